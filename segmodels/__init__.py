@@ -1,0 +1,1 @@
+"""What a photo, a class, a network and a checkpoint are, and how to run one."""

@@ -1,0 +1,288 @@
+"""A checkpoint is a directory: `config.json`, `model.safetensors`, `metrics.json`, `README.md`.
+
+It is identical on disk, among the embedded ones and on the Hub. Loading is strict and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from segmodels.architectures import ARCHITECTURES, build
+from segmodels.taxonomy import TAXONOMIES, Taxonomy
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Checkpoint",
+    "CheckpointConfig",
+    "CheckpointError",
+    "load_checkpoint",
+    "read_config",
+    "read_metrics",
+    "save_checkpoint",
+]
+
+FORMAT_VERSION = 1
+
+_PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the folder, the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """All that must be known to run a network, and where it came from."""
+
+    architecture: str
+    """Key in `ARCHITECTURES`."""
+
+    arguments: dict[str, Any]
+    """What the architecture's function takes beside the number of classes."""
+
+    taxonomy: str
+    """Key in `TAXONOMIES`."""
+
+    classes: list[str]
+    """Class names by id; must be those of the taxonomy."""
+
+    height: int
+    """Height of the network's input, in pixels."""
+
+    width: int
+    """Width of the network's input, in pixels."""
+
+    mean: float
+    """Subtracted from each channel after scaling to 0..1."""
+
+    std: float
+    """Each channel is divided by it after the mean is subtracted."""
+
+    crop: str = "found"
+    """`found`: a first look at the whole photo finds where garments are, a second one is cropped to them; `none`: the
+    whole photo is looked at once."""
+
+    margin: float = 0.06
+    """Border of the crop, as a share of the longer side of what was found."""
+
+    opening_kernel: int = 0
+    """Side of the square that opens each class's probability map before argmax, in pixels of the input; 0 is off."""
+
+    training: dict[str, Any] = field(default_factory=dict)
+    """Data set, split, recipe, epoch and git commit; for people, nothing reads it to run."""
+
+    format_version: int = FORMAT_VERSION
+    """Of this file."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Args:
+        name: Its name in the catalog.
+        config: As in `config.json`.
+        network: In eval mode, float32.
+        metrics: As in `metrics.json`; empty if there is none.
+        revision: What identifies these weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
+            Hub's commit.
+    """
+
+    name: str
+    config: CheckpointConfig
+    network: nn.Module
+    metrics: dict[str, Any]
+    revision: str
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of its class maps."""
+        return TAXONOMIES[self.config.taxonomy]
+
+
+def save_checkpoint(
+    folder: Path,
+    config: CheckpointConfig,
+    network: nn.Module,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> None:
+    """Writes a checkpoint; what was in `folder` is replaced, and is still there if writing fails.
+
+    Args:
+        folder: Of the checkpoint.
+        config: Of the network.
+        network: Its floating-point weights are stored as fp16.
+        metrics: Contents of `metrics.json`, if known.
+        card: Contents of `README.md`.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        fresh.chmod(0o755)
+        tensors = {
+            name: tensor.detach().cpu().to(torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
+            for name, tensor in network.state_dict().items()
+        }
+        save_file(tensors, fresh / "model.safetensors")
+        (fresh / "model.safetensors").chmod(0o644)
+        _write_json(fresh / "config.json", asdict(config))
+        if metrics is not None:
+            _write_json(fresh / "metrics.json", metrics)
+        (fresh / "README.md").write_text(card, encoding="utf-8")
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            folder.replace(old)
+            fresh.replace(folder)
+            shutil.rmtree(old)
+        else:
+            fresh.replace(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
+    """Reads a checkpoint and builds its network.
+
+    Args:
+        folder: That holds `config.json` and `model.safetensors`.
+        name: In the catalog; the folder's if left out.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
+            the architecture: a tensor too many, too few, or of another shape.
+    """
+    config = read_config(folder)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+        if pickles:
+            raise CheckpointError(
+                f"{folder} holds its weights only as a pickle ({pickles[0]}), which can run any code and is refused. "
+                "Save them as model.safetensors."
+            )
+        raise CheckpointError(f"{folder} has no model.safetensors. Get the checkpoint again.")
+    try:
+        network = build(config.architecture, len(config.classes), config.arguments)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+    network.load_state_dict(_read_weights(weights, network), strict=True)
+    return Checkpoint(
+        name=name or folder.name,
+        config=config,
+        network=network.eval(),
+        metrics=read_metrics(folder),
+        revision=_digest(weights),
+    )
+
+
+def read_config(folder: Path) -> CheckpointConfig:
+    """Reads `config.json` alone.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, of a newer format, or its classes are not its taxonomy's.
+    """
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no checkpoint folder {folder}.")
+    values = _read_json(path)
+    version = values.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} is of format {version}; this Garmentscope reads up to {FORMAT_VERSION}. Update Garmentscope."
+        )
+    known = {item.name for item in fields(CheckpointConfig)}
+    if unknown := sorted(set(values) - known):
+        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}.")
+    try:
+        config = CheckpointConfig(**values)
+    except TypeError as error:
+        raise CheckpointError(f"{path} lacks a key: {str(error).removeprefix('CheckpointConfig.__init__() ')}.") from None
+    _check(config, path)
+    return config
+
+
+def _check(config: CheckpointConfig, path: Path) -> None:
+    if config.architecture not in ARCHITECTURES:
+        raise CheckpointError(f"{path}: there is no architecture {config.architecture!r}.")
+    if config.taxonomy not in TAXONOMIES:
+        raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
+    if tuple(config.classes) != TAXONOMIES[config.taxonomy].names:
+        raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
+    if config.crop not in ("found", "none"):
+        raise CheckpointError(f"{path}: crop must be 'found' or 'none', not {config.crop!r}.")
+    for name in ("height", "width"):
+        value = getattr(config, name)
+        if not isinstance(value, int) or not 16 <= value <= 4096:
+            raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
+    for name in ("mean", "std", "margin"):
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or value < 0 or (name == "std" and value == 0):
+            raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Reads `metrics.json`; empty if there is none.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    path = folder / "metrics.json"
+    return _read_json(path) if path.is_file() else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} has no {path.name}. Get the checkpoint again.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}.") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is damaged: it holds no object.")
+    return values
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a file, once their names and shapes are those of the network."""
+    expected = network.state_dict()
+    try:
+        with safe_open(path, "pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if missing := sorted(set(expected) - set(found)):
+                raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}.")
+            if extra := sorted(set(found) - set(expected)):
+                raise CheckpointError(f"{path}: {len(extra)} tensors are too many, the first is {extra[0]}.")
+            for name, shape in found.items():
+                if shape != tuple(expected[name].shape):
+                    raise CheckpointError(
+                        f"{path}: {name} has the shape {shape}; the architecture has {tuple(expected[name].shape)}."
+                    )
+            return {name: file.get_tensor(name).to(expected[name].dtype) for name in found}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file, or is damaged: {error}.") from None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -1,0 +1,92 @@
+"""Clothing Co-Parsing (Yang, Luo & Lin, CVPR 2014), in its own layout.
+
+    photos/NNNN.jpg
+    annotations/pixel-level/NNNN.mat    `groundtruth`, uint8 (H, W), ids into label_list.mat
+    annotations/image-level/NNNN.mat    `tags`, ids of the labels a photo without masks shows
+    label_list.mat                      59 label names
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+
+from segmodels.datasets.dataset import Dataset, DatasetError
+from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
+
+__all__ = ["read_ccp", "read_ccp_tags"]
+
+_WHERE = "Clothing Co-Parsing is to be had at https://github.com/bearpaw/clothing-co-parsing"
+
+
+def read_ccp(root: Path) -> Dataset:
+    """Opens the data set in the classes of `OUTFIT_15`; photos and masks are read when they are asked for.
+
+    Raises:
+        DatasetError: If the folder does not have the data set's layout, or another list of labels.
+    """
+    masks = root / "annotations" / "pixel-level"
+    for needed in (root / "photos", masks, root / "label_list.mat"):
+        if not needed.exists():
+            raise DatasetError(f"{needed} is missing. {_WHERE}; name the folder that holds photos/ and annotations/.")
+    labels = tuple(str(label.item()) for label in _variable(root / "label_list.mat", "label_list").ravel())
+    if labels != CCP_59:
+        raise DatasetError(f"{root / 'label_list.mat'} holds {len(labels)} labels that are not CCP's 59. {_WHERE}.")
+    return Dataset(
+        name="ccp",
+        root=root,
+        taxonomy=OUTFIT_15,
+        ids=tuple(sorted(path.stem for path in masks.glob("*.mat"))),
+        photo_path=partial(_photo_path, root),
+        read_truth=partial(_read_truth, root),
+    )
+
+
+def read_ccp_tags(root: Path) -> dict[str, frozenset[str]]:
+    """Labels by id of the photos that have only tags; `null` is left out.
+
+    Raises:
+        DatasetError: If the folder of tags is missing or a file in it is damaged.
+    """
+    folder = root / "annotations" / "image-level"
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is missing. {_WHERE}.")
+    return {
+        path.stem: frozenset(CCP_59[tag] for tag in _variable(path, "tags").ravel() if 0 < tag < len(CCP_59))
+        for path in sorted(folder.glob("*.mat"))
+    }
+
+
+def _photo_path(root: Path, photo_id: str) -> Path:
+    return root / "photos" / f"{photo_id}.jpg"
+
+
+def _read_truth(root: Path, photo_id: str) -> np.ndarray:
+    path = root / "annotations" / "pixel-level" / f"{photo_id}.mat"
+    labels = _variable(path, "groundtruth")
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise DatasetError(f"{path}: groundtruth is {labels.dtype} {labels.shape}; expected uint8 (H, W).")
+    truth = _TABLE[labels]
+    if (truth == UNLABELLED).any():
+        label = int(labels[truth == UNLABELLED][0])
+        name = f"({CCP_59[label]}) " if label < len(CCP_59) else ""
+        raise DatasetError(f"{path}: label {label} {name}belongs to none of the 15 classes. Correct the mask.")
+    return truth
+
+
+def _variable(path: Path, name: str) -> np.ndarray:
+    """One variable of a MATLAB 5 file."""
+    try:
+        return np.asarray(loadmat(path)[name])
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing. {_WHERE}.") from None
+    except KeyError:
+        raise DatasetError(f"{path} has no variable {name}. {_WHERE}.") from None
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        raise DatasetError(f"{path} is damaged ({error}). {_WHERE}.") from None
+
+
+_TABLE = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)

@@ -1,0 +1,75 @@
+"""What every reader gives, and how it complains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segmodels.photo import open_photo
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["Dataset", "DatasetError"]
+
+
+class DatasetError(ValueError):
+    """A data set, or one file of it, that cannot be used; the message says which file and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos with a ground truth for each of their pixels.
+
+    Args:
+        name: Key in `DATASETS`.
+        root: The folder that was read.
+        taxonomy: The classes of the truth.
+        ids: All photos that have a truth, sorted.
+        photo_path: Where the photo of an id lies.
+        read_truth: Gives the class map of an id, uint8 `(H, W)`.
+    """
+
+    name: str
+    root: Path
+    taxonomy: Taxonomy
+    ids: tuple[str, ...]
+    photo_path: Callable[[str], Path]
+    read_truth: Callable[[str], np.ndarray]
+
+    def photo(self, photo_id: str) -> np.ndarray:
+        """The photo, uint8 `(H, W, 3)` RGB.
+
+        Raises:
+            PhotoError: If the file is missing or damaged.
+        """
+        return open_photo(self.photo_path(photo_id), max_bytes=None)
+
+    def pair(self, photo_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """The photo, uint8 `(H, W, 3)` RGB, and its truth, uint8 `(H, W)`.
+
+        Raises:
+            PhotoError: If the photo is missing or damaged.
+            DatasetError: If the truth is missing or damaged, or its size is not the photo's.
+        """
+        photo, truth = self.photo(photo_id), self.read_truth(photo_id)
+        if truth.shape != photo.shape[:2]:
+            raise DatasetError(
+                f"{self.name} {photo_id}: the mask is {truth.shape[1]} x {truth.shape[0]} pixels, "
+                f"its photo {photo.shape[1]} x {photo.shape[0]}. Get both files again."
+            )
+        return photo, truth
+
+    def select(self, ids: list[str]) -> tuple[str, ...]:
+        """The given ids, in their order.
+
+        Raises:
+            DatasetError: If one of them has no truth here; the message names the first few.
+        """
+        known = set(self.ids)
+        missing = [photo_id for photo_id in ids if photo_id not in known]
+        if missing:
+            shown = ", ".join(missing[:5]) + (" and more" if len(missing) > 5 else "")
+            raise DatasetError(f"{len(missing)} of {len(ids)} ids are not in {self.name} at {self.root}: {shown}.")
+        return tuple(ids)

@@ -1,0 +1,1 @@
+"""Losses, recipes, fitting and evaluation. Knows `segmodels`, never `dashboard`."""

@@ -1,0 +1,124 @@
+"""Photos and truths decoded once, at training size, in a memory map: a step never waits for a JPEG."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.photo import PhotoError
+
+__all__ = ["Cache", "cache_folder", "open_cache"]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Photos and truths at training size; an index is a photo.
+
+    Args:
+        ids: The photos that could be read, in the order asked for.
+        shapes: Height and width of each.
+        photos: uint8 `(sum of H * W, 3)` RGB, one photo's pixels after the other's.
+        truths: uint8 `(sum of H * W,)` class ids.
+        rejected: Sentence by id for each photo that could not be read.
+    """
+
+    ids: tuple[str, ...]
+    shapes: tuple[tuple[int, int], ...]
+    photos: np.ndarray
+    truths: np.ndarray
+    rejected: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Photo uint8 `(H, W, 3)` and truth uint8 `(H, W)`, both views of the memory map."""
+        start = sum(height * width for height, width in self.shapes[:index])
+        height, width = self.shapes[index]
+        rows = slice(start, start + height * width)
+        return self.photos[rows].reshape(height, width, 3), self.truths[rows].reshape(height, width)
+
+
+def cache_folder() -> Path:
+    """Where caches lie: `GARMENTSCOPE_CACHE`, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "garmentscope"
+    return Path(os.environ.get("GARMENTSCOPE_CACHE", default))
+
+
+def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path | None = None) -> Cache:
+    """Opens the cache of these photos, and makes it first where there is none.
+
+    A photo or truth that cannot be read is left out and named in `rejected`. The key holds the data set's folder, the
+    ids, each photo's size in bytes and the side; a changed photo makes a new cache.
+
+    Args:
+        dataset: Where photos and truths come from.
+        ids: Which of them.
+        side: Long side at which they are kept, in pixels; smaller photos keep their size.
+        folder: Where the cache lies; `cache_folder()` if left out.
+
+    Raises:
+        DatasetError: If none of the photos can be read, or the cache cannot be written.
+    """
+    if not ids:
+        raise DatasetError(f"No photos: the split selects none of {dataset.name} at {dataset.root}.")
+    key = hashlib.sha256()
+    key.update(json.dumps([str(dataset.root.resolve()), dataset.taxonomy.name, side]).encode())
+    for photo_id in ids:
+        path = dataset.photo_path(photo_id)
+        key.update(f"{photo_id} {path.stat().st_size if path.is_file() else -1};".encode())
+    home = (folder or cache_folder()) / f"{dataset.name}-{key.hexdigest()[:16]}"
+    try:
+        if not (home / "index.json").is_file():
+            _write(dataset, ids, side, home)
+        index = json.loads((home / "index.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(
+            f"The cache {home} cannot be written: {error}. Free space there, or set GARMENTSCOPE_CACHE to a folder "
+            "that can be written."
+        ) from None
+    return Cache(
+        ids=tuple(index["ids"]),
+        shapes=tuple((height, width) for height, width in index["shapes"]),
+        photos=np.memmap(home / "photos.bin", np.uint8, "r").reshape(-1, 3),
+        truths=np.memmap(home / "truths.bin", np.uint8, "r"),
+        rejected=index["rejected"],
+    )
+
+
+def _write(dataset: Dataset, ids: Sequence[str], side: int, home: Path) -> None:
+    """Writes the pixels, then the index: a cache without an index is not there."""
+    home.mkdir(parents=True, exist_ok=True)
+    kept: list[str] = []
+    shapes: list[tuple[int, int]] = []
+    rejected: dict[str, str] = {}
+    part = f".{os.getpid()}.part"
+    with (home / f"photos.bin{part}").open("wb") as photos, (home / f"truths.bin{part}").open("wb") as truths:
+        for photo_id in tqdm(ids, desc=f"Decoding {dataset.name}", unit="photo"):
+            try:
+                photo, truth = dataset.pair(photo_id)
+            except (PhotoError, DatasetError) as error:
+                rejected[photo_id] = str(error)
+                continue
+            scale = min(1.0, side / max(truth.shape))
+            height, width = (max(1, round(length * scale)) for length in truth.shape)
+            photos.write(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA).tobytes())
+            truths.write(cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST).tobytes())
+            kept.append(photo_id)
+            shapes.append((height, width))
+    if not kept:
+        raise DatasetError(f"None of the {len(ids)} photos can be read. The first: {next(iter(rejected.values()))}")
+    for name in ("photos.bin", "truths.bin"):
+        (home / f"{name}{part}").replace(home / name)
+    index = home / f"index.json{part}"
+    index.write_text(json.dumps({"ids": kept, "shapes": shapes, "rejected": rejected}), encoding="utf-8")
+    index.replace(home / "index.json")

@@ -1,0 +1,73 @@
+"""The model card of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from segmodels.checkpoint import CheckpointConfig
+
+__all__ = ["model_card"]
+
+
+def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -> str:
+    """README.md of a checkpoint: what it is, how to load it, on what it was trained, its scores and its limits.
+
+    Args:
+        name: In the catalog.
+        config: Of the checkpoint.
+        metrics: Contents of `metrics.json`.
+    """
+    training = config.training
+    lines = [
+        f"# Garmentscope {name}",
+        "",
+        f"Segments the garments of one person in a photo into {len(config.classes)} classes ({config.taxonomy}).",
+        f"Architecture `{config.architecture}`, input {config.height} x {config.width}.",
+        "",
+        "```python",
+        "from segmodels.catalog import load_segmenter",
+        "from segmodels.photo import open_photo",
+        "",
+        f'segmentation = load_segmenter("{name}").segment(open_photo("outfit.jpg"))',
+        "```",
+        "",
+        "## Training",
+        "",
+        f"Data set {training.get('dataset')}, epoch {training.get('epoch')} chosen on fold "
+        f"{training.get('recipe', {}).get('fold')}. The recipe stands in `config.json`.",
+        "",
+    ]
+    for evaluation in metrics.get("evaluations", []):
+        scores = evaluation["scores"]
+        lines += [
+            f"## Scores on {evaluation['photos']}",
+            "",
+            evaluation["how"],
+            "",
+            "| class | IoU | F1 | precision | recall |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {label} | {_cell(row['iou'])} | {_cell(row['f1'])} | {_cell(row['precision'])} | "
+                f"{_cell(row['recall'])} |"
+                for label, row in scores["classes"].items()
+            ),
+            f"| mean | {_cell(scores['mean_iou'])} | {_cell(scores['mean_f1'])} | {_cell(scores['mean_precision'])} | "
+            f"{_cell(scores['mean_recall'])} |",
+            "",
+            f"Pixel accuracy {_cell(scores['pixel_accuracy'])}, binary IoU {_cell(scores['binary_iou'])}, mean IoU "
+            f"without background {_cell(scores['mean_iou_foreground'])}.",
+            "",
+        ]
+    lines += [
+        "## Limits",
+        "",
+        "Trained on some 800 street-style photos of about 2014, mostly of women, one person in each. Rare garments "
+        "(rompers, scarves, ties, socks) are often missed. Not for identifying people.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,246 @@
+"""One training: from a recipe and a data set to a checkpoint, resumable at each epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from segmodels.architectures import build
+from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+from segmodels.datasets import DATASETS, Dataset, DatasetError
+from segmodels.device import has_fast_bf16, pick_device
+from train.cache import Cache, open_cache
+from train.card import model_card
+from train.module import SegmentationModule
+from train.pretrained import load_imagenet
+from train.recipe import Recipe
+from train.split import fold_ids
+from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops
+
+__all__ = ["FitError", "fit", "open_dataset"]
+
+_RESUME = "resume.ckpt"
+
+
+class FitError(RuntimeError):
+    """A fit that cannot start or go on; the message says why, and what is kept."""
+
+
+def open_dataset(name: str, data: Path) -> Dataset:
+    """The data set of a recipe.
+
+    Raises:
+        DatasetError: If there is no reader of that name, or the folder is not that data set.
+    """
+    if name not in DATASETS:
+        raise DatasetError(f"There is no data set {name!r}; there are {', '.join(DATASETS)}.")
+    return DATASETS[name](data)
+
+
+def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, workers: int = 1) -> Path:
+    """Trains a network, and goes on where a fit of the same recipe in the same folder stopped.
+
+    The epoch with the best mean IoU on the recipe's fold is kept in `out/checkpoint`, so that whenever a fit ends,
+    the best network so far is whole. `out/resume.ckpt` is what it goes on from.
+
+    Args:
+        recipe: Of the experiment.
+        data: Folder of the data set.
+        out: Folder of the run.
+        name: Of the checkpoint in the catalog; the architecture if left out.
+        workers: Processes that cut and augment crops.
+
+    Returns:
+        The folder of the checkpoint.
+
+    Raises:
+        FitError: If the folder holds another recipe's fit or cannot be written, or the loss is not a number.
+        DatasetError: If the data set cannot be read.
+    """
+    dataset = open_dataset(recipe.dataset, data)
+    train_ids, choice_ids = fold_ids(recipe.dataset, recipe.fold)
+    _claim(out, recipe)
+    training = _cached(dataset, train_ids, recipe)
+    choice = _cached(dataset, choice_ids, recipe)
+
+    resume = out / _RESUME
+    start = _epochs_done(resume)
+    lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
+    network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
+    if recipe.imagenet and not start:
+        print(load_imagenet(network, recipe.arguments.get("encoder", "timm-tf_efficientnet_lite0")))
+    device = pick_device()
+    module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names)
+    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _config(recipe, dataset), len(choice))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*number of training batches.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+        trainer = lightning.Trainer(
+            accelerator="auto",
+            precision="bf16-mixed" if has_fast_bf16(device) else "32-true",
+            max_epochs=recipe.epochs,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            logger=False,
+            gradient_clip_val=5.0,
+            callbacks=[
+                _Progress(),
+                best,
+                EarlyStopping("mean_iou", mode="max", patience=recipe.patience),
+                ModelCheckpoint(out, _RESUME.removesuffix(".ckpt"), enable_version_counter=False),
+            ],
+        )
+        try:
+            trainer.fit(
+                module,
+                _loader(TrainingCrops(training, recipe), recipe, workers, training, len(dataset.taxonomy)),
+                _loader(ValidationCrops(choice, recipe), recipe, workers),
+                ckpt_path=resume if start else None,
+                weights_only=True,
+            )
+        except FloatingPointError as error:
+            raise FitError(str(error)) from None
+        except OSError as error:
+            raise FitError(f"{out} cannot be written: {error}. The best checkpoint so far is kept.") from None
+    if not (best.folder / "model.safetensors").is_file():
+        raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
+    return best.folder
+
+
+class _BestCheckpoint(Callback):
+    """Writes the checkpoint whenever the judged network is better than before."""
+
+    def __init__(self, folder: Path, name: str, config: CheckpointConfig, photos: int) -> None:
+        self.folder = folder
+        self.name = name
+        self.config = config
+        self.photos = photos
+        self.best = -1.0
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        assert isinstance(module, SegmentationModule)
+        score = float(trainer.callback_metrics["mean_iou"])
+        if not trainer.is_global_zero or not score > self.best:
+            return
+        self.best = score
+        self.config.training["epoch"] = trainer.current_epoch + 1
+        metrics = {"learning_curve": module.curve, "evaluations": []}
+        card = model_card(self.name, self.config, metrics)
+        save_checkpoint(self.folder, self.config, module.judged, metrics=metrics, card=card)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = float(state_dict["best"])
+
+
+class _Progress(Callback):
+    """One bar over the whole fit: epoch, loss, score, time left."""
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        total = int(trainer.estimated_stepping_batches)
+        self.bar = tqdm(total=total, initial=trainer.global_step, unit="step", disable=not trainer.is_global_zero)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        seen = trainer.callback_metrics
+        self.bar.set_description(f"Epoch {trainer.current_epoch + 1} of {trainer.max_epochs}", refresh=False)
+        score = f"{float(seen['mean_iou']):.3f}" if "mean_iou" in seen else "-"
+        self.bar.set_postfix(loss=f"{float(seen['loss_step']):.3f}", mean_iou=score, refresh=False)
+        self.bar.update(1)
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        assert isinstance(module, SegmentationModule)
+        if trainer.is_global_zero and module.curve:
+            tqdm.write("epoch {epoch}: mean IoU {mean_iou:.4f}, accuracy {pixel_accuracy:.4f}".format(**module.curve[-1]))
+
+    def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
+        if hasattr(self, "bar"):
+            self.bar.close()
+
+
+def _loader(
+    crops: TrainingCrops | ValidationCrops,
+    recipe: Recipe,
+    workers: int,
+    training: Cache | None = None,
+    classes: int = 0,
+) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of crops; shuffled and without a smaller last batch where `training` is given."""
+    rare = training is not None and recipe.sampling == "rare"
+    return DataLoader(
+        crops,
+        recipe.batch_size,
+        shuffle=training is not None and not rare,
+        sampler=RareClassSampler(training, classes, recipe.seed) if training is not None and rare else None,
+        drop_last=training is not None and len(crops) > recipe.batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _cached(dataset: Dataset, ids: list[str], recipe: Recipe) -> Cache:
+    cache = open_cache(dataset, dataset.select(ids), recipe.cache_side)
+    for photo_id, reason in cache.rejected.items():
+        print(f"{photo_id} is left out: {reason}")
+    return cache
+
+
+def _claim(out: Path, recipe: Recipe) -> None:
+    """Makes the folder of the run, and sees to it that it holds one recipe's fit only."""
+    path = out / "recipe.json"
+    values = json.loads(json.dumps(recipe.to_dict()))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != values:
+            raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
+        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
+
+
+def _epochs_done(resume: Path) -> int:
+    if not resume.is_file():
+        return 0
+    return int(torch.load(resume, map_location="cpu", weights_only=True)["epoch"]) + 1
+
+
+def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
+    return CheckpointConfig(
+        architecture=recipe.architecture,
+        arguments=dict(recipe.arguments),
+        taxonomy=dataset.taxonomy.name,
+        classes=list(dataset.taxonomy.names),
+        height=recipe.height,
+        width=recipe.width,
+        mean=recipe.mean,
+        std=recipe.std,
+        margin=recipe.margin,
+        training={"dataset": dataset.name, "recipe": recipe.to_dict(), "commit": _commit()},
+    )
+
+
+def _commit() -> str | None:
+    """The git commit of this code; None outside a repository."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,163 @@
+"""A recipe: all that decides what a training gives, one TOML file per experiment."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+__all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe"]
+
+RECIPES = Path(__file__).parent / "recipes"
+"""The recipes that ship; `fit` takes their names without the ending."""
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message names the file, the key and what is expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One experiment. Every field has a default, so that a file holds only what it means to say."""
+
+    architecture: str = "fpn"
+    """Key in `segmodels.architectures.ARCHITECTURES`."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the architecture's function takes beside the number of classes."""
+
+    imagenet: bool = True
+    """Whether the encoder starts from ImageNet weights, where there are some, or from random ones."""
+
+    dataset: str = "ccp"
+    """Key in `segmodels.datasets.DATASETS`."""
+
+    fold: int = 0
+    """Fold of the split that is left out of training and chooses the epoch."""
+
+    height: int = 480
+    """Height of the network's input, in pixels."""
+
+    width: int = 240
+    """Width of the network's input, in pixels."""
+
+    mean: float = 0.5
+    """Subtracted from each channel after scaling to 0..1."""
+
+    std: float = 0.5
+    """Each channel is divided by it after the mean is subtracted."""
+
+    cache_side: int = 640
+    """Photos are decoded once and kept with this long side, in pixels; crops are cut from there."""
+
+    whole_photo: float = 0.25
+    """Share of training crops that show about the whole photo; the others show about the person."""
+
+    margin: float = 0.06
+    """Border around the person, as a share of the longer side of the box; training jitters around it."""
+
+    jitter: float = 0.08
+    """How far each side of a training crop's box moves at random, as a share of the box's side."""
+
+    stretch: float = 0.12
+    """How far a training crop's shape leaves the photo's, as a share."""
+
+    rotation: float = 8.0
+    """Largest rotation of a training crop, in degrees either way."""
+
+    colour_jitter: float = 0.25
+    """Largest relative change of brightness, contrast and saturation; hue moves by a tenth of it."""
+
+    noise: float = 0.02
+    """Standard deviation of the Gaussian noise that half of the training crops get, of a range of 0..1."""
+
+    sampling: Literal["uniform", "rare"] = "rare"
+    """`uniform`: each photo once an epoch; `rare`: photos drawn by the rarest class they show."""
+
+    loss: str = "cross_entropy_dice"
+    """Key in `train.losses.LOSSES`."""
+
+    optimiser: Literal["adamw"] = "adamw"
+    """Which optimiser steps."""
+
+    learning_rate: float = 1e-3
+    """Highest learning rate of the one-cycle schedule."""
+
+    weight_decay: float = 0.01
+    """Decoupled weight decay."""
+
+    batch_size: int = 8
+    """Photos in a step, over all processes."""
+
+    epochs: int = 30
+    """Most epochs."""
+
+    patience: int = 10
+    """Epochs without a better mean IoU on the fold after which the fit stops."""
+
+    average: float = 0.998
+    """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the plain weights."""
+
+    seed: int = 0
+    """Of all random numbers."""
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "cache_side", "batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if not 0 <= self.average < 1:
+            raise RecipeError(f"average must be at least 0 and below 1, not {self.average}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, as TOML and JSON can hold them."""
+        return asdict(self)
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Reads a recipe by path, or by the name of one that ships (`own/fpn`).
+
+    Raises:
+        RecipeError: If there is no such file, it is not TOML, or a key is unknown or of another type.
+    """
+    path = Path(source)
+    if not path.is_file():
+        path = RECIPES / f"{source}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.rglob("*.toml")))
+        raise RecipeError(f"There is no recipe {source}: name a TOML file, or one of those that ship: {known}.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path.name} is not valid TOML: {error}.") from None
+    try:
+        return recipe_from(values)
+    except RecipeError as error:
+        raise RecipeError(f"{path.name}: {error}") from None
+
+
+def recipe_from(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from keys and values.
+
+    Raises:
+        RecipeError: If a key is unknown or a value is of another type.
+    """
+    known = {item.name for item in fields(Recipe)}
+    if unknown := sorted(set(values) - known):
+        raise RecipeError(f"unknown key {unknown[0]}. The keys are {', '.join(sorted(known))}.")
+    hints = get_type_hints(Recipe)
+    return Recipe(**{name: _checked(name, value, hints[name]) for name, value in values.items()})
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise RecipeError(f"{name} must be one of {', '.join(map(repr, get_args(hint)))}, not {value!r}.")
+        return value
+    kind = get_origin(hint) or hint
+    if kind is float and type(value) is int:
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise RecipeError(f"{name} must be of type {kind.__name__}, not {value!r}.")
+    return value

@@ -1,0 +1,146 @@
+"""From a cached photo and truth to what a step sees: crops, and augmentation on tensors (torchvision v2)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from segmodels.person import Box, box_of, cut, frame_around
+from segmodels.taxonomy import UNLABELLED
+from train.cache import Cache
+from train.recipe import Recipe
+
+__all__ = ["RareClassSampler", "TrainingCrops", "ValidationCrops", "augmentation"]
+
+
+class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """A random crop about the person, or about the whole photo, augmented.
+
+    An item is float32 `(3, height, width)`, normalised, and int64 `(height, width)` class ids with `UNLABELLED`
+    outside the photo. All randomness is torch's.
+    """
+
+    def __init__(self, cache: Cache, recipe: Recipe) -> None:
+        self.cache = cache
+        self.recipe = recipe
+        self.augment = augmentation(recipe)
+
+    def __len__(self) -> int:
+        return len(self.cache)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cv2.setNumThreads(0)
+        recipe = self.recipe
+        photo, truth = self.cache.pair(index)
+        whole = Box(0, 0, truth.shape[1], truth.shape[0])
+        if torch.rand(()) < recipe.whole_photo:
+            box = _between(box_of(truth > 0) or whole, whole, float(torch.rand(())))
+        else:
+            box = box_of(truth > 0) or whole
+        left, top, right, bottom = (torch.rand(4) * 2 - 1).mul(recipe.jitter).tolist()
+        box = Box(
+            box.x + left * box.width,
+            box.y + top * box.height,
+            box.width * (1 + right - left),
+            box.height * (1 + bottom - top),
+        )
+        stretch = 1 + float(torch.rand(()) * 2 - 1) * recipe.stretch
+        frame = frame_around(box, recipe.height / recipe.width * stretch, recipe.margin * float(torch.rand(())) * 2)
+        size = (recipe.height, recipe.width)
+        image = tv_tensors.Image(torch.from_numpy(cut(photo, frame, *size)).permute(2, 0, 1))
+        mask = tv_tensors.Mask(torch.from_numpy(cut(truth, frame, *size, outside=UNLABELLED)))
+        image, mask = self.augment(image, mask)
+        return image.as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor).long()
+
+
+class ValidationCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """The crop about the person with the recipe's margin, nothing random; items as in `TrainingCrops`."""
+
+    def __init__(self, cache: Cache, recipe: Recipe) -> None:
+        self.cache = cache
+        self.recipe = recipe
+        self.normalise = v2.Compose(_normalisation(recipe))
+
+    def __len__(self) -> int:
+        return len(self.cache)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cv2.setNumThreads(0)
+        recipe = self.recipe
+        photo, truth = self.cache.pair(index)
+        box = box_of(truth > 0) or Box(0, 0, truth.shape[1], truth.shape[0])
+        frame = frame_around(box, recipe.height / recipe.width, recipe.margin)
+        image = torch.from_numpy(cut(photo, frame, recipe.height, recipe.width)).permute(2, 0, 1)
+        mask = torch.from_numpy(cut(truth, frame, recipe.height, recipe.width, outside=UNLABELLED))
+        normalised: torch.Tensor = self.normalise(image)
+        return normalised, mask.long()
+
+
+class RareClassSampler(Sampler[int]):
+    """Draws photos with replacement, more often those that show a rare class.
+
+    A photo's weight is the largest `1 / sqrt(photos with class c)` over the classes c that it shows. The order of an
+    epoch depends on seed and epoch alone, so that a fit that was stopped goes on as if it had not been.
+    """
+
+    def __init__(self, cache: Cache, classes: int, seed: int) -> None:
+        shown = np.stack(
+            [np.bincount(cache.pair(index)[1].ravel(), minlength=classes)[:classes] > 0 for index in range(len(cache))]
+        )
+        by_class = 1 / np.sqrt(np.maximum(shown.sum(axis=0), 1))
+        self.weights = torch.from_numpy((shown * by_class).max(axis=1))
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        yield from torch.multinomial(self.weights, len(self), replacement=True, generator=generator).tolist()
+
+
+def augmentation(recipe: Recipe) -> v2.Transform:
+    """Flip, rotation, colour and noise of a crop, and its normalisation: uint8 image and mask to float image and mask.
+
+    The set is that of Inácio et al. (flip, rotation, crop, noise, brightness, contrast) with saturation, hue and an
+    occasional grey photo.
+    """
+    strength = recipe.colour_jitter
+    turn = v2.RandomRotation(
+        recipe.rotation,
+        interpolation=v2.InterpolationMode.BILINEAR,
+        fill={tv_tensors.Image: 127, tv_tensors.Mask: UNLABELLED},
+    )
+    return v2.Compose(
+        [
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([turn], p=0.5),
+            v2.RandomApply([v2.ColorJitter(strength, strength, strength, strength / 10)], p=0.8),
+            v2.RandomGrayscale(p=0.03),
+            *_normalisation(recipe, v2.RandomApply([v2.GaussianNoise(sigma=recipe.noise)], p=0.5)),
+        ]
+    )
+
+
+def _normalisation(recipe: Recipe, noise: v2.Transform | None = None) -> list[v2.Transform]:
+    return [
+        v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)
+        if noise
+        else v2.ToDtype(torch.float32, scale=True),
+        *([noise] if noise else []),
+        v2.Normalize([recipe.mean] * 3, [recipe.std] * 3),
+    ]
+
+
+def _between(near: Box, far: Box, share: float) -> Box:
+    """The box that lies `share` of the way from one to the other."""
+    return Box(*(a + share * (b - a) for a, b in zip(near, far, strict=True)))
