@@ -31,6 +31,7 @@ __all__ = [
     "read_config",
     "read_metrics",
     "save_checkpoint",
+    "save_metrics",
 ]
 
 FORMAT_VERSION = 1
@@ -157,6 +158,16 @@ def save_checkpoint(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None:
+    """Replaces `metrics.json` and `README.md` of a checkpoint; the weights stay.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    _write_json(folder / "metrics.json", metrics)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
 def load_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
     """Reads a checkpoint and builds its network.
 
@@ -213,7 +224,9 @@ def read_config(folder: Path) -> CheckpointConfig:
     try:
         config = CheckpointConfig(**values)
     except TypeError as error:
-        raise CheckpointError(f"{path} lacks a key: {str(error).removeprefix('CheckpointConfig.__init__() ')}.") from None
+        raise CheckpointError(
+            f"{path} lacks a key: {str(error).removeprefix('CheckpointConfig.__init__() ')}."
+        ) from None
     _check(config, path)
     return config
 

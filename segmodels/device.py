@@ -15,6 +15,6 @@ def pick_device() -> torch.device:
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the hardware, and not slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

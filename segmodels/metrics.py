@@ -63,19 +63,19 @@ class ConfusionMatrix:
 
     @property
     def _hits(self) -> np.ndarray:
-        return np.diag(self.counts).astype(float)
+        return np.asarray(np.diag(self.counts), float)
 
     @property
     def _truth(self) -> np.ndarray:
-        return self.counts.sum(axis=1).astype(float)
+        return np.asarray(self.counts.sum(axis=1), float)
 
     @property
     def _predicted(self) -> np.ndarray:
-        return self.counts.sum(axis=0).astype(float)
+        return np.asarray(self.counts.sum(axis=0), float)
 
     @property
     def _union(self) -> np.ndarray:
-        return self._truth + self._predicted - self._hits
+        return np.asarray(self._truth + self._predicted - self._hits)
 
     @property
     def iou(self) -> np.ndarray:

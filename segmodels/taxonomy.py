@@ -177,9 +177,7 @@ _CCP_LABELS: Mapping[str, str] = {
     "Skin": "skin",
     "Socks": "socks stockings",
 }
-CCP_TO_OUTFIT_15: Mapping[str, str] = {
-    label: name for name, labels in _CCP_LABELS.items() for label in labels.split()
-}
+CCP_TO_OUTFIT_15: Mapping[str, str] = {label: name for name, labels in _CCP_LABELS.items() for label in labels.split()}
 
 
 def label_lookup(labels: Sequence[str], aliases: Mapping[str, str], taxonomy: Taxonomy) -> np.ndarray:

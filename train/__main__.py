@@ -7,9 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from segmodels.checkpoint import CheckpointError
+from segmodels.checkpoint import CheckpointError, load_checkpoint
 from segmodels.datasets import DatasetError
+from segmodels.segmenter import Segmenter
+from train.evaluate import evaluate, keep_evaluation, write_json
+from train.fit import FitError, fit, open_dataset
+from train.pretrained import PretrainedError
 from train.recipe import RecipeError, load_recipe
+from train.split import read_ids
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,23 +27,44 @@ def main(arguments: list[str] | None = None) -> int:
     fit.add_argument("--out", type=Path, required=True, help="folder of the run")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
     fit.add_argument("--workers", type=int, default=min(8, max(1, (os.cpu_count() or 2) - 1)), metavar="N")
+    evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
+    evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    evaluate.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
+    evaluate.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    evaluate.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
+    evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
     parsed = parser.parse_args(arguments)
     try:
-        return _fit(parsed)
+        return {"fit": _fit, "evaluate": _evaluate}[parsed.command](parsed)
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from the last whole epoch.", file=sys.stderr)
+        print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
         return 130
-    except (CheckpointError, DatasetError, RecipeError, RuntimeError) as error:
+    except (CheckpointError, DatasetError, FitError, OSError, PretrainedError, RecipeError) as error:
         print(error, file=sys.stderr)
         return 1
 
 
 def _fit(arguments: argparse.Namespace) -> int:
-    from train.fit import fit
-
     recipe = load_recipe(arguments.recipe)
     folder = fit(recipe, arguments.data, arguments.out, name=arguments.name, workers=arguments.workers)
     print(f"The best epoch is in {folder}.")
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    ids = read_ids(arguments.ids) if arguments.ids else list(dataset.ids)
+    scores = evaluate(segmenter, dataset, ids)
+    write_json(arguments.json, scores)
+    if arguments.keep:
+        which = arguments.ids.name if arguments.ids else "all"
+        keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", scores)
+    print(
+        "mean IoU {mean_iou:.4f} (without background {mean_iou_foreground:.4f}), F1 {mean_f1:.4f}, "
+        "pixel accuracy {pixel_accuracy:.4f}, binary IoU {binary_iou:.4f} on {photos} photos".format(**scores)
+    )
     return 0
 
 

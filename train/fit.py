@@ -167,7 +167,9 @@ class _Progress(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         assert isinstance(module, SegmentationModule)
         if trainer.is_global_zero and module.curve:
-            tqdm.write("epoch {epoch}: mean IoU {mean_iou:.4f}, accuracy {pixel_accuracy:.4f}".format(**module.curve[-1]))
+            tqdm.write(
+                "epoch {epoch}: mean IoU {mean_iou:.4f}, accuracy {pixel_accuracy:.4f}".format(**module.curve[-1])
+            )
 
     def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
         if hasattr(self, "bar"):

@@ -33,7 +33,9 @@ class SegmentationModule(lightning.LightningModule):
         self.names = names
         self.network = network
         self.average = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True).requires_grad_(False)
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True).requires_grad_(
+                False
+            )
             if recipe.average
             else None
         )
@@ -79,6 +81,7 @@ class SegmentationModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Turns the counts into scores; the mean IoU is what chooses the epoch."""
         counts = self.all_gather(self._counts)
+        assert isinstance(counts, torch.Tensor)
         matrix = ConfusionMatrix(self.names, np.asarray(counts.reshape(-1, *self._counts.shape).sum(dim=0)))
         self._counts.zero_()
         self.log("mean_iou", matrix.mean_iou, rank_zero_only=False, sync_dist=False)

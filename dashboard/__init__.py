@@ -1,0 +1,1 @@
+"""The Streamlit app. Knows `segmodels`, never `train`."""

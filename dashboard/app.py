@@ -1,0 +1,13 @@
+"""The router: which pages there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+
+st.set_page_config(page_title="Garmentscope", layout="wide")
+st.logo(str(HERE / "wordmark.svg"), size="large")
+st.navigation([st.Page(HERE / "app_pages" / "segment.py", title="Segment", default=True)], position="top").run()

@@ -1,0 +1,209 @@
+"""Segment: drop outfit photos, see every garment, take it away as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from functools import partial
+
+import streamlit as st
+
+from dashboard import resources
+from dashboard.examples import Example, example
+from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.viewer import viewer
+from segmodels.catalog import list_checkpoints
+from segmodels.checkpoint import CheckpointError
+from segmodels.photo import PhotoError
+from segmodels.taxonomy import OUTFIT_15
+
+ENDINGS = ["jpg", "jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp", "tif", "tiff"]
+
+state = st.session_state
+state.setdefault("photos", {})  # digest of model and file -> Analysed, in the order of arrival
+state.setdefault("failures", [])  # sentences about the last files that could not be read
+state.setdefault("intake", 0)  # of the uploader: a new one is empty
+state.setdefault("camera", False)
+
+
+def page() -> None:
+    """The whole page: the empty state, or the photos of this session."""
+    model = state.get("model", "fpn")
+    if state.photos:
+        uploads = _header(model)
+    else:
+        uploads = _welcome()
+    if uploads and _add(uploads, model):
+        st.rerun()
+    for sentence in state.failures:
+        st.error(sentence)
+    if state.failures and state.photos:
+        done = len(state.photos)
+        st.caption(f"The other {done} {'is' if done == 1 else 'are'} done." if done else "")
+    if state.photos:
+        _results()
+
+
+def _welcome() -> list[Example]:
+    """The empty state; gives what was dropped."""
+    left, right = st.columns([54, 46], gap="large")
+    with left:
+        st.title("Drop an outfit photo")
+        st.markdown(
+            "Every garment is outlined, named and measured, by a network that runs on this machine. "
+            "Photos stay in this session and are never stored."
+        )
+        uploads = _uploader()
+        with st.container(horizontal=True):
+            if st.button("Try an example", type="primary"):
+                uploads.append(example(state.intake))
+            if st.button("Use the camera"):
+                state.camera = not state.camera
+                st.rerun()
+        uploads += _camera()
+    with right:
+        st.caption("Fifteen classes, head to toe")
+        st.html(_legend())
+    return uploads
+
+
+def _header(model: str) -> list[Example]:
+    """Title and buttons over the results; gives what was added."""
+    title, buttons = st.columns([54, 46], vertical_alignment="center")
+    title.title("Segment")
+    uploads: list[Example] = []
+    with buttons, st.container(horizontal=True, horizontal_alignment="right"):
+        names = [entry.name for entry in list_checkpoints()]
+        if len(names) > 1:
+            state.model = st.selectbox("Model", names, names.index(model), label_visibility="collapsed", width=160)
+        if st.button("Start over"):
+            state.photos, state.failures, state.camera = {}, [], False
+            state.intake += 1
+            st.rerun()
+        with st.popover("Add photos", type="primary"):
+            uploads += _uploader()
+            if st.button("Try another example"):
+                uploads.append(example(state.intake))
+            if st.toggle("Use the camera", key="camera"):
+                uploads += _camera()
+    return uploads
+
+
+def _uploader() -> list[Example]:
+    files = st.file_uploader(
+        "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each",
+        ENDINGS,
+        accept_multiple_files=True,
+        key=f"upload-{state.intake}",
+    )
+    return [Example(file.name, file.getvalue()) for file in files]
+
+
+def _camera() -> list[Example]:
+    if not state.camera:
+        return []
+    shot = st.camera_input("Take a photo", key=f"camera-{state.intake}")
+    return [Example(f"camera-{state.intake}.jpg", shot.getvalue())] if shot else []
+
+
+def _add(uploads: list[Example], model: str) -> bool:
+    """Analyses what is new, with a bar; True if the page is to be drawn anew."""
+    state.failures = []
+    try:
+        with st.spinner("Waking the network."):
+            segmenter = resources.segmenter(model)
+    except CheckpointError as error:
+        st.error(str(error))
+        return False
+    bar = st.progress(0.0, text=f"1 of {len(uploads)}, {uploads[0].name}.")
+    started = time.monotonic()
+    for number, upload in enumerate(uploads, start=1):
+        left = (time.monotonic() - started) / (number - 1) * (len(uploads) - number + 1) if number > 1 else 0
+        wait = f" About {left:.0f} s left." if left >= 1 else ""
+        bar.progress((number - 1) / len(uploads), text=f"{number} of {len(uploads)}, {upload.name}.{wait}")
+        key = hashlib.sha256(model.encode() + upload.data).hexdigest()
+        if key not in state.photos:
+            try:
+                state.photos[key] = analyse(segmenter, upload.name, upload.data)
+            except PhotoError as error:
+                state.failures.append(str(error))
+                continue
+        state.shown = key
+    bar.empty()
+    state.intake += 1
+    return True
+
+
+def _results() -> None:
+    """The chosen photo in the viewer, and what can be taken away."""
+    keys = list(state.photos)
+    shown = state.get("shown")
+    if len(keys) > 1:
+        names = _unique([state.photos[key].name for key in keys])
+        index = keys.index(shown) if shown in keys else 0
+        chosen = st.selectbox(f"{len(keys)} photos", range(len(keys)), index, format_func=lambda i: names[i])
+        shown = state.shown = keys[chosen]
+    analysed: Analysed = state.photos[shown if shown in state.photos else keys[0]]
+    viewer([analysed.stage], taxonomy=OUTFIT_15, key="segment-viewer")
+    _downloads(analysed)
+
+
+def _downloads(analysed: Analysed) -> None:
+    stem = analysed.stem
+    with st.container(horizontal=True):
+        st.download_button("Class map (PNG)", analysed.class_map, f"{stem}-classes.png", "image/png", on_click="ignore")
+        if analysed.garments:
+            with st.popover("Cut out one garment"):
+                for garment in analysed.garments:
+                    st.download_button(
+                        garment.name,
+                        partial(cut_out, analysed, garment),
+                        f"{stem}-{file_name(garment)}.png",
+                        "image/png",
+                        on_click="ignore",
+                        key=f"cut-{garment.person}-{garment.name}",
+                        width="stretch",
+                    )
+        listing = json.dumps(analysed.listing, indent=1, ensure_ascii=False)
+        st.download_button("JSON", listing, f"{stem}.json", "application/json", on_click="ignore")
+        st.download_button(
+            "COCO", json.dumps(analysed.coco), f"{stem}-coco.json", "application/json", on_click="ignore"
+        )
+        everything = list(state.photos.values())
+        if len(everything) > 1:
+            count = len(everything)
+            st.download_button(
+                f"All {count} (ZIP)",
+                partial(as_zip, everything),
+                "garmentscope.zip",
+                "application/zip",
+                on_click="ignore",
+            )
+            st.download_button(
+                f"All {count} (CSV)", partial(as_csv, everything), "garmentscope.csv", "text/csv", on_click="ignore"
+            )
+
+
+def _legend() -> str:
+    swatch = (
+        '<div style="display:flex;align-items:center;gap:.75rem;padding:.32rem 0;break-inside:avoid">'
+        '<span style="width:1.9rem;height:1rem;background:{colour};outline:1px solid rgba(128,128,128,.6)"></span>'
+        "{name}</div>"
+    )
+    rows = "".join(swatch.format(colour=OUTFIT_15[n].colour, name=n) for n in OUTFIT_15.display_order)
+    return f'<div style="columns:2;column-gap:2rem">{rows}</div>'
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Names with a number where one occurs again."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result
+
+
+page()

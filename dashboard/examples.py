@@ -1,0 +1,47 @@
+"""Photos to try the app on when none is at hand."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from segmodels.photo import find_photos
+
+__all__ = ["Example", "example"]
+
+
+class Example(NamedTuple):
+    """A file name and the file."""
+
+    name: str
+    data: bytes
+
+
+def example(number: int) -> Example:
+    """A photo that is there without a network.
+
+    Args:
+        number: Which one; beyond the last it starts again.
+
+    Returns:
+        A photo of the data set that `GARMENTSCOPE_DATA` names, else NASA's portrait of the astronaut Eileen Collins,
+        which scikit-image ships and which is in the public domain.
+    """
+    photos = _photos_of_data()
+    if photos:
+        path = photos[number % len(photos)]
+        return Example(path.name, path.read_bytes())
+    import skimage.data
+
+    out = io.BytesIO()
+    Image.fromarray(skimage.data.astronaut()).save(out, "PNG")
+    return Example("astronaut.png", out.getvalue())
+
+
+def _photos_of_data() -> list[Path]:
+    folder = Path(os.environ.get("GARMENTSCOPE_DATA", "")) / "photos"
+    return find_photos([folder]) if os.environ.get("GARMENTSCOPE_DATA") and folder.is_dir() else []

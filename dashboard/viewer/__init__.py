@@ -1,0 +1,212 @@
+"""The picture component: a photo and its class map go to the browser once, and everything is looked at there.
+
+Opacity, class chips, confidence threshold, outlines, wipe, zoom and the reading under the pointer are all answered in
+`viewer.js`; none of them asks the server. A mount shows one stage with its table of garments, or two to four stages
+side by side under one set of controls and one zoom.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+from PIL import Image
+
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["MAX_SIDE", "MAX_STAGES", "Stage", "encode_stage", "viewer"]
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_SIDE = 1600
+"""Longest side, in pixels, of the picture that is sent."""
+
+MAX_STAGES = 4
+"""Stages that fit side by side in one mount."""
+
+_JPEG_QUALITY = 90
+_GARMENT_KEYS = frozenset({"class", "person", "area_share", "outfit_share", "confidence", "box", "colours"})
+_COLOUR_KEYS = frozenset({"hex", "name", "share"})
+_HEX = re.compile(r"#[0-9A-Fa-f]{6}")
+
+# Confidence 0..255 to per cent in steps of 5: noise in the last bits would double the size of the PNG.
+_PER_CENT = (np.round(np.arange(256) / 255 * 20) * 5).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One segmented photo as the viewer shows it.
+
+    Args:
+        photo: uint8 `(H, W, 3)` RGB.
+        class_map: uint8 `(H, W)`, class ids; an id outside the taxonomy is shown as unlabelled.
+        confidence: uint8 `(H, W)`, 0..255, of the class in `class_map`.
+        name: File name of the photo; its stem names the downloaded overlay.
+        title: Heading over the table, or over the stage where there are several.
+        caption: Line under the table, or under the stage where there are several.
+        garments: Rows of the table: dicts with the keys `class`, `person` (index, from 0), `area_share`,
+            `outfit_share`, `confidence` (all 0..1), `box` (`[x, y, width, height]`) and `colours` (dicts with `hex`,
+            `name` and `share`).
+
+    Raises:
+        ValueError: If an array has another dtype or shape, the name is empty, or a garment has other keys or values.
+    """
+
+    photo: Pixels
+    class_map: Pixels
+    confidence: Pixels
+    name: str
+    title: str
+    caption: str
+    garments: tuple[Mapping[str, Any], ...]
+
+    def __post_init__(self) -> None:
+        if self.photo.ndim != 3 or self.photo.shape[2] != 3 or self.photo.dtype != np.uint8 or not self.photo.size:
+            raise ValueError(f"photo: expected uint8 (H, W, 3) with pixels, got {_describe(self.photo)}.")
+        for field, plane in (("class_map", self.class_map), ("confidence", self.confidence)):
+            if plane.shape != self.photo.shape[:2] or plane.dtype != np.uint8:
+                raise ValueError(
+                    f"{field}: expected uint8 {self.photo.shape[:2]} as the photo, got {_describe(plane)}."
+                )
+        if not self.name:
+            raise ValueError("name: expected the photo's file name, got an empty string.")
+        for index, garment in enumerate(self.garments):
+            _check_garment(garment, f"garments[{index}]")
+
+
+def encode_stage(stage: Stage) -> dict[str, Any]:
+    """Turn a stage into the JSON that the browser gets; cache it, as it costs some ten milliseconds a megapixel.
+
+    Photo, class map and confidence are reduced alike to at most `MAX_SIDE` pixels; ids are sampled, never mixed.
+
+    Args:
+        stage: What to show.
+
+    Returns:
+        `id` (hash of the pixels sent), `width`, `height`, `photo` (JPEG), `class_map` and `confidence` (8-bit grey
+        PNG; confidence in per cent, steps of 5), the three in base64, and the stage's `name`, `title`, `caption` and
+        `garments`.
+    """
+    height, width = _reduced_size(*stage.class_map.shape)
+    photo = Image.fromarray(stage.photo)
+    if (width, height) != photo.size:
+        photo = photo.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    files = {
+        "photo": _file(photo, "JPEG", quality=_JPEG_QUALITY, subsampling=0),
+        "class_map": _file(Image.fromarray(_sample(stage.class_map, height, width)), "PNG"),
+        "confidence": _file(Image.fromarray(_PER_CENT[_sample(stage.confidence, height, width)]), "PNG"),
+    }
+    return {
+        "id": hashlib.sha256(b"".join(files.values())).hexdigest()[:16],
+        "width": width,
+        "height": height,
+        **{field: base64.b64encode(content).decode("ascii") for field, content in files.items()},
+        "name": stage.name,
+        "title": stage.title,
+        "caption": stage.caption,
+        "garments": [dict(garment) for garment in stage.garments],
+    }
+
+
+def viewer(
+    stages: Sequence[Stage | Mapping[str, Any]], *, taxonomy: Taxonomy, key: str, height: int | None = None
+) -> None:
+    """Mount the viewer.
+
+    Args:
+        stages: One to `MAX_STAGES` stages, or what `encode_stage` made of them (cache that). One stage comes with
+            its table of garments, several share chips, sliders and zoom and have none.
+        taxonomy: Whose ids the class maps hold.
+        key: Streamlit key. Keep it when the photo changes: the view's settings then stay as the user left them.
+        height: Height of the stage in CSS pixels; None follows the window.
+
+    Raises:
+        ValueError: If there are no stages or too many, or a garment's class is not in the taxonomy.
+    """
+    if not 1 <= len(stages) <= MAX_STAGES:
+        raise ValueError(f"stages: expected 1 to {MAX_STAGES}, got {len(stages)}.")
+    encoded = [encode_stage(stage) if isinstance(stage, Stage) else dict(stage) for stage in stages]
+    unknown = {garment["class"] for stage in encoded for garment in stage["garments"]} - set(taxonomy.names)
+    if unknown:
+        raise ValueError(f"garments: {taxonomy.name} has no class {', '.join(sorted(unknown))}.")
+    _component(
+        key=key,
+        data={
+            "stages": encoded,
+            "classes": [
+                {"id": each.id, "name": each.name, "group": each.group, "colour": each.colour}
+                for each in (taxonomy[name] for name in taxonomy.display_order)
+            ],
+            "height": height,
+        },
+    )
+
+
+def _check_garment(garment: Mapping[str, Any], where: str) -> None:
+    if set(garment) != _GARMENT_KEYS:
+        raise ValueError(f"{where}: expected the keys {sorted(_GARMENT_KEYS)}, got {sorted(garment)}.")
+    if not isinstance(garment["person"], int) or garment["person"] < 0:
+        raise ValueError(f"{where}: person must be an index from 0, got {garment['person']!r}.")
+    if len(garment["box"]) != 4:
+        raise ValueError(f"{where}: box must be [x, y, width, height], got {garment['box']!r}.")
+    for field in ("area_share", "outfit_share", "confidence"):
+        _check_share(garment[field], f"{where}: {field}")
+    for index, colour in enumerate(garment["colours"]):
+        if set(colour) != _COLOUR_KEYS:
+            raise ValueError(f"{where}: colours[{index}] must have the keys {sorted(_COLOUR_KEYS)}, got {colour!r}.")
+        if not _HEX.fullmatch(colour["hex"]):
+            raise ValueError(f"{where}: colours[{index}] must have a hex like #1F2A36, got {colour['hex']!r}.")
+        _check_share(colour["share"], f"{where}: share of colours[{index}]")
+
+
+def _check_share(value: float, what: str) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{what} must be within 0..1, got {value!r}.")
+
+
+def _describe(array: npt.NDArray[Any]) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def _reduced_size(height: int, width: int) -> tuple[int, int]:
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _sample(plane: Pixels, height: int, width: int) -> Pixels:
+    """The plane at another size, each pixel the one whose area holds its centre: uint8 `(height, width)`."""
+    rows = ((np.arange(height) + 0.5) * plane.shape[0] / height).astype(np.intp)
+    columns = ((np.arange(width) + 0.5) * plane.shape[1] / width).astype(np.intp)
+    return plane[np.ix_(rows, columns)]
+
+
+def _file(image: Image.Image, form: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    image.save(content, form, **options)
+    return content.getvalue()
+
+
+# What is there before the script runs, so that the wait has the shape of what comes.
+_SKELETON = """
+<div class="skeleton" role="status" aria-label="The picture is being prepared.">
+  <div class="skeleton-stage"></div>
+  <div class="skeleton-lines"><i></i><i></i><i></i><i></i><i></i><i></i></div>
+</div>
+"""
+
+_FOLDER = Path(__file__).parent
+_component = st.components.v2.component(
+    "garmentscope_viewer",
+    html=_SKELETON,
+    css=(_FOLDER / "viewer.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "viewer.js").read_text(encoding="utf-8"),
+)

@@ -1,0 +1,886 @@
+// Garmentscope's picture component. Python sends each photo with its class map and confidence once; all that is done
+// to them afterwards (opacity, chips, threshold, wipe, zoom, reading) happens in this file.
+
+const MAX_ZOOM = 12;
+const MAX_DENSITY = 2; // device pixels per CSS pixel beyond which nobody sees a difference, but a phone feels one
+const HIDDEN = 255; // id of a pixel without overlay: class off, confidence too low, or outside the picture
+const OUTLINE = 1.5; // CSS pixels
+const STAGE_KEYS =
+  "Arrow keys read the picture, with Shift in long steps. Plus, minus and 0 zoom. Space shows the photo alone, " +
+  "W wipes, [ and ] change the opacity.";
+
+// ---------------------------------------------------------------- small things
+
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/** An element with attributes (functions become listeners) and children (strings become text). */
+function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value !== null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** A share as people write it; what is there but rounds to nothing is not 0%. */
+function perCent(share) {
+  return share > 0 && share < 0.005 ? "<1%" : `${Math.round(share * 100)}%`;
+}
+
+function swatch(colour) {
+  return el("span", { class: "swatch", style: `--colour:${colour}`, "aria-hidden": "true" });
+}
+
+// ---------------------------------------------------------------- decoding
+
+function fromBase64(text) {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/**
+ * An 8-bit grey PNG as it is in the file. A canvas would pass it through colour management, which changes the ids as
+ * soon as the file has a gAMA chunk.
+ */
+async function decodeGreyPng(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const parts = [];
+  let width = 0;
+  let height = 0;
+  for (let at = 8; at + 12 <= bytes.length; ) {
+    const length = view.getUint32(at);
+    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    const body = at + 8;
+    if (type === "IHDR") {
+      [width, height] = [view.getUint32(body), view.getUint32(body + 4)];
+      const [depth, colour, , , interlace] = bytes.subarray(body + 8, body + 13);
+      if (depth !== 8 || colour !== 0 || interlace !== 0) throw new Error("not a plain 8-bit grey PNG");
+    } else if (type === "IDAT") {
+      parts.push(bytes.subarray(body, body + length));
+    }
+    at = body + length + 4;
+  }
+  const rows = await inflate(new Uint8Array(await new Blob(parts).arrayBuffer()));
+  if (!width || rows.length !== (width + 1) * height) throw new Error("PNG is cut off");
+  return { width, height, values: unfilter(rows, width, height) };
+}
+
+/** Undo the row filters of a one-byte-per-pixel PNG (PNG specification, section 9). */
+function unfilter(rows, width, height) {
+  const out = new Uint8Array(width * height);
+  for (let y = 0, source = 0, i = 0; y < height; y++) {
+    const filter = rows[source++];
+    if (filter > 4) throw new Error(`PNG filter ${filter}`);
+    for (let x = 0; x < width; x++, i++) {
+      const left = x > 0 ? out[i - 1] : 0;
+      const up = y > 0 ? out[i - width] : 0;
+      let guess = 0;
+      if (filter === 1) guess = left;
+      else if (filter === 2) guess = up;
+      else if (filter === 3) guess = (left + up) >> 1;
+      else if (filter === 4) guess = paeth(left, up, x > 0 && y > 0 ? out[i - width - 1] : 0);
+      out[i] = rows[source++] + guess;
+    }
+  }
+  return out;
+}
+
+function paeth(left, up, corner) {
+  const [toLeft, toUp] = [Math.abs(up - corner), Math.abs(left - corner)];
+  const toCorner = Math.abs(left + up - 2 * corner);
+  if (toLeft <= toUp && toLeft <= toCorner) return left;
+  return toUp <= toCorner ? up : corner;
+}
+
+/** What a stage's data hold: the photo as a bitmap, class ids and confidence (per cent), and which ids occur. */
+async function decodePicture(data) {
+  const [photo, classes, confidence] = await Promise.all([
+    createImageBitmap(new Blob([fromBase64(data.photo)], { type: "image/jpeg" })),
+    decodeGreyPng(fromBase64(data.class_map)),
+    decodeGreyPng(fromBase64(data.confidence)),
+  ]);
+  const { width, height } = classes;
+  if ([photo, confidence].some((part) => part.width !== width || part.height !== height)) {
+    throw new Error("photo, class map and confidence differ in size");
+  }
+  return { photo, width, height, classes: classes.values, confidence: confidence.values, ids: new Set(classes.values) };
+}
+
+// ---------------------------------------------------------------- painting
+
+/** Class ids of the pixels whose overlay is to be seen; HIDDEN for the others. */
+function visibleClasses(picture, off, threshold) {
+  const shown = new Uint8Array(256).fill(1);
+  for (const id of off) shown[id] = 0;
+  const visible = new Uint8Array(picture.classes.length);
+  for (let i = 0; i < visible.length; i++) {
+    const id = picture.classes[i];
+    visible[i] = shown[id] && picture.confidence[i] >= threshold ? id : HIDDEN;
+  }
+  return visible;
+}
+
+/** The visible classes under each target pixel, nearest, with a margin of HIDDEN (and of the picture) around. */
+function sampleClasses(picture, visible, { scale, left, top }, width, height, margin) {
+  const stride = width + 2 * margin;
+  const sampled = new Uint8Array(stride * (height + 2 * margin)).fill(HIDDEN);
+  const columns = new Int32Array(stride);
+  for (let x = 0; x < stride; x++) columns[x] = Math.floor((x - margin + 0.5 - left) / scale);
+  const first = columns.findIndex((column) => column >= 0);
+  for (let y = 0; y < height + 2 * margin; y++) {
+    const row = Math.floor((y - margin + 0.5 - top) / scale);
+    if (row < 0 || row >= picture.height || first < 0) continue;
+    for (let x = first; x < stride && columns[x] < picture.width; x++) {
+      sampled[y * stride + x] = visible[row * picture.width + columns[x]];
+    }
+  }
+  return sampled;
+}
+
+/** Whether a pixel of another class lies within `reach` of pixel i, along the row or the column. */
+function nearBorder(sampled, i, stride, reach) {
+  const id = sampled[i];
+  for (let step = 1; step <= reach; step++) {
+    if (sampled[i - step] !== id || sampled[i + step] !== id) return true;
+    if (sampled[i - step * stride] !== id || sampled[i + step * stride] !== id) return true;
+  }
+  return false;
+}
+
+/** The overlay as RGBA: tint inside, outline (inside each region) on top. */
+function paintOverlay(picture, visible, placement, width, height, ink) {
+  const reach = Math.max(ink.reach, ink.litReach);
+  const stride = width + 2 * reach;
+  const sampled = sampleClasses(picture, visible, placement, width, height, reach);
+  const image = new ImageData(width, height);
+  const target = new Uint32Array(image.data.buffer);
+  for (let y = 0, o = 0; y < height; y++) {
+    for (let x = 0, i = (y + reach) * stride + reach; x < width; x++, i++, o++) {
+      const id = sampled[i];
+      if (id === HIDDEN) continue;
+      const edge = nearBorder(sampled, i, stride, id === ink.lit ? ink.litReach : ink.reach);
+      target[o] = edge ? ink.edge[id] : ink.fill[id];
+    }
+  }
+  return image;
+}
+
+/** Colours and outline widths for paintOverlay; `density` is target pixels per CSS pixel. */
+function mixInk(classes, { opacity, outline }, lit, density) {
+  const ink = { fill: new Uint32Array(256), edge: new Uint32Array(256), lit };
+  ink.reach = outline ? Math.max(1, Math.round(OUTLINE * density)) : 0;
+  ink.litReach = lit === null ? ink.reach : Math.max(2, Math.round(2 * density));
+  for (const { id, colour } of classes) {
+    const alpha = id === lit ? Math.min(1, opacity / 100 + 0.15) : opacity / 100;
+    ink.fill[id] = rgba(colour, alpha);
+    ink.edge[id] = id === lit ? 0xffffffff : rgba(colour, 1);
+  }
+  return ink;
+}
+
+function rgba(hex, alpha) {
+  const value = parseInt(hex.slice(1), 16);
+  const swapped = ((value & 255) << 16) | (value & 0xff00) | (value >> 16);
+  return ((Math.round(alpha * 255) << 24) | swapped) >>> 0;
+}
+
+// ---------------------------------------------------------------- one stage
+
+/** A photo under its overlay, in a box that it fits into; knows places and pixels, but no settings. */
+class Stage {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.photo = el("canvas", { class: "photo" });
+    this.overlay = el("canvas", { class: "overlay" });
+    this.surface = el("div", { class: "surface" }, this.photo, this.overlay);
+    this.marker = el("div", { class: "marker", hidden: "" });
+    this.tip = el("div", { class: "tip", hidden: "", "aria-hidden": "true" });
+    this.trouble = el("p", { class: "trouble", hidden: "" });
+    this.divider = this.buildDivider();
+    this.tools = this.buildTools();
+    this.box = el(
+      "div",
+      { class: "stage", tabindex: "0", role: "application", "aria-description": STAGE_KEYS },
+      ...[this.surface, this.divider, this.marker, this.tip, this.tools, this.trouble],
+    );
+    this.heading = el("h3");
+    this.caption = el("p", { class: "caption" });
+    this.figure = el("div", { class: "figure" }, this.heading, this.box, this.caption);
+    this.pointers = new Map();
+    this.listen();
+  }
+
+  show(data, picture) {
+    this.data = data;
+    this.picture = picture;
+    this.visible = null;
+    this.heading.textContent = data.title;
+    this.caption.textContent = data.caption;
+    this.box.setAttribute("aria-label", `Photo ${data.name} with the classes found in it`);
+    this.trouble.textContent = picture ? "" : `${data.name} could not be shown: its data came damaged. Add it again.`;
+    this.trouble.hidden = Boolean(picture);
+    this.surface.hidden = this.tools.hidden = !picture;
+  }
+
+  // Places. u and v run from 0 to 1 over the picture; x and y are CSS pixels in the box.
+
+  /** CSS pixels per picture pixel, and where the picture's corner lies. */
+  placement() {
+    const { width, height } = this.picture;
+    const { zoom, centre } = this.viewer.view;
+    const [boxWidth, boxHeight] = [this.box.clientWidth, this.box.clientHeight];
+    const scale = Math.min(boxWidth / width, boxHeight / height) * zoom;
+    const start = (size, box, middle) =>
+      size <= box ? (box - size) / 2 : clamp(box / 2 - middle * size, box - size, 0);
+    return {
+      scale,
+      left: start(width * scale, boxWidth, centre[0]),
+      top: start(height * scale, boxHeight, centre[1]),
+    };
+  }
+
+  /** Box position of a pointer event. */
+  at(event) {
+    const box = this.box.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  toPicture([x, y]) {
+    const { scale, left, top } = this.placement();
+    return [(x - left) / (this.picture.width * scale), (y - top) / (this.picture.height * scale)];
+  }
+
+  toBox([u, v]) {
+    const { scale, left, top } = this.placement();
+    return [left + u * this.picture.width * scale, top + v * this.picture.height * scale];
+  }
+
+  /** The centre that puts picture place (u, v) at box place (x, y), kept so that no margin opens. */
+  centreFor([u, v], [x, y], zoom) {
+    const { width, height } = this.picture;
+    const [boxWidth, boxHeight] = [this.box.clientWidth, this.box.clientHeight];
+    const scale = Math.min(boxWidth / width, boxHeight / height) * zoom;
+    const keep = (place, offset, size, box) => {
+      const half = box / 2 / (size * scale);
+      return half >= 0.5 ? 0.5 : clamp(place - offset / (size * scale), half, 1 - half);
+    };
+    return [keep(u, x - boxWidth / 2, width, boxWidth), keep(v, y - boxHeight / 2, height, boxHeight)];
+  }
+
+  /** Class and confidence at a place; null outside the picture. */
+  read([u, v]) {
+    if (!this.picture || u < 0 || v < 0 || u >= 1 || v >= 1) return null;
+    const { width, height, classes, confidence } = this.picture;
+    const i = Math.floor(v * height) * width + Math.floor(u * width);
+    const name = this.viewer.nameOf(classes[i]);
+    return { id: classes[i], name, confidence: (confidence[i] / 100).toFixed(2) };
+  }
+
+  // Drawing
+
+  draw() {
+    if (!this.picture || !this.box.clientWidth) return;
+    const density = Math.min(devicePixelRatio, MAX_DENSITY);
+    const width = Math.round(this.box.clientWidth * density);
+    const height = Math.round(this.box.clientHeight * density);
+    const place = this.placement();
+    const device = { scale: place.scale * density, left: place.left * density, top: place.top * density };
+    this.drawPhoto(device, width, height);
+    this.drawOverlay(device, width, height, density);
+  }
+
+  drawPhoto({ scale, left, top }, width, height) {
+    const state = [scale, left, top, width, height, this.data.id].join();
+    if (state === this.photoState) return;
+    this.photoState = state;
+    Object.assign(this.photo, { width, height });
+    const context = this.photo.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.picture.photo, left, top, this.picture.width * scale, this.picture.height * scale);
+  }
+
+  drawOverlay(placement, width, height, density) {
+    const { settings, off, lit, classes } = this.viewer;
+    this.overlay.hidden = settings.photo;
+    if (settings.photo) return;
+    this.visible ??= visibleClasses(this.picture, off, settings.threshold);
+    if (this.overlay.width !== width || this.overlay.height !== height) Object.assign(this.overlay, { width, height });
+    const context = this.overlay.getContext("2d", { willReadFrequently: true });
+    const ink = mixInk(classes, settings, lit, density);
+    context.putImageData(paintOverlay(this.picture, this.visible, placement, width, height, ink), 0, 0);
+  }
+
+  /** Photo and overlay as shown, at the picture's own size. */
+  async export() {
+    const { width, height, photo } = this.picture;
+    const { classes, settings, off } = this.viewer;
+    const density = 1 / Math.min(this.box.clientWidth / width, this.box.clientHeight / height);
+    const visible = visibleClasses(this.picture, off, settings.threshold);
+    const ink = mixInk(classes, settings, null, Math.max(density, 1));
+    const layer = new OffscreenCanvas(width, height);
+    const place = { scale: 1, left: 0, top: 0 };
+    layer.getContext("2d").putImageData(paintOverlay(this.picture, visible, place, width, height, ink), 0, 0);
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext("2d");
+    context.drawImage(photo, 0, 0);
+    context.drawImage(layer, 0, 0);
+    return canvas.convertToBlob({ type: "image/png" });
+  }
+
+  // Zoom buttons and wipe divider
+
+  buildTools() {
+    const zoomBy = (factor) => () => this.viewer.zoomBy(this, factor);
+    return el(
+      "div",
+      { class: "tools", role: "group", "aria-label": "Zoom" },
+      el("button", { type: "button", "aria-label": "Zoom in", click: zoomBy(1.5) }, "+"),
+      el("button", { type: "button", "aria-label": "Zoom out", click: zoomBy(1 / 1.5) }, "−"),
+      el("button", { type: "button", "aria-label": "Fit the whole photo", click: zoomBy(0) }, "Fit"),
+    );
+  }
+
+  buildDivider() {
+    const follow = (event) => {
+      if (event.buttons) this.viewer.wipeTo(this.at(event)[0] / this.box.clientWidth);
+    };
+    const start = (event) => {
+      event.currentTarget.setPointerCapture(event.pointerId);
+      follow(event);
+    };
+    const step = (event) => {
+      const far = event.shiftKey ? 0.1 : 0.02;
+      const { wipeAt } = this.viewer.settings;
+      const places = { ArrowLeft: wipeAt - far, ArrowDown: wipeAt - far, ArrowRight: wipeAt + far };
+      Object.assign(places, { ArrowUp: wipeAt + far, Home: 0, End: 1 });
+      if (event.key in places) {
+        event.preventDefault();
+        this.viewer.wipeTo(places[event.key]);
+      }
+      if (event.key.startsWith("Arrow")) event.stopPropagation();
+    };
+    return el(
+      "div",
+      {
+        ...{ class: "divider", role: "slider", tabindex: "0", hidden: "", "aria-label": "Wipe: photo left, overlay right" },
+        ...{ "aria-valuemin": "0", "aria-valuemax": "100", pointerdown: start, pointermove: follow, keydown: step },
+      },
+      el("span", { "aria-hidden": "true" }, "‹ ›"),
+    );
+  }
+
+  // Pointers: hover or tap reads; drag pans, two fingers pinch.
+
+  listen() {
+    const on = (name, handle, options) =>
+      this.surface.addEventListener(name, (event) => this.picture && handle.call(this, event), options);
+    on("pointerdown", this.press);
+    on("pointermove", this.move);
+    on("pointerup", this.release);
+    on("pointercancel", (event) => this.pointers.delete(event.pointerId));
+    on("pointerleave", (event) => event.pointerType === "mouse" && !event.buttons && this.viewer.clearProbe());
+    on("dblclick", (event) => this.viewer.zoomBy(this, 2, this.at(event)));
+    on("wheel", this.wheel, { passive: false });
+    // One finger scrolls the page until the picture is zoomed; from then on, and with two fingers, it is ours.
+    const claim = (event) => (this.viewer.view.zoom > 1 || event.touches.length > 1) && event.preventDefault();
+    on("touchmove", claim, { passive: false });
+    this.box.addEventListener("keydown", (event) => this.picture && this.viewer.key(this, event));
+  }
+
+  press(event) {
+    if (event.button) return;
+    this.pointers.set(event.pointerId, { at: this.at(event), travelled: 0 });
+    if (this.viewer.view.zoom > 1) this.surface.setPointerCapture(event.pointerId);
+  }
+
+  move(event) {
+    const pointer = this.pointers.get(event.pointerId);
+    if (!pointer) {
+      if (event.pointerType === "mouse") this.viewer.probeAt(this, this.toPicture(this.at(event)), "hover");
+      return;
+    }
+    const before = this.gesture();
+    const [x, y] = this.at(event);
+    pointer.travelled += Math.hypot(x - pointer.at[0], y - pointer.at[1]);
+    pointer.at = [x, y];
+    this.viewer.drag(this, before, this.gesture());
+  }
+
+  release(event) {
+    const pointer = this.pointers.get(event.pointerId);
+    const tapped = pointer && pointer.travelled < 8 && this.pointers.size === 1 && event.pointerType !== "mouse";
+    this.pointers.delete(event.pointerId);
+    if (tapped) this.viewer.probeAt(this, this.toPicture(this.at(event)), "tap");
+  }
+
+  wheel(event) {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    this.viewer.zoomBy(this, Math.exp(-clamp(event.deltaY, -60, 60) / 120), this.at(event));
+  }
+
+  /** Middle of the pressed pointers, and their spread (0 for one). */
+  gesture() {
+    const places = [...this.pointers.values()].slice(0, 2).map((pointer) => pointer.at);
+    const [a, b] = [places[0], places[places.length - 1]];
+    return { middle: [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], spread: Math.hypot(a[0] - b[0], a[1] - b[1]) };
+  }
+
+  // The reading
+
+  showTip(reading, place, how) {
+    this.tip.hidden = !reading;
+    this.marker.hidden = !reading || how === "hover";
+    if (!reading) return;
+    const [x, y] = this.toBox(place);
+    this.marker.style.translate = `${x}px ${y}px`;
+    const name = el("strong", {}, reading.name);
+    this.tip.replaceChildren(swatch(this.viewer.colourOf(reading.id)), name, `conf. ${reading.confidence}`);
+    const [width, height] = [this.tip.offsetWidth, this.tip.offsetHeight];
+    const right = x + 14 + width > this.box.clientWidth ? x - 14 - width : x + 14;
+    const below = how === "hover" && y + 18 + height <= this.box.clientHeight ? y + 18 : y - 16 - height;
+    this.tip.style.translate =
+      `${Math.round(clamp(right, 4, Math.max(4, this.box.clientWidth - width - 4)))}px ` +
+      `${Math.round(clamp(below, 4, this.box.clientHeight - height - 4))}px`;
+  }
+
+  hideTip() {
+    this.tip.hidden = this.marker.hidden = true;
+  }
+
+  showWipe({ wipe, wipeAt, photo }) {
+    const shown = wipe && !photo && Boolean(this.picture);
+    const photoShare = Math.round(wipeAt * 100);
+    this.divider.hidden = !shown;
+    this.divider.style.left = `${wipeAt * 100}%`;
+    this.divider.setAttribute("aria-valuenow", photoShare);
+    this.divider.setAttribute("aria-valuetext", `photo on the left ${photoShare}% of the width`);
+    this.overlay.style.clipPath = shown ? `inset(0 0 0 ${wipeAt * 100}%)` : "none";
+  }
+}
+
+// ---------------------------------------------------------------- chips and table
+
+/** A button that switches one class; the viewer keeps all toggles of a class in step. */
+function classToggle(viewer, { id, name, colour }, share = null) {
+  const button = el(
+    "button",
+    {
+      ...{ type: "button", class: "chip", title: "Show or hide. Alt-click shows only this one." },
+      click: (event) => (event.altKey ? viewer.solo(id) : viewer.toggle(id)),
+    },
+    ...[swatch(colour), el("span", { class: "name" }, name), share && el("span", { class: "share" }, share)],
+  );
+  viewer.toggles.push({ id, button });
+  return button;
+}
+
+function colourList(colours) {
+  const entries = colours.map(({ hex, name, share }) =>
+    el("span", { class: "colour" }, el("i", { style: `--colour:${hex}`, "aria-hidden": "true" }), `${name} ${perCent(share)}`),
+  );
+  return entries.length ? entries : ["–"];
+}
+
+function garmentRow(viewer, garment, largest) {
+  const known = viewer.classes.find((each) => each.name === garment.class);
+  const share = garment.outfit_share;
+  const bar = `--colour:${known.colour};--length:${(share / largest) * 100}%`;
+  const row = el(
+    "tr",
+    { role: "row" },
+    el("th", { role: "rowheader", scope: "row" }, classToggle(viewer, known)),
+    el(
+      "td",
+      { role: "cell", class: "number" },
+      el("div", { class: "measure" }, el("span", {}, perCent(share)), el("i", { class: "bar", style: bar, "aria-hidden": "true" })),
+    ),
+    el("td", { role: "cell", class: "number confidence" }, garment.confidence.toFixed(2)),
+    el("td", { role: "cell", class: "colours" }, el("div", {}, ...colourList(garment.colours))),
+  );
+  return viewer.follow(known.id, row);
+}
+
+/** The rows of one person, largest share first. */
+function personRows(viewer, garments, largest, heading) {
+  const sorted = garments.toSorted((a, b) => b.outfit_share - a.outfit_share);
+  const title = el("th", { role: "rowheader", scope: "rowgroup", colspan: "4" }, heading ?? "");
+  return el(
+    "tbody",
+    { role: "rowgroup" },
+    heading && el("tr", { role: "row", class: "person" }, title),
+    ...sorted.map((garment) => garmentRow(viewer, garment, largest)),
+  );
+}
+
+function garmentTable(viewer, garments, title) {
+  const people = [...new Set(garments.map((garment) => garment.person))].sort((a, b) => a - b);
+  const largest = Math.max(...garments.map((garment) => garment.outfit_share)) || 1;
+  const columns = { garment: "Garment", share: "Share of outfit", confidence: "Conf.", colours: "Colours" };
+  const headers = Object.entries(columns).map(([name, text]) =>
+    el("th", { role: "columnheader", scope: "col", class: name }, text),
+  );
+  return el(
+    "table",
+    { role: "table", "aria-label": title },
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...headers)),
+    ...people.map((person) => {
+      const theirs = garments.filter((garment) => garment.person === person);
+      return personRows(viewer, theirs, largest, people.length > 1 ? `Person ${person + 1}` : null);
+    }),
+  );
+}
+
+// ---------------------------------------------------------------- the viewer
+
+/** Settings, controls and the stages they act on. */
+class Viewer {
+  constructor(parent) {
+    this.parent = parent;
+    this.settings = { opacity: 55, threshold: 0, outline: true, wipe: false, wipeAt: 0.5, photo: false };
+    this.view = { zoom: 1, centre: [0.5, 0.5] };
+    this.stages = [];
+    this.classes = [];
+    this.toggles = []; // {id, button}: what switches a class
+    this.followers = []; // {id, element}: what lights up with a class, and lights it
+    this.lit = null;
+    this.off = null; // ids of the classes that are off; null until the first data say which start so
+    this.turn = 0;
+    this.build();
+    this.resizes = new ResizeObserver(() => this.viewChanged());
+    this.resizes.observe(this.stageRow);
+  }
+
+  destroy() {
+    this.turn++;
+    this.resizes.disconnect();
+  }
+
+  // Building
+
+  build() {
+    this.stageRow = el("div", { class: "stages" });
+    this.strip = el("div", { class: "strip", role: "group", "aria-label": "Garments" });
+    this.also = el("div", { class: "also" });
+    this.side = el("section", { class: "side" });
+    this.status = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
+    const look = el("div", { class: "look" }, this.stageRow, this.strip, this.buildControls(), this.also);
+    this.layout = el("div", { class: "layout" }, look, this.side);
+    // Keys typed here are ours: Streamlit reruns the app on R and opens a dialog on C.
+    const keep = (event) => event.stopPropagation();
+    this.root = el("div", { class: "viewer", keydown: keep, keyup: keep, keypress: keep }, this.layout, this.status);
+  }
+
+  buildControls() {
+    this.opacity = this.buildSlider("Opacity", { max: 100, step: 1 }, (value) => this.set({ opacity: value }));
+    this.threshold = this.buildSlider("Confidence", { max: 95, step: 5 }, (value) => this.set({ threshold: value }));
+    this.modes = {};
+    const mode = (name, label, title) => {
+      const click = () => this.set({ [name]: !this.settings[name] });
+      this.modes[name] = el("button", { type: "button", title, click }, label);
+      return this.modes[name];
+    };
+    const group = el(
+      "div",
+      { class: "modes", role: "group", "aria-label": "Show" },
+      mode("outline", "Outline", "A line along the edge of each class"),
+      mode("wipe", "Wipe", "Photo left of a divider, overlay right of it (W)"),
+      mode("photo", "Photo", "The photo alone (Space)"),
+    );
+    return el("div", { class: "controls" }, el("div", { class: "sliders" }, this.opacity.label, this.threshold.label), group);
+  }
+
+  buildSlider(name, { max, step }, change) {
+    const input = el("input", { type: "range", min: "0", max, step, "aria-label": name });
+    input.addEventListener("input", () => change(Number(input.value)));
+    const output = el("span", { class: "value", "aria-hidden": "true" });
+    return { input, output, label: el("label", { class: "slider" }, el("span", {}, name), input, output) };
+  }
+
+  // New data
+
+  async update(data) {
+    if (data === this.data) return;
+    const turn = ++this.turn;
+    this.data = data;
+    this.root.setAttribute("aria-busy", "true");
+    const pictures = await Promise.all((data?.stages ?? []).map((stage) => this.picture(stage)));
+    if (turn !== this.turn) return; // newer data have overtaken these
+    this.classes = data.classes;
+    this.off ??= new Set(data.classes.filter((each) => each.group === "background").map((each) => each.id));
+    this.showStages(data.stages, pictures);
+    this.showChips(data.stages, pictures);
+    this.root.style.setProperty("--asked-height", data.height ? `${data.height}px` : "initial");
+    this.root.removeAttribute("aria-busy");
+    this.parent.querySelector(".skeleton")?.remove();
+    if (!this.root.isConnected) this.parent.append(this.root);
+    this.refresh();
+  }
+
+  /** The decoded picture: the one on show where its id is the same, null where it is damaged. */
+  async picture(data) {
+    const same = this.stages.find((stage) => stage.picture && stage.data.id === data.id);
+    if (same) return same.picture;
+    try {
+      return await decodePicture(data);
+    } catch (error) {
+      console.warn(`Garmentscope: ${data.name}: ${error.message}`);
+      return null;
+    }
+  }
+
+  showStages(stages, pictures) {
+    const before = this.stages.map((stage) => stage.data.id).join();
+    if (before !== stages.map((stage) => stage.id).join()) {
+      this.view = { zoom: 1, centre: [0.5, 0.5] };
+      this.probe = null;
+    }
+    this.clearProbe();
+    if (this.stages.length !== stages.length) {
+      this.stages = stages.map(() => new Stage(this));
+      this.stageRow.replaceChildren(...this.stages.map((stage) => stage.figure));
+    }
+    this.root.classList.toggle("several", stages.length > 1);
+    this.stages.forEach((stage, index) => stage.show(stages[index], pictures[index]));
+  }
+
+  /** Chips of what was found, "Also in the photo", and the table where there is one stage. */
+  showChips(stages, pictures) {
+    this.toggles = [];
+    this.followers = [];
+    const found = new Set(pictures.flatMap((picture) => [...(picture?.ids ?? [])]));
+    const garments = stages.length === 1 ? stages[0].garments : [];
+    const inTable = (each) => garments.some((garment) => garment.class === each.name);
+    const worn = (each) => each.group === "garment" || each.group === "accessory";
+    const inStrip = (each) => (stages.length > 1 ? worn(each) && found.has(each.id) : inTable(each));
+    const onePerson = new Set(garments.map((garment) => garment.person)).size === 1;
+    const shareOf = (each) => perCent(garments.find((garment) => garment.class === each.name).outfit_share);
+    const chip = (each) =>
+      this.follow(each.id, classToggle(this, each, inTable(each) && onePerson ? shareOf(each) : null));
+    this.strip.replaceChildren(...this.classes.filter(inStrip).map(chip));
+    const others = this.classes.filter((each) => found.has(each.id) && !inStrip(each)).map(chip);
+    this.showAlso(others, pictures.some(Boolean));
+    this.side.replaceChildren(...(stages.length === 1 ? this.tableSide(stages[0]) : []));
+  }
+
+  showAlso(chips, canExport) {
+    const click = () => this.download();
+    const label = chips.length ? el("span", { class: "quiet" }, "Also in the photo") : "";
+    const download = el("button", { type: "button", class: "download", click }, "Overlay as shown (PNG)");
+    this.also.replaceChildren(el("div", { class: "chips" }, label, ...chips), canExport ? download : "");
+  }
+
+  tableSide({ title, caption, garments }) {
+    const body = garments.length ? garmentTable(this, garments, title) : el("p", {}, "No garment found in this photo.");
+    return [el("h2", {}, title), body, el("p", { class: "caption" }, caption)];
+  }
+
+  // Classes
+
+  nameOf(id) {
+    return this.classes.find((each) => each.id === id)?.name ?? "Unlabelled";
+  }
+
+  colourOf(id) {
+    return this.classes.find((each) => each.id === id)?.colour ?? "transparent";
+  }
+
+  /** Light an element up with its class, and the class with the element. */
+  follow(id, element) {
+    this.followers.push({ id, element });
+    element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.light(id));
+    element.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.light(null));
+    return element;
+  }
+
+  toggle(id) {
+    if (!this.off.delete(id)) this.off.add(id);
+    this.classesChanged();
+  }
+
+  /** Show one class only; the second time, what was shown before. */
+  solo(id) {
+    const others = new Set(this.classes.map((each) => each.id).filter((each) => each !== id));
+    const alone = !this.off.has(id) && [...others].every((each) => this.off.has(each));
+    [this.off, this.beforeSolo] = alone && this.beforeSolo ? [this.beforeSolo, null] : [others, this.off];
+    this.classesChanged();
+  }
+
+  light(id) {
+    if (id === this.lit) return;
+    this.lit = id;
+    for (const follower of this.followers) follower.element.classList.toggle("lit", follower.id === id);
+    this.redraw();
+  }
+
+  classesChanged() {
+    for (const stage of this.stages) stage.visible = null;
+    this.refresh();
+  }
+
+  // Settings
+
+  set(change) {
+    if (change.wipe) change.photo = false;
+    Object.assign(this.settings, change);
+    if ("threshold" in change) this.classesChanged();
+    else this.refresh();
+  }
+
+  wipeTo(place) {
+    this.set({ wipeAt: clamp(place, 0, 1) });
+  }
+
+  /** Bring every control in line with the settings. */
+  refresh() {
+    const { opacity, threshold } = this.settings;
+    this.showSlider(this.opacity, opacity, 100, `${opacity}%`);
+    this.showSlider(this.threshold, threshold, 95, threshold ? `≥ ${(threshold / 100).toFixed(2)}` : "off");
+    for (const [name, button] of Object.entries(this.modes)) button.setAttribute("aria-pressed", this.settings[name]);
+    for (const { id, button } of this.toggles) button.setAttribute("aria-pressed", !this.off.has(id));
+    for (const stage of this.stages) stage.showWipe(this.settings);
+    this.redraw();
+  }
+
+  showSlider({ input, output }, value, max, text) {
+    input.value = value;
+    input.style.setProperty("--done", `${(value / max) * 100}%`);
+    input.setAttribute("aria-valuetext", text);
+    output.textContent = text;
+  }
+
+  redraw() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.root.classList.toggle("zoomed", this.view.zoom > 1);
+      for (const stage of this.stages) stage.draw();
+    });
+  }
+
+  // Zoom and pan, one for all stages
+
+  /** Multiply the zoom, keeping the box place `at` where it is; factor 0 fits. */
+  zoomBy(stage, factor, at = [stage.box.clientWidth / 2, stage.box.clientHeight / 2]) {
+    const place = stage.toPicture(at);
+    const zoom = clamp(this.view.zoom * factor, 1, MAX_ZOOM);
+    this.view = { zoom, centre: stage.centreFor(place, at, zoom) };
+    this.viewChanged();
+    this.say(`Zoom ${Math.round(zoom * 100)}%`);
+  }
+
+  /** Follow fingers or mouse from one gesture state to the next. */
+  drag(stage, before, after) {
+    const pinch = before.spread && after.spread ? after.spread / before.spread : 1;
+    if (this.view.zoom * pinch <= 1 && this.view.zoom === 1) return;
+    const place = stage.toPicture(before.middle);
+    const zoom = clamp(this.view.zoom * pinch, 1, MAX_ZOOM);
+    this.view = { zoom, centre: stage.centreFor(place, after.middle, zoom) };
+    this.viewChanged();
+    if (pinch !== 1) this.say(`Zoom ${Math.round(zoom * 100)}%`);
+  }
+
+  viewChanged() {
+    this.clearProbe();
+    this.redraw();
+  }
+
+  // Reading
+
+  /** Read all stages at a place of the picture; `how` is hover, tap or key. */
+  probeAt(source, place, how) {
+    const reading = source.read(place);
+    if (!reading) return this.clearProbe();
+    this.probe = place;
+    const readings = this.stages.map((stage) => stage.read(place));
+    this.stages.forEach((stage, index) => stage.showTip(readings[index], place, how));
+    this.light(reading.id);
+    const words = readings.map((each) => each && `${each.name}, confidence ${each.confidence}`);
+    const named = words.map((text, index) => (words.length > 1 ? `${this.stages[index].data.title}: ${text}` : text));
+    this.say(named.join("; "));
+  }
+
+  clearProbe() {
+    for (const stage of this.stages) stage.hideTip();
+    this.light(null);
+  }
+
+  say(text) {
+    if (this.status.textContent !== text) this.status.textContent = text;
+  }
+
+  /** Move the reading by keyboard; the picture follows when the place is out of the box. */
+  stepProbe(stage, [right, down], far) {
+    const step = (far ? 0.08 : 0.01) * Math.max(stage.picture.width, stage.picture.height);
+    const [u, v] = this.probe ?? [0.5, 0.5];
+    const place = [
+      clamp(u + (right * step) / stage.picture.width, 0, 0.9999),
+      clamp(v + (down * step) / stage.picture.height, 0, 0.9999),
+    ];
+    const [x, y] = stage.toBox(place);
+    const [width, height] = [stage.box.clientWidth, stage.box.clientHeight];
+    if (x < 0 || y < 0 || x > width || y > height) {
+      this.view.centre = stage.centreFor(place, [width / 2, height / 2], this.view.zoom);
+      this.viewChanged();
+    }
+    this.probeAt(stage, place, "key");
+  }
+
+  key(stage, event) {
+    if (event.target !== stage.box || event.ctrlKey || event.metaKey || event.altKey) return;
+    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const { opacity, wipe, photo } = this.settings;
+    const actions = {
+      "+": () => this.zoomBy(stage, 1.5),
+      "=": () => this.zoomBy(stage, 1.5),
+      "-": () => this.zoomBy(stage, 1 / 1.5),
+      0: () => this.zoomBy(stage, 0),
+      " ": () => this.set({ photo: !photo }),
+      w: () => this.set({ wipe: !wipe }),
+      "[": () => this.set({ opacity: clamp(opacity - 5, 0, 100) }),
+      "]": () => this.set({ opacity: clamp(opacity + 5, 0, 100) }),
+      escape: () => this.clearProbe(),
+    };
+    const arrow = arrows[event.key];
+    const act = arrow ? () => this.stepProbe(stage, arrow, event.shiftKey) : actions[event.key.toLowerCase()];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  // Download
+
+  async download() {
+    const stages = this.stages.filter((stage) => stage.picture);
+    for (const stage of stages) {
+      const stem = stage.data.name.replace(/\.[^.]+$/, "");
+      const which = stages.length > 1 ? `-${stage.data.title.replace(/[^\p{L}\p{N}]+/gu, "-")}` : "";
+      const url = URL.createObjectURL(await stage.export());
+      el("a", { href: url, download: `${stem}${which}-overlay.png` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- mounting
+
+// With a key, new data call this function again on the same parent, and the old clean-up is not run.
+const viewers = new WeakMap();
+
+export default function mount({ data, parentElement }) {
+  if (!viewers.has(parentElement)) viewers.set(parentElement, new Viewer(parentElement));
+  const viewer = viewers.get(parentElement);
+  viewer.update(data);
+  return () => {
+    viewer.destroy();
+    viewers.delete(parentElement);
+  };
+}

@@ -1,0 +1,112 @@
+"""`python -m segmodels segment | models`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from segmodels.catalog import list_checkpoints, load_segmenter
+from segmodels.checkpoint import CheckpointError, read_config, read_metrics
+from segmodels.photo import PhotoError, find_photos, open_photo
+from segmodels.segmenter import Segmenter
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command: 0 if all went well, 1 if something failed, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m segmodels", description="Finds the garments in outfit photos.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    segment = commands.add_parser("segment", help="write a class map (PNG) and a list of garments (JSON) per photo")
+    segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
+    segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    segment.add_argument("--model", default="fpn", metavar="NAME", help="catalog name, or folder of a checkpoint")
+    commands.add_parser("models", help="list the models and where they come from")
+    parsed = parser.parse_args(arguments)
+    try:
+        return _models() if parsed.command == "models" else _segment(parsed.photos, parsed.out, parsed.model)
+    except KeyboardInterrupt:
+        print("\nStopped. What is written so far is whole.", file=sys.stderr)
+        return 130
+    except (CheckpointError, PhotoError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _segment(paths: list[Path], out: Path, model: str) -> int:
+    photos, failed = _collect(paths)
+    if not photos:
+        print("There is no photo to segment.", file=sys.stderr)
+        return 1
+    segmenter = load_segmenter(model)
+    out.mkdir(parents=True, exist_ok=True)
+    with tqdm(_with_stems(photos), total=len(photos), unit="photo", disable=None) as bar:
+        for path, stem in bar:
+            try:
+                _segment_one(segmenter, path, out / stem)
+            except PhotoError as error:
+                failed += 1
+                bar.write(str(error), file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _collect(paths: list[Path]) -> tuple[list[Path], int]:
+    """The photos under the paths, and how many paths could not be found; each of these is one line on stderr."""
+    photos: list[Path] = []
+    failed = 0
+    for path in paths:
+        try:
+            found = find_photos([path])
+        except PhotoError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+            continue
+        photos += [photo for photo in found if photo not in photos]
+    return photos, failed
+
+
+def _with_stems(photos: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Each photo with the name of its results; the second `look.jpg` becomes `look-2`."""
+    taken: set[str] = set()
+    for photo in photos:
+        stem, count = photo.stem, 1
+        while stem.lower() in taken:
+            count += 1
+            stem = f"{photo.stem}-{count}"
+        taken.add(stem.lower())
+        yield photo, stem
+
+
+def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> None:
+    segmentation = segmenter.segment(open_photo(path, max_bytes=None))
+    listing = json.dumps(segmentation.to_json(str(path)), indent=1, ensure_ascii=False)
+    target.with_name(f"{target.name}.png").write_bytes(segmentation.class_map_png())
+    target.with_name(f"{target.name}.json").write_text(listing + "\n", encoding="utf-8")
+
+
+def _models() -> int:
+    entries = list_checkpoints()
+    if not entries:
+        print("No model is installed. Set GARMENTSCOPE_MODELS to a folder that holds checkpoints.", file=sys.stderr)
+        return 1
+    failed = 0
+    print(f"{'name':<16}{'from':<10}{'architecture':<16}{'input':<12}{'test mean IoU':<16}folder")
+    for entry in entries:
+        try:
+            config, metrics = read_config(entry.folder), read_metrics(entry.folder)
+        except CheckpointError as error:
+            failed += 1
+            print(f"{entry.name}: {error}", file=sys.stderr)
+            continue
+        scores = [evaluation["scores"]["mean_iou"] for evaluation in metrics.get("evaluations", [])]
+        score = f"{scores[0]:.3f}" if scores else "-"
+        size = f"{config.height} x {config.width}"
+        print(f"{entry.name:<16}{entry.source:<10}{config.architecture:<16}{size:<12}{score:<16}{entry.folder}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

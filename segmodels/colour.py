@@ -1,0 +1,266 @@
+"""The colours of a garment: which ones, how much of each, and what people who sell clothes call them.
+
+Differences between colours are CIEDE2000 (Sharma, Wu & Dalal 2005, *The CIEDE2000 color-difference formula*), as
+scikit-image computes it, over CIELAB with the D65 white of sRGB.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+__all__ = ["BASIC_COLOURS", "FINE_COLOURS", "Colour", "dominant_colours", "name_colour"]
+
+BASIC_COLOURS = (
+    *("black", "white", "gray", "beige", "brown", "red"),
+    *("pink", "orange", "yellow", "green", "blue", "purple"),
+)
+"""The coarse names, one for each colour: what trends are counted by."""
+
+FINE_COLOURS: Mapping[str, Mapping[str, str]] = {
+    "black": {"black": "#060607 #17171a #2a292b"},
+    "white": {"white": "#fcfcfc #e8eaf0 #eaf3f6", "off-white": "#f0ede7 #e8eee3", "ivory": "#fbf8ec"},
+    "gray": {
+        "charcoal": "#404145",
+        "dark gray": "#5a5b5d",
+        "gray": "#808182 #6d6d6f #767676 #98999a #98a0a8",
+        "light gray": "#b4b5b6",
+        "silver": "#cbcccf #dadadb #dae0e2",
+        "slate": "#646c76",
+    },
+    "beige": {
+        "cream": "#f0e4c8 #f5f3dc",
+        "beige": "#dac9ae",
+        "sand": "#cdb995",
+        "stone": "#c2b8a9 #a89985",
+        "khaki": "#a89a78 #85754f",
+        "nude": "#dfc0a8",
+    },
+    "brown": {
+        "taupe": "#887869",
+        "tan": "#cca678",
+        "camel": "#c19a6b",
+        "cognac": "#94552c",
+        "brown": "#6b4a33 #6e3527",
+        "mocha": "#7d6251",
+        "chocolate": "#432c20 #2f1e14",
+    },
+    "red": {
+        "red": "#d21f26 #f01c14 #94201c",
+        "crimson": "#a9152f",
+        "brick": "#8f3c33",
+        "burgundy": "#661427 #471319",
+    },
+    "pink": {
+        "blush": "#efcfca",
+        "pink": "#f2a6be",
+        "dusty rose": "#bf868b",
+        "rose": "#d8627f",
+        "hot pink": "#f5408f #fb5cc0",
+        "fuchsia": "#cf1c8c #f41ee8",
+        "salmon": "#f2968a #fa8072",
+    },
+    "orange": {
+        "peach": "#f7c4a2",
+        "coral": "#fb7550",
+        "orange": "#f28322 #fca510 #f2ad6a",
+        "terracotta": "#bf6646",
+        "rust": "#9e4420 #c9561c",
+    },
+    "yellow": {
+        "pale yellow": "#f5ebae",
+        "yellow": "#f6d626 #f8f060",
+        "gold": "#d6ab3c",
+        "mustard": "#bd9024",
+    },
+    "green": {
+        "mint": "#b4e2cb",
+        "pistachio": "#cfe0a2 #e6f79a",
+        "sage": "#a2af90",
+        "lime": "#a9d52f #38f02c #ddf53c",
+        "green": "#2f8f45",
+        "emerald": "#0d8a66",
+        "forest green": "#1f4a30 #14302a",
+        "army green": "#555940 #46432f",
+        "olive": "#6c6b34",
+    },
+    "blue": {
+        "baby blue": "#b4d2ea #d0e2f0",
+        "sky blue": "#86bce6",
+        "turquoise": "#3cc8c8",
+        "teal": "#15737a",
+        "petrol": "#1e4552",
+        "dusty blue": "#8ca6c4",
+        "denim": "#51698a",
+        "indigo": "#2c3b56",
+        "steel blue": "#5a87ad",
+        "blue": "#2565c0 #5b72ae",
+        "cobalt": "#1240a8 #1a20f4",
+        "navy": "#1a2140 #0c0c70",
+    },
+    "purple": {
+        "lavender": "#c6bbe2 #e4e1fa #8f8bbb",
+        "lilac": "#c39fca",
+        "mauve": "#9b7a93",
+        "purple": "#63308a #7d42b8 #4b0f80",
+        "plum": "#5c2750 #33203a",
+    },
+}
+"""The fine names under the basic name that each belongs to, in sRGB: one typical code, or several for a wide one."""
+
+_NAMES = tuple(
+    (fine, basic) for basic, colours in FINE_COLOURS.items() for fine, codes in colours.items() for _ in codes.split()
+)
+_CODES = " ".join(codes for colours in FINE_COLOURS.values() for codes in colours.values())
+_TYPICAL = rgb2lab(np.frombuffer(bytes.fromhex(_CODES.replace("#", "")), np.uint8).reshape(-1, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """One colour of a garment: `#rrggbb` in sRGB, its fine and basic name, its share (0..1) of the garment's pixels."""
+
+    hex: str
+    name: str
+    basic: str
+    share: float
+
+
+# How colours are grouped. Light falls unevenly on cloth: within one dye lightness varies most, chroma less and hue
+# hardly, so that differences weigh accordingly (the parametric factors kL, kC and kH of CIEDE2000).
+_SHADING = {"kL": 2.4, "kC": 1.5, "kH": 1.0}
+_SAME = 11.0  # groups nearer than this are one colour
+_LEAST = 0.05  # share below which a colour is a button, a crease or the background shining through
+_SAMPLE = 4096  # pixels looked at
+_GROUPS = 8  # groups before those of one colour are joined
+_LARGEST = 1 << 20  # pixels of the box around a mask beyond which it is thinned first
+
+
+def dominant_colours(photo: np.ndarray, mask: np.ndarray, *, limit: int = 3) -> tuple[Colour, ...]:
+    """The colours that a garment mostly has, the largest first.
+
+    The mask loses its outermost pixels, where the background bleeds in, unless nothing would be left. At most 4,096
+    pixels are looked at, chosen in the same way each time: same photo and mask, same colours.
+
+    Args:
+        photo: uint8 `(H, W, 3)` sRGB.
+        mask: bool `(H, W)`, true where the garment is.
+        limit: Most colours to return.
+
+    Returns:
+        Colours of at least 5 % each, no name twice. Their shares, rounded to four places, are of all the garment's
+        pixels, so they sum to 1 or less. Empty if the mask is.
+
+    Raises:
+        ValueError: If the shapes or dtypes are others, or `limit` is below 1.
+    """
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise ValueError(f"Expected a photo of uint8 (H, W, 3), got {photo.dtype} {photo.shape}.")
+    if mask.dtype != np.bool_ or mask.shape != photo.shape[:2]:
+        raise ValueError(f"Expected a mask of bool {photo.shape[:2]}, got {mask.dtype} {mask.shape}.")
+    if limit < 1:
+        raise ValueError(f"Expected a limit of 1 or more, got {limit}.")
+    pixels = _garment_pixels(photo, mask)
+    if len(pixels) == 0:
+        return ()
+    lab = rgb2lab(pixels).astype(np.float32)
+    labels = _join(lab, _group(lab))
+    found: dict[str, Colour] = {}
+    for label in np.argsort(-np.bincount(labels), kind="stable"):
+        members = np.flatnonzero(labels == label)
+        middle = np.median(lab[members], axis=0)
+        typical = members[np.argmin(((lab[members] - middle) ** 2).sum(axis=1))]  # a pixel that there is
+        fine, basic = name_colour(lab[typical], space="lab")
+        code, share = "#" + pixels[typical].tobytes().hex(), len(members) / len(labels)
+        if fine in found:  # two groups of one name are one colour to the reader
+            code, share = found[fine].hex, share + found[fine].share
+        found[fine] = Colour(code, fine, basic, share)
+    largest = sorted(found.values(), key=lambda colour: (-colour.share, colour.hex))[:limit]
+    return tuple(replace(colour, share=round(colour.share, 4)) for colour in largest if colour.share >= _LEAST)
+
+
+def name_colour(colour: Sequence[float] | np.ndarray, *, space: Literal["rgb", "lab"] = "rgb") -> tuple[str, str]:
+    """What a colour is called: the nearest of `FINE_COLOURS` by CIEDE2000.
+
+    Args:
+        colour: Three numbers: sRGB 0..255, or CIELAB under D65 (L 0..100, a, b).
+        space: Which of the two.
+
+    Returns:
+        The fine name and the basic name, one of `BASIC_COLOURS`.
+    """
+    lab = np.asarray(colour, float)
+    if space == "rgb":
+        lab = rgb2lab(lab / 255)
+    return _NAMES[int(np.argmin(_difference(_TYPICAL, lab[None])))]
+
+
+def _garment_pixels(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """uint8 `(n, 3)`: up to `_SAMPLE` pixels of the garment, without its rim."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return np.empty((0, 3), np.uint8)
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    photo, mask = photo[box], mask[box]
+    step = math.ceil(math.sqrt(mask.size / _LARGEST))
+    if step > 1 and np.count_nonzero(mask[::step, ::step]) >= _SAMPLE:
+        photo, mask = photo[::step, ::step], mask[::step, ::step]
+    padded = np.pad(mask, 1).astype(np.uint8)  # the box's own border is rim as well
+    inner = cv2.erode(padded, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
+    where = np.flatnonzero(inner if inner.any() else mask)
+    if len(where) > _SAMPLE:
+        where = where[np.random.default_rng(0).choice(len(where), _SAMPLE, replace=False, shuffle=False)]
+    return np.asarray(photo[np.divmod(where, mask.shape[1])])
+
+
+def _group(lab: np.ndarray) -> np.ndarray:
+    """Groups of like pixels by k-means, seeded as k-means++ does (Arthur & Vassilvitskii 2007).
+
+    Args:
+        lab: float32 `(n, 3)`.
+
+    Returns:
+        int `(n,)`: group of each pixel.
+    """
+    generator = np.random.default_rng(0)
+    seeds = [int(generator.integers(len(lab)))]
+    distances = [((lab - lab[seeds[0]]) ** 2).sum(axis=1)]
+    while len(seeds) < _GROUPS:
+        nearest = np.min(distances, axis=0)
+        if nearest.max() < 1:  # no pixel differs visibly from all seeds
+            break
+        seeds.append(int(generator.choice(len(lab), p=nearest.astype(float) / nearest.sum(dtype=float))))
+        distances.append(((lab - lab[seeds[-1]]) ** 2).sum(axis=1))
+    labels = np.argmin(distances, axis=0).astype(np.int32)
+    if len(seeds) > 1:
+        criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 0.5)
+        _, labels, _ = cv2.kmeans(lab, len(seeds), labels[:, None], criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+    return np.unique(labels.ravel(), return_inverse=True)[1]
+
+
+def _join(lab: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The labels after joining, nearest pair first, all groups that are one colour in more and less light."""
+    counts = np.bincount(labels).astype(float)
+    centres = np.stack([np.bincount(labels, lab[:, channel]) for channel in range(3)], axis=1) / counts[:, None]
+    while len(counts) > 1:
+        distances = _difference(centres[:, None], centres[None], **_SHADING)
+        np.fill_diagonal(distances, np.inf)
+        first, second = sorted(np.unravel_index(np.argmin(distances), distances.shape))
+        if distances[first, second] >= _SAME:
+            break
+        weights = counts[[first, second]]
+        centres[first] = np.average(centres[[first, second]], axis=0, weights=weights)
+        counts[first] = weights.sum()
+        centres, counts = np.delete(centres, second, axis=0), np.delete(counts, second)
+        labels = np.where(labels == second, first, labels)
+        labels = labels - (labels > second)
+    return labels
+
+
+def _difference(one: np.ndarray, other: np.ndarray, **weights: float) -> np.ndarray:
+    return np.asarray(deltaE_ciede2000(one, other, **weights))
