@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from segmodels.architectures import build
+from segmodels.architectures.smp import LITE0
 from segmodels.checkpoint import CheckpointConfig, save_checkpoint
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import has_fast_bf16, pick_device
@@ -78,7 +79,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
     network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
     if recipe.imagenet and not start:
-        print(load_imagenet(network, recipe.arguments.get("encoder", "timm-tf_efficientnet_lite0")))
+        print(load_imagenet(network, recipe.arguments.get("encoder", LITE0)))
     device = pick_device()
     module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names)
     best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _config(recipe, dataset), len(choice))

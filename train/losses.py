@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import segmentation_models_pytorch as smp
 import torch
 from torch.nn import functional
 
@@ -24,18 +23,32 @@ def cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """One minus the soft Dice score, averaged over the classes (Milletari et al. 2016), as smp computes it.
+    """One minus the soft Dice score, `1 - 2 sum(p t) / (sum(p) + sum(t))`, as mean over the classes.
 
-    Each class's score is taken over all photos of the batch; a class without true pixels there adds 0.
+    Milletari, Navab & Ahmadi 2016 (V-Net), for several classes, over all pixels of the batch; a class without true
+    pixels there adds 0. It gives what `smp.losses.DiceLoss("multiclass")` gives, without its one-hot truth of
+    `(N, H * W, C)` int64, which took half as long as the network on a processor.
     """
-    loss: torch.Tensor = smp.losses.DiceLoss("multiclass", ignore_index=UNLABELLED)(logits.float(), truth)
-    return loss
+    return _dice(logits.float().log_softmax(dim=1), truth)
 
 
 def cross_entropy_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Cross-entropy plus half the Dice loss: the first keeps probabilities honest, the second lifts rare classes."""
-    return cross_entropy(logits, truth) + 0.5 * dice(logits, truth)
+    log_probability = logits.float().log_softmax(dim=1)
+    return functional.nll_loss(log_probability, truth, ignore_index=UNLABELLED) + 0.5 * _dice(log_probability, truth)
 
 
 LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "cross_entropy_dice": cross_entropy_dice, "dice": dice}
 """Loss by the name that recipes use."""
+
+
+def _dice(log_probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    labelled = truth != UNLABELLED
+    ids = torch.where(labelled, truth, 0)
+    probability = log_probability.exp() * labelled.unsqueeze(1)  # (N, C, H, W)
+    hits = probability.gather(1, ids.unsqueeze(1)).flatten()  # of the true class, by pixel
+    classes = probability.shape[1]
+    overlap = hits.new_zeros(classes).index_add(0, ids.flatten(), hits)
+    true = torch.bincount(ids[labelled], minlength=classes)
+    score = 2 * overlap / (probability.sum(dim=(0, 2, 3)) + true).clamp_min(1e-7)
+    return ((1 - score) * (true > 0)).mean()

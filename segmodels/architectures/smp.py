@@ -9,8 +9,12 @@ from torch.nn import functional
 
 __all__ = ["LITE0", "PadToStride", "fpn"]
 
-LITE0 = "timm-tf_efficientnet_lite0"
-"""smp's name of EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation, made for processors."""
+LITE0 = "tu-tf_efficientnet_lite0"
+"""smp's name of timm's EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation, made for processors.
+
+smp's own `timm-tf_efficientnet_lite0` is deprecated, keeps the classifier's layers, and pads and normalises otherwise
+than the network that the ImageNet weights were trained in.
+"""
 
 
 class PadToStride(nn.Module):
@@ -46,12 +50,4 @@ def fpn(classes: int, encoder: str = LITE0) -> nn.Module:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch.
     """
-    return PadToStride(_without_unused(smp.FPN(encoder, encoder_weights=None, classes=classes)), stride=32)
-
-
-def _without_unused(network: smp.base.SegmentationModel) -> smp.base.SegmentationModel:
-    """Removes the layers of EfficientNet's classifier, which smp keeps and no gradient reaches."""
-    for name in ("conv_head", "bn2"):
-        if hasattr(network.encoder, name):
-            setattr(network.encoder, name, nn.Identity())
-    return network
+    return PadToStride(smp.FPN(encoder, encoder_weights=None, classes=classes), stride=32)
