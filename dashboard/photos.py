@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -21,8 +21,10 @@ from PIL import Image
 from dashboard.viewer import Stage, encode_stage
 from segmodels.photo import open_photo
 from segmodels.segmentation import Garment, Segmentation, cutout_png, to_coco
-from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import TAXONOMIES
+
+if TYPE_CHECKING:
+    from segmodels.segmenter import Segmenter
 
 __all__ = ["Analysed", "analyse", "as_csv", "as_zip", "cut_out", "file_name"]
 

@@ -1,19 +1,56 @@
 """What all visitors of a server share: the only place with Streamlit's caches.
 
-Nothing of a visitor's photos may come here; they live in that visitor's session.
+Nothing of a visitor's photos may come here; they live in that visitor's session. PyTorch takes seconds to import, so it
+is imported in a thread while the first visitor still reads the page.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
-from segmodels.catalog import load_segmenter
-from segmodels.segmenter import Segmenter
+if TYPE_CHECKING:
+    from segmodels.segmenter import Segmenter
 
-__all__ = ["segmenter"]
+__all__ = ["model_names", "segmenter", "warm_up"]
 
 
-@st.cache_resource(show_spinner="Loading the network. This happens once.", max_entries=4)
 def segmenter(name: str) -> Segmenter:
-    """The segmenter of a catalog name, loaded once per server."""
+    """The segmenter of a catalog name, loaded once per server.
+
+    Raises:
+        ValueError: If there is no such checkpoint, or it is damaged; the message is for the visitor.
+    """
+    try:
+        return _loading(name).result()
+    except ValueError:
+        _loading.clear(name)  # so that a mended checkpoint is found
+        raise
+
+
+def warm_up(name: str) -> None:
+    """Starts loading a segmenter and returns at once."""
+    _loading(name)
+
+
+def model_names() -> list[str]:
+    """Names of the checkpoints that can be chosen."""
+    from segmodels.catalog import list_checkpoints
+
+    return [entry.name for entry in list_checkpoints()]
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _loading(name: str) -> Future[Segmenter]:
+    executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
+    future = executor.submit(_load, name)
+    executor.shutdown(wait=False)
+    return future
+
+
+def _load(name: str) -> Segmenter:
+    from segmodels.catalog import load_segmenter
+
     return load_segmenter(name)

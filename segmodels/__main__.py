@@ -41,9 +41,15 @@ def _segment(paths: list[Path], out: Path, model: str) -> int:
     if not photos:
         print("There is no photo to segment.", file=sys.stderr)
         return 1
+    named = list(_with_stems(photos))
+    originals = {path.resolve() for path in photos}
+    for _, stem in named:
+        if (result := out / f"{stem}.png").resolve() in originals:
+            print(f"{result} is a photo, and its class map would take its place. Name another --out.", file=sys.stderr)
+            return 1
     segmenter = load_segmenter(model)
     out.mkdir(parents=True, exist_ok=True)
-    with tqdm(_with_stems(photos), total=len(photos), unit="photo", disable=None) as bar:
+    with tqdm(named, unit="photo", disable=None) as bar:
         for path, stem in bar:
             try:
                 _segment_one(segmenter, path, out / stem)

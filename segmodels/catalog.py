@@ -36,7 +36,7 @@ def list_checkpoints() -> list[CatalogEntry]:
     places.append(("embedded", EMBEDDED))
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
-        for config in sorted(place.glob("*/config.json")):
+        for config in sorted(place.glob("[!.]*/config.json")):  # what is hidden is a save that was cut off
             found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
     return sorted(found.values(), key=lambda entry: entry.name)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -150,7 +151,11 @@ def save_checkpoint(
         if folder.exists():
             old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
             folder.replace(old)
-            fresh.replace(folder)
+            try:
+                fresh.replace(folder)
+            except OSError:
+                old.replace(folder)
+                raise
             shutil.rmtree(old)
         else:
             fresh.replace(folder)
@@ -195,7 +200,7 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
     network.load_state_dict(_read_weights(weights, network), strict=True)
     return Checkpoint(
-        name=name or folder.name,
+        name=name or folder.resolve().name,
         config=config,
         network=network.eval(),
         metrics=read_metrics(folder),
@@ -232,21 +237,23 @@ def read_config(folder: Path) -> CheckpointConfig:
 
 
 def _check(config: CheckpointConfig, path: Path) -> None:
-    if config.architecture not in ARCHITECTURES:
+    if config.architecture not in list(ARCHITECTURES):  # a list, for what cannot be hashed
         raise CheckpointError(f"{path}: there is no architecture {config.architecture!r}.")
-    if config.taxonomy not in TAXONOMIES:
+    if not isinstance(config.arguments, dict):
+        raise CheckpointError(f"{path}: arguments must be an object, not {config.arguments!r}.")
+    if config.taxonomy not in list(TAXONOMIES):
         raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
-    if tuple(config.classes) != TAXONOMIES[config.taxonomy].names:
+    if config.classes != list(TAXONOMIES[config.taxonomy].names):
         raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
     if config.crop not in ("found", "none"):
         raise CheckpointError(f"{path}: crop must be 'found' or 'none', not {config.crop!r}.")
     for name in ("height", "width"):
         value = getattr(config, name)
-        if not isinstance(value, int) or not 16 <= value <= 4096:
+        if type(value) is not int or not 16 <= value <= 4096:
             raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
     for name in ("mean", "std", "margin"):
         value = getattr(config, name)
-        if not isinstance(value, int | float) or value < 0 or (name == "std" and value == 0):
+        if type(value) not in (int, float) or not 0 <= value < math.inf or (name == "std" and value == 0):
             raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")
 
 

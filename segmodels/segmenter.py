@@ -149,7 +149,7 @@ def _at_photo_size(probability: torch.Tensor, frame: Box, height: int, width: in
     class_map = np.zeros((height, width), np.uint8)
     confidence = np.full((height, width), 255, np.uint8)
     left, top = round(frame.x), round(frame.y)
-    right, bottom = round(frame.x + frame.width), round(frame.y + frame.height)
+    right, bottom = max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))  # as `cut`
     columns = range(max(left, 0), min(right, width))
     rows = range(max(top, 0), min(bottom, height))
     x = _between_samples(probability.shape[2], right - left, columns.start - left, len(columns))

@@ -16,7 +16,7 @@ from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from train.card import model_card
 
-__all__ = ["HOW", "evaluate", "keep_evaluation"]
+__all__ = ["HOW", "evaluate", "keep_evaluation", "write_json"]
 
 HOW = (
     "One confusion matrix of pixels at the photos' own resolution, summed over all photos; whole photos in, as the app "

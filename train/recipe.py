@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe"]
+__all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe", "recipe_from"]
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship; `fit` takes their names without the ending."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -14,34 +15,29 @@ from dashboard import resources
 from dashboard.examples import Example, example
 from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
 from dashboard.viewer import viewer
-from segmodels.catalog import list_checkpoints
-from segmodels.checkpoint import CheckpointError
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
 
 ENDINGS = ["jpg", "jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp", "tif", "tiff"]
 
 state = st.session_state
-state.setdefault("photos", {})  # digest of model and file -> Analysed, in the order of arrival
+state.setdefault("photos", {})  # digest of the file -> Analysed, in the order of arrival
 state.setdefault("failures", [])  # sentences about the last files that could not be read
 state.setdefault("intake", 0)  # of the uploader: a new one is empty
 state.setdefault("camera", False)
+state.setdefault("model", "fpn")
+state.setdefault("shown", None)  # digest of the photo in the viewer
 
 
 def page() -> None:
     """The whole page: the empty state, or the photos of this session."""
-    model = state.get("model", "fpn")
-    if state.photos:
-        uploads = _header(model)
-    else:
-        uploads = _welcome()
+    resources.warm_up(state.model)
+    uploads = _header() if state.photos else _welcome()
+    model = state.model
+    uploads += [Example(done.name, done.data) for done in state.photos.values() if done.listing["model"] != model]
     if uploads and _add(uploads, model):
         st.rerun()
-    for sentence in state.failures:
-        st.error(sentence)
-    if state.failures and state.photos:
-        done = len(state.photos)
-        st.caption(f"The other {done} {'is' if done == 1 else 'are'} done." if done else "")
+    _show_failures()
     if state.photos:
         _results()
 
@@ -69,26 +65,41 @@ def _welcome() -> list[Example]:
     return uploads
 
 
-def _header(model: str) -> list[Example]:
+def _header() -> list[Example]:
     """Title and buttons over the results; gives what was added."""
-    title, buttons = st.columns([54, 46], vertical_alignment="center")
-    title.title("Segment")
     uploads: list[Example] = []
-    with buttons, st.container(horizontal=True, horizontal_alignment="right"):
-        names = [entry.name for entry in list_checkpoints()]
-        if len(names) > 1:
-            state.model = st.selectbox("Model", names, names.index(model), label_visibility="collapsed", width=160)
-        if st.button("Start over"):
-            state.photos, state.failures, state.camera = {}, [], False
-            state.intake += 1
-            st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Segment", width="stretch")
+        names = resources.model_names()
+        if len(names) > 1 and state.model in names:
+            chosen = names.index(state.model)
+            state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
+        _choose_photo()
         with st.popover("Add photos", type="primary"):
             uploads += _uploader()
             if st.button("Try another example"):
                 uploads.append(example(state.intake))
-            if st.toggle("Use the camera", key="camera"):
-                uploads += _camera()
+            state.camera = st.toggle("Use the camera", state.camera)
+            uploads += _camera()
+            if st.button("Start over", type="tertiary"):
+                state.photos, state.failures, state.camera = {}, [], False
+                state.intake += 1
+                st.rerun()
     return uploads
+
+
+def _choose_photo() -> None:
+    """Which of several photos is shown."""
+    keys = list(state.photos)
+    if len(keys) < 2:
+        return
+    names = _unique(done.name for done in state.photos.values())
+    labels = [f"{number} of {len(keys)}: {name}" for number, name in enumerate(names, start=1)]
+    index = keys.index(state.shown) if state.shown in keys else 0
+    chosen = st.selectbox(
+        "Photo", range(len(keys)), index, format_func=labels.__getitem__, label_visibility="collapsed", width=280
+    )
+    state.shown = keys[chosen]
 
 
 def _uploader() -> list[Example]:
@@ -111,41 +122,47 @@ def _camera() -> list[Example]:
 def _add(uploads: list[Example], model: str) -> bool:
     """Analyses what is new, with a bar; True if the page is to be drawn anew."""
     state.failures = []
+    bar = st.progress(0.0, text=f"1 of {len(uploads)}, {uploads[0].name}. Waking the network.")
     try:
-        with st.spinner("Waking the network."):
-            segmenter = resources.segmenter(model)
-    except CheckpointError as error:
+        segmenter = resources.segmenter(model)
+    except ValueError as error:
+        bar.empty()
         st.error(str(error))
         return False
-    bar = st.progress(0.0, text=f"1 of {len(uploads)}, {uploads[0].name}.")
     started = time.monotonic()
     for number, upload in enumerate(uploads, start=1):
         left = (time.monotonic() - started) / (number - 1) * (len(uploads) - number + 1) if number > 1 else 0
         wait = f" About {left:.0f} s left." if left >= 1 else ""
         bar.progress((number - 1) / len(uploads), text=f"{number} of {len(uploads)}, {upload.name}.{wait}")
-        key = hashlib.sha256(model.encode() + upload.data).hexdigest()
-        if key not in state.photos:
+        key = hashlib.sha256(upload.data).hexdigest()
+        if key not in state.photos or state.photos[key].listing["model"] != model:
             try:
                 state.photos[key] = analyse(segmenter, upload.name, upload.data)
             except PhotoError as error:
                 state.failures.append(str(error))
                 continue
         state.shown = key
-    bar.empty()
     state.intake += 1
     return True
 
 
+def _show_failures() -> None:
+    """One sentence per file that could not be read, and what became of the others."""
+    if not state.failures:
+        return
+    st.error("\n\n".join(_literal(sentence) for sentence in state.failures))
+    if done := len(state.photos):
+        st.caption("1 other photo is done." if done == 1 else f"The other {done} photos are done.")
+
+
+def _literal(text: str) -> str:
+    """Text in which Markdown finds nothing to format."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
+
+
 def _results() -> None:
     """The chosen photo in the viewer, and what can be taken away."""
-    keys = list(state.photos)
-    shown = state.get("shown")
-    if len(keys) > 1:
-        names = _unique([state.photos[key].name for key in keys])
-        index = keys.index(shown) if shown in keys else 0
-        chosen = st.selectbox(f"{len(keys)} photos", range(len(keys)), index, format_func=lambda i: names[i])
-        shown = state.shown = keys[chosen]
-    analysed: Analysed = state.photos[shown if shown in state.photos else keys[0]]
+    analysed: Analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
     viewer([analysed.stage], taxonomy=OUTFIT_15, key="segment-viewer")
     _downloads(analysed)
 

@@ -127,7 +127,7 @@ def viewer(
             its table of garments, several share chips, sliders and zoom and have none.
         taxonomy: Whose ids the class maps hold.
         key: Streamlit key. Keep it when the photo changes: the view's settings then stay as the user left them.
-        height: Height of the stage in CSS pixels; None follows the window.
+        height: Largest height of the stage in CSS pixels; None follows the window.
 
     Raises:
         ValueError: If there are no stages or too many, or a garment's class is not in the taxonomy.

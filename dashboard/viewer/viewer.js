@@ -223,6 +223,7 @@ class Stage {
     this.data = data;
     this.picture = picture;
     this.visible = null;
+    this.box.style.aspectRatio = `${data.width} / ${data.height}`;
     this.heading.textContent = data.title;
     this.caption.textContent = data.caption;
     this.box.setAttribute("aria-label", `Photo ${data.name} with the classes found in it`);

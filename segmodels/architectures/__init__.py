@@ -28,5 +28,6 @@ def build(architecture: str, classes: int, arguments: Mapping[str, Any]) -> nn.M
         raise ValueError(f"There is no architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}.")
     try:
         return ARCHITECTURES[architecture](classes, **arguments)
-    except TypeError as error:
-        raise ValueError(f"Architecture {architecture} cannot take {dict(arguments)}: {error}.") from None
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:  # as smp and timm raise them
+        reason = str(error.args[0] if error.args else error).rstrip(".")
+        raise ValueError(f"Architecture {architecture} cannot take {arguments}: {reason}.") from None

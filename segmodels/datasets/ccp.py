@@ -32,7 +32,8 @@ def read_ccp(root: Path) -> Dataset:
     for needed in (root / "photos", masks, root / "label_list.mat"):
         if not needed.exists():
             raise DatasetError(f"{needed} is missing. {_WHERE}; name the folder that holds photos/ and annotations/.")
-    labels = tuple(str(label.item()) for label in _variable(root / "label_list.mat", "label_list").ravel())
+    cells = _variable(root / "label_list.mat", "label_list").ravel()
+    labels = tuple("".join(map(str, np.ravel(cell))) for cell in cells)
     if labels != CCP_59:
         raise DatasetError(f"{root / 'label_list.mat'} holds {len(labels)} labels that are not CCP's 59. {_WHERE}.")
     return Dataset(
@@ -80,12 +81,13 @@ def _read_truth(root: Path, photo_id: str) -> np.ndarray:
 def _variable(path: Path, name: str) -> np.ndarray:
     """One variable of a MATLAB 5 file."""
     try:
-        return np.asarray(loadmat(path)[name])
+        with path.open("rb") as file:  # given a path, scipy calls a missing file by another name
+            return np.asarray(loadmat(file)[name])
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing. {_WHERE}.") from None
     except KeyError:
         raise DatasetError(f"{path} has no variable {name}. {_WHERE}.") from None
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+    except Exception as error:  # a damaged file makes scipy raise whatever it trips over
         raise DatasetError(f"{path} is damaged ({error}). {_WHERE}.") from None
 
 

@@ -1,0 +1,51 @@
+# Two commands are enough: `make app` serves the dashboard, `make test` runs the tests. Both set everything up first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BROWSER := $(VENV)/.browser
+CODE := segmodels train dashboard tests
+
+.DEFAULT_GOAL := help
+.PHONY: help app test check format bench lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Garmentscope needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
+	@touch $@
+
+$(BROWSER): $(READY) tests/chromium.py
+	$(BIN)/python tests/chromium.py
+	@touch $@
+
+app: $(READY) ## serve the dashboard on http://localhost:8501 with the embedded models
+	$(BIN)/python -m streamlit run dashboard/app.py
+
+test: $(READY) $(BROWSER) ## run all tests, a real browser included
+	$(BIN)/python -m pytest
+
+check: $(READY) ## format, lint and types, as CI checks them
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+
+format: $(READY) ## mend what can be mended: format and lint
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+bench: $(READY) ## seconds a photo, as ratios against the bare network
+	$(BIN)/python tests/bench.py
+
+lock: $(READY) ## write requirements.lock anew from pyproject.toml; versions stay unless they must move
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra train --extra dev \
+		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove what was set up and cached
+	rm -rf $(VENV) *.egg-info build .mypy_cache .pytest_cache .ruff_cache

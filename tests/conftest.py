@@ -1,0 +1,97 @@
+"""Fixtures for tests in a real browser: `browser` (Chromium under Playwright) and `serve` (a Streamlit script)."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from chromium import NoChromiumError, launch
+from playwright.sync_api import Browser, sync_playwright
+
+REPOSITORY = Path(__file__).parents[1]
+START_SECONDS = 60.0
+
+Serve = Callable[[Path], str]
+"""Takes a script, serves it, returns its address."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, one for the whole run; open pages in it with `browser.new_page()`."""
+    with sync_playwright() as playwright:
+        try:
+            chromium = launch(playwright.chromium)
+        except NoChromiumError as error:
+            pytest.fail(str(error), pytrace=False)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """A function that serves a Streamlit script from the repository's root and returns its address.
+
+    The servers run until the test module is done.
+    """
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def start(script: Path) -> str:
+        port = _free_port()
+        log = tmp_path_factory.mktemp("streamlit") / "server.log"
+        options = {
+            "server.address": "127.0.0.1",
+            "server.port": str(port),
+            "server.headless": "true",
+            "server.fileWatcherType": "none",
+            "browser.gatherUsageStats": "false",
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "streamlit", "run", str(script), *arguments],
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        servers.append(server)
+        address = f"http://127.0.0.1:{port}"
+        _wait_until_healthy(server, address, log)
+        return address
+
+    yield start
+    for server in servers:
+        _stop(server)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with opener.open(f"{address}/_stcore/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"Streamlit did not come up at {address}. Its log:\n{log.read_text(errors='replace')}", pytrace=False)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

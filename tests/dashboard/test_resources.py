@@ -1,0 +1,23 @@
+import shutil
+
+import pytest
+
+from dashboard import resources
+from segmodels.catalog import EMBEDDED
+
+
+def test_a_segmenter_is_loaded_once_for_all() -> None:
+    resources.warm_up("fpn")
+    assert resources.segmenter("fpn") is resources.segmenter("fpn")
+
+
+def test_a_damaged_checkpoint_is_a_sentence_and_a_mended_one_is_found(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    folder = shutil.copytree(EMBEDDED / "fpn", tmp_path / "mine")
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config[:100])
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        resources.segmenter("mine")
+    (folder / "config.json").write_text(config)
+    assert resources.segmenter("mine").checkpoint.name == "mine"
+    assert resources.model_names() == ["fpn", "mine"]

@@ -1,0 +1,96 @@
+"""The running app in a real browser, with the embedded network."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from dashboard.examples import example
+from segmodels.taxonomy import OUTFIT_15
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+WAIT = 120_000  # ms, for a machine that does other work too
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[[Path], str]) -> str:
+    return serve(APP)
+
+
+@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["1440", "390"])
+def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Drop an outfit photo")).to_be_visible(timeout=WAIT)
+    yield page
+    context.close()
+
+
+def upload(page: Page, name: str, data: bytes) -> None:
+    page.locator("input[type=file]").first.set_input_files({"name": name, "mimeType": "image/png", "buffer": data})
+
+
+def download(page: Page, button: str) -> bytes:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=button, exact=True).click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_from_photo_to_garments_and_downloads(page: Page) -> None:
+    upload(page, "look.png", example(0).data)
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible(timeout=WAIT)
+    listing = json.loads(download(page, "JSON"))
+    names = [garment["class"] for garment in listing["garments"]]
+    assert names, "no garment found"
+
+    chip = page.locator("button[aria-pressed]:visible", has_text=names[0]).first
+    expect(chip).to_have_attribute("aria-pressed", "true", timeout=WAIT)
+    chip.click()
+    expect(chip).to_have_attribute("aria-pressed", "false")
+
+    class_map = Image.open(io.BytesIO(download(page, "Class map (PNG)")))
+    ids = set(np.unique(np.asarray(class_map)).tolist())
+    assert (class_map.mode, class_map.size) == ("P", (512, 512))
+    assert {OUTFIT_15[name].id for name in names} <= ids <= set(range(15))
+    worn = {garment.id for garment in OUTFIT_15.worn}
+    assert ids & worn == {OUTFIT_15[name].id for name in names}
+
+    page.get_by_role("button", name="Cut out one garment").click()
+    with page.expect_download() as waiting:
+        page.get_by_test_id("stPopoverBody").get_by_role("button", name=names[0]).click()
+    cut = Image.open(waiting.value.path())
+    assert (cut.mode, list(cut.size)) == ("RGBA", listing["garments"][0]["box"][2:])
+
+
+def test_a_bad_file_is_answered_and_the_rest_stays(page: Page) -> None:
+    upload(page, "look.png", example(0).data)
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible(timeout=WAIT)
+    page.get_by_role("button", name="Add photos").click()
+    upload(page, "letter.jpg", b"Dear tailor, this is no photo at all.")
+    expect(page.get_by_role("alert")).to_contain_text("letter.jpg is text, not a photo", timeout=WAIT)
+    expect(page.get_by_text("1 other photo is done.")).to_be_visible()
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
+
+
+def test_nothing_is_wider_than_the_window(page: Page) -> None:
+    page.get_by_role("button", name="Try an example").click()
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible(timeout=WAIT)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_another_visitor_sees_nothing_of_it(page: Page, browser: Browser, address: str) -> None:
+    upload(page, "private.png", example(0).data)
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible(timeout=WAIT)
+    with browser.new_context() as context:
+        other = context.new_page()
+        other.goto(address)
+        expect(other.get_by_role("heading", name="Drop an outfit photo")).to_be_visible(timeout=WAIT)
+        assert "private.png" not in other.content()

@@ -1,0 +1,100 @@
+"""Networks and checkpoints that are small, and known to the last pixel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from segmodels.architectures import build
+from segmodels.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
+from segmodels.taxonomy import OUTFIT_15
+
+COLOURS = {2: (255, 0, 0), 8: (0, 0, 255), 13: (0, 255, 0)}  # Coat is red, Pants blue, Skin green; grey is background
+
+
+class ByColour(nn.Module):
+    """Names each pixel by its colour; halfway between grey 127 and a class's colour lies the border."""
+
+    def __init__(self, colours: Mapping[int, tuple[int, int, int]], classes: int) -> None:
+        super().__init__()
+        self.ids = list(colours)
+        self.classes = classes
+        self.register_buffer("colours", torch.tensor(list(colours.values())) / 127.5 - 1)
+        self.batches: list[int] = []
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(photos))
+        logits = torch.full((len(photos), self.classes, *photos.shape[2:]), -1e4)
+        logits[:, 0] = 0
+        for class_id, colour in zip(self.ids, self.colours, strict=True):
+            away = ((photos - colour.reshape(1, 3, 1, 1)) ** 2).sum(dim=1)
+            logits[:, class_id] = 20 * ((colour**2).sum() / 4 - away)
+        return logits
+
+
+@pytest.fixture(scope="session")
+def config() -> Callable[..., CheckpointConfig]:
+    """Makes a config for inputs of 96 x 48; keywords replace its fields."""
+
+    def make(**changes: object) -> CheckpointConfig:
+        values: dict[str, object] = {
+            "architecture": "fpn",
+            "arguments": {},
+            "taxonomy": "OUTFIT_15",
+            "classes": list(OUTFIT_15.names),
+            "height": 96,
+            "width": 48,
+            "mean": 0.5,
+            "std": 0.5,
+        }
+        return CheckpointConfig(**{**values, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def checkpoint_of(config: Callable[..., CheckpointConfig]) -> Callable[..., Checkpoint]:
+    """Makes a checkpoint in memory around a network; by default one that names pixels by their colour."""
+
+    def make(network: nn.Module | None = None, **changes: object) -> Checkpoint:
+        return Checkpoint("fake", config(**changes), network or ByColour(COLOURS, len(OUTFIT_15)), {}, "abc123")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_fpn() -> nn.Module:
+    """An FPN with random weights, in eval mode; do not train it."""
+    torch.manual_seed(0)
+    return build("fpn", len(OUTFIT_15), {}).eval()
+
+
+@pytest.fixture
+def models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Callable[..., CheckpointConfig], random_fpn: nn.Module
+) -> Path:
+    """The folder that GARMENTSCOPE_MODELS names; it holds one checkpoint with random weights, `tiny`."""
+    folder = tmp_path / "models"
+    save_checkpoint(folder / "tiny", config(height=64, width=32), random_fpn)
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def jpeg() -> Callable[..., bytes]:
+    """Makes the bytes of a noisy JPEG of a height and a width."""
+
+    def make(height: int = 60, width: int = 40, seed: int = 0) -> bytes:
+        pixels = np.random.default_rng(seed).integers(0, 256, (6, 4, 3), np.uint8)
+        out = io.BytesIO()
+        Image.fromarray(pixels).resize((width, height)).save(out, "JPEG")
+        return out.getvalue()
+
+    return make

@@ -1,0 +1,94 @@
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import segmodels.catalog as module
+from segmodels.catalog import EMBEDDED, CatalogEntry, list_checkpoints, load_segmenter
+from segmodels.checkpoint import CheckpointConfig, CheckpointError, save_checkpoint
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands for the folder of the checkpoints that ship; empty."""
+    monkeypatch.setattr(module, "EMBEDDED", tmp_path / "embedded")
+    return tmp_path / "embedded"
+
+
+def test_a_folder_of_the_environment(models: Path, embedded: Path) -> None:
+    assert list_checkpoints() == [CatalogEntry("tiny", "folder", models / "tiny")]
+    segmenter = load_segmenter("tiny")
+    assert segmenter.checkpoint.name == "tiny" and segmenter.checkpoint.config.height == 64
+
+
+def test_the_environment_goes_before_the_embedded(models: Path, embedded: Path) -> None:
+    shutil.copytree(models / "tiny", embedded / "tiny")
+    shutil.copytree(models / "tiny", embedded / "fpn")
+    assert list_checkpoints() == [
+        CatalogEntry("fpn", "embedded", embedded / "fpn"),
+        CatalogEntry("tiny", "folder", models / "tiny"),
+    ]
+    (embedded / "tiny" / "config.json").write_text("damaged")
+    assert load_segmenter("tiny").checkpoint.name == "tiny"
+    assert load_segmenter().checkpoint.name == "fpn", "which is the default"
+
+
+def test_the_first_folder_of_the_environment_wins(
+    models: Path,
+    embedded: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Callable[..., CheckpointConfig],
+    random_fpn: nn.Module,
+) -> None:
+    save_checkpoint(tmp_path / "mine" / "tiny", config(height=32, width=32), random_fpn)
+    folders = [tmp_path / "nowhere", tmp_path / "mine", models]
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", os.pathsep.join(["", *map(str, folders)]))
+    assert list_checkpoints() == [CatalogEntry("tiny", "folder", tmp_path / "mine" / "tiny")]
+    assert load_segmenter("tiny").checkpoint.config.height == 32
+
+
+def test_no_models_at_all(embedded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GARMENTSCOPE_MODELS", raising=False)
+    assert list_checkpoints() == []
+    with pytest.raises(CheckpointError, match=r"There is no model 'fpn'\. Installed: none\."):
+        load_segmenter()
+
+
+def test_what_is_no_checkpoint_is_not_listed(models: Path, embedded: Path) -> None:
+    (models / "notes").mkdir()
+    (models / "config.json").touch()
+    shutil.copytree(models / "tiny", models / ".tiny.x1y2z3")  # what a save that was killed leaves
+    assert [entry.name for entry in list_checkpoints()] == ["tiny"]
+
+
+def test_a_checkpoint_by_its_folder(models: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GARMENTSCOPE_MODELS")
+    assert load_segmenter(str(models / "tiny")).checkpoint.name == "tiny"
+
+
+def test_an_unknown_name(models: Path, embedded: Path) -> None:
+    shutil.copytree(models / "tiny", models / "second")
+    with pytest.raises(CheckpointError) as caught:
+        load_segmenter("fnp")
+    assert str(caught.value) == (
+        "There is no model 'fnp'. Installed: second, tiny. Name one of them, or the folder of a checkpoint."
+    )
+
+
+def test_a_damaged_checkpoint_says_so(models: Path, embedded: Path) -> None:
+    (models / "tiny" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="has no model.safetensors"):
+        load_segmenter("tiny")
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path: Path, embedded: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no config.json"):
+        load_segmenter(str(tmp_path))
+
+
+def test_embedded_checkpoints_lie_in_the_package() -> None:
+    assert Path(module.__file__).parent / "embedded" == EMBEDDED

@@ -1,0 +1,214 @@
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import segmodels.catalog as catalog
+from segmodels.__main__ import main
+from segmodels.taxonomy import OUTFIT_15
+
+Jpeg = Callable[..., bytes]
+
+
+@pytest.fixture(autouse=True)
+def _only_these_models(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(catalog, "EMBEDDED", tmp_path / "embedded")
+
+
+@pytest.fixture
+def photos(tmp_path: Path, jpeg: Jpeg) -> Path:
+    """A folder with a photo, and one more in a folder in it."""
+    folder = tmp_path / "photos"
+    (folder / "summer").mkdir(parents=True)
+    (folder / "one.jpg").write_bytes(jpeg(60, 40, seed=1))
+    (folder / "summer" / "two.JPEG").write_bytes(jpeg(50, 90, seed=2))
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def segment(*arguments: object, model: str = "tiny") -> int:
+    return main(["segment", *map(str, arguments), "--model", model])
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "deep" / "out"
+    assert segment(photos / "one.jpg", "--out", out) == 0
+    assert names(out) == {"one.png", "one.json"}
+    image = opened(out / "one.png")
+    assert image.mode == "P" and image.size == (40, 60)
+    listing = json.loads((out / "one.json").read_text("utf-8"))
+    assert list(listing) == [
+        *("photo", "model", "revision", "taxonomy", "width", "height", "seconds", "people", "garments")
+    ]
+    assert listing["photo"] == str(photos / "one.jpg")
+    assert listing["model"] == "tiny" and len(listing["revision"]) == 12
+    assert (listing["width"], listing["height"], listing["taxonomy"]) == (40, 60, "OUTFIT_15")
+    assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected"]]
+    present = {OUTFIT_15.names[class_id] for class_id in np.unique(np.asarray(image))}
+    worn = {garment.name for garment in OUTFIT_15.worn}
+    assert {garment["class"] for garment in listing["garments"]} == present & worn
+    for garment in listing["garments"]:
+        assert list(garment) == [
+            *("class", "person", "area_share", "outfit_share", "confidence", "box", "colours"),
+        ]
+        pixels = (np.asarray(image) == OUTFIT_15[garment["class"]].id).mean()
+        assert garment["area_share"] == pytest.approx(pixels, abs=1e-5)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_and_a_photo_in_it(photos: Path, tmp_path: Path) -> None:
+    assert segment(photos, photos / "one.jpg", "--out", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == {"one.png", "one.json", "two.png", "two.json"}
+    assert opened(tmp_path / "out" / "two.png").size == (90, 50)
+
+
+def test_photos_of_one_stem_do_not_overwrite_each_other(photos: Path, tmp_path: Path, jpeg: Jpeg) -> None:
+    for index, name in enumerate(["a/look.jpg", "b/look.jpg", "b/look-2.jpg", "c/LOOK.png", "c/look.jpeg"]):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(jpeg(40, 20 + index))
+    out = tmp_path / "out"
+    assert segment(tmp_path / "a", tmp_path / "b", tmp_path / "c", "--out", out) == 0
+    listings = [json.loads(path.read_text("utf-8")) for path in out.glob("*.json")]
+    assert len({listing["photo"] for listing in listings}) == 5
+    assert sorted(listing["width"] for listing in listings) == [20, 21, 22, 23, 24]
+    assert len({path.name.lower() for path in out.iterdir()}) == 10, "not on a disk that ignores case either"
+    for path in out.glob("*.json"):
+        listing = json.loads(path.read_text("utf-8"))
+        assert opened(path.with_suffix(".png")).size == (listing["width"], listing["height"])
+    assert json.loads((out / "look.json").read_text("utf-8"))["photo"] == str(tmp_path / "a" / "look.jpg")
+
+
+def test_dots_in_a_name_stay(photos: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "one.jpg", photos / "look.v1.jpg")
+    shutil.copy(photos / "one.jpg", photos / "look.v2.jpg")
+    assert segment(photos / "look.v1.jpg", photos / "look.v2.jpg", "--out", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == {"look.v1.png", "look.v1.json", "look.v2.png", "look.v2.json"}
+
+
+def test_a_bad_photo_is_one_line_and_the_others_are_done(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.jpg").write_bytes((photos / "one.jpg").read_bytes()[:200])
+    (photos / "empty.jpg").touch()
+    (photos / "text.jpg").write_text("no photo at all")
+    out = tmp_path / "out"
+    assert segment(photos, "--out", out) == 1
+    assert names(out) == {"one.png", "one.json", "two.png", "two.json"}
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 3
+    for line, name in zip(lines, ("broken.jpg", "empty.jpg", "text.jpg"), strict=True):
+        assert str(photos / name) in line
+
+
+def test_a_path_that_does_not_exist(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert segment(tmp_path / "nowhere.jpg", photos / "one.jpg", "--out", out) == 1
+    assert names(out) == {"one.png", "one.json"}
+    assert capsys.readouterr().err == f"{tmp_path / 'nowhere.jpg'} does not exist. Check the path.\n"
+
+
+def test_a_folder_without_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "void").mkdir()
+    assert segment(tmp_path / "void", "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err == "There is no photo to segment.\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_model(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segment(photos, "--out", tmp_path / "out", model="fnp") == 1
+    assert capsys.readouterr().err == (
+        "There is no model 'fnp'. Installed: tiny. Name one of them, or the folder of a checkpoint.\n"
+    )
+
+
+def test_a_model_by_its_folder(photos: Path, tmp_path: Path, models: Path) -> None:
+    assert segment(photos / "one.jpg", "--out", tmp_path / "out", model=str(models / "tiny")) == 0
+
+
+def test_results_that_cannot_be_written(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert segment(photos / "one.jpg", "--out", tmp_path / "file" / "out") == 1
+    error = capsys.readouterr().err
+    assert str(tmp_path / "file") in error and error.count("\n") == 1
+
+
+def test_a_photo_is_never_overwritten_by_its_class_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "look.png")
+    monkeypatch.chdir(tmp_path)
+    before = (tmp_path / "look.png").read_bytes()
+    assert segment("look.png", "--out", tmp_path) == 1
+    assert (tmp_path / "look.png").read_bytes() == before
+    error = capsys.readouterr().err
+    assert "look.png" in error and "--out" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["segment"], ["segment", "a.jpg"], ["segment", "--out", "x"], ["unknown"], ["segment", "a", "--size", "3"]],
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: python -m segmodels" in capsys.readouterr().err
+
+
+def test_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (models / "tiny" / "metrics.json").write_text('{"evaluations": [{"scores": {"mean_iou": 0.61234}}]}')
+    shutil.copytree(models / "tiny", models / "second")
+    (models / "second" / "metrics.json").unlink()
+    assert main(["models"]) == 0
+    head, second, tiny = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "from", "architecture", "input", "test", "mean", "IoU", "folder"]
+    assert second.split() == ["second", "folder", "fpn", "64", "x", "32", "-", str(models / "second")]
+    assert tiny.split() == ["tiny", "folder", "fpn", "64", "x", "32", "0.612", str(models / "tiny")]
+
+
+def test_models_with_a_damaged_one(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(models / "tiny", models / "damaged")
+    (models / "damaged" / "config.json").write_text("{")
+    assert main(["models"]) == 1
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == ["name", "tiny"]
+    assert captured.err.startswith(f"damaged: {models / 'damaged' / 'config.json'} is damaged")
+
+
+def test_no_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("GARMENTSCOPE_MODELS")
+    assert main(["models"]) == 1
+    assert "No model is installed" in capsys.readouterr().err
+
+
+def test_stopped_by_hand(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segmodels.__main__.open_photo", stop)
+    assert segment(photos, "--out", tmp_path / "out") == 130
+
+
+def test_as_a_command(photos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "segmodels", "segment", photos / "one.jpg", "--out", tmp_path / "out"]
+    done = subprocess.run([*command, "--model", "fnp"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("There is no model 'fnp'.") and done.stdout == ""

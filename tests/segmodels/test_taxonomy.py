@@ -1,0 +1,169 @@
+import itertools
+import re
+
+import numpy as np
+import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from segmodels.taxonomy import (
+    CCP_59,
+    CCP_TO_OUTFIT_15,
+    OUTFIT_15,
+    TAXONOMIES,
+    UNLABELLED,
+    GarmentClass,
+    Taxonomy,
+    label_lookup,
+)
+
+# Table I of Inácio, Brilhador & Lopes, as printed: the number, the label, the original labels.
+TABLE_I = """
+1   BG          Accessories, Belt, BG, Bra, Bracelet, Earrings, Gloves, Necklace, Ring, Wallet, Watch
+2   Bag         Bag, Purse
+3   Coat        Blazer, Cape, Cardigan, Coat, Jacket, Suit
+4   Dress       Dress, Skirt
+5   Footwear    Boots, Clogs, Flats, Heels, Loafers, Pumps, Sandal, Shoes, Sneakers, Wedges
+6   Glasses     Glasses, Sunglasses
+7   Hair        Hair
+8   Hat         Hat
+9   Pants       Jeans, Leggings, Pants, Tights
+10  Romper      BodySuit, Romper
+11  Scarf/Tie   Scarf, Tie
+12  Shirt       Blouse, Hoodie, Jumper, Shirt, Sweater, Sweatshirt, T-shirt, Top, Vest
+13  Shorts      Shorts
+14  Skin        Skin
+15  Socks       Socks, Stockings
+"""
+ROWS = [re.fullmatch(r"(\d+)\s+(\S+)\s+(.+)", line).groups() for line in TABLE_I.strip().splitlines()]  # type: ignore[union-attr]
+CCP_SPELLING = {"bg": "null", "sandal": "sandals"}
+
+
+def test_classes_are_table_i_in_its_order() -> None:
+    named = [(int(number) - 1, "Background" if label == "BG" else label) for number, label, _ in ROWS]
+    assert [(garment.id, garment.name) for garment in OUTFIT_15.classes] == named
+    assert OUTFIT_15.names == tuple(name for _, name in named)
+    assert len(OUTFIT_15) == 15
+
+
+def test_ccp_labels_go_where_table_i_sends_them() -> None:
+    expected = {
+        CCP_SPELLING.get(original.lower(), original.lower()): "Background" if label == "BG" else label
+        for _, label, originals in ROWS
+        for original in originals.split(", ")
+    }
+    assert dict(CCP_TO_OUTFIT_15) == expected
+
+
+def test_every_ccp_label_but_three_has_a_class() -> None:
+    assert set(CCP_TO_OUTFIT_15) <= set(CCP_59)
+    assert set(CCP_59) - set(CCP_TO_OUTFIT_15) == {"intimate", "panties", "swimwear"}
+
+
+def test_ccp_59_is_alphabetic_after_null() -> None:
+    assert len(CCP_59) == len(set(CCP_59)) == 59
+    assert CCP_59[0] == "null"
+    assert list(CCP_59[1:]) == sorted(CCP_59[1:])
+
+
+def test_groups() -> None:
+    groups = {
+        group: {garment.name for garment in OUTFIT_15.classes if garment.group == group}
+        for group in ("background", "body", "accessory")
+    }
+    assert groups == {
+        "background": {"Background"},
+        "body": {"Hair", "Skin"},
+        "accessory": {"Bag", "Glasses", "Hat", "Scarf/Tie"},
+    }
+    assert {garment.name for garment in OUTFIT_15.classes if not garment.is_worn} == {"Background", "Hair", "Skin"}
+
+
+def test_worn_is_in_display_order_and_leaves_out_body_and_background() -> None:
+    names = [garment.name for garment in OUTFIT_15.worn]
+    assert names == [name for name in OUTFIT_15.display_order if name not in ("Background", "Hair", "Skin")]
+    assert len(names) == 12
+
+
+def test_palette_holds_the_colour_of_each_class_and_black_beyond() -> None:
+    palette = OUTFIT_15.palette
+    assert palette.shape == (256, 3) and palette.dtype == np.uint8
+    for garment in OUTFIT_15.classes:
+        assert re.fullmatch("#[0-9A-F]{6}", garment.colour)
+        assert "#{:02X}{:02X}{:02X}".format(*palette[garment.id]) == garment.colour
+    assert not palette[15:].any()
+
+
+# Vision without one kind of cone, on linear RGB: Machado, Oliveira & Fernandes 2009, severity 1.
+VISION = {
+    "normal": np.eye(3),
+    "protan": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deutan": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+}
+
+
+@pytest.mark.parametrize(("vision", "least"), [("normal", 12), ("protan", 9.5), ("deutan", 9.5)])
+def test_no_two_colours_look_the_same(vision: str, least: float) -> None:
+    srgb = OUTFIT_15.palette[:15] / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ VISION[vision].T, 0, 1)
+    lab = rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055))
+    nearest = min(
+        (float(deltaE_ciede2000(lab[a], lab[b])), OUTFIT_15.names[a], OUTFIT_15.names[b])
+        for a, b in itertools.combinations(range(15), 2)
+    )
+    assert nearest[0] >= least, nearest
+
+
+def test_registry_names_agree() -> None:
+    assert OUTFIT_15 in TAXONOMIES.values()
+    assert all(name == taxonomy.name for name, taxonomy in TAXONOMIES.items())
+
+
+def test_class_by_name() -> None:
+    assert OUTFIT_15["Scarf/Tie"].id == 10
+    with pytest.raises(KeyError, match=r"OUTFIT_15 has no class 'Trousers'; it has Background, Bag, .*Socks\."):
+        OUTFIT_15["Trousers"]
+
+
+def one(number: int, name: str) -> GarmentClass:
+    return GarmentClass(number, name, "garment", "#102030")
+
+
+@pytest.mark.parametrize(
+    ("classes", "order", "sentence"),
+    [
+        ((one(0, "A"), one(2, "B")), ("A", "B"), "ids must run from 0 to 1 without gaps"),
+        ((one(1, "A"), one(0, "B")), ("A", "B"), "ids must run from 0 to 1 without gaps"),
+        ((one(0, "A"), one(1, "A")), ("A", "A"), "a class name occurs twice"),
+        ((one(0, "A"), one(1, "B")), ("A",), "display_order must hold each class name exactly once"),
+        ((one(0, "A"), one(1, "B")), ("A", "B", "B"), "display_order must hold each class name exactly once"),
+        ((one(0, "A"), one(1, "B")), ("A", "C"), "display_order must hold each class name exactly once"),
+    ],
+)
+def test_a_taxonomy_that_contradicts_itself(
+    classes: tuple[GarmentClass, ...], order: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=f"Taxonomy T: {sentence}"):
+        Taxonomy("T", classes, order)
+
+
+def test_label_lookup() -> None:
+    small = Taxonomy("T", (one(0, "A"), one(1, "B")), ("A", "B"))
+    table = label_lookup(["x", "unknown", "y"], {"y": "A", "x": "B", "elsewhere": "A"}, small)
+    assert table.dtype == np.uint8 and table.shape == (256,)
+    assert table[:3].tolist() == [1, UNLABELLED, 0]
+    assert (table[3:] == UNLABELLED).all()
+    with pytest.raises(KeyError, match="T has no class 'C'"):
+        label_lookup(["x"], {"x": "C"}, small)
+
+
+def test_label_lookup_over_ccp() -> None:
+    table = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
+    assert {label: OUTFIT_15.names[table[i]] for i, label in enumerate(CCP_59) if table[i] != UNLABELLED} == dict(
+        CCP_TO_OUTFIT_15
+    )
+    assert set(np.unique(table[:59])) == {*range(15), UNLABELLED}
