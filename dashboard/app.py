@@ -9,5 +9,6 @@ import streamlit as st
 HERE = Path(__file__).parent
 
 st.set_page_config(page_title="Garmentscope", layout="wide")
+st.html(HERE / "style.css")
 st.logo(str(HERE / "wordmark.svg"), size="large")
 st.navigation([st.Page(HERE / "app_pages" / "segment.py", title="Segment", default=True)], position="top").run()

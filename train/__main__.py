@@ -61,9 +61,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.keep:
         which = arguments.ids.name if arguments.ids else "all"
         keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", scores)
+    shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
-        "mean IoU {mean_iou:.4f} (without background {mean_iou_foreground:.4f}), F1 {mean_f1:.4f}, "
-        "pixel accuracy {pixel_accuracy:.4f}, binary IoU {binary_iou:.4f} on {photos} photos".format(**scores)
+        "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
+        "pixel accuracy {pixel_accuracy}, binary IoU {binary_iou}".format(**shown),
+        f"on {scores['photos']} photos",
     )
     return 0
 

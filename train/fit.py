@@ -65,8 +65,10 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         The folder of the checkpoint.
 
     Raises:
-        FitError: If the folder holds another recipe's fit or cannot be written, or the loss is not a number.
+        FitError: If the folder holds another recipe's fit, is damaged or cannot be written, the network does not take
+            the recipe's arguments, or the loss is not a number.
         DatasetError: If the data set cannot be read.
+        KeyboardInterrupt: If it is stopped by hand.
     """
     dataset = open_dataset(recipe.dataset, data)
     train_ids, choice_ids = fold_ids(recipe.dataset, recipe.fold)
@@ -77,7 +79,10 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
     resume = out / _RESUME
     start = _epochs_done(resume)
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
-    network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
+    try:
+        network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
+    except ValueError as error:
+        raise FitError(str(error)) from None
     if recipe.imagenet and not start:
         print(load_imagenet(network, recipe.arguments.get("encoder", LITE0)))
     device = pick_device()
@@ -86,6 +91,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.14
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
         trainer = lightning.Trainer(
@@ -116,6 +122,8 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
             raise FitError(str(error)) from None
         except OSError as error:
             raise FitError(f"{out} cannot be written: {error}. The best checkpoint so far is kept.") from None
+        except SystemExit:  # which is what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
     return best.folder
@@ -176,6 +184,11 @@ class _Progress(Callback):
         if hasattr(self, "bar"):
             self.bar.close()
 
+    def on_exception(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        self.teardown(trainer, module, "fit")
+
 
 def _loader(
     crops: TrainingCrops | ValidationCrops,
@@ -211,9 +224,12 @@ def _claim(out: Path, recipe: Recipe) -> None:
     values = json.loads(json.dumps(recipe.to_dict()))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != values:
+        if not path.is_file():
+            path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        elif json.loads(path.read_text(encoding="utf-8")) != values:
             raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    except ValueError:
+        raise FitError(f"{path} is damaged. Name another folder with --out, or delete this one.") from None
     except OSError as error:
         raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
 
@@ -221,7 +237,10 @@ def _claim(out: Path, recipe: Recipe) -> None:
 def _epochs_done(resume: Path) -> int:
     if not resume.is_file():
         return 0
-    return int(torch.load(resume, map_location="cpu", weights_only=True)["epoch"]) + 1
+    try:
+        return int(torch.load(resume, map_location="cpu", weights_only=True)["epoch"]) + 1
+    except Exception:  # a damaged file makes torch raise whatever it trips over
+        raise FitError(f"{resume} is damaged. Delete it, and the same command starts from the first epoch.") from None
 
 
 def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:

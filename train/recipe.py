@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from segmodels.architectures import ARCHITECTURES
+from segmodels.datasets import DATASETS
+from train.losses import LOSSES
+
 __all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe", "recipe_from"]
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship; `fit` takes their names without the ending."""
+
+
+_SIDES = {"height": 16, "width": 16, "cache_side": 1}  # 16: checkpoints take no smaller input
+_LEAST = {**_SIDES, "batch_size": 1, "epochs": 1, "patience": 1, "mean": 0, "margin": 0}
 
 
 class RecipeError(ValueError):
@@ -104,9 +113,15 @@ class Recipe:
     """Of all random numbers."""
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "cache_side", "batch_size", "epochs", "patience"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name, known in (("architecture", ARCHITECTURES), ("dataset", DATASETS), ("loss", LOSSES)):
+            if getattr(self, name) not in known:
+                raise RecipeError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}.")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise RecipeError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        for name in ("std", "learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise RecipeError(f"{name} must be above 0, not {getattr(self, name)}.")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average must be at least 0 and below 1, not {self.average}.")
 

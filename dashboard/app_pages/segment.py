@@ -18,7 +18,9 @@ from dashboard.viewer import viewer
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
 
-ENDINGS = ["jpg", "jpeg", "png", "webp", "heic", "heif", "avif", "gif", "bmp", "tif", "tiff"]
+# What is too large or no photo at all is taken in as well, so that it is answered with a sentence; Streamlit would only
+# colour its tile red. The limit itself is `segmodels.photo.MAX_BYTES`.
+INTAKE_MB = 64
 
 state = st.session_state
 state.setdefault("photos", {})  # digest of the file -> Analysed, in the order of arrival
@@ -105,9 +107,9 @@ def _choose_photo() -> None:
 def _uploader() -> list[Example]:
     files = st.file_uploader(
         "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each",
-        ENDINGS,
         accept_multiple_files=True,
         key=f"upload-{state.intake}",
+        max_upload_size=INTAKE_MB,
     )
     return [Example(file.name, file.getvalue()) for file in files]
 

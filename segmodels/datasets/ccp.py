@@ -80,11 +80,10 @@ def _read_truth(root: Path, photo_id: str) -> np.ndarray:
 
 def _variable(path: Path, name: str) -> np.ndarray:
     """One variable of a MATLAB 5 file."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing. {_WHERE}.")
     try:
-        with path.open("rb") as file:  # given a path, scipy calls a missing file by another name
-            return np.asarray(loadmat(file)[name])
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing. {_WHERE}.") from None
+        return np.asarray(loadmat(path)[name])
     except KeyError:
         raise DatasetError(f"{path} has no variable {name}. {_WHERE}.") from None
     except Exception as error:  # a damaged file makes scipy raise whatever it trips over

@@ -1,3 +1,4 @@
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_what_is_done_stays_when_others_fail(page: AppTest) -> None:
     assert "30,000 x 30,000" in sentences
     assert [photo.name for photo in page.session_state.photos.values()] == ["first.png"]
     assert page.caption[0].value == "1 other photo is done."
+
+
+def test_a_file_over_the_limit_is_a_sentence(page: AppTest) -> None:
+    page.file_uploader[0].upload("huge.jpg", b"\xff\xd8" + bytes(20 * 1024 * 1024), "image/jpeg")
+    page.run()
+    assert not page.exception
+    assert re.match(r"huge\.jpg .*20 MB", page.error[0].value.replace("\\", ""))
 
 
 def test_a_file_name_cannot_write_markdown(page: AppTest) -> None:

@@ -1,0 +1,137 @@
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from segmodels.datasets import Dataset, DatasetError, read_ccp
+from train.cache import cache_folder, open_cache
+
+
+@pytest.fixture
+def reads(dataset: Dataset) -> Iterator[tuple[Dataset, list[str]]]:
+    """The data set, and the ids whose truth was read."""
+    read: list[str] = []
+
+    def read_truth(photo_id: str) -> np.ndarray:
+        read.append(photo_id)
+        return dataset.read_truth(photo_id)
+
+    yield replace(dataset, read_truth=read_truth), read
+
+
+def test_photos_and_truths_at_their_own_size(dataset: Dataset, tmp_path: Path) -> None:
+    ids = ["0003", "0001"]
+    cache = open_cache(dataset, ids, 640, folder=tmp_path)
+    assert cache.ids == ("0003", "0001") and len(cache) == 2 and cache.rejected == {}
+    for index, photo_id in enumerate(ids):
+        photo, truth = dataset.pair(photo_id)
+        kept_photo, kept_truth = cache.pair(index)
+        assert kept_photo.dtype == kept_truth.dtype == np.uint8
+        assert (kept_photo == photo).all() and (kept_truth == truth).all()
+
+
+def test_larger_photos_shrink_to_the_long_side(dataset: Dataset, tmp_path: Path) -> None:
+    cache = open_cache(dataset, ["0001", "0008"], 36, folder=tmp_path)
+    assert cache.shapes == ((36, 24), (36, 24))
+    for index, photo_id in enumerate(cache.ids):
+        photo, truth = dataset.pair(photo_id)
+        kept_photo, kept_truth = cache.pair(index)
+        assert kept_photo.shape == (36, 24, 3) and kept_truth.shape == (36, 24)
+        assert (kept_photo == cv2.resize(photo, (24, 36), interpolation=cv2.INTER_AREA)).all()
+        assert set(np.unique(kept_truth)) <= set(np.unique(truth)), "ids are never mixed"
+
+
+def test_the_second_open_decodes_nothing(reads: tuple[Dataset, list[str]], tmp_path: Path) -> None:
+    dataset, read = reads
+    first = open_cache(dataset, ["0001", "0002"], 64, folder=tmp_path)
+    assert read == ["0001", "0002"]
+    second = open_cache(dataset, ["0001", "0002"], 64, folder=tmp_path)
+    assert read == ["0001", "0002"]
+    assert (first.photos == second.photos).all() and (first.truths == second.truths).all()
+
+
+def test_other_photos_or_another_side_are_another_cache(reads: tuple[Dataset, list[str]], tmp_path: Path) -> None:
+    dataset, read = reads
+    open_cache(dataset, ["0001"], 64, folder=tmp_path)
+    assert open_cache(dataset, ["0001"], 32, folder=tmp_path).shapes == ((32, 21),)
+    assert open_cache(dataset, ["0002"], 64, folder=tmp_path).ids == ("0002",)
+    assert read == ["0001", "0001", "0002"]
+
+
+def test_a_changed_photo_is_read_again(own_root: Path, tmp_path: Path) -> None:
+    dataset = read_ccp(own_root)
+    open_cache(dataset, ["0001"], 64, folder=tmp_path / "cache")
+    path = own_root / "photos" / "0001.jpg"
+    white = np.full((72, 48, 3), 255, np.uint8)
+    path.write_bytes(cv2.imencode(".jpg", white)[1].tobytes())
+    assert open_cache(dataset, ["0001"], 64, folder=tmp_path / "cache").photos.min() == 255
+
+
+def test_a_damaged_photo_is_left_out_and_named(own_root: Path, tmp_path: Path) -> None:
+    path = own_root / "photos" / "0002.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    (own_root / "annotations" / "pixel-level" / "0003.mat").write_bytes(b"")
+    (own_root / "photos" / "0005.jpg").unlink()
+    dataset = read_ccp(own_root)
+    for _ in range(2):  # made, and opened again
+        cache = open_cache(dataset, ["0001", "0002", "0003", "0004", "0005"], 64, folder=tmp_path / "cache")
+        assert cache.ids == ("0001", "0004")
+        assert list(cache.rejected) == ["0002", "0003", "0005"]
+        assert "0002.jpg" in cache.rejected["0002"] and "0003.mat" in cache.rejected["0003"]
+        for index, photo_id in enumerate(cache.ids):
+            photo = dataset.photo(photo_id)
+            shrunk = cv2.resize(photo, cache.shapes[index][::-1], interpolation=cv2.INTER_AREA)
+            assert (cache.pair(index)[0] == shrunk).all(), "those after the damaged one are in their place"
+
+
+def test_no_photo_can_be_read(own_root: Path, tmp_path: Path) -> None:
+    for path in (own_root / "photos").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"^None of the 2 photos can be read\. The first: .*0001\.jpg"):
+        open_cache(read_ccp(own_root), ["0001", "0002"], 64, folder=tmp_path / "cache")
+
+
+def test_no_photos_asked_for(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="the split selects none of ccp at"):
+        open_cache(dataset, [], 64, folder=tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatasetError) as caught:
+        open_cache(dataset, ["0001"], 64, folder=tmp_path / "file" / "cache")
+    assert str(caught.value).startswith(f"The cache {tmp_path / 'file' / 'cache'}")
+    assert "cannot be written" in str(caught.value) and "GARMENTSCOPE_CACHE" in str(caught.value)
+
+
+def test_a_cache_without_an_index_is_made_again(reads: tuple[Dataset, list[str]], tmp_path: Path) -> None:
+    dataset, read = reads
+    open_cache(dataset, ["0001"], 64, folder=tmp_path)
+    (home,) = tmp_path.iterdir()
+    assert {path.name for path in home.iterdir()} == {"index.json", "photos.bin", "truths.bin"}
+    (home / "index.json").unlink()
+    (home / "photos.bin").write_bytes(b"half")
+    cache = open_cache(dataset, ["0001"], 64, folder=tmp_path)
+    assert read == ["0001", "0001"] and cache.photos.shape == (64 * 43, 3)
+
+
+def test_where_caches_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+    open_cache(dataset, ["0001"], 64)
+    assert list((tmp_path / "mine").glob("ccp-*/index.json"))
+    monkeypatch.delenv("GARMENTSCOPE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "garmentscope"
+
+
+def test_a_data_set_that_moved_is_another_cache(own_root: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    open_cache(read_ccp(own_root), ["0001"], 64, folder=cache)
+    moved = shutil.copytree(own_root, tmp_path / "moved")
+    open_cache(read_ccp(moved), ["0001"], 64, folder=cache)
+    assert len(list(cache.iterdir())) == 2

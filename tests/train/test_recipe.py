@@ -1,0 +1,107 @@
+import json
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from segmodels.architectures import ARCHITECTURES
+from segmodels.datasets import DATASETS
+from train.losses import LOSSES
+from train.recipe import RECIPES, Recipe, RecipeError, load_recipe, recipe_from
+
+SHIPPED = sorted(RECIPES.rglob("*.toml"))
+
+
+@pytest.fixture
+def write(tmp_path: Path):  # type: ignore[no-untyped-def]
+    def write(text: str) -> Path:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_recipes_ship() -> None:
+    assert RECIPES / "own" / "fpn.toml" in SHIPPED
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_loads(path: Path) -> None:
+    name = path.relative_to(RECIPES).with_suffix("").as_posix()
+    recipe = load_recipe(name)
+    assert recipe == load_recipe(path) == load_recipe(str(path))
+    for key, value in tomllib.loads(path.read_text("utf-8")).items():
+        assert getattr(recipe, key) == value
+    assert recipe.architecture in ARCHITECTURES and recipe.dataset in DATASETS and recipe.loss in LOSSES
+
+
+def test_an_empty_recipe_is_the_default(write) -> None:  # type: ignore[no-untyped-def]
+    assert load_recipe(write("")) == Recipe()
+
+
+def test_a_recipe_goes_through_json_and_comes_back() -> None:
+    recipe = Recipe(arguments={"encoder": "resnet18"}, epochs=3, sampling="uniform")
+    assert recipe_from(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert list(recipe.to_dict()) == [item.name for item in fields(Recipe)]
+
+
+def test_a_whole_number_is_a_number(write) -> None:  # type: ignore[no-untyped-def]
+    recipe = load_recipe(write("rotation = 5\nlearning_rate = 1"))
+    assert recipe.rotation == 5.0 and type(recipe.rotation) is float
+
+
+def test_every_field_is_documented() -> None:
+    source = Path(RECIPES.parent, "recipe.py").read_text("utf-8")
+    body = source[source.index("class Recipe:") : source.index("def __post_init__")].splitlines()
+    for item in fields(Recipe):
+        line = next(n for n, text in enumerate(body) if text.strip().startswith(f"{item.name}:"))
+        assert body[line + 1].strip().startswith('"""'), item.name
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("epoch = 3", "mine.toml: unknown key epoch. The keys are architecture, arguments, average, "),
+        ("[optimiser]\nname = 'sgd'", "mine.toml: optimiser must be one of 'adamw', not {'name': 'sgd'}."),
+        ("sampling = 'often'", "mine.toml: sampling must be one of 'uniform', 'rare', not 'often'."),
+        ("epochs = 3.5", "mine.toml: epochs must be of type int, not 3.5."),
+        ("epochs = '3'", "mine.toml: epochs must be of type int, not '3'."),
+        ("epochs = true", "mine.toml: epochs must be of type int, not True."),
+        ("imagenet = 1", "mine.toml: imagenet must be of type bool, not 1."),
+        ("learning_rate = 'high'", "mine.toml: learning_rate must be of type float, not 'high'."),
+        ("learning_rate = true", "mine.toml: learning_rate must be of type float, not True."),
+        ("architecture = 3", "mine.toml: architecture must be of type str, not 3."),
+        ("arguments = 'resnet18'", "mine.toml: arguments must be of type Mapping, not 'resnet18'."),
+        ("epochs = 0", "mine.toml: epochs must be at least 1, not 0."),
+        ("batch_size = -1", "mine.toml: batch_size must be at least 1, not -1."),
+        ("height = 15", "mine.toml: height must be at least 16, not 15."),
+        ("margin = -0.1", "mine.toml: margin must be at least 0, not -0.1."),
+        ("average = 1.0", "mine.toml: average must be at least 0 and below 1, not 1.0."),
+        ("learning_rate = 0", "mine.toml: learning_rate must be above 0, not 0.0."),
+        ("learning_rate = nan", "mine.toml: learning_rate must be above 0, not nan."),
+        ("std = 0", "mine.toml: std must be above 0, not 0.0."),
+        ("architecture = 'fnp'", "mine.toml: architecture must be one of fpn"),
+        ("dataset = 'coco'", "mine.toml: dataset must be one of ccp"),
+        ("loss = 'lovasz'", "mine.toml: loss must be one of cross_entropy, "),
+        ("epochs = ", "mine.toml is not valid TOML: "),
+        ("epochs = 3\nepochs = 4", "mine.toml is not valid TOML: "),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(write, text: str, sentence: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(text))
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"mine\.toml is not valid TOML"):
+        load_recipe(tmp_path / "mine.toml")
+
+
+def test_no_such_recipe() -> None:
+    with pytest.raises(RecipeError, match=r"^There is no recipe own/fnp: name a TOML file, or .*: .*own/fpn.*\.$"):
+        load_recipe("own/fnp")
