@@ -11,7 +11,7 @@ from PIL import Image
 
 from segmodels.photo import find_photos
 
-__all__ = ["Example", "example"]
+__all__ = ["Example", "example", "example_count"]
 
 
 class Example(NamedTuple):
@@ -40,6 +40,11 @@ def example(number: int) -> Example:
     out = io.BytesIO()
     Image.fromarray(skimage.data.astronaut()).save(out, "PNG")
     return Example("astronaut.png", out.getvalue())
+
+
+def example_count() -> int:
+    """How many different examples there are."""
+    return len(_photos_of_data()) or 1
 
 
 def _photos_of_data() -> list[Path]:

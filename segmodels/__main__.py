@@ -99,7 +99,7 @@ def _models() -> int:
         print("No model is installed. Set GARMENTSCOPE_MODELS to a folder that holds checkpoints.", file=sys.stderr)
         return 1
     failed = 0
-    print(f"{'name':<16}{'from':<10}{'architecture':<16}{'input':<12}{'test mean IoU':<16}folder")
+    print(f"{'name':<16}{'from':<10}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
     for entry in entries:
         try:
             config, metrics = read_config(entry.folder), read_metrics(entry.folder)
@@ -107,10 +107,13 @@ def _models() -> int:
             failed += 1
             print(f"{entry.name}: {error}", file=sys.stderr)
             continue
-        scores = [evaluation["scores"]["mean_iou"] for evaluation in metrics.get("evaluations", [])]
-        score = f"{scores[0]:.3f}" if scores else "-"
+        measured = next(iter(metrics.get("evaluations", [])), None)
+        score = f"{measured['scores']['mean_iou']:.3f}" if measured else "-"
+        photos = measured.get("photos", "-") if measured else "-"
         size = f"{config.height} x {config.width}"
-        print(f"{entry.name:<16}{entry.source:<10}{config.architecture:<16}{size:<12}{score:<16}{entry.folder}")
+        print(
+            f"{entry.name:<16}{entry.source:<10}{config.architecture:<16}{size:<12}{score:<10}{photos:<36}{entry.folder}"
+        )
     return 1 if failed else 0
 
 

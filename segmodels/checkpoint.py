@@ -80,7 +80,7 @@ class CheckpointConfig:
     """Border of the crop, as a share of the longer side of what was found."""
 
     opening_kernel: int = 0
-    """Side of the square that opens each class's probability map before argmax, in pixels of the input; 0 is off."""
+    """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
     training: dict[str, Any] = field(default_factory=dict)
     """Data set, split, recipe, epoch and git commit; for people, nothing reads it to run."""
@@ -133,6 +133,7 @@ def save_checkpoint(
 
     Raises:
         OSError: If the folder cannot be written.
+        CheckpointError: If a weight is not a number, or too large for fp16.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -142,6 +143,8 @@ def save_checkpoint(
             name: tensor.detach().cpu().to(torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
             for name, tensor in network.state_dict().items()
         }
+        if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+            raise CheckpointError(f"The weights are not to be kept: {broken[0]} holds values that fp16 cannot.")
         save_file(tensors, fresh / "model.safetensors")
         (fresh / "model.safetensors").chmod(0o644)
         _write_json(fresh / "config.json", asdict(config))
@@ -251,6 +254,9 @@ def _check(config: CheckpointConfig, path: Path) -> None:
         value = getattr(config, name)
         if type(value) is not int or not 16 <= value <= 4096:
             raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
+    kernel = config.opening_kernel
+    if type(kernel) is not int or not 0 <= kernel <= 63 or (kernel and kernel % 2 == 0):
+        raise CheckpointError(f"{path}: opening_kernel must be 0 or an odd number of pixels, not {kernel!r}.")
     for name in ("mean", "std", "margin"):
         value = getattr(config, name)
         if type(value) not in (int, float) or not 0 <= value < math.inf or (name == "std" and value == 0):

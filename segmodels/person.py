@@ -65,7 +65,7 @@ def cut(image: np.ndarray, frame: Box, height: int, width: int, outside: int = P
     if inside.size:
         y = min(round(max(-top, 0) * scale_y), height - target_height)
         x = min(round(max(-left, 0) * scale_x), width - target_width)
-        how = cv2.INTER_NEAREST if image.ndim == 2 else cv2.INTER_AREA if scale_x < 1 else cv2.INTER_LINEAR
+        how = cv2.INTER_NEAREST_EXACT if image.ndim == 2 else cv2.INTER_AREA if scale_x < 1 else cv2.INTER_LINEAR
         result[y : y + target_height, x : x + target_width] = cv2.resize(
             inside, (target_width, target_height), interpolation=how
         )

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from segmodels.checkpoint import Checkpoint
 from segmodels.device import has_fast_bf16, pick_device
@@ -132,7 +133,20 @@ class Segmenter:
         batch = batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             logits = self.network(batch)
-        return list(logits.float().softmax(dim=1))
+        return list(_open(logits.float().softmax(dim=1), config.opening_kernel))
+
+
+def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
+    """Morphological opening of each class's map `(N, C, h, w)`: erosion, then dilation (Inácio et al. §IV-C).
+
+    Args:
+        probability: To open.
+        kernel: Side of the square, odd; 0 and 1 change nothing.
+    """
+    if kernel < 2:
+        return probability
+    eroded = -functional.max_pool2d(-probability, kernel, stride=1, padding=kernel // 2)
+    return functional.max_pool2d(eroded, kernel, stride=1, padding=kernel // 2)
 
 
 def _at_photo_size(probability: torch.Tensor, frame: Box, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from train.evaluate import evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.pretrained import PretrainedError
 from train.recipe import RecipeError, load_recipe
-from train.split import read_ids
+from train.split import fold_ids, read_ids
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     evaluate.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
     evaluate.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    evaluate.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    which = evaluate.add_mutually_exclusive_group()
+    which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
     parsed = parser.parse_args(arguments)
@@ -55,11 +57,15 @@ def _fit(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
     dataset = open_dataset(arguments.dataset, arguments.data)
-    ids = read_ids(arguments.ids) if arguments.ids else list(dataset.ids)
+    ids, which = list(dataset.ids), "all"
+    if arguments.ids:
+        ids, which = read_ids(arguments.ids), arguments.ids.name
+    elif arguments.fold is not None:
+        ids, which = fold_ids(arguments.dataset, arguments.fold)[1], f"fold {arguments.fold}"
+    write_json(arguments.json, {})  # a folder that cannot be written is noticed before the work
     scores = evaluate(segmenter, dataset, ids)
     write_json(arguments.json, scores)
     if arguments.keep:
-        which = arguments.ids.name if arguments.ids else "all"
         keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", scores)
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(

@@ -16,6 +16,8 @@ from tqdm import tqdm
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.photo import PhotoError
 
+_FORMAT = 2  # of the files below; a cache of another one is not found
+
 __all__ = ["Cache", "cache_folder", "open_cache"]
 
 
@@ -58,7 +60,7 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
     """Opens the cache of these photos, and makes it first where there is none.
 
     A photo or truth that cannot be read is left out and named in `rejected`. The key holds the data set's folder, the
-    ids, each photo's size in bytes and the side; a changed photo makes a new cache.
+    ids, the side, and size and time of each photo and mask; a changed file makes a new cache.
 
     Args:
         dataset: Where photos and truths come from.
@@ -72,10 +74,11 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
     if not ids:
         raise DatasetError(f"No photos: the split selects none of {dataset.name} at {dataset.root}.")
     key = hashlib.sha256()
-    key.update(json.dumps([str(dataset.root.resolve()), dataset.taxonomy.name, side]).encode())
+    key.update(json.dumps([_FORMAT, str(dataset.root.resolve()), dataset.taxonomy.name, side]).encode())
     for photo_id in ids:
-        path = dataset.photo_path(photo_id)
-        key.update(f"{photo_id} {path.stat().st_size if path.is_file() else -1};".encode())
+        for path in (dataset.photo_path(photo_id), dataset.truth_path(photo_id)):
+            stat = path.stat() if path.is_file() else None
+            key.update(f"{photo_id} {stat.st_size} {stat.st_mtime_ns};".encode() if stat else b"-;")
     home = (folder or cache_folder()) / f"{dataset.name}-{key.hexdigest()[:16]}"
     try:
         if not (home / "index.json").is_file():
@@ -112,7 +115,7 @@ def _write(dataset: Dataset, ids: Sequence[str], side: int, home: Path) -> None:
             scale = min(1.0, side / max(truth.shape))
             height, width = (max(1, round(length * scale)) for length in truth.shape)
             photos.write(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA).tobytes())
-            truths.write(cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST).tobytes())
+            truths.write(cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).tobytes())
             kept.append(photo_id)
             shapes.append((height, width))
     if not kept:

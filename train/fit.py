@@ -17,14 +17,14 @@ from tqdm import tqdm
 
 from segmodels.architectures import build
 from segmodels.architectures.smp import LITE0
-from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+from segmodels.checkpoint import CheckpointConfig, read_config, read_metrics, save_checkpoint, save_metrics
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import has_fast_bf16, pick_device
 from train.cache import Cache, open_cache
 from train.card import model_card
 from train.module import SegmentationModule
 from train.pretrained import load_imagenet
-from train.recipe import Recipe
+from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
 from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops
 
@@ -76,18 +76,37 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
     training = _cached(dataset, train_ids, recipe)
     choice = _cached(dataset, choice_ids, recipe)
 
-    resume = out / _RESUME
-    start = _epochs_done(resume)
+    state = _read_state(out / _RESUME)
+    start = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
     try:
         network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
     except ValueError as error:
         raise FitError(str(error)) from None
-    if recipe.imagenet and not start:
+    if recipe.imagenet and not state:
         print(load_imagenet(network, recipe.arguments.get("encoder", LITE0)))
-    device = pick_device()
     module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names)
-    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _config(recipe, dataset), len(choice))
+    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _config(recipe, dataset))
+    if state and _is_over(state, recipe):
+        module.on_load_checkpoint(state)
+    else:
+        train_crops = _loader(TrainingCrops(training, recipe), recipe, workers, training, len(dataset.taxonomy))
+        _run(module, recipe, best, out, train_crops, _loader(ValidationCrops(choice, recipe), recipe, workers))
+    if not (best.folder / "model.safetensors").is_file():
+        raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
+    best.write_curve(module.curve)
+    return best.folder
+
+
+def _run(
+    module: SegmentationModule,
+    recipe: Recipe,
+    best: _BestCheckpoint,
+    out: Path,
+    training: DataLoader[Any],
+    choice: DataLoader[Any],
+) -> None:
+    """Trains to the end, from the resume file where there is one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
@@ -96,7 +115,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
         trainer = lightning.Trainer(
             accelerator="auto",
-            precision="bf16-mixed" if has_fast_bf16(device) else "32-true",
+            precision="bf16-mixed" if has_fast_bf16(pick_device()) else "32-true",
             max_epochs=recipe.epochs,
             num_sanity_val_steps=0,
             enable_progress_bar=False,
@@ -110,33 +129,24 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
                 ModelCheckpoint(out, _RESUME.removesuffix(".ckpt"), enable_version_counter=False),
             ],
         )
+        resume = out / _RESUME
         try:
-            trainer.fit(
-                module,
-                _loader(TrainingCrops(training, recipe), recipe, workers, training, len(dataset.taxonomy)),
-                _loader(ValidationCrops(choice, recipe), recipe, workers),
-                ckpt_path=resume if start else None,
-                weights_only=True,
-            )
+            trainer.fit(module, training, choice, ckpt_path=resume if resume.is_file() else None, weights_only=True)
         except FloatingPointError as error:
             raise FitError(str(error)) from None
         except OSError as error:
             raise FitError(f"{out} cannot be written: {error}. The best checkpoint so far is kept.") from None
         except SystemExit:  # which is what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
-    if not (best.folder / "model.safetensors").is_file():
-        raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
-    return best.folder
 
 
 class _BestCheckpoint(Callback):
     """Writes the checkpoint whenever the judged network is better than before."""
 
-    def __init__(self, folder: Path, name: str, config: CheckpointConfig, photos: int) -> None:
+    def __init__(self, folder: Path, name: str, config: CheckpointConfig) -> None:
         self.folder = folder
         self.name = name
         self.config = config
-        self.photos = photos
         self.best = -1.0
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -149,6 +159,11 @@ class _BestCheckpoint(Callback):
         metrics = {"learning_curve": module.curve, "evaluations": []}
         card = model_card(self.name, self.config, metrics)
         save_checkpoint(self.folder, self.config, module.judged, metrics=metrics, card=card)
+
+    def write_curve(self, curve: list[dict[str, float]]) -> None:
+        """Completes the learning curve, which goes on after the best epoch; evaluations stay."""
+        metrics = read_metrics(self.folder) | {"learning_curve": curve}
+        save_metrics(self.folder, metrics, card=model_card(self.name, read_config(self.folder), metrics))
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -221,12 +236,11 @@ def _cached(dataset: Dataset, ids: list[str], recipe: Recipe) -> Cache:
 def _claim(out: Path, recipe: Recipe) -> None:
     """Makes the folder of the run, and sees to it that it holds one recipe's fit only."""
     path = out / "recipe.json"
-    values = json.loads(json.dumps(recipe.to_dict()))
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not path.is_file():
-            path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        elif json.loads(path.read_text(encoding="utf-8")) != values:
+            path.write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
+        elif recipe_from(json.loads(path.read_text(encoding="utf-8"))) != recipe:
             raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
     except ValueError:
         raise FitError(f"{path} is damaged. Name another folder with --out, or delete this one.") from None
@@ -234,13 +248,26 @@ def _claim(out: Path, recipe: Recipe) -> None:
         raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
 
 
-def _epochs_done(resume: Path) -> int:
+def _read_state(resume: Path) -> dict[str, Any] | None:
+    """The resume file; None if there is none."""
     if not resume.is_file():
-        return 0
+        return None
     try:
-        return int(torch.load(resume, map_location="cpu", weights_only=True)["epoch"]) + 1
+        state: dict[str, Any] = torch.load(resume, map_location="cpu", weights_only=True)
+        int(state["epoch"])
     except Exception:  # a damaged file makes torch raise whatever it trips over
         raise FitError(f"{resume} is damaged. Delete it, and the same command starts from the first epoch.") from None
+    return state
+
+
+def _is_over(state: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether the fit had reached its last epoch, or had stopped for want of progress."""
+    stopped = any(
+        callback["wait_count"] >= callback["patience"]
+        for name, callback in state["callbacks"].items()
+        if name.startswith("EarlyStopping")
+    )
+    return stopped or int(state["epoch"]) + 1 >= recipe.epochs
 
 
 def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:

@@ -31,13 +31,13 @@ def fold_ids(dataset: str, fold: int) -> tuple[list[str], list[str]]:
 
 
 def read_ids(path: Path) -> list[str]:
-    """One id a line; blank lines are passed over.
+    """One id a line; blank lines are passed over, and an id that stands there twice counts once.
 
     Raises:
         DatasetError: If the file cannot be read or holds no id.
     """
     try:
-        ids = path.read_text(encoding="utf-8").split()
+        ids = list(dict.fromkeys(path.read_text(encoding="utf-8").split()))
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"The list of ids {path} cannot be read: {error}.") from None
     if not ids:

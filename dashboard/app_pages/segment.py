@@ -12,7 +12,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard import resources
-from dashboard.examples import Example, example
+from dashboard.examples import Example, example, example_count
 from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
 from dashboard.viewer import viewer
 from segmodels.photo import PhotoError
@@ -79,7 +79,7 @@ def _header() -> list[Example]:
         _choose_photo()
         with st.popover("Add photos", type="primary"):
             uploads += _uploader()
-            if st.button("Try another example"):
+            if example_count() > 1 and st.button("Try another example"):
                 uploads.append(example(state.intake))
             state.camera = st.toggle("Use the camera", state.camera)
             uploads += _camera()

@@ -42,6 +42,7 @@ def read_ccp(root: Path) -> Dataset:
         taxonomy=OUTFIT_15,
         ids=tuple(sorted(path.stem for path in masks.glob("*.mat"))),
         photo_path=partial(_photo_path, root),
+        truth_path=partial(_truth_path, root),
         read_truth=partial(_read_truth, root),
     )
 
@@ -65,8 +66,12 @@ def _photo_path(root: Path, photo_id: str) -> Path:
     return root / "photos" / f"{photo_id}.jpg"
 
 
+def _truth_path(root: Path, photo_id: str) -> Path:
+    return root / "annotations" / "pixel-level" / f"{photo_id}.mat"
+
+
 def _read_truth(root: Path, photo_id: str) -> np.ndarray:
-    path = root / "annotations" / "pixel-level" / f"{photo_id}.mat"
+    path = _truth_path(root, photo_id)
     labels = _variable(path, "groundtruth")
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise DatasetError(f"{path}: groundtruth is {labels.dtype} {labels.shape}; expected uint8 (H, W).")

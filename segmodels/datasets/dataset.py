@@ -28,6 +28,7 @@ class Dataset:
         taxonomy: The classes of the truth.
         ids: All photos that have a truth, sorted.
         photo_path: Where the photo of an id lies.
+        truth_path: Where the truth of an id lies.
         read_truth: Gives the class map of an id, uint8 `(H, W)`.
     """
 
@@ -36,6 +37,7 @@ class Dataset:
     taxonomy: Taxonomy
     ids: tuple[str, ...]
     photo_path: Callable[[str], Path]
+    truth_path: Callable[[str], Path]
     read_truth: Callable[[str], np.ndarray]
 
     def photo(self, photo_id: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from dashboard.examples import example
+from dashboard.examples import example, example_count
 from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out
 from segmodels.catalog import load_segmenter
 from segmodels.photo import PhotoError
@@ -89,5 +89,6 @@ def test_examples_come_from_the_data_folder_where_there_is_one(tmp_path, monkeyp
         Image.new("RGB", (40, 60), colour).save(tmp_path / "photos" / f"{number}.png")
     monkeypatch.setenv("GARMENTSCOPE_DATA", str(tmp_path))
     assert [example(number).name for number in (0, 1, 2)] == ["0.png", "1.png", "0.png"]
+    assert example_count() == 2
     monkeypatch.setenv("GARMENTSCOPE_DATA", str(tmp_path / "nowhere"))
-    assert example(0).name == "astronaut.png"
+    assert (example(0).name, example_count()) == ("astronaut.png", 1)

@@ -163,6 +163,16 @@ def test_metrics_are_replaced_and_weights_stay(folder: Path) -> None:
 # --- What is refused --------------------------------------------------------------------------------------------------
 
 
+def test_weights_that_fp16_cannot_hold_are_not_saved(folder: Path, config: MakeConfig) -> None:
+    network = load_checkpoint(folder).network
+    before = (folder / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        next(network.parameters()).flatten()[0] = 1e6
+    with pytest.raises(CheckpointError, match="holds values that fp16 cannot"):
+        save_checkpoint(folder, config(), network)
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
 def test_no_folder(tmp_path: Path) -> None:
     assert "There is no checkpoint folder" in refused(tmp_path / "nowhere")
 
@@ -305,6 +315,8 @@ def test_a_key_that_is_missing(folder: Path, key: str) -> None:
         ({"std": float("nan")}, "std must be a positive number, not nan"),
         ({"mean": float("inf")}, "mean must be a positive number, not inf"),
         ({"mean": "0.5"}, "mean must be a positive number"),
+        ({"opening_kernel": 4}, "opening_kernel must be 0 or an odd number of pixels, not 4"),
+        ({"opening_kernel": 2.5}, "opening_kernel must be 0 or an odd number"),
         ({"margin": -0.1}, "margin must be a positive number, not -0.1"),
     ],
     ids=str,

@@ -174,14 +174,16 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 
 def test_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (models / "tiny" / "metrics.json").write_text('{"evaluations": [{"scores": {"mean_iou": 0.61234}}]}')
+    (models / "tiny" / "metrics.json").write_text(
+        '{"evaluations": [{"photos": "ccp-test", "scores": {"mean_iou": 0.61234}}]}'
+    )
     shutil.copytree(models / "tiny", models / "second")
     (models / "second" / "metrics.json").unlink()
     assert main(["models"]) == 0
     head, second, tiny = capsys.readouterr().out.splitlines()
-    assert head.split() == ["name", "from", "architecture", "input", "test", "mean", "IoU", "folder"]
-    assert second.split() == ["second", "folder", "fpn", "64", "x", "32", "-", str(models / "second")]
-    assert tiny.split() == ["tiny", "folder", "fpn", "64", "x", "32", "0.612", str(models / "tiny")]
+    assert head.split() == ["name", "from", "architecture", "input", "mean", "IoU", "on", "folder"]
+    assert second.split() == ["second", "folder", "fpn", "64", "x", "32", "-", "-", str(models / "second")]
+    assert tiny.split() == ["tiny", "folder", "fpn", "64", "x", "32", "0.612", "ccp-test", str(models / "tiny")]
 
 
 def test_models_with_a_damaged_one(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

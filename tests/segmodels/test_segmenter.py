@@ -11,7 +11,7 @@ import segmodels.segmenter as module
 from segmodels.checkpoint import Checkpoint
 from segmodels.person import Box, box_of
 from segmodels.segmentation import Person, Segmentation
-from segmodels.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size
+from segmodels.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open
 from segmodels.taxonomy import OUTFIT_15
 
 MakeCheckpoint = Callable[..., Checkpoint]
@@ -280,6 +280,17 @@ def reference(probability: torch.Tensor, height: int, width: int) -> tuple[np.nd
     large = functional.interpolate(probability[None], (height, width), mode="bilinear", align_corners=False)[0]
     first, second = large.topk(2, dim=0).values
     return large.argmax(dim=0).numpy(), first.mul(255).round().numpy(), (first - second).numpy()
+
+
+def test_opening_takes_what_the_kernel_does_not_fit_into() -> None:
+    probability = torch.full((1, 2, 12, 12), 0.1)
+    probability[0, 1, 1, 1] = 0.9  # a speck
+    probability[0, 1, 4:9, 4:9] = 0.8  # a region
+    opened = _open(probability, 3)
+    assert opened[0, 1, 1, 1] == pytest.approx(0.1)
+    assert (opened[0, 1, 4:9, 4:9] == probability[0, 1, 4:9, 4:9]).all()
+    assert (opened[0, 0] == probability[0, 0]).all()
+    assert _open(probability, 0) is probability
 
 
 def test_twelve_megapixels_in_strips_equal_torch_interpolate() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from train.cache import cache_folder, open_cache
@@ -69,6 +70,13 @@ def test_a_changed_photo_is_read_again(own_root: Path, tmp_path: Path) -> None:
     white = np.full((72, 48, 3), 255, np.uint8)
     path.write_bytes(cv2.imencode(".jpg", white)[1].tobytes())
     assert open_cache(dataset, ["0001"], 64, folder=tmp_path / "cache").photos.min() == 255
+
+
+def test_a_corrected_mask_is_read_again(own_root: Path, tmp_path: Path) -> None:
+    dataset = read_ccp(own_root)
+    assert open_cache(dataset, ["0001"], 64, folder=tmp_path / "cache").truths.max() > 0
+    savemat(own_root / "annotations" / "pixel-level" / "0001.mat", {"groundtruth": np.zeros((72, 48), np.uint8)})
+    assert open_cache(dataset, ["0001"], 64, folder=tmp_path / "cache").truths.max() == 0
 
 
 def test_a_damaged_photo_is_left_out_and_named(own_root: Path, tmp_path: Path) -> None:

@@ -113,6 +113,14 @@ def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
     assert line.endswith("on 2 photos") and "\n" not in line
 
 
+def test_the_photos_of_a_fold(checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.__main__.fold_ids", lambda dataset, fold: (["0001"], ["0002", "0004"]))
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3, "--keep") == 0
+    assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
+    (kept,) = json.loads((checkpoint / "metrics.json").read_text())["evaluations"]
+    assert kept["photos"] == "ccp, fold 3 (2 photos)"
+
+
 def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ids.txt").write_text("0003\n0999\n")
     assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "ids.txt") == 1

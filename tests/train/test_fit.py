@@ -157,7 +157,7 @@ def test_the_best_epoch_is_kept(tiny: MakeRecipe, root: Path, tmp_path: Path, sc
     scores += [0.2, 0.4, 0.3]
     loaded = load_checkpoint(run(tiny(epochs=3), root, tmp_path / "run"))
     assert loaded.config.training["epoch"] == 2
-    assert [entry["mean_iou"] for entry in loaded.metrics["learning_curve"]] == [0.2, 0.4]
+    assert [entry["mean_iou"] for entry in loaded.metrics["learning_curve"]] == [0.2, 0.4, 0.3]
     assert [entry["mean_iou"] for entry in curve(tmp_path / "run")] == [0.2, 0.4, 0.3]
     assert not scores
 
@@ -168,6 +168,20 @@ def test_a_fit_that_gets_no_better_stops(
     scores += [0.4, 0.3, 0.2, 0.5]
     loaded = load_checkpoint(run(tiny(epochs=9, patience=2), root, tmp_path / "run"))
     assert losses.steps == 3 * STEPS and loaded.config.training["epoch"] == 1
+    again = load_checkpoint(run(tiny(epochs=9, patience=2), root, tmp_path / "run"))
+    assert losses.steps == 3 * STEPS and again.revision == loaded.revision, "it was over, and is"
+    assert [entry["mean_iou"] for entry in again.metrics["learning_curve"]] == [0.4, 0.3, 0.2]
+
+
+def test_evaluations_stay_when_a_finished_fit_is_started_again(
+    tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses
+) -> None:
+    folder = run(tiny(epochs=1), root, tmp_path / "run")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["evaluations"] = [{"photos": "mine", "how": "so", "scores": ConfusionMatrix(("a", "b")).scores()}]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    run(tiny(epochs=1), root, tmp_path / "run")
+    assert json.loads((folder / "metrics.json").read_text())["evaluations"] == metrics["evaluations"]
 
 
 def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
