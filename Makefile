@@ -7,7 +7,7 @@ BROWSER := $(VENV)/.browser
 CODE := segmodels train dashboard tests
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench lock clean
+.PHONY: help app test check format bench weights lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,6 +41,13 @@ format: $(READY) ## mend what can be mended: format and lint
 
 bench: $(READY) ## seconds a photo, as ratios against the bare network
 	$(BIN)/python tests/bench.py
+
+weights: $(READY) ## train the embedded network again: make weights DATA=folder of Clothing Co-Parsing
+	@test -n "$(DATA)" || { echo "Name the data set's folder: make weights DATA=..." >&2; exit 1; }
+	$(BIN)/python -m train fit own/fpn --data "$(DATA)" --out runs/fpn
+	$(BIN)/python -m train fit own/fpn_all --data "$(DATA)" --out runs/fpn_all
+	$(BIN)/python -m train evaluate runs/fpn_all/checkpoint --dataset ccp --data "$(DATA)" \
+		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml; versions stay unless they must move
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv

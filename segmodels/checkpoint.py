@@ -79,6 +79,12 @@ class CheckpointConfig:
     margin: float = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
 
+    scales: list[float] = field(default_factory=lambda: [1.0])
+    """Factors on the input's size at which the last look is taken; their probabilities are averaged."""
+
+    mirror: bool = False
+    """Whether each scale of the last look is averaged with the mirrored crop's; it doubles the time of that look."""
+
     opening_kernel: int = 0
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
@@ -254,6 +260,15 @@ def _check(config: CheckpointConfig, path: Path) -> None:
         value = getattr(config, name)
         if type(value) is not int or not 16 <= value <= 4096:
             raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
+    scales = config.scales
+    if (
+        not isinstance(scales, list)
+        or not scales
+        or not all(type(s) in (int, float) and 0.25 <= s <= 4 for s in scales)
+    ):
+        raise CheckpointError(f"{path}: scales must be a list of factors from 0.25 to 4, not {scales!r}.")
+    if type(config.mirror) is not bool:
+        raise CheckpointError(f"{path}: mirror must be true or false, not {config.mirror!r}.")
     kernel = config.opening_kernel
     if type(kernel) is not int or not 0 <= kernel <= 63 or (kernel and kernel % 2 == 0):
         raise CheckpointError(f"{path}: opening_kernel must be 0 or an odd number of pixels, not {kernel!r}.")

@@ -70,15 +70,16 @@ class Segmenter:
             return []
         started = time.perf_counter()
         frames = [self._whole(photo) for photo in photos]
-        probabilities = self._look(photos, frames)
-        if self.checkpoint.config.crop == "found":
+        config = self.checkpoint.config
+        probabilities = self._look(photos, frames, last=config.crop == "none")
+        if config.crop == "found":
             closer = {
                 index: frame
                 for index in range(len(photos))
                 if (frame := self._closer(probabilities[index], frames[index]))
             }
             if closer:
-                seen = self._look([photos[index] for index in closer], list(closer.values()))
+                seen = self._look([photos[index] for index in closer], list(closer.values()), last=True)
                 for position, (index, frame) in enumerate(closer.items()):
                     frames[index] = frame
                     probabilities[index] = seen[position]
@@ -108,7 +109,7 @@ class Segmenter:
         return frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), config.height / config.width)
 
     def _closer(self, probability: torch.Tensor, frame: Box) -> Box | None:
-        """The frame around what a look at `frame` found; None if that is nothing, or not much smaller."""
+        """The frame of the last look: around what the first found; None if nothing was, or it need not be repeated."""
         config = self.checkpoint.config
         found = (probability.argmax(dim=0) > 0).cpu().numpy().astype(np.uint8)
         count, labels, statistics, _ = cv2.connectedComponentsWithStats(found)
@@ -121,19 +122,37 @@ class Segmenter:
         scale = frame.width / config.width
         box = Box(frame.x + box.x * scale, frame.y + box.y * scale, box.width * scale, box.height * scale)
         closer = frame_around(box, config.height / config.width, config.margin)
-        return closer if closer.height < _WORTH_A_SECOND_LOOK * frame.height else None
+        if closer.height < _WORTH_A_SECOND_LOOK * frame.height:
+            return closer
+        return frame if config.mirror or config.scales != [1.0] else None
 
-    def _look(self, photos: Sequence[np.ndarray], frames: Sequence[Box]) -> list[torch.Tensor]:
-        """Probabilities float32 `(C, height, width)` inside each photo's frame."""
+    def _look(self, photos: Sequence[np.ndarray], frames: Sequence[Box], *, last: bool) -> list[torch.Tensor]:
+        """Probabilities float32 `(C, height, width)` in each photo's frame; the last look is averaged over scales."""
         config = self.checkpoint.config
-        crops = np.stack(
-            [cut(photo, frame, config.height, config.width) for photo, frame in zip(photos, frames, strict=True)]
-        )
+        size = (config.height, config.width)
+        scales = config.scales if last else [1.0]
+        total = torch.zeros(len(photos), len(config.classes), *size, device=self.device)
+        for scale in scales:
+            seen = self._probability(
+                photos, frames, round(size[0] * scale), round(size[1] * scale), last and config.mirror
+            )
+            total += functional.interpolate(seen, size, mode="bilinear", antialias=True) if scale != 1 else seen
+        return list(_open(total / len(scales), config.opening_kernel))
+
+    def _probability(
+        self, photos: Sequence[np.ndarray], frames: Sequence[Box], height: int, width: int, mirror: bool
+    ) -> torch.Tensor:
+        """Probabilities float32 `(N, C, height, width)` of the crops, averaged with the mirrored crops'."""
+        config = self.checkpoint.config
+        crops = np.stack([cut(photo, frame, height, width) for photo, frame in zip(photos, frames, strict=True)])
         batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
         batch = batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            logits = self.network(batch)
-        return list(_open(logits.float().softmax(dim=1), config.opening_kernel))
+            probability: torch.Tensor = self.network(batch).float().softmax(dim=1)
+            if mirror:
+                mirrored = self.network(batch.flip(dims=[3])).float().softmax(dim=1)
+                probability = (probability + mirrored.flip(dims=[3])) / 2
+        return probability
 
 
 def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:

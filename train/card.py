@@ -34,8 +34,7 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) 
         "",
         "## Training",
         "",
-        f"Data set {training.get('dataset')}, epoch {training.get('epoch')} chosen on fold "
-        f"{training.get('recipe', {}).get('fold')}. The recipe stands in `config.json`.",
+        f"Data set {training.get('dataset')}, {_epoch(training)}. The recipe stands in `config.json`.",
         "",
     ]
     for evaluation in metrics.get("evaluations", []):
@@ -67,6 +66,12 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) 
         "",
     ]
     return "\n".join(lines)
+
+
+def _epoch(training: Mapping[str, Any]) -> str:
+    fold = training.get("recipe", {}).get("fold")
+    how = "the last, trained on all folds" if fold == -1 else f"chosen on fold {fold}"
+    return f"epoch {training.get('epoch')}, {how}"
 
 
 def _cell(value: float | None) -> str:

@@ -17,7 +17,15 @@ from tqdm import tqdm
 
 from segmodels.architectures import build
 from segmodels.architectures.smp import LITE0
-from segmodels.checkpoint import CheckpointConfig, read_config, read_metrics, save_checkpoint, save_metrics
+from segmodels.checkpoint import (
+    CheckpointConfig,
+    CheckpointError,
+    load_checkpoint,
+    read_config,
+    read_metrics,
+    save_checkpoint,
+    save_metrics,
+)
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import has_fast_bf16, pick_device
 from train.cache import Cache, open_cache
@@ -74,7 +82,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
     train_ids, choice_ids = fold_ids(recipe.dataset, recipe.fold)
     _claim(out, recipe)
     training = _cached(dataset, train_ids, recipe)
-    choice = _cached(dataset, choice_ids, recipe)
+    choice = _cached(dataset, choice_ids, recipe) if choice_ids else None
 
     state = _read_state(out / _RESUME)
     start = int(state["epoch"]) + 1 if state else 0
@@ -83,7 +91,9 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
     except ValueError as error:
         raise FitError(str(error)) from None
-    if recipe.imagenet and not state:
+    if recipe.start and not state:
+        network.load_state_dict(_start_weights(recipe))
+    elif recipe.imagenet and not state:
         print(load_imagenet(network, recipe.arguments.get("encoder", LITE0)))
     module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names)
     best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _config(recipe, dataset))
@@ -91,7 +101,8 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         module.on_load_checkpoint(state)
     else:
         train_crops = _loader(TrainingCrops(training, recipe), recipe, workers, training, len(dataset.taxonomy))
-        _run(module, recipe, best, out, train_crops, _loader(ValidationCrops(choice, recipe), recipe, workers))
+        choice_crops = _loader(ValidationCrops(choice, recipe), recipe, workers) if choice else None
+        _run(module, recipe, best, out, train_crops, choice_crops)
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
     best.write_curve(module.curve)
@@ -104,7 +115,7 @@ def _run(
     best: _BestCheckpoint,
     out: Path,
     training: DataLoader[Any],
-    choice: DataLoader[Any],
+    choice: DataLoader[Any] | None,
 ) -> None:
     """Trains to the end, from the resume file where there is one."""
     with warnings.catch_warnings():
@@ -125,7 +136,7 @@ def _run(
             callbacks=[
                 _Progress(),
                 best,
-                EarlyStopping("mean_iou", mode="max", patience=recipe.patience),
+                *([EarlyStopping("mean_iou", mode="max", patience=recipe.patience)] if choice else []),
                 ModelCheckpoint(out, _RESUME.removesuffix(".ckpt"), enable_version_counter=False),
             ],
         )
@@ -141,7 +152,7 @@ def _run(
 
 
 class _BestCheckpoint(Callback):
-    """Writes the checkpoint whenever the judged network is better than before."""
+    """Writes the checkpoint whenever the judged network is better than before; without a judge, after each epoch."""
 
     def __init__(self, folder: Path, name: str, config: CheckpointConfig) -> None:
         self.folder = folder
@@ -152,9 +163,18 @@ class _BestCheckpoint(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         assert isinstance(module, SegmentationModule)
         score = float(trainer.callback_metrics["mean_iou"])
-        if not trainer.is_global_zero or not score > self.best:
+        if score > self.best:
+            self.best = score
+            self._write(trainer, module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        assert isinstance(module, SegmentationModule)
+        if not trainer.enable_validation:
+            self._write(trainer, module)
+
+    def _write(self, trainer: lightning.Trainer, module: SegmentationModule) -> None:
+        if not trainer.is_global_zero:
             return
-        self.best = score
         self.config.training["epoch"] = trainer.current_epoch + 1
         metrics = {"learning_curve": module.curve, "evaluations": []}
         card = model_card(self.name, self.config, metrics)
@@ -248,6 +268,18 @@ def _claim(out: Path, recipe: Recipe) -> None:
         raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
 
 
+def _start_weights(recipe: Recipe) -> dict[str, torch.Tensor]:
+    """Weights of the checkpoint that the recipe starts from."""
+    try:
+        checkpoint = load_checkpoint(Path(recipe.start))
+    except CheckpointError as error:
+        raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
+    if (checkpoint.config.architecture, checkpoint.config.arguments) != (recipe.architecture, dict(recipe.arguments)):
+        raise FitError(f"The recipe starts from {recipe.start}, which is another architecture or has other arguments.")
+    print(f"The network starts from {recipe.start}, revision {checkpoint.revision}.")
+    return checkpoint.network.state_dict()
+
+
 def _read_state(resume: Path) -> dict[str, Any] | None:
     """The resume file; None if there is none."""
     if not resume.is_file():
@@ -280,7 +312,9 @@ def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         width=recipe.width,
         mean=recipe.mean,
         std=recipe.std,
-        margin=recipe.margin,
+        margin=recipe.crop_margin,
+        scales=list(recipe.scales),
+        mirror=recipe.mirror,
         training={"dataset": dataset.name, "recipe": recipe.to_dict(), "commit": _commit()},
     )
 

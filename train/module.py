@@ -97,6 +97,8 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Writes the epoch's mean loss into the learning curve, once it is known."""
+        if not self.trainer.enable_validation:
+            self.curve.append({"epoch": self.current_epoch + 1})
         if self.curve and self.curve[-1]["epoch"] == self.current_epoch + 1:
             self.curve[-1]["loss"] = float(self.trainer.callback_metrics["loss_epoch"])
 

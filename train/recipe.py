@@ -43,8 +43,12 @@ class Recipe:
     dataset: str = "ccp"
     """Key in `segmodels.datasets.DATASETS`."""
 
+    start: str = ""
+    """Folder of a checkpoint of the same architecture whose weights the fit starts from; empty for none."""
+
     fold: int = 0
-    """Fold of the split that is left out of training and chooses the epoch."""
+    """Fold of the split that is left out of training and chooses the epoch; -1 trains on all folds and keeps the last
+    epoch, so that `epochs` must have been chosen before."""
 
     height: int = 480
     """Height of the network's input, in pixels."""
@@ -66,6 +70,15 @@ class Recipe:
 
     margin: float = 0.06
     """Border around the person, as a share of the longer side of the box; training jitters around it."""
+
+    crop_margin: float = 0.03
+    """The same border when the checkpoint is used."""
+
+    scales: list[float] = field(default_factory=lambda: [1.0])
+    """Factors on the input's size over which the checkpoint, when it is used, averages."""
+
+    mirror: bool = False
+    """Whether the checkpoint, when it is used, averages each crop with its mirror image."""
 
     jitter: float = 0.08
     """How far each side of a training crop's box moves at random, as a share of the box's side."""

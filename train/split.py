@@ -14,7 +14,7 @@ SPLITS = Path(__file__).parent / "splits"
 
 
 def fold_ids(dataset: str, fold: int) -> tuple[list[str], list[str]]:
-    """Ids to train on and ids to choose by: all other folds, and the given one.
+    """Ids to train on and ids to choose by: all other folds, and the given one; with -1 all folds, and none.
 
     Raises:
         DatasetError: If the data set has no stored folds, or no such fold.
@@ -25,7 +25,7 @@ def fold_ids(dataset: str, fold: int) -> tuple[list[str], list[str]]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = [(row["id"], int(row["fold"])) for row in csv.DictReader(file)]
     folds = sorted({row[1] for row in rows})
-    if fold not in folds:
+    if fold not in (-1, *folds):
         raise DatasetError(f"{dataset} has folds {folds[0]} to {folds[-1]}, not {fold}.")
     return [i for i, f in rows if f != fold], [i for i, f in rows if f == fold]
 

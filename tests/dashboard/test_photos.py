@@ -25,6 +25,7 @@ def astronaut(segmenter: Segmenter) -> Analysed:
     return analyse(segmenter, *example(0))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # pycocotools
 def test_what_was_found_is_the_same_in_every_form(astronaut: Analysed) -> None:
     class_map = np.asarray(Image.open(io.BytesIO(astronaut.class_map)))
     assert class_map.shape == (512, 512)

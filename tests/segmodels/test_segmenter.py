@@ -227,6 +227,28 @@ def test_a_batch_gives_what_single_photos_give(checkpoint_of: MakeCheckpoint) ->
     assert segmenter.segment_batch([]) == []
 
 
+def test_the_mirrored_look_is_averaged(checkpoint_of: MakeCheckpoint, random_fpn: nn.Module) -> None:
+    """A network that is not symmetric gives, with the mirror, the mirrored photo the mirrored class map."""
+    (photo,) = random_photos()[:1]
+    plain = Segmenter(checkpoint_of(random_fpn, crop="none"), CPU).segment(photo)
+    mirrored = Segmenter(checkpoint_of(random_fpn, crop="none", mirror=True), CPU)
+    one, other = mirrored.segment(photo), mirrored.segment(np.ascontiguousarray(photo[:, ::-1]))
+    assert (one.class_map == other.class_map[:, ::-1]).mean() > 0.98
+    assert (one.confidence != plain.confidence).any()
+
+
+def test_scales_are_averaged(checkpoint_of: MakeCheckpoint, random_fpn: nn.Module) -> None:
+    (photo,) = random_photos()[:1]
+
+    def confidence(*scales: float) -> np.ndarray:
+        segmenter = Segmenter(checkpoint_of(random_fpn, crop="none", scales=list(scales)), CPU)
+        return segmenter._look([photo], [segmenter._whole(photo)], last=True)[0].numpy()
+
+    one, large = confidence(1.0), confidence(1.25)
+    assert one.shape == large.shape and np.abs(one - large).max() > 1e-3
+    assert np.allclose(confidence(1.0, 1.25), (one + large) / 2, atol=1e-5)
+
+
 def test_threads_share_one_segmenter(checkpoint_of: MakeCheckpoint) -> None:
     photos, segmenter = random_photos() * 4, Segmenter(checkpoint_of(), CPU)
     with ThreadPoolExecutor(4) as pool:

@@ -70,7 +70,8 @@ def dataset(root: Path) -> Dataset:
 
 
 def _folds(name: str, fold: int) -> tuple[list[str], list[str]]:
-    return [f"{n:04}" for n in (1, 2, 3, 4, 5, 8)], ["0006", "0007"]
+    train, choice = [f"{n:04}" for n in (1, 2, 3, 4, 5, 8)], ["0006", "0007"]
+    return ([*train, *choice], []) if fold == -1 else (train, choice)
 
 
 @pytest.fixture

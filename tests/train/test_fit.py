@@ -184,6 +184,40 @@ def test_evaluations_stay_when_a_finished_fit_is_started_again(
     assert json.loads((folder / "metrics.json").read_text())["evaluations"] == metrics["evaluations"]
 
 
+def test_a_fit_on_all_folds_keeps_the_last_epoch(tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses) -> None:
+    loaded = load_checkpoint(run(tiny(epochs=3, fold=-1), root, tmp_path / "run"))
+    assert losses.steps == 3 * 4, "eight photos in batches of two"
+    assert loaded.config.training["epoch"] == 3
+    assert [entry["epoch"] for entry in loaded.metrics["learning_curve"]] == [1, 2, 3]
+    assert all("mean_iou" not in entry and entry["loss"] > 0 for entry in loaded.metrics["learning_curve"])
+    assert "trained on all folds" in (tmp_path / "run" / "checkpoint" / "README.md").read_text()
+
+
+def test_a_fit_starts_from_a_checkpoint(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
+    first = run(tiny(epochs=1), root, tmp_path / "first")
+    changes = {"epochs": 1, "start": str(first), "learning_rate": 1e-9, "average": 0.0}
+    second = load_checkpoint(run(tiny(**changes), root, tmp_path / "second"))
+    for (name, one), other in zip(
+        load_checkpoint(first).network.named_parameters(), second.network.parameters(), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"start": "nowhere"}, "starts from nowhere: There is no checkpoint folder nowhere"),
+        ({"arguments": {"width": 8}}, "another architecture or has other arguments"),
+    ],
+)
+def test_a_start_that_does_not_fit(
+    tiny: MakeRecipe, root: Path, tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    first = run(tiny(epochs=1), root, tmp_path / "first")
+    with pytest.raises(FitError, match=reason):
+        run(tiny(**{"start": str(first), **changes}), root, tmp_path / "second")
+
+
 def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
     folder = fit(tiny(epochs=1), root, tmp_path / "run", name="fpn_small", workers=0)
     assert (folder / "README.md").read_text().startswith("# Garmentscope fpn_small\n")

@@ -84,3 +84,8 @@ def test_a_file_of_ids_that_cannot_be_used(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DatasetError, match=r"ids\.txt cannot be read"):
         read_ids(path)
+
+
+def test_all_folds_train_and_none_chooses() -> None:
+    training, choice = fold_ids("ccp", -1)
+    assert len(training) == len(set(training)) == 798 and not choice
