@@ -10,7 +10,7 @@ from pathlib import Path
 from segmodels.checkpoint import CheckpointError, load_checkpoint
 from segmodels.datasets import DatasetError
 from segmodels.segmenter import Segmenter
-from train.evaluate import evaluate, keep_evaluation, write_json
+from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.pretrained import PretrainedError
 from train.recipe import RecipeError, load_recipe
@@ -62,7 +62,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         ids, which = read_ids(arguments.ids), arguments.ids.name
     elif arguments.fold is not None:
         ids, which = fold_ids(arguments.dataset, arguments.fold)[1], f"fold {arguments.fold}"
-    write_json(arguments.json, {})  # a folder that cannot be written is noticed before the work
+    check_writable(arguments.json)
     scores = evaluate(segmenter, dataset, ids)
     write_json(arguments.json, scores)
     if arguments.keep:

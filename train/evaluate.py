@@ -16,7 +16,7 @@ from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from train.card import model_card
 
-__all__ = ["HOW", "evaluate", "keep_evaluation", "write_json"]
+__all__ = ["HOW", "check_writable", "evaluate", "keep_evaluation", "write_json"]
 
 HOW = (
     "One confusion matrix of pixels at the photos' own resolution, summed over all photos; whole photos in, as the app "
@@ -73,6 +73,19 @@ def keep_evaluation(folder: Path, photos: str, scores: dict[str, Any]) -> None:
     metrics["evaluations"] = [*kept, {"photos": photos, "how": HOW, "scores": scores}]
     checkpoint = load_checkpoint(folder)
     save_metrics(folder, metrics, card=model_card(checkpoint.name, checkpoint.config, metrics))
+
+
+def check_writable(path: Path) -> None:
+    """Leaves everything as it is, but notices before hours of work that a file cannot be written.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    existed = path.exists()
+    path.open("a").close()
+    if not existed:
+        path.unlink()
 
 
 def write_json(path: Path, scores: dict[str, Any]) -> None:

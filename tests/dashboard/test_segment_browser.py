@@ -66,7 +66,7 @@ def test_from_photo_to_garments_and_downloads(page: Page) -> None:
     page.get_by_role("button", name="Cut out one garment").click()
     with page.expect_download() as waiting:
         page.get_by_test_id("stPopoverBody").get_by_role("button", name=names[0]).click()
-    cut = Image.open(waiting.value.path())
+    cut = Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
     assert (cut.mode, list(cut.size)) == ("RGBA", listing["garments"][0]["box"][2:])
 
 

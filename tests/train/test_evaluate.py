@@ -177,7 +177,7 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
     assert (checkpoint / "model.safetensors").read_bytes() == weights
     card = (checkpoint / "README.md").read_text()
     assert card.startswith("# Garmentscope fpn\n")
-    assert "## Scores on ccp, two.txt (2 photos)" in card and "epoch 7 chosen on fold 0" in card
+    assert "## Scores on ccp, two.txt (2 photos)" in card and "epoch 7, chosen on fold 0" in card
     assert f"| mean | {entry['scores']['mean_iou']:.3f} |" in card
     rows = [line for line in card.splitlines() if line.startswith("| ")]
     assert len(rows) == 1 + 15 + 1

@@ -116,10 +116,10 @@ def test_a_fit_gives_a_checkpoint(
     assert folder == out / "checkpoint" and losses.steps == 2 * STEPS
     loaded = load_checkpoint(folder)
     assert loaded.config.architecture == "fpn" and loaded.config.classes == list(OUTFIT_15.names)
-    assert (loaded.config.height, loaded.config.width, loaded.config.margin) == (64, 32, 0.06)
+    assert (loaded.config.height, loaded.config.width, loaded.config.margin) == (64, 32, 0.03)
     assert loaded.config.training["recipe"] == recipe.to_dict() and loaded.config.training["dataset"] == "ccp"
     learned = loaded.metrics["learning_curve"]
-    assert [entry["epoch"] for entry in learned] == list(range(1, loaded.config.training["epoch"] + 1))
+    assert [entry["epoch"] for entry in learned] == [1, 2]
     for entry in curve(out):
         assert list(entry) == ["epoch", "loss", "mean_iou", "pixel_accuracy"]
         assert 0 < entry["loss"] < 10 and 0 <= entry["mean_iou"] <= 1 and 0 <= entry["pixel_accuracy"] <= 1

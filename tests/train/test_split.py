@@ -57,7 +57,7 @@ def test_ids_are_names_of_files() -> None:
     assert all(len(photo_id) == 4 and photo_id.isdigit() for photo_id in ids)
 
 
-@pytest.mark.parametrize("fold", [-1, 5])
+@pytest.mark.parametrize("fold", [-2, 5])
 def test_no_such_fold(fold: int) -> None:
     with pytest.raises(DatasetError, match=f"ccp has folds 0 to 4, not {fold}"):
         fold_ids("ccp", fold)
