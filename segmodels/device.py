@@ -16,5 +16,6 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the hardware, and not slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
+    # Not in every PyTorch that is allowed; without it the safe answer is no.
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

@@ -58,7 +58,7 @@ class Segmenter:
         return self.segment_batch([photo])[0]
 
     def segment_batch(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
-        """Finds the garments of several photos, each uint8 `(H, W, 3)`, with one run of the network for all.
+        """Finds the garments of several photos, each uint8 `(H, W, 3)`, each look of the network taken for all at once.
 
         Raises:
             ValueError: If a photo is of another type or shape.
