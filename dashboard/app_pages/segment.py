@@ -18,10 +18,6 @@ from dashboard.viewer import viewer
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
 
-# What is too large or no photo at all is taken in as well, so that it is answered with a sentence; Streamlit would only
-# colour its tile red. The limit itself is `segmodels.photo.MAX_BYTES`.
-INTAKE_MB = 64
-
 state = st.session_state
 state.setdefault("photos", {})  # digest of the file -> Analysed, in the order of arrival
 state.setdefault("failures", [])  # sentences about the last files that could not be read
@@ -109,7 +105,6 @@ def _uploader() -> list[Example]:
         "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each",
         accept_multiple_files=True,
         key=f"upload-{state.intake}",
-        max_upload_size=INTAKE_MB,
     )
     return [Example(file.name, file.getvalue()) for file in files]
 
