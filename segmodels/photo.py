@@ -31,6 +31,7 @@ __all__ = [
     "PhotoError",
     "find_photos",
     "open_photo",
+    "over_limit",
 ]
 
 MAX_PIXELS = 50_000_000
@@ -134,6 +135,14 @@ def open_photo(source: bytes | str | Path, *, name: str | None = None, max_bytes
         raise PhotoError(f"{name} cannot be read: {error.strerror or 'the file is damaged'}.") from error
 
 
+def over_limit(name: str, size: int, max_bytes: int) -> str:
+    """The sentence about a file of `size` bytes where at most `max_bytes` are allowed."""
+    return (
+        f"{_printable(name)} has {size / 1024**2:,.1f} MB, more than the {max_bytes / 1024**2:,.4g} MB allowed. "
+        "Save it smaller."
+    )
+
+
 def find_photos(paths: Sequence[Path]) -> list[Path]:
     """Photos among files and folders.
 
@@ -209,10 +218,7 @@ def _opened(source: bytes | str | Path, name: str, max_bytes: int | None) -> Ite
         if size == 0:
             raise PhotoError(f"{name} is empty (0 bytes). {_COPY_AGAIN}")
         if max_bytes is not None and size > max_bytes:
-            raise PhotoError(
-                f"{name} has {size / 1024**2:,.1f} MB, more than the {max_bytes / 1024**2:,.4g} MB allowed. "
-                "Save it smaller."
-            )
+            raise PhotoError(over_limit(name, size, max_bytes))
         yield stream
 
 

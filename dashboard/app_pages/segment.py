@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import streamlit as st
@@ -14,12 +14,14 @@ import streamlit as st
 from dashboard import resources
 from dashboard.examples import Example, example, example_count
 from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.upload_limit import watch_uploads
 from dashboard.viewer import viewer
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
 
 state = st.session_state
 state.setdefault("photos", {})  # digest of the file -> Analysed, in the order of arrival
+state.setdefault("refused", [])  # sentences about the last files that are too large to be sent
 state.setdefault("failures", [])  # sentences about the last files that could not be read
 state.setdefault("intake", 0)  # of the uploader: a new one is empty
 state.setdefault("camera", False)
@@ -30,14 +32,20 @@ state.setdefault("shown", None)  # digest of the photo in the viewer
 def page() -> None:
     """The whole page: the empty state, or the photos of this session."""
     resources.warm_up(state.model)
+    watch_uploads(state.intake, _refuse)
     uploads = _header() if state.photos else _welcome()
     model = state.model
     uploads += [Example(done.name, done.data) for done in state.photos.values() if done.listing["model"] != model]
     if uploads and _add(uploads, model):
         st.rerun()
-    _show_failures()
     if state.photos:
         _results()
+
+
+def _refuse(sentences: Sequence[str], alone: bool) -> None:
+    state.refused = sentences
+    if alone:
+        state.failures = []
 
 
 def _welcome() -> list[Example]:
@@ -57,6 +65,7 @@ def _welcome() -> list[Example]:
                 state.camera = not state.camera
                 st.rerun()
         uploads += _camera()
+        _show_failures()
     with right:
         st.caption("Fifteen classes, head to toe")
         st.html(_legend())
@@ -80,9 +89,10 @@ def _header() -> list[Example]:
             state.camera = st.toggle("Use the camera", state.camera)
             uploads += _camera()
             if st.button("Start over", type="tertiary"):
-                state.photos, state.failures, state.camera = {}, [], False
+                state.photos, state.refused, state.failures, state.camera = {}, [], [], False
                 state.intake += 1
                 st.rerun()
+    _show_failures()
     return uploads
 
 
@@ -118,7 +128,7 @@ def _camera() -> list[Example]:
 
 def _add(uploads: list[Example], model: str) -> bool:
     """Analyses what is new, with a bar; True if the page is to be drawn anew."""
-    state.failures = []
+    state.refused, state.failures = [], []
     bar = st.progress(0.0, text=f"1 of {len(uploads)}, {uploads[0].name}. Waking the network.")
     try:
         segmenter = resources.segmenter(model)
@@ -145,9 +155,10 @@ def _add(uploads: list[Example], model: str) -> bool:
 
 def _show_failures() -> None:
     """One sentence per file that could not be read, and what became of the others."""
-    if not state.failures:
+    sentences = [*state.refused, *state.failures]
+    if not sentences:
         return
-    st.error("\n\n".join(_literal(sentence) for sentence in state.failures))
+    st.error("\n\n".join(_literal(sentence) for sentence in sentences))
     if done := len(state.photos):
         st.caption("1 other photo is done." if done == 1 else f"The other {done} photos are done.")
 

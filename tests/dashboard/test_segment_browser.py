@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from dashboard.examples import example
 from segmodels.taxonomy import OUTFIT_15
@@ -78,6 +78,52 @@ def test_a_bad_file_is_answered_and_the_rest_stays(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("letter.jpg is text, not a photo", timeout=WAIT)
     expect(page.get_by_text("1 other photo is done.")).to_be_visible()
     expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
+
+
+def photo_of(megabytes: float) -> bytes:
+    """A file that begins as a JPEG."""
+    return b"\xff\xd8\xff" + bytes(int(megabytes * 1024**2) - 3)
+
+
+def sentences(page: Page) -> Locator:
+    """What the page says of files that could not be read; the uploader's own tiles have alerts of theirs."""
+    return page.get_by_test_id("stAlertContainer")
+
+
+def test_a_file_over_the_limit_alone_is_a_sentence(page: Page) -> None:
+    upload(page, "poster.jpg", photo_of(20.5))
+    expect(sentences(page)).to_contain_text("poster.jpg has 20.5 MB, more than the 20 MB allowed")
+    page.get_by_role("button", name="Try an example").click()
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible(timeout=WAIT)
+    expect(sentences(page)).to_have_count(0)
+
+
+def test_a_file_over_the_limit_is_named_when_the_others_are_done(page: Page, tmp_path: Path) -> None:
+    files = {"billboard.jpg": photo_of(31), "look.png": example(0).data, "poster.jpg": photo_of(22)}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    page.locator("input[type=file]").first.set_input_files([tmp_path / name for name in files])
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible(timeout=WAIT)
+    for text in ("billboard.jpg has 31.0 MB", "poster.jpg has 22.0 MB"):
+        expect(sentences(page)).to_contain_text(text)
+    expect(page.get_by_text("1 other photo is done.")).to_be_visible()
+
+    page.get_by_role("button", name="Add photos").click()
+    upload(page, "hoarding.jpg", photo_of(25))
+    expect(sentences(page)).to_contain_text("hoarding.jpg has 25.0 MB")
+    expect(sentences(page)).not_to_contain_text("poster.jpg")
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
+
+
+def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
+    page.get_by_test_id("stFileUploaderDropzone").evaluate(
+        """(zone) => {
+          const files = new DataTransfer();
+          files.items.add(new File([new Uint8Array(21 * 1024 ** 2)], "banner.jpg", { type: "image/jpeg" }));
+          zone.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
+        }"""
+    )
+    expect(sentences(page)).to_contain_text("banner.jpg has 21.0 MB, more than the 20 MB allowed")
 
 
 def test_nothing_is_wider_than_the_window(page: Page) -> None:

@@ -658,6 +658,7 @@ def test_public_names() -> None:
         "PhotoError",
         "find_photos",
         "open_photo",
+        "over_limit",
     ]
 
 
