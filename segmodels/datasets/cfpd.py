@@ -201,11 +201,11 @@ def _read_map(
             f"{path}, photo {photo_id}: superpixel {superpixels[wrong][0]:g} has no label; there are {len(labels)}. "
             f"{_WHERE}."
         )
-    table = np.array([ids.get(int(label), UNLABELLED) if label == label // 1 else UNLABELLED for label in labels])
-    found = table.astype(np.uint8)[superpixels.astype(np.intp)]
+    table = np.array([ids.get(label, UNLABELLED) for label in labels.tolist()], np.uint8)
+    found = table[superpixels.astype(np.intp)]
     if (found == UNLABELLED).any():
-        label = labels[int(superpixels[found == UNLABELLED][0])]
-        name = f" ({numbering.names[numbering.place[int(label)]]})" if label in numbering.place else ""
+        label = labels.tolist()[int(superpixels[found == UNLABELLED][0])]
+        name = f" ({numbering.names[numbering.place[label]]})" if label in numbering.place else ""
         raise DatasetError(f"{path}, photo {photo_id}: {numbering.variable} {label:g}{name} is unknown. {_WHERE}.")
     return found
 
