@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     evaluate.add_argument("--data", type=Path, required=True, help="folder of the data set")
     which = evaluate.add_mutually_exclusive_group()
     which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
-    which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
+    which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
     parsed = parser.parse_args(arguments)
@@ -61,7 +61,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.ids:
         ids, which = read_ids(arguments.ids), arguments.ids.name
     elif arguments.fold is not None:
-        ids, which = fold_ids(arguments.dataset, arguments.fold)[1], f"fold {arguments.fold}"
+        ids, which = fold_ids(dataset, arguments.fold)[1], f"fold {arguments.fold}"
     check_writable(arguments.json)
     scores = evaluate(segmenter, dataset, ids)
     write_json(arguments.json, scores)

@@ -14,9 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets.inspection import background_sentence, unreadable_sentence
 from segmodels.photo import PhotoError
 
-_FORMAT = 2  # of the files below; a cache of another one is not found
+_FORMAT = 3  # of the files below; a cache of another one is not found
 
 __all__ = ["Cache", "cache_folder", "open_cache"]
 
@@ -31,6 +32,7 @@ class Cache:
         photos: uint8 `(sum of H * W, 3)` RGB, one photo's pixels after the other's.
         truths: uint8 `(sum of H * W,)` class ids.
         rejected: Sentence by id for each photo that could not be read.
+        background_only: Those of `ids` whose truth holds nothing but background.
     """
 
     ids: tuple[str, ...]
@@ -38,6 +40,7 @@ class Cache:
     photos: np.ndarray
     truths: np.ndarray
     rejected: dict[str, str]
+    background_only: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,6 +51,11 @@ class Cache:
         height, width = self.shapes[index]
         rows = slice(start, start + height * width)
         return self.photos[rows].reshape(height, width, 3), self.truths[rows].reshape(height, width)
+
+    def remarks(self) -> list[str]:
+        """What whoever trains on it should know: a sentence on photos left out, one on photos of background only."""
+        photos = len(self.ids) + len(self.rejected)
+        return [*unreadable_sentence(self.rejected, photos), *background_sentence(self.background_only)]
 
 
 def cache_folder() -> Path:
@@ -95,6 +103,7 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
         photos=np.memmap(home / "photos.bin", np.uint8, "r").reshape(-1, 3),
         truths=np.memmap(home / "truths.bin", np.uint8, "r"),
         rejected=index["rejected"],
+        background_only=tuple(index["background_only"]),
     )
 
 
@@ -104,24 +113,30 @@ def _write(dataset: Dataset, ids: Sequence[str], side: int, home: Path) -> None:
     kept: list[str] = []
     shapes: list[tuple[int, int]] = []
     rejected: dict[str, str] = {}
-    part = f".{os.getpid()}.part"
-    with (home / f"photos.bin{part}").open("wb") as photos, (home / f"truths.bin{part}").open("wb") as truths:
-        for photo_id in tqdm(ids, desc=f"Decoding {dataset.name}", unit="photo"):
-            try:
-                photo, truth = dataset.pair(photo_id)
-            except (PhotoError, DatasetError) as error:
-                rejected[photo_id] = str(error)
-                continue
-            scale = min(1.0, side / max(truth.shape))
-            height, width = (max(1, round(length * scale)) for length in truth.shape)
-            photos.write(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA).tobytes())
-            truths.write(cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).tobytes())
-            kept.append(photo_id)
-            shapes.append((height, width))
-    if not kept:
-        raise DatasetError(f"None of the {len(ids)} photos can be read. The first: {next(iter(rejected.values()))}")
-    for name in ("photos.bin", "truths.bin"):
-        (home / f"{name}{part}").replace(home / name)
-    index = home / f"index.json{part}"
-    index.write_text(json.dumps({"ids": kept, "shapes": shapes, "rejected": rejected}), encoding="utf-8")
-    index.replace(home / "index.json")
+    background_only: list[str] = []
+    parts = {name: home / f"{name}.{os.getpid()}.part" for name in ("photos.bin", "truths.bin", "index.json")}
+    try:
+        with parts["photos.bin"].open("wb") as photos, parts["truths.bin"].open("wb") as truths:
+            for photo_id in tqdm(ids, desc=f"Decoding {dataset.name}", unit="photo"):
+                try:
+                    photo, truth = dataset.pair(photo_id)
+                except (PhotoError, DatasetError) as error:
+                    rejected[photo_id] = str(error)
+                    continue
+                scale = min(1.0, side / max(truth.shape))
+                height, width = (max(1, round(length * scale)) for length in truth.shape)
+                photos.write(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA).tobytes())
+                truths.write(cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).tobytes())
+                kept.append(photo_id)
+                shapes.append((height, width))
+                if not truth.any():  # the background is id 0
+                    background_only.append(photo_id)
+        if not kept:
+            raise DatasetError(f"None of the {len(ids)} photos can be read. The first: {next(iter(rejected.values()))}")
+        content = {"ids": kept, "shapes": shapes, "rejected": rejected, "background_only": background_only}
+        parts["index.json"].write_text(json.dumps(content), encoding="utf-8")
+        for name, path in parts.items():
+            path.replace(home / name)
+    finally:
+        for path in parts.values():
+            path.unlink(missing_ok=True)

@@ -79,7 +79,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         KeyboardInterrupt: If it is stopped by hand.
     """
     dataset = open_dataset(recipe.dataset, data)
-    train_ids, choice_ids = fold_ids(recipe.dataset, recipe.fold)
+    train_ids, choice_ids = fold_ids(dataset, recipe.fold)
     _claim(out, recipe)
     training = _cached(dataset, train_ids, recipe)
     choice = _cached(dataset, choice_ids, recipe) if choice_ids else None
@@ -249,8 +249,8 @@ def _loader(
 
 def _cached(dataset: Dataset, ids: list[str], recipe: Recipe) -> Cache:
     cache = open_cache(dataset, dataset.select(ids), recipe.cache_side)
-    for photo_id, reason in cache.rejected.items():
-        print(f"{photo_id} is left out: {reason}")
+    for remark in cache.remarks():
+        print(remark)
     return cache
 
 

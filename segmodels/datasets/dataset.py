@@ -30,6 +30,7 @@ class Dataset:
         photo_path: Where the photo of an id lies.
         truth_path: Where the truth of an id lies.
         read_truth: Gives the class map of an id, uint8 `(H, W)`.
+        parts: The data sets that it combines, where it does; their ids stand after their names and `-` in its ids.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dataset:
     photo_path: Callable[[str], Path]
     truth_path: Callable[[str], Path]
     read_truth: Callable[[str], np.ndarray]
+    parts: tuple[Dataset, ...] = ()
 
     def photo(self, photo_id: str) -> np.ndarray:
         """The photo, uint8 `(H, W, 3)` RGB.

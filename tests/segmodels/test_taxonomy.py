@@ -8,6 +8,12 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from segmodels.taxonomy import (
     CCP_59,
     CCP_TO_OUTFIT_15,
+    CFPD_23,
+    CFPD_COLOURS,
+    CFPD_LABELS,
+    CFPD_TO_CFPD_23,
+    CFPD_TO_OUTFIT_15,
+    IMATERIALIST_47,
     OUTFIT_15,
     TAXONOMIES,
     UNLABELLED,
@@ -36,6 +42,7 @@ TABLE_I = """
 """
 ROWS = [re.fullmatch(r"(\d+)\s+(\S+)\s+(.+)", line).groups() for line in TABLE_I.strip().splitlines()]  # type: ignore[union-attr]
 CCP_SPELLING = {"bg": "null", "sandal": "sandals"}
+CFPD_SPELLING = {"bg": "bk", "leggings": "legging", "shoes": "shoe", "stockings": "stocking", "sunglasses": "sunglass"}
 
 
 def test_classes_are_table_i_in_its_order() -> None:
@@ -105,17 +112,77 @@ VISION = {
 }
 
 
-@pytest.mark.parametrize(("vision", "least"), [("normal", 12), ("protan", 9.5), ("deutan", 9.5)])
-def test_no_two_colours_look_the_same(vision: str, least: float) -> None:
-    srgb = OUTFIT_15.palette[:15] / 255
+@pytest.mark.parametrize(
+    ("taxonomy", "vision", "least"),
+    [
+        (OUTFIT_15, "normal", 12),
+        (OUTFIT_15, "protan", 9.5),
+        (OUTFIT_15, "deutan", 9.5),
+        (CFPD_23, "normal", 12),
+        (CFPD_23, "protan", 9.5),
+        (CFPD_23, "deutan", 9.5),
+        (IMATERIALIST_47, "normal", 10),
+        (IMATERIALIST_47, "protan", 6.5),
+        (IMATERIALIST_47, "deutan", 6.5),
+    ],
+    ids=lambda each: getattr(each, "name", each),
+)
+def test_no_two_colours_look_the_same(taxonomy: Taxonomy, vision: str, least: float) -> None:
+    srgb = taxonomy.palette[: len(taxonomy)] / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ VISION[vision].T, 0, 1)
     lab = rgb2lab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055))
-    nearest = min(
-        (float(deltaE_ciede2000(lab[a], lab[b])), OUTFIT_15.names[a], OUTFIT_15.names[b])
-        for a, b in itertools.combinations(range(15), 2)
-    )
-    assert nearest[0] >= least, nearest
+    one, other = np.array(list(itertools.combinations(range(len(taxonomy)), 2))).T
+    distances = deltaE_ciede2000(lab[one], lab[other])
+    nearest = int(np.argmin(distances))
+    pair = taxonomy.names[one[nearest]], taxonomy.names[other[nearest]]
+    assert distances[nearest] >= least, (distances[nearest], pair)
+
+
+@pytest.mark.parametrize("taxonomy", [CFPD_23, IMATERIALIST_47], ids=lambda taxonomy: taxonomy.name)
+def test_every_taxonomy_begins_with_background(taxonomy: Taxonomy) -> None:
+    assert taxonomy.names[0] == "Background" and taxonomy.display_order[-1] == "Background"
+    assert [garment.name for garment in taxonomy.classes if garment.group == "background"] == ["Background"]
+    shared = [garment.name for garment in taxonomy.classes if garment.name in OUTFIT_15.names]
+    assert "Background" in shared
+    for name in shared:
+        assert (taxonomy[name].colour, taxonomy[name].group) == (OUTFIT_15[name].colour, OUTFIT_15[name].group)
+
+
+def test_cfpd_has_23_categories_and_13_colours() -> None:
+    assert len(CFPD_23) == len(CFPD_LABELS) == len(set(CFPD_LABELS)) == 23
+    assert len(CFPD_COLOURS) == len(set(CFPD_COLOURS)) == 13
+    # A description of the file takes the characters of the names for fine ids: 117 of them, and 60 of the colours.
+    assert (sum(map(len, CFPD_LABELS)), sum(map(len, CFPD_COLOURS))) == (117, 60)
+    assert CFPD_LABELS[0] == "bk" and sorted(CFPD_LABELS[1:]) == list(CFPD_LABELS[1:])
+    assert [CFPD_TO_CFPD_23[label] for label in CFPD_LABELS] == list(CFPD_23.names)
+    assert {garment.name for garment in CFPD_23.classes if garment.group == "body"} == {"Face", "Hair", "Skin"}
+    for label, name in CFPD_TO_CFPD_23.items():
+        assert name.lower().startswith(label.lower()) or label == "bk"
+
+
+def test_cfpd_labels_go_where_table_i_sends_them() -> None:
+    expected = {
+        CFPD_SPELLING.get(original.lower(), original.lower()): "Background" if label == "BG" else label
+        for _, label, originals in ROWS
+        for original in originals.split(", ")
+    }
+    assert set(CFPD_TO_OUTFIT_15) == set(CFPD_LABELS)
+    assert CFPD_TO_OUTFIT_15["face"] == "Skin", "in no row of Table I"
+    for label in set(CFPD_LABELS) - {"face"}:
+        assert CFPD_TO_OUTFIT_15[label] == expected[label.lower()]
+
+
+def test_imaterialist_has_46_classes_and_background() -> None:
+    names = IMATERIALIST_47.names
+    assert len(IMATERIALIST_47) == 47
+    # Names that the organisers' label_descriptions.json gives to these numbers.
+    given = {0: "shirt, blouse", 10: "dress", 15: "headband, head covering, hair accessory", 21: "tights, stockings"}
+    given |= {23: "shoe", 26: "umbrella", 27: "hood", 31: "sleeve", 35: "zipper", 45: "tassel"}
+    assert {number: names[number + 1] for number in given} == given
+    parts = [garment.id - 1 for garment in IMATERIALIST_47.classes if garment.group == "part"]
+    assert parts == list(range(27, 46)), "27 garments and accessories, 19 parts"
+    assert len(IMATERIALIST_47.worn) == 27
 
 
 def test_registry_names_agree() -> None:

@@ -90,10 +90,38 @@ def test_a_damaged_photo_is_left_out_and_named(own_root: Path, tmp_path: Path) -
         assert cache.ids == ("0001", "0004")
         assert list(cache.rejected) == ["0002", "0003", "0005"]
         assert "0002.jpg" in cache.rejected["0002"] and "0003.mat" in cache.rejected["0003"]
+        assert cache.remarks() == [
+            f"3 of 5 photos cannot be read and are left out; the first is 0002: {cache.rejected['0002']}"
+        ]
         for index, photo_id in enumerate(cache.ids):
             photo = dataset.photo(photo_id)
             shrunk = cv2.resize(photo, cache.shapes[index][::-1], interpolation=cv2.INTER_AREA)
             assert (cache.pair(index)[0] == shrunk).all(), "those after the damaged one are in their place"
+
+
+def test_photos_of_background_only_are_reported(own_root: Path, tmp_path: Path) -> None:
+    for photo_id in ("0002", "0004"):
+        path = own_root / "annotations" / "pixel-level" / f"{photo_id}.mat"
+        savemat(path, {"groundtruth": np.zeros((72, 48), np.uint8)})
+    for _ in range(2):  # made, and opened again
+        cache = open_cache(read_ccp(own_root), ["0004", "0001", "0002"], 64, folder=tmp_path / "cache")
+        assert cache.ids == ("0004", "0001", "0002") and cache.background_only == ("0004", "0002")
+        assert cache.remarks() == ["Nothing but background is marked in 2 of them: 0004, 0002."]
+    assert open_cache(read_ccp(own_root), ["0001"], 64, folder=tmp_path / "cache").remarks() == []
+
+
+def test_nothing_half_written_stays(reads: tuple[Dataset, list[str]], tmp_path: Path) -> None:
+    dataset, read = reads
+
+    def read_truth(photo_id: str) -> np.ndarray:
+        if photo_id == "0002":
+            raise OSError(28, "No space left on device")
+        return dataset.read_truth(photo_id)
+
+    with pytest.raises(DatasetError, match="cannot be written: .*No space left on device"):
+        open_cache(replace(dataset, read_truth=read_truth), ["0001", "0002"], 64, folder=tmp_path)
+    assert read == ["0001"] and not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert open_cache(dataset, ["0001", "0002"], 64, folder=tmp_path).ids == ("0001", "0002")
 
 
 def test_no_photo_can_be_read(own_root: Path, tmp_path: Path) -> None:

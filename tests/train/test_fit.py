@@ -377,7 +377,7 @@ def test_damaged_photos_are_named_and_left_out(
         (own_root / "photos" / f"{photo_id}.jpg").write_bytes(b"")
     run(tiny(epochs=1), own_root, tmp_path / "run")
     said = capsys.readouterr().out
-    assert "0001 is left out: " in said and "0002 is left out: " in said
+    assert "2 of 6 photos cannot be read and are left out; the first is 0001: " in said
     assert losses.steps == 2, "four photos, two at a time"
 
 

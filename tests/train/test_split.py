@@ -1,10 +1,13 @@
 import csv
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from segmodels.datasets import DatasetError
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.taxonomy import OUTFIT_15
 from train.split import SPLITS, fold_ids, read_ids
 
 
@@ -63,9 +66,60 @@ def test_no_such_fold(fold: int) -> None:
         fold_ids("ccp", fold)
 
 
-def test_no_folds_are_stored() -> None:
+def test_no_folds_are_stored_under_a_name() -> None:
     with pytest.raises(DatasetError, match=r"No folds are stored for cfpd; there should be cfpd_folds\.csv"):
         fold_ids("cfpd", 0)
+
+
+def opened(name: str, ids: Sequence[str], parts: tuple[Dataset, ...] = ()) -> Dataset:
+    """A data set of these ids; the folds ask for nothing else."""
+    here = Path("nowhere")
+    return Dataset(name, here, OUTFIT_15, tuple(ids), here.joinpath, here.joinpath, lambda _: np.zeros((1, 1)), parts)
+
+
+IDS = [f"{number}" for number in range(1, 2683)]
+
+
+def test_folds_of_a_data_set_without_stored_ones() -> None:
+    folds = [fold_ids(opened("cfpd", IDS), fold) for fold in range(5)]
+    assert sorted(photo_id for _, choice in folds for photo_id in choice) == sorted(IDS)
+    for training, choice in folds:
+        assert sorted(training + choice) == sorted(IDS)
+        assert 0.17 < len(choice) / len(IDS) < 0.23
+    assert fold_ids(opened("cfpd", IDS), -1) == (IDS, [])
+    chosen = fold_ids(opened("cfpd", IDS), 0)[1]
+    assert chosen[:5] == ["1", "14", "18", "24", "31"], (
+        "for good: a network that was trained on other folds may be judged on this one"
+    )
+    half = fold_ids(opened("cfpd", IDS[::-2]), 0)[1]
+    assert half and set(half) <= set(chosen), "a photo stays in its fold, whichever others there are"
+
+
+def test_folds_of_combined_data_sets() -> None:
+    training, choice = fold_ids("ccp", 1)
+    test = read_ids(SPLITS / "ccp_test.txt")
+    ccp, cfpd = opened("ccp", [*training, *choice, *test, "0536"]), opened("cfpd", IDS)
+    both = opened("ccp_cfpd", [f"{part.name}-{each}" for part in (ccp, cfpd) for each in part.ids], (ccp, cfpd))
+    for fold in (-1, 0, 1, 4):
+        for own, shared in zip(fold_ids(ccp, fold), fold_ids(both, fold), strict=True):
+            assert [each.removeprefix("ccp-") for each in shared if each.startswith("ccp-")] == own
+        for own, shared in zip(fold_ids(cfpd, fold), fold_ids(both, fold), strict=True):
+            assert [each.removeprefix("cfpd-") for each in shared if each.startswith("cfpd-")] == own
+        together = {photo_id for part in fold_ids(both, fold) for photo_id in part}
+        assert not together & {f"ccp-{photo_id}" for photo_id in test}
+        assert len(together) == 798 + len(IDS) and together <= set(both.ids)
+
+
+def test_an_open_ccp_has_its_stored_folds() -> None:
+    assert fold_ids(opened("ccp", ["0002"]), 3) == fold_ids("ccp", 3)
+
+
+def test_a_fold_without_a_photo() -> None:
+    with pytest.raises(DatasetError, match=r"Fold \d of small holds none of its 1 photos\. Take another fold, or -1\."):
+        for fold in range(5):
+            fold_ids(opened("small", ["a"]), fold)
+    with pytest.raises(DatasetError, match="small has folds 0 to 4, not 5"):
+        fold_ids(opened("small", ["a"]), 5)
 
 
 def test_ids_of_a_file(tmp_path: Path) -> None:

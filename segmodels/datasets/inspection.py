@@ -1,0 +1,81 @@
+"""Goes through a whole data set and says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from segmodels.datasets.dataset import Dataset, DatasetError
+from segmodels.photo import PhotoError
+
+__all__ = ["Inspection", "background_sentence", "inspect_dataset", "unreadable_sentence"]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Args:
+        photos: How many were looked at.
+        unreadable: Sentence by id for each photo or mask that cannot be read.
+        background_only: Ids of the photos whose masks hold nothing but background.
+        unseen: Names of the classes that no pixel carries.
+    """
+
+    photos: int
+    unreadable: dict[str, str]
+    background_only: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """One sentence for each kind of fault that there is, and one that counts the photos."""
+        return [
+            f"{self.photos - len(self.unreadable)} of {self.photos} photos can be read.",
+            *unreadable_sentence(self.unreadable, self.photos),
+            *background_sentence(self.background_only),
+            *([f"No pixel is {', '.join(self.unseen)}."] if self.unseen else []),
+        ]
+
+
+def inspect_dataset(dataset: Dataset, ids: Sequence[str] | None = None) -> Inspection:
+    """Reads every photo and mask; what cannot be read is counted and left out, and never ends it.
+
+    Args:
+        dataset: To look at.
+        ids: Which of its photos; all if left out.
+    """
+    ids = dataset.ids if ids is None else ids
+    unreadable: dict[str, str] = {}
+    background_only: list[str] = []
+    pixels = np.zeros(256, np.int64)
+    for photo_id in tqdm(ids, desc=f"Inspecting {dataset.name}", unit="photo"):
+        try:
+            truth = dataset.pair(photo_id)[1]
+        except (DatasetError, PhotoError) as error:
+            unreadable[photo_id] = str(error)
+            continue
+        pixels += np.bincount(truth.ravel(), minlength=256)
+        if not truth.any():  # the background is id 0
+            background_only.append(photo_id)
+    unseen = tuple(garment.name for garment in dataset.taxonomy.classes if not pixels[garment.id])
+    return Inspection(len(ids), unreadable, tuple(background_only), unseen)
+
+
+def unreadable_sentence(unreadable: dict[str, str], photos: int) -> list[str]:
+    """One sentence on the photos that cannot be read, of so many; nothing if there are none."""
+    if not unreadable:
+        return []
+    first, reason = next(iter(unreadable.items()))
+    named = f"{first}: {reason}" if len(unreadable) == 1 else f"the first is {first}: {reason}"
+    return [f"{len(unreadable)} of {photos} photos cannot be read and are left out; {named}"]
+
+
+def background_sentence(ids: Sequence[str]) -> list[str]:
+    """One sentence on the photos that show nothing but background; nothing if there are none."""
+    if not ids:
+        return []
+    shown = ", ".join(ids[:5]) + (" and more" if len(ids) > 5 else "")
+    return [f"Nothing but background is marked in {len(ids)} of them: {shown}."]
