@@ -10,11 +10,38 @@ from typing import Any
 
 from torch import nn
 
-from segmodels.architectures.smp import fpn
+from segmodels.architectures.dry_run import check_batch
+from segmodels.architectures.segnet import segnet
+from segmodels.architectures.smp import densenet, fpn, linknet, pspnet, unet
+from segmodels.architectures.torchvision import atrous, fcn
+from segmodels.architectures.unet_classic import unet_classic
 
-__all__ = ["ARCHITECTURES", "build", "fpn"]
+__all__ = [
+    "ARCHITECTURES",
+    "atrous",
+    "build",
+    "check_batch",
+    "densenet",
+    "fcn",
+    "fpn",
+    "linknet",
+    "pspnet",
+    "segnet",
+    "unet",
+    "unet_classic",
+]
 
-ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {"fpn": fpn}
+ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
+    "fpn": fpn,
+    "unet": unet,
+    "linknet": linknet,
+    "pspnet": pspnet,
+    "fcn": fcn,
+    "atrous": atrous,
+    "densenet": densenet,
+    "segnet": segnet,
+    "unet_classic": unet_classic,
+}
 """Function by the name that recipes and checkpoints use; the first argument is the number of classes."""
 
 
@@ -28,6 +55,13 @@ def build(architecture: str, classes: int, arguments: Mapping[str, Any]) -> nn.M
         raise ValueError(f"There is no architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}.")
     try:
         return ARCHITECTURES[architecture](classes, **arguments)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:  # as smp and timm raise them
-        reason = str(error.args[0] if error.args else error).rstrip(".")
+    except (
+        AssertionError,
+        AttributeError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # from smp and timm
+        reason = str(error.args[0] if error.args else type(error).__name__).rstrip(".")
         raise ValueError(f"Architecture {architecture} cannot take {arguments}: {reason}.") from None

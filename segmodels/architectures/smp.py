@@ -1,13 +1,14 @@
-"""Decoders of segmentation-models-pytorch, as Inácio et al. compare them, on an EfficientNet encoder."""
+"""Networks of segmentation-models-pytorch: the four that Inácio et al. compare, and Castro & Ramirez' DenseNet."""
 
 from __future__ import annotations
 
 import segmentation_models_pytorch as smp
-import torch
 from torch import nn
-from torch.nn import functional
 
-__all__ = ["LITE0", "PadToStride", "fpn"]
+from segmodels.architectures.dry_run import drop_unused
+from segmodels.architectures.padding import PadToStride
+
+__all__ = ["LITE0", "densenet", "fpn", "linknet", "pspnet", "unet"]
 
 LITE0 = "tu-tf_efficientnet_lite0"
 """smp's name of timm's EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation, made for processors.
@@ -17,31 +18,8 @@ than the network that the ImageNet weights were trained in.
 """
 
 
-class PadToStride(nn.Module):
-    """Pads height and width up to a multiple of the stride, and cuts the logits back.
-
-    Args:
-        network: Takes and gives maps whose sides are multiples of `stride`.
-        stride: In pixels.
-    """
-
-    def __init__(self, network: nn.Module, stride: int) -> None:
-        super().__init__()
-        self.network = network
-        self.stride = stride
-
-    def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        """Maps float `(N, 3, H, W)` to logits `(N, classes, H, W)`."""
-        height, width = photos.shape[-2:]
-        bottom, right = -height % self.stride, -width % self.stride
-        if bottom or right:
-            photos = functional.pad(photos, (0, right, 0, bottom))
-        logits: torch.Tensor = self.network(photos)
-        return logits[..., :height, :width]
-
-
 def fpn(classes: int, encoder: str = LITE0) -> nn.Module:
-    """Feature Pyramid Network (Lin et al. 2017) for segmentation, the best of the four in Inácio et al.
+    """Feature Pyramid Network (Lin et al. 2017) for segmentation, the best of the four in Inácio et al., §III-A.
 
     4.7 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the logits
     are up-sampled from stride 4.
@@ -50,4 +28,63 @@ def fpn(classes: int, encoder: str = LITE0) -> nn.Module:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch.
     """
-    return PadToStride(smp.FPN(encoder, encoder_weights=None, classes=classes), stride=32)
+    return _padded(smp.FPN(encoder, encoder_weights=None, classes=classes), stride=32)
+
+
+def unet(classes: int, encoder: str = LITE0) -> nn.Module:
+    """U-Net (Ronneberger et al. 2015) around a classifier's encoder, as in Inácio et al., §IV-B.
+
+    5.2 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the decoder
+    goes back to stride 1. The U-Net as it was published is `unet_classic`.
+
+    Args:
+        classes: Channels of the logits.
+        encoder: Any encoder of segmentation-models-pytorch.
+    """
+    return _padded(smp.Unet(encoder, encoder_weights=None, classes=classes), stride=32)
+
+
+def linknet(classes: int, encoder: str = LITE0) -> nn.Module:
+    """LinkNet (Chaurasia & Culurciello 2017), which adds the encoder's maps where U-Net concatenates them.
+
+    3.1 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the decoder
+    goes back to stride 1. One of the four in Inácio et al., §IV-B.
+
+    Args:
+        classes: Channels of the logits.
+        encoder: Any encoder of segmentation-models-pytorch that gives a map at stride 2.
+    """
+    return _padded(smp.Linknet(encoder, encoder_weights=None, classes=classes), stride=32)
+
+
+def pspnet(classes: int, encoder: str = LITE0) -> nn.Module:
+    """Pyramid Scene Parsing Network (Zhao et al. 2017), one of the four in Inácio et al., §IV-B.
+
+    0.2 million parameters with 15 classes on EfficientNet-Lite0: smp's PSPNet takes the encoder's map at stride 8 and
+    leaves the rest, which is removed here; the logits are up-sampled from stride 8.
+
+    Args:
+        classes: Channels of the logits.
+        encoder: Any encoder of segmentation-models-pytorch.
+    """
+    return _padded(smp.PSPNet(encoder, encoder_weights=None, classes=classes), stride=8)
+
+
+def densenet(classes: int, encoder: str = "densenet121") -> nn.Module:
+    """DenseNet (Huang et al. 2017) with a decoder path, as in Castro & Ramirez, §5 and §7.6.
+
+    13.6 million parameters with 15 classes on DenseNet-121; the encoder's deepest map has stride 32, the decoder goes
+    back to stride 1. The paper says neither which DenseNet it took nor what the decoder path was: the smallest one
+    and U-Net's are chosen here.
+
+    Args:
+        classes: Channels of the logits.
+        encoder: `densenet121`, `densenet161`, `densenet169` or `densenet201`.
+    """
+    if not encoder.startswith("densenet"):
+        raise ValueError(f"{encoder} is no DenseNet.")
+    return unet(classes, encoder)
+
+
+def _padded(network: nn.Module, stride: int) -> nn.Module:
+    return PadToStride(drop_unused(network), stride)

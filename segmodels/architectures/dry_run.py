@@ -1,0 +1,100 @@
+"""Runs of a network without numbers, on torch's meta device: what they tell costs no arithmetic and changes nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+__all__ = ["check_batch", "drop_unused", "dry_run"]
+
+
+def dry_run(
+    network: nn.Module, photos: tuple[int, int, int, int]
+) -> tuple[dict[str, torch.Tensor], torch.Tensor | list[torch.Tensor]]:
+    """Runs a network in the mode it is in; its weights and running statistics stay what they are.
+
+    Args:
+        network: Takes float32 photos.
+        photos: Shape `(N, 3, H, W)` of them.
+
+    Returns:
+        What stood for the parameters, by name, and what the network gave, all on the meta device.
+    """
+    with torch.inference_mode(False), torch.enable_grad():  # gradients' paths also where the caller wants none
+        parameters = {
+            name: torch.empty_like(tensor, device="meta", requires_grad=tensor.requires_grad)
+            for name, tensor in network.named_parameters()
+        }
+        buffers = {name: torch.empty_like(tensor, device="meta") for name, tensor in network.named_buffers()}
+        values = torch.empty(photos, device="meta")
+        return parameters, torch.func.functional_call(network, parameters | buffers, values)
+
+
+def drop_unused(network: nn.Module) -> nn.Module:
+    """Removes, in place, the modules whose parameters get no gradient from the logits.
+
+    Libraries build encoders whole even where a decoder takes only the first maps. What is left over makes checkpoints
+    larger, and stops distributed training.
+
+    Args:
+        network: Maps `(2, 3, 64, 64)` to logits.
+    """
+    parameters, logits = dry_run(network, (2, 3, 64, 64))
+    assert isinstance(logits, torch.Tensor)
+    seen, ahead = set(), [logits.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            ahead += [before for before, _ in node.next_functions]
+    reached = {id(node.variable) for node in seen if hasattr(node, "variable")}
+    used = {name for name, parameter in parameters.items() if id(parameter) in reached}
+    _drop(network, "", used)
+    return network
+
+
+def _drop(module: nn.Module, prefix: str, used: set[str]) -> None:
+    for name, child in module.named_children():
+        path = f"{prefix}{name}."
+        names = [path + parameter for parameter, _ in child.named_parameters()]
+        if names and used.isdisjoint(names):
+            setattr(module, name, _Dropped())
+        else:
+            _drop(child, path, used)
+
+
+class _Dropped(nn.Module):
+    """In the place of a module whose output, if it was asked for one, went nowhere."""
+
+    def forward(self, values: torch.Tensor, *rest: object) -> torch.Tensor:
+        return values
+
+
+def check_batch(network: nn.Module, photos: int, height: int, width: int) -> None:
+    """Refuses a batch that is too small to train on.
+
+    While it trains, BatchNorm divides by the spread of a channel over photos and pixels, which one value has not. One
+    photo is enough for most networks unless it is so small that the deepest map is a single pixel; `atrous` pools
+    the whole map to one pixel, so one photo never is.
+
+    Args:
+        network: From `build`.
+        photos: In the smallest batch on one device.
+        height: Of a photo, in pixels.
+        width: Of a photo, in pixels.
+
+    Raises:
+        ValueError: If a layer would normalise a single value per channel.
+    """
+    was_training = network.training
+    try:
+        dry_run(network.train(), (photos, 3, height, width))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            f"A batch of {photos} of {height} x {width} pixels cannot train this network: its BatchNorm would see a "
+            "single value per channel. Take a batch of at least 2."
+        ) from None
+    finally:
+        network.train(was_training)

@@ -1,0 +1,32 @@
+"""Any photo size for a network that takes only some."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["PadToStride"]
+
+
+class PadToStride(nn.Module):
+    """Pads height and width up to a multiple of the stride, and cuts the logits back.
+
+    Args:
+        network: Takes and gives maps whose sides are multiples of `stride`.
+        stride: In pixels.
+    """
+
+    def __init__(self, network: nn.Module, stride: int) -> None:
+        super().__init__()
+        self.network = network
+        self.stride = stride
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        """Maps float `(N, 3, H, W)` to logits `(N, classes, H, W)`."""
+        height, width = photos.shape[-2:]
+        bottom, right = -height % self.stride, -width % self.stride
+        if bottom or right:
+            photos = functional.pad(photos, (0, right, 0, bottom))
+        logits: torch.Tensor = self.network(photos)
+        return logits[..., :height, :width]
