@@ -1,18 +1,35 @@
 """Losses over logits: functions `(logits, truth) -> scalar` in one literal dict.
 
 Logits are float `(N, C, H, W)`, truth is int64 `(N, H, W)`; pixels of `UNLABELLED` truth count nowhere.
+
+Why they are written here: the focal loss of segmentation-models-pytorch 0.6 takes several classes as so many yes-or-no
+questions, each with its own sigmoid, where Castro & Ramirez (and Lin et al. 2017, section 3) have the softmax
+probability of the true class; it has no generalised Dice, and MONAI, which has both, weighs more than this project.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch.nn import functional
 
 from segmodels.taxonomy import UNLABELLED
 
-__all__ = ["LOSSES", "Loss", "cross_entropy", "cross_entropy_dice", "dice"]
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "build_loss",
+    "complement_cross_entropy",
+    "cross_entropy",
+    "cross_entropy_dice",
+    "dice",
+    "focal",
+    "frequency_cross_entropy",
+    "generalised_dice",
+]
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -38,17 +55,113 @@ def cross_entropy_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tenso
     return functional.nll_loss(log_probability, truth, ignore_index=UNLABELLED) + 0.5 * _dice(log_probability, truth)
 
 
-LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "cross_entropy_dice": cross_entropy_dice, "dice": dice}
-"""Loss by the name that recipes use."""
+def complement_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in which a class weighs by what is not predicted as it: `w = (N - sum p) / sum p`.
+
+    Castro & Ramirez, section 8.1, after Sudre et al. 2017, equation for WCE; `p` is the predicted probability of the
+    class over the N labelled pixels of the batch. Both print it for two classes, where only the foreground is weighted
+    and the background counts once. For several classes each is its own foreground: the loss is the mean over the
+    pixels of `-w[truth] log p[truth]`. No gradient flows through `w`. A class that is not predicted at all weighs as
+    if one pixel were, so that `w` stays below N.
+    """
+    log_probability = logits.float().log_softmax(dim=1)
+    labelled = truth != UNLABELLED
+    pixels = labelled.sum()
+    predicted = (log_probability.detach().exp() * labelled.unsqueeze(1)).sum(dim=(0, 2, 3))
+    weights = (pixels - predicted) / predicted.clamp_min(1.0)
+    loss = functional.nll_loss(log_probability, truth, weights, ignore_index=UNLABELLED, reduction="sum")
+    return loss / pixels.clamp_min(1)
+
+
+def frequency_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, *, shares: Sequence[float]) -> torch.Tensor:
+    """Cross-entropy in which a class weighs by how little of the training photos it covers.
+
+    Castro & Ramirez, section 8.1: "we get the average of class x respect to the total number of pixel per image". The
+    weight is one over that average; the loss is the weighted mean, so that only the ratios of the weights matter. A
+    class without a training pixel weighs nothing.
+
+    Args:
+        logits: float `(N, C, H, W)`.
+        truth: int64 `(N, H, W)`.
+        shares: C averages over the training photos of the share of a photo's pixels that are of the class.
+    """
+    share = torch.tensor(shares, dtype=torch.float32, device=logits.device)
+    weights = torch.where(share > 0, 1 / share.clamp_min(1e-12), 0)
+    log_probability = logits.float().log_softmax(dim=1)
+    labelled = truth != UNLABELLED
+    total = weights[torch.where(labelled, truth, 0)].mul(labelled).sum()
+    loss = functional.nll_loss(log_probability, truth, weights, ignore_index=UNLABELLED, reduction="sum")
+    return loss / total.clamp_min(1e-12)
+
+
+def generalised_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """One minus the generalised Dice score: `1 - 2 sum_l(w_l sum(r p)) / sum_l(w_l sum(r + p))`, `w_l = 1 / sum(r)^2`.
+
+    Sudre, Li, Vercauteren, Ourselin & Cardoso 2017, *Generalised Dice overlap as a deep learning loss function*,
+    GDL_v; sums run over the pixels of the batch. Castro & Ramirez, section 8.1, print it with the denominator's bracket
+    missing and `p_lr` for `p_ln`. A class without true pixels, whose weight would be infinite, is left out, as in the
+    authors' own NiftyNet.
+    """
+    probability, ids, labelled = _probabilities(logits.float().log_softmax(dim=1), truth)
+    overlap, true = _overlap(probability, ids, labelled)
+    weights = torch.where(true > 0, true.float().clamp_min(1).pow(-2), 0)
+    score = 2 * (weights * overlap).sum() / (weights * (probability.sum(dim=(0, 2, 3)) + true)).sum().clamp_min(1e-12)
+    return 1 - score if bool(labelled.any()) else logits.sum() * 0
+
+
+def focal(logits: torch.Tensor, truth: torch.Tensor, *, gamma: float = 2.0) -> torch.Tensor:
+    """Mean of `-(1 - p)^gamma log p` over the labelled pixels, with p the softmax probability of the true class.
+
+    Lin, Goyal, Girshick, He & Dollar 2017, equation 4; Castro & Ramirez, section 8.1. At gamma 0 it is cross-entropy.
+    """
+    loss = functional.cross_entropy(logits.float(), truth, ignore_index=UNLABELLED, reduction="none")  # -log p
+    # Not below 0, as rounding could bring p above 1; the gradient of 0 ** gamma is infinite for gamma below 1.
+    easy = (1 - (-loss).exp()).clamp_min(1e-7).pow(gamma)
+    return (easy * loss).sum() / (truth != UNLABELLED).sum().clamp_min(1)
+
+
+LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {
+    "complement_cross_entropy": complement_cross_entropy,
+    "cross_entropy": cross_entropy,
+    "cross_entropy_dice": cross_entropy_dice,
+    "dice": dice,
+    "focal": focal,
+    "frequency_cross_entropy": frequency_cross_entropy,
+    "generalised_dice": generalised_dice,
+}
+"""Function by the name that recipes use."""
+
+
+def build_loss(name: str, *, gamma: float, shares: Sequence[float]) -> Loss:
+    """The loss of a recipe, as a function of logits and truth alone.
+
+    Args:
+        name: Key in `LOSSES`.
+        gamma: For `focal`.
+        shares: For `frequency_cross_entropy`.
+    """
+    options: dict[str, dict[str, Any]] = {"focal": {"gamma": gamma}, "frequency_cross_entropy": {"shares": shares}}
+    return partial(LOSSES[name], **options.get(name, {}))
 
 
 def _dice(log_probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    probability, ids, labelled = _probabilities(log_probability, truth)
+    overlap, true = _overlap(probability, ids, labelled)
+    score = 2 * overlap / (probability.sum(dim=(0, 2, 3)) + true).clamp_min(1e-7)
+    return ((1 - score) * (true > 0)).mean()
+
+
+def _probabilities(
+    log_probability: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Probabilities `(N, C, H, W)`, 0 where unlabelled; ids `(N, H, W)`, 0 there; and where labelled, bool."""
     labelled = truth != UNLABELLED
-    ids = torch.where(labelled, truth, 0)
-    probability = log_probability.exp() * labelled.unsqueeze(1)  # (N, C, H, W)
+    return log_probability.exp() * labelled.unsqueeze(1), torch.where(labelled, truth, 0), labelled
+
+
+def _overlap(probability: torch.Tensor, ids: torch.Tensor, labelled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """By class, `(C,)`: the sum of its probability over its true pixels, and the number of these."""
     hits = probability.gather(1, ids.unsqueeze(1)).flatten()  # of the true class, by pixel
     classes = probability.shape[1]
     overlap = hits.new_zeros(classes).index_add(0, ids.flatten(), hits)
-    true = torch.bincount(ids[labelled], minlength=classes)
-    score = 2 * overlap / (probability.sum(dim=(0, 2, 3)) + true).clamp_min(1e-7)
-    return ((1 - score) * (true > 0)).mean()
+    return overlap, torch.bincount(ids[labelled], minlength=classes)
