@@ -76,6 +76,10 @@ class CheckpointConfig:
     """`found`: a first look at the whole photo finds where garments are, a second one is cropped to them; `none`: the
     whole photo is looked at once."""
 
+    resize: str = "keep"
+    """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
+    the input whatever its shape."""
+
     margin: float = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
 
@@ -93,6 +97,11 @@ class CheckpointConfig:
 
     format_version: int = FORMAT_VERSION
     """Of this file."""
+
+    @property
+    def aspect(self) -> float | None:
+        """Height over width of a crop; None if it is squashed from the shape it has."""
+        return self.height / self.width if self.resize == "keep" else None
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,10 @@ def save_checkpoint(
         }
         if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
             raise CheckpointError(f"The weights are not to be kept: {broken[0]} holds values that fp16 cannot.")
-        save_file(tensors, fresh / "model.safetensors")
+        try:
+            save_file(tensors, fresh / "model.safetensors")
+        except SafetensorError as error:  # which is how it puts a full disk
+            raise OSError(f"{folder / 'model.safetensors'}: {error}") from error
         (fresh / "model.safetensors").chmod(0o644)
         _write_json(fresh / "config.json", asdict(config))
         if metrics is not None:
@@ -256,6 +268,8 @@ def _check(config: CheckpointConfig, path: Path) -> None:
         raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
     if config.crop not in ("found", "none"):
         raise CheckpointError(f"{path}: crop must be 'found' or 'none', not {config.crop!r}.")
+    if config.resize not in ("keep", "squash"):
+        raise CheckpointError(f"{path}: resize must be 'keep' or 'squash', not {config.resize!r}.")
     for name in ("height", "width"):
         value = getattr(config, name)
         if type(value) is not int or not 16 <= value <= 4096:

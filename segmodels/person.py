@@ -30,17 +30,18 @@ def box_of(mask: np.ndarray) -> Box | None:
     return Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
 
 
-def frame_around(box: Box, aspect: float, margin: float = 0.0) -> Box:
+def frame_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:
     """The smallest box of the given shape, with the same centre, that holds `box` and a margin on each side.
 
     Args:
         box: What must be inside.
-        aspect: Height over width of the frame.
+        aspect: Height over width of the frame; None for that of the box with its margin.
         margin: Share of the box's longer side that is added on each side.
     """
     border = margin * max(box.width, box.height)
     width, height = box.width + 2 * border, box.height + 2 * border
-    width, height = max(width, height / aspect), max(height, width * aspect)
+    if aspect is not None:
+        width, height = max(width, height / aspect), max(height, width * aspect)
     return Box(box.x + (box.width - width) / 2, box.y + (box.height - height) / 2, width, height)
 
 

@@ -106,7 +106,7 @@ class Segmenter:
 
     def _whole(self, photo: np.ndarray) -> Box:
         config = self.checkpoint.config
-        return frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), config.height / config.width)
+        return frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), config.aspect)
 
     def _closer(self, probability: torch.Tensor, frame: Box) -> Box | None:
         """The frame of the last look: around what the first found; None if nothing was, or it need not be repeated."""
@@ -119,10 +119,10 @@ class Segmenter:
         kept = 1 + np.flatnonzero(areas >= _MIN_COMPONENT * areas.max())
         box = box_of(np.isin(labels, kept))
         assert box is not None
-        scale = frame.width / config.width
-        box = Box(frame.x + box.x * scale, frame.y + box.y * scale, box.width * scale, box.height * scale)
-        closer = frame_around(box, config.height / config.width, config.margin)
-        if closer.height < _WORTH_A_SECOND_LOOK * frame.height:
+        x, y = frame.width / config.width, frame.height / config.height
+        box = Box(frame.x + box.x * x, frame.y + box.y * y, box.width * x, box.height * y)
+        closer = frame_around(box, config.aspect, config.margin)
+        if min(closer.height / frame.height, closer.width / frame.width) < _WORTH_A_SECOND_LOOK:
             return closer
         return frame if config.mirror or config.scales != [1.0] else None
 

@@ -12,7 +12,9 @@ from segmodels.datasets import DatasetError
 from segmodels.segmenter import Segmenter
 from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
+from train.fit_all import fit_all
 from train.pretrained import PretrainedError
+from train.processes import this_process
 from train.recipe import RecipeError, load_recipe
 from train.split import fold_ids, read_ids
 
@@ -25,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     fit.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
     fit.add_argument("--data", type=Path, required=True, help="folder of the data set")
     fit.add_argument("--out", type=Path, required=True, help="folder of the run")
+    fit.add_argument("--all", action="store_true", help="train every architecture by it, each in a folder under --out")
+    fit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
     fit.add_argument("--workers", type=int, default=min(8, max(1, (os.cpu_count() or 2) - 1)), metavar="N")
     evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
@@ -48,9 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
-    recipe = load_recipe(arguments.recipe)
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    if arguments.all:
+        outcomes = fit_all(recipe, arguments.data, arguments.out, workers=arguments.workers)
+        return int(any(outcome.failure for outcome in outcomes))
     folder = fit(recipe, arguments.data, arguments.out, name=arguments.name, workers=arguments.workers)
-    print(f"The best epoch is in {folder}.")
+    if this_process().is_first:
+        print(f"The best epoch is in {folder}.")
     return 0
 
 
@@ -64,6 +72,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         ids, which = fold_ids(dataset, arguments.fold)[1], f"fold {arguments.fold}"
     check_writable(arguments.json)
     scores = evaluate(segmenter, dataset, ids)
+    if not this_process().is_first:
+        return 0
     write_json(arguments.json, scores)
     if arguments.keep:
         keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", scores)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from segmodels.checkpoint import load_checkpoint, read_metrics, save_metrics
@@ -15,6 +16,7 @@ from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from train.card import model_card
+from train.processes import sum_over_processes, this_process
 
 __all__ = ["HOW", "check_writable", "evaluate", "keep_evaluation", "write_json"]
 
@@ -27,7 +29,8 @@ HOW = (
 def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) -> dict[str, Any]:
     """Scores of a segmenter on the given photos.
 
-    A photo or truth that cannot be read is left out, counted in `photos_left_out`, and named on the terminal.
+    A photo or truth that cannot be read is left out, counted in `photos_left_out`, and named on the terminal. Several
+    processes share the photos, each of which is judged once, and all get the same scores.
 
     Args:
         segmenter: To judge.
@@ -44,7 +47,9 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) -> dict
         raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
     matrix = ConfusionMatrix(segmenter.taxonomy.names)
     left_out = 0
-    with tqdm(dataset.select(list(ids)), desc="Evaluating", unit="photo") as bar:
+    processes = this_process()
+    share = dataset.select(list(ids))[processes.rank :: processes.count]
+    with tqdm(share, desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
         for photo_id in bar:
             try:
                 photo, truth = dataset.pair(photo_id)
@@ -54,6 +59,9 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) -> dict
                 continue
             matrix.add(truth, segmenter.segment(photo).class_map)
             bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
+    left_out = int(sum_over_processes(torch.tensor(left_out), processes))
+    counts = sum_over_processes(torch.from_numpy(matrix.counts), processes)
+    matrix = ConfusionMatrix(segmenter.taxonomy.names, counts.numpy())
     if left_out == len(ids):
         raise DatasetError(f"None of the {len(ids)} photos could be read.")
     scores = {"photos": len(ids) - left_out, **matrix.scores()}

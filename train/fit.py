@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from torch.utils.data import DataLoader
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.utils.data import DataLoader, DistributedSampler, Subset
 from tqdm import tqdm
 
-from segmodels.architectures import build
-from segmodels.architectures.smp import LITE0
+from segmodels.architectures import build, check_batch
 from segmodels.checkpoint import (
     CheckpointConfig,
     CheckpointError,
@@ -31,7 +32,8 @@ from segmodels.device import has_fast_bf16, pick_device
 from train.cache import Cache, open_cache
 from train.card import model_card
 from train.module import SegmentationModule
-from train.pretrained import load_imagenet
+from train.pretrained import load_pretrained
+from train.processes import Processes, this_process
 from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
 from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops
@@ -56,7 +58,7 @@ def open_dataset(name: str, data: Path) -> Dataset:
     return DATASETS[name](data)
 
 
-def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, workers: int = 1) -> Path:
+def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, workers: int = 1, label: str = "") -> Path:
     """Trains a network, and goes on where a fit of the same recipe in the same folder stopped.
 
     The epoch with the best mean IoU on the recipe's fold is kept in `out/checkpoint`, so that whenever a fit ends,
@@ -68,6 +70,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         out: Folder of the run.
         name: Of the checkpoint in the catalog; the architecture if left out.
         workers: Processes that cut and augment crops.
+        label: Stands in front of the progress bar.
 
     Returns:
         The folder of the checkpoint.
@@ -78,31 +81,34 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         DatasetError: If the data set cannot be read.
         KeyboardInterrupt: If it is stopped by hand.
     """
+    processes = this_process()
     dataset = open_dataset(recipe.dataset, data)
-    train_ids, choice_ids = fold_ids(dataset, recipe.fold)
-    _claim(out, recipe)
-    training = _cached(dataset, train_ids, recipe)
-    choice = _cached(dataset, choice_ids, recipe) if choice_ids else None
-
+    train_ids, choice_ids = fold_ids(dataset, recipe.fold, recipe.folds)
+    train_ids = train_ids[: recipe.photos or None]
     state = _read_state(out / _RESUME)
     start = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
     try:
         network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
+        check_batch(network, _smallest_batch(len(train_ids), recipe, processes), recipe.height, recipe.width)
     except ValueError as error:
         raise FitError(str(error)) from None
+    _claim(out, recipe)
+    training = _cached(dataset, train_ids, recipe)
+    choice = _cached(dataset, choice_ids, recipe) if choice_ids else None
     if recipe.start and not state:
         network.load_state_dict(_start_weights(recipe))
     elif recipe.imagenet and not state:
-        print(load_imagenet(network, recipe.arguments.get("encoder", LITE0)))
-    module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names)
+        _say(load_pretrained(network, recipe.architecture, recipe.arguments))
+    shares = _shares(training, len(dataset.taxonomy))
+    module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names, shares)
     best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _config(recipe, dataset))
     if state and _is_over(state, recipe):
         module.on_load_checkpoint(state)
     else:
-        train_crops = _loader(TrainingCrops(training, recipe), recipe, workers, training, len(dataset.taxonomy))
-        choice_crops = _loader(ValidationCrops(choice, recipe), recipe, workers) if choice else None
-        _run(module, recipe, best, out, train_crops, choice_crops)
+        train_crops = _training_loader(training, recipe, workers, len(dataset.taxonomy), processes)
+        choice_crops = _choice_loader(choice, recipe, workers, processes) if choice else None
+        _run(module, recipe, [_Progress(label), best], out, train_crops, choice_crops, processes)
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
     best.write_curve(module.curve)
@@ -112,10 +118,11 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
 def _run(
     module: SegmentationModule,
     recipe: Recipe,
-    best: _BestCheckpoint,
+    callbacks: list[Callback],
     out: Path,
     training: DataLoader[Any],
     choice: DataLoader[Any] | None,
+    processes: Processes,
 ) -> None:
     """Trains to the end, from the resume file where there is one."""
     with warnings.catch_warnings():
@@ -127,17 +134,19 @@ def _run(
         logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
         trainer = lightning.Trainer(
             accelerator="auto",
+            devices=processes.count // processes.machines,
+            num_nodes=processes.machines,
+            use_distributed_sampler=False,  # it pads, and would count photos twice
             precision="bf16-mixed" if has_fast_bf16(pick_device()) else "32-true",
             max_epochs=recipe.epochs,
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
             logger=False,
-            gradient_clip_val=5.0,
+            gradient_clip_val=recipe.clip or None,
             callbacks=[
-                _Progress(),
-                best,
-                *([EarlyStopping("mean_iou", mode="max", patience=recipe.patience)] if choice else []),
+                *callbacks,
+                *([EarlyStopping(recipe.stop_by, mode="max", patience=recipe.patience)] if choice else []),
                 ModelCheckpoint(out, _RESUME.removesuffix(".ckpt"), enable_version_counter=False),
             ],
         )
@@ -148,7 +157,7 @@ def _run(
             raise FitError(str(error)) from None
         except OSError as error:
             raise FitError(f"{out} cannot be written: {error}. The best checkpoint so far is kept.") from None
-        except SystemExit:  # which is what Lightning makes of Ctrl-C
+        except (SystemExit, SIGTERMException):  # which is what Lightning makes of Ctrl-C and of SIGTERM
             raise KeyboardInterrupt from None
 
 
@@ -196,6 +205,9 @@ class _BestCheckpoint(Callback):
 class _Progress(Callback):
     """One bar over the whole fit: epoch, loss, score, time left."""
 
+    def __init__(self, label: str) -> None:
+        self.label = label
+
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         total = int(trainer.estimated_stepping_batches)
         self.bar = tqdm(total=total, initial=trainer.global_step, unit="step", disable=not trainer.is_global_zero)
@@ -204,7 +216,9 @@ class _Progress(Callback):
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         seen = trainer.callback_metrics
-        self.bar.set_description(f"Epoch {trainer.current_epoch + 1} of {trainer.max_epochs}", refresh=False)
+        self.bar.set_description(
+            f"{self.label}Epoch {trainer.current_epoch + 1} of {trainer.max_epochs}", refresh=False
+        )
         score = f"{float(seen['mean_iou']):.3f}" if "mean_iou" in seen else "-"
         self.bar.set_postfix(loss=f"{float(seen['loss_step']):.3f}", mean_iou=score, refresh=False)
         self.bar.update(1)
@@ -226,31 +240,66 @@ class _Progress(Callback):
         self.teardown(trainer, module, "fit")
 
 
-def _loader(
-    crops: TrainingCrops | ValidationCrops,
-    recipe: Recipe,
-    workers: int,
-    training: Cache | None = None,
-    classes: int = 0,
+def _training_loader(
+    cache: Cache, recipe: Recipe, workers: int, classes: int, processes: Processes
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of crops; shuffled and without a smaller last batch where `training` is given."""
-    rare = training is not None and recipe.sampling == "rare"
+    """Batches of crops in random order, without a smaller last one where there is a whole one."""
+    crops = TrainingCrops(cache, recipe)
+    sampler: RareClassSampler | DistributedSampler[Any] | None = None
+    if recipe.sampling == "rare":
+        sampler = RareClassSampler(cache, classes, recipe.seed, processes)
+    elif processes.count > 1:
+        sampler = DistributedSampler(crops, processes.count, processes.rank, seed=recipe.seed)
+    batch = recipe.batch_size // processes.count
     return DataLoader(
         crops,
-        recipe.batch_size,
-        shuffle=training is not None and not rare,
-        sampler=RareClassSampler(training, classes, recipe.seed) if training is not None and rare else None,
-        drop_last=training is not None and len(crops) > recipe.batch_size,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        batch,
+        shuffle=sampler is None,
+        sampler=sampler,
+        drop_last=len(cache) // processes.count > batch,
+        **_workers(workers),
     )
+
+
+def _choice_loader(
+    cache: Cache, recipe: Recipe, workers: int, processes: Processes
+) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of crops of which each process has its own, so that each photo is counted once."""
+    if len(cache) < processes.count:
+        raise FitError(f"{processes.count} processes cannot share {len(cache)} photos. Start fewer.")
+    mine = Subset(ValidationCrops(cache, recipe), range(processes.rank, len(cache), processes.count))
+    return DataLoader(mine, recipe.batch_size // processes.count, **_workers(workers))
+
+
+def _workers(count: int) -> dict[str, Any]:
+    return {"num_workers": count, "persistent_workers": count > 0, "pin_memory": torch.cuda.is_available()}
+
+
+def _smallest_batch(photos: int, recipe: Recipe, processes: Processes) -> int:
+    """Of those that one device will train on."""
+    if recipe.batch_size % processes.count:
+        raise FitError(f"{processes.count} processes cannot share batches of {recipe.batch_size} evenly. Start fewer.")
+    return max(1, min(recipe.batch_size, photos) // processes.count)
+
+
+def _shares(cache: Cache, classes: int) -> list[float]:
+    """By class, its share of a photo's labelled pixels, averaged over the photos."""
+    total = np.zeros(classes)
+    for index in range(len(cache)):
+        pixels = np.bincount(cache.pair(index)[1].ravel(), minlength=classes)[:classes]
+        total += pixels / max(1, pixels.sum())
+    return [float(share) for share in total / len(cache)]
+
+
+def _say(sentence: str) -> None:
+    if this_process().is_first:
+        tqdm.write(sentence)
 
 
 def _cached(dataset: Dataset, ids: list[str], recipe: Recipe) -> Cache:
     cache = open_cache(dataset, dataset.select(ids), recipe.cache_side)
     for remark in cache.remarks():
-        print(remark)
+        _say(remark)
     return cache
 
 
@@ -277,7 +326,7 @@ def _start_weights(recipe: Recipe) -> dict[str, torch.Tensor]:
         raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
     if (checkpoint.config.architecture, checkpoint.config.arguments) != (recipe.architecture, dict(recipe.arguments)):
         raise FitError(f"The recipe starts from {recipe.start}, which is another architecture or has other arguments.")
-    print(f"The network starts from {recipe.start}, revision {checkpoint.revision}.")
+    _say(f"The network starts from {recipe.start}, revision {checkpoint.revision}.")
     return checkpoint.network.state_dict()
 
 
@@ -313,6 +362,8 @@ def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         width=recipe.width,
         mean=recipe.mean,
         std=recipe.std,
+        crop=recipe.crop,
+        resize=recipe.resize,
         margin=recipe.crop_margin,
         scales=list(recipe.scales),
         mirror=recipe.mirror,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from segmodels.metrics import ConfusionMatrix
 from segmodels.taxonomy import UNLABELLED
-from train.losses import LOSSES
+from train.losses import build_loss
 from train.recipe import Recipe
 
 __all__ = ["SegmentationModule"]
@@ -25,9 +27,10 @@ class SegmentationModule(lightning.LightningModule):
         network: Maps float32 `(N, 3, H, W)` to logits `(N, C, H, W)`.
         recipe: Of the experiment.
         names: Class names by id.
+        shares: By class, the share of a training photo's pixels that it has on average.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, names: tuple[str, ...]) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, names: tuple[str, ...], shares: Sequence[float]) -> None:
         super().__init__()
         self.recipe = recipe
         self.names = names
@@ -39,9 +42,10 @@ class SegmentationModule(lightning.LightningModule):
             if recipe.average
             else None
         )
-        self.loss = LOSSES[recipe.loss]
+        self.loss = build_loss(recipe.loss, gamma=recipe.gamma, shares=shares)
         self.curve: list[dict[str, float]] = []
         self._counts = torch.zeros(len(names), len(names), dtype=torch.int64)
+        self._loss = torch.zeros(2)  # sum over the photos of one validation, and their number
 
     @property
     def judged(self) -> nn.Module:
@@ -70,30 +74,37 @@ class SegmentationModule(lightning.LightningModule):
             self.average.update_parameters(self.network)
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
-        """Counts the pixels of one batch."""
+        """Counts the pixels of one batch, and its loss."""
         photos, truth = batch
-        prediction = self.judged(photos.to(memory_format=torch.channels_last)).argmax(dim=1)
+        logits = self.judged(photos.to(memory_format=torch.channels_last))
+        self._loss += torch.stack([self.loss(logits, truth) * len(photos), torch.tensor(float(len(photos)))]).cpu()
+        prediction = logits.argmax(dim=1)
         size = len(self.names)
         known = truth != UNLABELLED
         pairs = truth[known] * size + prediction[known]
         self._counts += torch.bincount(pairs, minlength=size * size).reshape(size, size).cpu()
 
     def on_validation_epoch_end(self) -> None:
-        """Turns the counts into scores; the mean IoU is what chooses the epoch."""
-        counts = self.all_gather(self._counts)
-        assert isinstance(counts, torch.Tensor)
-        matrix = ConfusionMatrix(self.names, np.asarray(counts.reshape(-1, *self._counts.shape).sum(dim=0)))
+        """Turns the counts of all processes into scores; the mean IoU is what chooses the epoch."""
+        counts, loss = self._gathered(self._counts), self._gathered(self._loss)
+        matrix = ConfusionMatrix(self.names, counts.numpy())
+        scores = {
+            "validation_loss": float(loss[0] / loss[1]),
+            "mean_iou": matrix.mean_iou,
+            "pixel_accuracy": matrix.pixel_accuracy,
+        }
         self._counts.zero_()
-        self.log("mean_iou", matrix.mean_iou, rank_zero_only=False, sync_dist=False)
+        self._loss.zero_()
+        self.log_dict(scores, rank_zero_only=False, sync_dist=False)
         if not self.trainer.sanity_checking:
-            self.curve.append(
-                {
-                    "epoch": self.current_epoch + 1,
-                    "loss": float(self.trainer.callback_metrics.get("loss_step", float("nan"))),
-                    "mean_iou": matrix.mean_iou,
-                    "pixel_accuracy": matrix.pixel_accuracy,
-                }
-            )
+            now = float(self.trainer.callback_metrics.get("loss_step", float("nan")))
+            self.curve.append({"epoch": self.current_epoch + 1, "loss": now, **scores})
+
+    def _gathered(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes, on the processor."""
+        everyone = self.all_gather(values)
+        assert isinstance(everyone, torch.Tensor)
+        return everyone.reshape(-1, *values.shape).sum(dim=0).cpu()
 
     def on_train_epoch_end(self) -> None:
         """Writes the epoch's mean loss into the learning curve, once it is known."""
@@ -103,20 +114,30 @@ class SegmentationModule(lightning.LightningModule):
             self.curve[-1]["loss"] = float(self.trainer.callback_metrics["loss_epoch"])
 
     def configure_optimizers(self) -> Any:
-        """AdamW on a one-cycle schedule; biases and norms are not decayed."""
+        """Optimiser and schedule of the recipe; biases and norms are not decayed."""
         recipe = self.recipe
         trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        optimiser = torch.optim.AdamW(
-            [
-                {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-                {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            lr=recipe.learning_rate,
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, recipe.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.15
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimiser = _optimiser(groups, recipe)
+        schedule: dict[str, Any] = {"interval": "step"}
+        if recipe.schedule == "constant":
+            return optimiser
+        if recipe.schedule == "plateau":
+            schedule = {"interval": "epoch", "monitor": "validation_loss"}
+            schedule["scheduler"] = lr_scheduler.ReduceLROnPlateau(
+                optimiser, factor=0.1, patience=recipe.plateau_patience
+            )
+        elif recipe.schedule == "inverse_time":
+            schedule["scheduler"] = lr_scheduler.LambdaLR(optimiser, partial(_inverse_time, recipe.decay))
+        else:
+            steps = int(self.trainer.estimated_stepping_batches)
+            schedule["scheduler"] = lr_scheduler.OneCycleLR(
+                optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.15
+            )
+        return {"optimizer": optimiser, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the learning curve in the resume file."""
@@ -125,3 +146,19 @@ class SegmentationModule(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the learning curve up again."""
         self.curve = list(checkpoint["curve"])
+
+
+def _optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    rate, momentum = recipe.learning_rate, recipe.momentum
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=rate)
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=rate)
+    if recipe.optimiser == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate, momentum=momentum)
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum)
+
+
+def _inverse_time(decay: float, step: int) -> float:
+    """What Keras 2 multiplies a learning rate by, given `decay`: `1 / (1 + decay * step)`."""
+    return 1 / (1 + decay * step)

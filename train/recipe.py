@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -20,7 +20,9 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 _SIDES = {"height": 16, "width": 16, "cache_side": 1}  # 16: checkpoints take no smaller input
-_LEAST = {**_SIDES, "batch_size": 1, "epochs": 1, "patience": 1, "mean": 0, "margin": 0}
+_COUNTS = {"batch_size": 1, "epochs": 1, "folds": 2, "patience": 1, "photos": 0, "plateau_patience": 0}
+_AMOUNTS = {"clip": 0, "decay": 0, "gamma": 0, "margin": 0, "mean": 0, "momentum": 0, "weight_decay": 0}
+_LEAST = {**_SIDES, **_COUNTS, **_AMOUNTS}
 
 
 class RecipeError(ValueError):
@@ -38,7 +40,8 @@ class Recipe:
     """What the architecture's function takes beside the number of classes."""
 
     imagenet: bool = True
-    """Whether the encoder starts from ImageNet weights, where there are some, or from random ones."""
+    """Whether the network starts from weights of ImageNet, or of a segmentation task where it has them, or from random
+    ones; what it starts from is printed."""
 
     dataset: str = "ccp"
     """Key in `segmodels.datasets.DATASETS`."""
@@ -49,6 +52,12 @@ class Recipe:
     fold: int = 0
     """Fold of the split that is left out of training and chooses the epoch; -1 trains on all folds and keeps the last
     epoch, so that `epochs` must have been chosen before."""
+
+    folds: int = 5
+    """In how many folds the photos are split; where five are stored, any other number hashes their photos anew."""
+
+    photos: int = 0
+    """How many of the training photos are used, the first ones; 0 for all."""
 
     height: int = 480
     """Height of the network's input, in pixels."""
@@ -64,6 +73,14 @@ class Recipe:
 
     cache_side: int = 640
     """Photos are decoded once and kept with this long side, in pixels; crops are cut from there."""
+
+    crop: Literal["found", "none"] = "found"
+    """`found`: crops are cut about the person, in training by the truth and later by what a first look found; `none`:
+    the network sees whole photos only."""
+
+    resize: Literal["keep", "squash"] = "keep"
+    """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
+    the input whatever its shape."""
 
     whole_photo: float = 0.25
     """Share of training crops that show about the whole photo; the others show about the person."""
@@ -89,8 +106,17 @@ class Recipe:
     rotation: float = 8.0
     """Largest rotation of a training crop, in degrees either way."""
 
+    flip: bool = True
+    """Whether half of the training crops are mirrored."""
+
     colour_jitter: float = 0.25
-    """Largest relative change of brightness, contrast and saturation; hue moves by a tenth of it."""
+    """Largest relative change of brightness and contrast of four fifths of the training crops."""
+
+    saturation_jitter: float = 0.25
+    """The same of saturation; hue moves by a tenth of it."""
+
+    grey: float = 0.03
+    """Share of the training crops that lose their colours."""
 
     noise: float = 0.02
     """Standard deviation of the Gaussian noise that half of the training crops get, of a range of 0..1."""
@@ -101,14 +127,34 @@ class Recipe:
     loss: str = "cross_entropy_dice"
     """Key in `train.losses.LOSSES`."""
 
-    optimiser: Literal["adamw"] = "adamw"
+    gamma: float = 2.0
+    """Of the focal loss: how strongly easy pixels are played down; 0 is cross-entropy."""
+
+    optimiser: Literal["adam", "adamw", "rmsprop", "sgd"] = "adamw"
     """Which optimiser steps."""
 
     learning_rate: float = 1e-3
-    """Highest learning rate of the one-cycle schedule."""
+    """Highest learning rate of the schedule."""
+
+    momentum: float = 0.0
+    """Of SGD and RMSprop."""
 
     weight_decay: float = 0.01
-    """Decoupled weight decay."""
+    """Decoupled weight decay with AdamW, added to the gradient with the others; biases and norms are not decayed."""
+
+    schedule: Literal["constant", "inverse_time", "one_cycle", "plateau"] = "one_cycle"
+    """`constant`; `inverse_time`: `learning_rate / (1 + decay * step)`, which old Keras calls decay; `one_cycle`: up
+    for 15 per cent of the steps, then down; `plateau`: times 0.1 when the validation loss has not fallen for
+    `plateau_patience` epochs."""
+
+    decay: float = 0.0
+    """Of the schedule `inverse_time`, by step."""
+
+    plateau_patience: int = 3
+    """Of the schedule `plateau`, in epochs."""
+
+    clip: float = 5.0
+    """Largest norm of the gradient; a longer one is shortened to it. 0 for no limit."""
 
     batch_size: int = 8
     """Photos in a step, over all processes."""
@@ -117,7 +163,10 @@ class Recipe:
     """Most epochs."""
 
     patience: int = 10
-    """Epochs without a better mean IoU on the fold after which the fit stops."""
+    """Epochs without a better score on the fold after which the fit stops."""
+
+    stop_by: Literal["mean_iou", "pixel_accuracy"] = "mean_iou"
+    """The score that `patience` is about. Which epoch is kept, mean IoU decides."""
 
     average: float = 0.998
     """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the plain weights."""
@@ -135,16 +184,27 @@ class Recipe:
         for name in ("std", "learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise RecipeError(f"{name} must be above 0, not {getattr(self, name)}.")
+        if self.schedule == "plateau" and self.fold == -1:
+            raise RecipeError("schedule plateau needs a fold to judge by, and fold is -1. Take another schedule.")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average must be at least 0 and below 1, not {self.average}.")
+
+    @property
+    def aspect(self) -> float | None:
+        """Height over width of a crop; None if it is squashed from the shape it has."""
+        return self.height / self.width if self.resize == "keep" else None
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as TOML and JSON can hold them."""
         return asdict(self)
 
 
-def load_recipe(source: str | Path) -> Recipe:
+def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Reads a recipe by path, or by the name of one that ships (`own/fpn`).
+
+    Args:
+        source: Path or name.
+        changes: Keys to replace, as `key=value`; the value as TOML has it, quotes may be left out.
 
     Raises:
         RecipeError: If there is no such file, it is not TOML, or a key is unknown or of another type.
@@ -159,10 +219,22 @@ def load_recipe(source: str | Path) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name} is not valid TOML: {error}.") from None
+    changed = dict(map(_change, changes))
     try:
-        return recipe_from(values)
+        return recipe_from(values | changed)
     except RecipeError as error:
         raise RecipeError(f"{path.name}: {error}") from None
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Key and value of `key=value`."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key.isidentifier() and equals and value):
+        raise RecipeError(f"A key is replaced by key=value, such as epochs=3, not by {text!r}.")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
 
 
 def recipe_from(values: Mapping[str, Any]) -> Recipe:

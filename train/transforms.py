@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 from segmodels.person import Box, box_of, cut, frame_around
 from segmodels.taxonomy import UNLABELLED
 from train.cache import Cache
+from train.processes import Processes
 from train.recipe import Recipe
 
 __all__ = ["RareClassSampler", "TrainingCrops", "ValidationCrops", "augmentation"]
@@ -37,10 +38,9 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         recipe = self.recipe
         photo, truth = self.cache.pair(index)
         whole = Box(0, 0, truth.shape[1], truth.shape[0])
+        box = _shown(truth, recipe)
         if torch.rand(()) < recipe.whole_photo:
-            box = _between(box_of(truth > 0) or whole, whole, float(torch.rand(())))
-        else:
-            box = box_of(truth > 0) or whole
+            box = _between(box, whole, float(torch.rand(())))
         left, top, right, bottom = (torch.rand(4) * 2 - 1).mul(recipe.jitter).tolist()
         box = Box(
             box.x + left * box.width,
@@ -48,8 +48,10 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             box.width * (1 + right - left),
             box.height * (1 + bottom - top),
         )
-        stretch = 1 + float(torch.rand(()) * 2 - 1) * recipe.stretch
-        frame = frame_around(box, recipe.height / recipe.width * stretch, recipe.margin * float(torch.rand(())) * 2)
+        aspect = recipe.aspect
+        if aspect is not None:
+            aspect *= 1 + float(torch.rand(()) * 2 - 1) * recipe.stretch
+        frame = frame_around(box, aspect, recipe.margin * float(torch.rand(())) * 2)
         size = (recipe.height, recipe.width)
         image = tv_tensors.Image(torch.from_numpy(cut(photo, frame, *size)).permute(2, 0, 1))
         mask = tv_tensors.Mask(torch.from_numpy(cut(truth, frame, *size, outside=UNLABELLED)))
@@ -72,8 +74,7 @@ class ValidationCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         cv2.setNumThreads(0)
         recipe = self.recipe
         photo, truth = self.cache.pair(index)
-        box = box_of(truth > 0) or Box(0, 0, truth.shape[1], truth.shape[0])
-        frame = frame_around(box, recipe.height / recipe.width, recipe.margin)
+        frame = frame_around(_shown(truth, recipe), recipe.aspect, recipe.margin)
         image = torch.from_numpy(cut(photo, frame, recipe.height, recipe.width)).permute(2, 0, 1)
         mask = torch.from_numpy(cut(truth, frame, recipe.height, recipe.width, outside=UNLABELLED))
         normalised: torch.Tensor = self.normalise(image)
@@ -84,16 +85,18 @@ class RareClassSampler(Sampler[int]):
     """Draws photos with replacement, more often those that show a rare class.
 
     A photo's weight is the largest `1 / sqrt(photos with class c)` over the classes c that it shows. The order of an
-    epoch depends on seed and epoch alone, so that a fit that was stopped goes on as if it had not been.
+    epoch depends on seed and epoch alone, so that a fit that was stopped goes on as if it had not been. Several
+    processes take turns in it, and each draws as many.
     """
 
-    def __init__(self, cache: Cache, classes: int, seed: int) -> None:
+    def __init__(self, cache: Cache, classes: int, seed: int, processes: Processes) -> None:
         shown = np.stack(
             [np.bincount(cache.pair(index)[1].ravel(), minlength=classes)[:classes] > 0 for index in range(len(cache))]
         )
         by_class = 1 / np.sqrt(np.maximum(shown.sum(axis=0), 1))
         self.weights = torch.from_numpy((shown * by_class).max(axis=1))
         self.seed = seed
+        self.processes = processes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -101,11 +104,13 @@ class RareClassSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.weights)
+        return len(self.weights) // self.processes.count
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        yield from torch.multinomial(self.weights, len(self), replacement=True, generator=generator).tolist()
+        drawn = len(self) * self.processes.count
+        order = torch.multinomial(self.weights, drawn, replacement=True, generator=generator)
+        yield from order[self.processes.rank :: self.processes.count].tolist()
 
 
 def augmentation(recipe: Recipe) -> v2.Transform:
@@ -114,7 +119,7 @@ def augmentation(recipe: Recipe) -> v2.Transform:
     The set is that of Inácio et al. (flip, rotation, crop, noise, brightness, contrast) with saturation, hue and an
     occasional grey photo.
     """
-    strength = recipe.colour_jitter
+    jitter, saturation = recipe.colour_jitter, recipe.saturation_jitter
     turn = v2.RandomRotation(
         recipe.rotation,
         interpolation=v2.InterpolationMode.BILINEAR,
@@ -122,10 +127,10 @@ def augmentation(recipe: Recipe) -> v2.Transform:
     )
     return v2.Compose(
         [
-            v2.RandomHorizontalFlip(),
+            *([v2.RandomHorizontalFlip()] if recipe.flip else []),
             v2.RandomApply([turn], p=0.5),
-            v2.RandomApply([v2.ColorJitter(strength, strength, strength, strength / 10)], p=0.8),
-            v2.RandomGrayscale(p=0.03),
+            v2.RandomApply([v2.ColorJitter(jitter, jitter, saturation, saturation / 10)], p=0.8),
+            v2.RandomGrayscale(p=recipe.grey),
             *_normalisation(recipe, v2.RandomApply([v2.GaussianNoise(sigma=recipe.noise)], p=0.5)),
         ]
     )
@@ -139,6 +144,12 @@ def _normalisation(recipe: Recipe, noise: v2.Transform | None = None) -> list[v2
         *([noise] if noise else []),
         v2.Normalize([recipe.mean] * 3, [recipe.std] * 3),
     ]
+
+
+def _shown(truth: np.ndarray, recipe: Recipe) -> Box:
+    """What a crop is about: the person, or the whole photo where there is none or the recipe says so."""
+    whole = Box(0, 0, truth.shape[1], truth.shape[0])
+    return whole if recipe.crop == "none" else box_of(truth > 0) or whole
 
 
 def _between(near: Box, far: Box, share: float) -> Box:

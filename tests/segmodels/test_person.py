@@ -40,6 +40,11 @@ def test_frame_by_hand() -> None:
     assert frame_around(Box(0, 0, 10, 20), 2, margin=0.1) == pytest.approx((-2, -4, 14, 28))
 
 
+def test_frame_of_the_box_itself() -> None:
+    assert frame_around(Box(10, 20, 40, 60), None) == (10, 20, 40, 60)
+    assert frame_around(Box(0, 0, 10, 20), None, margin=0.1) == pytest.approx((-2, -2, 14, 24))
+
+
 def test_cut_at_scale_one_is_a_slice() -> None:
     photo = ramp(40, 30)
     assert (cut(photo, Box(5, 7, 12, 20), 20, 12) == photo[7:27, 5:17]).all()

@@ -69,7 +69,7 @@ def dataset(root: Path) -> Dataset:
     return read_ccp(root)
 
 
-def _folds(name: str, fold: int) -> tuple[list[str], list[str]]:
+def _folds(name: str, fold: int, folds: int) -> tuple[list[str], list[str]]:
     train, choice = [f"{n:04}" for n in (1, 2, 3, 4, 5, 8)], ["0006", "0007"]
     return ([*train, *choice], []) if fold == -1 else (train, choice)
 

@@ -1,4 +1,5 @@
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -60,8 +61,10 @@ class Losses:
         self.real = LOSSES["cross_entropy_dice"]
 
     def __call__(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        self.steps += 1
         loss = self.real(logits, truth)
+        if not torch.is_grad_enabled():  # validation
+            return loss
+        self.steps += 1
         return self.planned[self.steps]() * loss if self.steps in self.planned else loss
 
 
@@ -121,8 +124,9 @@ def test_a_fit_gives_a_checkpoint(
     learned = loaded.metrics["learning_curve"]
     assert [entry["epoch"] for entry in learned] == [1, 2]
     for entry in curve(out):
-        assert list(entry) == ["epoch", "loss", "mean_iou", "pixel_accuracy"]
-        assert 0 < entry["loss"] < 10 and 0 <= entry["mean_iou"] <= 1 and 0 <= entry["pixel_accuracy"] <= 1
+        assert list(entry) == ["epoch", "loss", "validation_loss", "mean_iou", "pixel_accuracy"]
+        assert 0 < entry["loss"] < 10 and 0 < entry["validation_loss"] < 10
+        assert 0 <= entry["mean_iou"] <= 1 and 0 <= entry["pixel_accuracy"] <= 1
     assert [entry["epoch"] for entry in curve(out)] == [1, 2]
     assert (folder / "README.md").read_text().startswith("# Garmentscope fpn\n")
     assert all(bool(torch.isfinite(tensor).all()) for tensor in loaded.network.state_dict().values())
@@ -228,6 +232,7 @@ def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -
 KILLED_IN_ITS_FIFTH_STEP = """
 import os, signal, sys
 from pathlib import Path
+import torch
 from torch import nn
 import train.fit
 from segmodels.architectures import ARCHITECTURES
@@ -237,7 +242,7 @@ from train.recipe import load_recipe
 steps, real = 0, LOSSES["cross_entropy_dice"]
 def loss(logits, truth):
     global steps
-    steps += 1
+    steps += torch.is_grad_enabled()  # not in validation
     if steps == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(logits, truth)
@@ -249,7 +254,7 @@ def small(classes, width=16):
 
 ARCHITECTURES["small"] = small
 LOSSES["cross_entropy_dice"] = loss
-train.fit.fold_ids = lambda name, fold: (["0001", "0002", "0003", "0004", "0005", "0008"], ["0006", "0007"])
+train.fit.fold_ids = lambda name, fold, folds: (["0001", "0002", "0003", "0004", "0005", "0008"], ["0006", "0007"])
 recipe, data, out = sys.argv[1:]
 train.fit.fit(load_recipe(recipe), Path(data), Path(out), workers=0)
 """
@@ -362,6 +367,61 @@ def test_arguments_that_the_architecture_does_not_take(tiny: MakeRecipe, root: P
         run(tiny(arguments={"depth": 3}), root, tmp_path / "run")
 
 
+def test_a_batch_that_the_network_cannot_take(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
+    with pytest.raises(FitError, match="A batch of 1 of 64 x 32 pixels cannot train this network"):
+        run(tiny(architecture="atrous", batch_size=1), root, tmp_path / "run")
+    with pytest.raises(FitError, match="A batch of 1 of 64 x 32 pixels cannot train this network"):
+        run(tiny(architecture="atrous", photos=1), root, tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "so that the mended recipe finds the folder free"
+
+
+def test_the_first_photos_only(tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses) -> None:
+    run(tiny(epochs=1, photos=4), root, tmp_path / "run")
+    assert losses.steps == 2
+
+
+def test_a_rate_that_falls_when_the_loss_does_not(tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses) -> None:
+    losses.planned = {
+        step: lambda: 1e-9 for step in range(1, 99)
+    }  # nothing is learned, so the second epoch is no better
+    recipe = tiny(schedule="plateau", plateau_patience=0, optimiser="sgd", learning_rate=1e-6, epochs=3)
+    run(recipe, root, tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "resume.ckpt", weights_only=True)
+    assert state["optimizer_states"][0]["param_groups"][0]["lr"] < 1e-6
+
+
+def test_stopped_by_the_system(tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses) -> None:
+    def stop() -> float:
+        signal.raise_signal(signal.SIGTERM)
+        return 1.0
+
+    losses.planned[STEPS + 1] = stop
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(), root, tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").config.training["epoch"] == 1
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit on the size of files stands for the disk: writing beyond it fails as on a full one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    run(tiny(epochs=1), root, tmp_path / "whole")  # fills the cache, which both share
+
+    def fill() -> float:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+        return 1.0
+
+    losses.steps, losses.planned[STEPS + 1] = 0, fill
+    try:
+        with pytest.raises(FitError, match=r"run cannot be written: .*The best checkpoint so far is kept"):
+            run(tiny(), root, tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").config.training["epoch"] == 1
+
+
 def test_a_data_set_that_is_none(tiny: MakeRecipe, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="photos is missing"):
         run(tiny(), tmp_path / "nowhere", tmp_path / "run")
@@ -408,7 +468,6 @@ def test_the_command_fits(tiny: MakeRecipe, root: Path, tmp_path: Path, capsys: 
         ("own/fnp", "There is no recipe own/fnp: "),
         ("architecture = 'fnp'", "mine.toml: architecture must be one of fpn"),
         ("arguments = {depth = 3}", "Architecture fpn cannot take {'depth': 3}"),
-        ("arguments = {encoder = 'resnet18'}", "No ImageNet weights for resnet18 are at hand"),
     ],
 )
 def test_what_is_wrong_is_one_line(

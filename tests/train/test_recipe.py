@@ -64,7 +64,10 @@ def test_every_field_is_documented() -> None:
     ("text", "sentence"),
     [
         ("epoch = 3", "mine.toml: unknown key epoch. The keys are architecture, arguments, average, "),
-        ("[optimiser]\nname = 'sgd'", "mine.toml: optimiser must be one of 'adamw', not {'name': 'sgd'}."),
+        (
+            "[optimiser]\nname = 'sgd'",
+            "mine.toml: optimiser must be one of 'adam', 'adamw', 'rmsprop', 'sgd', not {'name': 'sgd'}.",
+        ),
         ("sampling = 'often'", "mine.toml: sampling must be one of 'uniform', 'rare', not 'often'."),
         ("epochs = 3.5", "mine.toml: epochs must be of type int, not 3.5."),
         ("epochs = '3'", "mine.toml: epochs must be of type int, not '3'."),
@@ -81,10 +84,13 @@ def test_every_field_is_documented() -> None:
         ("average = 1.0", "mine.toml: average must be at least 0 and below 1, not 1.0."),
         ("learning_rate = 0", "mine.toml: learning_rate must be above 0, not 0.0."),
         ("learning_rate = nan", "mine.toml: learning_rate must be above 0, not nan."),
+        ("folds = 1", "mine.toml: folds must be at least 2, not 1."),
+        ("decay = -1e-6", "mine.toml: decay must be at least 0, not -1e-06."),
+        ("schedule = 'plateau'\nfold = -1", "mine.toml: schedule plateau needs a fold to judge by, and fold is -1."),
         ("std = 0", "mine.toml: std must be above 0, not 0.0."),
         ("architecture = 'fnp'", "mine.toml: architecture must be one of fpn"),
         ("dataset = 'coco'", "mine.toml: dataset must be one of ccp"),
-        ("loss = 'lovasz'", "mine.toml: loss must be one of cross_entropy, "),
+        ("loss = 'lovasz'", "mine.toml: loss must be one of complement_cross_entropy, cross_entropy, "),
         ("epochs = ", "mine.toml is not valid TOML: "),
         ("epochs = 3\nepochs = 4", "mine.toml is not valid TOML: "),
     ],
@@ -105,3 +111,26 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 def test_no_such_recipe() -> None:
     with pytest.raises(RecipeError, match=r"^There is no recipe own/fnp: name a TOML file, or .*: .*own/fpn.*\.$"):
         load_recipe("own/fnp")
+
+
+def test_keys_are_replaced_from_outside() -> None:
+    changes = ["dataset=ccp", "epochs = 2", "arguments={encoder='resnet18'}", "learning_rate=1e-2", "imagenet=false"]
+    recipe = load_recipe("inacio/fpn", changes)
+    assert (recipe.dataset, recipe.epochs, recipe.arguments) == ("ccp", 2, {"encoder": "resnet18"})
+    assert (recipe.learning_rate, recipe.imagenet, recipe.height) == (0.01, False, 320)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("epochs", "A key is replaced by key=value, such as epochs=3, not by 'epochs'."),
+        ("=3", "A key is replaced by key=value, such as epochs=3, not by '=3'."),
+        ("epochs=", "A key is replaced by key=value, such as epochs=3, not by 'epochs='."),
+        ("epoch=3", "fpn.toml: unknown key epoch."),
+        ("epochs=many", "fpn.toml: epochs must be of type int, not 'many'."),
+    ],
+)
+def test_a_change_that_cannot_be_made(change: str, sentence: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("own/fpn", [change])
+    assert str(caught.value).startswith(sentence)

@@ -143,3 +143,14 @@ def test_a_file_of_ids_that_cannot_be_used(tmp_path: Path) -> None:
 def test_all_folds_train_and_none_chooses() -> None:
     training, choice = fold_ids("ccp", -1)
     assert len(training) == len(set(training)) == 798 and not choice
+
+
+def test_another_number_of_folds_than_is_stored_hashes_the_same_photos() -> None:
+    stored = set(fold_ids("ccp", -1)[0])
+    parts = [fold_ids("ccp", fold, 10) for fold in range(10)]
+    assert sorted(photo for _, choice in parts for photo in choice) == sorted(stored)
+    for train, choice in parts:
+        assert set(train) | set(choice) == stored and not set(train) & set(choice)
+        assert 0.05 < len(choice) / len(stored) < 0.15
+    with pytest.raises(DatasetError, match="ccp has folds 0 to 9, not 10"):
+        fold_ids("ccp", 10, 10)

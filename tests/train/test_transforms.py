@@ -9,12 +9,21 @@ from torchvision import tv_tensors
 from segmodels.datasets import Dataset
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 from train.cache import Cache, open_cache
+from train.processes import Processes
 from train.recipe import Recipe
 from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops, augmentation
 
 MakeRecipe = Callable[..., Recipe]
 SHOWN = {0, *(OUTFIT_15[name].id for name in ("Hair", "Shirt", "Pants", "Footwear", "Scarf/Tie"))}
-STILL = {"jitter": 0.0, "stretch": 0.0, "rotation": 0.0, "colour_jitter": 0.0, "noise": 0.0, "whole_photo": 0.0}
+STILL = {
+    "jitter": 0.0,
+    "stretch": 0.0,
+    "rotation": 0.0,
+    "colour_jitter": 0.0,
+    "saturation_jitter": 0.0,
+    "noise": 0.0,
+    "whole_photo": 0.0,
+}
 
 
 @pytest.fixture
@@ -31,6 +40,7 @@ def cache_of(*truths: np.ndarray) -> Cache:
         photos=np.concatenate([photo.reshape(-1, 3) for photo in photos]),
         truths=np.concatenate([truth.ravel() for truth in truths]),
         rejected={},
+        background_only=(),
     )
 
 
@@ -98,6 +108,39 @@ def test_validation_crops_are_about_the_person_and_the_same_each_time(cache: Cac
     assert height == 64 or width == 32, "the person touches the frame on one axis"
 
 
+def test_squashed_crops_have_no_rim_whatever_their_shape(cache: Cache, tiny: MakeRecipe) -> None:
+    for size in ((64, 32), (32, 64), (48, 48)):
+        recipe = tiny(height=size[0], width=size[1], resize="squash", margin=0.0, **STILL)
+        for crops in (ValidationCrops(cache, recipe), TrainingCrops(cache, recipe)):
+            photo, truth = crops[0]
+            assert photo.shape == (3, *size) and (truth != UNLABELLED).all()
+            found = truth > 0
+            assert found[:, found.any(dim=0)].any(dim=1).all(), "a person on each row: the box fills the crop"
+
+
+def test_without_a_crop_the_whole_photo_is_shown(cache: Cache, tiny: MakeRecipe) -> None:
+    recipe = tiny(height=72, width=48, resize="squash", crop="none", margin=0.0, flip=False, **STILL)
+    _, whole = cache.pair(0)
+    height, width = whole.shape
+    for crops in (ValidationCrops(cache, recipe), TrainingCrops(cache, recipe)):
+        _, truth = crops[0]
+        rows, columns = np.arange(72) * height // 72, np.arange(48) * width // 48
+        assert (truth.numpy() == whole[np.ix_(rows, columns)]).mean() > 0.97
+
+
+def test_a_recipe_may_do_without_flips_and_grey(tiny: MakeRecipe) -> None:
+    ramp = (
+        torch.arange(32, dtype=torch.uint8).expand(3, 64, 32)
+        * torch.tensor([1, 2, 3], dtype=torch.uint8)[:, None, None]
+    )
+    recipe = tiny(flip=False, grey=0.0, mean=0.0, std=1.0, **STILL)
+    augment = augmentation(recipe)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        photo, _ = augment(tv_tensors.Image(ramp), tv_tensors.Mask(torch.zeros(64, 32, dtype=torch.uint8)))
+        torch.testing.assert_close(photo.as_subclass(torch.Tensor), ramp / 255)
+
+
 def test_a_photo_without_a_person_is_shown_whole(tiny: MakeRecipe) -> None:
     cache = cache_of(np.zeros((64, 32), np.uint8))
     _, truth = ValidationCrops(cache, tiny(margin=0.0))[0]
@@ -140,7 +183,7 @@ def test_augmentation_flips_half_of_the_photos(tiny: MakeRecipe) -> None:
 
 
 def test_the_sampler_repeats_an_epoch_and_no_two_are_alike(cache: Cache) -> None:
-    sampler = RareClassSampler(cache, 15, seed=3)
+    sampler = RareClassSampler(cache, 15, 3, Processes())
     assert len(sampler) == 8
     orders = []
     for epoch in (0, 1, 0):
@@ -148,20 +191,28 @@ def test_the_sampler_repeats_an_epoch_and_no_two_are_alike(cache: Cache) -> None
         orders.append(list(sampler))
     assert all(len(order) == 8 and set(order) <= set(range(8)) for order in orders)
     assert orders[0] == orders[2] != orders[1]
-    again = RareClassSampler(cache, 15, seed=3)
+    again = RareClassSampler(cache, 15, 3, Processes())
     again.set_epoch(1)
     assert list(again) == orders[1], "whatever was drawn before"
-    other = RareClassSampler(cache, 15, seed=4)
+    other = RareClassSampler(cache, 15, 4, Processes())
     assert list(other) != orders[0]
 
 
+def test_processes_take_turns_in_what_the_sampler_draws(cache: Cache) -> None:
+    alone = list(RareClassSampler(cache, 15, 3, Processes()))
+    first, second = (list(RareClassSampler(cache, 15, 3, Processes(rank, 2))) for rank in (0, 1))
+    assert len(first) == len(second) == 4
+    assert [photo for pair in zip(first, second, strict=True) for photo in pair] == alone
+    assert [len(RareClassSampler(cache, 15, 3, Processes(rank, 3))) for rank in range(3)] == [2, 2, 2]
+
+
 def test_the_sampler_weighs_by_the_rarest_class(cache: Cache) -> None:
-    weights = RareClassSampler(cache, 15, seed=0).weights
+    weights = RareClassSampler(cache, 15, 0, Processes()).weights
     torch.testing.assert_close(weights, torch.tensor([1 / 8**0.5] * 7 + [1.0], dtype=torch.float64))
 
 
 def test_the_sampler_prefers_what_is_rare(cache: Cache) -> None:
-    sampler = RareClassSampler(cache, 15, seed=0)
+    sampler = RareClassSampler(cache, 15, 0, Processes())
     drawn = []
     for epoch in range(200):
         sampler.set_epoch(epoch)

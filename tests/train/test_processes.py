@@ -1,0 +1,102 @@
+"""Two processes under torchrun, against one."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from segmodels.architectures import build
+from segmodels.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from segmodels.taxonomy import OUTFIT_15
+from train.processes import Processes, sum_over_processes, this_process
+from train.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+PYTHON = [sys.executable, "-m"]
+TORCHRUN = [*PYTHON, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+
+
+def run(launcher: list[str], *arguments: object) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [*launcher, "train", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_alone() -> None:
+    assert this_process() == Processes(0, 1, 1) and this_process().is_first
+    values = torch.arange(3)
+    assert sum_over_processes(values, Processes()) is values
+
+
+def test_under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "6", "RANK": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert this_process() == Processes(rank=4, count=6, machines=3)
+
+
+def test_under_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "fit"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert this_process() == Processes(rank=3, count=4, machines=2)
+
+
+def test_two_processes_count_each_pixel_once(root: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = CheckpointConfig(
+        architecture="fpn",
+        arguments={},
+        taxonomy="OUTFIT_15",
+        classes=list(OUTFIT_15.names),
+        height=64,
+        width=32,
+        mean=0.5,
+        std=0.5,
+    )
+    save_checkpoint(tmp_path / "fpn", config, build("fpn", 15, {}))
+    ids = tmp_path / "five.txt"
+    ids.write_text("0001\n0002\n0003\n0005\n0008\n")
+    for launcher, name in ((PYTHON, "one"), (TORCHRUN, "two")):
+        said = run(
+            launcher, "evaluate", tmp_path / "fpn", "--dataset", "ccp", "--data", root, "--ids", ids,
+            "--json", tmp_path / f"{name}.json",
+        )  # fmt: skip
+        assert said.count("on 5 photos") == 1
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert sum(map(sum, one["confusion_matrix"])) == 5 * 72 * 48
+    assert one == two
+
+
+def test_two_processes_fit_together(root: Path, tmp_path: Path, tiny: Callable[..., Recipe]) -> None:
+    """On folds that are hashed: an odd number of photos to train on and one that is not even to choose by."""
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        "architecture = 'fpn'\nimagenet = false\nheight = 64\nwidth = 64\ncache_side = 64\nepochs = 1\nbatch_size = 4\n"
+    )
+    split = tmp_path / "splits"
+    split.mkdir()
+    rows = [f"{number:04},{0 if number in (3, 6, 8) else 1}" for number in range(1, 9)]
+    (split / "ccp_folds.csv").write_text("id,fold\n" + "\n".join(rows) + "\n")
+    launch = tmp_path / "launch.py"
+    launch.write_text(
+        "import sys\nfrom pathlib import Path\nimport train.split\nfrom train.__main__ import main\n"
+        f"train.split.SPLITS = Path({str(split)!r})\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    out = tmp_path / "run"
+    launcher = [*TORCHRUN[:-1], str(launch)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    command = [*launcher, "fit", recipe, "--data", root, "--out", out, "--workers", "0"]
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("The best epoch is in") == 1
+    loaded = load_checkpoint(out / "checkpoint")
+    assert [epoch["epoch"] for epoch in loaded.metrics["learning_curve"]] == [1]
+    assert 0 < loaded.metrics["learning_curve"][0]["validation_loss"] < 10
