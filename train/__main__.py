@@ -1,4 +1,4 @@
-"""`python -m train fit | evaluate`."""
+"""`python -m train fit | probe | evaluate | stats`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from train.pretrained import PretrainedError
 from train.processes import this_process
 from train.recipe import RecipeError, load_recipe
 from train.split import fold_ids, read_ids
+from train.statistics import report_statistics
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,9 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
+    stats = commands.add_parser("stats", help="say what a data set holds, in numbers and pictures")
+    stats.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
+    stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    stats.add_argument("--out", type=Path, required=True, help="folder of the report")
+    stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     parsed = parser.parse_args(arguments)
     try:
-        return {"fit": _fit, "evaluate": _evaluate}[parsed.command](parsed)
+        return {"fit": _fit, "evaluate": _evaluate, "stats": _stats}[parsed.command](parsed)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
         return 130
@@ -83,6 +89,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         "pixel accuracy {pixel_accuracy}, binary IoU {binary_iou}".format(**shown),
         f"on {scores['photos']} photos",
     )
+    return 0
+
+
+def _stats(arguments: argparse.Namespace) -> int:
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    ids = read_ids(arguments.ids) if arguments.ids else dataset.ids
+    found = report_statistics(dataset, ids, arguments.out)
+    print(*found["faults"]["sentences"], sep="\n")
+    for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
+        print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
+    print(f"The pictures are in {arguments.out / 'index.html'}.")
     return 0
 
 

@@ -106,7 +106,13 @@ def class_bars(title: str, taxonomy: Taxonomy, values: Mapping[str, float], *, f
         textposition="outside",
         cliponaxis=False,
     )
-    layout = go.Layout(title=title, height=60 + 24 * len(names), margin={"r": 60}, yaxis={"autorange": "reversed"})
+    layout = go.Layout(
+        title=title,
+        height=60 + 24 * len(names),
+        margin={"r": 60},  # for the number at the longest bar
+        xaxis={"tickformat": form},
+        yaxis={"autorange": "reversed"},
+    )
     return go.Figure(bars, layout)
 
 
