@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 from tqdm import tqdm
@@ -130,7 +130,6 @@ def _run(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.14
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
         trainer = lightning.Trainer(
             accelerator="auto",
@@ -147,7 +146,7 @@ def _run(
             callbacks=[
                 *callbacks,
                 *([EarlyStopping(recipe.stop_by, mode="max", patience=recipe.patience)] if choice else []),
-                ModelCheckpoint(out, _RESUME.removesuffix(".ckpt"), enable_version_counter=False),
+                _ResumeFile(out / _RESUME),
             ],
         )
         resume = out / _RESUME
@@ -200,6 +199,26 @@ class _BestCheckpoint(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = float(state_dict["best"])
+
+
+class _ResumeFile(Checkpoint):
+    """Writes what a stopped fit goes on from, after each epoch; the last one is whole whenever writing fails.
+
+    Lightning's own ModelCheckpoint writes over the file that is there: a full disk leaves half of the new one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        part = self.path.with_suffix(".part")
+        try:
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                part.replace(self.path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 class _Progress(Callback):

@@ -401,25 +401,30 @@ def test_stopped_by_the_system(tiny: MakeRecipe, root: Path, tmp_path: Path, los
     assert load_checkpoint(tmp_path / "run" / "checkpoint").config.training["epoch"] == 1
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(
-    tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("limit", [2048, 12_000], ids=["no checkpoint", "no resume file"])
+def test_a_full_disk_keeps_what_there_is(
+    tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses, limit: int
 ) -> None:
     """A limit on the size of files stands for the disk: writing beyond it fails as on a full one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    run(tiny(epochs=1), root, tmp_path / "whole")  # fills the cache, which both share
 
     def fill() -> float:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
         return 1.0
 
-    losses.steps, losses.planned[STEPS + 1] = 0, fill
+    losses.planned[STEPS + 1] = fill
     try:
         with pytest.raises(FitError, match=r"run cannot be written: .*The best checkpoint so far is kept"):
-            run(tiny(), root, tmp_path / "run")
+            run(tiny(arguments={"width": 64}), root, tmp_path / "run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert load_checkpoint(tmp_path / "run" / "checkpoint").config.training["epoch"] == 1
+    epoch = load_checkpoint(tmp_path / "run" / "checkpoint").config.training["epoch"]
+    assert epoch == 1 or (epoch == 2 and limit > 2048)
+    losses.steps, losses.planned = 0, {}
+    run(tiny(arguments={"width": 64}), root, tmp_path / "run")
+    assert losses.steps == STEPS, "it goes on after its first epoch"
+    assert [epoch["epoch"] for epoch in curve(tmp_path / "run")] == [1, 2]
 
 
 def test_a_data_set_that_is_none(tiny: MakeRecipe, tmp_path: Path) -> None:
