@@ -9,7 +9,9 @@ from pathlib import Path
 
 from segmodels.checkpoint import CheckpointError, load_checkpoint
 from segmodels.datasets import DatasetError
+from segmodels.evidence import EvidenceError
 from segmodels.segmenter import Segmenter
+from train.crossval import compare, crossval
 from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
@@ -32,6 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
     fit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
     fit.add_argument("--workers", type=int, default=min(8, max(1, (os.cpu_count() or 2) - 1)), metavar="N")
+    crossval = commands.add_parser("crossval", help="fit and judge one network for each fold")
+    crossval.add_argument("recipe", help="as for fit")
+    crossval.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    crossval.add_argument("--out", type=Path, required=True, help="folder of the run")
+    crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
+    crossval.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
+    crossval.add_argument("--workers", type=int, default=min(8, max(1, (os.cpu_count() or 2) - 1)), metavar="N")
+    compare = commands.add_parser("compare", help="the difference between two runs on the same photos, with intervals")
+    compare.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
+    compare.add_argument("second", type=Path, help="the other one")
     evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
     evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     evaluate.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
@@ -48,11 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     parsed = parser.parse_args(arguments)
     try:
-        return {"fit": _fit, "evaluate": _evaluate, "stats": _stats}[parsed.command](parsed)
+        return {"fit": _fit, "crossval": _crossval, "compare": _compare, "evaluate": _evaluate, "stats": _stats}[
+            parsed.command
+        ](parsed)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
         return 130
-    except (CheckpointError, DatasetError, FitError, OSError, PretrainedError, RecipeError) as error:
+    except (CheckpointError, DatasetError, EvidenceError, FitError, OSError, PretrainedError, RecipeError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -68,6 +82,24 @@ def _fit(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _crossval(arguments: argparse.Namespace) -> int:
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    metrics = crossval(recipe, arguments.data, arguments.out, folds=arguments.folds, workers=arguments.workers)
+    if this_process().is_first:
+        scores, spread = metrics["mean"], metrics["standard_deviation"]
+        print(
+            f"mean IoU {scores['mean_iou']:.4f} ± {spread['mean_iou'] or 0:.4f}, pixel accuracy "
+            f"{scores['pixel_accuracy']:.4f} ± {spread['pixel_accuracy'] or 0:.4f} over {arguments.folds} folds. "
+            f"Pictures: {arguments.out / 'page.html'}"
+        )
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    print(compare(arguments.first, arguments.second))
+    return 0
+
+
 def _evaluate(arguments: argparse.Namespace) -> int:
     segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
     dataset = open_dataset(arguments.dataset, arguments.data)
@@ -77,12 +109,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     elif arguments.fold is not None:
         ids, which = fold_ids(dataset, arguments.fold)[1], f"fold {arguments.fold}"
     check_writable(arguments.json)
-    scores = evaluate(segmenter, dataset, ids)
+    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
+    scores = judgement.scores
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", scores)
+        keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", judgement)
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
