@@ -30,7 +30,7 @@ class CatalogEntry:
 
 
 def list_checkpoints() -> list[CatalogEntry]:
-    """All checkpoints of segmentation networks by name; of two with one name, the one that `load_segmenter` would take."""
+    """All segmentation networks by name; of two with one name, the one that `load_segmenter` would take."""
     places: list[tuple[Literal["folder", "embedded"], Path]] = [
         ("folder", Path(folder)) for folder in os.environ.get("GARMENTSCOPE_MODELS", "").split(os.pathsep) if folder
     ]

@@ -154,6 +154,10 @@ class Segmentation:
         image.putpalette(self.taxonomy.palette[: len(self.taxonomy)].tobytes())
         return _png(image)
 
+    def owners_png(self) -> bytes:
+        """Whose each pixel is as a grey PNG, a pixel's value the person's index; empty where there is one person."""
+        return b"" if self.owners is None or len(self.people) == 1 else _png(Image.fromarray(self.owners))
+
     def overlay_png(self, photo: np.ndarray, opacity: float = 0.55) -> bytes:
         """The photo with every class but the background laid over it, as an RGB PNG.
 

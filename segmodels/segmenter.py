@@ -186,7 +186,11 @@ class Segmenter:
                 else None,
             )
             for person in people
-        ] or [_Look(index, frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), aspect))]
+        ] or [_Look(index, self._whole(photo))]
+
+    def _whole(self, photo: np.ndarray) -> Box:
+        config = self.checkpoint.config
+        return frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), config.height / config.width)
 
     def _take(self, photos: Sequence[np.ndarray], looks: Sequence[_Look], *, last: bool) -> None:
         """Lets the network look, all at once, and keeps what it saw in each look."""
@@ -266,15 +270,21 @@ def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
 
 
 def _merge(looks: Sequence[_Look], height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Class map, confidence and owner of each pixel, uint8 `(height, width)`; later looks lie in front."""
+    """Class map, confidence and owner of each pixel, uint8 `(height, width)`.
+
+    Later looks lie in front; but the margin around a person's own box covers nobody.
+    """
     owners = np.zeros((height, width), np.uint8)
     first, *others = looks
     assert first.probability is not None
     class_map, confidence = _at_photo_size(first.probability, first.frame, height, width, first.region)
     for owner, look in enumerate(others, start=1):
-        assert look.probability is not None
+        assert look.probability is not None and look.found is not None
         theirs, certainty = _at_photo_size(look.probability, look.frame, height, width, look.region)
-        worn = theirs > 0
+        left, top, right, bottom = _edges(look.found.box)
+        uncovered = class_map == 0
+        uncovered[top:bottom, left:right] = True
+        worn = (theirs > 0) & uncovered
         np.copyto(class_map, theirs, where=worn)
         np.copyto(confidence, certainty, where=worn)
         owners[worn] = owner

@@ -80,8 +80,9 @@ def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
     lines = [
         "# Garmentscope person detector",
         "",
-        "Finds the people in a photo, so that each outfit is segmented in its own crop. torchvision's SSD for one class "
-        f"on EfficientNet-Lite0, input {config.side} x {config.side}, a person from a score of {config.threshold}.",
+        "Finds the people in a photo, so that each outfit is segmented in its own crop. The SSD of "
+        f"torchvision for one class on EfficientNet-Lite0, input {config.side} x {config.side}, a person from a score "
+        f"of {config.threshold}.",
         "",
         "```python",
         "from segmodels.person import find_people",
@@ -93,8 +94,8 @@ def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"Data set {training.get('dataset')}, {_epoch(training)}: boxes around its masks, on photos and on scenes made of "
-        "them (zoomed out, mosaics, people on other grounds, nobody). The recipe stands in `config.json`.",
+        f"Data set {training.get('dataset')}, {_epoch(training)}: boxes around its masks, on photos and on scenes made "
+        "of them (zoomed out, mosaics, people on other grounds, nobody). The recipe stands in `config.json`.",
         "",
     ]
     for evaluation in metrics.get("evaluations", []):

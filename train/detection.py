@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from segmodels.architectures.ssd import ssd_lite0
+from segmodels.checkpoint import read_fields, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.device import has_fast_bf16, pick_device
 from segmodels.metrics import ConfusionMatrix
@@ -32,18 +34,21 @@ from train.cache import open_cache
 from train.card import detector_card
 from train.fit import FitError
 from train.pretrained import load_lite0
-from train.scenes import Scene, Source, make_scene, corners, person_box, whole_scene
+from train.scenes import Scene, Source, corners, make_scene, person_box, whole_scene
 from train.split import SPLITS, fold_ids
 
 __all__ = [
     "BYSTANDERS",
+    "EVALUATED_SCENES",
     "PersonRecipe",
     "Scenes",
     "detection_loss",
     "detection_scores",
     "evaluate_person",
     "evaluate_scenes",
+    "evaluation_scenes",
     "fit_person",
+    "keep_detector_evaluation",
     "list_bystanders",
     "open_source",
     "read_bystanders",
@@ -190,7 +195,7 @@ def _collate(items: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, list[
 
 
 def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1) -> Path:
-    """Trains the detector on Clothing Co-Parsing, and goes on where a fit of the same recipe in the same folder stopped.
+    """Trains the detector on Clothing Co-Parsing, and goes on where a fit of that recipe in that folder stopped.
 
     The epoch with the highest mean of the average precisions on the photos and on made-up scenes of the fold is kept.
 
@@ -215,7 +220,9 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
     )
     torch.manual_seed(recipe.seed)
     network = ssd_lite0(recipe.side, recipe.mean, recipe.std)
-    state = _read_state(out, recipe)
+    state = _read_state(out)
+    if state and state["recipe"] != asdict(recipe):
+        raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
     if not state:
         print(load_lite0(network.backbone.encoder))
     network.to(device, memory_format=torch.channels_last)
@@ -254,20 +261,22 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
                     loss = detection_loss(
                         network, batch, [p.to(device) for p in people], [u.to(device) for u in unknown]
                     )
-                if not torch.isfinite(loss):
-                    raise FitError(f"The loss became {loss.item()} in epoch {epoch + 1}. Lower learning_rate.")
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise FitError(f"The loss became {value} in epoch {epoch + 1}. Lower learning_rate.")
                 optimiser.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), 10.0)
                 optimiser.step()
                 schedule.step()
                 average.update_parameters(network)
-                losses += float(loss)
-                bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
+                losses += value
+                bar.set_postfix(loss=f"{value:.3f}", refresh=False)
         judged = average.module.eval()
         judge = PersonDetector(judged, _config(recipe, threshold=0.0), device)
-        scores = {
+        scores: dict[str, float] = {
             name: detection_scores([_found(judge, scene.picture) for scene in scenes], scenes)["average_precision"]
+            or 0.0
             for name, scenes in judged_on.items()
         }
         entry = {"epoch": epoch + 1, "loss": losses / steps, **scores}
@@ -317,7 +326,7 @@ def read_bystanders(path: Path = BYSTANDERS) -> dict[str, np.ndarray]:
     return {photo_id: np.array(of_photo) for photo_id, of_photo in boxes.items()}
 
 
-def list_bystanders(run: Path, recipe: PersonRecipe, data: Path, path: Path) -> int:
+def list_bystanders(run: Path, data: Path, path: Path) -> int:
     """Writes whom a first detector finds beside the labelled person of each photo.
 
     Clothing Co-Parsing labels one person a photo, and people stand in the background of many. A detector that is
@@ -325,17 +334,21 @@ def list_bystanders(run: Path, recipe: PersonRecipe, data: Path, path: Path) -> 
     of the negatives of the next.
 
     Args:
-        run: Folder of a fit with `bystanders = False`.
-        recipe: Of that fit.
+        run: Folder of a fit without the list.
         data: Folder of the data set.
         path: Where the list goes.
 
     Returns:
         How many were found.
+
+    Raises:
+        FitError: If the run holds no fit.
+        DatasetError: If the data set cannot be read.
     """
-    state = _read_state(run, recipe)
+    state = _read_state(run)
     if not state:
         raise FitError(f"{run} holds no fit. Run fit-person --unlisted there first.")
+    recipe = PersonRecipe(**state["recipe"])
     detectors = []
     for zoom in (1, 2):
         network = ssd_lite0(recipe.side * zoom, recipe.mean, recipe.std)
@@ -361,7 +374,9 @@ def list_bystanders(run: Path, recipe: PersonRecipe, data: Path, path: Path) -> 
     return len(rows)
 
 
-def detection_scores(found: Sequence[np.ndarray], scenes: Sequence[Scene], threshold: float = 0.5) -> dict[str, float | None]:
+def detection_scores(
+    found: Sequence[np.ndarray], scenes: Sequence[Scene], threshold: float = 0.5
+) -> dict[str, float | None]:
     """Average precision, and recall and precision at a threshold, all at an intersection over union of 0.5.
 
     Each person is found once, by the surest box first; a box that meets nobody is wrong unless its centre is unknown.
@@ -449,8 +464,8 @@ def evaluate_scenes(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) 
         ids: Of the photos that give people and grounds.
 
     Returns:
-        For each of `EVALUATED_SCENES` the keys of `ConfusionMatrix.scores`, and `scenes`; `people_found` is the share of
-        scenes with as many people as there are.
+        For each of `EVALUATED_SCENES` the keys of `ConfusionMatrix.scores`, and `scenes`; `people_found` is the share
+        of scenes in which as many people are found as there are.
 
     Raises:
         DatasetError: If an id is unknown, or no photo can be read.
@@ -467,6 +482,20 @@ def evaluate_scenes(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) 
             counted += sum(person.detected for person in segmentation.people) == len(scene.people)
         results[name] = {"scenes": len(scenes), "people_found": counted / len(scenes), **matrix.scores()}
     return results
+
+
+def keep_detector_evaluation(folder: Path, photos: str, scores: dict[str, Any]) -> None:
+    """Writes scores into a detector's `metrics.json` and card; earlier ones on the same photos go.
+
+    Args:
+        folder: Of the detector.
+        photos: Which photos, for people: data set and split.
+        scores: From `evaluate_person`.
+    """
+    metrics = read_metrics(folder)
+    kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
+    metrics["evaluations"] = [*kept, {"photos": photos, "scores": scores}]
+    save_metrics(folder, metrics, card=detector_card(read_fields(folder, DetectorConfig), metrics))
 
 
 EVALUATED_SCENES: Mapping[str, tuple[str, Callable[[Scene], bool]]] = {
@@ -531,17 +560,16 @@ def _normalised(photos: torch.Tensor, recipe: PersonRecipe) -> torch.Tensor:
     return values.contiguous(memory_format=torch.channels_last)
 
 
-def _read_state(out: Path, recipe: PersonRecipe) -> dict[str, Any] | None:
+def _read_state(out: Path) -> dict[str, Any] | None:
+    """The resume file of a run; None if there is none."""
     path = out / _RESUME
     if not path.is_file():
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        earlier = state["recipe"]
+        PersonRecipe(**state["recipe"])
     except Exception:  # a damaged file makes torch raise whatever it trips over
         raise FitError(f"{path} is damaged. Delete it, and the same command starts from the first epoch.") from None
-    if earlier != asdict(recipe):
-        raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
     return state
 
 

@@ -106,9 +106,7 @@ class Source:
         return _boxes([np.array([0, 0, left, height]), np.array([right, 0, width, height])])
 
 
-def make_scene(
-    source: Source, random: np.random.Generator, side: int, kind: str | None = None
-) -> Scene:
+def make_scene(source: Source, random: np.random.Generator, side: int, kind: str | None = None) -> Scene:
     """A square scene.
 
     Args:
@@ -359,8 +357,9 @@ def _ground(source: Source, random: np.random.Generator, height: int, width: int
         picture = _pictures()[int(random.integers(len(_GROUNDS)))]
         size = random.uniform(0.25, 1.0)
         frame_width, frame_height = picture.shape[1] * size, picture.shape[0] * size
-        frame_width, frame_height = min(frame_width, frame_height * width / height), min(
-            frame_height, frame_width * height / width
+        frame_width, frame_height = (
+            min(frame_width, frame_height * width / height),
+            min(frame_height, frame_width * height / width),
         )
         frame = Box(
             random.uniform(0, picture.shape[1] - frame_width),

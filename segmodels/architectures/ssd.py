@@ -8,8 +8,8 @@ from collections import OrderedDict
 import timm
 import torch
 from torch import nn
-from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.ops import FeaturePyramidNetwork
 
@@ -76,7 +76,7 @@ class _Lite0Pyramid(nn.Module):
 
 
 def ssd_lite0(side: int, mean: float, std: float, channels: int = 96) -> SSD:
-    """torchvision's SSD for one class, person (label 1), with random weights.
+    """The SSD of torchvision for one class, person (label 1), with random weights.
 
     3.3 million parameters: EfficientNet-Lite0, a feature pyramid, and the depthwise heads of SSDLite (Sandler et al.
     2018, section 6.2). Three maps are enough for people: stride 32 still places the largest well, and 64 does not.
