@@ -39,6 +39,8 @@ __all__ = [
     "save_detector",
 ]
 
+_SAME_PERSON = 0.6  # share of the smaller box that lies in a surer one
+
 EMBEDDED_DETECTOR = Path(__file__).parent / "embedded" / "person"
 """Folder of the detector that ships with the package."""
 
@@ -170,13 +172,23 @@ class PersonDetector:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             seen = detect(self.network, batch)[0]
         scale = frame.width / config.side
-        people = []
+        people: list[FoundPerson] = []
         for corners, score, label in zip(*(seen[key].tolist() for key in ("boxes", "scores", "labels")), strict=True):
             left, right = (min(max(frame.x + x * scale, 0), width) for x in corners[0::2])
             top, bottom = (min(max(frame.y + y * scale, 0), height) for y in corners[1::2])
-            if label == 1 and score >= config.threshold and right - left >= 1 and bottom - top >= 1:
-                people.append(FoundPerson(Box(left, top, right - left, bottom - top), score))
+            box = Box(left, top, right - left, bottom - top)
+            if label != 1 or score < config.threshold or box.width < 1 or box.height < 1:
+                continue
+            if all(_overlap(box, person.box) < _SAME_PERSON for person in people):
+                people.append(FoundPerson(box, score))
         return people
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """What two boxes share, as a share of the smaller; unlike the intersection over union it knows a part of a box."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    return max(0.0, width) * max(0.0, height) / min(one.width * one.height, other.width * other.height)
 
 
 def detect(network: SSD, photos: torch.Tensor) -> list[dict[str, torch.Tensor]]:

@@ -241,6 +241,12 @@ def test_a_box_that_reaches_beyond_the_photo_is_cut(detector_of: Callable[..., P
     assert np.abs(np.array(person.box) - (0, 40, 30, 60)).max() < 0.01
 
 
+def test_a_part_of_a_surer_box_is_the_same_person(detector_of: Callable[..., PersonDetector]) -> None:
+    whole, part, neighbour = (20, 10, 30, 80), (22, 12, 26, 30), (45, 10, 30, 80)
+    people = detector_of(100, 100, whole, part, neighbour).find(np.zeros((100, 100, 3), np.uint8))
+    assert np.abs(np.array([person.box for person in people]) - [whole, neighbour]).max() < 0.01
+
+
 def test_default_boxes_sit_on_the_cells_and_are_tall() -> None:
     boxes = TallBoxes(((16.0,), (32.0, 64.0)), (1.0, 4.0))
     assert boxes.num_anchors_per_location() == [2, 4]
