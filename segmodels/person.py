@@ -39,6 +39,7 @@ __all__ = [
     "save_detector",
 ]
 
+_SMALL = 0.35  # share of the photo's longer side below which a second look at all people pays
 _SAME_PERSON = 0.6  # share of the smaller box that lies in a surer one
 
 EMBEDDED_DETECTOR = Path(__file__).parent / "embedded" / "person"
@@ -126,6 +127,9 @@ class DetectorConfig:
     std: float
     """Each channel is divided by it after the mean is subtracted."""
 
+    second_side: int = 0
+    """Side of the input of a second look, taken where the first finds nobody, or small people only; 0 for none."""
+
     threshold: float = 0.5
     """Score from which a box is a person, 0..1."""
 
@@ -164,14 +168,21 @@ class PersonDetector:
         Args:
             photo: uint8 `(H, W, 3)` RGB, upright.
         """
+        people = self._look(photo, self.config.side)
+        tallest = max((person.box.height for person in people), default=0)
+        if self.config.second_side and tallest < _SMALL * max(photo.shape):
+            return self._look(photo, self.config.second_side)
+        return people
+
+    def _look(self, photo: np.ndarray, side: int) -> list[FoundPerson]:
         config = self.config
         height, width = photo.shape[:2]
         frame = frame_around(Box(0, 0, width, height), 1.0)
-        crop = torch.from_numpy(cut(photo, frame, config.side, config.side)).to(self.device).permute(2, 0, 1)[None]
+        crop = torch.from_numpy(cut(photo, frame, side, side)).to(self.device).permute(2, 0, 1)[None]
         batch = crop.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             seen = detect(self.network, batch)[0]
-        scale = frame.width / config.side
+        scale = frame.width / side
         people: list[FoundPerson] = []
         for corners, score, label in zip(*(seen[key].tolist() for key in ("boxes", "scores", "labels")), strict=True):
             left, right = (min(max(frame.x + x * scale, 0), width) for x in corners[0::2])
@@ -274,8 +285,10 @@ def _coco_detector() -> PersonDetector:
 def _check(config: DetectorConfig, path: Path) -> None:
     if config.architecture != "ssd_lite0":
         raise CheckpointError(f"{path}: there is no detector {config.architecture!r}.")
-    if type(config.side) is not int or not 64 <= config.side <= 2048 or config.side % 32:
-        raise CheckpointError(f"{path}: side must be a multiple of 32 from 64 to 2048, not {config.side!r}.")
+    for name in ("side", "second_side"):
+        side = getattr(config, name)
+        if type(side) is not int or side % 32 or not (64 <= side <= 2048 or (name == "second_side" and side == 0)):
+            raise CheckpointError(f"{path}: {name} must be a multiple of 32 from 64 to 2048, not {side!r}.")
     for name in ("mean", "std", "threshold"):
         value = getattr(config, name)
         if type(value) not in (int, float) or not 0 <= value < math.inf or (name == "std" and value == 0):

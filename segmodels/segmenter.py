@@ -36,9 +36,11 @@ SMALLEST_GARMENT = 0.001
 _STRIP_PIXELS = 1 << 20
 _MIN_COMPONENT = 0.1
 _WORTH_A_SECOND_LOOK = 0.85
-_DETECTOR_MARGIN = 0.08  # of the box's longer side: a box is a few pixels off, and a hat or a bag may stick out
+_DETECTOR_MARGIN = 0.15  # of the box's longer side, around the first look: a hat or a bag may stick out of the box
+_REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
+_FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the first look at a single person takes all of it
 _MOST_PEOPLE = 8
-_PASSER_BY = 0.3  # of the height of the tallest
+_PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
 
 
 @dataclass
@@ -176,14 +178,14 @@ class Segmenter:
         config = self.checkpoint.config
         aspect = config.height / config.width
         people = self.find_people(photo) if config.crop == "person" else []
+        if len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]:
+            return [_Look(index, self._whole(photo), people[0])]
         return [
             _Look(
                 index,
                 frame_around(person.box, aspect, _DETECTOR_MARGIN),
                 person,
-                frame_around(person.box, person.box.height / person.box.width, _DETECTOR_MARGIN)
-                if len(people) > 1
-                else None,
+                _widened(person.box, _REGION_MARGIN) if len(people) > 1 else None,
             )
             for person in people
         ] or [_Look(index, self._whole(photo))]
@@ -329,6 +331,12 @@ def _edges(frame: Box) -> tuple[int, int, int, int]:
     """Left, top, right and bottom in whole pixels, as `cut` takes them."""
     left, top = round(frame.x), round(frame.y)
     return left, top, max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))
+
+
+def _widened(box: Box, margin: float) -> Box:
+    """The box with a margin on each side, a share of its longer side."""
+    border = margin * max(box.width, box.height)
+    return Box(box.x - border, box.y - border, box.width + 2 * border, box.height + 2 * border)
 
 
 def _whole_pixels(box: Box) -> tuple[int, int, int, int]:

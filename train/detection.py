@@ -74,7 +74,10 @@ class PersonRecipe:
     """Fold of the split that is left out of training and chooses the epoch."""
 
     side: int = 256
-    """Of the square input, in pixels."""
+    """Of the square scenes that are trained on, in pixels."""
+
+    second_side: int = 384
+    """Of the input of a second look, where people are small or nobody is found; nothing is trained at it."""
 
     mean: float = 0.5
     """Subtracted from each channel after scaling to 0..1."""
@@ -274,7 +277,7 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
                 losses += value
                 bar.set_postfix(loss=f"{value:.3f}", refresh=False)
         judged = average.module.eval()
-        judge = PersonDetector(judged, _config(recipe, threshold=0.0), device)
+        judge = PersonDetector(judged, replace(_config(recipe), threshold=0.0, second_side=0), device)
         scores: dict[str, float] = {
             name: detection_scores([_found(judge, scene.picture) for scene in scenes], scenes)["average_precision"]
             or 0.0
@@ -354,7 +357,7 @@ def list_bystanders(run: Path, data: Path, path: Path) -> int:
     for zoom in (1, 2):
         network = ssd_lite0(recipe.side * zoom, recipe.mean, recipe.std)
         network.load_state_dict(state["best"])
-        config = replace(_config(recipe, threshold=_LEAST_BYSTANDER), side=recipe.side * zoom)
+        config = replace(_config(recipe), side=recipe.side * zoom, second_side=0, threshold=_LEAST_BYSTANDER)
         detectors.append(PersonDetector(network, config))
     dataset = read_ccp(data)
     rows = []
@@ -547,7 +550,14 @@ def _found(detector: PersonDetector, picture: np.ndarray) -> np.ndarray:
 
 
 def _config(recipe: PersonRecipe, **changes: Any) -> DetectorConfig:
-    return DetectorConfig(architecture="ssd_lite0", side=recipe.side, mean=recipe.mean, std=recipe.std, **changes)
+    return DetectorConfig(
+        architecture="ssd_lite0",
+        side=recipe.side,
+        second_side=recipe.second_side,
+        mean=recipe.mean,
+        std=recipe.std,
+        **changes,
+    )
 
 
 def _choice_scenes(choice: Source, recipe: PersonRecipe) -> dict[str, list[Scene]]:

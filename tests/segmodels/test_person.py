@@ -1,6 +1,8 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -182,6 +184,7 @@ def test_a_tensor_too_few_is_an_error(tmp_path: Path, random_ssd: SSD) -> None:
     [
         ({"architecture": "yolo"}, "there is no detector 'yolo'"),
         ({"side": 100}, "side must be a multiple of 32 from 64 to 2048, not 100"),
+        ({"second_side": 16}, "second_side must be a multiple of 32 from 64 to 2048, not 16"),
         ({"side": 64.0}, "side must be a multiple of 32"),
         ({"std": 0}, "std must be a positive number, not 0"),
         ({"threshold": "high"}, "threshold must be a positive number, not 'high'"),
@@ -239,6 +242,20 @@ def test_a_box_comes_back_in_pixels_of_the_photo(
 def test_a_box_that_reaches_beyond_the_photo_is_cut(detector_of: Callable[..., PersonDetector]) -> None:
     (person,) = detector_of(100, 60, (-10, 40, 40, 90)).find(np.zeros((100, 60, 3), np.uint8))
     assert np.abs(np.array(person.box) - (0, 40, 30, 60)).max() < 0.01
+
+
+def test_small_people_are_looked_at_again(detector_of: Callable[..., PersonDetector]) -> None:
+    photo = np.zeros((100, 60, 3), np.uint8)
+    for height, sides in ((30, [64, 96]), (40, [64]), (0, [64, 96])):
+        detector = detector_of(100, 60, *([(10, 10, 20, height)] if height else []))
+        seen: list[int] = []
+        detector.network.backbone.register_forward_pre_hook(
+            lambda _, inputs, seen=seen: seen.append(len(inputs[0][0, 0]))
+        )
+        again = PersonDetector(detector.network, replace(detector.config, second_side=96), torch.device("cpu"))
+        with suppress(RuntimeError):  # the stand-in's heads fit one input only
+            again.find(photo)
+        assert seen == sides
 
 
 def test_a_part_of_a_surer_box_is_the_same_person(detector_of: Callable[..., PersonDetector]) -> None:

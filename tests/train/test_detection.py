@@ -27,7 +27,7 @@ from train.detection import (
 from train.fit import FitError
 from train.scenes import Scene
 
-RECIPE = PersonRecipe(side=64, cache_side=72, batch_size=4, epoch_scenes=8, epochs=2, bystanders=False)
+RECIPE = PersonRecipe(side=64, second_side=96, cache_side=72, batch_size=4, epoch_scenes=8, epochs=2, bystanders=False)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_fit_that_was_stopped_goes_on_as_if_it_had_not_been(
     parts = fit_person(RECIPE, root, tmp_path / "parts", workers=0)
     curves = [json.loads((folder / "metrics.json").read_text())["curve"] for folder in (whole, parts)]
     assert len(curves[0]) == 2 and curves[0] == curves[1]
-    assert load_detector(str(parts)).config.side == 64
+    assert load_detector(str(parts)).config.second_side == 96
     assert "# Garmentscope person detector" in (parts / "README.md").read_text()
     with pytest.raises(FitError, match="holds a fit of another recipe"):
         fit_person(replace(RECIPE, seed=1), root, tmp_path / "parts", workers=0)
