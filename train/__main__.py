@@ -1,17 +1,27 @@
-"""`python -m train fit | probe | evaluate | stats`."""
+"""The command line: `python -m train --help` lists the commands."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from segmodels.checkpoint import CheckpointError, load_checkpoint
-from segmodels.datasets import DatasetError
+from segmodels.datasets import DatasetError, read_ccp
 from segmodels.evidence import EvidenceError
+from segmodels.person import EMBEDDED_DETECTOR, load_detector
 from segmodels.segmenter import Segmenter
 from train.crossval import compare, crossval
+from train.detection import (
+    PersonRecipe,
+    evaluate_person,
+    evaluate_scenes,
+    fit_person,
+    keep_detector_evaluation,
+    list_bystanders,
+)
 from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
@@ -58,11 +68,29 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    person = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
+    person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    person.add_argument("--out", type=Path, required=True, help="folder of the run")
+    person.add_argument("--epochs", type=int, default=PersonRecipe.epochs, metavar="N")
+    person.add_argument("--unlisted", action="store_true", help="without the stored list of bystanders, to make one")
+    bystanders = commands.add_parser("list-bystanders", help="list who stands in the background of the photos")
+    bystanders.add_argument("run", type=Path, help="folder of a finished fit-person --unlisted")
+    bystanders.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    bystanders.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
+    find = commands.add_parser("evaluate-person", help="judge a person detector on photos and made-up scenes")
+    find.add_argument("--detector", default="", help="folder of a detector, or coco (default: the one that ships)")
+    scenes = commands.add_parser("evaluate-scenes", help="judge a checkpoint on made-up scenes")
+    scenes.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    for command in (find, scenes):
+        command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+        which = command.add_mutually_exclusive_group(required=True)
+        which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line")
+        which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
+        command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
+    find.add_argument("--keep", action="store_true", help="also write them into the detector's metrics.json")
     parsed = parser.parse_args(arguments)
     try:
-        return {"fit": _fit, "crossval": _crossval, "compare": _compare, "evaluate": _evaluate, "stats": _stats}[
-            parsed.command
-        ](parsed)
+        return _COMMANDS[parsed.command](parsed)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
         return 130
@@ -134,6 +162,69 @@ def _stats(arguments: argparse.Namespace) -> int:
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
     print(f"The pictures are in {arguments.out / 'index.html'}.")
     return 0
+
+
+def _fit_person(arguments: argparse.Namespace) -> int:
+    recipe = PersonRecipe(epochs=arguments.epochs, bystanders=not arguments.unlisted)
+    print(f"The best epoch is in {fit_person(recipe, arguments.data, arguments.out)}.")
+    return 0
+
+
+def _list_bystanders(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.out)
+    found = list_bystanders(arguments.run, arguments.data, arguments.out)
+    print(f"{found} bystanders are listed in {arguments.out}.")
+    return 0
+
+
+def _evaluate_person(arguments: argparse.Namespace) -> int:
+    detector = load_detector(arguments.detector)
+    ids, which = _chosen(arguments)
+    check_writable(arguments.json)
+    scores = evaluate_person(detector, read_ccp(arguments.data), ids)
+    write_json(arguments.json, scores)
+    if arguments.keep:
+        keep_detector_evaluation(
+            Path(arguments.detector or EMBEDDED_DETECTOR), f"ccp, {which} ({len(ids)} photos)", scores
+        )
+    for name, row in scores.items():
+        shown = ", ".join(f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float))
+        print(f"{name} ({row['scenes']}, {row['people']} people): {shown}")
+    return 0
+
+
+def _evaluate_scenes(arguments: argparse.Namespace) -> int:
+    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    ids, _ = _chosen(arguments)
+    check_writable(arguments.json)
+    scores = evaluate_scenes(segmenter, read_ccp(arguments.data), ids)
+    write_json(arguments.json, scores)
+    for name, row in scores.items():
+        print(
+            f"{name}: mean IoU {row['mean_iou']:.3f}, pixel accuracy {row['pixel_accuracy']:.4f}, binary IoU "
+            f"{row['binary_iou']:.3f}, the right number of people in {row['people_found']:.2f} of {row['scenes']}"
+        )
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[list[str], str]:
+    """Ids of the photos, and which they are, for people."""
+    if arguments.ids:
+        return read_ids(arguments.ids), arguments.ids.name
+    return fold_ids("ccp", arguments.fold)[1], f"fold {arguments.fold}"
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "fit": _fit,
+    "crossval": _crossval,
+    "compare": _compare,
+    "evaluate": _evaluate,
+    "stats": _stats,
+    "fit-person": _fit_person,
+    "list-bystanders": _list_bystanders,
+    "evaluate-person": _evaluate_person,
+    "evaluate-scenes": _evaluate_scenes,
+}
 
 
 if __name__ == "__main__":

@@ -305,7 +305,7 @@ def test_a_key_that_is_missing(folder: Path, key: str) -> None:
         ({"arguments": {"encoder": "resnet19"}}, "Wrong encoder name"),
         ({"arguments": [1]}, "arguments must be"),
         ({"arguments": "resnet18"}, "arguments must be"),
-        ({"crop": "person"}, "crop must be 'found' or 'none', not 'person'"),
+        ({"crop": "face"}, "crop must be 'person', 'found' or 'none', not 'face'"),
         ({"height": 15}, "height must be a whole number of pixels from 16 to 4096, not 15"),
         ({"height": 96.0}, "height must be a whole number"),
         ({"height": True}, "height must be a whole number"),
