@@ -13,11 +13,15 @@ from segmodels.segmenter import Segmenter
 from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
+from train.grid import load_grid
 from train.pretrained import PretrainedError
+from train.probe import probe
 from train.processes import this_process
 from train.recipe import RecipeError, load_recipe
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
+
+_WORKERS = min(8, max(1, (os.cpu_count() or 2) - 1))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     fit.add_argument("--all", action="store_true", help="train every architecture by it, each in a folder under --out")
     fit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
-    fit.add_argument("--workers", type=int, default=min(8, max(1, (os.cpu_count() or 2) - 1)), metavar="N")
+    fit.add_argument("--workers", type=int, default=_WORKERS, metavar="N")
+    probe = commands.add_parser("probe", help="find out by three short steps which cell of a grid is worth training")
+    probe.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/trial")
+    probe.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    probe.add_argument("--out", type=Path, required=True, help="folder of the probe")
+    probe.add_argument("--grid", default="small", help="a TOML file, or the name of a grid that ships (default: small)")
+    probe.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
+    probe.add_argument("--workers", type=int, default=_WORKERS, metavar="N")
     evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
     evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     evaluate.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
@@ -48,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     parsed = parser.parse_args(arguments)
     try:
-        return {"fit": _fit, "evaluate": _evaluate, "stats": _stats}[parsed.command](parsed)
+        return {"fit": _fit, "probe": _probe, "evaluate": _evaluate, "stats": _stats}[parsed.command](parsed)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
         return 130
@@ -66,6 +77,12 @@ def _fit(arguments: argparse.Namespace) -> int:
     if this_process().is_first:
         print(f"The best epoch is in {folder}.")
     return 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    recipe, grid = load_recipe(arguments.recipe, arguments.set), load_grid(arguments.grid)
+    cells = probe(recipe, grid, arguments.data, arguments.out, workers=arguments.workers)
+    return int(any(cell.failed for cell in cells))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
