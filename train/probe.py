@@ -253,7 +253,7 @@ def _step(
     fit(recipe, dataset.root, folder, workers=0 if fitted else workers, label=label, ids=ids, each_epoch=False)
     checkpoint = folder / "checkpoint"
     matrix, first = _judge(checkpoint, dataset, judged, recipe)
-    scores: dict[str, float] = {name: matrix.scores()[name] for name in ("mean_iou", "pixel_accuracy", "binary_iou")}
+    scores = {name: float(matrix.scores()[name]) for name in ("mean_iou", "pixel_accuracy", "binary_iou")}
     if fitted and set(fitted) != set(judged):
         scores["own_mean_iou"] = _judge(checkpoint, dataset, fitted, recipe)[0].mean_iou
     (folder / "first.png").write_bytes(class_picture(first, dataset.taxonomy))
@@ -285,7 +285,7 @@ def _sort_out(cells: list[Cell], step: str, grid: Grid) -> None:
     left = [cell for cell in cells if not cell.verdict]
     if step == "one":
         for cell in left:
-            if not (reached := cell.scores["one"]["mean_iou"]) >= grid.one_mean_iou:
+            if (reached := cell.scores["one"]["mean_iou"]) < grid.one_mean_iou:
                 cell.verdict = (
                     f"Out: it does not overfit one photo (mean IoU {reached:.3f}, not {grid.one_mean_iou:g})."
                 )
@@ -297,8 +297,8 @@ def _sort_out(cells: list[Cell], step: str, grid: Grid) -> None:
 
 
 def _ranked(cells: Sequence[Cell], step: str) -> list[Cell]:
-    """The best first, by mean IoU; one that has none is last."""
-    return sorted(cells, key=lambda cell: -np.nan_to_num(cell.scores[step]["mean_iou"], nan=-1.0))
+    """The best first, by mean IoU."""
+    return sorted(cells, key=lambda cell: -cell.scores[step]["mean_iou"])
 
 
 def _choose(cells: list[Cell]) -> str:
