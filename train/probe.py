@@ -89,9 +89,15 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Which cell it is, for people and as the name of its folder."""
+        """Which cell it is; also the name of its folder."""
         own = self.recipe
         return f"{own.architecture}-{own.loss}-{own.optimiser}-{own.learning_rate:g}-{own.batch_size}"
+
+    @property
+    def title(self) -> str:
+        """The same for people."""
+        own = self.recipe
+        return f"{own.architecture}, {own.loss}, {own.optimiser}, {own.learning_rate:g}, batch {own.batch_size}"
 
 
 def probe(recipe: Recipe, grid: Grid, data: Path, out: Path, *, workers: int = 1) -> list[Cell]:
@@ -137,7 +143,7 @@ def probe(recipe: Recipe, grid: Grid, data: Path, out: Path, *, workers: int = 1
             # Twice, where the batch has room: some networks cannot normalise a single photo.
             fitted = {"one": [photos.one] * min(2, own.batch_size), "subset": list(photos.subset)}.get(step)
             folder = out / "cells" / cell.name / step
-            label = f"{STEPS[step].capitalize()}, cell {number} of {len(left)}, {cell.name}. "
+            label = f"{STEPS[step].capitalize()}, cell {number} of {len(left)}, {cell.title}. "
             try:
                 cell.scores[step] = _step(own, dataset, folder, fitted, judged[step], workers, label)
             except Exception as error:  # whatever a network or a driver raises: the others can still be fitted
@@ -293,7 +299,7 @@ def _sort_out(cells: list[Cell], step: str, grid: Grid) -> None:
         for architecture in {cell.recipe.architecture: None for cell in left}:
             ranked = _ranked([cell for cell in left if cell.recipe.architecture == architecture], step)
             for cell in ranked[grid.keep :]:
-                cell.verdict = f"Out: {ranked[0].name} is better on the other subset."
+                cell.verdict = f"Out: {ranked[0].title} is better on the other subset."
 
 
 def _ranked(cells: Sequence[Cell], step: str) -> list[Cell]:
@@ -310,9 +316,9 @@ def _choose(cells: list[Cell]) -> str:
     best.verdict = "Taken: the highest mean IoU on the tenth."
     for place, cell in enumerate(ranked[1:], start=2):
         cell.verdict = f"Number {place} of {len(ranked)} on the tenth."
-    beaten = f"next is {ranked[1].name} with {ranked[1].scores['split']['mean_iou']:.3f}" if ranked[1:] else "alone"
+    beaten = f"next is {ranked[1].title} with {ranked[1].scores['split']['mean_iou']:.3f}" if ranked[1:] else "alone"
     return (
-        f"Take {best.name}: the highest mean IoU on the tenth that it did not train on, {score:.3f}; {beaten}. "
+        f"Take {best.title}: the highest mean IoU on the tenth that it did not train on, {score:.3f}; {beaten}. "
         f"{len(cells) - len(ranked)} of {len(cells)} cells did not come that far. Each cell was fitted once, and the "
         "tenth also chose its epoch: a lead of a few hundredths may be chance."
     )
@@ -373,7 +379,7 @@ _COLOURS = {"one": "#b06f00", "subset": "#2f6f9f", "split": "#5b3a8c"}
 
 
 def _overview(cells: list[Cell], sentence: str, grid: Grid, photos: ProbePhotos) -> Section:
-    names = [cell.name.replace("-", " ") for cell in cells]
+    names = [cell.title.replace(", ", "<br>", 2) for cell in cells]  # narrow enough for a phone
     bars = [
         go.Bar(
             name=STEPS[step],
@@ -403,7 +409,7 @@ def _overview(cells: list[Cell], sentence: str, grid: Grid, photos: ProbePhotos)
 
 def _cell_section(cell: Cell, folder: Path, photos: ProbePhotos, dataset: Dataset) -> Section:
     if "one" not in cell.scores:
-        return Section(cell.name.replace("-", " "), cell.verdict)
+        return Section(cell.title, cell.verdict)
     own = replace(cell.recipe, **_STILL)
     photo, truth = _seen(open_cache(dataset, [photos.one], own.cache_side), own)
     known = cell.scores["one"]["mean_iou"]
@@ -412,7 +418,7 @@ def _cell_section(cell: Cell, folder: Path, photos: ProbePhotos, dataset: Datase
         ("What is true", class_picture(truth, dataset.taxonomy)),
         (f"What the network says: mean IoU {known:.3f}", (folder / "one" / "first.png").read_bytes()),
     ]
-    return Section(cell.name.replace("-", " "), cell.verdict, [_curves(cell, folder)], images)
+    return Section(cell.title, cell.verdict, [_curves(cell, folder)], images)
 
 
 def _seen(cache: Cache, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:

@@ -119,7 +119,7 @@ def test_three_steps_end_with_a_choice(
             "seconds",
         ]
         assert all(0 <= score <= 1 for name, score in cell.scores["split"].items() if name not in ("epoch", "seconds"))
-    assert f"Take {best.name}: the highest mean IoU" in said and "1 of 4 cells did not come that far" in said
+    assert f"Take {best.title}: the highest mean IoU" in said and "1 of 4 cells did not come that far" in said
     assert "epoch 1: mean IoU" not in said
     stored = json.loads((tmp_path / "out" / "cells.json").read_text())
     assert stored["choice"] in said and stored["photos"]["one"] == "0008"
@@ -159,7 +159,7 @@ def test_only_so_many_of_an_architecture_go_on(tiny: MakeRecipe, root: Path, tmp
     cells = run(tiny(architecture="good"), root, tmp_path, **grid)
     better, worse = sorted(cells, key=lambda cell: -cell.scores["subset"]["mean_iou"])
     assert "split" in better.scores and "split" not in worse.scores
-    assert worse.verdict == f"Out: {better.name} is better on the other subset."
+    assert worse.verdict == f"Out: {better.title} is better on the other subset."
 
 
 def test_it_goes_on_where_it_was_stopped(
