@@ -316,7 +316,11 @@ def _choose(cells: list[Cell]) -> str:
     best.verdict = "Taken: the highest mean IoU on the tenth."
     for place, cell in enumerate(ranked[1:], start=2):
         cell.verdict = f"Number {place} of {len(ranked)} on the tenth."
-    beaten = f"next is {ranked[1].title} with {ranked[1].scores['split']['mean_iou']:.3f}" if ranked[1:] else "alone"
+    beaten = (
+        f"next is {ranked[1].title} with {ranked[1].scores['split']['mean_iou']:.3f}"
+        if ranked[1:]
+        else "it alone is left"
+    )
     return (
         f"Take {best.title}: the highest mean IoU on the tenth that it did not train on, {score:.3f}; {beaten}. "
         f"{len(cells) - len(ranked)} of {len(cells)} cells did not come that far. Each cell was fitted once, and the "
@@ -418,7 +422,16 @@ def _cell_section(cell: Cell, folder: Path, photos: ProbePhotos, dataset: Datase
         ("What is true", class_picture(truth, dataset.taxonomy)),
         (f"What the network says: mean IoU {known:.3f}", (folder / "one" / "first.png").read_bytes()),
     ]
-    return Section(cell.title, cell.verdict, [_curves(cell, folder)], images)
+    text = "\n".join([cell.verdict, *(_sentence(step, scores) for step, scores in cell.scores.items())])
+    return Section(cell.title, text, [_curves(cell, folder)], images)
+
+
+def _sentence(step: str, scores: dict[str, float]) -> str:
+    own = f" ({scores['own_mean_iou']:.3f} on the photos that it was fitted to)" if "own_mean_iou" in scores else ""
+    return (
+        f"Fitted to {STEPS[step]}: mean IoU {scores['mean_iou']:.3f}{own}, accuracy {scores['pixel_accuracy']:.3f}, "
+        f"binary IoU {scores['binary_iou']:.3f} in epoch {scores['epoch']:g}, {scores['seconds']:.0f} s."
+    )
 
 
 def _seen(cache: Cache, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -437,6 +450,7 @@ def _curves(cell: Cell, folder: Path) -> go.Figure:
                 name=STEPS[step],
                 x=[epoch["epoch"] for epoch in curve],
                 y=[epoch["mean_iou"] for epoch in curve],
+                mode="lines",
                 line={"color": _COLOURS[step]},
                 hovertemplate="epoch %{x}: %{y:.3f}<extra></extra>",
             )
@@ -444,6 +458,7 @@ def _curves(cell: Cell, folder: Path) -> go.Figure:
     layout = go.Layout(
         title="Mean IoU after each epoch, on the photos that judge the step",
         height=320,
+        showlegend=True,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         xaxis={"title": {"text": "epoch"}},
         yaxis={"range": [0, 1]},
