@@ -25,11 +25,15 @@ from train.detection import (
 from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
+from train.grid import load_grid
 from train.pretrained import PretrainedError
+from train.probe import probe
 from train.processes import this_process
 from train.recipe import RecipeError, load_recipe
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
+
+_WORKERS = min(8, max(1, (os.cpu_count() or 2) - 1))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,20 +41,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train", description="Fits and judges segmentation networks.")
     commands = parser.add_subparsers(dest="command", required=True)
     fit = commands.add_parser("fit", help="train a network by a recipe; the same command goes on after a stop")
-    fit.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
-    fit.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    fit.add_argument("--out", type=Path, required=True, help="folder of the run")
     fit.add_argument("--all", action="store_true", help="train every architecture by it, each in a folder under --out")
-    fit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
-    fit.add_argument("--workers", type=int, default=min(8, max(1, (os.cpu_count() or 2) - 1)), metavar="N")
     crossval = commands.add_parser("crossval", help="fit and judge one network for each fold")
-    crossval.add_argument("recipe", help="as for fit")
-    crossval.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    crossval.add_argument("--out", type=Path, required=True, help="folder of the run")
     crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
-    crossval.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
-    crossval.add_argument("--workers", type=int, default=min(8, max(1, (os.cpu_count() or 2) - 1)), metavar="N")
+    probe = commands.add_parser("probe", help="find out by three short steps which cell of a grid is worth training")
+    probe.add_argument("--grid", default="small", help="a TOML file, or the name of a grid that ships (default: small)")
+    for command in (fit, crossval, probe):
+        command.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
+        command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+        command.add_argument("--out", type=Path, required=True, help="folder of the run")
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe"
+        )
+        command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that cut crops")
     compare = commands.add_parser("compare", help="the difference between two runs on the same photos, with intervals")
     compare.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
     compare.add_argument("second", type=Path, help="the other one")
@@ -126,6 +130,12 @@ def _crossval(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     print(compare(arguments.first, arguments.second))
     return 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    recipe, grid = load_recipe(arguments.recipe, arguments.set), load_grid(arguments.grid)
+    cells = probe(recipe, grid, arguments.data, arguments.out, workers=arguments.workers)
+    return int(any(cell.failed for cell in cells))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -218,6 +228,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "fit": _fit,
     "crossval": _crossval,
     "compare": _compare,
+    "probe": _probe,
     "evaluate": _evaluate,
     "stats": _stats,
     "fit-person": _fit_person,

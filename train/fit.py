@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,17 @@ def open_dataset(name: str, data: Path) -> Dataset:
     return DATASETS[name](data)
 
 
-def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, workers: int = 1, label: str = "") -> Path:
+def fit(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    name: str | None = None,
+    workers: int = 1,
+    label: str = "",
+    ids: tuple[Sequence[str], Sequence[str]] | None = None,
+    each_epoch: bool = True,
+) -> Path:
     """Trains a network, and goes on where a fit of the same recipe in the same folder stopped.
 
     The epoch with the best mean IoU on the recipe's fold is kept in `out/checkpoint`, so that whenever a fit ends,
@@ -71,6 +82,9 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
         name: Of the checkpoint in the catalog; the architecture if left out.
         workers: Processes that cut and augment crops.
         label: Stands in front of the progress bar.
+        ids: Photos to train on, of which one may stand there twice, and photos to choose the epoch by; those of the
+            recipe's fold if left out. Whoever passes them goes on with the same ones.
+        each_epoch: Whether the scores of each epoch are printed.
 
     Returns:
         The folder of the checkpoint.
@@ -83,8 +97,8 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
     """
     processes = this_process()
     dataset = open_dataset(recipe.dataset, data)
-    train_ids, choice_ids = fold_ids(dataset, recipe.fold, recipe.folds)
-    train_ids = train_ids[: recipe.photos or None]
+    train_ids, choice_ids = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
+    train_ids = train_ids if ids else train_ids[: recipe.photos or None]
     state = _read_state(out / _RESUME)
     start = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
@@ -108,7 +122,7 @@ def fit(recipe: Recipe, data: Path, out: Path, *, name: str | None = None, worke
     else:
         train_crops = _training_loader(training, recipe, workers, len(dataset.taxonomy), processes)
         choice_crops = _choice_loader(choice, recipe, workers, processes) if choice else None
-        _run(module, recipe, [_Progress(label), best], out, train_crops, choice_crops, processes)
+        _run(module, recipe, [_Progress(label, each_epoch), best], out, train_crops, choice_crops, processes)
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
     best.write_curve(module.curve)
@@ -213,7 +227,7 @@ class _ResumeFile(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         part = self.path.with_suffix(".part")
         try:
-            trainer.save_checkpoint(part)
+            trainer.save_checkpoint(part, weights_only=False)
             if trainer.is_global_zero:
                 part.replace(self.path)
         except OSError:
@@ -224,8 +238,9 @@ class _ResumeFile(Checkpoint):
 class _Progress(Callback):
     """One bar over the whole fit: epoch, loss, score, time left."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, each_epoch: bool) -> None:
         self.label = label
+        self.each_epoch = each_epoch
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         total = int(trainer.estimated_stepping_batches)
@@ -244,7 +259,7 @@ class _Progress(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         assert isinstance(module, SegmentationModule)
-        if trainer.is_global_zero and module.curve:
+        if trainer.is_global_zero and module.curve and self.each_epoch:
             tqdm.write(
                 "epoch {epoch}: mean IoU {mean_iou:.4f}, accuracy {pixel_accuracy:.4f}".format(**module.curve[-1])
             )

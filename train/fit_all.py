@@ -12,10 +12,11 @@ from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoint import CheckpointError, read_metrics
 from segmodels.datasets import DatasetError
 from train.fit import FitError, fit, open_dataset
+from train.pretrained import PretrainedError
 from train.processes import this_process
 from train.recipe import Recipe, RecipeError
 
-__all__ = ["Outcome", "fit_all"]
+__all__ = ["Outcome", "describe_failure", "fit_all"]
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,8 @@ def _outcome(recipe: Recipe, data: Path, out: Path, workers: int, label: str) ->
     started = time.monotonic()
     try:
         folder = fit(recipe, data, out, workers=workers, label=label)
-    except (CheckpointError, DatasetError, FitError, OSError, RecipeError) as error:
-        return Outcome(recipe.architecture, time.monotonic() - started, failure=str(error))
     except Exception as error:  # whatever a network or a driver raises: the others can still be fitted
-        if out.is_dir():
-            (out / "error.log").write_text(traceback.format_exc(), "utf-8")
-        failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {out / 'error.log'})"
-        return Outcome(recipe.architecture, time.monotonic() - started, failure=failure)
+        return Outcome(recipe.architecture, time.monotonic() - started, failure=describe_failure(error, out))
     curve = [epoch for epoch in read_metrics(folder)["learning_curve"] if "mean_iou" in epoch]
     best = max(curve, key=lambda epoch: epoch["mean_iou"], default=None)
     seconds = time.monotonic() - started
@@ -89,6 +85,20 @@ def _outcome(recipe: Recipe, data: Path, out: Path, workers: int, label: str) ->
         if best
         else Outcome(recipe.architecture, seconds)
     )
+
+
+def describe_failure(error: Exception, out: Path) -> str:
+    """One sentence on what ended a fit; what was not foreseen leaves its traceback in `error.log` beside the fit.
+
+    Args:
+        error: That is being handled.
+        out: Folder of the fit.
+    """
+    if isinstance(error, CheckpointError | DatasetError | FitError | OSError | PretrainedError | RecipeError):
+        return str(error)
+    if out.is_dir():
+        (out / "error.log").write_text(traceback.format_exc(), "utf-8")
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {out / 'error.log'})"
 
 
 def _line(outcome: Outcome) -> str:

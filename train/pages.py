@@ -24,7 +24,8 @@ body { margin: 0 auto; max-width: 70rem; padding: 1rem 1rem 4rem; font: 1rem/1.5
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; line-height: 1.3; margin: 2.5rem 0 .5rem; }
 p { max-width: 45rem; white-space: pre-line; }
 figure { margin: 1.25rem 0; } figcaption { font-size: .9rem; color: #55504c; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem; } .pictures figure { margin: 0; width: min(100%, 15rem); }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
+.pictures figure { margin: 0; flex: 1 1 6.5rem; max-width: 15rem; }
 img { display: block; width: 100%; }
 """
 _INK, _LINES = "#1c1b1a", "#e4e0dc"

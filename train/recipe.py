@@ -13,7 +13,7 @@ from segmodels.architectures import ARCHITECTURES
 from segmodels.datasets import DATASETS
 from train.losses import LOSSES
 
-__all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe", "recipe_from"]
+__all__ = ["RECIPES", "Recipe", "RecipeError", "checked_fields", "load_recipe", "read_toml", "recipe_from"]
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship; `fit` takes their names without the ending."""
@@ -74,9 +74,9 @@ class Recipe:
     cache_side: int = 640
     """Photos are decoded once and kept with this long side, in pixels; crops are cut from there."""
 
-    crop: Literal["found", "none"] = "found"
-    """`found`: crops are cut about the person, in training by the truth and later by what a first look found; `none`:
-    the network sees whole photos only."""
+    crop: Literal["person", "found", "none"] = "found"
+    """`person` and `found`: training crops are cut about the person that the truth shows, and the checkpoint finds people
+    by the detector, or by a first look at the whole photo; `none`: the network sees whole photos only."""
 
     resize: Literal["keep", "squash"] = "keep"
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
@@ -209,21 +209,35 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: If there is no such file, it is not TOML, or a key is unknown or of another type.
     """
-    path = Path(source)
-    if not path.is_file():
-        path = RECIPES / f"{source}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(str(p.relative_to(RECIPES).with_suffix("")) for p in RECIPES.rglob("*.toml")))
-        raise RecipeError(f"There is no recipe {source}: name a TOML file, or one of those that ship: {known}.")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path.name} is not valid TOML: {error}.") from None
+    name, values = read_toml(source, RECIPES, "recipe")
     changed = dict(map(_change, changes))
     try:
         return recipe_from(values | changed)
     except RecipeError as error:
-        raise RecipeError(f"{path.name}: {error}") from None
+        raise RecipeError(f"{name}: {error}") from None
+
+
+def read_toml(source: str | Path, folder: Path, what: str) -> tuple[str, dict[str, Any]]:
+    """Name and content of a TOML file, given by path, or by the name of one that ships in `folder`.
+
+    Args:
+        source: Path or name.
+        folder: With the files that ship.
+        what: A file there is, for people.
+
+    Raises:
+        RecipeError: If there is no such file, or it is not TOML.
+    """
+    path = Path(source)
+    if not path.is_file():
+        path = folder / f"{source}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.toml")))
+        raise RecipeError(f"There is no {what} {source}: name a TOML file, or one of those that ship: {known}.")
+    try:
+        return path.name, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path.name} is not valid TOML: {error}.") from None
 
 
 def _change(text: str) -> tuple[str, Any]:
@@ -243,11 +257,24 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
     Raises:
         RecipeError: If a key is unknown or a value is of another type.
     """
-    known = {item.name for item in fields(Recipe)}
+    return Recipe(**checked_fields(Recipe, values))
+
+
+def checked_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, fit to make a dataclass of; whole numbers become floats where it has floats.
+
+    Args:
+        kind: The dataclass.
+        values: By name of a field.
+
+    Raises:
+        RecipeError: If it has no field of a name, or a value is of another type.
+    """
+    known = {item.name for item in fields(kind)}
     if unknown := sorted(set(values) - known):
         raise RecipeError(f"unknown key {unknown[0]}. The keys are {', '.join(sorted(known))}.")
-    hints = get_type_hints(Recipe)
-    return Recipe(**{name: _checked(name, value, hints[name]) for name, value in values.items()})
+    hints = get_type_hints(kind)
+    return {name: _checked(name, value, hints[name]) for name, value in values.items()}
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:

@@ -299,7 +299,7 @@ def _sections(dataset: Dataset, found: dict[str, Any]) -> list[Section]:
                 bars("Mean share of a photo that shows the class", by_pixels, "share_where_shown", ".2~%"),
                 _columns(
                     "How many classes a photo shows, background included, and in how many photos",
-                    list(found["photos_by_number_of_classes"]),
+                    list(map(int, found["photos_by_number_of_classes"])),
                     list(found["photos_by_number_of_classes"].values()),
                     "classes",
                 ),
@@ -329,6 +329,10 @@ def _columns(title: str, where: Sequence[Any], heights: Sequence[float], unit: s
     hover = f"%{{x}} {unit}: %{{y}} photos<extra></extra>"
     bars = go.Bar(x=where, y=heights, marker={"color": _BAR}, hovertemplate=hover)
     layout = go.Layout(
-        title=title, height=320, bargap=0.05, xaxis={"title": {"text": unit}}, yaxis={"title": {"text": "photos"}}
+        title=title,
+        height=320,
+        bargap=0.05,
+        xaxis={"title": {"text": unit}, "dtick": 1 if len(where) < 12 else None},  # no half pixels
+        yaxis={"title": {"text": "photos"}},
     )
     return go.Figure(bars, layout)
