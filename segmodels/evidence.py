@@ -20,8 +20,16 @@ from PIL import Image
 from segmodels.metrics import ConfusionMatrix
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
-__all__ = ["CLASS_MAP_SIDE", "EVIDENCE_FILE", "Evidence", "EvidenceError", "evidence_of", "read_evidence"]
-__all__ += ["total", "write_evidence"]
+__all__ = [
+    "CLASS_MAP_SIDE",
+    "EVIDENCE_FILE",
+    "Evidence",
+    "EvidenceError",
+    "evidence_of",
+    "read_evidence",
+    "total",
+    "write_evidence",
+]
 
 EVIDENCE_FILE = "evidence.parquet"
 """Its name in a checkpoint's folder."""

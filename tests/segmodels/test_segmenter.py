@@ -67,10 +67,11 @@ class Painted(nn.Module):
         (501, 333, (101, 151, 99, 201)),  # odd sizes
     ],
 )
+@pytest.mark.parametrize("resize", ["keep", "squash"])
 def test_a_garment_is_found_where_it_is(
-    checkpoint_of: MakeCheckpoint, height: int, width: int, rectangle: tuple[int, int, int, int]
+    checkpoint_of: MakeCheckpoint, resize: str, height: int, width: int, rectangle: tuple[int, int, int, int]
 ) -> None:
-    result = Segmenter(checkpoint_of(), CPU).segment(photo_with(height, width, (*rectangle, RED)))
+    result = Segmenter(checkpoint_of(resize=resize), CPU).segment(photo_with(height, width, (*rectangle, RED)))
     assert result.class_map.shape == result.confidence.shape == (height, width)
     assert set(np.unique(result.class_map)) == {0, COAT}
     assert np.abs(edges(found_box(result, COAT)) - edges(rectangle)).max() <= 2
