@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
@@ -17,12 +19,14 @@ from torchvision.models.detection.ssd import SSD
 from segmodels.architectures.ssd import TallBoxes, ssd_lite0
 from segmodels.checkpoint import CheckpointError
 from segmodels.person import (
+    EMBEDDED_DETECTOR,
     PADDING_GREY,
     Box,
     DetectorConfig,
     PersonDetector,
     box_of,
     cut,
+    find_people,
     frame_around,
     load_detector,
     save_detector,
@@ -288,3 +292,25 @@ def test_the_network_has_the_parameters_it_should_and_every_one_gets_a_gradient(
     target = {"boxes": torch.tensor([[10.0, 5.0, 30.0, 60.0]]), "labels": torch.tensor([1])}
     sum(network([torch.rand(3, 64, 64)] * 2, [target] * 2).values()).backward()
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+# --- The detector that ships ------------------------------------------------------------------------------------------
+
+
+def test_the_detector_that_ships_is_small_and_finds_a_person() -> None:
+    assert (EMBEDDED_DETECTOR / "model.safetensors").stat().st_size < 12_000_000
+    photo = skimage.data.astronaut()
+    (person,) = find_people(photo)
+    assert person.confidence > 0.5
+    assert person.box.width * person.box.height > 0.25 * photo.shape[0] * photo.shape[1]
+    x, y, width, height = person.box
+    assert x < 225 < x + width and y < 120 < y + height, "the face"
+
+
+def test_the_detector_that_ships_finds_a_small_person_and_nobody_in_a_plain_scene() -> None:
+    ground = np.full((900, 1200, 3), (150, 160, 150), np.uint8)
+    assert find_people(ground) == []
+    person = cv2.resize(skimage.data.astronaut(), (230, 230), interpolation=cv2.INTER_AREA)
+    ground[500:730, 800:1030] = person
+    x, y, width, height = find_people(ground)[0].box  # it also takes the rocket behind her for somebody
+    assert 780 < x < 960 and 480 < y < 600 and x + width < 1050 and y + height < 750

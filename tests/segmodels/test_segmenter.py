@@ -216,6 +216,16 @@ def test_nobody_found_takes_the_whole_photo(checkpoint_of: MakeCheckpoint, detec
     assert [person.detected for person in result.people] == [False]
 
 
+def test_a_person_who_fills_the_photo_is_looked_at_as_before(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
+) -> None:
+    photo = photo_with(500, 300, (100, 60, 80, 400, RED))
+    before = Segmenter(checkpoint_of(crop="found"), CPU).segment(photo)
+    result = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(500, 300, (95, 40, 90, 430))).segment(photo)
+    assert np.array_equal(result.class_map, before.class_map) and result.garments == before.garments
+    assert person_boxes(result) == [(95, 40, 90, 430)] and result.people[0].detected
+
+
 def test_a_person_at_the_border(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
     photo = photo_with(400, 600, (540, 200, 60, 200, RED), (0, 0, 50, 120, BLUE))
     boxes = (530, 190, 90, 230), (-10, -10, 70, 140)
