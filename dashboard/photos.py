@@ -41,6 +41,7 @@ class Analysed:
         coco: COCO's detection format.
         garments: As measured.
         stage: What the viewer gets.
+        owners: Grey PNG at the photo's own size: index of whoever wears what a pixel shows; empty for one person.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Analysed:
     coco: dict[str, Any]
     garments: tuple[Garment, ...]
     stage: dict[str, Any]
+    owners: bytes = b""
 
     @property
     def stem(self) -> str:
@@ -89,15 +91,18 @@ def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
                 garments=tuple(listing["garments"]),
             )
         ),
+        owners=segmentation.owners_png(),
     )
 
 
 def cut_out(analysed: Analysed, garment: Garment) -> bytes:
     """One garment on a transparent ground, as PNG, at the photo's own resolution."""
     with Image.open(io.BytesIO(analysed.class_map)) as image:
-        class_map = np.asarray(image)
-    photo = open_photo(analysed.data, name=analysed.name)
-    return cutout_png(photo, class_map == TAXONOMIES[analysed.listing["taxonomy"]][garment.name].id, garment.box)
+        mask = np.asarray(image) == TAXONOMIES[analysed.listing["taxonomy"]][garment.name].id
+    if analysed.owners:
+        with Image.open(io.BytesIO(analysed.owners)) as image:
+            mask &= np.asarray(image) == garment.person
+    return cutout_png(open_photo(analysed.data, name=analysed.name), mask, garment.box)
 
 
 def as_csv(photos: Sequence[Analysed]) -> bytes:
@@ -138,8 +143,9 @@ def as_zip(photos: Sequence[Analysed]) -> bytes:
 
 
 def file_name(garment: Garment) -> str:
-    """The class of a garment as part of a file name: `scarf-tie`."""
-    return garment.name.lower().replace("/", "-")
+    """The class of a garment as part of a file name, with a number from the second person on: `scarf-tie-2`."""
+    name = garment.name.lower().replace("/", "-")
+    return f"{name}-{garment.person + 1}" if garment.person else name
 
 
 def _merged_coco(photos: Sequence[Analysed]) -> dict[str, Any]:

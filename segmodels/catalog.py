@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from segmodels.checkpoint import CheckpointError, load_checkpoint
+from segmodels.person import EMBEDDED_DETECTOR
 from segmodels.segmenter import Segmenter
 
 __all__ = ["EMBEDDED", "CatalogEntry", "list_checkpoints", "load_segmenter"]
@@ -29,7 +30,7 @@ class CatalogEntry:
 
 
 def list_checkpoints() -> list[CatalogEntry]:
-    """All checkpoints by name; of two with one name, the one that `load_segmenter` would take."""
+    """All segmentation networks by name; of two with one name, the one that `load_segmenter` would take."""
     places: list[tuple[Literal["folder", "embedded"], Path]] = [
         ("folder", Path(folder)) for folder in os.environ.get("GARMENTSCOPE_MODELS", "").split(os.pathsep) if folder
     ]
@@ -37,6 +38,8 @@ def list_checkpoints() -> list[CatalogEntry]:
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
         for config in sorted(place.glob("[!.]*/config.json")):  # what is hidden is a save that was cut off
+            if config.parent.resolve() == EMBEDDED_DETECTOR.resolve():
+                continue
             found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
     return sorted(found.values(), key=lambda entry: entry.name)
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,13 +29,18 @@ __all__ = [
     "CheckpointConfig",
     "CheckpointError",
     "load_checkpoint",
+    "load_weights",
     "read_config",
+    "read_fields",
     "read_metrics",
     "save_checkpoint",
     "save_metrics",
+    "write_folder",
 ]
 
 FORMAT_VERSION = 1
+
+Config = TypeVar("Config")
 
 _PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 
@@ -73,8 +78,9 @@ class CheckpointConfig:
     """Each channel is divided by it after the mean is subtracted."""
 
     crop: str = "found"
-    """`found`: a first look at the whole photo finds where garments are, a second one is cropped to them; `none`: the
-    whole photo is looked at once."""
+    """`person`: the person detector finds the people and each is looked at as `found` looks at a whole photo, which is
+    also what is done where it finds nobody; `found`: a first look at the whole photo finds where garments are, a second
+    one is cropped to them; `none`: the whole photo is looked at once."""
 
     resize: str = "keep"
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
@@ -150,6 +156,18 @@ def save_checkpoint(
         OSError: If the folder cannot be written.
         CheckpointError: If a weight is not a number, or too large for fp16.
     """
+    write_folder(folder, asdict(config), network, metrics=metrics, card=card)
+
+
+def write_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    network: nn.Module,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> None:
+    """As `save_checkpoint`, for a network of any kind whose config is already a mapping."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -165,7 +183,7 @@ def save_checkpoint(
         except SafetensorError as error:  # which is how it puts a full disk
             raise OSError(f"{folder / 'model.safetensors'}: {error}") from error
         (fresh / "model.safetensors").chmod(0o644)
-        _write_json(fresh / "config.json", asdict(config))
+        _write_json(fresh / "config.json", config)
         if metrics is not None:
             _write_json(fresh / "metrics.json", metrics)
         (fresh / "README.md").write_text(card, encoding="utf-8")
@@ -206,6 +224,29 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
             the architecture: a tensor too many, too few, or of another shape.
     """
     config = read_config(folder)
+    try:
+        network = build(config.architecture, len(config.classes), config.arguments)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+    revision = load_weights(folder, network)
+    return Checkpoint(
+        name=name or folder.resolve().name,
+        config=config,
+        network=network.eval(),
+        metrics=read_metrics(folder),
+        revision=revision,
+    )
+
+
+def load_weights(folder: Path, network: nn.Module) -> str:
+    """Loads `model.safetensors` into a network, in place.
+
+    Returns:
+        What identifies these weights: the first 12 hex digits of the file's SHA-256.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or does not hold exactly the network's tensors.
+    """
     weights = folder / "model.safetensors"
     if not weights.is_file():
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
@@ -215,18 +256,8 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
                 "Save them as model.safetensors."
             )
         raise CheckpointError(f"{folder} has no model.safetensors. Get the checkpoint again.")
-    try:
-        network = build(config.architecture, len(config.classes), config.arguments)
-    except ValueError as error:
-        raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
     network.load_state_dict(_read_weights(weights, network), strict=True)
-    return Checkpoint(
-        name=name or folder.resolve().name,
-        config=config,
-        network=network.eval(),
-        metrics=read_metrics(folder),
-        revision=_digest(weights),
-    )
+    return _digest(weights)
 
 
 def read_config(folder: Path) -> CheckpointConfig:
@@ -234,6 +265,17 @@ def read_config(folder: Path) -> CheckpointConfig:
 
     Raises:
         CheckpointError: If it is missing, damaged, of a newer format, or its classes are not its taxonomy's.
+    """
+    config = read_fields(folder, CheckpointConfig)
+    _check(config, folder / "config.json")
+    return config
+
+
+def read_fields(folder: Path, kind: type[Config]) -> Config:
+    """Reads `config.json` into a dataclass that has a `format_version`; the values are not checked.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, of a newer format, or its keys are not the dataclass's fields.
     """
     path = folder / "config.json"
     if not folder.is_dir():
@@ -244,17 +286,15 @@ def read_config(folder: Path) -> CheckpointConfig:
         raise CheckpointError(
             f"{path} is of format {version}; this Garmentscope reads up to {FORMAT_VERSION}. Update Garmentscope."
         )
-    known = {item.name for item in fields(CheckpointConfig)}
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
         raise CheckpointError(f"{path} has an unknown key, {unknown[0]}.")
     try:
-        config = CheckpointConfig(**values)
+        return kind(**values)
     except TypeError as error:
         raise CheckpointError(
-            f"{path} lacks a key: {str(error).removeprefix('CheckpointConfig.__init__() ')}."
+            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}."
         ) from None
-    _check(config, path)
-    return config
 
 
 def _check(config: CheckpointConfig, path: Path) -> None:
@@ -266,8 +306,8 @@ def _check(config: CheckpointConfig, path: Path) -> None:
         raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
     if config.classes != list(TAXONOMIES[config.taxonomy].names):
         raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
-    if config.crop not in ("found", "none"):
-        raise CheckpointError(f"{path}: crop must be 'found' or 'none', not {config.crop!r}.")
+    if config.crop not in ("person", "found", "none"):
+        raise CheckpointError(f"{path}: crop must be 'person', 'found' or 'none', not {config.crop!r}.")
     if config.resize not in ("keep", "squash"):
         raise CheckpointError(f"{path}: resize must be 'keep' or 'squash', not {config.resize!r}.")
     for name in ("height", "width"):

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segmodels.colour import Colour, dominant_colours
-from segmodels.person import box_of
+from segmodels.person import Box, box_of
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Garment", "Person", "Segmentation", "cutout_png", "measure", "to_coco"]
@@ -81,10 +81,11 @@ class Segmentation:
         model: Catalog name of the checkpoint.
         revision: Of the checkpoint.
         seconds: From decoded photo to garments.
+        owners: uint8 `(H, W)`: index into the people of whoever wears what a pixel shows; all the first's if left out.
 
     Raises:
         ValueError: If the maps are not uint8 of one shape, an id is outside the taxonomy, there is nobody, or a garment
-            belongs to nobody.
+            or a pixel belongs to nobody.
     """
 
     taxonomy: Taxonomy
@@ -95,9 +96,11 @@ class Segmentation:
     model: str
     revision: str
     seconds: float
+    owners: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name, values in (("class_map", self.class_map), ("confidence", self.confidence)):
+        maps = {"class_map": self.class_map, "confidence": self.confidence}
+        for name, values in (maps if self.owners is None else {**maps, "owners": self.owners}).items():
             if values.dtype != np.uint8 or values.shape != self.class_map.shape or values.ndim != 2:
                 raise ValueError(f"{name} must be uint8 (H, W) like the class map, not {values.dtype} {values.shape}.")
         if int(self.class_map.max()) >= len(self.taxonomy):
@@ -106,6 +109,8 @@ class Segmentation:
             raise ValueError("A segmentation has at least one person.")
         if any(not 0 <= garment.person < len(self.people) for garment in self.garments):
             raise ValueError(f"A garment belongs to nobody: there are {len(self.people)} people.")
+        if self.owners is not None and int(self.owners.max()) >= len(self.people):
+            raise ValueError(f"A pixel belongs to nobody: there are {len(self.people)} people.")
 
     @property
     def height(self) -> int:
@@ -119,7 +124,8 @@ class Segmentation:
 
     def mask(self, garment: Garment) -> np.ndarray:
         """The pixels of a garment, bool `(H, W)`."""
-        return np.asarray(self.class_map == self.taxonomy[garment.name].id)
+        mask = np.asarray(self.class_map == self.taxonomy[garment.name].id)
+        return mask if self.owners is None else mask & (self.owners == garment.person)
 
     def to_json(self, photo: str) -> dict[str, Any]:
         """All but the pixels, with the keys of the command line's JSON.
@@ -147,6 +153,10 @@ class Segmentation:
         image = Image.fromarray(self.class_map)
         image.putpalette(self.taxonomy.palette[: len(self.taxonomy)].tobytes())
         return _png(image)
+
+    def owners_png(self) -> bytes:
+        """Whose each pixel is as a grey PNG, a pixel's value the person's index; empty where there is one person."""
+        return b"" if self.owners is None or len(self.people) == 1 else _png(Image.fromarray(self.owners))
 
     def overlay_png(self, photo: np.ndarray, opacity: float = 0.55) -> bytes:
         """The photo with every class but the background laid over it, as an RGB PNG.
@@ -182,26 +192,47 @@ def measure(
     taxonomy: Taxonomy,
     class_map: np.ndarray,
     confidence: np.ndarray,
+    detected: Sequence[Person] = (),
+    owners: np.ndarray | None = None,
 ) -> tuple[tuple[Person, ...], tuple[Garment, ...]]:
-    """The one person that spans what was found, and the garments on it.
+    """The people of a photo and the garments on them.
 
-    Where nothing was found, the person spans the whole photo with a confidence of 0.
+    Where nobody was detected there is one person, who spans what was found, or the whole photo with a confidence of 0
+    where nothing was.
 
     Args:
         photo: uint8 `(H, W, 3)`.
         taxonomy: Of the class map.
         class_map: uint8 `(H, W)`.
         confidence: uint8 `(H, W)`, 0..255.
+        detected: The people whom a detector found.
+        owners: uint8 `(H, W)`: index of whoever wears what a pixel shows; all the first's if left out.
     """
-    pixels = np.bincount(class_map.ravel(), minlength=len(taxonomy))
-    worn = int(sum(pixels[garment.id] for garment in taxonomy.worn))
-    found = class_map > 0
-    box = box_of(found)
-    if box is None:
-        return (Person((0, 0, class_map.shape[1], class_map.shape[0]), 0.0, detected=False),), ()
-    x, y, width, height = (int(side) for side in box)
+    people = tuple(detected)
+    if not people:
+        found = class_map > 0
+        box = box_of(found)
+        if box is None:
+            return (Person((0, 0, class_map.shape[1], class_map.shape[0]), 0.0, detected=False),), ()
+        people = (Person(_pixels(box), float(confidence[found].mean()) / 255, detected=False),)
+    garments: list[Garment] = []
+    for index in range(len(people)):
+        theirs = class_map if owners is None or len(people) == 1 else np.where(owners == index, class_map, np.uint8(0))
+        garments.extend(_garments(photo, taxonomy, theirs, confidence, index))
+    return people, tuple(garments)
+
+
+def _garments(
+    photo: np.ndarray, taxonomy: Taxonomy, class_map: np.ndarray, confidence: np.ndarray, person: int
+) -> list[Garment]:
+    """The garments of a class map that holds one person's only, the largest first."""
+    span = box_of(class_map > 0)
+    if span is None:
+        return []
+    x, y, width, height = _pixels(span)
     inside = np.s_[y : y + height, x : x + width]
-    person = Person((x, y, width, height), float(confidence[inside][found[inside]].mean()) / 255, detected=False)
+    pixels = np.bincount(class_map[inside].ravel(), minlength=len(taxonomy))
+    worn = int(sum(pixels[garment.id] for garment in taxonomy.worn))
     garments = []
     for garment in taxonomy.worn:
         if not pixels[garment.id]:
@@ -209,12 +240,12 @@ def measure(
         mask = class_map[inside] == garment.id
         part = box_of(mask)
         assert part is not None
-        left, top, part_width, part_height = (int(side) for side in part)
+        left, top, part_width, part_height = _pixels(part)
         cut = np.s_[top : top + part_height, left : left + part_width]
         garments.append(
             Garment(
                 name=garment.name,
-                person=0,
+                person=person,
                 area_share=float(pixels[garment.id] / class_map.size),
                 outfit_share=float(pixels[garment.id] / worn),
                 confidence=float(confidence[inside][mask].mean()) / 255,
@@ -222,7 +253,12 @@ def measure(
                 colours=dominant_colours(photo[inside][cut], mask[cut]),
             )
         )
-    return (person,), tuple(sorted(garments, key=lambda garment: -garment.outfit_share))
+    return sorted(garments, key=lambda garment: -garment.outfit_share)
+
+
+def _pixels(box: Box) -> tuple[int, int, int, int]:
+    x, y, width, height = (int(side) for side in box)
+    return x, y, width, height
 
 
 def cutout_png(photo: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,8 +15,17 @@ from torch.nn import functional
 
 from segmodels.checkpoint import Checkpoint
 from segmodels.device import has_fast_bf16, pick_device
-from segmodels.person import Box, box_of, cut, frame_around
-from segmodels.segmentation import Segmentation, measure
+from segmodels.person import (
+    DETECTOR_VARIABLE,
+    Box,
+    FoundPerson,
+    PersonDetector,
+    box_of,
+    cut,
+    frame_around,
+    load_detector,
+)
+from segmodels.segmentation import Person, Segmentation, measure
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["SMALLEST_GARMENT", "Segmenter"]
@@ -25,6 +36,30 @@ SMALLEST_GARMENT = 0.001
 _STRIP_PIXELS = 1 << 20
 _MIN_COMPONENT = 0.1
 _WORTH_A_SECOND_LOOK = 0.85
+_DETECTOR_MARGIN = 0.15  # of the box's longer side, around the first look: a hat or a bag may stick out of the box
+_REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
+_FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the first look at a single person takes all of it
+_MOST_PEOPLE = 8
+_PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
+
+
+@dataclass
+class _Look:
+    """One person, or one photo in which no person was found, on the way from a frame to probabilities.
+
+    Args:
+        photo: Index of the photo.
+        frame: What the network sees, in pixels of the photo.
+        found: What the detector found; None where the whole photo is looked at.
+        region: Outside of which nothing belongs to this person; None for no limit.
+        probability: float32 `(C, height, width)` in the frame.
+    """
+
+    photo: int
+    frame: Box
+    found: FoundPerson | None = None
+    region: Box | None = None
+    probability: torch.Tensor | None = None
 
 
 class Segmenter:
@@ -33,10 +68,15 @@ class Segmenter:
     Args:
         checkpoint: Whose network is moved to the device.
         device: The first GPU, or the processor, if left out.
+        detector: Finds the people where the checkpoint's crop is `person`; that of the environment, loaded when it is
+            first needed, if left out.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device | None = None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: torch.device | None = None, detector: PersonDetector | None = None
+    ) -> None:
         self.checkpoint = checkpoint
+        self._detector = detector
         self.device = device or pick_device()
         self.network: nn.Module = checkpoint.network.to(self.device).to(memory_format=torch.channels_last).eval()
         self._bf16 = has_fast_bf16(self.device)
@@ -45,6 +85,15 @@ class Segmenter:
     def taxonomy(self) -> Taxonomy:
         """The classes of its class maps."""
         return self.checkpoint.taxonomy
+
+    @property
+    def detector(self) -> PersonDetector:
+        """Finds the people.
+
+        Raises:
+            CheckpointError: If it cannot be had.
+        """
+        return self._detector or load_detector(os.environ.get(DETECTOR_VARIABLE, ""))
 
     def segment(self, photo: np.ndarray) -> Segmentation:
         """Finds the garments of a photo.
@@ -69,27 +118,30 @@ class Segmenter:
         if not photos:
             return []
         started = time.perf_counter()
-        frames = [self._whole(photo) for photo in photos]
+        looks = [look for index, photo in enumerate(photos) for look in self._first_looks(index, photo)]
         config = self.checkpoint.config
-        probabilities = self._look(photos, frames, last=config.crop == "none")
-        if config.crop == "found":
-            closer = {
-                index: frame
-                for index in range(len(photos))
-                if (frame := self._closer(probabilities[index], frames[index]))
-            }
-            if closer:
-                seen = self._look([photos[index] for index in closer], list(closer.values()), last=True)
-                for position, (index, frame) in enumerate(closer.items()):
-                    frames[index] = frame
-                    probabilities[index] = seen[position]
+        self._take(photos, looks, last=config.crop == "none")
+        if config.crop != "none":
+            closer = [look for look in looks if self._move_closer(look)]
+            self._take(photos, closer, last=True)
         looked = time.perf_counter()
         results = []
-        for photo, frame, probability in zip(photos, frames, probabilities, strict=True):
+        for index, photo in enumerate(photos):
             begun = time.perf_counter()
-            class_map, confidence = _at_photo_size(probability, frame, photo.shape[0], photo.shape[1])
-            _drop_specks(class_map, self.taxonomy)
-            people, garments = measure(photo, self.taxonomy, class_map, confidence)
+            class_map, confidence, owners = _merge(
+                [look for look in looks if look.photo == index], photo.shape[0], photo.shape[1]
+            )
+            found = [look.found for look in looks if look.photo == index and look.found]
+            for owner in range(max(1, len(found))):
+                _drop_specks(class_map, self.taxonomy, owners, owner)
+            people, garments = measure(
+                photo,
+                self.taxonomy,
+                class_map,
+                confidence,
+                [Person(_whole_pixels(person.box), person.confidence, detected=True) for person in found],
+                owners,
+            )
             results.append(
                 Segmentation(
                     taxonomy=self.taxonomy,
@@ -100,31 +152,81 @@ class Segmenter:
                     model=self.checkpoint.name,
                     revision=self.checkpoint.revision,
                     seconds=(looked - started) / len(photos) + time.perf_counter() - begun,
+                    owners=owners,
                 )
             )
         return results
+
+    def find_people(self, photo: np.ndarray) -> list[FoundPerson]:
+        """The people of a photo who are looked at, the farthest first.
+
+        People much smaller than the tallest are passers-by whose outfit nobody wants; they are left out.
+
+        Args:
+            photo: uint8 `(H, W, 3)` RGB, upright.
+
+        Raises:
+            CheckpointError: If the detector cannot be had.
+        """
+        people = self.detector.find(photo)
+        tallest = max((person.box.height for person in people), default=0)
+        people = [person for person in people if person.box.height >= _PASSER_BY * tallest][:_MOST_PEOPLE]
+        return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
+
+    def _first_looks(self, index: int, photo: np.ndarray) -> list[_Look]:
+        """Frames of the first look at a photo: around each person, or the whole photo."""
+        config = self.checkpoint.config
+        people = self.find_people(photo) if config.crop == "person" else []
+        if len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]:
+            return [_Look(index, self._whole(photo), people[0])]
+        return [
+            _Look(
+                index,
+                frame_around(person.box, config.aspect, _DETECTOR_MARGIN),
+                person,
+                _widened(person.box, _REGION_MARGIN) if len(people) > 1 else None,
+            )
+            for person in people
+        ] or [_Look(index, self._whole(photo))]
 
     def _whole(self, photo: np.ndarray) -> Box:
         config = self.checkpoint.config
         return frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), config.aspect)
 
-    def _closer(self, probability: torch.Tensor, frame: Box) -> Box | None:
-        """The frame of the last look: around what the first found; None if nothing was, or it need not be repeated."""
+    def _take(self, photos: Sequence[np.ndarray], looks: Sequence[_Look], *, last: bool) -> None:
+        """Lets the network look, all at once, and keeps what it saw in each look."""
+        if not looks:
+            return
+        seen = self._look([photos[look.photo] for look in looks], [look.frame for look in looks], last=last)
+        for look, probability in zip(looks, seen, strict=True):
+            look.probability = probability
+
+    def _move_closer(self, look: _Look) -> bool:
+        """Sets the frame of the last look around what the first found; False if it need not be taken."""
         config = self.checkpoint.config
-        found = (probability.argmax(dim=0) > 0).cpu().numpy().astype(np.uint8)
+        assert look.probability is not None
+        frame = look.frame
+        found = (look.probability.argmax(dim=0) > 0).cpu().numpy().astype(np.uint8)
+        x, y = frame.width / config.width, frame.height / config.height  # pixels of the photo in one of the input
+        if look.region is not None:
+            left, top = (look.region.x - frame.x) / x, (look.region.y - frame.y) / y
+            right, bottom = left + look.region.width / x, top + look.region.height / y
+            inside = np.zeros_like(found)
+            inside[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = 1
+            found *= inside
         count, labels, statistics, _ = cv2.connectedComponentsWithStats(found)
         if count < 2:
-            return None
+            return False
         areas = statistics[1:, cv2.CC_STAT_AREA]
         kept = 1 + np.flatnonzero(areas >= _MIN_COMPONENT * areas.max())
         box = box_of(np.isin(labels, kept))
         assert box is not None
-        x, y = frame.width / config.width, frame.height / config.height
         box = Box(frame.x + box.x * x, frame.y + box.y * y, box.width * x, box.height * y)
         closer = frame_around(box, config.aspect, config.margin)
         if min(closer.height / frame.height, closer.width / frame.width) < _WORTH_A_SECOND_LOOK:
-            return closer
-        return frame if config.mirror or config.scales != [1.0] else None
+            look.frame = closer
+            return True
+        return config.mirror or config.scales != [1.0]
 
     def _look(self, photos: Sequence[np.ndarray], frames: Sequence[Box], *, last: bool) -> list[torch.Tensor]:
         """Probabilities float32 `(C, height, width)` in each photo's frame; the last look is averaged over scales."""
@@ -168,7 +270,33 @@ def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
     return functional.max_pool2d(eroded, kernel, stride=1, padding=kernel // 2)
 
 
-def _at_photo_size(probability: torch.Tensor, frame: Box, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _merge(looks: Sequence[_Look], height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class map, confidence and owner of each pixel, uint8 `(height, width)`.
+
+    Later looks lie in front; but the margin around a person's own box covers nobody.
+    """
+    owners = np.zeros((height, width), np.uint8)
+    first, *others = looks
+    assert first.probability is not None
+    class_map, confidence = _at_photo_size(first.probability, first.frame, height, width, first.region)
+    for owner, look in enumerate(others, start=1):
+        assert look.probability is not None and look.found is not None
+        theirs, certainty = _at_photo_size(look.probability, look.frame, height, width, look.region)
+        left, top, right, bottom = _edges(look.found.box)
+        uncovered = class_map == 0
+        uncovered[top:bottom, left:right] = True
+        worn = (theirs > 0) & uncovered
+        np.copyto(class_map, theirs, where=worn)
+        np.copyto(confidence, certainty, where=worn)
+        owners[worn] = owner
+        nothing = class_map == 0
+        np.minimum(confidence, certainty, out=confidence, where=nothing)
+    return class_map, confidence, owners
+
+
+def _at_photo_size(
+    probability: torch.Tensor, frame: Box, height: int, width: int, region: Box | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Class map and confidence, uint8 `(height, width)`; what lies outside the frame is background.
 
     Up-sampling and argmax go strip by strip, so that 50 megapixels of 15 classes never stand in memory at once.
@@ -178,13 +306,14 @@ def _at_photo_size(probability: torch.Tensor, frame: Box, height: int, width: in
         frame: In pixels of the photo; may reach beyond it.
         height: Of the photo.
         width: Of the photo.
+        region: What lies outside it is background as well.
     """
     class_map = np.zeros((height, width), np.uint8)
     confidence = np.full((height, width), 255, np.uint8)
-    left, top = round(frame.x), round(frame.y)
-    right, bottom = max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))  # as `cut`
-    columns = range(max(left, 0), min(right, width))
-    rows = range(max(top, 0), min(bottom, height))
+    left, top, right, bottom = _edges(frame)
+    limits = _edges(region) if region else (0, 0, width, height)
+    columns = range(max(left, limits[0], 0), min(right, limits[2], width))
+    rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
     x = _between_samples(probability.shape[2], right - left, columns.start - left, len(columns))
     step = max(1, _STRIP_PIXELS // max(1, len(columns)))
     for start in range(rows.start, rows.stop, step):
@@ -195,6 +324,23 @@ def _at_photo_size(probability: torch.Tensor, frame: Box, height: int, width: in
         class_map[part] = index.to(torch.uint8).cpu().numpy()
         confidence[part] = value.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
     return class_map, confidence
+
+
+def _edges(frame: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom in whole pixels, as `cut` takes them."""
+    left, top = round(frame.x), round(frame.y)
+    return left, top, max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))
+
+
+def _widened(box: Box, margin: float) -> Box:
+    """The box with a margin on each side, a share of its longer side."""
+    border = margin * max(box.width, box.height)
+    return Box(box.x - border, box.y - border, box.width + 2 * border, box.height + 2 * border)
+
+
+def _whole_pixels(box: Box) -> tuple[int, int, int, int]:
+    left, top, right, bottom = _edges(box)
+    return left, top, right - left, bottom - top
 
 
 def _between_samples(source: int, target: int, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -213,10 +359,11 @@ def _interpolate(values: torch.Tensor, dim: int, below: torch.Tensor, share: tor
     return low.lerp_(high, share.to(device).view(shape))
 
 
-def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy) -> None:
-    """Turns garments that hold next to no pixels into background, in place."""
-    pixels = np.bincount(class_map.ravel(), minlength=len(taxonomy))
+def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy, owners: np.ndarray, owner: int) -> None:
+    """Turns a person's garments that hold next to no pixels into background, in place."""
+    theirs = owners == owner
+    pixels = np.bincount(class_map[theirs], minlength=len(taxonomy))
     worn = sum(pixels[garment.id] for garment in taxonomy.worn)
     for garment in taxonomy.worn:
         if 0 < pixels[garment.id] < SMALLEST_GARMENT * worn:
-            class_map[class_map == garment.id] = 0
+            class_map[theirs & (class_map == garment.id)] = 0

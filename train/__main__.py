@@ -1,15 +1,27 @@
-"""`python -m train fit | probe | evaluate | stats`."""
+"""The command line: `python -m train --help` lists the commands."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from segmodels.checkpoint import CheckpointError, load_checkpoint
-from segmodels.datasets import DatasetError
+from segmodels.datasets import DatasetError, read_ccp
+from segmodels.evidence import EvidenceError
+from segmodels.person import EMBEDDED_DETECTOR, load_detector
 from segmodels.segmenter import Segmenter
+from train.crossval import compare, crossval
+from train.detection import (
+    PersonRecipe,
+    evaluate_person,
+    evaluate_scenes,
+    fit_person,
+    keep_detector_evaluation,
+    list_bystanders,
+)
 from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
@@ -29,20 +41,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train", description="Fits and judges segmentation networks.")
     commands = parser.add_subparsers(dest="command", required=True)
     fit = commands.add_parser("fit", help="train a network by a recipe; the same command goes on after a stop")
-    fit.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
-    fit.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    fit.add_argument("--out", type=Path, required=True, help="folder of the run")
     fit.add_argument("--all", action="store_true", help="train every architecture by it, each in a folder under --out")
-    fit.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
-    fit.add_argument("--workers", type=int, default=_WORKERS, metavar="N")
+    crossval = commands.add_parser("crossval", help="fit and judge one network for each fold")
+    crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
     probe = commands.add_parser("probe", help="find out by three short steps which cell of a grid is worth training")
-    probe.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/trial")
-    probe.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    probe.add_argument("--out", type=Path, required=True, help="folder of the probe")
     probe.add_argument("--grid", default="small", help="a TOML file, or the name of a grid that ships (default: small)")
-    probe.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
-    probe.add_argument("--workers", type=int, default=_WORKERS, metavar="N")
+    for command in (fit, crossval, probe):
+        command.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
+        command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+        command.add_argument("--out", type=Path, required=True, help="folder of the run")
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe"
+        )
+        command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that cut crops")
+    compare = commands.add_parser("compare", help="the difference between two runs on the same photos, with intervals")
+    compare.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
+    compare.add_argument("second", type=Path, help="the other one")
     evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
     evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     evaluate.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
@@ -57,13 +72,33 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    person = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
+    person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    person.add_argument("--out", type=Path, required=True, help="folder of the run")
+    person.add_argument("--epochs", type=int, default=PersonRecipe.epochs, metavar="N")
+    person.add_argument("--unlisted", action="store_true", help="without the stored list of bystanders, to make one")
+    bystanders = commands.add_parser("list-bystanders", help="list who stands in the background of the photos")
+    bystanders.add_argument("run", type=Path, help="folder of a finished fit-person --unlisted")
+    bystanders.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    bystanders.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
+    find = commands.add_parser("evaluate-person", help="judge a person detector on photos and made-up scenes")
+    find.add_argument("--detector", default="", help="folder of a detector, or coco (default: the one that ships)")
+    scenes = commands.add_parser("evaluate-scenes", help="judge a checkpoint on made-up scenes")
+    scenes.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    for command in (find, scenes):
+        command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+        which = command.add_mutually_exclusive_group(required=True)
+        which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line")
+        which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
+        command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
+    find.add_argument("--keep", action="store_true", help="also write them into the detector's metrics.json")
     parsed = parser.parse_args(arguments)
     try:
-        return {"fit": _fit, "probe": _probe, "evaluate": _evaluate, "stats": _stats}[parsed.command](parsed)
+        return _COMMANDS[parsed.command](parsed)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
         return 130
-    except (CheckpointError, DatasetError, FitError, OSError, PretrainedError, RecipeError) as error:
+    except (CheckpointError, DatasetError, EvidenceError, FitError, OSError, PretrainedError, RecipeError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -76,6 +111,24 @@ def _fit(arguments: argparse.Namespace) -> int:
     folder = fit(recipe, arguments.data, arguments.out, name=arguments.name, workers=arguments.workers)
     if this_process().is_first:
         print(f"The best epoch is in {folder}.")
+    return 0
+
+
+def _crossval(arguments: argparse.Namespace) -> int:
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    metrics = crossval(recipe, arguments.data, arguments.out, folds=arguments.folds, workers=arguments.workers)
+    if this_process().is_first:
+        scores, spread = metrics["mean"], metrics["standard_deviation"]
+        print(
+            f"mean IoU {scores['mean_iou']:.4f} ± {spread['mean_iou'] or 0:.4f}, pixel accuracy "
+            f"{scores['pixel_accuracy']:.4f} ± {spread['pixel_accuracy'] or 0:.4f} over {arguments.folds} folds. "
+            f"Pictures: {arguments.out / 'page.html'}"
+        )
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    print(compare(arguments.first, arguments.second))
     return 0
 
 
@@ -94,12 +147,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     elif arguments.fold is not None:
         ids, which = fold_ids(dataset, arguments.fold)[1], f"fold {arguments.fold}"
     check_writable(arguments.json)
-    scores = evaluate(segmenter, dataset, ids)
+    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
+    scores = judgement.scores
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", scores)
+        keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", judgement)
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
@@ -118,6 +172,70 @@ def _stats(arguments: argparse.Namespace) -> int:
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
     print(f"The pictures are in {arguments.out / 'index.html'}.")
     return 0
+
+
+def _fit_person(arguments: argparse.Namespace) -> int:
+    recipe = PersonRecipe(epochs=arguments.epochs, bystanders=not arguments.unlisted)
+    print(f"The best epoch is in {fit_person(recipe, arguments.data, arguments.out)}.")
+    return 0
+
+
+def _list_bystanders(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.out)
+    found = list_bystanders(arguments.run, arguments.data, arguments.out)
+    print(f"{found} bystanders are listed in {arguments.out}.")
+    return 0
+
+
+def _evaluate_person(arguments: argparse.Namespace) -> int:
+    detector = load_detector(arguments.detector)
+    ids, which = _chosen(arguments)
+    check_writable(arguments.json)
+    scores = evaluate_person(detector, read_ccp(arguments.data), ids)
+    write_json(arguments.json, scores)
+    if arguments.keep:
+        keep_detector_evaluation(
+            Path(arguments.detector or EMBEDDED_DETECTOR), f"ccp, {which} ({len(ids)} photos)", scores
+        )
+    for name, row in scores.items():
+        shown = ", ".join(f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float))
+        print(f"{name} ({row['scenes']}, {row['people']} people): {shown}")
+    return 0
+
+
+def _evaluate_scenes(arguments: argparse.Namespace) -> int:
+    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    ids, _ = _chosen(arguments)
+    check_writable(arguments.json)
+    scores = evaluate_scenes(segmenter, read_ccp(arguments.data), ids)
+    write_json(arguments.json, scores)
+    for name, row in scores.items():
+        print(
+            f"{name}: mean IoU {row['mean_iou']:.3f}, pixel accuracy {row['pixel_accuracy']:.4f}, binary IoU "
+            f"{row['binary_iou']:.3f}, the right number of people in {row['people_found']:.2f} of {row['scenes']}"
+        )
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[list[str], str]:
+    """Ids of the photos, and which they are, for people."""
+    if arguments.ids:
+        return read_ids(arguments.ids), arguments.ids.name
+    return fold_ids("ccp", arguments.fold)[1], f"fold {arguments.fold}"
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "fit": _fit,
+    "crossval": _crossval,
+    "compare": _compare,
+    "probe": _probe,
+    "evaluate": _evaluate,
+    "stats": _stats,
+    "fit-person": _fit_person,
+    "list-bystanders": _list_bystanders,
+    "evaluate-person": _evaluate_person,
+    "evaluate-scenes": _evaluate_scenes,
+}
 
 
 if __name__ == "__main__":

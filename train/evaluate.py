@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from segmodels.checkpoint import load_checkpoint, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
 from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from train.card import model_card
-from train.processes import sum_over_processes, this_process
+from train.processes import gather, this_process
 
-__all__ = ["HOW", "check_writable", "evaluate", "keep_evaluation", "write_json"]
+__all__ = ["HOW", "Judgement", "check_writable", "evaluate", "keep_evaluation", "write_json"]
 
 HOW = (
     "One confusion matrix of pixels at the photos' own resolution, summed over all photos; whole photos in, as the app "
@@ -26,60 +27,83 @@ HOW = (
 )
 
 
-def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) -> dict[str, Any]:
-    """Scores of a segmenter on the given photos.
+@dataclass(frozen=True)
+class Judgement:
+    """What came out on some photos.
+
+    Args:
+        scores: `photos`, and the keys of `ConfusionMatrix.scores`; `photos_left_out` where there are any.
+        evidence: One row for each photo that was judged, in the order of the ids.
+    """
+
+    scores: dict[str, Any]
+    evidence: list[Evidence]
+
+
+def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold: int | None = None) -> Judgement:
+    """Judges a segmenter on the given photos.
 
     A photo or truth that cannot be read is left out, counted in `photos_left_out`, and named on the terminal. Several
-    processes share the photos, each of which is judged once, and all get the same scores.
+    processes share the photos, each of which is judged once, and all get the same result.
 
     Args:
         segmenter: To judge.
         dataset: Must be in the segmenter's taxonomy.
         ids: Of the photos.
-
-    Returns:
-        `photos`, and the keys of `ConfusionMatrix.scores`.
+        fold: For the evidence.
 
     Raises:
         DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
     """
     if dataset.taxonomy.name != segmenter.taxonomy.name:
         raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
-    matrix = ConfusionMatrix(segmenter.taxonomy.names)
-    left_out = 0
+    taxonomy = segmenter.taxonomy
+    matrix = ConfusionMatrix(taxonomy.names)  # of this process, for the bar
+    judged: list[Evidence] = []
     processes = this_process()
-    share = dataset.select(list(ids))[processes.rank :: processes.count]
+    ids = dataset.select(list(ids))
+    share = ids[processes.rank :: processes.count]
     with tqdm(share, desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
         for photo_id in bar:
             try:
                 photo, truth = dataset.pair(photo_id)
             except (DatasetError, PhotoError) as error:
-                left_out += 1
                 bar.write(f"{photo_id} is left out: {error}")
                 continue
-            matrix.add(truth, segmenter.segment(photo).class_map)
+            judged.append(evidence_of(photo_id, truth, segmenter.segment(photo).class_map, taxonomy, fold))
+            matrix = matrix + total(judged[-1:], taxonomy)
             bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
-    left_out = int(sum_over_processes(torch.tensor(left_out), processes))
-    counts = sum_over_processes(torch.from_numpy(matrix.counts), processes)
-    matrix = ConfusionMatrix(segmenter.taxonomy.names, counts.numpy())
-    if left_out == len(ids):
+    by_id = {row.photo_id: row for row in gather(judged, processes)}
+    if not by_id:
         raise DatasetError(f"None of the {len(ids)} photos could be read.")
-    scores = {"photos": len(ids) - left_out, **matrix.scores()}
-    return {**scores, "photos_left_out": left_out} if left_out else scores
+    evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
+    scores = {"photos": len(evidence), **total(evidence, taxonomy).scores()}
+    if left_out := len(ids) - len(evidence):
+        scores["photos_left_out"] = left_out
+    return Judgement(scores, evidence)
 
 
-def keep_evaluation(folder: Path, photos: str, scores: dict[str, Any]) -> None:
-    """Writes scores into the checkpoint's `metrics.json` and model card; earlier ones on the same photos go.
+def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
+    """Writes scores and evidence into the checkpoint and its model card; earlier ones on the same photos go.
 
     Args:
         folder: Of the checkpoint.
         photos: Which photos, for people: data set and split.
-        scores: From `evaluate`.
+        judgement: From `evaluate`.
+
+    Raises:
+        EvidenceError: If the checkpoint's earlier evidence is damaged.
+        OSError: If the folder cannot be written.
     """
     metrics = read_metrics(folder)
     kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
-    metrics["evaluations"] = [*kept, {"photos": photos, "how": HOW, "scores": scores}]
+    metrics["evaluations"] = [*kept, {"photos": photos, "how": HOW, "scores": judgement.scores}]
     checkpoint = load_checkpoint(folder)
+    file = folder / EVIDENCE_FILE
+    earlier = read_evidence(file)[0] if file.is_file() else []
+    judged = {row.photo_id for row in judgement.evidence}
+    rows = [*(row for row in earlier if row.photo_id not in judged), *judgement.evidence]
+    write_evidence(file, rows, checkpoint.taxonomy)
     save_metrics(folder, metrics, card=model_card(checkpoint.name, checkpoint.config, metrics))
 
 

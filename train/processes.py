@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-__all__ = ["Processes", "sum_over_processes", "this_process"]
+__all__ = ["Processes", "gather", "this_process"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,17 @@ def this_process() -> Processes:
     return Processes()
 
 
-def sum_over_processes(values: torch.Tensor, processes: Processes) -> torch.Tensor:
-    """The sum of what each process passes, on each of them; must be called by all.
+def gather(values: Sequence[T], processes: Processes) -> list[T]:
+    """What each process passes, one after the other, on each of them; must be called by all.
 
     Args:
-        values: Of any shape, on the processor.
-        processes: Of which each passes as many values.
+        values: That can be pickled; they go from process to process of one run only.
+        processes: Of which each passes some, or none.
     """
     if processes.count == 1:
-        return values
+        return list(values)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo", rank=processes.rank, world_size=processes.count)
-    total = values.clone()
-    torch.distributed.all_reduce(total)
-    return total
+    everyone: list[Sequence[T]] = [[] for _ in range(processes.count)]
+    torch.distributed.all_gather_object(everyone, list(values))
+    return [value for each in everyone for value in each]

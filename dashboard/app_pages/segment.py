@@ -183,7 +183,7 @@ def _downloads(analysed: Analysed) -> None:
             with st.popover("Cut out one garment"):
                 for garment in analysed.garments:
                     st.download_button(
-                        garment.name,
+                        f"{garment.name}, person {garment.person + 1}" if garment.person else garment.name,
                         partial(cut_out, analysed, garment),
                         f"{stem}-{file_name(garment)}.png",
                         "image/png",

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from dashboard.examples import example, example_count
-from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out
+from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
 from segmodels.catalog import load_segmenter
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
+from segmodels.taxonomy import OUTFIT_15
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +95,19 @@ def test_examples_come_from_the_data_folder_where_there_is_one(tmp_path, monkeyp
     assert example_count() == 2
     monkeypatch.setenv("GARMENTSCOPE_DATA", str(tmp_path / "nowhere"))
     assert (example(0).name, example_count()) == ("astronaut.png", 1)
+
+
+def test_cut_outs_of_two_people_are_two_files(astronaut: Analysed) -> None:
+    garment = astronaut.garments[0]
+    with Image.open(io.BytesIO(astronaut.class_map)) as image:
+        mask = np.asarray(image) == OUTFIT_15[garment.name].id
+    owners = np.zeros(mask.shape, np.uint8)
+    owners[:, mask.any(axis=0).nonzero()[0].mean().astype(int) :] = 1
+    out = io.BytesIO()
+    Image.fromarray(owners).save(out, "PNG")
+    pair = (garment, replace(garment, person=1))
+    analysed = replace(astronaut, garments=pair, owners=out.getvalue())
+    shown = [np.asarray(Image.open(io.BytesIO(cut_out(analysed, part))))[..., 3] > 0 for part in pair]
+    assert shown[0].any() and shown[1].any() and not (shown[0] & shown[1]).any()
+    assert shown[0].sum() + shown[1].sum() == mask.sum()
+    assert file_name(pair[1]) == f"{file_name(garment)}-2"

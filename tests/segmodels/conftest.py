@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.ssd import SSD
 
 from segmodels.architectures import build
+from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
+from segmodels.person import DetectorConfig, PersonDetector
 from segmodels.taxonomy import OUTFIT_15
 
 COLOURS = {2: (255, 0, 0), 8: (0, 0, 255), 13: (0, 255, 0)}  # Coat is red, Pants blue, Skin green; grey is background
@@ -37,6 +42,47 @@ class ByColour(nn.Module):
             away = ((photos - colour.reshape(1, 3, 1, 1)) ** 2).sum(dim=1)
             logits[:, class_id] = 20 * ((colour**2).sum() / 4 - away)
         return logits
+
+
+class Sees(nn.Module):
+    """Stands for the heads of an SSD: sure of some boxes and of no other.
+
+    Args:
+        network: Whose default boxes are moved to where the boxes are.
+        boxes: `(n, 4)`: left, top, right, bottom in pixels of the input; the first is the surest.
+    """
+
+    def __init__(self, network: SSD, boxes: torch.Tensor) -> None:
+        super().__init__()
+        (side,) = network.transform.fixed_size[:1]
+        maps = [torch.zeros(1, 1, side // stride, side // stride) for stride in (8, 16, 32)]
+        defaults = network.anchor_generator(ImageList(torch.zeros(1, 3, side, side), [(side, side)]), maps)[0]
+        self.logits = torch.tensor([20.0, 0.0]).repeat(1, len(defaults), 1)
+        self.moves = torch.zeros(1, len(defaults), 4)
+        for rank, box in enumerate(boxes):
+            nearest = (defaults - box).abs().sum(dim=1).argsort()[rank]
+            self.logits[0, nearest] = torch.tensor([0.0, 8.0 - rank])
+            self.moves[0, nearest] = network.box_coder.encode_single(box[None], defaults[nearest][None])[0]
+
+    def forward(self, features: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"cls_logits": self.logits, "bbox_regression": self.moves}
+
+
+@pytest.fixture(scope="session")
+def detector_of() -> Callable[..., PersonDetector]:
+    """Makes a detector that sees given boxes (left, top, width, height) in every photo of a height and a width."""
+    network = ssd_lite0(64, 0.5, 0.5)
+    detector_config = DetectorConfig(architecture="ssd_lite0", side=64, mean=0.5, std=0.5)
+
+    def make(height: int, width: int, *boxes: tuple[float, float, float, float]) -> PersonDetector:
+        side = max(height, width)
+        moved = [[x + (side - width) / 2, y + (side - height) / 2, w, h] for x, y, w, h in boxes]
+        corners = [[x, y, x + w, y + h] for x, y, w, h in moved]
+        seeing = copy.copy(network)
+        seeing._modules = {**network._modules, "head": Sees(network, torch.tensor(corners).reshape(-1, 4) * 64 / side)}
+        return PersonDetector(seeing, detector_config, torch.device("cpu"))
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,49 @@ def test_one_pixel_is_a_garment() -> None:
     assert hat.box == (WIDTH - 1, HEIGHT - 1, 1, 1) and hat.outfit_share == 1 and len(hat.colours) == 1
 
 
+def two_people() -> Segmentation:
+    """The same clothes, the bag another's."""
+    class_map, owners = a_map(), np.zeros((HEIGHT, WIDTH), np.uint8)
+    owners[:, 32:] = 1
+    class_map[12:20, 34:40] = OUTFIT_15["Shirt"].id
+    confidence = np.full(class_map.shape, 204, np.uint8)
+    seen = Person((10, 4, 22, 53), 0.9, detected=True), Person((33, 10, 7, 25), 0.7, detected=True)
+    people, garments = measure(a_photo(), OUTFIT_15, class_map, confidence, seen, owners)
+    assert people == seen
+    return Segmentation(OUTFIT_15, class_map, confidence, people, garments, "fake", "abc123", 0.1, owners)
+
+
+def test_garments_belong_to_whoever_wears_them() -> None:
+    segmentation = two_people()
+    assert [(garment.person, garment.name) for garment in segmentation.garments] == [
+        (0, "Shirt"),
+        (0, "Pants"),
+        (1, "Shirt"),
+        (1, "Bag"),
+    ]
+    mine, _, theirs, bag = segmentation.garments
+    assert mine.outfit_share == pytest.approx(360 / 710) and theirs.outfit_share == bag.outfit_share == 0.5
+    assert theirs.box == (34, 12, 6, 8) and theirs.area_share == 48 / (HEIGHT * WIDTH)
+    assert segmentation.mask(mine).sum() == 360 and segmentation.mask(theirs).sum() == 48
+    annotations = to_coco([("a.jpg", segmentation)])["annotations"]
+    assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48)]
+
+
+def test_whose_each_pixel_is_as_a_picture() -> None:
+    segmentation = two_people()
+    with Image.open(io.BytesIO(segmentation.owners_png())) as image:
+        assert np.array_equal(np.asarray(image), segmentation.owners)
+    assert a_segmentation().owners_png() == b""
+
+
+def test_a_pixel_of_nobody_is_an_error() -> None:
+    segmentation = two_people()
+    with pytest.raises(ValueError, match=r"A pixel belongs to nobody: there are 2 people\."):
+        replace(segmentation, owners=np.full((HEIGHT, WIDTH), 2, np.uint8))
+    with pytest.raises(ValueError, match="owners must be uint8"):
+        replace(segmentation, owners=np.zeros((HEIGHT, WIDTH), bool))
+
+
 # --- A segmentation that contradicts itself ---------------------------------------------------------------------------
 
 

@@ -9,12 +9,13 @@ from torch.nn import functional
 
 import segmodels.segmenter as module
 from segmodels.checkpoint import Checkpoint
-from segmodels.person import Box, box_of
+from segmodels.person import Box, PersonDetector, box_of
 from segmodels.segmentation import Person, Segmentation
 from segmodels.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open
 from segmodels.taxonomy import OUTFIT_15
 
 MakeCheckpoint = Callable[..., Checkpoint]
+MakeDetector = Callable[..., PersonDetector]
 CPU = torch.device("cpu")
 COAT, PANTS, SKIN = 2, 8, 13
 RED, BLUE, GREEN, GREY = (255, 0, 0), (0, 0, 255), (0, 255, 0), (127, 127, 127)
@@ -66,10 +67,11 @@ class Painted(nn.Module):
         (501, 333, (101, 151, 99, 201)),  # odd sizes
     ],
 )
+@pytest.mark.parametrize("resize", ["keep", "squash"])
 def test_a_garment_is_found_where_it_is(
-    checkpoint_of: MakeCheckpoint, height: int, width: int, rectangle: tuple[int, int, int, int]
+    checkpoint_of: MakeCheckpoint, resize: str, height: int, width: int, rectangle: tuple[int, int, int, int]
 ) -> None:
-    result = Segmenter(checkpoint_of(), CPU).segment(photo_with(height, width, (*rectangle, RED)))
+    result = Segmenter(checkpoint_of(resize=resize), CPU).segment(photo_with(height, width, (*rectangle, RED)))
     assert result.class_map.shape == result.confidence.shape == (height, width)
     assert set(np.unique(result.class_map)) == {0, COAT}
     assert np.abs(edges(found_box(result, COAT)) - edges(rectangle)).max() <= 2
@@ -161,6 +163,93 @@ def test_one_pixel_found_in_a_photo_smaller_than_the_input(
     result = Segmenter(checkpoint_of(Painted(where)), CPU).segment(photo_with(*size))
     assert result.class_map.shape == size
     assert set(np.unique(result.class_map)) <= {0, COAT}
+
+
+# --- People -----------------------------------------------------------------------------------------------------------
+
+
+def person_boxes(segmentation: Segmentation) -> list[tuple[int, int, int, int]]:
+    return [person.box for person in segmentation.people]
+
+
+def test_two_people_are_two_outfits(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    left, right = (100, 200, 150, 350), (500, 150, 160, 420)
+    parts = [(120, 250, 100, 100, RED), (120, 360, 100, 150, BLUE), (520, 200, 120, 120, RED)]
+    segmenter = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 800, left, right))
+    result = segmenter.segment(photo_with(600, 800, *parts))
+    assert [person.detected for person in result.people] == [True, True]
+    assert person_boxes(result) == [left, right], "the farther first: it ends at row 550, the other at 570"
+    assert [(garment.person, garment.name) for garment in result.garments] == [(0, "Pants"), (0, "Coat"), (1, "Coat")]
+    for garment, part in zip(result.garments, (parts[1], parts[0], parts[2]), strict=True):
+        assert np.abs(edges(garment.box) - edges(part[:4])).max() <= 4
+        assert np.abs(edges(box_of(result.mask(garment)) or (0, 0, 0, 0)) - edges(garment.box)).max() == 0
+    assert sum(garment.outfit_share for garment in result.garments if garment.person == 0) == pytest.approx(1)
+    assert result.garments[2].outfit_share == 1
+
+
+def test_who_stands_in_front_covers_who_stands_behind(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    behind, front = (200, 100, 200, 300), (300, 150, 200, 400)
+    photo = photo_with(600, 800, (*behind, RED), (*front, BLUE))
+    segmenter = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 800, front, behind))
+    result = segmenter.segment(photo)
+    assert person_boxes(result) == [behind, front]
+    pants = next(g for g in result.garments if g.name == "Pants" and g.person == 1)
+    assert np.abs(edges(pants.box) - edges(front)).max() <= 4
+    assert result.owners is not None
+    assert (result.owners[200:500, 350:450] == 1).all(), "where both boxes lie, the nearer one's"
+    assert (result.owners[120:140, 220:380] == 0).all() and (result.class_map[120:140, 220:380] == COAT).all()
+
+
+def test_what_lies_outside_every_crop_is_background(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    photo = photo_with(600, 900, (100, 100, 100, 200, RED), (700, 100, 100, 200, BLUE))
+    result = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 900, (100, 100, 100, 200))).segment(photo)
+    assert [garment.name for garment in result.garments] == ["Coat"]
+    assert not result.class_map[:, 400:].any()
+    assert len(result.people) == 1 and result.people[0].detected and result.people[0].confidence > 0.9
+
+
+def test_nobody_found_takes_the_whole_photo(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    photo = photo_with(500, 300, (100, 150, 80, 160, RED))
+    whole = Segmenter(checkpoint_of(crop="found"), CPU).segment(photo)
+    result = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(500, 300)).segment(photo)
+    assert same(result, whole)
+    assert [person.detected for person in result.people] == [False]
+
+
+def test_a_person_at_the_border(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    photo = photo_with(400, 600, (540, 200, 60, 200, RED), (0, 0, 50, 120, BLUE))
+    boxes = (530, 190, 90, 230), (-10, -10, 70, 140)
+    result = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(400, 600, *boxes)).segment(photo)
+    assert person_boxes(result) == [(0, 0, 60, 130), (530, 190, 70, 210)], "within the photo"
+    assert np.abs(edges(found_box(result, COAT)) - (540, 200, 600, 400)).max() <= 4
+    assert np.abs(edges(found_box(result, PANTS)) - (0, 0, 50, 120)).max() <= 4
+
+
+def test_a_person_in_whom_nothing_is_found_has_no_garments(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
+) -> None:
+    result = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(300, 300, (100, 50, 80, 200))).segment(
+        photo_with(300, 300)
+    )
+    assert person_boxes(result) == [(100, 50, 80, 200)] and result.people[0].detected
+    assert result.garments == () and not result.class_map.any()
+
+
+def test_passers_by_are_left_out(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    near, far, passer_by = (100, 50, 200, 500), (400, 200, 80, 270), (600, 250, 60, 200)
+    segmenter = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 800, near, far, passer_by))
+    people = segmenter.find_people(photo_with(600, 800))
+    assert [round(person.box.height) for person in people] == [270, 500]
+
+
+def test_people_of_a_batch_are_looked_at_all_at_once(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    checkpoint = checkpoint_of(crop="person")
+    photo = photo_with(400, 400, (50, 100, 60, 120, RED), (250, 80, 60, 200, BLUE))
+    detector = detector_of(400, 400, (30, 20, 120, 350), (230, 30, 120, 350))
+    one = Segmenter(checkpoint_of(crop="person"), CPU, detector).segment(photo)
+    results = Segmenter(checkpoint, CPU, detector).segment_batch([photo, photo_with(400, 400), photo])
+    assert checkpoint.network.batches == [6, 4]
+    assert same(results[0], one) and same(results[2], one) and not results[1].class_map.any()
 
 
 # --- Nothing, noise, confidence ---------------------------------------------------------------------------------------

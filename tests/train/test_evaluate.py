@@ -13,6 +13,7 @@ from torch import nn
 from segmodels.architectures import build
 from segmodels.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.evidence import read_evidence, total
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
@@ -65,7 +66,7 @@ def counted(segmenter: Segmenter, dataset: Dataset, ids: list[str]) -> Counter[t
 
 def test_scores_are_those_of_a_count_pixel_by_pixel(segmenter: Segmenter, dataset: Dataset) -> None:
     ids = ["0002", "0008"]
-    scores = evaluate(segmenter, dataset, ids)
+    scores = evaluate(segmenter, dataset, ids).scores
     pairs = counted(segmenter, dataset, ids)
     total = sum(pairs.values())
     assert total == 2 * 72 * 48
@@ -107,7 +108,7 @@ def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
     scores = json.loads((tmp_path / "out.json").read_text())
     assert scores["photos"] == 2
     direct = evaluate(Segmenter(load_checkpoint(checkpoint)), read_ccp(root), ["0001", "0003"])
-    assert scores == direct
+    assert scores == direct.scores
     line = capsys.readouterr().out.strip()
     assert line.startswith(f"mean IoU {scores['mean_iou']:.4f} (without background ")
     assert line.endswith("on 2 photos") and "\n" not in line
@@ -175,6 +176,9 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
     }
     assert loaded.metrics["learning_curve"] == [{"epoch": 1}], "what was there stays"
     assert (checkpoint / "model.safetensors").read_bytes() == weights
+    evidence, taxonomy = read_evidence(checkpoint / "evidence.parquet")
+    assert [(row.photo_id, row.fold) for row in evidence] == [("0003", None), ("0001", None)]
+    assert total(evidence, taxonomy).counts.tolist() == entry["scores"]["confusion_matrix"]
     card = (checkpoint / "README.md").read_text()
     assert card.startswith("# Garmentscope fpn\n")
     assert "## Scores on ccp, two.txt (2 photos)" in card and "epoch 7, chosen on fold 0" in card
@@ -186,9 +190,9 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
 
 
 def test_evaluations_on_other_photos_stay(checkpoint: Path, segmenter: Segmenter, dataset: Dataset) -> None:
-    scores = evaluate(segmenter, dataset, ["0001"])
+    judgement = evaluate(segmenter, dataset, ["0001"])
     for photos in ("one", "two", "one"):
-        keep_evaluation(checkpoint, photos, scores)
+        keep_evaluation(checkpoint, photos, judgement)
     assert [entry["photos"] for entry in load_checkpoint(checkpoint).metrics["evaluations"]] == ["two", "one"]
 
 
@@ -205,9 +209,9 @@ def test_photos_that_cannot_be_read_are_left_out_and_counted(
     (own_root / "photos" / "0002.jpg").write_bytes(b"")
     (own_root / "annotations" / "pixel-level" / "0003.mat").write_bytes(b"damaged")
     dataset = read_ccp(own_root)
-    scores = evaluate(segmenter, dataset, ["0001", "0002", "0003"])
+    scores = evaluate(segmenter, dataset, ["0001", "0002", "0003"]).scores
     assert scores.pop("photos_left_out") == 2
-    assert scores == evaluate(segmenter, dataset, ["0001"])
+    assert scores == evaluate(segmenter, dataset, ["0001"]).scores
     said = capsys.readouterr().out
     assert "0002 is left out: " in said and "0003 is left out: " in said
     with pytest.raises(DatasetError, match="None of the 2 photos could be read"):
