@@ -7,6 +7,8 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import cv2
@@ -45,11 +47,15 @@ class Cache:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Row at which each photo begins."""
+        return [0, *accumulate(height * width for height, width in self.shapes)]
+
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo uint8 `(H, W, 3)` and truth uint8 `(H, W)`, both views of the memory map."""
-        start = sum(height * width for height, width in self.shapes[:index])
         height, width = self.shapes[index]
-        rows = slice(start, start + height * width)
+        rows = slice(self._starts[index], self._starts[index] + height * width)
         return self.photos[rows].reshape(height, width, 3), self.truths[rows].reshape(height, width)
 
     def remarks(self) -> list[str]:

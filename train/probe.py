@@ -277,13 +277,14 @@ def _judge(folder: Path, dataset: Dataset, ids: list[str], recipe: Recipe) -> tu
     network = load_checkpoint(folder).network.to(device)
     matrix = ConfusionMatrix(dataset.taxonomy.names)
     crops = ValidationCrops(open_cache(dataset, ids, recipe.cache_side), recipe)
-    maps = []
+    first = np.empty(0, np.uint8)
     for photos, truths in DataLoader(crops, recipe.batch_size):
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
             logits = network(photos.to(device, memory_format=torch.channels_last))
-        maps.append(logits.argmax(dim=1).to(torch.uint8).cpu().numpy())
-        matrix.add(truths.numpy(), maps[-1])
-    return matrix, maps[0][0]
+        said = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        matrix.add(truths.numpy(), said)
+        first = first if first.size else said[0]
+    return matrix, first
 
 
 def _sort_out(cells: list[Cell], step: str, grid: Grid) -> None:

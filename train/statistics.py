@@ -128,7 +128,8 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
     """The distributions of both papers, and the faults.
 
     Castro & Ramirez, section 6.1: how often each class appears (figure 2), widths and heights and the largest distance
-    between two photos (figure 3). Inácio et al., figure 4: pixels and images by class.
+    between two photos (figure 3). Their 18,430 are 17.8 % and their 35 are 0.034 % of 103,000, twice as many as they
+    have photos: of all appearances, it seems. Inácio et al., figure 4: pixels and images by class.
 
     Args:
         dataset: Gives the classes.
