@@ -66,9 +66,6 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
-    evaluate.add_argument(
-        "--everyone", action="store_true", help="judge all people found where the truth dresses one a photo, as in ccp"
-    )
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
     stats = commands.add_parser("stats", help="say what a data set holds, in numbers and pictures")
     stats.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
@@ -150,16 +147,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     elif arguments.fold is not None:
         ids, which = fold_ids(dataset, arguments.fold)[1], f"fold {arguments.fold}"
     check_writable(arguments.json)
-    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold, everyone=arguments.everyone)
+    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
     scores = judgement.scores
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        photos = (
-            f"{dataset.name}, {which} ({scores['photos']} photos{', everyone found' if arguments.everyone else ''})"
-        )
-        keep_evaluation(arguments.checkpoint, photos, judgement)
+        keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", judgement)
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "

@@ -22,7 +22,7 @@ from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy
 from train.bootstrap import SCORES, difference, interval
-from train.evaluate import HOW, MAIN_PERSON, evaluate, write_json
+from train.evaluate import HOW, evaluate, write_json
 from train.fit import fit, open_dataset
 from train.pages import Section, class_picture, picture, write_page
 from train.processes import this_process
@@ -141,11 +141,9 @@ def _metrics(
         for name in dataset.taxonomy.names
     }
     intervals = interval(evidence, dataset.taxonomy.names)
-    photos = f"{dataset.name}, {folds} folds ({len(evidence)} photos), each judged by a network that left it out"
-    policy = f" {MAIN_PERSON}" if dataset.one_person else ""
     return {
-        "how": f"{HOW}{policy} The fold that judges a network also chose its epoch.",
-        "photos": photos,
+        "how": f"{HOW} The fold that judges a network also chose its epoch.",
+        "photos": f"{dataset.name}, {folds} folds ({len(evidence)} photos), each judged by a network that left it out",
         "recipe": recipe.to_dict(),
         "folds": by_fold,
         "mean": {name: mean(values) for name, values in over_folds.items() if values},

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from segmodels.checkpoint import load_checkpoint, read_metrics, save_metrics
@@ -16,23 +15,16 @@ from segmodels.datasets import Dataset, DatasetError
 from segmodels.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
 from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
-from segmodels.segmentation import Segmentation
 from segmodels.segmenter import Segmenter
 from train.card import model_card
 from train.processes import gather, this_process
 
-__all__ = ["EVERYONE", "HOW", "MAIN_PERSON", "Judgement", "check_writable", "evaluate", "keep_evaluation", "write_json"]
+__all__ = ["HOW", "Judgement", "check_writable", "evaluate", "keep_evaluation", "write_json"]
 
 HOW = (
     "One confusion matrix of pixels at the photos' own resolution, summed over all photos; whole photos in, as the app "
     "takes them; a class that no photo shows and none is given is left out of the means."
 )
-"""How every score is come by."""
-
-MAIN_PERSON = (
-    "Where several people are found, only the one who covers most is judged, as the truth dresses one a photo."
-)
-EVERYONE = "Everyone who is found is judged, though the truth dresses one person a photo."
 
 
 @dataclass(frozen=True)
@@ -40,19 +32,15 @@ class Judgement:
     """What came out on some photos.
 
     Args:
-        how: They were come by, for people.
         scores: `photos`, and the keys of `ConfusionMatrix.scores`; `photos_left_out` where there are any.
         evidence: One row for each photo that was judged, in the order of the ids.
     """
 
-    how: str
     scores: dict[str, Any]
     evidence: list[Evidence]
 
 
-def evaluate(
-    segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold: int | None = None, everyone: bool = False
-) -> Judgement:
+def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold: int | None = None) -> Judgement:
     """Judges a segmenter on the given photos.
 
     A photo or truth that cannot be read is left out, counted in `photos_left_out`, and named on the terminal. Several
@@ -63,7 +51,6 @@ def evaluate(
         dataset: Must be in the segmenter's taxonomy.
         ids: Of the photos.
         fold: For the evidence.
-        everyone: Whether all people who are found are judged even where the truth dresses only one a photo.
 
     Raises:
         DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
@@ -83,9 +70,7 @@ def evaluate(
             except (DatasetError, PhotoError) as error:
                 bar.write(f"{photo_id} is left out: {error}")
                 continue
-            found = segmenter.segment(photo)
-            prediction = found.class_map if everyone or not dataset.one_person else _main_person(found)
-            judged.append(evidence_of(photo_id, truth, prediction, taxonomy, fold))
+            judged.append(evidence_of(photo_id, truth, segmenter.segment(photo).class_map, taxonomy, fold))
             matrix = matrix + total(judged[-1:], taxonomy)
             bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
     by_id = {row.photo_id: row for row in gather(judged, processes)}
@@ -95,16 +80,7 @@ def evaluate(
     scores = {"photos": len(evidence), **total(evidence, taxonomy).scores()}
     if left_out := len(ids) - len(evidence):
         scores["photos_left_out"] = left_out
-    policy = (EVERYONE if everyone else MAIN_PERSON) if dataset.one_person else ""
-    return Judgement(f"{HOW} {policy}".strip(), scores, evidence)
-
-
-def _main_person(found: Segmentation) -> np.ndarray:
-    """The class map with only the person who covers most pixels, uint8 `(H, W)`; the others are background."""
-    if found.owners is None or len(found.people) == 1:
-        return found.class_map
-    main = np.bincount(found.owners[found.class_map > 0], minlength=len(found.people)).argmax()
-    return np.where(found.owners == main, found.class_map, np.uint8(0))
+    return Judgement(scores, evidence)
 
 
 def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
@@ -121,7 +97,7 @@ def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
     """
     metrics = read_metrics(folder)
     kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
-    metrics["evaluations"] = [*kept, {"photos": photos, "how": judgement.how, "scores": judgement.scores}]
+    metrics["evaluations"] = [*kept, {"photos": photos, "how": HOW, "scores": judgement.scores}]
     checkpoint = load_checkpoint(folder)
     file = folder / EVIDENCE_FILE
     earlier = read_evidence(file)[0] if file.is_file() else []

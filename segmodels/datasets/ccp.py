@@ -44,7 +44,6 @@ def read_ccp(root: Path) -> Dataset:
         photo_path=partial(_photo_path, root),
         truth_path=partial(_truth_path, root),
         read_truth=partial(_read_truth, root),
-        one_person=True,
     )
 
 

@@ -30,7 +30,6 @@ class Dataset:
         photo_path: Where the photo of an id lies.
         truth_path: Where the truth of an id lies.
         read_truth: Gives the class map of an id, uint8 `(H, W)`.
-        one_person: Whether the truth dresses one person a photo, and calls whoever else stands there background.
         parts: The data sets that it combines, where it does; their ids stand after their names and `-` in its ids.
     """
 
@@ -41,7 +40,6 @@ class Dataset:
     photo_path: Callable[[str], Path]
     truth_path: Callable[[str], Path]
     read_truth: Callable[[str], np.ndarray]
-    one_person: bool = False
     parts: tuple[Dataset, ...] = ()
 
     def photo(self, photo_id: str) -> np.ndarray:

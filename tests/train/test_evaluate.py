@@ -14,11 +14,10 @@ from segmodels.architectures import build
 from segmodels.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.evidence import read_evidence, total
-from segmodels.segmentation import Person, Segmentation
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
-from train.evaluate import EVERYONE, HOW, MAIN_PERSON, _main_person, evaluate, keep_evaluation
+from train.evaluate import HOW, evaluate, keep_evaluation
 from train.recipe import Recipe
 
 KEYS = [
@@ -172,7 +171,7 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
     (entry,) = loaded.metrics["evaluations"]
     assert entry == {
         "photos": "ccp, two.txt (2 photos)",
-        "how": f"{HOW} {MAIN_PERSON}",
+        "how": HOW,
         "scores": json.loads((tmp_path / "out.json").read_text()),
     }
     assert loaded.metrics["learning_curve"] == [{"epoch": 1}], "what was there stays"
@@ -243,39 +242,3 @@ def test_scores_that_do_not_exist_are_a_dash(
     assert line == (
         "mean IoU 1.0000 (without background -), F1 1.0000, pixel accuracy 1.0000, binary IoU - on 1 photos"
     )
-
-
-def found(owners: np.ndarray | None) -> Segmentation:
-    """Two people: a small one in a coat in front of a large one in pants, on background."""
-    class_map = np.zeros((20, 20), np.uint8)
-    class_map[4:20, 2:10] = OUTFIT_15["Pants"].id
-    class_map[10:20, 12:16] = OUTFIT_15["Coat"].id
-    people = (Person((2, 4, 8, 16), 0.8, True), Person((12, 10, 4, 10), 0.9, True))
-    return Segmentation(
-        taxonomy=OUTFIT_15,
-        class_map=class_map,
-        confidence=np.full((20, 20), 200, np.uint8),
-        people=people if owners is not None else people[:1],
-        garments=(),
-        model="tiny",
-        revision="0",
-        seconds=0.1,
-        owners=owners,
-    )
-
-
-def test_the_person_who_covers_most_is_the_one_that_a_truth_of_one_dresses() -> None:
-    owners = np.zeros((20, 20), np.uint8)
-    owners[10:20, 12:16] = 1
-    both = found(owners)
-    main = _main_person(both)
-    assert (main[4:20, 2:10] == OUTFIT_15["Pants"].id).all() and (main[:, 12:] == 0).all()
-    assert (both.class_map[10:20, 12:16] == OUTFIT_15["Coat"].id).all(), "what the app gives is left as it is"
-    alone = found(None)
-    assert _main_person(alone) is alone.class_map
-
-
-def test_what_is_judged_is_said(segmenter: Segmenter, dataset: Dataset) -> None:
-    assert evaluate(segmenter, dataset, ["0001"]).how == f"{HOW} {MAIN_PERSON}"
-    assert evaluate(segmenter, dataset, ["0001"], everyone=True).how == f"{HOW} {EVERYONE}"
-    assert evaluate(segmenter, replace(dataset, one_person=False), ["0001"]).how == HOW
