@@ -41,6 +41,7 @@ _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people:
 _FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the first look at a single person takes all of it
 _MOST_PEOPLE = 8
 _PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
+_COMPANION = 0.95  # score from which somebody beside the surest person counts; chosen on the folds
 
 
 @dataclass
@@ -160,7 +161,8 @@ class Segmenter:
     def find_people(self, photo: np.ndarray) -> list[FoundPerson]:
         """The people of a photo who are looked at, the farthest first.
 
-        People much smaller than the tallest are passers-by whose outfit nobody wants; they are left out.
+        People much smaller than the tallest are passers-by whose outfit nobody wants; they are left out, and so is
+        whoever beside the surest is not sure: mostly people in the background, half hidden or turned away.
 
         Args:
             photo: uint8 `(H, W, 3)` RGB, upright.
@@ -170,7 +172,11 @@ class Segmenter:
         """
         people = self.detector.find(photo)
         tallest = max((person.box.height for person in people), default=0)
-        people = [person for person in people if person.box.height >= _PASSER_BY * tallest][:_MOST_PEOPLE]
+        people = [
+            person
+            for rank, person in enumerate(people)
+            if person.box.height >= _PASSER_BY * tallest and (rank == 0 or person.confidence >= _COMPANION)
+        ][:_MOST_PEOPLE]
         return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
 
     def _first_looks(self, index: int, photo: np.ndarray) -> list[_Look]:

@@ -166,12 +166,11 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 def _sections(dataset: Dataset, metrics: dict[str, Any], evidence: Sequence[Evidence]) -> list[Section]:
     taxonomy = dataset.taxonomy
-    lines = [
-        f"{name.replace('_', ' ')}: {metrics['mean'][name]:.3f} over the folds (standard deviation "
-        f"{metrics['standard_deviation'][name] or 0:.3f}); 95 % of bootstrap samples of photos between "
-        f"{metrics['interval_95'][name][0]:.3f} and {metrics['interval_95'][name][1]:.3f}"
-        for name in metrics["mean"]
-    ]
+    lines = ["Mean ± standard deviation over the folds; where 95 % of the bootstrap samples of photos lie:"]
+    for name, score in metrics["mean"].items():
+        low, high = metrics["interval_95"][name]
+        label = name.replace("_", " ").capitalize().replace("iou", "IoU").replace("f1", "F1")
+        lines.append(f"{label} {score:.3f} ± {metrics['standard_deviation'][name] or 0:.3f}; {low:.3f} to {high:.3f}")
     scored = sorted(evidence, key=lambda row: total([row], taxonomy).mean_iou)
     best, worst = scored[::-1][:_SHOWN], scored[:_SHOWN]
     return [

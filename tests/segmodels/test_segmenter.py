@@ -9,7 +9,7 @@ from torch.nn import functional
 
 import segmodels.segmenter as module
 from segmodels.checkpoint import Checkpoint
-from segmodels.person import Box, PersonDetector, box_of
+from segmodels.person import Box, FoundPerson, PersonDetector, box_of
 from segmodels.segmentation import Person, Segmentation
 from segmodels.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open
 from segmodels.taxonomy import OUTFIT_15
@@ -250,6 +250,20 @@ def test_passers_by_are_left_out(checkpoint_of: MakeCheckpoint, detector_of: Mak
     segmenter = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 800, near, far, passer_by))
     people = segmenter.find_people(photo_with(600, 800))
     assert [round(person.box.height) for person in people] == [270, 500]
+
+
+def test_somebody_unsure_beside_the_surest_is_left_out(checkpoint_of: MakeCheckpoint) -> None:
+    class Seeing:
+        def __init__(self, *scores: float) -> None:
+            self.scores = scores
+
+        def find(self, photo: np.ndarray) -> list[FoundPerson]:
+            return [FoundPerson(Box(200 * n, 50, 150, 400), score) for n, score in enumerate(self.scores)]
+
+    for scores, counted in (((0.99, 0.96, 0.9), 2), ((0.6, 0.55), 1), ((), 0)):
+        segmenter = Segmenter(checkpoint_of(crop="person"), CPU, Seeing(*scores))  # type: ignore[arg-type]
+        people = segmenter.find_people(photo_with(600, 800))
+        assert sorted((person.confidence for person in people), reverse=True) == list(scores[:counted])
 
 
 def test_people_of_a_batch_are_looked_at_all_at_once(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
