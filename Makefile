@@ -42,12 +42,13 @@ format: $(READY) ## mend what can be mended: format and lint
 bench: $(READY) ## seconds a photo, as ratios against the bare network
 	$(BIN)/python tests/bench.py
 
-weights: $(READY) ## train the embedded network again: make weights DATA=folder of Clothing Co-Parsing
+weights: $(READY) ## train the embedded networks again: make weights DATA=folder of Clothing Co-Parsing
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make weights DATA=..." >&2; exit 1; }
 	$(BIN)/python -m train fit own/fpn --data "$(DATA)" --out runs/fpn
 	$(BIN)/python -m train fit own/fpn_all --data "$(DATA)" --out runs/fpn_all
 	$(BIN)/python -m train evaluate runs/fpn_all/checkpoint --dataset ccp --data "$(DATA)" \
 		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
+	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml; versions stay unless they must move
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv
