@@ -14,7 +14,7 @@ import streamlit as st
 if TYPE_CHECKING:
     from segmodels.segmenter import Segmenter
 
-__all__ = ["model_names", "segmenter", "warm_up"]
+__all__ = ["model_bytes", "model_names", "segmenter", "warm_up"]
 
 
 def segmenter(name: str) -> Segmenter:
@@ -40,6 +40,20 @@ def model_names() -> list[str]:
     from segmodels.catalog import list_checkpoints
 
     return [entry.name for entry in list_checkpoints()]
+
+
+def model_bytes(name: str) -> int:
+    """Size of the weights of a checkpoint that can be chosen, on disk.
+
+    Raises:
+        ValueError: If there is no such checkpoint.
+    """
+    from segmodels.catalog import list_checkpoints
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            return (entry.folder / "model.safetensors").stat().st_size
+    raise ValueError(f"There is no model {name!r}.")
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
