@@ -356,7 +356,7 @@ def comparison_picture(comparison: Comparison, models: Sequence[str]) -> bytes:
     column = max(width, 240)
     gap = _PICTURE_GAP
     legend_rows = 1 + len(_legend(comparison, models)) // max(1, (len(panels) * (column + gap)) // 190)
-    size = (gap + len(panels) * (column + gap), 96 + height + gap + 34 * legend_rows + gap)
+    size = (gap + len(panels) * (column + gap), 96 + height + gap + 34 * (legend_rows + 1) + gap)
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
     for index, (name, note, picture) in enumerate(panels):
@@ -371,6 +371,8 @@ def comparison_picture(comparison: Comparison, models: Sequence[str]) -> bytes:
         draw.rectangle((x, y + 3, x + 18, y + 21), colour, "#5F5E5A")
         draw.text((x + 28, y), name, "#1B1B1D", small)
         x += 190
+    revisions = ", ".join(f"{name} {stages[name].analysed.listing['revision']}" for name in models)
+    draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", "#5F5E5A", small)
     return _png(canvas)
 
 

@@ -48,7 +48,7 @@ def agreement_figure(agreements: Sequence[Agreement], taxonomy: Taxonomy, theme:
     columns = [f"{each.first}<br>{each.second}" for each in agreements]
     rows: dict[str, list[float | None]] = {"Mean": [each.mean_iou for each in agreements]}
     rows |= {name: [each.iou[name] for each in agreements] for name in taxonomy.display_order}
-    return _matrix(columns, rows, "IoU between the two", theme)
+    return _matrix(columns, rows, {}, theme)
 
 
 def scores_figure(scores: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy, theme: Theme) -> go.Figure:
@@ -60,12 +60,23 @@ def scores_figure(scores: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy, t
         theme: Of the page.
     """
     rows = {"Mean": [each["mean_iou"] for each in scores.values()]}
-    rows |= {name: [each["classes"][name]["iou"] for each in scores.values()] for name in taxonomy.display_order}
-    return _matrix(list(scores), rows, "IoU with the ground truth", theme)
+    by_class = {name: [each["classes"][name] for each in scores.values()] for name in taxonomy.display_order}
+    rows |= {name: [each["iou"] for each in values] for name, values in by_class.items()}
+    return _matrix(list(scores), rows, {name: list(map(_details, values)) for name, values in by_class.items()}, theme)
 
 
-def _matrix(columns: list[str], rows: dict[str, list[float | None]], measure: str, theme: Theme) -> go.Figure:
-    """Cells of values from 0 to 1 with their numbers in them; no value is a dash."""
+def _details(scores: Mapping[str, Any]) -> str:
+    """The other scores of a class, for the tooltip."""
+    if scores["iou"] is None:
+        return ""
+    words = f"F1 {scores['f1']:.3f}, precision {scores['precision']:.3f}, recall {scores['recall']:.3f}"
+    return f"<br>{words}<br>{scores['pixels']:,d} pixels in the truth"
+
+
+def _matrix(
+    columns: list[str], rows: dict[str, list[float | None]], details: dict[str, list[str]], theme: Theme
+) -> go.Figure:
+    """Cells of IoU with their numbers in them, and more by row in the tooltip; no value is a dash."""
     rows = {name: values for name, values in rows.items() if any(value is not None for value in values)}
     colours = _COLOURS[theme]
     places = range(len(columns))
@@ -74,14 +85,20 @@ def _matrix(columns: list[str], rows: dict[str, list[float | None]], measure: st
             x=list(places),
             y=list(rows),
             z=list(rows.values()),
-            customdata=[[column.replace("<br>", " and ") for column in columns]] * len(rows),
+            customdata=[
+                [
+                    (column.replace("<br>", " and "), more)
+                    for column, more in zip(columns, details.get(name, [""] * len(columns)), strict=True)
+                ]
+                for name in rows
+            ],
             zmin=0,
             zmax=1,
             colorscale=[[index / 9, colour] for index, colour in enumerate(colours["scale"])],
             showscale=False,
             xgap=1,
             ygap=1,
-            hovertemplate=f"%{{y}}, %{{customdata}}<br>{measure}: %{{z:.3f}}<extra></extra>",
+            hovertemplate="%{y}, %{customdata[0]}<br>IoU %{z:.3f}%{customdata[1]}<extra></extra>",
         )
     )
     for name, values in rows.items():

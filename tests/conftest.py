@@ -74,7 +74,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def more_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for `GARMENTSCOPE_MODELS`: `tiny`, which runs and knows nothing, and `torn`, which has no weights."""
+    """A folder for `GARMENTSCOPE_MODELS`: `tiny` guesses, `blank` and `empty` see background, `torn` has no weights."""
     import torch
 
     from segmodels.architectures import build
@@ -98,6 +98,12 @@ def more_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("tiny", "torn"):
         save_checkpoint(folder / name, config, network)
     (folder / "torn" / "model.safetensors").unlink()
+    last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
+    assert last.bias is not None and len(last.bias) == len(OUTFIT_15)
+    with torch.no_grad():
+        last.bias[0] += 1000
+    for name in ("blank", "empty"):
+        save_checkpoint(folder / name, config, network)
     return folder
 
 

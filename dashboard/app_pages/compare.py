@@ -46,10 +46,8 @@ state.setdefault("compare_shown", None)  # digest of the photo in the viewer
 state.setdefault("compare_staged", [])  # models side by side, where more are chosen than fit
 state.setdefault("compare_latest", {})  # what is on show -> Comparison, so that a rerun does not compute it again
 
-UNDER_TABLE = {
-    False: "Share: of the photo's pixels. Time: from decoded photo to garments, on this machine.",
-    True: "IoU with the ground truth, at the photo's own size; the mean is over the classes that truth or model names.",
-}
+UNDER_TABLE = "Share: of the photo's pixels. Time: from decoded photo to garments, on this machine."
+MEANS = " Scores: against the ground truth, at the photo's own size; means over the classes that truth or model names."
 
 
 def page() -> None:
@@ -290,6 +288,7 @@ def _results() -> None:
         _table(comparison)
         if comparison.scores:
             _scores(comparison)
+    with left if comparison.scores else right:
         _agreement(comparison, staged)
     _downloads(comparison, staged, [each for each in comparisons.values() if each])
 
@@ -345,9 +344,9 @@ def _disagreement(comparison: Comparison) -> None:
 
 
 def _table(comparison: Comparison) -> None:
-    st.subheader("What each found" if comparison.scores is None else "What each scores")
+    st.subheader("What each found" if comparison.scores is None else "What each found, and how well")
     st.html(_table_html(comparison))
-    st.caption(UNDER_TABLE[comparison.scores is not None])
+    st.caption(UNDER_TABLE + (MEANS if comparison.scores else ""))
 
 
 def _agreement(comparison: Comparison, staged: Sequence[str]) -> None:
@@ -357,19 +356,22 @@ def _agreement(comparison: Comparison, staged: Sequence[str]) -> None:
     st.subheader("How far each pair agrees")
     of = f"the {len(staged)} models side by side; the downloads hold every pair. " if len(pairs) > 1 else ""
     st.caption(f"IoU by class, of {of or 'the two models. '}A dash: neither names it.")
-    _chart(agreement_figure(pairs, comparison.taxonomy, _theme()), "compare-agreement")
+    words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
+    _chart(agreement_figure(pairs, comparison.taxonomy, _theme()), "compare-agreement", words)
 
 
 def _scores(comparison: Comparison) -> None:
     assert comparison.scores
     st.subheader("Which class each gets right")
     st.caption("IoU with the ground truth, by class. A dash: neither names it.")
-    _chart(scores_figure(comparison.scores, comparison.taxonomy, _theme()), "compare-scores")
+    words = "; ".join(f"{name}: mean IoU {_number(each['mean_iou'])}" for name, each in comparison.scores.items())
+    _chart(scores_figure(comparison.scores, comparison.taxonomy, _theme()), "compare-scores", words)
 
 
-def _chart(figure: go.Figure, key: str) -> None:
+def _chart(figure: go.Figure, key: str, words: str) -> None:
+    """A figure, and what it says in words; its one tool saves it as a picture."""
     bar = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"filename": key, "scale": 2}}
-    st.plotly_chart(figure, theme=None, key=key, config=bar)
+    st.plotly_chart(figure, theme=None, key=key, config=bar, alt=words)
 
 
 def _theme() -> Theme:
@@ -414,21 +416,15 @@ def _downloads(comparison: Comparison, staged: Sequence[str], comparisons: Seque
 def _table_html(comparison: Comparison) -> str:
     """One row per model; on a phone one card per model."""
     scores = comparison.scores
-    heads = ["Model", "IoU by class" if scores else "Garments, share of photo"]
+    heads = ["Model", "Garments, share of photo"]
     heads += ["Mean IoU", "Mean F1", "Accuracy"] if scores else []
     heads += ["Time", "Parameters", "Size"]
     rows = []
     for finding in comparison.findings:
+        ordered = sorted(finding.shares.items(), key=lambda item: -item[1])
+        cells = [_entries(ordered) or "No garment found"]
         if scores:
-            judged = scores[finding.model]
-            values = {name: judged["classes"][name]["iou"] for name in comparison.taxonomy.display_order}
-            found = _entries((name, f"{iou:.2f}") for name, iou in values.items() if iou is not None)
-        else:
-            ordered = sorted(finding.shares.items(), key=lambda item: -item[1])
-            found = _entries((name, _per_cent(share)) for name, share in ordered)
-        cells = [found or "No garment found"]
-        if scores:
-            cells += [_number(judged[name]) for name in ("mean_iou", "mean_f1", "pixel_accuracy")]
+            cells += [_number(scores[finding.model][name]) for name in ("mean_iou", "mean_f1", "pixel_accuracy")]
         cells += [f"{finding.seconds:.2f} s", f"{finding.parameters / 1e6:.1f} M", f"{finding.size / 1e6:.1f} MB"]
         body = "".join(
             f'<td class="{"found" if place == 0 else "number"}" data-label="{head}">{cell}</td>'
@@ -441,10 +437,10 @@ def _table_html(comparison: Comparison) -> str:
     return f'<table class="models"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
-def _entries(entries: Iterable[tuple[str, str]]) -> str:
+def _entries(shares: Iterable[tuple[str, float]]) -> str:
     return "".join(
-        f'<span class="entry"><i style="background:{OUTFIT_15[name].colour}"></i>{name} {value}</span>'
-        for name, value in entries
+        f'<span class="entry"><i style="background:{OUTFIT_15[name].colour}"></i>{name} {_per_cent(share)}</span>'
+        for name, share in shares
     )
 
 
