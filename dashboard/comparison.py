@@ -338,15 +338,9 @@ def agreements_csv(comparisons: Sequence[Comparison]) -> bytes:
     return out.getvalue().encode("utf-8")
 
 
-def comparison_picture(comparison: Comparison, models: Sequence[str]) -> bytes:
-    """The overlays of some models side by side, then the map of disagreement (or error), each under its name; PNG.
-
-    Args:
-        comparison: Of the photo.
-        models: Which to show, in this order.
-    """
-    stages = {finding.model: finding for finding in comparison.findings}
-    panels = [(name, stages[name].summary, _overlay(stages[name])) for name in models]
+def comparison_picture(comparison: Comparison) -> bytes:
+    """The overlays side by side, then the map of disagreement (or error), each under its name; PNG."""
+    panels = [(finding.model, finding.summary, _overlay(finding)) for finding in comparison.findings]
     with Image.open(io.BytesIO(comparison.strength_png)) as image:
         share = f"{comparison.contested:.1%} of the pixels"
         panels.append(("Error" if comparison.truth is not None else "Disagreement", share, image.convert("RGB")))
@@ -355,8 +349,10 @@ def comparison_picture(comparison: Comparison, models: Sequence[str]) -> bytes:
     title, small = ImageFont.load_default(26), ImageFont.load_default(18)
     column = max(width, 240)
     gap = _PICTURE_GAP
-    legend_rows = 1 + len(_legend(comparison, models)) // max(1, (len(panels) * (column + gap)) // 190)
-    size = (gap + len(panels) * (column + gap), 96 + height + gap + 34 * (legend_rows + 1) + gap)
+    legend = _legend(comparison)
+    across = len(panels) * (column + gap)
+    rows = -(-len(legend) // max(1, across // 190))
+    size = (gap + across, 96 + height + gap + 34 * (rows + 1) + gap)
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
     for index, (name, note, picture) in enumerate(panels):
@@ -365,20 +361,20 @@ def comparison_picture(comparison: Comparison, models: Sequence[str]) -> bytes:
         draw.text((left, gap + 36), note, "#5F5E5A", small)
         canvas.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, 96))
     x, y = gap, 96 + height + gap
-    for name, colour in _legend(comparison, models):
-        if x + 180 > size[0]:
+    for index, (name, colour) in enumerate(legend):
+        if index and index % max(1, across // 190) == 0:
             x, y = gap, y + 34
         draw.rectangle((x, y + 3, x + 18, y + 21), colour, "#5F5E5A")
         draw.text((x + 28, y), name, "#1B1B1D", small)
         x += 190
-    revisions = ", ".join(f"{name} {stages[name].analysed.listing['revision']}" for name in models)
+    revisions = ", ".join(f"{each.model} {each.analysed.listing['revision']}" for each in comparison.findings)
     draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", "#5F5E5A", small)
     return _png(canvas)
 
 
-def _legend(comparison: Comparison, models: Sequence[str]) -> list[tuple[str, str]]:
-    """Name and colour of what these models found, but the background."""
-    found = {value for each in comparison.findings if each.model in models for value in np.unique(each.class_map)}
+def _legend(comparison: Comparison) -> list[tuple[str, str]]:
+    """Name and colour of what was found, but the background."""
+    found = {value for each in comparison.findings for value in np.unique(each.reduced_class_map)}
     classes = (comparison.taxonomy[name] for name in comparison.taxonomy.display_order)
     return [(each.name, each.colour) for each in classes if each.id in found and each.group != "background"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 if TYPE_CHECKING:
@@ -67,4 +68,6 @@ def _loading(name: str) -> Future[Segmenter]:
 def _load(name: str) -> Segmenter:
     from segmodels.catalog import load_segmenter
 
-    return load_segmenter(name)
+    segmenter = load_segmenter(name)
+    segmenter.segment(np.zeros((64, 48, 3), np.uint8))  # a first look is slow; no photo's time should hold it
+    return segmenter

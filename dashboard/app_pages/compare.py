@@ -183,7 +183,7 @@ def _masks() -> None:
         key=f"compare-masks-{state.compare_intake}",
     )
     keys = list(state.compare_photos)
-    if state.compare_shown in state.compare_masks and st.button("Compare without it", type="tertiary"):
+    if state.compare_shown in state.compare_masks and st.button("Remove the ground truth", type="tertiary"):
         del state.compare_masks[state.compare_shown]
         st.rerun()
     if not files:
@@ -248,7 +248,10 @@ def _run(models: Sequence[str]) -> None:
             photo = state.compare_photos[key]
             which = f" Photo {number} of {len(missing[model])}." if len(missing[model]) > 1 else ""
             bar.progress(done / total, text=_literal(text + which))
-            state.compare_findings[key, model] = find(segmenter, photo.name, photo.data, size)
+            finding = find(segmenter, photo.name, photo.data, size)
+            if twin := next((each for (of, _), each in state.compare_findings.items() if of == key), None):
+                finding.analysed.stage["photo"] = twin.analysed.stage["photo"]  # the same picture: kept once
+            state.compare_findings[key, model] = finding
             done += 1
     bar.empty()
 
@@ -278,42 +281,42 @@ def _results() -> None:
     if not comparison.has_garments:
         who = "Neither of the two models" if len(comparison.findings) == 2 else "No model"
         st.info(_literal(f"{who} finds a garment in {comparison.photo}. A photo of a whole outfit shows more."))
-    staged = _stages(comparison)
-    by_model = {finding.model: finding for finding in comparison.findings}
-    viewer([by_model[name].stage for name in staged], taxonomy=OUTFIT_15, key="compare-viewer")
+    staged = _staged(comparison)
+    viewer([finding.stage for finding in staged.findings], taxonomy=OUTFIT_15, key="compare-viewer")
     left, right = st.columns([42, 58], gap="large")
     with left:
-        _disagreement(comparison)
+        _disagreement(staged)
     with right:
         _table(comparison)
-        if comparison.scores:
-            _scores(comparison)
-    with left if comparison.scores else right:
-        _agreement(comparison, staged)
-    _downloads(comparison, staged, [each for each in comparisons.values() if each])
+        (_scores if comparison.scores else _agreement)(staged)
+    if comparison.scores:
+        _agreement(staged)
+    _downloads(staged, [each for each in comparisons.values() if each])
 
 
 def _compared(key: str) -> Comparison | None:
     """The comparison of a photo under the models chosen that have run; None where none has."""
     findings = [state.compare_findings.get((key, model)) for model in state.compare_models]
-    present: tuple[Finding, ...] = tuple(finding for finding in findings if finding)
-    if not present:
-        return None
+    present = tuple(finding for finding in findings if finding)
+    return _kept(key, key, present) if present else None
+
+
+def _kept(place: str, key: str, findings: tuple[Finding, ...]) -> Comparison:
+    """A comparison, made anew only if findings or mask are others than the last time at this place."""
     mask = state.compare_masks.get(key)
-    label = (tuple(id(finding) for finding in present), id(mask))
-    known: dict[str, tuple[object, Comparison]] = state.compare_latest
-    if key not in known or known[key][0] != label:
-        listing = present[0].analysed.listing
+    known: dict[str, tuple[object, object, Comparison]] = state.compare_latest
+    if place not in known or known[place][0] != findings or known[place][1] is not mask:
+        listing = findings[0].analysed.listing
         truth = read_mask(mask.name, mask.data, listing["width"], listing["height"]) if mask else None
-        known[key] = (label, Comparison(present, truth))
-    return known[key][1]
+        known[place] = (findings, mask, Comparison(findings, truth))
+    return known[place][2]
 
 
-def _stages(comparison: Comparison) -> list[str]:
-    """Which models stand side by side."""
+def _staged(comparison: Comparison) -> Comparison:
+    """Of the models that stand side by side."""
     names = [finding.model for finding in comparison.findings]
     if len(names) <= MAX_STAGES:
-        return names
+        return comparison
     before = [name for name in state.compare_staged if name in names][:MAX_STAGES]
     chosen = st.multiselect(
         f"Side by side, up to {MAX_STAGES}",
@@ -323,7 +326,9 @@ def _stages(comparison: Comparison) -> list[str]:
         key=f"compare-staged-{','.join(names)}",
     )
     state.compare_staged = chosen
-    return chosen or names[:MAX_STAGES]
+    shown = chosen if len(chosen) > 1 else names[:MAX_STAGES]
+    findings = tuple(finding for finding in comparison.findings if finding.model in shown)
+    return _kept("staged", state.compare_shown, findings)
 
 
 def _disagreement(comparison: Comparison) -> None:
@@ -349,13 +354,13 @@ def _table(comparison: Comparison) -> None:
     st.caption(UNDER_TABLE + (MEANS if comparison.scores else ""))
 
 
-def _agreement(comparison: Comparison, staged: Sequence[str]) -> None:
-    pairs = [each for each in comparison.agreements if each.first in staged and each.second in staged]
+def _agreement(comparison: Comparison) -> None:
+    pairs = comparison.agreements
     if not pairs:
         return
     st.subheader("How far each pair agrees")
-    of = f"the {len(staged)} models side by side; the downloads hold every pair. " if len(pairs) > 1 else ""
-    st.caption(f"IoU by class, of {of or 'the two models. '}A dash: neither names it.")
+    of = f"the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
+    st.caption(f"IoU by class, of {of}; of every pair chosen in the downloads. A dash: neither names the class.")
     words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
     _chart(agreement_figure(pairs, comparison.taxonomy, _theme()), "compare-agreement", words)
 
@@ -363,7 +368,7 @@ def _agreement(comparison: Comparison, staged: Sequence[str]) -> None:
 def _scores(comparison: Comparison) -> None:
     assert comparison.scores
     st.subheader("Which class each gets right")
-    st.caption("IoU with the ground truth, by class. A dash: neither names it.")
+    st.caption("IoU with the ground truth, by class. A dash: neither truth nor model names the class.")
     words = "; ".join(f"{name}: mean IoU {_number(each['mean_iou'])}" for name, each in comparison.scores.items())
     _chart(scores_figure(comparison.scores, comparison.taxonomy, _theme()), "compare-scores", words)
 
@@ -378,14 +383,14 @@ def _theme() -> Theme:
     return "dark" if st.context.theme.type == "dark" else "light"
 
 
-def _downloads(comparison: Comparison, staged: Sequence[str], comparisons: Sequence[Comparison]) -> None:
+def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> None:
     stem = PurePath(comparison.photo).stem
     several = f" of all {len(comparisons)}" if len(comparisons) > 1 else ""
     name = stem if len(comparisons) == 1 else "comparison"
     with st.container(horizontal=True):
         st.download_button(
             "Picture (PNG)",
-            partial(comparison_picture, comparison, staged),
+            partial(comparison_picture, comparison),
             f"{stem}-comparison.png",
             "image/png",
             on_click="ignore",

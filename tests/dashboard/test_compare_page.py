@@ -114,7 +114,7 @@ def test_a_mask_turns_the_table_into_scores(page: AppTest) -> None:
     judge(page, "truth.png", mask((512, 512), OUTFIT_15["Coat"].id))
     assert "Mean IoU" in table(page)
     assert "Where they are wrong" in [each.value for each in page.subheader]
-    button(page, "Compare without it").click().run()
+    button(page, "Remove the ground truth").click().run()
     assert "Mean IoU" not in table(page)
 
 
