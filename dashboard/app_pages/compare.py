@@ -343,7 +343,7 @@ def _disagreement(comparison: Comparison) -> None:
     else:
         st.subheader("Where they disagree")
         first = f"On {comparison.contested:.1%} of the pixels the {count} models name different classes. "
-        rest = "The redder, the more pairs of them do, and the surer both are."
+        rest = f"The redder, {'' if count == 2 else 'the more pairs do, and '}the surer both are."
     st.caption(_literal(f"{comparison.photo}. {first}{rest}"))
     st.image(comparison.strength_png, width="stretch", alt=first + rest)
 
