@@ -1,7 +1,8 @@
 """Ground truth that a visitor brings: a PNG of class ids, or a mask of Clothing Co-Parsing.
 
 What a file declares (kind, size, type) is checked against the photo before any of its pixels are read, and what is
-packed in it is unpacked no further than a mask of that photo can be.
+packed in it is unpacked no further than a mask of that photo can be. MATLAB files are read by hand, after MathWorks'
+*MAT-File Format*, level 5: SciPy's reader ends the whole process on some damaged ones.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import PurePath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy.io import loadmat, whosmat
 
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 
@@ -21,7 +23,10 @@ __all__ = ["MaskError", "match_masks", "read_mask"]
 
 _VARIABLE = "groundtruth"
 _HEADER = 128  # bytes of a MATLAB 5 file before its first variable
-_COMPRESSED = 15  # its element type for a variable that is packed with zlib
+_MATRIX, _COMPRESSED = 14, 15  # its element types for a variable, and for one packed with zlib
+_KINDS = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 6: "double", 7: "single", 8: "int8", 9: "uint8"}
+_NUMBERS = range(6, 16)  # classes of variables whose content is numbers
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}  # element type -> NumPy's
 _WIDEST = 8  # bytes of a pixel stored as double
 _SLACK = 1 << 16  # bytes beside the pixels: tags, names, padding
 _CCP = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
@@ -29,6 +34,16 @@ _CCP = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
 
 class MaskError(ValueError):
     """A file that is no mask of the photo; the message is for the visitor."""
+
+
+class _Variable(NamedTuple):
+    """Of a MATLAB file: what it declares, the element type it is stored as, and its bytes."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    stored: int
+    content: bytes
 
 
 def read_mask(name: str, data: bytes, width: int, height: int) -> np.ndarray:
@@ -107,27 +122,29 @@ def _read_png(name: str, data: bytes, width: int, height: int) -> np.ndarray:
 
 
 def _read_mat(name: str, data: bytes, width: int, height: int) -> np.ndarray:
-    file = _unpacked(name, data, width * height * _WIDEST + _SLACK)
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:_HEADER])
+    if order is None or data.startswith(b"MATLAB 7.3"):
+        raise MaskError(f"{name} is no MATLAB 5 file, which the masks of Clothing Co-Parsing are. Save it as one.")
     try:
-        variables = whosmat(io.BytesIO(file))  # type: ignore[arg-type]  # takes open files too
-        declared = [(shape, kind) for each, shape, kind in variables if each == _VARIABLE]
-    except Exception as error:  # as above, of scipy
+        variables = [_variable(part, order) for part in _unpacked(name, data, order, width * height * _WIDEST + _SLACK)]
+    except (struct.error, zlib.error) as error:
         raise MaskError(f"{name} is damaged ({error}). Get it again.") from None
-    if len(declared) != 1:
-        names = ", ".join(each for each, _, _ in variables) or "nothing"
+    masks = [variable for variable in variables if variable.name == _VARIABLE]
+    if len(masks) != 1:
+        names = ", ".join(variable.name[:60] for variable in variables) or "nothing"
         raise MaskError(f"{name} should hold one {_VARIABLE}; it holds {names}. Add a mask of Clothing Co-Parsing.")
-    shape, kind = declared[0]
-    if kind not in ("uint8", "double") or len(shape) != 2:  # CCP's say double and store bytes
-        raise MaskError(f"{name}: {_VARIABLE} is {kind} {shape}; a mask is uint8 or double with two sides.")
-    _check_size(name, shape[1], shape[0], width, height)
-    try:
-        stored = np.asarray(loadmat(io.BytesIO(file), variable_names=[_VARIABLE])[_VARIABLE])  # type: ignore[arg-type]
-    except Exception as error:  # as above
-        raise MaskError(f"{name} is damaged ({error}). Get it again.") from None
+    (mask,) = masks
+    if mask.kind not in ("uint8", "double") or len(mask.shape) != 2:  # CCP's say double and store bytes
+        raise MaskError(f"{name}: {_VARIABLE} is {mask.kind} {mask.shape}; a mask is uint8 or double with two sides.")
+    _check_size(name, mask.shape[1], mask.shape[0], width, height)
+    form = _STORED.get(mask.stored)
+    if form is None or len(mask.content) != width * height * np.dtype(form).itemsize:
+        raise MaskError(f"{name}: {_VARIABLE} does not hold the pixels that it declares. Get it again.")
+    stored = np.frombuffer(mask.content, order + form).reshape(width, height).T  # column by column in the file
     with np.errstate(invalid="ignore"):
         labels = stored.astype(np.uint8)
-    if labels.shape != (height, width) or (labels != stored).any():
-        raise MaskError(f"{name}: {_VARIABLE} does not hold labels from 0 to 58, as {width} x {height} whole numbers.")
+    if (labels != stored).any():
+        raise MaskError(f"{name}: {_VARIABLE} does not hold labels from 0 to {len(CCP_59) - 1}. Correct the mask.")
     truth = np.asarray(_CCP[labels])
     if (truth == UNLABELLED).any():
         label = int(labels[truth == UNLABELLED][0])
@@ -135,29 +152,53 @@ def _read_mat(name: str, data: bytes, width: int, height: int) -> np.ndarray:
     return truth
 
 
+def _unpacked(name: str, data: bytes, order: str, limit: int) -> Iterator[bytes]:
+    """Each variable of a MATLAB 5 file, unpacked, as long as it is no longer than `limit` bytes."""
+    at = _HEADER
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, at)
+        part = data[at : at + 8 + size]
+        at += 8 + size
+        if kind == _COMPRESSED:
+            part = zlib.decompressobj().decompress(part[8:], limit + 1)
+        if len(part) > limit:
+            raise MaskError(f"{name} holds more than a mask of this photo can. Add the mask of this photo.")
+        yield part
+
+
+def _variable(part: bytes, order: str) -> _Variable:
+    """What a variable declares, and its numbers as they are stored.
+
+    Raises:
+        struct.error: If the bytes are no variable.
+    """
+    kind, matrix, _ = _element(part, 0, order)
+    if kind != _MATRIX:
+        raise struct.error(f"type {kind} where a variable should begin")
+    _, flags, at = _element(matrix, 0, order)
+    _, sides, at = _element(matrix, at, order)
+    _, name, at = _element(matrix, at, order)
+    of = struct.unpack_from(f"{order}I", flags)[0] & 0xFF
+    shape = struct.unpack(f"{order}{len(sides) // 4}i", sides)
+    stored, content, _ = _element(matrix, at, order) if of in _NUMBERS else (0, b"", 0)
+    return _Variable(name.decode("latin-1"), _KINDS.get(of, f"of class {of}"), shape, stored, content)
+
+
+def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
+    """Type and content of an element, and where the next begins; a short one holds its content in its tag."""
+    kind, size = struct.unpack_from(f"{order}II", data, at)
+    start, following = at + 8, at + 8 + size + -size % 8
+    if kind >> 16:
+        kind, size = kind & 0xFFFF, kind >> 16
+        start, following = at + 4, at + 8
+    content = data[start : start + size]
+    if len(content) < size or start + size > following:
+        raise struct.error("it is cut off")
+    return kind, content, following
+
+
 def _check_size(name: str, columns: int, rows: int, width: int, height: int) -> None:
     if (columns, rows) != (width, height):
         raise MaskError(
             f"{name} is {columns:,} x {rows:,} pixels; the photo is {width:,} x {height:,}. Add the mask of this photo."
         )
-
-
-def _unpacked(name: str, data: bytes, limit: int) -> bytes:
-    """A MATLAB 5 file with its packed variables unpacked, as long as none is over `limit` bytes."""
-    order = {b"IM": "<", b"MI": ">"}.get(data[126:_HEADER])
-    if order is None or data.startswith(b"MATLAB 7.3"):
-        raise MaskError(f"{name} is no MATLAB 5 file, which the masks of Clothing Co-Parsing are. Save it as one.")
-    parts, at = [data[:_HEADER]], _HEADER
-    while at + 8 <= len(data):
-        kind, size = struct.unpack_from(f"{order}II", data, at)
-        part = data[at : at + 8 + size]
-        if kind == _COMPRESSED:
-            try:
-                part = zlib.decompressobj().decompress(part[8:], limit + 1)
-            except zlib.error as error:
-                raise MaskError(f"{name} is damaged ({error}). Get it again.") from None
-        if len(part) > limit:
-            raise MaskError(f"{name} holds more than a mask of this photo can. Add the mask of this photo.")
-        parts.append(part)
-        at += 8 + size
-    return b"".join(parts)

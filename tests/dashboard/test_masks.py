@@ -58,6 +58,14 @@ def with_id(value: int) -> bytes:
     return png(values)
 
 
+def unknown_storage() -> bytes:
+    """A mask whose numbers are of an element type that there is not."""
+    file = mat(packed=False, groundtruth=ids())
+    at = file.index(b"groundtruth") + 16
+    assert file[at : at + 4] == struct.pack("<I", 2)
+    return file[:at] + struct.pack("<I", 0xFF09) + file[at + 4 :]
+
+
 def bomb() -> bytes:
     """A variable that unpacks to 200 MB."""
     packed = zlib.compress(bytes(200_000_000), 1)
@@ -80,6 +88,11 @@ BAD = {
     "an unknown label": (mat(groundtruth=np.full((6, 4), 59, np.uint8)), "label 59"),
     "broken numbers": (mat(groundtruth=np.full((6, 4), 0.5)), "does not hold labels from 0 to 58"),
     "no numbers": (mat(groundtruth=np.full((6, 4), np.nan)), "does not hold labels from 0 to 58"),
+    "an unknown storage": (unknown_storage(), "does not hold the pixels"),
+    "too few pixels": (
+        mat(False, groundtruth=ids()).replace(struct.pack("<II", 2, 24), struct.pack("<II", 2, 20)),
+        "does not hold the pixels",
+    ),
     "a mat cut off": (mat(groundtruth=ids())[:150], "0001"),
     "a header alone": (b"MATLAB 5.0", "no MATLAB 5 file"),
     "too much": (bomb(), "more than a mask of this photo can"),
