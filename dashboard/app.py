@@ -11,4 +11,8 @@ HERE = Path(__file__).parent
 st.set_page_config(page_title="Garmentscope", layout="wide")
 st.html(HERE / "style.css")
 st.logo(str(HERE / "wordmark.svg"), size="large")
-st.navigation([st.Page(HERE / "app_pages" / "segment.py", title="Segment", default=True)], position="top").run()
+pages = [
+    st.Page(HERE / "app_pages" / "segment.py", title="Segment", default=True),
+    st.Page(HERE / "app_pages" / "compare.py", title="Compare"),
+]
+st.navigation(pages, position="top").run()

@@ -9,12 +9,13 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 if TYPE_CHECKING:
     from segmodels.segmenter import Segmenter
 
-__all__ = ["model_names", "segmenter", "warm_up"]
+__all__ = ["model_bytes", "model_names", "segmenter", "warm_up"]
 
 
 def segmenter(name: str) -> Segmenter:
@@ -42,6 +43,20 @@ def model_names() -> list[str]:
     return [entry.name for entry in list_checkpoints()]
 
 
+def model_bytes(name: str) -> int:
+    """Size of the weights of a checkpoint that can be chosen, on disk.
+
+    Raises:
+        ValueError: If there is no such checkpoint.
+    """
+    from segmodels.catalog import list_checkpoints
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            return (entry.folder / "model.safetensors").stat().st_size
+    raise ValueError(f"There is no model {name!r}.")
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _loading(name: str) -> Future[Segmenter]:
     executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
@@ -53,4 +68,6 @@ def _loading(name: str) -> Future[Segmenter]:
 def _load(name: str) -> Segmenter:
     from segmodels.catalog import load_segmenter
 
-    return load_segmenter(name)
+    segmenter = load_segmenter(name)
+    segmenter.segment(np.zeros((64, 48, 3), np.uint8))  # a first look is slow; no photo's time should hold it
+    return segmenter

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from playwright.sync_api import Browser, sync_playwright
 REPOSITORY = Path(__file__).parents[1]
 START_SECONDS = 60.0
 
-Serve = Callable[[Path], str]
-"""Takes a script, serves it, returns its address."""
+Serve = Callable[..., str]
+"""Takes a script and, if wanted, further environment variables; serves it, returns its address."""
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +42,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """
     servers: list[subprocess.Popen[bytes]] = []
 
-    def start(script: Path) -> str:
+    def start(script: Path, environment: Mapping[str, str] | None = None) -> str:
         port = _free_port()
         log = tmp_path_factory.mktemp("streamlit") / "server.log"
         options = {
@@ -56,6 +57,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             server = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", str(script), *arguments],
                 cwd=REPOSITORY,
+                env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -68,6 +70,41 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     yield start
     for server in servers:
         _stop(server)
+
+
+@pytest.fixture(scope="session")
+def more_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for `GARMENTSCOPE_MODELS`: `tiny` guesses, `blank` and `empty` see background, `torn` has no weights."""
+    import torch
+
+    from segmodels.architectures import build
+    from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+    from segmodels.taxonomy import OUTFIT_15
+
+    folder = tmp_path_factory.mktemp("models")
+    config = CheckpointConfig(
+        architecture="unet_classic",
+        arguments={"width": 0.05},
+        taxonomy="OUTFIT_15",
+        classes=list(OUTFIT_15.names),
+        height=64,
+        width=64,
+        mean=0.5,
+        std=0.5,
+        crop="none",
+    )
+    torch.manual_seed(3)
+    network = build(config.architecture, len(config.classes), config.arguments)
+    for name in ("tiny", "torn"):
+        save_checkpoint(folder / name, config, network)
+    (folder / "torn" / "model.safetensors").unlink()
+    last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
+    assert last.bias is not None and len(last.bias) == len(OUTFIT_15)
+    with torch.no_grad():
+        last.bias[0] += 1000
+    for name in ("blank", "empty"):
+        save_checkpoint(folder / name, config, network)
+    return folder
 
 
 def _free_port() -> int:

@@ -1,8 +1,8 @@
 """The picture component: a photo and its class map go to the browser once, and everything is looked at there.
 
 Opacity, class chips, confidence threshold, outlines, wipe, zoom and the reading under the pointer are all answered in
-`viewer.js`; none of them asks the server. A mount shows one stage with its table of garments, or two to four stages
-side by side under one set of controls and one zoom.
+`viewer.js`; none of them asks the server. A mount shows one stage with its table of garments, or two to four stages of
+one photo side by side under one set of controls and one zoom, with a wipe between any two of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from PIL import Image
 
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["MAX_SIDE", "MAX_STAGES", "Stage", "encode_stage", "viewer"]
+__all__ = ["MAX_SIDE", "MAX_STAGES", "Stage", "encode_stage", "sample_plane", "viewer"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -102,8 +102,8 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
         photo = photo.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     files = {
         "photo": _file(photo, "JPEG", quality=_JPEG_QUALITY, subsampling=0),
-        "class_map": _file(Image.fromarray(_sample(stage.class_map, height, width)), "PNG"),
-        "confidence": _file(Image.fromarray(_PER_CENT[_sample(stage.confidence, height, width)]), "PNG"),
+        "class_map": _file(Image.fromarray(sample_plane(stage.class_map, height, width)), "PNG"),
+        "confidence": _file(Image.fromarray(_PER_CENT[sample_plane(stage.confidence, height, width)]), "PNG"),
     }
     return {
         "id": hashlib.sha256(b"".join(files.values())).hexdigest()[:16],
@@ -182,8 +182,17 @@ def _reduced_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _sample(plane: Pixels, height: int, width: int) -> Pixels:
-    """The plane at another size, each pixel the one whose area holds its centre: uint8 `(height, width)`."""
+def sample_plane(plane: Pixels, height: int, width: int) -> Pixels:
+    """A plane at another size, each pixel the one whose area holds its centre, so that ids are never mixed.
+
+    Args:
+        plane: uint8 `(H, W)`.
+        height: Of the result.
+        width: Of the result.
+
+    Returns:
+        uint8 `(height, width)`.
+    """
     rows = ((np.arange(height) + 0.5) * plane.shape[0] / height).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * plane.shape[1] / width).astype(np.intp)
     return plane[np.ix_(rows, columns)]

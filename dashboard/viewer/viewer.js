@@ -117,16 +117,25 @@ async function decodePicture(data) {
 
 // ---------------------------------------------------------------- painting
 
-/** Class ids of the pixels whose overlay is to be seen; HIDDEN for the others. */
-function visibleClasses(picture, off, threshold) {
+/** Class ids of the pixels whose overlay is to be seen; HIDDEN for the others, and where `hidden` (if given) is 1. */
+function visibleClasses(picture, off, threshold, hidden) {
   const shown = new Uint8Array(256).fill(1);
   for (const id of off) shown[id] = 0;
   const visible = new Uint8Array(picture.classes.length);
   for (let i = 0; i < visible.length; i++) {
     const id = picture.classes[i];
-    visible[i] = shown[id] && picture.confidence[i] >= threshold ? id : HIDDEN;
+    visible[i] = shown[id] && picture.confidence[i] >= threshold && !hidden?.[i] ? id : HIDDEN;
   }
   return visible;
+}
+
+/** 1 where all pictures name the same class, 0 elsewhere; null unless there are several, all of one size. */
+function agreed(pictures) {
+  const [first, ...others] = pictures;
+  if (!others.length || others.some((each) => each.width !== first.width || each.height !== first.height)) return null;
+  const same = new Uint8Array(first.classes.length);
+  for (let i = 0; i < same.length; i++) same[i] = others.every((each) => each.classes[i] === first.classes[i]) ? 1 : 0;
+  return same;
 }
 
 /** The visible classes under each target pixel, nearest, with a margin of HIDDEN (and of the picture) around. */
@@ -201,7 +210,9 @@ class Stage {
     this.viewer = viewer;
     this.photo = el("canvas", { class: "photo" });
     this.overlay = el("canvas", { class: "overlay" });
-    this.surface = el("div", { class: "surface" }, this.photo, this.overlay);
+    this.beneath = el("canvas", { class: "overlay" }); // the rival's, left of the divider
+    this.rival = null; // the stage that a wipe compares this one with; null compares it with the photo
+    this.surface = el("div", { class: "surface" }, this.photo, this.beneath, this.overlay);
     this.marker = el("div", { class: "marker", hidden: "" });
     this.tip = el("div", { class: "tip", hidden: "", "aria-hidden": "true" });
     this.trouble = el("p", { class: "trouble", hidden: "" });
@@ -286,6 +297,13 @@ class Stage {
     return { id: classes[i], name, confidence: (confidence[i] / 100).toFixed(2) };
   }
 
+  /** The stage whose overlay is seen at a place: the rival left of the divider, else this one. */
+  seenAt(place) {
+    const { wipe, wipeAt, photo } = this.viewer.settings;
+    const isLeft = wipe && !photo && this.toBox(place)[0] < wipeAt * this.box.clientWidth;
+    return isLeft && this.rival?.picture ? this.rival : this;
+  }
+
   // Drawing
 
   draw() {
@@ -310,26 +328,38 @@ class Stage {
   }
 
   drawOverlay(placement, width, height, density) {
-    const { settings, off, lit, classes } = this.viewer;
+    const { settings, lit, classes } = this.viewer;
+    const isWiped = settings.wipe && Boolean(this.rival?.picture);
     this.overlay.hidden = settings.photo;
+    this.beneath.hidden = settings.photo || !isWiped;
     if (settings.photo) return;
-    this.visible ??= visibleClasses(this.picture, off, settings.threshold);
-    if (this.overlay.width !== width || this.overlay.height !== height) Object.assign(this.overlay, { width, height });
-    const context = this.overlay.getContext("2d", { willReadFrequently: true });
     const ink = mixInk(classes, settings, lit, density);
-    context.putImageData(paintOverlay(this.picture, this.visible, placement, width, height, ink), 0, 0);
+    const put = (canvas, stage) => {
+      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+      const context = canvas.getContext("2d", { willReadFrequently: true });
+      context.putImageData(paintOverlay(stage.picture, stage.seen(), placement, width, height, ink), 0, 0);
+    };
+    put(this.overlay, this);
+    if (isWiped) put(this.beneath, this.rival);
+  }
+
+  /** The classes to be seen, kept until chips, threshold or differences change. */
+  seen() {
+    const { settings, off, agreed } = this.viewer;
+    this.visible ??= visibleClasses(this.picture, off, settings.threshold, settings.differences ? agreed : null);
+    return this.visible;
   }
 
   /** Photo and overlay as shown, at the picture's own size. */
   async export() {
     const { width, height, photo } = this.picture;
-    const { classes, settings, off } = this.viewer;
-    const density = 1 / Math.min(this.box.clientWidth / width, this.box.clientHeight / height);
-    const visible = visibleClasses(this.picture, off, settings.threshold);
+    const { classes, settings } = this.viewer;
+    const { clientWidth, clientHeight } = this.viewer.front.box; // a wipe hides the other boxes
+    const density = 1 / Math.min(clientWidth / width, clientHeight / height);
     const ink = mixInk(classes, settings, null, Math.max(density, 1));
     const layer = new OffscreenCanvas(width, height);
     const place = { scale: 1, left: 0, top: 0 };
-    layer.getContext("2d").putImageData(paintOverlay(this.picture, visible, place, width, height, ink), 0, 0);
+    layer.getContext("2d").putImageData(paintOverlay(this.picture, this.seen(), place, width, height, ink), 0, 0);
     const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext("2d");
     context.drawImage(photo, 0, 0);
@@ -372,7 +402,7 @@ class Stage {
     return el(
       "div",
       {
-        ...{ class: "divider", role: "slider", tabindex: "0", hidden: "", "aria-label": "Wipe: photo left, overlay right" },
+        ...{ class: "divider", role: "slider", tabindex: "0", hidden: "" },
         ...{ "aria-valuemin": "0", "aria-valuemax": "100", pointerdown: start, pointermove: follow, keydown: step },
       },
       el("span", { "aria-hidden": "true" }, "‹ ›"),
@@ -460,12 +490,15 @@ class Stage {
 
   showWipe({ wipe, wipeAt, photo }) {
     const shown = wipe && !photo && Boolean(this.picture);
-    const photoShare = Math.round(wipeAt * 100);
+    const share = Math.round(wipeAt * 100);
+    const [left, right] = this.rival ? [this.rival.data.title, this.data.title] : ["photo", "overlay"];
     this.divider.hidden = !shown;
     this.divider.style.left = `${wipeAt * 100}%`;
-    this.divider.setAttribute("aria-valuenow", photoShare);
-    this.divider.setAttribute("aria-valuetext", `photo on the left ${photoShare}% of the width`);
+    this.divider.setAttribute("aria-label", `Wipe: ${left} left, ${right} right`);
+    this.divider.setAttribute("aria-valuenow", share);
+    this.divider.setAttribute("aria-valuetext", `${left} on the left ${share}% of the width`);
     this.overlay.style.clipPath = shown ? `inset(0 0 0 ${wipeAt * 100}%)` : "none";
+    this.beneath.style.clipPath = shown ? `inset(0 ${100 - wipeAt * 100}% 0 0)` : "none";
   }
 }
 
@@ -547,9 +580,12 @@ function garmentTable(viewer, garments, title) {
 class Viewer {
   constructor(parent) {
     this.parent = parent;
-    this.settings = { opacity: 55, threshold: 0, outline: true, wipe: false, wipeAt: 0.5, photo: false };
+    this.settings = { opacity: 55, threshold: 0, wipeAt: 0.5 };
+    Object.assign(this.settings, { outline: true, differences: false, wipe: false, photo: false });
     this.view = { zoom: 1, centre: [0.5, 0.5] };
     this.stages = [];
+    this.sides = [-1, 0]; // of the wipe, left and right: indices of stages, -1 is the photo
+    this.agreed = null; // 1 where all stages name the same class
     this.classes = [];
     this.toggles = []; // {id, button}: what switches a class
     this.followers = []; // {id, element}: what lights up with a class, and lights it
@@ -570,11 +606,14 @@ class Viewer {
 
   build() {
     this.stageRow = el("div", { class: "stages" });
+    this.choices = ["Left", "Right"].map((name, side) => this.buildChoice(name, side));
+    const [left, right] = this.choices.map((choice) => choice.label);
+    const bench = el("div", { class: "bench" }, left, this.stageRow, right);
     this.strip = el("div", { class: "strip", role: "group", "aria-label": "Garments" });
     this.also = el("div", { class: "also" });
     this.side = el("section", { class: "side" });
     this.status = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
-    const look = el("div", { class: "look" }, this.stageRow, this.strip, this.buildControls(), this.also);
+    const look = el("div", { class: "look" }, bench, this.strip, this.buildControls(), this.also);
     this.layout = el("div", { class: "layout" }, look, this.side);
     // Keys typed here are ours: Streamlit reruns the app on R and opens a dialog on C.
     const keep = (event) => event.stopPropagation();
@@ -594,10 +633,20 @@ class Viewer {
       "div",
       { class: "modes", role: "group", "aria-label": "Show" },
       mode("outline", "Outline", "A line along the edge of each class"),
+      mode("differences", "Differences", "Only where the models name different classes"),
       mode("wipe", "Wipe", "Photo left of a divider, overlay right of it (W)"),
       mode("photo", "Photo", "The photo alone (Space)"),
     );
     return el("div", { class: "controls" }, el("div", { class: "sliders" }, this.opacity.label, this.threshold.label), group);
+  }
+
+  /** What stands on one side of the wipe, where there are several stages. */
+  buildChoice(name, side) {
+    const select = el("select", { "aria-label": `${name} of the wipe` });
+    select.addEventListener("change", () => this.chooseSide(side, Number(select.value)));
+    const note = el("span", { class: "caption" });
+    const heading = el("span", { class: "quiet" }, name);
+    return { select, note, label: el("label", { class: `choice ${name.toLowerCase()}` }, heading, select, note) };
   }
 
   buildSlider(name, { max, step }, change) {
@@ -650,8 +699,46 @@ class Viewer {
       this.stages = stages.map(() => new Stage(this));
       this.stageRow.replaceChildren(...this.stages.map((stage) => stage.figure));
     }
-    this.root.classList.toggle("several", stages.length > 1);
     this.stages.forEach((stage, index) => stage.show(stages[index], pictures[index]));
+    this.showSeveral(stages, pictures);
+  }
+
+  /** What only several stages have: the choice of two to wipe between, and where they differ. */
+  showSeveral(stages, pictures) {
+    const several = stages.length > 1;
+    if (several && !this.root.classList.contains("several")) {
+      this.sides = [0, 1];
+      this.settings.wipe ||= matchMedia("(max-width: 640px)").matches; // a phone has room for one stage
+    } else if (!several) {
+      this.sides = [-1, 0];
+    } else if (Math.max(...this.sides) >= stages.length) {
+      this.sides = [0, 1];
+    }
+    this.root.classList.toggle("several", several);
+    this.root.style.setProperty("--aspect", stages[0].width / stages[0].height);
+    this.agreed = pictures.every(Boolean) ? agreed(pictures) : null;
+    this.modes.differences.hidden = !this.agreed;
+    this.modes.wipe.title = several
+      ? "Two models, one on each side of a divider (W)"
+      : "Photo left of a divider, overlay right of it (W)";
+    const option = (title, index) => el("option", { value: String(index) }, title);
+    const titles = stages.map((stage, index) => option(stage.title, index));
+    this.choices[0].select.replaceChildren(option("Photo alone", -1), ...titles.map((each) => each.cloneNode(true)));
+    this.choices[1].select.replaceChildren(...titles);
+  }
+
+  /** The stage that is seen while a wipe hides the others. */
+  get front() {
+    return this.stages[this.sides[1]];
+  }
+
+  /** Put a stage (or -1, the photo) on a side of the wipe; if it was on the other one, the two change places. */
+  chooseSide(side, index) {
+    const [before, other] = [this.sides[side], 1 - side];
+    if (this.sides[other] === index) this.sides[other] = before >= 0 ? before : (index + 1) % this.stages.length;
+    this.sides[side] = index;
+    this.refresh();
+    this.viewChanged();
   }
 
   /** Chips of what was found, "Also in the photo", and the table where there is one stage. */
@@ -733,7 +820,7 @@ class Viewer {
   set(change) {
     if (change.wipe) change.photo = false;
     Object.assign(this.settings, change);
-    if ("threshold" in change) this.classesChanged();
+    if ("threshold" in change || "differences" in change) this.classesChanged();
     else this.refresh();
   }
 
@@ -748,8 +835,24 @@ class Viewer {
     this.showSlider(this.threshold, threshold, 95, threshold ? `≥ ${(threshold / 100).toFixed(2)}` : "off");
     for (const [name, button] of Object.entries(this.modes)) button.setAttribute("aria-pressed", this.settings[name]);
     for (const { id, button } of this.toggles) button.setAttribute("aria-pressed", !this.off.has(id));
+    this.showSides();
     for (const stage of this.stages) stage.showWipe(this.settings);
     this.redraw();
+  }
+
+  /** While wiping between two of several stages, only the right one's box is there, and holds both. */
+  showSides() {
+    const wiping = this.settings.wipe && this.stages.length > 1;
+    this.root.classList.toggle("wiping", wiping);
+    this.stages.forEach((stage, index) => {
+      stage.figure.hidden = wiping && stage !== this.front;
+      stage.rival = stage === this.front ? (this.stages[this.sides[0]] ?? null) : null;
+    });
+    this.choices.forEach(({ select, note, label }, side) => {
+      label.hidden = !wiping;
+      select.value = String(this.sides[side]);
+      note.textContent = this.stages[this.sides[side]]?.data.caption ?? "";
+    });
   }
 
   showSlider({ input, output }, value, max, text) {
@@ -798,11 +901,11 @@ class Viewer {
 
   /** Read all stages at a place of the picture; `how` is hover, tap or key. */
   probeAt(source, place, how) {
-    const reading = source.read(place);
+    const reading = source.seenAt(place).read(place);
     if (!reading) return this.clearProbe();
     this.probe = place;
     const readings = this.stages.map((stage) => stage.read(place));
-    this.stages.forEach((stage, index) => stage.showTip(readings[index], place, how));
+    for (const stage of this.stages) if (stage.picture) stage.showTip(stage.seenAt(place).read(place), place, how);
     this.light(reading.id);
     const words = readings.map((each) => each && `${each.name}, confidence ${each.confidence}`);
     const named = words.map((text, index) => (words.length > 1 ? `${this.stages[index].data.title}: ${text}` : text));

@@ -438,6 +438,62 @@ def test_two_stages_share_chips_reading_and_zoom(open_page: Open):
     assert_near(pixel(second, corner), blend(PHOTO_BLUE, "Pants", 0.55))
 
 
+def test_a_wipe_stands_between_any_two_stages(open_page: Open):
+    page = open_page("two")
+    expect(page.get_by_label("Left of the wipe")).to_be_hidden()
+    page.get_by_role("button", name="Wipe").click()
+    expect(page.get_by_role("application")).to_have_count(1)
+    stage, wipe = stage_of(page), page.get_by_role("slider", name="Wipe")
+    expect(wipe).to_have_attribute("aria-label", "Wipe: FPN left, U-Net right")
+    tinted = blend((230, 220, 200), "Coat", 0.55)  # FPN's coat over the photo that came with U-Net
+    assert_near(pixel(stage, (120, 150)), tinted)
+    assert_near(pixel(stage, (380, 150)), blend(PHOTO_RED, "Coat", 0.55))
+    wipe.press("Home")
+    expect(wipe).to_have_attribute("aria-valuetext", "FPN on the left 0% of the width")
+    assert_near(pixel(stage, (120, 150)), (230, 220, 200))
+    wipe.press("End")
+    assert_near(pixel(stage, (120, 150)), tinted)
+    hover(stage, (120, 150))
+    expect(page.locator(".tip:visible")).to_have_text("Coatconf. 0.80")
+    page.get_by_label("Right of the wipe").select_option("FPN")
+    expect(page.get_by_label("Left of the wipe").locator("option:checked")).to_have_text("U-Net")
+    expect(page.get_by_role("slider", name="Wipe: U-Net left, FPN right")).to_be_visible()
+    assert_near(pixel(stage_of(page), (120, 150)), PHOTO_RED)
+    page.get_by_label("Left of the wipe").select_option("Photo alone")
+    assert_near(pixel(stage_of(page), (120, 300)), PHOTO_BLUE)
+    page.get_by_role("button", name="Wipe").click()
+    expect(page.get_by_role("application")).to_have_count(2)
+
+
+def test_differences_leave_out_what_the_stages_agree_on(open_page: Open):
+    page = open_page("two")
+    page.get_by_role("button", name="Differences").click()
+    assert_near(pixel(stage_of(page), (120, 150)), blend(PHOTO_RED, "Coat", 0.55))
+    assert_near(pixel(stage_of(page), (250, 150)), PHOTO_RED)
+    assert_near(pixel(stage_of(page, 1), (250, 150)), PHOTO_RED)
+    page = open_page("one")
+    expect(page.get_by_role("button", name="Differences")).to_be_hidden()
+
+
+def test_a_phone_starts_with_one_stage_and_a_wipe(open_page: Open):
+    page = open_page("two", width=390, height=844, touch=True)
+    expect(page.get_by_role("application")).to_have_count(1)
+    wipe = page.get_by_role("slider", name="Wipe: FPN left, U-Net right")
+    box = stage_of(page).bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 4
+    slide(page, [(box["x"] + box["width"] / 2, middle)], [(box["x"] + 4, middle)])
+    assert int(wipe.get_attribute("aria-valuenow") or 99) <= 3
+    assert_near(pixel(stage_of(page), (120, 150)), (230, 220, 200))
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    small = [
+        target.inner_text()
+        for target in page.locator(".viewer button:visible, .viewer select:visible").all()
+        if (target.bounding_box() or {"height": 0})["height"] < 44
+    ]
+    assert not small
+
+
 def test_on_a_phone_the_chips_scroll_and_nothing_is_cut(open_page: Open):
     page = open_page(width=390, height=844, touch=True)
     stage = stage_of(page)

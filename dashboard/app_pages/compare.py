@@ -1,0 +1,465 @@
+"""Compare: several models on the same photos, side by side, with where they disagree and what a ground truth says."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import PurePath
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import resources
+from dashboard.comparison import (
+    MAX_MODELS,
+    Comparison,
+    Finding,
+    agreements_csv,
+    comparison_csv,
+    comparison_json,
+    comparison_picture,
+    find,
+    parse_link,
+    progress_text,
+)
+from dashboard.examples import Example, example
+from dashboard.figures import Theme, agreement_figure, scores_figure
+from dashboard.masks import MaskError, match_masks, read_mask
+from dashboard.upload_limit import watch_uploads
+from dashboard.viewer import MAX_STAGES, viewer
+from segmodels.photo import PhotoError, open_photo
+from segmodels.taxonomy import OUTFIT_15
+
+state = st.session_state
+state.setdefault("compare_models", None)  # names chosen; None until the link was read
+state.setdefault("compare_photos", {})  # digest of the file -> Example, in the order of arrival
+state.setdefault("compare_findings", {})  # (digest, model) -> Finding
+state.setdefault("compare_masks", {})  # digest of the photo -> Example
+state.setdefault("compare_unloaded", {})  # model -> why it could not be loaded
+state.setdefault("compare_sentences", [])  # about the link and the last files
+state.setdefault("compare_refused", [])  # about the last files that are too large to be sent
+state.setdefault("compare_intake", 0)  # of the uploaders: a new one is empty
+state.setdefault("compare_shown", None)  # digest of the photo in the viewer
+state.setdefault("compare_staged", [])  # models side by side, where more are chosen than fit
+state.setdefault("compare_latest", {})  # what is on show -> Comparison, so that a rerun does not compute it again
+
+UNDER_TABLE = "Share: of the photo's pixels. Time: from decoded photo to garments, on this machine."
+MEANS = " Scores: against the ground truth, at the photo's own size; means over the classes that truth or model names."
+
+
+def page() -> None:
+    """The whole page: the empty state, or the comparison of the photo chosen."""
+    installed = resources.model_names()
+    _read_link(installed)
+    watch_uploads(state.compare_intake, _refuse)
+    uploads, asked = _header(installed) if state.compare_photos else _welcome(installed)
+    st.query_params["models"] = ",".join(state.compare_models)
+    if uploads:
+        _take_in(uploads)
+    enough = len(state.compare_models) >= 2
+    if (uploads or asked) and enough and state.compare_photos:
+        _run(state.compare_models)
+    if uploads or asked:
+        st.rerun()
+    if state.compare_photos:
+        if enough:
+            _results()
+        else:
+            st.info("Choose a second model, then press Compare.")
+
+
+def _read_link(installed: Sequence[str]) -> None:
+    if state.compare_models is not None:
+        return
+    chosen, state.compare_sentences = parse_link(st.query_params.get("models", ""), installed)
+    state.compare_models = chosen or list(installed[:2])
+
+
+def _refuse(sentences: Sequence[str], alone: bool) -> None:
+    state.compare_refused = sentences
+    if alone:
+        state.compare_sentences = []
+
+
+def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
+    """The empty state; gives what was dropped, and whether Compare was pressed."""
+    left, right = st.columns([54, 46], gap="large")
+    with left:
+        st.title("Choose two models and a photo")
+        st.markdown(
+            "The same photo under each of them, with one zoom and a wipe between any two. "
+            "Photos stay in this session and are never stored."
+        )
+        _choose_models(installed)
+        uploads = _uploader()
+        if st.button("Try an example", type="primary", disabled=len(state.compare_models) < 2):
+            uploads.append(example(0))
+        _show_sentences()
+    with right:
+        st.caption("What comes of it")
+        st.markdown(
+            "- a map of where the models disagree, and how strongly\n"
+            "- what each found: garments, shares, time, parameters, size\n"
+            "- how far each pair agrees, class by class\n"
+            "- with a ground truth of your own, scores instead: a palette PNG of class ids, or a .mat of "
+            "Clothing Co-Parsing\n"
+            "- one picture, CSV and JSON to take away, and a link that reopens the same models"
+        )
+        if len(installed) < 2:
+            st.info(
+                "Only one model is installed. Name a folder of checkpoints in GARMENTSCOPE_MODELS to compare it with."
+            )
+    return uploads, False
+
+
+def _header(installed: Sequence[str]) -> tuple[list[Example], bool]:
+    """Title, choices and buttons over the results; gives what was added, and whether Compare was pressed."""
+    uploads: list[Example] = []
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Compare", width="stretch")
+        _choose_photo()
+        with st.popover("Add photos"):
+            uploads += _uploader()
+            if st.button("Start over", type="tertiary"):
+                for name in ("photos", "findings", "masks", "unloaded", "latest"):
+                    state[f"compare_{name}"] = {}
+                state.compare_sentences, state.compare_refused = [], []
+                state.compare_intake += 1
+                st.rerun()
+        with st.popover("Ground truth"):
+            _masks()
+        asked = st.button("Compare", type="primary")
+    _choose_models(installed)
+    _show_sentences()
+    return uploads, asked
+
+
+def _choose_models(installed: Sequence[str]) -> None:
+    state.compare_models = st.multiselect(
+        f"Models, two to {MAX_MODELS}",
+        installed,
+        [name for name in state.compare_models if name in installed],
+        max_selections=MAX_MODELS,
+        key="compare-models",
+        placeholder="Choose two models",
+    )
+
+
+def _choose_photo() -> None:
+    keys = list(state.compare_photos)
+    if state.compare_shown not in keys:
+        state.compare_shown = keys[0]
+    if len(keys) < 2:
+        return
+    labels = [f"{number} of {len(keys)}: {state.compare_photos[key].name}" for number, key in enumerate(keys, start=1)]
+    chosen = st.selectbox(
+        "Photo",
+        range(len(keys)),
+        keys.index(state.compare_shown),
+        format_func=labels.__getitem__,
+        label_visibility="collapsed",
+        width=280,
+    )
+    state.compare_shown = keys[chosen]
+
+
+def _uploader() -> list[Example]:
+    files = st.file_uploader(
+        "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each",
+        accept_multiple_files=True,
+        key=f"compare-upload-{state.compare_intake}",
+    )
+    return [Example(file.name, file.getvalue()) for file in files]
+
+
+def _masks() -> None:
+    """Takes in ground truth for the photos of this session."""
+    files = st.file_uploader(
+        "Class ids as a palette PNG, or a .mat of Clothing Co-Parsing, named like its photo",
+        accept_multiple_files=True,
+        key=f"compare-masks-{state.compare_intake}",
+    )
+    keys = list(state.compare_photos)
+    if state.compare_shown in state.compare_masks and st.button("Remove the ground truth", type="tertiary"):
+        del state.compare_masks[state.compare_shown]
+        st.rerun()
+    if not files:
+        return
+    photos = [state.compare_photos[key] for key in keys]
+    matched, sentences = match_masks(
+        [file.name for file in files], [photo.name for photo in photos], keys.index(state.compare_shown)
+    )
+    for index, place in matched.items():
+        name, data = files[index].name, files[index].getvalue()
+        try:
+            height, width = open_photo(photos[place].data, name=photos[place].name).shape[:2]
+            read_mask(name, data, width, height)
+        except MaskError as error:
+            sentences.append(str(error))
+        else:
+            state.compare_masks[keys[place]] = Example(name, data)
+    state.compare_sentences, state.compare_refused = sentences, []
+    state.compare_intake += 1
+    st.rerun()
+
+
+def _take_in(uploads: Sequence[Example]) -> None:
+    """Keeps the photos that can be read."""
+    state.compare_sentences, state.compare_refused = [], []
+    for upload in uploads:
+        key = hashlib.sha256(upload.data).hexdigest()
+        if key not in state.compare_photos:
+            try:
+                open_photo(upload.data, name=upload.name)
+            except PhotoError as error:
+                state.compare_sentences.append(str(error))
+                continue
+            state.compare_photos[key] = upload
+        state.compare_shown = key
+    state.compare_intake += 1
+
+
+def _run(models: Sequence[str]) -> None:
+    """Runs what has not run yet, one model after another, with a bar."""
+    missing = {
+        model: [key for key in state.compare_photos if (key, model) not in state.compare_findings] for model in models
+    }
+    todo = [model for model in models if missing[model]]
+    state.compare_unloaded = {}
+    total = sum(len(keys) for keys in missing.values())
+    done = 0
+    bar = st.progress(0.0, text="Waking the first network.")
+    for index, model in enumerate(todo):
+        text = progress_text(todo, index, list(state.compare_unloaded))
+        bar.progress(done / total, text=_literal(text))
+        try:
+            segmenter = resources.segmenter(model)
+            if segmenter.taxonomy is not OUTFIT_15:
+                raise ValueError(f"its classes are those of {segmenter.taxonomy.name}, not the 15 of this page.")
+        except ValueError as error:
+            state.compare_unloaded[model] = str(error)
+            done += len(missing[model])
+            continue
+        size = resources.model_bytes(model)
+        for number, key in enumerate(missing[model], start=1):
+            photo = state.compare_photos[key]
+            which = f" Photo {number} of {len(missing[model])}." if len(missing[model]) > 1 else ""
+            bar.progress(done / total, text=_literal(text + which))
+            finding = find(segmenter, photo.name, photo.data, size)
+            if twin := next((each for (of, _), each in state.compare_findings.items() if of == key), None):
+                finding.analysed.stage["photo"] = twin.analysed.stage["photo"]  # the same picture: kept once
+            state.compare_findings[key, model] = finding
+            done += 1
+    bar.empty()
+
+
+def _show_sentences() -> None:
+    """One sentence for each thing that was wrong with the link or the last files."""
+    if sentences := [*state.compare_refused, *state.compare_sentences]:
+        st.error("\n\n".join(_literal(sentence) for sentence in sentences))
+
+
+def _results() -> None:
+    """The photo on show under the models that have run, and all that is computed from them."""
+    models = state.compare_models
+    comparisons = {key: _compared(key) for key in state.compare_photos}
+    for model in (model for model in models if model in state.compare_unloaded):
+        with st.container(border=True):
+            others = " The others go on." if len(models) > len(state.compare_unloaded) else ""
+            st.markdown(_literal(f"{model} not loaded: {state.compare_unloaded[model]}{others}"))
+    key = state.compare_shown
+    waiting = [m for m in models if (key, m) not in state.compare_findings and m not in state.compare_unloaded]
+    if waiting:
+        verb = "have" if len(waiting) > 1 else "has"
+        st.info(_literal(f"{', '.join(waiting)} {verb} not run on this photo yet. Press Compare."))
+    comparison = comparisons[key]
+    if comparison is None:
+        return
+    if not comparison.has_garments:
+        who = "Neither of the two models" if len(comparison.findings) == 2 else "No model"
+        st.info(_literal(f"{who} finds a garment in {comparison.photo}. A photo of a whole outfit shows more."))
+    staged = _staged(comparison)
+    viewer([finding.stage for finding in staged.findings], taxonomy=OUTFIT_15, key="compare-viewer")
+    left, right = st.columns([42, 58], gap="large")
+    with left:
+        _disagreement(staged)
+    with right:
+        _table(comparison)
+        (_scores if comparison.scores else _agreement)(staged)
+    if comparison.scores:
+        _agreement(staged)
+    _downloads(staged, [each for each in comparisons.values() if each])
+
+
+def _compared(key: str) -> Comparison | None:
+    """The comparison of a photo under the models chosen that have run; None where none has."""
+    findings = [state.compare_findings.get((key, model)) for model in state.compare_models]
+    present = tuple(finding for finding in findings if finding)
+    return _kept(key, key, present) if present else None
+
+
+def _kept(place: str, key: str, findings: tuple[Finding, ...]) -> Comparison:
+    """A comparison, made anew only if findings or mask are others than the last time at this place."""
+    mask = state.compare_masks.get(key)
+    known: dict[str, tuple[object, object, Comparison]] = state.compare_latest
+    if place not in known or known[place][0] != findings or known[place][1] is not mask:
+        listing = findings[0].analysed.listing
+        truth = read_mask(mask.name, mask.data, listing["width"], listing["height"]) if mask else None
+        known[place] = (findings, mask, Comparison(findings, truth))
+    return known[place][2]
+
+
+def _staged(comparison: Comparison) -> Comparison:
+    """Of the models that stand side by side."""
+    names = [finding.model for finding in comparison.findings]
+    if len(names) <= MAX_STAGES:
+        return comparison
+    before = [name for name in state.compare_staged if name in names][:MAX_STAGES]
+    chosen = st.multiselect(
+        f"Side by side, up to {MAX_STAGES}",
+        names,
+        before if len(before) > 1 else names[:MAX_STAGES],
+        max_selections=MAX_STAGES,
+        key=f"compare-staged-{','.join(names)}",
+    )
+    state.compare_staged = chosen
+    shown = chosen if len(chosen) > 1 else names[:MAX_STAGES]
+    findings = tuple(finding for finding in comparison.findings if finding.model in shown)
+    return _kept("staged", state.compare_shown, findings)
+
+
+def _disagreement(comparison: Comparison) -> None:
+    count = len(comparison.findings)
+    if comparison.truth is not None:
+        st.subheader("Where they are wrong")
+        who = "the model is" if count == 1 else f"at least one of the {count} models is"
+        first = f"On {comparison.contested:.1%} of the labelled pixels {who} wrong. "
+        rest = "The redder, the more of them are, and the surer."
+    elif count < 2:
+        return
+    else:
+        st.subheader("Where they disagree")
+        first = f"On {comparison.contested:.1%} of the pixels the {count} models name different classes. "
+        rest = f"The redder, {'' if count == 2 else 'the more pairs do, and '}the surer both are."
+    st.caption(_literal(f"{comparison.photo}. {first}{rest}"))
+    st.image(comparison.strength_png, width="stretch", alt=first + rest)
+
+
+def _table(comparison: Comparison) -> None:
+    st.subheader("What each found" if comparison.scores is None else "What each found, and how well")
+    st.html(_table_html(comparison))
+    st.caption(UNDER_TABLE + (MEANS if comparison.scores else ""))
+
+
+def _agreement(comparison: Comparison) -> None:
+    pairs = comparison.agreements
+    if not pairs:
+        return
+    st.subheader("How far each pair agrees")
+    of = f"the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
+    st.caption(f"IoU by class, of {of}; of every pair chosen in the downloads. A dash: neither names the class.")
+    words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
+    _chart(agreement_figure(pairs, comparison.taxonomy, _theme()), "compare-agreement", words)
+
+
+def _scores(comparison: Comparison) -> None:
+    assert comparison.scores
+    st.subheader("Which class each gets right")
+    st.caption("IoU with the ground truth, by class. A dash: neither truth nor model names the class.")
+    words = "; ".join(f"{name}: mean IoU {_number(each['mean_iou'])}" for name, each in comparison.scores.items())
+    _chart(scores_figure(comparison.scores, comparison.taxonomy, _theme()), "compare-scores", words)
+
+
+def _chart(figure: go.Figure, key: str, words: str) -> None:
+    """A figure, and what it says in words; its one tool saves it as a picture."""
+    bar = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"filename": key, "scale": 2}}
+    st.plotly_chart(figure, theme=None, key=key, config=bar, alt=words)
+
+
+def _theme() -> Theme:
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> None:
+    stem = PurePath(comparison.photo).stem
+    several = f" of all {len(comparisons)}" if len(comparisons) > 1 else ""
+    name = stem if len(comparisons) == 1 else "comparison"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Picture (PNG)",
+            partial(comparison_picture, comparison),
+            f"{stem}-comparison.png",
+            "image/png",
+            on_click="ignore",
+        )
+        kind = "Disagreement" if comparison.truth is None else "Error"
+        st.download_button(
+            f"{kind} map (PNG)", comparison.strength_png, f"{stem}-{kind.lower()}.png", "image/png", on_click="ignore"
+        )
+        st.download_button(
+            f"Table{several} (CSV)", partial(comparison_csv, comparisons), f"{name}.csv", "text/csv", on_click="ignore"
+        )
+        st.download_button(
+            f"Agreement{several} (CSV)",
+            partial(agreements_csv, comparisons),
+            f"{name}-agreement.csv",
+            "text/csv",
+            on_click="ignore",
+        )
+        st.download_button(
+            f"JSON{several}",
+            partial(comparison_json, comparisons),
+            f"{name}.json",
+            "application/json",
+            on_click="ignore",
+        )
+
+
+def _table_html(comparison: Comparison) -> str:
+    """One row per model; on a phone one card per model."""
+    scores = comparison.scores
+    heads = ["Model", "Garments, share of photo"]
+    heads += ["Mean IoU", "Mean F1", "Accuracy"] if scores else []
+    heads += ["Time", "Parameters", "Size"]
+    rows = []
+    for finding in comparison.findings:
+        ordered = sorted(finding.shares.items(), key=lambda item: -item[1])
+        cells = [_entries(ordered) or "No garment found"]
+        if scores:
+            cells += [_number(scores[finding.model][name]) for name in ("mean_iou", "mean_f1", "pixel_accuracy")]
+        cells += [f"{finding.seconds:.2f} s", f"{finding.parameters / 1e6:.1f} M", f"{finding.size / 1e6:.1f} MB"]
+        body = "".join(
+            f'<td class="{"found" if place == 0 else "number"}" data-label="{head}">{cell}</td>'
+            for place, (head, cell) in enumerate(zip(heads[1:], cells, strict=True))
+        )
+        rows.append(f'<tr><th scope="row">{html.escape(finding.model)}</th>{body}</tr>')
+    head = "".join(
+        f'<th scope="col" class="{"found" if place < 2 else "number"}">{each}</th>' for place, each in enumerate(heads)
+    )
+    return f'<table class="models"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _entries(shares: Iterable[tuple[str, float]]) -> str:
+    return "".join(
+        f'<span class="entry"><i style="background:{OUTFIT_15[name].colour}"></i>{name} {_per_cent(share)}</span>'
+        for name, share in shares
+    )
+
+
+def _per_cent(share: float) -> str:
+    return "&lt;1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _literal(text: str) -> str:
+    """Text in which Markdown finds nothing to format."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
+
+
+page()

@@ -1,0 +1,420 @@
+"""Several models on one photo: where they disagree, how far each pair agrees, and what a ground truth says of each.
+
+Disagreement and agreement are read off the reduced maps that the viewer shows, so that nine models on a phone photo
+stay quick; scores against a ground truth are counted at the photo's own size.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from dashboard.photos import Analysed, analyse
+from dashboard.viewer import sample_plane
+from segmodels.metrics import ConfusionMatrix
+from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
+
+if TYPE_CHECKING:
+    from segmodels.segmenter import Segmenter
+
+__all__ = [
+    "MAX_MODELS",
+    "Agreement",
+    "Comparison",
+    "Finding",
+    "agreements_csv",
+    "comparison_csv",
+    "comparison_json",
+    "comparison_picture",
+    "find",
+    "parse_link",
+    "progress_text",
+]
+
+MAX_MODELS = 9
+"""Models that can be compared at once: the architectures there are."""
+
+_STRONG = np.array((172, 40, 8), np.float32)  # RGB; on the pale photo it reads in light and dark theme
+_PICTURE_HEIGHT = 900
+_PICTURE_GAP = 24
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one model found in one photo, and what the model costs.
+
+    Args:
+        analysed: As on the Segment page.
+        parameters: Of the network.
+        size: Of the weights on disk, in bytes.
+    """
+
+    analysed: Analysed
+    parameters: int
+    size: int
+
+    @property
+    def model(self) -> str:
+        """Catalog name."""
+        return str(self.analysed.listing["model"])
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """Of the class map."""
+        return TAXONOMIES[self.analysed.listing["taxonomy"]]
+
+    @property
+    def seconds(self) -> float:
+        """From decoded photo to garments."""
+        return float(self.analysed.listing["seconds"])
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of the photo's pixels by class, for each garment or accessory found, 0..1."""
+        shares: dict[str, float] = {}
+        for garment in self.analysed.listing["garments"]:  # one entry for each person
+            shares[garment["class"]] = shares.get(garment["class"], 0.0) + garment["area_share"]
+        return shares
+
+    @property
+    def stage(self) -> dict[str, Any]:
+        """For the viewer: its title names the model."""
+        return {**self.analysed.stage, "title": self.model, "caption": f"{self.summary}, {self.seconds:.2f} s"}
+
+    @property
+    def summary(self) -> str:
+        """How many classes of garment were found, in words."""
+        count = len(self.shares)
+        return "1 garment" if count == 1 else f"{count or 'No'} garments"
+
+    @property
+    def class_map(self) -> np.ndarray:
+        """uint8 `(H, W)` at the photo's own size."""
+        return _decoded(self.analysed.class_map)
+
+    @property
+    def reduced_class_map(self) -> np.ndarray:
+        """uint8 `(h, w)` as the viewer shows it."""
+        return _decoded(base64.b64decode(self.analysed.stage["class_map"]))
+
+    @property
+    def reduced_confidence(self) -> np.ndarray:
+        """float32 `(h, w)`, 0..1, as the viewer shows it."""
+        return _decoded(base64.b64decode(self.analysed.stage["confidence"])).astype(np.float32) / 100
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two models agree on a photo.
+
+    Args:
+        first: Catalog name.
+        second: Catalog name.
+        pixels: Share of the pixels on which both name the same class, 0..1.
+        mean_iou: Over the classes that either names.
+        iou: By class name; None where neither names the class.
+    """
+
+    first: str
+    second: str
+    pixels: float
+    mean_iou: float
+    iou: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One photo under several models.
+
+    Args:
+        findings: At least one, of one photo and one taxonomy, each of another model.
+        truth: Ids of that taxonomy or `UNLABELLED`, uint8 `(H, W)` at the photo's own size; None if not known.
+
+    Raises:
+        ValueError: If there are no findings, two are of one model, or they differ in photo or taxonomy.
+    """
+
+    findings: tuple[Finding, ...]
+    truth: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not self.findings:
+            raise ValueError("A comparison has at least one finding.")
+        if len({finding.model for finding in self.findings}) < len(self.findings):
+            raise ValueError("One model stands in the comparison twice.")
+        if len({(each.analysed.name, each.taxonomy.name) for each in self.findings}) > 1:
+            raise ValueError("The findings are of different photos or taxonomies.")
+
+    @property
+    def photo(self) -> str:
+        """File name of the photo."""
+        return self.findings[0].analysed.name
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """Of all class maps."""
+        return self.findings[0].taxonomy
+
+    @property
+    def has_garments(self) -> bool:
+        """Whether any model finds any."""
+        return any(finding.analysed.garments for finding in self.findings)
+
+    @cached_property
+    def agreements(self) -> tuple[Agreement, ...]:
+        """Of each pair, in the order of the findings."""
+        names = self.taxonomy.names
+        maps = {finding.model: finding.reduced_class_map for finding in self.findings}
+        result = []
+        for (first, one), (second, other) in combinations(maps.items(), 2):
+            matrix = ConfusionMatrix(names)
+            matrix.add(one, other)
+            scores = matrix.scores()
+            iou = {name: scores["classes"][name]["iou"] for name in names}
+            result.append(Agreement(first, second, scores["pixel_accuracy"], scores["mean_iou"], iou))
+        return tuple(result)
+
+    @cached_property
+    def scores(self) -> dict[str, dict[str, Any]] | None:
+        """By model, what `ConfusionMatrix.scores` says against the truth; None without one."""
+        if self.truth is None:
+            return None
+        result = {}
+        for finding in self.findings:
+            matrix = ConfusionMatrix(self.taxonomy.names)
+            matrix.add(self.truth, finding.class_map)
+            result[finding.model] = matrix.scores()
+        return result
+
+    @cached_property
+    def strength(self) -> np.ndarray:
+        """How strongly the models disagree at each pixel, or with a truth how wrong they are; float32 `(h, w)`, 0..1.
+
+        Disagreement is the mean over pairs of models, of 0 where both name the same class and else of the lower of
+        their confidences: two models that are sure of different classes disagree more than two that guess. Error is
+        the mean over models, of the model's confidence where it is wrong.
+        """
+        maps = [finding.reduced_class_map for finding in self.findings]
+        sure = [finding.reduced_confidence for finding in self.findings]
+        total = np.zeros(maps[0].shape, np.float32)
+        if self.truth is not None:
+            truth = sample_plane(self.truth, *maps[0].shape)
+            for class_map, confidence in zip(maps, sure, strict=True):
+                total += np.where((class_map != truth) & (truth != UNLABELLED), confidence, 0)
+            return total / len(maps)
+        pairs = list(combinations(range(len(maps)), 2))
+        for one, other in pairs:
+            total += np.where(maps[one] != maps[other], np.minimum(sure[one], sure[other]), 0)
+        return total / max(1, len(pairs))
+
+    @cached_property
+    def contested(self) -> float:
+        """Share of the pixels at which not all models agree, or with a truth at which at least one is wrong, 0..1."""
+        maps = [finding.reduced_class_map for finding in self.findings]
+        if self.truth is None:
+            return float(np.any([each != maps[0] for each in maps], axis=0).mean())
+        truth = sample_plane(self.truth, *maps[0].shape)
+        wrong = np.any([each != truth for each in maps], axis=0)
+        return float(wrong[truth != UNLABELLED].mean()) if (truth != UNLABELLED).any() else 0.0
+
+    @cached_property
+    def strength_png(self) -> bytes:
+        """`strength` over the photo made pale: the redder, the stronger; RGB PNG at the size the viewer shows."""
+        with Image.open(io.BytesIO(base64.b64decode(self.findings[0].analysed.stage["photo"]))) as image:
+            grey = np.asarray(image.convert("L"), np.float32)
+        pale = np.repeat((200 + grey * (55 / 255))[..., None], 3, axis=2)
+        cover = np.where(self.strength > 0, 0.25 + 0.75 * self.strength, 0)[..., None]
+        return _png(Image.fromarray(np.rint(pale * (1 - cover) + _STRONG * cover).astype(np.uint8)))
+
+
+def find(segmenter: Segmenter, name: str, data: bytes, size: int) -> Finding:
+    """Runs a model on a photo.
+
+    Args:
+        segmenter: Of the model.
+        name: File name of the photo.
+        data: The file.
+        size: Of the model's weights on disk, in bytes.
+
+    Raises:
+        PhotoError: If the photo cannot be read.
+    """
+    parameters = sum(parameter.numel() for parameter in segmenter.network.parameters())
+    return Finding(analyse(segmenter, name, data), parameters, size)
+
+
+def parse_link(text: str, installed: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The models that a link names.
+
+    Args:
+        text: Catalog names with commas between.
+        installed: Names that can be chosen.
+
+    Returns:
+        The names, each once, at most `MAX_MODELS`; and one sentence for each thing in the link that was left out.
+    """
+    named = [name.strip() for name in text.split(",") if name.strip()]
+    once = list(dict.fromkeys(named))
+    sentences = [f"The link names {name} twice; it stands here once." for name in once if named.count(name) > 1]
+    unknown = [name for name in once if name not in installed]
+    sentences += [f"There is no model {name[:60]} here; the link's other models are chosen." for name in unknown[:3]]
+    chosen = [name for name in once if name in installed]
+    if len(chosen) > MAX_MODELS:
+        sentences.append(f"The link names {len(chosen)} models; the first {MAX_MODELS} are chosen.")
+    return chosen[:MAX_MODELS], sentences
+
+
+def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = ()) -> str:
+    """What to say while models run one after another: unet done, linknet running, 2 waiting.
+
+    Args:
+        models: All, in their order.
+        running: Index of the one at work.
+        failed: Names of those that could not be loaded.
+    """
+    parts = [f"{name} {'not loaded' if name in failed else 'done'}" for name in models[:running]]
+    parts.append(f"{models[running]} running")
+    if waiting := len(models) - running - 1:
+        parts.append(f"{waiting} waiting")
+    return ", ".join(parts) + "."
+
+
+def comparison_json(comparisons: Sequence[Comparison]) -> str:
+    """Everything but the pixels, of one or more photos; with ground truth also scores summed over its photos."""
+    document: dict[str, Any] = {"photos": [_to_json(each) for each in comparisons]}
+    judged = [each.scores for each in comparisons if each.scores]
+    if judged:
+        names = comparisons[0].taxonomy.names
+        document["scores_over_photos"] = {"photos": len(judged), "models": {}}
+        for model in dict.fromkeys(model for scores in judged for model in scores):
+            counts = [np.array(scores[model]["confusion_matrix"]) for scores in judged if model in scores]
+            total = ConfusionMatrix(names, np.sum(counts, axis=0))
+            document["scores_over_photos"]["models"][model] = total.scores()
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def comparison_csv(comparisons: Sequence[Comparison]) -> bytes:
+    """One row per photo, model and class that the model or the truth names; UTF-8. Scores are empty without truth."""
+    out = io.StringIO()
+    measures = ("iou", "f1", "precision", "recall")
+    writer = csv.writer(out)
+    writer.writerow(["photo", "model", "revision", "seconds", "parameters", "bytes", "class", "area_share", *measures])
+    for comparison in comparisons:
+        for finding in comparison.findings:
+            listing = finding.analysed.listing
+            start = [comparison.photo, finding.model, listing["revision"], finding.seconds]
+            start += [finding.parameters, finding.size]
+            pixels = np.bincount(finding.class_map.ravel(), minlength=len(comparison.taxonomy))
+            for name in comparison.taxonomy.display_order:
+                share = float(pixels[comparison.taxonomy[name].id] / pixels.sum())
+                scores = comparison.scores[finding.model]["classes"][name] if comparison.scores else {}
+                if share or scores.get("pixels"):
+                    row = [scores.get(measure) for measure in measures]
+                    writer.writerow([*start, name, round(share, 5), *("" if v is None else round(v, 5) for v in row)])
+    return out.getvalue().encode("utf-8")
+
+
+def agreements_csv(comparisons: Sequence[Comparison]) -> bytes:
+    """One row per photo and pair of models, a column of IoU per class; UTF-8. A class that neither names is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    names = comparisons[0].taxonomy.display_order
+    writer.writerow(["photo", "first", "second", "equal_pixels", "mean_iou", *names])
+    for comparison in comparisons:
+        for each in comparison.agreements:
+            values = [each.pixels, each.mean_iou, *(each.iou[name] for name in names)]
+            row = ["" if value is None else round(value, 5) for value in values]
+            writer.writerow([comparison.photo, each.first, each.second, *row])
+    return out.getvalue().encode("utf-8")
+
+
+def comparison_picture(comparison: Comparison) -> bytes:
+    """The overlays side by side, then the map of disagreement (or error), each under its name; PNG."""
+    panels = [(finding.model, finding.summary, _overlay(finding)) for finding in comparison.findings]
+    with Image.open(io.BytesIO(comparison.strength_png)) as image:
+        share = f"{comparison.contested:.1%} of the pixels"
+        panels.append(("Error" if comparison.truth is not None else "Disagreement", share, image.convert("RGB")))
+    scale = min(1.0, _PICTURE_HEIGHT / panels[0][2].height)
+    width, height = (max(1, round(side * scale)) for side in panels[0][2].size)
+    title, small = ImageFont.load_default(26), ImageFont.load_default(18)
+    column = max(width, 240)
+    gap = _PICTURE_GAP
+    legend = _legend(comparison)
+    across = len(panels) * (column + gap)
+    rows = -(-len(legend) // max(1, across // 190))
+    size = (gap + across, 96 + height + gap + 34 * (rows + 1) + gap)
+    canvas = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(canvas)
+    for index, (name, note, picture) in enumerate(panels):
+        left = gap + index * (column + gap)
+        draw.text((left, gap), name, "#1B1B1D", title)
+        draw.text((left, gap + 36), note, "#5F5E5A", small)
+        canvas.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, 96))
+    x, y = gap, 96 + height + gap
+    for index, (name, colour) in enumerate(legend):
+        if index and index % max(1, across // 190) == 0:
+            x, y = gap, y + 34
+        draw.rectangle((x, y + 3, x + 18, y + 21), colour, "#5F5E5A")
+        draw.text((x + 28, y), name, "#1B1B1D", small)
+        x += 190
+    revisions = ", ".join(f"{each.model} {each.analysed.listing['revision']}" for each in comparison.findings)
+    draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", "#5F5E5A", small)
+    return _png(canvas)
+
+
+def _legend(comparison: Comparison) -> list[tuple[str, str]]:
+    """Name and colour of what was found, but the background."""
+    found = {value for each in comparison.findings for value in np.unique(each.reduced_class_map)}
+    classes = (comparison.taxonomy[name] for name in comparison.taxonomy.display_order)
+    return [(each.name, each.colour) for each in classes if each.id in found and each.group != "background"]
+
+
+def _overlay(finding: Finding) -> Image.Image:
+    with Image.open(io.BytesIO(base64.b64decode(finding.analysed.stage["photo"]))) as image:
+        photo = np.asarray(image.convert("RGB"), np.float32)
+    class_map = finding.reduced_class_map
+    cover = np.where(class_map > 0, 0.55, 0)[..., None]
+    return Image.fromarray(np.rint(photo * (1 - cover) + finding.taxonomy.palette[class_map] * cover).astype(np.uint8))
+
+
+def _to_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "photo": comparison.photo,
+        "ground_truth": comparison.truth is not None,
+        "contested": round(comparison.contested, 5),
+        "models": [
+            {
+                **{key: each.analysed.listing[key] for key in ("model", "revision", "taxonomy", "seconds")},
+                "parameters": each.parameters,
+                "bytes": each.size,
+                "garments": each.analysed.listing["garments"],
+                **({"scores": comparison.scores[each.model]} if comparison.scores else {}),
+            }
+            for each in comparison.findings
+        ],
+        "agreement": [
+            {"models": [each.first, each.second], "pixels": each.pixels, "mean_iou": each.mean_iou, "iou": each.iou}
+            for each in comparison.agreements
+        ],
+    }
+
+
+def _decoded(png: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image)
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=3)  # half the time of the default, a few per cent larger
+    return out.getvalue()

@@ -1,0 +1,150 @@
+"""Pure functions: data in, plotly figure out. Titles stand outside, as Streamlit's headings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from dashboard.comparison import Agreement
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["Theme", "agreement_figure", "scores_figure"]
+
+Theme = Literal["light", "dark"]
+
+_ROW = 27  # pixels
+_NARROWEST = 260  # pixels between the row names and the edge of a phone
+
+# ink, quiet ink, lines, ground of each theme, and the scale from nothing to all
+_COLOURS: dict[Theme, dict[str, Any]] = {
+    "light": {
+        "ink": "#1B1B1D",
+        "mute": "#5F5E5A",
+        "line": "#E4E3DF",
+        "ground": "#FFFFFF",
+        "scale": "#F4F4F2 #E3E4E5 #D0D3D7 #BBC1C8 #A3ADB8 #8997A6 #6D7F93 #51677F #354E69 #12283F".split(),
+    },
+    "dark": {
+        "ink": "#EDEBE6",
+        "mute": "#A3A19B",
+        "line": "#2C2E31",
+        "ground": "#121314",
+        "scale": "#1D1F21 #242B32 #2B3844 #334658 #3E566D #4C6983 #617F9A #7E99B1 #A3B7C9 #E9F0F6".split(),
+    },
+}
+_INVERTED_FROM = 0.61  # value from which a number is written in the ground's colour
+
+
+def agreement_figure(agreements: Sequence[Agreement], taxonomy: Taxonomy, theme: Theme) -> go.Figure:
+    """IoU between the models of each pair, classes down, pairs across.
+
+    Args:
+        agreements: At least one.
+        taxonomy: Whose display order the rows follow; a class that no model names has no row.
+        theme: Of the page.
+    """
+    columns = [f"{each.first}<br>{each.second}" for each in agreements]
+    rows: dict[str, list[float | None]] = {"Mean": [each.mean_iou for each in agreements]}
+    rows |= {name: [each.iou[name] for each in agreements] for name in taxonomy.display_order}
+    return _matrix(columns, rows, {}, theme)
+
+
+def scores_figure(scores: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy, theme: Theme) -> go.Figure:
+    """IoU with the ground truth, classes down, models across.
+
+    Args:
+        scores: By model, as `ConfusionMatrix.scores` gives them.
+        taxonomy: Whose display order the rows follow; a class that neither truth nor model names has no row.
+        theme: Of the page.
+    """
+    rows = {"Mean": [each["mean_iou"] for each in scores.values()]}
+    by_class = {name: [each["classes"][name] for each in scores.values()] for name in taxonomy.display_order}
+    rows |= {name: [each["iou"] for each in values] for name, values in by_class.items()}
+    return _matrix(list(scores), rows, {name: list(map(_details, values)) for name, values in by_class.items()}, theme)
+
+
+def _details(scores: Mapping[str, Any]) -> str:
+    """The other scores of a class, for the tooltip."""
+    if scores["iou"] is None:
+        return ""
+    words = f"F1 {scores['f1']:.3f}, precision {scores['precision']:.3f}, recall {scores['recall']:.3f}"
+    return f"<br>{words}<br>{scores['pixels']:,d} pixels in the truth"
+
+
+def _matrix(
+    columns: list[str], rows: dict[str, list[float | None]], details: dict[str, list[str]], theme: Theme
+) -> go.Figure:
+    """Cells of IoU with their numbers in them, and more by row in the tooltip; no value is a dash."""
+    rows = {name: values for name, values in rows.items() if any(value is not None for value in values)}
+    colours = _COLOURS[theme]
+    places = range(len(columns))
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(places),
+            y=list(rows),
+            z=list(rows.values()),
+            customdata=[
+                [
+                    (column.replace("<br>", " and "), more)
+                    for column, more in zip(columns, details.get(name, [""] * len(columns)), strict=True)
+                ]
+                for name in rows
+            ],
+            zmin=0,
+            zmax=1,
+            colorscale=[[index / 9, colour] for index, colour in enumerate(colours["scale"])],
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            hovertemplate="%{y}, %{customdata[0]}<br>IoU %{z:.3f}%{customdata[1]}<extra></extra>",
+        )
+    )
+    for name, values in rows.items():
+        for place, value in enumerate(values):
+            inverted = value is not None and value >= _INVERTED_FROM
+            figure.add_annotation(
+                x=place,
+                y=name,
+                text="–" if value is None else f"{value:.2f}",
+                showarrow=False,
+                font={"size": 13, "color": colours["ground"] if inverted else colours["ink"]},
+            )
+    longest = max(len(line) for column in columns for line in column.split("<br>"))
+    upright = len(columns) * longest * 8 > _NARROWEST
+    lines = max(column.count("<br>") + 1 for column in columns)
+    figure.update_xaxes(
+        side="top",
+        tickvals=list(places),
+        ticktext=columns,
+        tickangle=-90 if upright else 0,
+        range=[-0.5, len(columns) - 0.5],
+    )
+    figure.update_yaxes(autorange="reversed", dtick=1)
+    header = 24 + (longest * 8 if upright else lines * 18)
+    figure.update_layout(template=_template(colours), height=header + _ROW * len(rows) + 16)
+    return figure
+
+
+def _template(colours: dict[str, Any]) -> go.layout.Template:
+    axis = {
+        "ticks": "",
+        "automargin": True,
+        "gridcolor": colours["line"],
+        "linecolor": colours["mute"],
+        "tickfont": {"size": 13},
+        "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": "Source Sans, Arial, sans-serif", "size": 14, "color": colours["ink"]},
+            "paper_bgcolor": colours["ground"],
+            "plot_bgcolor": colours["ground"],
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        }
+    )

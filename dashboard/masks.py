@@ -1,0 +1,204 @@
+"""Ground truth that a visitor brings: a PNG of class ids, or a mask of Clothing Co-Parsing.
+
+What a file declares (kind, size, type) is checked against the photo before any of its pixels are read, and what is
+packed in it is unpacked no further than a mask of that photo can be. MATLAB files are read by hand, after MathWorks'
+*MAT-File Format*, level 5: SciPy's reader ends the whole process on some damaged ones.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
+
+__all__ = ["MaskError", "match_masks", "read_mask"]
+
+_VARIABLE = "groundtruth"
+_HEADER = 128  # bytes of a MATLAB 5 file before its first variable
+_MATRIX, _COMPRESSED = 14, 15  # its element types for a variable, and for one packed with zlib
+_KINDS = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 6: "double", 7: "single", 8: "int8", 9: "uint8"}
+_NUMBERS = range(6, 16)  # classes of variables whose content is numbers
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}  # element type -> NumPy's
+_WIDEST = 8  # bytes of a pixel stored as double
+_SLACK = 1 << 16  # bytes beside the pixels: tags, names, padding
+_CCP = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
+
+
+class MaskError(ValueError):
+    """A file that is no mask of the photo; the message is for the visitor."""
+
+
+class _Variable(NamedTuple):
+    """Of a MATLAB file: what it declares, the element type it is stored as, and its bytes."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    stored: int
+    content: bytes
+
+
+def read_mask(name: str, data: bytes, width: int, height: int) -> np.ndarray:
+    """Reads the ground truth of a photo.
+
+    Args:
+        name: File name, for messages.
+        data: The file: a PNG of 8-bit palette or grey whose values are ids of `OUTFIT_15` (255: unlabelled), or a
+            MATLAB 5 file of Clothing Co-Parsing with `groundtruth`.
+        width: Of the photo, in pixels.
+        height: Of the photo, in pixels.
+
+    Returns:
+        uint8 `(height, width)`: ids of `OUTFIT_15`, or `UNLABELLED`.
+
+    Raises:
+        MaskError: If it is neither, has another size than the photo, holds ids that are no class, or is damaged.
+    """
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        truth = _read_png(name, data, width, height)
+    elif data.startswith(b"MATLAB"):
+        truth = _read_mat(name, data, width, height)
+    else:
+        raise MaskError(f"{name} is not a mask. Add class ids as a palette PNG, or a .mat of Clothing Co-Parsing.")
+    unknown = sorted(set(np.unique(truth).tolist()) - {*range(len(OUTFIT_15)), UNLABELLED})
+    if unknown:
+        raise MaskError(
+            f"{name} holds the id {unknown[0]}; the classes end at {len(OUTFIT_15) - 1} ({UNLABELLED} is unlabelled). "
+            "Number its classes as the app's class maps do."
+        )
+    if (truth == UNLABELLED).all():
+        raise MaskError(f"{name} labels no pixel: all are {UNLABELLED}. There is nothing to judge by.")
+    return truth
+
+
+def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[int, int], list[str]]:
+    """Which mask belongs to which photo, by file name without ending; a mask that comes alone may have any name.
+
+    Args:
+        masks: File names.
+        photos: File names.
+        shown: Index of the photo that a lone mask of another name is for.
+
+    Returns:
+        Indices of photos by index of mask, and one sentence for each mask that belongs to none or to a taken photo.
+    """
+    stems = [PurePath(name).stem for name in photos]
+    if len(masks) == 1 and PurePath(masks[0]).stem not in stems:
+        return {0: shown}, []
+    matched: dict[int, int] = {}
+    sentences = []
+    for index, name in enumerate(masks):
+        fitting = [place for place, stem in enumerate(stems) if stem == PurePath(name).stem]
+        free = [place for place in fitting if place not in matched.values()]
+        if free:
+            matched[index] = shown if shown in free else free[0]
+        elif fitting:
+            sentences.append(f"{name} is left out: {photos[fitting[0]]} already has a mask. Keep one of the two.")
+        else:
+            sentences.append(f"{name} belongs to no photo here. Give it the photo's name, as in {stems[0]}.png.")
+    return matched, sentences
+
+
+def _read_png(name: str, data: bytes, width: int, height: int) -> np.ndarray:
+    if len(data) < 33:
+        raise MaskError(f"{name} is damaged: it ends within its first lines. Save it again.")
+    columns, rows, depth, colour = struct.unpack(">IIBB", data[16:26])
+    if colour not in (0, 3) or depth > 8:
+        raise MaskError(f"{name} is a picture, not a mask: its pixels are colours. Save class ids as a palette PNG.")
+    _check_size(name, columns, rows, width, height)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.array(image.convert("L") if image.mode == "1" else image, np.uint8)
+    except Exception as error:  # a damaged file makes Pillow raise whatever it trips over
+        raise MaskError(f"{name} is damaged ({error}). Save it again.") from None
+
+
+def _read_mat(name: str, data: bytes, width: int, height: int) -> np.ndarray:
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:_HEADER])
+    if order is None or data.startswith(b"MATLAB 7.3"):
+        raise MaskError(f"{name} is no MATLAB 5 file, which the masks of Clothing Co-Parsing are. Save it as one.")
+    try:
+        variables = [_variable(part, order) for part in _unpacked(name, data, order, width * height * _WIDEST + _SLACK)]
+    except (struct.error, zlib.error) as error:
+        raise MaskError(f"{name} is damaged ({error}). Get it again.") from None
+    masks = [variable for variable in variables if variable.name == _VARIABLE]
+    if len(masks) != 1:
+        names = ", ".join(variable.name[:60] for variable in variables) or "nothing"
+        raise MaskError(f"{name} should hold one {_VARIABLE}; it holds {names}. Add a mask of Clothing Co-Parsing.")
+    (mask,) = masks
+    if mask.kind not in ("uint8", "double") or len(mask.shape) != 2:  # CCP's say double and store bytes
+        raise MaskError(f"{name}: {_VARIABLE} is {mask.kind} {mask.shape}; a mask is uint8 or double with two sides.")
+    _check_size(name, mask.shape[1], mask.shape[0], width, height)
+    form = _STORED.get(mask.stored)
+    if form is None or len(mask.content) != width * height * np.dtype(form).itemsize:
+        raise MaskError(f"{name}: {_VARIABLE} does not hold the pixels that it declares. Get it again.")
+    stored = np.frombuffer(mask.content, order + form).reshape(width, height).T  # column by column in the file
+    with np.errstate(invalid="ignore"):
+        labels = stored.astype(np.uint8)
+    if (labels != stored).any():
+        raise MaskError(f"{name}: {_VARIABLE} does not hold labels from 0 to {len(CCP_59) - 1}. Correct the mask.")
+    truth = np.asarray(_CCP[labels])
+    if (truth == UNLABELLED).any():
+        label = int(labels[truth == UNLABELLED][0])
+        raise MaskError(f"{name} holds the label {label}, which belongs to none of the 15 classes. Correct the mask.")
+    return truth
+
+
+def _unpacked(name: str, data: bytes, order: str, limit: int) -> Iterator[bytes]:
+    """Each variable of a MATLAB 5 file, unpacked, as long as it is no longer than `limit` bytes."""
+    at = _HEADER
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, at)
+        part = data[at : at + 8 + size]
+        at += 8 + size
+        if kind == _COMPRESSED:
+            part = zlib.decompressobj().decompress(part[8:], limit + 1)
+        if len(part) > limit:
+            raise MaskError(f"{name} holds more than a mask of this photo can. Add the mask of this photo.")
+        yield part
+
+
+def _variable(part: bytes, order: str) -> _Variable:
+    """What a variable declares, and its numbers as they are stored.
+
+    Raises:
+        struct.error: If the bytes are no variable.
+    """
+    kind, matrix, _ = _element(part, 0, order)
+    if kind != _MATRIX:
+        raise struct.error(f"type {kind} where a variable should begin")
+    _, flags, at = _element(matrix, 0, order)
+    _, sides, at = _element(matrix, at, order)
+    _, name, at = _element(matrix, at, order)
+    of = struct.unpack_from(f"{order}I", flags)[0] & 0xFF
+    shape = struct.unpack(f"{order}{len(sides) // 4}i", sides)
+    stored, content, _ = _element(matrix, at, order) if of in _NUMBERS else (0, b"", 0)
+    return _Variable(name.decode("latin-1"), _KINDS.get(of, f"of class {of}"), shape, stored, content)
+
+
+def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
+    """Type and content of an element, and where the next begins; a short one holds its content in its tag."""
+    kind, size = struct.unpack_from(f"{order}II", data, at)
+    start, following = at + 8, at + 8 + size + -size % 8
+    if kind >> 16:
+        kind, size = kind & 0xFFFF, kind >> 16
+        start, following = at + 4, at + 8
+    content = data[start : start + size]
+    if len(content) < size or start + size > following:
+        raise struct.error("it is cut off")
+    return kind, content, following
+
+
+def _check_size(name: str, columns: int, rows: int, width: int, height: int) -> None:
+    if (columns, rows) != (width, height):
+        raise MaskError(
+            f"{name} is {columns:,} x {rows:,} pixels; the photo is {width:,} x {height:,}. Add the mask of this photo."
+        )

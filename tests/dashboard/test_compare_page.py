@@ -1,0 +1,160 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dashboard.examples import example
+from segmodels.taxonomy import OUTFIT_15
+
+PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "compare.py"
+
+
+@pytest.fixture
+def page(more_models: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(more_models))
+    return AppTest.from_file(str(PAGE), default_timeout=120)
+
+
+def opened(page: AppTest, models: str) -> AppTest:
+    page.query_params["models"] = models
+    page.run()
+    assert not page.exception
+    return page
+
+
+def with_example(page: AppTest, models: str = "fpn,tiny") -> AppTest:
+    opened(page, models)
+    button(page, "Try an example").click().run()
+    assert not page.exception
+    return page
+
+
+def button(page: AppTest, label: str):  # type: ignore[no-untyped-def]
+    return next(each for each in page.button if each.label == label)
+
+
+def said(page: AppTest) -> str:
+    texts = [each.value for each in [*page.error, *page.info, *page.markdown]]
+    return "\n".join(texts).replace("\\", "")
+
+
+def table(page: AppTest) -> str:
+    return next(each.body for each in page.get("html") if "<table" in each.body)
+
+
+def mask(size: tuple[int, int], value: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((size[1], size[0]), value, np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def judge(page: AppTest, name: str, data: bytes) -> None:
+    uploader = next(each for each in page.file_uploader if "Class ids" in each.label)
+    uploader.upload(name, data, "image/png")
+    page.run()
+    assert not page.exception
+
+
+def test_the_empty_page_says_what_to_do(page: AppTest) -> None:
+    page.run()
+    assert page.title[0].value == "Choose two models and a photo"
+    assert page.multiselect[0].value == ["blank", "empty"]
+    assert not page.exception
+
+
+def test_a_link_opens_the_same_models_and_says_what_it_left_out(page: AppTest) -> None:
+    opened(page, "tiny,fpn,gone,fpn")
+    assert page.multiselect[0].value == ["tiny", "fpn"]
+    assert "names fpn twice" in said(page) and "no model gone" in said(page)
+    page.multiselect[0].set_value(["fpn", "torn"]).run()
+    assert page.query_params["models"] == "fpn,torn"
+
+
+def test_one_model_is_not_enough(page: AppTest) -> None:
+    opened(page, "fpn")
+    assert button(page, "Try an example").disabled
+    page.file_uploader[0].upload("look.png", example(0).data, "image/png")
+    page.run()
+    assert "Choose a second model" in said(page)
+    assert not page.session_state.compare_findings
+
+
+def test_models_run_once_per_photo_and_stand_in_the_table(page: AppTest) -> None:
+    with_example(page)
+    findings = dict(page.session_state.compare_findings)
+    assert [model for _, model in findings] == ["fpn", "tiny"]
+    assert len({id(finding.analysed.stage["photo"]) for finding in findings.values()}) == 1
+    for text in ('<th scope="row">fpn</th>', '<th scope="row">tiny</th>', "4.7 M", "9.5 MB"):
+        assert text in table(page)
+    button(page, "Compare").click().run()
+    assert all(page.session_state.compare_findings[key] is finding for key, finding in findings.items())
+
+
+def test_a_model_that_cannot_be_loaded_is_a_card_and_the_others_go_on(page: AppTest) -> None:
+    with_example(page, "fpn,torn,tiny")
+    assert "torn not loaded" in said(page)
+    assert "has no model.safetensors" in said(page)
+    assert "The others go on." in said(page)
+    assert [model for _, model in page.session_state.compare_findings] == ["fpn", "tiny"]
+
+
+def test_a_model_chosen_later_waits_for_the_button(page: AppTest) -> None:
+    with_example(page, "fpn,tiny")
+    page.multiselect[0].set_value(["tiny", "fpn", "torn"]).run()
+    assert "torn has not run on this photo yet. Press Compare." in said(page)
+    button(page, "Compare").click().run()
+    assert "torn not loaded" in said(page)
+
+
+def test_a_mask_turns_the_table_into_scores(page: AppTest) -> None:
+    with_example(page)
+    assert "Mean IoU" not in table(page)
+    judge(page, "truth.png", mask((512, 512), OUTFIT_15["Coat"].id))
+    assert "Mean IoU" in table(page)
+    assert "Where they are wrong" in [each.value for each in page.subheader]
+    button(page, "Remove the ground truth").click().run()
+    assert "Mean IoU" not in table(page)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("truth.png", mask((64, 64), 0), "64 x 64 pixels; the photo is 512 x 512"),
+        ("truth.png", mask((512, 512), 99), "holds the id 99"),
+        ("truth.mat", b"Dear tailor", "is not a mask"),
+    ],
+    ids=["size", "ids", "no mask"],
+)
+def test_a_bad_mask_is_a_sentence(page: AppTest, name: str, data: bytes, sentence: str) -> None:
+    with_example(page)
+    judge(page, name, data)
+    assert sentence in said(page)
+    assert "Mean IoU" not in table(page)
+
+
+def test_a_photo_in_which_nothing_is_found_is_a_sentence(page: AppTest) -> None:
+    with_example(page, "blank,empty")
+    assert "Neither of the two models finds a garment in astronaut.png." in said(page)
+    assert "No garment found" in table(page)
+    page.multiselect[0].set_value(["blank", "empty", "fpn"]).run()
+    button(page, "Compare").click().run()
+    assert "finds a garment" not in said(page)
+
+
+def test_a_bad_photo_is_a_sentence_and_the_good_one_is_compared(page: AppTest) -> None:
+    opened(page, "fpn,tiny")
+    page.file_uploader[0].upload("look.png", example(0).data, "image/png")
+    page.file_uploader[0].upload("notes.jpg", b"Dear tailor, this is no photo.", "image/jpeg")
+    page.run()
+    assert not page.exception
+    assert "notes.jpg is text, not a photo" in said(page)
+    assert [photo.name for photo in page.session_state.compare_photos.values()] == ["look.png"]
+
+
+def test_photos_stay_in_their_session(page: AppTest) -> None:
+    with_example(page)
+    other = AppTest.from_file(str(PAGE), default_timeout=120).run()
+    assert page.session_state.compare_photos and not other.session_state.compare_photos

@@ -1,0 +1,181 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dashboard.comparison import (
+    Comparison,
+    Finding,
+    agreements_csv,
+    comparison_csv,
+    comparison_json,
+    comparison_picture,
+    parse_link,
+    progress_text,
+)
+from dashboard.photos import Analysed
+from dashboard.viewer import Stage, encode_stage
+from segmodels.segmentation import Segmentation, measure
+from segmodels.taxonomy import OUTFIT_15, UNLABELLED
+
+COAT, SHIRT = OUTFIT_15["Coat"].id, OUTFIT_15["Shirt"].id
+WIDTH, HEIGHT = 60, 80
+
+
+def finding(model: str, coat: slice, other: int = 0, sure: int = 255, name: str = "look.jpg") -> Finding:
+    """A coat over some rows of the left half, and another class over the rest of it."""
+    photo = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    class_map = np.zeros((HEIGHT, WIDTH), np.uint8)
+    class_map[:, :30] = other
+    class_map[coat, :30] = COAT
+    confidence = np.full((HEIGHT, WIDTH), sure, np.uint8)
+    people, garments = measure(photo, OUTFIT_15, class_map, confidence)
+    result = Segmentation(OUTFIT_15, class_map, confidence, people, garments, model, "abc", 0.25)
+    listing = result.to_json(name)
+    stage = Stage(photo, class_map, confidence, name, "1 garment", "", tuple(listing["garments"]))
+    analysed = Analysed(name, b"", result.class_map_png(), listing, {}, garments, encode_stage(stage))
+    return Finding(analysed, 4_700_000, 9_500_000)
+
+
+FIRST = finding("fpn", slice(0, 40))
+SECOND = finding("unet", slice(0, 20), sure=102)
+THIRD = finding("fcn", slice(0, 0), other=SHIRT)
+
+
+def truth() -> np.ndarray:
+    values = np.zeros((HEIGHT, WIDTH), np.uint8)
+    values[:40, :30] = COAT
+    values[:, 40:] = UNLABELLED
+    return values
+
+
+def test_pairs_agree_by_intersection_over_union() -> None:
+    comparison = Comparison((FIRST, SECOND, THIRD))
+    first = comparison.agreements[0]
+    assert [(each.first, each.second) for each in comparison.agreements] == [
+        ("fpn", "unet"),
+        ("fpn", "fcn"),
+        ("unet", "fcn"),
+    ]
+    assert first.iou["Coat"] == pytest.approx(0.5)
+    assert first.iou["Background"] == pytest.approx((4800 - 1200) / (4800 - 600))
+    assert first.iou["Shirt"] is None
+    assert first.pixels == pytest.approx(1 - 600 / 4800)
+    assert first.mean_iou == pytest.approx((0.5 + 3600 / 4200) / 2)
+    assert comparison.agreements[1].iou["Shirt"] == 0
+
+
+def test_two_that_are_sure_disagree_more_than_two_that_guess() -> None:
+    strength = Comparison((FIRST, SECOND)).strength
+    assert strength.shape == (HEIGHT, WIDTH)
+    assert strength[30, 10] == pytest.approx(0.4)
+    assert strength[10, 10] == strength[30, 50] == 0
+    sure = Comparison((FIRST, finding("unet", slice(0, 20))))
+    assert sure.strength[30, 10] == 1
+    assert sure.contested == pytest.approx(600 / 4800)
+
+
+def test_with_three_models_it_is_the_mean_over_the_pairs() -> None:
+    comparison = Comparison((FIRST, finding("unet", slice(0, 20)), THIRD))
+    assert comparison.strength[10, 10] == pytest.approx(2 / 3)  # two say coat, one shirt
+    assert comparison.strength[30, 10] == 1  # coat, background, shirt
+    assert comparison.contested == 0.5
+
+
+def test_with_a_truth_disagreement_becomes_error() -> None:
+    comparison = Comparison((FIRST, SECOND), truth())
+    assert comparison.strength[10, 10] == 0
+    assert comparison.strength[30, 10] == pytest.approx(0.4 / 2)  # only the second is wrong
+    assert (comparison.strength[:, 40:] == 0).all()
+    assert comparison.contested == pytest.approx(600 / (40 * HEIGHT))
+    assert comparison.scores
+    assert comparison.scores["fpn"]["mean_iou"] == 1
+    assert comparison.scores["unet"]["classes"]["Coat"]["recall"] == 0.5
+
+
+def test_models_that_agree_leave_the_map_pale() -> None:
+    with Image.open(io.BytesIO(Comparison((FIRST, finding("unet", slice(0, 40)))).strength_png)) as image:
+        shown = np.asarray(image)
+    assert shown.shape == (HEIGHT, WIDTH, 3)
+    assert (shown[..., 0] == shown[..., 2]).all()
+    with Image.open(io.BytesIO(Comparison((FIRST, SECOND)).strength_png)) as image:
+        red = np.asarray(image).astype(int)
+    assert red[30, 10, 0] - red[30, 10, 2] > 60
+    assert red[10, 10, 0] == red[10, 10, 2]
+
+
+def test_a_comparison_is_of_one_photo_and_different_models() -> None:
+    for findings, sentence in (
+        ((), "at least one"),
+        ((FIRST, FIRST), "twice"),
+        ((FIRST, finding("unet", slice(0, 9), name="other.jpg")), "different photos"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            Comparison(findings)
+
+
+def test_no_garment_is_known() -> None:
+    nothing = finding("fpn", slice(0, 0))
+    assert nothing.summary == "No garments"
+    assert not Comparison((nothing,)).has_garments
+    assert Comparison((nothing, SECOND)).has_garments
+
+
+def test_the_stage_is_named_after_its_model() -> None:
+    assert (FIRST.stage["title"], FIRST.stage["caption"]) == ("fpn", "1 garment, 0.25 s")
+    assert FIRST.shares == {"Coat": 0.25}
+
+
+def test_the_table_has_a_row_for_each_class_that_model_or_truth_names() -> None:
+    rows = list(csv.DictReader(io.StringIO(comparison_csv([Comparison((FIRST, THIRD))]).decode())))
+    named = [(row["model"], row["class"], row["area_share"]) for row in rows]
+    assert named[:2] == [("fpn", "Coat", "0.25"), ("fpn", "Background", "0.75")]
+    assert named[2:] == [("fcn", "Shirt", "0.5"), ("fcn", "Background", "0.5")]
+    assert {row["iou"] for row in rows} == {""}
+    judged = list(csv.DictReader(io.StringIO(comparison_csv([Comparison((THIRD,), truth())]).decode())))
+    coat = next(row for row in judged if row["class"] == "Coat")
+    assert (coat["area_share"], coat["iou"], coat["bytes"]) == ("0.0", "0.0", "9500000")
+
+
+def test_the_agreement_table_leaves_out_what_neither_names() -> None:
+    (row,) = csv.DictReader(io.StringIO(agreements_csv([Comparison((FIRST, SECOND))]).decode()))
+    assert (row["first"], row["second"], row["Coat"], row["Hat"]) == ("fpn", "unet", "0.5", "")
+
+
+def test_the_json_sums_the_scores_over_the_photos() -> None:
+    other = Comparison((finding("fpn", slice(0, 20), name="b.jpg"),), truth())
+    document = json.loads(comparison_json([Comparison((FIRST,), truth()), other]))
+    assert [photo["photo"] for photo in document["photos"]] == ["look.jpg", "b.jpg"]
+    assert document["photos"][0]["models"][0]["scores"]["mean_iou"] == 1
+    total = document["scores_over_photos"]
+    assert total["photos"] == 2
+    assert total["models"]["fpn"]["classes"]["Coat"]["iou"] == 0.75
+    assert "scores_over_photos" not in json.loads(comparison_json([Comparison((FIRST, SECOND))]))
+
+
+def test_the_picture_shows_every_overlay_and_the_map() -> None:
+    with Image.open(io.BytesIO(comparison_picture(Comparison((FIRST, THIRD))))) as image:
+        shown = np.asarray(image.convert("RGB"))
+    tint = np.rint(200 * 0.45 + 0.55 * OUTFIT_15.palette[COAT])
+    assert (np.abs(shown - tint).max(axis=2) <= 2).sum() == pytest.approx(40 * 30, abs=80)  # of fpn's coat alone
+    assert shown.shape[1] > 3 * 240
+
+
+def test_a_link_names_models_once_and_those_there_are() -> None:
+    assert parse_link("unet, fpn", ["fpn", "unet"]) == (["unet", "fpn"], [])
+    assert parse_link("", ["fpn"]) == ([], [])
+    chosen, sentences = parse_link("fpn,gone,fpn", ["fpn", "unet"])
+    assert chosen == ["fpn"]
+    assert ["names fpn twice" in sentences[0], "no model gone" in sentences[1]] == [True, True]
+    many = [f"m{number}" for number in range(12)]
+    chosen, sentences = parse_link(",".join(many), many)
+    assert (chosen, "first 9" in sentences[0]) == (many[:9], True)
+
+
+def test_progress_says_who_is_done_who_runs_and_who_waits() -> None:
+    models = ["unet", "linknet", "fpn", "fcn"]
+    assert progress_text(models, 1) == "unet done, linknet running, 2 waiting."
+    assert progress_text(models, 3, ["fpn"]) == "unet done, linknet done, fpn not loaded, fcn running."
