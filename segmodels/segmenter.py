@@ -133,6 +133,9 @@ class Segmenter:
                 [look for look in looks if look.photo == index], photo.shape[0], photo.shape[1]
             )
             found = [look.found for look in looks if look.photo == index and look.found]
+            if len(found) > 1:  # from the farthest to the nearest until here; from left to right for people
+                order = np.argsort([person.box.x + person.box.width / 2 for person in found], stable=True)
+                found, owners = [found[place] for place in order], np.argsort(order).astype(np.uint8)[owners]
             for owner in range(max(1, len(found))):
                 _drop_specks(class_map, self.taxonomy, owners, owner)
             people, garments = measure(

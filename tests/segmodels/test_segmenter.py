@@ -178,13 +178,25 @@ def test_two_people_are_two_outfits(checkpoint_of: MakeCheckpoint, detector_of: 
     segmenter = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 800, left, right))
     result = segmenter.segment(photo_with(600, 800, *parts))
     assert [person.detected for person in result.people] == [True, True]
-    assert person_boxes(result) == [left, right], "the farther first: it ends at row 550, the other at 570"
+    assert person_boxes(result) == [left, right]
     assert [(garment.person, garment.name) for garment in result.garments] == [(0, "Pants"), (0, "Coat"), (1, "Coat")]
     for garment, part in zip(result.garments, (parts[1], parts[0], parts[2]), strict=True):
         assert np.abs(edges(garment.box) - edges(part[:4])).max() <= 4
         assert np.abs(edges(box_of(result.mask(garment)) or (0, 0, 0, 0)) - edges(garment.box)).max() == 0
     assert sum(garment.outfit_share for garment in result.garments if garment.person == 0) == pytest.approx(1)
     assert result.garments[2].outfit_share == 1
+
+
+def test_people_are_listed_from_left_to_right_whoever_is_nearer(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
+) -> None:
+    near, far = (100, 150, 150, 400), (500, 100, 150, 300)
+    photo = photo_with(600, 800, (*near, RED), (*far, BLUE))
+    result = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 800, far, near)).segment(photo)
+    assert person_boxes(result) == [near, far]
+    assert [(garment.person, garment.name) for garment in result.garments] == [(0, "Coat"), (1, "Pants")]
+    assert result.owners is not None and (result.owners[200:350, 520:630] == 1).all()
+    assert (result.owners[200:500, 120:230] == 0).all()
 
 
 def test_who_stands_in_front_covers_who_stands_behind(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
