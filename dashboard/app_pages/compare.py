@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import html
-import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import PurePath
@@ -29,6 +28,7 @@ from dashboard.examples import Example, example
 from dashboard.figures import Theme, agreement_figure, scores_figure
 from dashboard.masks import MaskError, match_masks, read_mask
 from dashboard.upload_limit import watch_uploads
+from dashboard.uploads import choose_photo, literal, upload_photos
 from dashboard.viewer import MAX_STAGES, viewer
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import OUTFIT_15
@@ -94,7 +94,7 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
             "Photos stay in this session and are never stored."
         )
         _choose_models(installed)
-        uploads = _uploader()
+        uploads = upload_photos(f"compare-upload-{state.compare_intake}")
         if st.button("Try an example", type="primary", disabled=len(state.compare_models) < 2):
             uploads.append(example(0))
         _show_sentences()
@@ -122,7 +122,7 @@ def _header(installed: Sequence[str]) -> tuple[list[Example], bool]:
         st.title("Compare", width="stretch")
         _choose_photo()
         with st.popover("Add photos"):
-            uploads += _uploader()
+            uploads += upload_photos(f"compare-upload-{state.compare_intake}")
             if st.button("Start over", type="tertiary"):
                 for name in ("photos", "findings", "masks", "unloaded", "latest"):
                     state[f"compare_{name}"] = {}
@@ -152,27 +152,9 @@ def _choose_photo() -> None:
     keys = list(state.compare_photos)
     if state.compare_shown not in keys:
         state.compare_shown = keys[0]
-    if len(keys) < 2:
-        return
-    labels = [f"{number} of {len(keys)}: {state.compare_photos[key].name}" for number, key in enumerate(keys, start=1)]
-    chosen = st.selectbox(
-        "Photo",
-        range(len(keys)),
-        keys.index(state.compare_shown),
-        format_func=labels.__getitem__,
-        label_visibility="collapsed",
-        width=280,
-    )
+    names = [state.compare_photos[key].name for key in keys]
+    chosen = choose_photo(names, keys.index(state.compare_shown))
     state.compare_shown = keys[chosen]
-
-
-def _uploader() -> list[Example]:
-    files = st.file_uploader(
-        "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each",
-        accept_multiple_files=True,
-        key=f"compare-upload-{state.compare_intake}",
-    )
-    return [Example(file.name, file.getvalue()) for file in files]
 
 
 def _masks() -> None:
@@ -234,7 +216,7 @@ def _run(models: Sequence[str]) -> None:
     bar = st.progress(0.0, text="Waking the first network.")
     for index, model in enumerate(todo):
         text = progress_text(todo, index, list(state.compare_unloaded))
-        bar.progress(done / total, text=_literal(text))
+        bar.progress(done / total, text=literal(text))
         try:
             segmenter = resources.segmenter(model)
             if segmenter.taxonomy is not OUTFIT_15:
@@ -247,7 +229,7 @@ def _run(models: Sequence[str]) -> None:
         for number, key in enumerate(missing[model], start=1):
             photo = state.compare_photos[key]
             which = f" Photo {number} of {len(missing[model])}." if len(missing[model]) > 1 else ""
-            bar.progress(done / total, text=_literal(text + which))
+            bar.progress(done / total, text=literal(text + which))
             finding = find(segmenter, photo.name, photo.data, size)
             if twin := next((each for (of, _), each in state.compare_findings.items() if of == key), None):
                 finding.analysed.stage["photo"] = twin.analysed.stage["photo"]  # the same picture: kept once
@@ -259,7 +241,7 @@ def _run(models: Sequence[str]) -> None:
 def _show_sentences() -> None:
     """One sentence for each thing that was wrong with the link or the last files."""
     if sentences := [*state.compare_refused, *state.compare_sentences]:
-        st.error("\n\n".join(_literal(sentence) for sentence in sentences))
+        st.error("\n\n".join(literal(sentence) for sentence in sentences))
 
 
 def _results() -> None:
@@ -269,18 +251,18 @@ def _results() -> None:
     for model in (model for model in models if model in state.compare_unloaded):
         with st.container(border=True):
             others = " The others go on." if len(models) > len(state.compare_unloaded) else ""
-            st.markdown(_literal(f"{model} not loaded: {state.compare_unloaded[model]}{others}"))
+            st.markdown(literal(f"{model} not loaded: {state.compare_unloaded[model]}{others}"))
     key = state.compare_shown
     waiting = [m for m in models if (key, m) not in state.compare_findings and m not in state.compare_unloaded]
     if waiting:
         verb = "have" if len(waiting) > 1 else "has"
-        st.info(_literal(f"{', '.join(waiting)} {verb} not run on this photo yet. Press Compare."))
+        st.info(literal(f"{', '.join(waiting)} {verb} not run on this photo yet. Press Compare."))
     comparison = comparisons[key]
     if comparison is None:
         return
     if not comparison.has_garments:
         who = "Neither of the two models" if len(comparison.findings) == 2 else "No model"
-        st.info(_literal(f"{who} finds a garment in {comparison.photo}. A photo of a whole outfit shows more."))
+        st.info(literal(f"{who} finds a garment in {comparison.photo}. A photo of a whole outfit shows more."))
     staged = _staged(comparison)
     viewer([finding.stage for finding in staged.findings], taxonomy=OUTFIT_15, key="compare-viewer")
     left, right = st.columns([42, 58], gap="large")
@@ -344,7 +326,7 @@ def _disagreement(comparison: Comparison) -> None:
         st.subheader("Where they disagree")
         first = f"On {comparison.contested:.1%} of the pixels the {count} models name different classes. "
         rest = f"The redder, {'' if count == 2 else 'the more pairs do, and '}the surer both are."
-    st.caption(_literal(f"{comparison.photo}. {first}{rest}"))
+    st.caption(literal(f"{comparison.photo}. {first}{rest}"))
     st.image(comparison.strength_png, width="stretch", alt=first + rest)
 
 
@@ -455,11 +437,6 @@ def _per_cent(share: float) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _literal(text: str) -> str:
-    """Text in which Markdown finds nothing to format."""
-    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
 
 
 page()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
@@ -15,6 +14,7 @@ from dashboard import resources
 from dashboard.examples import Example, example, example_count
 from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
 from dashboard.upload_limit import watch_uploads
+from dashboard.uploads import choose_photo, literal, upload_photos
 from dashboard.viewer import viewer
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
@@ -57,7 +57,7 @@ def _welcome() -> list[Example]:
             "Every garment is outlined, named and measured, by a network that runs on this machine. "
             "Photos stay in this session and are never stored."
         )
-        uploads = _uploader()
+        uploads = upload_photos(f"upload-{state.intake}")
         with st.container(horizontal=True):
             if st.button("Try an example", type="primary"):
                 uploads.append(example(state.intake))
@@ -83,7 +83,7 @@ def _header() -> list[Example]:
             state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
         _choose_photo()
         with st.popover("Add photos", type="primary"):
-            uploads += _uploader()
+            uploads += upload_photos(f"upload-{state.intake}")
             if example_count() > 1 and st.button("Try another example"):
                 uploads.append(example(state.intake))
             state.camera = st.toggle("Use the camera", state.camera)
@@ -101,22 +101,9 @@ def _choose_photo() -> None:
     keys = list(state.photos)
     if len(keys) < 2:
         return
-    names = _unique(done.name for done in state.photos.values())
-    labels = [f"{number} of {len(keys)}: {name}" for number, name in enumerate(names, start=1)]
     index = keys.index(state.shown) if state.shown in keys else 0
-    chosen = st.selectbox(
-        "Photo", range(len(keys)), index, format_func=labels.__getitem__, label_visibility="collapsed", width=280
-    )
+    chosen = choose_photo([done.name for done in state.photos.values()], index)
     state.shown = keys[chosen]
-
-
-def _uploader() -> list[Example]:
-    files = st.file_uploader(
-        "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each",
-        accept_multiple_files=True,
-        key=f"upload-{state.intake}",
-    )
-    return [Example(file.name, file.getvalue()) for file in files]
 
 
 def _camera() -> list[Example]:
@@ -158,14 +145,9 @@ def _show_failures() -> None:
     sentences = [*state.refused, *state.failures]
     if not sentences:
         return
-    st.error("\n\n".join(_literal(sentence) for sentence in sentences))
+    st.error("\n\n".join(literal(sentence) for sentence in sentences))
     if done := len(state.photos):
         st.caption("1 other photo is done." if done == 1 else f"The other {done} photos are done.")
-
-
-def _literal(text: str) -> str:
-    """Text in which Markdown finds nothing to format."""
-    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
 
 
 def _results() -> None:
@@ -219,16 +201,6 @@ def _legend() -> str:
     )
     rows = "".join(swatch.format(colour=OUTFIT_15[n].colour, name=n) for n in OUTFIT_15.display_order)
     return f'<div style="columns:2;column-gap:2rem">{rows}</div>'
-
-
-def _unique(names: Iterable[str]) -> list[str]:
-    """Names with a number where one occurs again."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return result
 
 
 page()

@@ -1,0 +1,57 @@
+"""What the pages that take photos share: the uploader, the choice of one photo, and text that may hold file names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import streamlit as st
+
+from dashboard.examples import Example
+
+__all__ = ["choose_photo", "literal", "upload_photos"]
+
+
+def upload_photos(key: str) -> list[Example]:
+    """The uploader for outfit photos, and what is in it.
+
+    Args:
+        key: Streamlit key; a new one is an empty uploader.
+    """
+    files = st.file_uploader(
+        "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each", accept_multiple_files=True, key=key
+    )
+    return [Example(file.name, file.getvalue()) for file in files]
+
+
+def choose_photo(names: Sequence[str], shown: int) -> int:
+    """A select box for one of several photos; nothing is drawn for a single one.
+
+    Args:
+        names: File names, of which one may occur twice.
+        shown: Index of the photo that is on show.
+
+    Returns:
+        Index of the photo chosen.
+    """
+    if len(names) < 2:
+        return shown
+    labels = [f"{number} of {len(names)}: {name}" for number, name in enumerate(_unique(names), start=1)]
+    return st.selectbox(
+        "Photo", range(len(names)), shown, format_func=labels.__getitem__, label_visibility="collapsed", width=280
+    )
+
+
+def literal(text: str) -> str:
+    """Text in which Markdown finds nothing to format."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Names with a number where one occurs again."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result
