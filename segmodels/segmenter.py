@@ -175,11 +175,8 @@ class Segmenter:
         """
         people = self.detector.find(photo)
         tallest = max((person.box.height for person in people), default=0)
-        people = [
-            person
-            for rank, person in enumerate(people)
-            if person.box.height >= _PASSER_BY * tallest and (rank == 0 or person.confidence >= _COMPANION)
-        ][:_MOST_PEOPLE]
+        tall = [person for person in people if person.box.height >= _PASSER_BY * tallest]
+        people = [*tall[:1], *(person for person in tall[1:] if person.confidence >= _COMPANION)][:_MOST_PEOPLE]
         return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
 
     def _first_looks(self, index: int, photo: np.ndarray) -> list[_Look]:

@@ -227,7 +227,7 @@ class _ResumeFile(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         part = self.path.with_suffix(".part")
         try:
-            trainer.save_checkpoint(part, weights_only=False)
+            trainer.save_checkpoint(part, weights_only=False)  # optimiser and schedule too; reading stays weights_only
             if trainer.is_global_zero:
                 part.replace(self.path)
         except OSError:

@@ -266,16 +266,21 @@ def test_passers_by_are_left_out(checkpoint_of: MakeCheckpoint, detector_of: Mak
 
 def test_somebody_unsure_beside_the_surest_is_left_out(checkpoint_of: MakeCheckpoint) -> None:
     class Seeing:
-        def __init__(self, *scores: float) -> None:
-            self.scores = scores
+        def __init__(self, *people: tuple[float, float]) -> None:
+            self.people = people
 
         def find(self, photo: np.ndarray) -> list[FoundPerson]:
-            return [FoundPerson(Box(200 * n, 50, 150, 400), score) for n, score in enumerate(self.scores)]
+            return [FoundPerson(Box(200 * n, 50, 150, h), score) for n, (score, h) in enumerate(self.people)]
 
-    for scores, counted in (((0.99, 0.96, 0.9), 2), ((0.6, 0.55), 1), ((), 0)):
-        segmenter = Segmenter(checkpoint_of(crop="person"), CPU, Seeing(*scores))  # type: ignore[arg-type]
+    for seen, counted in (
+        (((0.99, 400), (0.96, 400), (0.9, 400)), [0.99, 0.96]),
+        (((0.6, 400), (0.55, 400)), [0.6]),
+        (((0.99, 100), (0.7, 400), (0.6, 400)), [0.7]),  # the surest is a passer-by: of the others, the surest
+        ((), []),
+    ):
+        segmenter = Segmenter(checkpoint_of(crop="person"), CPU, Seeing(*seen))  # type: ignore[arg-type]
         people = segmenter.find_people(photo_with(600, 800))
-        assert sorted((person.confidence for person in people), reverse=True) == list(scores[:counted])
+        assert sorted((person.confidence for person in people), reverse=True) == counted
 
 
 def test_people_of_a_batch_are_looked_at_all_at_once(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
