@@ -35,6 +35,7 @@ from train.card import model_card
 from train.module import SegmentationModule
 from train.pretrained import load_pretrained
 from train.processes import Processes, this_process
+from train.processor import keep_memory, widen_depthwise
 from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
 from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops
@@ -122,6 +123,9 @@ def fit(
     else:
         train_crops = _training_loader(training, recipe, workers, len(dataset.taxonomy), processes)
         choice_crops = _choice_loader(choice, recipe, workers, processes) if choice else None
+        if pick_device().type == "cpu":
+            keep_memory()
+            widen_depthwise(module.network)
         _run(module, recipe, [_Progress(label, each_epoch), best], out, train_crops, choice_crops, processes)
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
