@@ -72,6 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    stats.add_argument(
+        "--json", type=Path, metavar="FILE", help="where the numbers also go; the dashboard's are dashboard/datasets/*.json"
+    )
     person = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
     person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     person.add_argument("--out", type=Path, required=True, help="folder of the run")
@@ -166,7 +169,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _stats(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids = read_ids(arguments.ids) if arguments.ids else dataset.ids
+    if arguments.json:
+        check_writable(arguments.json)
     found = report_statistics(dataset, ids, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, found)
     print(*found["faults"]["sentences"], sep="\n")
     for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
