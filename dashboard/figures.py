@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from dashboard.comparison import Agreement
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Theme", "agreement_figure", "scores_figure"]
+__all__ = ["Theme", "agreement_figure", "colours", "scores_figure", "template"]
 
 Theme = Literal["light", "dark"]
 
@@ -35,6 +35,16 @@ _COLOURS: dict[Theme, dict[str, Any]] = {
     },
 }
 _INVERTED_FROM = 0.61  # value from which a number is written in the ground's colour
+
+
+def colours(theme: Theme) -> Mapping[str, Any]:
+    """`ink`, `mute` (quiet ink), `line` and `ground` of a theme as hex, and its `scale` from nothing to all."""
+    return _COLOURS[theme]
+
+
+def template(theme: Theme) -> go.layout.Template:
+    """Font, ground and axes of a theme."""
+    return _template(_COLOURS[theme])
 
 
 def agreement_figure(agreements: Sequence[Agreement], taxonomy: Taxonomy, theme: Theme) -> go.Figure:

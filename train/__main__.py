@@ -73,7 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     stats.add_argument(
-        "--json", type=Path, metavar="FILE", help="where the numbers also go; the dashboard's are dashboard/datasets/*.json"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where the numbers also go (the dashboard's: dashboard/datasets/ccp.json)",
     )
     person = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
     person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")

@@ -19,7 +19,7 @@ from segmodels.datasets.inspection import Inspection
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import UNLABELLED
 from train.pages import Section, class_bars, write_page
-from train.split import SPLITS, fold_ids, read_ids, FOLDS
+from train.split import FOLDS, SPLITS, fold_ids, read_ids
 
 __all__ = ["PhotoCounts", "count_photos", "measure_dataset", "report_statistics"]
 

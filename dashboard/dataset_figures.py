@@ -1,0 +1,227 @@
+"""Pure functions for the Dataset page: counts in, plotly figure out. Titles stand outside, as in `dashboard.figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dashboard.datasets.statistics import Count, Measure, Share, Sizes
+from dashboard.figures import Theme, colours, template
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["flow_figure", "flow_order", "garments_figure", "shares_figure", "sizes_figure"]
+
+_ROW = 24  # pixels of a bar with the gap beneath it
+_BAR_GAP = 0.6
+_ROOM = 1.22  # of the longest bar, so that its number fits beside it on a phone
+_COLUMNS_HEIGHT = 260  # pixels
+_LEAST_RANGE = 20  # pixels of width or height that a histogram spans, though all photos are alike
+_FLOW = 420  # pixels of all flows together
+_FLOW_GAP = 17  # pixels between two labels: a line of text
+_FLOW_MARGIN = 12  # pixels above and below
+
+
+def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy, theme: Theme) -> go.Figure:
+    """The class distribution, one bar for each class or label in the class's colour, in the order given.
+
+    Args:
+        shares: At least one.
+        measure: What they count: photos stand as numbers, pixels as shares.
+        taxonomy: Gives the colours.
+        theme: Of the page.
+    """
+    by_photos = measure == "photos"
+    values = [each.value if by_photos else each.share for each in shares]
+    form = ",d" if by_photos else ".2~%"
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=[each.count.name for each in shares],
+            orientation="h",
+            marker={"color": [_colour(each.count, taxonomy, theme) for each in shares]},
+            text=[_number(each, by_photos) for each in shares],
+            textposition="outside",
+            cliponaxis=False,
+            customdata=[
+                (
+                    "" if each.count.class_name == each.count.name else f" ({each.count.class_name})",
+                    each.count.photos,
+                    each.count.pixels,
+                    each.share,
+                )
+                for each in shares
+            ],
+            hovertemplate="%{y}%{customdata[0]}<br>%{customdata[3]:.2~%}<br>%{customdata[1]:,d} photos<br>"
+            "%{customdata[2]:,d} pixels<extra></extra>",
+        )
+    )
+    title = "Photos that show it" if by_photos else "Share of pixels, %"
+    figure.update_xaxes(
+        title=_title(title, theme), range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6
+    )
+    figure.update_yaxes(autorange="reversed", dtick=1)
+    figure.update_layout(template=template(theme), height=56 + _ROW * len(shares), bargap=_BAR_GAP)
+    return figure
+
+
+def garments_figure(photos: Mapping[int, int], theme: Theme) -> go.Figure:
+    """How many photos show so many garments and accessories, each number from none to the most.
+
+    Args:
+        photos: By number of garments; at least one.
+        theme: Of the page.
+    """
+    numbers = list(range(max(photos) + 1))
+    values = [photos.get(number, 0) for number in numbers]
+    figure = _columns(numbers, values, "%{x} garments and accessories: %{y:,d} photos<extra></extra>", theme)
+    figure.data[0].text = [f"{value:,d}" if value else "" for value in values]
+    figure.data[0].textposition = "outside"
+    figure.update_xaxes(title=_title("Garments and accessories in a photo", theme), dtick=1)
+    figure.update_yaxes(range=[0, max(values) * 1.12])
+    return figure
+
+
+def sizes_figure(side: str, sizes: Sizes, theme: Theme) -> go.Figure:
+    """The histogram of widths or of heights.
+
+    Args:
+        side: What is measured, such as Width.
+        sizes: Of the photos.
+        theme: Of the page.
+    """
+    starts, ends = sizes.edges[:-1], sizes.edges[1:]
+    centres = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
+    figure = _columns(centres, sizes.photos, "%{customdata} pixels: %{y:,d} photos<extra></extra>", theme)
+    figure.data[0].width = [(end - start) * 0.86 for start, end in zip(starts, ends, strict=True)]
+    figure.data[0].customdata = [
+        f"{start:,d}" if end - start == 1 else f"{start:,d} to {end - 1:,d}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    middle = (starts[0] + ends[-1] - 1) / 2
+    half = max(ends[-1] - starts[0], _LEAST_RANGE) / 2
+    figure.update_xaxes(title=_title(f"{side}, pixels", theme), range=[middle - half, middle + half], tickformat=",d")
+    return figure
+
+
+def flow_order(labels: Sequence[Count], taxonomy: Taxonomy) -> list[tuple[str, list[Count]]]:
+    """The classes in their one order, each with the labels that become it, the most pixels first.
+
+    Labels that no pixel carries or that become no class are left out, and classes without any.
+    """
+    found = []
+    for name in taxonomy.display_order:
+        theirs = [each for each in labels if each.class_name == name and each.pixels]
+        if theirs:
+            found.append((name, sorted(theirs, key=lambda each: -each.pixels)))
+    return found
+
+
+def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, theme: Theme) -> go.Figure:
+    """How labels become classes: labels left, classes right, the bands as wide as what is counted.
+
+    Args:
+        labels: Those that flow, without the background.
+        measure: What the width of a band means.
+        taxonomy: Of the classes.
+        theme: Of the page.
+    """
+    blocks = flow_order(labels, taxonomy)
+    sources = [each for _, theirs in blocks for each in theirs]
+    values = [each.photos if measure == "photos" else each.pixels for each in sources]
+    whole = sum(values)
+    inner = _FLOW + _FLOW_GAP * (len(sources) - 1)  # pixels from the first label's top to the last one's end
+    middles, at = [], 0.0
+    for value in values:
+        band = value / whole * _FLOW
+        middles.append((at + band / 2) / inner)
+        at += band + _FLOW_GAP
+    class_middles, class_values, first = [], [], 0
+    for _, theirs in blocks:
+        last = first + len(theirs) - 1
+        ends = [
+            middles[place] * inner + side * values[place] / whole * _FLOW / 2
+            for place, side in ((first, -1), (last, 1))
+        ]
+        class_middles.append(sum(ends) / 2 / inner)
+        class_values.append(sum(values[first : last + 1]))
+        first = last + 1
+    targets = [len(sources) + place for place, (_, theirs) in enumerate(blocks) for _ in theirs]
+    paints = [taxonomy[name].colour for name, _ in blocks]
+    by_label = [paints[target - len(sources)] for target in targets]
+    of = "appearances" if measure == "photos" else "the pixels that flow"
+    figure = go.Figure(
+        go.Sankey(
+            arrangement="fixed",
+            node={
+                "label": [
+                    *(f"{each.name} {_per_cent(value / whole)}" for each, value in zip(sources, values, strict=True)),
+                    *(
+                        f"{name} {_per_cent(value / whole)}"
+                        for (name, _), value in zip(blocks, class_values, strict=True)
+                    ),
+                ],
+                "x": [0.001] * len(sources) + [0.999] * len(blocks),
+                "y": [*middles, *class_middles],
+                "color": [*by_label, *paints],
+                "line": {"width": 0},
+                "pad": _FLOW_GAP,
+                "thickness": 10,
+                "hovertemplate": "%{label}<extra></extra>",
+            },
+            link={
+                "source": list(range(len(sources))),
+                "target": targets,
+                "value": values,
+                "color": [_pale(colour) for colour in by_label],
+                "customdata": [
+                    (each.name, each.class_name, value / whole, each.photos, each.pixels)
+                    for each, value in zip(sources, values, strict=True)
+                ],
+                "hovertemplate": "%{customdata[0]} becomes %{customdata[1]}<br>%{customdata[2]:.2~%} of "
+                + of
+                + "<br>%{customdata[3]:,d} photos<br>%{customdata[4]:,d} pixels<extra></extra>",
+            },
+            textfont={"size": 13, "color": colours(theme)["ink"], "shadow": "none"},
+        )
+    )
+    figure.update_layout(
+        template=template(theme),
+        height=inner + 2 * _FLOW_MARGIN,
+        margin={"l": 4, "r": 4, "t": _FLOW_MARGIN, "b": _FLOW_MARGIN},
+    )
+    return figure
+
+
+def _columns(where: Sequence[float], values: Sequence[int], hover: str, theme: Theme) -> go.Figure:
+    """Upright bars of photos."""
+    bars = go.Bar(
+        x=where, y=values, marker={"color": colours(theme)["scale"][7]}, hovertemplate=hover, cliponaxis=False
+    )
+    figure = go.Figure(bars)
+    figure.update_yaxes(title=_title("Photos", theme), showgrid=True, rangemode="tozero", tickformat=",d", nticks=5)
+    figure.update_layout(template=template(theme), height=_COLUMNS_HEIGHT, bargap=0.3)
+    return figure
+
+
+def _title(text: str, theme: Theme) -> dict[str, Any]:
+    return {"text": text, "standoff": 12, "font": {"size": 13, "color": colours(theme)["mute"]}}
+
+
+def _colour(count: Count, taxonomy: Taxonomy, theme: Theme) -> str:
+    return str(colours(theme)["mute"] if count.class_name is None else taxonomy[count.class_name].colour)
+
+
+def _pale(colour: str) -> str:
+    red, green, blue = bytes.fromhex(colour[1:])
+    return f"rgba({red},{green},{blue},0.4)"
+
+
+def _number(share: Share, by_photos: bool) -> str:
+    return f"{share.value:,d}" if by_photos else _per_cent(share.share)
+
+
+def _per_cent(share: float) -> str:
+    """What is there but rounds to nothing is not 0 %."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
