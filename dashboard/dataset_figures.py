@@ -1,4 +1,4 @@
-"""Pure functions for the Dataset page: counts in, plotly figure out. Titles stand outside, as in `dashboard.figures`."""
+"""Pure functions for the Dataset page: counts in, plotly figure out. Titles stand outside, as Streamlit's headings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ __all__ = ["flow_figure", "flow_order", "garments_figure", "shares_figure", "siz
 _ROW = 24  # pixels of a bar with the gap beneath it
 _BAR_GAP = 0.6
 _ROOM = 1.22  # of the longest bar, so that its number fits beside it on a phone
+_STANDOFF = 6  # pixels between an axis and its numbers
 _COLUMNS_HEIGHT = 260  # pixels
 _LEAST_RANGE = 20  # pixels of width or height that a histogram spans, though all photos are alike
 _FLOW = 420  # pixels of all flows together
 _FLOW_GAP = 17  # pixels between two labels: a line of text
 _FLOW_MARGIN = 12  # pixels above and below
+_FLOW_LEFT, _FLOW_RIGHT = 132, 128  # pixels for the names beside
 
 
 def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy, theme: Theme) -> go.Figure:
@@ -43,6 +45,8 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
             marker={"color": [_colour(each.count, taxonomy, theme) for each in shares]},
             text=[_number(each, by_photos) for each in shares],
             textposition="outside",
+            textfont={"size": 13},
+            constraintext="none",
             cliponaxis=False,
             customdata=[
                 (
@@ -61,7 +65,7 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
     figure.update_xaxes(
         title=_title(title, theme), range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6
     )
-    figure.update_yaxes(autorange="reversed", dtick=1)
+    figure.update_yaxes(autorange="reversed", dtick=1, ticklabelstandoff=_STANDOFF)
     figure.update_layout(template=template(theme), height=56 + _ROW * len(shares), bargap=_BAR_GAP)
     return figure
 
@@ -100,7 +104,7 @@ def sizes_figure(side: str, sizes: Sizes, theme: Theme) -> go.Figure:
         for start, end in zip(starts, ends, strict=True)
     ]
     middle = (starts[0] + ends[-1] - 1) / 2
-    half = max(ends[-1] - starts[0], _LEAST_RANGE) / 2
+    half = max(ends[-1] - starts[0], _LEAST_RANGE) * 0.52
     figure.update_xaxes(title=_title(f"{side}, pixels", theme), range=[middle - half, middle + half], tickformat=",d")
     return figure
 
@@ -155,20 +159,15 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
         go.Sankey(
             arrangement="fixed",
             node={
-                "label": [
-                    *(f"{each.name} {_per_cent(value / whole)}" for each, value in zip(sources, values, strict=True)),
-                    *(
-                        f"{name} {_per_cent(value / whole)}"
-                        for (name, _), value in zip(blocks, class_values, strict=True)
-                    ),
-                ],
+                "label": [*(each.name for each in sources), *(name for name, _ in blocks)],
                 "x": [0.001] * len(sources) + [0.999] * len(blocks),
                 "y": [*middles, *class_middles],
                 "color": [*by_label, *paints],
+                "customdata": [value / whole for value in [*values, *class_values]],
+                "hovertemplate": "%{label}<br>%{customdata:.2~%} of " + of + "<extra></extra>",
                 "line": {"width": 0},
                 "pad": _FLOW_GAP,
                 "thickness": 10,
-                "hovertemplate": "%{label}<extra></extra>",
             },
             link={
                 "source": list(range(len(sources))),
@@ -183,15 +182,39 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
                 + of
                 + "<br>%{customdata[3]:,d} photos<br>%{customdata[4]:,d} pixels<extra></extra>",
             },
-            textfont={"size": 13, "color": colours(theme)["ink"], "shadow": "none"},
+            textfont={
+                "size": 1,
+                "color": "rgba(0,0,0,0)",
+                "shadow": "none",
+            },  # the names stand beside, not on the bands
         )
     )
+    for each, value, middle in zip(sources, values, middles, strict=True):
+        _name_beside(figure, f"{each.name} {_per_cent(value / whole)}", 0, middle)
+    for (name, _), value, middle in zip(blocks, class_values, class_middles, strict=True):
+        _name_beside(figure, f"{name} {_per_cent(value / whole)}", 1, middle)
     figure.update_layout(
         template=template(theme),
         height=inner + 2 * _FLOW_MARGIN,
-        margin={"l": 4, "r": 4, "t": _FLOW_MARGIN, "b": _FLOW_MARGIN},
+        margin={"l": _FLOW_LEFT, "r": _FLOW_RIGHT, "t": _FLOW_MARGIN, "b": _FLOW_MARGIN},
     )
     return figure
+
+
+def _name_beside(figure: go.Figure, text: str, side: int, middle: float) -> None:
+    """A node's name, left (0) or right (1) of the flows, at a height from 0 at the top to 1."""
+    figure.add_annotation(
+        text=text,
+        xref="paper",
+        yref="paper",
+        x=side,
+        y=1 - middle,
+        xanchor="left" if side else "right",
+        yanchor="middle",
+        xshift=6 if side else -6,
+        showarrow=False,
+        font={"size": 13},
+    )
 
 
 def _columns(where: Sequence[float], values: Sequence[int], hover: str, theme: Theme) -> go.Figure:
@@ -200,6 +223,8 @@ def _columns(where: Sequence[float], values: Sequence[int], hover: str, theme: T
         x=where, y=values, marker={"color": colours(theme)["scale"][7]}, hovertemplate=hover, cliponaxis=False
     )
     figure = go.Figure(bars)
+    figure.update_xaxes(ticklabelstandoff=_STANDOFF)
+    figure.update_yaxes(ticklabelstandoff=_STANDOFF)
     figure.update_yaxes(title=_title("Photos", theme), showgrid=True, rangemode="tozero", tickformat=",d", nticks=5)
     figure.update_layout(template=template(theme), height=_COLUMNS_HEIGHT, bargap=0.3)
     return figure

@@ -147,8 +147,8 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
     Returns:
         As JSON has it. By class: `photos` that show it, their share of all; `share_of_appearances`, of the sum of
         `photos` over the classes; `pixels`, their share of all labelled ones and of those that are not background;
-        `share_where_shown`, the mean share of a photo that shows it. Shares are 0 to 1. By the source's own label, where
-        there are such: its class or None, `photos` and `pixels`. `photos_by_number_of_garments` counts the classes of
+        `share_where_shown`, the mean share of a photo that shows it. Shares are 0 to 1. By the source's own label,
+        where there are such: its class or None, `photos` and `pixels`. `photos_by_number_of_garments` counts the classes of
         garments and accessories in a photo, `photos_by_number_of_worn_labels` the labels but the first and those of
         the body. `parts` holds the photos of each stored fold, of the test and of none, in all and by class.
     """
@@ -224,7 +224,7 @@ def _is_body(dataset: Dataset, label: str) -> bool:
 
 
 def _parts(dataset: Dataset, counted: Sequence[PhotoCounts]) -> list[dict[str, Any]]:
-    """Of the photos counted, how many each stored fold, the test and none of them hold; nothing without stored folds."""
+    """Of the photos counted, how many each stored fold, the test and none hold; nothing where no folds are stored."""
     if not (SPLITS / f"{dataset.name}_folds.csv").is_file():
         return []
     ids = {f"Fold {fold}": set(fold_ids(dataset.name, fold)[1]) for fold in range(FOLDS)}

@@ -1,4 +1,4 @@
-"""Dataset: what Clothing Co-Parsing holds, in numbers that ship with the app, and its photos where the folder is set."""
+"""Dataset: what Clothing Co-Parsing holds, in numbers that ship with the app, and its photos where a folder is set."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from segmodels.taxonomy import OUTFIT_15
 state = st.session_state
 state.setdefault("dataset_photo", None)  # id of the photo that was asked for
 
-PAGE = 12  # photos of the browser at a time
+PAGE = 14  # photos of the browser at a time
 MEASURES: dict[Measure, str] = {"pixels": "Pixels", "photos": "Photos"}
 LEVELS: dict[Level, str] = {"classes": "15 classes", "labels": "59 labels"}
 USES = {"Fold": "training, and choosing epochs and recipes", "Test": "the final report only", "None": "nothing"}
 EMPTY = (
-    "The numbers ship with the app, the photos do not. Set GARMENTSCOPE_DATA to the folder of Clothing Co-Parsing, which "
-    "holds photos/ and annotations/, and start the app again."
+    "The numbers ship with the app, the photos do not. Set GARMENTSCOPE_DATA to the folder of Clothing Co-Parsing, "
+    "which holds photos/ and annotations/, and start the app again."
 )
 
 
@@ -48,7 +48,7 @@ def page() -> None:
     """The whole page: numbers first, photos below."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Dataset", width="stretch")
-        st.html('<a class="button" href="#photos">Browse photos</a>', width="content")
+        st.link_button("Browse photos", "#photos", type="primary")
     try:
         statistics = read_statistics()
     except StatisticsError as error:
@@ -61,7 +61,8 @@ def page() -> None:
 
 def _numbers(statistics: Statistics) -> None:
     st.markdown(
-        "Clothing Co-Parsing (Yang, Luo & Lin, CVPR 2014): the photos that the embedded networks were trained and judged on."
+        "Clothing Co-Parsing (Yang, Luo & Lin, CVPR 2014): the photos that the embedded networks were trained and "
+        "judged on."
     )
     _four_numbers(statistics)
     measure, level, background = _choose()
@@ -157,8 +158,8 @@ def _sizes(statistics: Statistics) -> None:
             text = f"{side}: {sizes.smallest:,d} pixels, all photos alike."
         else:
             text = (
-                f"{side}: {sizes.smallest:,d} to {sizes.largest:,d} pixels, median {sizes.median:g}; two photos differ by "
-                f"up to {sizes.largest - sizes.smallest:,d}."
+                f"{side}: {sizes.smallest:,d} to {sizes.largest:,d} pixels, median {sizes.median:g}; two photos differ "
+                f"by up to {sizes.largest - sizes.smallest:,d}."
             )
         st.caption(f"{text} {statistics.photos:,d} photos.")
         chart(sizes_figure(side, sizes, page_theme()), f"ccp-{side.lower()}", text)
@@ -176,12 +177,9 @@ def _parts(statistics: Statistics) -> None:
         f'<td class="number">{part.photos_by_class[rarest]:,d}</td><td>{USES[part.name.split()[0]]}</td></tr>'
         for part in statistics.parts
     )
-    heads = (
-        f'<th scope="col">Part</th><th scope="col" class="number">Photos</th><th scope="col" class="number">{rarest}'
-    )
-    st.html(
-        f'<table class="plain"><thead><tr>{heads}</th><th scope="col">For</th></tr></thead><tbody>{rows}</tbody></table>'
-    )
+    names = (("Part", ""), ("Photos", "number"), (rarest, "number"), ("For", ""))
+    head = "".join(f'<th scope="col" class="{kind}">{html.escape(name)}</th>' for name, kind in names)
+    st.html(f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
     _csv("Split by class (CSV)", partial(parts_csv, statistics), "ccp-split")
 
 
@@ -215,13 +213,13 @@ def _flow_table(statistics: Statistics, measure: Measure) -> str:
         colour = statistics.taxonomy[name].colour
         entries = "".join(
             f'<tr><td>{html.escape(each.name)}</td><td class="number">{getattr(each, measure):,d}</td>'
-            f'<td class="number">{getattr(each, measure) / whole:.2%}</td></tr>'
+            f'<td class="number">{_per_cent(getattr(each, measure) / whole)}</td></tr>'
             for each in theirs
         )
         total = sum(getattr(each, measure) for each in theirs)
         rows.append(
             f'<tr class="group"><th scope="rowgroup"><i style="background:{colour}"></i>{html.escape(name)}</th>'
-            f'<th class="number">{total:,d}</th><th class="number">{total / whole:.2%}</th></tr>{entries}'
+            f'<th class="number">{total:,d}</th><th class="number">{_per_cent(total / whole)}</th></tr>{entries}'
         )
     head = f'<th scope="col">Class, its labels</th><th scope="col" class="number">{MEASURES[measure]}</th>'
     head += '<th scope="col" class="number">Share</th>'
@@ -308,6 +306,10 @@ def _open(root: Path, ids: Sequence[str]) -> None:
 
 def _csv(label: str, data: partial[bytes], name: str) -> None:
     st.download_button(label, data, f"{name}.csv", "text/csv", on_click="ignore", key=f"dataset-csv-{name}")
+
+
+def _per_cent(share: float) -> str:
+    return "&lt;0.01%" if 0 < share < 0.00005 else f"{share:.2%}"
 
 
 def _listed(names: Sequence[str], last: str = "or") -> str:

@@ -54,8 +54,8 @@ class Stage:
         title: Heading over the table, or over the stage where there are several.
         caption: Line under the table, or under the stage where there are several.
         garments: Rows of the table: dicts with the keys `class`, `person` (index, from 0), `area_share`,
-            `outfit_share`, `confidence` (all 0..1, the last may be None), `box` (`[x, y, width, height]`) and `colours` (dicts with `hex`,
-            `name` and `share`).
+            `outfit_share`, `confidence` (all 0..1, the last may be None), `box` (`[x, y, width, height]`) and
+            `colours` (dicts with `hex`, `name` and `share`).
 
     Raises:
         ValueError: If an array has another dtype or shape, the name is empty, or a garment has other keys or values.
@@ -93,8 +93,8 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
 
     Returns:
         `id` (hash of the pixels sent), `width`, `height`, `photo` (JPEG), `class_map` and `confidence` (8-bit grey
-        PNG; confidence in per cent, steps of 5, or None), the three in base64, and the stage's `name`, `title`, `caption` and
-        `garments`.
+        PNG; confidence in per cent, steps of 5, or None), the three in base64, and the stage's `name`, `title`,
+        `caption` and `garments`.
     """
     height, width = _reduced_size(*stage.class_map.shape)
     photo = Image.fromarray(stage.photo)
