@@ -125,6 +125,9 @@ def flow_order(labels: Sequence[Count], taxonomy: Taxonomy) -> list[tuple[str, l
 def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, theme: Theme) -> go.Figure:
     """How labels become classes: labels left, classes right, the bands as wide as what is counted.
 
+    A class is a stack of nodes, one for each of its labels: into a single node plotly leads the bands in an order of
+    its own, and they cross.
+
     Args:
         labels: Those that flow, without the background.
         measure: What the width of a band means.
@@ -133,50 +136,36 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
     """
     blocks = flow_order(labels, taxonomy)
     sources = [each for _, theirs in blocks for each in theirs]
-    values = [each.photos if measure == "photos" else each.pixels for each in sources]
-    whole = sum(values)
-    inner = _FLOW + _FLOW_GAP * (len(sources) - 1)  # pixels from the first label's top to the last one's end
-    middles, at = [], 0.0
-    for value in values:
-        band = value / whole * _FLOW
-        middles.append((at + band / 2) / inner)
-        at += band + _FLOW_GAP
-    class_middles, class_values, first = [], [], 0
-    for _, theirs in blocks:
-        last = first + len(theirs) - 1
-        ends = [
-            middles[place] * inner + side * values[place] / whole * _FLOW / 2
-            for place, side in ((first, -1), (last, 1))
-        ]
-        class_middles.append(sum(ends) / 2 / inner)
-        class_values.append(sum(values[first : last + 1]))
-        first = last + 1
-    targets = [len(sources) + place for place, (_, theirs) in enumerate(blocks) for _ in theirs]
-    paints = [taxonomy[name].colour for name, _ in blocks]
-    by_label = [paints[target - len(sources)] for target in targets]
+    values = [getattr(each, measure) for each in sources]
+    shares = [value / sum(values) for value in values]
+    whole = {name: sum(getattr(each, measure) for each in theirs) / sum(values) for name, theirs in blocks}
+    left, right, middles = _flow_places(blocks, dict(zip((each.name for each in sources), shares, strict=True)))
+    count = len(sources)
+    paints = [taxonomy[name].colour for name, theirs in blocks for _ in theirs]
+    names = [name for name, theirs in blocks for _ in theirs]
     of = "appearances" if measure == "photos" else "the pixels that flow"
     figure = go.Figure(
         go.Sankey(
             arrangement="fixed",
             node={
-                "label": [*(each.name for each in sources), *(name for name, _ in blocks)],
-                "x": [0.001] * len(sources) + [0.999] * len(blocks),
-                "y": [*middles, *class_middles],
-                "color": [*by_label, *paints],
-                "customdata": [value / whole for value in [*values, *class_values]],
+                "label": [*(each.name for each in sources), *names],
+                "x": [0.001] * count + [0.999] * count,
+                "y": [*left, *right],
+                "color": paints * 2,
+                "customdata": [*shares, *(whole[name] for name in names)],
                 "hovertemplate": "%{label}<br>%{customdata:.2~%} of " + of + "<extra></extra>",
                 "line": {"width": 0},
                 "pad": _FLOW_GAP,
                 "thickness": 10,
             },
             link={
-                "source": list(range(len(sources))),
-                "target": targets,
+                "source": list(range(count)),
+                "target": list(range(count, 2 * count)),
                 "value": values,
-                "color": [_pale(colour) for colour in by_label],
+                "color": [_pale(colour) for colour in paints],
                 "customdata": [
-                    (each.name, each.class_name, value / whole, each.photos, each.pixels)
-                    for each, value in zip(sources, values, strict=True)
+                    (each.name, each.class_name, share, each.photos, each.pixels)
+                    for each, share in zip(sources, shares, strict=True)
                 ],
                 "hovertemplate": "%{customdata[0]} becomes %{customdata[1]}<br>%{customdata[2]:.2~%} of "
                 + of
@@ -189,16 +178,46 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
             },  # the names stand beside, not on the bands
         )
     )
-    for each, value, middle in zip(sources, values, middles, strict=True):
-        _name_beside(figure, f"{each.name} {_per_cent(value / whole)}", 0, middle)
-    for (name, _), value, middle in zip(blocks, class_values, class_middles, strict=True):
-        _name_beside(figure, f"{name} {_per_cent(value / whole)}", 1, middle)
+    for each, share, place in zip(sources, shares, left, strict=True):
+        _name_beside(figure, f"{each.name} {_per_cent(share)}", 0, place)
+    for name, share in whole.items():
+        _name_beside(figure, f"{name} {_per_cent(share)}", 1, middles[name])
     figure.update_layout(
         template=template(theme),
-        height=inner + 2 * _FLOW_MARGIN,
+        height=_flow_height(count) + 2 * _FLOW_MARGIN,
         margin={"l": _FLOW_LEFT, "r": _FLOW_RIGHT, "t": _FLOW_MARGIN, "b": _FLOW_MARGIN},
     )
     return figure
+
+
+def _flow_height(labels: int) -> int:
+    """Pixels from the first label's top to the last one's end."""
+    return _FLOW + _FLOW_GAP * (labels - 1)
+
+
+def _flow_places(
+    blocks: Sequence[tuple[str, Sequence[Count]]], shares: Mapping[str, float]
+) -> tuple[list[float], list[float], dict[str, float]]:
+    """Middles of the nodes, from 0 at the top to 1: of the labels, of their ends at the classes, and of the classes.
+
+    Labels stand a line apart; a class is as high as its labels together and stands in the middle of them.
+    """
+    height = _flow_height(sum(len(theirs) for _, theirs in blocks))
+    left: list[float] = []
+    right: list[float] = []
+    middles = {}
+    top = 0.0
+    for name, theirs in blocks:
+        bands = [shares[each.name] * _FLOW for each in theirs]
+        span = sum(bands) + _FLOW_GAP * (len(bands) - 1)
+        middles[name] = (top + span / 2) / height
+        at, end = top, top + (span - sum(bands)) / 2
+        for band in bands:
+            left.append((at + band / 2) / height)
+            right.append((end + band / 2) / height)
+            at, end = at + band + _FLOW_GAP, end + band
+        top += span + _FLOW_GAP
+    return left, right, middles
 
 
 def _name_beside(figure: go.Figure, text: str, side: int, middle: float) -> None:

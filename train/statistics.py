@@ -148,9 +148,9 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
         As JSON has it. By class: `photos` that show it, their share of all; `share_of_appearances`, of the sum of
         `photos` over the classes; `pixels`, their share of all labelled ones and of those that are not background;
         `share_where_shown`, the mean share of a photo that shows it. Shares are 0 to 1. By the source's own label,
-        where there are such: its class or None, `photos` and `pixels`. `photos_by_number_of_garments` counts the classes of
-        garments and accessories in a photo, `photos_by_number_of_worn_labels` the labels but the first and those of
-        the body. `parts` holds the photos of each stored fold, of the test and of none, in all and by class.
+        where there are such: its class or None, `photos` and `pixels`. `photos_by_number_of_garments` counts the
+        classes of garments and accessories in a photo, `photos_by_number_of_worn_labels` the labels but the first and
+        those of the body. `parts` holds the photos of each stored fold, of the test and of none, in all and by class.
     """
     pixels = np.array([photo.pixels for photo in counted], np.int64)  # (photos, classes)
     total, shown = pixels.sum(axis=0), pixels > 0
@@ -233,7 +233,8 @@ def _parts(dataset: Dataset, counted: Sequence[PhotoCounts]) -> list[dict[str, A
     parts = []
     for name, held in ids.items():
         theirs = [photo for photo in counted if photo.photo_id in held]
-        photos = (np.array([photo.pixels for photo in theirs] or [[0] * len(dataset.taxonomy)]) > 0).sum(axis=0)
+        pixels = np.array([photo.pixels for photo in theirs], np.int64).reshape(-1, len(dataset.taxonomy))
+        photos = (pixels > 0).sum(axis=0)
         by_class = dict(zip(dataset.taxonomy.names, photos.tolist(), strict=True))
         parts.append({"name": name, "photos": len(theirs), "photos_by_class": by_class})
     return parts

@@ -48,7 +48,7 @@ def page() -> None:
     """The whole page: numbers first, photos below."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Dataset", width="stretch")
-        st.link_button("Browse photos", "#photos", type="primary")
+        st.html('<a class="button" href="#photos">Browse photos</a>', width="content")
     try:
         statistics = read_statistics()
     except StatisticsError as error:
@@ -290,18 +290,19 @@ def _open(root: Path, ids: Sequence[str]) -> None:
     """One photo in the viewer, with the way to the next."""
     place = ids.index(state.dataset_photo)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Previous", disabled=place == 0):
-            place -= 1
-        if st.button("Next", disabled=place == len(ids) - 1):
-            place += 1
+        st.button("Previous", disabled=place == 0, on_click=_turn, args=(ids, place - 1))
+        st.button("Next", disabled=place == len(ids) - 1, on_click=_turn, args=(ids, place + 1))
         st.caption(f"{place + 1:,d} of {len(ids):,d}")
-    state.dataset_photo = ids[place]
     try:
         stage = make_stage(root, ids[place])
     except FolderError as error:
         st.error(literal(str(error)))
         return
     viewer([stage], taxonomy=OUTFIT_15, key="dataset-viewer")
+
+
+def _turn(ids: Sequence[str], place: int) -> None:
+    state.dataset_photo = ids[place]
 
 
 def _csv(label: str, data: partial[bytes], name: str) -> None:

@@ -169,8 +169,8 @@ def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
             confidence=None,
             name=f"{photo_id}.jpg",
             title="1 garment" if count == 1 else f"{count or 'No'} garments",
-            caption=f"Photo {photo_id}, {photo.shape[1]} x {photo.shape[0]} pixels. Its mask as drawn by hand: "
-            f"{_in_words(labels)}. Share: of the pixels of garments and accessories.",
+            caption=f"Photo {photo_id}, {photo.shape[1]} x {photo.shape[0]} pixels. Labels of its mask, share of the photo: "
+            f"{_in_words(labels)}.",
             garments=tuple({**garment.to_json(), "confidence": None} for garment in garments),
         )
     )
@@ -180,7 +180,11 @@ def _in_words(labels: np.ndarray) -> str:
     """The labels but the first, the largest share of the photo first."""
     pixels = np.bincount(labels.ravel(order="K"), minlength=256)
     places = [int(place) for place in np.argsort(-pixels, kind="stable") if place and pixels[place]]
-    named = [f"{CCP_59[each] if each < len(CCP_59) else each} {pixels[each] / labels.size:.1%}" for each in places]
+    named = []
+    for place in places:
+        share = pixels[place] / labels.size
+        shown = f"{share:.1%}" if share >= 0.0005 else "<0.1%"
+        named.append(f"{CCP_59[place] if place < len(CCP_59) else f'label {place}'} {shown}")
     return ", ".join(named) or "background only"
 
 
