@@ -169,8 +169,8 @@ def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
             confidence=None,
             name=f"{photo_id}.jpg",
             title="1 garment" if count == 1 else f"{count or 'No'} garments",
-            caption=f"Photo {photo_id}, {photo.shape[1]} x {photo.shape[0]} pixels. Labels of its mask, share of the photo: "
-            f"{_in_words(labels)}.",
+            caption=f"Photo {photo_id}, {photo.shape[1]} x {photo.shape[0]} pixels. "
+            f"Labels of its mask, by share of the photo: {_in_words(labels)}.",
             garments=tuple({**garment.to_json(), "confidence": None} for garment in garments),
         )
     )
