@@ -42,7 +42,10 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
             x=values,
             y=[each.count.name for each in shares],
             orientation="h",
-            marker={"color": [_colour(each.count, taxonomy, theme) for each in shares]},
+            marker={
+                "color": [_colour(each.count, taxonomy, theme) for each in shares],
+                "line": {"color": colours(theme)["mute"], "width": 1},  # hair is as dark as the dark ground
+            },
             text=[_number(each, by_photos) for each in shares],
             textposition="outside",
             textfont={"size": 13},
@@ -81,7 +84,7 @@ def garments_figure(photos: Mapping[int, int], theme: Theme) -> go.Figure:
     values = [photos.get(number, 0) for number in numbers]
     figure = _columns(numbers, values, "%{x} garments and accessories: %{y:,d} photos<extra></extra>", theme)
     figure.data[0].text = [f"{value:,d}" if value else "" for value in values]
-    figure.data[0].textposition = "outside"
+    figure.data[0].update(textposition="outside", textfont={"size": 13}, constraintext="none")
     figure.update_xaxes(title=_title("Garments and accessories in a photo", theme), dtick=1)
     figure.update_yaxes(range=[0, max(values) * 1.12])
     return figure
@@ -154,7 +157,7 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
                 "color": paints * 2,
                 "customdata": [*shares, *(whole[name] for name in names)],
                 "hovertemplate": "%{label}<br>%{customdata:.2~%} of " + of + "<extra></extra>",
-                "line": {"width": 0},
+                "line": {"color": colours(theme)["mute"], "width": 0.5},
                 "pad": _FLOW_GAP,
                 "thickness": 10,
             },
