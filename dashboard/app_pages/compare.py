@@ -11,7 +11,7 @@ from pathlib import PurePath
 import streamlit as st
 
 from dashboard import resources
-from dashboard.charts import chart, page_theme
+from dashboard.charts import page_theme, show_chart
 from dashboard.comparison import (
     MAX_MODELS,
     Comparison,
@@ -344,7 +344,7 @@ def _agreement(comparison: Comparison) -> None:
     of = f"the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
     st.caption(f"IoU by class, of {of}; of every pair chosen in the downloads. A dash: neither names the class.")
     words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
-    chart(agreement_figure(pairs, comparison.taxonomy, page_theme()), "compare-agreement", words)
+    show_chart(agreement_figure(pairs, comparison.taxonomy, page_theme()), "compare-agreement", words)
 
 
 def _scores(comparison: Comparison) -> None:
@@ -352,7 +352,7 @@ def _scores(comparison: Comparison) -> None:
     st.subheader("Which class each gets right")
     st.caption("IoU with the ground truth, by class. A dash: neither truth nor model names the class.")
     words = "; ".join(f"{name}: mean IoU {_number(each['mean_iou'])}" for name, each in comparison.scores.items())
-    chart(scores_figure(comparison.scores, comparison.taxonomy, page_theme()), "compare-scores", words)
+    show_chart(scores_figure(comparison.scores, comparison.taxonomy, page_theme()), "compare-scores", words)
 
 
 def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> None:

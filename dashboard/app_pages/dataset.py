@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import resources
-from dashboard.charts import chart, page_theme
+from dashboard.charts import page_theme, show_chart
 from dashboard.dataset_figures import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.datasets.folder import FolderError, choices, list_masks, make_stage, photos_with
 from dashboard.datasets.statistics import (
@@ -136,7 +136,7 @@ def _shares(statistics: Statistics, measure: Measure, level: Level, background: 
         text += f" No pixel carries {_listed(unseen)}."
     st.caption(literal(text))
     words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
-    chart(shares_figure(bars, measure, statistics.taxonomy, page_theme()), f"ccp-{level}-{measure}", words)
+    show_chart(shares_figure(bars, measure, statistics.taxonomy, page_theme()), f"ccp-{level}-{measure}", words)
     _csv(f"{LEVELS[level]} (CSV)", partial(shares_csv, statistics, level), f"ccp-{level}")
 
 
@@ -147,7 +147,7 @@ def _garments(statistics: Statistics, level: Level) -> None:
     rest = "Hair, skin and background do not count." if level == "classes" else "Hair, skin and null do not count."
     st.caption(f"Different {kinds} of garments and accessories in each of {statistics.photos:,d} photos. {rest}")
     words = ", ".join(f"{number}: {count} photos" for number, count in photos.items())
-    chart(garments_figure(photos, page_theme()), f"ccp-garments-{level}", words)
+    show_chart(garments_figure(photos, page_theme()), f"ccp-garments-{level}", words)
     _csv("Garments (CSV)", partial(garments_csv, statistics), "ccp-garments")
 
 
@@ -162,7 +162,7 @@ def _sizes(statistics: Statistics) -> None:
                 f"by up to {sizes.largest - sizes.smallest:,d}."
             )
         st.caption(f"{text} {statistics.photos:,d} photos.")
-        chart(sizes_figure(side, sizes, page_theme()), f"ccp-{side.lower()}", text)
+        show_chart(sizes_figure(side, sizes, page_theme()), f"ccp-{side.lower()}", text)
     _csv("Sizes (CSV)", partial(sizes_csv, statistics), "ccp-sizes")
 
 
@@ -197,7 +197,7 @@ def _flow(statistics: Statistics, measure: Measure) -> None:
     blocks = flow_order(labels, statistics.taxonomy)
     words = "; ".join(f"{name}: {', '.join(each.name for each in theirs)}" for name, theirs in blocks)
     with st.container(key="dataset-flow-picture"):
-        chart(flow_figure(labels, measure, statistics.taxonomy, page_theme()), f"ccp-flow-{measure}", words)
+        show_chart(flow_figure(labels, measure, statistics.taxonomy, page_theme()), f"ccp-flow-{measure}", words)
     with st.container(key="dataset-flow-table"):
         st.html(_flow_table(statistics, measure))
     _csv("Label flow (CSV)", partial(flow_csv, statistics), "ccp-flow")
