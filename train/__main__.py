@@ -29,6 +29,7 @@ from train.grid import load_grid
 from train.pretrained import PretrainedError
 from train.probe import probe
 from train.processes import this_process
+from train.pseudo import pseudo_label
 from train.recipe import RecipeError, load_recipe
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
@@ -72,6 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    pseudo = commands.add_parser("pseudo-label", help="write masks for photos that have only tags, by trained networks")
+    pseudo.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")
+    pseudo.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    pseudo.add_argument("--out", type=Path, required=True, help="where the masks go")
     person = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
     person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     person.add_argument("--out", type=Path, required=True, help="folder of the run")
@@ -174,6 +179,16 @@ def _stats(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _pseudo_label(arguments: argparse.Namespace) -> int:
+    teachers = [Segmenter(load_checkpoint(folder)) for folder in arguments.checkpoints]
+    summary = pseudo_label(teachers, arguments.data, arguments.out)
+    for name, asserted in summary["asserted"].items():
+        if asserted:
+            print(f"{name:12} found in {summary['found_where_asserted'][name]} of {asserted} photos that have its tag")
+    print(f"{summary['photos']} masks are in {arguments.out}; {summary['share_unlabelled']:.1%} of pixels unlabelled.")
+    return 0
+
+
 def _fit_person(arguments: argparse.Namespace) -> int:
     recipe = PersonRecipe(epochs=arguments.epochs, bystanders=not arguments.unlisted)
     print(f"The best epoch is in {fit_person(recipe, arguments.data, arguments.out)}.")
@@ -231,6 +246,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "probe": _probe,
     "evaluate": _evaluate,
     "stats": _stats,
+    "pseudo-label": _pseudo_label,
     "fit-person": _fit_person,
     "list-bystanders": _list_bystanders,
     "evaluate-person": _evaluate_person,
