@@ -21,7 +21,7 @@ from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy
-from train.bootstrap import SCORES, difference, interval
+from segmodels.bootstrap import SCORES, difference, interval
 from train.evaluate import HOW, evaluate, write_json
 from train.fit import fit, open_dataset
 from train.pages import Section, class_picture, picture, write_page
