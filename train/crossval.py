@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from segmodels.bootstrap import SCORES, difference, interval
 from segmodels.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
@@ -21,7 +22,6 @@ from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy
-from segmodels.bootstrap import SCORES, difference, interval
 from train.evaluate import HOW, evaluate, keep_crossval, write_json
 from train.fit import fit, open_dataset
 from train.pages import Section, class_picture, picture, write_page

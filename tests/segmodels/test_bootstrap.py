@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from segmodels.bootstrap import SCORES, batch_scores, difference, interval
 from segmodels.evidence import Evidence
 from segmodels.metrics import ConfusionMatrix
-from segmodels.bootstrap import SCORES, batch_scores, difference, interval
 
 NAMES = ("Background", "Shirt", "Pants")
 
