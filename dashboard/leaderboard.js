@@ -39,7 +39,7 @@ class Board {
   /** Sorts by a column, its better end first; by the same one again the other way round. */
   sort(key, fresh) {
     const column = this.data.columns.find((each) => each.key === key);
-    this.falling = key === this.key && !fresh ? !this.falling : column.better === "high";
+    this.falling = key === this.key && !fresh ? !this.falling : column.better !== "low";
     this.key = key;
     this.paint();
   }
@@ -56,7 +56,8 @@ class Board {
     });
     const best = columns.map((column, index) => {
       const known = rows.map((row) => row.cells[index].value).filter((value) => value !== null);
-      return known.length > 1 ? Math[column.better === "high" ? "max" : "min"](...known) : null;
+      if (known.length < 2 || !column.better) return null;
+      return Math[column.better === "high" ? "max" : "min"](...known);
     });
     const lead = (index) => (index === place || index === second ? "lead" : "");
     const heads = columns.map((column, index) => {

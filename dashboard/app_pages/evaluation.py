@@ -275,7 +275,7 @@ def _curves(models: Sequence[Model]) -> None:
     judged = f" Left out of training: {', '.join(sorted(folds))}." if folds and key != "loss" else ""
     st.caption(literal(f"By epoch; the point is the epoch that was kept.{where}{judged}"))
     if absent := [model.name for model in models if model not in drawn]:
-        st.caption(literal(f"No {CURVES[key].lower()} by epoch of {', '.join(absent)}."))
+        st.caption(literal(f"{CURVES[key]} by epoch is not known of {', '.join(absent)}."))
     words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
     show_chart(curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_csv, models))
 
@@ -385,8 +385,8 @@ def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, 
     if not shown:
         st.info("No photo has a pixel in this cell.")
         return
-    which = f"the {len(shown)} that add most to it" if len(found) > len(shown) else "the one that adds most to it first"
-    st.markdown(literal(f"{cell.words()} in {len(found)} photo{'s' if len(found) > 1 else ''}; {which}:"))
+    which = f"; the {len(shown)} that add most to it" if len(found) > len(shown) else ""
+    st.markdown(literal(f"{cell.words()} in {len(found)} photo{'s' if len(found) > 1 else ''}{which}:"))
     _show_cards(
         row,
         [(each.evidence, _share_note(each, second), each.other) for each in shown],

@@ -120,11 +120,13 @@ def read_class_map(data: bytes) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if max(image.size) > _SIDE or image.mode not in ("P", "L"):
-                raise PictureError("The class map in evidence.parquet is none.")
-            return np.asarray(image, np.uint8)
+            fits = max(image.size) <= _SIDE and image.mode in ("P", "L")
+            class_map = np.asarray(image, np.uint8) if fits else None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise PictureError("The class map in evidence.parquet is damaged.") from None
+        raise PictureError("The class map in evidence.parquet is damaged. Evaluate the model again.") from None
+    if class_map is None:
+        raise PictureError("The picture in evidence.parquet is no class map. Evaluate the model again.")
+    return class_map
 
 
 def colour_map(class_map: np.ndarray, taxonomy: Taxonomy, only: str | None = None) -> bytes:

@@ -37,7 +37,7 @@ class Column:
         label: Heading.
         meaning: What the number is, for people.
         axis: Title of an axis, with its unit.
-        better: Whether `high` or `low` values are better.
+        better: Whether `high` or `low` values are better; empty if neither is.
     """
 
     key: str
@@ -67,7 +67,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("parameters", "Parameters", "Numbers that training set", "Parameters (millions, logarithmic)", "low"),
         Column("size", "Size", "Of the weights on disk", "Size on disk (MB, logarithmic)", "low"),
         Column("seconds", "Time", "Median time a photo", "Time a photo (s, logarithmic)", "low"),
-        Column("epochs", "Epochs", "Epoch that was kept", "Epochs", "low"),
+        Column("epochs", "Epochs", "Epoch that was kept", "Epochs", ""),
     )
 }
 """By key, in their order."""

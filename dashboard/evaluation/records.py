@@ -26,7 +26,7 @@ from segmodels.taxonomy import TAXONOMIES, Taxonomy
 __all__ = ["Measurement", "Model", "PhotoSet", "evidence_of_measurement", "photo_sets", "read_model"]
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # stored beside the parameters by a norm
-_MOST_NAMED = 60  # characters of a text from a file that a sentence repeats
+_MOST_NAMED = 80  # characters of a text from a file that a sentence repeats
 
 
 @dataclass(frozen=True)

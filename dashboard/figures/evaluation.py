@@ -56,6 +56,7 @@ def cost_figure(
     xs = [float(x) / _UNITS[cost] for _, x, _ in points if x is not None]
     ys = [float(y) for _, _, y in points if y is not None]
     low, high = _padded([*ys, *(line.value for line in lines)])
+    low = max(low, -0.04)  # room for a label below a score of 0
     left, right = _padded([math.log10(x) for x in xs], least=0.3)
     notes = _reference_labels(lines, low, high)
     places = spread_labels(
@@ -288,6 +289,6 @@ def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:
 
 
 def _with_legend(figure: go.Figure, height: int) -> go.Figure:
-    """The names of the series above the plot, in rows; none for a single series."""
+    """The names of the series above the plot, in rows, which take their place from it; none for a single series."""
     looks = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "font": {"size": 13}}
-    return figure.update_layout(showlegend=height > 0, legend=looks, margin={"t": 8 + height})
+    return figure.update_layout(showlegend=height > 0, legend=looks)

@@ -77,6 +77,8 @@ def template(theme: Theme) -> go.layout.Template:
         "gridcolor": colours["line"],
         "linecolor": colours["mute"],
         "tickfont": {"size": 13},
+        "ticklabelstandoff": 6,
+        "title": {"standoff": 12, "font": {"size": 13, "color": colours["mute"]}},
         "showgrid": False,
         "zeroline": False,
         "fixedrange": True,
