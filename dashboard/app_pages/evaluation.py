@@ -13,7 +13,6 @@ from dashboard.charts import page_theme, show_chart
 from dashboard.evaluation.confusion import (
     UNITS,
     Cell,
-    MatrixView,
     PhotoShare,
     Unit,
     cell_photos,
@@ -54,11 +53,13 @@ from segmodels.taxonomy import Taxonomy
 state = st.session_state
 state.setdefault("evaluation_models", None)  # names chosen for the charts; None until the link was read
 state.setdefault("evaluation_set", None)  # label of the photos chosen
+state.setdefault("evaluation_cell", None)  # of the matrix, that was clicked or picked
 state.setdefault("evaluation_sentences", [])  # about the link
 
 FIRST = 3  # models in the charts when no link names any
 SHOWN = 6  # photos in a list
-CROWDED = 8  # classes above which a phone's cells are too small for numbers of pixels
+NO_OTHER = "no other model"
+CROWDED = 8  # classes above which a phone's cells are too small for more than two digits
 UNIT_NAMES: Mapping[Unit, str] = {"row": "By row", "column": "By column", "pixels": "Pixels"}
 CURVES = {
     "mean_iou": "Mean IoU",
@@ -67,7 +68,6 @@ CURVES = {
     "validation_loss": "Validation loss",
 }
 MEASURES = {"iou": "IoU", "f1": "F1", "precision": "Precision", "recall": "Recall"}
-OTHER_DATA = "Dotted lines and ticks: what the papers print, measured on other data than ours."
 
 
 def page() -> None:
@@ -159,7 +159,7 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
             labels,
             labels.index(photos.label),
             format_func=lambda label: f"{label}: {counts[label]} model{'s' if counts[label] > 1 else ''}",
-            key="evaluation-set",
+            key=f"evaluation-set-{'-'.join(map(str, counts.values()))}",
         )
         if state.evaluation_set != photos.label:
             st.rerun()
@@ -294,7 +294,7 @@ def _confusion(standings: Sequence[Standing]) -> None:
             row.model.name for row in standings if row.model.name != first and _same_classes(row, standings, first)
         ]
         less = st.selectbox(
-            "Less", ["nothing", *others], key=f"evaluation-less-{','.join([first, *others])}", width=220
+            "Difference to", [NO_OTHER, *others], key=f"evaluation-less-{','.join([first, *others])}", width=220
         )
         unit = st.segmented_control(
             "Shares or pixels",
@@ -322,22 +322,26 @@ def _confusion(standings: Sequence[Standing]) -> None:
     if not cells:
         left.info("The two matrices are the same here." if second else "No pixel lies in these classes.")
         return
-    clicked = state.get("evaluation-cell")
-    if clicked not in cells:
-        state["evaluation-cell"] = cells[0]
-    with left, st.container(key="evaluation-crowded" if unit == "pixels" and len(classes) > CROWDED else None):
-        figure = confusion_figure(view, page_theme(), state["evaluation-cell"])
+    if state.evaluation_cell not in cells:
+        state.evaluation_cell = cells[0]
+    crowded = len(classes) > CROWDED and (unit == "pixels" or second is not None)
+    with left, st.container(key="evaluation-crowded" if crowded else None):
+        figure = confusion_figure(view, page_theme(), state.evaluation_cell)
         words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
         show_chart(figure, "evaluation-matrix", words, data=partial(matrix_csv, view), on_select=_clicked)
     with right:
-        cell = st.selectbox(
+        # Another list of labels is another widget: one that stays would go on showing the old label.
+        key = f"evaluation-cell-{first}-{less}-{unit}-{row.measurement.photos}"
+        state[key] = state.evaluation_cell
+        st.selectbox(
             "Cell, or click one",
             cells,
-            format_func=lambda each: f"{each.words()}: {view.text(each)}",
-            key="evaluation-cell",
+            format_func=lambda cell: f"{cell.words()}: {view.text(cell)}",
+            key=key,
+            on_change=_picked,
+            args=(key,),
         )
-        assert cell
-        _photos_of_cell(row, second, taxonomy, cell, view)
+        _photos_of_cell(row, second, taxonomy, state.evaluation_cell)
 
 
 def _clicked() -> None:
@@ -345,7 +349,12 @@ def _clicked() -> None:
     points = state["evaluation-matrix"].selection.points
     if points and points[0].get("customdata"):
         truth, predicted = points[0]["customdata"][:2]
-        state["evaluation-cell"] = Cell(truth, predicted)
+        state.evaluation_cell = Cell(truth, predicted)
+
+
+def _picked(key: str) -> None:
+    """Takes over the cell that was picked from the list."""
+    state.evaluation_cell = state[key]
 
 
 def _same_classes(row: Standing, standings: Sequence[Standing], name: str) -> bool:
@@ -372,7 +381,7 @@ def _matrix_caption(row: Standing, second: Standing | None, unit: Unit) -> str:
     return f"{text}Over all: {', '.join(parts)}; 95 % intervals, paired bootstrap over the photos."
 
 
-def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, cell: Cell, view: MatrixView) -> None:
+def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, cell: Cell) -> None:
     evidence, sentence = resources.evidence(row.model, row.measurement)
     other: list[Evidence] | None = None
     if second and not sentence:

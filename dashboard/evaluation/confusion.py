@@ -84,9 +84,9 @@ class MatrixView:
             return "–"
         sign = "+" if self.is_difference else ""
         if self.unit == "pixels":
-            return f"{value:{sign},.0f} pixels"
+            return f"{value:{sign},.0f} pixels".replace("-", "−")
         if self.is_difference:
-            return f"{100 * value:+.1f} percentage points"
+            return f"{100 * value:+.1f} percentage points".replace("-", "−")
         return f"{value:.1%}"
 
     def cells(self) -> list[Cell]:

@@ -92,11 +92,12 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
     ]
     if marked and {marked.truth, marked.predicted} <= set(view.names):
         x, y = view.names.index(marked.predicted), view.names.index(marked.truth)
-        figure.add_shape(type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5,
-                         line={"color": colours["ink"], "width": 2})  # fmt: skip
-    axis = {"tickvals": places, "ticktext": list(view.names), "range": [-0.5, count - 0.5]}
+        for half, colour in ((0.5, colours["ink"]), (0.44, colours["ground"])):  # one of them is seen on any shade
+            box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
+            figure.add_shape(type="rect", **box, line={"color": colour, "width": 2})
+    axis = {"tickvals": places, "ticktext": list(view.names), "range": [-0.53, count - 0.47]}
     figure.update_xaxes(**axis, title="Prediction", tickangle=-90)
-    figure.update_yaxes(**{**axis, "range": [count - 0.5, -0.5]}, title="Truth")
+    figure.update_yaxes(**{**axis, "range": [count - 0.47, -0.53]}, title="Truth")
     figure.update_layout(
         template=template(theme),
         annotations=numbers,  # all at once: one by one takes half a second
@@ -121,13 +122,13 @@ def _legend(view: MatrixView, top: float) -> tuple[str, list[float], list[str]]:
     """Title, places and texts of the colour bar."""
     if view.unit == "pixels":
         powers = range(0, math.floor(top) + 1, 2)
-        title = "Pixels, first model less second (logarithmic)" if view.is_difference else "Pixels (logarithmic)"
+        title = f"{'Difference in pixels' if view.is_difference else 'Pixels'} (logarithmic)"
         marks = [(float(power), f"{10**power:,d}") for power in powers if power]
     else:
         whole = {"row": "true class", "column": "predicted class"}[view.unit]
         title = f"Share of the {whole}'s pixels (%)"
         if view.is_difference:
-            title = f"First less second, share of the {whole} (points)"
+            title = "Difference (percentage points)"
         shares = (0.01, 0.05, 0.2, 0.5, 1.0)
         marks = [(math.sqrt(share), f"{share:.0%}".rstrip("%")) for share in shares if math.sqrt(share) <= top + 1e-9]
     if view.is_difference:

@@ -82,8 +82,14 @@ def test_from_the_models_chosen_to_the_photos_of_a_cell(page: Page) -> None:
         image = page.get_by_role("img", name=f"{picture} of photo 0008").first
         expect(image).to_be_visible()
         assert image.evaluate("image => image.naturalWidth") == 40
-    frame = page.locator(".st-key-evaluation-matrix .js-plotly-plot")
-    assert frame.evaluate("chart => chart._fullLayout.shapes.length") == 1
+    chart = page.locator(".st-key-evaluation-matrix .js-plotly-plot")
+    places = (
+        "chart => [chart._fullLayout.yaxis, chart._fullLayout.xaxis].map((axis, i) => axis.ticktext["
+        "chart._fullLayout.shapes[0][i ? 'x0' : 'y0'] + 0.5])"
+    )
+    assert chart.evaluate(places) == ["Coat", "Shirt"], "the frame is around it"
+    page.get_by_role("radio", name="Pixels").click()
+    expect(page.get_by_role("combobox", name="Cell, or click one")).to_have_value("Coat taken for Shirt: 720 pixels")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 

@@ -42,7 +42,7 @@ def test_a_difference_is_the_first_less_the_second() -> None:
     other = total(judged(3), OUTFIT_15).counts
     view = view_matrix(COUNTS, OUTFIT_15, "row", ALL, other)
     assert view.value(ERROR) == pytest.approx(0.18 - other[2, 11] / 4000)
-    assert view.text(ERROR).startswith("-") and "percentage points" in view.text(ERROR)
+    assert view.text(ERROR).startswith("−") and "percentage points" in view.text(ERROR)
     assert view.is_difference and not view_matrix(COUNTS, OUTFIT_15, "row", ALL, COUNTS).cells()
 
 

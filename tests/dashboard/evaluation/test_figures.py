@@ -115,7 +115,8 @@ def test_each_cell_has_a_marker_that_can_be_clicked(unit: Any, other: Any, theme
     assert figure.layout.xaxis.title.text == "Prediction" and figure.layout.yaxis.title.text == "Truth"
     assert figure.layout.xaxis.tickangle == -90 and figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
     assert heat.zmin == (0 if other is None else -heat.zmax)
-    (frame,) = figure.layout.shapes
+    frame, inner = figure.layout.shapes
+    assert frame.line.color != inner.line.color
     assert (view.names[int(frame.y0 + 0.5)], view.names[int(frame.x0 + 0.5)]) == ("Coat", "Shirt")
 
 
