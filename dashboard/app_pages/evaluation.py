@@ -265,6 +265,7 @@ def _curves(models: Sequence[Model]) -> None:
         format_func=CURVES.__getitem__,
         key=f"evaluation-curve-{'-'.join(known)}",
         label_visibility="collapsed",
+        wrap=True,
     )
     assert key
     drawn = [model for model in models if any(key in epoch for epoch in model.curve)]

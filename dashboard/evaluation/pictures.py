@@ -22,7 +22,7 @@ __all__ = ["Card", "PictureError", "Source", "cards_html", "colour_map", "data_f
 
 _SIDE = 2 * CLASS_MAP_SIDE  # pixels of a small photo or truth, at most
 _PALE = 56  # of 255: opacity of what a highlight leaves out
-_LAYOUTS = {"ccp": "photos/ and annotations/pixel-level/"}
+_LAYOUT = "photos/ and annotations/pixel-level/"
 
 
 class PictureError(ValueError):
@@ -75,7 +75,7 @@ def data_folder(dataset: str, folder: str) -> Path:
     if dataset not in DATASETS:
         raise PictureError(f"There is no reader for {dataset[:40]}, so no photo stands beside the prediction.")
     if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
-        raise PictureError(f"GARMENTSCOPE_DATA names {root}, which does not hold ccp ({_LAYOUTS['ccp']}).")
+        raise PictureError(f"GARMENTSCOPE_DATA names a folder that does not hold ccp ({_LAYOUT}).")
     return root
 
 
@@ -96,13 +96,14 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
         raise PictureError(f"{photo_id[:40]} is no name of a photo.")
     try:
         if dataset == "ccp":
-            photo = open_photo(root / "photos" / f"{photo_id}.jpg", max_bytes=None)
+            file = root / "photos" / f"{photo_id}.jpg"
+            photo = open_photo(file.read_bytes(), name=file.name, max_bytes=None)
             mask = root / "annotations" / "pixel-level" / f"{photo_id}.mat"
             truth = read_mask(mask.name, mask.read_bytes(), photo.shape[1], photo.shape[0])
         else:
             photo, truth = DATASETS[dataset](root).pair(photo_id)
     except OSError as error:
-        raise PictureError(f"{photo_id} cannot be read from {root} ({error.strerror}).") from None
+        raise PictureError(f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}).") from None
     except (DatasetError, MaskError, PhotoError) as error:
         raise PictureError(str(error)) from None
     image = Image.fromarray(photo)

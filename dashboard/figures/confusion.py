@@ -101,12 +101,12 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
     figure.update_layout(
         template=template(theme),
         annotations=numbers,  # all at once: one by one takes half a second
-        height=max(340, count * 29 + 210),
+        height=max(340, count * 29 + 190),
         hovermode="closest",
         hoverdistance=40,
         clickmode="event+select",
         dragmode=False,
-        margin={"t": 70},
+        margin={"t": 48},
     )
     return figure
 

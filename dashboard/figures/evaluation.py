@@ -57,7 +57,7 @@ def cost_figure(
     ys = [float(y) for _, _, y in points if y is not None]
     low, high = _padded([*ys, *(line.value for line in lines)])
     low = max(low, -0.04)  # room for a label below a score of 0
-    left, right = _padded([math.log10(x) for x in xs], least=0.3)
+    left, right = _padded([math.log10(x) for x in xs], least=0.45)
     notes = _reference_labels(lines, low, high)
     places = spread_labels(
         [((math.log10(x) - left) / (right - left), (y - low) / (high - low)) for x, y in zip(xs, ys, strict=True)],
