@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import plotly.graph_objects as go
 
-__all__ = ["COLOURS", "Series", "Theme", "colour_scale", "difference_scale", "series", "template"]
+__all__ = ["COLOURS", "Series", "Theme", "colour_scale", "colours", "difference_scale", "series", "template"]
 
 Theme = Literal["light", "dark"]
 
@@ -51,6 +52,11 @@ def series(place: int, theme: Theme) -> Series:
     """The looks of the model at a place."""
     inks = COLOURS[theme]["series"]
     return Series(inks[place % len(inks)], _DASHES[place % len(_DASHES)], _SYMBOLS[place % len(_SYMBOLS)])
+
+
+def colours(theme: Theme) -> Mapping[str, Any]:
+    """What `COLOURS` has of a theme."""
+    return COLOURS[theme]
 
 
 def colour_scale(theme: Theme) -> list[list[Any]]:
