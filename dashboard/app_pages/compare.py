@@ -13,7 +13,6 @@ import streamlit as st
 from dashboard import resources
 from dashboard.charts import page_theme, show_chart
 from dashboard.comparison import (
-    MAX_MODELS,
     Comparison,
     Finding,
     agreements_csv,
@@ -21,11 +20,11 @@ from dashboard.comparison import (
     comparison_json,
     comparison_picture,
     find,
-    parse_link,
     progress_text,
 )
 from dashboard.examples import Example, example
 from dashboard.figures import agreement_figure, scores_figure
+from dashboard.links import MAX_MODELS, parse_link
 from dashboard.masks import MaskError, match_masks, read_mask
 from dashboard.upload_limit import watch_uploads
 from dashboard.uploads import choose_photo, literal, upload_photos

@@ -12,7 +12,6 @@ import streamlit as st
 
 from dashboard import resources
 from dashboard.charts import page_theme, show_chart
-from dashboard.dataset_figures import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.datasets.folder import FolderError, choices, list_masks, make_stage, photos_with
 from dashboard.datasets.statistics import (
     Level,
@@ -27,6 +26,7 @@ from dashboard.datasets.statistics import (
     shares_csv,
     sizes_csv,
 )
+from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.uploads import literal
 from dashboard.viewer import viewer
 from segmodels.taxonomy import OUTFIT_15

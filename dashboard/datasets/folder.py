@@ -65,13 +65,15 @@ def list_masks(root: Path) -> tuple[str, ...]:
         FolderError: If the folder does not hold photos and masks.
     """
     if not root.is_dir():
-        raise FolderError(f"GARMENTSCOPE_DATA names {root}, which is no folder. {_LAYOUT}")
+        raise FolderError(f"GARMENTSCOPE_DATA names {root.name}, which is no folder. {_LAYOUT}")
     for needed in ("photos", "annotations/pixel-level"):
         if not (root / needed).is_dir():
-            raise FolderError(f"GARMENTSCOPE_DATA names {root}, which holds no {needed}/. {_LAYOUT}")
+            raise FolderError(f"GARMENTSCOPE_DATA names {root.name}, which holds no {needed}/. {_LAYOUT}")
     ids = tuple(sorted(path.stem for path in (root / "annotations" / "pixel-level").glob("*.mat")))
     if not ids:
-        raise FolderError(f"GARMENTSCOPE_DATA names {root}, whose annotations/pixel-level/ holds no mask. {_LAYOUT}")
+        raise FolderError(
+            f"GARMENTSCOPE_DATA names {root.name}, whose annotations/pixel-level/ holds no mask. {_LAYOUT}"
+        )
     return ids
 
 
@@ -85,8 +87,10 @@ def index_labels(root: Path, ids: tuple[str, ...]) -> LabelIndex:
             with Image.open(_photo_path(root, photo_id)) as photo:
                 size = photo.size
             labels = _labels(root, photo_id, *size)
-        except (FolderError, OSError, ValueError, Image.DecompressionBombError) as error:
+        except FolderError as error:
             unreadable[photo_id] = str(error)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            unreadable[photo_id] = f"{photo_id}.jpg cannot be read. Get it again."
         else:
             read.append(photo_id)
             pixels.append(np.bincount(labels.ravel(order="K"), minlength=256))
@@ -126,7 +130,7 @@ def read_pair(root: Path, photo_id: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         photo = open_photo(_photo_path(root, photo_id), max_bytes=None)
     except PhotoError as error:
-        raise FolderError(str(error)) from None
+        raise FolderError(str(error).replace(f"{root}/photos/", "")) from None  # visitors need no path of the server
     return photo, _labels(root, photo_id, photo.shape[1], photo.shape[0])
 
 

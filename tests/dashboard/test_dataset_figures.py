@@ -3,9 +3,9 @@ from typing import get_args
 
 import pytest
 
-from dashboard.dataset_figures import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.datasets.statistics import Count, Share, Sizes, read_statistics, shares
-from dashboard.figures import Theme, colours
+from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
+from dashboard.figures.theme import Theme, colours
 from segmodels.taxonomy import OUTFIT_15
 
 BLAZER, CAPE = Count("blazer", "Coat", 4, 300), Count("cape", "Coat", 2, 100)

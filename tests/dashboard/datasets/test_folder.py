@@ -70,8 +70,9 @@ def test_what_cannot_be_read_is_named_and_the_others_are_there(own_photo_folder:
     }.items():
         with pytest.raises(FolderError, match=message):
             thumbnail(own_photo_folder, photo_id, masked=True)
-        with pytest.raises(FolderError, match=message):
+        with pytest.raises(FolderError, match=message) as caught:
             make_stage(own_photo_folder, photo_id)
+        assert str(own_photo_folder) not in str(caught.value) + index.unreadable[photo_id]
     (masks / "0005.mat").unlink()
     with pytest.raises(FolderError, match=r"0005\.mat cannot be read"):
         read_pair(own_photo_folder, "0005")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
 from dashboard.datasets.statistics import Count, Measure, Share, Sizes
-from dashboard.figures import Theme, colours, template
+from dashboard.figures.theme import Theme, colours, template
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["flow_figure", "flow_order", "garments_figure", "shares_figure", "sizes_figure"]
@@ -16,7 +15,6 @@ __all__ = ["flow_figure", "flow_order", "garments_figure", "shares_figure", "siz
 _ROW = 24  # pixels of a bar with the gap beneath it
 _BAR_GAP = 0.6
 _ROOM = 1.22  # of the longest bar, so that its number fits beside it on a phone
-_STANDOFF = 6  # pixels between an axis and its numbers
 _COLUMNS_HEIGHT = 260  # pixels
 _LEAST_RANGE = 20  # pixels of width or height that a histogram spans, though all photos are alike
 _FLOW = 420  # pixels of all flows together
@@ -65,10 +63,8 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
         )
     )
     title = "Photos that show it" if by_photos else "Share of pixels, %"
-    figure.update_xaxes(
-        title=_title(title, theme), range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6
-    )
-    figure.update_yaxes(autorange="reversed", dtick=1, ticklabelstandoff=_STANDOFF)
+    figure.update_xaxes(title={"text": title}, range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6)
+    figure.update_yaxes(autorange="reversed", dtick=1)
     figure.update_layout(template=template(theme), height=56 + _ROW * len(shares), bargap=_BAR_GAP)
     return figure
 
@@ -85,7 +81,7 @@ def garments_figure(photos: Mapping[int, int], theme: Theme) -> go.Figure:
     figure = _columns(numbers, values, "%{x} garments and accessories: %{y:,d} photos<extra></extra>", theme)
     figure.data[0].text = [f"{value:,d}" if value else "" for value in values]
     figure.data[0].update(textposition="outside", textfont={"size": 13}, constraintext="none")
-    figure.update_xaxes(title=_title("Garments and accessories in a photo", theme), dtick=1)
+    figure.update_xaxes(title={"text": "Garments and accessories in a photo"}, dtick=1)
     figure.update_yaxes(range=[0, max(values) * 1.12])
     return figure
 
@@ -108,7 +104,7 @@ def sizes_figure(side: str, sizes: Sizes, theme: Theme) -> go.Figure:
     ]
     middle = (starts[0] + ends[-1] - 1) / 2
     half = max(ends[-1] - starts[0], _LEAST_RANGE) * 0.52
-    figure.update_xaxes(title=_title(f"{side}, pixels", theme), range=[middle - half, middle + half], tickformat=",d")
+    figure.update_xaxes(title={"text": f"{side}, pixels"}, range=[middle - half, middle + half], tickformat=",d")
     return figure
 
 
@@ -245,15 +241,9 @@ def _columns(where: Sequence[float], values: Sequence[int], hover: str, theme: T
         x=where, y=values, marker={"color": colours(theme)["scale"][7]}, hovertemplate=hover, cliponaxis=False
     )
     figure = go.Figure(bars)
-    figure.update_xaxes(ticklabelstandoff=_STANDOFF)
-    figure.update_yaxes(ticklabelstandoff=_STANDOFF)
-    figure.update_yaxes(title=_title("Photos", theme), showgrid=True, rangemode="tozero", tickformat=",d", nticks=5)
+    figure.update_yaxes(title={"text": "Photos"}, showgrid=True, rangemode="tozero", tickformat=",d", nticks=5)
     figure.update_layout(template=template(theme), height=_COLUMNS_HEIGHT, bargap=0.3)
     return figure
-
-
-def _title(text: str, theme: Theme) -> dict[str, Any]:
-    return {"text": text, "standoff": 12, "font": {"size": 13, "color": colours(theme)["mute"]}}
 
 
 def _colour(count: Count, taxonomy: Taxonomy, theme: Theme) -> str:
