@@ -71,9 +71,7 @@ def list_masks(root: Path) -> tuple[str, ...]:
             raise FolderError(f"GARMENTSCOPE_DATA names {root.name}, which holds no {needed}/. {_LAYOUT}")
     ids = tuple(sorted(path.stem for path in (root / "annotations" / "pixel-level").glob("*.mat")))
     if not ids:
-        raise FolderError(
-            f"GARMENTSCOPE_DATA names {root.name}, whose annotations/pixel-level/ holds no mask. {_LAYOUT}"
-        )
+        raise FolderError(f"GARMENTSCOPE_DATA names {root.name}: annotations/pixel-level/ holds no mask. {_LAYOUT}")
     return ids
 
 
