@@ -81,6 +81,12 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    stats.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where the numbers also go (the dashboard's: dashboard/datasets/ccp.json)",
+    )
     pseudo = commands.add_parser("pseudo-label", help="write masks for photos that have only tags, by trained networks")
     pseudo.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")
     pseudo.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
@@ -192,7 +198,11 @@ def _suspects(arguments: argparse.Namespace) -> int:
 def _stats(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids = read_ids(arguments.ids) if arguments.ids else dataset.ids
+    if arguments.json:
+        check_writable(arguments.json)
     found = report_statistics(dataset, ids, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, found)
     print(*found["faults"]["sentences"], sep="\n")
     for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
