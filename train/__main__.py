@@ -31,6 +31,7 @@ from train.probe import probe
 from train.processes import this_process
 from train.pseudo import pseudo_label
 from train.recipe import RecipeError, load_recipe
+from train.reliability import lines, measure_reliability
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
 from train.suspects import find_suspects, write_suspects
@@ -76,6 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
     suspects.add_argument("--data", type=Path, required=True, help="folder of the data set")
     suspects.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     suspects.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
+    trust = commands.add_parser(
+        "reliability", help="measure on tagged photos how far a count of garments can be trusted"
+    )
+    trust.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    trust.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    trust.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the numbers go")
     stats = commands.add_parser("stats", help="say what a data set holds, in numbers and pictures")
     stats.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
@@ -184,6 +191,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _reliability(arguments: argparse.Namespace) -> int:
+    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    check_writable(arguments.json)
+    found = measure_reliability(segmenter, arguments.data)
+    write_json(arguments.json, found)
+    for measured in found.values():
+        print(*lines(measured), sep="\n")
+    return 0
+
+
 def _suspects(arguments: argparse.Namespace) -> int:
     segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
     dataset = open_dataset(arguments.dataset, arguments.data)
@@ -276,6 +293,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "compare": _compare,
     "probe": _probe,
     "evaluate": _evaluate,
+    "reliability": _reliability,
     "suspects": _suspects,
     "stats": _stats,
     "pseudo-label": _pseudo_label,
