@@ -6,7 +6,7 @@ package, the model under the same name, and access to where the photos are.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,9 @@ _BATCH = 16  # photos that an actor takes at once
 _OUTCOMES = pa.schema([("name", pa.string()), ("key", pa.string()), ("reason", pa.string()), *SCHEMA])
 
 
-def analyse_on_ray(model: str, version: Version, sources: Sequence[Source], known: Container[str]) -> Iterator[Outcome]:
+def analyse_on_ray(
+    model: str, version: Version, sources: Sequence[Source], known: Container[str]
+) -> Generator[Outcome, None, None]:
     """Analyses photos on a Ray cluster: one actor a GPU, or a processor core where there is none.
 
     Args:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -50,7 +49,7 @@ class Outcome:
     reason: str = ""
 
 
-Engine = Callable[[Sequence[Source], Container[str]], Iterator[Outcome]]
+Engine = Callable[[Sequence[Source], Container[str]], Generator[Outcome, None, None]]
 """Analyses photos but for those whose ids are known, in any order."""
 
 
@@ -146,17 +145,22 @@ def ingest(
         if not alone:
             run.report.notes.append("Another ingest was writing to this archive; a photo of both counts once.")
         try:
-            outcomes = engine(found.sources, run.writer.known)
-            for outcome in outcomes:
-                run.take(outcome)
-                if progress:
-                    progress(run.progress())
-        finally:
-            run.finish(archive)
+            with closing(engine(found.sources, run.writer.known)) as outcomes:
+                for outcome in outcomes:
+                    run.take(outcome)
+                    if progress:
+                        progress(run.progress())
+        except BaseException:
+            with suppress(ArchiveError):  # the reason may be that nothing can be written
+                run.stop(archive)
+            raise
+        run.finish(archive)
     return run.report
 
 
-def analyse_here(segmenter: Segmenter, sources: Sequence[Source], known: Container[str]) -> Iterator[Outcome]:
+def analyse_here(
+    segmenter: Segmenter, sources: Sequence[Source], known: Container[str]
+) -> Generator[Outcome, None, None]:
     """Analyses photos on this machine, several at once, so that the network does not wait for files and colours.
 
     On a processor each photo has one thread; on a GPU four are on their way while one is in it.
@@ -231,7 +235,6 @@ class _Run:
             self.report.rows_without_photo = joined.without_photo
             self.report.photos_without_row = joined.without_row
             self.report.notes += joined.notes
-        self._before = frozenset(writer.known)
         self._rows: list[Row] = []
         self._ids: dict[str, str] = {}  # of the photos of this ingest, and the name of the first that has it
         self._changes: dict[str, Change] = {}
@@ -249,7 +252,8 @@ class _Run:
         self._clock.append((now, self._done))
         while len(self._clock) > 2 and now - self._clock[0][0] > _RATE_SECONDS:
             self._clock.popleft()
-        (then, before), seconds = self._clock[0], now - self._clock[0][0]
+        begun, before = self._clock[0]
+        seconds = now - begun
         return Progress(
             self._done,
             self.report.total,
@@ -267,7 +271,7 @@ class _Run:
         elif outcome.photo_id in self._ids:
             self.report.doubled += 1
             self._same_again(outcome, entry)
-        elif outcome.photo_id in self._before or outcome.row is None:
+        elif outcome.row is None:
             self.report.known += 1
             self._ids[outcome.photo_id] = outcome.name
             if entry:
@@ -288,18 +292,25 @@ class _Run:
             added = self.writer.append(as_table(rows))
             self.report.added += added
             self.report.known += len(rows) - added
+            if added < len(rows):  # others were faster with some, and may not have our tags
+                ours = [row for row in rows if row["photo_id"] in self._tagged]
+                self._changes |= {row["photo_id"]: Change(row["tags"], row["taken_at"]) for row in ours}
             self._parts += 1
             if self._parts % _COMPACT_PARTS == 0:
                 self.writer.compact()
         self._written = time.monotonic()
 
     def finish(self, archive: Archive) -> None:
-        """Writes all that is left, new tags, and the lists of what is missing."""
-        self.write()
+        """Writes what is left, new tags and the list of what was rejected."""
+        self.stop(archive)
         self.report.retagged = self.writer.retag(self._changes)
         self.writer.compact()
         self.report.seconds = time.monotonic() - self._started
         self._note()
+
+    def stop(self, archive: Archive) -> None:
+        """Writes the rows that are left, and the list of what was rejected."""
+        self.write()
         files = set(self._ids.values()) | {name for name, _ in self.report.rejected}
         _write_rejected(archive, files, self.report.rejected)
 
@@ -329,10 +340,11 @@ class _Run:
     def _note(self) -> None:
         notes = self.report.notes
         if self._undated:
-            few = self.report.added - self._undated
-            whose = f"{self._undated:,} of {self.report.added:,} new photos have" if few > 0 else "No new photo has"
-            notes.append(f"{whose} no date." if few > 0 else f"{whose} a date.")
-            notes[-1] += " They count everywhere but on the time axis."
+            dated = self.report.added - self._undated
+            who = (
+                f"{self._undated:,} of {self.report.added:,} new photos have no" if dated > 0 else "No new photo has a"
+            )
+            notes.append(f"{who} date. They count everywhere but on the time axis.")
         for reason, names in self._odd_dates.items():
             notes.append(f"The camera's date lies {reason} and was not used: {_listed(names)}.")
         if self._other_tags:

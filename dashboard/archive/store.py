@@ -11,7 +11,7 @@ rows are in two parts; and on an object store, which has no locks, two who write
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from dashboard.archive.place import ArchiveError, Place
-from dashboard.archive.rows import SCHEMA, Row
+from dashboard.archive.rows import SCHEMA
 
 __all__ = ["Archive", "ArchiveError", "Change", "Reader", "Version", "Writer"]
 
@@ -230,15 +230,15 @@ class Writer:
             if rows.num_rows and pc.unique(rows[column]).to_pylist() != [getattr(self.version, column)]:
                 raise ValueError(f"These rows are not all of {self.version}.")
         with self._locked():
-            seen = set(self.known)
-            fresh = [
-                index for index, key in enumerate(rows["photo_id"].to_pylist()) if not (key in seen or seen.add(key))
-            ]
+            fresh: dict[str, int] = {}
+            for index, key in enumerate(rows["photo_id"].to_pylist()):
+                if key not in self.known:
+                    fresh.setdefault(key, index)
             if fresh:
                 part = self._new_part()
-                self._write(part, rows if len(fresh) == rows.num_rows else rows.take(fresh))
+                self._write(part, rows if len(fresh) == rows.num_rows else rows.take(list(fresh.values())))
                 self._seen.add(part)
-                self.known = seen
+                self.known.update(fresh)
         return len(fresh)
 
     def retag(self, changes: Mapping[str, Change]) -> int:
@@ -323,11 +323,12 @@ class Writer:
             return
         kept: set[str] = set()
         for part in reversed(parts):  # the newest first
-            fresh = [index for index, key in enumerate(ids[part]) if not (key in kept or kept.add(key))]
+            fresh = {key: index for index, key in enumerate(ids[part]) if key not in kept}
+            kept.update(fresh)
             if not fresh:
                 self._place.remove(part)
             elif len(fresh) < len(ids[part]):
-                self._write(part, self._read(part).take(fresh))
+                self._write(part, self._read(part).take(list(fresh.values())))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
