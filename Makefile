@@ -39,8 +39,9 @@ format: $(READY) ## mend what can be mended: format and lint
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(READY) ## seconds a photo, as ratios against the bare network
+bench: $(READY) ## seconds a photo and photos a second, as ratios against the bare network
 	$(BIN)/python tests/bench.py
+	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
 
 kills: $(READY) ## kill an ingest twenty times and look whether its archive lost or doubled a photo
 	PYTHONPATH=. $(BIN)/python tests/kill_ingest.py
