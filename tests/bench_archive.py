@@ -1,7 +1,7 @@
 """How far an ingest is from the bare network: photos a second of both, in turn, on the same photos: `make bench`.
 
 The bare network is every forward pass that these photos need, of the detector and of all looks at each person, on
-inputs that lie ready: nothing is read, decoded, cut, put back at the photo's size, measured, named by colour or written.
+inputs that lie ready: nothing is read, decoded, cut, put back at the photo's size, measured, named or written.
 It is timed in two ways, all threads on one pass and one thread on each of several, and the faster counts.
 """
 
@@ -24,7 +24,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from dashboard.archive.ingest import analyse_here, ingest, version_of
-from dashboard.archive.sources import find_sources, from_uploads
+from dashboard.archive.sources import from_uploads
 from dashboard.archive.store import Archive
 from segmodels.catalog import load_segmenter
 from segmodels.photo import find_photos, open_photo
@@ -44,8 +44,6 @@ def main() -> None:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _made_photos(Path(scratch, "photos"))
         paths = find_photos([folder])[:PHOTOS]
         files = [(path.name, path.read_bytes()) for path in paths]
-        if len(sys.argv) <= 1:
-            assert len(find_sources(folder).sources) == len(files)
         passes = _passes(segmenter, [open_photo(path) for path in paths])
         threads = torch.get_num_threads()
 

@@ -58,7 +58,7 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int
     counts = [0]
     for kill in range(kills):
         said = _ingest(
-            source, place, model, moments.randrange(1, max(2, 2 * photos // kills)), moments.uniform(0, 0.05)
+            source, place, model, moments.randrange(max(2, 3 * photos // (2 * kills))), moments.uniform(0, 0.05)
         )
         ids = _ids(place)
         assert len(ids) == len(set(ids)), f"kill {kill}: a photo counts twice"
@@ -75,17 +75,16 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int
 
 
 def _ingest(source: Path, place: Path, model: Path, until: int | None, later: float) -> int:
-    """Starts an ingest and kills it some seconds after the photo `until`; returns the rows it said it had written."""
+    """Starts an ingest and kills it some seconds after its new photo number `until`; returns the rows it said it had written."""
     command = [sys.executable, __file__, str(source), str(place), str(model)]
-    written = done = 0
+    written = 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # else tests/dashboard would be the package
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout
         for line in process.stdout:
             word, _, number = line.partition(" ")
             written += int(number) if word == "written" else 0
-            done = int(number) if word == "done" else done
-            if until is not None and done >= until:
+            if until is not None and word == "new" and int(number) >= until:
                 time.sleep(later)
                 process.send_signal(signal.SIGKILL)
                 until = None
@@ -128,7 +127,7 @@ def _make_model(folder: Path) -> None:
 
 
 def _be_killed(source: str, place: str, model: str) -> None:
-    """The process that is killed: says each row that is in a part, and each photo that is done."""
+    """The process that is killed: says how many rows are in a part, and how many photos are new."""
     ingesting.PART_PHOTOS = 2
     ingesting._COMPACT_PARTS = 3
     store._SMALL_PARTS = 2
@@ -149,7 +148,7 @@ def _be_killed(source: str, place: str, model: str) -> None:
         ingesting.version_of(segmenter),
         engine,
         metadata,
-        lambda progress: print("done", progress.done, flush=True),
+        lambda progress: print("new", progress.added, flush=True),
     )
 
 
