@@ -75,7 +75,7 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int
 
 
 def _ingest(source: Path, place: Path, model: Path, until: int | None, later: float) -> int:
-    """Starts an ingest and kills it some seconds after its new photo number `until`; returns the rows it said it had written."""
+    """Starts an ingest and kills it some seconds after its new photo `until`; returns the rows it said were written."""
     command = [sys.executable, __file__, str(source), str(place), str(model)]
     written = 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # else tests/dashboard would be the package

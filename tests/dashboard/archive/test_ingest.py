@@ -341,12 +341,15 @@ def test_the_command_line_says_what_happened(
     assert "6 photos added, 0 were there already" in said.out
     assert "Rows of the CSV without a photo: absent.jpg" in said.out
     assert "Photos without a row in the CSV: letter.jpg, look1.jpg" in said.out
+    unmatched = (tmp_path / "archive" / "unmatched.csv").read_text().splitlines()
+    assert unmatched[:3] == ["file,missing", "absent.jpg,no photo", "letter.jpg,no row"] and len(unmatched) == 8
     assert "7 of 7 photos" in said.err and "letter.jpg is text, not a photo" in said.err
     assert main(["show", *where]) == 0
     assert "6 photos" in capsys.readouterr().out
     assert main([*command, "--metadata", str(tmp_path / "absent.csv")]) == 1
     assert main(["ingest", str(tmp_path / "nowhere"), *where]) == 1
-    assert "Traceback" not in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "absent.csv cannot be read: No such file" in said.err and "nowhere does not exist" in said.err
     with pytest.raises(SystemExit, match="2"):
         main(["ingest"])
 
