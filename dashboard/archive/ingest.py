@@ -1,7 +1,7 @@
 """Photos become rows: reading, network and colours overlap, and every few photos a part is written.
 
-Beside its parts an archive has `rejected.csv`, the files that are not in it and why, and `unmatched.csv`, of the last CSV
-the rows without a photo and the photos without a row.
+Beside its parts an archive has `rejected.csv`, the files that are not in it and why, and `unmatched.csv`: of the last
+CSV the rows without a photo, and the photos without a row.
 """
 
 from __future__ import annotations
