@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
     crossval = commands.add_parser("crossval", help="fit and judge one network for each fold")
     crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
+    crossval.add_argument("--keep", type=Path, metavar="CHECKPOINT", help="also write the scores into this checkpoint")
     probe = commands.add_parser("probe", help="find out by three short steps which cell of a grid is worth training")
     probe.add_argument("--grid", default="small", help="a TOML file, or the name of a grid that ships (default: small)")
     for command in (fit, crossval, probe):
@@ -80,6 +81,12 @@ def main(arguments: list[str] | None = None) -> int:
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    stats.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where the numbers also go (the dashboard's: dashboard/datasets/ccp.json)",
+    )
     pseudo = commands.add_parser("pseudo-label", help="write masks for photos that have only tags, by trained networks")
     pseudo.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")
     pseudo.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
@@ -128,7 +135,9 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 def _crossval(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.set)
-    metrics = crossval(recipe, arguments.data, arguments.out, folds=arguments.folds, workers=arguments.workers)
+    metrics = crossval(
+        recipe, arguments.data, arguments.out, folds=arguments.folds, workers=arguments.workers, keep=arguments.keep
+    )
     if this_process().is_first:
         scores, spread = metrics["mean"], metrics["standard_deviation"]
         print(
@@ -189,7 +198,11 @@ def _suspects(arguments: argparse.Namespace) -> int:
 def _stats(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids = read_ids(arguments.ids) if arguments.ids else dataset.ids
+    if arguments.json:
+        check_writable(arguments.json)
     found = report_statistics(dataset, ids, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, found)
     print(*found["faults"]["sentences"], sep="\n")
     for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
