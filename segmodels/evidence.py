@@ -6,18 +6,16 @@ a photo or a ground truth being kept.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from segmodels.metrics import ConfusionMatrix
+from segmodels.segmentation import small_map
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
@@ -85,13 +83,7 @@ def evidence_of(
     """
     matrix = ConfusionMatrix(taxonomy.names)
     matrix.add(truth, prediction)
-    scale = min(1.0, CLASS_MAP_SIDE / max(prediction.shape))
-    height, width = (max(1, round(side * scale)) for side in prediction.shape)
-    image = Image.fromarray(cv2.resize(prediction, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), "P")
-    image.putpalette(taxonomy.palette[: len(taxonomy)].tobytes())
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
-    return Evidence(photo_id, fold, matrix.counts, file.getvalue())
+    return Evidence(photo_id, fold, matrix.counts, small_map(prediction, taxonomy, CLASS_MAP_SIDE))
 
 
 def total(evidence: Sequence[Evidence], taxonomy: Taxonomy) -> ConfusionMatrix:
