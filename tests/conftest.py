@@ -19,10 +19,22 @@ from hub_server import HubServer, running_hub
 from playwright.sync_api import Browser, sync_playwright
 
 REPOSITORY = Path(__file__).parents[1]
+SETTINGS = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GARMENTSCOPE_")}
+"""Whoever runs the tests may have set some for the app; the tests start without."""
+
 START_SECONDS = 60.0
 
 Serve = Callable[..., str]
 """Takes a script and, if wanted, further environment variables; serves it, returns its address."""
+
+
+@pytest.fixture(scope="session")
+def clothing_co_parsing() -> Path:
+    """Folder of the real data set, for slow checks; skips where `GARMENTSCOPE_DATA` names none."""
+    root = Path(SETTINGS.get("GARMENTSCOPE_DATA", "/nowhere"))
+    if not (root / "label_list.mat").is_file():
+        pytest.skip("GARMENTSCOPE_DATA names no folder of Clothing Co-Parsing")
+    return root
 
 
 @pytest.fixture(scope="session")
