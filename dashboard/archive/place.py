@@ -155,7 +155,7 @@ class Place:
             os.close(handle)
 
     def sweep(self) -> None:
-        """Removes what writers who were killed left unfinished; call it with the lock held, which all who write hold."""
+        """Removes what writers who were killed left unfinished; call it with the lock that all who write hold."""
         for name in self.files() if self.local is not None else ():
             if name.endswith(_UNFINISHED):
                 self.remove(name)
