@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,12 +82,8 @@ def test_what_the_command_writes_is_what_the_page_reads(photo_folder: Path, tmp_
     assert sum(part.photos for part in found.parts) == 16
 
 
-@pytest.mark.skipif(
-    not (Path(os.environ.get("GARMENTSCOPE_DATA", "/nowhere")) / "label_list.mat").is_file(),
-    reason="GARMENTSCOPE_DATA names no folder of Clothing Co-Parsing",
-)
-def test_the_numbers_that_ship_are_those_of_the_real_data_set(tmp_path: Path) -> None:
-    path, root = tmp_path / "ccp.json", os.environ["GARMENTSCOPE_DATA"]
+def test_the_numbers_that_ship_are_those_of_the_real_data_set(clothing_co_parsing: Path, tmp_path: Path) -> None:
+    path, root = tmp_path / "ccp.json", str(clothing_co_parsing)
     assert main(["stats", "--dataset", "ccp", "--data", root, "--out", str(tmp_path), "--json", str(path)]) == 0
     assert path.read_text() == CCP.read_text()
 
