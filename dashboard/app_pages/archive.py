@@ -133,7 +133,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         "Into which archive; type a name for a new one", names, accept_new_options=True, key="archive-target"
     )
     files = st.file_uploader(
-        f"Photos, or ZIPs of photos, up to {LIMIT_MB:,} MB each; a CSV of dates and tags if there is one",
+        f"Photos or ZIPs of photos, up to {LIMIT_MB:,} MB each, and a CSV if there is one",
         accept_multiple_files=True,
         max_upload_size=LIMIT_MB,
         key=f"archive-upload-{state.archive_intake}",
@@ -143,6 +143,9 @@ def _form(archives: Sequence[Shelved]) -> None:
         state.archive_arrived, state.archive_failure = arrived, ""
         state.archive_arrivals += bool(arrived)
     watch_uploads(state.archive_arrivals, _refuse, limit=LIMIT_MB * 1024**2)
+    if files:
+        count = len(files)
+        st.caption(f"{count:,} file{' has' if count == 1 else 's have'} arrived.")
     st.caption(
         "The CSV has a column `file_name`; a column `taken_at` gives dates, and each other column is a tag, such as "
         "market or season."
@@ -214,7 +217,8 @@ def _forget() -> None:
 
 def _list(archives: Sequence[Shelved]) -> None:
     """Every archive with what it holds."""
-    st.subheader("Archives")
+    count = len(archives)
+    st.subheader(f"{count:,} archive{'' if count == 1 else 's'}" if count else "No archive yet")
     if not any(each.origin != "shipped" for each in archives):
         st.caption(literal(_empty(archives)))
     for number, each in enumerate(archives):
@@ -230,7 +234,7 @@ def _empty(archives: Sequence[Shelved]) -> str:
             except ArchiveError:
                 break
             return f"CCP's {photos:,} are here to look around in. Yours stand above them once photos are added."
-    return "None yet. Add photos, and what is found in them stands here."
+    return "Add photos, and what is found in them stands here."
 
 
 def _entry(each: Shelved, number: int) -> None:
@@ -248,7 +252,7 @@ def _entry(each: Shelved, number: int) -> None:
         return
     body = "".join(map(_numbers, contents)) or "<p>No photos yet.</p>"
     if len(contents) > 1:
-        body = "<p>Found by several models, and never added together.</p>" + body
+        body = "<p>Found by several models: kept apart, never added together.</p>" + body
     st.html(f'<article class="archive">{head}{body}</article>')
     if each.origin == "shipped":
         return
@@ -256,7 +260,7 @@ def _entry(each: Shelved, number: int) -> None:
         for name in ("rejected.csv", "unmatched.csv"):
             if data := list_file(archive, name):
                 st.download_button(
-                    name, data, name, "text/csv", on_click="ignore", type="tertiary", key=f"archive-{number}-{name}"
+                    name, data, name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
                 )
 
 
