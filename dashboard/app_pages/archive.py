@@ -32,6 +32,8 @@ state.setdefault("archive_intake", 0)  # of the uploader: a new one is empty
 state.setdefault("archive_arrived", [])  # ids of the files in the uploader
 state.setdefault("archive_arrivals", 0)  # how often others were in it
 state.setdefault("archive_refused", [])  # sentences about the last files that are too large to be sent
+state.setdefault("archive_name", "")  # of the last archive that was added to; the form is away meanwhile
+state.setdefault("archive_model", "fpn")  # and the model
 state.setdefault("archive_failure", "")  # why nothing was begun
 
 LIMIT_MB = 1000  # of a file, as in .streamlit/config.toml
@@ -130,7 +132,11 @@ def _form(archives: Sequence[Shelved]) -> None:
     )
     names = [each.name for each in archives if each.origin != "shipped"] or [NEW]
     target = st.selectbox(
-        "Into which archive; type a name for a new one", names, accept_new_options=True, key="archive-target"
+        "Into which archive; type a name for a new one",
+        names,
+        names.index(state.archive_name) if state.archive_name in names else 0,
+        accept_new_options=True,
+        key="archive-target",
     )
     files = st.file_uploader(
         f"Photos or ZIPs of photos, up to {LIMIT_MB:,} MB each, and a CSV if there is one",
@@ -153,7 +159,12 @@ def _form(archives: Sequence[Shelved]) -> None:
     models = resources.model_names()
     model = models[0] if models else "fpn"
     if len(models) > 1:
-        model = st.selectbox("Model", models, models.index("fpn") if "fpn" in models else 0, key="archive-model")
+        model = st.selectbox(
+            "Model",
+            models,
+            models.index(state.archive_model) if state.archive_model in models else 0,
+            key="archive-model",
+        )
         st.caption("What another model found is kept apart; the two are never added.")
     if st.button("Add photos", type="primary"):
         state.archive_refused = []
@@ -197,7 +208,7 @@ def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
     except ArchiveError as error:
         return f"{error} Nothing was added."
     resources.warm_up(model)
-    state.archive_job = begun
+    state.archive_job, state.archive_name, state.archive_model = begun, target.name, model
     state.archive_intake += 1
     return ""
 
@@ -259,9 +270,7 @@ def _entry(each: Shelved, number: int) -> None:
     with st.container(horizontal=True):
         for name in ("rejected.csv", "unmatched.csv"):
             if data := list_file(archive, name):
-                st.download_button(
-                    name, data, name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
-                )
+                st.download_button(name, data, name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}")
 
 
 def _numbers(contents: Contents) -> str:

@@ -54,8 +54,8 @@ def add(page: Page, files: dict[str, bytes], into: str = "") -> None:
     expect(page.get_by_text("arrived.")).to_contain_text(f"{len(files)} file", timeout=WAIT)
     model = page.get_by_role("combobox", name="Model")
     if model.input_value() != "tiny":
-        model.click()
-        page.get_by_role("option", name="tiny").click()
+        model.fill("tiny")
+        model.press("Enter")
     if into:
         name = page.get_by_role("combobox", name="Into which archive")
         name.fill(into)

@@ -112,7 +112,12 @@ def test_photos_and_a_csv_go_in_and_the_same_again_adds_nothing(opened: Callable
     assert "1 row of the CSV has no photo: x.jpg." in said(page)
     assert "1 photo has no row in the CSV: look2.jpg." in said(page)
     assert downloads(page) == ["unmatched.csv"] * 2  # of this ingest, and beside the archive
-    for text in ("<dd>3</dd>", "2024-03-05 to 2024-04-01, 1 without", "<b>market</b> Milan 1, Paris 1", "tiny, revision"):
+    for text in (
+        "<dd>3</dd>",
+        "2024-03-05 to 2024-04-01, 1 without",
+        "<b>market</b> Milan 1, Paris 1",
+        "tiny, revision",
+    ):
         assert text in listed(page)
     archive = Archive(cache / "My photos")
     assert rows_of(archive)["file_name"].tolist() == list(files)
@@ -124,10 +129,13 @@ def test_photos_and_a_csv_go_in_and_the_same_again_adds_nothing(opened: Callable
 
 def test_a_new_name_is_a_new_archive(opened: Callable[[], AppTest], cache: Path) -> None:
     page = add(opened(), {"a.jpg": jpeg(1)}, "Spring")
+    assert page.selectbox(key="archive-target").value == "Spring"
+    assert page.selectbox(key="archive-model").value == "tiny"
     page = add(page, {"looks.zip": packed({"more/b.jpg": jpeg(2), "c.jpg": jpeg(1)})}, "Autumn")
     assert "2 photos added to Autumn." in said(page) and "2 archives" in said(page)
     assert rows_of(Archive(cache / "Autumn"))["file_name"].tolist() == ["c.jpg", "more/b.jpg"]
     assert page.selectbox(key="archive-target").options == ["Autumn", "Spring"]
+    assert page.selectbox(key="archive-target").value == "Autumn"
 
 
 def test_bad_files_are_sentences_and_the_others_are_in(opened: Callable[[], AppTest], cache: Path) -> None:
@@ -155,7 +163,9 @@ def test_what_cannot_begin_is_a_sentence_and_the_files_stay(
     opened: Callable[[], AppTest], cache: Path, files: dict[str, bytes], sentence: str
 ) -> None:
     page = add(opened(), files)
-    assert sentence in page.error[0].value.replace("\\", "") and "Nothing was added." in page.error[0].value.replace("\\", "")
+    assert sentence in page.error[0].value.replace("\\", "") and "Nothing was added." in page.error[0].value.replace(
+        "\\", ""
+    )
     assert page.session_state["archive_intake"] == 0 and not cache.exists()
 
 
