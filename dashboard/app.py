@@ -16,5 +16,6 @@ pages = [
     st.Page(HERE / "app_pages" / "compare.py", title="Compare"),
     st.Page(HERE / "app_pages" / "evaluation.py", title="Evaluation"),
     st.Page(HERE / "app_pages" / "dataset.py", title="Dataset"),
+    st.Page(HERE / "app_pages" / "archive.py", title="Archive"),
 ]
 st.navigation(pages, position="top").run()

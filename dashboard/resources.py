@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 
 if TYPE_CHECKING:
+    from dashboard.archive.shelf import Contents
     from dashboard.datasets.folder import LabelIndex
     from dashboard.evaluation.pictures import Source
     from dashboard.evaluation.records import Measurement, Model
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from segmodels.segmenter import Segmenter
 
 __all__ = [
+    "archive_contents",
     "difference",
     "evidence",
     "intervals",
@@ -122,6 +124,26 @@ def _indexing(root: str, ids: tuple[str, ...]) -> Future[LabelIndex]:
     future = executor.submit(index_labels, Path(root), ids)
     executor.shutdown(wait=False)
     return future
+
+
+def archive_contents(location: str) -> list[Contents]:
+    """What an archive holds, version by version; read again when a part has changed.
+
+    Raises:
+        ArchiveError: If it cannot be listed, or a part is damaged.
+    """
+    from dashboard.archive.shelf import stamp
+    from dashboard.archive.store import Archive
+
+    return _read_contents(location, stamp(Archive(location)))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _read_contents(location: str, stamp: object) -> list[Contents]:
+    from dashboard.archive.shelf import read_contents
+    from dashboard.archive.store import Archive
+
+    return read_contents(Archive(location))
 
 
 def scored_models() -> list[Model]:

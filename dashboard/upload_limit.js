@@ -1,4 +1,4 @@
-// Streamlit's uploader refuses a file over `server.maxUploadSize` in the browser and tells Python nothing. This reads
+// Streamlit's uploader refuses a file over its `max_upload_size` in the browser and tells Python nothing. This reads
 // each selection before the uploader does, and sends the names and sizes of the files that it will refuse.
 //
 // It must not make the script run while the uploader asks the server where to send the other files: a run that starts

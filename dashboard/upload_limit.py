@@ -14,21 +14,22 @@ __all__ = ["watch_uploads"]
 _KEY = "upload-limit"
 
 
-def watch_uploads(intake: int, on_refused: Callable[[Sequence[str], bool], None]) -> None:
+def watch_uploads(intake: int, on_refused: Callable[[Sequence[str], bool], None], *, limit: int = MAX_BYTES) -> None:
     """Mounts an invisible listener for every file uploader of the page.
 
     Args:
         intake: Changes when chosen files have been taken in; only then it is told which others were refused.
         on_refused: Called before the script runs anew, with one sentence for each file over the limit in the last
             selection, and whether there was no other file in it.
+        limit: Most bytes that an uploader of the page takes for a file.
     """
 
     def answer() -> None:
         refused = st.session_state[_KEY].refused
-        sentences = [over_limit(str(file["name"]), int(file["size"]), MAX_BYTES) for file in refused["files"]]
+        sentences = [over_limit(str(file["name"]), int(file["size"]), limit) for file in refused["files"]]
         on_refused(sentences, bool(refused["alone"]))
 
-    _component(key=_KEY, data={"bytes": MAX_BYTES, "intake": intake}, on_refused_change=answer)
+    _component(key=_KEY, data={"bytes": limit, "intake": intake}, on_refused_change=answer)
 
 
 _component = st.components.v2.component(

@@ -8,8 +8,12 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from dashboard.examples import Example
+from segmodels.photo import MAX_BYTES
 
-__all__ = ["choose_photo", "literal", "upload_photos"]
+__all__ = ["MAX_UPLOAD_MB", "choose_photo", "literal", "upload_photos"]
+
+MAX_UPLOAD_MB = MAX_BYTES // 1024**2
+"""Of a photo; the server's own limit, in .streamlit/config.toml, is that of the Archive page."""
 
 
 def upload_photos(key: str) -> list[Example]:
@@ -19,7 +23,10 @@ def upload_photos(key: str) -> list[Example]:
         key: Streamlit key; a new one is an empty uploader.
     """
     files = st.file_uploader(
-        "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each", accept_multiple_files=True, key=key
+        "Outfit photos: JPEG, PNG, WebP or HEIC, up to 20 MB each",
+        accept_multiple_files=True,
+        max_upload_size=MAX_UPLOAD_MB,
+        key=key,
     )
     return [Example(file.name, file.getvalue()) for file in files]
 

@@ -27,7 +27,7 @@ from dashboard.figures import agreement_figure, scores_figure
 from dashboard.links import MAX_MODELS, parse_link
 from dashboard.masks import MaskError, match_masks, read_mask
 from dashboard.upload_limit import watch_uploads
-from dashboard.uploads import choose_photo, literal, upload_photos
+from dashboard.uploads import MAX_UPLOAD_MB, choose_photo, literal, upload_photos
 from dashboard.viewer import MAX_STAGES, viewer
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import OUTFIT_15
@@ -161,6 +161,7 @@ def _masks() -> None:
     files = st.file_uploader(
         "Class ids as a palette PNG, or a .mat of Clothing Co-Parsing, named like its photo",
         accept_multiple_files=True,
+        max_upload_size=MAX_UPLOAD_MB,
         key=f"compare-masks-{state.compare_intake}",
     )
     keys = list(state.compare_photos)

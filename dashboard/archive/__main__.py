@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dashboard.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
 from dashboard.archive.metadata import parse_metadata
+from dashboard.archive.sentences import duration
 from dashboard.archive.sources import find_sources
 from dashboard.archive.store import Archive, ArchiveError
 from segmodels.checkpoint import CheckpointError
@@ -138,7 +139,7 @@ class _ProgressLine:
         self._last = now
         left = progress.seconds_left
         text = f"{progress.done:,} of {progress.total:,} photos, {progress.photos_a_second:,.1f} a second"
-        text += f", {_duration(left)} left" if left else ""
+        text += f", {duration(left)} left" if left else ""
         text += f", {progress.rejected:,} rejected" if progress.rejected else ""
         if self._watched:
             print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
@@ -149,18 +150,6 @@ class _ProgressLine:
     def end(self) -> None:
         if self._open:
             print(file=sys.stderr)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return (
-        f"{hours} h {minutes:02d} min"
-        if hours
-        else f"{minutes} min {seconds:02.0f} s"
-        if minutes
-        else f"{seconds:.0f} s"
-    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,315 @@
+"""Archive: which archives there are, and photos into them."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import resources
+from dashboard.archive.jobs import Job, begin, running
+from dashboard.archive.metadata import parse_metadata
+from dashboard.archive.sentences import (
+    outcome_sentence,
+    progress_sentence,
+    rejected_sentence,
+    unmatched_sentences,
+)
+from dashboard.archive.shelf import TRAINED_ON, Contents, Shelved, Tag, choose_target, list_archives, list_file
+from dashboard.archive.sources import from_uploads
+from dashboard.archive.store import Archive, ArchiveError
+from dashboard.upload_limit import watch_uploads
+from dashboard.uploads import literal
+
+state = st.session_state
+state.setdefault("archive_job", None)  # that this visitor began, or met
+state.setdefault("archive_intake", 0)  # of the uploader: a new one is empty
+state.setdefault("archive_arrived", [])  # ids of the files in the uploader
+state.setdefault("archive_arrivals", 0)  # how often others were in it
+state.setdefault("archive_refused", [])  # sentences about the last files that are too large to be sent
+state.setdefault("archive_name", "")  # of the last archive that was added to; the form is away meanwhile
+state.setdefault("archive_model", "fpn")  # and the model
+state.setdefault("archive_failure", "")  # why nothing was begun
+
+LIMIT_MB = 1000  # of a file, as in .streamlit/config.toml
+SECONDS = 1.0  # from one look at a running job to the next
+NEW = "My photos"
+SHOWN = 5
+ORIGINS = {"own": "yours", "named": "from GARMENTSCOPE_ARCHIVE", "shipped": "comes with the app"}
+
+
+def page() -> None:
+    """The whole page: what there is, and the panel that adds to it."""
+    st.title("Archive")
+    archives = list_archives()
+    with st.container(key="archive-columns"):
+        left, right = st.columns([60, 40], gap="large")
+    with right:
+        _panel(archives)
+    with left:
+        _list(archives)
+
+
+def _panel(archives: Sequence[Shelved]) -> None:
+    """The job that runs, or what became of the last one and the form for the next."""
+    if state.archive_job is None and (others := running()):
+        state.archive_job = others[0]
+    job: Job | None = state.archive_job
+    if job and job.live:
+        _watch(job)
+        return
+    if job:
+        _outcome(job)
+    _form(archives)
+
+
+@st.fragment(run_every=SECONDS)
+def _watch(job: Job) -> None:
+    """How far a job is, looked at again and again; the rest of the page stays as it is."""
+    if not job.live:
+        st.rerun()
+    st.subheader(literal(f"Adding to {job.target.name}"))
+    if job.phase == "running" and job.progress:
+        share, text = job.progress.done / max(job.progress.total, 1), progress_sentence(job.progress)
+    elif job.phase == "waiting":
+        share, text = 0.0, "Waiting for photos that are on their way into another archive."
+    else:
+        share, text = 0.0, "Waking the network."
+    if job.stopping:
+        text = "Stopping. The photos that are begun are finished first."
+    st.progress(share, text=text)
+    st.button("Stop", on_click=job.stop, disabled=job.stopping)
+    st.caption("The page may be left meanwhile: the photos go on.")
+
+
+def _outcome(job: Job) -> None:
+    """What became of a job that is over."""
+    name = job.target.name
+    with st.container(key="archive-outcome"):
+        if job.report:
+            report = job.report
+            st.markdown(f"**{literal(outcome_sentence(report, name))}**")
+            if report.rejected:
+                reasons = [reason for _, reason in report.rejected[:SHOWN]]
+                if (more := len(report.rejected) - SHOWN) > 0:
+                    reasons.append(f"And {more:,} more.")
+                st.error("\n\n".join(literal(each) for each in (rejected_sentence(report), *reasons)))
+            if sentences := [*unmatched_sentences(report), *report.notes]:
+                st.info("\n\n".join(map(literal, sentences)))
+            unmatched = [(each, "no photo") for each in report.rows_without_photo]
+            unmatched += [(each, "no row") for each in report.photos_without_row]
+            with st.container(horizontal=True):
+                _download("rejected.csv", ("file", "reason"), report.rejected)
+                _download("unmatched.csv", ("file", "missing"), unmatched)
+            return
+        if job.phase == "failed":
+            st.error(literal(job.error))
+        else:
+            st.markdown(f"**Stopped. {_so_far(job)}**")
+        with st.container(horizontal=True):
+            st.button("Try again" if job.phase == "failed" else "Go on", on_click=_begin, args=(job.again(),))
+            st.button("Forget the rest", type="tertiary", on_click=_forget)
+
+
+def _so_far(job: Job) -> str:
+    if job.progress is None:
+        return "No photo was begun."
+    text = f"{job.progress.done:,} of {job.progress.total:,} are done, and what is done is kept."
+    return literal(text)
+
+
+def _form(archives: Sequence[Shelved]) -> None:
+    """What to add, and where."""
+    st.subheader("Add photos")
+    st.markdown(
+        "Each photo becomes a row: who is on it, what each wears, in which colours. The photos are not kept. The rows "
+        "stay on the machine that serves this page, for everyone who opens it."
+    )
+    names = [each.name for each in archives if each.origin != "shipped"] or [NEW]
+    target = st.selectbox(
+        "Into which archive; type a name for a new one",
+        names,
+        names.index(state.archive_name) if state.archive_name in names else 0,
+        accept_new_options=True,
+        key="archive-target",
+    )
+    files = st.file_uploader(
+        f"Photos or ZIPs of photos, up to {LIMIT_MB:,} MB each, and a CSV if there is one",
+        accept_multiple_files=True,
+        max_upload_size=LIMIT_MB,
+        key=f"archive-upload-{state.archive_intake}",
+    )
+    arrived = [file.file_id for file in files]
+    if arrived != state.archive_arrived:
+        state.archive_arrived, state.archive_failure = arrived, ""
+        state.archive_arrivals += bool(arrived)
+    watch_uploads(state.archive_arrivals, _refuse, limit=LIMIT_MB * 1024**2)
+    if files:
+        count = len(files)
+        st.caption(f"{count:,} file{' has' if count == 1 else 's have'} arrived.")
+    st.caption(
+        "The CSV has a column `file_name`; a column `taken_at` gives dates, and each other column is a tag, such as "
+        "market or season."
+    )
+    models = resources.model_names()
+    model = models[0] if models else "fpn"
+    if len(models) > 1:
+        model = st.selectbox(
+            "Model",
+            models,
+            models.index(state.archive_model) if state.archive_model in models else 0,
+            key="archive-model",
+        )
+        st.caption("What another model found is kept apart; the two are never added.")
+    if st.button("Add photos", type="primary"):
+        state.archive_refused = []
+        state.archive_failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
+        if not state.archive_failure:
+            st.rerun()
+    if sentences := [*state.archive_refused, state.archive_failure]:
+        shown = [literal(each) for each in sentences if each]
+        if shown:
+            st.error("\n\n".join(shown))
+    st.caption(
+        "A folder of this machine or a bucket goes in by `python -m dashboard.archive ingest FOLDER --archive DIR`; "
+        "`GARMENTSCOPE_ARCHIVE=DIR` lists it here."
+    )
+
+
+def _refuse(sentences: Sequence[str], alone: bool) -> None:
+    state.archive_refused = sentences
+    if alone:
+        state.archive_failure = ""
+
+
+def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
+    """Begins to add the files; gives a sentence if it cannot."""
+    tables = [file for file in files if file[0].lower().endswith(".csv")]
+    photos = [file for file in files if not file[0].lower().endswith(".csv")]
+    try:
+        if not photos:
+            raise ArchiveError(
+                "The CSV alone adds nothing. Choose its photos as well; those that are in already get its dates and "
+                "tags."
+                if tables
+                else "Choose photos or a ZIP of photos first."
+            )
+        if len(tables) > 1:
+            raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two CSVs. Keep one.")
+        target = choose_target(name)
+        metadata = parse_metadata(tables[0][1], tables[0][0]) if tables else None
+        begun = Job(target, from_uploads(photos), metadata, partial(resources.segmenter, model))
+        begin(begun)
+    except ArchiveError as error:
+        return f"{error} Nothing was added."
+    resources.warm_up(model)
+    state.archive_job, state.archive_name, state.archive_model = begun, target.name, model
+    state.archive_intake += 1
+    return ""
+
+
+def _begin(job: Job) -> None:
+    try:
+        begin(job)
+    except ArchiveError as error:
+        state.archive_failure = str(error)
+        return
+    state.archive_job, state.archive_failure = job, ""
+
+
+def _forget() -> None:
+    state.archive_job = None
+
+
+def _list(archives: Sequence[Shelved]) -> None:
+    """Every archive with what it holds."""
+    count = len(archives)
+    st.subheader(f"{count:,} archive{'' if count == 1 else 's'}" if count else "No archive yet")
+    if not any(each.origin != "shipped" for each in archives):
+        st.caption(literal(_empty(archives)))
+    for number, each in enumerate(archives):
+        with st.container(key=f"archive-entry-{number}", gap="small"):
+            _entry(each, number)
+
+
+def _empty(archives: Sequence[Shelved]) -> str:
+    for each in archives:
+        if each.name == "ccp":
+            try:
+                photos = sum(part.photos for part in resources.archive_contents(each.location))
+            except ArchiveError:
+                break
+            return f"CCP's {photos:,} are here to look around in. Yours stand above them once photos are added."
+    return "Add photos, and what is found in them stands here."
+
+
+def _entry(each: Shelved, number: int) -> None:
+    place = (
+        each.location.replace(str(Path.home()), "~", 1) if each.location.startswith(str(Path.home())) else each.location
+    )
+    where = ORIGINS[each.origin] + ("" if each.origin == "shipped" else f", {place}")
+    head = f'<h3>{html.escape(each.name)}</h3><p class="where">{html.escape(where)}</p>'
+    try:
+        archive = Archive(each.location)
+        contents = resources.archive_contents(each.location)
+    except ArchiveError as error:
+        st.html(f'<article class="archive">{head}</article>')
+        st.error(literal(str(error)))
+        return
+    body = "".join(map(_numbers, contents)) or "<p>No photos yet.</p>"
+    if len(contents) > 1:
+        body = "<p>Found by several models: kept apart, never added together.</p>" + body
+    st.html(f'<article class="archive">{head}{body}</article>')
+    if each.origin == "shipped":
+        return
+    with st.container(horizontal=True):
+        for name in ("rejected.csv", "unmatched.csv"):
+            if data := list_file(archive, name):
+                st.download_button(name, data, name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}")
+
+
+def _numbers(contents: Contents) -> str:
+    """One version's rows in numbers."""
+    dates = "none"
+    if contents.first and contents.last:
+        dates = f"{contents.first:%Y-%m-%d} to {contents.last:%Y-%m-%d}"
+        if contents.dated < contents.photos:
+            dates += f", {contents.photos - contents.dated:,} without"
+    facts = {
+        "Photos": f"{contents.photos:,}",
+        "Outfits": f"{contents.outfits:,}",
+        "Dates": dates,
+        "Model": f"{contents.version.model}, revision {contents.version.revision[:12]}",
+    }
+    cells = "".join(f"<div><dt>{key}</dt><dd>{html.escape(value)}</dd></div>" for key, value in facts.items())
+    tags = "".join(map(_tag, (tag for tag in contents.tags if tag.name != TRAINED_ON)))
+    cells += f'<div class="tags"><dt>Tags</dt><dd>{tags or "none"}</dd></div>'
+    text = f"<dl>{cells}</dl>"
+    if contents.trained_on is not None:
+        text += (
+            f"<p>The model was trained on {contents.trained_on:,} of these photos: there it is better than on photos "
+            "it has not seen.</p>"
+        )
+    return text
+
+
+def _tag(tag: Tag) -> str:
+    values = ", ".join(f"{value} {count:,}" for value, count in tag.counts)
+    more = tag.values - len(tag.counts)
+    values += f" and {more:,} more" if more else ""
+    return f"<p><b>{html.escape(tag.name)}</b> {html.escape(values)}</p>"
+
+
+def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
+    if rows:
+        out = io.StringIO(newline="")
+        csv.writer(out).writerows([columns, *rows])
+        st.download_button(name, out.getvalue(), name, "text/csv", on_click="ignore", key=f"archive-{name}")
+
+
+page()

@@ -1,0 +1,218 @@
+"""Which archives there are, and what each holds: the shipped ones, those that are named, and the user's own."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from dashboard.archive.place import ArchiveError
+from dashboard.archive.store import Archive, Reader, Version
+
+__all__ = [
+    "SHIPPED",
+    "TRAINED_ON",
+    "Contents",
+    "Shelved",
+    "Tag",
+    "cache_folder",
+    "choose_target",
+    "list_archives",
+    "list_file",
+    "read_contents",
+    "stamp",
+]
+
+SHIPPED = Path(__file__).parents[1] / "archives"
+"""Each of its folders is an archive that comes with the app."""
+
+TRAINED_ON = "trained_on"
+"""Tag of photos that the model was trained on: `yes`, or `no`."""
+
+_VALUES = 6  # of a tag that are counted one by one
+_LONGEST_NAME = 60
+_NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or blank at either end
+
+
+@dataclass(frozen=True)
+class Shelved:
+    """An archive that can be opened.
+
+    Args:
+        name: The folder's, with a number where another has the same.
+        location: As `Archive` takes it.
+        origin: `own` in the user's cache, `named` in `GARMENTSCOPE_ARCHIVE`, or `shipped` with the app.
+    """
+
+    name: str
+    location: str
+    origin: Literal["own", "named", "shipped"]
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A column of the CSV.
+
+    Args:
+        name: The column's.
+        values: How many different ones there are.
+        counts: The most frequent values and their photos.
+    """
+
+    name: str
+    values: int
+    counts: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an archive holds of one version.
+
+    Args:
+        version: What found the garments.
+        photos: Rows.
+        outfits: People on them.
+        dated: Photos with a date.
+        first: The earliest date; None without dates.
+        last: The latest.
+        tags: By name.
+    """
+
+    version: Version
+    photos: int
+    outfits: int
+    dated: int
+    first: date | None
+    last: date | None
+    tags: tuple[Tag, ...]
+
+    @property
+    def trained_on(self) -> int | None:
+        """Photos that the model was trained on; None if the archive does not say."""
+        for tag in self.tags:
+            if tag.name == TRAINED_ON:
+                return dict(tag.counts).get("yes", 0)
+        return None
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the user's own archives are: below `GARMENTSCOPE_CACHE`, else below the cache of the system's user."""
+    if place := environment.get("GARMENTSCOPE_CACHE"):
+        return Path(place).expanduser() / "archives"
+    caches = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "garmentscope" / "archives"
+
+
+def list_archives(environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> list[Shelved]:
+    """The user's own archives, then those that `GARMENTSCOPE_ARCHIVE` names, then those that come with the app.
+
+    A folder that is named need not hold an archive yet; of the others only those count that hold a part.
+
+    Args:
+        environment: With the folders or URIs, separated as in PATH.
+        shipped: Folder of archives.
+    """
+    found = [Shelved(each.name, str(each), "own") for each in _archives_in(cache_folder(environment))]
+    named = re.split(rf"{re.escape(os.pathsep)}(?!//)", environment.get("GARMENTSCOPE_ARCHIVE", ""))
+    found += [Shelved(Path(place).name or place, place, "named") for place in named if place.strip()]
+    found += [Shelved(each.name, str(each), "shipped") for each in _archives_in(shipped)]
+    places: set[str] = set()
+    names: dict[str, int] = {}
+    result = []
+    for each in found:
+        place = each.location if "://" in each.location else str(Path(each.location).resolve())
+        if place in places:
+            continue
+        places.add(place)
+        names[each.name] = count = names.get(each.name, 0) + 1
+        result.append(Shelved(each.name if count == 1 else f"{each.name} ({count})", each.location, each.origin))
+    return result
+
+
+def choose_target(name: str, environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> Shelved:
+    """The archive of a name that photos can be added to; it may be new.
+
+    Args:
+        name: One of `list_archives`, or that of a new archive in the user's cache.
+        environment: As in `list_archives`.
+        shipped: As in `list_archives`.
+
+    Raises:
+        ArchiveError: If the name cannot be that of a folder, or is that of a shipped archive.
+    """
+    name = name.strip()
+    for each in list_archives(environment, shipped):
+        if each.name == name:
+            if each.origin == "shipped":
+                raise ArchiveError(f"{name} comes with the app and stays as it is. Choose another name.")
+            return each
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        raise ArchiveError(
+            f"An archive cannot be called {name!r}. Use up to {_LONGEST_NAME} letters, digits, blanks, - and _."
+            if name
+            else "The archive needs a name. Choose one or type a new one."
+        )
+    return Shelved(name, str(cache_folder(environment) / name), "own")
+
+
+def stamp(archive: Archive) -> tuple[object, ...]:
+    """Changes when a part does."""
+    return tuple(
+        (name, (archive.place.local / name).stat().st_mtime_ns if archive.place.local else 0)
+        for name in archive.place.files()
+        if name.endswith(".parquet") and (archive.place.local is None or (archive.place.local / name).exists())
+    )
+
+
+def read_contents(archive: Archive) -> list[Contents]:
+    """What an archive holds, version by version; nothing if there is none yet.
+
+    Raises:
+        ArchiveError: If it cannot be listed, or a part is damaged.
+    """
+    result = []
+    for version in archive.versions():
+        with archive.reader(version) as reader:
+            row = reader.query(
+                "SELECT count(*) photos, coalesce(sum(len(outfits)), 0)::BIGINT outfits, count(taken_at) dated, "
+                "min(taken_at) first, max(taken_at) last FROM photos"
+            ).iloc[0]
+            first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in ("first", "last"))
+            result.append(
+                Contents(version, int(row.photos), int(row.outfits), int(row.dated), first, last, _tags(reader))
+            )
+    return result
+
+
+def list_file(archive: Archive, name: Literal["rejected.csv", "unmatched.csv"]) -> bytes | None:
+    """One of the two lists beside the parts, or None if there is none or nothing in it."""
+    try:
+        data = archive.place.read(name)
+    except OSError:
+        return None
+    return data if data.count(b"\n") > 1 else None
+
+
+def _archives_in(folder: Path) -> list[Path]:
+    try:
+        return [each for each in sorted(folder.iterdir()) if any(each.glob("*/*@*/*.parquet"))]
+    except OSError:
+        return []
+
+
+def _tags(reader: Reader) -> tuple[Tag, ...]:
+    found = reader.query(
+        "SELECT *, count(*) OVER (PARTITION BY key) AS many FROM (SELECT key, value, count(*) AS n FROM "
+        "(SELECT unnest(map_entries(tags), recursive := true) FROM photos) GROUP BY ALL) "
+        f"QUALIFY row_number() OVER (PARTITION BY key ORDER BY n DESC, value) <= {_VALUES} ORDER BY key, n DESC, value"
+    )
+    return tuple(
+        Tag(str(key), int(rows["many"].iloc[0]), tuple(zip(map(str, rows["value"]), map(int, rows["n"]), strict=True)))
+        for key, rows in found.groupby("key", sort=True)
+    )

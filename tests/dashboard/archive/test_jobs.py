@@ -1,0 +1,139 @@
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from archive_rows import rows_of
+
+from dashboard.archive import jobs
+from dashboard.archive.jobs import Job, begin, running
+from dashboard.archive.metadata import parse_metadata
+from dashboard.archive.shelf import Shelved
+from dashboard.archive.sources import Found, Source, from_uploads
+from dashboard.archive.store import Archive, ArchiveError
+from segmodels.segmenter import Segmenter
+
+Photo = Callable[..., bytes]
+WAIT = 120.0
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Shelved:
+    return Shelved("spring", str(tmp_path / "spring"), "own")
+
+
+@pytest.fixture
+def gate(photo: Photo) -> Iterator[tuple[Found, threading.Event]]:
+    """Forty photos, of which those after the first twelve wait until somebody opens."""
+    opened = threading.Event()
+
+    def late(data: bytes) -> bytes:
+        opened.wait(WAIT)
+        return data
+
+    sources = [
+        Source(f"look{number:02}.jpg", lambda number=number: photo(number) if number < 12 else late(photo(number)))
+        for number in range(40)
+    ]
+    yield Found(sources, []), opened
+    opened.set()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(WAIT / 0.02)):
+        if condition():
+            return
+        pause.wait(0.02)
+    pytest.fail("it never came to pass")
+
+
+def done(job: Job) -> Job:
+    begin(job)
+    job.wait(WAIT)
+    assert not job.live
+    return job
+
+
+def test_photos_go_in_once(target: Shelved, photo: Photo, segmenter: Segmenter) -> None:
+    found = from_uploads([(f"look{number}.jpg", photo(number)) for number in range(3)])
+    metadata = parse_metadata(b"file_name,market\nlook0.jpg,Paris\n", "looks.csv")
+    job = done(Job(target, found, metadata, lambda: segmenter))
+    assert job.phase == "done" and job.report and (job.report.added, job.report.known) == (3, 0)
+    assert job.progress and (job.progress.done, job.progress.total) == (3, 3)
+    again = done(Job(target, found, None, lambda: segmenter))
+    assert again.report and (again.report.added, again.report.known) == (0, 3)
+    assert len(rows_of(Archive(target.location))) == 3
+
+
+def test_a_stopped_job_keeps_what_is_done_and_goes_on(
+    target: Shelved, gate: tuple[Found, threading.Event], segmenter: Segmenter
+) -> None:
+    found, opened = gate
+    job = Job(target, found, None, lambda: segmenter)
+    begin(job)
+    until(lambda: bool(job.progress and job.progress.done >= 2))
+    assert job.phase == "running" and running() == [job]
+    with pytest.raises(ArchiveError, match="being added to spring already"):
+        begin(job.again())
+    job.stop()
+    opened.set()
+    job.wait(WAIT)
+    assert job.phase == "stopped" and job.report is None and running() == []
+    kept = len(rows_of(Archive(target.location)))
+    assert 2 <= kept < 40
+    rest = done(job.again())
+    assert rest.report and (rest.report.added, rest.report.known) == (40 - kept, kept)
+    assert len(rows_of(Archive(target.location))) == 40
+
+
+def test_another_archive_waits_and_can_be_stopped_meanwhile(
+    target: Shelved, tmp_path: Path, gate: tuple[Found, threading.Event], photo: Photo, segmenter: Segmenter
+) -> None:
+    found, opened = gate
+    first = Job(target, found, None, lambda: segmenter)
+    begin(first)
+    until(lambda: first.phase == "running")
+    few = from_uploads([("a.jpg", photo(1))])
+    second, third = (
+        Job(Shelved(name, str(tmp_path / name), "own"), few, None, lambda: segmenter) for name in ("autumn", "winter")
+    )
+    begin(second)
+    begin(third)
+    assert second.phase == third.phase == "waiting"
+    third.stop()
+    third.wait(WAIT)
+    assert third.phase == "stopped" and first.live and second.phase == "waiting"
+    opened.set()
+    for job in (first, second):
+        job.wait(WAIT)
+    assert first.phase == second.phase == "done"
+
+
+def test_what_fails_is_a_sentence_and_can_be_tried_again(
+    target: Shelved, photo: Photo, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = from_uploads([("a.jpg", photo(1))])
+
+    def damaged() -> Segmenter:
+        raise ValueError("tiny has no weights. Pull it again.")
+
+    assert (job := done(Job(target, found, None, damaged))).phase == "failed"
+    assert job.error == "tiny has no weights. Pull it again."
+
+    def surprise(*_: object) -> None:
+        raise RuntimeError("out of luck\nand more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "ingest", surprise)
+        job = done(Job(target, found, None, lambda: segmenter))
+        assert job.phase == "failed"
+        assert job.error == "The ingest broke off: out of luck. What was written before is whole."
+    assert done(job.again()).phase == "done"
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, photo: Photo, segmenter: Segmenter) -> None:
+    (tmp_path / "file").write_text("in the way")
+    place = Shelved("x", str(tmp_path / "file" / "x"), "named")
+    job = done(Job(place, from_uploads([("a.jpg", photo(1))]), None, lambda: segmenter))
+    assert job.phase == "failed" and "cannot be" in job.error and "\n" not in job.error

@@ -1,0 +1,224 @@
+"""The page with a tiny checkpoint: what it says, and what is in the archive after it."""
+
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from archive_rows import VERSION, made, rows_of
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from dashboard.archive.store import Archive
+
+PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "archive.py"
+WAIT = 120.0
+
+
+@pytest.fixture
+def cache(tmp_path: Path, more_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's archives go here."""
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(more_models))
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "archives"
+
+
+@pytest.fixture
+def opened(cache: Path) -> Callable[[], AppTest]:
+    def run() -> AppTest:
+        page = AppTest.from_file(str(PAGE), default_timeout=120).run()
+        assert not page.exception
+        return page
+
+    return run
+
+
+def jpeg(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 4, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).resize((40, 60)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def add(page: AppTest, files: dict[str, bytes], into: str = "My photos") -> AppTest:
+    """Uploads, presses the button, waits for the end."""
+    page.selectbox(key="archive-target").set_value(into)
+    page.selectbox(key="archive-model").set_value("tiny")
+    for name, data in files.items():
+        page.file_uploader[0].upload(name, data, "application/octet-stream")
+    run(page)
+    press(page, "Add photos")
+    return finish(page)
+
+
+def run(page: AppTest) -> None:
+    for box in page.selectbox:  # AppTest does not know that a box may take what is not among its options
+        if box.value not in box.options:
+            box.options.append(box.value)
+    page.run()
+    assert not page.exception
+
+
+def press(page: AppTest, label: str) -> None:
+    next(each for each in page.button if each.label == label).click()
+    run(page)
+
+
+def finish(page: AppTest) -> AppTest:
+    if job := page.session_state["archive_job"]:
+        job.wait(WAIT)
+        assert not job.live
+        run(page)
+    return page
+
+
+def said(page: AppTest) -> str:
+    texts = [each.value for each in [*page.error, *page.info, *page.caption, *page.markdown, *page.subheader]]
+    return "\n".join(texts).replace("\\", "")
+
+
+def listed(page: AppTest) -> str:
+    return "\n".join(each.body for each in page.get("html"))
+
+
+def downloads(page: AppTest) -> list[str]:
+    return [each.proto.label for each in page.get("download_button")]
+
+
+def test_it_opens_empty(opened: Callable[[], AppTest], cache: Path) -> None:
+    page = opened()
+    assert page.title[0].value == "Archive" and not page.error
+    assert page.selectbox(key="archive-target").value == "My photos"
+    assert page.file_uploader[0].proto.max_upload_size_mb == 1000
+    assert not cache.exists()
+
+
+def test_photos_and_a_csv_go_in_and_the_same_again_adds_nothing(opened: Callable[[], AppTest], cache: Path) -> None:
+    files = {f"look{number}.jpg": jpeg(number) for number in range(3)}
+    table = b"file_name;taken_at;market\r\nlook0.jpg;2024-03-05;Paris\r\nlook1.jpg;2024-04-01;Milan\r\nx.jpg;;Rome\r\n"
+    page = add(opened(), {**files, "looks.csv": table})
+    assert "3 photos added to My photos." in said(page) and not page.error
+    assert "1 row of the CSV has no photo: x.jpg." in said(page)
+    assert "1 photo has no row in the CSV: look2.jpg." in said(page)
+    assert downloads(page) == ["unmatched.csv"] * 2  # of this ingest, and beside the archive
+    for text in (
+        "<dd>3</dd>",
+        "2024-03-05 to 2024-04-01, 1 without",
+        "<b>market</b> Milan 1, Paris 1",
+        "tiny, revision",
+    ):
+        assert text in listed(page)
+    archive = Archive(cache / "My photos")
+    assert rows_of(archive)["file_name"].tolist() == list(files)
+
+    page = add(page, files)
+    assert "Nothing new in My photos. 3 photos were there already." in said(page)
+    assert len(rows_of(archive)) == 3
+
+
+def test_a_new_name_is_a_new_archive(opened: Callable[[], AppTest], cache: Path) -> None:
+    page = add(opened(), {"a.jpg": jpeg(1)}, "Spring")
+    assert page.selectbox(key="archive-target").value == "Spring"
+    assert page.selectbox(key="archive-model").value == "tiny"
+    page = add(page, {"looks.zip": packed({"more/b.jpg": jpeg(2), "c.jpg": jpeg(1)})}, "Autumn")
+    assert "2 photos added to Autumn." in said(page) and "2 archives" in said(page)
+    assert rows_of(Archive(cache / "Autumn"))["file_name"].tolist() == ["c.jpg", "more/b.jpg"]
+    assert page.selectbox(key="archive-target").options == ["Autumn", "Spring"]
+    assert page.selectbox(key="archive-target").value == "Autumn"
+
+
+def test_bad_files_are_sentences_and_the_others_are_in(opened: Callable[[], AppTest], cache: Path) -> None:
+    climbing = packed({"../../evil.jpg": jpeg(2), "good.jpg": jpeg(3)})
+    page = add(opened(), {"letter.jpg": b"Dear tailor, no photo. " * 9, "looks.zip": climbing, "a.jpg": jpeg(1)})
+    assert "2 photos added" in said(page)
+    error = page.error[0].value.replace("\\", "")
+    assert error.startswith("2 rejected, see rejected.csv. 2 are in.")
+    assert "letter.jpg is text, not a photo" in error and "../../evil.jpg points outside of looks.zip" in error
+    assert downloads(page) == ["rejected.csv"] * 2
+    assert not list(cache.parent.glob("**/evil.jpg")) and len(rows_of(Archive(cache / "My photos"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({}, "Choose photos or a ZIP of photos first."),
+        ({"looks.csv": b"file_name,market\na.jpg,Paris\n"}, "The CSV alone adds nothing."),
+        ({"a.jpg": jpeg(1), "looks.csv": b"file_name#market\na.jpg#Paris\n"}, "separate columns by one of: comma,"),
+        ({"a.jpg": jpeg(1), "looks.csv": b"", "b.csv": b""}, "looks.csv and b.csv are two CSVs. Keep one."),
+        ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is no ZIP or is damaged."),
+    ],
+)
+def test_what_cannot_begin_is_a_sentence_and_the_files_stay(
+    opened: Callable[[], AppTest], cache: Path, files: dict[str, bytes], sentence: str
+) -> None:
+    page = add(opened(), files)
+    assert sentence in page.error[0].value.replace("\\", "") and "Nothing was added." in page.error[0].value.replace(
+        "\\", ""
+    )
+    assert page.session_state["archive_intake"] == 0 and not cache.exists()
+
+
+def test_a_name_that_climbs_is_a_sentence(opened: Callable[[], AppTest], cache: Path) -> None:
+    page = add(opened(), {"a.jpg": jpeg(1)}, "../outside")
+    assert "An archive cannot be called '../outside'." in said(page) and not cache.exists()
+
+
+def test_two_models_are_listed_apart_and_a_damaged_archive_is_a_sentence(
+    opened: Callable[[], AppTest], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Archive(cache / "Spring").writer(VERSION).append(made("a", tags={"<b>": "<script>", "trained_on": "yes"}))
+    broken = tmp_path / "team" / "OUTFIT_15" / "fpn@abc"
+    broken.mkdir(parents=True)
+    (broken / "part.parquet").write_bytes(b"junk")
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", os.pathsep.join([str(tmp_path / "team"), str(tmp_path / "new")]))
+    page = add(opened(), {"b.jpg": jpeg(1)}, "Spring")
+    assert "Found by several models" in listed(page) and "1 photo added to Spring." in said(page)
+    assert "The model was trained on 1 of these photos" in listed(page)
+    assert "&lt;script&gt;" in listed(page) and "<script>" not in listed(page)
+    assert "team cannot be read" in said(page)
+    assert "No photos yet." in listed(page)
+    page = add(page, {"b.jpg": jpeg(1)}, "new")
+    assert "1 photo added to new." in said(page) and len(rows_of(Archive(tmp_path / "new"))) == 1
+
+
+def test_a_job_of_somebody_else_is_shown_and_can_be_stopped(
+    opened: Callable[[], AppTest], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    from dashboard.archive.jobs import Job, begin
+    from dashboard.archive.shelf import Shelved
+    from dashboard.archive.sources import from_uploads
+    from segmodels.catalog import load_segmenter
+
+    opening = threading.Event()
+
+    def load() -> object:
+        opening.wait(WAIT)
+        return load_segmenter("tiny")
+
+    job = Job(Shelved("Spring", str(cache / "Spring"), "own"), from_uploads([("a.jpg", jpeg(1))]), None, load)  # type: ignore[arg-type]
+    begin(job)
+    try:
+        page = opened()
+        assert "Adding to Spring" in said(page) and not page.file_uploader
+        press(page, "Stop")
+        assert job.stopping
+    finally:
+        opening.set()
+    finish(page)
+    assert "Stopped. No photo was begun." in said(page)
+    press(page, "Go on")
+    finish(page)
+    assert "1 photo added to Spring." in said(page) and len(rows_of(Archive(cache / "Spring"))) == 1
