@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from segmodels.class_map import small_map
 from segmodels.metrics import ConfusionMatrix
-from segmodels.segmentation import small_map
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [

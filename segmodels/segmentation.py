@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -16,7 +15,7 @@ from segmodels.colour import Colour, dominant_colours
 from segmodels.person import Box, box_of
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Garment", "Person", "Segmentation", "cutout_png", "measure", "small_map", "to_coco"]
+__all__ = ["Garment", "Person", "Segmentation", "cutout_png", "measure", "to_coco"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +272,6 @@ def cutout_png(photo: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, in
     x, y, width, height = box
     region = np.s_[y : y + height, x : x + width]
     return _png(Image.fromarray(np.dstack([photo[region], mask[region].astype(np.uint8) * 255])))
-
-
-def small_map(class_map: np.ndarray, taxonomy: Taxonomy, side: int) -> bytes:
-    """A class map, uint8 `(H, W)`, as a palette PNG whose longest side has at most `side` pixels; values are ids."""
-    scale = min(1.0, side / max(class_map.shape))
-    height, width = (max(1, round(length * scale)) for length in class_map.shape)
-    image = Image.fromarray(cv2.resize(class_map, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), "P")
-    image.putpalette(taxonomy.palette[: len(taxonomy)].tobytes())
-    out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
-    return out.getvalue()
 
 
 def to_coco(segmentations: Sequence[tuple[str, Segmentation]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,9 @@ SETTINGS = {name: os.environ.pop(name) for name in list(os.environ) if name.star
 """Whoever runs the tests may have set some for the app; the tests start without."""
 
 START_SECONDS = 60.0
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and some of them interrupt themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Serve = Callable[..., str]
 """Takes a script and, if wanted, further environment variables; serves it, returns its address."""

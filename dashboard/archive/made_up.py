@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from dashboard.archive.rows import CLASS_MAP_SIDE, SCHEMA
 from dashboard.archive.store import Archive, Version
+from segmodels.class_map import small_map
 from segmodels.colour import FINE_COLOURS
-from segmodels.segmentation import small_map
 from segmodels.taxonomy import OUTFIT_15
 
 __all__ = ["FIRST_DAY", "LAST_DAY", "MADE_UP_MODEL", "make_archive"]

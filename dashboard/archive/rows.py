@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from segmodels.class_map import small_map
 from segmodels.photo import date_taken, open_photo
-from segmodels.segmentation import small_map
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:

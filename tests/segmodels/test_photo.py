@@ -666,6 +666,7 @@ def test_public_names() -> None:
         "MIN_SIDE",
         "PHOTO_SUFFIXES",
         "PhotoError",
+        "date_taken",
         "find_photos",
         "open_photo",
         "over_limit",
