@@ -7,7 +7,7 @@ BROWSER := $(VENV)/.browser
 CODE := segmodels train dashboard tests
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench weights lock clean
+.PHONY: help app test check format bench kills weights lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -39,8 +39,12 @@ format: $(READY) ## mend what can be mended: format and lint
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(READY) ## seconds a photo, as ratios against the bare network
+bench: $(READY) ## seconds a photo and photos a second, as ratios against the bare network
 	$(BIN)/python tests/bench.py
+	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
+
+kills: $(READY) ## kill an ingest twenty times and look whether its archive lost or doubled a photo
+	PYTHONPATH=. $(BIN)/python tests/kill_ingest.py
 
 weights: $(READY) ## train the embedded networks again: make weights DATA=folder of Clothing Co-Parsing
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make weights DATA=..." >&2; exit 1; }

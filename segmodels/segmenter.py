@@ -161,6 +161,23 @@ class Segmenter:
             )
         return results
 
+    def probability(self, photo: np.ndarray) -> tuple[torch.Tensor, Box]:
+        """What the network sees in its last look at the nearest person, for whoever goes on with probabilities.
+
+        Args:
+            photo: uint8 `(H, W, 3)` RGB, upright.
+
+        Returns:
+            float32 `(C, h, w)` at the input's size, and the frame that it covers, in pixels of the photo.
+        """
+        look = self._first_looks(0, photo)[-1]
+        only = self.checkpoint.config.crop == "none"
+        self._take([photo], [look], last=only)
+        if not only and self._move_closer(look):
+            self._take([photo], [look], last=True)
+        assert look.probability is not None
+        return look.probability, look.frame
+
     def find_people(self, photo: np.ndarray) -> list[FoundPerson]:
         """The people of a photo who are looked at, the farthest first.
 

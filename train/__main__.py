@@ -29,9 +29,11 @@ from train.grid import load_grid
 from train.pretrained import PretrainedError
 from train.probe import probe
 from train.processes import this_process
+from train.pseudo import pseudo_label
 from train.recipe import RecipeError, load_recipe
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
+from train.suspects import find_suspects, write_suspects
 
 _WORKERS = min(8, max(1, (os.cpu_count() or 2) - 1))
 
@@ -67,11 +69,21 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
+    suspects = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
+    suspects.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    suspects.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
+    suspects.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    suspects.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    suspects.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
     stats = commands.add_parser("stats", help="say what a data set holds, in numbers and pictures")
     stats.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    pseudo = commands.add_parser("pseudo-label", help="write masks for photos that have only tags, by trained networks")
+    pseudo.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")
+    pseudo.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    pseudo.add_argument("--out", type=Path, required=True, help="where the masks go")
     person = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
     person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     person.add_argument("--out", type=Path, required=True, help="folder of the run")
@@ -163,6 +175,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _suspects(arguments: argparse.Namespace) -> int:
+    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    check_writable(arguments.out)
+    found = find_suspects(segmenter, dataset, read_ids(arguments.ids) if arguments.ids else dataset.ids)
+    write_suspects(arguments.out, found)
+    for each in found[:20]:
+        print(f"{each.photo_id}: {each.doubt:.2f}, mostly {each.truth} that looks like {each.seen} ({each.share:.0%})")
+    return 0
+
+
 def _stats(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids = read_ids(arguments.ids) if arguments.ids else dataset.ids
@@ -171,6 +194,16 @@ def _stats(arguments: argparse.Namespace) -> int:
     for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
     print(f"The pictures are in {arguments.out / 'index.html'}.")
+    return 0
+
+
+def _pseudo_label(arguments: argparse.Namespace) -> int:
+    teachers = [Segmenter(load_checkpoint(folder)) for folder in arguments.checkpoints]
+    summary = pseudo_label(teachers, arguments.data, arguments.out)
+    for name, asserted in summary["asserted"].items():
+        if asserted:
+            print(f"{name:12} found in {summary['found_where_asserted'][name]} of {asserted} photos that have its tag")
+    print(f"{summary['photos']} masks are in {arguments.out}; {summary['share_unlabelled']:.1%} of pixels unlabelled.")
     return 0
 
 
@@ -230,7 +263,9 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "compare": _compare,
     "probe": _probe,
     "evaluate": _evaluate,
+    "suspects": _suspects,
     "stats": _stats,
+    "pseudo-label": _pseudo_label,
     "fit-person": _fit_person,
     "list-bystanders": _list_bystanders,
     "evaluate-person": _evaluate_person,

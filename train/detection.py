@@ -33,7 +33,7 @@ from segmodels.segmenter import Segmenter
 from train.cache import open_cache
 from train.card import detector_card
 from train.fit import FitError
-from train.pretrained import load_lite0
+from train.pretrained import load_lite
 from train.scenes import Scene, Source, corners, make_scene, person_box, whole_scene
 from train.split import SPLITS, fold_ids
 
@@ -228,7 +228,7 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
     if state and state["recipe"] != asdict(recipe):
         raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
     if not state:
-        print(load_lite0(network.backbone.encoder))
+        print(load_lite(network.backbone.encoder))
     network.to(device, memory_format=torch.channels_last)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     average.requires_grad_(False)

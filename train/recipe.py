@@ -59,6 +59,9 @@ class Recipe:
     photos: int = 0
     """How many of the training photos are used, the first ones; 0 for all."""
 
+    pseudo: str = ""
+    """Folder of pseudo-labels (`pseudo-label`) whose photos are trained on beside the folds'; empty for none."""
+
     height: int = 480
     """Height of the network's input, in pixels."""
 
@@ -120,6 +123,12 @@ class Recipe:
 
     noise: float = 0.02
     """Standard deviation of the Gaussian noise that half of the training crops get, of a range of 0..1."""
+
+    paste: float = 0.0
+    """Share of the training crops onto which a garment of another photo is pasted, at the same place on the body."""
+
+    pasted: list[str] = field(default_factory=lambda: ["Glasses", "Hat", "Romper", "Scarf/Tie", "Socks"])
+    """Names of the classes that are pasted, each as often as the others."""
 
     sampling: Literal["uniform", "rare"] = "rare"
     """`uniform`: each photo once an epoch; `rare`: photos drawn by the rarest class they show."""

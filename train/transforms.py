@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from train.cache import Cache
 from train.processes import Processes
 from train.recipe import Recipe
 
-__all__ = ["RareClassSampler", "TrainingCrops", "ValidationCrops", "augmentation"]
+__all__ = ["RareClassSampler", "TrainingCrops", "ValidationCrops", "augmentation", "classes_shown"]
 
 
 class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -25,10 +27,13 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     outside the photo. All randomness is torch's.
     """
 
-    def __init__(self, cache: Cache, recipe: Recipe) -> None:
+    def __init__(self, cache: Cache, recipe: Recipe, pasted: Sequence[int] = ()) -> None:
+        """Args are the photos, the recipe, and the ids of its `pasted` classes."""
         self.cache = cache
         self.recipe = recipe
         self.augment = augmentation(recipe)
+        shown = classes_shown(cache, max(pasted, default=-1) + 1)
+        self.donors = [(id_, np.flatnonzero(shown[:, id_])) for id_ in pasted if shown[:, id_].any()]
 
     def __len__(self) -> int:
         return len(self.cache)
@@ -53,10 +58,28 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             aspect *= 1 + float(torch.rand(()) * 2 - 1) * recipe.stretch
         frame = frame_around(box, aspect, recipe.margin * float(torch.rand(())) * 2)
         size = (recipe.height, recipe.width)
-        image = tv_tensors.Image(torch.from_numpy(cut(photo, frame, *size)).permute(2, 0, 1))
-        mask = tv_tensors.Mask(torch.from_numpy(cut(truth, frame, *size, outside=UNLABELLED)))
+        crop, ids = cut(photo, frame, *size), cut(truth, frame, *size, outside=UNLABELLED)
+        if self.donors and torch.rand(()) < recipe.paste:
+            self._paste(crop, ids, frame, _shown(truth, recipe))
+        image, mask = tv_tensors.Image(torch.from_numpy(crop).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(ids))
         image, mask = self.augment(image, mask)
         return image.as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor).long()
+
+    def _paste(self, crop: np.ndarray, ids: np.ndarray, frame: Box, person: Box) -> None:
+        """Lays a garment of another photo onto a crop, in place, where it was on its own wearer's body.
+
+        Ghiasi et al. 2021, *Simple copy-paste is a strong data augmentation method*, whose places are random.
+        """
+        pasted, donors = self.donors[int(torch.randint(len(self.donors), ()))]
+        photo, truth = self.cache.pair(int(donors[int(torch.randint(len(donors), ()))]))
+        wearer = _shown(truth, self.recipe)
+        x, y = wearer.width / person.width, wearer.height / person.height
+        theirs = Box(
+            wearer.x + (frame.x - person.x) * x, wearer.y + (frame.y - person.y) * y, frame.width * x, frame.height * y
+        )
+        garment = cut(truth, theirs, ids.shape[0], ids.shape[1], UNLABELLED) == pasted
+        crop[garment] = cut(photo, theirs, ids.shape[0], ids.shape[1])[garment]
+        ids[garment] = pasted
 
 
 class ValidationCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -90,9 +113,7 @@ class RareClassSampler(Sampler[int]):
     """
 
     def __init__(self, cache: Cache, classes: int, seed: int, processes: Processes) -> None:
-        shown = np.stack(
-            [np.bincount(cache.pair(index)[1].ravel(), minlength=classes)[:classes] > 0 for index in range(len(cache))]
-        )
+        shown = classes_shown(cache, classes)
         by_class = 1 / np.sqrt(np.maximum(shown.sum(axis=0), 1))
         self.weights = torch.from_numpy((shown * by_class).max(axis=1))
         self.seed = seed
@@ -111,6 +132,12 @@ class RareClassSampler(Sampler[int]):
         drawn = len(self) * self.processes.count
         order = torch.multinomial(self.weights, drawn, replacement=True, generator=generator)
         yield from order[self.processes.rank :: self.processes.count].tolist()
+
+
+def classes_shown(cache: Cache, classes: int) -> np.ndarray:
+    """Bool `(photos, classes)`: whether a photo shows a class."""
+    counts = [np.bincount(cache.pair(index)[1].ravel(), minlength=classes)[:classes] for index in range(len(cache))]
+    return np.stack(counts) > 0
 
 
 def augmentation(recipe: Recipe) -> v2.Transform:
@@ -149,7 +176,7 @@ def _normalisation(recipe: Recipe, noise: v2.Transform | None = None) -> list[v2
 def _shown(truth: np.ndarray, recipe: Recipe) -> Box:
     """What a crop is about: the person, or the whole photo where there is none or the recipe says so."""
     whole = Box(0, 0, truth.shape[1], truth.shape[0])
-    return whole if recipe.crop == "none" else box_of(truth > 0) or whole
+    return whole if recipe.crop == "none" else box_of((truth > 0) & (truth != UNLABELLED)) or whole
 
 
 def _between(near: Box, far: Box, share: float) -> Box:

@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (take, show, make_up):
         command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
     parsed = parser.parse_args(arguments)
+    if parsed.command == "make-up" and parsed.photos < 1:
+        parser.error("N must be 1 or more")
     try:
         archive = Archive(parsed.archive)
         if parsed.command == "show":
@@ -53,7 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _ingest(folder: str, archive: Archive, csv_file: Path | None, model: str, engine_name: str) -> int:
-    metadata = parse_metadata(csv_file.read_bytes(), csv_file.name) if csv_file else None
+    try:
+        metadata = parse_metadata(csv_file.read_bytes(), csv_file.name) if csv_file else None
+    except OSError as error:
+        raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
     found = find_sources(folder)
     from segmodels.catalog import load_segmenter
 
@@ -101,6 +106,8 @@ def _print(report: Report, archive: Archive) -> None:
         print(note)
     _list("Rows of the CSV without a photo", report.rows_without_photo)
     _list("Photos without a row in the CSV", report.photos_without_row)
+    if report.rows_without_photo or report.photos_without_row:
+        print(f"All of them are in {archive.place.location}/unmatched.csv.")
     if report.rejected:
         print(f"Rejected, as listed in {archive.place.location}/rejected.csv:", file=sys.stderr)
         for _, reason in report.rejected[:_SHOWN]:

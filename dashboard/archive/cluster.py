@@ -6,6 +6,7 @@ package, the model under the same name, and access to where the photos are.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Generator, Sequence
 from functools import partial
 from typing import Any
@@ -50,7 +51,7 @@ def analyse_on_ray(
         raise ArchiveError(f"A cluster reads photos from folders, not from a ZIP or an upload: {here[0]}.")
     try:
         if not ray.is_initialized():
-            ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         ray.data.DataContext.get_current().enable_progress_bars = False
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
@@ -65,6 +66,7 @@ def analyse_on_ray(
             num_cpus=1,
             num_gpus=1 if gpus else 0,
         )
+        batch: Any
         for batch in outcomes.iter_batches(batch_format="pyarrow", batch_size=None):
             for row in batch.to_pylist():
                 name, key, reason = row.pop("name"), row.pop("key"), row.pop("reason")

@@ -1,4 +1,8 @@
-"""Photos become rows: reading, network and colours overlap, and every few photos a part is written."""
+"""Photos become rows: reading, network and colours overlap, and every few photos a part is written.
+
+Beside its parts an archive has `rejected.csv`, the files that are not in it and why, and `unmatched.csv`: of the last
+CSV the rows without a photo, and the photos without a row.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import csv
 import io
 import time
 from collections import deque
-from collections.abc import Callable, Container, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -307,6 +311,10 @@ class _Run:
         self.writer.compact()
         self.report.seconds = time.monotonic() - self._started
         self._note()
+        if self._joined:
+            lists = {"no photo": self.report.rows_without_photo, "no row": self.report.photos_without_row}
+            rows = [{"file": name, "missing": missing} for missing, names in lists.items() for name in names]
+            archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
 
     def stop(self, archive: Archive) -> None:
         """Writes the rows that are left, and the list of what was rejected."""
@@ -358,19 +366,24 @@ def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Re
     """Brings `rejected.csv` up to date: what other ingests rejected stays unless it was looked at again."""
     with archive.place.lock():
         try:
-            text = archive.place.read("rejected.csv").decode("utf-8")
+            text = archive.place.read("rejected.csv").decode("utf-8", "replace")
         except FileNotFoundError:
             text = ""
-        kept = [row for row in csv.DictReader(io.StringIO(text, newline="")) if row["file"] not in looked_at]
+        before = csv.DictReader(io.StringIO(text, newline=""))
+        kept = [row for row in before if row.get("file") and row["file"] not in looked_at]
         if not kept and not rejected and not text:
             return
-        out = io.StringIO(newline="")
-        writer = csv.DictWriter(out, ["file", "reason", "at"], extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(kept)
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        writer.writerows({"file": file, "reason": reason, "at": now} for file, reason in rejected)
-        archive.place.write("rejected.csv", out.getvalue().encode("utf-8"))
+        fresh = [{"file": file, "reason": reason, "at": now} for file, reason in rejected]
+        archive.place.write("rejected.csv", _as_csv(["file", "reason", "at"], [*kept, *fresh]))
+
+
+def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -171,7 +171,7 @@ class Reader:
         for _ in range(_ATTEMPTS):
             try:
                 return self._connection.execute(sql, parameters or None).df()
-            except (duckdb.IOException, OSError):
+            except (duckdb.Error, OSError):
                 if _parts(self._place, self.version) == self._parts:
                     raise
                 self.refresh()

@@ -8,7 +8,7 @@ from torch import nn
 from segmodels.architectures.dry_run import drop_unused
 from segmodels.architectures.padding import PadToStride
 
-__all__ = ["LITE0", "densenet", "fpn", "linknet", "pspnet", "unet"]
+__all__ = ["LITE0", "LITE2", "densenet", "fpn", "linknet", "pspnet", "unet"]
 
 LITE0 = "tu-tf_efficientnet_lite0"
 """smp's name of timm's EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation, made for processors.
@@ -17,8 +17,11 @@ smp's own `timm-tf_efficientnet_lite0` is deprecated, keeps the classifier's lay
 than the network that the ImageNet weights were trained in.
 """
 
+LITE2 = "tu-tf_efficientnet_lite2"
+"""The same for EfficientNet-Lite2, which is deeper and wider: 77.5 % against 74.8 % on ImageNet (its authors' page)."""
 
-def fpn(classes: int, encoder: str = LITE0) -> nn.Module:
+
+def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256) -> nn.Module:
     """Feature Pyramid Network (Lin et al. 2017) for segmentation, the best of the four in Inácio et al., §III-A.
 
     4.7 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the logits
@@ -27,8 +30,11 @@ def fpn(classes: int, encoder: str = LITE0) -> nn.Module:
     Args:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch.
+        pyramid_channels: Of the pyramid's maps; 256 is Lin et al.'s. With half as many, the first 3 x 3 convolution at
+            stride 4, the dearest of all, costs half.
     """
-    return _padded(smp.FPN(encoder, encoder_weights=None, classes=classes), stride=32)
+    network = smp.FPN(encoder, encoder_weights=None, classes=classes, decoder_pyramid_channels=pyramid_channels)
+    return _padded(network, stride=32)
 
 
 def unet(classes: int, encoder: str = LITE0) -> nn.Module:

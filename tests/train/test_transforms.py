@@ -221,3 +221,29 @@ def test_the_sampler_prefers_what_is_rare(cache: Cache) -> None:
     assert counts.min() > 0, "none is never shown"
     expected = 1 / (1 + 7 / 8**0.5)
     assert counts[7] / len(drawn) == pytest.approx(expected, rel=0.15)
+
+
+def test_a_garment_is_pasted_where_it_was_on_its_wearers_body(tiny: MakeRecipe) -> None:
+    hat, shirt = OUTFIT_15["Hat"].id, OUTFIT_15["Shirt"].id
+    plain, with_hat = np.zeros((64, 32), np.uint8), np.zeros((96, 96), np.uint8)
+    plain[8:56, 8:24] = shirt
+    with_hat[24:72, 40:56] = shirt  # as large as the other, elsewhere
+    with_hat[24:32, 40:56] = hat
+    recipe = tiny(height=64, width=32, margin=0.0, paste=1.0, sampling="uniform", **STILL)
+
+    torch.manual_seed(0)
+    _, truth = TrainingCrops(cache_of(plain, with_hat), recipe, [hat])[0]
+    _, untouched = TrainingCrops(cache_of(plain, with_hat), recipe, [])[0]
+
+    assert not (untouched == hat).any()
+    pasted = np.argwhere((truth == hat).numpy())
+    person = np.argwhere(((truth != 0) & (truth != UNLABELLED)).numpy())
+    assert pasted[:, 0].min() == person[:, 0].min(), "at the top of the person"
+    assert np.isclose(len(pasted) / len(person), 8 / 48, atol=0.03)
+
+
+def test_a_class_that_no_photo_shows_is_never_pasted(tiny: MakeRecipe) -> None:
+    plain = np.zeros((64, 32), np.uint8)
+    plain[8:56, 8:24] = OUTFIT_15["Shirt"].id
+    crops = TrainingCrops(cache_of(plain), tiny(paste=1.0), [OUTFIT_15["Hat"].id])
+    assert crops.donors == [] and not (crops[0][1] == OUTFIT_15["Hat"].id).any()

@@ -1,0 +1,120 @@
+"""How far an ingest is from the bare network: photos a second of both, in turn, on the same photos: `make bench`.
+
+The bare network is every forward pass that these photos need, of the detector and of all looks at each person, on
+inputs that lie ready: nothing is read, decoded, cut, put back at the photo's size, measured, named or written.
+It is timed in two ways, all threads on one pass and one thread on each of several, and the faster counts.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from skimage.data import astronaut
+
+from dashboard.archive.ingest import analyse_here, ingest, version_of
+from dashboard.archive.sources import from_uploads
+from dashboard.archive.store import Archive
+from segmodels.catalog import load_segmenter
+from segmodels.photo import find_photos, open_photo
+from segmodels.segmenter import Segmenter
+
+PHOTOS = 24
+TURNS = 5
+TARGET = 0.85
+
+Pass = Callable[[], object]
+
+
+def main() -> None:
+    """Prints photos a second of both, and their ratio. Takes a folder of photos if one is named."""
+    segmenter = load_segmenter("fpn")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _made_photos(Path(scratch, "photos"))
+        paths = find_photos([folder])[:PHOTOS]
+        files = [(path.name, path.read_bytes()) for path in paths]
+        passes = _passes(segmenter, [open_photo(path) for path in paths])
+        threads = torch.get_num_threads()
+
+        def together() -> None:
+            for forward in passes:
+                forward()
+
+        def apart() -> None:
+            torch.set_num_threads(1)
+            with ThreadPoolExecutor(threads) as pool:
+                deque(pool.map(lambda forward: forward(), passes), maxlen=0)
+            torch.set_num_threads(threads)
+
+        def take_in() -> None:
+            with tempfile.TemporaryDirectory(dir=scratch) as place:
+                engine = partial(analyse_here, segmenter)
+                report = ingest(from_uploads(files), Archive(place), version_of(segmenter), engine)
+            assert report.added == len(files), report
+
+        tasks: dict[str, Pass] = {"network, all threads on a pass": together, "network, a thread on each pass": apart}
+        tasks["ingest"] = take_in
+        seconds: dict[str, list[float]] = {name: [] for name in tasks}
+        for turn in range(TURNS + 1):
+            for name, task in tasks.items():
+                started = time.perf_counter()
+                task()
+                if turn:
+                    seconds[name].append(time.perf_counter() - started)
+    rates = {name: len(files) / statistics.median(values) for name, values in seconds.items()}
+    print(f"{threads} threads, {len(files)} photos, {len(passes)} passes, {TURNS} turns, median")
+    for name, rate in rates.items():
+        print(f"{name:<34}{rate:8.2f} photos a second")
+    bare = max(rate for name, rate in rates.items() if name != "ingest")
+    print(f"ingest / the faster network: {rates['ingest'] / bare:.2f} (wanted: at least {TARGET})")
+
+
+def _passes(segmenter: Segmenter, photos: list[np.ndarray]) -> list[Pass]:
+    """The forward passes that the segmenter makes for these photos, on the inputs that it made."""
+    network, detector = segmenter.network, segmenter.detector.network
+    inputs: list[tuple[str, torch.Tensor]] = []
+    hooks = [
+        network.register_forward_pre_hook(lambda _, given: inputs.append(("network", given[0]))),
+        detector.backbone.register_forward_pre_hook(lambda _, given: inputs.append(("detector", given[0]))),
+    ]
+    for photo in photos:
+        segmenter.segment(photo)
+    for hook in hooks:
+        hook.remove()
+
+    def forward(which: str, batch: torch.Tensor) -> None:
+        with torch.inference_mode(), torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter._bf16):
+            if which == "network":
+                network(batch)
+            else:
+                detector.head(list(detector.backbone(batch).values()))
+        if segmenter.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return [partial(forward, which, batch) for which, batch in inputs]
+
+
+def _made_photos(folder: Path) -> Path:
+    """The astronaut in 24 lights, at the size of a photo of Clothing Co-Parsing."""
+    folder.mkdir()
+    portrait = Image.fromarray(astronaut()).resize((550, 825))
+    for number in range(PHOTOS):
+        out = io.BytesIO()
+        portrait.point([min(255, int(level * (0.7 + number / 40))) for level in range(256)] * 3).save(out, "JPEG")
+        (folder / f"look{number:02d}.jpg").write_bytes(out.getvalue())
+    return folder
+
+
+if __name__ == "__main__":
+    main()

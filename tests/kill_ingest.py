@@ -1,0 +1,161 @@
+"""Kills an ingest (SIGKILL) at moments drawn at random, and looks at its archive each time: `make kills`.
+
+Parts hold two photos and become one often, so that many a kill falls into the writing, joining or removing of a part.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import torch
+from PIL import Image
+
+from dashboard.archive import ingest as ingesting
+from dashboard.archive import store
+from dashboard.archive.metadata import parse_metadata
+from dashboard.archive.rows import photo_id
+from dashboard.archive.sources import find_sources
+from dashboard.archive.store import Archive, Writer
+from segmodels.architectures import build
+from segmodels.catalog import load_segmenter
+from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+from segmodels.taxonomy import OUTFIT_15
+
+KILLS = 20
+PHOTOS = 160
+ROOT = Path(__file__).parents[1]
+
+
+def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int]:
+    """Kills an ingest and lets the last one come to its end.
+
+    Args:
+        folder: An empty one to work in.
+        kills: How many.
+        photos: In all.
+        seed: Of the photos and of the moments.
+
+    Returns:
+        Rows after each kill, and at the end.
+
+    Raises:
+        AssertionError: If the archive cannot be read, has lost a row that was in a part, or has one twice.
+    """
+    moments = random.Random(seed)
+    model, source, place = folder / "model", folder / "photos", folder / "archive"
+    _make_model(model)
+    expected = _make_photos(source, photos, seed)
+    counts = [0]
+    for kill in range(kills):
+        said = _ingest(
+            source, place, model, moments.randrange(max(2, 3 * photos // (2 * kills))), moments.uniform(0, 0.05)
+        )
+        ids = _ids(place)
+        assert len(ids) == len(set(ids)), f"kill {kill}: a photo counts twice"
+        assert set(ids) <= expected, f"kill {kill}: a photo that never was"
+        assert len(ids) >= counts[-1] + said, f"kill {kill}: {counts[-1]} rows and {said} new ones became {len(ids)}"
+        counts.append(len(ids))
+    _ingest(source, place, model, None, 0)
+    ids = _ids(place)
+    assert sorted(ids) == sorted(expected), "at the end each photo counts once"
+    whole = duckdb.execute(f"SELECT count(*), count(*) FILTER (tags['market'] = 'North') FROM '{place}/**/*.parquet'")
+    assert whole.fetchone() == (len(expected), len(expected)), "and no part holds what another does"
+    assert not list(place.rglob("*.unfinished"))
+    return [*counts[1:], len(ids)]
+
+
+def _ingest(source: Path, place: Path, model: Path, until: int | None, later: float) -> int:
+    """Starts an ingest and kills it some seconds after its new photo `until`; returns the rows it said were written."""
+    command = [sys.executable, __file__, str(source), str(place), str(model)]
+    written = 0
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # else tests/dashboard would be the package
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout
+        for line in process.stdout:
+            word, _, number = line.partition(" ")
+            written += int(number) if word == "written" else 0
+            if until is not None and word == "new" and int(number) >= until:
+                time.sleep(later)
+                process.send_signal(signal.SIGKILL)
+                until = None
+    assert process.returncode in (0, -signal.SIGKILL), process.returncode
+    return written
+
+
+def _ids(place: Path) -> list[str]:
+    if not Archive(place).versions():
+        return []
+    with Archive(place).reader() as reader:
+        return list(reader.query("SELECT photo_id, count(*) OVER (), garments, class_map FROM photos")["photo_id"])
+
+
+def _make_photos(folder: Path, photos: int, seed: int) -> set[str]:
+    folder.mkdir()
+    noise = np.random.default_rng(seed)
+    for number in range(photos):
+        pixels = noise.integers(0, 256, (6, 4, 3), np.uint8)
+        Image.fromarray(pixels).resize((40, 60)).save(folder / f"look{number:04d}.jpg")
+    names = [path.name for path in folder.iterdir()]
+    (folder / "looks.csv").write_text("photo,market\n" + "".join(f"{name},North\n" for name in names))
+    return {photo_id(path.read_bytes()) for path in folder.glob("*.jpg")}
+
+
+def _make_model(folder: Path) -> None:
+    torch.manual_seed(0)
+    config = CheckpointConfig(
+        architecture="unet_classic",
+        arguments={"width": 0.05},
+        taxonomy=OUTFIT_15.name,
+        classes=list(OUTFIT_15.names),
+        height=32,
+        width=32,
+        mean=0.5,
+        std=0.5,
+        crop="none",
+    )
+    save_checkpoint(folder, config, build(config.architecture, len(config.classes), config.arguments))
+
+
+def _be_killed(source: str, place: str, model: str) -> None:
+    """The process that is killed: says how many rows are in a part, and how many photos are new."""
+    ingesting.PART_PHOTOS = 2
+    ingesting._COMPACT_PARTS = 3
+    store._SMALL_PARTS = 2
+    append = Writer.append
+
+    def say(writer: Writer, rows: store.pa.Table) -> int:
+        added = append(writer, rows)
+        print("written", added, flush=True)
+        return added
+
+    Writer.append = say  # type: ignore[method-assign]
+    segmenter = load_segmenter(model)
+    engine = partial(ingesting.analyse_here, segmenter)
+    metadata = parse_metadata(Path(source, "looks.csv").read_bytes(), "looks.csv")
+    ingesting.ingest(
+        find_sources(source),
+        Archive(place),
+        ingesting.version_of(segmenter),
+        engine,
+        metadata,
+        lambda progress: print("new", progress.added, flush=True),
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        _be_killed(*sys.argv[1:])
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            counts = kill_often(Path(folder), KILLS, PHOTOS)
+        print(f"{KILLS} kills, rows after each: {counts}. Nothing was lost, nothing counted twice.")
