@@ -14,5 +14,6 @@ st.logo(str(HERE / "wordmark.svg"), size="large")
 pages = [
     st.Page(HERE / "app_pages" / "segment.py", title="Segment", default=True),
     st.Page(HERE / "app_pages" / "compare.py", title="Compare"),
+    st.Page(HERE / "app_pages" / "evaluation.py", title="Evaluation"),
 ]
 st.navigation(pages, position="top").run()

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from segmodels.segmenter import Segmenter
 
 __all__ = [
-    "MAX_MODELS",
     "Agreement",
     "Comparison",
     "Finding",
@@ -37,12 +36,8 @@ __all__ = [
     "comparison_json",
     "comparison_picture",
     "find",
-    "parse_link",
     "progress_text",
 ]
-
-MAX_MODELS = 9
-"""Models that can be compared at once: the architectures there are."""
 
 _STRONG = np.array((172, 40, 8), np.float32)  # RGB; on the pale photo it reads in light and dark theme
 _PICTURE_HEIGHT = 900
@@ -251,27 +246,6 @@ def find(segmenter: Segmenter, name: str, data: bytes, size: int) -> Finding:
     """
     parameters = sum(parameter.numel() for parameter in segmenter.network.parameters())
     return Finding(analyse(segmenter, name, data), parameters, size)
-
-
-def parse_link(text: str, installed: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The models that a link names.
-
-    Args:
-        text: Catalog names with commas between.
-        installed: Names that can be chosen.
-
-    Returns:
-        The names, each once, at most `MAX_MODELS`; and one sentence for each thing in the link that was left out.
-    """
-    named = [name.strip() for name in text.split(",") if name.strip()]
-    once = list(dict.fromkeys(named))
-    sentences = [f"The link names {name} twice; it stands here once." for name in once if named.count(name) > 1]
-    unknown = [name for name in once if name not in installed]
-    sentences += [f"There is no model {name[:60]} here; the link's other models are chosen." for name in unknown[:3]]
-    chosen = [name for name in once if name in installed]
-    if len(chosen) > MAX_MODELS:
-        sentences.append(f"The link names {len(chosen)} models; the first {MAX_MODELS} are chosen.")
-    return chosen[:MAX_MODELS], sentences
 
 
 def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = ()) -> str:

@@ -6,16 +6,32 @@ is imported in a thread while the first visitor still reads the page.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 if TYPE_CHECKING:
+    from dashboard.evaluation.pictures import Source
+    from dashboard.evaluation.records import Measurement, Model
+    from segmodels.bootstrap import Interval
+    from segmodels.evidence import Evidence
     from segmodels.segmenter import Segmenter
 
-__all__ = ["model_bytes", "model_names", "segmenter", "warm_up"]
+__all__ = [
+    "difference",
+    "evidence",
+    "intervals",
+    "model_bytes",
+    "model_names",
+    "photo_and_truth",
+    "scored_models",
+    "segmenter",
+    "warm_up",
+]
 
 
 def segmenter(name: str) -> Segmenter:
@@ -71,3 +87,104 @@ def _load(name: str) -> Segmenter:
     segmenter = load_segmenter(name)
     segmenter.segment(np.zeros((64, 48, 3), np.uint8))  # a first look is slow; no photo's time should hold it
     return segmenter
+
+
+def scored_models() -> list[Model]:
+    """What the files of each checkpoint say of its scores; read again when a file has changed."""
+    from segmodels.catalog import list_checkpoints
+
+    return [_read_model(entry.name, entry.folder, _stamp(entry.folder)) for entry in list_checkpoints()]
+
+
+def evidence(model: Model, measurement: Measurement) -> tuple[list[Evidence], str]:
+    """The photos behind a measurement, and a sentence; one of the two is empty."""
+    from dashboard.evaluation.records import evidence_of_measurement
+
+    rows, sentence = _read_evidence(model.folder, _stamp(model.folder))
+    if sentence:
+        return [], f"{model.name}: {sentence}"
+    return evidence_of_measurement(model, measurement, rows)
+
+
+def intervals(model: Model, measurement: Measurement) -> dict[str, Interval]:
+    """Each score of a measurement with its interval over the photos; empty without evidence."""
+    return _intervals(model.folder, _stamp(model.folder), measurement.key, model, measurement)
+
+
+def difference(first: Model, second: Model, measured: Sequence[Measurement]) -> dict[str, Interval]:
+    """Each score of the first model less the second's on the same photos, with its interval; empty without evidence.
+
+    Args:
+        first: A model.
+        second: Another.
+        measured: What the two were measured to have.
+    """
+    stamps = (_stamp(first.folder), _stamp(second.folder))
+    key = (first.folder, second.folder, measured[0].key)
+    return _difference(key, stamps, (first, second), tuple(measured))
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def photo_and_truth(dataset: str, root: Path, photo_id: str) -> Source:
+    """What the folder of the server's data set has of a photo.
+
+    Raises:
+        PictureError: If photo or truth is missing or damaged.
+    """
+    from dashboard.evaluation.pictures import read_source
+
+    return read_source(dataset, root, photo_id)
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a file of a checkpoint does."""
+    found = []
+    for name in ("config.json", "metrics.json", "evidence.parquet", "model.safetensors"):
+        try:
+            stat = (folder / name).stat()
+        except OSError:
+            continue
+        found.append((name, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _read_model(name: str, folder: Path, stamp: object) -> Model:
+    from dashboard.evaluation.records import read_model
+
+    return read_model(name, folder)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _read_evidence(folder: Path, stamp: object) -> tuple[list[Evidence], str]:
+    from segmodels.evidence import EVIDENCE_FILE, EvidenceError, read_evidence
+
+    try:
+        return read_evidence(folder / EVIDENCE_FILE)[0], ""
+    except EvidenceError as error:
+        return [], str(error).replace(f"{folder}/", "")
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _intervals(
+    folder: Path, stamp: object, key: object, _model: Model, _measurement: Measurement
+) -> dict[str, Interval]:
+    from segmodels.bootstrap import interval
+
+    rows, _ = evidence(_model, _measurement)
+    return interval(rows, _model.taxonomy.names) if rows and _model.taxonomy else {}
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _difference(
+    key: object, stamps: object, _models: tuple[Model, Model], _measured: tuple[Measurement, ...]
+) -> dict[str, Interval]:
+    from segmodels.bootstrap import difference
+
+    (first, _), (second, _) = (evidence(*pair) for pair in zip(_models, _measured, strict=True))
+    if not first or not second or not _models[0].taxonomy:
+        return {}
+    try:
+        return difference(second, first, _models[0].taxonomy.names)
+    except ValueError:  # of other photos that happen to show the same pixels of each class
+        return {}

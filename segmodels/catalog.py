@@ -1,6 +1,7 @@
 """Which checkpoints there are, and where each comes from.
 
-A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones.
+A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones. What
+runs a network takes seconds to import, so it is imported when one is loaded: a list of names needs none of it.
 """
 
 from __future__ import annotations
@@ -8,11 +9,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from segmodels.checkpoint import CheckpointError, load_checkpoint
-from segmodels.person import EMBEDDED_DETECTOR
-from segmodels.segmenter import Segmenter
+if TYPE_CHECKING:
+    from segmodels.segmenter import Segmenter
 
 __all__ = ["EMBEDDED", "CatalogEntry", "list_checkpoints", "load_segmenter"]
 
@@ -38,7 +38,7 @@ def list_checkpoints() -> list[CatalogEntry]:
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
         for config in sorted(place.glob("[!.]*/config.json")):  # what is hidden is a save that was cut off
-            if config.parent.resolve() == EMBEDDED_DETECTOR.resolve():
+            if config.parent.resolve() == (EMBEDDED / "person").resolve():
                 continue
             found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
     return sorted(found.values(), key=lambda entry: entry.name)
@@ -53,6 +53,9 @@ def load_segmenter(name: str = "fpn") -> Segmenter:
     Raises:
         CheckpointError: If there is no such checkpoint, or it is damaged.
     """
+    from segmodels.checkpoint import CheckpointError, load_checkpoint
+    from segmodels.segmenter import Segmenter
+
     for entry in list_checkpoints():
         if entry.name == name:
             return Segmenter(load_checkpoint(entry.folder, entry.name))

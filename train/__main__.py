@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
     crossval = commands.add_parser("crossval", help="fit and judge one network for each fold")
     crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
+    crossval.add_argument("--keep", type=Path, metavar="CHECKPOINT", help="also write the scores into this checkpoint")
     probe = commands.add_parser("probe", help="find out by three short steps which cell of a grid is worth training")
     probe.add_argument("--grid", default="small", help="a TOML file, or the name of a grid that ships (default: small)")
     for command in (fit, crossval, probe):
@@ -128,7 +129,9 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 def _crossval(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.set)
-    metrics = crossval(recipe, arguments.data, arguments.out, folds=arguments.folds, workers=arguments.workers)
+    metrics = crossval(
+        recipe, arguments.data, arguments.out, folds=arguments.folds, workers=arguments.workers, keep=arguments.keep
+    )
     if this_process().is_first:
         scores, spread = metrics["mean"], metrics["standard_deviation"]
         print(

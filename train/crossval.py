@@ -14,15 +14,15 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from segmodels.checkpoint import load_checkpoint
+from segmodels.bootstrap import SCORES, difference, interval
+from segmodels.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
 from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy
-from train.bootstrap import SCORES, difference, interval
-from train.evaluate import HOW, evaluate, write_json
+from train.evaluate import HOW, evaluate, keep_crossval, write_json
 from train.fit import fit, open_dataset
 from train.pages import Section, class_picture, picture, write_page
 from train.processes import this_process
@@ -35,7 +35,9 @@ _SHOWN = 6  # photos of the highest and of the lowest IoU on the page
 _SIDE = 320  # of a picture on the page, in pixels
 
 
-def crossval(recipe: Recipe, data: Path, out: Path, *, folds: int = 5, workers: int = 1) -> dict[str, Any]:
+def crossval(
+    recipe: Recipe, data: Path, out: Path, *, folds: int = 5, workers: int = 1, keep: Path | None = None
+) -> dict[str, Any]:
     """Fits and judges one network for each fold.
 
     `out/fold0` and so on hold the fits; `out/folds.csv` says which photo is in which; `out/metrics.json`,
@@ -48,11 +50,13 @@ def crossval(recipe: Recipe, data: Path, out: Path, *, folds: int = 5, workers: 
         out: Folder of the run.
         folds: How many; five are those stored with the data set, where there are any.
         workers: Processes that cut and augment crops.
+        keep: Folder of a checkpoint fitted by the same recipe, into which the scores and the evidence go as well.
 
     Returns:
         What `metrics.json` holds.
 
     Raises:
+        CheckpointError: If there is no such checkpoint to keep them in.
         DatasetError: If the data set cannot be read.
         EvidenceError: If the evidence of a finished fold is damaged.
         FitError: If a fit cannot start or go on.
@@ -63,6 +67,8 @@ def crossval(recipe: Recipe, data: Path, out: Path, *, folds: int = 5, workers: 
         raise RecipeError(
             "crossval leaves out each fold in turn, and fold is -1: its settings were made for a fit on all."
         )
+    if keep:
+        read_config(keep)
     dataset = open_dataset(recipe.dataset, data)
     out.mkdir(parents=True, exist_ok=True)
     _store_folds(out / "folds.csv", dataset, folds)
@@ -80,6 +86,8 @@ def crossval(recipe: Recipe, data: Path, out: Path, *, folds: int = 5, workers: 
         write_json(out / "metrics.json", metrics)
         write_page(out / "page.html", f"Cross-validation of {recipe.architecture} on {dataset.name}",
                    _sections(dataset, metrics, evidence))  # fmt: skip
+        if keep:
+            keep_crossval(keep, metrics, evidence)
     return metrics
 
 

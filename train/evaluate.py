@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tqdm import tqdm
 
 from segmodels.checkpoint import load_checkpoint, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.device import describe_device
 from segmodels.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
 from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
@@ -19,7 +22,7 @@ from segmodels.segmenter import Segmenter
 from train.card import model_card
 from train.processes import gather, this_process
 
-__all__ = ["HOW", "Judgement", "check_writable", "evaluate", "keep_evaluation", "write_json"]
+__all__ = ["HOW", "Judgement", "check_writable", "evaluate", "keep_crossval", "keep_evaluation", "write_json"]
 
 HOW = (
     "One confusion matrix of pixels at the photos' own resolution, summed over all photos; whole photos in, as the app "
@@ -34,10 +37,12 @@ class Judgement:
     Args:
         scores: `photos`, and the keys of `ConfusionMatrix.scores`; `photos_left_out` where there are any.
         evidence: One row for each photo that was judged, in the order of the ids.
+        seconds_per_photo: Median of the time from decoded photo to garments.
     """
 
     scores: dict[str, Any]
     evidence: list[Evidence]
+    seconds_per_photo: float
 
 
 def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold: int | None = None) -> Judgement:
@@ -60,6 +65,7 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
     taxonomy = segmenter.taxonomy
     matrix = ConfusionMatrix(taxonomy.names)  # of this process, for the bar
     judged: list[Evidence] = []
+    seconds: list[float] = []
     processes = this_process()
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]
@@ -70,21 +76,29 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
             except (DatasetError, PhotoError) as error:
                 bar.write(f"{photo_id} is left out: {error}")
                 continue
-            judged.append(evidence_of(photo_id, truth, segmenter.segment(photo).class_map, taxonomy, fold))
+            started = time.perf_counter()
+            class_map = segmenter.segment(photo).class_map
+            seconds.append(time.perf_counter() - started)
+            judged.append(evidence_of(photo_id, truth, class_map, taxonomy, fold))
             matrix = matrix + total(judged[-1:], taxonomy)
             bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
     by_id = {row.photo_id: row for row in gather(judged, processes)}
+    seconds = gather(seconds, processes)
     if not by_id:
         raise DatasetError(f"None of the {len(ids)} photos could be read.")
     evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
     scores = {"photos": len(evidence), **total(evidence, taxonomy).scores()}
     if left_out := len(ids) - len(evidence):
         scores["photos_left_out"] = left_out
-    return Judgement(scores, evidence)
+    return Judgement(scores, evidence, median(seconds))
 
 
 def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
     """Writes scores and evidence into the checkpoint and its model card; earlier ones on the same photos go.
+
+    An entry of `evaluations` in `metrics.json` has the keys `photos` and `how` (sentences for people), `ids` (of the
+    photos, by which their rows in the evidence are found), `seconds_per_photo` (median), `device` (what took them) and
+    `scores`.
 
     Args:
         folder: Of the checkpoint.
@@ -97,12 +111,42 @@ def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
     """
     metrics = read_metrics(folder)
     kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
-    metrics["evaluations"] = [*kept, {"photos": photos, "how": HOW, "scores": judgement.scores}]
+    entry = {
+        "photos": photos,
+        "how": HOW,
+        "ids": [row.photo_id for row in judgement.evidence],
+        "seconds_per_photo": judgement.seconds_per_photo,
+        "device": describe_device(),
+        "scores": judgement.scores,
+    }
+    metrics["evaluations"] = [*kept, entry]
+    _keep(folder, metrics, judgement.evidence)
+
+
+def keep_crossval(folder: Path, run: Mapping[str, Any], evidence: Sequence[Evidence]) -> None:
+    """Writes what a cross-validation found into a checkpoint, under the key `crossval` of its `metrics.json`.
+
+    Args:
+        folder: Of the checkpoint, which was fitted by the same recipe.
+        run: What the run's own `metrics.json` holds; the recipe is left out.
+        evidence: Of all folds.
+
+    Raises:
+        EvidenceError: If the checkpoint's earlier evidence is damaged.
+        OSError: If the folder cannot be written.
+    """
+    ids = [row.photo_id for row in evidence]
+    found = {key: value for key, value in run.items() if key != "recipe"} | {"ids": ids}
+    _keep(folder, read_metrics(folder) | {"crossval": found}, evidence)
+
+
+def _keep(folder: Path, metrics: dict[str, Any], evidence: Sequence[Evidence]) -> None:
+    """Replaces the metrics, and adds to the evidence; earlier rows of the same photos go."""
     checkpoint = load_checkpoint(folder)
     file = folder / EVIDENCE_FILE
     earlier = read_evidence(file)[0] if file.is_file() else []
-    judged = {row.photo_id for row in judgement.evidence}
-    rows = [*(row for row in earlier if row.photo_id not in judged), *judgement.evidence]
+    judged = {row.photo_id for row in evidence}
+    rows = [*(row for row in earlier if row.photo_id not in judged), *evidence]
     write_evidence(file, rows, checkpoint.taxonomy)
     save_metrics(folder, metrics, card=model_card(checkpoint.name, checkpoint.config, metrics))
 

@@ -29,7 +29,7 @@ from segmodels.checkpoint import (
     save_metrics,
 )
 from segmodels.datasets import DATASETS, Dataset, DatasetError
-from segmodels.device import has_fast_bf16, pick_device
+from segmodels.device import describe_device, has_fast_bf16, pick_device
 from segmodels.taxonomy import Taxonomy
 from train.cache import Cache, open_cache
 from train.card import model_card
@@ -414,7 +414,12 @@ def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         margin=recipe.crop_margin,
         scales=list(recipe.scales),
         mirror=recipe.mirror,
-        training={"dataset": dataset.name, "recipe": recipe.to_dict(), "commit": _commit()},
+        training={
+            "dataset": dataset.name,
+            "recipe": recipe.to_dict(),
+            "commit": _commit(),
+            "device": describe_device(),
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -45,6 +46,7 @@ class SegmentationModule(lightning.LightningModule):
         self.loss = build_loss(recipe.loss, gamma=recipe.gamma, shares=shares)
         self.curve: list[dict[str, float]] = []
         self._counts = torch.zeros(len(names), len(names), dtype=torch.int64)
+        self._started = time.monotonic()
         self._loss = torch.zeros(2)  # sum over the photos of one validation, and their number
 
     @property
@@ -106,12 +108,17 @@ class SegmentationModule(lightning.LightningModule):
         assert isinstance(everyone, torch.Tensor)
         return everyone.reshape(-1, *values.shape).sum(dim=0).cpu()
 
+    def on_train_epoch_start(self) -> None:
+        """Starts the epoch's clock."""
+        self._started = time.monotonic()
+
     def on_train_epoch_end(self) -> None:
-        """Writes the epoch's mean loss into the learning curve, once it is known."""
+        """Writes the epoch's mean loss and its time into the learning curve, once they are known."""
         if not self.trainer.enable_validation:
             self.curve.append({"epoch": self.current_epoch + 1})
         if self.curve and self.curve[-1]["epoch"] == self.current_epoch + 1:
             self.curve[-1]["loss"] = float(self.trainer.callback_metrics["loss_epoch"])
+            self.curve[-1]["seconds"] = round(time.monotonic() - self._started, 3)
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the recipe; biases and norms are not decayed."""

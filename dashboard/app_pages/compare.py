@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import PurePath
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import resources
+from dashboard.charts import page_theme, show_chart
 from dashboard.comparison import (
-    MAX_MODELS,
     Comparison,
     Finding,
     agreements_csv,
@@ -21,11 +20,11 @@ from dashboard.comparison import (
     comparison_json,
     comparison_picture,
     find,
-    parse_link,
     progress_text,
 )
 from dashboard.examples import Example, example
-from dashboard.figures import Theme, agreement_figure, scores_figure
+from dashboard.figures import agreement_figure, scores_figure
+from dashboard.links import MAX_MODELS, parse_link
 from dashboard.masks import MaskError, match_masks, read_mask
 from dashboard.upload_limit import watch_uploads
 from dashboard.uploads import choose_photo, literal, upload_photos
@@ -344,7 +343,7 @@ def _agreement(comparison: Comparison) -> None:
     of = f"the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
     st.caption(f"IoU by class, of {of}; of every pair chosen in the downloads. A dash: neither names the class.")
     words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
-    _chart(agreement_figure(pairs, comparison.taxonomy, _theme()), "compare-agreement", words)
+    show_chart(agreement_figure(pairs, comparison.taxonomy, page_theme()), "compare-agreement", words)
 
 
 def _scores(comparison: Comparison) -> None:
@@ -352,17 +351,7 @@ def _scores(comparison: Comparison) -> None:
     st.subheader("Which class each gets right")
     st.caption("IoU with the ground truth, by class. A dash: neither truth nor model names the class.")
     words = "; ".join(f"{name}: mean IoU {_number(each['mean_iou'])}" for name, each in comparison.scores.items())
-    _chart(scores_figure(comparison.scores, comparison.taxonomy, _theme()), "compare-scores", words)
-
-
-def _chart(figure: go.Figure, key: str, words: str) -> None:
-    """A figure, and what it says in words; its one tool saves it as a picture."""
-    bar = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"filename": key, "scale": 2}}
-    st.plotly_chart(figure, theme=None, key=key, config=bar, alt=words)
-
-
-def _theme() -> Theme:
-    return "dark" if st.context.theme.type == "dark" else "light"
+    show_chart(scores_figure(comparison.scores, comparison.taxonomy, page_theme()), "compare-scores", words)
 
 
 def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> None:

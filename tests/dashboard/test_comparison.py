@@ -13,9 +13,9 @@ from dashboard.comparison import (
     comparison_csv,
     comparison_json,
     comparison_picture,
-    parse_link,
     progress_text,
 )
+from dashboard.links import parse_link
 from dashboard.photos import Analysed
 from dashboard.viewer import Stage, encode_stage
 from segmodels.segmentation import Segmentation, measure

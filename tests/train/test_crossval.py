@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import train.split
+from segmodels.checkpoint import CheckpointError, read_metrics
 from segmodels.evidence import read_evidence, total
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
@@ -54,6 +56,21 @@ def test_each_photo_is_judged_once_by_a_network_that_left_it_out(recipe: Recipe,
     page = (out / "page.html").read_text()
     for text in ("IoU by class", "Confusion matrix", "Highest IoU", "Lowest IoU", "0005: IoU 0."):
         assert text in page
+
+
+def test_scores_over_the_folds_are_kept_in_a_checkpoint(recipe: Recipe, root: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    crossval(recipe, root, run, folds=2, workers=0)
+    checkpoint = shutil.copytree(run / "fold0" / "checkpoint", tmp_path / "mine")
+    metrics = crossval(recipe, root, run, folds=2, workers=0, keep=checkpoint)
+    kept = read_metrics(checkpoint)
+    rows, taxonomy = read_evidence(checkpoint / "evidence.parquet")
+    assert kept["crossval"]["mean"] == metrics["mean"] and "recipe" not in kept["crossval"]
+    assert kept["crossval"]["ids"] == [row.photo_id for row in rows] and len(rows) == 8
+    assert total(rows, taxonomy).counts.tolist() == kept["crossval"]["all_photos"]["confusion_matrix"]
+    assert kept["learning_curve"], "what was there stays"
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        crossval(recipe, root, run, folds=2, workers=0, keep=tmp_path / "none")
 
 
 def test_it_goes_on_after_the_folds_that_are_done(

@@ -169,9 +169,11 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
         assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "two.txt", "--keep") == 0
     loaded = load_checkpoint(checkpoint)
     (entry,) = loaded.metrics["evaluations"]
+    assert entry.pop("seconds_per_photo") > 0 and entry.pop("device")
     assert entry == {
         "photos": "ccp, two.txt (2 photos)",
         "how": HOW,
+        "ids": ["0003", "0001"],
         "scores": json.loads((tmp_path / "out.json").read_text()),
     }
     assert loaded.metrics["learning_curve"] == [{"epoch": 1}], "what was there stays"

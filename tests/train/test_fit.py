@@ -124,10 +124,12 @@ def test_a_fit_gives_a_checkpoint(
     learned = loaded.metrics["learning_curve"]
     assert [entry["epoch"] for entry in learned] == [1, 2]
     for entry in curve(out):
-        assert list(entry) == ["epoch", "loss", "validation_loss", "mean_iou", "pixel_accuracy"]
+        assert list(entry) == ["epoch", "loss", "validation_loss", "mean_iou", "pixel_accuracy", "seconds"]
         assert 0 < entry["loss"] < 10 and 0 < entry["validation_loss"] < 10
         assert 0 <= entry["mean_iou"] <= 1 and 0 <= entry["pixel_accuracy"] <= 1
     assert [entry["epoch"] for entry in curve(out)] == [1, 2]
+    assert all(entry["seconds"] > 0 for entry in learned)
+    assert loaded.config.training["device"]
     assert (folder / "README.md").read_text().startswith("# Garmentscope fpn\n")
     assert all(bool(torch.isfinite(tensor).all()) for tensor in loaded.network.state_dict().values())
     result = Segmenter(loaded, torch.device("cpu")).segment(open_dataset("ccp", root).photo("0001"))

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from segmodels.bootstrap import SCORES, batch_scores, difference, interval
 from segmodels.evidence import Evidence
 from segmodels.metrics import ConfusionMatrix
-from train.bootstrap import SCORES, difference, interval
 
 NAMES = ("Background", "Shirt", "Pants")
 
@@ -80,3 +80,17 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 def test_other_photos_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match=r"did not judge the same photos: 1 are in one only \(29\)"):
         difference(photos(30, 0.7), photos(29, 0.7), NAMES)
+
+
+def test_many_matrices_at_once_have_the_scores_of_each() -> None:
+    generator = np.random.default_rng(0)
+    matrices = generator.integers(0, 50, (20, 3, 3))
+    matrices[1, 2, :] = matrices[1, :, 2] = 0  # a class that does not occur
+    matrices[2] = np.diag([9, 0, 0])  # nothing but background
+    matrices[3] = 0  # no pixel at all
+    found = batch_scores(matrices)
+    for place, matrix in enumerate(matrices):
+        scores = ConfusionMatrix(NAMES, matrix).scores()
+        for name in SCORES:
+            expected = float("nan") if scores[name] is None else scores[name]
+            assert found[name][place] == pytest.approx(expected, nan_ok=True), (name, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from segmodels.evidence import Evidence
 from segmodels.metrics import ConfusionMatrix
 
-__all__ = ["SCORES", "Interval", "difference", "interval"]
+__all__ = ["SCORES", "Interval", "batch_scores", "difference", "interval"]
 
 SCORES = ("mean_iou", "mean_iou_foreground", "mean_f1", "mean_precision", "mean_recall", "pixel_accuracy", "binary_iou")
 """Keys of `ConfusionMatrix.scores` that hold one number."""
@@ -40,7 +41,7 @@ def interval(evidence: Sequence[Evidence], names: tuple[str, ...], *, seed: int 
         seed: Of the draws.
     """
     counts = np.stack([row.counts for row in evidence])
-    samples = _samples(counts, _draws(len(counts), seed), names)
+    samples = _samples(counts, _draws(len(counts), seed))
     return _intervals(_scores(counts.sum(axis=0), names), samples)
 
 
@@ -67,7 +68,7 @@ def difference(
         )
     before, after = np.stack([row.counts for row in first]), np.stack([by_id[photo_id] for photo_id in ids])
     draws = _draws(len(ids), seed)
-    first_samples, second_samples = _samples(before, draws, names), _samples(after, draws, names)
+    first_samples, second_samples = _samples(before, draws), _samples(after, draws)
     first_scores, second_scores = _scores(before.sum(axis=0), names), _scores(after.sum(axis=0), names)
     return _intervals(
         {name: second_scores[name] - first_scores[name] for name in SCORES},
@@ -80,13 +81,44 @@ def _draws(photos: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(photos, np.full(photos, 1 / photos), SAMPLES)
 
 
-def _samples(counts: np.ndarray, draws: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _samples(counts: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of each sample, float `(SAMPLES,)`."""
     photos, size = counts.shape[:2]
     # In float64, whose 53 bits hold any number of pixels there is, as integers have no fast product of matrices.
-    matrices = (draws.astype(float) @ counts.reshape(photos, -1)).reshape(-1, size, size)
-    scored = [_scores(np.rint(matrix).astype(np.int64), names) for matrix in matrices]
-    return {name: np.array([scores[name] for scores in scored]) for name in SCORES}
+    return batch_scores((draws.astype(float) @ counts.reshape(photos, -1)).reshape(-1, size, size))
+
+
+def batch_scores(matrices: np.ndarray) -> dict[str, np.ndarray]:
+    """Each score of `SCORES` of many matrices at once, by the definitions of `ConfusionMatrix`.
+
+    Args:
+        matrices: `(m, n, n)` counts of pixels: rows truth, columns prediction.
+
+    Returns:
+        By score, float `(m,)`; NaN where it does not exist.
+    """
+    hits = np.diagonal(matrices, axis1=1, axis2=2).astype(float)
+    truth, predicted = matrices.sum(axis=2, dtype=float), matrices.sum(axis=1, dtype=float)
+    union = truth + predicted - hits
+    exists = union > 0
+
+    def over(under: np.ndarray) -> np.ndarray:
+        return np.where(exists, hits / np.maximum(under, 1), np.nan)
+
+    iou = over(union)
+    everything = truth.sum(axis=1)
+    worn = everything - matrices[:, 0, 0]
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        return {
+            "mean_iou": np.nanmean(iou, axis=1),
+            "mean_iou_foreground": np.nanmean(iou[:, 1:], axis=1),
+            "mean_f1": np.nanmean(over((truth + predicted) / 2), axis=1),
+            "mean_precision": np.nanmean(over(predicted), axis=1),
+            "mean_recall": np.nanmean(over(truth), axis=1),
+            "pixel_accuracy": hits.sum(axis=1) / everything,
+            "binary_iou": matrices[:, 1:, 1:].sum(axis=(1, 2)) / worn,
+        }
 
 
 def _scores(counts: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:

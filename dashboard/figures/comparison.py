@@ -1,39 +1,23 @@
-"""Pure functions: data in, plotly figure out. Titles stand outside, as Streamlit's headings."""
+"""The figures of the Compare page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from dashboard.comparison import Agreement
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, template
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Theme", "agreement_figure", "scores_figure"]
+if TYPE_CHECKING:
+    from dashboard.comparison import Agreement  # which imports PyTorch
 
-Theme = Literal["light", "dark"]
+__all__ = ["agreement_figure", "scores_figure"]
 
 _ROW = 27  # pixels
 _NARROWEST = 260  # pixels between the row names and the edge of a phone
 
-# ink, quiet ink, lines, ground of each theme, and the scale from nothing to all
-_COLOURS: dict[Theme, dict[str, Any]] = {
-    "light": {
-        "ink": "#1B1B1D",
-        "mute": "#5F5E5A",
-        "line": "#E4E3DF",
-        "ground": "#FFFFFF",
-        "scale": "#F4F4F2 #E3E4E5 #D0D3D7 #BBC1C8 #A3ADB8 #8997A6 #6D7F93 #51677F #354E69 #12283F".split(),
-    },
-    "dark": {
-        "ink": "#EDEBE6",
-        "mute": "#A3A19B",
-        "line": "#2C2E31",
-        "ground": "#121314",
-        "scale": "#1D1F21 #242B32 #2B3844 #334658 #3E566D #4C6983 #617F9A #7E99B1 #A3B7C9 #E9F0F6".split(),
-    },
-}
 _INVERTED_FROM = 0.61  # value from which a number is written in the ground's colour
 
 
@@ -78,7 +62,7 @@ def _matrix(
 ) -> go.Figure:
     """Cells of IoU with their numbers in them, and more by row in the tooltip; no value is a dash."""
     rows = {name: values for name, values in rows.items() if any(value is not None for value in values)}
-    colours = _COLOURS[theme]
+    colours = COLOURS[theme]
     places = range(len(columns))
     figure = go.Figure(
         go.Heatmap(
@@ -94,7 +78,7 @@ def _matrix(
             ],
             zmin=0,
             zmax=1,
-            colorscale=[[index / 9, colour] for index, colour in enumerate(colours["scale"])],
+            colorscale=colour_scale(theme),
             showscale=False,
             xgap=1,
             ygap=1,
@@ -123,28 +107,5 @@ def _matrix(
     )
     figure.update_yaxes(autorange="reversed", dtick=1)
     header = 24 + (longest * 8 if upright else lines * 18)
-    figure.update_layout(template=_template(colours), height=header + _ROW * len(rows) + 16)
+    figure.update_layout(template=template(theme), height=header + _ROW * len(rows) + 16)
     return figure
-
-
-def _template(colours: dict[str, Any]) -> go.layout.Template:
-    axis = {
-        "ticks": "",
-        "automargin": True,
-        "gridcolor": colours["line"],
-        "linecolor": colours["mute"],
-        "tickfont": {"size": 13},
-        "showgrid": False,
-        "zeroline": False,
-        "fixedrange": True,
-    }
-    return go.layout.Template(
-        layout={
-            "font": {"family": "Source Sans, Arial, sans-serif", "size": 14, "color": colours["ink"]},
-            "paper_bgcolor": colours["ground"],
-            "plot_bgcolor": colours["ground"],
-            "xaxis": axis,
-            "yaxis": axis,
-            "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
-        }
-    )

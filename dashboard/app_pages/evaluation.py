@@ -1,0 +1,479 @@
+"""Evaluation: which model is best on which photos, what it costs, and where it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import streamlit as st
+
+from dashboard import resources
+from dashboard.charts import page_theme, show_chart
+from dashboard.evaluation.confusion import (
+    UNITS,
+    Cell,
+    PhotoShare,
+    Unit,
+    cell_photos,
+    matrix_csv,
+    photos_by_iou,
+    photos_of_class,
+    view_matrix,
+)
+from dashboard.evaluation.pictures import (
+    Card,
+    PictureError,
+    cards_html,
+    colour_map,
+    data_folder,
+    read_class_map,
+)
+from dashboard.evaluation.ranking import (
+    COLUMNS,
+    COSTS,
+    Standing,
+    classes_csv,
+    curves_csv,
+    leaderboard_csv,
+    leaderboard_data,
+    rank,
+    references,
+    scope,
+)
+from dashboard.evaluation.records import Model, PhotoSet, photo_sets
+from dashboard.figures import class_figure, confusion_figure, cost_figure, curve_figure, series
+from dashboard.leaderboard import show_leaderboard
+from dashboard.links import MAX_MODELS, parse_link
+from dashboard.uploads import literal
+from segmodels.bootstrap import SCORES
+from segmodels.evidence import Evidence
+from segmodels.taxonomy import Taxonomy
+
+state = st.session_state
+state.setdefault("evaluation_models", None)  # names chosen for the charts; None until the link was read
+state.setdefault("evaluation_set", None)  # label of the photos chosen
+state.setdefault("evaluation_cell", None)  # of the matrix, that was clicked or picked
+state.setdefault("evaluation_sentences", [])  # about the link
+
+FIRST = 3  # models in the charts when no link names any
+SHOWN = 6  # photos in a list
+NO_OTHER = "no other model"
+CROWDED = 8  # classes above which a phone's cells are too small for more than two digits
+UNIT_NAMES: Mapping[Unit, str] = {"row": "By row", "column": "By column", "pixels": "Pixels"}
+CURVES = {
+    "mean_iou": "Mean IoU",
+    "pixel_accuracy": "Accuracy",
+    "loss": "Training loss",
+    "validation_loss": "Validation loss",
+}
+MEASURES = {"iou": "IoU", "f1": "F1", "precision": "Precision", "recall": "Recall"}
+
+
+def page() -> None:
+    """The whole page: the empty state, or leaderboard, charts, matrix and photos."""
+    models = resources.scored_models()
+    sets = photo_sets(models)
+    if not sets:
+        _empty(models)
+        return
+    photos = next((each for each in sets if each.label == _linked_set(sets)), sets[0])
+    measured = [model for model in models if model.name in photos.models]
+    found = {model.name: resources.intervals(model, m) for model in measured if (m := model.measured_on(photos))}
+    standings = rank(models, photos, found)
+    _read_link([model.name for model in models], standings)
+    _header(models, sets, photos)
+    chosen = [name for name in state.evaluation_models if name in {model.name for model in models}]
+    st.query_params["models"] = ",".join(chosen)
+    st.query_params["on"] = photos.label
+    _sentences(models)
+    _leaderboard(models, photos, standings, chosen)
+    shown = [row for name in chosen for row in standings if row.model.name == name]
+    if absent := [name for name in chosen if name not in photos.models]:
+        verb = "are" if len(absent) > 1 else "is"
+        st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos; only the learning curve is known."))
+    left, right = st.columns(2, gap="large")
+    with left:
+        _cost(standings, [row.model.name for row in shown])
+        _curves([model for name in chosen for model in models if model.name == name])
+    with right:
+        _classes(shown)
+    with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
+    if with_matrix:
+        _confusion(with_matrix)
+        _photos(with_matrix)
+
+
+def _empty(models: Sequence[Model]) -> None:
+    st.title("No scores yet")
+    st.markdown(
+        "Scores stand in a checkpoint's `metrics.json`. Evaluate one on photos that it was not trained on, with the "
+        "photos behind the numbers kept:"
+    )
+    st.code(
+        "python -m train evaluate CHECKPOINT --dataset ccp --data FOLDER --json scores.json --keep", wrap_lines=True
+    )
+    st.markdown("Or name a folder of checkpoints that have scores in `GARMENTSCOPE_MODELS`.")
+    _sentences(models)
+    _curves([model for model in models if model.curve][:MAX_MODELS])
+
+
+def _linked_set(sets: Sequence[PhotoSet]) -> str:
+    """Label of the photos chosen here or named by the link."""
+    labels = [each.label for each in sets]
+    if state.evaluation_set is None:
+        named = st.query_params.get("on", labels[0])
+        if named not in labels:
+            state.evaluation_sentences.append(f"No model is measured on {named[:80]}; these are other photos.")
+        state.evaluation_set = named if named in labels else labels[0]
+    return str(state.evaluation_set)
+
+
+def _read_link(installed: Sequence[str], standings: Sequence[Standing]) -> None:
+    if state.evaluation_models is not None:
+        return
+    chosen, sentences = parse_link(st.query_params.get("models", ""), installed)
+    state.evaluation_sentences += sentences
+    state.evaluation_models = chosen or [row.model.name for row in standings[:FIRST]]
+
+
+def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet) -> None:
+    """Title, the models in the charts, and the photos that they are measured on."""
+    names = [model.name for model in models]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Evaluation", width="stretch")
+        with st.popover("Choose models", type="primary"):
+            state.evaluation_models = st.multiselect(
+                f"In the charts, up to {MAX_MODELS}",
+                names,
+                [name for name in state.evaluation_models if name in names],
+                max_selections=MAX_MODELS,
+                key="evaluation-models",
+                placeholder="Choose models",
+            )
+    if len(sets) > 1:
+        labels = [each.label for each in sets]
+        counts = {each.label: len(each.models) for each in sets}
+        state.evaluation_set = st.selectbox(
+            "Measured on",
+            labels,
+            labels.index(photos.label),
+            format_func=lambda label: f"{label}: {counts[label]} model{'s' if counts[label] > 1 else ''}",
+            key=f"evaluation-set-{'-'.join(map(str, counts.values()))}",
+        )
+        if state.evaluation_set != photos.label:
+            st.rerun()
+
+
+def _sentences(models: Sequence[Model]) -> None:
+    """One sentence for each thing that is wrong with the link or the files."""
+    sentences = [*state.evaluation_sentences, *(sentence for model in models for sentence in model.sentences)]
+    if sentences:
+        st.error("\n\n".join(literal(sentence) for sentence in sentences))
+
+
+def _leaderboard(
+    models: Sequence[Model], photos: PhotoSet, standings: Sequence[Standing], chosen: Sequence[str]
+) -> None:
+    spread = "± is the standard deviation over the folds." if photos.over_folds else (
+        "Below the sorted score: its 95 % interval, by bootstrap over the photos."
+    )  # fmt: skip
+    st.caption(literal(f"{scope(models, photos)} {spread}"))
+    ranked = [name for name in chosen if name in photos.models]
+    inks = {name: series(place, page_theme()).ink for place, name in enumerate(ranked)}
+    show_leaderboard(leaderboard_data(standings, inks), "evaluation-leaderboard")
+    remarks = []
+    if any(row.model.acquaintance(row.measurement) for row in standings):
+        remarks.append("† had to do with these photos in training; point at the name.")
+    if len({row.measurement.device for row in standings if row.measurement.seconds_per_photo is not None}) > 1:
+        remarks.append("Times were taken on different machines, and are no ranking.")
+    if len({row.measurement.how for row in standings}) > 1:
+        remarks.append("Not all were measured in the same way; point at a number to read how.")
+    if remarks:
+        st.caption(literal(" ".join(remarks)))
+    st.download_button(
+        "Leaderboard (CSV)",
+        partial(leaderboard_csv, standings),
+        "leaderboard.csv",
+        "text/csv",
+        on_click="ignore",
+    )
+
+
+def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
+    st.subheader("Score against cost")
+    with st.container(horizontal=True):
+        score = st.selectbox("Score", SCORES, format_func=lambda key: COLUMNS[key].label, key="evaluation-score")
+        known = [key for key in COSTS if any(row.value(key) for row in standings)] or list(COSTS)
+        cost = st.selectbox("Cost", known, format_func=lambda key: COLUMNS[key].label, key="evaluation-cost")
+    lines = references(score)
+    about = f"{standings[0].measurement.photos}. Up and to the left is better; hollow: not among the models chosen."
+    others = "; ".join(dict.fromkeys(line.on for line in lines))
+    st.caption(
+        literal(about + (f" Dotted: what the papers print, measured on other data ({others})." if lines else ""))
+    )
+    if missing := [row.model.name for row in standings if not row.value(cost)]:
+        st.caption(literal(f"{COLUMNS[cost].label} is not known of {', '.join(missing)}."))
+    words = "; ".join(f"{row.model.name}: {row.text(score)} at {row.text(cost)}" for row in standings)
+    figure = cost_figure(standings, score, cost, page_theme(), chosen, lines)
+    show_chart(figure, "evaluation-cost-chart", words, data=partial(leaderboard_csv, standings))
+
+
+def _classes(standings: Sequence[Standing]) -> None:
+    st.subheader("Which class each gets right")
+    rows = [row for row in standings if row.measurement.scores.get("classes")]
+    if not rows:
+        st.info("None of the models chosen has scores by class on these photos. Choose another one.")
+        return
+    measure = st.segmented_control(
+        "Score of a class",
+        list(MEASURES),
+        default="iou",
+        required=True,
+        format_func=MEASURES.__getitem__,
+        key="evaluation-measure",
+        label_visibility="collapsed",
+    )
+    assert measure
+    taxonomy = rows[0].model.taxonomy
+    assert taxonomy
+    evidence = next((found for row in rows if (found := resources.evidence(row.model, row.measurement)[0])), [])
+    photos = photos_of_class(evidence, taxonomy) if evidence else {}
+    ticks = " Ticks: Inácio et al.'s FPN, measured on other data." if measure != "iou" else ""
+    pooled = " Of all folds' photos together." if rows[0].measurement.deviation is not None else ""
+    st.caption(literal(f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"))
+    words = "; ".join(
+        f"{row.model.name}: {name} {scores[measure]:.2f}"
+        for row in rows
+        for name, scores in row.measurement.scores["classes"].items()
+        if scores[measure] is not None
+    )
+    figure = class_figure(rows, measure, taxonomy, photos, page_theme())
+    show_chart(figure, "evaluation-classes", words, data=partial(classes_csv, rows, photos))
+
+
+def _curves(models: Sequence[Model]) -> None:
+    known = [key for key in CURVES if any(key in epoch for model in models for epoch in model.curve)]
+    if not known:
+        return
+    st.subheader("Learning curves")
+    key = st.segmented_control(
+        "Curve",
+        known,
+        default=known[0],
+        required=True,
+        format_func=CURVES.__getitem__,
+        key=f"evaluation-curve-{'-'.join(known)}",
+        label_visibility="collapsed",
+        wrap=True,
+    )
+    assert key
+    drawn = [model for model in models if any(key in epoch for epoch in model.curve)]
+    where = "" if key == "loss" else (
+        " Of crops at the network's input size, on the photos that chose the epoch: not the scores above."
+    )  # fmt: skip
+    folds = {f"fold {model.fold}" for model in drawn if model.fold is not None and model.fold >= 0}
+    judged = f" Left out of training: {', '.join(sorted(folds))}." if folds and key != "loss" else ""
+    st.caption(literal(f"By epoch; the point is the epoch that was kept.{where}{judged}"))
+    if absent := [model.name for model in models if model not in drawn]:
+        st.caption(literal(f"{CURVES[key]} by epoch is not known of {', '.join(absent)}."))
+    words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
+    show_chart(curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_csv, models))
+
+
+# --- The matrix -------------------------------------------------------------------------------------------------------
+
+
+@st.fragment
+def _confusion(standings: Sequence[Standing]) -> None:
+    """The matrix of a model, or of two the difference; beside it the photos of the cell chosen."""
+    st.subheader("What is taken for what")
+    names = [row.model.name for row in standings]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        first = st.selectbox("Model", names, key=f"evaluation-first-{','.join(names)}", width=220)
+        others = [
+            row.model.name for row in standings if row.model.name != first and _same_classes(row, standings, first)
+        ]
+        less = st.selectbox(
+            "Difference to", [NO_OTHER, *others], key=f"evaluation-less-{','.join([first, *others])}", width=220
+        )
+        unit = st.segmented_control(
+            "Shares or pixels",
+            UNITS,
+            default="row",
+            required=True,
+            format_func=UNIT_NAMES.__getitem__,
+            key="evaluation-unit",
+        )
+        row = standings[names.index(first)]
+        taxonomy = row.model.taxonomy
+        assert taxonomy and unit
+        with st.popover("Classes"):
+            background = st.toggle("Background", value=True, key="evaluation-background")
+            worn = [name for name in taxonomy.display_order if name != taxonomy.names[0]]
+            picked = st.multiselect("Only these; all if empty", worn, key=f"evaluation-classes-{taxonomy.name}")
+    classes = [*(picked or worn), *([taxonomy.names[0]] if background else [])]
+    second = standings[names.index(less)] if less in others else None
+    matrix, other = row.measurement.matrix, second.measurement.matrix if second else None
+    assert matrix is not None
+    view = view_matrix(matrix, taxonomy, unit, classes, other)
+    cells = view.cells()
+    st.caption(literal(_matrix_caption(row, second, unit)))
+    left, right = st.columns([60, 40], gap="large")
+    if not cells:
+        left.info("The two matrices are the same here." if second else "No pixel lies in these classes.")
+        return
+    if state.evaluation_cell not in cells:
+        state.evaluation_cell = cells[0]
+    crowded = len(classes) > CROWDED and (unit == "pixels" or second is not None)
+    with left, st.container(key="evaluation-crowded" if crowded else None):
+        figure = confusion_figure(view, page_theme(), state.evaluation_cell)
+        words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
+        show_chart(figure, "evaluation-matrix", words, data=partial(matrix_csv, view), on_select=_clicked)
+    with right:
+        # Another list of labels is another widget: one that stays would go on showing the old label.
+        key = f"evaluation-cell-{first}-{less}-{unit}-{row.measurement.photos}"
+        state[key] = state.evaluation_cell
+        st.selectbox(
+            "Cell, or click one",
+            cells,
+            format_func=lambda cell: f"{cell.words()}: {view.text(cell)}",
+            key=key,
+            on_change=_picked,
+            args=(key,),
+        )
+        _photos_of_cell(row, second, taxonomy, state.evaluation_cell)
+
+
+def _clicked() -> None:
+    """Takes over the cell that was clicked in the matrix."""
+    points = state["evaluation-matrix"].selection.points
+    if points and points[0].get("customdata"):
+        truth, predicted = points[0]["customdata"][:2]
+        state.evaluation_cell = Cell(truth, predicted)
+
+
+def _picked(key: str) -> None:
+    """Takes over the cell that was picked from the list."""
+    state.evaluation_cell = state[key]
+
+
+def _same_classes(row: Standing, standings: Sequence[Standing], name: str) -> bool:
+    return row.model.taxonomy == next(each.model.taxonomy for each in standings if each.model.name == name)
+
+
+def _matrix_caption(row: Standing, second: Standing | None, unit: Unit) -> str:
+    whole = {
+        "row": "Each row is of all pixels that truly are the class",
+        "column": "Each column is of all pixels that were called the class",
+        "pixels": "Pixels at the photos' own size",
+    }[unit]
+    name = row.model.name
+    if second is None:
+        return f"{name} on {row.measurement.photos}. {whole}, classes that are not shown included."
+    text = f"{name} less {second.model.name} on {row.measurement.photos}. {whole}. "
+    found = resources.difference(row.model, second.model, [row.measurement, second.measurement])
+    if not found:
+        return f"{text}Without the photos behind both, their difference has no interval."
+    parts = [
+        f"{COLUMNS[key].label} {found[key].value:+.3f} ({found[key].low:+.3f} to {found[key].high:+.3f})"
+        for key in ("mean_iou", "mean_f1", "pixel_accuracy")
+    ]
+    return f"{text}Over all: {', '.join(parts)}; 95 % intervals, paired bootstrap over the photos."
+
+
+def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, cell: Cell) -> None:
+    evidence, sentence = resources.evidence(row.model, row.measurement)
+    other: list[Evidence] | None = None
+    if second and not sentence:
+        other, sentence = resources.evidence(second.model, second.measurement)
+    if sentence:
+        st.info(literal(sentence))
+        return
+    found = cell_photos(evidence, taxonomy, cell, other)
+    shown = found[:SHOWN]
+    if not shown:
+        st.info("No photo has a pixel in this cell.")
+        return
+    which = f"; the {len(shown)} that add most to it" if len(found) > len(shown) else ""
+    st.markdown(literal(f"{cell.words()} in {len(found)} photo{'s' if len(found) > 1 else ''}{which}:"))
+    _show_cards(
+        row,
+        [(each.evidence, _share_note(each, second), each.other) for each in shown],
+        taxonomy,
+        second,
+        cell,
+    )
+
+
+def _share_note(each: PhotoShare, second: Standing | None) -> str:
+    if second is None:
+        return f"{each.pixels:,d} pixels, {each.share:.0%} of the cell"
+    return f"{abs(each.pixels):,d} pixels {'more' if each.pixels > 0 else 'fewer'} than {second.model.name}"
+
+
+@st.fragment
+def _photos(standings: Sequence[Standing]) -> None:
+    """The photos of highest and lowest IoU."""
+    st.subheader("Best and worst photos")
+    names = [row.model.name for row in standings]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Model", names, key=f"evaluation-photos-{','.join(names)}", width=220)
+        end = st.segmented_control("Photos", ["Worst", "Best"], default="Worst", required=True, key="evaluation-end")
+    row = standings[names.index(name)]
+    taxonomy = row.model.taxonomy
+    assert taxonomy
+    evidence, sentence = resources.evidence(row.model, row.measurement)
+    if sentence:
+        st.info(literal(sentence))
+        return
+    scored = photos_by_iou(evidence, taxonomy)
+    ordered = scored if end == "Best" else scored[::-1]
+    st.caption(
+        literal(
+            f"{name} on {row.measurement.photos}, by the photo's own mean IoU over the classes that truth or "
+            "prediction names in it."
+        )
+    )
+    _show_cards(row, [(each, f"IoU {iou:.3f}", None) for each, iou in ordered[:SHOWN]], taxonomy)
+
+
+def _show_cards(
+    row: Standing,
+    photos: Sequence[tuple[Evidence, str, Evidence | None]],
+    taxonomy: Taxonomy,
+    second: Standing | None = None,
+    cell: Cell | None = None,
+) -> None:
+    """Photo, truth and prediction of each; of a cell, its two classes stand out."""
+    dataset = row.measurement.photos.partition(",")[0]
+    try:
+        root, remark = data_folder(dataset, os.environ.get("GARMENTSCOPE_DATA", "")), ""
+    except PictureError as error:
+        root, remark = None, str(error)
+    true, predicted = (cell.truth, cell.predicted) if cell else (None, None)
+    cards = []
+    for evidence, note, other in photos:
+        pictures: dict[str, bytes | None] = {}
+        if root:
+            try:
+                source = resources.photo_and_truth(dataset, root, evidence.photo_id)
+                pictures |= {"Photo": source.photo, "Truth": colour_map(source.truth, taxonomy, true)}
+            except PictureError as error:
+                pictures |= {"Photo": None, "Truth": None}
+                remark = str(error)
+        judged = [("Prediction" if second is None else row.model.name, evidence)]
+        judged += [(second.model.name, other)] if second and other else []
+        for label, each in judged:
+            try:
+                pictures[label] = colour_map(read_class_map(each.class_map), taxonomy, predicted)
+            except PictureError as error:
+                pictures[label] = None
+                remark = str(error)
+        cards.append(Card(evidence.photo_id, note, pictures))
+    st.html(cards_html(cards))
+    if remark:
+        st.caption(literal(remark))
+
+
+page()

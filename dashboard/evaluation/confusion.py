@@ -1,0 +1,209 @@
+"""The confusion matrix as it is looked at, and the photos behind each of its cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from segmodels.evidence import Evidence
+from segmodels.metrics import ConfusionMatrix
+from segmodels.taxonomy import Taxonomy
+
+__all__ = [
+    "UNITS",
+    "Cell",
+    "MatrixView",
+    "PhotoShare",
+    "Unit",
+    "cell_photos",
+    "matrix_csv",
+    "photos_by_iou",
+    "photos_of_class",
+    "view_matrix",
+]
+
+Unit = Literal["row", "column", "pixels"]
+"""Shares of the true class's pixels, shares of what was called the class, or pixels."""
+
+UNITS: tuple[Unit, ...] = get_args(Unit)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a matrix.
+
+    Args:
+        truth: Class name.
+        predicted: Class name.
+    """
+
+    truth: str
+    predicted: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it lies on the diagonal."""
+        return self.truth == self.predicted
+
+    def words(self) -> str:
+        """What its pixels are."""
+        return f"{self.truth} found as such" if self.is_right else f"{self.truth} taken for {self.predicted}"
+
+
+@dataclass(frozen=True)
+class MatrixView:
+    """A confusion matrix, or what one model's has more than another's, in one unit and for some classes.
+
+    Args:
+        names: Of the classes, in display order; rows are truth, columns prediction.
+        values: float `(n, n)`: shares 0..1 or pixels, or their difference; NaN where a class does not occur.
+        pixels: int64 `(n, n)`, of the (first) model.
+        unit: Of the values.
+        is_difference: Whether the values are differences.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    pixels: np.ndarray
+    unit: Unit
+    is_difference: bool = False
+
+    def value(self, cell: Cell) -> float:
+        """What stands in a cell; NaN if nothing does."""
+        return float(self.values[self.names.index(cell.truth), self.names.index(cell.predicted)])
+
+    def text(self, cell: Cell) -> str:
+        """What stands in a cell, with its unit, for people."""
+        value = self.value(cell)
+        if np.isnan(value):
+            return "–"
+        sign = "+" if self.is_difference else ""
+        if self.unit == "pixels":
+            return f"{value:{sign},.0f} pixels".replace("-", "−")
+        if self.is_difference:
+            return f"{100 * value:+.1f} percentage points".replace("-", "−")
+        return f"{value:.1%}"
+
+    def cells(self) -> list[Cell]:
+        """All cells that hold something: the errors first, the largest first; then the diagonal."""
+        found = [
+            Cell(truth, predicted)
+            for truth in self.names
+            for predicted in self.names
+            if abs(self.value(Cell(truth, predicted))) > 0  # not of NaN either
+        ]
+        return sorted(found, key=lambda cell: (cell.is_right, -abs(self.value(cell))))
+
+
+def view_matrix(
+    counts: np.ndarray,
+    taxonomy: Taxonomy,
+    unit: Unit,
+    classes: Sequence[str],
+    other: np.ndarray | None = None,
+) -> MatrixView:
+    """A matrix as it is looked at.
+
+    Shares are of all of a class's pixels, those in classes that are not shown included.
+
+    Args:
+        counts: int64 `(n, n)` pixels: rows truth, columns prediction.
+        taxonomy: Of the matrix.
+        unit: Of the values.
+        classes: Those that are shown; their order is the taxonomy's.
+        other: A second model's matrix, which is taken away from the first.
+    """
+    names = tuple(name for name in taxonomy.display_order if name in classes)
+    places = [taxonomy[name].id for name in names]
+    values = _in_unit(counts, unit)
+    if other is not None:
+        values = values - _in_unit(other, unit)
+    chosen = np.ix_(places, places)
+    return MatrixView(names, values[chosen], counts[chosen], unit, other is not None)
+
+
+def _in_unit(counts: np.ndarray, unit: Unit) -> np.ndarray:
+    values = counts.astype(float)
+    if unit == "pixels":
+        return values
+    whole = values.sum(axis=1 if unit == "row" else 0, keepdims=True)
+    return np.asarray(np.divide(values, whole, out=np.full(values.shape, np.nan), where=whole > 0))
+
+
+def matrix_csv(view: MatrixView) -> bytes:
+    """One row per cell; UTF-8."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    value = {"row": "share_of_truth", "column": "share_of_prediction", "pixels": "pixels"}[view.unit]
+    columns = [value] if view.unit == "pixels" else ["pixels", value]
+    writer.writerow(["truth", "prediction", *(f"{name}_difference" if view.is_difference and name == value else name
+                                              for name in columns)])  # fmt: skip
+    for row, truth in enumerate(view.names):
+        for column, predicted in enumerate(view.names):
+            number = view.values[row, column]
+            shown = "" if np.isnan(number) else int(number) if view.unit == "pixels" else round(float(number), 6)
+            pixels = [] if view.unit == "pixels" else [int(view.pixels[row, column])]
+            writer.writerow([truth, predicted, *pixels, shown])
+    return out.getvalue().encode("utf-8")
+
+
+@dataclass(frozen=True)
+class PhotoShare:
+    """A photo and its part in a cell.
+
+    Args:
+        evidence: Of the first model.
+        pixels: In the cell; of a difference, how many more the first model has there than the second.
+        share: Of the cell's pixels over all photos that lean the same way, 0..1.
+        other: Evidence of the second model, of a difference.
+    """
+
+    evidence: Evidence
+    pixels: int
+    share: float
+    other: Evidence | None = None
+
+
+def cell_photos(
+    evidence: Sequence[Evidence], taxonomy: Taxonomy, cell: Cell, other: Sequence[Evidence] | None = None
+) -> list[PhotoShare]:
+    """The photos that contribute to a cell, the largest part first.
+
+    Args:
+        evidence: Of a model.
+        taxonomy: Of its matrices.
+        cell: Of the total matrix.
+        other: Of a second model on the same photos: what counts is then how far the two differ in the cell, in the
+            direction in which they differ over all photos.
+    """
+    place = (taxonomy[cell.truth].id, taxonomy[cell.predicted].id)
+    second = {row.photo_id: row for row in other} if other is not None else {}
+    rows = [row for row in evidence if other is None or row.photo_id in second]
+    pixels = [
+        int(row.counts[place]) - (int(second[row.photo_id].counts[place]) if other is not None else 0) for row in rows
+    ]
+    direction = -1 if sum(pixels) < 0 else 1
+    whole = sum(max(0, direction * count) for count in pixels)
+    ranked = sorted(zip(rows, pixels, strict=True), key=lambda pair: (-direction * pair[1], pair[0].photo_id))
+    return [
+        PhotoShare(row, count, direction * count / whole, second.get(row.photo_id))
+        for row, count in ranked
+        if direction * count > 0
+    ]
+
+
+def photos_by_iou(evidence: Sequence[Evidence], taxonomy: Taxonomy) -> list[tuple[Evidence, float]]:
+    """Photos and their own mean IoU over the classes that truth or prediction names, the best first."""
+    scored = [(row, ConfusionMatrix(taxonomy.names, row.counts).mean_iou) for row in evidence if row.counts.any()]
+    return sorted(scored, key=lambda pair: (-pair[1], pair[0].photo_id))
+
+
+def photos_of_class(evidence: Sequence[Evidence], taxonomy: Taxonomy) -> dict[str, int]:
+    """How many photos show each class in their truth."""
+    present = sum((row.counts.sum(axis=1) > 0).astype(int) for row in evidence)
+    return {name: int(present[taxonomy[name].id]) if evidence else 0 for name in taxonomy.names}

@@ -1,0 +1,168 @@
+"""Small pictures of judged photos: the predicted class map out of the evidence, photo and truth out of the folder."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dashboard.masks import MaskError, read_mask
+from segmodels.datasets import DATASETS, DatasetError
+from segmodels.evidence import CLASS_MAP_SIDE
+from segmodels.photo import PhotoError, open_photo
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["Card", "PictureError", "Source", "cards_html", "colour_map", "data_folder", "read_class_map", "read_source"]
+
+_SIDE = 2 * CLASS_MAP_SIDE  # pixels of a small photo or truth, at most
+_PALE = 56  # of 255: opacity of what a highlight leaves out
+_LAYOUT = "photos/ and annotations/pixel-level/"
+
+
+class PictureError(ValueError):
+    """A picture that cannot be shown; the message is for the visitor."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a data set's folder has of a photo, reduced.
+
+    Args:
+        photo: JPEG.
+        truth: uint8 `(h, w)` class ids.
+    """
+
+    photo: bytes
+    truth: np.ndarray
+
+
+@dataclass(frozen=True)
+class Card:
+    """A photo, as it is shown.
+
+    Args:
+        title: Its id.
+        note: What it has to do with the number.
+        pictures: PNG or JPEG by caption; None for one that cannot be shown.
+    """
+
+    title: str
+    note: str
+    pictures: Mapping[str, bytes | None]
+
+
+def data_folder(dataset: str, folder: str) -> Path:
+    """The folder of a data set.
+
+    Args:
+        dataset: Key in `DATASETS`.
+        folder: As `GARMENTSCOPE_DATA` names it; empty if it does not.
+
+    Raises:
+        PictureError: If there is none, or it cannot hold this data set.
+    """
+    if not folder:
+        raise PictureError(
+            f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see photo and truth beside the prediction."
+        )
+    root = Path(folder)
+    if dataset not in DATASETS:
+        raise PictureError(f"There is no reader for {dataset[:40]}, so no photo stands beside the prediction.")
+    if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
+        raise PictureError(f"GARMENTSCOPE_DATA names a folder that does not hold ccp ({_LAYOUT}).")
+    return root
+
+
+def read_source(dataset: str, root: Path, photo_id: str) -> Source:
+    """Reads photo and truth of an id.
+
+    Masks of Clothing Co-Parsing are read by `dashboard.masks`, which no damaged file can end the server through.
+
+    Args:
+        dataset: Key in `DATASETS`.
+        root: Of `data_folder`.
+        photo_id: As the evidence names it.
+
+    Raises:
+        PictureError: If one of the two is missing or damaged.
+    """
+    if Path(photo_id).name != photo_id:
+        raise PictureError(f"{photo_id[:40]} is no name of a photo.")
+    try:
+        if dataset == "ccp":
+            file = root / "photos" / f"{photo_id}.jpg"
+            photo = open_photo(file.read_bytes(), name=file.name, max_bytes=None)
+            mask = root / "annotations" / "pixel-level" / f"{photo_id}.mat"
+            truth = read_mask(mask.name, mask.read_bytes(), photo.shape[1], photo.shape[0])
+        else:
+            photo, truth = DATASETS[dataset](root).pair(photo_id)
+    except OSError as error:
+        raise PictureError(f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}).") from None
+    except (DatasetError, MaskError, PhotoError) as error:
+        raise PictureError(str(error)) from None
+    image = Image.fromarray(photo)
+    image.thumbnail((_SIDE, _SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return Source(out.getvalue(), np.asarray(Image.fromarray(truth).resize(image.size, Image.Resampling.NEAREST)))
+
+
+def read_class_map(data: bytes) -> np.ndarray:
+    """The class map of a row of evidence, uint8 `(h, w)`.
+
+    Raises:
+        PictureError: If it is none.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            fits = max(image.size) <= _SIDE and image.mode in ("P", "L")
+            class_map = np.asarray(image, np.uint8) if fits else None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise PictureError("The class map in evidence.parquet is damaged. Evaluate the model again.") from None
+    if class_map is None:
+        raise PictureError("The picture in evidence.parquet is no class map. Evaluate the model again.")
+    return class_map
+
+
+def colour_map(class_map: np.ndarray, taxonomy: Taxonomy, only: str | None = None) -> bytes:
+    """A class map in its colours; PNG.
+
+    Args:
+        class_map: uint8 `(h, w)` ids; one outside the taxonomy is clear.
+        taxonomy: Of the ids.
+        only: A class to be seen through the others' paleness; all are seen if left out.
+    """
+    palette = np.zeros((256, 4), np.uint8)
+    palette[: len(taxonomy), :3] = taxonomy.palette[: len(taxonomy)]
+    palette[: len(taxonomy), 3] = 255 if only is None else _PALE
+    if only is not None:
+        palette[taxonomy[only].id, 3] = 255
+    out = io.BytesIO()
+    Image.fromarray(palette[class_map]).save(out, "PNG")
+    return out.getvalue()
+
+
+def cards_html(cards: Sequence[Card]) -> str:
+    """Cards of photos; each picture says what it is."""
+    most = max((len(card.pictures) for card in cards), default=1)
+    return f'<div class="photo-cards" style="--pictures: {most}">{"".join(map(_card_html, cards))}</div>'
+
+
+def _card_html(card: Card) -> str:
+    title = html.escape(card.title)
+    pictures = "".join(_picture_html(title, html.escape(label), data) for label, data in card.pictures.items())
+    return f"<figure><figcaption><b>{title}</b> {html.escape(card.note)}</figcaption>{pictures}</figure>"
+
+
+def _picture_html(title: str, label: str, data: bytes | None) -> str:
+    if data is None:
+        return f"<div><p>–</p><small>{label}</small></div>"
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return f'<div><img src="{source}" alt="{label} of photo {title}"><small>{label}</small></div>'

@@ -1,0 +1,323 @@
+"""The leaderboard: models measured on the same photos, what they score, what they cost, and what the papers print."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.evaluation.records import Measurement, Model, PhotoSet
+from segmodels.bootstrap import SCORES, Interval
+from segmodels.papers import CASTRO_TABLE_5, INACIO_FPN_MEAN_IOU, INACIO_TABLE_2
+
+__all__ = [
+    "COLUMNS",
+    "COSTS",
+    "Column",
+    "Reference",
+    "Standing",
+    "classes_csv",
+    "curves_csv",
+    "leaderboard_csv",
+    "leaderboard_data",
+    "rank",
+    "references",
+    "scope",
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the leaderboard.
+
+    Args:
+        key: Of `Standing.value`.
+        label: Heading.
+        meaning: What the number is, for people.
+        axis: Title of an axis, with its unit.
+        better: Whether `high` or `low` values are better; empty if neither is.
+    """
+
+    key: str
+    label: str
+    meaning: str
+    axis: str
+    better: str = "high"
+
+
+COLUMNS: Mapping[str, Column] = {
+    column.key: column
+    for column in (
+        Column("mean_iou", "Mean IoU", "Intersection over union, mean over all classes that occur", "Mean IoU"),
+        Column(
+            "mean_iou_foreground",
+            "IoU, no background",
+            "Intersection over union, mean over the classes but Background",
+            "Mean IoU without background",
+        ),
+        Column("mean_f1", "F1", "Harmonic mean of precision and recall, mean over the classes", "Mean F1"),
+        Column(
+            "mean_precision", "Precision", "Of the pixels called a class, the share that is; mean", "Mean precision"
+        ),
+        Column("mean_recall", "Recall", "Of a class's pixels, the share that is called so; mean", "Mean recall"),
+        Column("pixel_accuracy", "Accuracy", "Share of all pixels whose class is right", "Pixel accuracy"),
+        Column("binary_iou", "Binary IoU", "Intersection over union of all that is not Background", "Binary IoU"),
+        Column("parameters", "Parameters", "Numbers that training set", "Parameters (millions, logarithmic)", "low"),
+        Column("size", "Size", "Of the weights on disk", "Size on disk (MB, logarithmic)", "low"),
+        Column("seconds", "Time", "Median time a photo", "Time a photo (s, logarithmic)", "low"),
+        Column("epochs", "Epochs", "Epoch that was kept", "Epochs", ""),
+    )
+}
+"""By key, in their order."""
+
+COSTS = ("parameters", "size", "seconds")
+"""Keys of the columns that a score can stand against."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A model's row among those that were measured on the same photos.
+
+    Args:
+        model: Whose it is.
+        measurement: Its scores there.
+        intervals: By score, where 95 % of the bootstrap samples of photos lie; empty without evidence.
+    """
+
+    model: Model
+    measurement: Measurement
+    intervals: Mapping[str, Interval]
+
+    def value(self, key: str) -> float | None:
+        """What stands in a column; None if it is not known."""
+        if key == "parameters":
+            return self.model.parameters
+        if key == "size":
+            return self.model.size
+        if key == "seconds":
+            return self.measurement.seconds_per_photo
+        if key == "epochs":
+            return self.model.epoch
+        value = self.measurement.scores.get(key)
+        return None if value is None else float(value)
+
+    def text(self, key: str) -> str:
+        """The value for people; a dash if it is not known."""
+        value = self.value(key)
+        if value is None:
+            return "–"
+        if key == "parameters":
+            return f"{value / 1e6:.1f} M"
+        if key == "size":
+            return f"{value / 1e6:.1f} MB"
+        if key == "seconds":
+            return f"{value:.2f} s"
+        return f"{value:d}" if key == "epochs" else f"{value:.3f}"
+
+    def spread(self, key: str) -> str:
+        """How far a score may be off, for people: the folds' deviation, or its interval over photos."""
+        if self.measurement.deviation is not None:
+            deviation = self.measurement.deviation.get(key)
+            return "" if deviation is None else f"± {deviation:.3f}"
+        found = self.intervals.get(key)
+        return f"{found.low:.3f}–{found.high:.3f}" if found else ""
+
+    def note(self, key: str) -> str:
+        """Where a number comes from: which photos, how measured, on what."""
+        column, measurement, model = COLUMNS[key], self.measurement, self.model
+        if self.value(key) is None:
+            return f"{model.name}, {column.label}: not known. {_MISSING.get(key, 'The files do not say.')}"
+        start = f"{model.name}, {column.label} {self.text(key)}. {column.meaning}."
+        if key in ("parameters", "size"):
+            return start
+        if key == "seconds":
+            device = f" on {measurement.device}" if measurement.device else ""
+            return f"{start} From decoded photo to garments{device}, over {measurement.photos}."
+        if key == "epochs":
+            hours = f"{model.hours:.1f} hours" if model.hours is not None else ""
+            device = f"on {model.device}" if model.device else ""
+            spent = " ".join(part for part in (hours, device) if part)
+            ran = f" {len(model.curve)} epochs were run{', ' + spent if spent else ''}." if model.curve else ""
+            return f"{start}{ran}"
+        parts = [start, f"Measured on {measurement.photos}."]
+        if measurement.deviation is not None:
+            parts.append(f"Mean over the folds, {self.spread(key) or 'no deviation'} (standard deviation).")
+        elif spread := self.spread(key):
+            parts.append(f"95 % interval {spread} (bootstrap over photos).")
+        parts += [model.acquaintance(measurement), measurement.how]
+        return " ".join(part for part in parts if part)
+
+
+_MISSING = {
+    "seconds": "The checkpoint was evaluated before times were kept.",
+    "epochs": "config.json names no epoch.",
+    "parameters": "The weights are missing or damaged.",
+    "size": "The weights are missing.",
+}
+
+
+def rank(models: Sequence[Model], photos: PhotoSet, intervals: Mapping[str, Mapping[str, Interval]]) -> list[Standing]:
+    """The models that were measured on a set of photos, the best mean IoU first.
+
+    Args:
+        models: All there are.
+        photos: Of `photo_sets`.
+        intervals: By model.
+    """
+    found = [
+        Standing(model, measurement, intervals.get(model.name, {}))
+        for model in models
+        if (measurement := model.measured_on(photos))
+    ]
+    return sorted(found, key=lambda row: (-(row.value("mean_iou") or 0), row.model.name))
+
+
+def scope(models: Sequence[Model], photos: PhotoSet) -> str:
+    """What the leaderboard is of, and which models have no row in it."""
+    measured = len(photos.models)
+    text = f"{measured} model{'s' if measured > 1 else ''} measured on {photos.label}."
+    absent = [model.name for model in models if model.name not in photos.models]
+    if absent:
+        text += f" Not measured there: {', '.join(absent)}."
+    return text
+
+
+def leaderboard_data(standings: Sequence[Standing], inks: Mapping[str, str]) -> dict[str, Any]:
+    """Columns and rows for the browser, which sorts them.
+
+    Args:
+        standings: In the order in which they stand at first.
+        inks: CSS colour of each model that is in the charts.
+    """
+    return {
+        "columns": [
+            {"key": c.key, "label": c.label, "meaning": c.meaning, "better": c.better} for c in COLUMNS.values()
+        ],
+        "rows": [
+            {
+                "name": row.model.name,
+                "ink": inks.get(row.model.name),
+                "mark": row.model.acquaintance(row.measurement),
+                "cells": [
+                    {
+                        "value": row.value(key),
+                        "text": row.text(key),
+                        "spread": row.spread(key) if key in SCORES else "",
+                        "note": row.note(key),
+                    }
+                    for key in COLUMNS
+                ],
+            }
+            for row in standings
+        ],
+    }
+
+
+def leaderboard_csv(standings: Sequence[Standing]) -> bytes:
+    """One row per model with everything that is known of it; UTF-8."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    bounds = [f"{name}_{bound}" for name in SCORES for bound in ("low", "high", "deviation")]
+    more = ["parameters", "bytes", "seconds_per_photo", "device", "epoch", "training_hours", "training_device"]
+    writer.writerow(["model", "photos", "how", *SCORES, *bounds, *more])
+    for row in standings:
+        deviation = row.measurement.deviation or {}
+        ends: list[float | None] = []
+        for name in SCORES:
+            found = row.intervals.get(name)
+            ends += [found.low if found else None, found.high if found else None, deviation.get(name)]
+        model, measurement = row.model, row.measurement
+        cost = [model.parameters, model.size, measurement.seconds_per_photo, measurement.device]
+        cost += [model.epoch, model.hours, model.device]
+        numbers = [*(row.value(name) for name in SCORES), *ends]
+        writer.writerow([model.name, measurement.photos, measurement.how, *map(_rounded, [*numbers, *cost])])
+    return out.getvalue().encode("utf-8")
+
+
+def classes_csv(standings: Sequence[Standing], photos: Mapping[str, int]) -> bytes:
+    """One row per model and class; UTF-8.
+
+    Args:
+        standings: Of the models.
+        photos: Number of photos that show each class; empty if not known.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    keys = ("iou", "f1", "precision", "recall", "pixels")
+    writer.writerow(["model", "measured_on", "class", *keys, "photos"])
+    for row in standings:
+        for name, scores in (row.measurement.scores.get("classes") or {}).items():
+            numbers = [_rounded(scores.get(key)) for key in keys]
+            writer.writerow([row.model.name, row.measurement.photos, name, *numbers, _rounded(photos.get(name))])
+    return out.getvalue().encode("utf-8")
+
+
+def curves_csv(models: Sequence[Model]) -> bytes:
+    """One row per model and epoch; UTF-8."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    keys = ("epoch", "loss", "validation_loss", "mean_iou", "pixel_accuracy", "seconds")
+    writer.writerow(["model", *keys])
+    for model in models:
+        for epoch in model.curve:
+            writer.writerow([model.name, *(_rounded(epoch.get(key)) for key in keys)])
+    return out.getvalue().encode("utf-8")
+
+
+def _rounded(value: float | str | None) -> float | str:
+    return "" if value is None else round(value, 6) if isinstance(value, float) else value
+
+
+# --- The papers -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A number that a paper prints, measured on other photos than ours.
+
+    Args:
+        label: Paper's first author and architecture.
+        value: 0..1.
+        on: What it was measured on.
+    """
+
+    label: str
+    value: float
+    on: str
+
+
+_INACIO = "their photos of CCP and CFPD, 15 classes, five folds"
+_CASTRO = "their photos of iMaterialist, background against the rest"
+
+
+def references(key: str) -> list[Reference]:
+    """What the papers print for a score, the highest first.
+
+    A score stands only beside the same score: Castro & Ramirez' IoU is binary, and is no reference for a mean IoU.
+
+    Args:
+        key: Of `COLUMNS`.
+    """
+    if key == "mean_iou":
+        return [Reference("Inácio fpn", INACIO_FPN_MEAN_IOU, _INACIO)]
+    if key in ("mean_f1", "mean_precision", "mean_recall"):
+        found = [
+            Reference(f"Inácio {name}", getattr(row, key.removeprefix("mean_")), _INACIO)
+            for name, row in INACIO_TABLE_2.items()
+        ]
+    elif key == "binary_iou":
+        found = [
+            Reference(f"Castro {name}", row.binary_iou, _CASTRO)
+            for name, row in CASTRO_TABLE_5.items()
+            if row.binary_iou is not None
+        ]
+    elif key == "pixel_accuracy":
+        found = [Reference(f"Castro {name}", row.accuracy, _CASTRO_47) for name, row in CASTRO_TABLE_5.items()]
+    else:
+        return []
+    return sorted(found, key=lambda each: -each.value)
+
+
+_CASTRO_47 = "their photos of iMaterialist, 47 classes"

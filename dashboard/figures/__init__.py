@@ -1,0 +1,22 @@
+"""Pure functions: data in, plotly figure out, one file per page. Titles stand outside, as Streamlit's headings."""
+
+from __future__ import annotations
+
+from dashboard.figures.comparison import agreement_figure, scores_figure
+from dashboard.figures.confusion import confusion_figure
+from dashboard.figures.evaluation import class_figure, cost_figure, curve_figure
+from dashboard.figures.theme import Series, Theme, colours, series, template
+
+__all__ = [
+    "Series",
+    "Theme",
+    "agreement_figure",
+    "class_figure",
+    "colours",
+    "confusion_figure",
+    "cost_figure",
+    "curve_figure",
+    "scores_figure",
+    "series",
+    "template",
+]

@@ -1,0 +1,178 @@
+"""The confusion matrix of the Evaluation page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashboard.evaluation.confusion import Cell, MatrixView
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, template
+
+__all__ = ["confusion_figure"]
+
+_MANY = 8  # classes from which a cell is too small for more than two digits
+
+
+def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None) -> go.Figure:
+    """A confusion matrix as a heat map: truth down, prediction across.
+
+    Shades follow the square root of a share, so that errors of a few per cent are seen, and the logarithm of a number
+    of pixels. Over each cell lies an invisible marker, as heat maps report no clicks; its `customdata` are the names
+    of truth and prediction.
+
+    Args:
+        view: Of the matrix.
+        theme: Of the page.
+        marked: A cell to be framed.
+    """
+    colours, count = COLOURS[theme], len(view.names)
+    shades = _shades(view)
+    top = max(1e-9, float(np.nanmax(np.abs(shades), initial=0)))
+    ends = (-top, top) if view.is_difference else (0.0, 1.0 if view.unit != "pixels" else top)
+    scale = difference_scale(theme) if view.is_difference else colour_scale(theme)
+    title, ticks, texts = _legend(view, ends[1])
+    places = list(range(count))
+    figure = go.Figure(
+        go.Heatmap(
+            x=places,
+            y=places,
+            z=shades,
+            zmin=ends[0],
+            zmax=ends[1],
+            colorscale=scale,
+            xgap=1,
+            ygap=1,
+            hoverinfo="skip",
+            colorbar={
+                "orientation": "h",
+                "x": 0.5,
+                "y": 1,
+                "yanchor": "bottom",
+                "thickness": 8,
+                "outlinewidth": 0,
+                "title": {"text": title, "side": "top", "font": {"size": 13, "color": colours["mute"]}},
+                "tickvals": ticks,
+                "ticktext": texts,
+                "tickfont": {"size": 12},
+            },
+        )
+    )
+    cells = [Cell(truth, predicted) for truth in view.names for predicted in view.names]
+    figure.add_scatter(
+        x=[column for _ in places for column in places],
+        y=[row for row in places for _ in places],
+        mode="markers",
+        marker={"symbol": "square", "size": 14, "color": "rgba(0,0,0,0)"},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        customdata=[[cell.truth, cell.predicted] for cell in cells],
+        text=[_cell_text(view, cell) for cell in cells],
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+    size = 13 if count <= _MANY else 11
+    numbers = [
+        {
+            "x": column,
+            "y": row,
+            "text": text,
+            "showarrow": False,
+            "font": {
+                "size": size,
+                "color": _ink_on((shades[row, column] - ends[0]) / (ends[1] - ends[0]), scale, colours),
+            },
+        }
+        for row in places
+        for column in places
+        if (text := _digits(view, view.values[row, column]))
+    ]
+    if marked and {marked.truth, marked.predicted} <= set(view.names):
+        x, y = view.names.index(marked.predicted), view.names.index(marked.truth)
+        for half, colour in ((0.5, colours["ink"]), (0.44, colours["ground"])):  # one of them is seen on any shade
+            box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
+            figure.add_shape(type="rect", **box, line={"color": colour, "width": 2})
+    axis = {"tickvals": places, "ticktext": list(view.names), "range": [-0.53, count - 0.47]}
+    figure.update_xaxes(**axis, title="Prediction", tickangle=-90)
+    figure.update_yaxes(**{**axis, "range": [count - 0.47, -0.53]}, title="Truth")
+    figure.update_layout(
+        template=template(theme),
+        annotations=numbers,  # all at once: one by one takes half a second
+        height=max(340, count * 29 + 190),
+        hovermode="closest",
+        hoverdistance=40,
+        clickmode="event+select",
+        dragmode=False,
+        margin={"t": 48},
+    )
+    return figure
+
+
+def _shades(view: MatrixView) -> np.ndarray:
+    """What the colours stand for."""
+    if view.unit == "pixels":
+        return np.asarray(np.sign(view.values) * np.log10(1 + np.abs(view.values)))
+    return np.asarray(np.sign(view.values) * np.sqrt(np.abs(view.values)))
+
+
+def _legend(view: MatrixView, top: float) -> tuple[str, list[float], list[str]]:
+    """Title, places and texts of the colour bar."""
+    if view.unit == "pixels":
+        powers = range(0, math.floor(top) + 1, 2)
+        title = f"{'Difference in pixels' if view.is_difference else 'Pixels'} (logarithmic)"
+        marks = [(float(power), f"{10**power:,d}") for power in powers if power]
+    else:
+        whole = {"row": "true class", "column": "predicted class"}[view.unit]
+        title = f"Share of the {whole}'s pixels (%)"
+        if view.is_difference:
+            title = "Difference (percentage points)"
+        shares = (0.01, 0.05, 0.2, 0.5, 1.0)
+        marks = [(math.sqrt(share), f"{share:.0%}".rstrip("%")) for share in shares if math.sqrt(share) <= top + 1e-9]
+    if view.is_difference:
+        marks = [*((-place, f"−{text}") for place, text in reversed(marks)), (0.0, "0"), *marks]
+    elif view.unit != "pixels":
+        marks = [(0.0, "0"), *marks]
+    return title, [place for place, _ in marks], [text for _, text in marks]
+
+
+def _cell_text(view: MatrixView, cell: Cell) -> str:
+    """The tooltip of a cell."""
+    row, column = view.names.index(cell.truth), view.names.index(cell.predicted)
+    whole = {"row": f" of {cell.truth} in the truth", "column": f" of what is called {cell.predicted}", "pixels": ""}
+    lines = [cell.words(), f"{view.text(cell)}{whole[view.unit]}"]
+    if view.unit != "pixels":
+        lines.append(f"{view.pixels[row, column]:,d} pixels{' of the first model' if view.is_difference else ''}")
+    return "<br>".join([*lines, "Click for the photos"])
+
+
+def _digits(view: MatrixView, value: float) -> str:
+    """A number for a small cell; empty where it would be 0."""
+    if np.isnan(value):
+        return ""
+    sign = "−" if value < 0 else "+" if view.is_difference else ""
+    size = abs(value)
+    if view.unit != "pixels":
+        return f"{sign}{100 * size:.0f}" if size >= 0.005 else ""
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if size >= unit:
+            return f"{sign}{size / unit:.{1 if size < 10 * unit else 0}f}{letter}"
+    return f"{sign}{size:.0f}" if size else ""
+
+
+def _ink_on(depth: float, scale: Sequence[Sequence[Any]], colours: Mapping[str, Any]) -> str:
+    """The ink or the ground's colour, whichever stands out more from a place of the scale."""
+    colour = scale[min(len(scale) - 1, max(0, round(depth * (len(scale) - 1))))][1]
+    own = _luminance(colour)
+    contrast = {each: (max(own, (light := _luminance(each))) + 0.05) / (min(own, light) + 0.05)
+                for each in (colours["ink"], colours["ground"])}  # fmt: skip
+    return str(max(contrast, key=lambda each: contrast[each]))
+
+
+def _luminance(colour: str) -> float:
+    """Of `#RRGGBB`, 0..1, after WCAG 2.1."""
+    parts = [value / 255 for value in bytes.fromhex(colour[1:])]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,294 @@
+"""The figures of the Evaluation page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashboard.evaluation.ranking import COLUMNS, Reference, Standing
+from dashboard.evaluation.records import Model
+from dashboard.figures.theme import COLOURS, Theme, series, template
+from segmodels.papers import INACIO_TABLE_3
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["class_figure", "cost_figure", "curve_figure", "spread_labels"]
+
+_PHONE = (300, 300)  # pixels of a plot between its axes, on a phone; labels that fit there fit everywhere
+_LETTER, _LINE = 6.6, 17  # pixels of a label's letter and line
+_UNITS = {"parameters": 1e6, "size": 1e6, "seconds": 1.0}
+_MEASURES = {"iou": "IoU", "f1": "F1", "precision": "Precision", "recall": "Recall"}
+_CURVES = {
+    "mean_iou": "Mean IoU on crops",
+    "pixel_accuracy": "Pixel accuracy on crops",
+    "loss": "Training loss",
+    "validation_loss": "Validation loss",
+}
+
+
+def cost_figure(
+    standings: Sequence[Standing],
+    score: str,
+    cost: str,
+    theme: Theme,
+    chosen: Sequence[str] = (),
+    lines: Sequence[Reference] = (),
+) -> go.Figure:
+    """A score against what it costs, one point per model.
+
+    Args:
+        standings: Those without score or cost have no point.
+        score: Key of `COLUMNS`.
+        cost: Key of `COLUMNS`, one of `COSTS`.
+        theme: Of the page.
+        chosen: Names of the models of the other charts, which have their ink; the others are hollow.
+        lines: What papers print for this score, on other photos.
+    """
+    colours = COLOURS[theme]
+    points = [
+        (row, row.value(cost), row.value(score))
+        for row in standings
+        if row.value(score) is not None and row.value(cost)
+    ]
+    xs = [float(x) / _UNITS[cost] for _, x, _ in points if x is not None]
+    ys = [float(y) for _, _, y in points if y is not None]
+    low, high = _padded([*ys, *(line.value for line in lines)])
+    low = max(low, -0.04)  # room for a label below a score of 0
+    left, right = _padded([math.log10(x) for x in xs], least=0.45)
+    notes = _reference_labels(lines, low, high)
+    places = spread_labels(
+        [((math.log10(x) - left) / (right - left), (y - low) / (high - low)) for x, y in zip(xs, ys, strict=True)],
+        [row.model.name for row, _, _ in points],
+        [((value - low) / (high - low), text) for value, text in notes],
+    )
+    figure = go.Figure()
+    for (row, _, _), x, y, place in zip(points, xs, ys, places, strict=True):
+        name = row.model.name
+        looks = series(list(chosen).index(name), theme) if name in chosen else None
+        symbol = looks.symbol if looks else "circle-open"
+        spread = f" ({row.spread(score)})" if row.spread(score) else ""
+        figure.add_scatter(
+            x=[x],
+            y=[y],
+            mode="markers+text",
+            name=name,
+            text=[name],
+            textposition=place,
+            textfont={"size": 13, "color": colours["ink"]},
+            marker={"size": 10, "symbol": symbol, "color": looks.ink if looks else colours["mute"]},
+            hovertemplate=f"{name}<br>{COLUMNS[score].label} {row.text(score)}{spread}"
+            f"<br>{COLUMNS[cost].label} {row.text(cost)}<br>{row.measurement.photos}<extra></extra>",
+        )
+    for line in lines:
+        figure.add_hline(line.value, line={"color": colours["mute"], "width": 1, "dash": "dot"})
+    for value, text in notes:
+        figure.add_annotation(
+            x=0,
+            xref="paper",
+            xanchor="left",
+            y=value,
+            yanchor="bottom",
+            text=text,
+            align="left",
+            showarrow=False,
+            font={"size": 12, "color": colours["mute"]},
+        )
+    figure.update_xaxes(
+        type="log",
+        title=COLUMNS[cost].axis,
+        range=[left, right],
+        tickvals=_log_ticks(left, right),
+        ticktext=[f"{value:g}" for value in _log_ticks(left, right)],
+    )
+    figure.update_yaxes(title=COLUMNS[score].axis, range=[low, high], showgrid=True, tickformat=".2f", nticks=7)
+    figure.update_layout(template=template(theme), height=420, showlegend=False)
+    return figure
+
+
+def spread_labels(
+    points: Sequence[tuple[float, float]], labels: Sequence[str], bands: Sequence[tuple[float, str]] = ()
+) -> list[str]:
+    """Where each label stands about its point so that, even on a phone, labels cover as little as they can.
+
+    Args:
+        points: x and y, both 0..1 over the plot.
+        labels: One for each point.
+        bands: Heights, 0..1, above which at the left edge another text stands.
+
+    Returns:
+        Text positions of plotly.
+    """
+    width, height = _PHONE
+    taken = [(x * width - 6, y * height - 6, x * width + 6, y * height + 6) for x, y in points]
+    for y, text in bands:
+        rows = text.split("<br>")
+        taken.append((0, y * height, max(map(len, rows)) * _LETTER, y * height + len(rows) * _LINE))
+    found = []
+    for (x, y), label in zip(points, labels, strict=True):
+        middle, level, wide = x * width, y * height, len(label) * _LETTER
+        candidates = {
+            "top center": (middle - wide / 2, level + 6),
+            "bottom center": (middle - wide / 2, level - 6 - _LINE),
+            "middle right": (middle + 8, level - _LINE / 2),
+            "middle left": (middle - 8 - wide, level - _LINE / 2),
+            "top right": (middle + 4, level + 4),
+            "bottom right": (middle + 4, level - 4 - _LINE),
+            "top left": (middle - 4 - wide, level + 4),
+            "bottom left": (middle - 4 - wide, level - 4 - _LINE),
+        }
+        boxes = {place: (a, b, a + wide, b + _LINE) for place, (a, b) in candidates.items()}
+        own = (middle - 6, level - 6, middle + 6, level + 6)
+        best = min(boxes, key=lambda place: _covered(boxes[place], [box for box in taken if box != own], width, height))
+        taken.append(boxes[best])
+        found.append(best)
+    return found
+
+
+def _covered(box: tuple[float, ...], others: Sequence[tuple[float, ...]], width: int, height: int) -> float:
+    """Square pixels of a box that lie on others or outside the plot."""
+    left, bottom, right, top = box
+    inside = max(0, min(right, width) - max(left, 0)) * max(0, min(top, height) - max(bottom, 0))
+    total = 2 * ((right - left) * (top - bottom) - inside)
+    for a, b, c, d in others:
+        total += max(0, min(right, c) - max(left, a)) * max(0, min(top, d) - max(bottom, b))
+    return total
+
+
+def _reference_labels(lines: Sequence[Reference], low: float, high: float) -> list[tuple[float, str]]:
+    """Heights and texts: lines too close for a label each have one above the highest of them."""
+    labels: list[tuple[float, list[Reference]]] = []
+    for line in sorted(lines, key=lambda each: -each.value):
+        near = labels and (labels[-1][1][-1].value - line.value) / (high - low) * _PHONE[1] < 2 * _LINE
+        if near:
+            labels[-1][1].append(line)
+        else:
+            labels.append((line.value, [line]))
+    found = []
+    for height, group in labels:
+        words = [f"{line.label} {line.value:.3f}" for line in group]
+        rows = [", ".join(words[start : start + 2]) for start in range(0, len(words), 2)]
+        found.append((height, "<br>".join([*rows[:-1], f"{rows[-1]} (other data)"])))
+    return found
+
+
+def _padded(values: Sequence[float], least: float = 0.05) -> tuple[float, float]:
+    """Ends of an axis around values."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    border = max(0.22 * (high - low), least)
+    return low - border, high + border
+
+
+def _log_ticks(left: float, right: float) -> list[float]:
+    """1, 2 and 5 of each decade between two logarithms; of many decades only the first."""
+    steps = (1, 2, 5) if right - left < 2.5 else (1,)
+    decades = range(math.floor(left), math.ceil(right) + 1)
+    return [
+        float(f"{step}e{power}") for power in decades for step in steps if left <= math.log10(step) + power <= right
+    ]
+
+
+def class_figure(
+    standings: Sequence[Standing], measure: str, taxonomy: Taxonomy, photos: Mapping[str, int], theme: Theme
+) -> go.Figure:
+    """A score of each class, one bar per model; the classes sorted by their mean over the models.
+
+    Args:
+        standings: At least one.
+        measure: `iou`, `f1`, `precision` or `recall`.
+        taxonomy: Of the classes; one that no model has a score of has no bar.
+        photos: Number of photos that show each class; empty if not known.
+        theme: Of the page.
+    """
+    colours = COLOURS[theme]
+    values = {row.model.name: row.measurement.scores.get("classes") or {} for row in standings}
+    known = {name: [v for each in values.values() if (v := each.get(name, {}).get(measure)) is not None]
+             for name in taxonomy.display_order}  # fmt: skip
+    names = sorted((name for name in known if known[name]), key=lambda name: -float(np.mean(known[name])))
+    few = len(standings) <= 3
+    figure = go.Figure()
+    for place, (model, classes) in enumerate(values.items()):
+        shown = [classes.get(name, {}).get(measure) for name in names]
+        details = [_class_details(classes.get(name, {}), photos.get(name)) for name in names]
+        figure.add_bar(
+            x=shown,
+            y=names,
+            orientation="h",
+            name=model,
+            marker={"color": series(place, theme).ink},
+            text=["–" if value is None else f"{value:.2f}" for value in shown] if few else None,
+            textposition="outside",
+            textfont={"size": 12, "color": colours["ink"]},
+            cliponaxis=False,
+            customdata=details,
+            hovertemplate=f"%{{y}}, {model}<br>{_MEASURES[measure]} %{{x:.3f}}%{{customdata}}<extra></extra>",
+        )
+    printed = measure != "iou" and set(INACIO_TABLE_3) == set(taxonomy.names)
+    if printed:
+        figure.add_scatter(
+            x=[getattr(INACIO_TABLE_3[name], measure) for name in names],
+            y=names,
+            mode="markers",
+            name="Inácio fpn (other data)",
+            marker={"symbol": "line-ns-open", "size": 14, "color": colours["mute"], "line": {"width": 2}},
+            hovertemplate="%{y}, Inácio et al., FPN<br>"
+            f"{_MEASURES[measure]} %{{x:.3f}}, on their photos of CCP and CFPD<extra></extra>",
+        )
+    thickness = 15 if few else 10
+    legend = -(-(len(standings) + printed) // 2) * 20 + 8 if len(standings) + printed > 1 else 0
+    figure.update_xaxes(range=[0, 1.08 if few else 1.0], title=_MEASURES[measure], showgrid=True, tickformat=".1f",
+                        tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])  # fmt: skip
+    figure.update_yaxes(categoryorder="array", categoryarray=names, autorange="reversed", dtick=1)
+    height = len(names) * (len(standings) * thickness + 12) + legend + 60
+    figure.update_layout(template=template(theme), height=height, barmode="group", bargap=0.25, bargroupgap=0.12)
+    return _with_legend(figure, legend)
+
+
+def _class_details(scores: Mapping[str, Any], photos: int | None) -> str:
+    """What the tooltip of a bar says beside its own value."""
+    rest = [f"{label} {scores[key]:.3f}" for key, label in _MEASURES.items() if scores.get(key) is not None]
+    count = f"in {photos} photo{'s' if photos != 1 else ''}" if photos is not None else ""
+    pixels = f"{scores['pixels']:,d} pixels in the truth" if scores.get("pixels") is not None else ""
+    return "".join(f"<br>{line}" for line in (", ".join(rest), " ".join(filter(None, (pixels, count)))) if line)
+
+
+def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:
+    """A number by epoch, one line per model; the epoch that was kept has a point.
+
+    Args:
+        models: Those without the number have no line.
+        key: `mean_iou`, `pixel_accuracy`, `loss` or `validation_loss`.
+        theme: Of the page.
+    """
+    figure = go.Figure()
+    shown = 0
+    for place, model in enumerate(models):
+        points = [(epoch["epoch"], epoch[key]) for epoch in model.curve if key in epoch]
+        if not points:
+            continue
+        shown += 1
+        looks = series(place, theme)
+        kept = [epoch == model.epoch for epoch, _ in points]
+        figure.add_scatter(
+            x=[epoch for epoch, _ in points],
+            y=[value for _, value in points],
+            mode="lines+markers",
+            name=model.name,
+            line={"color": looks.ink, "dash": looks.dash, "width": 2},
+            marker={"symbol": looks.symbol, "size": [10 if each else 0 for each in kept], "opacity": 1},
+            customdata=[", kept" if each else "" for each in kept],
+            hovertemplate=f"{model.name}, epoch %{{x}}%{{customdata}}<br>{_CURVES[key]} %{{y:.3f}}<extra></extra>",
+        )
+    legend = -(-shown // 2) * 20 + 8 if shown > 1 else 0
+    figure.update_xaxes(title="Epoch", rangemode="tozero", tickformat="d")
+    figure.update_yaxes(title=_CURVES[key], showgrid=True, rangemode="tozero")
+    figure.update_layout(template=template(theme), height=360 + legend)
+    return _with_legend(figure, legend)
+
+
+def _with_legend(figure: go.Figure, height: int) -> go.Figure:
+    """The names of the series above the plot, in rows, which take their place from it; none for a single series."""
+    looks = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "font": {"size": 13}}
+    return figure.update_layout(showlegend=height > 0, legend=looks)

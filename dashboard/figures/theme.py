@@ -1,0 +1,101 @@
+"""What all figures share: the colours of each theme and the template that is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import plotly.graph_objects as go
+
+__all__ = ["COLOURS", "Series", "Theme", "colour_scale", "colours", "difference_scale", "series", "template"]
+
+Theme = Literal["light", "dark"]
+
+COLOURS: dict[Theme, dict[str, Any]] = {
+    "light": {
+        "ink": "#1B1B1D",
+        "mute": "#5F5E5A",
+        "line": "#E4E3DF",
+        "ground": "#FFFFFF",
+        "scale": "#F4F4F2 #E3E4E5 #D0D3D7 #BBC1C8 #A3ADB8 #8997A6 #6D7F93 #51677F #354E69 #12283F".split(),
+        "less": "#8C3B12 #A9592C #C47D51 #DBA583 #EDD0BC".split(),
+        "more": "#C9D6E2 #9BB5CD #6C92B5 #436F99 #1F4E7A".split(),
+        "series": "#1F2A36 #B4691F #5E8FB8 #8A8984 #7A4A7A #4C7A5A #C79A3A #A5524A #3F6C8F #6B6A66".split(),
+    },
+    "dark": {
+        "ink": "#EDEBE6",
+        "mute": "#A3A19B",
+        "line": "#2C2E31",
+        "ground": "#121314",
+        "scale": "#1D1F21 #242B32 #2B3844 #334658 #3E566D #4C6983 #617F9A #7E99B1 #A3B7C9 #E9F0F6".split(),
+        "less": "#F0B48C #DB935F #B87140 #8D532C #5C3A24".split(),
+        "more": "#27394A #34536F #47739A #6F9CC4 #A9CBE8".split(),
+        "series": "#EDEBE6 #E0974A #6FA8DC #8F8E89 #C08CC0 #86BC96 #E3C26A #DB8A80 #9CC3E3 #B5B3AC".split(),
+    },
+}
+"""Ink, quiet ink, lines and ground of each theme; its scales from nothing to all, and from less to more around nothing;
+and the inks of series. They are those of `.streamlit/config.toml`."""
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "star", "hexagon")
+
+
+class Series(NamedTuple):
+    """How one of several models is drawn: by ink, and for who cannot tell inks apart by dash and symbol."""
+
+    ink: str
+    dash: str
+    symbol: str
+
+
+def series(place: int, theme: Theme) -> Series:
+    """The looks of the model at a place."""
+    inks = COLOURS[theme]["series"]
+    return Series(inks[place % len(inks)], _DASHES[place % len(_DASHES)], _SYMBOLS[place % len(_SYMBOLS)])
+
+
+def colours(theme: Theme) -> Mapping[str, Any]:
+    """What `COLOURS` has of a theme."""
+    return COLOURS[theme]
+
+
+def colour_scale(theme: Theme) -> list[list[Any]]:
+    """From nothing to all."""
+    return _spread(COLOURS[theme]["scale"])
+
+
+def difference_scale(theme: Theme) -> list[list[Any]]:
+    """From less over nothing, which has the colour of nothing in `colour_scale`, to more."""
+    colours = COLOURS[theme]
+    return _spread([*colours["less"], colours["scale"][0], *colours["more"]])
+
+
+def _spread(scale: list[str]) -> list[list[Any]]:
+    return [[index / (len(scale) - 1), colour] for index, colour in enumerate(scale)]
+
+
+def template(theme: Theme) -> go.layout.Template:
+    """Fonts, grounds and axes; no title, which stands outside as a heading of Streamlit."""
+    colours = COLOURS[theme]
+    axis = {
+        "ticks": "",
+        "automargin": True,
+        "gridcolor": colours["line"],
+        "linecolor": colours["mute"],
+        "tickfont": {"size": 13},
+        "ticklabelstandoff": 6,
+        "title": {"standoff": 12, "font": {"size": 13, "color": colours["mute"]}},
+        "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": "Source Sans, Arial, sans-serif", "size": 14, "color": colours["ink"]},
+            "paper_bgcolor": colours["ground"],
+            "plot_bgcolor": colours["ground"],
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        }
+    )
