@@ -117,10 +117,11 @@ class Facts:
         )
 
     def areas(self, view: View) -> pd.DataFrame:
-        """By class that is worn: `class` id, and `share`, the mean share of the outfit where it is worn."""
+        """By class that is worn: `class` id, `share`, the mean share of the outfit, its `deviation`, and `garments`."""
         return self._ask(
             view,
-            "SELECT g.class AS class, avg(g.share) AS share FROM garment g JOIN {v} USING (o) "
+            "SELECT g.class AS class, avg(g.share) AS share, coalesce(stddev_samp(g.share), 0) AS deviation, "
+            "count(*) AS garments FROM garment g JOIN {v} USING (o) "
             "WHERE g.share >= $share AND g.confidence >= $confidence GROUP BY ALL ORDER BY ALL",
         )
 
@@ -172,6 +173,7 @@ class Facts:
         worn: Sequence[str] = (),
         not_worn: Sequence[str] = (),
         coloured: Sequence[tuple[str, str]] = (),
+        fine: bool = False,
         period: Period | None = None,
         start: date | None = None,
         limit: int = 24,
@@ -183,30 +185,19 @@ class Facts:
             worn: Classes that the outfit holds, all of them.
             not_worn: Classes that it does not hold.
             coloured: Class and basic or fine colour of a garment of it, for each pair.
+            fine: Whether a name that is both, such as gray, is the fine colour.
             period: With `start`: only those of this period.
             start: Its first day.
             limit: Most photos.
         """
-        held = sum(1 << self.taxonomy[name].id for name in worn)
-        lacking = sum(1 << self.taxonomy[name].id for name in not_worn)
-        conditions = [f"mask & {held} = {held}", f"mask & {lacking} = 0"]
-        parameters: dict[str, object] = {}
-        for number, (name, colour) in enumerate(coloured):
-            parameters[f"colour{number}"] = colour
-            conditions.append(
-                f"o IN (SELECT o FROM garment WHERE class = {self.taxonomy[name].id} AND colour IN "
-                f"(SELECT id FROM colour WHERE basic = $colour{number} OR fine = $colour{number}))"
-            )
-        if period and start:
-            conditions.append(f"({_START[period]})::DATE = $start")
-            parameters["start"] = start
+        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
         found = self._ask(
             view,
             "SELECT photo_id, file_name, day, o % {people} AS person FROM (SELECT * FROM {v} WHERE {conditions} "
             "ORDER BY day DESC NULLS LAST, o LIMIT {limit}) JOIN photo USING (p) ORDER BY day DESC NULLS LAST, o",
             parameters,
             people=_MOST_PEOPLE,
-            conditions=" AND ".join(conditions),
+            conditions=conditions,
             limit=int(limit),
         )
         with self._lock:
@@ -215,6 +206,48 @@ class Facts:
                 {"ids": found["photo_id"].tolist()},
             )
         return found.merge(maps, on="photo_id", how="left")
+
+    def count(
+        self,
+        view: View,
+        *,
+        worn: Sequence[str] = (),
+        not_worn: Sequence[str] = (),
+        coloured: Sequence[tuple[str, str]] = (),
+        fine: bool = False,
+        period: Period | None = None,
+        start: date | None = None,
+    ) -> int:
+        """How many outfits `photos` with the same arguments would find without a limit."""
+        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
+        sql = "SELECT count(*) n FROM {v} WHERE {conditions}"
+        return int(self._ask(view, sql, parameters, conditions=conditions)["n"].iloc[0])
+
+    def _chosen(
+        self,
+        worn: Sequence[str],
+        not_worn: Sequence[str],
+        coloured: Sequence[tuple[str, str]],
+        fine: bool,
+        period: Period | None,
+        start: date | None,
+    ) -> tuple[str, dict[str, object]]:
+        """Conditions of `photos`, and their parameters."""
+        held = sum(1 << self.taxonomy[name].id for name in worn)
+        lacking = sum(1 << self.taxonomy[name].id for name in not_worn)
+        conditions = [f"mask & {held} = {held}", f"mask & {lacking} = 0"]
+        parameters: dict[str, object] = {}
+        for number, (name, colour) in enumerate(coloured):
+            parameters[f"colour{number}"] = colour
+            basic = "" if fine else f"basic = $colour{number} OR "
+            conditions.append(
+                f"o IN (SELECT o FROM garment WHERE class = {self.taxonomy[name].id} AND colour IN "
+                f"(SELECT id FROM colour WHERE {basic}fine = $colour{number}))"
+            )
+        if period and start:
+            conditions.append(f"({_START[period]})::DATE = $start")
+            parameters["start"] = start
+        return " AND ".join(conditions), parameters
 
     def _ask(self, view: View, sql: str, parameters: dict[str, object] | None = None, **parts: object) -> pd.DataFrame:
         """Runs a query in which `{v}` is the table of the view, with columns `o`, `p`, `day` and `mask`."""
