@@ -6,6 +6,7 @@ is imported in a thread while the first visitor still reads the page.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -196,6 +197,9 @@ def _loading_facts(location: str, version: Version, stamp: object) -> tuple[Futu
     future = executor.submit(_load_facts, location, version, steps.append)
     executor.shutdown(wait=False)
     return future, steps
+
+
+atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends
 
 
 def _load_facts(location: str, version: Version, progress: Callable[[str], None]) -> Facts:

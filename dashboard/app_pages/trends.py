@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import resources
 from dashboard.archive.facts import Facts, View
+from dashboard.archive.made_up import MADE_UP_MODEL
 from dashboard.archive.store import ArchiveError, Version
 from dashboard.archive.trends import NotEnough
 from dashboard.charts import page_theme, show_chart
@@ -73,10 +74,9 @@ def page() -> None:
         link = {key: st.query_params.get_all(key) for key in st.query_params}
         state.trends_view, sentences = from_link(link, facts.taxonomy, facts.tags)
         state.trends_sentences = [*state.trends_sentences, *sentences]
-    if choice.made_up:
-        st.info(
-            f"Made up: no camera and no model saw these {MADE_UP_PHOTOS:,} photos. Known trends are planted in them."
-        )
+    if version.model == MADE_UP_MODEL:
+        choice = replace(choice, made_up=True)
+        st.info("Made up: no camera and no model saw these photos. Known trends are planted in them.")
     evidence = st.container()
     view = _filters(facts)
     size = facts.size(view)
@@ -333,7 +333,7 @@ def _show(question: Question, build: Builder, choice: Choice) -> None:
             st.dataframe(section.table, hide_index=True)
     key, code = state.trends_clicked
     behind = read_behind(code, question.facts.taxonomy) if key == section.key else None
-    with right:
+    with right, st.container(key="trends-photos"):
         _photos(question.within(section.view or question.view), behind or section.behind, choice)
 
 

@@ -146,7 +146,7 @@ def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[
             mode="lines",
             line={
                 "color": colours["more"][3] if more else colours["less"][1],
-                "width": 1 + 3 * strength,
+                "width": 1 + (3 if more else 0.5) * strength,
                 "dash": "solid" if more else "dot",
             },
             hoverinfo="skip",
@@ -184,10 +184,16 @@ def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[
     for name in names:
         x, y = place[name]
         figure.add_annotation(
-            x=x * 1.26, y=y * 1.22, text=name, showarrow=False, font={"size": 13, "color": colours["ink"]}
+            x=x,
+            y=y,
+            xshift=52 * x,
+            yshift=-36 * y,
+            text=name,
+            showarrow=False,
+            font={"size": 13, "color": colours["ink"]},
         )
-    figure.update_xaxes(visible=False, range=[-1.6, 1.6])
-    figure.update_yaxes(visible=False, range=[1.42, -1.42])
+    figure.update_xaxes(visible=False, range=[-1.5, 1.5])
+    figure.update_yaxes(visible=False, range=[1.25, -1.25])
     figure.update_layout(
         template=template(theme),
         height=470,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 import pandas as pd
 
@@ -48,7 +49,9 @@ def shown_first(names: Sequence[str]) -> list[str]:
     return list(names[:_FIRST])
 
 
-def line_section(question: Question, *, period: Period = "month", of: str = GARMENTS, names: Sequence[str] = ()):  # type: ignore[no-untyped-def]
+def line_section(
+    question: Question, *, period: Period = "month", of: str = GARMENTS, names: Sequence[str] = ()
+) -> Section:
     """Shares over time.
 
     Args:
@@ -77,9 +80,17 @@ def line_section(question: Question, *, period: Period = "month", of: str = GARM
         f"{name} {part['share'].iloc[0]:.0%} to {part['share'].iloc[-1]:.0%}"
         for name, part in table.groupby("name", sort=False)
     )
-    last = table["start"].max().date()
+    last = table.loc[(table["name"] == names[0]) & (table["outfits"] > 0), "start"].max().date()
     behind = _behind(names[0], of, period, last)
-    return Section("trends-lines", f"{of} over time", caption, figure, table, words, behind)
+    return Section(
+        "trends-lines",
+        f"{GARMENTS if of == GARMENTS else f'Colours of {of}'} over time",
+        caption,
+        figure,
+        table,
+        words,
+        behind,
+    )
 
 
 def movement_section(question: Question, *, period: Period = "month", of: str = GARMENTS) -> Section:
@@ -129,7 +140,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     )
     figure = interval_figure(shown, question.theme, axis="Factor on the odds in a year")
     words = "; ".join(f"{row.name} times {row.value:.2f}" for row in rows(shown[shown["significant"]]))
-    strongest = shown.iloc[(shown["p"]).argmin()]
+    strongest = int(table["p"].to_numpy().argmin())
     return Section(
         "trends-movements",
         "Rising and falling",
@@ -137,7 +148,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         figure,
         table,
         words or "Nothing moves more than chance explains.",
-        behind[int(strongest.name)],
+        behind[strongest],
     )
 
 
@@ -172,7 +183,7 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     figure = forecast_figure(shown, ahead.table, class_inks(question.facts)[garment], question.theme)
     end = ahead.table.iloc[-1]
     words = f"{garment}: {past['share'].iloc[-1]:.0%} last, {percent(end.share, end.low, end.high)} at the end"
-    behind = Behind(worn=(garment,), period=period, start=past["start"].max().date())
+    behind = Behind(worn=(garment,), period=period, start=past.loc[past["outfits"] > 0, "start"].max().date())
     return Section("trends-forecast", f"Forecast of {garment}", caption, figure, table, words, behind)
 
 
@@ -200,7 +211,7 @@ def _pointed(table: pd.DataFrame, period: Period, of: str) -> pd.DataFrame:
     )
 
 
-def _behind(name: str, of: str, period: Period, start) -> Behind:  # type: ignore[no-untyped-def]
+def _behind(name: str, of: str, period: Period, start: date) -> Behind:
     if of == GARMENTS:
         return Behind(worn=(name,), period=period, start=start)
     return Behind(coloured=((of, name),), period=period, start=start)

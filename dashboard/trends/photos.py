@@ -38,7 +38,7 @@ def photo_cards(
             try:
                 pictures["Photo"] = read(row.file_name, row.photo_id)
             except PictureError as error:
-                pictures["Photo"], remark = None, str(error)
+                remark = str(error)
         try:
             pictures["Class map"] = colour_map(read_class_map(row.class_map), taxonomy, behind.classes or None)
         except PictureError:

@@ -236,7 +236,8 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         f"among those with {first}."
     )
     words = "; ".join(f"{row['start']:%Y-%m} {row['lift']:.2f}" for row in records(table))
-    last = table["start"].max().date()
+    together = table.loc[table["outfits"] > 0, "start"]
+    last = (together if len(together) else table.loc[table["lift"].notna(), "start"]).max().date()
     behind = Behind(worn=(first, second), period=period, start=last)
     return Section("trends-lift", f"{pair} over time", caption, figure, table, words, behind)
 
