@@ -99,7 +99,8 @@ def test_reliability_is_of_one_model(tmp_path: Path) -> None:
     assert "damaged" in read_trust(file, version).sentence
     file.write_text(
         '{"OUTFIT_15": {"model": "fpn", "revision": "1", "how": "On 300 photos.", "garments": {"Hat": {'
-        '"sensitivity": 0.8, "worn": 40, "specificity": 0.9, "not_worn": 260, "share_threshold": 0.01, "confidence_threshold": 0.5}, '
+        '"sensitivity": 0.8, "worn": 40, "specificity": 0.9, "not_worn": 260, '
+        '"share_threshold": 0.01, "confidence_threshold": 0.5}, '
         '"Romper": {"sensitivity": null, "worn": 0, "specificity": 1.0, "not_worn": 300}}}}'
     )
     trust = read_trust(file, version)
