@@ -15,6 +15,7 @@ pages = [
     st.Page(HERE / "app_pages" / "segment.py", title="Segment", default=True),
     st.Page(HERE / "app_pages" / "compare.py", title="Compare"),
     st.Page(HERE / "app_pages" / "evaluation.py", title="Evaluation"),
+    st.Page(HERE / "app_pages" / "dataset.py", title="Dataset"),
     st.Page(HERE / "app_pages" / "trends.py", title="Trends"),
 ]
 st.navigation(pages, position="top").run()

@@ -19,7 +19,7 @@ from PIL import Image
 
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 
-__all__ = ["MaskError", "match_masks", "read_mask"]
+__all__ = ["MaskError", "match_masks", "read_ccp_labels", "read_mask"]
 
 _VARIABLE = "groundtruth"
 _HEADER = 128  # bytes of a MATLAB 5 file before its first variable
@@ -122,6 +122,29 @@ def _read_png(name: str, data: bytes, width: int, height: int) -> np.ndarray:
 
 
 def _read_mat(name: str, data: bytes, width: int, height: int) -> np.ndarray:
+    labels = read_ccp_labels(name, data, width, height)
+    truth = np.asarray(_CCP[labels])
+    if (truth == UNLABELLED).any():
+        label = int(labels[truth == UNLABELLED][0])
+        raise MaskError(f"{name} holds the label {label}, which belongs to none of the 15 classes. Correct the mask.")
+    return truth
+
+
+def read_ccp_labels(name: str, data: bytes, width: int, height: int) -> np.ndarray:
+    """Reads a mask of Clothing Co-Parsing in its own labels.
+
+    Args:
+        name: File name, for messages.
+        data: The file: MATLAB 5 with `groundtruth`.
+        width: Of the photo, in pixels.
+        height: Of the photo, in pixels.
+
+    Returns:
+        uint8 `(height, width)`: what the file holds, by rights ids of `CCP_59`.
+
+    Raises:
+        MaskError: If it is no such file, has another size than the photo, or is damaged.
+    """
     order = {b"IM": "<", b"MI": ">"}.get(data[126:_HEADER])
     if order is None or data.startswith(b"MATLAB 7.3"):
         raise MaskError(f"{name} is no MATLAB 5 file, which the masks of Clothing Co-Parsing are. Save it as one.")
@@ -145,11 +168,7 @@ def _read_mat(name: str, data: bytes, width: int, height: int) -> np.ndarray:
         labels = stored.astype(np.uint8)
     if (labels != stored).any():
         raise MaskError(f"{name}: {_VARIABLE} does not hold labels from 0 to {len(CCP_59) - 1}. Correct the mask.")
-    truth = np.asarray(_CCP[labels])
-    if (truth == UNLABELLED).any():
-        label = int(labels[truth == UNLABELLED][0])
-        raise MaskError(f"{name} holds the label {label}, which belongs to none of the 15 classes. Correct the mask.")
-    return truth
+    return labels
 
 
 def _unpacked(name: str, data: bytes, order: str, limit: int) -> Iterator[bytes]:

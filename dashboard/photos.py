@@ -166,5 +166,5 @@ def _title(segmentation: Segmentation) -> str:
 def _caption(segmentation: Segmentation) -> str:
     return (
         "Share: of this person's garment and accessory pixels. Conf.: mean of the network's probability. "
-        f"{segmentation.model}, revision {segmentation.revision}, {segmentation.seconds:.2f} s."
+        f"{segmentation.model}, revision {segmentation.revision[:12]}, {segmentation.seconds:.2f} s."
     )

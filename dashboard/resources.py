@@ -18,6 +18,7 @@ import streamlit as st
 if TYPE_CHECKING:
     from dashboard.archive.facts import Facts
     from dashboard.archive.store import Version
+    from dashboard.datasets.folder import LabelIndex
     from dashboard.evaluation.pictures import Source
     from dashboard.evaluation.records import Measurement, Model
     from segmodels.bootstrap import Interval
@@ -30,11 +31,13 @@ __all__ = [
     "evidence",
     "facts",
     "intervals",
+    "label_index",
     "model_bytes",
     "model_names",
     "photo_and_truth",
     "scored_models",
     "segmenter",
+    "thumbnail",
     "versions",
     "warm_up",
 ]
@@ -93,6 +96,38 @@ def _load(name: str) -> Segmenter:
     segmenter = load_segmenter(name)
     segmenter.segment(np.zeros((64, 48, 3), np.uint8))  # a first look is slow; no photo's time should hold it
     return segmenter
+
+
+def label_index(root: Path, ids: tuple[str, ...]) -> Future[LabelIndex]:
+    """Which labels each mask of a data set's folder holds; begun at the first call and read once per server.
+
+    Args:
+        root: The folder.
+        ids: Of its photos; when there are others, the masks are read again.
+    """
+    return _indexing(str(root), ids)
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def thumbnail(root: str, photo_id: str, masked: bool) -> bytes:
+    """A small JPEG of a photo of the server's data set.
+
+    Raises:
+        FolderError: If the photo or its mask cannot be read.
+    """
+    from dashboard.datasets import folder
+
+    return folder.thumbnail(Path(root), photo_id, masked=masked)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _indexing(root: str, ids: tuple[str, ...]) -> Future[LabelIndex]:
+    from dashboard.datasets.folder import index_labels
+
+    executor = ThreadPoolExecutor(1, thread_name_prefix="index-labels")
+    future = executor.submit(index_labels, Path(root), ids)
+    executor.shutdown(wait=False)
+    return future
 
 
 def scored_models() -> list[Model]:

@@ -1,4 +1,4 @@
-"""`python -m segmodels segment | models`."""
+"""`python -m segmodels segment | models | pull`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from segmodels.catalog import list_checkpoints, load_segmenter
+from segmodels.catalog import Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoint import CheckpointError, read_config, read_metrics
+from segmodels.hub import Progress
 from segmodels.photo import PhotoError, find_photos, open_photo
 from segmodels.segmenter import Segmenter
 
@@ -23,11 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
     segment = commands.add_parser("segment", help="write a class map (PNG) and a list of garments (JSON) per photo")
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    segment.add_argument("--model", default="fpn", metavar="NAME", help="catalog name, or folder of a checkpoint")
+    segment.add_argument(
+        "--model", default="fpn", metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
+    )
     commands.add_parser("models", help="list the models and where they come from")
+    pull = commands.add_parser("pull", help="fetch models from the Hugging Face Hub, or their newest revisions")
+    pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
     parsed = parser.parse_args(arguments)
     try:
-        return _models() if parsed.command == "models" else _segment(parsed.photos, parsed.out, parsed.model)
+        if parsed.command == "segment":
+            return _segment(parsed.photos, parsed.out, parsed.model)
+        return _pull(parsed.names) if parsed.command == "pull" else _models()
     except KeyboardInterrupt:
         print("\nStopped. What is written so far is whole.", file=sys.stderr)
         return 130
@@ -47,7 +56,8 @@ def _segment(paths: list[Path], out: Path, model: str) -> int:
         if (result := out / f"{stem}.png").resolve() in originals:
             print(f"{result} is a photo, and its class map would take its place. Name another --out.", file=sys.stderr)
             return 1
-    segmenter = load_segmenter(model)
+    with _pull_bar(model) as progress:
+        segmenter = load_segmenter(model, progress)
     out.mkdir(parents=True, exist_ok=True)
     with tqdm(named, unit="photo", disable=None) as bar:
         for path, stem in bar:
@@ -93,28 +103,69 @@ def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> None:
     target.with_name(f"{target.name}.json").write_text(listing + "\n", encoding="utf-8")
 
 
+def _pull(names: list[str]) -> int:
+    failed = 0
+    for name in names:
+        try:
+            with _pull_bar(name) as progress:
+                pulled = pull_checkpoint(name, progress)
+        except CheckpointError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+            continue
+        print(f"{name}: revision {pulled.revision} of {pulled.repository} is in {pulled.folder}")
+    return 1 if failed else 0
+
+
+@contextmanager
+def _pull_bar(name: str) -> Iterator[Progress]:
+    """A progress bar that shows itself with the first byte that arrives."""
+    bar: tqdm[Any] | None = None
+
+    def progress(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, desc=f"Pulling {name}", unit="B", unit_scale=True, disable=None)
+        bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        if bar is not None:
+            bar.close()
+
+
 def _models() -> int:
-    entries = list_checkpoints()
-    if not entries:
+    offers, problem = list_offers()
+    if problem:
+        print(problem, file=sys.stderr)
+    if not offers:
         print("No model is installed. Set GARMENTSCOPE_MODELS to a folder that holds checkpoints.", file=sys.stderr)
         return 1
     failed = 0
-    print(f"{'name':<16}{'from':<10}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
-    for entry in entries:
+    print(f"{'name':<16}{'from':<12}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
+    for offer in offers:
         try:
-            config, metrics = read_config(entry.folder), read_metrics(entry.folder)
+            print(_model_line(offer))
         except CheckpointError as error:
             failed += 1
-            print(f"{entry.name}: {error}", file=sys.stderr)
-            continue
-        measured = next(iter(metrics.get("evaluations", [])), None)
-        score = f"{measured['scores']['mean_iou']:.3f}" if measured else "-"
-        photos = measured.get("photos", "-") if measured else "-"
-        size = f"{config.height} x {config.width}"
-        print(
-            f"{entry.name:<16}{entry.source:<10}{config.architecture:<16}{size:<12}{score:<10}{photos:<36}{entry.folder}"
-        )
+            print(f"{offer.name}: {error}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _model_line(offer: Offer) -> str:
+    if offer.folder is None:
+        raise CheckpointError(offer.hub.problem if offer.hub else "it cannot be read")
+    config, metrics = read_config(offer.folder), read_metrics(offer.folder)
+    measured = next(iter(metrics.get("evaluations", [])), None)
+    score = f"{measured['scores']['mean_iou']:.3f}" if measured else "-"
+    photos = measured.get("photos", "-") if measured else "-"
+    size = f"{config.height} x {config.width}"
+    if offer.here is None and offer.hub:
+        where = f"hf://{offer.hub.repository}, {offer.hub.size / 1e6:.1f} MB"
+    else:
+        where = f"{offer.folder}{', the Hub has a newer revision' if offer.has_update else ''}"
+    return f"{offer.name:<16}{offer.place:<12}{config.architecture:<16}{size:<12}{score:<10}{photos:<36}{where}"
 
 
 if __name__ == "__main__":

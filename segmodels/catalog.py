@@ -1,7 +1,10 @@
 """Which checkpoints there are, and where each comes from.
 
-A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones. What
-runs a network takes seconds to import, so it is imported when one is loaded: a list of names needs none of it.
+A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones, then
+at the Hub's owner `GARMENTSCOPE_HUB`, whose `fpn` is the repository `garmentscope-fpn`. What was pulled from there
+is used until it is pulled again; only `list_offers` and `pull_checkpoint` ask the Hub.
+
+What runs a network takes seconds to import, so it is imported when one is loaded: a list of names needs none of it.
 """
 
 from __future__ import annotations
@@ -11,10 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from segmodels.hub_cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
+
 if TYPE_CHECKING:
+    from segmodels.hub import HubCheckpoint, Progress
     from segmodels.segmenter import Segmenter
 
-__all__ = ["EMBEDDED", "CatalogEntry", "list_checkpoints", "load_segmenter"]
+__all__ = [
+    "EMBEDDED",
+    "CatalogEntry",
+    "Offer",
+    "hub_owner",
+    "list_checkpoints",
+    "list_offers",
+    "load_segmenter",
+    "pull_checkpoint",
+]
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of the checkpoints that ship with the package."""
@@ -22,15 +37,63 @@ EMBEDDED = Path(__file__).parent / "embedded"
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A checkpoint that can be had: its name, where it comes from and its folder."""
+    """A checkpoint that is here: its name, where it comes from and its folder.
+
+    Args:
+        name: In the catalog.
+        source: `folder` of `GARMENTSCOPE_MODELS`, `embedded`, or pulled from the `hub`.
+        folder: That holds its files.
+        revision: The Hub's commit; empty where it is not from there.
+    """
 
     name: str
-    source: Literal["folder", "embedded"]
+    source: Literal["folder", "embedded", "hub"]
     folder: Path
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A checkpoint that can be had: one that is here, one that the Hub has, or both.
+
+    Args:
+        name: In the catalog.
+        here: As `load_segmenter` takes it; None if it is not pulled yet.
+        hub: As the Hub has it; None if it has none of this name, or was not asked.
+    """
+
+    name: str
+    here: CatalogEntry | None = None
+    hub: HubCheckpoint | None = None
+
+    @property
+    def place(self) -> Literal["folder", "embedded", "hub", "not pulled"]:
+        """Where it is now; `hub` is what was pulled from there."""
+        return self.here.source if self.here else "not pulled"
+
+    @property
+    def folder(self) -> Path | None:
+        """Holds what describes it: config, metrics and model card; None if that could not be had."""
+        return self.here.folder if self.here else self.hub.folder if self.hub else None
+
+    @property
+    def has_update(self) -> bool:
+        """Whether it was pulled, and the Hub has a newer revision that can be used."""
+        if not (self.here and self.here.source == "hub" and self.hub and not self.hub.problem):
+            return False
+        return self.hub.revision != self.here.revision
+
+
+def hub_owner() -> str:
+    """Whose checkpoints on the Hub the catalog names; empty if `GARMENTSCOPE_HUB` is not set."""
+    return os.environ.get("GARMENTSCOPE_HUB", "").strip()
 
 
 def list_checkpoints() -> list[CatalogEntry]:
-    """All segmentation networks by name; of two with one name, the one that `load_segmenter` would take."""
+    """All segmentation networks that are here, by name; of two with one name, the one that `load_segmenter` takes.
+
+    Nobody is asked over the network.
+    """
     places: list[tuple[Literal["folder", "embedded"], Path]] = [
         ("folder", Path(folder)) for folder in os.environ.get("GARMENTSCOPE_MODELS", "").split(os.pathsep) if folder
     ]
@@ -41,27 +104,94 @@ def list_checkpoints() -> list[CatalogEntry]:
             if config.parent.resolve() == (EMBEDDED / "person").resolve():
                 continue
             found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
+    if owner := hub_owner():
+        for name, pulled in list_pulled(owner).items():
+            found.setdefault(name, CatalogEntry(name, "hub", pulled.folder, pulled.revision))
     return sorted(found.values(), key=lambda entry: entry.name)
 
 
-def load_segmenter(name: str = "fpn") -> Segmenter:
+def list_offers() -> tuple[list[Offer], str]:
+    """All that can be had, by name, and why the Hub could not be asked: a sentence, empty if it was or need not be.
+
+    Asks the Hub if `GARMENTSCOPE_HUB` is set; whatever it answers, what is here is listed.
+    """
+    from segmodels.hub import list_hub
+    from segmodels.hub_errors import HubError
+
+    here = {entry.name: entry for entry in list_checkpoints()}
+    there: dict[str, HubCheckpoint] = {}
+    problem = ""
+    if owner := hub_owner():
+        try:
+            there = {checkpoint.name: checkpoint for checkpoint in list_hub(owner)}
+        except HubError as error:
+            problem = str(error)
+    return [Offer(name, here.get(name), there.get(name)) for name in sorted({*here, *there})], problem
+
+
+def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:
+    """Brings a checkpoint here from the Hub, as the Hub has it now.
+
+    Args:
+        name: Of the catalog, or `hf://owner/repo@revision`.
+        progress: Is told how many bytes of how many are there.
+
+    Raises:
+        HubError: If it cannot be had; what was pulled before is still used then.
+    """
+    from segmodels.hub import pull
+
+    return pull(_address(name), progress)
+
+
+def load_segmenter(name: str = "fpn", progress: Progress | None = None) -> Segmenter:
     """A segmenter, ready to run.
 
     Args:
-        name: A catalog name, or the folder of a checkpoint.
+        name: A catalog name, the folder of a checkpoint, or `hf://owner/repo@revision`. The last is asked of the Hub,
+            and taken from the cache where it cannot be reached; a catalog name is asked for only if it is not here.
+        progress: Is told how many bytes of how many have been pulled.
 
     Raises:
         CheckpointError: If there is no such checkpoint, or it is damaged.
     """
     from segmodels.checkpoint import CheckpointError, load_checkpoint
+    from segmodels.hub import fetch
+    from segmodels.hub_errors import HubError
     from segmodels.segmenter import Segmenter
 
+    if name.startswith("hf://"):
+        pulled = fetch(_address(name), progress)
+        return Segmenter(load_checkpoint(pulled.folder, pulled.repository, pulled.revision))
     for entry in list_checkpoints():
         if entry.name == name:
-            return Segmenter(load_checkpoint(entry.folder, entry.name))
+            return Segmenter(load_checkpoint(entry.folder, entry.name, entry.revision))
     if Path(name).is_dir():
         return Segmenter(load_checkpoint(Path(name)))
+    missing = _missing(name)
+    if not hub_owner():
+        raise CheckpointError(f"{missing} Name one of them, or the folder of a checkpoint.")
+    try:
+        pulled = pull_checkpoint(name, progress)
+    except HubError as error:
+        raise HubError(f"{missing} {error}") from None
+    return Segmenter(load_checkpoint(pulled.folder, name, pulled.revision))
+
+
+def _missing(name: str) -> str:
     known = ", ".join(entry.name for entry in list_checkpoints()) or "none"
-    raise CheckpointError(
-        f"There is no model {name!r}. Installed: {known}. Name one of them, or the folder of a checkpoint."
-    )
+    return f"There is no model {name!r}. Installed: {known}."
+
+
+def _address(name: str) -> HubAddress:
+    """Where a name is on the Hub."""
+    from segmodels.hub import read_address
+    from segmodels.hub_errors import HubError
+
+    if name.startswith("hf://"):
+        return read_address(name)
+    if not hub_owner():
+        raise HubError(
+            f"Set GARMENTSCOPE_HUB to the owner of {name} on the Hub, or write hf://owner/{REPOSITORY_PREFIX}{name}."
+        )
+    return HubAddress(f"{hub_owner()}/{REPOSITORY_PREFIX}{name}")

@@ -25,9 +25,11 @@ from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
     "FORMAT_VERSION",
+    "PICKLES",
     "Checkpoint",
     "CheckpointConfig",
     "CheckpointError",
+    "count_parameters",
     "load_checkpoint",
     "load_weights",
     "read_config",
@@ -42,7 +44,8 @@ FORMAT_VERSION = 1
 
 Config = TypeVar("Config")
 
-_PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
+PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
+"""Endings of files that may hold weights as a pickle, which is refused."""
 
 
 class CheckpointError(ValueError):
@@ -212,12 +215,13 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def load_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
+def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -> Checkpoint:
     """Reads a checkpoint and builds its network.
 
     Args:
         folder: That holds `config.json` and `model.safetensors`.
         name: In the catalog; the folder's if left out.
+        revision: The Hub's commit; what identifies the weights if left out.
 
     Raises:
         CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
@@ -228,14 +232,24 @@ def load_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         network = build(config.architecture, len(config.classes), config.arguments)
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
-    revision = load_weights(folder, network)
+    digest = load_weights(folder, network)
     return Checkpoint(
         name=name or folder.resolve().name,
         config=config,
         network=network.eval(),
         metrics=read_metrics(folder),
-        revision=revision,
+        revision=revision or digest,
     )
+
+
+def count_parameters(config: CheckpointConfig) -> int:
+    """Weights and biases of the network, without the running means and variances; takes a second for a large one.
+
+    Raises:
+        ValueError: If the architecture does not take the config's arguments.
+    """
+    network = build(config.architecture, len(config.classes), config.arguments)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def load_weights(folder: Path, network: nn.Module) -> str:
@@ -249,7 +263,7 @@ def load_weights(folder: Path, network: nn.Module) -> str:
     """
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         if pickles:
             raise CheckpointError(
                 f"{folder} holds its weights only as a pickle ({pickles[0]}), which can run any code and is refused. "

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = [
+    "ARCHITECTURE_PAPERS",
     "CASTRO_TABLE_3",
     "CASTRO_TABLE_5",
     "INACIO_FPN_MEAN_IOU",
@@ -37,6 +38,19 @@ class AccuracyAndIou:
     accuracy: float
     binary_iou: float | None = None
 
+
+ARCHITECTURE_PAPERS: Mapping[str, str] = {
+    "fpn": "Lin et al., Feature Pyramid Networks for Object Detection, 2017",
+    "unet": "Ronneberger et al., U-Net, 2015",
+    "linknet": "Chaurasia & Culurciello, LinkNet, 2017",
+    "pspnet": "Zhao et al., Pyramid Scene Parsing Network, 2017",
+    "fcn": "Long et al., Fully Convolutional Networks for Semantic Segmentation, 2015",
+    "atrous": "Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation, 2017",
+    "densenet": "Huang et al., Densely Connected Convolutional Networks, 2017",
+    "segnet": "Badrinarayanan et al., SegNet, 2017",
+    "unet_classic": "Ronneberger et al., U-Net, 2015",
+}
+"""Where each architecture was published."""
 
 INACIO_TABLE_2: Mapping[str, PrecisionRecallF1] = {
     "linknet": PrecisionRecallF1(0.748, 0.772, 0.749),

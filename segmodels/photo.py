@@ -152,13 +152,11 @@ def date_taken(data: bytes) -> datetime | None:
         read.
     """
     try:
-        with (
-            _quiet(),
-            Image.open(io.BytesIO(data), formats=[name for names in _FORMATS.values() for name in names]) as image,
-        ):
+        stream = io.BytesIO(data)
+        with _quiet(), Image.open(stream, formats=_FORMATS[_kind(stream, "")]) as image:
             exif = image.getexif()
             details = exif.get_ifd(_EXIF_DETAILS)
-    except Exception:  # a file that is no photo, or EXIF that cannot be read, says nothing
+    except Exception:  # a file that is no photo, and EXIF that cannot be read, says nothing
         return None
     for text in (details.get(_EXPOSED_TAG), details.get(_DIGITISED_TAG), exif.get(_CHANGED_TAG)):
         try:

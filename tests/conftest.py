@@ -1,4 +1,4 @@
-"""Fixtures for tests in a real browser: `browser` (Chromium under Playwright) and `serve` (a Streamlit script)."""
+"""Fixtures for all: `browser` (Chromium under Playwright), `serve` (a Streamlit script), `hub` (a Hugging Face Hub)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,31 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
 from chromium import NoChromiumError, launch
+from hub_server import HubServer, running_hub
 from playwright.sync_api import Browser, sync_playwright
 
 REPOSITORY = Path(__file__).parents[1]
+SETTINGS = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GARMENTSCOPE_")}
+"""Whoever runs the tests may have set some for the app; the tests start without."""
+
 START_SECONDS = 60.0
 
 Serve = Callable[..., str]
 """Takes a script and, if wanted, further environment variables; serves it, returns its address."""
+
+
+@pytest.fixture(scope="session")
+def clothing_co_parsing() -> Path:
+    """Folder of the real data set, for slow checks; skips where `GARMENTSCOPE_DATA` names none."""
+    root = Path(SETTINGS.get("GARMENTSCOPE_DATA", "/nowhere"))
+    if not (root / "label_list.mat").is_file():
+        pytest.skip("GARMENTSCOPE_DATA names no folder of Clothing Co-Parsing")
+    return root
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +85,28 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     yield start
     for server in servers:
         _stop(server)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A Hub of the test's own for the client in this process: its cache is empty, and nobody is logged in.
+
+    A process that is started takes `hub.environment(...)`. The client waits between attempts, but not here.
+    """
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GARMENTSCOPE_HUB"):
+        monkeypatch.delenv(name, raising=False)
+    constants = huggingface_hub.constants
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "stored_tokens"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for module in ("utils._http", "file_download"):
+        monkeypatch.setattr(f"huggingface_hub.{module}.time", SimpleNamespace(sleep=lambda seconds: None))
+    with running_hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.address)
+        yield server
+    huggingface_hub.close_session()
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,9 @@ from train.pretrained import PretrainedError
 from train.probe import probe
 from train.processes import this_process
 from train.pseudo import pseudo_label
+from train.publish import check_owner, push, repository_of
 from train.recipe import RecipeError, load_recipe
+from train.reliability import lines, measure_reliability
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
 from train.suspects import find_suspects, write_suspects
@@ -45,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     fit = commands.add_parser("fit", help="train a network by a recipe; the same command goes on after a stop")
     fit.add_argument("--all", action="store_true", help="train every architecture by it, each in a folder under --out")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
+    fit.add_argument("--push", metavar="OWNER", help="publish what was fitted as OWNER/garmentscope-NAME on the Hub")
     crossval = commands.add_parser("crossval", help="fit and judge one network for each fold")
     crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
     crossval.add_argument("--keep", type=Path, metavar="CHECKPOINT", help="also write the scores into this checkpoint")
@@ -70,17 +73,34 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
+    publish = commands.add_parser("push", help="publish a checkpoint on the Hugging Face Hub")
+    publish.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    publish.add_argument("repository", metavar="OWNER/REPO", help="made if there is none")
+    publish.add_argument("--private", action="store_true", help="for its owner only")
+    publish.add_argument("--message", default="", help="of the commit (default: says what it is)")
     suspects = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
     suspects.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     suspects.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
     suspects.add_argument("--data", type=Path, required=True, help="folder of the data set")
     suspects.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     suspects.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
+    trust = commands.add_parser(
+        "reliability", help="measure on tagged photos how far a count of garments can be trusted"
+    )
+    trust.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    trust.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    trust.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the numbers go")
     stats = commands.add_parser("stats", help="say what a data set holds, in numbers and pictures")
     stats.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
     stats.add_argument("--data", type=Path, required=True, help="folder of the data set")
     stats.add_argument("--out", type=Path, required=True, help="folder of the report")
     stats.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    stats.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where the numbers also go (the dashboard's: dashboard/datasets/ccp.json)",
+    )
     pseudo = commands.add_parser("pseudo-label", help="write masks for photos that have only tags, by trained networks")
     pseudo.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")
     pseudo.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
@@ -118,12 +138,37 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _fit(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.set)
+    if arguments.push and this_process().is_first:
+        check_owner(arguments.push)
     if arguments.all:
         outcomes = fit_all(recipe, arguments.data, arguments.out, workers=arguments.workers)
-        return int(any(outcome.failure for outcome in outcomes))
-    folder = fit(recipe, arguments.data, arguments.out, name=arguments.name, workers=arguments.workers)
-    if this_process().is_first:
-        print(f"The best epoch is in {folder}.")
+        names = [outcome.architecture for outcome in outcomes if not outcome.failure]
+        fitted = {name: arguments.out / name / "checkpoint" for name in names}
+        failed = len(outcomes) - len(fitted)
+    else:
+        folder = fit(recipe, arguments.data, arguments.out, name=arguments.name, workers=arguments.workers)
+        fitted, failed = {arguments.name or recipe.architecture: folder}, 0
+        if this_process().is_first:
+            print(f"The best epoch is in {folder}.")
+    if arguments.push and this_process().is_first:
+        failed += sum(not _published(folder, repository_of(arguments.push, name)) for name, folder in fitted.items())
+    return int(failed > 0)
+
+
+def _published(folder: Path, repository: str) -> bool:
+    """Publishes one of several checkpoints; what keeps one from it does not keep the others."""
+    try:
+        published = push(folder, repository)
+    except (CheckpointError, EvidenceError) as error:
+        print(f"{error} {folder} is kept: python -m train push {folder} {repository}", file=sys.stderr)
+        return False
+    print(f"{published.address} holds {folder}, commit {published.commit}.")
+    return True
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    published = push(arguments.checkpoint, arguments.repository, private=arguments.private, message=arguments.message)
+    print(f"{published.address} holds {arguments.checkpoint}, commit {published.commit}.")
     return 0
 
 
@@ -178,6 +223,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _reliability(arguments: argparse.Namespace) -> int:
+    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    check_writable(arguments.json)
+    found = measure_reliability(segmenter, arguments.data)
+    write_json(arguments.json, found)
+    for measured in found.values():
+        print(*lines(measured), sep="\n")
+    return 0
+
+
 def _suspects(arguments: argparse.Namespace) -> int:
     segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
     dataset = open_dataset(arguments.dataset, arguments.data)
@@ -192,7 +247,11 @@ def _suspects(arguments: argparse.Namespace) -> int:
 def _stats(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids = read_ids(arguments.ids) if arguments.ids else dataset.ids
+    if arguments.json:
+        check_writable(arguments.json)
     found = report_statistics(dataset, ids, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, found)
     print(*found["faults"]["sentences"], sep="\n")
     for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
@@ -266,6 +325,8 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "compare": _compare,
     "probe": _probe,
     "evaluate": _evaluate,
+    "reliability": _reliability,
+    "push": _push,
     "suspects": _suspects,
     "stats": _stats,
     "pseudo-label": _pseudo_label,

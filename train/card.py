@@ -5,40 +5,81 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from huggingface_hub import EvalResult, ModelCardData
+
 from segmodels.checkpoint import CheckpointConfig
+from segmodels.papers import ARCHITECTURE_PAPERS
 from segmodels.person import DetectorConfig
 
-__all__ = ["detector_card", "model_card"]
+__all__ = ["card_data", "detector_card", "model_card"]
 
 
-def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -> str:
+_DATA_SETS = {
+    "ccp": "[Clothing Co-Parsing](https://github.com/bearpaw/clothing-co-parsing) (Yang, Luo & Lin, CVPR 2014), "
+    "Apache-2.0",
+    "cfpd": "[Colorful Fashion Parsing Data](https://github.com/hrsma2i/dataset-CFPD), on its authors' terms",
+    "imaterialist": "[iMaterialist (Fashion) 2019](https://www.kaggle.com/c/imaterialist-fashion-2019-FGVC6), on the "
+    "terms of its competition",
+}
+_DATA_SETS["ccp_cfpd"] = f"{_DATA_SETS['ccp']}; and {_DATA_SETS['cfpd']}"
+
+_METRICS = {  # key among the scores: the Hub's identifier, a name for people
+    "mean_iou": ("mean_iou", "mean IoU"),
+    "mean_f1": ("f1", "mean F1"),
+    "pixel_accuracy": ("accuracy", "pixel accuracy"),
+    "binary_iou": ("binary_iou", "IoU of not Background"),
+}
+
+_LARGEST_MATRIX = 20  # classes up to which a confusion matrix fits a page
+
+
+def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], repository: str = "") -> str:
     """README.md of a checkpoint: what it is, how to load it, on what it was trained, its scores and its limits.
+
+    It begins with the front matter that the Hugging Face Hub reads.
 
     Args:
         name: In the catalog.
         config: Of the checkpoint.
         metrics: Contents of `metrics.json`.
+        repository: `owner/name` on the Hub, if it goes there.
     """
     training = config.training
+    evaluations = metrics.get("evaluations", [])
+    address = f"hf://{repository}" if repository else name
     lines = [
+        "---",
+        card_data(name, config, metrics).to_yaml(),
+        "---",
+        "",
         f"# Garmentscope {name}",
         "",
-        f"Segments the garments of one person in a photo into {len(config.classes)} classes ({config.taxonomy}).",
-        f"Architecture `{config.architecture}`, input {config.height} x {config.width}.",
+        f"Segments the garments of each person in a photo into {len(config.classes)} classes ({config.taxonomy}): "
+        f"{', '.join(config.classes)}.",
+        f"Architecture `{config.architecture}`{_paper(config.architecture)}, input {config.height} x {config.width}.",
+        "",
+        "## Use",
+        "",
+        "With Garmentscope installed:",
         "",
         "```python",
         "from segmodels.catalog import load_segmenter",
         "from segmodels.photo import open_photo",
         "",
-        f'segmentation = load_segmenter("{name}").segment(open_photo("outfit.jpg"))',
+        f'segmentation = load_segmenter("{address}").segment(open_photo("outfit.jpg"))',
         "```",
+        "",
+        "It is meant for masks of garments in photos of outfits, for statistics over many such photos, and for "
+        "comparing architectures. The weights are a safetensors file, and nothing is unpickled.",
         "",
         "## Training",
         "",
         f"Data set {training.get('dataset')}, {_epoch(training)}. The recipe stands in `config.json`.",
         "",
+        f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
+        "",
     ]
-    for evaluation in metrics.get("evaluations", []):
+    for evaluation in evaluations:
         scores = evaluation["scores"]
         lines += [
             f"## Scores on {evaluation['photos']}",
@@ -58,15 +99,55 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) 
             f"Pixel accuracy {_cell(scores['pixel_accuracy'])}, binary IoU {_cell(scores['binary_iou'])}, mean IoU "
             f"without background {_cell(scores['mean_iou_foreground'])}.",
             "",
+            *_confusion(scores),
         ]
+    if not evaluations:
+        lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
     lines += [
         "## Limits",
         "",
-        "Trained on some 800 street-style photos of about 2014, mostly of women, one person in each. Rare garments "
-        "(rompers, scarves, ties, socks) are often missed. Not for identifying people.",
+        "Trained on few photos, street style of about 2014, mostly of women, one person in each: expect less on other "
+        "people, other clothes and other pictures. Rare garments (rompers, scarves, ties, socks) are often missed. Not "
+        "for identifying people, nor for conclusions about them.",
         "",
     ]
     return "\n".join(lines)
+
+
+def card_data(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -> ModelCardData:
+    """The front matter of a model card: what the Hub files it under, and its scores as `model-index`.
+
+    Args:
+        name: In the catalog.
+        config: Of the checkpoint.
+        metrics: Contents of `metrics.json`.
+    """
+    results = []
+    for evaluation in metrics.get("evaluations", []):
+        dataset, _, photos = evaluation["photos"].partition(", ")
+        results += [
+            EvalResult(
+                task_type="image-segmentation",
+                dataset_type=dataset,
+                dataset_name=dataset,
+                dataset_split=photos or None,
+                metric_type=identifier,
+                metric_name=label,
+                metric_value=evaluation["scores"][key],
+            )
+            for key, (identifier, label) in _METRICS.items()
+            if evaluation["scores"].get(key) is not None
+        ]
+    free = config.training.get("dataset") == "ccp"
+    return ModelCardData(
+        library_name="garmentscope",
+        pipeline_tag="image-segmentation",
+        license="apache-2.0" if free else "other",
+        license_name=None if free else "terms-of-the-data-set",
+        tags=["image-segmentation", "semantic-segmentation", "fashion", "garments", config.architecture],
+        model_name=f"garmentscope-{name}" if results else None,
+        eval_results=results or None,
+    )
 
 
 def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
@@ -122,6 +203,28 @@ def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _paper(architecture: str) -> str:
+    return f" ({ARCHITECTURE_PAPERS[architecture]})" if architecture in ARCHITECTURE_PAPERS else ""
+
+
+def _confusion(scores: Mapping[str, Any]) -> list[str]:
+    """Where the pixels of each class went, as a table."""
+    names = list(scores["classes"])
+    if len(names) > _LARGEST_MATRIX:
+        return ["The confusion matrix stands in `metrics.json`.", ""]
+    return [
+        "Where the pixels of each class (rows) went, in percent of the row:",
+        "",
+        f"| truth | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+        *(
+            f"| {name} | {' | '.join(f'{100 * count / sum(row):.0f}' if sum(row) else '-' for count in row)} |"
+            for name, row in zip(names, scores["confusion_matrix"], strict=True)
+        ),
+        "",
+    ]
 
 
 def _epoch(training: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from segmodels.datasets.inspection import Inspection
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import UNLABELLED
 from train.pages import Section, class_bars, write_page
+from train.split import FOLDS, SPLITS, fold_ids, read_ids
 
 __all__ = ["PhotoCounts", "count_photos", "measure_dataset", "report_statistics"]
 
@@ -38,6 +39,7 @@ class PhotoCounts:
         height: In pixels.
         unlabelled: Pixels that the truth says nothing of.
         pixels: By class id.
+        labels: Pixels by id of the source's own label, where the data set has such.
     """
 
     photo_id: str
@@ -47,13 +49,15 @@ class PhotoCounts:
     height: int
     unlabelled: int
     pixels: tuple[int, ...]
+    labels: tuple[int, ...] = ()
 
 
 def report_statistics(dataset: Dataset, ids: Sequence[str], out: Path) -> dict[str, Any]:
     """Counts the photos and writes what came out.
 
     `out` gets `index.html` with pictures, `statistics.json` with all numbers, `classes.csv` and `sizes.csv` with those
-    of the pictures, and `photos.csv` with a row for each photo, from which the same command goes on.
+    of the pictures, `labels.csv` where the source has labels of its own, and `photos.csv` with a row for each photo,
+    from which the same command goes on.
 
     Args:
         dataset: To count.
@@ -80,6 +84,9 @@ def report_statistics(dataset: Dataset, ids: Sequence[str], out: Path) -> dict[s
             ["class", *next(iter(found["classes"].values()))],
             ([name, *values.values()] for name, values in found["classes"].items()),
         )
+        if found["labels"]:
+            rows = ([name, *values.values()] for name, values in found["labels"].items())
+            _write_csv(out / "labels.csv", ["label", "class", "photos", "pixels"], rows)
         _write_csv(out / "sizes.csv", ["side", "from", "below", "photos"], _size_rows(found))
         write_page(out / "index.html", f"What {dataset.name} holds", _sections(dataset, found))
     except OSError as error:
@@ -103,8 +110,9 @@ def count_photos(dataset: Dataset, ids: Sequence[str], path: Path) -> tuple[list
     Raises:
         OSError: If the file cannot be written.
     """
-    header = [*list(PhotoCounts.__dataclass_fields__)[:-1], *dataset.taxonomy.names]
-    known = _read_counts(path, header)
+    header = [*list(PhotoCounts.__dataclass_fields__)[:-2], *dataset.taxonomy.names]
+    header += [f"label {name}" for name in dataset.labels]
+    known = _read_counts(path, header, len(dataset.taxonomy))
     kept = {name: known[name] for name in ids if name in known and _is_same(known[name], dataset)}
     unreadable: dict[str, str] = {}
     _write_counts(path, header, kept.values())
@@ -139,7 +147,10 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
     Returns:
         As JSON has it. By class: `photos` that show it, their share of all; `share_of_appearances`, of the sum of
         `photos` over the classes; `pixels`, their share of all labelled ones and of those that are not background;
-        `share_where_shown`, the mean share of a photo that shows it. Shares are 0 to 1.
+        `share_where_shown`, the mean share of a photo that shows it. Shares are 0 to 1. By the source's own label,
+        where there are such: its class or None, `photos` and `pixels`. `photos_by_number_of_garments` counts the
+        classes of garments and accessories in a photo, `photos_by_number_of_worn_labels` the labels but the first and
+        those of the body. `parts` holds the photos of each stored fold, of the test and of none, in all and by class.
     """
     pixels = np.array([photo.pixels for photo in counted], np.int64)  # (photos, classes)
     total, shown = pixels.sum(axis=0), pixels > 0
@@ -157,7 +168,6 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
         }
         for index, name in enumerate(dataset.taxonomy.names)
     }
-    number, photos_with = np.unique(shown.sum(axis=1), return_counts=True)
     inspection = Inspection(
         photos=len(counted) + len(unreadable),
         unreadable=unreadable,
@@ -165,13 +175,28 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
         unseen=tuple(name for name, values in classes.items() if not values["pixels"]),
     )
     unlabelled = sum(photo.unlabelled for photo in counted)
+    labels = np.array([photo.labels for photo in counted], np.int64)  # (photos, labels)
+    worn = [garment.id for garment in dataset.taxonomy.worn]
+    worn_labels = [place for place, name in enumerate(dataset.labels) if place and not _is_body(dataset, name)]
     return {
         "dataset": dataset.name,
         "taxonomy": dataset.taxonomy.name,
         "photos": len(counted),
+        "tagged": len(dataset.tagged),
         "pixels": int(total.sum()),
         "classes": classes,
-        "photos_by_number_of_classes": dict(zip(map(str, number.tolist()), photos_with.tolist(), strict=True)),
+        "labels": {
+            name: {
+                "class": dataset.aliases.get(name),
+                "photos": int((labels[:, place] > 0).sum()),
+                "pixels": int(labels[:, place].sum()),
+            }
+            for place, name in enumerate(dataset.labels)
+        },
+        "photos_by_number_of_classes": _photos_by_number(shown),
+        "photos_by_number_of_garments": _photos_by_number(shown[:, worn]),
+        "photos_by_number_of_worn_labels": _photos_by_number(labels[:, worn_labels] > 0) if dataset.labels else {},
+        "parts": _parts(dataset, counted),
         "width": _sizes(np.array([photo.width for photo in counted])),
         "height": _sizes(np.array([photo.height for photo in counted])),
         "faults": {
@@ -187,9 +212,38 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
     }
 
 
+def _photos_by_number(shown: np.ndarray) -> dict[str, int]:
+    """How many photos show so many of the columns; bool `(photos, columns)`."""
+    number, photos = np.unique(shown.sum(axis=1), return_counts=True)
+    return dict(zip(map(str, number.tolist()), photos.tolist(), strict=True))
+
+
+def _is_body(dataset: Dataset, label: str) -> bool:
+    name = dataset.aliases.get(label)
+    return name is not None and dataset.taxonomy[name].group == "body"
+
+
+def _parts(dataset: Dataset, counted: Sequence[PhotoCounts]) -> list[dict[str, Any]]:
+    """Of the photos counted, how many each stored fold, the test and none hold; nothing where no folds are stored."""
+    if not (SPLITS / f"{dataset.name}_folds.csv").is_file():
+        return []
+    ids = {f"Fold {fold}": set(fold_ids(dataset.name, fold)[1]) for fold in range(FOLDS)}
+    ids["Test"] = set(read_ids(SPLITS / f"{dataset.name}_test.txt"))
+    ids["None"] = {photo.photo_id for photo in counted}.difference(*ids.values())
+    parts = []
+    for name, held in ids.items():
+        theirs = [photo for photo in counted if photo.photo_id in held]
+        pixels = np.array([photo.pixels for photo in theirs], np.int64).reshape(-1, len(dataset.taxonomy))
+        photos = (pixels > 0).sum(axis=0)
+        by_class = dict(zip(dataset.taxonomy.names, photos.tolist(), strict=True))
+        parts.append({"name": name, "photos": len(theirs), "photos_by_class": by_class})
+    return parts
+
+
 def _count(dataset: Dataset, photo_id: str) -> PhotoCounts:
     truth = dataset.pair(photo_id)[1]
     pixels = np.bincount(truth.ravel(), minlength=256)
+    labels = dataset.read_labels(photo_id) if dataset.read_labels else None
     return PhotoCounts(
         photo_id,
         *_file_sizes(dataset, photo_id),
@@ -197,6 +251,7 @@ def _count(dataset: Dataset, photo_id: str) -> PhotoCounts:
         height=truth.shape[0],
         unlabelled=int(pixels[UNLABELLED]),
         pixels=tuple(pixels[: len(dataset.taxonomy)].tolist()),
+        labels=() if labels is None else tuple(np.bincount(labels.ravel(), minlength=len(dataset.labels)).tolist()),
     )
 
 
@@ -213,11 +268,11 @@ def _file_sizes(dataset: Dataset, photo_id: str) -> tuple[int, int]:
 
 def _row(photo: PhotoCounts) -> list[str | int]:
     rest = (photo.photo_bytes, photo.truth_bytes, photo.width, photo.height, photo.unlabelled)
-    return [photo.photo_id, *rest, *photo.pixels]
+    return [photo.photo_id, *rest, *photo.pixels, *photo.labels]
 
 
-def _read_counts(path: Path, header: list[str]) -> dict[str, PhotoCounts]:
-    """The rows that are whole; none if the file is missing, damaged or about other classes."""
+def _read_counts(path: Path, header: list[str], classes: int) -> dict[str, PhotoCounts]:
+    """The rows that are whole; none if the file is missing, damaged or about other classes or labels."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
@@ -228,10 +283,11 @@ def _read_counts(path: Path, header: list[str]) -> dict[str, PhotoCounts]:
     found = {}
     for photo_id, *values in rows[1:-1] if len(rows[-1]) != len(header) else rows[1:]:  # the last may be cut off
         try:
-            photo_bytes, truth_bytes, width, height, unlabelled, *pixels = map(int, values)
+            photo_bytes, truth_bytes, width, height, unlabelled, *counts = map(int, values)
         except ValueError:
             continue
-        found[photo_id] = PhotoCounts(photo_id, photo_bytes, truth_bytes, width, height, unlabelled, tuple(pixels))
+        pixels, labels = tuple(counts[:classes]), tuple(counts[classes:])
+        found[photo_id] = PhotoCounts(photo_id, photo_bytes, truth_bytes, width, height, unlabelled, pixels, labels)
     return found
 
 

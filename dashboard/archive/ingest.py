@@ -314,7 +314,8 @@ class _Run:
         if self._joined:
             lists = {"no photo": self.report.rows_without_photo, "no row": self.report.photos_without_row}
             rows = [{"file": name, "missing": missing} for missing, names in lists.items() for name in names]
-            archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
+            with archive.place.lock():
+                archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
 
     def stop(self, archive: Archive) -> None:
         """Writes the rows that are left, and the list of what was rejected."""

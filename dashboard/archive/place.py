@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,15 +154,15 @@ class Place:
         finally:
             os.close(handle)
 
-    def sweep(self, folder: str) -> None:
-        """Removes what writers who were killed left unfinished; call it with the lock held."""
-        for name in self.files(folder) if self.local is not None else ():
+    def sweep(self) -> None:
+        """Removes what writers who were killed left unfinished; call it with the lock that all who write hold."""
+        for name in self.files() if self.local is not None else ():
             if name.endswith(_UNFINISHED):
                 self.remove(name)
 
     def _write_local(self, target: Path, content: bytes | pa.Buffer) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(target.name + _UNFINISHED)
+        unfinished = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_UNFINISHED}")
         try:
             with unfinished.open("wb") as stream:
                 stream.write(content)

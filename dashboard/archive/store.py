@@ -334,7 +334,7 @@ class Writer:
     def _locked(self) -> Iterator[None]:
         """Alone in the archive, and with all that others have added known."""
         with self._place.lock():
-            self._place.sweep(self.version.folder)
+            self._place.sweep()
             for part in _parts(self._place, self.version):
                 if part not in self._seen:
                     self.known.update(self._column(part).to_pylist())

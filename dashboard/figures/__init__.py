@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dashboard.figures.comparison import agreement_figure, scores_figure
 from dashboard.figures.confusion import confusion_figure
+from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.figures.evaluation import class_figure, cost_figure, curve_figure
 from dashboard.figures.theme import Series, Theme, colours, series, template
 
@@ -16,7 +17,12 @@ __all__ = [
     "confusion_figure",
     "cost_figure",
     "curve_figure",
+    "flow_figure",
+    "flow_order",
+    "garments_figure",
     "scores_figure",
     "series",
+    "shares_figure",
+    "sizes_figure",
     "template",
 ]

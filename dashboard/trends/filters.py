@@ -96,7 +96,7 @@ def evidence_line(size: Size, model: str, revision: str) -> str:
     else:
         dates = f"{size.first}" if size.first == size.last else f"{size.first} to {size.last}"
         if size.dated < size.outfits:
-            dates += f" ({size.outfits - size.dated:,} outfits without a date)"
+            dates += f" ({_count(size.outfits - size.dated, 'outfit')} without a date)"
     return (
         f"{_count(size.photos, 'photo')}, {_count(size.outfits, 'outfit')}, {dates}, found by {model} {revision[:12]}"
     )

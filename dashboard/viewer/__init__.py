@@ -49,13 +49,13 @@ class Stage:
     Args:
         photo: uint8 `(H, W, 3)` RGB.
         class_map: uint8 `(H, W)`, class ids; an id outside the taxonomy is shown as unlabelled.
-        confidence: uint8 `(H, W)`, 0..255, of the class in `class_map`.
+        confidence: uint8 `(H, W)`, 0..255, of the class in `class_map`; None for a ground truth, which has none.
         name: File name of the photo; its stem names the downloaded overlay.
         title: Heading over the table, or over the stage where there are several.
         caption: Line under the table, or under the stage where there are several.
         garments: Rows of the table: dicts with the keys `class`, `person` (index, from 0), `area_share`,
-            `outfit_share`, `confidence` (all 0..1), `box` (`[x, y, width, height]`) and `colours` (dicts with `hex`,
-            `name` and `share`).
+            `outfit_share`, `confidence` (all 0..1, the last may be None), `box` (`[x, y, width, height]`) and
+            `colours` (dicts with `hex`, `name` and `share`).
 
     Raises:
         ValueError: If an array has another dtype or shape, the name is empty, or a garment has other keys or values.
@@ -63,7 +63,7 @@ class Stage:
 
     photo: Pixels
     class_map: Pixels
-    confidence: Pixels
+    confidence: Pixels | None
     name: str
     title: str
     caption: str
@@ -73,7 +73,7 @@ class Stage:
         if self.photo.ndim != 3 or self.photo.shape[2] != 3 or self.photo.dtype != np.uint8 or not self.photo.size:
             raise ValueError(f"photo: expected uint8 (H, W, 3) with pixels, got {_describe(self.photo)}.")
         for field, plane in (("class_map", self.class_map), ("confidence", self.confidence)):
-            if plane.shape != self.photo.shape[:2] or plane.dtype != np.uint8:
+            if plane is not None and (plane.shape != self.photo.shape[:2] or plane.dtype != np.uint8):
                 raise ValueError(
                     f"{field}: expected uint8 {self.photo.shape[:2]} as the photo, got {_describe(plane)}."
                 )
@@ -93,8 +93,8 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
 
     Returns:
         `id` (hash of the pixels sent), `width`, `height`, `photo` (JPEG), `class_map` and `confidence` (8-bit grey
-        PNG; confidence in per cent, steps of 5), the three in base64, and the stage's `name`, `title`, `caption` and
-        `garments`.
+        PNG; confidence in per cent, steps of 5, or None), the three in base64, and the stage's `name`, `title`,
+        `caption` and `garments`.
     """
     height, width = _reduced_size(*stage.class_map.shape)
     photo = Image.fromarray(stage.photo)
@@ -103,12 +103,14 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
     files = {
         "photo": _file(photo, "JPEG", quality=_JPEG_QUALITY, subsampling=0),
         "class_map": _file(Image.fromarray(sample_plane(stage.class_map, height, width)), "PNG"),
-        "confidence": _file(Image.fromarray(_PER_CENT[sample_plane(stage.confidence, height, width)]), "PNG"),
     }
+    if stage.confidence is not None:
+        files["confidence"] = _file(Image.fromarray(_PER_CENT[sample_plane(stage.confidence, height, width)]), "PNG")
     return {
         "id": hashlib.sha256(b"".join(files.values())).hexdigest()[:16],
         "width": width,
         "height": height,
+        "confidence": None,
         **{field: base64.b64encode(content).decode("ascii") for field, content in files.items()},
         "name": stage.name,
         "title": stage.title,
@@ -159,7 +161,8 @@ def _check_garment(garment: Mapping[str, Any], where: str) -> None:
     if len(garment["box"]) != 4:
         raise ValueError(f"{where}: box must be [x, y, width, height], got {garment['box']!r}.")
     for field in ("area_share", "outfit_share", "confidence"):
-        _check_share(garment[field], f"{where}: {field}")
+        if field != "confidence" or garment[field] is not None:
+            _check_share(garment[field], f"{where}: {field}")
     for index, colour in enumerate(garment["colours"]):
         if set(colour) != _COLOUR_KEYS:
             raise ValueError(f"{where}: colours[{index}] must have the keys {sorted(_COLOUR_KEYS)}, got {colour!r}.")

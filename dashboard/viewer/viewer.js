@@ -101,18 +101,19 @@ function paeth(left, up, corner) {
   return toUp <= toCorner ? up : corner;
 }
 
-/** What a stage's data hold: the photo as a bitmap, class ids and confidence (per cent), and which ids occur. */
+/** What a stage's data hold: the photo as a bitmap, class ids, confidence (per cent) if known, and which ids occur. */
 async function decodePicture(data) {
   const [photo, classes, confidence] = await Promise.all([
     createImageBitmap(new Blob([fromBase64(data.photo)], { type: "image/jpeg" })),
     decodeGreyPng(fromBase64(data.class_map)),
-    decodeGreyPng(fromBase64(data.confidence)),
+    data.confidence && decodeGreyPng(fromBase64(data.confidence)),
   ]);
   const { width, height } = classes;
-  if ([photo, confidence].some((part) => part.width !== width || part.height !== height)) {
+  if ([photo, confidence ?? photo].some((part) => part.width !== width || part.height !== height)) {
     throw new Error("photo, class map and confidence differ in size");
   }
-  return { photo, width, height, classes: classes.values, confidence: confidence.values, ids: new Set(classes.values) };
+  const ids = new Set(classes.values);
+  return { photo, width, height, classes: classes.values, confidence: confidence?.values, ids };
 }
 
 // ---------------------------------------------------------------- painting
@@ -124,7 +125,8 @@ function visibleClasses(picture, off, threshold, hidden) {
   const visible = new Uint8Array(picture.classes.length);
   for (let i = 0; i < visible.length; i++) {
     const id = picture.classes[i];
-    visible[i] = shown[id] && picture.confidence[i] >= threshold && !hidden?.[i] ? id : HIDDEN;
+    const sure = !picture.confidence || picture.confidence[i] >= threshold;
+    visible[i] = shown[id] && sure && !hidden?.[i] ? id : HIDDEN;
   }
   return visible;
 }
@@ -288,13 +290,13 @@ class Stage {
     return [keep(u, x - boxWidth / 2, width, boxWidth), keep(v, y - boxHeight / 2, height, boxHeight)];
   }
 
-  /** Class and confidence at a place; null outside the picture. */
+  /** Class and, if known, confidence at a place; null outside the picture. */
   read([u, v]) {
     if (!this.picture || u < 0 || v < 0 || u >= 1 || v >= 1) return null;
     const { width, height, classes, confidence } = this.picture;
     const i = Math.floor(v * height) * width + Math.floor(u * width);
     const name = this.viewer.nameOf(classes[i]);
-    return { id: classes[i], name, confidence: (confidence[i] / 100).toFixed(2) };
+    return { id: classes[i], name, confidence: confidence && (confidence[i] / 100).toFixed(2) };
   }
 
   /** The stage whose overlay is seen at a place: the rival left of the divider, else this one. */
@@ -475,7 +477,8 @@ class Stage {
     const [x, y] = this.toBox(place);
     this.marker.style.translate = `${x}px ${y}px`;
     const name = el("strong", {}, reading.name);
-    this.tip.replaceChildren(swatch(this.viewer.colourOf(reading.id)), name, `conf. ${reading.confidence}`);
+    const sure = reading.confidence ? `conf. ${reading.confidence}` : "";
+    this.tip.replaceChildren(swatch(this.viewer.colourOf(reading.id)), name, sure);
     const [width, height] = [this.tip.offsetWidth, this.tip.offsetHeight];
     const right = x + 14 + width > this.box.clientWidth ? x - 14 - width : x + 14;
     const below = how === "hover" && y + 18 + height <= this.box.clientHeight ? y + 18 : y - 16 - height;
@@ -538,7 +541,7 @@ function garmentRow(viewer, garment, largest) {
       { role: "cell", class: "number" },
       el("div", { class: "measure" }, el("span", {}, perCent(share)), el("i", { class: "bar", style: bar, "aria-hidden": "true" })),
     ),
-    el("td", { role: "cell", class: "number confidence" }, garment.confidence.toFixed(2)),
+    garment.confidence === null ? null : el("td", { role: "cell", class: "number confidence" }, garment.confidence.toFixed(2)),
     el("td", { role: "cell", class: "colours" }, el("div", {}, ...colourList(garment.colours))),
   );
   return viewer.follow(known.id, row);
@@ -560,6 +563,7 @@ function garmentTable(viewer, garments, title) {
   const people = [...new Set(garments.map((garment) => garment.person))].sort((a, b) => a - b);
   const largest = Math.max(...garments.map((garment) => garment.outfit_share)) || 1;
   const columns = { garment: "Garment", share: "Share of outfit", confidence: "Conf.", colours: "Colours" };
+  if (garments.every((garment) => garment.confidence === null)) delete columns.confidence;
   const headers = Object.entries(columns).map(([name, text]) =>
     el("th", { role: "columnheader", scope: "col", class: name }, text),
   );
@@ -718,6 +722,7 @@ class Viewer {
     this.root.style.setProperty("--aspect", stages[0].width / stages[0].height);
     this.agreed = pictures.every(Boolean) ? agreed(pictures) : null;
     this.modes.differences.hidden = !this.agreed;
+    this.threshold.label.hidden = stages.every((stage) => !stage.confidence);
     this.modes.wipe.title = several
       ? "Two models, one on each side of a divider (W)"
       : "Photo left of a divider, overlay right of it (W)";
@@ -907,7 +912,8 @@ class Viewer {
     const readings = this.stages.map((stage) => stage.read(place));
     for (const stage of this.stages) if (stage.picture) stage.showTip(stage.seenAt(place).read(place), place, how);
     this.light(reading.id);
-    const words = readings.map((each) => each && `${each.name}, confidence ${each.confidence}`);
+    const sure = ({ confidence }) => (confidence ? `, confidence ${confidence}` : "");
+    const words = readings.map((each) => each && each.name + sure(each));
     const named = words.map((text, index) => (words.length > 1 ? `${this.stages[index].data.title}: ${text}` : text));
     this.say(named.join("; "));
   }

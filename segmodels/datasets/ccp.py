@@ -44,6 +44,10 @@ def read_ccp(root: Path) -> Dataset:
         photo_path=partial(_photo_path, root),
         truth_path=partial(_truth_path, root),
         read_truth=partial(_read_truth, root),
+        labels=CCP_59,
+        aliases=CCP_TO_OUTFIT_15,
+        read_labels=partial(_read_labels, root),
+        tagged=tuple(sorted(path.stem for path in (root / "annotations" / "image-level").glob("*.mat"))),
     )
 
 
@@ -70,11 +74,17 @@ def _truth_path(root: Path, photo_id: str) -> Path:
     return root / "annotations" / "pixel-level" / f"{photo_id}.mat"
 
 
-def _read_truth(root: Path, photo_id: str) -> np.ndarray:
+def _read_labels(root: Path, photo_id: str) -> np.ndarray:
     path = _truth_path(root, photo_id)
     labels = _variable(path, "groundtruth")
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise DatasetError(f"{path}: groundtruth is {labels.dtype} {labels.shape}; expected uint8 (H, W).")
+    return labels
+
+
+def _read_truth(root: Path, photo_id: str) -> np.ndarray:
+    path = _truth_path(root, photo_id)
+    labels = _read_labels(root, photo_id)
     truth = np.asarray(_TABLE[labels])
     if (truth == UNLABELLED).any():
         label = int(labels[truth == UNLABELLED][0])

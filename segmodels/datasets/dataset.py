@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,10 @@ class Dataset:
         truth_path: Where the truth of an id lies.
         read_truth: Gives the class map of an id, uint8 `(H, W)`.
         parts: The data sets that it combines, where it does; their ids stand after their names and `-` in its ids.
+        labels: The source's own labels by id, where they are finer than the classes.
+        aliases: Class name by label; a label without one is in no class.
+        read_labels: Gives the labels of an id before they become classes, uint8 `(H, W)`.
+        tagged: Ids of further photos that have tags and no truth.
     """
 
     name: str
@@ -41,6 +45,10 @@ class Dataset:
     truth_path: Callable[[str], Path]
     read_truth: Callable[[str], np.ndarray]
     parts: tuple[Dataset, ...] = ()
+    labels: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    read_labels: Callable[[str], np.ndarray] | None = None
+    tagged: tuple[str, ...] = ()
 
     def photo(self, photo_id: str) -> np.ndarray:
         """The photo, uint8 `(H, W, 3)` RGB.

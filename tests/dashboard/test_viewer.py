@@ -85,6 +85,14 @@ def test_confidence_is_sent_in_steps_of_five_per_cent():
     assert np.abs(sent - confidence / 2.55).max() <= 2.5
 
 
+def test_a_ground_truth_has_no_confidence():
+    encoded = encode_stage(make_stage(confidence=None, garments=({**GARMENT, "confidence": None},)))
+    assert encoded["confidence"] is None and encoded["garments"][0]["confidence"] is None
+    assert encoded["id"] == encode_stage(make_stage(confidence=None, title="Another"))["id"]
+    with pytest.raises(ValueError, match="confidence: expected uint8"):
+        make_stage(confidence=np.zeros((5, 5), np.uint8))
+
+
 def test_the_id_follows_the_pixels_and_nothing_else():
     first, again = encode_stage(make_stage()), encode_stage(make_stage(title="Another", name="b.png"))
     assert first["id"] == again["id"]

@@ -8,6 +8,7 @@ import threading
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,16 @@ import pytest
 from PIL import Image, ImageCms, ImageFile, features
 
 from segmodels import photo as module
-from segmodels.photo import MAX_BYTES, MAX_PIXELS, MIN_SIDE, PHOTO_SUFFIXES, PhotoError, find_photos, open_photo
+from segmodels.photo import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MIN_SIDE,
+    PHOTO_SUFFIXES,
+    PhotoError,
+    date_taken,
+    find_photos,
+    open_photo,
+)
 
 # --- Files made for the tests -----------------------------------------------------------------------------------------
 
@@ -668,3 +678,31 @@ def test_a_fresh_interpreter_reads_heic(tmp_path: Path) -> None:
     code = "import sys; from segmodels.photo import open_photo; print(open_photo(sys.argv[1]).shape)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(24, 32, 3)" and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("exposed", "digitised", "changed", "expected"),
+    [
+        ("2024:03:31 08:30:15", "2024:04:01 00:00:00", "2025:01:01 00:00:00", datetime(2024, 3, 31, 8, 30, 15)),
+        ("0000:00:00 00:00:00", "2024:04:01 00:00:00", "2025:01:01 00:00:00", datetime(2024, 4, 1)),
+        ("    :  :     :  :  ", "", "2025:01:01 00:00:00\0", datetime(2025, 1, 1)),
+        ("2024-03-31", "2024:02:30 00:00:00", "", None),
+    ],
+)
+def test_the_date_is_that_of_the_exposure_else_what_comes_nearest(
+    exposed: str, digitised: str, changed: str, expected: datetime | None
+) -> None:
+    exif = Image.Exif()
+    exif[0x0132] = changed
+    exif.get_ifd(0x8769).update({0x9003: exposed, 0x9004: digitised})
+    for kind in ("JPEG", "PNG", "WEBP"):
+        out = io.BytesIO()
+        Image.new("RGB", (20, 20)).save(out, kind, exif=exif)
+        assert date_taken(out.getvalue()) == expected
+
+
+def test_a_file_without_exif_or_that_is_no_photo_has_no_date() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(out, "PNG")
+    assert date_taken(out.getvalue()) is None
+    assert date_taken(b"a letter to the tailor") is None

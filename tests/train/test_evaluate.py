@@ -182,11 +182,11 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
     assert [(row.photo_id, row.fold) for row in evidence] == [("0003", None), ("0001", None)]
     assert total(evidence, taxonomy).counts.tolist() == entry["scores"]["confusion_matrix"]
     card = (checkpoint / "README.md").read_text()
-    assert card.startswith("# Garmentscope fpn\n")
+    assert "\n# Garmentscope fpn\n" in card
     assert "## Scores on ccp, two.txt (2 photos)" in card and "epoch 7, chosen on fold 0" in card
     assert f"| mean | {entry['scores']['mean_iou']:.3f} |" in card
     rows = [line for line in card.splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + 15 + 1
+    assert len(rows) == 1 + 15 + 1 + 1 + 15, "scores, then where the pixels went"
     absent = next(name for name, row in entry["scores"]["classes"].items() if row["iou"] is None)
     assert f"| {absent} | - | - | - | - |" in card
 

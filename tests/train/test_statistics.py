@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from segmodels.datasets import Dataset, DatasetError, read_ccp
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import CCP_59, OUTFIT_15
 from train.__main__ import main
 from train.statistics import PhotoCounts, count_photos, measure_dataset, report_statistics
 
 
 def photo(number: int, width: int, height: int, unlabelled: int = 0, **pixels: int) -> PhotoCounts:
-    counts = [0] * len(OUTFIT_15)
+    counts, labels = [0] * len(OUTFIT_15), [0] * len(CCP_59)
     for name, count in pixels.items():
         counts[OUTFIT_15[name].id] = count
-    return PhotoCounts(f"{number:04}", 1, 1, width, height, unlabelled, tuple(counts))
+        labels[CCP_59.index({"Background": "null", "Coat": "blazer", "Bag": "purse"}[name])] = count
+    return PhotoCounts(f"{number:04}", 1, 1, width, height, unlabelled, tuple(counts), tuple(labels))
 
 
 @pytest.fixture
@@ -53,6 +54,9 @@ def test_shares_by_hand(dataset: Dataset) -> None:
     assert found["classes"]["Background"]["share_of_foreground"] == 0
     assert found["classes"]["Romper"]["share_where_shown"] == 0
     assert found["photos_by_number_of_classes"] == {"1": 1, "2": 1, "3": 1}
+    assert found["labels"]["blazer"] == {"class": "Coat", "photos": 2, "pixels": 100}
+    assert found["labels"]["panties"] == {"class": None, "photos": 0, "pixels": 0}
+    assert found["photos_by_number_of_garments"] == {"0": 1, "1": 1, "2": 1}
     width = found["width"]
     assert (width["smallest"], width["median"], width["mean"], width["largest"]) == (10, 20, 20, 30)
     assert width["largest_difference"] == 20 and found["height"]["largest_difference"] == 2
@@ -86,6 +90,36 @@ def test_the_command_writes_numbers_and_pictures(
     page = (out / "index.html").read_text("utf-8")
     assert page.count('id="figure-') == 7 and "7 of 8 photos can be read." in page
     assert len((out / "photos.csv").read_text().splitlines()) == 8
+
+
+def test_labels_garments_and_parts_are_counted(own_root: Path, tmp_path: Path) -> None:
+    (own_root / "annotations" / "image-level").mkdir()
+    (own_root / "annotations" / "image-level" / "1001.mat").write_bytes(b"tags")
+    out, copy = tmp_path / "report", tmp_path / "numbers" / "ccp.json"
+    command = ["stats", "--dataset", "ccp", "--data", str(own_root), "--out", str(out), "--json", str(copy)]
+    assert main(command) == 0
+    found = json.loads(copy.read_text())
+    assert found == json.loads((out / "statistics.json").read_text())
+    assert found["tagged"] == 1 and tuple(found["labels"]) == CCP_59
+    assert found["labels"]["jeans"] == {"class": "Pants", "photos": 8, "pixels": 8 * 28 * 20}
+    assert found["labels"]["scarf"] == {"class": "Scarf/Tie", "photos": 1, "pixels": 16}
+    assert found["photos_by_number_of_garments"] == {"3": 7, "4": 1}  # shirt, pants, shoes; hair does not count
+    assert found["photos_by_number_of_worn_labels"] == {"3": 7, "4": 1}
+    parts = {part["name"]: part for part in found["parts"]}
+    assert list(parts) == [*(f"Fold {fold}" for fold in range(5)), "Test", "None"]
+    assert sum(part["photos"] for part in found["parts"]) == 8
+    assert parts["Test"]["photos"] == 2  # 0001 and 0006
+    assert parts["Test"]["photos_by_class"]["Hair"] == 2 and parts["Test"]["photos_by_class"]["Coat"] == 0
+    with (out / "labels.csv").open(newline="") as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert rows["shirt"] == {"label": "shirt", "class": "Shirt", "photos": "8", "pixels": str(8 * 576 - 16)}
+
+
+def test_a_data_set_without_labels_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
+    plain = replace(dataset, name="other", labels=(), aliases={}, read_labels=None)
+    found = report_statistics(plain, plain.ids, tmp_path)
+    assert found["labels"] == found["photos_by_number_of_worn_labels"] == {} and found["parts"] == []
+    assert not (tmp_path / "labels.csv").exists() and found["classes"]["Hair"]["photos"] == 8
 
 
 def test_only_the_photos_that_are_asked_for(root: Path, tmp_path: Path) -> None:

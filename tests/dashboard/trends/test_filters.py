@@ -74,7 +74,7 @@ def test_the_evidence_line() -> None:
     some = evidence_line(Size(1, 1, 1, date(2023, 1, 2), date(2023, 1, 2)), "fpn", "3f2a91c")
     assert some == "1 photo, 1 outfit, 2023-01-02, found by fpn 3f2a91c"
     part = evidence_line(Size(3, 3, 2, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
-    assert "2023-01-02 to 2023-01-03 (1 outfits without a date)" in part
+    assert "2023-01-02 to 2023-01-03 (1 outfit without a date)" in part
 
 
 def test_archives_that_can_be_opened(tmp_path: Path) -> None:

@@ -1,0 +1,320 @@
+"""Dataset: what Clothing Co-Parsing holds, in numbers that ship with the app, and its photos where a folder is set."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import resources
+from dashboard.charts import page_theme, show_chart
+from dashboard.datasets.folder import FolderError, choices, list_masks, make_stage, photos_with
+from dashboard.datasets.statistics import (
+    Level,
+    Measure,
+    Statistics,
+    StatisticsError,
+    flow_csv,
+    garments_csv,
+    parts_csv,
+    read_statistics,
+    shares,
+    shares_csv,
+    sizes_csv,
+)
+from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
+from dashboard.uploads import literal
+from dashboard.viewer import viewer
+from segmodels.taxonomy import OUTFIT_15
+
+state = st.session_state
+state.setdefault("dataset_photo", None)  # id of the photo that was asked for
+
+PAGE = 14  # photos of the browser at a time
+MEASURES: dict[Measure, str] = {"pixels": "Pixels", "photos": "Photos"}
+LEVELS: dict[Level, str] = {"classes": "15 classes", "labels": "59 labels"}
+USES = {"Fold": "training, and choosing epochs and recipes", "Test": "the final report only", "None": "nothing"}
+EMPTY = (
+    "The numbers ship with the app, the photos do not. Set GARMENTSCOPE_DATA to the folder of Clothing Co-Parsing, "
+    "which holds photos/ and annotations/, and start the app again."
+)
+
+
+def page() -> None:
+    """The whole page: numbers first, photos below."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Dataset", width="stretch")
+        st.html('<a class="button" href="#photos">Browse photos</a>', width="content")
+    try:
+        statistics = read_statistics()
+    except StatisticsError as error:
+        st.error(literal(str(error)))
+    else:
+        _numbers(statistics)
+    st.subheader("Photos", anchor="photos")
+    _photos()
+
+
+def _numbers(statistics: Statistics) -> None:
+    st.markdown(
+        "Clothing Co-Parsing (Yang, Luo & Lin, CVPR 2014): the photos that the embedded networks were trained and "
+        "judged on."
+    )
+    _four_numbers(statistics)
+    measure, level, background = _choose()
+    _shares(statistics, measure, level, background)
+    left, right = st.columns([42, 58], gap="large")
+    with left:
+        _garments(statistics, level)
+        _sizes(statistics)
+        _parts(statistics)
+    with right:
+        _flow(statistics, measure)
+
+
+def _four_numbers(statistics: Statistics) -> None:
+    labels = len(statistics.counts["labels"])
+    garments = statistics.garments["classes"]
+    mean = sum(number * photos for number, photos in garments.items()) / statistics.photos
+    with st.container(horizontal=True, key="dataset-numbers"):
+        for label, value, note in (
+            (
+                "Photos",
+                f"{statistics.photos + statistics.tagged:,d}",
+                f"{statistics.photos:,d} with a mask, {statistics.tagged:,d} with tags",
+            ),
+            ("Labelled pixels", f"{statistics.pixels / 1e6:,.0f} M", f"in the {statistics.photos:,d} masks"),
+            ("Classes", str(len(statistics.taxonomy)), f"made of {labels} original labels"),
+            ("Garments per photo", f"{mean:.1f}", "mean; accessories count, hair and skin do not"),
+        ):
+            with st.container(width=220, gap=None):
+                st.metric(label, value)
+                st.caption(note)
+
+
+def _choose() -> tuple[Measure, Level, bool]:
+    st.subheader("Class shares")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        measure = st.segmented_control(
+            "Counted",
+            list(MEASURES),
+            default="pixels",
+            required=True,
+            format_func=MEASURES.__getitem__,
+            key="dataset-measure",
+            label_visibility="collapsed",
+        )
+        level = st.segmented_control(
+            "Of",
+            list(LEVELS),
+            default="classes",
+            required=True,
+            format_func=LEVELS.__getitem__,
+            key="dataset-level",
+            label_visibility="collapsed",
+        )
+        background = st.toggle("Background", key="dataset-background")
+    return measure, level, background
+
+
+def _shares(statistics: Statistics, measure: Measure, level: Level, background: bool) -> None:
+    bars = shares(statistics, level, measure, background=background)
+    name = statistics.counts[level][0].name
+    if measure == "photos":
+        text = f"How many of the {statistics.photos:,d} photos with a mask show it."
+    elif background:
+        text = f"Of all labelled pixels of the {statistics.photos:,d} masks."
+    else:
+        text = f"Of the labelled pixels of the {statistics.photos:,d} masks that are not {name}."
+    if level == "labels":
+        text += " A label has the colour of the class that it becomes."
+    if unseen := statistics.unseen(level):
+        text += f" No pixel carries {_listed(unseen)}."
+    st.caption(literal(text))
+    words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
+    show_chart(shares_figure(bars, measure, statistics.taxonomy, page_theme()), f"ccp-{level}-{measure}", words)
+    _csv(f"{LEVELS[level]} (CSV)", partial(shares_csv, statistics, level), f"ccp-{level}")
+
+
+def _garments(statistics: Statistics, level: Level) -> None:
+    st.subheader("Garments per photo")
+    photos = statistics.garments[level]
+    kinds = "classes" if level == "classes" else "labels"
+    rest = "Hair, skin and background do not count." if level == "classes" else "Hair, skin and null do not count."
+    st.caption(f"Different {kinds} of garments and accessories in each of {statistics.photos:,d} photos. {rest}")
+    words = ", ".join(f"{number}: {count} photos" for number, count in photos.items())
+    show_chart(garments_figure(photos, page_theme()), f"ccp-garments-{level}", words)
+    _csv("Garments (CSV)", partial(garments_csv, statistics), "ccp-garments")
+
+
+def _sizes(statistics: Statistics) -> None:
+    st.subheader("Widths and heights")
+    for side, sizes in (("Width", statistics.width), ("Height", statistics.height)):
+        if sizes.smallest == sizes.largest:
+            text = f"{side}: {sizes.smallest:,d} pixels, all photos alike."
+        else:
+            text = (
+                f"{side}: {sizes.smallest:,d} to {sizes.largest:,d} pixels, median {sizes.median:g}; two photos differ "
+                f"by up to {sizes.largest - sizes.smallest:,d}."
+            )
+        st.caption(f"{text} {statistics.photos:,d} photos.")
+        show_chart(sizes_figure(side, sizes, page_theme()), f"ccp-{side.lower()}", text)
+    _csv("Sizes (CSV)", partial(sizes_csv, statistics), "ccp-sizes")
+
+
+def _parts(statistics: Statistics) -> None:
+    st.subheader("Which photos train, choose and judge")
+    counts = statistics.counts["classes"]
+    rarest = min((each for each in counts if each.photos), key=lambda each: each.photos).name
+    none = " None: a mask with nothing but background." if any(part.name == "None" for part in statistics.parts) else ""
+    st.caption(literal(f"The split is fixed, and stratified by class; {rarest} is the rarest.{none}"))
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(part.name)}</th><td class="number">{part.photos:,d}</td>'
+        f'<td class="number">{part.photos_by_class[rarest]:,d}</td><td>{USES[part.name.split()[0]]}</td></tr>'
+        for part in statistics.parts
+    )
+    names = (("Part", ""), ("Photos", "number"), (rarest, "number"), ("For", ""))
+    head = "".join(f'<th scope="col" class="{kind}">{html.escape(name)}</th>' for name, kind in names)
+    st.html(f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
+    _csv("Split by class (CSV)", partial(parts_csv, statistics), "ccp-split")
+
+
+def _flow(statistics: Statistics, measure: Measure) -> None:
+    st.subheader("How labels become classes")
+    first, *labels = statistics.counts["labels"]
+    if measure == "pixels":
+        text = f"As wide as their share of the labelled pixels that are not {first.name}."
+    else:
+        text = "As wide as their share of all appearances of a label in a photo."
+    lost = [each.name for each in labels if each.class_name is None]
+    text += f" The 59 labels of the masks left, the 15 classes right; {first.name} is Background and left out."
+    text += f" {_listed(lost, 'and').capitalize()} become no class, and no pixel carries them." if lost else ""
+    st.caption(literal(text))
+    blocks = flow_order(labels, statistics.taxonomy)
+    words = "; ".join(f"{name}: {', '.join(each.name for each in theirs)}" for name, theirs in blocks)
+    with st.container(key="dataset-flow-picture"):
+        show_chart(flow_figure(labels, measure, statistics.taxonomy, page_theme()), f"ccp-flow-{measure}", words)
+    with st.container(key="dataset-flow-table"):
+        st.html(_flow_table(statistics, measure))
+    _csv("Label flow (CSV)", partial(flow_csv, statistics), "ccp-flow")
+
+
+def _flow_table(statistics: Statistics, measure: Measure) -> str:
+    """The same as the picture, for a phone."""
+    labels = statistics.counts["labels"][1:]
+    blocks = flow_order(labels, statistics.taxonomy)
+    whole = sum(getattr(each, measure) for _, theirs in blocks for each in theirs)
+    rows = []
+    for name, theirs in blocks:
+        colour = statistics.taxonomy[name].colour
+        entries = "".join(
+            f'<tr><td>{html.escape(each.name)}</td><td class="number">{getattr(each, measure):,d}</td>'
+            f'<td class="number">{_per_cent(getattr(each, measure) / whole)}</td></tr>'
+            for each in theirs
+        )
+        total = sum(getattr(each, measure) for each in theirs)
+        rows.append(
+            f'<tr class="group"><th scope="rowgroup"><i style="background:{colour}"></i>{html.escape(name)}</th>'
+            f'<th class="number">{total:,d}</th><th class="number">{_per_cent(total / whole)}</th></tr>{entries}'
+        )
+    head = f'<th scope="col">Class, its labels</th><th scope="col" class="number">{MEASURES[measure]}</th>'
+    head += '<th scope="col" class="number">Share</th>'
+    return f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+@st.fragment
+def _photos() -> None:
+    """The browser: a page of small pictures, and one photo in the viewer over the page."""
+    folder = os.environ.get("GARMENTSCOPE_DATA", "")
+    if not folder:
+        st.info(EMPTY)
+        return
+    root = Path(folder)
+    try:
+        ids = list_masks(root)
+    except FolderError as error:
+        st.error(literal(str(error)))
+        return
+    indexing = resources.label_index(root, ids)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        choice = st.selectbox(
+            "Photos that show",
+            [None, *choices()],
+            format_func=lambda each: each or "All photos",
+            key="dataset-choice",
+            label_visibility="collapsed",
+            width=280,
+        )
+        masked = st.toggle("Masks", value=True, key="dataset-masked")
+    if choice:
+        if not indexing.done():
+            with st.spinner(f"Reading {len(ids):,d} masks."):
+                indexing.result()
+        ids = photos_with(indexing.result(), choice)
+    if not ids:
+        st.info(literal(f"No photo of this folder shows {choice}. Choose another class or label."))
+        return
+    pages = -(-len(ids) // PAGE)
+    shown = st.pagination(pages, key=f"dataset-page-{choice}-{pages}") if pages > 1 else 1
+    some = ids[(shown - 1) * PAGE : shown * PAGE]
+    count = f"{len(ids):,d} photo{'s' if len(ids) > 1 else ''} with a mask"
+    order = f" show {choice}, the largest share of the photo first" if choice else ", by number"
+    st.caption(literal(f"{count}{order}. {(shown - 1) * PAGE + 1} to {(shown - 1) * PAGE + len(some)}."))
+    if indexing.done() and (unreadable := indexing.result().unreadable):
+        st.caption(literal(f"{len(unreadable)} cannot be read; the first: {next(iter(unreadable.values()))}"))
+    with st.container(horizontal=True, key="dataset-grid"):
+        for photo_id in some:
+            _cell(root, photo_id, masked, ids)
+
+
+def _cell(root: Path, photo_id: str, masked: bool, ids: Sequence[str]) -> None:
+    """A small picture with the button that opens it, or why there is none."""
+    with st.container(width=160, gap="xxsmall"):
+        try:
+            picture = resources.thumbnail(str(root), photo_id, masked)
+        except FolderError as error:
+            st.error(literal(str(error)))
+            return
+        st.image(picture, width="stretch", alt=f"Photo {photo_id}{' with its mask' if masked else ''}")
+        if st.button(photo_id, help="Open photo and mask", key=f"dataset-open-{photo_id}", width="stretch"):
+            state.dataset_photo = photo_id
+            _open(root, ids)
+
+
+@st.dialog("Photo and mask", width="large")
+def _open(root: Path, ids: Sequence[str]) -> None:
+    """One photo in the viewer, with the way to the next."""
+    place = ids.index(state.dataset_photo)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Previous", disabled=place == 0, on_click=_turn, args=(ids, place - 1))
+        st.button("Next", disabled=place == len(ids) - 1, on_click=_turn, args=(ids, place + 1))
+        st.caption(f"{place + 1:,d} of {len(ids):,d}")
+    try:
+        stage = make_stage(root, ids[place])
+    except FolderError as error:
+        st.error(literal(str(error)))
+        return
+    viewer([stage], taxonomy=OUTFIT_15, key="dataset-viewer")
+
+
+def _turn(ids: Sequence[str], place: int) -> None:
+    state.dataset_photo = ids[place]
+
+
+def _csv(label: str, data: partial[bytes], name: str) -> None:
+    st.download_button(label, data, f"{name}.csv", "text/csv", on_click="ignore", key=f"dataset-csv-{name}")
+
+
+def _per_cent(share: float) -> str:
+    return "&lt;0.01%" if 0 < share < 0.00005 else f"{share:.2%}"
+
+
+def _listed(names: Sequence[str], last: str = "or") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+page()

@@ -1,0 +1,264 @@
+"""Pure functions for the Dataset page: counts in, plotly figure out. Titles stand outside, as Streamlit's headings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.datasets.statistics import Count, Measure, Share, Sizes
+from dashboard.figures.theme import Theme, colours, template
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["flow_figure", "flow_order", "garments_figure", "shares_figure", "sizes_figure"]
+
+_ROW = 24  # pixels of a bar with the gap beneath it
+_BAR_GAP = 0.6
+_ROOM = 1.22  # of the longest bar, so that its number fits beside it on a phone
+_COLUMNS_HEIGHT = 260  # pixels
+_LEAST_RANGE = 20  # pixels of width or height that a histogram spans, though all photos are alike
+_FLOW = 420  # pixels of all flows together
+_FLOW_GAP = 17  # pixels between two labels: a line of text
+_FLOW_MARGIN = 12  # pixels above and below
+_FLOW_LEFT, _FLOW_RIGHT = 132, 128  # pixels for the names beside
+
+
+def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy, theme: Theme) -> go.Figure:
+    """The class distribution, one bar for each class or label in the class's colour, in the order given.
+
+    Args:
+        shares: At least one.
+        measure: What they count: photos stand as numbers, pixels as shares.
+        taxonomy: Gives the colours.
+        theme: Of the page.
+    """
+    by_photos = measure == "photos"
+    values = [each.value if by_photos else each.share for each in shares]
+    form = ",d" if by_photos else ".2~%"
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=[each.count.name for each in shares],
+            orientation="h",
+            marker={
+                "color": [_colour(each.count, taxonomy, theme) for each in shares],
+                "line": {"color": colours(theme)["mute"], "width": 1},  # hair is as dark as the dark ground
+            },
+            text=[_number(each, by_photos) for each in shares],
+            textposition="outside",
+            textfont={"size": 13},
+            constraintext="none",
+            cliponaxis=False,
+            customdata=[
+                (
+                    "" if each.count.class_name == each.count.name else f" ({each.count.class_name})",
+                    each.count.photos,
+                    each.count.pixels,
+                    each.share,
+                )
+                for each in shares
+            ],
+            hovertemplate="%{y}%{customdata[0]}<br>%{customdata[3]:.2~%}<br>%{customdata[1]:,d} photos<br>"
+            "%{customdata[2]:,d} pixels<extra></extra>",
+        )
+    )
+    title = "Photos that show it" if by_photos else "Share of pixels, %"
+    figure.update_xaxes(title={"text": title}, range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6)
+    figure.update_yaxes(autorange="reversed", dtick=1)
+    figure.update_layout(template=template(theme), height=56 + _ROW * len(shares), bargap=_BAR_GAP)
+    return figure
+
+
+def garments_figure(photos: Mapping[int, int], theme: Theme) -> go.Figure:
+    """How many photos show so many garments and accessories, each number from none to the most.
+
+    Args:
+        photos: By number of garments; at least one.
+        theme: Of the page.
+    """
+    numbers = list(range(max(photos) + 1))
+    values = [photos.get(number, 0) for number in numbers]
+    figure = _columns(numbers, values, "%{x} garments and accessories: %{y:,d} photos<extra></extra>", theme)
+    figure.data[0].text = [f"{value:,d}" if value else "" for value in values]
+    figure.data[0].update(textposition="outside", textfont={"size": 13}, constraintext="none")
+    figure.update_xaxes(title={"text": "Garments and accessories in a photo"}, dtick=1)
+    figure.update_yaxes(range=[0, max(values) * 1.12])
+    return figure
+
+
+def sizes_figure(side: str, sizes: Sizes, theme: Theme) -> go.Figure:
+    """The histogram of widths or of heights.
+
+    Args:
+        side: What is measured, such as Width.
+        sizes: Of the photos.
+        theme: Of the page.
+    """
+    starts, ends = sizes.edges[:-1], sizes.edges[1:]
+    centres = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
+    figure = _columns(centres, sizes.photos, "%{customdata} pixels: %{y:,d} photos<extra></extra>", theme)
+    figure.data[0].width = [(end - start) * 0.86 for start, end in zip(starts, ends, strict=True)]
+    figure.data[0].customdata = [
+        f"{start:,d}" if end - start == 1 else f"{start:,d} to {end - 1:,d}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    middle = (starts[0] + ends[-1] - 1) / 2
+    half = max(ends[-1] - starts[0], _LEAST_RANGE) * 0.52
+    figure.update_xaxes(title={"text": f"{side}, pixels"}, range=[middle - half, middle + half], tickformat=",d")
+    return figure
+
+
+def flow_order(labels: Sequence[Count], taxonomy: Taxonomy) -> list[tuple[str, list[Count]]]:
+    """The classes in their one order, each with the labels that become it, the most pixels first.
+
+    Labels that no pixel carries or that become no class are left out, and classes without any.
+    """
+    found = []
+    for name in taxonomy.display_order:
+        theirs = [each for each in labels if each.class_name == name and each.pixels]
+        if theirs:
+            found.append((name, sorted(theirs, key=lambda each: -each.pixels)))
+    return found
+
+
+def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, theme: Theme) -> go.Figure:
+    """How labels become classes: labels left, classes right, the bands as wide as what is counted.
+
+    A class is a stack of nodes, one for each of its labels: into a single node plotly leads the bands in an order of
+    its own, and they cross.
+
+    Args:
+        labels: Those that flow, without the background.
+        measure: What the width of a band means.
+        taxonomy: Of the classes.
+        theme: Of the page.
+    """
+    blocks = flow_order(labels, taxonomy)
+    sources = [each for _, theirs in blocks for each in theirs]
+    values = [getattr(each, measure) for each in sources]
+    shares = [value / sum(values) for value in values]
+    whole = {name: sum(getattr(each, measure) for each in theirs) / sum(values) for name, theirs in blocks}
+    left, right, middles = _flow_places(blocks, dict(zip((each.name for each in sources), shares, strict=True)))
+    count = len(sources)
+    paints = [taxonomy[name].colour for name, theirs in blocks for _ in theirs]
+    names = [name for name, theirs in blocks for _ in theirs]
+    of = "appearances" if measure == "photos" else "the pixels that flow"
+    figure = go.Figure(
+        go.Sankey(
+            arrangement="fixed",
+            node={
+                "label": [*(each.name for each in sources), *names],
+                "x": [0.001] * count + [0.999] * count,
+                "y": [*left, *right],
+                "color": paints * 2,
+                "customdata": [*shares, *(whole[name] for name in names)],
+                "hovertemplate": "%{label}<br>%{customdata:.2~%} of " + of + "<extra></extra>",
+                "line": {"color": colours(theme)["mute"], "width": 0.5},
+                "pad": _FLOW_GAP,
+                "thickness": 10,
+            },
+            link={
+                "source": list(range(count)),
+                "target": list(range(count, 2 * count)),
+                "value": values,
+                "color": [_pale(colour) for colour in paints],
+                "customdata": [
+                    (each.name, each.class_name, share, each.photos, each.pixels)
+                    for each, share in zip(sources, shares, strict=True)
+                ],
+                "hovertemplate": "%{customdata[0]} becomes %{customdata[1]}<br>%{customdata[2]:.2~%} of "
+                + of
+                + "<br>%{customdata[3]:,d} photos<br>%{customdata[4]:,d} pixels<extra></extra>",
+            },
+            textfont={
+                "size": 1,
+                "color": "rgba(0,0,0,0)",
+                "shadow": "none",
+            },  # the names stand beside, not on the bands
+        )
+    )
+    for each, share, place in zip(sources, shares, left, strict=True):
+        _name_beside(figure, f"{each.name} {_per_cent(share)}", 0, place)
+    for name, share in whole.items():
+        _name_beside(figure, f"{name} {_per_cent(share)}", 1, middles[name])
+    figure.update_layout(
+        template=template(theme),
+        height=_flow_height(count) + 2 * _FLOW_MARGIN,
+        margin={"l": _FLOW_LEFT, "r": _FLOW_RIGHT, "t": _FLOW_MARGIN, "b": _FLOW_MARGIN},
+    )
+    return figure
+
+
+def _flow_height(labels: int) -> int:
+    """Pixels from the first label's top to the last one's end."""
+    return _FLOW + _FLOW_GAP * (labels - 1)
+
+
+def _flow_places(
+    blocks: Sequence[tuple[str, Sequence[Count]]], shares: Mapping[str, float]
+) -> tuple[list[float], list[float], dict[str, float]]:
+    """Middles of the nodes, from 0 at the top to 1: of the labels, of their ends at the classes, and of the classes.
+
+    Labels stand a line apart; a class is as high as its labels together and stands in the middle of them.
+    """
+    height = _flow_height(sum(len(theirs) for _, theirs in blocks))
+    left: list[float] = []
+    right: list[float] = []
+    middles = {}
+    top = 0.0
+    for name, theirs in blocks:
+        bands = [shares[each.name] * _FLOW for each in theirs]
+        span = sum(bands) + _FLOW_GAP * (len(bands) - 1)
+        middles[name] = (top + span / 2) / height
+        at, end = top, top + (span - sum(bands)) / 2
+        for band in bands:
+            left.append((at + band / 2) / height)
+            right.append((end + band / 2) / height)
+            at, end = at + band + _FLOW_GAP, end + band
+        top += span + _FLOW_GAP
+    return left, right, middles
+
+
+def _name_beside(figure: go.Figure, text: str, side: int, middle: float) -> None:
+    """A node's name, left (0) or right (1) of the flows, at a height from 0 at the top to 1."""
+    figure.add_annotation(
+        text=text,
+        xref="paper",
+        yref="paper",
+        x=side,
+        y=1 - middle,
+        xanchor="left" if side else "right",
+        yanchor="middle",
+        xshift=6 if side else -6,
+        showarrow=False,
+        font={"size": 13},
+    )
+
+
+def _columns(where: Sequence[float], values: Sequence[int], hover: str, theme: Theme) -> go.Figure:
+    """Upright bars of photos."""
+    bars = go.Bar(
+        x=where, y=values, marker={"color": colours(theme)["scale"][7]}, hovertemplate=hover, cliponaxis=False
+    )
+    figure = go.Figure(bars)
+    figure.update_yaxes(title={"text": "Photos"}, showgrid=True, rangemode="tozero", tickformat=",d", nticks=5)
+    figure.update_layout(template=template(theme), height=_COLUMNS_HEIGHT, bargap=0.3)
+    return figure
+
+
+def _colour(count: Count, taxonomy: Taxonomy, theme: Theme) -> str:
+    return str(colours(theme)["mute"] if count.class_name is None else taxonomy[count.class_name].colour)
+
+
+def _pale(colour: str) -> str:
+    red, green, blue = bytes.fromhex(colour[1:])
+    return f"rgba({red},{green},{blue},0.4)"
+
+
+def _number(share: Share, by_photos: bool) -> str:
+    return f"{share.value:,d}" if by_photos else _per_cent(share.share)
+
+
+def _per_cent(share: float) -> str:
+    """What is there but rounds to nothing is not 0 %."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

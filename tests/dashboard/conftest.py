@@ -1,0 +1,55 @@
+"""A small data set in the layout of Clothing Co-Parsing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from segmodels.taxonomy import CCP_59
+
+PHOTOS = 16
+HEIGHT, WIDTH = 72, 48
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos 0001 to 0016: all wear a red shirt and jeans, every fourth a blazer, larger from one to the next.
+
+    Read it, do not change it.
+    """
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def own_photo_folder(tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return write_photos(tmp_path / "ccp")
+
+
+def write_photos(root: Path) -> Path:
+    (root / "photos").mkdir(parents=True)
+    (root / "annotations" / "pixel-level").mkdir(parents=True)
+    (root / "annotations" / "image-level").mkdir()
+    cells = np.empty((1, len(CCP_59)), object)
+    cells[0] = list(CCP_59)
+    savemat(root / "label_list.mat", {"label_list": cells})
+    for number in range(1, PHOTOS + 1):
+        photo = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+        labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+        _paint(photo, labels, slice(10, 36), "shirt", (220, 40, 40))
+        _paint(photo, labels, slice(36, 64), "jeans", (40, 60, 200))
+        _paint(photo, labels, slice(64, 68), "belt", (90, 60, 20))
+        if number % 4 == 0:
+            _paint(photo, labels, slice(12, 16 + number), "blazer", (20, 20, 20))
+        Image.fromarray(photo).save(root / "photos" / f"{number:04}.jpg", quality=95)
+        path = root / "annotations" / "pixel-level" / f"{number:04}.mat"
+        savemat(path, {"groundtruth": labels}, do_compression=True)
+    savemat(root / "annotations" / "image-level" / "1001.mat", {"tags": np.array([[3, 5]], np.uint8)})
+    return root
+
+
+def _paint(photo: np.ndarray, labels: np.ndarray, rows: slice, label: str, colour: tuple[int, int, int]) -> None:
+    photo[rows, 12:36] = colour
+    labels[rows, 12:36] = CCP_59.index(label)

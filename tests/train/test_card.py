@@ -1,0 +1,132 @@
+import re
+
+import numpy as np
+import pytest
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from segmodels.architectures import ARCHITECTURES
+from segmodels.catalog import EMBEDDED
+from segmodels.checkpoint import CheckpointConfig, read_config, read_metrics
+from segmodels.metrics import ConfusionMatrix
+from segmodels.papers import ARCHITECTURE_PAPERS
+from segmodels.taxonomy import CCP_59, OUTFIT_15, TAXONOMIES
+from train.card import card_data, model_card
+
+
+def config_of(dataset: str = "ccp", taxonomy: str = "OUTFIT_15", **changes: object) -> CheckpointConfig:
+    values: dict[str, object] = {
+        "architecture": "fpn",
+        "arguments": {},
+        "taxonomy": taxonomy,
+        "classes": list(TAXONOMIES[taxonomy].names),
+        "height": 64,
+        "width": 32,
+        "mean": 0.5,
+        "std": 0.5,
+        "training": {"dataset": dataset, "epoch": 3, "recipe": {"fold": 1}},
+    }
+    return CheckpointConfig(**values | changes)  # type: ignore[arg-type]
+
+
+def evaluation(photos: str = "ccp, ids.txt (2 photos)", names: tuple[str, ...] = OUTFIT_15.names) -> dict[str, object]:
+    """Scores of a made-up matrix in which the last class is nowhere."""
+    counts = np.random.default_rng(0).integers(1, 90, (len(names), len(names)))
+    counts[-1] = counts[:, -1] = 0
+    return {"photos": photos, "how": "Counted.", "scores": ConfusionMatrix(names, counts).scores()}
+
+
+def test_front_matter_there_and_back() -> None:
+    """The Hub's own check is a service on the web; the client's classes are what can be asked here."""
+    metrics = {"evaluations": [evaluation(), evaluation("cfpd, fold 0 (7 photos)")]}
+    card = ModelCard(model_card("fpn", config_of(), metrics, "atelier/garmentscope-fpn"))
+    assert card.data.to_dict() == card_data("fpn", config_of(), metrics).to_dict()
+    again = ModelCardData(**card.data.to_dict())
+    assert (again.library_name, again.pipeline_tag, again.license) == (
+        "garmentscope",
+        "image-segmentation",
+        "apache-2.0",
+    )
+    assert again.tags and {"image-segmentation", "fashion", "fpn"} <= set(again.tags)
+    assert again.model_name == "garmentscope-fpn" and again.eval_results and len(again.eval_results) == 8
+    first = again.eval_results[0]
+    scores = metrics["evaluations"][0]["scores"]
+    assert isinstance(first, EvalResult) and isinstance(scores, dict)
+    assert first == EvalResult(
+        task_type="image-segmentation",
+        dataset_type="ccp",
+        dataset_name="ccp",
+        dataset_split="ids.txt (2 photos)",
+        metric_type="mean_iou",
+        metric_name="mean IoU",
+        metric_value=scores["mean_iou"],
+    )
+    assert {result.dataset_type for result in again.eval_results} == {"ccp", "cfpd"}
+
+
+def test_front_matter_without_scores() -> None:
+    card = ModelCard(model_card("fpn", config_of(), {"learning_curve": []}))
+    assert "model-index" not in card.data.to_dict() and "Not judged yet" in card.text
+
+
+def test_a_score_that_does_not_exist_is_left_out() -> None:
+    empty = ConfusionMatrix(OUTFIT_15.names).scores()
+    metrics = {"evaluations": [{"photos": "ccp, none", "how": "-", "scores": empty}]}
+    card = ModelCard(model_card("fpn", config_of(), metrics))
+    assert card.data.eval_results is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "licence", "words"),
+    [
+        ("ccp", "apache-2.0", "Yang, Luo & Lin"),
+        ("ccp_cfpd", "other", "Colorful Fashion Parsing Data"),
+        ("imaterialist", "other", "terms of its competition"),
+        ("mine", "other", "not described"),
+    ],
+)
+def test_data_and_licence(dataset: str, licence: str, words: str) -> None:
+    card = ModelCard(model_card("fpn", config_of(dataset), {}))
+    assert card.data.license == licence and words in card.text
+
+
+def test_what_a_stranger_needs() -> None:
+    text = model_card("fpn", config_of(), {"evaluations": [evaluation()]}, "atelier/garmentscope-fpn")
+    code = re.search(r"```python\n(.*?)\n```", text, re.DOTALL)
+    assert code and [line for line in code[1].splitlines() if line] == [
+        "from segmodels.catalog import load_segmenter",
+        "from segmodels.photo import open_photo",
+        'segmentation = load_segmenter("hf://atelier/garmentscope-fpn").segment(open_photo("outfit.jpg"))',
+    ]
+    for words in (
+        "15 classes",
+        "Lin et al.",
+        "epoch 3, chosen on fold 1",
+        "Counted.",
+        "of about 2014",
+        "mostly of women",
+    ):
+        assert words in text
+
+
+def test_the_confusion_matrix() -> None:
+    text = model_card("fpn", config_of(), {"evaluations": [evaluation()]})
+    table = text.partition("in percent of the row:")[2].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table if line.startswith("| ")]
+    assert rows[0] == ["truth", *OUTFIT_15.names] and [row[0] for row in rows[1:]] == list(OUTFIT_15.names)
+    assert rows[-1][1:] == ["-"] * 15, "of a class that is nowhere"
+    assert all(abs(sum(map(int, row[1:])) - 100) <= 8 for row in rows[1:-1]), "rounded"
+
+
+def test_a_matrix_too_large_for_a_page() -> None:
+    names = TAXONOMIES["CCP_59"].names if "CCP_59" in TAXONOMIES else CCP_59
+    text = model_card("fpn", config_of(), {"evaluations": [evaluation(names=tuple(names))]})
+    assert "stands in `metrics.json`" in text and "| truth |" not in text
+
+
+def test_the_embedded_card_is_what_is_written_today() -> None:
+    folder = EMBEDDED / "fpn"
+    assert (folder / "README.md").read_text("utf-8") == model_card("fpn", read_config(folder), read_metrics(folder))
+
+
+def test_each_architecture_has_its_paper() -> None:
+    assert set(ARCHITECTURE_PAPERS) == set(ARCHITECTURES)
