@@ -279,7 +279,9 @@ def _cell(value: float, measure: Measure) -> str:
         return "–"
     if measure == "outfits":
         return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}"
-    return f"{value:.1f}" if measure == "lift" and value >= 9.95 else f"{value:.2f}".replace("-", "−")
+    if measure == "lift":
+        return f"{value:.1f}"
+    return f"{value:.2f}".replace("-", "−").replace("0.", ".")  # short enough for a phone's cells
 
 
 def _pair_hover(row: Mapping[str, float], size: int) -> str:
