@@ -17,5 +17,6 @@ pages = [
     st.Page(HERE / "app_pages" / "evaluation.py", title="Evaluation"),
     st.Page(HERE / "app_pages" / "dataset.py", title="Dataset"),
     st.Page(HERE / "app_pages" / "archive.py", title="Archive"),
+    st.Page(HERE / "app_pages" / "trends.py", title="Trends"),
 ]
 st.navigation(pages, position="top").run()

@@ -18,7 +18,17 @@ from segmodels.evidence import CLASS_MAP_SIDE
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Card", "PictureError", "Source", "cards_html", "colour_map", "data_folder", "read_class_map", "read_source"]
+__all__ = [
+    "Card",
+    "PictureError",
+    "Source",
+    "cards_html",
+    "colour_map",
+    "data_folder",
+    "jpeg",
+    "read_class_map",
+    "read_source",
+]
 
 _SIDE = 2 * CLASS_MAP_SIDE  # pixels of a small photo or truth, at most
 _PALE = 56  # of 255: opacity of what a highlight leaves out
@@ -108,9 +118,14 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
         raise PictureError(str(error)) from None
     image = Image.fromarray(photo)
     image.thumbnail((_SIDE, _SIDE))
+    return Source(jpeg(image), np.asarray(Image.fromarray(truth).resize(image.size, Image.Resampling.NEAREST)))
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """A small picture as JPEG."""
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
-    return Source(out.getvalue(), np.asarray(Image.fromarray(truth).resize(image.size, Image.Resampling.NEAREST)))
+    return out.getvalue()
 
 
 def read_class_map(data: bytes) -> np.ndarray:
@@ -130,19 +145,19 @@ def read_class_map(data: bytes) -> np.ndarray:
     return class_map
 
 
-def colour_map(class_map: np.ndarray, taxonomy: Taxonomy, only: str | None = None) -> bytes:
+def colour_map(class_map: np.ndarray, taxonomy: Taxonomy, only: str | Sequence[str] | None = None) -> bytes:
     """A class map in its colours; PNG.
 
     Args:
         class_map: uint8 `(h, w)` ids; one outside the taxonomy is clear.
         taxonomy: Of the ids.
-        only: A class to be seen through the others' paleness; all are seen if left out.
+        only: Class or classes to be seen through the others' paleness; all are seen if left out.
     """
     palette = np.zeros((256, 4), np.uint8)
     palette[: len(taxonomy), :3] = taxonomy.palette[: len(taxonomy)]
     palette[: len(taxonomy), 3] = 255 if only is None else _PALE
-    if only is not None:
-        palette[taxonomy[only].id, 3] = 255
+    for name in [only] if isinstance(only, str) else only or ():
+        palette[taxonomy[name].id, 3] = 255
     out = io.BytesIO()
     Image.fromarray(palette[class_map]).save(out, "PNG")
     return out.getvalue()

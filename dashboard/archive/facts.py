@@ -1,0 +1,346 @@
+"""The rows of an archive as flat tables, and the counts that the Trends page asks of them.
+
+The unit is one person's outfit. What a person wears is a number whose bit i says whether class i is worn, so that all
+pairs and triples come from one count of equal numbers: 12 garments make 4,096 of them at most.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import pandas as pd
+
+from dashboard.archive.store import Reader
+from segmodels.colour import FINE_COLOURS
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["PERIODS", "Facts", "Period", "Size", "View"]
+
+Period = Literal["week", "month", "season", "year"]
+PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
+"""By which time can be divided; a season is three months, winter from December on."""
+
+_MOST_TAGS = 50  # keys that can be filtered by
+_KEPT_VIEWS = 12
+_MOST_PEOPLE = 64  # of a photo, in an outfit's number
+_START = {
+    "week": "date_trunc('week', day)",
+    "month": "date_trunc('month', day)",
+    "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+    "year": "date_trunc('year', day)",
+}
+_FINE = [(name, basic) for basic, names in FINE_COLOURS.items() for name in names]
+
+
+@dataclass(frozen=True)
+class View:
+    """Which outfits are counted.
+
+    Args:
+        first: First day; photos without a date are left out then, as with `last`.
+        last: Last day, included.
+        tags: Key and the values of which a photo must have one, for each key.
+        garments: Classes that an outfit must hold, all of them.
+        colours: Basic colours of which a garment must have one; one of `garments`, where there are any.
+        min_share: Least share of the outfit that a garment must have to count, 0..1.
+        min_confidence: Least confidence of a garment to count, 0..1.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    garments: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    min_share: float = 0.0
+    min_confidence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a view holds: photos, outfits, outfits with a date, and the first and last day."""
+
+    photos: int
+    outfits: int
+    dated: int
+    first: date | None
+    last: date | None
+
+
+class Facts:
+    """The outfits and garments of a reader's rows, ready to be counted; any number of threads may ask.
+
+    Args:
+        reader: Whose rows are read once, here; it must stay open.
+        taxonomy: Of the rows.
+        progress: Called with a sentence before each long step.
+    """
+
+    def __init__(self, reader: Reader, taxonomy: Taxonomy, progress: Callable[[str], None] = lambda sentence: None):
+        self.taxonomy = taxonomy
+        self.version = reader.version
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._views: OrderedDict[View, str] = OrderedDict()
+        self._tables = 0
+        self.tags = self._load(progress)
+        """Values by tag, the most frequent first."""
+
+    def size(self, view: View) -> Size:
+        """How much a view holds."""
+        row = self._ask(
+            view, "SELECT count(DISTINCT p) photos, count(*) outfits, count(day) dated, min(day) a, max(day) b FROM {v}"
+        ).iloc[0]
+        first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in "ab")
+        return Size(int(row.photos), int(row.outfits), int(row.dated), first, last)
+
+    def masks(self, view: View, period: Period | None = None) -> pd.DataFrame:
+        """How many outfits hold exactly which classes.
+
+        Args:
+            view: Which outfits.
+            period: Divides by time, and leaves out what has no date.
+
+        Returns:
+            Columns `mask` int64, `outfits` int64, and with a period `start` (its first day).
+        """
+        if period is None:
+            return self._ask(view, "SELECT mask, count(*) outfits FROM {v} GROUP BY mask ORDER BY mask")
+        return self._ask(
+            view,
+            f"SELECT ({_START[period]})::DATE AS start, mask, count(*) outfits FROM {{v}} WHERE day IS NOT NULL "
+            "GROUP BY ALL ORDER BY ALL",
+        )
+
+    def areas(self, view: View) -> pd.DataFrame:
+        """By class that is worn: `class` id, `share`, the mean share of the outfit, its `deviation`, and `garments`."""
+        return self._ask(
+            view,
+            "SELECT g.class AS class, avg(g.share) AS share, coalesce(stddev_samp(g.share), 0) AS deviation, "
+            "count(*) AS garments FROM garment g JOIN {v} USING (o) "
+            "WHERE g.share >= $share AND g.confidence >= $confidence GROUP BY ALL ORDER BY ALL",
+        )
+
+    def colours(self, view: View, *, fine: bool = False, period: Period | None = None) -> pd.DataFrame:
+        """Garments by class and main colour.
+
+        Args:
+            view: Which outfits.
+            fine: Fine names instead of basic ones.
+            period: As in `masks`.
+
+        Returns:
+            Columns `class` id, `colour` name, `garments` int64, and with a period `start`.
+        """
+        start, dated = (f"({_START[period]})::DATE AS start, ", "AND day IS NOT NULL") if period else ("", "")
+        return self._ask(
+            view,
+            f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, count(*) garments "
+            "FROM garment g JOIN {v} USING (o) JOIN colour c ON g.colour = c.id "
+            f"WHERE g.share >= $share AND g.confidence >= $confidence {dated} GROUP BY ALL ORDER BY ALL",
+        )
+
+    def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
+        """Main colours of two garments worn together.
+
+        Args:
+            view: Which outfits.
+            first: Name of a class.
+            second: Name of another.
+            fine: Fine names instead of basic ones.
+
+        Returns:
+            Columns `first` and `second`, names of colours, and `outfits` int64.
+        """
+        name = "fine" if fine else "basic"
+        one, other = self.taxonomy[first].id, self.taxonomy[second].id
+        return self._ask(
+            view,
+            f"SELECT c.{name} AS first, d.{name} AS second, count(*) outfits FROM {{v}} v "
+            f"JOIN garment g ON g.o = v.o AND g.class = {one} JOIN garment h ON h.o = v.o AND h.class = {other} "
+            "JOIN colour c ON c.id = g.colour JOIN colour d ON d.id = h.colour "
+            f"WHERE v.mask & {1 << one | 1 << other} = {1 << one | 1 << other} GROUP BY ALL ORDER BY ALL",
+        )
+
+    def photos(
+        self,
+        view: View,
+        *,
+        worn: Sequence[str] = (),
+        not_worn: Sequence[str] = (),
+        coloured: Sequence[tuple[str, str]] = (),
+        fine: bool = False,
+        period: Period | None = None,
+        start: date | None = None,
+        limit: int = 24,
+    ) -> pd.DataFrame:
+        """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
+
+        Args:
+            view: Which outfits.
+            worn: Classes that the outfit holds, all of them.
+            not_worn: Classes that it does not hold.
+            coloured: Class and basic or fine colour of a garment of it, for each pair.
+            fine: Whether a name that is both, such as gray, is the fine colour.
+            period: With `start`: only those of this period.
+            start: Its first day.
+            limit: Most photos.
+        """
+        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
+        found = self._ask(
+            view,
+            "SELECT photo_id, file_name, day, o % {people} AS person FROM (SELECT * FROM {v} WHERE {conditions} "
+            "ORDER BY day DESC NULLS LAST, o LIMIT {limit}) JOIN photo USING (p) ORDER BY day DESC NULLS LAST, o",
+            parameters,
+            people=_MOST_PEOPLE,
+            conditions=conditions,
+            limit=int(limit),
+        )
+        with self._lock:
+            maps = self._reader.query(
+                "SELECT photo_id, class_map FROM photos WHERE photo_id IN (SELECT unnest($ids))",
+                {"ids": found["photo_id"].tolist()},
+            )
+        return found.merge(maps, on="photo_id", how="left")
+
+    def count(
+        self,
+        view: View,
+        *,
+        worn: Sequence[str] = (),
+        not_worn: Sequence[str] = (),
+        coloured: Sequence[tuple[str, str]] = (),
+        fine: bool = False,
+        period: Period | None = None,
+        start: date | None = None,
+    ) -> int:
+        """How many outfits `photos` with the same arguments would find without a limit."""
+        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
+        sql = "SELECT count(*) n FROM {v} WHERE {conditions}"
+        return int(self._ask(view, sql, parameters, conditions=conditions)["n"].iloc[0])
+
+    def _chosen(
+        self,
+        worn: Sequence[str],
+        not_worn: Sequence[str],
+        coloured: Sequence[tuple[str, str]],
+        fine: bool,
+        period: Period | None,
+        start: date | None,
+    ) -> tuple[str, dict[str, object]]:
+        """Conditions of `photos`, and their parameters."""
+        held = sum(1 << self.taxonomy[name].id for name in worn)
+        lacking = sum(1 << self.taxonomy[name].id for name in not_worn)
+        conditions = [f"mask & {held} = {held}", f"mask & {lacking} = 0"]
+        parameters: dict[str, object] = {}
+        for number, (name, colour) in enumerate(coloured):
+            parameters[f"colour{number}"] = colour
+            basic = "" if fine else f"basic = $colour{number} OR "
+            conditions.append(
+                f"o IN (SELECT o FROM garment WHERE class = {self.taxonomy[name].id} AND colour IN "
+                f"(SELECT id FROM colour WHERE {basic}fine = $colour{number}))"
+            )
+        if period and start:
+            conditions.append(f"({_START[period]})::DATE = $start")
+            parameters["start"] = start
+        return " AND ".join(conditions), parameters
+
+    def _ask(self, view: View, sql: str, parameters: dict[str, object] | None = None, **parts: object) -> pd.DataFrame:
+        """Runs a query in which `{v}` is the table of the view, with columns `o`, `p`, `day` and `mask`."""
+        with self._lock:
+            statement = sql.format(v=self._table(view), **parts)
+            bound = {"share": view.min_share, "confidence": view.min_confidence, **(parameters or {})}
+            return self._reader.query(statement, {key: bound[key] for key in bound if f"${key}" in statement})
+
+    def _table(self, view: View) -> str:
+        """The table of a view, made if it is not among the last ones."""
+        if view in self._views:
+            self._views.move_to_end(view)
+            return self._views[view]
+        conditions, parameters = self._conditions(view)
+        mask, source = "mask", "outfit"
+        if view.min_share > 0 or view.min_confidence > 0:
+            source = (
+                "(SELECT outfit.* EXCLUDE mask, coalesce(seen.mask, 0) AS mask FROM outfit LEFT JOIN (SELECT o, "
+                "bit_or(1::BIGINT << class) AS mask FROM garment WHERE share >= $share AND confidence >= $confidence "
+                "GROUP BY o) seen USING (o))"
+            )
+            parameters |= {"share": view.min_share, "confidence": view.min_confidence}
+        self._tables += 1
+        table = f"view_{self._tables}"
+        self._reader.query(
+            f"CREATE TABLE {table} AS SELECT o, p, day, {mask} FROM {source} WHERE {' AND '.join(conditions)}",
+            {key: value for key, value in parameters.items()},
+        )
+        self._views[view] = table
+        if len(self._views) > _KEPT_VIEWS:
+            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1]}")
+        return table
+
+    def _conditions(self, view: View) -> tuple[list[str], dict[str, object]]:
+        held = sum(1 << self.taxonomy[name].id for name in view.garments)
+        conditions, parameters = [f"mask & {held} = {held}"], dict[str, object]()
+        for name, operator in (("first", ">="), ("last", "<=")):
+            if (day := getattr(view, name)) is not None:
+                conditions.append(f"day {operator} ${name}")
+                parameters[name] = day
+        keys = list(self.tags)
+        for key, values in view.tags:
+            if key not in keys:
+                conditions.append("false")
+                continue
+            conditions.append(f"tag_{keys.index(key)} IN (SELECT unnest($tag{keys.index(key)}))")
+            parameters[f"tag{keys.index(key)}"] = list(values)
+        if view.colours:
+            of = f"class IN ({', '.join(str(self.taxonomy[name].id) for name in view.garments)}) AND " * bool(
+                view.garments
+            )
+            conditions.append(
+                f"o IN (SELECT o FROM garment WHERE {of}share >= $least AND confidence >= $sure AND colour IN "
+                "(SELECT id FROM colour WHERE basic IN (SELECT unnest($colours))))"
+            )
+            parameters |= {"colours": list(view.colours), "least": view.min_share, "sure": view.min_confidence}
+        return conditions, parameters
+
+    def _load(self, progress: Callable[[str], None]) -> dict[str, list[str]]:
+        """Fills the tables `photo`, `outfit`, `garment` and `colour`; gives the tags and their values."""
+        run = self._reader.query
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
+        worn = sum(1 << garment.id for garment in self.taxonomy.worn)
+        colours = ", ".join(f"({number}, '{fine}', '{basic}')" for number, (fine, basic) in enumerate(_FINE))
+        run(f"CREATE OR REPLACE TABLE colour AS FROM (VALUES {colours}) colour(id, fine, basic)")
+        progress("Reading photos and outfits.")
+        run(
+            "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
+            "taken_at::DATE AS day, tags, outfits, [{'class': (list_position([" + names + "], g.class) - 1)::UTINYINT, "
+            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, 'name': g.colours[1].name} "
+            "FOR g IN garments] AS garments FROM photos"
+        )
+        found = run(
+            "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM staged) "
+            "GROUP BY ALL ORDER BY n DESC, value"
+        )
+        tags = {str(key): list(map(str, rows["value"])) for key, rows in found.groupby("key", sort=False)}
+        tags = {key: tags[key] for key in list(tags)[:_MOST_TAGS]}
+        chosen = "".join(
+            f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
+        )
+        run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
+        run(
+            "CREATE OR REPLACE TABLE outfit AS SELECT p * " + str(_MOST_PEOPLE) + " + person AS o, p, day, "
+            f"mask & {worn} AS mask{chosen} FROM (SELECT p, day, tags, unnest(outfits) AS mask, "
+            "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
+        )
+        progress("Reading garments and their colours.")
+        run(
+            f"CREATE OR REPLACE TABLE garment AS SELECT p * {_MOST_PEOPLE} + g.person AS o, g.class AS class, "
+            "g.share AS share, g.confidence AS confidence, colour.id AS colour "
+            "FROM (SELECT p, unnest(garments) AS g FROM staged) LEFT JOIN colour ON colour.fine = g.name "
+            f"WHERE (1::BIGINT << g.class) & {worn} != 0"
+        )
+        run("DROP TABLE staged")
+        return tags

@@ -1,0 +1,222 @@
+"""The figures of what is worn together: a matrix of any names, and a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, template
+
+__all__ = ["Scale", "network_figure", "pair_matrix"]
+
+Scale = Literal["factor", "balance", "share", "count"]
+"""How a cell is shaded: about 1 on log2, 1/4 to 4; about 0; from 0; from 0 by the square root."""
+
+_KEPT = {"selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}}}
+
+
+def pair_matrix(
+    rows: pd.DataFrame,
+    down: Sequence[str],
+    across: Sequence[str],
+    theme: Theme,
+    *,
+    scale: Scale,
+    title: str,
+    axes: tuple[str, str] = ("", ""),
+    marked: str = "",
+) -> go.Figure:
+    """Cells by two names; the number stands in each, grey where chance explains it, and a dash where there is none.
+
+    Args:
+        rows: `first` (down), `second` (across), `value`, `text`, `significant`, `hover`, `code`.
+        down: Names, from the top.
+        across: Names, from the left.
+        theme: Of the page.
+        scale: Of the shades.
+        title: Of the colour bar.
+        axes: Titles of the axis down and of that across.
+        marked: Code of a cell to be framed.
+    """
+    colours = COLOURS[theme]
+    y, x = rows["first"].map(list(down).index).to_numpy(), rows["second"].map(list(across).index).to_numpy()
+    shades = np.full((len(down), len(across)), np.nan)
+    shades[y, x] = _shades(rows["value"].to_numpy(float), scale)
+    about = scale in ("factor", "balance")
+    top = 2.0 if scale == "factor" else 1.0 if scale == "balance" else float(np.nanmax([*shades.ravel(), 1e-9]))
+    ends = (-top, top) if about else (0.0, top)
+    steps = difference_scale(theme) if about else colour_scale(theme)
+    ticks, texts = _ticks(scale, top)
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(range(len(across))),
+            y=list(range(len(down))),
+            z=shades,
+            zmin=ends[0],
+            zmax=ends[1],
+            colorscale=steps,
+            xgap=1,
+            ygap=1,
+            hoverinfo="skip",
+            colorbar={
+                "orientation": "h",
+                "x": 0.5,
+                "y": 1,
+                "yanchor": "bottom",
+                "thickness": 8,
+                "outlinewidth": 0,
+                "title": {"text": title, "side": "top", "font": {"size": 13, "color": colours["mute"]}},
+                "tickvals": ticks,
+                "ticktext": texts,
+                "tickfont": {"size": 12},
+            },
+        )
+    )
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"symbol": "square", "size": 16, "color": "rgba(0,0,0,0)"},
+        customdata=rows["code"].tolist(),
+        text=rows["hover"].tolist(),
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+        **_KEPT,
+    )
+    numbers = []
+    for row, column, text, sure in zip(y, x, rows["text"], rows["significant"], strict=True):
+        shade = shades[row, column]
+        depth = 0.5 if np.isnan(shade) else (shade - ends[0]) / (ends[1] - ends[0])
+        strong = abs(2 * depth - 1) > 0.62 if about else depth > 0.62
+        ink = colours["ground"] if strong else colours["ink"] if sure else colours["mute"]
+        numbers.append({"x": column, "y": row, "text": text, "showarrow": False, "font": {"size": 11, "color": ink}})
+    for place in np.flatnonzero(rows["code"] == marked) if marked else ():
+        box = {"x0": x[place] - 0.5, "x1": x[place] + 0.5, "y0": y[place] - 0.5, "y1": y[place] + 0.5}
+        figure.add_shape(type="rect", **box, line={"color": colours["ink"], "width": 2})
+    figure.update_xaxes(
+        tickvals=list(range(len(across))),
+        ticktext=list(across),
+        range=[-0.53, len(across) - 0.47],
+        tickangle=-90,
+        title=axes[1],
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(down))), ticktext=list(down), range=[len(down) - 0.47, -0.53], title=axes[0]
+    )
+    figure.update_layout(
+        template=template(theme),
+        annotations=numbers,
+        height=max(320, len(down) * 29 + 190),
+        hovermode="closest",
+        hoverdistance=40,
+        clickmode="event+select",
+        dragmode=False,
+        margin={"t": 48},
+    )
+    return figure
+
+
+def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[str, str], theme: Theme) -> go.Figure:
+    """Garments on a ring in their own order, as large as they are often worn; lines between what goes together.
+
+    Args:
+        rows: Edges: `first`, `second`, `lift`, `hover`, `code`. More than chance has it: solid; less: dotted.
+        worn: Share of outfits by garment.
+        inks: Colour by garment.
+        theme: Of the page.
+    """
+    colours = COLOURS[theme]
+    names = list(worn)
+    turn = {name: 2 * math.pi * index / len(names) - math.pi / 2 for index, name in enumerate(names)}
+    place = {name: (math.cos(angle), math.sin(angle)) for name, angle in turn.items()}
+    figure = go.Figure()
+    edges: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+    for row in edges:
+        (x0, y0), (x1, y1) = place[row["first"]], place[row["second"]]
+        more = row["lift"] >= 1
+        strength = min(2.0, abs(math.log2(max(row["lift"], 0.25))))
+        figure.add_scatter(
+            x=[x0, x1],
+            y=[y0, y1],
+            mode="lines",
+            line={
+                "color": colours["more"][3] if more else colours["less"][1],
+                "width": 1 + (3 if more else 0.5) * strength,
+                "dash": "solid" if more else "dot",
+            },
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    ends = [(place[row["first"]], place[row["second"]]) for row in edges]
+    figure.add_scatter(
+        x=[0.5 * (a[0] + b[0]) for a, b in ends],
+        y=[0.5 * (a[1] + b[1]) for a, b in ends],
+        mode="markers",
+        marker={"size": 9, "color": colours["ground"], "line": {"color": colours["mute"], "width": 1}},
+        customdata=rows["code"].tolist(),
+        text=rows["hover"].tolist(),
+        hovertemplate="%{text}<extra></extra>",
+        name="edges",
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
+    figure.add_scatter(
+        x=[place[name][0] for name in names],
+        y=[place[name][1] for name in names],
+        mode="markers",
+        marker={
+            "size": [12 + 34 * math.sqrt(worn[name]) for name in names],
+            "color": [inks[name] for name in names],
+            "line": {"color": colours["mute"], "width": 1},
+            "opacity": 1,
+        },
+        text=[f"{name}<br>{worn[name]:.1%} of outfits" for name in names],
+        hovertemplate="%{text}<extra></extra>",
+        name="garments",
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
+    for name in names:
+        x, y = place[name]
+        figure.add_annotation(
+            x=x,
+            y=y,
+            xshift=52 * x,
+            yshift=-36 * y,
+            text=name,
+            showarrow=False,
+            font={"size": 13, "color": colours["ink"]},
+        )
+    figure.update_xaxes(visible=False, range=[-1.5, 1.5])
+    figure.update_yaxes(visible=False, range=[1.25, -1.25])
+    figure.update_layout(
+        template=template(theme),
+        height=470,
+        showlegend=False,
+        hovermode="closest",
+        clickmode="event+select",
+        dragmode=False,
+    )
+    return figure
+
+
+def _shades(values: np.ndarray, scale: Scale) -> np.ndarray:
+    if scale == "factor":
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.clip(np.log2(values), -2, 2))
+    return np.asarray(np.sqrt(values)) if scale == "count" else values
+
+
+def _ticks(scale: Scale, top: float) -> tuple[list[float], list[str]]:
+    if scale == "factor":
+        return [-2, -1, 0, 1, 2], ["1/4", "1/2", "1", "2", "4"]
+    if scale == "balance":
+        return [-1, -0.5, 0, 0.5, 1], ["−1", "−0.5", "0", "0.5", "1"]
+    if scale == "count":
+        return [0, top / 2, top], ["0", f"{(top / 2) ** 2:,.0f}", f"{top**2:,.0f}"]
+    return [0, top / 2, top], ["0", f"{top / 2:.2f}", f"{top:.2f}"]

@@ -1,0 +1,301 @@
+"""The figures of the Trends page: shares, movements, palettes. Points carry in `customdata` the code of a `Behind`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.figures.theme import COLOURS, Theme, template
+
+__all__ = ["forecast_figure", "interval_figure", "line_figure", "palette_figure", "share_figure"]
+
+_ROW = 30  # pixels
+_KEPT = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
+_FACTORS = [1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64]
+_FACTOR_TEXTS = ["1/64", "1/32", "1/16", "1/8", "1/4", "1/2", "1", "2", "4", "8", "16", "32", "64"]
+
+
+def share_figure(
+    rows: pd.DataFrame,
+    inks: Mapping[str, str],
+    theme: Theme,
+    *,
+    axis: str,
+    notes: Mapping[str, str] | None = None,
+    other: str = "",
+) -> go.Figure:
+    """Bars from 0 with their intervals, the first row on top.
+
+    Args:
+        rows: `name`, `share`, `low`, `high` (NaN: a dash), `hover`, `code`; with `other` also `other_share`, and
+            `significant`: differences that chance explains are hollow.
+        inks: Colour by name.
+        theme: Of the page.
+        axis: Title.
+        notes: A second line below a name.
+        other: What the diamonds stand for.
+    """
+    colours = COLOURS[theme]
+    names = rows["name"].tolist()
+    known = rows["share"].notna().to_numpy()
+    values = rows["share"].fillna(0).to_numpy(float)
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=list(range(len(names))),
+            width=8 / (_ROW + 14 * bool(notes)),
+            orientation="h",
+            marker={"color": [inks[name] for name in names], "line": {"color": colours["mute"], "width": 1}},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": np.where(known, rows["high"] - values, 0),
+                "arrayminus": np.where(known, values - rows["low"], 0),
+                "color": colours["ink"],
+                "thickness": 1.5,
+                "width": 4,
+            },
+            customdata=rows["code"].tolist(),
+            text=rows["hover"].tolist(),
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+            showlegend=False,
+            **_KEPT,
+        )
+    )
+    for place in np.flatnonzero(~known):
+        figure.add_annotation(x=0, y=int(place), text="–", showarrow=False, xanchor="left")
+    if other:
+        for sure, symbol in ((True, "diamond"), (False, "diamond-open")):
+            part = rows[rows["significant"].eq(sure)]
+            figure.add_scatter(
+                x=part["other_share"],
+                y=part.index,
+                mode="markers",
+                name=other + ("" if sure else " (chance explains the difference)"),
+                marker={"symbol": symbol, "size": 9, "color": colours["ink"] if sure else colours["mute"]},
+                hoverinfo="skip",
+                **_KEPT,
+            )
+    lines = [
+        f"{name}<br><span style='font-size:11px;color:{colours['mute']}'>{notes[name]}</span>"
+        if notes and name in notes
+        else name
+        for name in names
+    ]
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=lines, range=[len(names) - 0.5, -0.5])
+    most = float(np.nanmax([*rows["high"].fillna(0), *rows.get("other_share", [0]), 0.01]))
+    figure.update_xaxes(title=axis, range=[0, min(1.02, most * 1.06)], tickformat=".0%", showgrid=True, nticks=6)
+    height = (_ROW + 14 * bool(notes)) * len(names) + 70 + 50 * bool(other)
+    return _finished(figure, theme, height, legend=bool(other), hovermode="y")
+
+
+def interval_figure(
+    rows: pd.DataFrame, theme: Theme, *, axis: str, factor: bool = True, tick: str = "+.0%"
+) -> go.Figure:
+    """Points with intervals about "as chance has it", the first row on top; grey where chance explains them.
+
+    Args:
+        rows: `name`, `value`, `low`, `high`, `significant`, `hover`, `code`.
+        theme: Of the page.
+        axis: Title.
+        factor: Whether values are factors about 1, on a logarithmic axis; differences about 0 otherwise.
+        tick: Format of differences.
+    """
+    colours = COLOURS[theme]
+    floor = 1 / 64 if factor else -1.0
+    values, low, high = (
+        np.clip(rows[key].to_numpy(float), floor, 64 if factor else 1) for key in ("value", "low", "high")
+    )
+    figure = go.Figure()
+    for sure in (True, False):
+        at = np.flatnonzero(rows["significant"].to_numpy(bool) == sure)
+        ink = colours["series"][0] if sure else colours["mute"]
+        figure.add_scatter(
+            x=values[at],
+            y=at,
+            mode="markers",
+            name="More than chance explains" if sure else "Chance explains it",
+            marker={"size": 10, "symbol": "circle" if sure else "circle-open", "color": ink},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": high[at] - values[at],
+                "arrayminus": values[at] - low[at],
+                "color": ink,
+                "thickness": 1.5,
+                "width": 4,
+            },
+            customdata=[rows["code"].iloc[place] for place in at],
+            text=[rows["hover"].iloc[place] for place in at],
+            hovertemplate="%{text}<extra></extra>",
+            opacity=1 if sure else 0.7,
+            **_KEPT,
+        )
+    figure.add_vline(1 if factor else 0, line={"color": colours["mute"], "width": 1, "dash": "dot"})
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=rows["name"].tolist(), range=[len(rows) - 0.5, -0.5])
+    if factor:
+        ends = np.log10([min([*low, 0.5]) / 1.1, max([*high, 2]) * 1.1])
+        figure.update_xaxes(type="log", title=axis, range=ends, tickvals=_FACTORS, ticktext=_FACTOR_TEXTS)
+    else:
+        reach = max(0.02, float(np.abs([*low, *high, 0.02]).max())) * 1.08
+        figure.update_xaxes(title=axis, range=[-reach, reach], tickformat=tick, nticks=5)
+    figure.update_xaxes(showgrid=True)
+    return _finished(figure, theme, _ROW * len(rows) + 110, legend=True, hovermode="y")
+
+
+def line_figure(
+    rows: pd.DataFrame, looks: Mapping[str, tuple[str, str]], theme: Theme, *, axis: str, factor: bool = False
+) -> go.Figure:
+    """Lines over time with their 95 % bands.
+
+    Args:
+        rows: `name`, `start`, `value`, `low`, `high`, `hover`, `code`.
+        looks: Ink and dash by name.
+        theme: Of the page.
+        axis: Title.
+        factor: Whether values are factors, on a logarithmic axis.
+    """
+    colours = COLOURS[theme]
+    figure = go.Figure()
+    for name, (ink, dash) in looks.items():
+        part = rows[rows["name"] == name].dropna(subset=["value"])
+        if factor:
+            part = part.assign(**{key: part[key].clip(1 / 64, 64) for key in ("value", "low", "high")})
+        _band(figure, part, ink)
+        figure.add_scatter(
+            x=part["start"],
+            y=part["value"],
+            mode="lines+markers",
+            name=name,
+            line={"color": ink, "width": 2, "dash": dash},
+            marker={"size": 6},
+            customdata=part["code"].tolist(),
+            text=part["hover"].tolist(),
+            hovertemplate="%{text}<extra></extra>",
+            **_KEPT,
+        )
+    if factor:
+        figure.add_hline(1, line={"color": colours["mute"], "width": 1, "dash": "dot"})
+        ends = np.log10([rows["low"].clip(1 / 64, 0.5).min() / 1.1, rows["high"].clip(2, 64).max() * 1.1])
+        figure.update_yaxes(type="log", title=axis, range=ends, tickvals=_FACTORS, ticktext=_FACTOR_TEXTS)
+    else:
+        top = min(1.02, float(rows["high"].max()) * 1.06)
+        figure.update_yaxes(title=axis, range=[0, top], tickformat=".0%", nticks=7)
+    figure.update_yaxes(showgrid=True)
+    _dates(figure, rows["start"])
+    return _finished(figure, theme, 420 + 8 * len(looks), legend=len(looks) > 1, hovermode="closest")
+
+
+def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Theme) -> go.Figure:
+    """What was, with its intervals, and what is to come, with the band of the forecast.
+
+    Args:
+        past: `start`, `share`, `low`, `high`, `hover`, `code`.
+        ahead: `start`, `share`, `low`, `high`.
+        ink: Of the line.
+        theme: Of the page.
+    """
+    figure = go.Figure()
+    _band(figure, past.rename(columns={"share": "value"}), ink)
+    figure.add_scatter(
+        x=past["start"],
+        y=past["share"],
+        mode="lines+markers",
+        name="Seen",
+        line={"color": ink, "width": 2},
+        marker={"size": 6},
+        customdata=past["code"].tolist(),
+        text=past["hover"].tolist(),
+        hovertemplate="%{text}<extra></extra>",
+        **_KEPT,
+    )
+    now = past["share"].iloc[-1]
+    last = past.tail(1)[["start", "share"]].assign(low=now, high=now)
+    joined = pd.concat([last, ahead], ignore_index=True)
+    _band(figure, joined, ink)
+    figure.add_scatter(
+        x=joined["start"],
+        y=joined["share"],
+        mode="lines+markers",
+        name="Forecast",
+        line={"color": ink, "width": 2, "dash": "dot"},
+        marker={"size": 6, "symbol": "circle-open"},
+        text=[
+            f"{row.start:%Y-%m-%d}<br>{row.share:.1%} ({row.low:.1%} to {row.high:.1%})<br>forecast"
+            for row in joined.itertuples()
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        **_KEPT,
+    )
+    top = min(1.02, max(float(past["high"].max()), float(ahead["high"].max())) * 1.06)
+    figure.update_yaxes(title="Share of outfits", range=[0, top], tickformat=".0%", nticks=7, showgrid=True)
+    _dates(figure, pd.concat([past["start"], ahead["start"]]))
+    return _finished(figure, theme, 430, legend=True, hovermode="closest")
+
+
+def palette_figure(rows: pd.DataFrame, theme: Theme) -> go.Figure:
+    """The main colours of each garment as one bar of 100 %.
+
+    Args:
+        rows: `name`, `colour`, `share`, `hex`, `hover`, `code`; by garment, and within one in the order of the bar.
+        theme: Of the page.
+    """
+    colours = COLOURS[theme]
+    names = list(dict.fromkeys(rows["name"]))
+    figure = go.Figure(
+        go.Bar(
+            x=rows["share"],
+            y=[names.index(name) for name in rows["name"]],
+            base=rows.groupby("name", sort=False)["share"].cumsum() - rows["share"],
+            orientation="h",
+            width=0.62,
+            marker={"color": rows["hex"].tolist(), "line": {"color": colours["mute"], "width": 1}},
+            customdata=rows["code"].tolist(),
+            text=rows["hover"].tolist(),
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+            **_KEPT,
+        )
+    )
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5])
+    figure.update_xaxes(title="Share of the garments, by main colour", range=[0, 1.001], tickformat=".0%", nticks=6)
+    return _finished(figure, theme, _ROW * len(names) + 70, legend=False, hovermode="closest")
+
+
+def _band(figure: go.Figure, part: pd.DataFrame, ink: str) -> None:
+    red, green, blue = bytes.fromhex(ink[1:])
+    figure.add_scatter(
+        x=[*part["start"], *part["start"][::-1]],
+        y=[*part["high"], *part["low"][::-1]],
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.14)",
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _dates(figure: go.Figure, starts: pd.Series) -> None:
+    first, last = pd.Timestamp(starts.min()), pd.Timestamp(starts.max())
+    edge = max(pd.Timedelta(days=3), (last - first) * 0.02)
+    figure.update_xaxes(title="First day of the period", range=[first - edge, last + edge], type="date", nticks=7)
+
+
+def _finished(figure: go.Figure, theme: Theme, height: int, *, legend: bool, hovermode: str) -> go.Figure:
+    above: dict[str, Any] = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 13}}
+    figure.update_layout(
+        template=template(theme),
+        height=max(200, height),
+        showlegend=legend,
+        legend=above | {"itemclick": False, "itemdoubleclick": False},
+        hovermode=hovermode,
+        clickmode="event+select",
+        dragmode=False,
+    )
+    return figure

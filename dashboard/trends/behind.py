@@ -1,0 +1,95 @@
+"""Which outfits stand behind a bar, cell, edge or point, in a form that a figure can carry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from dashboard.archive.facts import PERIODS, Period
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["Behind", "period_name", "read_behind"]
+
+_MOST = 4000  # characters of a code
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Conditions on outfits, with the names of `Facts.photos`.
+
+    Args:
+        worn: Classes that are worn, all of them.
+        not_worn: Classes that are not.
+        coloured: Class and colour, for each that has one.
+        fine: Whether those are fine names.
+        period: By which `start` is the first day of one.
+        start: First day.
+    """
+
+    worn: tuple[str, ...] = ()
+    not_worn: tuple[str, ...] = ()
+    coloured: tuple[tuple[str, str], ...] = ()
+    fine: bool = False
+    period: Period | None = None
+    start: date | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes that it is about."""
+        return tuple(dict.fromkeys([*self.worn, *(name for name, _ in self.coloured)]))
+
+    def words(self) -> str:
+        """For a heading: `navy Pants with Coat, without Hat, in March 2024`."""
+        plain = [name for name in self.worn if name not in dict(self.coloured)]
+        named = [f"{colour} {name}" for name, colour in self.coloured] + plain
+        text = " with ".join(named) or "All outfits"
+        if self.not_worn:
+            text += f", without {' or '.join(self.not_worn)}"
+        if self.period and self.start:
+            text += f", {period_name(self.start, self.period)}"
+        return text[:1].upper() + text[1:]
+
+    def code(self) -> str:
+        """As text, for a point of a figure."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value}, default=str)
+
+
+def read_behind(code: object, taxonomy: Taxonomy) -> Behind | None:
+    """What `Behind.code` wrote; None if it is something else, or of another taxonomy.
+
+    Args:
+        code: As it came from the browser.
+        taxonomy: Of the classes.
+    """
+    if not isinstance(code, str) or len(code) > _MOST:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(code)
+        behind = Behind(
+            tuple(map(str, found.get("worn", ()))),
+            tuple(map(str, found.get("not_worn", ()))),
+            tuple((str(name), str(colour)) for name, colour in found.get("coloured", ())),
+            bool(found.get("fine", False)),
+            found.get("period"),
+            date.fromisoformat(found["start"]) if found.get("start") else None,
+        )
+    except (ValueError, TypeError, AttributeError):
+        return None
+    known = {*behind.classes, *behind.not_worn} <= set(taxonomy.names)
+    return behind if known and behind.period in (None, *PERIODS) else None
+
+
+def period_name(start: date | pd.Timestamp, period: Period) -> str:
+    """How a period that begins on a day is called: `March 2024`, `winter 2023/24`, `week of 2024-03-04`."""
+    if period == "week":
+        return f"week of {start:%Y-%m-%d}"
+    if period == "month":
+        return f"{start:%B %Y}"
+    if period == "year":
+        return f"{start:%Y}"
+    name = {12: "winter", 3: "spring", 6: "summer", 9: "autumn"}.get(start.month, "season from")
+    return f"{name} {start.year}/{(start.year + 1) % 100:02d}" if start.month == 12 else f"{name} {start.year}"

@@ -1,0 +1,181 @@
+"""In which colours: the palette of each garment, one garment's colours, and those of two worn together."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dashboard.archive.trends import SIGNIFICANT, NotEnough, colour_pairs, colour_shares
+from dashboard.figures.together import pair_matrix
+from dashboard.figures.trends import palette_figure, share_figure
+from dashboard.trends.behind import Behind
+from dashboard.trends.section import LEAST_OUTFITS, LEAST_TOGETHER, Question, Section, percent, records, rows
+from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
+
+__all__ = ["colour_section", "hexes", "pair_section", "palette_section"]
+
+_MOST = 14  # colours of a matrix or of a garment's bars
+_LEAST_GARMENTS = 5
+
+
+def hexes(*, fine: bool) -> dict[str, str]:
+    """A colour to show for each name, in the order of the names."""
+    names = {name: codes.split()[0] for group in FINE_COLOURS.values() for name, codes in group.items()}
+    return names if fine else {name: next(iter(FINE_COLOURS[name].values())).split()[0] if name not in names
+                               else names[name] for name in BASIC_COLOURS}  # fmt: skip
+
+
+def palette_section(question: Question, *, fine: bool = False) -> Section:
+    """All garments with their main colours.
+
+    Raises:
+        NotEnough: If there are too few outfits.
+    """
+    size = question.outfits(LEAST_OUTFITS, "A palette")
+    table = _shares(question, fine)
+    order = list(hexes(fine=fine))
+    names = [garment.name for garment in question.facts.taxonomy.worn if garment.name in set(table["garment"])]
+    shown = table.rename(columns={"garment": "name"})
+    shown = shown.assign(
+        rank=shown["colour"].map(order.index),
+        place=shown["name"].map(names.index),
+        hex=shown["colour"].map(hexes(fine=fine)),
+    ).sort_values(["place", "rank"], ignore_index=True)
+    shown = _pointed(shown, fine)
+    caption = (
+        f"{size.outfits:,} outfits. Main colour of each garment, {'finer' if fine else 'basic'} names; 95 % intervals "
+        "(Wilson) in the tooltip and the table. The shown hue stands for the name, not for one garment."
+    )
+    words = "; ".join(
+        f"{name}: " + ", ".join(f"{row.colour} {row.share:.0%}" for row in rows(part.nlargest(3, "share")))
+        for name, part in shown.groupby("name", sort=False)
+    )
+    top = shown.iloc[int(shown["outfits"].argmax())]
+    behind = Behind(coloured=((top["name"], top["colour"]),), fine=fine)
+    return Section(
+        "trends-palettes",
+        "Palette of each garment",
+        caption,
+        palette_figure(shown, question.theme),
+        table,
+        words,
+        behind,
+    )
+
+
+def colour_section(question: Question, *, garment: str = "", fine: bool = False) -> Section:
+    """The main colours of one garment.
+
+    Args:
+        question: Asked.
+        garment: The most frequent if left out.
+        fine: Finer names instead of basic ones.
+
+    Raises:
+        NotEnough: If there are too few of it.
+    """
+    question.outfits(LEAST_OUTFITS, "A share of colours")
+    table = _shares(question, fine)
+    garment = garment or str(table.groupby("garment")["outfits"].sum().idxmax())
+    part = table[table["garment"] == garment].sort_values("outfits", ascending=False, ignore_index=True)
+    count = int(part["outfits"].sum())
+    if count < _LEAST_GARMENTS:
+        raise NotEnough(
+            f"Colours need at least {_LEAST_GARMENTS} outfits with {garment}; there {'is' if count == 1 else 'are'} "
+            f"{count}. Choose another garment."
+        )
+    shown = part.head(_MOST).assign(name=part["colour"])
+    shown = _pointed(shown.assign(garment=garment), fine, garment)
+    more = f" {len(part) - len(shown)} rarer colours are in the table." if len(part) > len(shown) else ""
+    caption = f"{count:,} outfits with {garment}, by its main colour. Lines: 95 % intervals (Wilson).{more}"
+    figure = share_figure(shown, hexes(fine=fine), question.theme, axis=f"Share of {garment}, by main colour")
+    words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
+    behind = Behind(coloured=((garment, str(shown["colour"].iloc[0])),), fine=fine)
+    return Section("trends-colours", f"Colours of {garment}", caption, figure, part, words, behind)
+
+
+def pair_section(question: Question, *, first: str = "", second: str = "", fine: bool = False) -> Section:
+    """The main colours of two garments worn together.
+
+    Args:
+        question: Asked.
+        first: A garment; with `second` the two most frequent if left out.
+        second: Another.
+        fine: Finer names instead of basic ones.
+
+    Raises:
+        NotEnough: If too few wear both.
+    """
+    question.outfits(LEAST_TOGETHER, "A matrix of colours")
+    if not first or not second:
+        counts = _shares(question, False).groupby("garment")["outfits"].sum().nlargest(2)
+        if len(counts) < 2:
+            raise NotEnough("Colours of a pair need two garments that somebody wears. Take a filter away.")
+        first, second = map(str, counts.index)
+    found = question.facts.colour_pairs(question.view, first, second, fine=fine)
+    count = int(found["outfits"].sum())
+    if count < LEAST_TOGETHER:
+        raise NotEnough(
+            f"Colours of a pair need at least {LEAST_TOGETHER} outfits with {first} and {second}; there "
+            f"{'is' if count == 1 else 'are'} {count}. Choose other garments."
+        )
+    table = colour_pairs(found)
+    order = list(hexes(fine=fine))
+    down, across = (_commonest(found, column, order) for column in ("first", "second"))
+    shown = table[table["first"].isin(down) & table["second"].isin(across)]
+    shown = shown.assign(
+        value=shown["lift"],
+        text=["–" if lift != lift else f"{lift:.1f}" for lift in shown["lift"]],
+        code=[
+            Behind(coloured=((first, a), (second, b)), fine=fine).code()
+            for a, b in zip(shown["first"], shown["second"], strict=True)
+        ],
+        hover=[
+            f"{row['first']} {first} with {row['second']} {second}<br>{row['outfits']:,} of {count:,} outfits<br>"
+            f"lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p']:.2g}"
+            f"{'' if row['significant'] else '<br>chance explains it'}<br>Click for the photos"
+            for row in records(shown)
+        ],
+    ).reset_index(drop=True)
+    figure = pair_matrix(
+        shown,
+        down,
+        across,
+        question.theme,
+        scale="factor",
+        title="Lift (logarithmic)",
+        axes=(f"Colour of {first}", f"Colour of {second}"),
+        marked=question.marked,
+    )
+    sure = int(table["significant"].sum())
+    caption = (
+        f"{count:,} outfits with {first} and {second}. Lift of their main colours; {sure} of {len(table)} pairs are "
+        f"not explained by chance (Fisher's exact test, Benjamini-Hochberg, {SIGNIFICANT:.0%}), the others are grey."
+    )
+    top = shown.nlargest(1, "outfits").iloc[0]
+    words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {top['outfits']:,} outfits"
+    behind = Behind(coloured=((first, top["first"]), (second, top["second"])), fine=fine)
+    return Section("trends-colour-pairs", f"{first} and {second}", caption, figure, table, words, behind)
+
+
+def _shares(question: Question, fine: bool) -> pd.DataFrame:
+    table = colour_shares(question.facts.colours(question.view, fine=fine), question.facts.taxonomy)
+    if table.empty:
+        raise NotEnough("No garment here has a colour. Take a filter away.")
+    return table
+
+
+def _pointed(table: pd.DataFrame, fine: bool, garment: str = "") -> pd.DataFrame:
+    rows = records(table)
+    return table.assign(
+        hover=[
+            f"{row['colour']} {garment or row['name']}<br>{percent(row['share'], row['low'], row['high'])}<br>"
+            f"{row['outfits']:,} of {row['of']:,}<br>Click for the photos"
+            for row in rows
+        ],
+        code=[Behind(coloured=((garment or row["name"], row["colour"]),), fine=fine).code() for row in rows],
+    )
+
+
+def _commonest(found: pd.DataFrame, column: str, order: list[str]) -> list[str]:
+    names = found.groupby(column)["outfits"].sum().nlargest(_MOST).index
+    return sorted(map(str, names), key=order.index)

@@ -1,0 +1,135 @@
+"""The filters of a view: in a link, in words, and taken away one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+
+from dashboard.archive.facts import Size, View
+from segmodels.colour import BASIC_COLOURS
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["evidence_line", "from_link", "removals", "to_link", "words"]
+
+_TAG = "tag."
+
+
+def to_link(view: View) -> dict[str, str | list[str]]:
+    """A view as parameters of a link, those that say nothing left out."""
+    link: dict[str, str | list[str]] = {
+        "from": view.first.isoformat() if view.first else "",
+        "to": view.last.isoformat() if view.last else "",
+        "garments": ",".join(view.garments),
+        "colours": ",".join(view.colours),
+        "share": f"{view.min_share:g}" if view.min_share else "",
+        "confidence": f"{view.min_confidence:g}" if view.min_confidence else "",
+    }
+    link |= {_TAG + key: list(values) for key, values in view.tags}
+    return {key: value for key, value in link.items() if value}
+
+
+def from_link(
+    link: Mapping[str, Sequence[str]], taxonomy: Taxonomy, tags: Mapping[str, Sequence[str]]
+) -> tuple[View, list[str]]:
+    """The view of a link, and a sentence for each filter in it that cannot be.
+
+    Args:
+        link: All values of each parameter.
+        taxonomy: Of the archive.
+        tags: Values by tag that the archive has.
+    """
+    sentences: list[str] = []
+    worn = [garment.name for garment in taxonomy.worn]
+    first, last = (_day(link, key, sentences) for key in ("from", "to"))
+    if first and last and first > last:
+        sentences.append("The link's first day is after its last; both are left out.")
+        first = last = None
+    found = []
+    for key in (key for key in link if key.startswith(_TAG)):
+        name = key.removeprefix(_TAG)
+        values = tuple(value for value in link[key] if value in tags.get(name, ()))
+        if values:
+            found.append((name, values))
+        else:
+            sentences.append(f"No photo of this archive has the link's {name[:40]}; that filter is left out.")
+    return View(
+        first=first,
+        last=last,
+        tags=tuple(found),
+        garments=_known(link, "garments", worn, sentences),
+        colours=_known(link, "colours", BASIC_COLOURS, sentences),
+        min_share=_share(link, "share", sentences),
+        min_confidence=_share(link, "confidence", sentences),
+    ), sentences
+
+
+def words(view: View) -> list[str]:
+    """A view in words, one for each filter; empty if it is everything."""
+    return [text for text, _ in removals(view)]
+
+
+def removals(view: View) -> list[tuple[str, View]]:
+    """Each filter in words, and the view without it."""
+    found = []
+    if view.first or view.last:
+        ends = f"{view.first or 'the first day'} to {view.last or 'the last day'}"
+        found.append((ends, replace(view, first=None, last=None)))
+    for key, values in view.tags:
+        rest = tuple(pair for pair in view.tags if pair[0] != key)
+        found.append((f"{key}: {' or '.join(values)}", replace(view, tags=rest)))
+    for name in view.garments:
+        found.append((name, replace(view, garments=tuple(each for each in view.garments if each != name))))
+    if view.colours:
+        found.append((" or ".join(view.colours), replace(view, colours=())))
+    if view.min_share:
+        found.append((f"share of at least {view.min_share:.0%}", replace(view, min_share=0.0)))
+    if view.min_confidence:
+        found.append((f"confidence of at least {view.min_confidence:.0%}", replace(view, min_confidence=0.0)))
+    return found
+
+
+def evidence_line(size: Size, model: str, revision: str) -> str:
+    """How much an answer rests on: `1,800 photos, 1,912 outfits, no dates, found by fpn 3f2a91c`."""
+    if not size.dated or not size.first or not size.last:
+        dates = "no dates"
+    else:
+        dates = f"{size.first}" if size.first == size.last else f"{size.first} to {size.last}"
+        if size.dated < size.outfits:
+            dates += f" ({_count(size.outfits - size.dated, 'outfit')} without a date)"
+    return (
+        f"{_count(size.photos, 'photo')}, {_count(size.outfits, 'outfit')}, {dates}, found by {model} {revision[:12]}"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _day(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> date | None:
+    if not (text := "".join(link.get(key, ())[:1])):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        sentences.append(f"The link's {key} is no date ({text[:20]}); write it as 2024-03-31.")
+        return None
+
+
+def _known(link: Mapping[str, Sequence[str]], key: str, known: Sequence[str], sentences: list[str]) -> tuple[str, ...]:
+    named = [name for text in link.get(key, ()) for name in text.split(",") if name]
+    for name in [name for name in named if name not in known][:3]:
+        sentences.append(f"There is no {name[:40]} among the {key} here; it is left out.")
+    return tuple(dict.fromkeys(name for name in named if name in known))
+
+
+def _share(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> float:
+    text = "".join(link.get(key, ())[:1])
+    try:
+        value = float(text or 0)
+    except ValueError:
+        value = -1.0
+    if 0 <= value < 1:
+        return value
+    sentences.append(f"The link's {key} is no number from 0 to 1 ({text[:20]}); it is left out.")
+    return 0.0

@@ -1,0 +1,223 @@
+"""How it moves: lines over time, what rises and falls, and what is to be expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pandas as pd
+
+from dashboard.archive.facts import Period
+from dashboard.archive.trends import (
+    LEAST_PERIODS,
+    SIGNIFICANT,
+    NotEnough,
+    by_period,
+    colours_by_period,
+    forecast,
+    movements,
+)
+from dashboard.figures import series
+from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
+from dashboard.trends.behind import Behind, period_name
+from dashboard.trends.section import Question, Section, class_inks, percent, records, rows
+
+__all__ = ["GARMENTS", "forecast_section", "line_section", "movement_section", "shown_first", "things"]
+
+GARMENTS = "Garments"
+"""What moves, beside the colours of one garment, which are called by its name."""
+
+_FIRST = 4  # lines at first
+_ENDS = 8  # of rises, and of falls, in the figure
+
+
+def things(question: Question, of: str) -> list[str]:
+    """What there are lines of: garments, or the colours of one, the most frequent first."""
+    if of == GARMENTS:
+        worn = question.facts.masks(question.view)
+        taxonomy = question.facts.taxonomy
+        counts = {g.name: int(worn.loc[worn["mask"] & (1 << g.id) > 0, "outfits"].sum()) for g in taxonomy.worn}
+    else:
+        found = question.facts.colours(question.view)
+        part = found[found["class"] == question.facts.taxonomy[of].id]
+        counts = dict(zip(part["colour"], part["garments"], strict=True))
+    return [name for name in sorted(counts, key=lambda name: -counts[name]) if counts[name]]
+
+
+def shown_first(names: Sequence[str]) -> list[str]:
+    """The lines that are there before any was chosen."""
+    return list(names[:_FIRST])
+
+
+def line_section(
+    question: Question, *, period: Period = "month", of: str = GARMENTS, names: Sequence[str] = ()
+) -> Section:
+    """Shares over time.
+
+    Args:
+        question: Asked.
+        period: By which.
+        of: `GARMENTS`, or a garment whose colours are shown.
+        names: Of the lines; the most frequent if there are none.
+
+    Raises:
+        NotEnough: If there are no two periods with dates.
+    """
+    size = question.periods(period, 2, "A line over time")
+    names = list(names) or shown_first(things(question, of))
+    if not names:
+        raise NotEnough(f"Nobody wears {of} here, so it has no colours. Choose another garment.")
+    rows = _series(question, period, of)
+    table = rows[rows["name"].isin(names)].reset_index(drop=True)
+    shown = _pointed(table, period, of).rename(columns={"share": "value"})
+    whole = "outfits" if of == GARMENTS else f"{of}, by main colour"
+    caption = (
+        f"{size.dated:,} dated outfits, by {period}. Bands: 95 % intervals (Wilson); first and last {period} may be "
+        "incomplete, which widens them."
+    )
+    figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
+    words = "; ".join(
+        f"{name} {part['share'].iloc[0]:.0%} to {part['share'].iloc[-1]:.0%}"
+        for name, part in table.groupby("name", sort=False)
+    )
+    last = table.loc[(table["name"] == names[0]) & (table["outfits"] > 0), "start"].max().date()
+    behind = _behind(names[0], of, period, last)
+    return Section(
+        "trends-lines",
+        f"{GARMENTS if of == GARMENTS else f'Colours of {of}'} over time",
+        caption,
+        figure,
+        table,
+        words,
+        behind,
+    )
+
+
+def movement_section(question: Question, *, period: Period = "month", of: str = GARMENTS) -> Section:
+    """The strongest rises and falls.
+
+    Args:
+        question: Asked.
+        period: By which time is divided.
+        of: `GARMENTS`, or anything else for the colours of all garments.
+
+    Raises:
+        NotEnough: If there are too few periods.
+    """
+    size = question.periods(period, LEAST_PERIODS, "A movement")
+    facts = question.facts
+    if of == GARMENTS:
+        found = by_period(facts.masks(question.view, period), facts.taxonomy)
+        by = ["garment"]
+    else:
+        found = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
+        by = ["garment", "colour"]
+    table = movements(found, period, by)
+    if table.empty:
+        raise NotEnough("Nothing is worn often enough for a movement here. Take a filter away.")
+    behind = [
+        Behind(worn=(row["garment"],)) if of == GARMENTS else Behind(coloured=((row["garment"], row["colour"]),))
+        for row in records(table)
+    ]
+    shown = table.rename(columns={"growth": "value"}).assign(
+        name=[each.words() for each in behind], code=[each.code() for each in behind]
+    )
+    if len(shown) > 2 * _ENDS:
+        shown = pd.concat([shown.head(_ENDS), shown.tail(_ENDS)])
+    shown["hover"] = [
+        f"{row.name_}<br>odds times {row.value:.2f} a year ({row.low:.2f} to {row.high:.2f})<br>"
+        f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{row.outfits:,} outfits, p {row.p:.2g}"
+        + ("" if row.significant else "<br>chance explains it")
+        + "<br>Click for the photos"
+        for row in rows(shown.rename(columns={"name": "name_"}))
+    ]
+    sure = int(table["significant"].sum())
+    less = f" Shown: the {_ENDS} strongest each way." if len(table) > len(shown) else ""
+    caption = (
+        f"{size.dated:,} dated outfits, by {period}. Factor on the odds in a year, binomial regression that allows "
+        f"for the season where two years are covered, 95 % intervals. {len(table)} tested together, {sure} more than "
+        f"chance explains (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are grey.{less}"
+    )
+    figure = interval_figure(shown, question.theme, axis="Factor on the odds in a year")
+    words = "; ".join(f"{row.name} times {row.value:.2f}" for row in rows(shown[shown["significant"]]))
+    strongest = int(table["p"].to_numpy().argmin())
+    return Section(
+        "trends-movements",
+        "Rising and falling",
+        caption,
+        figure,
+        table,
+        words or "Nothing moves more than chance explains.",
+        behind[strongest],
+    )
+
+
+def forecast_section(question: Question, *, period: Period = "month", garment: str = "") -> Section:
+    """What is to be expected of a garment's share.
+
+    Args:
+        question: Asked.
+        period: By which time is divided.
+        garment: The most worn if left out.
+
+    Raises:
+        NotEnough: If there are too few periods.
+    """
+    size = question.periods(period, 2, "A forecast")
+    garment = garment or (things(question, GARMENTS) or [""])[0]
+    rows = _series(question, period, GARMENTS)
+    past = rows[rows["name"] == garment].reset_index(drop=True)
+    if past.empty or not past["outfits"].sum():
+        raise NotEnough(f"Nobody wears {garment or 'a garment'} here. Choose another garment.")
+    ahead = forecast(past, period)
+    shown = _pointed(past, period, GARMENTS)
+    better = "nearer than" if ahead.error < ahead.naive_error else "no nearer than"
+    same = "the same period a year before" if ahead.seasonal else "the last period"
+    caption = (
+        f"{garment}, {size.dated:,} dated outfits by {period}. A level that wanders"
+        f"{' and a yearly wave' if ahead.seasonal else ''} (statsmodels), band of 95 %. Tried on the last "
+        f"{ahead.tested} {period}s without them, it was {100 * ahead.error:.1f} points off on average, {better} "
+        f"{same} ({100 * ahead.naive_error:.1f})."
+    )
+    table = pd.concat([past.assign(what="seen"), ahead.table.assign(name=garment, what="forecast")], ignore_index=True)
+    figure = forecast_figure(shown, ahead.table, class_inks(question.facts)[garment], question.theme)
+    end = ahead.table.iloc[-1]
+    words = f"{garment}: {past['share'].iloc[-1]:.0%} last, {percent(end.share, end.low, end.high)} at the end"
+    behind = Behind(worn=(garment,), period=period, start=past.loc[past["outfits"] > 0, "start"].max().date())
+    return Section("trends-forecast", f"Forecast of {garment}", caption, figure, table, words, behind)
+
+
+def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
+    """`name`, `start`, `outfits`, `of`, `share`, `low`, `high`."""
+    facts = question.facts
+    if of == GARMENTS:
+        found = by_period(facts.masks(question.view, period), facts.taxonomy).rename(columns={"garment": "name"})
+    else:
+        rows = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
+        found = rows[rows["garment"] == of].drop(columns="garment").rename(columns={"colour": "name"})
+    return found.assign(start=pd.to_datetime(found["start"]))
+
+
+def _pointed(table: pd.DataFrame, period: Period, of: str) -> pd.DataFrame:
+    """Adds what a point says and whose photos stand behind it."""
+    rows = records(table)
+    return table.assign(
+        hover=[
+            f"{row['name']}, {period_name(row['start'], period)}<br>{percent(row['share'], row['low'], row['high'])}"
+            f"<br>{row['outfits']:,} of {row['of']:,}<br>Click for the photos"
+            for row in rows
+        ],
+        code=[_behind(row["name"], of, period, row["start"].date()).code() for row in rows],
+    )
+
+
+def _behind(name: str, of: str, period: Period, start: date) -> Behind:
+    if of == GARMENTS:
+        return Behind(worn=(name,), period=period, start=start)
+    return Behind(coloured=((of, name),), period=period, start=start)
+
+
+def _looks(question: Question, of: str, names: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+    inks = class_inks(question.facts)
+    looks = {name: series(place, question.theme) for place, name in enumerate(names)}
+    return {name: (inks.get(name, look.ink) if of == GARMENTS else look.ink, look.dash) for name, look in looks.items()}

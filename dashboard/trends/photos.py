@@ -1,0 +1,81 @@
+"""The photos behind a number: names and class maps out of the archive, photos out of a folder where one is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from dashboard.archive.rows import MAX_PHOTO_BYTES, photo_id
+from dashboard.evaluation.pictures import Card, PictureError, colour_map, jpeg, read_class_map
+from dashboard.trends.behind import Behind
+from dashboard.trends.section import rows
+from segmodels.photo import PhotoError, open_photo
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["photo_cards", "read_photo"]
+
+_SIDE = 256  # pixels of a small photo, at most
+
+
+def photo_cards(
+    found: pd.DataFrame, taxonomy: Taxonomy, behind: Behind, read: Callable[[str, str], bytes] | None
+) -> tuple[list[Card], str]:
+    """Cards of photos, and a sentence on what could not be shown.
+
+    Args:
+        found: From `Facts.photos`.
+        taxonomy: Of the class maps.
+        behind: Whose classes stand out in them.
+        read: Gives the small photo of a file name and an id, or raises `PictureError`; None where there is no folder.
+    """
+    cards, remark = [], ""
+    for row in rows(found):
+        pictures: dict[str, bytes | None] = {}
+        if read:
+            try:
+                pictures["Photo"] = read(row.file_name, row.photo_id)
+            except PictureError as error:
+                remark = str(error)
+        try:
+            pictures["Class map"] = colour_map(read_class_map(row.class_map), taxonomy, behind.classes or None)
+        except PictureError:
+            pictures["Class map"] = None
+            remark = f"The class map of {row.file_name} is damaged. Ingest the photo again."
+        notes = [f"{row.day:%Y-%m-%d}"] if not pd.isna(row.day) else []
+        notes += [f"person {row.person + 1}"] if row.person else []
+        cards.append(Card(row.file_name, ", ".join(notes), pictures))
+    return cards, remark
+
+
+def read_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
+    """The photo of an archive's row, reduced; JPEG.
+
+    Args:
+        roots: Folders, of which the first that has it is used.
+        file_name: Below one of them, with forward slashes.
+        identity: Id of the photo, by which another file of the same name is told apart.
+
+    Raises:
+        PictureError: If it is in none of them, is another file, or is damaged.
+    """
+    for root in roots:
+        file = (root / file_name).resolve()
+        if not file.is_relative_to(root.resolve()) or not file.is_file():
+            continue
+        try:
+            if file.stat().st_size > MAX_PHOTO_BYTES:
+                continue
+            data = file.read_bytes()
+            if photo_id(data) != identity:
+                continue
+            image = Image.fromarray(open_photo(data, name=file_name))
+        except OSError as error:
+            raise PictureError(f"{file_name} cannot be read ({error.strerror}).") from None
+        except PhotoError as error:
+            raise PictureError(str(error)) from None
+        image.thumbnail((_SIDE, _SIDE))
+        return jpeg(image)
+    raise PictureError(f"{file_name} is not in the folder of photos, or has changed since it was ingested.")

@@ -1,0 +1,142 @@
+"""What a view of the Trends page is made of, before it is drawn or put into a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.archive.facts import Facts, Period, Size, View
+from dashboard.archive.trends import NotEnough
+from dashboard.figures import Theme
+from dashboard.trends.behind import Behind
+
+__all__ = [
+    "LEAST_OUTFITS",
+    "LEAST_TOGETHER",
+    "Builder",
+    "Question",
+    "Section",
+    "class_inks",
+    "percent",
+    "records",
+    "rows",
+]
+
+LEAST_OUTFITS = 10
+"""Fewest outfits that a share is said of."""
+
+LEAST_TOGETHER = 20
+"""Fewest outfits that pairs are counted in."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A view.
+
+    Args:
+        key: For files and widgets.
+        title: Heading.
+        caption: On what it rests, and how it was computed.
+        figure: Its picture.
+        table: Its numbers.
+        words: What the picture says, for who does not see it.
+        behind: Whose photos stand beside it before anything was clicked.
+        view: Of the photos, where it is not the question's.
+    """
+
+    key: str
+    title: str
+    caption: str
+    figure: go.Figure
+    table: pd.DataFrame
+    words: str
+    behind: Behind
+    view: View | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What every view is asked about.
+
+    Args:
+        facts: Of the archive.
+        view: The filters.
+        theme: Of the figures.
+        marked: Code of what was clicked.
+    """
+
+    facts: Facts
+    view: View
+    theme: Theme = "light"
+    marked: str = ""
+
+    def within(self, view: View) -> Question:
+        """The same of other outfits."""
+        return replace(self, view=view)
+
+    def outfits(self, least: int, what: str) -> Size:
+        """How much there is.
+
+        Raises:
+            NotEnough: If there are fewer than `least` outfits.
+        """
+        size = self.facts.size(self.view)
+        if size.outfits < least:
+            raise NotEnough(
+                f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} {size.outfits}. "
+                "Add photos, or take a filter away."
+            )
+        return size
+
+    def periods(self, period: Period, least: int, what: str) -> Size:
+        """How much there is, with dates.
+
+        Raises:
+            NotEnough: If there are no dates, or too few periods between the first and the last.
+        """
+        size = self.outfits(LEAST_OUTFITS, what)
+        if not size.dated or not size.first or not size.last:
+            raise NotEnough(
+                f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Give dates in a CSV at "
+                "ingest (--metadata), or look at the made-up sample."
+            )
+        if size.first == size.last:
+            raise NotEnough(
+                f"{what} needs photos of at least {least} {period}s; all that have a date are of {size.first}."
+            )
+        found = self.facts.masks(self.view, period)["start"].nunique()
+        if found < least:
+            raise NotEnough(
+                f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}. "
+                "Choose a shorter period."
+            )
+        return size
+
+
+Builder = Callable[[Question], Section]
+"""Makes a section; raises `NotEnough` where there is too little to say."""
+
+
+def class_inks(facts: Facts) -> dict[str, str]:
+    """Display colour by class."""
+    return {garment.name: garment.colour for garment in facts.taxonomy.classes}
+
+
+def percent(value: float, low: float, high: float) -> str:
+    """A share with its interval: `24.1 % (23.2 % to 25.0 %)`."""
+    return f"{value:.1%} ({low:.1%} to {high:.1%})"
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table by column."""
+    found: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+    return found
+
+
+def rows(table: pd.DataFrame) -> Iterable[Any]:
+    """The rows of a table, with its columns as attributes."""
+    return table.itertuples(index=False)

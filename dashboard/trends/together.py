@@ -1,0 +1,301 @@
+"""With what: pairs, rules, companions, how a pair moves, and the network of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from dashboard.archive.facts import Period
+from dashboard.archive.trends import SIGNIFICANT, NotEnough, companions, pair_lift_by_period, pairs, triples, worn
+from dashboard.figures import series
+from dashboard.figures.together import Scale, network_figure, pair_matrix
+from dashboard.figures.trends import interval_figure, line_figure
+from dashboard.trends.behind import Behind, period_name
+from dashboard.trends.section import LEAST_TOGETHER, Question, Section, class_inks, records, rows
+
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "companion_section",
+    "lift_section",
+    "matrix_section",
+    "network_section",
+    "rule_section",
+    "seen",
+]
+
+Measure = Literal["lift", "outfits", "jaccard", "npmi"]
+MEASURES: Mapping[Measure, str] = {"lift": "Lift", "outfits": "Count", "jaccard": "Jaccard", "npmi": "NPMI"}
+"""How a pair is measured."""
+
+_SCALES: Mapping[Measure, Scale] = {"lift": "factor", "outfits": "count", "jaccard": "share", "npmi": "balance"}
+_MEANINGS: Mapping[Measure, str] = {
+    "lift": "Lift: how many times as often as chance has it; 1 is chance.",
+    "outfits": "Outfits with both.",
+    "jaccard": "Jaccard: outfits with both, of those with either.",
+    "npmi": "Normalised PMI: −1 never together, 0 as chance has it, 1 always together.",
+}
+_TITLES: Mapping[Measure, str] = {
+    "lift": "Lift (logarithmic)",
+    "outfits": "Outfits with both",
+    "jaccard": "Jaccard index",
+    "npmi": "Normalised PMI",
+}
+_RULES = 16  # in the figure
+_TESTED = f"Fisher's exact test (mid-p), corrected over all of them (Benjamini-Hochberg, {SIGNIFICANT:.0%})"
+
+
+def seen(question: Question) -> list[str]:
+    """Garments that somebody wears, in display order."""
+    table = worn(question.facts.masks(question.view), question.facts.taxonomy)
+    held = set(table.loc[table["outfits"] > 0, "garment"])
+    return [garment.name for garment in question.facts.taxonomy.worn if garment.name in held]
+
+
+def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
+    """Each pair of garments.
+
+    Raises:
+        NotEnough: If there are too few outfits, or no two garments.
+    """
+    size = question.outfits(LEAST_TOGETHER, "A matrix of pairs")
+    table = pairs(question.facts.masks(question.view), question.facts.taxonomy)
+    names = seen(question)
+    if len(names) < 2:
+        raise NotEnough("A matrix needs at least two garments that somebody wears. Take a filter away.")
+    shown = table[table["first"].isin(names) & table["second"].isin(names)]
+    behind = [Behind(worn=pair) for pair in zip(shown["first"], shown["second"], strict=True)]
+    shown = shown.assign(
+        value=shown[measure].astype(float),
+        text=[_cell(row[measure], measure) for row in records(shown)],
+        hover=[_pair_hover(row, size.outfits) for row in records(shown)],
+        code=[each.code() for each in behind],
+    )
+    mirrored = shown.rename(columns={"first": "second", "second": "first"})
+    figure = pair_matrix(
+        pd.concat([shown, mirrored], ignore_index=True),
+        names,
+        names,
+        question.theme,
+        scale=_SCALES[measure],
+        title=_TITLES[measure],
+        marked=question.marked,
+    )
+    sure = int(table["significant"].sum())
+    caption = (
+        f"{size.outfits:,} outfits. {_MEANINGS[measure]} {sure} of {len(table)} pairs are more or less often together "
+        f"than chance explains: {_TESTED}. Where chance explains it the number is grey. Pairs are not corrected for "
+        "recognition errors."
+    )
+    top = shown.loc[shown["significant"]].nlargest(5, "lift")
+    words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
+    most = shown.iloc[int(np.nanargmax(shown["lift"].where(shown["significant"], 0)))]
+    first = Behind(worn=(most["first"], most["second"]))
+    return Section(
+        "trends-matrix", "What is worn together", caption, figure, table, words or "No pair stands out.", first
+    )
+
+
+def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) -> Section:
+    """Rules "who wears this also wears that".
+
+    Args:
+        question: Asked.
+        parts: Garments of a rule, 2 or 3.
+        only_sure: Whether rules that chance explains are left out of the figure.
+
+    Raises:
+        NotEnough: If there are too few outfits.
+    """
+    size = question.outfits(LEAST_TOGETHER, "A rule")
+    masks, taxonomy = question.facts.masks(question.view), question.facts.taxonomy
+    if parts == 3:
+        table = triples(masks, taxonomy)
+        table["name"] = [
+            f"{a} + {b} → {c}" for a, b, c in zip(table["first"], table["second"], table["then"], strict=True)
+        ]
+        behind = [tuple(row) for row in table[["first", "second", "then"]].to_numpy()]
+    else:
+        table = pairs(masks, taxonomy)
+        table = table[table["outfits"] >= 5].sort_values("lift", ascending=False, kind="stable", ignore_index=True)
+        table["name"] = [f"{a} → {b}" for a, b in zip(table["first"], table["second"], strict=True)]
+        behind = [tuple(row) for row in table[["first", "second"]].to_numpy()]
+    table["code"] = [Behind(worn=each).code() for each in behind]
+    shown = table[table["significant"]] if only_sure else table
+    if shown.empty:
+        raise NotEnough(
+            f"Chance explains all rules of {parts} garments in these {size.outfits:,} outfits. Add photos, or show "
+            "those that chance explains too."
+        )
+    above, below = shown[shown["lift"] >= 1], shown[shown["lift"] < 1]
+    few = min(len(below), max(_RULES // 2, _RULES - len(above)))
+    shown = pd.concat([above.head(_RULES - few), below.tail(few)])
+    shown = shown.assign(value=shown["lift"], hover=[_rule_hover(row) for row in records(shown)])
+    caption = (
+        f"{size.outfits:,} outfits. Lift with 95 % interval; support, confidence and p in the tooltip and the table. "
+        f"{_TESTED}, shown or not. {int(table['significant'].sum())} of {len(table)} rules with at least five outfits "
+        f"hold; shown are the {len(shown)} strongest."
+    )
+    figure = interval_figure(shown.reset_index(drop=True), question.theme, axis="Lift")
+    words = "; ".join(f"{name} lift {lift:.2f}" for name, lift in zip(shown["name"], shown["lift"], strict=True))
+    first = Behind(worn=behind[int(shown.index[0])])
+    kind = "pairs" if parts == 2 else "triples"
+    return Section(
+        f"trends-rules-{kind}", f"Rules of {kind}", caption, figure, table.drop(columns=["name", "code"]), words, first
+    )
+
+
+def companion_section(question: Question, *, garment: str = "") -> Section:
+    """What is worn with a garment that is not worn without it.
+
+    Args:
+        question: Asked.
+        garment: The one; the first that is worn if left out.
+
+    Raises:
+        NotEnough: If there are too few outfits with it, or without.
+    """
+    size = question.outfits(LEAST_TOGETHER, "A comparison")
+    facts = question.facts
+    garment = garment or ([*seen(question), ""])[0]
+    if not garment:
+        raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
+    worn_by = facts.count(question.view, worn=(garment,))
+    for count, words in ((worn_by, "with"), (size.outfits - worn_by, "without")):
+        if count < 5:
+            raise NotEnough(
+                f"This needs at least 5 outfits {words} {garment}; there are {count}. Choose another garment."
+            )
+    table = companions(facts.masks(question.view), facts.taxonomy, garment)
+    shown = table.rename(columns={"garment": "name", "change": "value", "change_low": "low", "change_high": "high"})
+    behind = [Behind(worn=(garment, name)) for name in shown["name"]]
+    shown = shown.assign(
+        code=[each.code() for each in behind],
+        hover=[
+            f"{row['name']}<br>{row['share']:.1%} with {garment}, {row['other_share']:.1%} without<br>"
+            f"{100 * row['value']:+.1f} points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f}), p {row['p']:.2g}"
+            "<br>Click for the photos"
+            for row in records(shown)
+        ],
+    )
+    caption = (
+        f"{worn_by:,} outfits with {garment} against {size.outfits - worn_by:,} without. Difference in points with "
+        f"95 % interval (Newcombe), score test, corrected over all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+    )
+    figure = interval_figure(
+        shown, question.theme, axis=f"Share with {garment} less share without (points)", factor=False, tick="+.0%"
+    )
+    words = "; ".join(f"{row['name']} {100 * row['value']:+.0f} points" for row in records(shown))
+    return Section("trends-companions", f"With {garment}, and not without", caption, figure, table, words, behind[0])
+
+
+def lift_section(question: Question, *, first: str = "", second: str = "", period: Period = "season") -> Section:
+    """How a pair's lift moves.
+
+    Args:
+        question: Asked.
+        first: A garment; with `second` the first two that are worn if left out.
+        second: Another.
+        period: By which time is divided.
+
+    Raises:
+        NotEnough: If there are no two periods, or one of the two is never worn.
+    """
+    size = question.periods(period, 2, "A lift over time")
+    names = seen(question)
+    if not first or not second:
+        if len(names) < 2:
+            raise NotEnough("A lift needs two garments that somebody wears. Take a filter away.")
+        first, second = names[:2]
+    for name in (first, second):
+        if name not in names:
+            raise NotEnough(f"Nobody wears {name} here. Choose another garment.")
+    facts = question.facts
+    table = pair_lift_by_period(facts.masks(question.view, period), facts.taxonomy, first, second)
+    table["start"] = pd.to_datetime(table["start"])
+    pair = f"{first} with {second}"
+    shown = table.assign(
+        name=pair,
+        value=table["lift"],
+        code=[Behind(worn=(first, second), period=period, start=s.date()).code() for s in table["start"]],
+        hover=[
+            f"{pair}, {period_name(row['start'], period)}<br>lift {row['lift']:.2f} ({row['low']:.2f} to "
+            f"{row['high']:.2f})<br>{row['outfits']:,} of {row['of']:,} outfits<br>Click for the photos"
+            for row in records(table)
+        ],
+    )
+    if not shown["value"].notna().any():
+        raise NotEnough(f"{first} and {second} have no {period} in which somebody wears each. Choose a longer period.")
+    look = series(0, question.theme)
+    figure = line_figure(shown, {pair: (look.ink, "solid")}, question.theme, axis="Lift", factor=True)
+    caption = (
+        f"{size.dated:,} dated outfits, by {period}. Lift, 1 is chance; band: 95 % interval of the share of {second} "
+        f"among those with {first}."
+    )
+    words = "; ".join(f"{row['start']:%Y-%m} {row['lift']:.2f}" for row in records(table))
+    together = table.loc[table["outfits"] > 0, "start"]
+    last = (together if len(together) else table.loc[table["lift"].notna(), "start"]).max().date()
+    behind = Behind(worn=(first, second), period=period, start=last)
+    return Section("trends-lift", f"{pair} over time", caption, figure, table, words, behind)
+
+
+def network_section(question: Question) -> Section:
+    """All pairs that chance does not explain, as a picture.
+
+    Raises:
+        NotEnough: If there are too few outfits, or chance explains all pairs.
+    """
+    size = question.outfits(LEAST_TOGETHER, "A network")
+    facts = question.facts
+    masks = facts.masks(question.view)
+    table = pairs(masks, facts.taxonomy)
+    sure = table[table["significant"] & (np.abs(np.log2(table["lift"].clip(lower=1 / 64))) >= np.log2(1.1))]
+    if sure.empty:
+        raise NotEnough(
+            f"Chance explains all pairs in these {size.outfits:,} outfits, so there is no network. Add photos."
+        )
+    sure = sure.assign(
+        code=[Behind(worn=pair).code() for pair in zip(sure["first"], sure["second"], strict=True)],
+        hover=[_pair_hover(row, size.outfits) for row in records(sure)],
+    )
+    shares = worn(masks, facts.taxonomy).set_index("garment")["share"]
+    kept = {name: float(shares[name]) for name in seen(question)}
+    figure = network_figure(sure, kept, class_inks(facts), question.theme)
+    caption = (
+        f"{size.outfits:,} outfits. Solid: more often together than chance has it, dotted: less; the thicker, the "
+        f"stronger. Only what chance does not explain ({_TESTED}) and is at least a tenth off. Discs: how often worn."
+    )
+    top = sure.nlargest(6, "lift")
+    words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
+    first = Behind(worn=(top.iloc[0]["first"], top.iloc[0]["second"]))
+    return Section("trends-network", "Network", caption, figure, table, words, first)
+
+
+def _cell(value: float, measure: Measure) -> str:
+    if value != value:
+        return "–"
+    if measure == "outfits":
+        return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}"
+    if measure == "lift":
+        return f"{value:.1f}"
+    return f"{value:.2f}".replace("-", "−").replace("0.", ".")  # short enough for a phone's cells
+
+
+def _pair_hover(row: Mapping[str, float], size: int) -> str:
+    chance = "" if row["significant"] else "<br>chance explains it"
+    return (
+        f"{row['first']} with {row['second']}<br>{row['outfits']:,} of {size:,} outfits<br>lift {row['lift']:.2f} "
+        f"({row['low']:.2f} to {row['high']:.2f})<br>Jaccard {row['jaccard']:.2f}, NPMI {row['npmi']:.2f}, "
+        f"p {row['p']:.2g}{chance}<br>Click for the photos"
+    )
+
+
+def _rule_hover(row: Mapping[str, float]) -> str:
+    return (
+        f"{row['name']}<br>lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f})<br>support "
+        f"{row['support']:.1%}, confidence {row['confidence']:.1%}<br>{row['outfits']:,} outfits, p {row['p']:.2g}"
+        f"{'' if row['significant'] else '<br>chance explains it'}<br>Click for the photos"
+    )

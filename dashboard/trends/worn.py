@@ -1,0 +1,223 @@
+"""What is worn: shares of outfits, against others, corrected for known errors; areas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from dashboard.archive.facts import Facts, View
+from dashboard.archive.inference import Corrected, corrected
+from dashboard.archive.trends import SIGNIFICANT, NotEnough, worn
+from dashboard.figures.trends import share_figure
+from dashboard.trends.behind import Behind
+from dashboard.trends.reliability import WHY_NO_PAIRS, Trust
+from dashboard.trends.section import LEAST_OUTFITS, Question, Section, class_inks, percent, records, rows
+
+__all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
+
+
+@dataclass(frozen=True)
+class Against:
+    """Two groups of outfits that have none in common.
+
+    Args:
+        view: The first.
+        label: Its name.
+        other: The second.
+        other_label: Its name.
+    """
+
+    view: View
+    label: str
+    other: View
+    other_label: str
+
+
+def days_before(facts: Facts, view: View) -> tuple[date, date]:
+    """The days that a view is compared with at first: as many before it, or its first half if nothing is before.
+
+    Raises:
+        NotEnough: If there are no two days.
+    """
+    here, all_of = facts.size(view), facts.size(replace(view, first=None, last=None))
+    if not here.first or not here.last or not all_of.first or all_of.first == all_of.last:
+        raise NotEnough("Another period needs photos of at least two days, with dates.")
+    length = here.last - here.first
+    if here.first > all_of.first:
+        return max(all_of.first, here.first - length - timedelta(1)), here.first - timedelta(1)
+    return here.first, here.first + (length - timedelta(1)) // 2
+
+
+def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
+    """A view without some days, against those days.
+
+    Raises:
+        NotEnough: If nothing is left of the view, or it would be in two pieces.
+    """
+    here = facts.size(view)
+    if not here.first or not here.last:
+        raise NotEnough("Another period needs dates, and none of these outfits has one.")
+    start, end = view.first or here.first, view.last or here.last
+    if first <= end and last >= start:
+        if first <= start and last < end:
+            start = last + timedelta(1)
+        elif first > start and last >= end:
+            end = first - timedelta(1)
+        else:
+            raise NotEnough(
+                f"{first} to {last} lies across {start} to {end}: no outfit can be on both sides. Choose days that "
+                "begin before or end after those of the filter."
+            )
+    return Against(
+        replace(view, first=start, last=end),
+        f"{start} to {end}",
+        replace(view, first=first, last=last),
+        f"{first} to {last}",
+    )
+
+
+def other_tag(facts: Facts, view: View, key: str, value: str, other: str | None) -> Against:
+    """Photos with one value of a tag against those with another, or with any other."""
+    rest = tuple(each for each in facts.tags[key] if each != value)
+    tags = tuple(pair for pair in view.tags if pair[0] != key)
+    return Against(
+        replace(view, tags=(*tags, (key, (value,)))),
+        f"{key} {value}",
+        replace(view, tags=(*tags, (key, (other,) if other else rest))),
+        f"{key} {other}" if other else f"any other {key}",
+    )
+
+
+def share_section(
+    question: Question, *, against: Against | None = None, trust: Trust | None = None, correct: bool = False
+) -> Section:
+    """Share of outfits with each garment.
+
+    Args:
+        question: Asked.
+        against: Two groups; the question's view stands aside then.
+        trust: Reliability of the garments.
+        correct: Whether shares are corrected for it.
+
+    Raises:
+        NotEnough: If there are too few outfits.
+    """
+    here = question.within(against.view) if against else question
+    size = here.outfits(LEAST_OUTFITS, f"A share ({against.label})" if against else "A share")
+    facts = question.facts
+    other = None
+    if against:
+        question.within(against.other).outfits(LEAST_OUTFITS, f"A share ({against.other_label})")
+        other = facts.masks(against.other)
+    table = worn(facts.masks(here.view), facts.taxonomy, other)
+    known = trust.garments if trust else {}
+    table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]
+    table["specificity"] = [known[name].specificity if name in known else np.nan for name in table["garment"]]
+    shown = table.rename(columns={"garment": "name"})
+    caption = f"{size.outfits:,} outfits in {size.photos:,} photos. Lines: 95 % intervals (Wilson)."
+    if correct and trust:
+        table, caption = _corrected(here, table, trust, size.outfits)
+        shown = table.rename(columns={"garment": "name", "corrected": "share_", "share": "raw"})
+        shown = shown.drop(columns=["low", "high"]).rename(
+            columns={"share_": "share", "corrected_low": "low", "corrected_high": "high"}
+        )
+    elif against:
+        caption = (
+            f"Bars: {against.label} ({size.outfits:,} outfits); diamonds: {against.other_label} "
+            f"({facts.size(against.other).outfits:,}). 95 % intervals (Wilson); differences by score test, corrected "
+            f"over all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+        )
+    behind = [Behind(worn=(name,)) for name in shown["name"]]
+    shown["code"] = [each.code() for each in behind]
+    shown["hover"] = [_hover(row, against, correct) for row in records(shown)]
+    notes = {name: f"found {r.sensitivity:.0%}, wrongly {1 - r.specificity:.0%}" for name, r in known.items()}
+    figure = share_figure(
+        shown,
+        class_inks(facts),
+        question.theme,
+        axis="Share of outfits, corrected" if correct else "Share of outfits",
+        notes=notes,
+        other=against.other_label if against and not correct else "",
+    )
+    words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown) if row.share == row.share)
+    return Section("trends-shares", "What is worn", caption, figure, table, words, behind[0], here.view)
+
+
+def area_section(question: Question) -> Section:
+    """Share of the outfit that each garment takes, where it is worn.
+
+    Raises:
+        NotEnough: If there are too few outfits.
+    """
+    size = question.outfits(LEAST_OUTFITS, "A mean area")
+    facts = question.facts
+    found = facts.areas(question.view)
+    table = pd.DataFrame(
+        {
+            "garment": [facts.taxonomy.names[index] for index in found["class"]],
+            "garments": found["garments"],
+            "share": found["share"],
+        }
+    )
+    if table.empty:
+        raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
+    half = 1.96 * (found["deviation"] / np.sqrt(found["garments"])).where(found["garments"] > 1)
+    table["low"], table["high"] = (table["share"] - half).clip(lower=0), (table["share"] + half).clip(upper=1)
+    table = table.sort_values("share", ascending=False, ignore_index=True)
+    shown = table.rename(columns={"garment": "name"})
+    shown["low"], shown["high"] = shown["low"].fillna(shown["share"]), shown["high"].fillna(shown["share"])
+    behind = [Behind(worn=(name,)) for name in shown["name"]]
+    shown["code"] = [each.code() for each in behind]
+    shown["hover"] = [
+        f"{row.name}<br>{percent(row.share, row.low, row.high)} of the outfit<br>mean of {row.garments:,} garments"
+        for row in rows(shown)
+    ]
+    caption = (
+        f"{size.outfits:,} outfits. Mean share of the outfit's garment and accessory pixels that a garment takes where "
+        "it is worn, with the 95 % interval of the mean."
+    )
+    figure = share_figure(shown, class_inks(facts), question.theme, axis="Mean share of the outfit's pixels")
+    words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
+    return Section("trends-areas", "How much of the outfit", caption, figure, table, words, behind[0])
+
+
+def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int) -> tuple[pd.DataFrame, str]:
+    """Adds the corrected shares, counted at the thresholds that the errors were measured at."""
+    found: dict[str, Corrected | None] = {}
+    for name in table["garment"]:
+        if name not in trust.garments:
+            found[name] = None
+            continue
+        share, confidence = trust.thresholds.get(name, (question.view.min_share, question.view.min_confidence))
+        masks = question.facts.masks(replace(question.view, min_share=share, min_confidence=confidence))
+        held = masks["mask"] & (1 << question.facts.taxonomy[name].id) > 0
+        of = int(masks["outfits"].sum())
+        found[name] = corrected(int(masks.loc[held, "outfits"].sum()), of, trust.garments[name])
+    table = table.assign(
+        corrected=[each.share if (each := found[name]) else np.nan for name in table["garment"]],
+        corrected_low=[each.low if (each := found[name]) else np.nan for name in table["garment"]],
+        corrected_high=[each.high if (each := found[name]) else np.nan for name in table["garment"]],
+    )
+    caption = (
+        f"{size:,} outfits; shares corrected for what the model misses and adds (Rogan-Gladen), with 95 % intervals "
+        f"that hold the uncertainty of both (Lang & Reiczigel). {trust.how} {WHY_NO_PAIRS}"
+    )
+    if missing := [name for name, each in found.items() if each is None]:
+        caption += f" A dash: errors unknown or too large to undo ({', '.join(missing)})."
+    return table, caption
+
+
+def _hover(row: dict[str, object], against: Against | None, correct: bool) -> str:
+    share, low, high = (float(row[key]) for key in ("share", "low", "high"))  # type: ignore[arg-type]
+    lines = [str(row["name"]), percent(share, low, high) if share == share else "–"]
+    if correct:
+        lines.append(f"{float(row['raw']):.1%} as counted")  # type: ignore[arg-type]
+    lines.append(f"{row['outfits']:,} outfits")
+    if against and not correct:
+        change, least, most = (100 * float(row[key]) for key in ("change", "change_low", "change_high"))  # type: ignore[arg-type]
+        lines.append(f"{against.other_label}: {float(row['other_share']):.1%}")  # type: ignore[arg-type]
+        lines.append(f"{change:+.1f} points ({least:+.1f} to {most:+.1f}), p {row['p']:.2g}")
+    return "<br>".join([*lines, "Click for the photos"])

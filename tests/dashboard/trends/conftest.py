@@ -1,0 +1,116 @@
+"""Sixty outfits whose counts are known, as an archive with dates, tags, colours and photos."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dashboard.archive.facts import Facts, View
+from dashboard.archive.rows import as_table, bits, photo_id
+from dashboard.archive.store import Archive, Version
+from dashboard.trends.section import Question
+from segmodels.segmentation import small_map
+from segmodels.taxonomy import OUTFIT_15
+
+VERSION = Version("OUTFIT_15", "fake", "abc123")
+BLUE, WHITE = ("#203050", "navy"), ("#ffffff", "white")
+
+Write = Callable[..., Path]
+"""Takes a folder's name, how many photos, and what differs from the sixty; gives the archive's folder."""
+
+
+def jpeg(number: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (40, 60), (number * 4 % 256, 90, 120)).save(out, "JPEG")
+    return out.getvalue() + bytes([number])
+
+
+def worn(number: int) -> dict[str, tuple[str, str]]:
+    """What the outfit of a photo is made of, with its colours."""
+    found = {"Footwear": BLUE}
+    if number < 30:
+        found["Coat"] = BLUE
+    if number < 30 and number % 3 == 0:
+        found["Hat"] = WHITE
+    return found | ({"Pants": BLUE, "Shirt": WHITE} if number % 2 == 0 else {"Dress": WHITE})
+
+
+def day(number: int) -> datetime:
+    return datetime(2023, 1 + number % 12, 1 + number // 12)
+
+
+def row(number: int, version: Version, taken: datetime | None) -> dict[str, Any]:
+    garments = [
+        {
+            "class": name,
+            "person": 0,
+            "area_share": 0.1,
+            "outfit_share": 0.25,
+            "confidence": 0.9,
+            "box": [0, 0, 10, 10],
+            "colours": [{"hex": hue, "name": colour, "share": 0.9}],
+        }
+        for name, (hue, colour) in worn(number).items()
+    ]
+    figure = np.zeros((60, 40), np.uint8)
+    for place, garment in enumerate(garments):
+        figure[place * 10 : place * 10 + 10] = OUTFIT_15[str(garment["class"])].id
+    return {
+        "photo_id": photo_id(jpeg(number)),
+        "file_name": f"look{number:02d}.jpg",
+        "taken_at": taken,
+        "tags": {"market": "North" if number % 2 == 0 else "South"},
+        "width": 40,
+        "height": 60,
+        "model": version.model,
+        "revision": version.revision,
+        "taxonomy": version.taxonomy,
+        "analysed_at": datetime(2024, 5, 1),
+        "people": [{"box": [0, 0, 40, 60], "confidence": 0.5, "detected": False}],
+        "garments": garments,
+        "class_map": small_map(figure, OUTFIT_15, 60),
+        "outfits": bits(garments, 1, OUTFIT_15),
+    }
+
+
+@pytest.fixture(scope="session")
+def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
+    root = tmp_path_factory.mktemp("archives")
+
+    def make(
+        name: str,
+        photos: int = 60,
+        version: Version = VERSION,
+        dated: Callable[[int], datetime | None] = day,
+    ) -> Path:
+        rows = as_table([row(number, version, dated(number)) for number in range(photos)])
+        Archive(root / name).writer(version).append(rows)
+        return root / name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sixty(write: Write) -> Path:
+    return write("sixty")
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("looks")
+    for number in range(60):
+        (folder / f"look{number:02d}.jpg").write_bytes(jpeg(number))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def question(sixty: Path) -> Iterator[Question]:
+    with Archive(sixty).reader() as reader:
+        yield Question(Facts(reader, OUTFIT_15), View())

@@ -1,0 +1,110 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from dashboard.archive.facts import Size, View
+from dashboard.archive.inference import Reliability
+from dashboard.archive.store import Version
+from dashboard.trends.choice import MADE_UP, choices
+from dashboard.trends.filters import evidence_line, from_link, removals, to_link
+from dashboard.trends.reliability import read_trust
+from segmodels.taxonomy import OUTFIT_15
+
+TAGS = {"market": ["North", "South"], "season": ["winter"]}
+FULL = View(
+    first=date(2023, 1, 2),
+    last=date(2023, 3, 4),
+    tags=(("market", ("North", "South")),),
+    garments=("Coat", "Scarf/Tie"),
+    colours=("blue",),
+    min_share=0.05,
+    min_confidence=0.5,
+)
+
+
+def parsed(link: dict[str, str | list[str]]) -> tuple[View, list[str]]:
+    listed = {key: [value] if isinstance(value, str) else value for key, value in link.items()}
+    return from_link(listed, OUTFIT_15, TAGS)
+
+
+@pytest.mark.parametrize("view", [View(), FULL])
+def test_a_link_gives_the_view_back(view: View) -> None:
+    assert parsed(to_link(view)) == (view, [])
+    assert to_link(View()) == {}
+
+
+@pytest.mark.parametrize(
+    ("link", "sentence"),
+    [
+        ({"from": "soon"}, "from is no date (soon)"),
+        ({"from": "2023-05-01", "to": "2023-04-01"}, "first day is after its last"),
+        ({"tag.market": "West"}, "No photo of this archive has the link's market"),
+        ({"tag.shop": "A"}, "link's shop"),
+        ({"garments": "Cape"}, "no Cape among the garments"),
+        ({"garments": "Skin"}, "no Skin among the garments"),
+        ({"colours": "mud"}, "no mud among the colours"),
+        ({"share": "much"}, "share is no number from 0 to 1"),
+        ({"confidence": "nan"}, "confidence is no number from 0 to 1"),
+    ],
+)
+def test_what_a_link_cannot_mean_is_left_out_and_said(link: dict[str, str | list[str]], sentence: str) -> None:
+    view, sentences = parsed(link)
+    assert view == View() and len(sentences) == 1 and sentence in sentences[0]
+
+
+def test_each_filter_can_be_taken_away() -> None:
+    left = removals(FULL)
+    assert [text for text, _ in left] == [
+        "2023-01-02 to 2023-03-04",
+        "market: North or South",
+        "Coat",
+        "Scarf/Tie",
+        "blue",
+        "share of at least 5%",
+        "confidence of at least 50%",
+    ]
+    assert left[2][1].garments == ("Scarf/Tie",) and left[1][1].tags == () and left[0][1].first is None
+
+
+def test_the_evidence_line() -> None:
+    assert evidence_line(Size(1800, 1912, 0, None, None), "fpn", "3f2a91c") == (
+        "1,800 photos, 1,912 outfits, no dates, found by fpn 3f2a91c"
+    )
+    some = evidence_line(Size(1, 1, 1, date(2023, 1, 2), date(2023, 1, 2)), "fpn", "3f2a91c")
+    assert some == "1 photo, 1 outfit, 2023-01-02, found by fpn 3f2a91c"
+    part = evidence_line(Size(3, 3, 2, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
+    assert "2023-01-02 to 2023-01-03 (1 outfit without a date)" in part
+
+
+def test_archives_that_can_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "shipped" / "ccp" / "OUTFIT_15" / "fpn@1").mkdir(parents=True)
+    (tmp_path / "shipped" / "ccp" / "OUTFIT_15" / "fpn@1" / "a.parquet").touch()
+    (tmp_path / "shipped" / "empty").mkdir()
+    environment = {"GARMENTSCOPE_ARCHIVE": "/a/shop:s3://bucket/shop:", "XDG_CACHE_HOME": str(tmp_path)}
+    found = choices(environment, tmp_path / "shipped")
+    assert [(each.name, each.made_up) for each in found] == [
+        ("shop", False),
+        ("shop (2)", False),
+        ("Clothing Co-Parsing", False),
+        (MADE_UP, True),
+    ]
+    assert found[1].location == "s3://bucket/shop" and found[3].location.startswith(str(tmp_path))
+
+
+def test_reliability_is_of_one_model(tmp_path: Path) -> None:
+    file, version = tmp_path / "reliability.json", Version("OUTFIT_15", "fpn", "1")
+    assert "was not measured" in read_trust(file, version).sentence
+    file.write_text("{")
+    assert "damaged" in read_trust(file, version).sentence
+    file.write_text(
+        '{"OUTFIT_15": {"model": "fpn", "revision": "1", "how": "On 300 photos.", "garments": {"Hat": {'
+        '"sensitivity": 0.8, "worn": 40, "specificity": 0.9, "not_worn": 260, '
+        '"share_threshold": 0.01, "confidence_threshold": 0.5}, '
+        '"Romper": {"sensitivity": null, "worn": 0, "specificity": 1.0, "not_worn": 300}}}}'
+    )
+    trust = read_trust(file, version)
+    assert trust.garments == {"Hat": Reliability(0.8, 40, 0.9, 260)} and trust.thresholds == {"Hat": (0.01, 0.5)}
+    assert trust.how == "On 300 photos." and not trust.sentence
+    other = read_trust(file, Version("OUTFIT_15", "fpn", "2"))
+    assert "not for fpn 2" in other.sentence and not other.garments

@@ -1,0 +1,181 @@
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.archive.store import Version
+
+PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "trends.py"
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sixty: Path, photo_folder: Path) -> AppTest:
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(sixty))
+    monkeypatch.setenv("GARMENTSCOPE_PHOTOS", str(photo_folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return AppTest.from_file(str(PAGE), default_timeout=120)
+
+
+def opened(page: AppTest, **link: str) -> AppTest:
+    for key, value in link.items():
+        page.query_params[key] = value
+    page.run()
+    assert not page.exception
+    return page
+
+
+def said(page: AppTest) -> str:
+    kinds = [*page.error, *page.warning, *page.info, *page.markdown, *page.caption, *page.subheader]
+    return "\n".join(each.value for each in kinds).replace("\\", "")
+
+
+def widget(kind, label: str):  # type: ignore[no-untyped-def]
+    return next(each for each in kind if each.label == label)
+
+
+def headings(page: AppTest) -> list[str]:
+    return [each.value for each in page.subheader]
+
+
+def click(page: AppTest, key: str, code: str) -> AppTest:
+    """What a click in a figure leaves behind."""
+    page.session_state["trends_clicked"] = (key, code)
+    return page.run()
+
+
+def test_the_page_says_what_it_rests_on_and_shows_photos(page: AppTest) -> None:
+    opened(page)
+    assert "60 photos, 60 outfits, 2023-01-01 to 2023-12-05, found by fake abc123" in said(page)
+    assert headings(page) == ["What is worn", "Footwear"] and "60 outfits; the newest 6" in said(page)
+    cards = next(each.body for each in page.get("html") if "photo-cards" in each.body)
+    assert cards.count("<figure>") == 6 and cards.count("data:image/jpeg") == 6 and "look59.jpg" in cards
+    assert not page.error
+
+
+@pytest.mark.parametrize(
+    ("tab", "title"),
+    [
+        ("How it moves", "Garments over time"),
+        ("With what", "What is worn together"),
+        ("In which colours", "Palette of each garment"),
+    ],
+)
+def test_a_link_opens_a_tab_with_its_filters(page: AppTest, tab: str, title: str) -> None:
+    opened(page, tab=tab, garments="Footwear", **{"from": "2023-02-01"})
+    assert headings(page)[0] == title and "55 photos, 55 outfits" in said(page)
+    assert page.query_params["tab"] == tab and page.query_params["garments"] == "Footwear"
+
+
+def test_a_link_that_is_wrong_in_every_part(page: AppTest) -> None:
+    opened(page, archive="gone", tab="Nothing", garments="Cape", **{"from": "soon", "tag.market": "West"})
+    text = said(page)
+    for part in ("no archive gone", "no Cape", "no date", "market"):
+        assert part in text
+    assert headings(page)[0] == "What is worn" and "60 photos" in text
+
+
+def test_a_filter_applies_to_all_and_one_that_leaves_nothing_can_be_taken_away(page: AppTest) -> None:
+    opened(page)
+    widget(page.multiselect, "Outfits with all of").set_value(["Hat", "Coat"]).run()
+    assert "10 photos, 10 outfits" in said(page) and page.query_params["garments"] == "Hat,Coat"
+    widget(page.multiselect, "Outfits with all of").set_value(["Hat", "Romper"]).run()
+    assert "0 of 60 photos match." in headings(page) and not page.exception
+    widget(page.button, "Remove Romper").click().run()
+    assert "10 photos" in said(page) and widget(page.multiselect, "Outfits with all of").value == ["Hat"]
+    widget(page.button, "Clear filters").click().run()
+    assert "60 photos, 60 outfits" in said(page)
+
+
+def test_what_was_clicked_lists_its_photos(page: AppTest) -> None:
+    opened(page, tab="With what")
+    click(page, "trends-matrix", '{"worn": ["Hat", "Coat"]}')
+    assert headings(page)[1] == "Hat with Coat" and "10 outfits" in said(page)
+    widget(page.button, "More photos").click().run()
+    cards = next(each.body for each in page.get("html") if "photo-cards" in each.body)
+    assert cards.count("<figure>") == 10 and not page.exception
+
+
+@pytest.mark.parametrize(
+    ("tab", "label", "choice", "title"),
+    [
+        ("With what", "View", "Rules", "Rules of pairs"),
+        ("With what", "View", "Companions", "With Coat, and not without"),
+        ("With what", "View", "Network", "Network"),
+        ("With what", "Measure", "npmi", "What is worn together"),
+        ("How it moves", "View", "Rising and falling", "Rising and falling"),
+        ("How it moves", "View", "Forecast", "Forecast of Footwear"),
+        ("What is worn", "View", "Areas", "How much of the outfit"),
+        ("What is worn", "Against", "Another period", "What is worn"),
+        ("What is worn", "Against", "A tag", "What is worn"),
+        ("In which colours", "View", "One garment", "Colours of Coat"),
+        ("In which colours", "View", "Two garments", "Pants and Shirt"),
+        ("In which colours", "View", "Over time", "Colours of Coat over time"),
+    ],
+)
+def test_every_view_of_every_tab_opens(page: AppTest, tab: str, label: str, choice: str, title: str) -> None:
+    opened(page, tab=tab)
+    widget(page.button_group, label).set_value(choice).run()
+    assert not page.exception and not page.error
+    assert headings(page)[0].replace("\\", "") == title and len(headings(page)) == 2
+
+
+def test_a_pair_that_nobody_wears(page: AppTest) -> None:
+    opened(page, tab="With what")
+    widget(page.button_group, "View").set_value("Over time").run()
+    assert "Nobody wears Socks here. Choose another garment." in said(page) and not page.exception
+
+
+def test_two_models_are_never_added(page: AppTest, write, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    place = write("two", 12)
+    write("two", 24, Version("OUTFIT_15", "other", "xyz"))
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(place))
+    opened(page)
+    assert "2 models in this archive. Choose one; they are never added." in said(page) and "photos," not in said(page)
+    widget(page.selectbox, "Found by").select_index(1).run()
+    assert "24 photos, 24 outfits" in said(page) and "found by other xyz" in said(page)
+    assert page.query_params["by"] == "other xyz (OUTFIT_15)"
+
+
+@pytest.mark.parametrize("tab", ["What is worn", "How it moves", "With what", "In which colours"])
+@pytest.mark.parametrize("kind", ["empty", "one", "undated", "oneday"])
+def test_an_archive_that_holds_too_little(
+    page: AppTest,
+    write,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    tab: str,
+) -> None:
+    day = datetime(2023, 1, 1)
+    place = {
+        "empty": lambda: tmp_path / "nothing",
+        "one": lambda: write("page-one", 1),
+        "undated": lambda: write("page-undated", 60, dated=lambda number: None),
+        "oneday": lambda: write("page-oneday", 60, dated=lambda number: day),
+    }[kind]()
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(place))
+    opened(page, tab=tab)
+    text = said(page)
+    if kind == "empty":
+        assert "holds no photo yet" in text
+    elif kind == "one":
+        assert "there is 1" in text and "1 photo, 1 outfit" in text
+    elif tab == "How it moves":
+        assert ("needs dates" if kind == "undated" else "all that have a date are of 2023-01-01") in text
+    else:
+        assert len(headings(page)) == 2
+
+
+def test_the_made_up_sample_is_made_once_and_says_what_it_is(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("dashboard.trends.choice.MADE_UP_PHOTOS", 800)
+    monkeypatch.delenv("GARMENTSCOPE_ARCHIVE")
+    monkeypatch.setattr("dashboard.trends.choice.SHIPPED", tmp_path / "none")
+    opened(page, archive="Made-up sample")
+    assert "Made up: no camera and no model saw these photos" in said(page) and "800 photos" in said(page)
+    made = list(tmp_path.rglob("*.parquet"))
+    assert len(made) == 1
+    opened(page)
+    assert list(tmp_path.rglob("*.parquet")) == made

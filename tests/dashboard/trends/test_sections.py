@@ -1,0 +1,241 @@
+"""What each view says of sixty known outfits, and what it needs where there is too little."""
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from dashboard.archive.facts import Facts, View
+from dashboard.archive.inference import Reliability, corrected, wilson
+from dashboard.archive.store import Archive
+from dashboard.archive.trends import NotEnough
+from dashboard.figures import Theme
+from dashboard.trends.behind import Behind, read_behind
+from dashboard.trends.coloured import colour_section, pair_section, palette_section
+from dashboard.trends.moves import forecast_section, line_section, movement_section
+from dashboard.trends.reliability import Trust
+from dashboard.trends.report import report_html
+from dashboard.trends.section import Builder, Question, Section
+from dashboard.trends.together import (
+    MEASURES,
+    companion_section,
+    lift_section,
+    matrix_section,
+    network_section,
+    rule_section,
+)
+from dashboard.trends.worn import area_section, days_before, other_period, other_tag, share_section
+from segmodels.taxonomy import OUTFIT_15
+
+ALL: list[Builder] = [
+    share_section,
+    area_section,
+    line_section,
+    movement_section,
+    forecast_section,
+    matrix_section,
+    rule_section,
+    companion_section,
+    lift_section,
+    network_section,
+    palette_section,
+    colour_section,
+    pair_section,
+]
+DATED = [line_section, movement_section, forecast_section, lift_section]
+
+
+def codes(section: Section) -> set[Behind]:
+    """Whose photos the points of a figure stand for."""
+    found = {
+        code for trace in section.figure.data for code in (trace.customdata if trace.customdata is not None else ())
+    }
+    behind = {read_behind(code, OUTFIT_15) for code in found}
+    assert None not in behind
+    return behind  # type: ignore[return-value]
+
+
+def count(question: Question, behind: Behind) -> int:
+    return question.facts.count(
+        question.view,
+        worn=behind.classes,
+        not_worn=behind.not_worn,
+        coloured=behind.coloured,
+        fine=behind.fine,
+        period=behind.period,
+        start=behind.start,
+    )
+
+
+@pytest.mark.parametrize("theme", get_args(Theme))
+@pytest.mark.parametrize("build", ALL)
+def test_every_view_has_a_figure_a_table_and_photos_behind(question: Question, build: Builder, theme: Theme) -> None:
+    section = build(Question(question.facts, question.view, theme))
+    assert section.title and section.words and len(section.table)
+    assert "outfits" in section.caption, "on how many it rests"
+    assert section.behind in codes(section) and count(question, section.behind) > 0
+    assert section.figure.layout.template.layout.font.color, "the theme's"
+    titles = [axis.title.text for axis in section.figure.select_xaxes()]
+    assert build in (matrix_section, network_section) or all(titles), "axes say what they are"
+
+
+def test_shares_are_of_outfits_with_wilson_intervals(question: Question) -> None:
+    section = share_section(question)
+    bars = section.figure.data[0]
+    names = list(section.figure.layout.yaxis.ticktext)
+    assert dict(zip(names, bars.x, strict=True)) == {
+        **{"Footwear": 1, "Coat": 0.5, "Pants": 0.5, "Shirt": 0.5, "Dress": 0.5, "Hat": 1 / 6},
+        **dict.fromkeys(("Glasses", "Scarf/Tie", "Romper", "Shorts", "Socks", "Bag"), 0),
+    }
+    place = names.index("Hat")
+    low, high = wilson([10], 60)
+    assert bars.x[place] + bars.error_x.array[place] == pytest.approx(high[0])
+    assert bars.x[place] - bars.error_x.arrayminus[place] == pytest.approx(low[0])
+    for code in bars.customdata:
+        behind = read_behind(code, OUTFIT_15)
+        assert behind and count(question, behind) == round(60 * dict(zip(names, bars.x, strict=True))[behind.worn[0]])
+
+
+def test_two_tags_are_compared_and_the_photos_are_of_the_first(question: Question) -> None:
+    against = other_tag(question.facts, question.view, "market", "North", None)
+    section = share_section(question, against=against)
+    table = section.table.set_index("garment")
+    assert table.loc["Pants", ["share", "other_share"]].tolist() == [1, 0] and table.loc["Pants", "significant"]
+    assert table.loc["Coat", "share"] == table.loc["Coat", "other_share"] and not table.loc["Coat", "significant"]
+    solid, hollow = section.figure.data[1:]
+    assert "any other market" in solid.name and "chance" in hollow.name and len(solid.x) + len(hollow.x) == 12
+    assert section.view == View(tags=(("market", ("North",)),))
+
+
+def test_another_period_never_shares_a_day(question: Question) -> None:
+    first, last = days_before(question.facts, question.view)
+    against = other_period(question.facts, question.view, first, last)
+    assert against.other.last and against.view.first and against.other.last < against.view.first
+    sizes = [question.facts.size(view).outfits for view in (against.view, against.other)]
+    assert sum(sizes) == 60 and min(sizes) > 20
+    with pytest.raises(NotEnough, match="no outfit can be on both sides"):
+        other_period(question.facts, question.view, date(2023, 3, 1), date(2023, 4, 1))
+
+
+def test_corrected_shares_are_rogan_and_gladens(question: Question) -> None:
+    known = Reliability(0.8, 100, 0.95, 300)
+    trust = Trust("Measured on paper.", {"Hat": known, "Coat": Reliability(0.5, 10, 0.55, 20)})
+    section = share_section(question, trust=trust, correct=True)
+    table = section.table.set_index("garment")
+    expected = corrected(10, 60, known)
+    assert expected and table.loc["Hat", "corrected"] == pytest.approx(expected.share)
+    assert np.isnan(table.loc["Coat", "corrected"]), "its errors are too large"
+    assert "Pairs are not corrected" in section.caption and "Coat" in section.caption
+    bars = section.figure.data[0]
+    names = [text.partition("<br>")[0] for text in section.figure.layout.yaxis.ticktext]
+    assert bars.x[names.index("Hat")] == pytest.approx(expected.share)
+    assert len([note for note in section.figure.layout.annotations if note.text == "–"]) == 11
+    assert "found 80%, wrongly 5%" in section.figure.layout.yaxis.ticktext[names.index("Hat")]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_cell_has_the_pairs_number_and_its_photos(question: Question, measure: str) -> None:
+    section = matrix_section(question, measure=measure)  # type: ignore[arg-type]
+    heat, markers = section.figure.data
+    names = list(section.figure.layout.xaxis.ticktext)
+    assert names == ["Hat", "Coat", "Shirt", "Dress", "Pants", "Footwear"], "only what is worn, in display order"
+    row = section.table.set_index(["first", "second"]).loc[("Hat", "Coat")]
+    assert row.outfits == 10 and row.lift == pytest.approx(2) and row.jaccard == pytest.approx(1 / 3)
+    shade = heat.z[0][1]
+    assert shade == pytest.approx({"lift": 1, "outfits": 10**0.5, "jaccard": 1 / 3, "npmi": row.npmi}[measure])
+    assert np.isnan(heat.z[0][0])
+    at = [i for i in range(len(markers.x)) if (markers.y[i], markers.x[i]) == (0, 1)]
+    assert read_behind(markers.customdata[at[0]], OUTFIT_15) == Behind(worn=("Hat", "Coat"))
+    marked = matrix_section(Question(question.facts, View(), "light", markers.customdata[at[0]]))
+    assert len(marked.figure.layout.shapes) == 2, "above and below the diagonal"
+
+
+def test_rules_and_companions_grey_what_chance_explains(question: Question) -> None:
+    assert set(rule_section(question).table.columns) >= {"support", "confidence", "lift", "p", "significant"}
+    every = rule_section(question, only_sure=False)
+    sure, chance = every.figure.data
+    assert len(sure.x) and len(chance.x) and sure.marker.color != chance.marker.color
+    triples = rule_section(question, parts=3)
+    assert (triples.table["outfits"] >= 5).all() and {"first", "second", "then"} <= set(triples.table)
+    table = companion_section(question, garment="Coat").table.set_index("garment")
+    assert table.loc["Hat", ["share", "other_share"]].tolist() == [pytest.approx(1 / 3), 0]
+    assert table.loc["Hat", "significant"] and not table.loc["Dress", "significant"]
+
+
+def test_lines_and_their_points(question: Question) -> None:
+    section = line_section(question, period="month", names=("Coat", "Hat"))
+    lines = {trace.name: trace for trace in section.figure.data if trace.name}
+    assert set(lines) == {"Coat", "Hat"} and len(lines["Coat"].x) == 12
+    for code, share in zip(lines["Coat"].customdata, lines["Coat"].y, strict=True):
+        behind = read_behind(code, OUTFIT_15)
+        assert behind and behind.period == "month" and count(question, behind) == round(5 * share)
+    colours = line_section(question, of="Shirt")
+    assert set(colours.table["name"]) == {"white"} and (colours.table["share"] == 1).all()
+
+
+def test_colours_of_two_garments(question: Question) -> None:
+    section = pair_section(question, first="Pants", second="Shirt", fine=True)
+    assert list(section.figure.layout.yaxis.ticktext) == ["navy"] and section.behind.fine
+    assert section.behind.words() == "Navy Pants with white Shirt" and count(question, section.behind) == 30
+    basic = palette_section(question).table.set_index(["garment", "colour"])
+    assert basic.loc[("Pants", "blue"), "share"] == 1 and basic.loc[("Hat", "white"), "outfits"] == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "photos", "dated", "needs", "builders"),
+    [
+        ("one", 1, lambda n: datetime(2023, 1, 1), "there is 1", ALL),
+        ("undated", 60, lambda n: None, "needs dates, and none of these 60 outfits has one", DATED),
+        ("oneday", 60, lambda n: datetime(2023, 1, 1), "all that have a date are of 2023-01-01", DATED),
+    ],
+)
+def test_too_little_is_said_and_not_drawn(write, name: str, photos: int, dated, needs: str, builders) -> None:  # type: ignore[no-untyped-def]
+    place: Path = write(name, photos, dated=dated)
+    with Archive(place).reader() as reader:
+        question = Question(Facts(reader, OUTFIT_15), View())
+        for build in builders:
+            with pytest.raises(NotEnough, match=needs):
+                build(question)
+
+
+def test_a_garment_that_nobody_wears(question: Question) -> None:
+    for build in (
+        lambda q: companion_section(q, garment="Romper"),
+        lambda q: lift_section(q, first="Romper", second="Coat"),
+        lambda q: colour_section(q, garment="Romper"),
+        lambda q: pair_section(q, first="Romper", second="Coat"),
+        lambda q: line_section(q, of="Romper"),
+        lambda q: forecast_section(q, garment="Romper"),
+    ):
+        with pytest.raises(NotEnough, match="Romper"):
+            build(question)
+
+
+def test_the_report_needs_nothing_beside_it(question: Question) -> None:
+    builders = [matrix_section, line_section, lambda q: companion_section(q, garment="Romper")]
+    text = report_html(question, builders, archive="<b>", evidence="60 photos", filters=["Hat"], made_up=True).decode()
+    assert "&lt;b&gt;" in text and "Filters: Hat" in text and "60 photos" in text and "Made up" in text
+    assert text.count("plotly-graph-div") == 2 and "Nobody" not in text.partition("Not shown")[0]
+    assert "outfits with Romper" in text and "Benjamini-Hochberg" in text
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
+
+
+def test_a_code_that_is_none() -> None:
+    for code in (
+        None,
+        3,
+        "",
+        "{",
+        "[]",
+        '{"worn": ["Cape"]}',
+        '{"period": "century"}',
+        '{"start": "soon"}',
+        "x" * 9999,
+    ):
+        assert read_behind(code, OUTFIT_15) is None
+    behind = Behind(("Coat",), ("Hat",), (("Pants", "navy"),), True, "season", date(2023, 12, 1))
+    assert read_behind(behind.code(), OUTFIT_15) == behind
+    assert behind.words() == "Navy Pants with Coat, without Hat, winter 2023/24"
