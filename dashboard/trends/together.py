@@ -281,7 +281,7 @@ def _cell(value: float, measure: Measure) -> str:
         return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}"
     if measure == "lift":
         return f"{value:.1f}"
-    return f"{value:.2f}".replace("-", "−").replace("0.", ".")  # short enough for a phone's cells
+    return f"{round(value, 2) + 0.0:g}".replace("-", "−").replace("0.", ".")  # short enough for a phone's cells
 
 
 def _pair_hover(row: Mapping[str, float], size: int) -> str:
