@@ -16,7 +16,7 @@ from dashboard.archive.facts import Facts, View
 from dashboard.archive.rows import as_table, bits, photo_id
 from dashboard.archive.store import Archive, Version
 from dashboard.trends.section import Question
-from segmodels.segmentation import small_map
+from segmodels.class_map import small_map
 from segmodels.taxonomy import OUTFIT_15
 
 VERSION = Version("OUTFIT_15", "fake", "abc123")
