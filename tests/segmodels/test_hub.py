@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -402,23 +403,26 @@ def test_no_checkpoint(hub: HubServer, tiny: Path, name: str) -> None:
     assert said() == f"{REPOSITORY} has no {name}: it is not a checkpoint of Garmentscope, or is empty."
 
 
-@pytest.fixture
-def full_disk(tiny: Path) -> Iterator[None]:
-    """No file may grow beyond 20,000 bytes: the weights do not fit."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond 20,000 bytes: the weights do not fit. Nor does the log of the tests: print nothing."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 FULL = "The disk is full: there is no room for {} in {}. Make room, or set HF_HOME to a folder on another disk."
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_disk_that_becomes_full(hub: HubServer, tiny: Path) -> None:
-    assert said() == FULL.format(REPOSITORY, constants.HF_HUB_CACHE)
+    with full_disk():
+        sentence = said()
+    assert sentence == FULL.format(REPOSITORY, constants.HF_HUB_CACHE)
     assert_nothing_is_pulled()
 
 
