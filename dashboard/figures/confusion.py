@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.evaluation.confusion import Cell, MatrixView
-from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, template
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, template
 
 __all__ = ["confusion_figure"]
 
@@ -36,31 +36,7 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
     scale = difference_scale(theme) if view.is_difference else colour_scale(theme)
     title, ticks, texts = _legend(view, ends[1])
     places = list(range(count))
-    figure = go.Figure(
-        go.Heatmap(
-            x=places,
-            y=places,
-            z=shades,
-            zmin=ends[0],
-            zmax=ends[1],
-            colorscale=scale,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar={
-                "orientation": "h",
-                "x": 0.5,
-                "y": 1,
-                "yanchor": "bottom",
-                "thickness": 8,
-                "outlinewidth": 0,
-                "title": {"text": title, "side": "top", "font": {"size": 13, "color": colours["mute"]}},
-                "tickvals": ticks,
-                "ticktext": texts,
-                "tickfont": {"size": 12},
-            },
-        )
-    )
+    figure = heat_map(shades, ends, scale, title, ticks, texts, theme)
     cells = [Cell(truth, predicted) for truth in view.names for predicted in view.names]
     figure.add_scatter(
         x=[column for _ in places for column in places],

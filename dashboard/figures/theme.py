@@ -7,7 +7,17 @@ from typing import Any, Literal, NamedTuple
 
 import plotly.graph_objects as go
 
-__all__ = ["COLOURS", "Series", "Theme", "colour_scale", "colours", "difference_scale", "series", "template"]
+__all__ = [
+    "COLOURS",
+    "Series",
+    "Theme",
+    "colour_scale",
+    "colours",
+    "difference_scale",
+    "heat_map",
+    "series",
+    "template",
+]
 
 Theme = Literal["light", "dark"]
 
@@ -98,4 +108,51 @@ def template(theme: Theme) -> go.layout.Template:
             "yaxis": axis,
             "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
         }
+    )
+
+
+def heat_map(
+    shades: Any,
+    ends: tuple[float, float],
+    scale: Any,
+    title: str,
+    ticks: Any,
+    texts: Any,
+    theme: Theme,
+) -> go.Figure:
+    """Cells in colour with the colour bar on top; they hear no clicks, which invisible markers over them do.
+
+    Args:
+        shades: Values `(rows, columns)`; cells lie at 0, 1, 2 and so on.
+        ends: Values at both ends of the scale.
+        scale: Of plotly.
+        title: Of the colour bar.
+        ticks: Values that are written at the bar.
+        texts: What is written there.
+        theme: Of the page.
+    """
+    return go.Figure(
+        go.Heatmap(
+            x=list(range(len(shades[0]) if len(shades) else 0)),
+            y=list(range(len(shades))),
+            z=shades,
+            zmin=ends[0],
+            zmax=ends[1],
+            colorscale=scale,
+            xgap=1,
+            ygap=1,
+            hoverinfo="skip",
+            colorbar={
+                "orientation": "h",
+                "x": 0.5,
+                "y": 1,
+                "yanchor": "bottom",
+                "thickness": 8,
+                "outlinewidth": 0,
+                "title": {"text": title, "side": "top", "font": {"size": 13, "color": COLOURS[theme]["mute"]}},
+                "tickvals": ticks,
+                "ticktext": texts,
+                "tickfont": {"size": 12},
+            },
+        )
     )

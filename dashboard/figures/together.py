@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, template
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, template
 
 __all__ = ["Scale", "network_figure", "pair_matrix"]
 
@@ -52,31 +52,7 @@ def pair_matrix(
     ends = (-top, top) if about else (0.0, top)
     steps = difference_scale(theme) if about else colour_scale(theme)
     ticks, texts = _ticks(scale, top)
-    figure = go.Figure(
-        go.Heatmap(
-            x=list(range(len(across))),
-            y=list(range(len(down))),
-            z=shades,
-            zmin=ends[0],
-            zmax=ends[1],
-            colorscale=steps,
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            colorbar={
-                "orientation": "h",
-                "x": 0.5,
-                "y": 1,
-                "yanchor": "bottom",
-                "thickness": 8,
-                "outlinewidth": 0,
-                "title": {"text": title, "side": "top", "font": {"size": 13, "color": colours["mute"]}},
-                "tickvals": ticks,
-                "ticktext": texts,
-                "tickfont": {"size": 12},
-            },
-        )
-    )
+    figure = heat_map(shades, ends, steps, title, ticks, texts, theme)
     figure.add_scatter(
         x=x,
         y=y,
