@@ -7,8 +7,10 @@ is imported in a thread while the first visitor still reads the page.
 from __future__ import annotations
 
 import atexit
+import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,9 +94,23 @@ def _loading(name: str) -> Future[Segmenter]:
     return future
 
 
+@cache
+def _import_networks() -> None:
+    """Imports PyTorch and what stands on it, and spares the garbage collector its half a million objects.
+
+    Streamlit collects after every run, at 0.3 s each, while no other thread gets on: a page that looks each second how
+    far a network is would hold it up. Called once, before any network is there, as what is frozen is never collected.
+    """
+    import segmodels.segmenter  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
 def _load(name: str) -> Segmenter:
     from segmodels.catalog import load_segmenter
 
+    _import_networks()
     segmenter = load_segmenter(name)
     segmenter.segment(np.zeros((64, 48, 3), np.uint8))  # a first look is slow; no photo's time should hold it
     return segmenter

@@ -1,3 +1,4 @@
+import gc
 import shutil
 
 import pytest
@@ -9,6 +10,13 @@ from segmodels.catalog import EMBEDDED
 def test_a_segmenter_is_loaded_once_for_all() -> None:
     resources.warm_up("fpn")
     assert resources.segmenter("fpn") is resources.segmenter("fpn")
+
+
+def test_the_libraries_are_no_work_for_the_garbage_collector() -> None:
+    gc.unfreeze()
+    resources._import_networks.cache_clear()
+    resources._import_networks()
+    assert gc.get_freeze_count() > 100_000
 
 
 def test_a_damaged_checkpoint_is_a_sentence_and_a_mended_one_is_found(tmp_path, monkeypatch) -> None:
