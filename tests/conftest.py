@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -17,16 +18,26 @@ import huggingface_hub
 import pytest
 from chromium import NoChromiumError, launch
 from hub_server import HubServer, running_hub
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+from streamlit_page import WAIT
 
 REPOSITORY = Path(__file__).parents[1]
 SETTINGS = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GARMENTSCOPE_")}
 """Whoever runs the tests may have set some for the app; the tests start without."""
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many as cores: threads of their own would only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and some of them interrupt themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays; Streamlit would have the garbage collector look at it after each run of a page."""
+    gc.freeze()
+
 
 Serve = Callable[..., str]
 """Takes a script and, if wanted, further environment variables; serves it, returns its address."""
@@ -43,12 +54,13 @@ def clothing_co_parsing() -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium, one for the whole run; open pages in it with `browser.new_page()`."""
+    """Headless Chromium, one for each process of the run; open pages in it with `browser.new_page()`."""
     with sync_playwright() as playwright:
         try:
             chromium = launch(playwright.chromium)
         except NoChromiumError as error:
             pytest.fail(str(error), pytrace=False)
+        expect.set_options(timeout=WAIT)
         yield chromium
         chromium.close()
 

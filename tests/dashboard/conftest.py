@@ -1,16 +1,36 @@
-"""A small data set in the layout of Clothing Co-Parsing."""
+"""A browser's page, and a small data set in the layout of Clothing Co-Parsing."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Page
 from scipy.io import savemat
+from streamlit_page import WAIT
 
 from segmodels.taxonomy import CCP_59
 
 PHOTOS = 16
 HEIGHT, WIDTH = 72, 48
+
+
+@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["1440", "390"])
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page that has gone nowhere yet, on a desk and on a phone; an error in its scripts fails the test.
+
+    A module has a fixture of the same name, which asks for this one and opens what the module tests.
+    """
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+    context.set_default_timeout(WAIT)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors
 
 
 @pytest.fixture(scope="session")

@@ -1,40 +1,45 @@
 """The Archive page in a real browser, with a tiny checkpoint."""
 
 import io
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from archive_rows import rows_of
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+from streamlit_page import on_a_desk
 
 from dashboard.archive.store import Archive
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-WAIT = 60_000  # ms, for a machine that does other work too
 TABLE = b"file_name,taken_at,market\nlook0.jpg,2024-03-05,Paris\nlook1.jpg,2024-04-01,Milan\n"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str], folder: Path, more_models: Path) -> str:
+    return serve(APP, {"GARMENTSCOPE_CACHE": str(folder), "GARMENTSCOPE_MODELS": str(more_models)})
+
+
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
+def cache(folder: Path) -> Path:
+    """The folder of the app's own archives, which holds none yet."""
+    shutil.rmtree(folder / "archives", ignore_errors=True)
+    return folder
 
 
-@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["1440", "390"])
-def page(
-    browser: Browser, serve: Callable[..., str], cache: Path, more_models: Path, request: pytest.FixtureRequest
-) -> Iterator[Page]:
-    address = serve(APP, {"GARMENTSCOPE_CACHE": str(cache), "GARMENTSCOPE_MODELS": str(more_models)})
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
+@pytest.fixture
+def page(page: Page, address: str, cache: Path) -> Page:
     page.goto(f"{address}/archive")
-    expect(page.get_by_role("button", name="Add photos")).to_be_visible(timeout=WAIT)
-    yield page
-    context.close()
+    expect(page.get_by_role("button", name="Add photos")).to_be_visible()
+    return page
 
 
 def jpeg(seed: int) -> bytes:
@@ -51,7 +56,7 @@ def add(page: Page, files: dict[str, bytes], into: str = "") -> None:
     """
     payload = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files.items()]
     page.locator("input[type=file]").set_input_files(payload)  # type: ignore[arg-type]
-    expect(page.get_by_text("arrived.")).to_contain_text(f"{len(files)} file", timeout=WAIT)
+    expect(page.get_by_text("arrived.")).to_contain_text(f"{len(files)} file")
     model = page.get_by_role("combobox", name="Model")
     if model.input_value() != "tiny":
         model.fill("tiny")
@@ -67,7 +72,7 @@ def test_photos_go_in_and_the_same_again_adds_nothing(page: Page, cache: Path) -
     photos = {f"look{number}.jpg": jpeg(number) for number in range(3)}
 
     add(page, {**photos, "looks.csv": TABLE}, "Spring 2024")
-    expect(page.get_by_text("3 photos added to Spring 2024.")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("3 photos added to Spring 2024.")).to_be_visible()
     entry = page.locator("article.archive")
     expect(entry.get_by_role("heading", name="Spring 2024")).to_be_visible()
     expect(entry.locator("dd").first).to_have_text("3")
@@ -76,18 +81,19 @@ def test_photos_go_in_and_the_same_again_adds_nothing(page: Page, cache: Path) -
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
     add(page, photos)
-    expect(page.get_by_text("Nothing new in Spring 2024. 3 photos were there already.")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("Nothing new in Spring 2024. 3 photos were there already.")).to_be_visible()
     expect(entry.locator("dd").first).to_have_text("3")
     assert len(rows_of(Archive(cache / "archives" / "Spring 2024"))) == 3
 
     add(page, {"letter.jpg": b"Dear tailor, this is no photo at all."})
-    expect(page.get_by_text("1 rejected, see rejected.csv. Nothing was added.")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("1 rejected, see rejected.csv. Nothing was added.")).to_be_visible()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="rejected.csv").first.click()
     assert "letter.jpg is text, not a photo" in Path(waiting.value.path()).read_text(encoding="utf-8")
 
 
+@on_a_desk
 def test_a_file_over_the_limit_of_the_segment_page_goes_in(page: Page, cache: Path) -> None:
     add(page, {"large.jpg": jpeg(1) + bytes(21 * 1024**2)})
-    expect(page.get_by_text("1 photo added to My photos.")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("1 photo added to My photos.")).to_be_visible()
     assert len(rows_of(Archive(cache / "archives" / "My photos"))) == 1

@@ -3,19 +3,18 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+from streamlit_page import on_a_desk, settle
 
 from dashboard.examples import example
 from segmodels.taxonomy import OUTFIT_15
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-WAIT = 120_000  # ms, for a machine that does other work too
 
 
 @pytest.fixture(scope="module")
@@ -23,25 +22,16 @@ def address(serve, more_models: Path) -> str:  # type: ignore[no-untyped-def]
     return serve(APP, {"GARMENTSCOPE_MODELS": str(more_models)})
 
 
-@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["1440", "390"])
-def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+@pytest.fixture
+def page(page: Page, address: str) -> Page:
     page.goto(f"{address}/compare?models=blank,tiny")
-    expect(page.get_by_role("heading", name="Choose two models and a photo")).to_be_visible(timeout=WAIT)
-    yield page
-    context.close()
-    assert not errors
+    expect(page.get_by_role("heading", name="Choose two models and a photo")).to_be_visible()
+    return page
 
 
 def upload(page: Page, name: str, data: bytes) -> None:
     """Uploads when no run is under way: Streamlit loses a file that arrives between two runs."""
-    page.wait_for_timeout(300)
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=WAIT)
+    settle(page)
     page.locator("input[type=file]").last.set_input_files({"name": name, "mimeType": "image/png", "buffer": data})
 
 
@@ -61,9 +51,9 @@ def compare(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Remove fpn")).to_be_visible()
     upload(page, "look.png", example(0).data)
-    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible(timeout=WAIT)
-    expect(page.get_by_role("button", name="Picture (PNG)")).to_be_visible(timeout=WAIT)
-    expect(page.get_by_role("application").first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Picture (PNG)")).to_be_visible()
+    expect(page.get_by_role("application").first).to_be_visible()
 
 
 def test_from_models_and_photo_to_wipe_table_and_downloads(page: Page) -> None:
@@ -122,8 +112,9 @@ def test_a_mask_turns_disagreement_into_error(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@on_a_desk
 def test_a_model_that_cannot_be_loaded_is_a_card(page: Page, address: str) -> None:
     page.goto(f"{address}/compare?models=tiny,torn,blank")
     page.get_by_role("button", name="Try an example").click()
-    expect(page.get_by_text("torn not loaded: ")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("torn not loaded: ")).to_be_visible()
     expect(page.locator("table.models tbody tr")).to_have_count(2)

@@ -2,19 +2,19 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from streamlit_page import WAIT, on_a_desk
 
 from dashboard.examples import example
 from segmodels.taxonomy import OUTFIT_15
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-WAIT = 120_000  # ms, for a machine that does other work too
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +22,11 @@ def address(serve: Callable[[Path], str]) -> str:
     return serve(APP)
 
 
-@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["1440", "390"])
-def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
+@pytest.fixture
+def page(page: Page, address: str) -> Page:
     page.goto(address)
-    expect(page.get_by_role("heading", name="Drop an outfit photo")).to_be_visible(timeout=WAIT)
-    yield page
-    context.close()
+    expect(page.get_by_role("heading", name="Drop an outfit photo")).to_be_visible()
+    return page
 
 
 def upload(page: Page, name: str, data: bytes) -> None:
@@ -46,13 +41,13 @@ def download(page: Page, button: str) -> bytes:
 
 def test_from_photo_to_garments_and_downloads(page: Page) -> None:
     upload(page, "look.png", example(0).data)
-    expect(page.get_by_role("heading", name="Segment")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     listing = json.loads(download(page, "JSON"))
     names = [garment["class"] for garment in listing["garments"]]
     assert names, "no garment found"
 
     chip = page.locator("button[aria-pressed]:visible", has_text=names[0]).first
-    expect(chip).to_have_attribute("aria-pressed", "true", timeout=WAIT)
+    expect(chip).to_have_attribute("aria-pressed", "true")
     chip.click()
     expect(chip).to_have_attribute("aria-pressed", "false")
 
@@ -72,10 +67,10 @@ def test_from_photo_to_garments_and_downloads(page: Page) -> None:
 
 def test_a_bad_file_is_answered_and_the_rest_stays(page: Page) -> None:
     upload(page, "look.png", example(0).data)
-    expect(page.get_by_role("heading", name="Segment")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     page.get_by_role("button", name="Add photos").click()
     upload(page, "letter.jpg", b"Dear tailor, this is no photo at all.")
-    expect(page.get_by_role("alert")).to_contain_text("letter.jpg is text, not a photo", timeout=WAIT)
+    expect(page.get_by_role("alert")).to_contain_text("letter.jpg is text, not a photo")
     expect(page.get_by_text("1 other photo is done.")).to_be_visible()
     expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
 
@@ -90,20 +85,22 @@ def sentences(page: Page) -> Locator:
     return page.get_by_test_id("stAlertContainer")
 
 
+@on_a_desk
 def test_a_file_over_the_limit_alone_is_a_sentence(page: Page) -> None:
     upload(page, "poster.jpg", photo_of(20.5))
     expect(sentences(page)).to_contain_text("poster.jpg has 20.5 MB, more than the 20 MB allowed")
     page.get_by_role("button", name="Try an example").click()
-    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
     expect(sentences(page)).to_have_count(0)
 
 
+@on_a_desk
 def test_a_file_over_the_limit_is_named_when_the_others_are_done(page: Page, tmp_path: Path) -> None:
     files = {"billboard.jpg": photo_of(31), "look.png": example(0).data, "poster.jpg": photo_of(22)}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     page.locator("input[type=file]").first.set_input_files([tmp_path / name for name in files])
-    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
     for text in ("billboard.jpg has 31.0 MB", "poster.jpg has 22.0 MB"):
         expect(sentences(page)).to_contain_text(text)
     expect(page.get_by_text("1 other photo is done.")).to_be_visible()
@@ -115,6 +112,7 @@ def test_a_file_over_the_limit_is_named_when_the_others_are_done(page: Page, tmp
     expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
 
 
+@on_a_desk
 def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
     page.get_by_test_id("stFileUploaderDropzone").evaluate(
         """(zone) => {
@@ -128,15 +126,17 @@ def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
 
 def test_nothing_is_wider_than_the_window(page: Page) -> None:
     page.get_by_role("button", name="Try an example").click()
-    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@on_a_desk
 def test_another_visitor_sees_nothing_of_it(page: Page, browser: Browser, address: str) -> None:
     upload(page, "private.png", example(0).data)
-    expect(page.get_by_role("heading", name="Segment")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     with browser.new_context() as context:
+        context.set_default_timeout(WAIT)
         other = context.new_page()
         other.goto(address)
-        expect(other.get_by_role("heading", name="Drop an outfit photo")).to_be_visible(timeout=WAIT)
+        expect(other.get_by_role("heading", name="Drop an outfit photo")).to_be_visible()
         assert "private.png" not in other.content()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from streamlit_page import QUIET, WAIT, drawn, settle
 
 from segmodels.taxonomy import OUTFIT_15
 
@@ -114,11 +115,12 @@ def open_page(browser: Browser, address: str) -> Iterator[Open]:
 
     def open_case(case: str = "one", width: int = 1440, height: int = 1000, touch: bool = False) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch)
+        context.set_default_timeout(WAIT)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{address}/?case={case}")
-        expect(stage_of(page)).to_be_visible(timeout=30_000)
+        expect(stage_of(page)).to_be_visible()
         return page
 
     yield open_case
@@ -146,7 +148,7 @@ def pixel(stage: Locator, point: tuple[float, float]) -> np.ndarray:
     """What is seen at a point of the photo."""
     x, y = place_of(stage, point)
     stage.page.mouse.move(5, 5)
-    stage.page.wait_for_timeout(120)
+    drawn(stage.page)
     image = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
     return np.array(image.getpixel((round(x), round(y))), float)
 
@@ -190,7 +192,7 @@ def test_pointing_at_a_row_lights_the_class_on_the_stage(open_page: Open):
     edge = (102, 150)
     before = pixel(stage_of(page), edge)
     row(page, "Coat").hover()
-    page.wait_for_timeout(150)
+    drawn(page)
     x, y = place_of(stage_of(page), edge)
     image = Image.open(io.BytesIO(stage_of(page).screenshot())).convert("RGB")
     lit = np.array([image.getpixel((round(x) + dx, round(y))) for dx in (-2, -1, 0, 1)], float)
@@ -348,7 +350,7 @@ def test_keys_typed_in_the_viewer_do_not_reach_streamlit(open_page: Open):
     for key in ("r", "c"):
         stage_of(page).press(key)
         page.get_by_role("button", name="Coat").press(key)
-    page.wait_for_timeout(600)
+    settle(page)
     expect(page.get_by_text("Run 1.")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_text("Run 1.").click()
@@ -515,7 +517,7 @@ def test_on_a_phone_the_chips_scroll_and_nothing_is_cut(open_page: Open):
 
 
 def slide(page: Page, start: list[tuple[float, float]], end: list[tuple[float, float]]) -> None:
-    """Put fingers down at `start`, move them to `end`, lift them."""
+    """Put fingers down at `start`, move them to `end`, lift them, and wait until what they moved has come to rest."""
     touch = page.context.new_cdp_session(page)
     for step in range(11):
         points = [
@@ -524,7 +526,16 @@ def slide(page: Page, start: list[tuple[float, float]], end: list[tuple[float, f
         ]
         touch.send("Input.dispatchTouchEvent", {"type": "touchMove" if step else "touchStart", "touchPoints": points})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_timeout(400)
+    stage_of(page).evaluate(
+        """async (stage, quiet) => {
+            for (let before = "", since = performance.now(); performance.now() - since < quiet; ) {
+                const now = JSON.stringify(stage.getBoundingClientRect());
+                if (now !== before) [before, since] = [now, performance.now()];
+                await new Promise(requestAnimationFrame);
+            }
+        }""",
+        QUIET,
+    )
 
 
 def test_two_fingers_zoom_and_one_finger_scrolls_until_then(open_page: Open):

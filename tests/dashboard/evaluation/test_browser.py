@@ -2,14 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
+from streamlit_page import settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
-WAIT = 120_000  # ms, for a machine that does other work too
 
 
 @pytest.fixture(scope="module")
@@ -17,30 +16,17 @@ def address(serve, scored_models: Path, photo_folder: Path) -> str:  # type: ign
     return serve(APP, {"GARMENTSCOPE_MODELS": str(scored_models), "GARMENTSCOPE_DATA": str(photo_folder)})
 
 
-@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["1440", "390"])
-def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+@pytest.fixture
+def page(page: Page, address: str) -> Page:
     page.goto(f"{address}/evaluation?models=sharp,old")
-    expect(page.locator(".photo-cards")).to_have_count(2, timeout=WAIT)
-    expect(page.locator("table.leaderboard")).to_be_visible(timeout=WAIT)
+    expect(page.locator(".photo-cards")).to_have_count(2)
+    expect(page.locator("table.leaderboard")).to_be_visible()
     settle(page)
-    yield page
-    context.close()
-    assert not errors
+    return page
 
 
 def narrow(page: Page) -> bool:
     return bool(page.viewport_size and page.viewport_size["width"] == 390)
-
-
-def settle(page: Page) -> None:
-    page.wait_for_timeout(300)
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=WAIT)
 
 
 def click_cell(page: Page, truth: str, predicted: str) -> None:

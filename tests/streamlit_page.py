@@ -1,0 +1,31 @@
+"""What the browser tests of all pages need: how long they wait, and when a page is still."""
+
+import pytest
+from playwright.sync_api import Page
+
+WAIT = 120_000
+"""Milliseconds until a test gives up: the machine may do much else, and what comes sooner costs no more."""
+
+QUIET = 400
+"""Milliseconds without a change after which none is expected any more."""
+
+on_a_desk = pytest.mark.parametrize("page", [(1440, 1000)], ids=["1440"], indirect=True)
+"""For a test that would tell no more on a phone."""
+
+
+def settle(page: Page) -> None:
+    """Waits until the app has run no script for a while: a click or a file between two runs can be lost."""
+    page.evaluate("window.lastChange = performance.now()")
+    page.wait_for_function(
+        """quiet => {
+            const app = document.querySelector("[data-testid=stApp]"), now = performance.now();
+            if (app?.dataset.testScriptState !== "notRunning") window.lastChange = now;
+            return now - window.lastChange > quiet;
+        }""",
+        arg=QUIET,
+    )
+
+
+def drawn(page: Page) -> None:
+    """Waits until what was asked of the page is on the screen: two frames."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
