@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BROWSER := $(VENV)/.browser
 CODE := segmodels train dashboard tests
+# The tests of a file stay in one process; a process for each core, but no more than the memory of a laptop holds.
+PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help app test check format bench kills weights lock clean
@@ -28,7 +30,7 @@ app: $(READY) ## serve the dashboard on http://localhost:8501 with the embedded 
 	$(BIN)/python -m streamlit run dashboard/app.py
 
 test: $(READY) $(BROWSER) ## run all tests, a real browser included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PROCESSES)
 
 check: $(READY) ## format, lint and types, as CI checks them
 	$(BIN)/ruff format --check $(CODE)
