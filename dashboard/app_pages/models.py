@@ -29,7 +29,8 @@ def page() -> None:
     if listing:
         listing.keep_fresh(FRESH_SECONDS)
     sheets = _sheets(listing)
-    _hub_line(listing, sheets)
+    with st.container():  # one place, whatever stands in it: the cards below stay where they are
+        _hub_line(listing, sheets)
     first_answer_awaited = listing is not None and not listing.answered
     slots = len(sheets) + first_answer_awaited
     pulls = state.models_pulls = state.models_pulls | running()
