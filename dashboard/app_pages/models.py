@@ -85,31 +85,31 @@ def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
             "owner's models can be pulled here."
         )
         return
-    owner = literal(listing.owner)
     if listing.asking:
-        st.markdown(count)
-        _wait(listing)
+        _wait(listing, count)
         return
+    owner, there = literal(listing.owner), len(listing.checkpoints)
+    if listing.problem:
+        text = f"{literal(listing.problem)} `GARMENTSCOPE_HUB` names {owner}."
+    elif there:
+        text = f"{owner} has {there} on the Hub."
+    else:
+        text = (
+            f"{owner}, whom `GARMENTSCOPE_HUB` names, has none on the Hub yet; `python -m train push` puts one there."
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
-        if listing.problem:
-            st.markdown(f"{count} {literal(listing.problem)} `GARMENTSCOPE_HUB` names {owner}.")
-        elif not listing.checkpoints:
-            st.markdown(
-                f"{count} {owner}, whom `GARMENTSCOPE_HUB` names, has none on the Hub yet; "
-                "`python -m train push` puts one there."
-            )
-        else:
-            there = len(listing.checkpoints)
-            st.markdown(f"{count} {owner} has {there} on the Hub.")
+        st.markdown(f"{count} {text}")
         st.button("Ask the Hub again", on_click=listing.ask)
 
 
 @st.fragment(run_every=LOOK_SECONDS)
-def _wait(listing: Listing) -> None:
+def _wait(listing: Listing, count: str) -> None:
     """A sign of life while the Hub is asked; the rest of the page can be used meanwhile."""
     if not listing.asking:
         st.rerun()
-    st.caption(f"Asking the Hub for the models of {literal(listing.owner)}, {listing.seconds:.0f} s.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{count} Asking the Hub for the models of {literal(listing.owner)}, {listing.seconds:.0f} s.")
+        st.button("Ask the Hub again", key="models-asking", disabled=True)
 
 
 def _card(sheet: Sheet, pull: Pull | None, filled: str) -> None:
@@ -162,7 +162,12 @@ def _watch(pull: Pull) -> None:
 
 
 def _read(name: str, card: str) -> None:
-    st.dialog(f"Model card of {literal(name)}", width="large")(st.markdown)(card)
+    @st.dialog(f"Model card of {literal(name)}", width="large")
+    def show() -> None:
+        with st.container(key="models-reading"):
+            st.markdown(card)
+
+    show()
 
 
 page()
