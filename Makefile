@@ -7,7 +7,7 @@ BROWSER := $(VENV)/.browser
 CODE := segmodels train dashboard tests
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench kills weights lock clean
+.PHONY: help app test check format bench kills weights archive lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -54,6 +54,14 @@ weights: $(READY) ## train the embedded networks again: make weights DATA=folder
 	$(BIN)/python -m train evaluate runs/fpn_all/checkpoint --dataset ccp --data "$(DATA)" \
 		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
+
+archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: make archive DATA=folder
+	@test -n "$(DATA)" || { echo "Name the data set's folder: make archive DATA=..." >&2; exit 1; }
+	mkdir -p runs
+	{ echo file,trained_on; ls "$(DATA)/photos" | awk -F'[.,]' 'NR == FNR { seen[$$1]; next } \
+		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' train/splits/ccp_folds.csv -; } > runs/trained_on.csv
+	$(BIN)/python -m dashboard.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/archives/ccp
+	$(BIN)/python -m train reliability segmodels/embedded/fpn --data "$(DATA)" --json dashboard/archives/reliability.json
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml; versions stay unless they must move
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv
