@@ -6,9 +6,10 @@ pairs and triples come from one count of equal numbers: 12 garments make 4,096 o
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -28,12 +29,15 @@ PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _MOST_PEOPLE = 64  # of a photo, in an outfit's number
-_START = {
-    "week": "date_trunc('week', day)",
-    "month": "date_trunc('month', day)",
-    "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
-    "year": "date_trunc('year', day)",
-}
+_CALENDAR = ", ".join(
+    f"({start})::DATE AS {period}"
+    for period, start in {
+        "week": "date_trunc('week', day)",
+        "month": "date_trunc('month', day)",
+        "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+        "year": "date_trunc('year', day)",
+    }.items()
+)
 _FINE = [(name, basic) for basic, names in FINE_COLOURS.items() for name in names]
 
 
@@ -112,9 +116,31 @@ class Facts:
             return self._ask(view, "SELECT mask, count(*) outfits FROM {v} GROUP BY mask ORDER BY mask")
         return self._ask(
             view,
-            f"SELECT ({_START[period]})::DATE AS start, mask, count(*) outfits FROM {{v}} WHERE day IS NOT NULL "
+            f"SELECT {period} AS start, mask, count(*) outfits FROM {{v}} JOIN calendar USING (day) "
             "GROUP BY ALL ORDER BY ALL",
         )
+
+    def holding(self, view: View, least: Mapping[str, tuple[float, float]]) -> dict[str, int]:
+        """Outfits with a garment that is large and sure enough, whatever the view asks of either.
+
+        Args:
+            view: Which outfits.
+            least: By class its least share of the outfit and confidence.
+
+        Returns:
+            How many, by class.
+        """
+        if not least:
+            return {}
+        asked = ", ".join(f"({self.taxonomy[name].id}, {share}, {sure})" for name, (share, sure) in least.items())
+        found = self._ask(
+            view,
+            "SELECT class, count(*) outfits FROM garment g JOIN {v} USING (o) "
+            f"JOIN (VALUES {asked}) least(class, share, confidence) USING (class) "
+            "WHERE g.share >= least.share AND g.confidence >= least.confidence GROUP BY class",
+        )
+        counts = dict(zip(found["class"], found["outfits"], strict=True))
+        return {name: int(counts.get(self.taxonomy[name].id, 0)) for name in least}
 
     def areas(self, view: View) -> pd.DataFrame:
         """By class that is worn: `class` id, `share`, the mean share of the outfit, its `deviation`, and `garments`."""
@@ -136,12 +162,12 @@ class Facts:
         Returns:
             Columns `class` id, `colour` name, `garments` int64, and with a period `start`.
         """
-        start, dated = (f"({_START[period]})::DATE AS start, ", "AND day IS NOT NULL") if period else ("", "")
+        start, calendar = (f"{period} AS start, ", "JOIN calendar USING (day) ") if period else ("", "")
         return self._ask(
             view,
             f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, count(*) garments "
-            "FROM garment g JOIN {v} USING (o) JOIN colour c ON g.colour = c.id "
-            f"WHERE g.share >= $share AND g.confidence >= $confidence {dated} GROUP BY ALL ORDER BY ALL",
+            f"FROM garment g JOIN {{v}} USING (o) {calendar}JOIN colour c ON g.colour = c.id "
+            "WHERE g.share >= $share AND g.confidence >= $confidence GROUP BY ALL ORDER BY ALL",
         )
 
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
@@ -240,77 +266,76 @@ class Facts:
         for number, (name, colour) in enumerate(coloured):
             parameters[f"colour{number}"] = colour
             basic = "" if fine else f"basic = $colour{number} OR "
-            conditions.append(
-                f"o IN (SELECT o FROM garment WHERE class = {self.taxonomy[name].id} AND colour IN "
-                f"(SELECT id FROM colour WHERE {basic}fine = $colour{number}))"
-            )
+            conditions.append(self._coloured([name], f"{basic}fine = $colour{number}"))
         if period and start:
-            conditions.append(f"({_START[period]})::DATE = $start")
+            conditions.append(f"day IN (SELECT day FROM calendar WHERE {period} = $start)")
             parameters["start"] = start
         return " AND ".join(conditions), parameters
 
     def _ask(self, view: View, sql: str, parameters: dict[str, object] | None = None, **parts: object) -> pd.DataFrame:
         """Runs a query in which `{v}` is the table of the view, with columns `o`, `p`, `day` and `mask`."""
         with self._lock:
-            statement = sql.format(v=self._table(view), **parts)
-            bound = {"share": view.min_share, "confidence": view.min_confidence, **(parameters or {})}
-            return self._reader.query(statement, {key: bound[key] for key in bound if f"${key}" in statement})
+            return self._run(view, sql.format(v=self._table(view), **parts), parameters or {})
+
+    def _run(self, view: View, sql: str, more: Mapping[str, object]) -> pd.DataFrame:
+        """Runs a query that may name what the view asks, beside other parameters."""
+        values: dict[str, object] = {
+            "first": view.first,
+            "last": view.last,
+            "share": view.min_share,
+            "confidence": view.min_confidence,
+            "colours": list(view.colours),
+            **{f"tag{number}": list(values) for number, (_, values) in enumerate(view.tags)},
+            **more,
+        }
+        return self._reader.query(sql, {name: values[name] for name in re.findall(r"\$(\w+)", sql)})
 
     def _table(self, view: View) -> str:
         """The table of a view, made if it is not among the last ones."""
         if view in self._views:
             self._views.move_to_end(view)
             return self._views[view]
-        conditions, parameters = self._conditions(view)
-        mask, source = "mask", "outfit"
+        mask = "mask"
         if view.min_share > 0 or view.min_confidence > 0:
-            source = (
-                "(SELECT outfit.* EXCLUDE mask, coalesce(seen.mask, 0) AS mask FROM outfit LEFT JOIN (SELECT o, "
-                "bit_or(1::BIGINT << class) AS mask FROM garment WHERE share >= $share AND confidence >= $confidence "
-                "GROUP BY o) seen USING (o))"
-            )
-            parameters |= {"share": view.min_share, "confidence": view.min_confidence}
+            large = "g.share >= $share AND g.confidence >= $confidence"
+            mask = f"coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn IF {large}]), 0)"
         self._tables += 1
         table = f"view_{self._tables}"
-        self._reader.query(
-            f"CREATE TABLE {table} AS SELECT o, p, day, {mask} FROM {source} WHERE {' AND '.join(conditions)}",
-            {key: value for key, value in parameters.items()},
-        )
+        source = f"(SELECT * EXCLUDE (mask, worn), {mask} AS mask FROM outfit)"
+        conditions = " AND ".join(self._conditions(view))
+        self._run(view, f"CREATE TABLE {table} AS SELECT o, p, day, mask FROM {source} WHERE {conditions}", {})
         self._views[view] = table
         if len(self._views) > _KEPT_VIEWS:
             self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1]}")
         return table
 
-    def _conditions(self, view: View) -> tuple[list[str], dict[str, object]]:
+    def _conditions(self, view: View) -> list[str]:
+        """What an outfit of a view fulfils; the parameters in it are those of `_run`."""
         held = sum(1 << self.taxonomy[name].id for name in view.garments)
-        conditions, parameters = [f"mask & {held} = {held}"], dict[str, object]()
-        for name, operator in (("first", ">="), ("last", "<=")):
-            if (day := getattr(view, name)) is not None:
-                conditions.append(f"day {operator} ${name}")
-                parameters[name] = day
-        keys = list(self.tags)
-        for key, values in view.tags:
-            if key not in keys:
-                conditions.append("false")
-                continue
-            conditions.append(f"tag_{keys.index(key)} IN (SELECT unnest($tag{keys.index(key)}))")
-            parameters[f"tag{keys.index(key)}"] = list(values)
+        conditions = [f"mask & {held} = {held}"]
+        conditions += ["day >= $first"] if view.first else []
+        conditions += ["day <= $last"] if view.last else []
+        columns = {key: f"tag_{place}" for place, key in enumerate(self.tags)}
+        for number, (key, _) in enumerate(view.tags):
+            conditions.append(f"{columns[key]} IN (SELECT unnest($tag{number}))" if key in columns else "false")
         if view.colours:
-            of = f"class IN ({', '.join(str(self.taxonomy[name].id) for name in view.garments)}) AND " * bool(
-                view.garments
-            )
-            conditions.append(
-                f"o IN (SELECT o FROM garment WHERE {of}share >= $least AND confidence >= $sure AND colour IN "
-                "(SELECT id FROM colour WHERE basic IN (SELECT unnest($colours))))"
-            )
-            parameters |= {"colours": list(view.colours), "least": view.min_share, "sure": view.min_confidence}
-        return conditions, parameters
+            conditions.append(self._coloured(view.garments, "basic IN (SELECT unnest($colours))"))
+        return conditions
+
+    def _coloured(self, names: Sequence[str], named: str) -> str:
+        """The condition that an outfit has a garment of some colours; of one of some classes, where there are any."""
+        classes = ", ".join(str(self.taxonomy[name].id) for name in names)
+        return (
+            f"o IN (SELECT o FROM garment WHERE {f'class IN ({classes}) AND ' * bool(names)}share >= $share "
+            f"AND confidence >= $confidence AND colour IN (SELECT id FROM colour WHERE {named}))"
+        )
 
     def _load(self, progress: Callable[[str], None]) -> dict[str, list[str]]:
-        """Fills the tables `photo`, `outfit`, `garment` and `colour`; gives the tags and their values."""
+        """Fills the tables `photo`, `outfit`, `garment`, `colour` and `calendar`; gives the tags and their values."""
         run = self._reader.query
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
         worn = sum(1 << garment.id for garment in self.taxonomy.worn)
+        counts = f"(1::BIGINT << g.class) & {worn} != 0"
         colours = ", ".join(f"({number}, '{fine}', '{basic}')" for number, (fine, basic) in enumerate(_FINE))
         run(f"CREATE OR REPLACE TABLE colour AS FROM (VALUES {colours}) colour(id, fine, basic)")
         progress("Reading photos and outfits.")
@@ -331,16 +356,19 @@ class Facts:
         )
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
         run(
-            "CREATE OR REPLACE TABLE outfit AS SELECT p * " + str(_MOST_PEOPLE) + " + person AS o, p, day, "
-            f"mask & {worn} AS mask{chosen} FROM (SELECT p, day, tags, unnest(outfits) AS mask, "
+            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
+            f"mask & {worn} AS mask, [{{'class': g.class, 'share': g.share, 'confidence': g.confidence}} "
+            f"FOR g IN garments IF g.person = person AND {counts}] AS worn{chosen} "
+            "FROM (SELECT p, day, tags, garments, unnest(outfits) AS mask, "
             "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
+        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
         progress("Reading garments and their colours.")
         run(
             f"CREATE OR REPLACE TABLE garment AS SELECT p * {_MOST_PEOPLE} + g.person AS o, g.class AS class, "
             "g.share AS share, g.confidence AS confidence, colour.id AS colour "
             "FROM (SELECT p, unnest(garments) AS g FROM staged) LEFT JOIN colour ON colour.fine = g.name "
-            f"WHERE (1::BIGINT << g.class) & {worn} != 0"
+            f"WHERE {counts}"
         )
         run("DROP TABLE staged")
         return tags

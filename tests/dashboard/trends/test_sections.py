@@ -134,6 +134,11 @@ def test_corrected_shares_are_rogan_and_gladens(question: Question) -> None:
     assert bars.x[names.index("Hat")] == pytest.approx(expected.share)
     assert len([note for note in section.figure.layout.annotations if note.text == "–"]) == 11
     assert "found 80%, wrongly 5%" in section.figure.layout.yaxis.ticktext[names.index("Hat")]
+    assert question.facts.holding(View(), {"Hat": (0.2, 0.9), "Coat": (0.3, 0), "Dress": (0, 0.95)}) == {
+        "Hat": 10,
+        "Coat": 0,
+        "Dress": 0,
+    }, "what was too small or too unsure where the errors were measured does not count"
 
 
 @pytest.mark.parametrize("measure", MEASURES)
