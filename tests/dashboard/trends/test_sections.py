@@ -1,11 +1,13 @@
 """What each view says of sixty known outfits, and what it needs where there is too little."""
 
+import io
 import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dashboard.archive.facts import Facts, View
@@ -13,6 +15,7 @@ from dashboard.archive.inference import Reliability, corrected, wilson
 from dashboard.archive.store import Archive
 from dashboard.archive.trends import NotEnough
 from dashboard.figures import Theme
+from dashboard.tables import as_parquet
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import forecast_section, line_section, movement_section
@@ -204,6 +207,16 @@ def test_too_little_is_said_and_not_drawn(write, name: str, photos: int, dated, 
         for build in builders:
             with pytest.raises(NotEnough, match=needs):
                 build(question)
+
+
+def test_every_table_is_the_same_as_parquet(question: Question) -> None:
+    for build in ALL:
+        table = build(question).table
+        found = pd.read_parquet(io.BytesIO(as_parquet(table)))
+        assert len(found) and found.drop(columns="start", errors="ignore").equals(
+            table.drop(columns="start", errors="ignore").reset_index(drop=True)
+        )
+        assert list(found) == list(table)
 
 
 def test_a_garment_that_nobody_wears(question: Question) -> None:
