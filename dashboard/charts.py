@@ -16,6 +16,8 @@ from dashboard.tables import as_csv, as_parquet
 
 __all__ = ["page_theme", "show_chart", "show_downloads"]
 
+_BUTTON = 132  # pixels; those of pictures are as wide
+
 
 def show_chart(
     figure: go.Figure,
@@ -62,22 +64,23 @@ def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame] | None
     """
     with st.popover(label, type="tertiary", key=f"{key}-menu"):
         if data:
-            for form, ending, mime in (("CSV", "csv", "text/csv"), ("Parquet", "parquet", "application/octet-stream")):
-                st.download_button(
-                    f"Data ({form})",
-                    partial(_file, data, as_csv if ending == "csv" else as_parquet),
-                    f"{key}.{ending}",
-                    mime,
-                    key=f"{key}-{ending}",
-                    on_click="ignore",
-                    width="stretch",
-                )
+            with st.container(horizontal=True):
+                for form, ending, write in (("CSV", "csv", as_csv), ("Parquet", "parquet", as_parquet)):
+                    st.download_button(
+                        f"Data ({form})",
+                        partial(_file, data, write),
+                        f"{key}.{ending}",
+                        "text/csv" if ending == "csv" else "application/octet-stream",
+                        key=f"{key}-{ending}",
+                        on_click="ignore",
+                        width=_BUTTON,
+                    )
         if picture:
             _pictures(key=f"{key}-picture", data={"chart": key})
 
 
-def _file(data: Callable[[], pd.DataFrame], form: Callable[[pd.DataFrame], bytes]) -> bytes:
-    return form(data())
+def _file(data: Callable[[], pd.DataFrame], write: Callable[[pd.DataFrame], bytes]) -> bytes:
+    return write(data())
 
 
 _pictures = st.components.v2.component(

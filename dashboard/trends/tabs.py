@@ -204,7 +204,7 @@ def _some(chosen: Chosen, name: str, label: str, options: Sequence[str], of: str
     usual = shown_first(options)
     begin = chosen.some(name, options, usual)
     key = chosen.key(name, of, *usual, "of", *sorted(options))
-    found = st.multiselect(label, options, begin, key=key, max_selections=_MOST_LINES)
+    found = st.multiselect(label, options, begin, key=key, max_selections=_MOST_LINES, width=480)
     chosen.keep(name, found, usual)
     return tuple(found)
 
