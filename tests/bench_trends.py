@@ -2,15 +2,16 @@
 
     python tests/bench_trends.py [--keep FOLDER] [PHOTOS ...]
 
-Every query is asked on two threads and has a second at a million photos. What it takes is set against the same query at
-the size before: growth of 1 is as fast as the archive grows. `view` is what a visitor waits for: queries, statistics
-and figure. Each size has a process of its own, whose peak of memory is printed. Archives are kept, and taken again,
-where a folder is named.
+Every query is asked on two threads and has a second at a million photos. Its baseline is the same query at the size
+before: growth of 1 is as fast as the archive grows. It is taken from the processor's seconds, in which others who use
+the machine do not count. `view` is what a visitor waits for: queries, statistics and figure. Each size has a process of
+its own, whose peak of memory is printed. Archives are kept, and taken again, where a folder is named.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import sys
@@ -19,8 +20,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 from dashboard.archive.facts import PERIODS, Facts, View
 from dashboard.archive.made_up import make_archive
@@ -36,7 +39,16 @@ SIZES = (10_000, 100_000, 1_000_000)
 TURNS = 5
 THREADS = 2
 LONGEST = 1.0  # seconds of a query at a million photos
-OPENING, MEMORY = "open the archive (behind a bar)", "peak memory of the process (GiB)"
+OPENING = "open the archive (behind a bar)"
+
+
+class Cost(NamedTuple):
+    """Seconds by the clock and of the processor, and GiB where they were measured."""
+
+    seconds: float
+    processor: float
+    memory: float = 0.0
+
 
 Ask = Callable[[Facts, int], object]
 """A query; the number of the turn makes a filter that was not asked for before."""
@@ -48,63 +60,72 @@ def main() -> None:
     parser.add_argument("photos", nargs="*", type=int, default=SIZES)
     parser.add_argument("--keep", type=Path, help="folder of the archives, which are taken from there or written")
     asked = parser.parse_args()
-    found: dict[int, dict[str, float]] = {}
+    found: dict[int, dict[str, Cost]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for size in sorted(asked.photos):
             for task in (_write, _measure):  # a process each, for what it holds is measured
                 with ProcessPoolExecutor(1, get_context("spawn")) as alone:
                     found[size] = alone.submit(task, (asked.keep or Path(scratch)) / f"made-up-{size}", size).result()
-            print(f"{size:,} photos done", file=sys.stderr)
+            print(f"{size:,} photos done.", file=sys.stderr)
     _print(found)
 
 
-def _print(found: dict[int, dict[str, float]]) -> None:
+def _print(found: dict[int, dict[str, Cost]]) -> None:
     sizes = list(found)
-    print(f"{THREADS} threads, {TURNS} turns, median seconds; growth / the archive's growth since the size before")
+    names = list(found[sizes[0]])
+    growth = {
+        (size, name): found[size][name].processor / found[before][name].processor / (size / before)
+        for before, size in zip(sizes, sizes[1:], strict=False)
+        for name in names
+    }
+    print(
+        f"{THREADS} threads, {TURNS} turns, median seconds. Growth: of the processor's seconds since the size before,"
+    )
+    print("as a ratio to the archive's growth. In the last five minutes", end=" ")
+    print(f"{os.getloadavg()[1]:.1f} processes ran or waited on {os.cpu_count()} cores.")
     print(" " * 46 + "".join(f"{size:>12,d}{'growth' * (size != sizes[0]):>8}" for size in sizes))
-    for name in found[sizes[0]]:
-        line = f"{name:<46}"
-        for place, size in enumerate(sizes):
-            line += f"{found[size][name]:12.3f}"
-            if place and name != MEMORY:
-                before = sizes[place - 1]
-                line += f"{found[size][name] / found[before][name] / (size / before):8.2f}"
-            else:
-                line += " " * 8
-        print(line.rstrip())
-    names = [name for name in found[sizes[-1]] if name not in (OPENING, MEMORY)]
-    slowest = max(names, key=found[sizes[-1]].__getitem__)
-    print(f"slowest at {sizes[-1]:,}: {slowest}, {found[sizes[-1]][slowest]:.2f} s (wanted: under {LONGEST:.0f} s)")
-    if len(sizes) > 1:
-        ratio = sizes[-1] / sizes[-2]
-        growth = {name: found[sizes[-1]][name] / found[sizes[-2]][name] / ratio for name in names}
-        most = max(names, key=growth.__getitem__)
-        print(f"fastest growing: {most}, {growth[most]:.2f} of the archive's growth (wanted: at most 1)")
+    for name in names:
+        cells = (
+            f"{found[size][name].seconds:12.3f}" + (f"{growth[size, name]:8.2f}" if size != sizes[0] else " " * 8)
+            for size in sizes
+        )
+        print(f"{name:<46}{''.join(cells)}".rstrip())
+    for size in sizes:
+        print(f"{size:,} photos: peak memory of the process {found[size][OPENING].memory:.2f} GiB")
+    asked = [name for name in names if name != OPENING]
+    slowest = max(asked, key=lambda name: found[sizes[-1]][name].seconds)
+    print(
+        f"slowest at {sizes[-1]:,}: {slowest}, {found[sizes[-1]][slowest].seconds:.2f} s (wanted: under {LONGEST:.0f})"
+    )
+    if growth:
+        fastest = max(asked, key=lambda name: growth[sizes[-1], name])
+        print(f"growing fastest: {fastest}, {growth[sizes[-1], fastest]:.2f} (wanted: at most 1)")
 
 
-def _write(folder: Path, size: int) -> dict[str, float]:
+def _write(folder: Path, size: int) -> dict[str, Cost]:
     make_archive(Archive(folder), size)
     return {}
 
 
-def _measure(folder: Path, size: int) -> dict[str, float]:
-    """Seconds by query, and the peak of memory."""
-    found: dict[str, float] = {}
-    started = time.perf_counter()
+def _measure(folder: Path, size: int) -> dict[str, Cost]:
+    """What each query takes; beside the opening the peak of memory."""
     with Archive(folder).reader() as reader:
         reader.query(f"SET threads TO {THREADS}")
-        facts = Facts(reader, OUTFIT_15)
-        found[OPENING] = time.perf_counter() - started
-        assert facts.size(View()).photos == size, "another archive lies there"
+        facts: list[Facts] = []
+        opening = _timed(lambda: facts.append(Facts(reader, OUTFIT_15)))
+        assert facts[0].size(View()).photos == size, "another archive lies there"
+        found = {}
         for name, ask in {**_queries(), **_filters(), **_views()}.items():
-            seconds = []
-            for turn in range(TURNS + 1):
-                started = time.perf_counter()
-                ask(facts, turn)
-                seconds.append(time.perf_counter() - started)
-            found[name] = statistics.median(seconds[1:])  # the first is warming up
-    found[MEMORY] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return found
+            turns = [_timed(partial(ask, facts[0], turn)) for turn in range(TURNS + 1)][1:]  # the first warms up
+            found[name] = Cost(*(statistics.median(values) for values in zip(*turns, strict=True)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {OPENING: opening._replace(memory=peak), **found}
+
+
+def _timed(ask: Callable[[], object]) -> Cost:
+    started, used = time.perf_counter(), time.process_time()
+    ask()
+    return Cost(time.perf_counter() - started, time.process_time() - used)
 
 
 def _queries() -> dict[str, Ask]:

@@ -1,12 +1,12 @@
 """The rows of an archive as flat tables, and the counts that the Trends page asks of them.
 
 The unit is one person's outfit. What a person wears is a number whose bit i says whether class i is worn, so that all
-pairs and triples come from one count of equal numbers: 12 garments make 4,096 of them at most.
+pairs and triples come from one count of equal numbers: 12 garments make 4,096 of them at most. Beside it lies the list
+of the outfit's garments with share, confidence and colour, so that nothing is joined with them.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +97,9 @@ class Facts:
     def size(self, view: View) -> Size:
         """How much a view holds."""
         row = self._ask(
-            view, "SELECT count(DISTINCT p) photos, count(*) outfits, count(day) dated, min(day) a, max(day) b FROM {v}"
+            view,
+            "SELECT count(*) FILTER (alone) + (SELECT count(DISTINCT p) FROM {v} WHERE NOT alone) photos, "
+            "count(*) outfits, count(day) dated, min(day) a, max(day) b FROM {v}",
         ).iloc[0]
         first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in "ab")
         return Size(int(row.photos), int(row.outfits), int(row.dated), first, last)
@@ -132,12 +134,14 @@ class Facts:
         """
         if not least:
             return {}
+        lacking = view.min_share > 0 or view.min_confidence > 0  # garments, in the view's own table
+        source = "outfit WHERE o IN (SELECT o FROM {v})" if lacking else "{v}"
         asked = ", ".join(f"({self.taxonomy[name].id}, {share}, {sure})" for name, (share, sure) in least.items())
         found = self._ask(
             view,
-            "SELECT class, count(*) outfits FROM garment g JOIN {v} USING (o) "
-            f"JOIN (VALUES {asked}) least(class, share, confidence) USING (class) "
-            "WHERE g.share >= least.share AND g.confidence >= least.confidence GROUP BY class",
+            f"SELECT g.class AS class, count(*) outfits FROM (SELECT unnest(worn) AS g FROM {source}) "
+            f"JOIN (VALUES {asked}) least(class, share, confidence) ON g.class = least.class "
+            "WHERE g.share >= least.share AND g.confidence >= least.confidence GROUP BY ALL",
         )
         counts = dict(zip(found["class"], found["outfits"], strict=True))
         return {name: int(counts.get(self.taxonomy[name].id, 0)) for name in least}
@@ -147,8 +151,7 @@ class Facts:
         return self._ask(
             view,
             "SELECT g.class AS class, avg(g.share) AS share, coalesce(stddev_samp(g.share), 0) AS deviation, "
-            "count(*) AS garments FROM garment g JOIN {v} USING (o) "
-            "WHERE g.share >= $share AND g.confidence >= $confidence GROUP BY ALL ORDER BY ALL",
+            "count(*) AS garments FROM (SELECT unnest(worn) AS g FROM {v}) GROUP BY ALL ORDER BY ALL",
         )
 
     def colours(self, view: View, *, fine: bool = False, period: Period | None = None) -> pd.DataFrame:
@@ -166,8 +169,8 @@ class Facts:
         return self._ask(
             view,
             f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, count(*) garments "
-            f"FROM garment g JOIN {{v}} USING (o) {calendar}JOIN colour c ON g.colour = c.id "
-            "WHERE g.share >= $share AND g.confidence >= $confidence GROUP BY ALL ORDER BY ALL",
+            f"FROM (SELECT day, unnest(worn) AS g FROM {{v}}) {calendar}JOIN colour c ON g.colour = c.id "
+            "GROUP BY ALL ORDER BY ALL",
         )
 
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
@@ -184,12 +187,13 @@ class Facts:
         """
         name = "fine" if fine else "basic"
         one, other = self.taxonomy[first].id, self.taxonomy[second].id
+        both = 1 << one | 1 << other
         return self._ask(
             view,
-            f"SELECT c.{name} AS first, d.{name} AS second, count(*) outfits FROM {{v}} v "
-            f"JOIN garment g ON g.o = v.o AND g.class = {one} JOIN garment h ON h.o = v.o AND h.class = {other} "
-            "JOIN colour c ON c.id = g.colour JOIN colour d ON d.id = h.colour "
-            f"WHERE v.mask & {1 << one | 1 << other} = {1 << one | 1 << other} GROUP BY ALL ORDER BY ALL",
+            f"SELECT c.{name} AS first, d.{name} AS second, count(*) outfits FROM "
+            f"(SELECT [g.colour FOR g IN worn IF g.class = {one}][1] AS one, "
+            f"[g.colour FOR g IN worn IF g.class = {other}][1] AS other FROM {{v}} WHERE mask & {both} = {both}) "
+            "JOIN colour c ON c.id = one JOIN colour d ON d.id = other GROUP BY ALL ORDER BY ALL",
         )
 
     def photos(
@@ -219,7 +223,8 @@ class Facts:
         conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
         found = self._ask(
             view,
-            "SELECT photo_id, file_name, day, o % {people} AS person FROM (SELECT * FROM {v} WHERE {conditions} "
+            "SELECT photo_id, file_name, day, o % {people} AS person "
+            "FROM (SELECT o, p, day FROM {v} WHERE {conditions} "
             "ORDER BY day DESC NULLS LAST, o LIMIT {limit}) JOIN photo USING (p) ORDER BY day DESC NULLS LAST, o",
             parameters,
             people=_MOST_PEOPLE,
@@ -263,87 +268,87 @@ class Facts:
         lacking = sum(1 << self.taxonomy[name].id for name in not_worn)
         conditions = [f"mask & {held} = {held}", f"mask & {lacking} = 0"]
         parameters: dict[str, object] = {}
-        for number, (name, colour) in enumerate(coloured):
-            parameters[f"colour{number}"] = colour
-            basic = "" if fine else f"basic = $colour{number} OR "
-            conditions.append(self._coloured([name], f"{basic}fine = $colour{number}"))
+        conditions += [self._coloured([name], [colour], fine=fine) for name, colour in coloured]
         if period and start:
             conditions.append(f"day IN (SELECT day FROM calendar WHERE {period} = $start)")
             parameters["start"] = start
         return " AND ".join(conditions), parameters
 
-    def _ask(self, view: View, sql: str, parameters: dict[str, object] | None = None, **parts: object) -> pd.DataFrame:
-        """Runs a query in which `{v}` is the table of the view, with columns `o`, `p`, `day` and `mask`."""
+    def _ask(
+        self, view: View, sql: str, parameters: Mapping[str, object] | None = None, **parts: object
+    ) -> pd.DataFrame:
+        """Runs a query in which `{v}` is the table of the view: `o`, `p`, `day`, `mask`, `alone` and `worn`."""
         with self._lock:
-            return self._run(view, sql.format(v=self._table(view), **parts), parameters or {})
-
-    def _run(self, view: View, sql: str, more: Mapping[str, object]) -> pd.DataFrame:
-        """Runs a query that may name what the view asks, beside other parameters."""
-        values: dict[str, object] = {
-            "first": view.first,
-            "last": view.last,
-            "share": view.min_share,
-            "confidence": view.min_confidence,
-            "colours": list(view.colours),
-            **{f"tag{number}": list(values) for number, (_, values) in enumerate(view.tags)},
-            **more,
-        }
-        return self._reader.query(sql, {name: values[name] for name in re.findall(r"\$(\w+)", sql)})
+            return self._reader.query(sql.format(v=self._table(view), **parts), parameters or {})
 
     def _table(self, view: View) -> str:
         """The table of a view, made if it is not among the last ones."""
+        if view == View():
+            return "outfit"
         if view in self._views:
             self._views.move_to_end(view)
             return self._views[view]
-        mask = "mask"
+        conditions, parameters = self._conditions(view)
+        source = "outfit"
         if view.min_share > 0 or view.min_confidence > 0:
-            large = "g.share >= $share AND g.confidence >= $confidence"
-            mask = f"coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn IF {large}]), 0)"
+            large = "[g FOR g IN worn IF g.share >= $share AND g.confidence >= $confidence]"
+            mask = "coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn]), 0)"
+            source = f"(SELECT * REPLACE ({mask} AS mask) FROM (SELECT * REPLACE ({large} AS worn) FROM outfit))"
+            parameters |= {"share": view.min_share, "confidence": view.min_confidence}
         self._tables += 1
         table = f"view_{self._tables}"
-        source = f"(SELECT * EXCLUDE (mask, worn), {mask} AS mask FROM outfit)"
-        conditions = " AND ".join(self._conditions(view))
-        self._run(view, f"CREATE TABLE {table} AS SELECT o, p, day, mask FROM {source} WHERE {conditions}", {})
+        self._reader.query(
+            f"CREATE TABLE {table} AS SELECT o, p, day, mask, alone, worn FROM {source} "
+            f"WHERE {' AND '.join(conditions)}",
+            parameters,
+        )
         self._views[view] = table
         if len(self._views) > _KEPT_VIEWS:
             self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1]}")
         return table
 
-    def _conditions(self, view: View) -> list[str]:
-        """What an outfit of a view fulfils; the parameters in it are those of `_run`."""
+    def _conditions(self, view: View) -> tuple[list[str], dict[str, object]]:
+        """What an outfit of a view fulfils, and the parameters in that."""
         held = sum(1 << self.taxonomy[name].id for name in view.garments)
-        conditions = [f"mask & {held} = {held}"]
-        conditions += ["day >= $first"] if view.first else []
-        conditions += ["day <= $last"] if view.last else []
+        conditions, parameters = [f"mask & {held} = {held}"], dict[str, object]()
+        for name, operator in (("first", ">="), ("last", "<=")):
+            if (day := getattr(view, name)) is not None:
+                conditions.append(f"day {operator} ${name}")
+                parameters[name] = day
         columns = {key: f"tag_{place}" for place, key in enumerate(self.tags)}
-        for number, (key, _) in enumerate(view.tags):
-            conditions.append(f"{columns[key]} IN (SELECT unnest($tag{number}))" if key in columns else "false")
+        for key, values in view.tags:
+            if key not in columns:
+                conditions.append("false")
+                continue
+            conditions.append(f"{columns[key]} IN (SELECT unnest(${columns[key]}))")
+            parameters[columns[key]] = list(values)
         if view.colours:
-            conditions.append(self._coloured(view.garments, "basic IN (SELECT unnest($colours))"))
-        return conditions
+            conditions.append(self._coloured(view.garments, view.colours))
+        return conditions, parameters
 
-    def _coloured(self, names: Sequence[str], named: str) -> str:
+    def _coloured(self, names: Sequence[str], colours: Sequence[str], *, fine: bool = False) -> str:
         """The condition that an outfit has a garment of some colours; of one of some classes, where there are any."""
-        classes = ", ".join(str(self.taxonomy[name].id) for name in names)
-        return (
-            f"o IN (SELECT o FROM garment WHERE {f'class IN ({classes}) AND ' * bool(names)}share >= $share "
-            f"AND confidence >= $confidence AND colour IN (SELECT id FROM colour WHERE {named}))"
-        )
+        asked = {number for number, each in enumerate(_FINE) if set(each[: 1 if fine else 2]) & set(colours)}
+        condition = f"g.colour IN ({', '.join(map(str, sorted(asked))) or 'NULL'})"
+        if names:
+            condition += f" AND g.class IN ({', '.join(str(self.taxonomy[name].id) for name in names)})"
+        return f"len([1 FOR g IN worn IF {condition}]) > 0"
 
     def _load(self, progress: Callable[[str], None]) -> dict[str, list[str]]:
-        """Fills the tables `photo`, `outfit`, `garment`, `colour` and `calendar`; gives the tags and their values."""
+        """Fills the tables `photo`, `outfit`, `colour` and `calendar`; gives the tags and their values."""
         run = self._reader.query
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
+        fine = ", ".join(f"'{name}'" for name, _ in _FINE)
         worn = sum(1 << garment.id for garment in self.taxonomy.worn)
-        counts = f"(1::BIGINT << g.class) & {worn} != 0"
         colours = ", ".join(f"({number}, '{fine}', '{basic}')" for number, (fine, basic) in enumerate(_FINE))
         run(f"CREATE OR REPLACE TABLE colour AS FROM (VALUES {colours}) colour(id, fine, basic)")
-        progress("Reading photos and outfits.")
+        progress("Reading photos and their garments.")
         run(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
-            "taken_at::DATE AS day, tags, outfits, [{'class': (list_position([" + names + "], g.class) - 1)::UTINYINT, "
-            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, 'name': g.colours[1].name} "
-            "FOR g IN garments] AS garments FROM photos"
+            f"taken_at::DATE AS day, tags, outfits, [{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
+            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
+            f"'colour': (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT}} FOR g IN garments] AS garments "
+            "FROM photos"
         )
         found = run(
             "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM staged) "
@@ -354,21 +359,15 @@ class Facts:
         chosen = "".join(
             f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
         )
+        progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
         run(
             f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
-            f"mask & {worn} AS mask, [{{'class': g.class, 'share': g.share, 'confidence': g.confidence}} "
-            f"FOR g IN garments IF g.person = person AND {counts}] AS worn{chosen} "
-            "FROM (SELECT p, day, tags, garments, unnest(outfits) AS mask, "
-            "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
+            f"mask & {worn} AS mask, len(outfits) = 1 AS alone, "
+            "[{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour} FOR g IN garments "
+            f"IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{chosen} FROM (SELECT *, "
+            "unnest(outfits) AS mask, generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
         run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
-        progress("Reading garments and their colours.")
-        run(
-            f"CREATE OR REPLACE TABLE garment AS SELECT p * {_MOST_PEOPLE} + g.person AS o, g.class AS class, "
-            "g.share AS share, g.confidence AS confidence, colour.id AS colour "
-            "FROM (SELECT p, unnest(garments) AS g FROM staged) LEFT JOIN colour ON colour.fine = g.name "
-            f"WHERE {counts}"
-        )
         run("DROP TABLE staged")
         return tags

@@ -142,6 +142,7 @@ def test_corrected_shares_are_rogan_and_gladens(question: Question) -> None:
         "Coat": 0,
         "Dress": 0,
     }, "what was too small or too unsure where the errors were measured does not count"
+    assert question.facts.holding(View(min_share=0.3), {"Hat": (0.2, 0.9)}) == {"Hat": 10}
 
 
 @pytest.mark.parametrize("measure", MEASURES)
