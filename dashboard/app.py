@@ -18,5 +18,6 @@ pages = [
     st.Page(HERE / "app_pages" / "dataset.py", title="Dataset"),
     st.Page(HERE / "app_pages" / "archive.py", title="Archive"),
     st.Page(HERE / "app_pages" / "trends.py", title="Trends"),
+    st.Page(HERE / "app_pages" / "models.py", title="Models"),
 ]
 st.navigation(pages, position="top").run()

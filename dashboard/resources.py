@@ -7,6 +7,8 @@ is imported in a thread while the first visitor still reads the page.
 from __future__ import annotations
 
 import atexit
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from dashboard.datasets.folder import LabelIndex
     from dashboard.evaluation.pictures import Source
     from dashboard.evaluation.records import Measurement, Model
+    from dashboard.models.listing import Listing
     from segmodels.bootstrap import Interval
     from segmodels.evidence import Evidence
     from segmodels.segmenter import Segmenter
@@ -32,11 +35,14 @@ __all__ = [
     "difference",
     "evidence",
     "facts",
+    "hub_listing",
     "intervals",
     "label_index",
     "model_bytes",
     "model_names",
     "photo_and_truth",
+    "revision",
+    "scored_model",
     "scored_models",
     "segmenter",
     "thumbnail",
@@ -46,21 +52,32 @@ __all__ = [
 
 
 def segmenter(name: str) -> Segmenter:
-    """The segmenter of a catalog name, loaded once per server.
+    """The segmenter of a catalog name, loaded once per server, and again when its checkpoint is another one.
 
     Raises:
         ValueError: If there is no such checkpoint, or it is damaged; the message is for the visitor.
     """
+    files = _files_of(name)
     try:
-        return _loading(name).result()
+        return _loading(name, files).result()
     except ValueError:
-        _loading.clear(name)  # so that a mended checkpoint is found
+        _loading.clear(name, files)  # so that a mended checkpoint is found
         raise
 
 
 def warm_up(name: str) -> None:
     """Starts loading a segmenter and returns at once."""
-    _loading(name)
+    _loading(name, _files_of(name))
+
+
+def revision(name: str) -> str:
+    """What identifies the weights of a checkpoint that is here, as its results say it; empty if there are none."""
+    from segmodels.catalog import list_checkpoints
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            return entry.revision or _weights_digest(entry.folder, _stamp(entry.folder))
+    return ""
 
 
 def model_names() -> list[str]:
@@ -84,8 +101,24 @@ def model_bytes(name: str) -> int:
     raise ValueError(f"There is no model {name!r}.")
 
 
+def _files_of(name: str) -> object:
+    """Changes when a name stands for another checkpoint: one that was pulled anew, or was replaced in its folder."""
+    from segmodels.catalog import list_checkpoints
+
+    return next(((str(each.folder), _stamp(each.folder)) for each in list_checkpoints() if each.name == name), None)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _weights_digest(folder: Path, stamp: object) -> str:
+    try:
+        with (folder / "model.safetensors").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]  # as `segmodels.checkpoint` does on loading
+    except OSError:
+        return ""
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _loading(name: str) -> Future[Segmenter]:
+def _loading(name: str, files: object) -> Future[Segmenter]:
     executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
     future = executor.submit(_load, name)
     executor.shutdown(wait=False)
@@ -156,7 +189,27 @@ def scored_models() -> list[Model]:
     """What the files of each checkpoint say of its scores; read again when a file has changed."""
     from segmodels.catalog import list_checkpoints
 
-    return [_read_model(entry.name, entry.folder, _stamp(entry.folder)) for entry in list_checkpoints()]
+    return [scored_model(entry.name, entry.folder) for entry in list_checkpoints()]
+
+
+def scored_model(name: str, folder: Path) -> Model:
+    """What the files of one checkpoint say of its scores and costs."""
+    return _read_model(name, folder, _stamp(folder))
+
+
+def hub_listing() -> Listing | None:
+    """What the Hub's owner has there; None where `GARMENTSCOPE_HUB` names nobody. Asks nobody by itself."""
+    from segmodels.catalog import hub_owner
+
+    owner = hub_owner()
+    return _listing(owner, os.environ.get("HF_ENDPOINT", "")) if owner else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _listing(owner: str, endpoint: str) -> Listing:
+    from dashboard.models.listing import Listing
+
+    return Listing(owner)
 
 
 def evidence(model: Model, measurement: Measurement) -> tuple[list[Evidence], str]:

@@ -2,7 +2,7 @@
 
 A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones, then
 at the Hub's owner `GARMENTSCOPE_HUB`, whose `fpn` is the repository `garmentscope-fpn`. What was pulled from there
-is used until it is pulled again; only `list_offers` and `pull_checkpoint` ask the Hub.
+is used until it is pulled again; only `ask_hub`, `list_offers` and `pull_checkpoint` ask the Hub.
 
 What runs a network takes seconds to import, so it is imported when one is loaded: a list of names needs none of it.
 """
@@ -10,6 +10,7 @@ What runs a network takes seconds to import, so it is imported when one is loade
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,10 +25,12 @@ __all__ = [
     "EMBEDDED",
     "CatalogEntry",
     "Offer",
+    "ask_hub",
     "hub_owner",
     "list_checkpoints",
     "list_offers",
     "load_segmenter",
+    "match_offers",
     "pull_checkpoint",
 ]
 
@@ -115,18 +118,28 @@ def list_offers() -> tuple[list[Offer], str]:
 
     Asks the Hub if `GARMENTSCOPE_HUB` is set; whatever it answers, what is here is listed.
     """
+    there, problem = ask_hub()
+    return match_offers(there), problem
+
+
+def ask_hub() -> tuple[list[HubCheckpoint], str]:
+    """What the Hub has, and why it could not be asked: a sentence, empty if it was or need not be."""
     from segmodels.hub import list_hub
     from segmodels.hub_errors import HubError
 
+    if not (owner := hub_owner()):
+        return [], ""
+    try:
+        return list_hub(owner), ""
+    except HubError as error:
+        return [], str(error)
+
+
+def match_offers(there: Iterable[HubCheckpoint]) -> list[Offer]:
+    """All that is here, and what the Hub was found to have, by name. Nobody is asked."""
+    on_hub = {checkpoint.name: checkpoint for checkpoint in there}
     here = {entry.name: entry for entry in list_checkpoints()}
-    there: dict[str, HubCheckpoint] = {}
-    problem = ""
-    if owner := hub_owner():
-        try:
-            there = {checkpoint.name: checkpoint for checkpoint in list_hub(owner)}
-        except HubError as error:
-            problem = str(error)
-    return [Offer(name, here.get(name), there.get(name)) for name in sorted({*here, *there})], problem
+    return [Offer(name, here.get(name), on_hub.get(name)) for name in sorted({*here, *on_hub})]
 
 
 def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:

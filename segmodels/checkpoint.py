@@ -243,12 +243,13 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
 
 
 def count_parameters(config: CheckpointConfig) -> int:
-    """Weights and biases of the network, without the running means and variances; takes a second for a large one.
+    """Weights and biases of the network, without the running means and variances; none is held in memory.
 
     Raises:
         ValueError: If the architecture does not take the config's arguments.
     """
-    network = build(config.architecture, len(config.classes), config.arguments)
+    with torch.device("meta"):
+        network = build(config.architecture, len(config.classes), config.arguments)
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ Progress = Callable[[int, int], None]
 """Is told how many bytes of how many are there; not always in the thread that pulls."""
 
 _SECONDS = 20.0  # without a sign of life until the Hub counts as silent
+_FIRST_SECONDS = 6.0  # the same for the first question of a list, on which somebody looks who wants to use what is here
 _DESCRIPTION = ("config.json", "README.md", "metrics.json")  # what a card shows of a checkpoint that is not pulled
 _ATTEMPTS = 3  # at a file whose connection is reset; one that is closed or silent is gone on with by the client itself
 
@@ -129,14 +129,14 @@ def pull(address: HubAddress, progress: Progress | None = None) -> Pulled:
             progress(done + more, total)
 
     folder = _download(api, address, revision, FILES[0], tell).parent
-    _check_usable(address, revision, partial(read_config, folder))
+    _check_usable(address, revision, folder, read_config)
     _check_room(address, sum(sizes[name] for name in wanted if not (folder / name).exists()))
     for name in wanted:
         _download(api, address, revision, name, tell)
         done += sizes[name]
         tell(0)
     _verify(api, address, revision)
-    _check_usable(address, revision, partial(load_checkpoint, folder))
+    _check_usable(address, revision, folder, load_checkpoint)
     with explain_failures(address.repository):
         for ref in (address.revision, revision):
             _write_ref(folder.parents[1] / "refs" / ref, revision)
@@ -153,7 +153,10 @@ def list_hub(owner: str) -> list[HubCheckpoint]:
     with explain_failures(owner):
         # The client tries for half a minute to list; a first question tells at once whether that is in vain.
         first = get_session().get(
-            f"{api.endpoint}/api/models", params={"author": owner, "limit": 1}, headers=build_hf_headers()
+            f"{api.endpoint}/api/models",
+            params={"author": owner, "limit": 1},
+            headers=build_hf_headers(),
+            timeout=_FIRST_SECONDS,
         )
         hf_raise_for_status(first)
         found = [model.id for model in api.list_models(author=owner, search=REPOSITORY_PREFIX)]
@@ -172,7 +175,7 @@ def _describe(repository: str) -> HubCheckpoint:
         size = sizes[FILES[-1]]
         wanted = [each for each in _DESCRIPTION if each in sizes]
         folder = [_download(api, address, revision, each, lambda more: None) for each in wanted][0].parent
-        _check_usable(address, revision, partial(read_config, folder))
+        _check_usable(address, revision, folder, read_config)
     except HubError as error:
         return HubCheckpoint(name, repository, revision, size, problem=str(error))
     return HubCheckpoint(name, repository, revision, size, folder)
@@ -255,11 +258,12 @@ def _check_room(address: HubAddress, size: int) -> None:
             raise OSError(errno.ENOSPC, "too little room")
 
 
-def _check_usable(address: HubAddress, revision: str, read: Callable[[], object]) -> None:
+def _check_usable(address: HubAddress, revision: str, folder: Path, read: Callable[[Path], object]) -> None:
     try:
-        read()
+        read(folder)
     except CheckpointError as error:
-        raise HubError(f"{address.repository}, revision {revision[:7]}, cannot be used. {error}") from None
+        reason = str(error).replace(f"{folder}/", "")  # where in the cache a file lies helps nobody
+        raise HubError(f"{address.repository}, revision {revision[:7]}, cannot be used. {reason}") from None
 
 
 def _write_ref(path: Path, revision: str) -> None:

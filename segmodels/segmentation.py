@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segmodels.colour import Colour, dominant_colours
-from segmodels.person import Box, box_of
+from segmodels.frame import Box, box_of
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Garment", "Person", "Segmentation", "cutout_png", "measure", "to_coco"]

@@ -15,16 +15,8 @@ from torch.nn import functional
 
 from segmodels.checkpoint import Checkpoint
 from segmodels.device import has_fast_bf16, pick_device
-from segmodels.person import (
-    DETECTOR_VARIABLE,
-    Box,
-    FoundPerson,
-    PersonDetector,
-    box_of,
-    cut,
-    frame_around,
-    load_detector,
-)
+from segmodels.frame import Box, box_of, cut, frame_around
+from segmodels.person import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
 from segmodels.segmentation import Person, Segmentation, measure
 from segmodels.taxonomy import Taxonomy
 

@@ -17,6 +17,7 @@ import huggingface_hub
 import pytest
 from chromium import NoChromiumError, launch
 from hub_server import HubServer, running_hub
+from huggingface_hub import constants
 from playwright.sync_api import Browser, sync_playwright
 
 REPOSITORY = Path(__file__).parents[1]
@@ -99,7 +100,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "GARMENTSCOPE_HUB"):
         monkeypatch.delenv(name, raising=False)
-    constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "stored_tokens"))

@@ -25,6 +25,7 @@ __all__ = ["labelled_by", "pseudo_label", "with_pseudo_labels"]
 _SUMMARY = "labels.json"
 _ALWAYS = frozenset({"Background", "Hair", "Skin"})  # tags of these are forgotten now and then
 _SURE = 0.5  # probability below which a pixel is left unlabelled
+_FORGOTTEN = 0.1  # probability of all that the tags allow, below which they are taken to have forgotten a garment
 _LEAST_SHARE = 0.0005  # of the frame; an asserted class with less is encouraged
 _MOST_WEIGHT = 32.0
 
@@ -33,7 +34,8 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
     """Writes a mask for each tagged photo of Clothing Co-Parsing but the 300 reserved ones.
 
     A class that the tags deny is forbidden; one that they assert and that is not found weighs twice as much until it
-    is, up to 32 times; pixels of which the networks are not sure are left unlabelled (255).
+    is, up to 32 times. Left unlabelled (255) are pixels of which the networks are not sure, and, where they see all
+    asserted classes unaided, those that they surely give to a denied one: there the tags forgot a garment.
 
     Args:
         teachers: Networks that have seen none of the photos that the student is judged on; their probabilities are
@@ -87,7 +89,11 @@ def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:
         names: Of the classes that the tags assert; all others but background, hair and skin are forbidden.
     """
     weights = torch.tensor([float(name in names | _ALWAYS) for name in OUTFIT_15.names])
-    missing = [OUTFIT_15[name].id for name in names - _ALWAYS]
+    allowed = (probability * weights[:, None, None]).sum(dim=0)
+    asserted = [OUTFIT_15[name].id for name in names - _ALWAYS]
+    unaided = probability.argmax(dim=0)
+    all_seen = all((unaided == wanted).float().mean() >= _LEAST_SHARE for wanted in asserted)
+    missing = asserted
     while True:
         weighted = probability * weights[:, None, None]
         strongest, class_map = weighted.max(dim=0)
@@ -96,7 +102,10 @@ def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:
         if not missing:
             break
         weights[missing] *= 2
-    return torch.where(strongest >= _SURE * weighted.sum(dim=0), class_map, UNLABELLED).to(torch.uint8).numpy()
+    labelled = strongest >= _SURE * weighted.sum(dim=0)
+    if all_seen:  # so what the tags deny is not a mistaken form of what they assert
+        labelled &= allowed >= _FORGOTTEN
+    return torch.where(labelled, class_map, UNLABELLED).to(torch.uint8).numpy()
 
 
 def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[str]]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from segmodels.person import PADDING_GREY, Box, box_of, cut, frame_around
+from segmodels.frame import PADDING_GREY, Box, box_of, cut, frame_around
 from train.cache import Cache
 
 __all__ = ["SCENES", "Scene", "Source", "corners", "make_scene", "person_box", "whole_scene"]

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from segmodels.person import Box, box_of, cut, frame_around
+from segmodels.frame import Box, box_of, cut, frame_around
 from segmodels.taxonomy import UNLABELLED
 from train.cache import Cache
 from train.processes import Processes

@@ -206,8 +206,9 @@ def _take_in(uploads: Sequence[Example]) -> None:
 
 def _run(models: Sequence[str]) -> None:
     """Runs what has not run yet, one model after another, with a bar."""
+    revisions = {model: resources.revision(model) for model in models}  # one may have been pulled anew
     missing = {
-        model: [key for key in state.compare_photos if (key, model) not in state.compare_findings] for model in models
+        model: [key for key in state.compare_photos if _revision(key, model) != revisions[model]] for model in models
     }
     todo = [model for model in models if missing[model]]
     state.compare_unloaded = {}
@@ -236,6 +237,12 @@ def _run(models: Sequence[str]) -> None:
             state.compare_findings[key, model] = finding
             done += 1
     bar.empty()
+
+
+def _revision(key: str, model: str) -> str | None:
+    """Of the model, when it ran on a photo; None if it has not."""
+    finding: Finding | None = state.compare_findings.get((key, model))
+    return finding.analysed.listing["revision"] if finding else None
 
 
 def _show_sentences() -> None:

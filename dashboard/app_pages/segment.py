@@ -35,11 +35,17 @@ def page() -> None:
     watch_uploads(state.intake, _refuse)
     uploads = _header() if state.photos else _welcome()
     model = state.model
-    uploads += [Example(done.name, done.data) for done in state.photos.values() if done.listing["model"] != model]
+    revision = resources.revision(model)
+    uploads += [Example(done.name, done.data) for done in state.photos.values() if not _is_of(done, model, revision)]
     if uploads and _add(uploads, model):
         st.rerun()
     if state.photos:
         _results()
+
+
+def _is_of(done: Analysed, model: str, revision: str) -> bool:
+    """Whether a photo was analysed by a model as it is here now: it may have been pulled anew."""
+    return done.listing["model"] == model and revision in ("", done.listing["revision"])
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -64,6 +70,7 @@ def _welcome() -> list[Example]:
             if st.button("Use the camera"):
                 state.camera = not state.camera
                 st.rerun()
+            _choose_model()
         uploads += _camera()
         _show_failures()
     with right:
@@ -77,10 +84,7 @@ def _header() -> list[Example]:
     uploads: list[Example] = []
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Segment", width="stretch")
-        names = resources.model_names()
-        if len(names) > 1 and state.model in names:
-            chosen = names.index(state.model)
-            state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
+        _choose_model()
         _choose_photo()
         with st.popover("Add photos", type="primary"):
             uploads += upload_photos(f"upload-{state.intake}")
@@ -94,6 +98,14 @@ def _header() -> list[Example]:
                 st.rerun()
     _show_failures()
     return uploads
+
+
+def _choose_model() -> None:
+    """Which of several models finds the garments; the Models page says more of each."""
+    names = resources.model_names()
+    if len(names) > 1 and state.model in names:
+        chosen = names.index(state.model)
+        state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
 
 
 def _choose_photo() -> None:
@@ -119,6 +131,9 @@ def _add(uploads: list[Example], model: str) -> bool:
     bar = st.progress(0.0, text=f"1 of {len(uploads)}, {uploads[0].name}. Waking the network.")
     try:
         segmenter = resources.segmenter(model)
+        if segmenter.taxonomy is not OUTFIT_15:
+            classes = segmenter.taxonomy.name
+            raise ValueError(f"{model} finds the classes of {classes}, not the 15 of this page. Choose another model.")
     except ValueError as error:
         bar.empty()
         st.error(str(error))
@@ -129,7 +144,7 @@ def _add(uploads: list[Example], model: str) -> bool:
         wait = f" About {left:.0f} s left." if left >= 1 else ""
         bar.progress((number - 1) / len(uploads), text=f"{number} of {len(uploads)}, {upload.name}.{wait}")
         key = hashlib.sha256(upload.data).hexdigest()
-        if key not in state.photos or state.photos[key].listing["model"] != model:
+        if key not in state.photos or not _is_of(state.photos[key], model, segmenter.checkpoint.revision):
             try:
                 state.photos[key] = analyse(segmenter, upload.name, upload.data)
             except PhotoError as error:

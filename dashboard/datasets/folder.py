@@ -17,7 +17,6 @@ from PIL import Image
 from dashboard.masks import MaskError, read_ccp_labels
 from dashboard.viewer import Stage, encode_stage, sample_plane
 from segmodels.photo import PhotoError, open_photo
-from segmodels.segmentation import measure
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 
 __all__ = [
@@ -158,6 +157,8 @@ def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
     Raises:
         FolderError: If the photo or its mask is missing or damaged, or they differ in size.
     """
+    from segmodels.segmentation import measure  # its colours take half a second to import, which the page can spare
+
     photo, labels = read_pair(root, photo_id)
     classes = _CLASSES[labels]
     _, garments = measure(

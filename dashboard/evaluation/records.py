@@ -82,6 +82,7 @@ class Model:
             `mean_iou`, `pixel_accuracy` (on crops) and `seconds`.
         training: As in `config.json`.
         architecture: As in `config.json`; empty if not known.
+        config: All of `config.json`, unchecked; empty if it cannot be read.
         parameters: Of the network; None if not known.
         size: Of the weights on disk, in bytes; None if there are none.
         sentences: What is wrong with the files.
@@ -94,6 +95,7 @@ class Model:
     curve: tuple[Mapping[str, float], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     size: int | None = None
     sentences: tuple[str, ...] = ()
@@ -198,6 +200,7 @@ def read_model(name: str, folder: Path) -> Model:
         taxonomy=taxonomy,
         training=training if isinstance(training, dict) else {},
         architecture=str(config.get("architecture") or ""),
+        config=config,
         parameters=parameters,
         size=size,
     )

@@ -158,3 +158,14 @@ def test_photos_stay_in_their_session(page: AppTest) -> None:
     with_example(page)
     other = AppTest.from_file(str(PAGE), default_timeout=120).run()
     assert page.session_state.compare_photos and not other.session_state.compare_photos
+
+
+def test_a_model_that_was_pulled_anew_runs_again(page: AppTest) -> None:
+    with_example(page, "blank,tiny")
+    findings = dict(page.session_state.compare_findings)
+    ((key, old),) = [(key, each) for key, each in findings.items() if key[1] == "tiny"]
+    revision, old.analysed.listing["revision"] = old.analysed.listing["revision"], "older"
+    button(page, "Compare").click().run()
+    anew = dict(page.session_state.compare_findings)
+    assert anew[key] is not old and anew[key].analysed.listing["revision"] == revision and not page.exception
+    assert all(anew[each] is finding for each, finding in findings.items() if each != key)

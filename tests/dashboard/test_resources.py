@@ -21,3 +21,15 @@ def test_a_damaged_checkpoint_is_a_sentence_and_a_mended_one_is_found(tmp_path, 
     (folder / "config.json").write_text(config)
     assert resources.segmenter("mine").checkpoint.name == "mine"
     assert resources.model_names() == ["fpn", "mine"]
+
+
+def test_a_checkpoint_that_is_replaced_is_loaded_anew(tmp_path, monkeypatch, more_models) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    shutil.copytree(more_models / "tiny", tmp_path / "mine")
+    first = resources.segmenter("mine")
+    assert resources.segmenter("mine") is first and resources.revision("mine") == first.checkpoint.revision
+    shutil.rmtree(tmp_path / "mine")
+    shutil.copytree(more_models / "blank", tmp_path / "mine")
+    second = resources.segmenter("mine")
+    assert second.checkpoint.revision == resources.revision("mine") != first.checkpoint.revision
+    assert resources.revision("nonesuch") == ""

@@ -7,6 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.examples import example
+from segmodels.architectures import build
+from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+from segmodels.taxonomy import CFPD_23
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "segment.py"
 
@@ -89,3 +92,51 @@ def test_an_unknown_model_is_a_sentence(page: AppTest) -> None:
     page.button[0].click().run()
     assert not page.exception
     assert "no model 'nonesuch'" in page.error[0].value
+
+
+@pytest.fixture
+def tiny_page(more_models: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page with the model that another page has chosen."""
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(more_models))
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    page.session_state.model = "tiny"
+    return page.run()
+
+
+def test_the_model_chosen_on_another_page_is_used(tiny_page: AppTest) -> None:
+    assert tiny_page.selectbox[0].value == "tiny"
+    tiny_page.button[0].click().run()
+    (photo,) = tiny_page.session_state.photos.values()
+    assert photo.listing["model"] == "tiny"
+
+
+def test_photos_of_an_older_revision_are_analysed_anew(tiny_page: AppTest) -> None:
+    tiny_page.button[0].click().run()
+    (photo,) = tiny_page.session_state.photos.values()
+    revision, photo.listing["revision"] = photo.listing["revision"], "older"
+    tiny_page.run()
+    (anew,) = tiny_page.session_state.photos.values()
+    assert anew is not photo and anew.listing["revision"] == revision and not tiny_page.exception
+    tiny_page.run()
+    assert list(tiny_page.session_state.photos.values()) == [anew], "once"
+
+
+def test_a_model_of_other_classes_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = CheckpointConfig(
+        architecture="unet_classic",
+        arguments={"width": 0.05},
+        taxonomy="CFPD_23",
+        classes=list(CFPD_23.names),
+        height=64,
+        width=64,
+        mean=0.5,
+        std=0.5,
+        crop="none",
+    )
+    save_checkpoint(tmp_path / "other", config, build(config.architecture, len(CFPD_23), config.arguments))
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    page.session_state.model = "other"
+    page.run().button[0].click().run()
+    assert not page.exception and not page.session_state.photos
+    assert page.error[0].value == ("other finds the classes of CFPD_23, not the 15 of this page. Choose another model.")

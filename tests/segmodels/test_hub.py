@@ -363,9 +363,10 @@ def test_a_file_that_is_too_long(hub: HubServer, tiny: Path) -> None:
 def test_a_newer_format(hub: HubServer, tiny: Path) -> None:
     config = json.loads((tiny / "config.json").read_text()) | {"format_version": 2}
     revision = hub.commit(REPOSITORY, {"config.json": json.dumps(config).encode()})
-    sentence = said()
-    assert sentence.startswith(f"{REPOSITORY}, revision {revision[:7]}, cannot be used. ")
-    assert sentence.endswith("is of format 2; this Garmentscope reads up to 1. Update Garmentscope.")
+    assert said() == (
+        f"{REPOSITORY}, revision {revision[:7]}, cannot be used. config.json is of format 2; this Garmentscope reads "
+        "up to 1. Update Garmentscope."
+    )
     assert not hub.asked(WEIGHTS), "which nobody can use"
     assert_nothing_is_pulled()
 
@@ -556,6 +557,15 @@ def test_offers_of_a_hub_that_cannot_be_asked(hub: HubServer, tiny: Path, owner:
     (offer,) = offers
     assert offer.place == "hub" and offer.folder == pulled.folder and offer.hub is None and not offer.has_update
     assert len(hub.asked("/api/models[?]")) == 1, "a page should not wait for further attempts"
+
+
+def test_offers_of_a_hub_that_is_silent(
+    hub: HubServer, tiny: Path, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_SECONDS", 0.2)
+    hub.faults.append(Fault("", silent=1.5))
+    assert list_offers() == ([], "127.0.0.1 did not answer in time about atelier. Try again later.")
+    assert len(hub.requests) == 1
 
 
 def test_offers_without_a_hub(hub: HubServer, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

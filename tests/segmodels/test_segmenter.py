@@ -9,7 +9,8 @@ from torch.nn import functional
 
 import segmodels.segmenter as module
 from segmodels.checkpoint import Checkpoint
-from segmodels.person import Box, FoundPerson, PersonDetector, box_of
+from segmodels.frame import Box, box_of
+from segmodels.person import FoundPerson, PersonDetector
 from segmodels.segmentation import Person, Segmentation
 from segmodels.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open
 from segmodels.taxonomy import OUTFIT_15

@@ -51,6 +51,15 @@ def test_where_the_networks_are_not_sure_nothing_is_labelled() -> None:
     assert (labelled_by(probability, {"Shirt", "Coat"})[1:] == UNLABELLED).all()
 
 
+def test_where_the_tags_forgot_a_garment_nothing_is_labelled() -> None:
+    probability = seen(Shirt=0.9)
+    probability[:, 0, :5] = 0
+    probability[COAT, 0, :5], probability[SHIRT, 0, :5] = 0.95, 0.05
+    class_map = labelled_by(probability, {"Shirt"})
+    assert (class_map[0, :5] == UNLABELLED).all() and (class_map[1:] == SHIRT).all()
+    assert (labelled_by(seen(Coat=0.95, Shirt=0.05), {"Shirt"}) == SHIRT).all(), "that is a shirt taken for a coat"
+
+
 def test_pseudo_labelled_photos_join_the_others(dataset: Dataset, tmp_path: Path) -> None:
     own = dataset.ids[0]
     Image.fromarray(np.full((4, 3), SHIRT, np.uint8)).save(tmp_path / "9999.png")

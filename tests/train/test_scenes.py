@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segmodels.datasets import Dataset
-from segmodels.person import box_of
+from segmodels.frame import box_of
 from train.cache import open_cache
 from train.scenes import SCENES, Source, make_scene, person_box, whole_scene
 

@@ -1,0 +1,173 @@
+"""Models: every checkpoint that can be had, to be pulled from the Hub, kept up to date and used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard import resources
+from dashboard.models.listing import Listing
+from dashboard.models.pulls import Pull, begin, progress_sentence, running
+from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
+from dashboard.uploads import literal
+from segmodels.catalog import Offer, match_offers
+
+state = st.session_state
+state.setdefault("model", "fpn")  # that the Segment page uses
+state.setdefault("models_pulls", {})  # name -> Pull that this visitor began or met
+
+ACROSS = 3
+FRESH_SECONDS = 120.0  # for which the Hub's answer is taken as it is
+LOOK_SECONDS = 1.0  # from one look at what runs beside the page to the next
+
+
+def page() -> None:
+    """The whole page: what the Hub says, and the cards."""
+    st.title("Models")
+    listing = resources.hub_listing()
+    if listing:
+        listing.keep_fresh(FRESH_SECONDS)
+    sheets = _sheets(listing)
+    with st.container():  # one place, whatever stands in it: the cards below stay where they are
+        _hub_line(listing, sheets)
+    first_answer_awaited = listing is not None and not listing.answered
+    slots = len(sheets) + first_answer_awaited
+    pulls = state.models_pulls = state.models_pulls | running()
+    with st.container(key="models-cards"):
+        for start in range(0, slots, ACROSS):
+            columns = st.columns(ACROSS)
+            for number, column in enumerate(columns, start=start):
+                with column:
+                    if number < len(sheets):
+                        _card(sheets[number], pulls.get(sheets[number].name), filled=_filled(sheets))
+                    elif number < slots:
+                        st.skeleton(height=360)
+
+
+def _sheets(listing: Listing | None) -> list[Sheet]:
+    """What each card says, by name."""
+    offers = match_offers(listing.checkpoints if listing else ())
+    models = {offer.name: resources.scored_model(offer.name, offer.folder) for offer in offers if offer.folder}
+    scores = scores_to_show(list(models.values()))
+    parameters = listing.parameters if listing else {}
+    return [
+        describe(
+            offer,
+            models.get(offer.name),
+            scores.get(offer.name),
+            revision=resources.revision(offer.name) if _is_local(offer) else "",
+            parameters=parameters.get(offer.name),
+        )
+        for offer in offers
+    ]
+
+
+def _is_local(offer: Offer) -> bool:
+    return offer.here is not None and offer.here.source != "hub"
+
+
+def _filled(sheets: Sequence[Sheet]) -> str:
+    """Whose button is the filled one: what this visitor pulled last, else what Segment uses."""
+    usable = [sheet.name for sheet in sheets if sheet.usable]
+    pulled = [name for name, pull in state.models_pulls.items() if pull.phase == "done" and name in usable]
+    return pulled[-1] if pulled else state.model if state.model in usable else next(iter(usable), "")
+
+
+def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
+    """What the Hub has, why it says nothing, or how to name one."""
+    here = sum(sheet.here for sheet in sheets)
+    count = f"{here} models are here and work" if here != 1 else "One model is here and works"
+    count += " without a network."
+    if listing is None:
+        st.markdown(
+            f"{count} Set `GARMENTSCOPE_HUB` to an owner on the Hugging Face Hub, start the app again, and that "
+            "owner's models can be pulled here."
+        )
+        return
+    if listing.asking:
+        _wait(listing, count)
+        return
+    owner, there = literal(listing.owner), len(listing.checkpoints)
+    if listing.problem:
+        text = f"{literal(listing.problem)} `GARMENTSCOPE_HUB` names {owner}."
+    elif there:
+        text = f"{owner} has {there} on the Hub."
+    else:
+        text = (
+            f"{owner}, whom `GARMENTSCOPE_HUB` names, has none on the Hub yet; `python -m train push` puts one there."
+        )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{count} {text}")
+        st.button("Ask the Hub again", on_click=listing.ask)
+
+
+@st.fragment(run_every=LOOK_SECONDS)
+def _wait(listing: Listing, count: str) -> None:
+    """A sign of life while the Hub is asked; the rest of the page can be used meanwhile."""
+    if not listing.asking:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{count} Asking the Hub for the models of {literal(listing.owner)}, {listing.seconds:.0f} s.")
+        st.button("Ask the Hub again", key="models-asking", disabled=True)
+
+
+def _card(sheet: Sheet, pull: Pull | None, filled: str) -> None:
+    """One checkpoint, what became of a pull, and its buttons."""
+    with st.container(border=True, key=f"models-card-{sheet.name}", height="stretch"):
+        st.html(sheet_html(sheet, sheet.here and sheet.name == state.model))
+        if sheet.obstacle:
+            st.error(literal(sheet.obstacle))
+        if pull and pull.live:
+            _watch(pull)
+            return
+        if pull and pull.error:
+            st.error(literal(pull.error))
+        st.space("stretch")
+        with st.container(horizontal=True):
+            kind = "primary" if sheet.name == filled else "secondary"
+            if sheet.here:
+                _use(sheet, kind)
+            if sheet.pull:
+                _pull(sheet)
+            if card := read_card(sheet.folder):
+                if st.button("Model card", type="tertiary", key=f"models-read-{sheet.name}"):
+                    _read(sheet.name, card)
+
+
+def _use(sheet: Sheet, kind: str) -> None:
+    clicked = st.button("Use", type=kind, key=f"models-use-{sheet.name}", disabled=not sheet.usable)  # type: ignore[arg-type]
+    if clicked:
+        state.model = sheet.name
+        state.models_pulls = {name: pull for name, pull in state.models_pulls.items() if pull.live}
+        resources.warm_up(sheet.name)
+        st.switch_page("app_pages/segment.py")
+
+
+def _pull(sheet: Sheet) -> None:
+    label = f"{sheet.pull} {megabytes(sheet.bytes_to_pull)}"
+    if st.button(label, key=f"models-pull-{sheet.name}"):
+        state.models_pulls.pop(sheet.name, None)
+        state.models_pulls[sheet.name] = begin(sheet.name)
+        st.rerun()
+
+
+@st.fragment(run_every=LOOK_SECONDS)
+def _watch(pull: Pull) -> None:
+    """How far a pull is."""
+    if not pull.live:
+        st.rerun()
+    st.progress(pull.share, text=progress_sentence(pull.done, pull.total))
+    st.caption("The page may be left meanwhile.")
+
+
+def _read(name: str, card: str) -> None:
+    @st.dialog(f"Model card of {literal(name)}", width="large")
+    def show() -> None:
+        with st.container(key="models-reading"):
+            st.markdown(card)
+
+    show()
+
+
+page()

@@ -1,0 +1,268 @@
+"""What the card of each checkpoint says on the Models page."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dashboard.evaluation.records import Measurement, Model, photo_sets
+from segmodels.catalog import Offer, hub_owner
+from segmodels.hub_cache import REPOSITORY_PREFIX
+from segmodels.papers import ARCHITECTURE_PAPERS
+from segmodels.taxonomy import OUTFIT_15
+
+__all__ = ["Sheet", "describe", "megabytes", "read_card", "scores_to_show", "sheet_html"]
+
+_SCORES = {"mean_iou": "Mean IoU", "mean_f1": "Mean F1", "pixel_accuracy": "Accuracy"}
+_LOOKS = {"person": "each person", "found": "what is worn", "none": "whole photo"}
+_LARGEST_CARD = 200_000  # characters of a model card that are shown
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All that a card says and offers.
+
+    Args:
+        name: In the catalog.
+        place: Where the checkpoint is, for people.
+        address: Its repository on the Hub, or its folder; empty for an embedded one.
+        architecture: Its name and, where they are not the usual ones, arguments; empty if not known.
+        paper: Where the architecture was published; empty if not known.
+        facts: Parameters, size and input, by label.
+        scores: By label; empty if it was not measured.
+        measured: On which photos, or that it was not.
+        revision: What identifies the weights, or the Hub's commit, 12 digits; empty if not known.
+        folder: Holds its model card; None if that cannot be had.
+        obstacle: Why it cannot be used, as sentences; empty if it can, or is not here.
+        pull: What the button says that fetches it; empty if there is nothing to fetch.
+        bytes_to_pull: Of the weights on the Hub.
+        note: What else is to be said, as a sentence; empty if nothing is.
+        here: Whether it is on this machine.
+    """
+
+    name: str
+    place: str
+    address: str
+    architecture: str
+    paper: str
+    facts: Mapping[str, str]
+    scores: Mapping[str, str]
+    measured: str
+    revision: str
+    folder: Path | None
+    obstacle: str = ""
+    pull: Literal["", "Pull", "Update", "Pull again"] = ""
+    bytes_to_pull: int = 0
+    note: str = ""
+    here: bool = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether the Segment page can take it."""
+        return self.here and not self.obstacle
+
+
+def describe(
+    offer: Offer,
+    model: Model | None,
+    measurement: Measurement | None = None,
+    *,
+    revision: str = "",
+    parameters: int | None = None,
+) -> Sheet:
+    """The card of an offer.
+
+    Args:
+        offer: As the catalog has it.
+        model: What the offer's folder says; None if there is none.
+        measurement: One of the model's.
+        revision: Of weights that are here and not from the Hub.
+        parameters: Where the weights are not here to be counted.
+    """
+    here, hub = offer.here, offer.hub
+    from_hub = here is None or here.source == "hub"
+    obstacle = (hub.problem if hub else "") if here is None else _obstacle(model)
+    pull: Literal["", "Pull", "Update", "Pull again"] = ""
+    if hub and not hub.problem and from_hub:
+        pull = "Pull" if here is None else "Update" if offer.has_update else "Pull again" if obstacle else ""
+    size = (model.size if model else None) or (hub.size if hub and here is None else None)
+    count = model.parameters if model and model.parameters is not None else parameters
+    commit = here.revision if here else hub.revision if hub else ""
+    return Sheet(
+        name=offer.name,
+        place=_place(offer),
+        address=_address(offer),
+        architecture=_architecture(model),
+        paper=ARCHITECTURE_PAPERS.get(model.architecture, "") if model else "",
+        facts={
+            "Parameters": f"{count / 1e6:.{1 if count >= 1e5 else 3}f} M" if count else NONE,
+            "Size": megabytes(size) if size else NONE,
+            "Input": _input(model),
+        },
+        scores=_scores(measurement),
+        measured=f"On {measurement.photos}" if measurement else "No scores: it was not measured.",
+        revision=(commit or revision)[:12],
+        folder=offer.folder,
+        obstacle=obstacle,
+        pull=pull,
+        bytes_to_pull=hub.size if hub else 0,
+        note=_note(offer, model),
+        here=here is not None,
+    )
+
+
+def scores_to_show(models: Sequence[Model]) -> dict[str, Measurement]:
+    """One measurement of each model that has any, by name: on the photos on which most of them were measured."""
+    chosen: dict[str, Measurement] = {}
+    for photos in photo_sets(models):
+        for model in models:
+            if model.name not in chosen and (found := model.measured_on(photos)):
+                chosen[model.name] = found
+    return chosen
+
+
+def read_card(folder: Path | None) -> str:
+    """A model card as Markdown, without its front matter, and with links in place of pictures; empty if there is none.
+
+    A picture would be fetched from wherever the card's author names, by everyone who reads it.
+    """
+    if folder is None:
+        return ""
+    try:
+        text = (folder / "README.md").read_text("utf-8", errors="replace")[:_LARGEST_CARD]
+    except OSError:
+        return ""
+    text = re.sub(r"\A---\n.*?\n---\n", "", text.replace("\r\n", "\n"), flags=re.DOTALL)
+    return re.sub(r"!\s*\[", "[", text).strip()
+
+
+def sheet_html(sheet: Sheet, in_use: bool) -> str:
+    """A card without its buttons.
+
+    Args:
+        sheet: What it says.
+        in_use: Whether the Segment page uses it.
+    """
+    used = ' <span class="used">Segment uses it</span>' if in_use else ""
+    lines = [
+        f'<p class="where">{html.escape(sheet.place)}{used}</p>',
+        f"<h3>{html.escape(sheet.name)}</h3>",
+        _paragraph(sheet.address, "where"),
+    ]
+    if sheet.folder:
+        lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.paper), _list(sheet.facts)]
+        lines += [_list(sheet.scores), _paragraph(sheet.measured, "where")]
+    revision = f"Revision {sheet.revision}" if sheet.revision else ""
+    lines += [_paragraph(revision, "where"), _paragraph(sheet.note)]
+    return f'<article class="model">{"".join(lines)}</article>'
+
+
+def megabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
+
+
+def _paragraph(text: str, kind: str = "") -> str:
+    if not text:
+        return ""
+    return f'<p class="{kind}">{html.escape(text)}</p>' if kind else f"<p>{html.escape(text)}</p>"
+
+
+def _list(values: Mapping[str, str]) -> str:
+    if not values:
+        return ""
+    cells = "".join(f"<div><dt>{key}</dt><dd>{html.escape(value)}</dd></div>" for key, value in values.items())
+    return f"<dl>{cells}</dl>"
+
+
+def _place(offer: Offer) -> str:
+    return {
+        "embedded": "Embedded: ships with the app",
+        "folder": "Local folder",
+        "hub": "Pulled from the Hub",
+        "not pulled": "On the Hub, not pulled yet",
+    }[offer.place]
+
+
+def _address(offer: Offer) -> str:
+    if offer.here and offer.here.source == "folder":
+        return str(offer.here.folder)
+    if offer.here and offer.here.source == "embedded":
+        return ""
+    return f"{hub_owner()}/{REPOSITORY_PREFIX}{offer.name}"
+
+
+def _obstacle(model: Model | None) -> str:
+    """Why a checkpoint that is here cannot be used."""
+    if model is None:
+        return ""
+    name = f"{model.name}: "
+    config = [sentence.removeprefix(name) for sentence in model.sentences if sentence.startswith(f"{name}config.json")]
+    if config:
+        return config[0]
+    if model.size is None:
+        return "model.safetensors is missing. Get the checkpoint again."
+    if model.parameters is None:
+        return "model.safetensors is damaged. Get the checkpoint again."
+    return _foreign_classes(model)
+
+
+def _foreign_classes(model: Model) -> str:
+    if model.taxonomy is OUTFIT_15:
+        return ""
+    classes = f"the {len(model.taxonomy)} of {model.taxonomy.name}" if model.taxonomy else "not known here"
+    return f"Its classes are {classes}; the Segment page shows the 15 of OUTFIT_15."
+
+
+def _note(offer: Offer, model: Model | None) -> str:
+    here, hub = offer.here, offer.hub
+    if here is None:
+        return _foreign_classes(model) if model else ""
+    if hub is None:
+        return ""
+    if here.source != "hub":
+        which = "embedded one" if here.source == "embedded" else "one of the local folder"
+        return (
+            f"The Hub has {hub.repository} under the same name. The {which} goes first; rename one of the two to have "
+            "both."
+        )
+    if hub.problem:
+        return f"What is pulled still works, the newest revision does not: {hub.problem}"
+    if offer.has_update:
+        return f"The Hub has a newer revision, {hub.revision[:12]}."
+    return ""
+
+
+def _architecture(model: Model | None) -> str:
+    if model is None or not model.architecture:
+        return ""
+    arguments = model.config.get("arguments")
+    more = arguments.items() if isinstance(arguments, dict) else ()
+    return ", ".join(
+        [f"Architecture {model.architecture}", *(f"{key.replace('_', ' ')} {value}" for key, value in more)]
+    )
+
+
+def _input(model: Model | None) -> str:
+    config = model.config if model else {}
+    height, width = config.get("height"), config.get("width")
+    if not isinstance(height, int) or not isinstance(width, int):
+        return NONE
+    look = _LOOKS.get(str(config.get("crop", "found")), "")
+    return f"{height} x {width}, {look}" if look else f"{height} x {width}"
+
+
+def _scores(measurement: Measurement | None) -> dict[str, str]:
+    if measurement is None:
+        return {}
+    shown = {}
+    for key, label in _SCORES.items():
+        value, deviation = measurement.scores.get(key), (measurement.deviation or {}).get(key)
+        spread = f" ± {deviation:.3f}" if deviation is not None else ""
+        shown[label] = f"{value:.3f}{spread}" if isinstance(value, float) else NONE
+    return shown

@@ -1,0 +1,73 @@
+"""Boxes in a photo, and the crops about them that a network sees. Imports no network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+__all__ = ["PADDING_GREY", "Box", "box_of", "cut", "frame_around"]
+
+PADDING_GREY = 127
+"""Value of the pixels of a crop that lie outside the photo; near 0 once a network's mean and std are applied."""
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the photo: left, top, width, height. It may reach beyond the photo."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def box_of(mask: np.ndarray) -> Box | None:
+    """The smallest box around the True pixels of bool `(H, W)`; None if there are none."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return None
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
+
+
+def frame_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:
+    """The smallest box of the given shape, with the same centre, that holds `box` and a margin on each side.
+
+    Args:
+        box: What must be inside.
+        aspect: Height over width of the frame; None for that of the box with its margin.
+        margin: Share of the box's longer side that is added on each side.
+    """
+    border = margin * max(box.width, box.height)
+    width, height = box.width + 2 * border, box.height + 2 * border
+    if aspect is not None:
+        width, height = max(width, height / aspect), max(height, width * aspect)
+    return Box(box.x + (box.width - width) / 2, box.y + (box.height - height) / 2, width, height)
+
+
+def cut(image: np.ndarray, frame: Box, height: int, width: int, outside: int = PADDING_GREY) -> np.ndarray:
+    """What lies inside `frame`, resized to `height` x `width`.
+
+    Args:
+        image: uint8 `(H, W, 3)` photo, averaged where it shrinks and interpolated where it grows; or uint8 `(H, W)`
+            class map, whose ids are never mixed.
+        frame: In pixels of the image; what reaches beyond it is filled.
+        height: Of the result.
+        width: Of the result.
+        outside: Value of the pixels beyond the image.
+    """
+    left, top = round(frame.x), round(frame.y)
+    right, bottom = max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))
+    inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    scale_y, scale_x = height / (bottom - top), width / (right - left)
+    target_height = min(height, max(1, round(inside.shape[0] * scale_y)))
+    target_width = min(width, max(1, round(inside.shape[1] * scale_x)))
+    result = np.full((height, width, *image.shape[2:]), outside, np.uint8)
+    if inside.size:
+        y = min(round(max(-top, 0) * scale_y), height - target_height)
+        x = min(round(max(-left, 0) * scale_x), width - target_width)
+        how = cv2.INTER_NEAREST_EXACT if image.ndim == 2 else cv2.INTER_AREA if scale_x < 1 else cv2.INTER_LINEAR
+        result[y : y + target_height, x : x + target_width] = cv2.resize(
+            inside, (target_width, target_height), interpolation=how
+        )
+    return result

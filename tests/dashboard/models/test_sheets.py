@@ -1,0 +1,175 @@
+"""What a card says, from folders that a test has written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scored import LABEL, evaluation, judged, write_model
+
+from dashboard.evaluation.records import read_model
+from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
+from segmodels.catalog import CatalogEntry, Offer
+from segmodels.hub import HubCheckpoint
+
+COMMIT, NEWER = "a" * 40, "b" * 40
+REPOSITORY = "atelier/garmentscope-fpn"
+Make = Callable[..., Sheet]
+
+
+@pytest.fixture
+def sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes the sheet of a checkpoint that is here, or of one that only the Hub has."""
+    monkeypatch.setenv("GARMENTSCOPE_HUB", "atelier")
+
+    def make(source: str = "embedded", hub: HubCheckpoint | None = None, **config: Any) -> Sheet:
+        rows = judged(1)
+        folder = write_model(tmp_path / f"model-{len(list(tmp_path.iterdir()))}", {"evaluations": [evaluation(rows)]})
+        written = json.loads((folder / "config.json").read_text()) | {"height": 480, "width": 240} | config
+        (folder / "config.json").write_text(json.dumps(written))
+        if source == "not pulled":
+            (folder / "model.safetensors").unlink()
+            assert hub
+            hub = HubCheckpoint(hub.name, hub.repository, hub.revision, hub.size, folder, hub.problem)
+            here = None
+        else:
+            here = CatalogEntry("fpn", source, folder, COMMIT if source == "hub" else "")  # type: ignore[arg-type]
+        model = read_model("fpn", folder)
+        measurement = scores_to_show([model])["fpn"]
+        return describe(Offer("fpn", here, hub), model, measurement, revision="0123456789ab", parameters=98_000_000)
+
+    return make
+
+
+def on_hub(revision: str = COMMIT, problem: str = "") -> HubCheckpoint:
+    return HubCheckpoint("fpn", REPOSITORY, revision, 98_000_000, problem=problem)
+
+
+def test_an_embedded_checkpoint(sheet: Make) -> None:
+    found = sheet(crop="person")
+    assert found.place == "Embedded: ships with the app" and found.address == ""
+    assert found.architecture == "Architecture fpn" and found.paper.startswith("Lin et al.")
+    assert found.facts == {"Parameters": "0.001 M", "Size": "2 kB", "Input": "480 x 240, each person"}
+    assert list(found.scores) == ["Mean IoU", "Mean F1", "Accuracy"] and found.measured == f"On {LABEL}"
+    assert found.scores["Accuracy"] == f"{evaluation(judged(1))['scores']['pixel_accuracy']:.3f}"
+    assert found.revision == "0123456789ab" and found.usable and found.pull == "" and found.note == ""
+
+
+def test_a_local_folder_names_its_folder_and_its_arguments(sheet: Make) -> None:
+    found = sheet("folder", arguments={"encoder": "resnet50"}, crop="none")
+    assert found.place == "Local folder" and found.address == str(found.folder)
+    assert found.architecture == "Architecture fpn, encoder resnet50"
+    assert found.facts["Input"] == "480 x 240, whole photo"
+
+
+def test_what_is_not_pulled(sheet: Make) -> None:
+    found = sheet("not pulled", on_hub())
+    assert (found.place, found.address) == ("On the Hub, not pulled yet", REPOSITORY)
+    assert found.facts["Parameters"] == "98.0 M" and found.facts["Size"] == "98.0 MB", "which its folder cannot tell"
+    assert found.revision == COMMIT[:12] and found.scores
+    assert (found.pull, found.bytes_to_pull, found.usable, found.here) == ("Pull", 98_000_000, False, False)
+
+
+def test_what_is_pulled(sheet: Make) -> None:
+    found = sheet("hub", on_hub())
+    assert (found.place, found.address) == ("Pulled from the Hub", REPOSITORY)
+    assert found.revision == COMMIT[:12] and found.usable and found.pull == "" and found.note == ""
+    assert sheet("hub").address == REPOSITORY, "also where the Hub could not be asked"
+
+
+def test_a_newer_revision(sheet: Make) -> None:
+    found = sheet("hub", on_hub(NEWER))
+    assert found.pull == "Update" and found.usable and found.revision == COMMIT[:12]
+    assert found.note == f"The Hub has a newer revision, {NEWER[:12]}."
+
+
+def test_a_newer_revision_that_is_no_good(sheet: Make) -> None:
+    found = sheet("hub", on_hub(NEWER, "It is of format 2."))
+    assert found.pull == "" and found.usable
+    assert found.note == "What is pulled still works, the newest revision does not: It is of format 2."
+
+
+@pytest.mark.parametrize(("source", "which"), [("embedded", "embedded one"), ("folder", "one of the local folder")])
+def test_a_name_that_the_hub_has_too(sheet: Make, source: str, which: str) -> None:
+    found = sheet(source, on_hub())
+    assert found.pull == "" and f"The {which} goes first" in found.note and REPOSITORY in found.note
+
+
+def test_what_the_hub_has_but_cannot_give() -> None:
+    found = describe(Offer("fpn", None, on_hub(problem="It holds only a pickle.")), None)
+    assert found.obstacle == "It holds only a pickle." and not found.pull and not found.usable and found.folder is None
+    assert "<dl>" not in sheet_html(found, in_use=False), "nothing is known of it"
+
+
+def test_classes_that_segment_does_not_show(sheet: Make) -> None:
+    sentence = "Its classes are the 23 of CFPD_23; the Segment page shows the 15 of OUTFIT_15."
+    found = describe(*_unmeasured(sheet("hub", taxonomy="OUTFIT_15"), "CFPD_23"))
+    assert found.obstacle == sentence and not found.usable
+
+
+def _unmeasured(found: Sheet, taxonomy: str) -> tuple[Offer, Any]:
+    assert found.folder
+    path = found.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"taxonomy": taxonomy}))
+    return Offer("fpn", CatalogEntry("fpn", "hub", found.folder, COMMIT)), read_model("fpn", found.folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("model.safetensors", None, "model.safetensors is missing. Get the checkpoint again."),
+        ("model.safetensors", b"cut off", "model.safetensors is damaged. Get the checkpoint again."),
+        ("config.json", b"{", "config.json is damaged"),
+    ],
+)
+def test_files_that_are_no_good(sheet: Make, file: str, content: bytes | None, sentence: str) -> None:
+    folder = sheet("hub").folder
+    assert folder
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    entry = CatalogEntry("fpn", "hub", folder, COMMIT)
+    found = describe(Offer("fpn", entry, on_hub()), read_model("fpn", folder))
+    assert found.obstacle.startswith(sentence) and not found.usable and found.pull == "Pull again"
+
+
+def test_no_scores_are_said_to_be_none(tmp_path: Path) -> None:
+    model = read_model("fpn", write_model(tmp_path / "fpn", None))
+    assert scores_to_show([model]) == {}
+    found = describe(Offer("fpn", CatalogEntry("fpn", "embedded", model.folder)), model)
+    assert found.scores == {} and "No scores: it was not measured." in sheet_html(found, in_use=False)
+
+
+def test_scores_on_the_photos_that_most_were_measured_on(tmp_path: Path) -> None:
+    few, all_of_them = judged(1)[:3], judged(2)
+    both = {"evaluations": [evaluation(few, "three photos"), evaluation(all_of_them)]}
+    models = [
+        read_model("one", write_model(tmp_path / "one", both)),
+        read_model("two", write_model(tmp_path / "two", {"evaluations": [evaluation(all_of_them)]})),
+        read_model("three", write_model(tmp_path / "three", {"evaluations": [evaluation(few, "three photos")]})),
+        read_model("four", write_model(tmp_path / "four", {"evaluations": [evaluation(judged(3))]})),
+    ]
+    chosen = {name: measurement.photos for name, measurement in scores_to_show(models).items()}
+    assert chosen == {"one": LABEL, "two": LABEL, "three": "three photos", "four": LABEL}
+
+
+def test_what_others_wrote_is_no_html(sheet: Make) -> None:
+    found = sheet("folder", architecture="<script>x</script>", arguments={"<b>": "<i>"})
+    text = sheet_html(found, in_use=True)
+    assert "<script>" not in text and "<b>" not in text and "&lt;script&gt;" in text
+    assert "Segment uses it" in text and "Segment uses it" not in sheet_html(found, in_use=False)
+
+
+def test_a_model_card_without_front_matter_and_pictures(tmp_path: Path) -> None:
+    assert read_card(None) == read_card(tmp_path) == ""
+    card = "---\r\nlicense: x\r\n---\r\n\r\n# Name\r\n\r\n![a spy](https://example.org/x.png)\n\n---\n\nrest\n"
+    (tmp_path / "README.md").write_bytes(card.encode() + b"\xff")
+    text = read_card(tmp_path)
+    assert text.startswith("# Name\n\n[a spy](https://example.org/x.png)") and "license" not in text
+    assert text.endswith("---\n\nrest\n�")
+
+
+@pytest.mark.parametrize(("size", "text"), [(98_123_456, "98.1 MB"), (123_456, "0.1 MB"), (2_400, "2 kB")])
+def test_sizes(size: int, text: str) -> None:
+    assert megabytes(size) == text
