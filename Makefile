@@ -9,7 +9,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench kills weights lock clean
+.PHONY: help app test check format bench kills weights archive lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,9 +41,10 @@ format: $(READY) ## mend what can be mended: format and lint
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(READY) ## seconds a photo, photos a second and seconds a training step, each as a ratio to a named baseline
+bench: $(READY) ## seconds a photo, photos a second, queries of Trends and training steps, as ratios to named baselines
 	$(BIN)/python tests/bench.py
 	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
+	PYTHONPATH=. $(BIN)/python tests/bench_trends.py
 	PYTHONPATH=. $(BIN)/python tests/bench_train.py
 
 kills: $(READY) ## kill an ingest twenty times and look whether its archive lost or doubled a photo
@@ -56,6 +57,14 @@ weights: $(READY) ## train the embedded networks again: make weights DATA=folder
 	$(BIN)/python -m train evaluate runs/fpn_all/checkpoint --dataset ccp --data "$(DATA)" \
 		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
+
+archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: make archive DATA=folder
+	@test -n "$(DATA)" || { echo "Name the data set's folder: make archive DATA=..." >&2; exit 1; }
+	mkdir -p runs
+	{ echo file,trained_on; ls "$(DATA)/photos" | awk -F'[.,]' 'NR == FNR { seen[$$1]; next } \
+		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' train/splits/ccp_folds.csv -; } > runs/trained_on.csv
+	$(BIN)/python -m dashboard.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/archives/ccp
+	$(BIN)/python -m train reliability segmodels/embedded/fpn --data "$(DATA)" --json dashboard/archives/reliability.json
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml; versions stay unless they must move
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv

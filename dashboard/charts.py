@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.figures import Theme
+from dashboard.tables import as_csv, as_parquet
 
-__all__ = ["page_theme", "show_chart"]
+__all__ = ["page_theme", "show_chart", "show_downloads"]
+
+_BUTTON = 132  # pixels; those of pictures are as wide
 
 
 def show_chart(
@@ -18,22 +24,22 @@ def show_chart(
     key: str,
     words: str,
     *,
-    data: Callable[[], bytes] | None = None,
+    data: Callable[[], pd.DataFrame] | None = None,
     on_select: Callable[[], None] | None = None,
 ) -> None:
-    """A figure whose one tool saves it as a picture, and a button for its data.
+    """A figure, and below it a menu that saves it as a picture, and its data.
 
     Args:
         figure: To show.
         key: Streamlit key, and name of the files.
         words: What it says, for who does not see it.
-        data: Makes its CSV; no button without.
+        data: Makes its table; only pictures are to be had without.
         on_select: Called after a point was chosen, which then stands in the session's state under `key`.
     """
     bar: dict[str, Any] = {
         "displaylogo": False,
+        "displayModeBar": True,  # it is not seen; the menu presses its button
         "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"filename": key, "scale": 2},
     }
     st.plotly_chart(
         figure,
@@ -44,8 +50,44 @@ def show_chart(
         on_select=on_select or "ignore",
         selection_mode="points",
     )
-    if data:
-        st.download_button("Data (CSV)", data, f"{key}.csv", "text/csv", key=f"{key}-csv", on_click="ignore")
+    show_downloads("Download", key, data, picture=True)
+
+
+def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame] | None, *, picture: bool = False) -> None:
+    """A menu with a table as CSV and Parquet, and a chart as PNG and SVG.
+
+    Args:
+        label: What it is called.
+        key: Name of the files, and of the chart.
+        data: Makes the table.
+        picture: Whether there is a chart of that key.
+    """
+    with st.popover(label, type="tertiary", key=f"{key}-menu"):
+        if data:
+            with st.container(horizontal=True):
+                for form, ending, write in (("CSV", "csv", as_csv), ("Parquet", "parquet", as_parquet)):
+                    st.download_button(
+                        f"Data ({form})",
+                        partial(_file, data, write),
+                        f"{key}.{ending}",
+                        "text/csv" if ending == "csv" else "application/octet-stream",
+                        key=f"{key}-{ending}",
+                        on_click="ignore",
+                        width=_BUTTON,
+                    )
+        if picture:
+            _pictures(key=f"{key}-picture", data={"chart": key})
+
+
+def _file(data: Callable[[], pd.DataFrame], write: Callable[[pd.DataFrame], bytes]) -> bytes:
+    return write(data())
+
+
+_pictures = st.components.v2.component(
+    "garmentscope_pictures",
+    js=Path(__file__).with_name("charts.js").read_text(encoding="utf-8"),
+    isolate_styles=False,  # its buttons look like the page's
+)
 
 
 def page_theme() -> Theme:

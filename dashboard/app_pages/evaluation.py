@@ -9,14 +9,14 @@ from functools import partial
 import streamlit as st
 
 from dashboard import resources
-from dashboard.charts import page_theme, show_chart
+from dashboard.charts import page_theme, show_chart, show_downloads
 from dashboard.evaluation.confusion import (
     UNITS,
     Cell,
     PhotoShare,
     Unit,
     cell_photos,
-    matrix_csv,
+    matrix_table,
     photos_by_iou,
     photos_of_class,
     view_matrix,
@@ -33,10 +33,10 @@ from dashboard.evaluation.ranking import (
     COLUMNS,
     COSTS,
     Standing,
-    classes_csv,
-    curves_csv,
-    leaderboard_csv,
+    classes_table,
+    curves_table,
     leaderboard_data,
+    leaderboard_table,
     rank,
     references,
     scope,
@@ -191,13 +191,7 @@ def _leaderboard(
         remarks.append("Not all were measured in the same way; point at a number to read how.")
     if remarks:
         st.caption(literal(" ".join(remarks)))
-    st.download_button(
-        "Leaderboard (CSV)",
-        partial(leaderboard_csv, standings),
-        "leaderboard.csv",
-        "text/csv",
-        on_click="ignore",
-    )
+    show_downloads("Download", "leaderboard", partial(leaderboard_table, standings))
 
 
 def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
@@ -216,7 +210,7 @@ def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         st.caption(literal(f"{COLUMNS[cost].label} is not known of {', '.join(missing)}."))
     words = "; ".join(f"{row.model.name}: {row.text(score)} at {row.text(cost)}" for row in standings)
     figure = cost_figure(standings, score, cost, page_theme(), chosen, lines)
-    show_chart(figure, "evaluation-cost-chart", words, data=partial(leaderboard_csv, standings))
+    show_chart(figure, "evaluation-cost-chart", words, data=partial(leaderboard_table, standings))
 
 
 def _classes(standings: Sequence[Standing]) -> None:
@@ -249,7 +243,7 @@ def _classes(standings: Sequence[Standing]) -> None:
         if scores[measure] is not None
     )
     figure = class_figure(rows, measure, taxonomy, photos, page_theme())
-    show_chart(figure, "evaluation-classes", words, data=partial(classes_csv, rows, photos))
+    show_chart(figure, "evaluation-classes", words, data=partial(classes_table, rows, photos))
 
 
 def _curves(models: Sequence[Model]) -> None:
@@ -278,7 +272,7 @@ def _curves(models: Sequence[Model]) -> None:
     if absent := [model.name for model in models if model not in drawn]:
         st.caption(literal(f"{CURVES[key]} by epoch is not known of {', '.join(absent)}."))
     words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
-    show_chart(curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_csv, models))
+    show_chart(curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_table, models))
 
 
 # --- The matrix -------------------------------------------------------------------------------------------------------
@@ -329,7 +323,7 @@ def _confusion(standings: Sequence[Standing]) -> None:
     with left, st.container(key="evaluation-crowded" if crowded else None):
         figure = confusion_figure(view, page_theme(), state.evaluation_cell)
         words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
-        show_chart(figure, "evaluation-matrix", words, data=partial(matrix_csv, view), on_select=_clicked)
+        show_chart(figure, "evaluation-matrix", words, data=partial(matrix_table, view), on_select=_clicked)
     with right:
         # Another list of labels is another widget: one that stays would go on showing the old label.
         key = f"evaluation-cell-{first}-{less}-{unit}-{row.measurement.photos}"

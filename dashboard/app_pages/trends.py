@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import resources
@@ -16,35 +17,36 @@ from dashboard.archive.facts import Facts, View
 from dashboard.archive.made_up import MADE_UP_MODEL
 from dashboard.archive.store import ArchiveError, Version
 from dashboard.archive.trends import NotEnough
-from dashboard.charts import page_theme, show_chart
+from dashboard.charts import page_theme, show_chart, show_downloads
 from dashboard.evaluation.pictures import cards_html
 from dashboard.trends.behind import Behind, read_behind
-from dashboard.trends.choice import MADE_UP, MADE_UP_PHOTOS, SHIPPED, Choice, choices, make_sample
+from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
+from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import palette_section
+from dashboard.trends.filter_bar import choose_filters
 from dashboard.trends.filters import evidence_line, from_link, removals, to_link
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards
 from dashboard.trends.reliability import Trust, read_trust
-from dashboard.trends.report import as_csv, report_html
+from dashboard.trends.report import report_html
 from dashboard.trends.section import Builder, Question
 from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
 from dashboard.uploads import literal
-from segmodels.colour import BASIC_COLOURS
 
 state = st.session_state
 state.setdefault("trends_archive", None)  # name of the archive that is open
 state.setdefault("trends_version", None)  # of its rows, where there are several
 state.setdefault("trends_view", None)  # the filters; None until the link was read
 state.setdefault("trends_generation", 0)  # of the filters' widgets: a new one begins with the view's values
+state.setdefault("trends_chosen", Chosen({}))  # in the views' own widgets
 state.setdefault("trends_clicked", ("", ""))  # key of a section and code of what was clicked in it
 state.setdefault("trends_sentences", [])  # about the link
 state.setdefault("trends_more", 0)  # photos listed beyond the first
 
 SHOWN, MORE, MOST = 6, 12, 60  # photos in a list
 NAMES = 5000  # file names in a list to take away
-MANY_TAGS = 8  # keys in the filter
 POLL_SECONDS = 0.1
 DEFAULTS: dict[str, Builder] = {
     TABS[0].name: share_section,
@@ -71,9 +73,7 @@ def page() -> None:
     if version is None or facts is None:
         return
     if state.trends_view is None:
-        link = {key: st.query_params.get_all(key) for key in st.query_params}
-        state.trends_view, sentences = from_link(link, facts.taxonomy, facts.tags)
-        state.trends_sentences = [*state.trends_sentences, *sentences]
+        _read_link(facts)
     if version.model == MADE_UP_MODEL:
         choice = replace(choice, made_up=True)
         st.info("Made up: no camera and no model saw these photos. Known trends are planted in them.")
@@ -82,29 +82,71 @@ def page() -> None:
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision)
     evidence.markdown(f"**{literal(line)}**")
-    if state.trends_sentences:
-        st.error("\n\n".join(map(literal, state.trends_sentences)))
-    _write_link(choice, version, view)
-    if not size.outfits:
+    remarks = st.empty()
+    if size.outfits:
+        trust = Trust() if choice.made_up else read_trust(SHIPPED / "reliability.json", version)
+        question = Question(facts, view, page_theme(), state.trends_clicked[1])
+        current = _tabs(question, trust, choice)
+        with away, st.popover("Take it away", type="primary"):
+            _take_away(question, current, choice, line)
+    else:
         _nothing(facts, view)
-        return
-    trust = Trust() if choice.made_up else read_trust(SHIPPED / "reliability.json", version)
-    question = Question(facts, view, page_theme(), state.trends_clicked[1])
+    if state.trends_sentences:
+        remarks.error("\n\n".join(map(literal, state.trends_sentences)))
+    _write_link(choice, view)
+
+
+def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, Builder]]:
+    """The open tab; its name and what builds its view, if there is enough for it."""
     current: list[tuple[str, Builder]] = []
-    tabs = st.tabs([tab.name for tab in TABS], default=_linked_tab(), key="trends-tab", on_change="rerun")
+    tabs = st.tabs([tab.name for tab in TABS], default=_open_tab(), key="trends-tab", on_change="rerun")
     for tab, container in zip(TABS, tabs, strict=True):
         if container.open:
-            st.query_params["tab"] = tab.name
+            state.trends_chosen.enter(tab.name)
             with container:
                 try:
-                    build = tab.choose(question, trust)
+                    build = tab.choose(question, trust, state.trends_chosen)
                 except NotEnough as error:
                     st.info(literal(str(error)))
                     continue
+                finally:
+                    state.trends_sentences += state.trends_chosen.settle()
                 current.append((tab.name, build))
                 _show(question, build, choice)
-    with away, st.popover("Take it away", type="primary"):
-        _take_away(question, current, choice, line)
+    return current
+
+
+# --- The link ---------------------------------------------------------------------------------------------------------
+
+
+def _read_link(facts: Facts) -> None:
+    """Takes over filters, what is chosen in the view, and what was clicked."""
+    link = {key: st.query_params.get_all(key) for key in st.query_params}
+    state.trends_view, sentences = from_link(link, facts.taxonomy, facts.tags)
+    state.trends_sentences = [*state.trends_sentences, *sentences]
+    state.trends_chosen = Chosen(link)
+    key, _, code = st.query_params.get("photos", "").partition(":")
+    state.trends_clicked = (key, code)
+
+
+def _write_link(choice: Choice, view: View) -> None:
+    """Puts into the link what brings this view back."""
+    link: dict[str, str | list[str]] = {
+        "archive": choice.name,
+        "tab": _open_tab(),
+        **to_link(view),
+        **state.trends_chosen.link,
+    }
+    if state.trends_version:
+        link["by"] = state.trends_version
+    st.query_params.from_dict(link)
+
+
+def _open_tab() -> str:
+    """The tab that is open, or that the link names."""
+    names = [tab.name for tab in TABS]
+    tab = state.get("trends-tab") or st.query_params.get("tab", "")
+    return tab if tab in names else names[0]
 
 
 # --- Which archive ----------------------------------------------------------------------------------------------------
@@ -154,8 +196,11 @@ def _open(name: str) -> None:
 def _version(choice: Choice) -> Version | None:
     """Whose rows are counted; None until one of several is chosen."""
     if choice.made_up and not resources.versions(choice.location):
-        with st.spinner(f"Making {MADE_UP_PHOTOS:,} photos up, once. This takes about 10 seconds."):
-            make_sample(choice)
+        bar = st.empty()
+        try:
+            make_sample(choice, lambda share, text: bar.progress(share, text))
+        finally:
+            bar.empty()
     found = resources.versions(choice.location)
     if not found:
         st.info(
@@ -204,77 +249,12 @@ def _facts(choice: Choice, version: Version) -> Facts:
 
 def _filters(facts: Facts) -> View:
     """The popovers, and what is chosen in them."""
-    view: View = state.trends_view
-    worn = [garment.name for garment in facts.taxonomy.worn]
-    known = set(worn)
-    if not set(view.garments) <= known:  # of another version's taxonomy
-        view = replace(view, garments=tuple(name for name in view.garments if name in known))
-    key = f"trends-{{}}-{state.trends_generation}"
-    whole = facts.size(View())
-    with st.container(horizontal=True):
-        with st.popover("Dates"):
-            view = _dates(view, whole.first, whole.last, key.format("dates"))
-        with st.popover("Tags"):
-            view = replace(view, tags=_tags(facts, view, key))
-        with st.popover("Garments"):
-            garments = st.multiselect(
-                "Outfits with all of", worn, list(view.garments), key=key.format("garments"), placeholder="Any garment"
-            )
-            view = replace(view, garments=tuple(garments))
-        with st.popover("Colours"):
-            colours = st.multiselect(
-                "With one of these as main colour, of a garment chosen if there is one",
-                BASIC_COLOURS,
-                list(view.colours),
-                key=key.format("colours"),
-                placeholder="Any colour",
-            )
-            view = replace(view, colours=tuple(colours))
-        with st.popover("Share and confidence"):
-            share = st.slider(
-                "Least share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
-            )
-            sure = st.slider("Least confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
-            st.caption("Garments below either do not count.")
-            view = replace(view, min_share=share / 100, min_confidence=sure / 100)
-    state.trends_view = view
+    view = state.trends_view = choose_filters(facts, state.trends_view, f"trends-{{}}-{state.trends_generation}")
     if active := removals(view):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(literal("Only: " + "; ".join(text for text, _ in active)), width="content")
             st.button("Clear filters", type="tertiary", on_click=_take, args=(View(),))
     return view
-
-
-def _dates(view: View, first: object, last: object, key: str) -> View:
-    if first is None or last is None:
-        st.caption("No photo here has a date.")
-        return replace(view, first=None, last=None)
-    low, high = min(filter(None, (view.first, first))), max(filter(None, (view.last, last)))  # type: ignore[type-var]
-    given = (view.first or first, view.last or last) if view.first or view.last else ()
-    days = st.date_input("From and to", given, min_value=low, max_value=high, key=key, format="YYYY-MM-DD")  # type: ignore[call-overload]
-    st.caption(f"Photos without a date are left out then. There are dates from {first} to {last}.")
-    if len(days) == 2:
-        return replace(view, first=days[0], last=days[1])
-    return replace(view, first=None, last=None) if not days else view
-
-
-def _tags(facts: Facts, view: View, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    if not facts.tags:
-        st.caption("No photo here has a tag. Give them in a CSV at ingest (--metadata).")
-    chosen, found = dict(view.tags), []
-    shown = [*chosen, *(name for name in facts.tags if name not in chosen)][: max(MANY_TAGS, len(chosen))]
-    for name in sorted(shown):
-        options = facts.tags.get(name, [])
-        values = st.multiselect(
-            literal(name),
-            options,
-            [value for value in chosen.get(name, ()) if value in options],
-            key=key.format(f"tag-{name}"),
-            placeholder="Any",
-        )
-        if values:
-            found.append((name, tuple(values)))
-    return tuple(found)
 
 
 def _take(view: View) -> None:
@@ -290,20 +270,6 @@ def _nothing(facts: Facts, view: View) -> None:
     with st.container(horizontal=True):
         for number, (text, without) in enumerate(removals(view)):
             st.button(literal(f"Remove {text}"), key=f"trends-remove-{number}", on_click=_take, args=(without,))
-
-
-def _write_link(choice: Choice, version: Version, view: View) -> None:
-    link: dict[str, str | list[str]] = {"archive": choice.name, "tab": _linked_tab(), **to_link(view)}
-    if state.trends_version:
-        link["by"] = state.trends_version
-    st.query_params.from_dict(link)
-
-
-def _linked_tab() -> str:
-    """The tab that is open, or that the link names."""
-    names = [tab.name for tab in TABS]
-    tab = state.get("trends-tab") or st.query_params.get("tab", "")
-    return tab if tab in names else names[0]
 
 
 # --- The view and the photos behind it --------------------------------------------------------------------------------
@@ -326,13 +292,15 @@ def _show(question: Question, build: Builder, choice: Choice) -> None:
                 section.figure,
                 section.key,
                 section.words,
-                data=partial(as_csv, section.table),
+                data=lambda: section.table,
                 on_select=partial(_clicked, section.key),
             )
         with st.expander("Numbers"):
             st.dataframe(section.table, hide_index=True)
     key, code = state.trends_clicked
     behind = read_behind(code, question.facts.taxonomy) if key == section.key else None
+    if behind:
+        state.trends_chosen.link["photos"] = [f"{key}:{code}"]
     with right, st.container(key="trends-photos"):
         _photos(question.within(section.view or question.view), behind or section.behind, choice)
 
@@ -378,17 +346,16 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     with st.container(horizontal=True):
         if count > shown and shown < MOST:
             st.button("More photos", on_click=_more)
-        names = partial(_names_csv, lambda: facts.photos(view, **asked, limit=NAMES))  # type: ignore[arg-type]
-        st.download_button("File names (CSV)", names, "photos.csv", "text/csv", key="trends-names", on_click="ignore")
+        names = partial(_names, lambda: facts.photos(view, **asked, limit=NAMES))  # type: ignore[arg-type]
+        show_downloads("File names", "trends-names", names)
 
 
 def _more() -> None:
     state.trends_more += MORE
 
 
-def _names_csv(ask: Callable[[], object]) -> bytes:
-    found = ask()
-    return as_csv(found.drop(columns="class_map"))  # type: ignore[attr-defined]
+def _names(ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    return ask().drop(columns="class_map")
 
 
 def _roots() -> tuple[Path, ...]:
@@ -416,7 +383,7 @@ def _take_away(question: Question, current: Sequence[tuple[str, Builder]], choic
     )
     st.caption(
         "One file: this view first, then the first of each other tab, with filters, sample sizes, method and tables. "
-        "Each chart has its data (CSV) below it, and a button in its corner for the picture (PNG)."
+        "Below each chart: its data as CSV or Parquet, its picture as PNG or SVG."
     )
 
 

@@ -13,6 +13,7 @@ All else stays as it is throughout.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -29,7 +30,8 @@ __all__ = ["FIRST_DAY", "LAST_DAY", "MADE_UP_MODEL", "make_archive"]
 FIRST_DAY, LAST_DAY = datetime(2022, 1, 1), datetime(2024, 12, 31)
 MADE_UP_MODEL = "made-up"
 
-_CHUNK = 50_000  # photos of a part
+_PART = 50_000  # photos of a part
+_PIECE = 5_000  # of what is made at once
 _HEIGHT, _WIDTH = 900, 600
 _MARKETS = np.array(["North", "South"])
 _SEASONS = np.array(["winter", "spring", "summer", "autumn"])
@@ -39,13 +41,16 @@ _COLOUR_NAMES, _COLOUR_CODES = (np.array(column) for column in zip(*_COLOURS, st
 _OLIVE = int(np.flatnonzero(_COLOUR_NAMES == "olive")[0])
 
 
-def make_archive(archive: Archive, photos: int, seed: int = 0) -> int:
+def make_archive(
+    archive: Archive, photos: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None
+) -> int:
     """Adds made-up photos to an archive; the same number and seed again add nothing.
 
     Args:
         archive: Where to.
         photos: How many.
         seed: Each is a version of its own.
+        progress: Called with how many are made so far.
 
     Returns:
         How many were added.
@@ -54,10 +59,17 @@ def make_archive(archive: Archive, photos: int, seed: int = 0) -> int:
         ArchiveError: If the archive cannot be written.
     """
     writer = archive.writer(Version(OUTFIT_15.name, MADE_UP_MODEL, f"seed-{seed}"))
-    return sum(writer.append(_chunk(seed, first, min(_CHUNK, photos - first))) for first in range(0, photos, _CHUNK))
+    added = 0
+    for part in range(0, photos, _PART):
+        pieces = []
+        for first in range(part, min(part + _PART, photos), _PIECE):
+            pieces.append(_piece(seed, first, min(_PIECE, photos - first)))
+            progress(first + len(pieces[-1]))
+        added += writer.append(pa.concat_tables(pieces))
+    return added
 
 
-def _chunk(seed: int, first: int, count: int) -> pa.Table:
+def _piece(seed: int, first: int, count: int) -> pa.Table:
     """Photos `first` to `first + count` as a table of `SCHEMA`."""
     random = np.random.default_rng([seed, first])
     span = (LAST_DAY - FIRST_DAY).days + 1

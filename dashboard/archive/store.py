@@ -133,6 +133,7 @@ class Reader:
         self.version = version
         self._place = place
         self._connection = duckdb.connect()
+        self._connection.execute("SET enable_progress_bar = false")  # it would be drawn in the log
         self._parts: list[str] = []
         self.refresh()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
 
 from segmodels.evidence import Evidence
 from segmodels.metrics import ConfusionMatrix
@@ -21,7 +20,7 @@ __all__ = [
     "PhotoShare",
     "Unit",
     "cell_photos",
-    "matrix_csv",
+    "matrix_table",
     "photos_by_iou",
     "photos_of_class",
     "view_matrix",
@@ -135,21 +134,19 @@ def _in_unit(counts: np.ndarray, unit: Unit) -> np.ndarray:
     return np.asarray(np.divide(values, whole, out=np.full(values.shape, np.nan), where=whole > 0))
 
 
-def matrix_csv(view: MatrixView) -> bytes:
-    """One row per cell; UTF-8."""
-    out = io.StringIO()
-    writer = csv.writer(out)
+def matrix_table(view: MatrixView) -> pd.DataFrame:
+    """One row per cell."""
     value = {"row": "share_of_truth", "column": "share_of_prediction", "pixels": "pixels"}[view.unit]
     columns = [value] if view.unit == "pixels" else ["pixels", value]
-    writer.writerow(["truth", "prediction", *(f"{name}_difference" if view.is_difference and name == value else name
-                                              for name in columns)])  # fmt: skip
+    rows = []
     for row, truth in enumerate(view.names):
         for column, predicted in enumerate(view.names):
             number = view.values[row, column]
-            shown = "" if np.isnan(number) else int(number) if view.unit == "pixels" else round(float(number), 6)
+            shown = None if np.isnan(number) else int(number) if view.unit == "pixels" else round(float(number), 6)
             pixels = [] if view.unit == "pixels" else [int(view.pixels[row, column])]
-            writer.writerow([truth, predicted, *pixels, shown])
-    return out.getvalue().encode("utf-8")
+            rows.append([truth, predicted, *pixels, shown])
+    names = [f"{name}_difference" if view.is_difference and name == value else name for name in columns]
+    return pd.DataFrame(rows, columns=["truth", "prediction", *names]).convert_dtypes()
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from dashboard.evaluation.records import Measurement, Model, PhotoSet
 from segmodels.bootstrap import SCORES, Interval
@@ -18,9 +18,9 @@ __all__ = [
     "Column",
     "Reference",
     "Standing",
-    "classes_csv",
-    "curves_csv",
-    "leaderboard_csv",
+    "classes_table",
+    "curves_table",
+    "leaderboard_table",
     "leaderboard_data",
     "rank",
     "references",
@@ -215,13 +215,11 @@ def leaderboard_data(standings: Sequence[Standing], inks: Mapping[str, str]) -> 
     }
 
 
-def leaderboard_csv(standings: Sequence[Standing]) -> bytes:
-    """One row per model with everything that is known of it; UTF-8."""
-    out = io.StringIO()
-    writer = csv.writer(out)
+def leaderboard_table(standings: Sequence[Standing]) -> pd.DataFrame:
+    """One row per model with everything that is known of it."""
     bounds = [f"{name}_{bound}" for name in SCORES for bound in ("low", "high", "deviation")]
     more = ["parameters", "bytes", "seconds_per_photo", "device", "epoch", "training_hours", "training_device"]
-    writer.writerow(["model", "photos", "how", *SCORES, *bounds, *more])
+    rows = []
     for row in standings:
         deviation = row.measurement.deviation or {}
         ends: list[float | None] = []
@@ -232,42 +230,35 @@ def leaderboard_csv(standings: Sequence[Standing]) -> bytes:
         cost = [model.parameters, model.size, measurement.seconds_per_photo, measurement.device]
         cost += [model.epoch, model.hours, model.device]
         numbers = [*(row.value(name) for name in SCORES), *ends]
-        writer.writerow([model.name, measurement.photos, measurement.how, *map(_rounded, [*numbers, *cost])])
-    return out.getvalue().encode("utf-8")
+        rows.append([model.name, measurement.photos, measurement.how, *map(_rounded, [*numbers, *cost])])
+    return pd.DataFrame(rows, columns=["model", "photos", "how", *SCORES, *bounds, *more]).convert_dtypes()
 
 
-def classes_csv(standings: Sequence[Standing], photos: Mapping[str, int]) -> bytes:
-    """One row per model and class; UTF-8.
+def classes_table(standings: Sequence[Standing], photos: Mapping[str, int]) -> pd.DataFrame:
+    """One row per model and class.
 
     Args:
         standings: Of the models.
         photos: Number of photos that show each class; empty if not known.
     """
-    out = io.StringIO()
-    writer = csv.writer(out)
     keys = ("iou", "f1", "precision", "recall", "pixels")
-    writer.writerow(["model", "measured_on", "class", *keys, "photos"])
+    rows = []
     for row in standings:
         for name, scores in (row.measurement.scores.get("classes") or {}).items():
             numbers = [_rounded(scores.get(key)) for key in keys]
-            writer.writerow([row.model.name, row.measurement.photos, name, *numbers, _rounded(photos.get(name))])
-    return out.getvalue().encode("utf-8")
+            rows.append([row.model.name, row.measurement.photos, name, *numbers, photos.get(name)])
+    return pd.DataFrame(rows, columns=["model", "measured_on", "class", *keys, "photos"]).convert_dtypes()
 
 
-def curves_csv(models: Sequence[Model]) -> bytes:
-    """One row per model and epoch; UTF-8."""
-    out = io.StringIO()
-    writer = csv.writer(out)
+def curves_table(models: Sequence[Model]) -> pd.DataFrame:
+    """One row per model and epoch."""
     keys = ("epoch", "loss", "validation_loss", "mean_iou", "pixel_accuracy", "seconds")
-    writer.writerow(["model", *keys])
-    for model in models:
-        for epoch in model.curve:
-            writer.writerow([model.name, *(_rounded(epoch.get(key)) for key in keys)])
-    return out.getvalue().encode("utf-8")
+    rows = [[model.name, *(_rounded(epoch.get(key)) for key in keys)] for model in models for epoch in model.curve]
+    return pd.DataFrame(rows, columns=["model", *keys]).convert_dtypes()
 
 
-def _rounded(value: float | str | None) -> float | str:
-    return "" if value is None else round(value, 6) if isinstance(value, float) else value
+def _rounded(value: float | str | None) -> float | str | None:
+    return round(value, 6) if isinstance(value, float) else value
 
 
 # --- The papers -------------------------------------------------------------------------------------------------------

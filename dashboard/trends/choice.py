@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dashboard.archive.made_up import make_archive
+from dashboard.archive.sentences import duration
 from dashboard.archive.shelf import SHIPPED, list_archives
 from dashboard.archive.store import Archive
 
-__all__ = ["MADE_UP", "MADE_UP_PHOTOS", "SHIPPED", "Choice", "choices", "make_sample", "shipped_name"]
+__all__ = ["MADE_UP", "SHIPPED", "Choice", "choices", "make_sample", "shipped_name"]
 
 MADE_UP = "Made-up sample"
 MADE_UP_PHOTOS = 30_000
@@ -53,13 +55,25 @@ def shipped_name(folder: str) -> str:
     return _NAMES.get(folder, folder)
 
 
-def make_sample(choice: Choice) -> None:
+def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> None:
     """Writes the made-up archive, if it is not there yet.
+
+    Args:
+        choice: Where to.
+        progress: Called with the share that is made, and a sentence.
 
     Raises:
         ArchiveError: If it cannot be written.
     """
-    make_archive(Archive(choice.location), MADE_UP_PHOTOS, _SEED)
+    started = time.monotonic()
+
+    def tell(done: int) -> None:
+        left = (time.monotonic() - started) * (MADE_UP_PHOTOS - done) / done if done else None
+        text = f"Making photos up, once: {done:,} of {MADE_UP_PHOTOS:,}"
+        progress(done / MADE_UP_PHOTOS, f"{text}." if left is None else f"{text}, {duration(left)} left.")
+
+    tell(0)
+    make_archive(Archive(choice.location), MADE_UP_PHOTOS, _SEED, tell)
 
 
 def _sample_folder(environment: Mapping[str, str]) -> Path:

@@ -8,14 +8,12 @@ from datetime import date
 import pandas as pd
 
 from dashboard.archive.facts import Period
+from dashboard.archive.movements import LEAST_PERIODS, forecast, movements
 from dashboard.archive.trends import (
-    LEAST_PERIODS,
     SIGNIFICANT,
     NotEnough,
     by_period,
     colours_by_period,
-    forecast,
-    movements,
 )
 from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure

@@ -12,7 +12,7 @@ import plotly.io as pio
 from dashboard.archive.trends import NotEnough
 from dashboard.trends.section import Builder, Question
 
-__all__ = ["as_csv", "report_html"]
+__all__ = ["report_html"]
 
 _ROWS = 60  # of a table in the report
 _STYLE = """
@@ -76,11 +76,6 @@ def report_html(
     head += f"<title>{html.escape(archive)}</title>"
     body = "\n".join(parts)
     return f"<!doctype html><html lang=en><head>{head}<style>{_STYLE}</style></head><body>{body}</body></html>".encode()
-
-
-def as_csv(table: pd.DataFrame) -> bytes:
-    """A table as CSV, UTF-8."""
-    return table.to_csv(index=False).encode("utf-8")
 
 
 def _table(table: pd.DataFrame) -> str:

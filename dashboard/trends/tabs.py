@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, cast
 
 import streamlit as st
 
 from dashboard.archive.facts import PERIODS, Period
 from dashboard.archive.trends import NotEnough
+from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import Builder, Question
 from dashboard.trends.together import (
     MEASURES,
+    Measure,
     companion_section,
     lift_section,
     matrix_section,
@@ -30,6 +33,7 @@ __all__ = ["TABS", "Tab"]
 
 _COLOURS = "Colours of garments"
 _REST = "Any other"
+_MOST_LINES = 9
 
 
 @dataclass(frozen=True)
@@ -37,23 +41,21 @@ class Tab:
     """A tab: its name, and what draws its widgets and gives the view that they choose."""
 
     name: str
-    choose: Callable[[Question, Trust], Builder]
+    choose: Callable[[Question, Trust, Chosen], Builder]
 
 
-def _worn(question: Question, trust: Trust) -> Builder:
-    view = _which("worn", ["Shares", "Areas"])
-    if view == "Areas":
+def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
+    if _view(chosen, ["Shares", "Areas"]) == "Areas":
         return area_section
     against = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
-        ways = ["Nothing", "Another period", *(["A tag"] if tags else [])]
-        way = st.segmented_control("Against", ways, default=ways[0], required=True, key="trends-against")
+        way = _segment(chosen, "against", "Against", ["Nothing", "Another period", *(["A tag"] if tags else [])])
         if way == "Another period":
-            against = _period_against(question)
+            against = _period_against(question, chosen)
         elif way == "A tag":
-            against = _tag_against(question, tags)
-        correct = bool(trust.garments) and st.toggle("Corrected for recognition errors", key="trends-correct")
+            against = _tag_against(question, tags, chosen)
+        correct = bool(trust.garments) and _toggle(chosen, "corrected", "Corrected for recognition errors")
     if correct and against:
         st.caption("Corrected shares stand alone; the comparison is of shares as counted.")
     if trust.sentence:
@@ -65,139 +67,157 @@ def _worn(question: Question, trust: Trust) -> Builder:
     return partial(share_section, against=None if correct else against, trust=trust, correct=correct)
 
 
-def _period_against(question: Question) -> Against | None:
-    first, last = days_before(question.facts, question.view)
-    days = st.date_input("Against these days", (first, last), key=f"trends-before-{first}-{last}", format="YYYY-MM-DD")
+def _period_against(question: Question, chosen: Chosen) -> Against | None:
+    usual = days_before(question.facts, question.view)
+    begin = chosen.days("days", usual)
+    key = chosen.key("days", *map(str, usual))
+    days = st.date_input("Against these days", begin, key=key, format="YYYY-MM-DD")
     if not isinstance(days, tuple) or len(days) != 2:
         return None
+    chosen.keep("days", [str(day) for day in days], [str(day) for day in usual])
     return other_period(question.facts, question.view, *days)
 
 
-def _tag_against(question: Question, tags: Sequence[str]) -> Against:
-    key = st.selectbox("Tag", tags, key="trends-tag", width=160)
+def _tag_against(question: Question, tags: Sequence[str], chosen: Chosen) -> Against:
+    key = _one(chosen, "tag", "Tag", tags)
     values = question.facts.tags[key]
-    value = st.selectbox("Photos with", values, key=f"trends-tag-{key}", width=160)
-    others = [_REST, *(each for each in values if each != value)]
-    other = st.selectbox("Against", others, key=f"trends-tag-{key}-{value}", width=160)
+    value = _one(chosen, "value", "Photos with", values)
+    other = _one(chosen, "other", "Against", [_REST, *(each for each in values if each != value)])
     return other_tag(question.facts, question.view, key, value, None if other == _REST else other)
 
 
-def _moves(question: Question, trust: Trust) -> Builder:
-    view = _which("moves", ["Lines", "Rising and falling", "Forecast"])
+def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
+    view = _view(chosen, ["Lines", "Rising and falling", "Forecast"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        period = _period(question)
+        period = _period(question, chosen)
         if view == "Rising and falling":
-            of = st.segmented_control("Of", [GARMENTS, _COLOURS], default=GARMENTS, required=True, key="trends-moving")
-            return partial(movement_section, period=period, of=of or GARMENTS)
+            return partial(movement_section, period=period, of=_segment(chosen, "of", "Of", [GARMENTS, _COLOURS]))
         worn = things(question, GARMENTS)
         if view == "Forecast":
-            garment = _one("Garment", worn, "forecast")
-            return partial(forecast_section, period=period, garment=garment)
-        of = st.selectbox(
-            "Lines of",
-            [GARMENTS, *worn],
-            format_func=lambda name: name if name == GARMENTS else f"Colours of {name}",
-            key=f"trends-lines-of-{'-'.join(worn)}",
-            width=200,
-        )
-        names = things(question, of)
-        chosen = st.multiselect(
-            "Shown", names, shown_first(names), key=f"trends-lines-{of}-{'-'.join(sorted(names))}", max_selections=9
-        )
-    return partial(line_section, period=period, of=of, names=tuple(chosen))
+            return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn))
+        of = _one(chosen, "of", "Lines of", [GARMENTS, *worn], said=_colours_of, width=200)
+        names = _some(chosen, "shown", "Shown", things(question, of), of)
+    return partial(line_section, period=period, of=of, names=names)
 
 
-def _together(question: Question, trust: Trust) -> Builder:
-    view = _which("together", ["Matrix", "Rules", "Companions", "Over time", "Network"])
+def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
+    view = _view(chosen, ["Matrix", "Rules", "Companions", "Over time", "Network"])
     if view == "Network":
         return network_section
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if view == "Matrix":
-            measure = st.segmented_control(
-                "Measure",
-                list(MEASURES),
-                default="lift",
-                required=True,
-                format_func=MEASURES.__getitem__,
-                key="trends-measure",
-            )
-            return partial(matrix_section, measure=measure or "lift")
+            measure = _segment(chosen, "measure", "Measure", list(MEASURES), said=MEASURES.__getitem__)  # type: ignore[arg-type]
+            return partial(matrix_section, measure=cast(Measure, measure))
         if view == "Rules":
-            kind = st.segmented_control("Of", ["Pairs", "Triples"], default="Pairs", required=True, key="trends-rules")
-            every = st.toggle("Also those that chance explains", key="trends-every-rule")
+            kind = _segment(chosen, "of", "Of", ["Pairs", "Triples"])
+            every = _toggle(chosen, "every", "Also those that chance explains")
             return partial(rule_section, parts=3 if kind == "Triples" else 2, only_sure=not every)
         worn = [garment.name for garment in question.facts.taxonomy.worn]
         if view == "Companions":
             held = seen(question)
             usual = "Coat" if "Coat" in held else (held or worn)[0]
-            garment = _one("With and without", worn, "companions", usual)
-            return partial(companion_section, garment=garment)
-        period = _period(question, "season")
-        first = _one("Garment", worn, "lift-first", *(["Socks"] if "Socks" in worn else []))
-        others = [name for name in worn if name != first]
-        second = _one("With", others, "lift-second", *(["Shorts"] if "Shorts" in others else []))
+            return partial(companion_section, garment=_one(chosen, "garment", "With and without", worn, usual))
+        period = _period(question, chosen, "season")
+        first = _one(chosen, "garment", "Garment", worn, "Socks")
+        second = _one(chosen, "with", "With", [name for name in worn if name != first], "Shorts")
     return partial(lift_section, first=first, second=second, period=period)
 
 
-def _coloured(question: Question, trust: Trust) -> Builder:
-    view = _which("coloured", ["Palettes", "One garment", "Two garments", "Over time"])
+def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
+    view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
     worn = seen(question)
     if not worn:
         raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if view == "Over time":
-            garment = _one("Garment", worn, "colours-over", "Coat")
-            period = _period(question)
-            names = things(question, garment)
-            chosen = st.multiselect(
-                "Shown",
-                names,
-                shown_first(names),
-                key=f"trends-colours-shown-{garment}-{'-'.join(sorted(names))}",
-                max_selections=9,
-            )
-            return partial(line_section, period=period, of=garment, names=tuple(chosen))
-        fine = st.toggle("Finer names", key="trends-fine")
+            garment = _one(chosen, "garment", "Garment", worn, "Coat")
+            period = _period(question, chosen)
+            names = _some(chosen, "shown", "Shown", things(question, garment), garment)
+            return partial(line_section, period=period, of=garment, names=names)
+        fine = _toggle(chosen, "fine", "Finer names")
         if view == "Palettes":
             return partial(palette_section, fine=fine)
         if view == "One garment":
-            return partial(colour_section, garment=_one("Garment", worn, "colours-of", "Coat"), fine=fine)
+            return partial(colour_section, garment=_one(chosen, "garment", "Garment", worn, "Coat"), fine=fine)
         all_of = [garment.name for garment in question.facts.taxonomy.worn]
-        first = _one("Garment", all_of, "colours-first", "Pants")
-        others = [name for name in all_of if name != first]
-        second = _one("With", others, "colours-second", "Shirt")
+        first = _one(chosen, "garment", "Garment", all_of, "Pants")
+        second = _one(chosen, "with", "With", [name for name in all_of if name != first], "Shirt")
     return partial(pair_section, first=first, second=second, fine=fine)
 
 
-def _which(tab: str, names: Sequence[str]) -> str:
+# --- Widgets that begin with what the link has ------------------------------------------------------------------------
+
+
+def _view(chosen: Chosen, names: Sequence[str]) -> str:
     """Which of a tab's views is open."""
-    chosen = st.segmented_control(
-        "View",
-        names,
-        default=names[0],
-        required=True,
-        key=f"trends-view-{tab}",
-        label_visibility="collapsed",
-        wrap=True,
-    )
-    return chosen or names[0]
+    view = _segment(chosen, "view", "View", names, label_visibility="collapsed", wrap=True)
+    chosen.enter_view(view)
+    return view
 
 
-def _period(question: Question, usual: Period | None = None) -> Period:
+def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
     """By which time is divided; at first as fits the days that there are."""
     size = question.facts.size(question.view)
     days = (size.last - size.first).days if size.first and size.last else 0
     fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
-    chosen = st.segmented_control(
-        "By", PERIODS, default=fitting, required=True, key=f"trends-period-{fitting}", format_func=str.capitalize
-    )
-    return chosen or fitting
+    return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said=str.capitalize))
 
 
-def _one(label: str, names: Sequence[str], key: str, usual: str = "") -> str:
-    """One of some garments."""
-    place = list(names).index(usual) if usual in names else 0
-    return str(st.selectbox(label, names, place, key=f"trends-{key}-{'-'.join(names)}", width=160) or "")
+def _segment(
+    chosen: Chosen,
+    name: str,
+    label: str,
+    options: Sequence[str],
+    usual: str = "",
+    said: Callable[[str], str] = str,
+    **looks: Any,
+) -> str:
+    """One of a few, side by side."""
+    usual = usual or options[0]
+    begin = chosen.one(name, options, usual)
+    key = chosen.key(name, usual, *options)
+    found = st.segmented_control(label, options, default=begin, required=True, key=key, format_func=said, **looks)
+    chosen.keep(name, [found or begin], [usual])
+    return found or begin
+
+
+def _one(
+    chosen: Chosen,
+    name: str,
+    label: str,
+    options: Sequence[str],
+    usual: str = "",
+    said: Callable[[str], str] = str,
+    width: int = 160,
+) -> str:
+    """One of many; empty if there are none."""
+    usual = usual if usual in options else next(iter(options), "")
+    place = list(options).index(chosen.one(name, options, usual)) if options else 0
+    key = chosen.key(name, usual, *options)
+    found = str(st.selectbox(label, options, place, key=key, format_func=said, width=width) or "")
+    chosen.keep(name, [found], [usual])
+    return found
+
+
+def _some(chosen: Chosen, name: str, label: str, options: Sequence[str], of: str) -> tuple[str, ...]:
+    """The lines that are shown, of garments or of the colours of one."""
+    usual = shown_first(options)
+    begin = chosen.some(name, options, usual)
+    key = chosen.key(name, of, *usual, "of", *sorted(options))
+    found = st.multiselect(label, options, begin, key=key, max_selections=_MOST_LINES, width=480)
+    chosen.keep(name, found, usual)
+    return tuple(found)
+
+
+def _toggle(chosen: Chosen, name: str, label: str) -> bool:
+    begin = chosen.one(name, ["no", "yes"], "no") == "yes"
+    found = st.toggle(label, begin, key=chosen.key(name))
+    chosen.keep(name, ["yes" if found else "no"], ["no"])
+    return found
+
+
+def _colours_of(name: str) -> str:
+    return name if name == GARMENTS else f"Colours of {name}"
 
 
 TABS: tuple[Tab, ...] = (

@@ -186,16 +186,13 @@ def area_section(question: Question) -> Section:
 
 def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int) -> tuple[pd.DataFrame, str]:
     """Adds the corrected shares, counted at the thresholds that the errors were measured at."""
-    found: dict[str, Corrected | None] = {}
-    for name in table["garment"]:
-        if name not in trust.garments:
-            found[name] = None
-            continue
-        share, confidence = trust.thresholds.get(name, (question.view.min_share, question.view.min_confidence))
-        masks = question.facts.masks(replace(question.view, min_share=share, min_confidence=confidence))
-        held = masks["mask"] & (1 << question.facts.taxonomy[name].id) > 0
-        of = int(masks["outfits"].sum())
-        found[name] = corrected(int(masks.loc[held, "outfits"].sum()), of, trust.garments[name])
+    view = question.view
+    least = {name: trust.thresholds.get(name, (view.min_share, view.min_confidence)) for name in trust.garments}
+    counts = question.facts.holding(view, {name: least[name] for name in table["garment"] if name in least})
+    found: dict[str, Corrected | None] = {
+        name: corrected(counts[name], size, trust.garments[name]) if name in counts else None
+        for name in table["garment"]
+    }
     table = table.assign(
         corrected=[each.share if (each := found[name]) else np.nan for name in table["garment"]],
         corrected_low=[each.low if (each := found[name]) else np.nan for name in table["garment"]],

@@ -11,6 +11,7 @@ from mlxtend.frequent_patterns import apriori, association_rules
 
 from dashboard.archive.facts import Facts, View
 from dashboard.archive.made_up import make_archive
+from dashboard.archive.movements import forecast, movements
 from dashboard.archive.store import Archive
 from dashboard.archive.trends import (
     NotEnough,
@@ -19,8 +20,6 @@ from dashboard.archive.trends import (
     colour_shares,
     colours_by_period,
     companions,
-    forecast,
-    movements,
     pair_lift_by_period,
     pairs,
     triples,

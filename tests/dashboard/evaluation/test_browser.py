@@ -96,14 +96,14 @@ def test_the_leaderboard_sorts_and_says_where_a_number_comes_from(page: Page) ->
 
 
 def test_charts_are_to_be_had_as_data_and_picture(page: Page) -> None:
+    page.locator(".st-key-evaluation-matrix-menu button").click()
     with page.expect_download() as waiting:
-        page.locator(".st-key-evaluation-matrix-csv button").click()
+        page.get_by_role("button", name="Data (CSV)").click()
     rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
     assert len(rows) == 15 * 15 and {"truth", "prediction", "share_of_truth"} <= set(rows[0])
     assert waiting.value.suggested_filename == "evaluation-matrix.csv"
-    chart = page.locator(".st-key-evaluation-classes .js-plotly-plot")
-    chart.scroll_into_view_if_needed()
-    chart.hover()
+    page.keyboard.press("Escape")
+    page.locator(".st-key-evaluation-classes-menu button").click()
     with page.expect_download() as waiting:
-        chart.locator(".modebar-btn").click()
+        page.get_by_role("button", name="Picture (PNG)").click()
     assert Path(waiting.value.path()).read_bytes().startswith(b"\x89PNG")

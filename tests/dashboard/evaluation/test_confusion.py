@@ -1,11 +1,12 @@
-import csv
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from scored import IDS, judged
 
-from dashboard.evaluation.confusion import Cell, cell_photos, matrix_csv, photos_by_iou, photos_of_class, view_matrix
+from dashboard.evaluation.confusion import Cell, cell_photos, matrix_table, photos_by_iou, photos_of_class, view_matrix
+from dashboard.tables import as_csv, as_parquet
 from segmodels.evidence import total
 from segmodels.taxonomy import OUTFIT_15
 
@@ -74,10 +75,9 @@ def test_how_many_photos_show_a_class() -> None:
 
 
 def test_the_download_has_a_row_for_each_cell() -> None:
-    rows = list(
-        csv.DictReader(io.StringIO(matrix_csv(view_matrix(COUNTS, OUTFIT_15, "row", ("Coat", "Shirt"))).decode()))
-    )
-    assert [(row["truth"], row["prediction"], row["pixels"]) for row in rows][1] == ("Coat", "Shirt", "720")
-    assert rows[1]["share_of_truth"] == "0.18" and rows[3]["share_of_truth"] == ""
+    table = matrix_table(view_matrix(COUNTS, OUTFIT_15, "row", ("Coat", "Shirt")))
+    assert table.loc[1, ["truth", "prediction", "pixels", "share_of_truth"]].tolist() == ["Coat", "Shirt", 720, 0.18]
+    assert table["share_of_truth"].isna()[3]
     view = view_matrix(COUNTS, OUTFIT_15, "pixels", ("Coat",), COUNTS)
-    assert matrix_csv(view).decode().splitlines() == ["truth,prediction,pixels_difference", "Coat,Coat,0"]
+    assert as_csv(matrix_table(view)).decode().splitlines() == ["truth,prediction,pixels_difference", "Coat,Coat,0"]
+    assert pd.read_parquet(io.BytesIO(as_parquet(table))).astype(str).equals(table.astype(str))

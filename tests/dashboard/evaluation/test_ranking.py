@@ -8,15 +8,16 @@ from scored import HOW, LABEL, judged
 from dashboard.evaluation.ranking import (
     COLUMNS,
     Standing,
-    classes_csv,
-    curves_csv,
-    leaderboard_csv,
+    classes_table,
+    curves_table,
     leaderboard_data,
+    leaderboard_table,
     rank,
     references,
     scope,
 )
 from dashboard.evaluation.records import Model, photo_sets, read_model
+from dashboard.tables import as_csv
 from segmodels.bootstrap import interval
 from segmodels.catalog import EMBEDDED
 from segmodels.papers import CASTRO_TABLE_3, CASTRO_TABLE_5
@@ -60,15 +61,15 @@ def test_the_browser_gets_all_columns_of_all_rows(standings: list[Standing]) -> 
 
 
 def test_downloads_hold_what_is_shown(standings: list[Standing]) -> None:
-    rows = list(csv.DictReader(io.StringIO(leaderboard_csv(standings).decode())))
+    rows = list(csv.DictReader(io.StringIO(as_csv(leaderboard_table(standings)).decode())))
     assert [row["model"] for row in rows] == ["sharp", "old", "blunt"]
     assert float(rows[0]["mean_iou_low"]) < float(rows[0]["mean_iou"]) < float(rows[0]["mean_iou_high"])
     assert rows[1]["seconds_per_photo"] == "" and rows[0]["training_hours"] == "1.5" and rows[0]["photos"] == LABEL
-    rows = list(csv.DictReader(io.StringIO(classes_csv(standings[:1], {"Coat": 8}).decode())))
+    rows = list(csv.DictReader(io.StringIO(as_csv(classes_table(standings[:1], {"Coat": 8})).decode())))
     coat = next(row for row in rows if row["class"] == "Coat")
     assert (coat["pixels"], coat["photos"], len(rows)) == ("4000", "8", 15)
     assert next(row for row in rows if row["class"] == "Hat")["iou"] == ""
-    rows = list(csv.DictReader(io.StringIO(curves_csv([row.model for row in standings]).decode())))
+    rows = list(csv.DictReader(io.StringIO(as_csv(curves_table([row.model for row in standings])).decode())))
     assert [(row["model"], row["mean_iou"]) for row in rows][:2] == [("sharp", "0.3"), ("sharp", "0.5")]
     assert len(rows) == 5
 

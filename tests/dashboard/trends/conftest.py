@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from dashboard.archive.facts import Facts, View
+from dashboard.archive.ingest import Outcome, ingest
+from dashboard.archive.metadata import parse_metadata
 from dashboard.archive.rows import as_table, bits, photo_id
+from dashboard.archive.sources import Source, find_sources
 from dashboard.archive.store import Archive, Version
 from dashboard.trends.section import Question
 from segmodels.class_map import small_map
@@ -108,6 +111,23 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(60):
         (folder / f"look{number:02d}.jpg").write_bytes(jpeg(number))
     return folder
+
+
+@pytest.fixture(scope="session")
+def ingested(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Path:
+    """The sixty as an ingest takes them in, with a CSV; what a network would see in them is known."""
+
+    def engine(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
+        for source in sources:
+            seen = row(int(source.name.removeprefix("look").removesuffix(".jpg")), VERSION, None)
+            yield Outcome(source.name, photo_id(source.read()), seen | {"tags": {}})
+
+    place = tmp_path_factory.mktemp("ingested")
+    lines = [f"look{n:02d}.jpg,{day(n):%Y-%m-%d},{'South' if n % 2 else 'North'}" for n in range(60)]
+    metadata = parse_metadata("\n".join(["file,date,market", *lines]).encode(), "looks.csv")
+    report = ingest(find_sources(photo_folder), Archive(place), VERSION, engine, metadata)
+    assert (report.added, report.rejected, report.photos_without_row) == (60, [], [])
+    return place
 
 
 @pytest.fixture(scope="session")

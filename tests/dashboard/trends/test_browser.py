@@ -1,19 +1,31 @@
-"""The Trends page in a real browser: filter, click bar, cell and point, read the photos, take it away."""
+"""The Trends page in a real browser, from an ingest to every view, click and download."""
 
-import csv
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 from streamlit_page import WAIT, settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
+VIEWS = {
+    "What is worn": {"Areas": "trends-areas"},
+    "How it moves": {"Rising and falling": "trends-movements", "Forecast": "trends-forecast"},
+    "With what": {"Rules": "trends-rules-pairs", "Companions": "trends-companions"},
+    "In which colours": {
+        "Palettes": "trends-palettes",
+        "One garment": "trends-colours",
+        "Two garments": "trends-colour-pairs",
+        "Over time": "trends-lines",
+    },
+}
+"""Key of the chart by tab and view, of those that no other test clicks in."""
 
 
 @pytest.fixture(scope="module")
-def address(serve, sixty: Path, photo_folder: Path) -> str:  # type: ignore[no-untyped-def]
-    return serve(APP, {"GARMENTSCOPE_ARCHIVE": str(sixty), "GARMENTSCOPE_PHOTOS": str(photo_folder)})
+def address(serve, ingested: Path, photo_folder: Path) -> str:  # type: ignore[no-untyped-def]
+    return serve(APP, {"GARMENTSCOPE_ARCHIVE": str(ingested), "GARMENTSCOPE_PHOTOS": str(photo_folder)})
 
 
 @pytest.fixture
@@ -56,6 +68,38 @@ def behind(page: Page, heading: str, outfits: int) -> None:
     assert image.evaluate("image => image.naturalWidth") == 40
 
 
+def taken(page: Page, menu: str, form: str, name: str) -> bytes:
+    """What a menu gives in one of its forms."""
+    button = page.get_by_role("button", name=form)
+    if not button.is_visible():
+        page.get_by_role("button", name=menu, exact=True).click()
+    with page.expect_download() as waiting:
+        button.click()
+    assert waiting.value.suggested_filename == name
+    page.keyboard.press("Escape")
+    return Path(waiting.value.path()).read_bytes()
+
+
+def click_first(page: Page, key: str) -> None:
+    """Clicks the first thing of a chart that has photos behind it."""
+    chart = page.locator(f".st-key-{key} .js-plotly-plot")
+    expect(chart).to_be_visible(timeout=WAIT)
+    settle(page)
+    chart.scroll_into_view_if_needed()
+    left, top = chart.evaluate(
+        """chart => {
+            const { xaxis, yaxis } = chart._fullLayout, box = chart.getBoundingClientRect();
+            const trace = chart._fullData.find(each => each.customdata?.length);
+            const point = chart.calcdata[trace.index][0], bar = trace.type === "bar";
+            return [box.x + xaxis._offset + xaxis.c2p(bar ? point.b + point.s / 2 : point.x),
+                    box.y + yaxis._offset + yaxis.c2p(bar ? point.p : point.y)];
+        }"""
+    )
+    page.mouse.move(left - 3, top)
+    page.mouse.move(left, top)
+    page.mouse.click(left, top)
+
+
 def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     behind(page, "Footwear", 60)
     click(page, "trends-shares", 0.05, place(page, "trends-shares", "yaxis", "Hat"))
@@ -78,14 +122,10 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     behind(page, "Hat with Coat", 10)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
-    with page.expect_download() as waiting:
-        page.locator(".st-key-trends-matrix-csv button").click()
-    rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
-    assert len(rows) == 66 and {"lift", "jaccard", "npmi", "p"} <= set(rows[0])
-    with page.expect_download() as waiting:
-        page.locator(".st-key-trends-names button").click()
-    names = [row["file_name"] for row in csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text()))]
-    assert sorted(names) == [f"look{number:02d}.jpg" for number in range(0, 30, 3)]
+    rows = pd.read_csv(io.BytesIO(taken(page, "Download", "Data (CSV)", "trends-matrix.csv")))
+    assert len(rows) == 66 and {"lift", "jaccard", "npmi", "p"} <= set(rows)
+    names = pd.read_parquet(io.BytesIO(taken(page, "File names", "Data (Parquet)", "trends-names.parquet")))
+    assert sorted(names["file_name"]) == [f"look{number:02d}.jpg" for number in range(0, 30, 3)]
 
     page.get_by_role("button", name="Take it away").click()
     with page.expect_download() as waiting:
@@ -134,10 +174,19 @@ def test_a_point_of_a_line_and_an_edge_of_the_network(page: Page) -> None:
     behind(page, "Hat with Coat", 10)
 
 
-def test_a_chart_is_to_be_had_as_a_picture(page: Page) -> None:
-    chart = page.locator(".st-key-trends-shares .js-plotly-plot")
-    chart.scroll_into_view_if_needed()
-    chart.hover()
-    with page.expect_download() as waiting:
-        chart.locator(".modebar-btn").click()
-    assert Path(waiting.value.path()).read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("page", [(1440, 1000)], indirect=True)
+def test_every_view_shows_the_photos_of_a_click_and_a_link_opens_it_again(page: Page) -> None:
+    for tab, views in VIEWS.items():
+        page.get_by_role("tab", name=tab).click()
+        for view, key in views.items():
+            page.get_by_role("radio", name=view, exact=True).click()
+            click_first(page, key)
+            page.wait_for_url(f"**photos={key}*")
+            settle(page)
+            expect(page.get_by_role("alert")).to_have_count(0)
+    heading = page.locator(".st-key-trends-photos h3").inner_text()
+    png = taken(page, "Download", "Picture (PNG)", f"{key}.png")
+    assert png.startswith(b"\x89PNG") and b"</svg>" in taken(page, "Download", "Picture (SVG)", f"{key}.svg")
+    page.goto(page.url)
+    expect(page.locator(f".st-key-{key} .js-plotly-plot")).to_be_visible(timeout=WAIT)
+    expect(page.locator(".st-key-trends-photos h3")).to_have_text(heading)

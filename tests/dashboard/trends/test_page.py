@@ -5,6 +5,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.archive.store import Version
+from dashboard.trends.choice import MADE_UP, Choice, make_sample
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "trends.py"
 
@@ -65,6 +66,47 @@ def test_a_link_opens_a_tab_with_its_filters(page: AppTest, tab: str, title: str
     opened(page, tab=tab, garments="Footwear", **{"from": "2023-02-01"})
     assert headings(page)[0] == title and "55 photos, 55 outfits" in said(page)
     assert page.query_params["tab"] == tab and page.query_params["garments"] == "Footwear"
+
+
+@pytest.mark.parametrize(
+    ("tab", "link", "title", "label", "value"),
+    [
+        ("What is worn", {"against": "A tag", "value": "South"}, "What is worn", "Photos with", "South"),
+        ("How it moves", {"of": "Coat", "period": "season"}, "Colours of Coat over time", "Lines of", "Coat"),
+        ("With what", {"view": "Rules", "of": "Triples", "every": "yes"}, "Rules of triples", "Of", "Triples"),
+        ("In which colours", {"view": "Two garments", "fine": "yes"}, "Pants and Shirt", "Finer names", True),
+    ],
+)
+def test_a_link_opens_a_view_as_it_was_left(  # type: ignore[no-untyped-def]
+    page: AppTest, tab: str, link: dict[str, str], title: str, label: str, value
+) -> None:
+    opened(page, tab=tab, **link)
+    assert headings(page)[0] == title and not page.error
+    assert widget([*page.selectbox, *page.button_group, *page.toggle], label).value == value
+    assert {key: page.query_params[key] for key in link} == link
+
+
+def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -> None:
+    opened(page, tab="With what", view="Companions", photos='trends-companions:{"worn": ["Hat", "Coat"]}')
+    assert headings(page) == ["With Coat, and not without", "Hat with Coat"]
+    widget(page.selectbox, "With and without").set_value("Hat").run()
+    assert headings(page)[0] == "With Hat, and not without" and page.query_params["garment"] == "Hat"
+    page.session_state["trends-tab"] = "In which colours"
+    page.run()
+    assert "garment" not in page.query_params and "view" not in page.query_params
+    page.session_state["trends-tab"] = "With what"
+    page.run()
+    assert headings(page)[0] == "With Hat, and not without" and page.query_params["view"] == "Companions"
+    widget(page.button_group, "View").set_value("Over time").run()
+    assert widget(page.selectbox, "Garment").value == "Socks", "each view has its own"
+    assert not page.exception and not page.error
+
+
+def test_a_view_that_there_is_none_of(page: AppTest) -> None:
+    opened(page, tab="With what", view="Tower", measure="weight", against="A tag")
+    assert headings(page)[0] == "What is worn together"
+    assert "The link's view (Tower) cannot be chosen here; it is left out." in said(page)
+    assert "measure (weight)" in said(page) and "view" not in page.query_params
 
 
 def test_a_link_that_is_wrong_in_every_part(page: AppTest) -> None:
@@ -179,3 +221,14 @@ def test_the_made_up_sample_is_made_once_and_says_what_it_is(
     assert len(made) == 1
     opened(page)
     assert list(tmp_path.rglob("*.parquet")) == made
+
+
+def test_making_the_sample_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("dashboard.trends.choice.MADE_UP_PHOTOS", 800)
+    monkeypatch.setattr("dashboard.archive.made_up._PIECE", 300)
+    told: list[tuple[float, str]] = []
+    make_sample(Choice(MADE_UP, str(tmp_path), made_up=True), lambda share, text: told.append((share, text)))
+    assert [share for share, _ in told] == [0, 0.375, 0.75, 1]
+    assert told[0][1] == "Making photos up, once: 0 of 800."
+    assert told[1][1].startswith("Making photos up, once: 300 of 800, ") and told[1][1].endswith(" s left.")
+    assert len(list(tmp_path.rglob("*.parquet"))) == 1, "it is there whole or not at all"

@@ -1,11 +1,13 @@
 """What each view says of sixty known outfits, and what it needs where there is too little."""
 
+import io
 import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dashboard.archive.facts import Facts, View
@@ -13,6 +15,7 @@ from dashboard.archive.inference import Reliability, corrected, wilson
 from dashboard.archive.store import Archive
 from dashboard.archive.trends import NotEnough
 from dashboard.figures import Theme
+from dashboard.tables import as_parquet
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import forecast_section, line_section, movement_section
@@ -134,6 +137,12 @@ def test_corrected_shares_are_rogan_and_gladens(question: Question) -> None:
     assert bars.x[names.index("Hat")] == pytest.approx(expected.share)
     assert len([note for note in section.figure.layout.annotations if note.text == "–"]) == 11
     assert "found 80%, wrongly 5%" in section.figure.layout.yaxis.ticktext[names.index("Hat")]
+    assert question.facts.holding(View(), {"Hat": (0.2, 0.9), "Coat": (0.3, 0), "Dress": (0, 0.95)}) == {
+        "Hat": 10,
+        "Coat": 0,
+        "Dress": 0,
+    }, "what was too small or too unsure where the errors were measured does not count"
+    assert question.facts.holding(View(min_share=0.3), {"Hat": (0.2, 0.9)}) == {"Hat": 10}
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -199,6 +208,16 @@ def test_too_little_is_said_and_not_drawn(write, name: str, photos: int, dated, 
         for build in builders:
             with pytest.raises(NotEnough, match=needs):
                 build(question)
+
+
+def test_every_table_is_the_same_as_parquet(question: Question) -> None:
+    for build in ALL:
+        table = build(question).table
+        found = pd.read_parquet(io.BytesIO(as_parquet(table)))
+        assert len(found) and found.drop(columns="start", errors="ignore").equals(
+            table.drop(columns="start", errors="ignore").reset_index(drop=True)
+        )
+        assert list(found) == list(table)
 
 
 def test_a_garment_that_nobody_wears(question: Question) -> None:

@@ -1,0 +1,93 @@
+"""The widgets of the filters: a popover for each kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import streamlit as st
+
+from dashboard.archive.facts import Facts, View
+from dashboard.uploads import literal
+from segmodels.colour import BASIC_COLOURS
+
+__all__ = ["choose_filters"]
+
+_MANY_TAGS = 8  # keys in the filter
+
+
+def choose_filters(facts: Facts, view: View, key: str) -> View:
+    """Draws the popovers.
+
+    Args:
+        facts: Of the archive.
+        view: What they begin with.
+        key: Of each widget, with `{}` where its name is; the widgets of another key begin anew.
+
+    Returns:
+        What is chosen in them.
+    """
+    worn = [garment.name for garment in facts.taxonomy.worn]
+    known = set(worn)
+    if not set(view.garments) <= known:  # of another version's taxonomy
+        view = replace(view, garments=tuple(name for name in view.garments if name in known))
+    whole = facts.size(View())
+    with st.container(horizontal=True):
+        with st.popover("Dates"):
+            view = _dates(view, whole.first, whole.last, key.format("dates"))
+        with st.popover("Tags"):
+            view = replace(view, tags=_tags(facts, view, key))
+        with st.popover("Garments"):
+            garments = st.multiselect(
+                "Outfits with all of", worn, list(view.garments), key=key.format("garments"), placeholder="Any garment"
+            )
+            view = replace(view, garments=tuple(garments))
+        with st.popover("Colours"):
+            colours = st.multiselect(
+                "With one of these as main colour, of a garment chosen if there is one",
+                BASIC_COLOURS,
+                list(view.colours),
+                key=key.format("colours"),
+                placeholder="Any colour",
+            )
+            view = replace(view, colours=tuple(colours))
+        with st.popover("Share and confidence"):
+            share = st.slider(
+                "Least share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
+            )
+            sure = st.slider("Least confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
+            st.caption("Garments below either do not count.")
+            view = replace(view, min_share=share / 100, min_confidence=sure / 100)
+    return view
+
+
+def _dates(view: View, first: date | None, last: date | None, key: str) -> View:
+    if first is None or last is None:
+        st.caption("No photo here has a date.")
+        return replace(view, first=None, last=None)
+    low, high = min(filter(None, (view.first, first))), max(filter(None, (view.last, last)))
+    given = (view.first or first, view.last or last) if view.first or view.last else ()
+    days = st.date_input("From and to", given, min_value=low, max_value=high, key=key, format="YYYY-MM-DD")  # type: ignore[arg-type]
+    st.caption(f"Photos without a date are left out then. There are dates from {first} to {last}.")
+    if len(days) == 2:
+        return replace(view, first=days[0], last=days[1])
+    return replace(view, first=None, last=None) if not days else view
+
+
+def _tags(facts: Facts, view: View, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not facts.tags:
+        st.caption("No photo here has a tag. Give them in a CSV at ingest (--metadata).")
+    chosen, found = dict(view.tags), []
+    shown = [*chosen, *(name for name in facts.tags if name not in chosen)][: max(_MANY_TAGS, len(chosen))]
+    for name in sorted(shown):
+        options = facts.tags.get(name, [])
+        values = st.multiselect(
+            literal(name),
+            options,
+            [value for value in chosen.get(name, ()) if value in options],
+            key=key.format(f"tag-{name}"),
+            placeholder="Any",
+        )
+        if values:
+            found.append((name, tuple(values)))
+    return tuple(found)

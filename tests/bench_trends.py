@@ -1,0 +1,224 @@
+"""How long the Trends page takes to ask, on made-up archives that grow: `make bench`, or with sizes as arguments.
+
+    python tests/bench_trends.py [--keep FOLDER] [PHOTOS ...]
+
+Every query is asked on two threads and has a second at a million photos. Its baseline is the same query at the size
+before: growth of 1 is as fast as the archive grows. It is taken from the processor's seconds, in which others who use
+the machine do not count. `view` is what a visitor waits for: queries, statistics and figure. Each size has a process of
+its own, whose peak of memory is printed. Archives are kept, and taken again, where a folder is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date, timedelta
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from dashboard.archive.facts import PERIODS, Facts, View
+from dashboard.archive.made_up import make_archive
+from dashboard.archive.store import Archive
+from dashboard.trends.coloured import colour_section, pair_section, palette_section
+from dashboard.trends.moves import forecast_section, line_section, movement_section
+from dashboard.trends.section import Builder, Question
+from dashboard.trends.together import companion_section, lift_section, matrix_section, network_section, rule_section
+from dashboard.trends.worn import area_section, share_section
+from segmodels.taxonomy import OUTFIT_15
+
+SIZES = (10_000, 100_000, 1_000_000)
+TURNS = 5
+THREADS = 2
+LONGEST = 1.0  # seconds of a query at a million photos
+OPENING = "open the archive (behind a bar)"
+
+
+class Cost(NamedTuple):
+    """Seconds by the clock and of the processor, and GiB where they were measured."""
+
+    seconds: float
+    processor: float
+    memory: float = 0.0
+
+
+Ask = Callable[[Facts, int], object]
+"""A query; the number of the turn makes a filter that was not asked for before."""
+
+
+def main() -> None:
+    """Prints a table: seconds by size, and growth against the size before, as a ratio to the archive's growth."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("photos", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--keep", type=Path, help="folder of the archives, which are taken from there or written")
+    asked = parser.parse_args()
+    found: dict[int, dict[str, Cost]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for size in sorted(asked.photos):
+            for task in (_write, _measure):  # a process each, for what it holds is measured
+                with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+                    found[size] = alone.submit(task, (asked.keep or Path(scratch)) / f"made-up-{size}", size).result()
+            print(f"{size:,} photos done.", file=sys.stderr)
+    _print(found)
+
+
+def _print(found: dict[int, dict[str, Cost]]) -> None:
+    sizes = list(found)
+    names = list(found[sizes[0]])
+    growth = {
+        (size, name): found[size][name].processor / found[before][name].processor / (size / before)
+        for before, size in zip(sizes, sizes[1:], strict=False)
+        for name in names
+    }
+    print(
+        f"{THREADS} threads, {TURNS} turns, median seconds. Growth: of the processor's seconds since the size before,"
+    )
+    print("as a ratio to the archive's growth. In the last five minutes", end=" ")
+    print(f"{os.getloadavg()[1]:.1f} processes ran or waited on {os.cpu_count()} cores.")
+    print(" " * 46 + "".join(f"{size:>12,d}{'growth' * (size != sizes[0]):>8}" for size in sizes))
+    for name in names:
+        cells = (
+            f"{found[size][name].seconds:12.3f}" + (f"{growth[size, name]:8.2f}" if size != sizes[0] else " " * 8)
+            for size in sizes
+        )
+        print(f"{name:<46}{''.join(cells)}".rstrip())
+    for size in sizes:
+        print(f"{size:,} photos: peak memory of the process {found[size][OPENING].memory:.2f} GiB")
+    asked = [name for name in names if name != OPENING]
+    slowest = max(asked, key=lambda name: found[sizes[-1]][name].seconds)
+    print(
+        f"slowest at {sizes[-1]:,}: {slowest}, {found[sizes[-1]][slowest].seconds:.2f} s (wanted: under {LONGEST:.0f})"
+    )
+    if growth:
+        fastest = max(asked, key=lambda name: growth[sizes[-1], name])
+        print(f"growing fastest: {fastest}, {growth[sizes[-1], fastest]:.2f} (wanted: at most 1)")
+
+
+def _write(folder: Path, size: int) -> dict[str, Cost]:
+    make_archive(Archive(folder), size)
+    return {}
+
+
+def _measure(folder: Path, size: int) -> dict[str, Cost]:
+    """What each query takes; beside the opening the peak of memory."""
+    with Archive(folder).reader() as reader:
+        reader.query(f"SET threads TO {THREADS}")
+        facts: list[Facts] = []
+        opening = _timed(lambda: facts.append(Facts(reader, OUTFIT_15)))
+        assert facts[0].size(View()).photos == size, "another archive lies there"
+        found = {}
+        for name, ask in {**_queries(), **_filters(), **_views()}.items():
+            turns = [_timed(partial(ask, facts[0], turn)) for turn in range(TURNS + 1)][1:]  # the first warms up
+            found[name] = Cost(*(statistics.median(values) for values in zip(*turns, strict=True)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {OPENING: opening._replace(memory=peak), **found}
+
+
+def _timed(ask: Callable[[], object]) -> Cost:
+    started, used = time.perf_counter(), time.process_time()
+    ask()
+    return Cost(time.perf_counter() - started, time.process_time() - used)
+
+
+def _queries() -> dict[str, Ask]:
+    """Everything that is asked of a view that is open."""
+    whole = View()
+    behind = {
+        "all": {},
+        "a garment": {"worn": ("Hat",)},
+        "one without another": {"worn": ("Footwear",), "not_worn": ("Coat",)},
+        "a colour": {"coloured": (("Coat", "olive"),)},
+        "two colours": {"coloured": (("Pants", "blue"), ("Shirt", "white"))},
+        "a garment of a month": {"worn": ("Coat",), "period": "month", "start": date(2023, 5, 1)},
+    }
+    asked: dict[str, Ask] = {"size": lambda facts, _: facts.size(whole), "masks": lambda facts, _: facts.masks(whole)}
+    for period in PERIODS:
+        asked[f"masks by {period}"] = lambda facts, _, period=period: facts.masks(whole, period)
+    asked["areas"] = lambda facts, _: facts.areas(whole)
+    for fine in (False, True):
+        name = "fine" if fine else "basic"
+        asked[f"colours, {name}"] = lambda facts, _, fine=fine: facts.colours(whole, fine=fine)
+        asked[f"colour pairs, {name}"] = lambda facts, _, fine=fine: facts.colour_pairs(
+            whole, "Pants", "Shirt", fine=fine
+        )
+    for period in PERIODS:
+        asked[f"colours by {period}"] = lambda facts, _, period=period: facts.colours(whole, period=period)
+    for name, those in behind.items():
+        asked[f"count: {name}"] = lambda facts, _, those=those: facts.count(whole, **those)
+        asked[f"photos: {name}"] = lambda facts, _, those=those: facts.photos(whole, **those)
+    asked["photos: 5,000 names"] = lambda facts, _: facts.photos(whole, limit=5000)
+    return asked
+
+
+def _filters() -> dict[str, Ask]:
+    """A filter that nobody asked for before: its table is made."""
+    day = timedelta(1)
+
+    def everything(turn: int) -> View:
+        return View(
+            date(2022, 3, 1) + turn * day,
+            date(2024, 9, 1),
+            (("market", ("North",)), ("season", ("winter", "summer"))),
+            ("Footwear",),
+            ("black", "blue", "white"),
+            0.03 + turn / 1000,
+            0.65,
+        )
+
+    views: dict[str, Callable[[int], View]] = {
+        "dates": lambda turn: View(first=date(2022, 6, 1) + turn * day),
+        "a tag": lambda turn: View(date(2021, 1, 1) + turn * day, tags=(("market", ("North",)),)),
+        "garments": lambda turn: View(date(2021, 1, 1) + turn * day, garments=("Footwear", "Bag")),
+        "colours": lambda turn: View(date(2021, 1, 1) + turn * day, colours=("blue", "white")),
+        "colours of a garment": lambda turn: View(
+            date(2021, 1, 1) + turn * day, garments=("Footwear",), colours=("blue",)
+        ),
+        "share": lambda turn: View(min_share=0.05 + turn / 1000),
+        "confidence": lambda turn: View(min_confidence=0.7 + turn / 1000),
+        "share, of a garment": lambda turn: View(min_share=0.06 + turn / 1000, garments=("Footwear",)),
+        "everything": everything,
+    }
+    asked: dict[str, Ask] = {}
+    for name, view in views.items():
+        asked[f"new filter: {name}"] = lambda facts, turn, view=view: facts.size(view(turn))
+    small = View(min_share=0.05)
+    asked["areas under a share"] = lambda facts, _: facts.areas(small)
+    asked["colours under a share"] = lambda facts, _: facts.colours(small)
+    least = {garment.name: (0.05, 0.7) for garment in OUTFIT_15.worn}
+    asked["garments above thresholds of their own"] = lambda facts, _: facts.holding(View(), least)
+    return asked
+
+
+def _views() -> dict[str, Ask]:
+    """What each view asks, computes and draws."""
+    views: dict[str, Builder] = {
+        "shares": share_section,
+        "areas": area_section,
+        "lines": line_section,
+        "rising and falling": movement_section,
+        "colours rising and falling": lambda question: movement_section(question, of="colours"),
+        "forecast": forecast_section,
+        "matrix": matrix_section,
+        "triples": lambda question: rule_section(question, parts=3),
+        "companions": companion_section,
+        "lift over time": lift_section,
+        "network": network_section,
+        "palettes": lambda question: palette_section(question, fine=True),
+        "one garment": colour_section,
+        "two garments": pair_section,
+    }
+    return {
+        f"view: {name}": lambda facts, _, build=build: build(Question(facts, View())) for name, build in views.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
