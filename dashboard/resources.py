@@ -138,6 +138,7 @@ def _import_networks() -> None:
 
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # else DuckDB's bindings call what is left at the end a leak
 
 
 def _load(name: str) -> Segmenter:

@@ -40,6 +40,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Else DuckDB's bindings call what is left at the end a leak."""
+    gc.unfreeze()
+
+
 Serve = Callable[..., str]
 """Takes a script and, if wanted, further environment variables; serves it, returns its address."""
 
