@@ -11,20 +11,20 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import resources
-from dashboard.charts import page_theme, show_chart
+from dashboard.charts import page_theme, show_chart, show_downloads
 from dashboard.datasets.folder import FolderError, choices, list_masks, make_stage, photos_with
 from dashboard.datasets.statistics import (
     Level,
     Measure,
     Statistics,
     StatisticsError,
-    flow_csv,
-    garments_csv,
-    parts_csv,
+    flow_table,
+    garments_table,
+    parts_table,
     read_statistics,
     shares,
-    shares_csv,
-    sizes_csv,
+    shares_table,
+    sizes_table,
 )
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.uploads import literal
@@ -136,8 +136,8 @@ def _shares(statistics: Statistics, measure: Measure, level: Level, background: 
         text += f" No pixel carries {_listed(unseen)}."
     st.caption(literal(text))
     words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
-    show_chart(shares_figure(bars, measure, statistics.taxonomy, page_theme()), f"ccp-{level}-{measure}", words)
-    _csv(f"{LEVELS[level]} (CSV)", partial(shares_csv, statistics, level), f"ccp-{level}")
+    figure = shares_figure(bars, measure, statistics.taxonomy, page_theme())
+    show_chart(figure, f"ccp-{level}-{measure}", words, data=partial(shares_table, statistics, level))
 
 
 def _garments(statistics: Statistics, level: Level) -> None:
@@ -147,8 +147,8 @@ def _garments(statistics: Statistics, level: Level) -> None:
     rest = "Hair, skin and background do not count." if level == "classes" else "Hair, skin and null do not count."
     st.caption(f"Different {kinds} of garments and accessories in each of {statistics.photos:,d} photos. {rest}")
     words = ", ".join(f"{number}: {count} photos" for number, count in photos.items())
-    show_chart(garments_figure(photos, page_theme()), f"ccp-garments-{level}", words)
-    _csv("Garments (CSV)", partial(garments_csv, statistics), "ccp-garments")
+    figure = garments_figure(photos, page_theme())
+    show_chart(figure, f"ccp-garments-{level}", words, data=partial(garments_table, statistics))
 
 
 def _sizes(statistics: Statistics) -> None:
@@ -162,8 +162,8 @@ def _sizes(statistics: Statistics) -> None:
                 f"by up to {sizes.largest - sizes.smallest:,d}."
             )
         st.caption(f"{text} {statistics.photos:,d} photos.")
-        show_chart(sizes_figure(side, sizes, page_theme()), f"ccp-{side.lower()}", text)
-    _csv("Sizes (CSV)", partial(sizes_csv, statistics), "ccp-sizes")
+        figure = sizes_figure(side, sizes, page_theme())
+        show_chart(figure, f"ccp-{side.lower()}", text, data=partial(sizes_table, statistics))
 
 
 def _parts(statistics: Statistics) -> None:
@@ -180,7 +180,7 @@ def _parts(statistics: Statistics) -> None:
     names = (("Part", ""), ("Photos", "number"), (rarest, "number"), ("For", ""))
     head = "".join(f'<th scope="col" class="{kind}">{html.escape(name)}</th>' for name, kind in names)
     st.html(f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
-    _csv("Split by class (CSV)", partial(parts_csv, statistics), "ccp-split")
+    show_downloads("Download", "ccp-split", partial(parts_table, statistics))
 
 
 def _flow(statistics: Statistics, measure: Measure) -> None:
@@ -197,10 +197,11 @@ def _flow(statistics: Statistics, measure: Measure) -> None:
     blocks = flow_order(labels, statistics.taxonomy)
     words = "; ".join(f"{name}: {', '.join(each.name for each in theirs)}" for name, theirs in blocks)
     with st.container(key="dataset-flow-picture"):
-        show_chart(flow_figure(labels, measure, statistics.taxonomy, page_theme()), f"ccp-flow-{measure}", words)
+        figure = flow_figure(labels, measure, statistics.taxonomy, page_theme())
+        show_chart(figure, f"ccp-flow-{measure}", words, data=partial(flow_table, statistics))
     with st.container(key="dataset-flow-table"):
         st.html(_flow_table(statistics, measure))
-    _csv("Label flow (CSV)", partial(flow_csv, statistics), "ccp-flow")
+        show_downloads("Download", "ccp-flow", partial(flow_table, statistics))
 
 
 def _flow_table(statistics: Statistics, measure: Measure) -> str:
@@ -303,10 +304,6 @@ def _open(root: Path, ids: Sequence[str]) -> None:
 
 def _turn(ids: Sequence[str], place: int) -> None:
     state.dataset_photo = ids[place]
-
-
-def _csv(label: str, data: partial[bytes], name: str) -> None:
-    st.download_button(label, data, f"{name}.csv", "text/csv", on_click="ignore", key=f"dataset-csv-{name}")
 
 
 def _per_cent(share: float) -> str:

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+import pandas as pd
 
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
@@ -25,13 +25,13 @@ __all__ = [
     "Sizes",
     "Statistics",
     "StatisticsError",
-    "flow_csv",
-    "garments_csv",
-    "parts_csv",
+    "flow_table",
+    "garments_table",
+    "parts_table",
     "read_statistics",
     "shares",
-    "shares_csv",
-    "sizes_csv",
+    "shares_table",
+    "sizes_table",
 ]
 
 CCP = Path(__file__).parent / "ccp.json"
@@ -171,39 +171,39 @@ def shares(statistics: Statistics, level: Level, measure: Measure, *, background
     return tuple(Share(each, value, value / whole) for each, value in sorted(values, key=lambda item: -item[1]))
 
 
-def shares_csv(statistics: Statistics, level: Level) -> bytes:
+def shares_table(statistics: Statistics, level: Level) -> pd.DataFrame:
     """A row for each class or label, seen or not: photos, pixels and their shares, with and without background."""
     rows = []
     everything, foreground = (sum(each.pixels for each in statistics.counts[level][first:]) for first in (0, 1))
     for place, each in enumerate(statistics.counts[level]):
-        of_foreground = round(each.pixels / foreground, 6) if place and foreground else ""
+        of_foreground = round(each.pixels / foreground, 6) if place and foreground else None
         start = [each.name, each.class_name or ""][: 2 if level == "labels" else 1]
         rows.append([*start, each.photos, round(each.photos / statistics.photos, 6), each.pixels])
         rows[-1] += [round(each.pixels / everything, 6), of_foreground]
     head = ["label", "class"] if level == "labels" else ["class"]
-    return _csv([*head, "photos", "share_of_photos", "pixels", "share_of_pixels", "share_of_foreground"], rows)
+    return _table([*head, "photos", "share_of_photos", "pixels", "share_of_pixels", "share_of_foreground"], rows)
 
 
-def flow_csv(statistics: Statistics) -> bytes:
+def flow_table(statistics: Statistics) -> pd.DataFrame:
     """A row for each label: the class that it becomes, and what it brings there."""
     counts = statistics.counts["labels"]
-    return _csv(
+    return _table(
         ["label", "class", "photos", "pixels"],
         ([each.name, each.class_name or "", each.photos, each.pixels] for each in counts),
     )
 
 
-def garments_csv(statistics: Statistics) -> bytes:
+def garments_table(statistics: Statistics) -> pd.DataFrame:
     """How many photos show so many garments and accessories, by class and by label."""
-    return _csv(
+    return _table(
         ["counted", "garments", "photos"],
         ([level, *item] for level in get_args(Level) for item in statistics.garments[level].items()),
     )
 
 
-def sizes_csv(statistics: Statistics) -> bytes:
+def sizes_table(statistics: Statistics) -> pd.DataFrame:
     """The bins of widths and heights, in pixels."""
-    return _csv(
+    return _table(
         ["side", "from", "below", "photos"],
         (
             [name, *row]
@@ -213,10 +213,10 @@ def sizes_csv(statistics: Statistics) -> bytes:
     )
 
 
-def parts_csv(statistics: Statistics) -> bytes:
+def parts_table(statistics: Statistics) -> pd.DataFrame:
     """A row for each part of the split: its photos, and how many of them show each class."""
     names = statistics.taxonomy.names
-    return _csv(
+    return _table(
         ["part", "photos", *names],
         ([part.name, part.photos, *(part.photos_by_class[name] for name in names)] for part in statistics.parts),
     )
@@ -290,7 +290,5 @@ def _contradiction(statistics: Statistics) -> str:
     return ""
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    out = io.StringIO()
-    csv.writer(out).writerows([header, *rows])
-    return out.getvalue().encode("utf-8")
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(header))

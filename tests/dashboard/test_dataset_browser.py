@@ -30,8 +30,9 @@ def test_from_pixels_to_photos_and_from_classes_to_labels(page: Page) -> None:
     chart = page.locator(".st-key-ccp-labels-photos .js-plotly-plot")
     expect(chart.locator(".bartext")).to_have_count(54)
     expect(chart.locator(".ytick", has_text="sunglasses")).to_be_visible()
+    page.locator(".st-key-ccp-labels-photos-menu button").click()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="59 labels (CSV)").click()
+        page.get_by_role("button", name="Data (CSV)").click()
     rows = {row["label"]: row for row in csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text()))}
     assert len(rows) == 59 and rows["jeans"]["photos"] == "141"
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -5,25 +5,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from dashboard.datasets.statistics import (
     CCP,
     StatisticsError,
-    flow_csv,
-    garments_csv,
-    parts_csv,
+    flow_table,
+    garments_table,
+    parts_table,
     read_statistics,
     shares,
-    shares_csv,
-    sizes_csv,
+    shares_table,
+    sizes_table,
 )
+from dashboard.tables import as_csv
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15
 from train.__main__ import main
 
 
-def rows(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(data.decode())))
+def rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(as_csv(table).decode())))
 
 
 def test_the_numbers_that_ship() -> None:
@@ -55,17 +57,17 @@ def test_shares_by_hand() -> None:
 
 def test_every_chart_is_there_as_numbers() -> None:
     ccp = read_statistics()
-    classes = {row["class"]: row for row in rows(shares_csv(ccp, "classes"))}
+    classes = {row["class"]: row for row in rows(shares_table(ccp, "classes"))}
     assert tuple(classes) == OUTFIT_15.names and classes["Background"]["share_of_foreground"] == ""
     assert classes["Romper"]["photos"] == "31" and classes["Coat"]["share_of_foreground"] == "0.200132"
-    labels = {row["label"]: row for row in rows(shares_csv(ccp, "labels"))}
+    labels = {row["label"]: row for row in rows(shares_table(ccp, "labels"))}
     assert labels["blazer"]["class"] == "Coat" and labels["panties"]["class"] == ""
-    flow = rows(flow_csv(ccp))
+    flow = rows(flow_table(ccp))
     coats = sum(int(row["pixels"]) for row in flow if row["class"] == "Coat")
     assert len(flow) == 59 and str(coats) == classes["Coat"]["pixels"]
-    assert sum(int(row["photos"]) for row in rows(garments_csv(ccp)) if row["counted"] == "labels") == 900
-    assert {"side": "width", "from": "550", "below": "551", "photos": "900"} in rows(sizes_csv(ccp))
-    parts = {row["part"]: row for row in rows(parts_csv(ccp))}
+    assert sum(int(row["photos"]) for row in rows(garments_table(ccp)) if row["counted"] == "labels") == 900
+    assert {"side": "width", "from": "550", "below": "551", "photos": "900"} in rows(sizes_table(ccp))
+    parts = {row["part"]: row for row in rows(parts_table(ccp))}
     assert list(parts) == ["Fold 0", "Fold 1", "Fold 2", "Fold 3", "Fold 4", "Test", "None"]
     assert parts["Test"]["photos"] == "101" and parts["Test"]["Scarf/Tie"] == "9"
 
