@@ -85,16 +85,20 @@ def _matrix(
             hovertemplate="%{y}, %{customdata[0]}<br>IoU %{z:.3f}%{customdata[1]}<extra></extra>",
         )
     )
-    for name, values in rows.items():
-        for place, value in enumerate(values):
-            inverted = value is not None and value >= _INVERTED_FROM
-            figure.add_annotation(
-                x=place,
-                y=name,
-                text="–" if value is None else f"{value:.2f}",
-                showarrow=False,
-                font={"size": 13, "color": colours["ground"] if inverted else colours["ink"]},
-            )
+    numbers = [
+        {
+            "x": place,
+            "y": name,
+            "text": "–" if value is None else f"{value:.2f}",
+            "showarrow": False,
+            "font": {
+                "size": 13,
+                "color": colours["ground" if value is not None and value >= _INVERTED_FROM else "ink"],
+            },
+        }
+        for name, values in rows.items()
+        for place, value in enumerate(values)
+    ]
     longest = max(len(line) for column in columns for line in column.split("<br>"))
     upright = len(columns) * longest * 8 > _NARROWEST
     lines = max(column.count("<br>") + 1 for column in columns)
@@ -107,5 +111,5 @@ def _matrix(
     )
     figure.update_yaxes(autorange="reversed", dtick=1)
     header = 24 + (longest * 8 if upright else lines * 18)
-    figure.update_layout(template=template(theme), height=header + _ROW * len(rows) + 16)
+    figure.update_layout(template=template(theme), height=header + _ROW * len(rows) + 16, annotations=numbers)
     return figure

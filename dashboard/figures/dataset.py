@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -177,11 +178,13 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
             },  # the names stand beside, not on the bands
         )
     )
-    for each, share, place in zip(sources, shares, left, strict=True):
-        _name_beside(figure, f"{each.name} {_per_cent(share)}", 0, place)
-    for name, share in whole.items():
-        _name_beside(figure, f"{name} {_per_cent(share)}", 1, middles[name])
+    beside = [
+        _name_beside(f"{each.name} {_per_cent(share)}", 0, place)
+        for each, share, place in zip(sources, shares, left, strict=True)
+    ]
+    beside += [_name_beside(f"{name} {_per_cent(share)}", 1, middles[name]) for name, share in whole.items()]
     figure.update_layout(
+        annotations=beside,  # at once: each add_annotation checks all those before it again
         template=template(theme),
         height=_flow_height(count) + 2 * _FLOW_MARGIN,
         margin={"l": _FLOW_LEFT, "r": _FLOW_RIGHT, "t": _FLOW_MARGIN, "b": _FLOW_MARGIN},
@@ -219,20 +222,20 @@ def _flow_places(
     return left, right, middles
 
 
-def _name_beside(figure: go.Figure, text: str, side: int, middle: float) -> None:
-    """A node's name, left (0) or right (1) of the flows, at a height from 0 at the top to 1."""
-    figure.add_annotation(
-        text=text,
-        xref="paper",
-        yref="paper",
-        x=side,
-        y=1 - middle,
-        xanchor="left" if side else "right",
-        yanchor="middle",
-        xshift=6 if side else -6,
-        showarrow=False,
-        font={"size": 13},
-    )
+def _name_beside(text: str, side: int, middle: float) -> dict[str, Any]:
+    """The annotation of a node's name, left (0) or right (1) of the flows, at a height from 0 at the top to 1."""
+    return {
+        "text": text,
+        "xref": "paper",
+        "yref": "paper",
+        "x": side,
+        "y": 1 - middle,
+        "xanchor": "left" if side else "right",
+        "yanchor": "middle",
+        "xshift": 6 if side else -6,
+        "showarrow": False,
+        "font": {"size": 13},
+    }
 
 
 def _columns(where: Sequence[float], values: Sequence[int], hover: str, theme: Theme) -> go.Figure:
