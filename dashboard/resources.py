@@ -123,8 +123,21 @@ def _weights_digest(folder: Path, stamp: object) -> str:
 def _loading(name: str, files: object) -> Future[Segmenter]:
     executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
     future = executor.submit(_load, name)
+    executor.submit(_import_charts)
     executor.shutdown(wait=False)
     return future
+
+
+@cache
+def _import_charts() -> None:
+    """Draws a chart for nobody: whoever opens the first page with charts is spared a second of imports and checks."""
+    import plotly.graph_objects as go
+
+    from dashboard.figures.theme import template
+
+    figure = go.Figure([go.Bar(x=[1]), go.Scatter(x=[1]), go.Heatmap(z=[[1]]), go.Sankey()])
+    figure.update_xaxes(range=[0, 1]).update_layout(template=template("light"), annotations=[{"text": ""}])
+    figure.to_json()
 
 
 @cache

@@ -253,7 +253,7 @@ def _entry(each: Shelved, number: int) -> None:
         each.location.replace(str(Path.home()), "~", 1) if each.location.startswith(str(Path.home())) else each.location
     )
     where = ORIGINS[each.origin] + ("" if each.origin == "shipped" else f", {place}")
-    head = f'<h3>{html.escape(each.name)}</h3><p class="where">{html.escape(where)}</p>'
+    head = f'<h3>{html.escape(each.title)}</h3><p class="where">{html.escape(where)}</p>'
     try:
         archive = Archive(each.location)
         contents = resources.archive_contents(each.location)

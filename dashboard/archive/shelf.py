@@ -35,6 +35,7 @@ SHIPPED = Path(__file__).parents[1] / "archives"
 TRAINED_ON = "trained_on"
 """Tag of photos that the model was trained on: `yes`, or `no`."""
 
+_TITLES = {"ccp": "Clothing Co-Parsing"}  # of archives that come with the app
 _VALUES = 6  # of a tag that are counted one by one
 _LONGEST_NAME = 60
 _NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or blank at either end
@@ -53,6 +54,11 @@ class Shelved:
     name: str
     location: str
     origin: Literal["own", "named", "shipped"]
+
+    @property
+    def title(self) -> str:
+        """What it is called on a page."""
+        return _TITLES.get(self.name, self.name) if self.origin == "shipped" else self.name
 
 
 @dataclass(frozen=True)

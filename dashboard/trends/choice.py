@@ -13,12 +13,11 @@ from dashboard.archive.sentences import duration
 from dashboard.archive.shelf import SHIPPED, list_archives
 from dashboard.archive.store import Archive
 
-__all__ = ["MADE_UP", "SHIPPED", "Choice", "choices", "make_sample", "shipped_name"]
+__all__ = ["MADE_UP", "SHIPPED", "Choice", "choices", "make_sample"]
 
 MADE_UP = "Made-up sample"
 MADE_UP_PHOTOS = 30_000
 _SEED = 0
-_NAMES = {"ccp": "Clothing Co-Parsing"}
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,8 @@ def choices(environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED
         environment: As `list_archives` takes it.
         shipped: Folder of archives.
     """
-    found = [
-        Choice(shipped_name(each.name) if each.origin == "shipped" else each.name, each.location)
-        for each in list_archives(environment, shipped)
-    ]
+    found = [Choice(each.title, each.location) for each in list_archives(environment, shipped)]
     return [*found, Choice(MADE_UP, str(_sample_folder(environment)), made_up=True)]
-
-
-def shipped_name(folder: str) -> str:
-    """How an archive that comes with the app is called."""
-    return _NAMES.get(folder, folder)
 
 
 def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> None:
