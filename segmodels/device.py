@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from pathlib import Path
 
 import torch
 
-__all__ = ["describe_device", "has_fast_bf16", "pick_device"]
+__all__ = ["describe_device", "has_fast_bf16", "keep_memory", "pick_device"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
+_KEPT = 256 * 1024**2  # bytes that a server may keep; a network's maps of a photo take less
+_LARGEST = 32 * 1024**2  # bytes, the largest that glibc takes
 
 
 def pick_device() -> torch.device:
@@ -22,6 +27,25 @@ def has_fast_bf16(device: torch.device) -> bool:
     # Not in every PyTorch that is allowed; without it the safe answer is no.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def keep_memory(*, all_of_it: bool = False) -> bool:
+    """Asks the C library to keep freed memory, which the next photo or step asks for again.
+
+    Left alone, glibc returns each large tensor to the system and has its pages cleared anew the next time.
+
+    Args:
+        all_of_it: Whether everything is kept until the process ends, instead of a quarter of a gigabyte.
+
+    Returns:
+        Whether the C library took the advice; another one than glibc has no such setting.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    if all_of_it:
+        return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _KEPT))
 
 
 def describe_device() -> str:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from segmodels.checkpoint import Checkpoint
-from segmodels.device import has_fast_bf16, pick_device
+from segmodels.device import has_fast_bf16, keep_memory, pick_device
 from segmodels.frame import Box, box_of, cut, frame_around
 from segmodels.person import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
 from segmodels.segmentation import Person, Segmentation, measure
@@ -73,6 +73,8 @@ class Segmenter:
         self.device = device or pick_device()
         self.network: nn.Module = checkpoint.network.to(self.device).to(memory_format=torch.channels_last).eval()
         self._bf16 = has_fast_bf16(self.device)
+        if self.device.type == "cpu":
+            keep_memory()
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -221,7 +223,7 @@ class Segmenter:
         config = self.checkpoint.config
         assert look.probability is not None
         frame = look.frame
-        found = (look.probability.argmax(dim=0) > 0).cpu().numpy().astype(np.uint8)
+        found = (look.probability[1:].amax(dim=0) > look.probability[0]).cpu().numpy().astype(np.uint8)
         x, y = frame.width / config.width, frame.height / config.height  # pixels of the photo in one of the input
         if look.region is not None:
             left, top = (look.region.x - frame.x) / x, (look.region.y - frame.y) / y
@@ -268,7 +270,7 @@ class Segmenter:
             probability: torch.Tensor = self.network(batch).float().softmax(dim=1)
             if mirror:
                 mirrored = self.network(batch.flip(dims=[3])).float().softmax(dim=1)
-                probability = (probability + mirrored.flip(dims=[3])) / 2
+                probability = probability.add_(mirrored.flip(dims=[3])).div_(2)
         return probability
 
 

@@ -30,8 +30,8 @@ from segmodels.catalog import load_segmenter
 from segmodels.photo import find_photos, open_photo
 from segmodels.segmenter import Segmenter
 
-PHOTOS = 24
-TURNS = 5
+PHOTOS = 64
+TURNS = 3
 TARGET = 0.85
 
 Pass = Callable[[], object]
@@ -106,12 +106,12 @@ def _passes(segmenter: Segmenter, photos: list[np.ndarray]) -> list[Pass]:
 
 
 def _made_photos(folder: Path) -> Path:
-    """The astronaut in 24 lights, at the size of a photo of Clothing Co-Parsing."""
+    """The astronaut in 64 lights, at the size of a photo of Clothing Co-Parsing."""
     folder.mkdir()
     portrait = Image.fromarray(astronaut()).resize((550, 825))
     for number in range(PHOTOS):
         out = io.BytesIO()
-        portrait.point([min(255, int(level * (0.7 + number / 40))) for level in range(256)] * 3).save(out, "JPEG")
+        portrait.point([min(255, int(level * (0.7 + number / 100))) for level in range(256)] * 3).save(out, "JPEG")
         (folder / f"look{number:02d}.jpg").write_bytes(out.getvalue())
     return folder
 

@@ -12,9 +12,9 @@ import time
 import torch
 
 from segmodels.architectures import build
-from segmodels.device import has_fast_bf16
+from segmodels.device import has_fast_bf16, keep_memory
 from train.losses import cross_entropy
-from train.processor import keep_memory, widen_depthwise
+from train.processor import widen_depthwise
 
 TURNS, STEPS = 3, 6
 BATCH, SIDE, CLASSES = 8, 320, 15
@@ -23,7 +23,7 @@ BATCH, SIDE, CLASSES = 8, 320, 15
 def step_seconds(kept: bool, widened: bool) -> float:
     """Median seconds of a step of `fpn` on EfficientNet-Lite0, after two that do not count."""
     if kept:
-        keep_memory()
+        keep_memory(all_of_it=True)
     torch.manual_seed(0)
     network = build("fpn", CLASSES, {}).to(memory_format=torch.channels_last).train()
     if widened:

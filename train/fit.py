@@ -29,14 +29,14 @@ from segmodels.checkpoint import (
     save_metrics,
 )
 from segmodels.datasets import DATASETS, Dataset, DatasetError
-from segmodels.device import describe_device, has_fast_bf16, pick_device
+from segmodels.device import describe_device, has_fast_bf16, keep_memory, pick_device
 from segmodels.taxonomy import Taxonomy
 from train.cache import Cache, open_cache
 from train.card import model_card
 from train.module import SegmentationModule
 from train.pretrained import load_pretrained
 from train.processes import Processes, this_process
-from train.processor import keep_memory, widen_depthwise
+from train.processor import widen_depthwise
 from train.pseudo import with_pseudo_labels
 from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
@@ -129,7 +129,7 @@ def fit(
         train_crops = _training_loader(training, recipe, workers, dataset.taxonomy, processes)
         choice_crops = _choice_loader(choice, recipe, workers, processes) if choice else None
         if pick_device().type == "cpu":
-            keep_memory()
+            keep_memory(all_of_it=True)
             widen_depthwise(module.network)
         _run(module, recipe, [_Progress(label, each_epoch), best], out, train_crops, choice_crops, processes)
     if not (best.folder / "model.safetensors").is_file():

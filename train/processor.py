@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 
-__all__ = ["keep_memory", "widen_depthwise"]
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
-
-
-def keep_memory() -> bool:
-    """Asks the C library to keep freed memory, which the next step asks for again.
-
-    Left alone, glibc returns each large tensor to the system and has its pages cleared anew at each step, which took
-    about a fifth of the time of one on two cores.
-
-    Returns:
-        Whether the C library took the advice; another one than glibc has no such setting.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return bool(mallopt and mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+__all__ = ["widen_depthwise"]
 
 
 def widen_depthwise(network: nn.Module) -> int:

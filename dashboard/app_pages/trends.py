@@ -330,7 +330,8 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
         return
     shown = min(MOST, SHOWN + state.trends_more)
     found = facts.photos(view, **asked, limit=shown)  # type: ignore[arg-type]
-    which = f"; the newest {len(found)}" if count > len(found) else ""
+    dated = found["day"].notna().any()
+    which = f"; {'the newest' if dated else 'here are'} {len(found)}" if count > len(found) else ""
     st.caption(f"{count:,} outfit{'' if count == 1 else 's'}{which}. Click in the chart for others.")
     roots = () if choice.made_up else _roots()
     cards, remark = photo_cards(

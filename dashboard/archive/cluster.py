@@ -22,6 +22,7 @@ from dashboard.archive.store import ArchiveError, Version
 __all__ = ["analyse_on_ray"]
 
 _BATCH = 16  # photos that an actor takes at once
+_MOST_BLOCKS = 4096  # each is a task of Ray's; rows come back, and are safe, a block at a time
 _OUTCOMES = pa.schema([("name", pa.string()), ("key", pa.string()), ("reason", pa.string()), *SCHEMA])
 
 
@@ -57,7 +58,7 @@ def analyse_on_ray(
         gpus = int(resources.get("GPU", 0))
         actors = gpus or max(1, int(resources.get("CPU", 1)) - 1)
         photos = [{"name": source.name, "location": source.location} for source in sources]
-        blocks = max(1, min(len(photos) // _BATCH, 4 * actors))
+        blocks = max(1, min(len(photos) // _BATCH, _MOST_BLOCKS))
         outcomes = ray.data.from_items(photos, override_num_blocks=blocks).map_batches(
             _Analyser,
             fn_constructor_args=(model, version, ray.put(known)),
