@@ -132,7 +132,7 @@ def test_a_new_name_is_a_new_archive(opened: Callable[[], AppTest], cache: Path)
     assert page.selectbox(key="archive-target").value == "Spring"
     assert page.selectbox(key="archive-model").value == "tiny"
     page = add(page, {"looks.zip": packed({"more/b.jpg": jpeg(2), "c.jpg": jpeg(1)})}, "Autumn")
-    assert "2 photos added to Autumn." in said(page) and "2 archives" in said(page)
+    assert "2 photos added to Autumn." in said(page) and "3 archives" in said(page), "one ships"
     assert rows_of(Archive(cache / "Autumn"))["file_name"].tolist() == ["c.jpg", "more/b.jpg"]
     assert page.selectbox(key="archive-target").options == ["Autumn", "Spring"]
     assert page.selectbox(key="archive-target").value == "Autumn"

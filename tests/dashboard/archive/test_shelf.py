@@ -1,3 +1,4 @@
+import json
 import os
 from datetime import date, datetime
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 from archive_rows import VERSION, made, parts_of
 
 from dashboard.archive.shelf import (
+    SHIPPED,
     Shelved,
     Tag,
     cache_folder,
@@ -16,6 +18,8 @@ from dashboard.archive.shelf import (
     stamp,
 )
 from dashboard.archive.store import Archive, ArchiveError, Version
+from segmodels.catalog import EMBEDDED
+from segmodels.checkpoint import load_checkpoint
 
 OTHER = Version("OUTFIT_15", "other", "def456")
 
@@ -126,3 +130,11 @@ def test_a_list_without_rows_is_none(archive: Archive) -> None:
     assert list_file(archive, "rejected.csv") is None
     archive.place.write("rejected.csv", b"file,reason,at\r\na.jpg,bad,now\r\n")
     assert list_file(archive, "rejected.csv") == b"file,reason,at\r\na.jpg,bad,now\r\n"
+
+
+def test_the_archive_that_ships_and_its_reliability_are_of_the_embedded_model() -> None:
+    revision = load_checkpoint(EMBEDDED / "fpn").revision
+    (contents,) = read_contents(Archive(str(SHIPPED / "ccp")))
+    assert (contents.version.model, contents.version.revision) == ("fpn", revision)
+    assert contents.photos == 1799 and contents.trained_on == 798
+    assert json.loads((SHIPPED / "reliability.json").read_text())["OUTFIT_15"]["revision"] == revision
