@@ -1,6 +1,15 @@
-import numpy as np
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
-from train.reliability import CONFIDENCES, SHARES, choose_thresholds, lines, rates
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmodels.datasets import Dataset
+from segmodels.taxonomy import OUTFIT_15
+from train import reliability
+from train.reliability import CONFIDENCES, SHARES, choose_thresholds, lines, measure_reliability, rates
 
 
 def test_thresholds_that_leave_out_what_is_wrong() -> None:
@@ -32,3 +41,24 @@ def test_rates_by_hand() -> None:
     }
     assert found["Bag"]["sensitivity"] is None and found["Bag"]["specificity"] == 0.75
     assert lines({"garments": found})[1] == "Bag        worn in   0: precision 0.00, specificity 0.75"
+
+
+def test_a_photo_that_is_also_among_those_with_masks_is_left_out(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate([dataset.ids[0], "8001", "8002", "8003"]):
+        Image.new("RGB", (40, 60), (number, 0, 0)).save(tmp_path / f"{name}.png")
+    (tmp_path / "8003.png").write_bytes((tmp_path / f"{dataset.ids[0]}.png").read_bytes())
+    mine = replace(dataset, ids=dataset.ids[:1], photo_path=lambda photo_id: tmp_path / f"{photo_id}.png")
+    monkeypatch.setattr(reliability, "read_ccp", lambda data: mine)
+    monkeypatch.setattr(reliability, "read_ccp_tags", lambda data: dict.fromkeys(("8001", "8002", "8003"), {"hat"}))
+    monkeypatch.setattr(reliability, "read_ids", lambda path: ["8001", "8002", "8003"])
+    looked_at = []
+    segmenter = SimpleNamespace(
+        taxonomy=OUTFIT_15,
+        checkpoint=SimpleNamespace(name="blind", revision="0"),
+        segment=lambda photo: looked_at.append(photo[0, 0, 0]) or SimpleNamespace(garments=()),
+    )
+    found = measure_reliability(segmenter, tmp_path)["OUTFIT_15"]  # type: ignore[arg-type]
+    assert looked_at == [1, 2]
+    assert found["photos"] == 1 and found["garments"]["Hat"]["sensitivity"] == 0
