@@ -194,6 +194,7 @@ def _filters() -> dict[str, Ask]:
     asked["colours under a share"] = lambda facts, _: facts.colours(small)
     least = {garment.name: (0.05, 0.7) for garment in OUTFIT_15.worn}
     asked["garments above thresholds of their own"] = lambda facts, _: facts.holding(View(), least)
+    asked["the same under a share"] = lambda facts, _: facts.holding(small, least)
     return asked
 
 
