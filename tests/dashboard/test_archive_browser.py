@@ -10,7 +10,7 @@ import pytest
 from archive_rows import rows_of
 from PIL import Image
 from playwright.sync_api import Page, expect
-from streamlit_page import on_a_desk
+from streamlit_page import on_a_desk, settle
 
 from dashboard.archive.store import Archive
 
@@ -55,6 +55,7 @@ def add(page: Page, files: dict[str, bytes], into: str = "") -> None:
     In this order: files that are chosen while the page is drawn anew never arrive.
     """
     payload = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files.items()]
+    settle(page)
     page.locator("input[type=file]").set_input_files(payload)  # type: ignore[arg-type]
     expect(page.get_by_text("arrived.")).to_contain_text(f"{len(files)} file")
     model = page.get_by_role("combobox", name="Model")
