@@ -88,6 +88,8 @@ def from_zip(file: Path | bytes, name: str) -> Found:
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(file) if isinstance(file, bytes) else file)
+    except (FileNotFoundError, PermissionError) as error:
+        raise ArchiveError(f"{name} cannot be read: {error.strerror}.") from error
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise ArchiveError(f"{name} is no ZIP or is damaged. Pack or copy it again.") from error
     members = [member for member in archive.infolist() if not member.is_dir()]

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.evaluation.confusion import Cell, MatrixView
-from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, template
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, lay_out_cells
 
 __all__ = ["confusion_figure"]
 
@@ -71,19 +71,7 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
         for half, colour in ((0.5, colours["ink"]), (0.44, colours["ground"])):  # one of them is seen on any shade
             box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
             figure.add_shape(type="rect", **box, line={"color": colour, "width": 2})
-    axis = {"tickvals": places, "ticktext": list(view.names), "range": [-0.53, count - 0.47]}
-    figure.update_xaxes(**axis, title="Prediction", tickangle=-90)
-    figure.update_yaxes(**{**axis, "range": [count - 0.47, -0.53]}, title="Truth")
-    figure.update_layout(
-        template=template(theme),
-        annotations=numbers,  # all at once: one by one takes half a second
-        height=max(340, count * 29 + 190),
-        hovermode="closest",
-        hoverdistance=40,
-        clickmode="event+select",
-        dragmode=False,
-        margin={"t": 48},
-    )
+    lay_out_cells(figure, view.names, view.names, ("Truth", "Prediction"), numbers, theme)
     return figure
 
 

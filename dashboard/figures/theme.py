@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import plotly.graph_objects as go
@@ -15,6 +15,7 @@ __all__ = [
     "colours",
     "difference_scale",
     "heat_map",
+    "lay_out_cells",
     "series",
     "template",
 ]
@@ -155,4 +156,33 @@ def heat_map(
                 "tickfont": {"size": 12},
             },
         )
+    )
+
+
+def lay_out_cells(
+    figure: go.Figure, down: Sequence[str], across: Sequence[str], titles: tuple[str, str], numbers: Any, theme: Theme
+) -> None:
+    """Gives a `heat_map` its names, numbers and size, in place.
+
+    Args:
+        figure: To lay out.
+        down: Names of the rows.
+        across: Names of the columns.
+        titles: Of the upright and the level axis.
+        numbers: Annotations; all at once, as one by one takes half a second.
+        theme: Of the page.
+    """
+    axis = {"tickvals": list(range(len(across))), "ticktext": list(across), "range": [-0.53, len(across) - 0.47]}
+    figure.update_xaxes(**axis, title=titles[1], tickangle=-90)
+    axis = {"tickvals": list(range(len(down))), "ticktext": list(down), "range": [len(down) - 0.47, -0.53]}
+    figure.update_yaxes(**axis, title=titles[0])
+    figure.update_layout(
+        template=template(theme),
+        annotations=numbers,
+        height=max(340, len(down) * 29 + 190),
+        hovermode="closest",
+        hoverdistance=40,
+        clickmode="event+select",
+        dragmode=False,
+        margin={"t": 48},
     )

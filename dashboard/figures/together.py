@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, template
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, lay_out_cells, template
 
 __all__ = ["Scale", "network_figure", "pair_matrix"]
 
@@ -74,26 +74,7 @@ def pair_matrix(
     for place in np.flatnonzero(rows["code"] == marked) if marked else ():
         box = {"x0": x[place] - 0.5, "x1": x[place] + 0.5, "y0": y[place] - 0.5, "y1": y[place] + 0.5}
         figure.add_shape(type="rect", **box, line={"color": colours["ink"], "width": 2})
-    figure.update_xaxes(
-        tickvals=list(range(len(across))),
-        ticktext=list(across),
-        range=[-0.53, len(across) - 0.47],
-        tickangle=-90,
-        title=axes[1],
-    )
-    figure.update_yaxes(
-        tickvals=list(range(len(down))), ticktext=list(down), range=[len(down) - 0.47, -0.53], title=axes[0]
-    )
-    figure.update_layout(
-        template=template(theme),
-        annotations=numbers,
-        height=max(320, len(down) * 29 + 190),
-        hovermode="closest",
-        hoverdistance=40,
-        clickmode="event+select",
-        dragmode=False,
-        margin={"t": 48},
-    )
+    lay_out_cells(figure, down, across, axes, numbers, theme)
     return figure
 
 

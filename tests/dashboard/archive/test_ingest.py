@@ -364,3 +364,8 @@ def test_found_nothing_but_refused_files_is_no_error(take: Take, archive: Archiv
     report = take(from_zip(packed({"../x.jpg": b"x"}), "looks.zip"))
     assert (report.total, report.added, len(report.rejected)) == (1, 0, 1)
     assert isinstance(from_uploads([]), Found) and list(rejected_in(archive)) == ["../x.jpg"]
+
+
+def test_a_zip_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"^looks\.zip cannot be read: No such file or directory\.$"):
+        from_zip(tmp_path / "looks.zip", "looks.zip")
