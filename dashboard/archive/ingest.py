@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import cv2
 import torch
 
 from dashboard.archive.metadata import Entry, Joined, Metadata, implausible, join
@@ -182,7 +183,7 @@ def analyse_here(
     """
     threads = 4 if segmenter.device.type == "cuda" else torch.get_num_threads()
     waiting: deque[Future[Outcome]] = deque()
-    with _threads_of_torch(1), ThreadPoolExecutor(threads, thread_name_prefix="analyse") as pool:
+    with _one_thread_each(), ThreadPoolExecutor(threads, thread_name_prefix="analyse") as pool:
         try:
             for source in sources:
                 waiting.append(pool.submit(_outcome, segmenter, source, known))
@@ -218,14 +219,16 @@ def _outcome(segmenter: Segmenter, source: Source, known: Container[str]) -> Out
 
 
 @contextmanager
-def _threads_of_torch(count: int) -> Iterator[None]:
-    """Threads that start meanwhile have so many threads of their own in PyTorch."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _one_thread_each() -> Iterator[None]:
+    """Threads that start meanwhile have none of their own in PyTorch, and OpenCV has none for anybody."""
+    torchs, opencvs = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(torchs)
+        cv2.setNumThreads(opencvs)
 
 
 class _Run:
