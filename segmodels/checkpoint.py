@@ -11,7 +11,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ __all__ = [
     "Checkpoint",
     "CheckpointConfig",
     "CheckpointError",
+    "Member",
+    "NetworkConfig",
     "count_parameters",
     "load_checkpoint",
     "load_weights",
@@ -53,20 +55,14 @@ class CheckpointError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointConfig:
-    """All that must be known to run a network, and where it came from."""
+class NetworkConfig:
+    """What a network is, and what it takes in."""
 
     architecture: str
     """Key in `ARCHITECTURES`."""
 
     arguments: dict[str, Any]
     """What the architecture's function takes beside the number of classes."""
-
-    taxonomy: str
-    """Key in `TAXONOMIES`."""
-
-    classes: list[str]
-    """Class names by id; must be those of the taxonomy."""
 
     height: int
     """Height of the network's input, in pixels."""
@@ -80,14 +76,38 @@ class CheckpointConfig:
     std: float
     """Each channel is divided by it after the mean is subtracted."""
 
+    resize: str = "keep"
+    """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
+    the input whatever its shape."""
+
+    @property
+    def aspect(self) -> float | None:
+        """Height over width of a crop; None if it is squashed from the shape it has."""
+        return self.height / self.width if self.resize == "keep" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member(NetworkConfig):
+    """A further network of an ensemble."""
+
+    share: float
+    """Of its probabilities in the average, where it looks; what came before it has the rest. Between 0 and 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig(NetworkConfig):
+    """All that must be known to run a network, and where it came from."""
+
+    taxonomy: str
+    """Key in `TAXONOMIES`."""
+
+    classes: list[str]
+    """Class names by id; must be those of the taxonomy."""
+
     crop: str = "found"
     """`person`: the person detector finds the people and each is looked at as `found` looks at a whole photo, which is
     also what is done where it finds nobody; `found`: a first look at the whole photo finds where garments are, a second
     one is cropped to them; `none`: the whole photo is looked at once."""
-
-    resize: str = "keep"
-    """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
-    the input whatever its shape."""
 
     margin: float = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
@@ -98,6 +118,9 @@ class CheckpointConfig:
     mirror: bool = False
     """Whether each scale of the last look is averaged with the mirrored crop's; it doubles the time of that look."""
 
+    ensemble: list[Member] = field(default_factory=list)
+    """Further networks that take the last look too, each at the crop in its own shape."""
+
     opening_kernel: int = 0
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
@@ -107,11 +130,6 @@ class CheckpointConfig:
     format_version: int = FORMAT_VERSION
     """Of this file."""
 
-    @property
-    def aspect(self) -> float | None:
-        """Height over width of a crop; None if it is squashed from the shape it has."""
-        return self.height / self.width if self.resize == "keep" else None
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -120,7 +138,7 @@ class Checkpoint:
     Args:
         name: Its name in the catalog.
         config: As in `config.json`.
-        network: In eval mode, float32.
+        network: In eval mode, float32; of an ensemble the list of all, the config's own first.
         metrics: As in `metrics.json`; empty if there is none.
         revision: What identifies these weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
             Hub's commit.
@@ -229,7 +247,7 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
     """
     config = read_config(folder)
     try:
-        network = build(config.architecture, len(config.classes), config.arguments)
+        network = _build(config)
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
     digest = load_weights(folder, network)
@@ -249,8 +267,14 @@ def count_parameters(config: CheckpointConfig) -> int:
         ValueError: If the architecture does not take the config's arguments.
     """
     with torch.device("meta"):
-        network = build(config.architecture, len(config.classes), config.arguments)
+        network = _build(config)
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _build(config: CheckpointConfig) -> nn.Module:
+    """The network of a checkpoint, with random weights; of an ensemble the list of all."""
+    networks = [build(one.architecture, len(config.classes), one.arguments) for one in (config, *config.ensemble)]
+    return nn.ModuleList(networks) if config.ensemble else networks[0]
 
 
 def load_weights(folder: Path, network: nn.Module) -> str:
@@ -281,8 +305,14 @@ def read_config(folder: Path) -> CheckpointConfig:
     Raises:
         CheckpointError: If it is missing, damaged, of a newer format, or its classes are not its taxonomy's.
     """
+    path = folder / "config.json"
     config = read_fields(folder, CheckpointConfig)
-    _check(config, folder / "config.json")
+    try:
+        config = replace(config, ensemble=[Member(**member) for member in config.ensemble])  # type: ignore[arg-type]
+    except TypeError as error:
+        reason = str(error).removeprefix("Member.__init__() ")
+        raise CheckpointError(f"{path}: ensemble must be a list of networks with all their keys: {reason}.") from None
+    _check(config, path)
     return config
 
 
@@ -313,22 +343,17 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
 
 
 def _check(config: CheckpointConfig, path: Path) -> None:
-    if config.architecture not in list(ARCHITECTURES):  # a list, for what cannot be hashed
-        raise CheckpointError(f"{path}: there is no architecture {config.architecture!r}.")
-    if not isinstance(config.arguments, dict):
-        raise CheckpointError(f"{path}: arguments must be an object, not {config.arguments!r}.")
-    if config.taxonomy not in list(TAXONOMIES):
+    if config.taxonomy not in list(TAXONOMIES):  # a list, for what cannot be hashed
         raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
     if config.classes != list(TAXONOMIES[config.taxonomy].names):
         raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
     if config.crop not in ("person", "found", "none"):
         raise CheckpointError(f"{path}: crop must be 'person', 'found' or 'none', not {config.crop!r}.")
-    if config.resize not in ("keep", "squash"):
-        raise CheckpointError(f"{path}: resize must be 'keep' or 'squash', not {config.resize!r}.")
-    for name in ("height", "width"):
-        value = getattr(config, name)
-        if type(value) is not int or not 16 <= value <= 4096:
-            raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
+    for network in (config, *config.ensemble):
+        _check_network(network, path)
+    for member in config.ensemble:
+        if type(member.share) is not float or not 0 < member.share < 1:
+            raise CheckpointError(f"{path}: share must be a number between 0 and 1, not {member.share!r}.")
     scales = config.scales
     if (
         not isinstance(scales, list)
@@ -341,10 +366,29 @@ def _check(config: CheckpointConfig, path: Path) -> None:
     kernel = config.opening_kernel
     if type(kernel) is not int or not 0 <= kernel <= 63 or (kernel and kernel % 2 == 0):
         raise CheckpointError(f"{path}: opening_kernel must be 0 or an odd number of pixels, not {kernel!r}.")
-    for name in ("mean", "std", "margin"):
+    _check_number("margin", config.margin, path)
+
+
+def _check_network(config: NetworkConfig, path: Path) -> None:
+    if config.architecture not in list(ARCHITECTURES):
+        raise CheckpointError(f"{path}: there is no architecture {config.architecture!r}.")
+    if not isinstance(config.arguments, dict):
+        raise CheckpointError(f"{path}: arguments must be an object, not {config.arguments!r}.")
+    if config.resize not in ("keep", "squash"):
+        raise CheckpointError(f"{path}: resize must be 'keep' or 'squash', not {config.resize!r}.")
+    for name in ("height", "width"):
         value = getattr(config, name)
-        if type(value) not in (int, float) or not 0 <= value < math.inf or (name == "std" and value == 0):
-            raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")
+        if type(value) is not int or not 16 <= value <= 4096:
+            raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
+    _check_number("mean", config.mean, path)
+    _check_number("std", config.std, path)
+    if config.std == 0:
+        raise CheckpointError(f"{path}: std must be a positive number, not {config.std!r}.")
+
+
+def _check_number(name: str, value: object, path: Path) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -249,13 +249,14 @@ def _group(lab: np.ndarray) -> np.ndarray:
     if len(distances) > 1:
         criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 0.5)
         _, labels, _ = cv2.kmeans(lab, len(distances), labels[:, None], criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
-    labels = labels.ravel()
-    return (np.cumsum(np.bincount(labels) > 0) - 1)[labels]
+    used = np.bincount(labels.ravel()) > 0
+    return np.asarray((np.cumsum(used) - 1)[labels.ravel()])
 
 
 def _squared_distance(channels: np.ndarray, pixel: int) -> np.ndarray:
     """Of each column of `(3, n)` to one of them."""
-    return np.asarray(((channels - channels[:, pixel, None]) ** 2).sum(axis=0))
+    distance: np.ndarray = ((channels - channels[:, pixel, None]) ** 2).sum(axis=0)
+    return distance
 
 
 def _join(lab: np.ndarray, labels: np.ndarray) -> np.ndarray:

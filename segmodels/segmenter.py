@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from segmodels.checkpoint import Checkpoint
+from segmodels.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import has_fast_bf16, keep_memory, pick_device
 from segmodels.frame import Box, box_of, cut, frame_around
 from segmodels.person import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
@@ -43,6 +43,7 @@ class _Look:
     Args:
         photo: Index of the photo.
         frame: What the network sees, in pixels of the photo.
+        about: What must be seen, with its margin, around which further networks set frames of their own shapes.
         found: What the detector found; None where the whole photo is looked at.
         region: Outside of which nothing belongs to this person; None for no limit.
         probability: float32 `(C, height, width)` in the frame.
@@ -50,6 +51,7 @@ class _Look:
 
     photo: int
     frame: Box
+    about: Box
     found: FoundPerson | None = None
     region: Box | None = None
     probability: torch.Tensor | None = None
@@ -72,6 +74,7 @@ class Segmenter:
         self._detector = detector
         self.device = device or pick_device()
         self.network: nn.Module = checkpoint.network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.networks = [*self.network] if isinstance(self.network, nn.ModuleList) else [self.network]
         self._bf16 = has_fast_bf16(self.device)
         if self.device.type == "cpu":
             keep_memory()
@@ -194,28 +197,34 @@ class Segmenter:
         """Frames of the first look at a photo: around each person, or the whole photo."""
         config = self.checkpoint.config
         people = self.find_people(photo) if config.crop == "person" else []
-        if len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]:
-            return [_Look(index, self._whole(photo), people[0])]
+        fills = len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]
+        if fills or not people:
+            whole = Box(0, 0, photo.shape[1], photo.shape[0])
+            return [_Look(index, frame_around(whole, config.aspect), whole, people[0] if people else None)]
         return [
             _Look(
                 index,
                 frame_around(person.box, config.aspect, _DETECTOR_MARGIN),
+                frame_around(person.box, None, _DETECTOR_MARGIN),
                 person,
                 _widened(person.box, _REGION_MARGIN) if len(people) > 1 else None,
             )
             for person in people
-        ] or [_Look(index, self._whole(photo))]
-
-    def _whole(self, photo: np.ndarray) -> Box:
-        config = self.checkpoint.config
-        return frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), config.aspect)
+        ]
 
     def _take(self, photos: Sequence[np.ndarray], looks: Sequence[_Look], *, last: bool) -> None:
-        """Lets the network look, all at once, and keeps what it saw in each look."""
+        """Lets the networks look, all at once, and keeps what they saw; the first look is the first network's alone."""
         if not looks:
             return
-        seen = self._look([photos[look.photo] for look in looks], [look.frame for look in looks], last=last)
-        for look, probability in zip(looks, seen, strict=True):
+        config = self.checkpoint.config
+        shown, frames = [photos[look.photo] for look in looks], [look.frame for look in looks]
+        seen = self._look(shown, frames, last=last)
+        for member, network in zip(config.ensemble if last else [], self.networks[1:], strict=False):
+            theirs = [frame_around(look.about, member.aspect) for look in looks]
+            others = self._probability(network, member, shown, theirs, config.mirror)
+            for one, frame, other, their in zip(seen, frames, others, theirs, strict=True):
+                _blend(one, frame, other, their, member.share)
+        for look, probability in zip(looks, _open(seen, config.opening_kernel), strict=True):
             look.probability = probability
 
     def _move_closer(self, look: _Look) -> bool:
@@ -240,37 +249,64 @@ class Segmenter:
         assert box is not None
         box = Box(frame.x + box.x * x, frame.y + box.y * y, box.width * x, box.height * y)
         closer = frame_around(box, config.aspect, config.margin)
+        look.about = frame_around(box, None, config.margin)
         if min(closer.height / frame.height, closer.width / frame.width) < _WORTH_A_SECOND_LOOK:
             look.frame = closer
             return True
-        return config.mirror or config.scales != [1.0]
+        return config.mirror or config.scales != [1.0] or bool(config.ensemble)
 
-    def _look(self, photos: Sequence[np.ndarray], frames: Sequence[Box], *, last: bool) -> list[torch.Tensor]:
-        """Probabilities float32 `(C, height, width)` in each photo's frame; the last look is averaged over scales."""
+    def _look(self, photos: Sequence[np.ndarray], frames: Sequence[Box], *, last: bool) -> torch.Tensor:
+        """Probabilities float32 `(N, C, height, width)` in the frames; the last look is averaged over scales."""
         config = self.checkpoint.config
         size = (config.height, config.width)
         scales = config.scales if last else [1.0]
         total = torch.zeros(len(photos), len(config.classes), *size, device=self.device)
         for scale in scales:
-            seen = self._probability(
-                photos, frames, round(size[0] * scale), round(size[1] * scale), last and config.mirror
-            )
+            seen = self._probability(self.networks[0], config, photos, frames, last and config.mirror, scale)
             total += functional.interpolate(seen, size, mode="bilinear", antialias=True) if scale != 1 else seen
-        return list(_open(total / len(scales), config.opening_kernel))
+        return total / len(scales)
 
     def _probability(
-        self, photos: Sequence[np.ndarray], frames: Sequence[Box], height: int, width: int, mirror: bool
+        self,
+        network: nn.Module,
+        config: NetworkConfig,
+        photos: Sequence[np.ndarray],
+        frames: Sequence[Box],
+        mirror: bool,
+        scale: float = 1.0,
     ) -> torch.Tensor:
-        """Probabilities float32 `(N, C, height, width)` of the crops, averaged with the mirrored crops'."""
-        config = self.checkpoint.config
-        crops = np.stack([cut(photo, frame, height, width) for photo, frame in zip(photos, frames, strict=True)])
+        """Probabilities float32 `(N, C, h, w)` of the crops at the input's size times `scale`.
+
+        Args:
+            network: That looks.
+            config: Of the network.
+            photos: That are cut.
+            frames: What is cut from each.
+            mirror: Whether the mirrored crops' probabilities are averaged in.
+            scale: Factor on the input's size.
+        """
+        size = round(config.height * scale), round(config.width * scale)
+        crops = np.stack([cut(photo, frame, *size) for photo, frame in zip(photos, frames, strict=True)])
         batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
         batch = batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            probability = _softmax(self.network(batch))
+            probability = _softmax(network(batch))
             if mirror:
-                probability = probability.add_(_softmax(self.network(batch.flip(dims=[3]))).flip(dims=[3])).div_(2)
+                probability = probability.add_(_softmax(network(batch.flip(dims=[3]))).flip(dims=[3])).div_(2)
         return probability
+
+
+def _blend(probability: torch.Tensor, frame: Box, other: torch.Tensor, their_frame: Box, share: float) -> None:
+    """Averages what another network saw in its frame into `(C, h, w)`, in place; beyond that frame nothing changes."""
+    height, width = probability.shape[1:]
+    x, y = width / frame.width, height / frame.height
+    left, top, right, bottom = _edges(
+        Box((their_frame.x - frame.x) * x, (their_frame.y - frame.y) * y, their_frame.width * x, their_frame.height * y)
+    )
+    resized = functional.interpolate(other[None], (bottom - top, right - left), mode="bilinear", antialias=True)[0]
+    inside = probability[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    left, top = max(-left, 0), max(-top, 0)
+    inside.lerp_(resized[:, top : top + inside.shape[1], left : left + inside.shape[2]], share)
 
 
 def _softmax(logits: torch.Tensor) -> torch.Tensor:

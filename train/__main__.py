@@ -22,6 +22,7 @@ from train.detection import (
     keep_detector_evaluation,
     list_bystanders,
 )
+from train.ensemble import join
 from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
@@ -73,6 +74,17 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
+    join = commands.add_parser("join", help="join trained networks into one checkpoint that averages them")
+    join.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints; the first finds the crop")
+    join.add_argument(
+        "--share",
+        type=float,
+        action="append",
+        default=[],
+        metavar="S",
+        help="of each further one in the average with those before it, between 0 and 1",
+    )
+    join.add_argument("--out", type=Path, required=True, help="folder of the ensemble")
     publish = commands.add_parser("push", help="publish a checkpoint on the Hugging Face Hub")
     publish.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     publish.add_argument("repository", metavar="OWNER/REPO", help="made if there is none")
@@ -164,6 +176,12 @@ def _published(folder: Path, repository: str) -> bool:
         return False
     print(f"{published.address} holds {folder}, commit {published.commit}.")
     return True
+
+
+def _join(arguments: argparse.Namespace) -> int:
+    folder = join(arguments.checkpoints, arguments.share, arguments.out)
+    print(f"The ensemble is in {folder}. Judge it: python -m train evaluate {folder} ...")
+    return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:
@@ -326,6 +344,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "probe": _probe,
     "evaluate": _evaluate,
     "reliability": _reliability,
+    "join": _join,
     "push": _push,
     "suspects": _suspects,
     "stats": _stats,

@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from segmodels.checkpoint import CheckpointConfig
+from segmodels.checkpoint import CheckpointConfig, Member
 from segmodels.papers import ARCHITECTURE_PAPERS
 from segmodels.person import DetectorConfig
 
@@ -56,7 +56,8 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         "",
         f"Segments the garments of each person in a photo into {len(config.classes)} classes ({config.taxonomy}): "
         f"{', '.join(config.classes)}.",
-        f"Architecture `{config.architecture}`{_paper(config.architecture)}, input {config.height} x {config.width}.",
+        f"Architecture `{config.architecture}`{_paper(config.architecture)}, input {config.height} x {config.width}"
+        f"{''.join(map(_averaged, config.ensemble))}.",
         "",
         "## Use",
         "",
@@ -112,6 +113,10 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         "",
     ]
     return "\n".join(lines)
+
+
+def _averaged(member: Member) -> str:
+    return f", averaged with `{member.architecture}`, input {member.height} x {member.width}, share {member.share:g}"
 
 
 def card_data(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -> ModelCardData:

@@ -12,16 +12,20 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import segmodels.checkpoint as module
+from segmodels.architectures import build
 from segmodels.checkpoint import (
     FORMAT_VERSION,
     CheckpointConfig,
     CheckpointError,
+    Member,
+    count_parameters,
     load_checkpoint,
     read_config,
     read_metrics,
     save_checkpoint,
     save_metrics,
 )
+from segmodels.taxonomy import OUTFIT_15
 
 MakeConfig = Callable[..., CheckpointConfig]
 
@@ -345,3 +349,38 @@ def test_config_and_metrics_are_read_without_the_weights(folder: Path, config: M
     (folder / "model.safetensors").unlink()
     assert asdict(read_config(folder)) == asdict(config())
     assert read_metrics(folder) == {"evaluations": []}
+
+
+# --- Ensembles --------------------------------------------------------------------------------------------------------
+
+MEMBER = {"architecture": "fpn", "arguments": {}, "height": 64, "width": 64, "mean": 0.0, "std": 1.0, "share": 0.25}
+
+
+def test_an_ensemble_comes_back_as_it_was(tmp_path: Path, config: MakeConfig, random_fpn: nn.Module) -> None:
+    linknet = build("linknet", len(OUTFIT_15), {})
+    written = config(ensemble=[Member(**{**MEMBER, "architecture": "linknet", "resize": "squash"})])
+    save_checkpoint(tmp_path / "both", written, nn.ModuleList([random_fpn, linknet]))
+    loaded = load_checkpoint(tmp_path / "both")
+    assert loaded.config == written and loaded.config.ensemble[0].aspect is None
+    assert isinstance(loaded.network, nn.ModuleList) and len(loaded.network) == 2
+    assert count_parameters(written) == sum(p.numel() for p in [*random_fpn.parameters(), *linknet.parameters()])
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "sentence"),
+    [
+        ([{**MEMBER, "share": 1.0}], "share must be a number between 0 and 1, not 1.0"),
+        ([{**MEMBER, "share": "half"}], "share must be a number between 0 and 1, not 'half'"),
+        ([{**MEMBER, "architecture": "nope"}], "there is no architecture 'nope'"),
+        ([{**MEMBER, "height": 8}], "height must be a whole number of pixels"),
+        ([{**MEMBER, "colour": "red"}], "ensemble must be a list of networks"),
+        ([{"share": 0.5}], "ensemble must be a list of networks"),
+        (["fpn"], "ensemble must be a list of networks"),
+        (3, "ensemble must be a list of networks"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_is_refused(folder: Path, ensemble: object, sentence: str) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ensemble": ensemble}))
+    with pytest.raises(CheckpointError, match=sentence):
+        load_checkpoint(folder)

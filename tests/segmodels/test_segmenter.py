@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 import segmodels.segmenter as module
-from segmodels.checkpoint import Checkpoint
+from segmodels.checkpoint import Checkpoint, Member
 from segmodels.frame import Box, box_of
 from segmodels.person import FoundPerson, PersonDetector
 from segmodels.segmentation import Person, Segmentation
@@ -373,11 +373,76 @@ def test_scales_are_averaged(checkpoint_of: MakeCheckpoint, random_fpn: nn.Modul
 
     def confidence(*scales: float) -> np.ndarray:
         segmenter = Segmenter(checkpoint_of(random_fpn, crop="none", scales=list(scales)), CPU)
-        return segmenter._look([photo], [segmenter._whole(photo)], last=True)[0].numpy()
+        return segmenter.probability(photo)[0].numpy()
 
     one, large = confidence(1.0), confidence(1.25)
     assert one.shape == large.shape and np.abs(one - large).max() > 1e-3
     assert np.allclose(confidence(1.0, 1.25), (one + large) / 2, atol=1e-5)
+
+
+class Says(nn.Module):
+    """Is sure of one class for every pixel."""
+
+    def __init__(self, class_id: int) -> None:
+        super().__init__()
+        self.class_id = class_id
+        self.shapes: list[tuple[int, ...]] = []
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        self.shapes.append(tuple(photos.shape))
+        logits = torch.full((len(photos), len(OUTFIT_15), *photos.shape[2:]), -20.0)
+        logits[:, self.class_id] = 20
+        return logits
+
+
+def member(**changes: object) -> Member:
+    values = {"architecture": "fpn", "arguments": {}, "height": 96, "width": 96, "mean": 0.0, "std": 1.0}
+    return Member(**{**values, "resize": "squash", "share": 0.25, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("share", "named", "confidence"), [(0.25, COAT, 0.75), (0.75, PANTS, 0.75)])
+def test_an_ensemble_averages_where_all_look(
+    checkpoint_of: MakeCheckpoint, share: float, named: int, confidence: float
+) -> None:
+    other = Says(PANTS)
+    networks = nn.ModuleList([checkpoint_of().network, other])
+    photo = photo_with(400, 300, (100, 120, 60, 150, RED))
+    segmenter = Segmenter(checkpoint_of(networks, ensemble=[member(share=share)]), CPU)
+    result = segmenter.segment(photo)
+    assert other.shapes == [(1, 3, 96, 96)], "it takes the last look alone, squashed"
+    assert result.class_map[130:260, 105:155].tolist() == [[named] * 50] * 130
+    assert np.abs(result.confidence[130:260, 105:155] / 255 - confidence).max() < 0.01
+    beyond = np.ones((400, 300), bool)
+    beyond[105:285, 85:175] = False  # the crop's margin is 9 pixels here
+    assert (result.class_map[beyond] == 0).all() and (result.confidence[beyond] == 255).all()
+
+
+@pytest.mark.parametrize("resize", ["keep", "squash"])
+@pytest.mark.parametrize("rectangle", [(100, 150, 80, 160), (20, 30, 240, 90), (0, 0, 90, 300)])
+def test_the_looks_of_an_ensemble_lie_on_each_other(
+    checkpoint_of: MakeCheckpoint, resize: str, rectangle: tuple[int, int, int, int]
+) -> None:
+    networks = nn.ModuleList([checkpoint_of().network, checkpoint_of().network])
+    segmenter = Segmenter(checkpoint_of(networks, ensemble=[member(resize=resize, mean=0.5, std=0.5)]), CPU)
+    photo = photo_with(400, 300, (*rectangle, RED))
+    alone, both = Segmenter(checkpoint_of(), CPU).segment(photo), segmenter.segment(photo)
+    assert np.abs(edges(found_box(both, COAT)) - edges(found_box(alone, COAT))).max() <= 2
+    x, y, w, h = rectangle
+    assert (both.confidence[y + 8 : y + h - 8, x + 8 : x + w - 8] > 250).all()
+    assert (both.class_map != alone.class_map).mean() < 0.01
+
+
+def test_two_people_are_looked_at_by_all_of_an_ensemble(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
+) -> None:
+    photo = photo_with(400, 600, (80, 100, 60, 200, RED), (400, 120, 60, 190, RED))
+    detector = detector_of(400, 600, (70, 90, 80, 220), (390, 110, 80, 210))
+    other = Says(PANTS)
+    networks = nn.ModuleList([checkpoint_of().network, other])
+    checkpoint = checkpoint_of(networks, crop="person", ensemble=[member(share=0.75)])
+    result = Segmenter(checkpoint, CPU, detector).segment(photo)
+    assert other.shapes == [(2, 3, 96, 96)]
+    assert [(garment.name, garment.person) for garment in result.garments] == [("Pants", 0), ("Pants", 1)]
 
 
 def test_threads_share_one_segmenter(checkpoint_of: MakeCheckpoint) -> None:
