@@ -28,7 +28,7 @@ def main() -> None:
 
     def network() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=segmenter._bf16):
-            segmenter.network(batch)
+            segmenter.networks[0](batch)
 
     tasks: dict[str, Callable[[], object]] = {
         f"bare network, {config.height} x {config.width} (baseline)": network,

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 from skimage.data import astronaut
+from torch import nn
 
 from dashboard.archive.ingest import analyse_here, ingest, version_of
 from dashboard.archive.sources import from_uploads
@@ -82,27 +83,28 @@ def main() -> None:
 
 def _passes(segmenter: Segmenter, photos: list[np.ndarray]) -> list[Pass]:
     """The forward passes that the segmenter makes for these photos, on the inputs that it made."""
-    network, detector = segmenter.network, segmenter.detector.network
-    inputs: list[tuple[str, torch.Tensor]] = []
+    detector = segmenter.detector.network
+    inputs: list[tuple[nn.Module | None, torch.Tensor]] = []
     hooks = [
-        network.register_forward_pre_hook(lambda _, given: inputs.append(("network", given[0]))),
-        detector.backbone.register_forward_pre_hook(lambda _, given: inputs.append(("detector", given[0]))),
+        network.register_forward_pre_hook(lambda seen, given: inputs.append((seen, given[0])))
+        for network in segmenter.networks
     ]
+    hooks.append(detector.backbone.register_forward_pre_hook(lambda _, given: inputs.append((None, given[0]))))
     for photo in photos:
         segmenter.segment(photo)
     for hook in hooks:
         hook.remove()
 
-    def forward(which: str, batch: torch.Tensor) -> None:
+    def forward(network: nn.Module | None, batch: torch.Tensor) -> None:
         with torch.inference_mode(), torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter._bf16):
-            if which == "network":
+            if network:
                 network(batch)
             else:
                 detector.head(list(detector.backbone(batch).values()))
         if segmenter.device.type == "cuda":
             torch.cuda.synchronize()
 
-    return [partial(forward, which, batch) for which, batch in inputs]
+    return [partial(forward, network, batch) for network, batch in inputs]
 
 
 def _made_photos(folder: Path) -> Path:
