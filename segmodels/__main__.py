@@ -165,7 +165,8 @@ def _model_line(offer: Offer) -> str:
         where = f"hf://{offer.hub.repository}, {offer.hub.size / 1e6:.1f} MB"
     else:
         where = f"{offer.folder}{', the Hub has a newer revision' if offer.has_update else ''}"
-    return f"{offer.name:<16}{offer.place:<12}{config.architecture:<16}{size:<12}{score:<10}{photos:<36}{where}"
+    architecture = "+".join(network.architecture for network in (config, *config.ensemble))
+    return f"{offer.name:<16}{offer.place:<12}{architecture:<16}{size:<12}{score:<10}{photos:<36}{where}"
 
 
 if __name__ == "__main__":

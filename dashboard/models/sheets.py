@@ -241,20 +241,35 @@ def _note(offer: Offer, model: Model | None) -> str:
 def _architecture(model: Model | None) -> str:
     if model is None or not model.architecture:
         return ""
-    arguments = model.config.get("arguments")
-    more = arguments.items() if isinstance(arguments, dict) else ()
-    return ", ".join(
-        [f"Architecture {model.architecture}", *(f"{key.replace('_', ' ')} {value}" for key, value in more)]
+    names = [
+        ", ".join([str(network.get("architecture")), *_arguments(network.get("arguments"))])
+        for network in _networks(model)
+    ]
+    return "Architecture " + "; averaged with ".join(names)
+
+
+def _arguments(arguments: object) -> list[str]:
+    return (
+        [f"{key.replace('_', ' ')} {value}" for key, value in arguments.items()] if isinstance(arguments, dict) else []
     )
 
 
 def _input(model: Model | None) -> str:
-    config = model.config if model else {}
-    height, width = config.get("height"), config.get("width")
-    if not isinstance(height, int) or not isinstance(width, int):
-        return NONE
-    look = _LOOKS.get(str(config.get("crop", "found")), "")
-    return f"{height} x {width}, {look}" if look else f"{height} x {width}"
+    sizes = []
+    for network in _networks(model) if model else []:
+        height, width = network.get("height"), network.get("width")
+        if not isinstance(height, int) or not isinstance(width, int):
+            return NONE
+        sizes.append(f"{height} x {width}")
+    look = _LOOKS.get(str(model.config.get("crop", "found")), "") if model else ""
+    return ", ".join([" and ".join(sizes), *([look] if look else [])]) if sizes else NONE
+
+
+def _networks(model: Model) -> list[Mapping[str, object]]:
+    """What `config.json` says of each network: of one, or of all in an ensemble."""
+    members = model.config.get("ensemble")
+    more = members if isinstance(members, list) else []
+    return [model.config, *(member for member in more if isinstance(member, dict))]
 
 
 def _scores(measurement: Measurement | None) -> dict[str, str]:

@@ -63,6 +63,14 @@ def test_a_local_folder_names_its_folder_and_its_arguments(sheet: Make) -> None:
     assert found.facts["Input"] == "480 x 240, whole photo"
 
 
+def test_an_ensemble_names_all_its_networks(sheet: Make) -> None:
+    member = {"architecture": "unet", "arguments": {"encoder": "resnet50"}, "height": 320, "width": 320, "share": 0.4}
+    found = sheet(ensemble=[member], crop="person")
+    assert found.architecture == "Architecture fpn; averaged with unet, encoder resnet50"
+    assert found.facts["Input"] == "480 x 240 and 320 x 320, each person"
+    assert sheet(ensemble="damaged").architecture == sheet(ensemble=["damaged"]).architecture == "Architecture fpn"
+
+
 def test_what_is_not_pulled(sheet: Make) -> None:
     found = sheet("not pulled", on_hub())
     assert (found.place, found.address) == ("On the Hub, not pulled yet", REPOSITORY)
