@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from segmodels.colour import Colour, dominant_colours
+from segmodels.colour import Colour, dominant_colours_of
 from segmodels.frame import Box, box_of
 from segmodels.taxonomy import Taxonomy
 
@@ -233,7 +233,7 @@ def _garments(
     inside = np.s_[y : y + height, x : x + width]
     pixels = np.bincount(class_map[inside].ravel(), minlength=len(taxonomy))
     worn = int(sum(pixels[garment.id] for garment in taxonomy.worn))
-    garments = []
+    garments, parts = [], []
     for garment in taxonomy.worn:
         if not pixels[garment.id]:
             continue
@@ -242,6 +242,7 @@ def _garments(
         assert part is not None
         left, top, part_width, part_height = _pixels(part)
         cut = np.s_[top : top + part_height, left : left + part_width]
+        parts.append((photo[inside][cut], mask[cut]))
         garments.append(
             Garment(
                 name=garment.name,
@@ -250,9 +251,12 @@ def _garments(
                 outfit_share=float(pixels[garment.id] / worn),
                 confidence=float(confidence[inside][mask].mean()) / 255,
                 box=(x + left, y + top, part_width, part_height),
-                colours=dominant_colours(photo[inside][cut], mask[cut]),
+                colours=(),
             )
         )
+    garments = [
+        replace(garment, colours=colours) for garment, colours in zip(garments, dominant_colours_of(parts), strict=True)
+    ]
     return sorted(garments, key=lambda garment: -garment.outfit_share)
 
 

@@ -348,4 +348,11 @@ def test_wrong_inputs(photo: np.ndarray, mask: np.ndarray, limit: int) -> None:
 
 
 def test_public_names() -> None:
-    assert module.__all__ == ["BASIC_COLOURS", "FINE_COLOURS", "Colour", "dominant_colours", "name_colour"]
+    assert module.__all__ == [
+        "BASIC_COLOURS",
+        "FINE_COLOURS",
+        "Colour",
+        "dominant_colours",
+        "dominant_colours_of",
+        "name_colour",
+    ]
