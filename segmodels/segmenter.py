@@ -117,11 +117,7 @@ class Segmenter:
             return []
         started = time.perf_counter()
         looks = [look for index, photo in enumerate(photos) for look in self._first_looks(index, photo)]
-        config = self.checkpoint.config
-        self._take(photos, looks, last=config.crop == "none")
-        if config.crop != "none":
-            closer = [look for look in looks if self._move_closer(look)]
-            self._take(photos, closer, last=True)
+        self._see(photos, looks)
         looked = time.perf_counter()
         results = []
         for index, photo in enumerate(photos):
@@ -168,10 +164,7 @@ class Segmenter:
             float32 `(C, h, w)` at the input's size, and the frame that it covers, in pixels of the photo.
         """
         look = self._first_looks(0, photo)[-1]
-        only = self.checkpoint.config.crop == "none"
-        self._take([photo], [look], last=only)
-        if not only and self._move_closer(look):
-            self._take([photo], [look], last=True)
+        self._see([photo], [look])
         assert look.probability is not None
         return look.probability, look.frame
 
@@ -212,27 +205,43 @@ class Segmenter:
             for person in people
         ]
 
-    def _take(self, photos: Sequence[np.ndarray], looks: Sequence[_Look], *, last: bool) -> None:
-        """Lets the networks look, all at once, and keeps what they saw; the first look is the first network's alone."""
-        if not looks:
-            return
+    def _see(self, photos: Sequence[np.ndarray], looks: Sequence[_Look]) -> None:
+        """Lets the networks look at all photos at once, closer where that pays, and keeps what they saw.
+
+        The first look is the first network's alone; it finds where the last one is taken.
+        """
         config = self.checkpoint.config
-        shown, frames = [photos[look.photo] for look in looks], [look.frame for look in looks]
-        seen = self._look(shown, frames, last=last)
-        for member, network in zip(config.ensemble if last else [], self.networks[1:], strict=False):
-            theirs = [frame_around(look.about, member.aspect) for look in looks]
+        closer = list(looks)
+        if config.crop != "none":
+            batch = self._crops(config, [photos[look.photo] for look in looks], [look.frame for look in looks])
+            closer = []
+            for look, logits in zip(looks, self._logits(self.networks[0], batch), strict=True):
+                if self._move_closer(look, logits):
+                    closer.append(look)
+                else:
+                    (look.probability,) = _open(logits[None].softmax(dim=1), config.opening_kernel)
+        if not closer:
+            return
+        shown, frames = [photos[look.photo] for look in closer], [look.frame for look in closer]
+        probabilities = self._last_look(shown, frames)
+        for member, network in zip(config.ensemble, self.networks[1:], strict=True):
+            theirs = [frame_around(look.about, member.aspect) for look in closer]
             others = self._probability(network, member, shown, theirs, config.mirror)
-            for one, frame, other, their in zip(seen, frames, others, theirs, strict=True):
+            for one, frame, other, their in zip(probabilities, frames, others, theirs, strict=True):
                 _blend(one, frame, other, their, member.share)
-        for look, probability in zip(looks, _open(seen, config.opening_kernel), strict=True):
+        for look, probability in zip(closer, _open(probabilities, config.opening_kernel), strict=True):
             look.probability = probability
 
-    def _move_closer(self, look: _Look) -> bool:
-        """Sets the frame of the last look around what the first found; False if it need not be taken."""
+    def _move_closer(self, look: _Look, logits: torch.Tensor) -> bool:
+        """Sets the frame of the last look around what the first found; False if it need not be taken.
+
+        Args:
+            look: The first one.
+            logits: That it gave, `(C, height, width)`.
+        """
         config = self.checkpoint.config
-        assert look.probability is not None
         frame = look.frame
-        found = (look.probability[1:].amax(dim=0) > look.probability[0]).cpu().numpy().astype(np.uint8)
+        found = (logits[1:].amax(dim=0) > logits[0]).cpu().numpy().astype(np.uint8)
         x, y = frame.width / config.width, frame.height / config.height  # pixels of the photo in one of the input
         if look.region is not None:
             left, top = (look.region.x - frame.x) / x, (look.region.y - frame.y) / y
@@ -255,16 +264,17 @@ class Segmenter:
             return True
         return config.mirror or config.scales != [1.0] or bool(config.ensemble)
 
-    def _look(self, photos: Sequence[np.ndarray], frames: Sequence[Box], *, last: bool) -> torch.Tensor:
-        """Probabilities float32 `(N, C, height, width)` in the frames; the last look is averaged over scales."""
+    def _last_look(self, photos: Sequence[np.ndarray], frames: Sequence[Box]) -> torch.Tensor:
+        """The first network's probabilities, averaged over scales: float32 `(N, C, height, width)` in the frames."""
         config = self.checkpoint.config
         size = (config.height, config.width)
-        scales = config.scales if last else [1.0]
-        total = torch.zeros(len(photos), len(config.classes), *size, device=self.device)
-        for scale in scales:
-            seen = self._probability(self.networks[0], config, photos, frames, last and config.mirror, scale)
-            total += functional.interpolate(seen, size, mode="bilinear", antialias=True) if scale != 1 else seen
-        return total / len(scales)
+        seen = []
+        for scale in config.scales:
+            probability = self._probability(self.networks[0], config, photos, frames, config.mirror, scale)
+            if scale != 1:
+                probability = functional.interpolate(probability, size, mode="bilinear", antialias=True)
+            seen.append(probability)
+        return torch.stack(seen).mean(dim=0) if len(seen) > 1 else seen[0]
 
     def _probability(
         self,
@@ -275,25 +285,37 @@ class Segmenter:
         mirror: bool,
         scale: float = 1.0,
     ) -> torch.Tensor:
-        """Probabilities float32 `(N, C, h, w)` of the crops at the input's size times `scale`.
+        """Probabilities float32 `(N, C, h, w)` of the crops, averaged with those of the mirrored ones if wanted.
 
         Args:
             network: That looks.
             config: Of the network.
             photos: That are cut.
             frames: What is cut from each.
-            mirror: Whether the mirrored crops' probabilities are averaged in.
+            mirror: Whether the mirrored crops are looked at too.
             scale: Factor on the input's size.
         """
+        batch = self._crops(config, photos, frames, scale)
+        probability = self._logits(network, batch).softmax(dim=1)
+        if mirror:
+            probability += self._logits(network, batch.flip(dims=[3])).softmax(dim=1).flip(dims=[3])
+            probability /= 2
+        return probability
+
+    def _crops(
+        self, config: NetworkConfig, photos: Sequence[np.ndarray], frames: Sequence[Box], scale: float = 1.0
+    ) -> torch.Tensor:
+        """What a network is shown: float32 `(N, 3, h, w)`, normalised, at its input's size times `scale`."""
         size = round(config.height * scale), round(config.width * scale)
         crops = np.stack([cut(photo, frame, *size) for photo, frame in zip(photos, frames, strict=True)])
         batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-        batch = batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
+        return batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
+
+    def _logits(self, network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        """What a network gives: float32 `(N, C, h, w)`, class after class in memory, the fastest to go on with."""
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            probability = _softmax(network(batch))
-            if mirror:
-                probability = probability.add_(_softmax(network(batch.flip(dims=[3]))).flip(dims=[3])).div_(2)
-        return probability
+            logits: torch.Tensor = network(batch)
+            return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _blend(probability: torch.Tensor, frame: Box, other: torch.Tensor, their_frame: Box, share: float) -> None:
@@ -307,11 +329,6 @@ def _blend(probability: torch.Tensor, frame: Box, other: torch.Tensor, their_fra
     inside = probability[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     left, top = max(-left, 0), max(-top, 0)
     inside.lerp_(resized[:, top : top + inside.shape[1], left : left + inside.shape[2]], share)
-
-
-def _softmax(logits: torch.Tensor) -> torch.Tensor:
-    """Probabilities float32 of `(N, C, h, w)`, class after class in memory, which is the fastest to take them of."""
-    return logits.to(torch.float32, memory_format=torch.contiguous_format).softmax(dim=1)
 
 
 def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
@@ -378,6 +395,8 @@ def _at_photo_size(
         part = np.s_[start : start + count, columns.start : columns.stop]
         most = np.zeros((count, len(columns)), np.float32)
         for id_, band in enumerate(bands):
+            if id_ and band.max() < 0.9 / len(bands):  # never the likeliest, since all add up to 1
+                continue
             likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
             more = likely > most
             np.maximum(class_map[part], more * np.uint8(id_), out=class_map[part])  # the later class has the larger id
