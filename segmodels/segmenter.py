@@ -325,7 +325,7 @@ def _blend(probability: torch.Tensor, frame: Box, other: torch.Tensor, their_fra
     left, top, right, bottom = _edges(
         Box((their_frame.x - frame.x) * x, (their_frame.y - frame.y) * y, their_frame.width * x, their_frame.height * y)
     )
-    resized = functional.interpolate(other[None], (bottom - top, right - left), mode="bilinear", antialias=True)[0]
+    resized = functional.interpolate(other[None], (bottom - top, right - left), mode="bilinear")[0]
     inside = probability[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     left, top = max(-left, 0), max(-top, 0)
     inside.lerp_(resized[:, top : top + inside.shape[1], left : left + inside.shape[2]], share)
@@ -388,15 +388,16 @@ def _at_photo_size(
     limits = _edges(region) if region else (0, 0, width, height)
     columns = range(max(left, limits[0], 0), min(right, limits[2], width))
     rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
+    # All add up to 1, so that what nowhere reaches the mean is nowhere the likeliest.
+    ids = torch.nonzero(probability.amax(dim=(1, 2)) > 0.9 / len(probability)).flatten()
+    probability = probability[ids]
     step = max(1, _STRIP_PIXELS // (right - left))
     for start in range(rows.start, rows.stop, step):
         count = min(step, rows.stop - start)
         bands = _rows_between(probability, bottom - top, start - top, count).cpu().numpy()
         part = np.s_[start : start + count, columns.start : columns.stop]
         most = np.zeros((count, len(columns)), np.float32)
-        for id_, band in enumerate(bands):
-            if id_ and band.max() < 0.9 / len(bands):  # never the likeliest, since all add up to 1
-                continue
+        for id_, band in zip(ids.tolist(), bands, strict=True):
             likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
             more = likely > most
             np.maximum(class_map[part], more * np.uint8(id_), out=class_map[part])  # the later class has the larger id
