@@ -272,7 +272,7 @@ class Segmenter:
         for scale in config.scales:
             probability = self._probability(self.networks[0], config, photos, frames, config.mirror, scale)
             if scale != 1:
-                probability = functional.interpolate(probability, size, mode="bilinear", antialias=True)
+                probability = functional.interpolate(probability, size, mode="bilinear", antialias=scale > 1)
             seen.append(probability)
         return torch.stack(seen).mean(dim=0) if len(seen) > 1 else seen[0]
 
