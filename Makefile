@@ -9,7 +9,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench kills weights archive lock clean
+.PHONY: help app test check format bench kills weights architectures archive lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -57,6 +57,15 @@ weights: $(READY) ## train the embedded networks again: make weights DATA=folder
 	$(BIN)/python -m train evaluate runs/fpn_all/checkpoint --dataset ccp --data "$(DATA)" \
 		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
+
+architectures: $(READY) ## train and judge all nine by one small recipe, side by side: make architectures DATA=folder
+	@test -n "$(DATA)" || { echo "Name the data set's folder: make architectures DATA=..." >&2; exit 1; }
+	for name in fpn unet linknet pspnet fcn atrous densenet segnet unet_classic; do \
+		case $$name in segnet|unet_classic) narrow='--set arguments={width=0.5}';; *) narrow=;; esac; \
+		$(BIN)/python -m train fit own/compare --set architecture=$$name $$narrow --data "$(DATA)" --out runs/compare/$$name && \
+		$(BIN)/python -m train evaluate runs/compare/$$name/checkpoint --dataset ccp --data "$(DATA)" --fold 0 \
+			--json runs/compare/$$name/fold0.json --keep || exit 1; \
+	done
 
 archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: make archive DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make archive DATA=..." >&2; exit 1; }

@@ -106,8 +106,9 @@ class CheckpointConfig(NetworkConfig):
 
     crop: str = "found"
     """`person`: the person detector finds the people and each is looked at as `found` looks at a whole photo, which is
-    also what is done where it finds nobody; `found`: a first look at the whole photo finds where garments are, a second
-    one is cropped to them; `none`: the whole photo is looked at once."""
+    also what is done where it finds nobody; `box`: the same, but each is looked at once, in the detector's box with
+    `margin`; `found`: a first look at the whole photo finds where garments are, a second one is cropped to them;
+    `none`: the whole photo is looked at once."""
 
     margin: float = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
@@ -347,8 +348,8 @@ def _check(config: CheckpointConfig, path: Path) -> None:
         raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
     if config.classes != list(TAXONOMIES[config.taxonomy].names):
         raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
-    if config.crop not in ("person", "found", "none"):
-        raise CheckpointError(f"{path}: crop must be 'person', 'found' or 'none', not {config.crop!r}.")
+    if config.crop not in ("person", "box", "found", "none"):
+        raise CheckpointError(f"{path}: crop must be 'person', 'box', 'found' or 'none', not {config.crop!r}.")
     for network in (config, *config.ensemble):
         _check_network(network, path)
     for member in config.ensemble:

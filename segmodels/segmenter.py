@@ -63,8 +63,8 @@ class Segmenter:
     Args:
         checkpoint: Whose network is moved to the device.
         device: The first GPU, or the processor, if left out.
-        detector: Finds the people where the checkpoint's crop is `person`; that of the environment, loaded when it is
-            first needed, if left out.
+        detector: Finds the people where the checkpoint's crop is `person` or `box`; that of the environment, loaded
+            when it is first needed, if left out.
     """
 
     def __init__(
@@ -189,16 +189,17 @@ class Segmenter:
     def _first_looks(self, index: int, photo: np.ndarray) -> list[_Look]:
         """Frames of the first look at a photo: around each person, or the whole photo."""
         config = self.checkpoint.config
-        people = self.find_people(photo) if config.crop == "person" else []
+        people = self.find_people(photo) if config.crop in ("person", "box") else []
         fills = len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]
-        if fills or not people:
+        if not people or (fills and config.crop == "person"):
             whole = Box(0, 0, photo.shape[1], photo.shape[0])
             return [_Look(index, frame_around(whole, config.aspect), whole, people[0] if people else None)]
+        margin = config.margin if config.crop == "box" else _DETECTOR_MARGIN
         return [
             _Look(
                 index,
-                frame_around(person.box, config.aspect, _DETECTOR_MARGIN),
-                frame_around(person.box, None, _DETECTOR_MARGIN),
+                frame_around(person.box, config.aspect, margin),
+                frame_around(person.box, None, margin),
                 person,
                 _widened(person.box, _REGION_MARGIN) if len(people) > 1 else None,
             )
@@ -211,11 +212,14 @@ class Segmenter:
         The first look is the first network's alone; it finds where the last one is taken.
         """
         config = self.checkpoint.config
-        closer = list(looks)
-        if config.crop != "none":
-            batch = self._crops(config, [photos[look.photo] for look in looks], [look.frame for look in looks])
-            closer = []
-            for look, logits in zip(looks, self._logits(self.networks[0], batch), strict=True):
+        first: list[_Look] = []
+        closer: list[_Look] = []
+        for look in looks:
+            framed = config.crop == "none" or (config.crop == "box" and look.found)
+            (closer if framed else first).append(look)
+        if first:
+            batch = self._crops(config, [photos[look.photo] for look in first], [look.frame for look in first])
+            for look, logits in zip(first, self._logits(self.networks[0], batch), strict=True):
                 if self._move_closer(look, logits):
                     closer.append(look)
                 else:

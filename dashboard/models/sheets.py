@@ -18,7 +18,7 @@ from segmodels.taxonomy import OUTFIT_15
 __all__ = ["Sheet", "describe", "megabytes", "read_card", "scores_to_show", "sheet_html"]
 
 _SCORES = {"mean_iou": "Mean IoU", "mean_f1": "Mean F1", "pixel_accuracy": "Accuracy"}
-_LOOKS = {"person": "each person", "found": "what is worn", "none": "whole photo"}
+_LOOKS = {"person": "each person", "box": "each person", "found": "what is worn", "none": "whole photo"}
 _LARGEST_CARD = 200_000  # characters of a model card that are shown
 NONE = "–"
 

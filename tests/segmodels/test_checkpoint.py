@@ -310,7 +310,7 @@ def test_a_key_that_is_missing(folder: Path, key: str) -> None:
         ({"arguments": [1]}, "arguments must be"),
         ({"arguments": "resnet18"}, "arguments must be"),
         ({"resize": "stretch"}, "resize must be 'keep' or 'squash', not 'stretch'"),
-        ({"crop": "face"}, "crop must be 'person', 'found' or 'none', not 'face'"),
+        ({"crop": "face"}, "crop must be 'person', 'box', 'found' or 'none', not 'face'"),
         ({"height": 15}, "height must be a whole number of pixels from 16 to 4096, not 15"),
         ({"height": 96.0}, "height must be a whole number"),
         ({"height": True}, "height must be a whole number"),

@@ -229,6 +229,29 @@ def test_nobody_found_takes_the_whole_photo(checkpoint_of: MakeCheckpoint, detec
     assert [person.detected for person in result.people] == [False]
 
 
+def test_a_box_is_looked_at_once_and_nobody_twice(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    photo = photo_with(500, 300, (100, 150, 80, 160, RED), (10, 10, 20, 30, BLUE))
+    checkpoint = checkpoint_of(crop="box", margin=0.02)
+    result = Segmenter(checkpoint, CPU, detector_of(500, 300, (95, 145, 90, 170))).segment(photo)
+    assert checkpoint.network.batches == [1]
+    assert [garment.name for garment in result.garments] == ["Coat"], "what is outside the box is nobody's"
+    assert np.abs(edges(found_box(result, COAT)) - (100, 150, 180, 310)).max() <= 2
+    nobody = Segmenter(checkpoint, CPU, detector_of(500, 300)).segment(photo)
+    assert same(nobody, Segmenter(checkpoint_of(crop="found", margin=0.02), CPU).segment(photo))
+    assert checkpoint.network.batches == [1, 1, 1]
+
+
+def test_boxes_of_several_people_are_looked_at_together(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
+) -> None:
+    photo = photo_with(600, 800, (120, 250, 100, 200, RED), (520, 200, 120, 300, BLUE))
+    checkpoint = checkpoint_of(crop="box")
+    detector = detector_of(600, 800, (100, 200, 150, 350), (500, 150, 160, 420))
+    result = Segmenter(checkpoint, CPU, detector).segment(photo)
+    assert checkpoint.network.batches == [2]
+    assert [(garment.person, garment.name) for garment in result.garments] == [(0, "Coat"), (1, "Pants")]
+
+
 def test_a_person_who_fills_the_photo_is_looked_at_as_before(
     checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
 ) -> None:
