@@ -1,7 +1,8 @@
-"""What the browser tests of all pages need: how long they wait, and when a page is still."""
+"""What the tests of all pages need: how long they wait, when a page is still, and a page that a link opens."""
 
 import pytest
 from playwright.sync_api import Page
+from streamlit.testing.v1 import AppTest
 
 WAIT = 120_000
 """Milliseconds until a test gives up: the machine may do much else, and what comes sooner costs no more."""
@@ -29,3 +30,12 @@ def settle(page: Page) -> None:
 def drawn(page: Page) -> None:
     """Waits until what was asked of the page is on the screen: two frames."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def opened(page: AppTest, **link: str) -> AppTest:
+    """The page as it is with these parameters in its address."""
+    for key, value in link.items():
+        page.query_params[key] = value
+    page.run()
+    assert not page.exception
+    return page

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scored import LABEL, evaluation, judged, write_model
 from streamlit.testing.v1 import AppTest
+from streamlit_page import opened
 
 from dashboard.evaluation.confusion import Cell
 from segmodels import catalog
@@ -19,14 +20,6 @@ def page(scored_models: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(scored_models))
     monkeypatch.setenv("GARMENTSCOPE_DATA", str(photo_folder))
     return AppTest.from_file(str(PAGE), default_timeout=60)
-
-
-def opened(page: AppTest, **link: str) -> AppTest:
-    for key, value in link.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception
-    return page
 
 
 def said(page: AppTest) -> str:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit_page import opened
 
 from dashboard.archive.store import Version
 from dashboard.trends.choice import MADE_UP, Choice, make_sample
@@ -16,14 +17,6 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sixty: Path, photo_fol
     monkeypatch.setenv("GARMENTSCOPE_PHOTOS", str(photo_folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return AppTest.from_file(str(PAGE), default_timeout=120)
-
-
-def opened(page: AppTest, **link: str) -> AppTest:
-    for key, value in link.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception
-    return page
 
 
 def said(page: AppTest) -> str:
