@@ -75,7 +75,8 @@ def browser() -> Iterator[Browser]:
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """A function that serves a Streamlit script from the repository's root and returns its address.
 
-    The servers run until the test module is done.
+    The servers run until the test module is done, each with an empty cache, so that whoever runs the tests may have
+    archives of their own.
     """
     servers: list[subprocess.Popen[bytes]] = []
 
@@ -94,7 +95,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             server = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", str(script), *arguments],
                 cwd=REPOSITORY,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "GARMENTSCOPE_CACHE": str(log.parent / "cache"), **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
