@@ -392,8 +392,9 @@ def _at_photo_size(
     limits = _edges(region) if region else (0, 0, width, height)
     columns = range(max(left, limits[0], 0), min(right, limits[2], width))
     rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
-    # All add up to 1, so that what nowhere reaches the mean is nowhere the likeliest.
-    ids = torch.nonzero(probability.amax(dim=(1, 2)) > 0.9 / len(probability)).flatten()
+    # What nowhere reaches the smallest mean over the classes is nowhere the likeliest.
+    least = 0.9 * probability.mean(dim=0).min()
+    ids = torch.nonzero(probability.amax(dim=(1, 2)) > least).flatten()
     probability = probability[ids]
     step = max(1, _STRIP_PIXELS // (right - left))
     for start in range(rows.start, rows.stop, step):

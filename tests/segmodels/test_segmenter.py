@@ -534,6 +534,13 @@ def test_opening_takes_what_the_kernel_does_not_fit_into() -> None:
     assert _open(probability, 0) is probability
 
 
+def test_the_likeliest_counts_however_little_opening_left_of_it() -> None:
+    probability = torch.zeros(len(OUTFIT_15), 8, 6)
+    probability[COAT], probability[PANTS] = 0.03, 0.02
+    class_map, confidence = _at_photo_size(probability, Box(0, 0, 12, 16), 16, 12)
+    assert (class_map == COAT).all() and (confidence == 8).all()
+
+
 def test_twelve_megapixels_in_strips_equal_torch_interpolate() -> None:
     probability = probabilities(3, 96, 72)
     class_map, confidence = _at_photo_size(probability, Box(0, 0, 3000, 4000), 4000, 3000)
