@@ -6,6 +6,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from segmodels.architectures.channels import scale_channels
 from segmodels.architectures.dry_run import drop_unused
 from segmodels.architectures.padding import PadToStride
 
@@ -39,7 +40,7 @@ def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256) -> nn.M
     return _padded(network, stride=32)
 
 
-def unet(classes: int, encoder: str = LITE0) -> nn.Module:
+def unet(classes: int, encoder: str = LITE0, decoder_width: float = 1.0) -> nn.Module:
     """U-Net (Ronneberger et al. 2015) around a classifier's encoder, as in Inácio et al., §IV-B.
 
     5.2 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the decoder
@@ -48,8 +49,11 @@ def unet(classes: int, encoder: str = LITE0) -> nn.Module:
     Args:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch.
+        decoder_width: Factor on the decoder's channels, which are 256, 128, 64, 32 and 16.
     """
-    return _padded(smp.Unet(encoder, encoder_weights=None, classes=classes), stride=32)
+    channels = scale_channels((256, 128, 64, 32, 16), decoder_width)
+    network = smp.Unet(encoder, encoder_weights=None, classes=classes, decoder_channels=channels)
+    return _padded(network, stride=32)
 
 
 def linknet(classes: int, encoder: str = LITE0) -> nn.Module:
@@ -78,7 +82,7 @@ def pspnet(classes: int, encoder: str = LITE0) -> nn.Module:
     return _padded(smp.PSPNet(encoder, encoder_weights=None, classes=classes), stride=8)
 
 
-def densenet(classes: int, encoder: str = "densenet121") -> nn.Module:
+def densenet(classes: int, encoder: str = "densenet121", decoder_width: float = 1.0) -> nn.Module:
     """DenseNet (Huang et al. 2017) with a decoder path, as in Castro & Ramirez, §5 and §7.6.
 
     13.6 million parameters with 15 classes on DenseNet-121; the encoder's deepest map has stride 32, the decoder goes
@@ -88,10 +92,11 @@ def densenet(classes: int, encoder: str = "densenet121") -> nn.Module:
     Args:
         classes: Channels of the logits.
         encoder: `densenet121`, `densenet161`, `densenet169` or `densenet201`.
+        decoder_width: Factor on the decoder's channels; with half of them there are 10.0 million parameters.
     """
     if not encoder.startswith("densenet"):
         raise ValueError(f"{encoder} is no DenseNet.")
-    return unet(classes, encoder)
+    return unet(classes, encoder, decoder_width)
 
 
 class _Sum(nn.Module):
