@@ -216,10 +216,10 @@ def _read_contents(location: str, stamp: object) -> list[Contents]:
 
 
 def scored_models() -> list[Model]:
-    """What the files of each checkpoint say of its scores; read again when a file has changed."""
-    from segmodels.catalog import list_checkpoints
+    """What the files of each checkpoint and description say of its scores; read again when a file has changed."""
+    from segmodels.catalog import match_offers
 
-    return [scored_model(entry.name, entry.folder) for entry in list_checkpoints()]
+    return [scored_model(offer.name, offer.folder) for offer in match_offers(()) if offer.folder]
 
 
 def scored_model(name: str, folder: Path) -> Model:

@@ -2,13 +2,16 @@
 
 A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones, then
 at the Hub's owner `GARMENTSCOPE_HUB`, whose `fpn` is the repository `garmentscope-fpn`. What was pulled from there
-is used until it is pulled again; only `ask_hub`, `list_offers` and `pull_checkpoint` ask the Hub.
+is used until it is pulled again; only `ask_hub`, `list_offers` and `pull_checkpoint` ask the Hub. An embedded folder
+without `model.safetensors` describes a network that is too large to ship, or that another one stands for: what it is,
+how it scored, and the command that trains it.
 
 What runs a network takes seconds to import, so it is imported when one is loaded: a list of names needs none of it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,8 +29,10 @@ __all__ = [
     "CatalogEntry",
     "Offer",
     "ask_hub",
+    "how_to_get",
     "hub_owner",
     "list_checkpoints",
+    "list_described",
     "list_offers",
     "load_segmenter",
     "match_offers",
@@ -35,7 +40,9 @@ __all__ = [
 ]
 
 EMBEDDED = Path(__file__).parent / "embedded"
-"""Folder of the checkpoints that ship with the package."""
+"""Folder of the checkpoints that ship with the package, and of the descriptions that ship without weights."""
+
+_WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +64,29 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A checkpoint that can be had: one that is here, one that the Hub has, or both.
+    """A checkpoint that can be had: one that is here, one that the Hub has, or both; or one that is described.
 
     Args:
         name: In the catalog.
         here: As `load_segmenter` takes it; None if it is not pulled yet.
         hub: As the Hub has it; None if it has none of this name, or was not asked.
+        described: Folder of what ships of it without its weights; None if nothing does, or it is here.
     """
 
     name: str
     here: CatalogEntry | None = None
     hub: HubCheckpoint | None = None
+    described: Path | None = None
 
     @property
-    def place(self) -> Literal["folder", "embedded", "hub", "not pulled"]:
-        """Where it is now; `hub` is what was pulled from there."""
-        return self.here.source if self.here else "not pulled"
+    def place(self) -> Literal["folder", "embedded", "hub", "not pulled", "described"]:
+        """Where it is now; `hub` is what was pulled from there, `described` what nobody here has the weights of."""
+        return self.here.source if self.here else "not pulled" if self.hub else "described"
 
     @property
     def folder(self) -> Path | None:
         """Holds what describes it: config, metrics and model card; None if that could not be had."""
-        return self.here.folder if self.here else self.hub.folder if self.hub else None
+        return self.here.folder if self.here else self.hub.folder if self.hub else self.described
 
     @property
     def has_update(self) -> bool:
@@ -106,11 +115,19 @@ def list_checkpoints() -> list[CatalogEntry]:
         for config in sorted(place.glob("[!.]*/config.json")):  # what is hidden is a save that was cut off
             if config.parent.resolve() == (EMBEDDED / "person").resolve():
                 continue
+            if source == "embedded" and not (config.parent / _WEIGHTS).is_file():
+                continue
             found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
     if owner := hub_owner():
         for name, pulled in list_pulled(owner).items():
             found.setdefault(name, CatalogEntry(name, "hub", pulled.folder, pulled.revision))
     return sorted(found.values(), key=lambda entry: entry.name)
+
+
+def list_described() -> dict[str, Path]:
+    """Folder by name of each network that ships without its weights."""
+    folders = (config.parent for config in sorted(EMBEDDED.glob("[!.]*/config.json")))
+    return {folder.name: folder for folder in folders if not (folder / _WEIGHTS).is_file()}
 
 
 def list_offers() -> tuple[list[Offer], str]:
@@ -136,10 +153,12 @@ def ask_hub() -> tuple[list[HubCheckpoint], str]:
 
 
 def match_offers(there: Iterable[HubCheckpoint]) -> list[Offer]:
-    """All that is here, and what the Hub was found to have, by name. Nobody is asked."""
+    """All that is here, what the Hub was found to have, and what is described, by name. Nobody is asked."""
     on_hub = {checkpoint.name: checkpoint for checkpoint in there}
     here = {entry.name: entry for entry in list_checkpoints()}
-    return [Offer(name, here.get(name), on_hub.get(name)) for name in sorted({*here, *on_hub})]
+    described = {name: folder for name, folder in list_described().items() if name not in here}
+    names = sorted({*here, *on_hub, *described})
+    return [Offer(name, here.get(name), on_hub.get(name), described.get(name)) for name in names]
 
 
 def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:
@@ -193,7 +212,20 @@ def load_segmenter(name: str = "fpn", progress: Progress | None = None) -> Segme
 
 def _missing(name: str) -> str:
     known = ", ".join(entry.name for entry in list_checkpoints()) or "none"
+    if folder := list_described().get(name):
+        return f"The weights of {name!r} do not ship: {how_to_get(folder)} Installed: {known}."
     return f"There is no model {name!r}. Installed: {known}."
+
+
+def how_to_get(folder: Path) -> str:
+    """Where the weights of a described network come from, as a sentence."""
+    command = json.loads((folder / "config.json").read_text(encoding="utf-8"))["training"].get("command")
+    if command is None:
+        return f"{folder} has lost its model.safetensors. Install Garmentscope again."
+    return (
+        f"train it with `{command}`, copy the checkpoint to a folder named {folder.name}, and name the folder that "
+        "holds that in GARMENTSCOPE_MODELS."
+    )
 
 
 def _address(name: str) -> HubAddress:

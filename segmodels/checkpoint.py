@@ -38,6 +38,7 @@ __all__ = [
     "read_fields",
     "read_metrics",
     "save_checkpoint",
+    "save_description",
     "save_metrics",
     "write_folder",
 ]
@@ -232,6 +233,17 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None
     """
     _write_json(folder / "metrics.json", metrics)
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def save_description(folder: Path, config: CheckpointConfig, metrics: Mapping[str, Any], *, card: str) -> None:
+    """Writes what a checkpoint says of itself, without weights.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", asdict(config))
+    save_metrics(folder, metrics, card=card)
 
 
 def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -> Checkpoint:

@@ -14,6 +14,7 @@ from segmodels.evidence import EvidenceError
 from segmodels.person import EMBEDDED_DETECTOR, load_detector
 from segmodels.segmenter import Segmenter
 from train.crossval import compare, crossval
+from train.describe import command_of, describe
 from train.detection import (
     PersonRecipe,
     evaluate_person,
@@ -85,6 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="of each further one in the average with those before it, between 0 and 1",
     )
     join.add_argument("--out", type=Path, required=True, help="folder of the ensemble")
+    describe = commands.add_parser("describe", help="write what a network is and how it scored, without its weights")
+    describe.add_argument("recipe", help="that trains it: a TOML file, or the name of a recipe that ships")
+    describe.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
+    describe.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    describe.add_argument("--checkpoint", type=Path, help="trained by it; its numbers are taken (default: none yet)")
+    describe.add_argument("--out", type=Path, required=True, help="folder of the description, named as in the catalog")
     publish = commands.add_parser("push", help="publish a checkpoint on the Hugging Face Hub")
     publish.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     publish.add_argument("repository", metavar="OWNER/REPO", help="made if there is none")
@@ -181,6 +188,14 @@ def _published(folder: Path, repository: str) -> bool:
 def _join(arguments: argparse.Namespace) -> int:
     folder = join(arguments.checkpoints, arguments.share, arguments.out)
     print(f"The ensemble is in {folder}. Judge it: python -m train evaluate {folder} ...")
+    return 0
+
+
+def _describe(arguments: argparse.Namespace) -> int:
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    command = command_of(arguments.recipe, arguments.set, arguments.out.name)
+    dataset = open_dataset(recipe.dataset, arguments.data)
+    print(f"{describe(recipe, dataset, command, arguments.out, arguments.checkpoint)} describes what {command} trains.")
     return 0
 
 
@@ -344,6 +359,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "probe": _probe,
     "evaluate": _evaluate,
     "reliability": _reliability,
+    "describe": _describe,
     "join": _join,
     "push": _push,
     "suspects": _suspects,

@@ -59,6 +59,7 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         f"Architecture `{config.architecture}`{_paper(config.architecture)}, input {config.height} x {config.width}"
         f"{''.join(map(_averaged, config.ensemble))}.",
         "",
+        *_weights(training),
         "## Use",
         "",
         "With Garmentscope installed:",
@@ -113,6 +114,25 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         "",
     ]
     return "\n".join(lines)
+
+
+def _weights(training: Mapping[str, Any]) -> list[str]:
+    """Where those of a description come from; nothing for a checkpoint, which has them."""
+    if "command" not in training:
+        return []
+    return [
+        "## Weights",
+        "",
+        "They do not ship with Garmentscope. This makes them, with the data set in the folder DATA:",
+        "",
+        "```sh",
+        str(training["command"]),
+        "```",
+        "",
+        "Copy the checkpoint that it leaves to a folder of this model's name, and name the folder that holds that in "
+        "`GARMENTSCOPE_MODELS`.",
+        "",
+    ]
 
 
 def _averaged(member: Member) -> str:
@@ -235,7 +255,7 @@ def _confusion(scores: Mapping[str, Any]) -> list[str]:
 def _epoch(training: Mapping[str, Any]) -> str:
     fold = training.get("recipe", {}).get("fold")
     how = "the last, trained on all folds" if fold == -1 else f"chosen on fold {fold}"
-    return f"epoch {training.get('epoch')}, {how}"
+    return f"epoch {training['epoch']}, {how}" if training.get("epoch") else "not trained yet"
 
 
 def _cell(value: float | None) -> str:

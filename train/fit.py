@@ -42,7 +42,7 @@ from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
 from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops
 
-__all__ = ["FitError", "fit", "open_dataset"]
+__all__ = ["FitError", "checkpoint_config", "fit", "open_dataset"]
 
 _RESUME = "resume.ckpt"
 
@@ -122,7 +122,7 @@ def fit(
         _say(load_pretrained(network, recipe.architecture, recipe.arguments))
     shares = _shares(training, len(dataset.taxonomy))
     module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names, shares)
-    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _config(recipe, dataset))
+    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _trained_here(recipe, dataset))
     if state and _is_over(state, recipe):
         module.on_load_checkpoint(state)
     else:
@@ -399,7 +399,14 @@ def _is_over(state: dict[str, Any], recipe: Recipe) -> bool:
     return stopped or int(state["epoch"]) + 1 >= recipe.epochs
 
 
-def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
+def _trained_here(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
+    config = checkpoint_config(recipe, dataset)
+    config.training.update(commit=_commit(), device=describe_device())
+    return config
+
+
+def checkpoint_config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
+    """What a checkpoint says of itself that a recipe gives on a data set, before it is trained."""
     return CheckpointConfig(
         architecture=recipe.architecture,
         arguments=dict(recipe.arguments),
@@ -417,8 +424,6 @@ def _config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         training={
             "dataset": dataset.name,
             "recipe": recipe.to_dict(),
-            "commit": _commit(),
-            "device": describe_device(),
         },
     )
 

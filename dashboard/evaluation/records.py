@@ -193,12 +193,15 @@ def read_model(name: str, folder: Path) -> Model:
     config = _json(folder / "config.json", name, "Get the checkpoint again.", sentences)
     taxonomy = TAXONOMIES.get(str(config.get("taxonomy")))
     training = config.get("training")
+    training = training if isinstance(training, dict) else {}
     parameters, size = _cost(folder / "model.safetensors")
+    if size is None and type(training.get("parameters")) is int:
+        parameters = training["parameters"]
     model = Model(
         name=name,
         folder=folder,
         taxonomy=taxonomy,
-        training=training if isinstance(training, dict) else {},
+        training=training,
         architecture=str(config.get("architecture") or ""),
         config=config,
         parameters=parameters,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from dashboard.evaluation.records import Measurement, Model, photo_sets
-from segmodels.catalog import Offer, hub_owner
+from segmodels.catalog import Offer, how_to_get, hub_owner
 from segmodels.hub_cache import REPOSITORY_PREFIX
 from segmodels.papers import ARCHITECTURE_PAPERS
 from segmodels.taxonomy import OUTFIT_15
@@ -186,13 +186,14 @@ def _place(offer: Offer) -> str:
         "folder": "Local folder",
         "hub": "Pulled from the Hub",
         "not pulled": "On the Hub, not pulled yet",
+        "described": "Described: its weights do not ship",
     }[offer.place]
 
 
 def _address(offer: Offer) -> str:
     if offer.here and offer.here.source == "folder":
         return str(offer.here.folder)
-    if offer.here and offer.here.source == "embedded":
+    if offer.place in ("embedded", "described"):
         return ""
     return f"{hub_owner()}/{REPOSITORY_PREFIX}{offer.name}"
 
@@ -221,6 +222,8 @@ def _foreign_classes(model: Model) -> str:
 
 def _note(offer: Offer, model: Model | None) -> str:
     here, hub = offer.here, offer.hub
+    if offer.place == "described" and offer.described:
+        return f"To have it, {how_to_get(offer.described)}"
     if here is None:
         return _foreign_classes(model) if model else ""
     if hub is None:

@@ -282,6 +282,17 @@ def test_encoders_that_cannot_be_dilated(encoder: str) -> None:
         build("atrous", 5, {"encoder": encoder})
 
 
+def test_a_narrower_decoder_leaves_the_encoder_as_it_was() -> None:
+    with torch.device("meta"):
+        whole, half = (build("densenet", 15, {"decoder_width": width}) for width in (1.0, 0.5))
+    encoders = [
+        sum(p.numel() for p in network.get_submodule("network.encoder").parameters()) for network in (whole, half)
+    ]
+    assert encoders[0] == encoders[1] and sum(p.numel() for p in half.parameters()) == 9_987_431
+    with pytest.raises(ValueError, match="Architecture unet cannot take .*: width must be above 0"):
+        build("unet", 15, {"decoder_width": 0.0})
+
+
 def test_densenet_takes_densenets_only() -> None:
     with pytest.raises(ValueError, match="resnet18 is no DenseNet"):
         build("densenet", 5, {"encoder": "resnet18"})

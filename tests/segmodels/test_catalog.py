@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -7,7 +8,7 @@ import pytest
 from torch import nn
 
 import segmodels.catalog as module
-from segmodels.catalog import EMBEDDED, CatalogEntry, list_checkpoints, load_segmenter
+from segmodels.catalog import EMBEDDED, CatalogEntry, list_checkpoints, list_described, load_segmenter, match_offers
 from segmodels.checkpoint import CheckpointConfig, CheckpointError, save_checkpoint
 
 
@@ -88,6 +89,48 @@ def test_a_damaged_checkpoint_says_so(models: Path, embedded: Path) -> None:
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path, embedded: Path) -> None:
     with pytest.raises(CheckpointError, match="has no config.json"):
         load_segmenter(str(tmp_path))
+
+
+@pytest.fixture
+def described(models: Path, embedded: Path) -> Path:
+    """What ships of `large`: all but the weights."""
+    folder = shutil.copytree(models / "tiny", embedded / "large")
+    (folder / "model.safetensors").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    config["training"]["command"] = "python -m train fit own/large"
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_what_ships_without_weights_is_offered_but_not_here(described: Path) -> None:
+    assert "large" not in {entry.name for entry in list_checkpoints()} and list_described() == {"large": described}
+    offers = {offer.name: offer for offer in match_offers(())}
+    assert list(offers) == ["large", "tiny"] and offers["tiny"].described is None
+    large = offers["large"]
+    assert (large.place, large.folder, large.here, large.has_update) == ("described", described, None, False)
+    with pytest.raises(
+        CheckpointError, match=r"weights of 'large' do not ship: train it with `python -m train fit own/"
+    ):
+        load_segmenter("large")
+
+
+def test_whoever_has_the_weights_goes_before_the_description(described: Path, models: Path) -> None:
+    shutil.copytree(models / "tiny", models / "large")
+    (offer,) = (offer for offer in match_offers(()) if offer.name == "large")
+    assert offer.place == "folder" and offer.folder == models / "large" and offer.described is None
+
+
+def test_an_embedded_checkpoint_that_lost_its_weights(described: Path) -> None:
+    config = json.loads((described / "config.json").read_text())
+    del config["training"]["command"]
+    (described / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"has lost its model\.safetensors. Install Garmentscope again"):
+        load_segmenter("large")
+
+
+def test_a_folder_of_ones_own_without_weights_is_still_listed(models: Path, embedded: Path) -> None:
+    (models / "tiny" / "model.safetensors").unlink()
+    assert [entry.name for entry in list_checkpoints()] == ["tiny"], "so that it is named as damaged"
 
 
 def test_embedded_checkpoints_lie_in_the_package() -> None:

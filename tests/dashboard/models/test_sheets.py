@@ -79,6 +79,21 @@ def test_what_is_not_pulled(sheet: Make) -> None:
     assert (found.pull, found.bytes_to_pull, found.usable, found.here) == ("Pull", 98_000_000, False, False)
 
 
+def test_what_ships_without_its_weights(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "large", {"evaluations": [evaluation(judged(1))]})
+    (folder / "model.safetensors").unlink()
+    training = {"command": "python -m train fit own/large", "parameters": 39_600_000}
+    written = json.loads((folder / "config.json").read_text()) | {"training": training}
+    (folder / "config.json").write_text(json.dumps(written))
+    model = read_model("large", folder)
+    found = describe(Offer("large", described=folder), model, scores_to_show([model])["large"])
+    assert found.place == "Described: its weights do not ship" and found.address == found.revision == ""
+    assert found.facts["Parameters"] == "39.6 M" and found.facts["Size"] == "–"
+    assert found.note.startswith("To have it, train it with `python -m train fit own/large`, copy")
+    assert not found.usable and not found.here and found.obstacle == "" and found.pull == ""
+    assert found.measured == f"On {LABEL}"
+
+
 def test_what_is_pulled(sheet: Make) -> None:
     found = sheet("hub", on_hub())
     assert (found.place, found.address) == ("Pulled from the Hub", REPOSITORY)
