@@ -58,12 +58,12 @@ weights: $(READY) ## train the embedded networks again: make weights DATA=folder
 		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
 
-architectures: $(READY) ## train and judge all nine by one small recipe, side by side: make architectures DATA=folder
+architectures: $(READY) ## train and judge all nine, and fpn from random weights, by one small recipe: make architectures DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make architectures DATA=..." >&2; exit 1; }
-	for name in fpn unet linknet pspnet fcn atrous densenet segnet unet_classic; do \
-		case $$name in segnet|unet_classic) narrow='--set arguments={width=0.5}';; \
-			densenet) narrow='--set arguments={decoder_width=0.5}';; *) narrow=;; esac; \
-		$(BIN)/python -m train fit own/compare --set architecture=$$name $$narrow --data "$(DATA)" --out runs/compare/$$name && \
+	for name in fpn unet linknet pspnet fcn atrous densenet segnet unet_classic fpn_random; do \
+		case $$name in segnet|unet_classic) change='--set arguments={width=0.5}';; \
+			densenet) change='--set arguments={decoder_width=0.5}';; fpn_random) change='--set imagenet=false';; *) change=;; esac; \
+		$(BIN)/python -m train fit own/compare --set architecture=$${name%_random} $$change --data "$(DATA)" --out runs/compare/$$name && \
 		$(BIN)/python -m train evaluate runs/compare/$$name/checkpoint --dataset ccp --data "$(DATA)" --fold 0 \
 			--json runs/compare/$$name/fold0.json --keep || exit 1; \
 	done

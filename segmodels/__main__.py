@@ -143,17 +143,18 @@ def _models() -> int:
         print("No model is installed. Set GARMENTSCOPE_MODELS to a folder that holds checkpoints.", file=sys.stderr)
         return 1
     failed = 0
-    print(f"{'name':<16}{'from':<12}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
+    width = max(16, *(len(offer.name) + 2 for offer in offers))
+    print(f"{'name':<{width}}{'from':<12}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
     for offer in offers:
         try:
-            print(_model_line(offer))
+            print(_model_line(offer, width))
         except CheckpointError as error:
             failed += 1
             print(f"{offer.name}: {error}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _model_line(offer: Offer) -> str:
+def _model_line(offer: Offer, width: int) -> str:
     if offer.folder is None:
         raise CheckpointError(offer.hub.problem if offer.hub else "it cannot be read")
     config, metrics = read_config(offer.folder), read_metrics(offer.folder)
@@ -166,7 +167,7 @@ def _model_line(offer: Offer) -> str:
     else:
         where = f"{offer.folder}{', the Hub has a newer revision' if offer.has_update else ''}"
     architecture = "+".join(network.architecture for network in (config, *config.ensemble))
-    return f"{offer.name:<16}{offer.place:<12}{architecture:<16}{size:<12}{score:<10}{photos:<36}{where}"
+    return f"{offer.name:<{width}}{offer.place:<12}{architecture:<16}{size:<12}{score:<10}{photos:<36}{where}"
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ state.setdefault("compare_shown", None)  # digest of the photo in the viewer
 state.setdefault("compare_staged", [])  # models side by side, where more are chosen than fit
 state.setdefault("compare_latest", {})  # what is on show -> Comparison, so that a rerun does not compute it again
 
+FIRST_PAIR = ("fpn", "unet")  # chosen where no link names any: the model that Segment uses, and the best known
 UNDER_TABLE = "Share: of the photo's pixels. Time: from decoded photo to garments, on this machine."
 MEANS = " Scores: against the ground truth, at the photo's own size; means over the classes that truth or model names."
 
@@ -74,7 +75,8 @@ def _read_link(installed: Sequence[str]) -> None:
     if state.compare_models is not None:
         return
     chosen, state.compare_sentences = parse_link(st.query_params.get("models", ""), installed)
-    state.compare_models = chosen or list(installed[:2])
+    usual = [name for name in FIRST_PAIR if name in installed]
+    state.compare_models = chosen or [*usual, *(name for name in installed if name not in usual)][:2]
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:

@@ -119,10 +119,12 @@ def _empty(models: Sequence[Model]) -> None:
 
 
 def _linked_set(sets: Sequence[PhotoSet]) -> str:
-    """Label of the photos chosen here or named by the link."""
+    """Label of the photos chosen here or named by the link, else of those on which most of its models are measured."""
     labels = [each.label for each in sets]
     if state.evaluation_set is None:
-        named = st.query_params.get("on", labels[0])
+        linked, _ = parse_link(st.query_params.get("models", ""), [name for each in sets for name in each.models])
+        likely = max(sets, key=lambda each: sum(name in each.models for name in linked))
+        named = st.query_params.get("on", likely.label)
         if named not in labels:
             state.evaluation_sentences.append(f"No model is measured on {named[:80]}; these are other photos.")
         state.evaluation_set = named if named in labels else labels[0]

@@ -46,8 +46,9 @@ def page() -> None:
 
 
 def _sheets(listing: Listing | None) -> list[Sheet]:
-    """What each card says, by name."""
+    """What each card says, by name; those that are only described come last."""
     offers = match_offers(listing.checkpoints if listing else ())
+    offers.sort(key=lambda offer: offer.place == "described")
     models = {offer.name: resources.scored_model(offer.name, offer.folder) for offer in offers if offer.folder}
     scores = scores_to_show(list(models.values()))
     parameters = listing.parameters if listing else {}

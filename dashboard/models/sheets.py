@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from dashboard.evaluation.records import Measurement, Model, photo_sets
-from segmodels.catalog import Offer, how_to_get, hub_owner
+from segmodels.catalog import Offer, hub_owner
 from segmodels.hub_cache import REPOSITORY_PREFIX
 from segmodels.papers import ARCHITECTURE_PAPERS
 from segmodels.taxonomy import OUTFIT_15
@@ -222,8 +222,8 @@ def _foreign_classes(model: Model) -> str:
 
 def _note(offer: Offer, model: Model | None) -> str:
     here, hub = offer.here, offer.hub
-    if offer.place == "described" and offer.described:
-        return f"To have it, {how_to_get(offer.described)}"
+    if offer.place == "described":
+        return "Its weights are to be trained; the model card has the command."
     if here is None:
         return _foreign_classes(model) if model else ""
     if hub is None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 from scipy.io import savemat
 from streamlit_page import WAIT
 
+from segmodels import catalog
 from segmodels.taxonomy import CCP_59
 
 PHOTOS = 16
@@ -31,6 +32,14 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     yield page
     context.close()
     assert not errors
+
+
+@pytest.fixture
+def only_fpn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what ships, the default model alone: a page's counts and lists do not hang on which others do."""
+    (tmp_path / "embedded").mkdir()
+    (tmp_path / "embedded" / "fpn").symlink_to(catalog.EMBEDDED / "fpn")
+    monkeypatch.setattr(catalog, "EMBEDDED", tmp_path / "embedded")
 
 
 @pytest.fixture(scope="session")

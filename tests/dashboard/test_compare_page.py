@@ -61,7 +61,7 @@ def judge(page: AppTest, name: str, data: bytes) -> None:
 def test_the_empty_page_says_what_to_do(page: AppTest) -> None:
     page.run()
     assert page.title[0].value == "Choose two models and a photo"
-    assert page.multiselect[0].value == ["blank", "empty"]
+    assert page.multiselect[0].value == ["fpn", "unet"]
     assert not page.exception
 
 

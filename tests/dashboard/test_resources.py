@@ -28,7 +28,7 @@ def test_a_damaged_checkpoint_is_a_sentence_and_a_mended_one_is_found(tmp_path, 
         resources.segmenter("mine")
     (folder / "config.json").write_text(config)
     assert resources.segmenter("mine").checkpoint.name == "mine"
-    assert resources.model_names() == ["fpn", "mine"]
+    assert {"fpn", "mine"} <= set(resources.model_names())
 
 
 def test_a_checkpoint_that_is_replaced_is_loaded_anew(tmp_path, monkeypatch, more_models) -> None:

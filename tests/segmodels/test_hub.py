@@ -570,7 +570,7 @@ def test_offers_of_a_hub_that_is_silent(
 
 def test_offers_without_a_hub(hub: HubServer, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offers, problem = list_offers()
-    assert problem == "" and not hub.requests and all(isinstance(offer, Offer) and offer.here for offer in offers)
+    assert problem == "" and not hub.requests and all(isinstance(offer, Offer) and not offer.hub for offer in offers)
     with pytest.raises(
         CheckpointError, match="Set GARMENTSCOPE_HUB to the owner of fpn on the Hub, or write hf://owner/"
     ):

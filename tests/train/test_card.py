@@ -123,9 +123,19 @@ def test_a_matrix_too_large_for_a_page() -> None:
     assert "stands in `metrics.json`" in text and "| truth |" not in text
 
 
-def test_the_embedded_card_is_what_is_written_today() -> None:
-    folder = EMBEDDED / "fpn"
-    assert (folder / "README.md").read_text("utf-8") == model_card("fpn", read_config(folder), read_metrics(folder))
+def test_the_embedded_cards_are_what_is_written_today() -> None:
+    folders = [path.parent for path in EMBEDDED.glob("*/config.json") if path.parent.name != "person"]
+    assert len(folders) > 9
+    for folder in folders:
+        card = model_card(folder.name, read_config(folder), read_metrics(folder))
+        assert (folder / "README.md").read_text("utf-8") == card, folder.name
+
+
+def test_a_description_says_where_the_weights_come_from() -> None:
+    training = {"dataset": "ccp", "recipe": {"fold": 0}, "command": "python -m train fit own/large"}
+    text = model_card("large", config_of(training=training), {})
+    assert "\n## Weights\n" in text and "```sh\npython -m train fit own/large\n```" in text
+    assert "not trained yet" in text and "## Weights" not in model_card("fpn", config_of(), {})
 
 
 def test_each_architecture_has_its_paper() -> None:

@@ -14,6 +14,8 @@ from segmodels import catalog
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "evaluation.py"
 
+pytestmark = pytest.mark.usefixtures("only_fpn")
+
 
 @pytest.fixture
 def page(scored_models: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
@@ -62,6 +64,12 @@ def test_a_link_reopens_models_and_photos_and_says_what_it_left_out(page: AppTes
     page.multiselect[0].set_value(["sharp"]).run()
     assert page.query_params["models"] == "sharp" and page.query_params["on"] == LABEL
     assert not page.exception
+
+
+def test_a_link_to_models_opens_on_the_photos_that_they_have(page: AppTest) -> None:
+    page.query_params["models"] = "fpn"
+    opened(page)
+    assert box(page, "Measured on").value == "ccp, ccp_test.txt (101 photos)" and page.multiselect[0].value == ["fpn"]
 
 
 def test_a_link_to_photos_that_no_model_has(page: AppTest) -> None:

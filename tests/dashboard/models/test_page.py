@@ -18,6 +18,8 @@ PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "models.py"
 REPOSITORY = "atelier/garmentscope-tiny"
 WAIT = 120.0
 
+pytestmark = pytest.mark.usefixtures("only_fpn")
+
 
 @pytest.fixture(autouse=True)
 def _no_answers_of_other_tests() -> Iterator[None]:

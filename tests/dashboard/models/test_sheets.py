@@ -89,7 +89,7 @@ def test_what_ships_without_its_weights(tmp_path: Path) -> None:
     found = describe(Offer("large", described=folder), model, scores_to_show([model])["large"])
     assert found.place == "Described: its weights do not ship" and found.address == found.revision == ""
     assert found.facts["Parameters"] == "39.6 M" and found.facts["Size"] == "–"
-    assert found.note.startswith("To have it, train it with `python -m train fit own/large`, copy")
+    assert found.note == "Its weights are to be trained; the model card has the command."
     assert not found.usable and not found.here and found.obstacle == "" and found.pull == ""
     assert found.measured == f"On {LABEL}"
 
