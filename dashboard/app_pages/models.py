@@ -28,19 +28,21 @@ def page() -> None:
     listing = resources.hub_listing()
     if listing:
         listing.keep_fresh(FRESH_SECONDS)
+    pulls = state.models_pulls = state.models_pulls | running()
+    live = {name for name, pull in pulls.items() if pull.live}  # before the sheets: one that ends now is still watched
     sheets = _sheets(listing)
     with st.container():  # one place, whatever stands in it: the cards below stay where they are
         _hub_line(listing, sheets)
     first_answer_awaited = listing is not None and not listing.answered
     slots = len(sheets) + first_answer_awaited
-    pulls = state.models_pulls = state.models_pulls | running()
     with st.container(key="models-cards"):
         for start in range(0, slots, ACROSS):
             columns = st.columns(ACROSS)
             for number, column in enumerate(columns, start=start):
                 with column:
                     if number < len(sheets):
-                        _card(sheets[number], pulls.get(sheets[number].name), filled=_filled(sheets))
+                        name = sheets[number].name
+                        _card(sheets[number], pulls.get(name), watched=name in live, filled=_filled(sheets))
                     elif number < slots:
                         st.skeleton(height=360)
 
@@ -113,13 +115,13 @@ def _wait(listing: Listing, count: str) -> None:
         st.button("Ask the Hub again", key="models-asking", disabled=True)
 
 
-def _card(sheet: Sheet, pull: Pull | None, filled: str) -> None:
+def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
     """One checkpoint, what became of a pull, and its buttons."""
     with st.container(border=True, key=f"models-card-{sheet.name}", height="stretch"):
         st.html(sheet_html(sheet, sheet.here and sheet.name == state.model))
         if sheet.obstacle:
             st.error(literal(sheet.obstacle))
-        if pull and pull.live:
+        if pull and watched:
             _watch(pull)
             return
         if pull and pull.error:

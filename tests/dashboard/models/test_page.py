@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -12,6 +13,7 @@ from hub_server import TOKEN, Fault, HubServer
 from streamlit.testing.v1 import AppTest
 
 from dashboard import resources
+from dashboard.models import sheets
 from dashboard.models.pulls import running
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "models.py"
@@ -142,6 +144,24 @@ def test_a_checkpoint_is_pulled_and_used(
     page.run()
     assert page.session_state.model == "tiny" and page.session_state.went_to == "app_pages/segment.py"
     assert resources.segmenter("tiny").checkpoint.revision == published.head(REPOSITORY)
+
+
+def test_a_pull_that_ends_while_the_cards_are_made_is_not_missed(
+    published: HubServer, opened: Callable[[], AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = opened()
+    described = sheets.describe
+
+    def slow(*arguments: Any, **more: Any) -> sheets.Sheet:
+        found = described(*arguments, **more)
+        for pull in running().values():
+            pull.wait(WAIT)
+        return found
+
+    monkeypatch.setattr(sheets, "describe", slow)
+    published.faults.append(Fault("GET /store/", silent=0.5, times=1))
+    press(page, "Pull")
+    assert "Pulled from the Hub" in cards(page)["tiny"] and not running()
 
 
 def test_a_pull_shows_how_far_it_is(published: HubServer, opened: Callable[[], AppTest]) -> None:
