@@ -12,6 +12,7 @@ from train.losses import (
     complement_cross_entropy,
     cross_entropy,
     cross_entropy_dice,
+    cross_entropy_lovasz,
     dice,
     focal,
     frequency_cross_entropy,
@@ -84,6 +85,27 @@ def test_cross_entropy_dice_is_one_plus_half_the_other() -> None:
     logits, truth = noise()
     expected = cross_entropy(logits, truth) + 0.5 * dice(logits, truth)
     assert cross_entropy_dice(logits, truth).item() == pytest.approx(expected.item())
+
+
+def test_lovasz_of_sure_answers_is_one_minus_their_mean_iou() -> None:
+    # Each class has two true pixels and is seen on two, one of which is right: 1 of 3.
+    sure = logits_of((1.0, 1e-30), (1.0, 1e-30), (1e-30, 1.0), (1e-30, 1.0))
+    truth = truth_of(0, 1, 1, 0)
+    lovasz = cross_entropy_lovasz(sure, truth) - cross_entropy(sure, truth)
+    assert lovasz.item() == pytest.approx(1 - (1 / 3 + 1 / 3) / 2, abs=1e-5)
+
+
+def test_lovasz_of_a_large_batch_takes_every_second_row_and_column() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, truth = (
+        torch.randn(1, 3, 600, 500, generator=generator),
+        torch.randint(3, (1, 600, 500), generator=generator),
+    )
+    lovasz = cross_entropy_lovasz(logits, truth) - cross_entropy(logits, truth)
+    few = logits[..., ::2, ::2], truth[..., ::2, ::2]
+    assert lovasz.item() == pytest.approx((cross_entropy_lovasz(*few) - cross_entropy(*few)).item(), abs=1e-5)
+    other = logits[..., 1::2, ::2], truth[..., 1::2, ::2]
+    assert lovasz.item() != pytest.approx((cross_entropy_lovasz(*other) - cross_entropy(*other)).item(), abs=1e-5)
 
 
 @each_loss
@@ -212,7 +234,7 @@ def test_focal_has_a_finite_gradient_where_it_is_sure(gamma: float) -> None:
 
 @each_loss
 def test_a_batch_without_labels_costs_nothing(loss: Loss) -> None:
-    if loss.__name__ in ("cross_entropy", "cross_entropy_dice"):
+    if loss.__name__ in ("cross_entropy", "cross_entropy_dice", "cross_entropy_lovasz"):
         pytest.skip("torch gives the mean over no pixel as nan")
     logits = logits_of((0.5, 0.5), (0.2, 0.8)).detach().requires_grad_()
     value = loss(logits, truth_of(UNLABELLED, UNLABELLED))
