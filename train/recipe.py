@@ -131,6 +131,9 @@ class Recipe:
     pasted: list[str] = field(default_factory=lambda: ["Glasses", "Hat", "Romper", "Scarf/Tie", "Socks"])
     """Names of the classes that are pasted, each as often as the others."""
 
+    mix: float = 0.0
+    """Share of the training crops of which a rectangle shows the same part of another person's body."""
+
     sampling: Literal["uniform", "rare"] = "rare"
     """`uniform`: each photo once an epoch; `rare`: photos drawn by the rarest class they show."""
 
