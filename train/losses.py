@@ -69,7 +69,9 @@ def cross_entropy_lovasz(logits: torch.Tensor, truth: torch.Tensor) -> torch.Ten
     """
     logits = logits.float()
     step = math.ceil(math.sqrt(truth.numel() / _SORTED_PIXELS))
-    lovasz = LovaszLoss("multiclass", ignore_index=UNLABELLED)(logits[..., ::step, ::step], truth[..., ::step, ::step])
+    lovasz: torch.Tensor = LovaszLoss("multiclass", ignore_index=UNLABELLED)(
+        logits[..., ::step, ::step], truth[..., ::step, ::step]
+    )
     return cross_entropy(logits, truth) + lovasz.sum()  # of no labelled pixel it is an empty tensor
 
 

@@ -73,7 +73,7 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         Ghiasi et al. 2021, *Simple copy-paste is a strong data augmentation method*, whose places are random.
         """
         pasted, donors = self.donors[int(torch.randint(len(self.donors), ()))]
-        photo, truth = self._on_body(int(donors[int(torch.randint(len(donors), ()))]), ids.shape, frame, person)
+        photo, truth = self._on_body(int(donors[int(torch.randint(len(donors), ()))]), frame, person)
         garment = truth == pasted
         crop[garment] = photo[garment]
         ids[garment] = pasted
@@ -83,7 +83,7 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
         CutMix (Yun et al. 2019), as French et al. 2020 use it for segmentation; its sides are 0.3 to 0.8 of the crop's.
         """
-        photo, truth = self._on_body(int(torch.randint(len(self.cache), ())), ids.shape, frame, person)
+        photo, truth = self._on_body(int(torch.randint(len(self.cache), ())), frame, person)
         rows, columns = (self._span(side) for side in ids.shape)
         crop[rows, columns] = photo[rows, columns]
         ids[rows, columns] = truth[rows, columns]
@@ -95,12 +95,11 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         start = int(torch.randint(side - length + 1, ()))
         return slice(start, start + length)
 
-    def _on_body(self, index: int, shape: tuple[int, ...], frame: Box, person: Box) -> tuple[np.ndarray, np.ndarray]:
+    def _on_body(self, index: int, frame: Box, person: Box) -> tuple[np.ndarray, np.ndarray]:
         """Photo and truth of another person, cut so that each pixel shows the part of the body that it shows here.
 
         Args:
             index: Of the other photo.
-            shape: Of the crop, height and width.
             frame: Of the crop.
             person: In the photo that the crop is cut from.
         """
@@ -110,7 +109,8 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         theirs = Box(
             wearer.x + (frame.x - person.x) * x, wearer.y + (frame.y - person.y) * y, frame.width * x, frame.height * y
         )
-        return cut(photo, theirs, *shape), cut(truth, theirs, *shape, outside=UNLABELLED)
+        size = (self.recipe.height, self.recipe.width)
+        return cut(photo, theirs, *size), cut(truth, theirs, *size, outside=UNLABELLED)
 
 
 class ValidationCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,29 @@ def test_a_garment_is_pasted_where_it_was_on_its_wearers_body(tiny: MakeRecipe) 
     person = np.argwhere(((truth != 0) & (truth != UNLABELLED)).numpy())
     assert pasted[:, 0].min() == person[:, 0].min(), "at the top of the person"
     assert np.isclose(len(pasted) / len(person), 8 / 48, atol=0.03)
+
+
+def test_a_rectangle_shows_the_same_part_of_another_persons_body(tiny: MakeRecipe) -> None:
+    shirt, pants = OUTFIT_15["Shirt"].id, OUTFIT_15["Pants"].id
+    plain, other = np.zeros((64, 32), np.uint8), np.zeros((96, 96), np.uint8)
+    plain[8:56, 8:24] = shirt
+    other[24:48, 40:56], other[48:72, 40:56] = shirt, pants  # as large, elsewhere
+    recipe = tiny(height=64, width=32, margin=0.0, mix=1.0, sampling="uniform", flip=False, **STILL)
+    crops = TrainingCrops(cache_of(plain, other), recipe)
+
+    torch.manual_seed(0)
+    pants_seen = [np.argwhere((crops[0][1] == pants).numpy()) for _ in range(30)]
+    person = np.argwhere((TrainingCrops(cache_of(plain, other), replace(recipe, mix=0.0))[0][1] == shirt).numpy())
+    (top, left), (bottom, right) = person.min(axis=0), person.max(axis=0)
+
+    shown = [places for places in pants_seen if len(places)]
+    assert 5 < len(shown) < 30, "the other person's, or, as often, the same one's"
+    for places in shown:
+        first, last = places.min(axis=0), places.max(axis=0)
+        assert len(places) == np.prod(last - first + 1), "a rectangle"
+        assert first[0] >= (top + bottom) / 2 and left <= first[1] and last[1] <= right, "where their legs are"
+        assert (last - first + 1 <= np.array([0.8 * 64, 0.8 * 32]) + 1).all()
+    assert len({tuple(places[0]) for places in shown}) > 3, "anywhere"
 
 
 def test_a_class_that_no_photo_shows_is_never_pasted(tiny: MakeRecipe) -> None:
