@@ -374,7 +374,8 @@ def _start_from(network: nn.Module, recipe: Recipe) -> None:
         raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
     weights, needed = checkpoint.network.state_dict(), network.state_dict()
     fits = all(name in needed and needed[name].shape == value.shape for name, value in weights.items())
-    if checkpoint.config.architecture != recipe.architecture or not fits:
+    same = checkpoint.config.architecture == recipe.architecture
+    if not (same and fits and checkpoint.config.arguments.items() <= recipe.arguments.items()):
         raise FitError(f"The recipe starts from {recipe.start}, which is another architecture or has other arguments.")
     network.load_state_dict(weights, strict=False)
     lacking = f" It lacks {len(needed) - len(weights)} tensors." if len(needed) > len(weights) else ""

@@ -61,7 +61,7 @@ class TrainingCrops(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         crop, ids = cut(photo, frame, *size), cut(truth, frame, *size, outside=UNLABELLED)
         if self.donors and torch.rand(()) < recipe.paste:
             self._paste(crop, ids, frame, _shown(truth, recipe))
-        if torch.rand(()) < recipe.mix:
+        if recipe.mix and torch.rand(()) < recipe.mix:
             self._mix(crop, ids, frame, _shown(truth, recipe))
         image, mask = tv_tensors.Image(torch.from_numpy(crop).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(ids))
         image, mask = self.augment(image, mask)

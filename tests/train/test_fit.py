@@ -238,6 +238,14 @@ def test_a_start_that_does_not_fit(
         run(tiny(**{"start": str(first), **changes}), root, tmp_path / "second")
 
 
+def test_a_shallower_encoder_is_no_start_for_a_deeper_one(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
+    """All tensors of ResNet-18 are in ResNet-34, too, and of the same shapes."""
+    changes: dict[str, object] = {"architecture": "fpn", "height": 64, "width": 64, "epochs": 1, "imagenet": False}
+    first = run(tiny(**changes, arguments={"encoder": "resnet18"}), root, tmp_path / "first")
+    with pytest.raises(FitError, match="another architecture or has other arguments"):
+        run(tiny(**changes, start=str(first), arguments={"encoder": "resnet34"}), root, tmp_path / "second")
+
+
 def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
     folder = fit(tiny(epochs=1), root, tmp_path / "run", name="fpn_small", workers=0)
     assert "\n# Garmentscope fpn_small\n" in (folder / "README.md").read_text()
