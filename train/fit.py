@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 from tqdm import tqdm
 
@@ -118,7 +117,7 @@ def fit(
     training = _cached(dataset, train_ids, recipe)
     choice = _cached(dataset, choice_ids, recipe) if choice_ids else None
     if recipe.start and not state:
-        _start_from(network, recipe)
+        network.load_state_dict(_start_weights(recipe))
     elif recipe.imagenet and not state:
         _say(load_pretrained(network, recipe.architecture, recipe.arguments))
     shares = _shares(training, len(dataset.taxonomy))
@@ -366,20 +365,16 @@ def _claim(out: Path, recipe: Recipe) -> None:
         raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
 
 
-def _start_from(network: nn.Module, recipe: Recipe) -> None:
-    """Loads the weights of the checkpoint that the recipe starts from; parts that it lacks stay as they are."""
+def _start_weights(recipe: Recipe) -> dict[str, torch.Tensor]:
+    """Weights of the checkpoint that the recipe starts from."""
     try:
         checkpoint = load_checkpoint(Path(recipe.start))
     except CheckpointError as error:
         raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
-    weights, needed = checkpoint.network.state_dict(), network.state_dict()
-    fits = all(name in needed and needed[name].shape == value.shape for name, value in weights.items())
-    same = checkpoint.config.architecture == recipe.architecture
-    if not (same and fits and checkpoint.config.arguments.items() <= recipe.arguments.items()):
+    if (checkpoint.config.architecture, checkpoint.config.arguments) != (recipe.architecture, dict(recipe.arguments)):
         raise FitError(f"The recipe starts from {recipe.start}, which is another architecture or has other arguments.")
-    network.load_state_dict(weights, strict=False)
-    lacking = f" It lacks {len(needed) - len(weights)} tensors." if len(needed) > len(weights) else ""
-    _say(f"The network starts from {recipe.start}, revision {checkpoint.revision}.{lacking}")
+    _say(f"The network starts from {recipe.start}, revision {checkpoint.revision}.")
+    return checkpoint.network.state_dict()
 
 
 def _read_state(resume: Path) -> dict[str, Any] | None:

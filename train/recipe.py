@@ -217,7 +217,7 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
     Args:
         source: Path or name.
-        changes: Keys to replace, as `key=value`; the value as TOML has it, quotes may be left out.
+        changes: Keys to replace, as `key=value`; the value as TOML has it, quotes may be left out; no value is "".
 
     Raises:
         RecipeError: If there is no such file, it is not TOML, or a key is unknown or of another type.
@@ -256,7 +256,7 @@ def read_toml(source: str | Path, folder: Path, what: str) -> tuple[str, dict[st
 def _change(text: str) -> tuple[str, Any]:
     """Key and value of `key=value`."""
     key, equals, value = (part.strip() for part in text.partition("="))
-    if not (key.isidentifier() and equals and value):
+    if not (key.isidentifier() and equals):
         raise RecipeError(f"A key is replaced by key=value, such as epochs=3, not by {text!r}.")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import segmentation_models_pytorch as smp
 import torch
-from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
 from torch import nn
 
 from segmodels.architectures.channels import scale_channels
@@ -24,7 +23,7 @@ LITE2 = "tu-tf_efficientnet_lite2"
 """The same for EfficientNet-Lite2, which is deeper and wider: 77.5 % against 74.8 % on ImageNet (its authors' page)."""
 
 
-def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256, context: bool = False) -> nn.Module:
+def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256) -> nn.Module:
     """Feature Pyramid Network (Lin et al. 2017) for segmentation, the best of the four in Inácio et al., §III-A.
 
     4.7 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the logits
@@ -35,13 +34,9 @@ def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256, context
         encoder: Any encoder of segmentation-models-pytorch.
         pyramid_channels: Of the pyramid's maps; 256 is Lin et al.'s. With half as many, the first 3 x 3 convolution at
             stride 4, the dearest of all, costs half.
-        context: Whether the pyramid's top also sees what the deepest map shows on average, as in UPerNet (Xiao et al.
-            2018, §3.1); EfficientNet-Lite has nothing that does. 0.3 million parameters more on EfficientNet-Lite0.
     """
     network = smp.FPN(encoder, encoder_weights=None, classes=classes, decoder_pyramid_channels=pyramid_channels)
     network.decoder.merge = _Sum()
-    if context:
-        network.decoder.p5 = _Top(network.decoder.p5)
     return _padded(network, stride=32)
 
 
@@ -102,26 +97,6 @@ def densenet(classes: int, encoder: str = "densenet121", decoder_width: float = 
     if not encoder.startswith("densenet"):
         raise ValueError(f"{encoder} is no DenseNet.")
     return unet(classes, encoder, decoder_width)
-
-
-class _Top(nn.Conv2d):
-    """The 1 x 1 convolution that makes the pyramid's top of the deepest map, after that map has been told its context.
-
-    The context is the map's averages over 1, 4, 9 and 36 parts of it (Zhao et al. 2017, PSPNet's pyramid pooling),
-    mixed and added. The mixture starts as zero, so that weights of a network without context can be gone on from.
-    """
-
-    def __init__(self, plain: nn.Conv2d) -> None:
-        super().__init__(plain.in_channels, plain.out_channels, kernel_size=1)
-        self.weight, self.bias = plain.weight, plain.bias
-        self.parts = PSPModule(plain.in_channels)
-        self.mixture = nn.Conv2d(plain.in_channels * 2, plain.in_channels, kernel_size=1)
-        nn.init.zeros_(self.mixture.weight)
-        assert self.mixture.bias is not None
-        nn.init.zeros_(self.mixture.bias)
-
-    def forward(self, deepest: torch.Tensor) -> torch.Tensor:
-        return super().forward(deepest + self.mixture(self.parts(deepest)))
 
 
 class _Sum(nn.Module):

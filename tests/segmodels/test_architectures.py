@@ -293,20 +293,6 @@ def test_a_narrower_decoder_leaves_the_encoder_as_it_was() -> None:
         build("unet", 15, {"decoder_width": 0.0})
 
 
-def test_context_reaches_from_end_to_end_and_starts_as_nothing() -> None:
-    plain = _filled(build("fpn", 3, {}))
-    network = build("fpn", 3, {"context": True}).double().eval()
-    missing, unexpected = network.load_state_dict(plain.state_dict(), strict=False)
-    assert not unexpected and {name.split(".")[3] for name in missing} == {"parts", "mixture"}
-    assert _counted(network) - _counted(plain) == 4 * 320 * 80 + 80 + 3 * 4 * 80 + 640 * 320 + 320
-    photos = _waves(1, 3, 512, 64)
-    with torch.inference_mode():
-        assert torch.equal(network(photos), plain(photos))
-        for tensor in network.get_submodule("network.decoder.p5.mixture").parameters():
-            tensor.copy_(_waves(*tensor.shape))
-        assert not torch.allclose(network(photos)[..., 0, 0], plain(photos)[..., 0, 0], atol=1e-3)
-
-
 def test_densenet_takes_densenets_only() -> None:
     with pytest.raises(ValueError, match="resnet18 is no DenseNet"):
         build("densenet", 5, {"encoder": "resnet18"})

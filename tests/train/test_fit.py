@@ -209,20 +209,6 @@ def test_a_fit_starts_from_a_checkpoint(tiny: MakeRecipe, root: Path, tmp_path: 
         assert torch.allclose(one, other, atol=1e-3), name
 
 
-def test_a_start_that_lacks_a_part(
-    tiny: MakeRecipe, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    changes: dict[str, object] = {"architecture": "fpn", "height": 64, "width": 64, "epochs": 1, "imagenet": False}
-    first = run(tiny(**changes, arguments={"pyramid_channels": 16}), root, tmp_path / "first")
-    changes |= {"start": str(first), "learning_rate": 1e-9, "average": 0.0}
-    arguments = {"pyramid_channels": 16, "context": True}
-    second = load_checkpoint(run(tiny(**changes, arguments=arguments), root, tmp_path / "second"))
-    later = dict(second.network.named_parameters())
-    for name, one in load_checkpoint(first).network.named_parameters():
-        assert torch.allclose(one, later[name], atol=1e-3), name
-    assert "It lacks 22 tensors." in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -118,6 +118,7 @@ def test_keys_are_replaced_from_outside() -> None:
     recipe = load_recipe("inacio/fpn", changes)
     assert (recipe.dataset, recipe.epochs, recipe.arguments) == ("ccp", 2, {"encoder": "resnet18"})
     assert (recipe.learning_rate, recipe.imagenet, recipe.height) == (0.01, False, 320)
+    assert load_recipe("own/fpn_all").start and load_recipe("own/fpn_all", ["start="]).start == ""
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_keys_are_replaced_from_outside() -> None:
     [
         ("epochs", "A key is replaced by key=value, such as epochs=3, not by 'epochs'."),
         ("=3", "A key is replaced by key=value, such as epochs=3, not by '=3'."),
-        ("epochs=", "A key is replaced by key=value, such as epochs=3, not by 'epochs='."),
+        ("epochs=", "fpn.toml: epochs must be of type int, not ''."),
         ("epoch=3", "fpn.toml: unknown key epoch."),
         ("epochs=many", "fpn.toml: epochs must be of type int, not 'many'."),
     ],
