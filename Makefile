@@ -9,7 +9,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench kills weights architectures archive lock clean
+.PHONY: help app test check format bench kills weights portrait architectures archive lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -57,6 +57,20 @@ weights: $(READY) ## train the embedded networks again: make weights DATA=folder
 	$(BIN)/python -m train evaluate runs/fpn_all/checkpoint --dataset ccp --data "$(DATA)" \
 		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
+
+portrait: $(READY) ## train fpn_portrait and what it is compared with, fpn_inacio: make portrait DATA=folder
+	@test -n "$(DATA)" || { echo "Name the data set's folder: make portrait DATA=..." >&2; exit 1; }
+	$(BIN)/python -m train fit inacio/fpn --set dataset=ccp --data "$(DATA)" --out runs/inacio_fpn
+	$(BIN)/python -m train fit own/lite2_small --data "$(DATA)" --out runs/lite2_small
+	$(BIN)/python -m train pseudo-label runs/lite2_small/checkpoint --data "$(DATA)" --out runs/pseudo
+	$(BIN)/python -m train fit own/fpn_lite2 --data "$(DATA)" --out runs/fpn_lite2
+	$(BIN)/python -m train pseudo-label runs/fpn_lite2/checkpoint runs/inacio_fpn/checkpoint --data "$(DATA)" --out runs/pseudo2
+	$(BIN)/python -m train fit own/fpn_portrait --data "$(DATA)" --out runs/fpn_portrait
+	for run in inacio_fpn fpn_portrait; do \
+		$(BIN)/python -m train evaluate runs/$$run/checkpoint --dataset ccp --data "$(DATA)" --fold 0 \
+			--json runs/$$run/fold0.json --keep || exit 1; \
+	done
+	$(BIN)/python -m train compare runs/inacio_fpn/checkpoint runs/fpn_portrait/checkpoint
 
 architectures: $(READY) ## train and judge all nine, and fpn from random weights, by one small recipe: make architectures DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make architectures DATA=..." >&2; exit 1; }

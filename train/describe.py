@@ -9,12 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segmodels.checkpoint import CheckpointError, count_parameters, read_config, read_metrics, save_description
+from segmodels.checkpoint import (
+    CheckpointConfig,
+    CheckpointError,
+    count_parameters,
+    read_config,
+    read_metrics,
+    save_description,
+)
 from segmodels.datasets import Dataset
 from segmodels.evidence import EVIDENCE_FILE
 from train.card import model_card
 from train.fit import checkpoint_config
-from train.recipe import Recipe
+from train.recipe import Recipe, RecipeError, recipe_from
 
 __all__ = ["command_of", "describe"]
 
@@ -39,7 +46,7 @@ def describe(recipe: Recipe, dataset: Dataset, command: str, out: Path, checkpoi
     metrics: dict[str, Any] = {"learning_curve": [], "evaluations": []}
     if checkpoint:
         config, metrics = read_config(checkpoint), read_metrics(checkpoint)
-        if config.training.get("recipe") != recipe.to_dict():
+        if _recipe_of(config) != recipe:
             raise CheckpointError(f"{checkpoint} was trained by another recipe. Describe it by its own, with --set.")
     try:
         more = {"command": command, "parameters": count_parameters(config)}
@@ -50,6 +57,14 @@ def describe(recipe: Recipe, dataset: Dataset, command: str, out: Path, checkpoi
     if checkpoint and (checkpoint / EVIDENCE_FILE).is_file():
         shutil.copyfile(checkpoint / EVIDENCE_FILE, out / EVIDENCE_FILE)
     return out
+
+
+def _recipe_of(config: CheckpointConfig) -> Recipe | None:
+    """The recipe that a checkpoint was trained by, with the defaults of keys that are newer than it."""
+    try:
+        return recipe_from(config.training["recipe"])
+    except (KeyError, RecipeError):
+        return None
 
 
 def command_of(recipe: str, changes: Sequence[str], name: str) -> str:

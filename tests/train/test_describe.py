@@ -1,6 +1,8 @@
 """What ships of a network without its weights, and what the command that writes it refuses."""
 
+import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,16 @@ def test_the_numbers_of_a_checkpoint_are_kept_without_its_weights(root: Path, tm
     assert read_metrics(out) == read_metrics(trained) and read_config(out).training["epoch"] == 2
     assert [row.photo_id for row in read_evidence(out / EVIDENCE_FILE)[0]] == ["0001", "0002"]
     assert "## Scores on ccp, two photos" in (out / "README.md").read_text("utf-8")
+
+
+def test_a_checkpoint_that_is_older_than_a_key_of_the_recipe(root: Path, tmp_path: Path, trained: Path) -> None:
+    old = shutil.copytree(trained, tmp_path / "old")
+    config = json.loads((old / "config.json").read_text("utf-8"))
+    assert config["training"]["recipe"].pop("mix") == 0
+    (old / "config.json").write_text(json.dumps(config), "utf-8")
+    arguments = ["own/compare", *CHANGES, "--data", str(root), "--checkpoint", str(old)]
+    assert main(["describe", *arguments, "--out", str(tmp_path / "out")]) == 0
+    assert read_metrics(tmp_path / "out") == read_metrics(trained)
 
 
 def test_another_recipe_than_the_checkpoints(
