@@ -50,7 +50,7 @@ bench: $(READY) ## seconds a photo, photos a second, queries of Trends and train
 kills: $(READY) ## kill an ingest twenty times and look whether its archive lost or doubled a photo
 	PYTHONPATH=. $(BIN)/python tests/kill_ingest.py
 
-weights: $(READY) ## train the embedded networks again: make weights DATA=folder of Clothing Co-Parsing
+weights: $(READY) ## train the default network and the person detector again: make weights DATA=folder of Clothing Co-Parsing
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make weights DATA=..." >&2; exit 1; }
 	$(BIN)/python -m train fit own/fpn --data "$(DATA)" --out runs/fpn
 	$(BIN)/python -m train fit own/fpn_all --data "$(DATA)" --out runs/fpn_all

@@ -76,7 +76,8 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         "",
         "## Training",
         "",
-        f"Data set {training.get('dataset')}, {_epoch(training)}. The recipe stands in `config.json`.",
+        f"Data set {training.get('dataset')}, {_epoch(training)}.{_pseudo(training)} "
+        "The recipe stands in `config.json`.",
         "",
         f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
         "",
@@ -256,6 +257,13 @@ def _epoch(training: Mapping[str, Any]) -> str:
     fold = training.get("recipe", {}).get("fold")
     how = "the last, trained on all folds" if fold == -1 else f"chosen on fold {fold}"
     return f"epoch {training['epoch']}, {how}" if training.get("epoch") else "not trained yet"
+
+
+def _pseudo(training: Mapping[str, Any]) -> str:
+    """A sentence on pseudo-labels, with a space before it; nothing where there were none."""
+    if not training.get("recipe", {}).get("pseudo"):
+        return ""
+    return " It learned from photos that have only tags as well, with masks that networks and tags agree on."
 
 
 def _cell(value: float | None) -> str:

@@ -89,6 +89,13 @@ def test_data_and_licence(dataset: str, licence: str, words: str) -> None:
     assert card.data.license == licence and words in card.text
 
 
+def test_pseudo_labels_are_not_hidden() -> None:
+    recipe = {"fold": 1, "pseudo": "runs/pseudo"}
+    card = model_card("fpn", config_of(training={"dataset": "ccp", "epoch": 3, "recipe": recipe}), {})
+    assert "learned from photos that have only tags" in card
+    assert "only tags" not in model_card("fpn", config_of(), {})
+
+
 def test_what_a_stranger_needs() -> None:
     text = model_card("fpn", config_of(), {"evaluations": [evaluation()]}, "atelier/garmentscope-fpn")
     code = re.search(r"```python\n(.*?)\n```", text, re.DOTALL)
