@@ -3,9 +3,10 @@
     DIR/<taxonomy>/<model>@<revision>/<time>-<random>.parquet
 
 Rows of one version, that is of one model, revision and taxonomy, share a folder and are never mixed with others'. Each
-part appears whole. New tags replace a part by one of the same name. When small parts become one, there is a moment when
-rows are in two parts; and on an object store, which has no locks, two who write at once may both add a photo. A
-`Reader` counts each photo once all the same, and the next `Writer` removes what is double.
+part appears whole and never changes: whoever reads it while it did would mix the two. New tags, and small parts that
+become one, make a new part, then the old ones go; in between, rows are in two parts. On an object store, which has no
+locks, two who write at once may both add a photo. A `Reader` counts each photo once all the same, and the next `Writer`
+removes what is double.
 """
 
 from __future__ import annotations
@@ -275,7 +276,7 @@ class Writer:
                         table = table.set_column(
                             place, SCHEMA.field(column), pa.array(values, SCHEMA.field(column).type)
                         )
-                    self._write(part, table)
+                    self._replace([part], table)
         return changed
 
     def compact(self, at_least: int = _SMALL_PARTS) -> int:
@@ -310,11 +311,15 @@ class Writer:
     def _join(self, parts: Sequence[str]) -> None:
         if len(parts) < 2:
             return
-        joined = self._new_part()
-        self._write(joined, pa.concat_tables([self._read(part) for part in parts]))
-        self._seen.add(joined)
-        for part in parts:
-            self._place.remove(part)
+        self._replace(parts, pa.concat_tables([self._read(part) for part in parts]))
+
+    def _replace(self, parts: Sequence[str], table: pa.Table) -> None:
+        """Puts a new part in the place of others; a part itself never changes, as somebody may be reading it."""
+        part = self._new_part()
+        self._write(part, table)
+        self._seen.add(part)
+        for old in parts:
+            self._place.remove(old)
 
     def _drop_doubles(self) -> None:
         """Keeps each photo's newest row: doubles are left by who was killed, or where there are no locks."""
@@ -329,7 +334,7 @@ class Writer:
             if not fresh:
                 self._place.remove(part)
             elif len(fresh) < len(ids[part]):
-                self._write(part, self._read(part).take(list(fresh.values())))
+                self._replace([part], self._read(part).take(list(fresh.values())))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
