@@ -244,7 +244,7 @@ def find(segmenter: Segmenter, name: str, data: bytes, size: int) -> Finding:
     Raises:
         PhotoError: If the photo cannot be read.
     """
-    parameters = sum(parameter.numel() for parameter in segmenter.network.parameters())
+    parameters = sum(parameter.numel() for parameter in segmenter.checkpoint.network.parameters())
     return Finding(analyse(segmenter, name, data), parameters, size)
 
 

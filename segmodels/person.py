@@ -17,6 +17,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 
+from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoint import FORMAT_VERSION, CheckpointError, load_weights, read_fields, write_folder
 from segmodels.device import has_fast_bf16, pick_device
@@ -185,6 +186,7 @@ def load_detector(which: str = "") -> PersonDetector:
     _check(config, folder / "config.json")
     network = ssd_lite0(config.side, config.mean, config.std)
     load_weights(folder, network)
+    network.backbone = fold_batch_norm(network.backbone)
     return PersonDetector(network, config)
 
 

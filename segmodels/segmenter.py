@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import has_fast_bf16, keep_memory, pick_device
 from segmodels.frame import Box, box_of, cut, frame_around
@@ -61,10 +62,13 @@ class Segmenter:
     """A checkpoint that runs. One instance serves any number of threads.
 
     Args:
-        checkpoint: Whose network is moved to the device.
+        checkpoint: What to run; its network stays as it is.
         device: The first GPU, or the processor, if left out.
         detector: Finds the people where the checkpoint's crop is `person` or `box`; that of the environment, loaded
             when it is first needed, if left out.
+
+    Attributes:
+        networks: What runs: copies with folded batch norms, the checkpoint's own first, then its ensemble's.
     """
 
     def __init__(
@@ -73,8 +77,11 @@ class Segmenter:
         self.checkpoint = checkpoint
         self._detector = detector
         self.device = device or pick_device()
-        self.network: nn.Module = checkpoint.network.to(self.device).to(memory_format=torch.channels_last).eval()
-        self.networks = [*self.network] if isinstance(self.network, nn.ModuleList) else [self.network]
+        network = checkpoint.network
+        self.networks = [
+            fold_batch_norm(one).to(self.device).to(memory_format=torch.channels_last)
+            for one in (network if isinstance(network, nn.ModuleList) else [network])
+        ]
         self._bf16 = has_fast_bf16(self.device)
         if self.device.type == "cpu":
             keep_memory()

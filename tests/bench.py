@@ -30,8 +30,15 @@ def main() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=segmenter._bf16):
             segmenter.networks[0](batch)
 
+    trained = segmenter.checkpoint.network.to(memory_format=torch.channels_last)
+
+    def unfolded() -> None:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=segmenter._bf16):
+            (trained[0] if isinstance(trained, torch.nn.ModuleList) else trained)(batch)
+
     tasks: dict[str, Callable[[], object]] = {
         f"bare network, {config.height} x {config.width} (baseline)": network,
+        "the same with its batch norms not folded": unfolded,
         f"segment, photo of {photo.shape[1]} x {photo.shape[0]}": lambda: segmenter.segment(photo),
         f"segment, photo of {phone.shape[1]} x {phone.shape[0]}": lambda: segmenter.segment(phone),
     }
