@@ -62,13 +62,13 @@ class Segmenter:
     """A checkpoint that runs. One instance serves any number of threads.
 
     Args:
-        checkpoint: What to run; its network stays as it is.
+        checkpoint: What to run. A network of it without batch norms is moved to the device, others are copied there.
         device: The first GPU, or the processor, if left out.
         detector: Finds the people where the checkpoint's crop is `person` or `box`; that of the environment, loaded
             when it is first needed, if left out.
 
     Attributes:
-        networks: What runs: copies with folded batch norms, the checkpoint's own first, then its ensemble's.
+        networks: What runs, with folded batch norms: the checkpoint's own first, then its ensemble's.
     """
 
     def __init__(

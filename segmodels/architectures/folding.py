@@ -25,12 +25,11 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
         network: Maps float32 `(1, 3, 64, 64)` to a tensor or a mapping of tensors. It stays as it is.
 
     Returns:
-        A copy in evaluation mode that shares all but the folded weights; the network itself if it has no batch norm.
+        A copy in evaluation mode; the network itself if it has no batch norm.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network.eval()
-    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
-    folded = copy.deepcopy(network, shared).eval()
+    folded = copy.deepcopy(network).eval()
     modules = dict(folded.named_modules())
     for convolution, norm in _pairs(folded):
         fused = fuse_conv_bn_eval(modules[convolution], modules[norm])

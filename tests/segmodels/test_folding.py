@@ -50,6 +50,8 @@ def test_every_architecture_gives_the_same_without_its_batch_norms(
     weights = {key: value.clone() for key, value in network.state_dict().items()}
     folded = fold_batch_norm(network)
     assert norms(folded) == left and not folded.training
+    if norms(network):  # moving the copy to a GPU must not take half of the original along
+        assert not {id(weight) for weight in network.parameters()} & {id(weight) for weight in folded.parameters()}
     photos = torch.rand(2, 3, 96, 64)
     with torch.inference_mode():
         expected, given = network(photos), folded(photos)
