@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from segmodels.architectures import ARCHITECTURES, build
+from segmodels.files import write_whole
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
@@ -232,7 +233,7 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None
         OSError: If the folder cannot be written.
     """
     _write_json(folder / "metrics.json", metrics)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_whole(folder / "README.md", card)
 
 
 def save_description(folder: Path, config: CheckpointConfig, metrics: Mapping[str, Any], *, card: str) -> None:
@@ -427,7 +428,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
 
 
 def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type:
 from tqdm import tqdm
 
 from segmodels.checkpoint import PICKLES, CheckpointError, load_checkpoint, read_config
+from segmodels.files import write_whole
 from segmodels.hub_cache import FILES, REPOSITORY_PREFIX, HubAddress, Pulled, find_pulled
 from segmodels.hub_errors import HubError, HubUnreachableError, explain_failures
 
@@ -269,12 +269,7 @@ def _check_usable(address: HubAddress, revision: str, folder: Path, read: Callab
 def _write_ref(path: Path, revision: str) -> None:
     """Writes a ref as the client does: at one go."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        part.write_text(revision, "utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, revision)
 
 
 def _limit_wait(request: httpx2.Request) -> None:

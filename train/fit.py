@@ -30,6 +30,7 @@ from segmodels.checkpoint import (
 )
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import describe_device, has_fast_bf16, keep_memory, pick_device
+from segmodels.files import write_whole
 from segmodels.taxonomy import Taxonomy
 from train.cache import Cache, open_cache
 from train.card import model_card
@@ -134,7 +135,8 @@ def fit(
         _run(module, recipe, [_Progress(label, each_epoch), best], out, train_crops, choice_crops, processes)
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
-    best.write_curve(module.curve)
+    if processes.is_first:
+        best.write_curve(module.curve)
     return best.folder
 
 
@@ -356,7 +358,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not path.is_file():
-            path.write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
+            write_whole(path, json.dumps(recipe.to_dict(), indent=1) + "\n")
         elif recipe_from(json.loads(path.read_text(encoding="utf-8"))) != recipe:
             raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
     except ValueError:

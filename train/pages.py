@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from segmodels.files import write_whole
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Section", "class_bars", "class_picture", "picture", "write_page"]
@@ -79,12 +79,7 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
         parts.append("</section>")
     parts.append("</body></html>\n")
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        whole.write_text("\n".join(parts), encoding="utf-8")
-        whole.replace(path)
-    finally:
-        whole.unlink(missing_ok=True)
+    write_whole(path, "\n".join(parts))
 
 
 def class_bars(title: str, taxonomy: Taxonomy, values: Mapping[str, float], *, form: str = ".3~g") -> go.Figure:

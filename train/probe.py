@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 from segmodels.checkpoint import load_checkpoint, read_metrics
 from segmodels.datasets import Dataset
 from segmodels.device import has_fast_bf16, pick_device
+from segmodels.files import write_whole
 from segmodels.metrics import ConfusionMatrix
 from train.cache import Cache, open_cache
 from train.fit import FitError, fit, open_dataset
@@ -220,7 +221,7 @@ def _claim(out: Path, content: dict[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not path.is_file():
-            path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+            write_whole(path, json.dumps(content, indent=1) + "\n")
         elif json.loads(path.read_text("utf-8")) != content:
             raise FitError(f"{out} holds another probe. Name another folder with --out, or delete this one.")
     except ValueError:
@@ -265,8 +266,7 @@ def _step(
     (folder / "first.png").write_bytes(class_picture(first, dataset.taxonomy))
     scores["epoch"] = load_checkpoint(checkpoint).config.training["epoch"]
     scores["seconds"] = round(time.monotonic() - started, 1)
-    path.with_suffix(".part").write_text(json.dumps(scores, indent=1) + "\n", "utf-8")
-    path.with_suffix(".part").replace(path)
+    write_whole(path, json.dumps(scores, indent=1) + "\n")
     (folder / "resume.ckpt").unlink()  # the step is over; these files are most of what a large grid would hold
     return scores
 

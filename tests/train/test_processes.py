@@ -13,6 +13,7 @@ import torch
 from segmodels.architectures import build
 from segmodels.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from segmodels.taxonomy import OUTFIT_15
+from train.fit import fit
 from train.processes import Processes, gather, this_process
 from train.recipe import Recipe
 
@@ -99,3 +100,20 @@ def test_two_processes_fit_together(root: Path, tmp_path: Path, tiny: Callable[.
     loaded = load_checkpoint(out / "checkpoint")
     assert [epoch["epoch"] for epoch in loaded.metrics["learning_curve"]] == [1]
     assert 0 < loaded.metrics["learning_curve"][0]["validation_loss"] < 10
+
+
+def test_only_the_first_process_completes_the_learning_curve(
+    root: Path, tmp_path: Path, tiny: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that write one file at once left half of each."""
+    recipe, ids = tiny(), (["0001", "0002", "0003"], ["0004", "0005"])
+    fit(recipe, root, tmp_path, workers=0, ids=ids)
+    path = tmp_path / "checkpoint" / "metrics.json"
+    values = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    for rank, rewritten in (("1", False), ("0", True)):
+        path.write_text("{}\n")
+        monkeypatch.setenv("RANK", rank)
+        fit(recipe, root, tmp_path, workers=0, ids=ids)
+        assert ("learning_curve" in json.loads(path.read_text())) is rewritten

@@ -1,0 +1,26 @@
+"""Files that others may read while they are written."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+__all__ = ["write_whole"]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file as UTF-8 at one go: whoever reads meanwhile, or after a failure, finds the old one or the new.
+
+    Args:
+        path: Of the file, in a folder that exists.
+        text: What it is to hold.
+
+    Raises:
+        OSError: If it cannot be written; what was there is still there.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
