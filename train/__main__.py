@@ -85,6 +85,13 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="S",
         help="of each further one in the average with those before it, between 0 and 1",
     )
+    join.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        metavar="F",
+        help="factors of its input's size at which the first one looks (default: as it does alone)",
+    )
     join.add_argument("--out", type=Path, required=True, help="folder of the ensemble")
     describe = commands.add_parser("describe", help="write what a network is and how it scored, without its weights")
     describe.add_argument("recipe", help="that trains it: a TOML file, or the name of a recipe that ships")
@@ -186,7 +193,7 @@ def _published(folder: Path, repository: str) -> bool:
 
 
 def _join(arguments: argparse.Namespace) -> int:
-    folder = join(arguments.checkpoints, arguments.share, arguments.out)
+    folder = join(arguments.checkpoints, arguments.share, arguments.out, scales=arguments.scales)
     print(f"The ensemble is in {folder}. Judge it: python -m train evaluate {folder} ...")
     return 0
 

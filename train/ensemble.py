@@ -14,21 +14,25 @@ from train.card import model_card
 __all__ = ["join"]
 
 
-def join(folders: Sequence[Path], shares: Sequence[float], out: Path) -> Path:
+def join(folders: Sequence[Path], shares: Sequence[float], out: Path, *, scales: Sequence[float] | None = None) -> Path:
     """Writes an ensemble as one checkpoint. How it looks at a photo is as the first one does.
 
     Args:
         folders: Of the checkpoints; the first one finds the garments, and all look closer.
         shares: Of each further one in the average with those before it, between 0 and 1.
         out: Folder of the ensemble.
+        scales: Factors of its input's size at which the first one looks; those of its own if left out. The others
+            look once.
 
     Raises:
-        CheckpointError: If a checkpoint cannot be used, is an ensemble itself, or is of another taxonomy, or there is
-            not one share for each further one.
+        CheckpointError: If a checkpoint cannot be used, is an ensemble itself, or is of another taxonomy, there is
+            not one share for each further one, or a factor is not between 0.25 and 4.
         OSError: If the folder cannot be written.
     """
     if len(folders) < 2 or len(shares) != len(folders) - 1 or not all(0 < share < 1 for share in shares):
         raise CheckpointError("Name two checkpoints or more, and for each but the first its share, between 0 and 1.")
+    if scales is not None and not all(0.25 <= scale <= 4 for scale in scales):
+        raise CheckpointError(f"Each scale must be a factor from 0.25 to 4; these are {', '.join(map(str, scales))}.")
     first, *others = checkpoints = [load_checkpoint(folder) for folder in folders]
     for folder, checkpoint in zip(folders, checkpoints, strict=True):
         if checkpoint.config.ensemble:
@@ -40,7 +44,7 @@ def join(folders: Sequence[Path], shares: Sequence[float], out: Path) -> Path:
             )
     training = {**first.config.training, "members": [_origin(other) for other in others]}
     members = [_member(other, float(share)) for other, share in zip(others, shares, strict=True)]
-    config = replace(first.config, ensemble=members, training=training)
+    config = replace(first.config, ensemble=members, training=training, scales=list(scales or first.config.scales))
     card = model_card(out.name, config, {})
     networks = nn.ModuleList([checkpoint.network for checkpoint in checkpoints])
     save_checkpoint(out, config, networks, metrics={"evaluations": []}, card=card)

@@ -68,6 +68,20 @@ def test_shares_that_do_not_fit_are_refused(
     assert not (tmp_path / "joined").exists()
 
 
+def test_the_first_one_looks_at_the_sizes_that_are_named(
+    two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = json.loads((two[0] / "config.json").read_text())
+    (two[0] / "config.json").write_text(json.dumps({**values, "scales": [0.5, 1.5]}))
+    arguments = ["join", *map(str, two), "--share", "0.5", "--out"]
+    for more, scales in (([], [0.5, 1.5]), (["--scales", "1"], [1.0])):
+        assert main([*arguments, str(tmp_path / "joined"), *more]) == 0
+        assert load_checkpoint(tmp_path / "joined").config.scales == scales
+    assert main([*arguments, str(tmp_path / "wrong"), "--scales", "1", "5"]) == 1
+    assert "a factor from 0.25 to 4; these are 1.0, 5.0" in capsys.readouterr().err
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_what_cannot_be_joined_is_refused(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     joined, again = tmp_path / "joined", tmp_path / "again"
     assert main(["join", *map(str, two), "--share", "0.5", "--out", str(joined)]) == 0
