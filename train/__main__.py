@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe"
         )
         command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that cut crops")
-    compare = commands.add_parser("compare", help="the difference between two runs on the same photos, with intervals")
+    compare = commands.add_parser("compare", help="the difference between two runs on the photos that both judged")
     compare.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
     compare.add_argument("second", type=Path, help="the other one")
     evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
@@ -91,6 +91,12 @@ def main(arguments: list[str] | None = None) -> int:
         nargs="+",
         metavar="F",
         help="factors of its input's size at which the first one looks (default: as it does alone)",
+    )
+    join.add_argument(
+        "--margin",
+        type=float,
+        metavar="M",
+        help="border of each crop, as a share of the longer side of what was found (default: the first one's)",
     )
     join.add_argument("--out", type=Path, required=True, help="folder of the ensemble")
     describe = commands.add_parser("describe", help="write what a network is and how it scored, without its weights")
@@ -193,7 +199,9 @@ def _published(folder: Path, repository: str) -> bool:
 
 
 def _join(arguments: argparse.Namespace) -> int:
-    folder = join(arguments.checkpoints, arguments.share, arguments.out, scales=arguments.scales)
+    folder = join(
+        arguments.checkpoints, arguments.share, arguments.out, scales=arguments.scales, margin=arguments.margin
+    )
     print(f"The ensemble is in {folder}. Judge it: python -m train evaluate {folder} ...")
     return 0
 

@@ -92,7 +92,7 @@ def crossval(
 
 
 def compare(first: Path, second: Path) -> str:
-    """The difference between two runs on the same photos, with its intervals, as a table.
+    """The difference between two runs on the photos that both judged, with its intervals, as a table.
 
     Args:
         first: Folder of a run of `crossval`, or of a checkpoint with evidence.
@@ -100,17 +100,23 @@ def compare(first: Path, second: Path) -> str:
 
     Raises:
         EvidenceError: If a file of evidence is missing or damaged.
-        DatasetError: If the runs did not judge the same photos in the same classes.
+        DatasetError: If there is no such photo, or the classes are not the same.
     """
     (before, taxonomy), (after, other) = (read_evidence(folder / EVIDENCE_FILE) for folder in (first, second))
     if taxonomy.name != other.name:
         raise DatasetError(f"{first} is in {taxonomy.name}, {second} in {other.name}; they cannot be compared.")
-    try:
-        found = difference(before, after, taxonomy.names)
-    except ValueError as error:
-        raise DatasetError(str(error)) from None
+    shared = {row.photo_id for row in before} & {row.photo_id for row in after}
+    if not shared:
+        raise DatasetError(
+            f"{first} and {second} judged no photo in common. Evaluate both on the same ones, with --keep."
+        )
+    left = [f"{len(rows) - len(shared)} of {run}" for run, rows in ((first, before), (second, after))]
+    before, after = ([row for row in rows if row.photo_id in shared] for rows in (before, after))
+    found = difference(before, after, taxonomy.names)
     scores = [total(rows, taxonomy).scores() for rows in (before, after)]
     lines = [f"{len(before)} photos, paired bootstrap over photos, 95 % intervals. {second} less {first}:"]
+    if any(not part.startswith("0 ") for part in left):
+        lines.append(f"Left out, as the other one did not judge them: {' and '.join(left)}.")
     lines += [f"{name:22} {scores[0][name]:.4f} -> {scores[1][name]:.4f}   {found[name]}" for name in SCORES]
     return "\n".join(lines)
 

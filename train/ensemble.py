@@ -14,7 +14,14 @@ from train.card import model_card
 __all__ = ["join"]
 
 
-def join(folders: Sequence[Path], shares: Sequence[float], out: Path, *, scales: Sequence[float] | None = None) -> Path:
+def join(
+    folders: Sequence[Path],
+    shares: Sequence[float],
+    out: Path,
+    *,
+    scales: Sequence[float] | None = None,
+    margin: float | None = None,
+) -> Path:
     """Writes an ensemble as one checkpoint. How it looks at a photo is as the first one does.
 
     Args:
@@ -23,17 +30,20 @@ def join(folders: Sequence[Path], shares: Sequence[float], out: Path, *, scales:
         out: Folder of the ensemble.
         scales: Factors of its input's size at which the first one looks; those of its own if left out. The others
             look once.
+        margin: Border of each crop, as a share of the longer side of what was found; the first one's if left out.
 
     Raises:
         CheckpointError: If a checkpoint cannot be used, is an ensemble itself, or is of another taxonomy, there is
-            not one share for each further one, or a factor is not between 0.25 and 4.
+            not one share for each further one, a factor is not between 0.25 and 4, or the margin not between 0 and 1.
         OSError: If the folder cannot be written.
     """
     if len(folders) < 2 or len(shares) != len(folders) - 1 or not all(0 < share < 1 for share in shares):
         raise CheckpointError("Name two checkpoints or more, and for each but the first its share, between 0 and 1.")
     if scales is not None and not all(0.25 <= scale <= 4 for scale in scales):
         raise CheckpointError(f"Each scale must be a factor from 0.25 to 4; these are {', '.join(map(str, scales))}.")
-    first, *others = checkpoints = [load_checkpoint(folder) for folder in folders]
+    if margin is not None and not 0 <= margin <= 1:
+        raise CheckpointError(f"The margin must be between 0 and 1, not {margin}.")
+    first, *others = checkpoints = [load_checkpoint(folder, _name(folder)) for folder in folders]
     for folder, checkpoint in zip(folders, checkpoints, strict=True):
         if checkpoint.config.ensemble:
             raise CheckpointError(f"{folder} is an ensemble itself. Name the checkpoints that it was joined from.")
@@ -44,11 +54,23 @@ def join(folders: Sequence[Path], shares: Sequence[float], out: Path, *, scales:
             )
     training = {**first.config.training, "members": [_origin(other) for other in others]}
     members = [_member(other, float(share)) for other, share in zip(others, shares, strict=True)]
-    config = replace(first.config, ensemble=members, training=training, scales=list(scales or first.config.scales))
+    config = replace(
+        first.config,
+        ensemble=members,
+        training=training,
+        scales=list(scales or first.config.scales),
+        margin=first.config.margin if margin is None else margin,
+    )
     card = model_card(out.name, config, {})
     networks = nn.ModuleList([checkpoint.network for checkpoint in checkpoints])
     save_checkpoint(out, config, networks, metrics={"evaluations": []}, card=card)
     return out
+
+
+def _name(folder: Path) -> str:
+    """Of the run that left a checkpoint, or of the checkpoint's own folder."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "checkpoint" else folder.name
 
 
 def _member(checkpoint: Checkpoint, share: float) -> Member:

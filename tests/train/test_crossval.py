@@ -9,6 +9,7 @@ import pytest
 
 import train.split
 from segmodels.checkpoint import CheckpointError, read_metrics
+from segmodels.datasets import DatasetError
 from segmodels.evidence import read_evidence, total
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
@@ -118,7 +119,13 @@ def test_two_runs_are_compared_by_the_command(
     assert "evidence.parquet is missing" in capsys.readouterr().err
 
 
-def test_runs_on_other_photos_are_not_compared(recipe: Recipe, root: Path, tmp_path: Path) -> None:
-    crossval(recipe, root, tmp_path / "run", folds=2, workers=0)
-    with pytest.raises(ValueError, match="did not judge the same photos: 5 are in one only"):
-        compare(tmp_path / "run", tmp_path / "run" / "fold0")
+def test_runs_are_compared_on_the_photos_that_both_judged(recipe: Recipe, root: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    metrics = crossval(recipe, root, run, folds=2, workers=0)
+    said = compare(run, run / "fold0")
+    score = metrics["folds"][0]["mean_iou"]
+    assert said.startswith("3 photos, paired") and f"mean_iou               {score:.4f} -> {score:.4f}" in said
+    assert f"did not judge them: 5 of {run} and 0 of {run / 'fold0'}." in said
+    assert "Left out" not in compare(run, run)
+    with pytest.raises(DatasetError, match="judged no photo in common"):
+        compare(run / "fold1", run / "fold0")

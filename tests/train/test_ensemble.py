@@ -68,17 +68,27 @@ def test_shares_that_do_not_fit_are_refused(
     assert not (tmp_path / "joined").exists()
 
 
-def test_the_first_one_looks_at_the_sizes_that_are_named(
+def test_sizes_and_margin_are_those_of_the_first_one_or_those_that_are_named(
     two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     values = json.loads((two[0] / "config.json").read_text())
-    (two[0] / "config.json").write_text(json.dumps({**values, "scales": [0.5, 1.5]}))
+    (two[0] / "config.json").write_text(json.dumps({**values, "scales": [0.5, 1.5], "margin": 0.25}))
     arguments = ["join", *map(str, two), "--share", "0.5", "--out"]
-    for more, scales in (([], [0.5, 1.5]), (["--scales", "1"], [1.0])):
+    for more, scales, margin in (
+        ([], [0.5, 1.5], 0.25),
+        (["--scales", "1"], [1.0], 0.25),
+        (["--margin", "0"], [0.5, 1.5], 0.0),
+    ):
         assert main([*arguments, str(tmp_path / "joined"), *more]) == 0
-        assert load_checkpoint(tmp_path / "joined").config.scales == scales
-    assert main([*arguments, str(tmp_path / "wrong"), "--scales", "1", "5"]) == 1
-    assert "a factor from 0.25 to 4; these are 1.0, 5.0" in capsys.readouterr().err
+        config = load_checkpoint(tmp_path / "joined").config
+        assert (config.scales, config.margin) == (scales, margin)
+    for wrong, sentence in (
+        (["--scales", "1", "5"], "a factor from 0.25 to 4; these are 1.0, 5.0"),
+        (["--margin", "1.5"], "margin must be between 0 and 1, not 1.5"),
+        (["--margin", "nan"], "margin must be between 0 and 1, not nan"),
+    ):
+        assert main([*arguments, str(tmp_path / "wrong"), *wrong]) == 1
+        assert sentence in capsys.readouterr().err
     assert not (tmp_path / "wrong").exists()
 
 
