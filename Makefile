@@ -50,27 +50,24 @@ bench: $(READY) ## seconds a photo, photos a second, queries of Trends and train
 kills: $(READY) ## kill an ingest twenty times and look whether its archive lost or doubled a photo
 	PYTHONPATH=. $(BIN)/python tests/kill_ingest.py
 
-weights: $(READY) ## train the default network and the person detector again: make weights DATA=folder of Clothing Co-Parsing
+weights: $(READY) ## train the default network, what it is compared with and the person detector: make weights DATA=folder of Clothing Co-Parsing
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make weights DATA=..." >&2; exit 1; }
-	$(BIN)/python -m train fit own/fpn --data "$(DATA)" --out runs/fpn
-	$(BIN)/python -m train fit own/fpn_all --data "$(DATA)" --out runs/fpn_all
-	$(BIN)/python -m train evaluate runs/fpn_all/checkpoint --dataset ccp --data "$(DATA)" \
-		--ids train/splits/ccp_test.txt --json runs/fpn_all/test.json --keep
-	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
-
-portrait: $(READY) ## train fpn_portrait and what it is compared with, fpn_inacio: make portrait DATA=folder
-	@test -n "$(DATA)" || { echo "Name the data set's folder: make portrait DATA=..." >&2; exit 1; }
-	$(BIN)/python -m train fit inacio/fpn --set dataset=ccp --data "$(DATA)" --out runs/inacio_fpn
+	$(BIN)/python -m train fit inacio/fpn --set dataset=ccp --data "$(DATA)" --out runs/fpn_inacio
 	$(BIN)/python -m train fit own/lite2_small --data "$(DATA)" --out runs/lite2_small
 	$(BIN)/python -m train pseudo-label runs/lite2_small/checkpoint --data "$(DATA)" --out runs/pseudo
 	$(BIN)/python -m train fit own/fpn_lite2 --data "$(DATA)" --out runs/fpn_lite2
-	$(BIN)/python -m train pseudo-label runs/fpn_lite2/checkpoint runs/inacio_fpn/checkpoint --data "$(DATA)" --out runs/pseudo2
+	$(BIN)/python -m train pseudo-label runs/fpn_lite2/checkpoint runs/fpn_inacio/checkpoint --data "$(DATA)" --out runs/pseudo2
 	$(BIN)/python -m train fit own/fpn_portrait --data "$(DATA)" --out runs/fpn_portrait
-	for run in inacio_fpn fpn_portrait; do \
-		$(BIN)/python -m train evaluate runs/$$run/checkpoint --dataset ccp --data "$(DATA)" --fold 0 \
-			--json runs/$$run/fold0.json --keep || exit 1; \
+	$(BIN)/python -m train fit own/fpn_portrait_512 --data "$(DATA)" --out runs/fpn_portrait_512
+	$(BIN)/python -m train fit own/fpn_partner --data "$(DATA)" --out runs/fpn_partner
+	$(BIN)/python -m train fit own/fpn_partner_384 --data "$(DATA)" --out runs/fpn_partner_384
+	$(BIN)/python -m train join runs/fpn_portrait_512/checkpoint runs/fpn_partner_384/checkpoint \
+		--share 0.5 --scales 1 --margin 0.04 --out runs/joined
+	for run in fpn_inacio/checkpoint joined; do \
+		$(BIN)/python -m train evaluate runs/$$run --dataset ccp --data "$(DATA)" --fold 0 --json runs/$$run.json --keep || exit 1; \
 	done
-	$(BIN)/python -m train compare runs/inacio_fpn/checkpoint runs/fpn_portrait/checkpoint
+	$(BIN)/python -m train compare runs/fpn_inacio/checkpoint runs/joined
+	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
 
 architectures: $(READY) ## train and judge all nine, and fpn from random weights, by one small recipe: make architectures DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make architectures DATA=..." >&2; exit 1; }
@@ -84,9 +81,11 @@ architectures: $(READY) ## train and judge all nine, and fpn from random weights
 
 archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: make archive DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make archive DATA=..." >&2; exit 1; }
-	mkdir -p runs
-	{ echo file,trained_on; ls "$(DATA)/photos" | awk -F'[.,]' 'NR == FNR { seen[$$1]; next } \
-		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' train/splits/ccp_folds.csv -; } > runs/trained_on.csv
+	mkdir -p runs && rm -rf dashboard/archives/ccp
+	{ cut -d, -f1 train/splits/ccp_folds.csv; ls "$(DATA)/annotations/image-level" | cut -d. -f1 | \
+		grep -vxFf train/splits/ccp_tags_reserved.txt; } > runs/seen.txt
+	{ echo file,trained_on; ls "$(DATA)/photos" | awk -F. 'NR == FNR { seen[$$1]; next } \
+		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' runs/seen.txt -; } > runs/trained_on.csv
 	$(BIN)/python -m dashboard.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/archives/ccp
 	$(BIN)/python -m train reliability segmodels/embedded/fpn --data "$(DATA)" --json dashboard/archives/reliability.json
 

@@ -1,47 +1,68 @@
-"""What a photo costs, as ratios against the bare network in the same run: `make bench`.
+"""What a photo costs, as ratios against a baseline in the same run: `make bench`.
 
-Each figure is the median of several turns, taken in turn with the baseline, so that a busy machine slows both.
+Without arguments, against the bare networks of the default model; `python tests/bench.py A B ...` times the checkpoints
+in these folders against the first. Each figure is the median of several turns, taken in turn with the baseline, so that
+a busy machine slows both.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from skimage.data import astronaut
+from torch import nn
 
 from segmodels.catalog import load_segmenter
+from segmodels.checkpoint import load_checkpoint
+from segmodels.segmenter import Segmenter
 
 TURNS = 15
 
 
-def main() -> None:
+def main(folders: list[str]) -> None:
     """Prints a table: seconds, and how many times the baseline."""
+    photo = cv2.copyMakeBorder(astronaut(), 157, 156, 19, 19, cv2.BORDER_REPLICATE)  # 825 x 550
+    if folders:
+        segmenters = {folder: Segmenter(load_checkpoint(Path(folder))) for folder in folders}
+        measure({folder: partial(segmenter.segment, photo) for folder, segmenter in segmenters.items()})
+    else:
+        measure(_parts(photo))
+
+
+def _parts(photo: np.ndarray) -> dict[str, Callable[[], object]]:
+    """The default model's bare networks, and all that it does to a photo."""
     segmenter = load_segmenter("fpn")
     config = segmenter.checkpoint.config
-    batch = torch.rand(1, 3, config.height, config.width).to(memory_format=torch.channels_last)
-    photo = cv2.copyMakeBorder(astronaut(), 157, 156, 19, 19, cv2.BORDER_REPLICATE)  # 825 x 550
+    members = [config, *config.ensemble]
+    sizes = " + ".join(f"{one.height} x {one.width}" for one in members)
+    batches = [torch.rand(1, 3, one.height, one.width).to(memory_format=torch.channels_last) for one in members]
     phone = cv2.resize(photo, (3000, 4500), interpolation=cv2.INTER_LINEAR)
 
-    def network() -> None:
+    def run(networks: Iterable[nn.Module]) -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=segmenter._bf16):
-            segmenter.networks[0](batch)
+            for network, batch in zip(networks, batches, strict=True):
+                network(batch)
 
     trained = segmenter.checkpoint.network.to(memory_format=torch.channels_last)
-
-    def unfolded() -> None:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=segmenter._bf16):
-            (trained[0] if isinstance(trained, torch.nn.ModuleList) else trained)(batch)
-
-    tasks: dict[str, Callable[[], object]] = {
-        f"bare network, {config.height} x {config.width} (baseline)": network,
-        "the same with its batch norms not folded": unfolded,
-        f"segment, photo of {photo.shape[1]} x {photo.shape[0]}": lambda: segmenter.segment(photo),
-        f"segment, photo of {phone.shape[1]} x {phone.shape[0]}": lambda: segmenter.segment(phone),
+    unfolded = list(trained) if isinstance(trained, nn.ModuleList) else [trained]
+    return {
+        f"bare networks, {sizes} (baseline)": partial(run, segmenter.networks),
+        "the same with their batch norms not folded": partial(run, unfolded),
+        f"segment, photo of {photo.shape[1]} x {photo.shape[0]}": partial(segmenter.segment, photo),
+        f"segment, photo of {phone.shape[1]} x {phone.shape[0]}": partial(segmenter.segment, phone),
     }
+
+
+def measure(tasks: Mapping[str, Callable[[], object]]) -> None:
+    """Times the tasks in turn; the first is the baseline."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(TURNS + 2):
         for name, task in tasks.items():
@@ -53,8 +74,8 @@ def main() -> None:
     baseline = next(iter(medians.values()))
     print(f"{torch.get_num_threads()} threads, {TURNS} turns, median")
     for name, median in medians.items():
-        print(f"{name:<44}{median:8.3f} s{median / baseline:8.1f} x")
+        print(f"{name:<44}{median:8.3f} s{median / baseline:8.2f} x")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -76,7 +76,7 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         "",
         "## Training",
         "",
-        f"Data set {training.get('dataset')}, {_epoch(training)}.{_pseudo(training)} "
+        f"Data set {training.get('dataset')}, {_epoch(training)}.{_pseudo(training)}{_members(training)} "
         "The recipe stands in `config.json`.",
         "",
         f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
@@ -130,10 +130,20 @@ def _weights(training: Mapping[str, Any]) -> list[str]:
         str(training["command"]),
         "```",
         "",
+        *_needs(training),
         "Copy the checkpoint that it leaves to a folder of this model's name, and name the folder that holds that in "
         "`GARMENTSCOPE_MODELS`.",
         "",
     ]
+
+
+def _needs(training: Mapping[str, Any]) -> list[str]:
+    """What has to be there before the command is run."""
+    recipe = training.get("recipe", {})
+    start, pseudo = recipe.get("start"), recipe.get("pseudo")
+    lines = [f"It goes on from the checkpoint `{start}`."] if start else []
+    lines += [f"It reads the masks of tagged photos in `{pseudo}`."] if pseudo else []
+    return [" ".join([*lines, "The comment on top of the recipe says how they come about."]), ""] if lines else []
 
 
 def _averaged(member: Member) -> str:
@@ -264,6 +274,15 @@ def _pseudo(training: Mapping[str, Any]) -> str:
     if not training.get("recipe", {}).get("pseudo"):
         return ""
     return " It learned from photos that have only tags as well, with masks that networks and tags agree on."
+
+
+def _members(training: Mapping[str, Any]) -> str:
+    """A sentence on each further network of an ensemble, with a space before it."""
+    return "".join(
+        f" {member['name']} (revision {member['revision']}), which it is averaged with: {_epoch(member)}."
+        f"{_pseudo(member)}"
+        for member in training.get("members", [])
+    )
 
 
 def _cell(value: float | None) -> str:

@@ -145,5 +145,20 @@ def test_a_description_says_where_the_weights_come_from() -> None:
     assert "not trained yet" in text and "## Weights" not in model_card("fpn", config_of(), {})
 
 
+def test_a_description_says_what_has_to_be_there_first() -> None:
+    training = {"dataset": "ccp", "command": "python -m train fit own/large"}
+    text = model_card("large", config_of(training={**training, "recipe": {"fold": -1, "start": "runs/a"}}), {})
+    assert "goes on from the checkpoint `runs/a`. The comment" in text
+    text = model_card("large", config_of(training={**training, "recipe": {"fold": 0, "pseudo": "runs/masks"}}), {})
+    assert "masks of tagged photos in `runs/masks`. The comment" in text
+    assert "The comment" not in model_card("large", config_of(training={**training, "recipe": {"fold": 0}}), {})
+
+
+def test_an_ensemble_says_how_each_network_came_about() -> None:
+    members = [{"name": "second", "revision": "0123456789ab", "epoch": 7, "recipe": {"fold": 0}}]
+    text = model_card("both", config_of(training={"dataset": "ccp", "members": members}), {})
+    assert "second (revision 0123456789ab), which it is averaged with: epoch 7, chosen on fold 0." in text
+
+
 def test_each_architecture_has_its_paper() -> None:
     assert set(ARCHITECTURE_PAPERS) == set(ARCHITECTURES)

@@ -7,22 +7,29 @@ from scored import LABEL, curve, evaluation, judged, write_model
 
 from dashboard.evaluation.records import evidence_of_measurement, photo_sets, read_model
 from segmodels.catalog import EMBEDDED
-from segmodels.checkpoint import load_checkpoint
+from segmodels.checkpoint import load_checkpoint, read_metrics
 from segmodels.evidence import read_evidence, total
 from segmodels.taxonomy import OUTFIT_15
 
 
 def test_the_embedded_checkpoint_is_read_whole() -> None:
-    """It was written before ids were: its evidence is found by adding up to its matrix."""
     model = read_model("fpn", EMBEDDED / "fpn")
     network = load_checkpoint(EMBEDDED / "fpn").network
     assert model.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert model.size == (EMBEDDED / "fpn" / "model.safetensors").stat().st_size
     assert not model.sentences and model.architecture == "fpn" and model.taxonomy is OUTFIT_15
+    evidence = read_evidence(EMBEDDED / "fpn" / "evidence.parquet")[0]
+    found = [evidence_of_measurement(model, measurement, evidence) for measurement in model.measurements]
+    assert [(len(rows), sentence) for rows, sentence in found] == [(101, ""), (158, "")]
+
+
+def test_scores_that_were_written_before_ids_were() -> None:
+    """Their evidence is found by adding up to their matrix."""
+    model = read_model("fpn_lite0", EMBEDDED / "fpn_lite0")
     (measurement,) = model.measurements
-    rows, sentence = evidence_of_measurement(
-        model, measurement, read_evidence(EMBEDDED / "fpn" / "evidence.parquet")[0]
-    )
+    assert "ids" not in read_metrics(EMBEDDED / "fpn_lite0")["evaluations"][0]
+    evidence = read_evidence(EMBEDDED / "fpn_lite0" / "evidence.parquet")[0]
+    rows, sentence = evidence_of_measurement(model, measurement, evidence)
     assert (len(rows), sentence) == (101, "")
 
 
