@@ -292,8 +292,8 @@ def _numbers(contents: Contents) -> str:
     text = f"<dl>{cells}</dl>"
     if contents.trained_on is not None:
         text += (
-            f"<p>The model was trained on {contents.trained_on:,} of these photos: there it is better than on photos "
-            "it has not seen.</p>"
+            f"<p>The model was trained on, or chosen by, {contents.trained_on:,} of these photos: there it is better "
+            "than on photos it has not seen.</p>"
         )
     return text
 

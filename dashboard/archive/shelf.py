@@ -33,7 +33,7 @@ SHIPPED = Path(__file__).parents[1] / "archives"
 """Each of its folders is an archive that comes with the app."""
 
 TRAINED_ON = "trained_on"
-"""Tag of photos that the model was trained on: `yes`, or `no`."""
+"""Tag of photos that the model was trained on or chosen by: `yes`, or `no`."""
 
 _TITLES = {"ccp": "Clothing Co-Parsing"}  # of archives that come with the app
 _VALUES = 6  # of a tag that are counted one by one
@@ -100,7 +100,7 @@ class Contents:
 
     @property
     def trained_on(self) -> int | None:
-        """Photos that the model was trained on; None if the archive does not say."""
+        """Photos that the model was trained on or chosen by; None if the archive does not say."""
         for tag in self.tags:
             if tag.name == TRAINED_ON:
                 return dict(tag.counts).get("yes", 0)

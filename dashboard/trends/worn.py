@@ -18,6 +18,9 @@ from dashboard.trends.section import LEAST_OUTFITS, Question, Section, class_ink
 
 __all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
 
+_LEAST_FOR_PERCENT = 10
+"""Photos from which a rate of recognition is given in percent."""
+
 
 @dataclass(frozen=True)
 class Against:
@@ -133,7 +136,10 @@ def share_section(
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
     shown["hover"] = [_hover(row, against, correct) for row in records(shown)]
-    notes = {name: f"found {r.sensitivity:.0%}, wrongly {1 - r.specificity:.0%}" for name, r in known.items()}
+    notes = {
+        name: f"found {_rate(r.sensitivity, r.worn)}, wrongly {_rate(1 - r.specificity, r.not_worn)}"
+        for name, r in known.items()
+    }
     figure = share_figure(
         shown,
         class_inks(facts),
@@ -144,6 +150,11 @@ def share_section(
     )
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown) if row.share == row.share)
     return Section("trends-shares", "What is worn", caption, figure, table, words, behind[0], here.view)
+
+
+def _rate(share: float, photos: int) -> str:
+    """In percent; in photos where they are too few for that."""
+    return f"{share:.0%}" if photos >= _LEAST_FOR_PERCENT else f"{round(share * photos)} of {photos}"
 
 
 def area_section(question: Question) -> Section:

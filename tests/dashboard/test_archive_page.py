@@ -184,7 +184,7 @@ def test_two_models_are_listed_apart_and_a_damaged_archive_is_a_sentence(
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", os.pathsep.join([str(tmp_path / "team"), str(tmp_path / "new")]))
     page = add(opened(), {"b.jpg": jpeg(1)}, "Spring")
     assert "Found by several models" in listed(page) and "1 photo added to Spring." in said(page)
-    assert "The model was trained on 1 of these photos" in listed(page)
+    assert "The model was trained on, or chosen by, 1 of these photos" in listed(page)
     assert "&lt;script&gt;" in listed(page) and "<script>" not in listed(page)
     assert "team cannot be read" in said(page)
     assert "No photos yet." in listed(page)

@@ -123,6 +123,13 @@ def test_another_period_never_shares_a_day(question: Question) -> None:
         other_period(question.facts, question.view, date(2023, 3, 1), date(2023, 4, 1))
 
 
+def test_a_rate_from_a_few_photos_is_given_in_photos(question: Question) -> None:
+    trust = Trust("Measured on paper.", {"Hat": Reliability(0.0, 2, 0.9, 10), "Coat": Reliability(1.0, 10, 0.0, 2)})
+    labels = share_section(question, trust=trust).figure.layout.yaxis.ticktext
+    text = " ".join(labels)
+    assert "found 0 of 2, wrongly 10%" in text and "found 100%, wrongly 2 of 2" in text
+
+
 def test_corrected_shares_are_rogan_and_gladens(question: Question) -> None:
     known = Reliability(0.8, 100, 0.95, 300)
     trust = Trust("Measured on paper.", {"Hat": known, "Coat": Reliability(0.5, 10, 0.55, 20)})
