@@ -32,6 +32,7 @@ __all__ = [
     "CheckpointError",
     "Member",
     "NetworkConfig",
+    "check_config",
     "count_parameters",
     "load_checkpoint",
     "load_weights",
@@ -326,7 +327,7 @@ def read_config(folder: Path) -> CheckpointConfig:
     except TypeError as error:
         reason = str(error).removeprefix("Member.__init__() ")
         raise CheckpointError(f"{path}: ensemble must be a list of networks with all their keys: {reason}.") from None
-    _check(config, path)
+    check_config(config, path)
     return config
 
 
@@ -356,7 +357,12 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
         ) from None
 
 
-def _check(config: CheckpointConfig, path: Path) -> None:
+def check_config(config: CheckpointConfig, path: Path) -> None:
+    """Whether each value is one that a checkpoint can have.
+
+    Raises:
+        CheckpointError: If one is not; the sentence begins with `path`, where it stands or would stand.
+    """
     if config.taxonomy not in list(TAXONOMIES):  # a list, for what cannot be hashed
         raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
     if config.classes != list(TAXONOMIES[config.taxonomy].names):

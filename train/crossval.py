@@ -110,13 +110,16 @@ def compare(first: Path, second: Path) -> str:
         raise DatasetError(
             f"{first} and {second} judged no photo in common. Evaluate both on the same ones, with --keep."
         )
-    left = [f"{len(rows) - len(shared)} of {run}" for run, rows in ((first, before), (second, after))]
+    left_out = {run: len(rows) - len(shared) for run, rows in ((first, before), (second, after))}
     before, after = ([row for row in rows if row.photo_id in shared] for rows in (before, after))
     found = difference(before, after, taxonomy.names)
     scores = [total(rows, taxonomy).scores() for rows in (before, after)]
     lines = [f"{len(before)} photos, paired bootstrap over photos, 95 % intervals. {second} less {first}:"]
-    if any(not part.startswith("0 ") for part in left):
-        lines.append(f"Left out, as the other one did not judge them: {' and '.join(left)}.")
+    if any(left_out.values()):
+        lines.append(
+            "Left out, as the other one did not judge them: "
+            f"{' and '.join(f'{count} of {run}' for run, count in left_out.items())}."
+        )
     lines += [f"{name:22} {scores[0][name]:.4f} -> {scores[1][name]:.4f}   {found[name]}" for name in SCORES]
     return "\n".join(lines)
 

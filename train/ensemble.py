@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from segmodels.checkpoint import Checkpoint, CheckpointError, Member, load_checkpoint, save_checkpoint
+from segmodels.checkpoint import Checkpoint, CheckpointError, Member, check_config, load_checkpoint, save_checkpoint
 from train.card import model_card
 
 __all__ = ["join"]
@@ -39,8 +39,6 @@ def join(
     """
     if len(folders) < 2 or len(shares) != len(folders) - 1 or not all(0 < share < 1 for share in shares):
         raise CheckpointError("Name two checkpoints or more, and for each but the first its share, between 0 and 1.")
-    if scales is not None and not all(0.25 <= scale <= 4 for scale in scales):
-        raise CheckpointError(f"Each scale must be a factor from 0.25 to 4; these are {', '.join(map(str, scales))}.")
     if margin is not None and not 0 <= margin <= 1:
         raise CheckpointError(f"The margin must be between 0 and 1, not {margin}.")
     first, *others = checkpoints = [load_checkpoint(folder, _name(folder)) for folder in folders]
@@ -61,6 +59,7 @@ def join(
         scales=list(scales or first.config.scales),
         margin=first.config.margin if margin is None else margin,
     )
+    check_config(config, out / "config.json")
     card = model_card(out.name, config, {})
     networks = nn.ModuleList([checkpoint.network for checkpoint in checkpoints])
     save_checkpoint(out, config, networks, metrics={"evaluations": []}, card=card)
