@@ -76,7 +76,7 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         "",
         "## Training",
         "",
-        f"Data set {training.get('dataset')}, {_epoch(training)}.{_pseudo(training)}{_members(training)} "
+        f"Data set {training.get('dataset')}, {_epoch(training)}.{_steps(training)}{_members(training)} "
         "The recipe stands in `config.json`.",
         "",
         f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
@@ -269,18 +269,20 @@ def _epoch(training: Mapping[str, Any]) -> str:
     return f"epoch {training['epoch']}, {how}" if training.get("epoch") else "not trained yet"
 
 
-def _pseudo(training: Mapping[str, Any]) -> str:
-    """A sentence on pseudo-labels, with a space before it; nothing where there were none."""
-    if not training.get("recipe", {}).get("pseudo"):
-        return ""
-    return " It learned from photos that have only tags as well, with masks that networks and tags agree on."
+def _steps(training: Mapping[str, Any]) -> str:
+    """A sentence on an earlier fit and one on pseudo-labels, each with a space before it, where there were any."""
+    recipe = training.get("recipe", {})
+    text = f" It went on from the weights of an earlier fit, `{recipe['start']}`." if recipe.get("start") else ""
+    if recipe.get("pseudo"):
+        text += " It learned from photos that have only tags as well, with masks that networks and tags agree on."
+    return text
 
 
 def _members(training: Mapping[str, Any]) -> str:
     """A sentence on each further network of an ensemble, with a space before it."""
     return "".join(
         f" {member['name']} (revision {member['revision']}), which it is averaged with: {_epoch(member)}."
-        f"{_pseudo(member)}"
+        f"{_steps(member)}"
         for member in training.get("members", [])
     )
 
