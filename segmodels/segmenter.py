@@ -34,6 +34,7 @@ _DETECTOR_MARGIN = 0.15  # of the box's longer side, around the first look: a ha
 _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
 _FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the first look at a single person takes all of it
 _MOST_PEOPLE = 8
+_GPU_BATCH = 8
 _PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
 _COMPANION = 0.95  # score from which somebody beside the surest person counts; chosen on the folds
 
@@ -98,6 +99,11 @@ class Segmenter:
     def taxonomy(self) -> Taxonomy:
         """The classes of its class maps."""
         return self.checkpoint.taxonomy
+
+    @property
+    def batch_photos(self) -> int:
+        """Photos that are best given to `segment_batch` at once: several on a GPU, one on a processor."""
+        return 1 if self.device.type == "cpu" else _GPU_BATCH
 
     @property
     def detector(self) -> PersonDetector:

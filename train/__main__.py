@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from segmodels.checkpoint import CheckpointError, load_checkpoint
-from segmodels.datasets import DatasetError, read_ccp
+from segmodels.checkpoint import CheckpointError, load_checkpoint, read_config
+from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.device import DeviceError, Precision, add_device_arguments, pick_device, pick_precision
 from segmodels.evidence import EvidenceError
 from segmodels.person import EMBEDDED_DETECTOR, load_detector
 from segmodels.segmenter import Segmenter
@@ -24,7 +25,7 @@ from train.detection import (
     list_bystanders,
 )
 from train.ensemble import join
-from train.evaluate import check_writable, evaluate, keep_evaluation, write_json
+from train.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
 from train.grid import load_grid
@@ -39,6 +40,18 @@ from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
 from train.suspects import find_suspects, write_suspects
 
+_FORESEEN = (
+    CheckpointError,
+    DatasetError,
+    DeviceError,
+    EvidenceError,
+    FitError,
+    OSError,
+    PretrainedError,
+    RecipeError,
+)
+"""Errors whose message is for the user."""
+
 _WORKERS = min(8, max(1, (os.cpu_count() or 2) - 1))
 
 
@@ -50,6 +63,11 @@ def main(arguments: list[str] | None = None) -> int:
     fit.add_argument("--all", action="store_true", help="train every architecture by it, each in a folder under --out")
     fit.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
     fit.add_argument("--push", metavar="OWNER", help="publish what was fitted as OWNER/garmentscope-NAME on the Hub")
+    fit.add_argument(
+        "--push-fallback",
+        action="store_true",
+        help="also publish a network that started from random weights as ImageNet's could not be loaded",
+    )
     crossval = commands.add_parser("crossval", help="fit and judge one network for each fold")
     crossval.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
     crossval.add_argument("--keep", type=Path, metavar="CHECKPOINT", help="also write the scores into this checkpoint")
@@ -62,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe"
         )
-        command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that cut crops")
+        command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that read photos")
     compare = commands.add_parser("compare", help="the difference between two runs on the photos that both judged")
     compare.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
     compare.add_argument("second", type=Path, help="the other one")
@@ -73,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
     which = evaluate.add_mutually_exclusive_group()
     which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
+    evaluate.add_argument(
+        "--allow-trained", action="store_true", help="also on a fold on which the checkpoint was trained"
+    )
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
     join = commands.add_parser("join", help="join trained networks into one checkpoint that averages them")
@@ -157,34 +178,84 @@ def main(arguments: list[str] | None = None) -> int:
         which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
         command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     find.add_argument("--keep", action="store_true", help="also write them into the detector's metrics.json")
+    for command in (fit, crossval, probe, evaluate, suspects, trust, pseudo, person, bystanders, find, scenes):
+        add_device_arguments(command)
     parsed = parser.parse_args(arguments)
     try:
         return _COMMANDS[parsed.command](parsed)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
         return 130
-    except (CheckpointError, DatasetError, EvidenceError, FitError, OSError, PretrainedError, RecipeError) as error:
+    except _FORESEEN as error:
         print(error, file=sys.stderr)
         return 1
 
 
+def _precision(arguments: argparse.Namespace) -> Precision:
+    """The device and the number format that a command asks for."""
+    return pick_precision(arguments.precision, pick_device(arguments.device))
+
+
+def _segmenter(folder: Path, arguments: argparse.Namespace) -> Segmenter:
+    precision = _precision(arguments)
+    return Segmenter(load_checkpoint(folder), precision.device, precision=precision)
+
+
 def _fit(arguments: argparse.Namespace) -> int:
-    recipe = load_recipe(arguments.recipe, arguments.set)
+    recipe, precision = load_recipe(arguments.recipe, arguments.set), _precision(arguments)
     if arguments.push and this_process().is_first:
         check_owner(arguments.push)
     if arguments.all:
-        outcomes = fit_all(recipe, arguments.data, arguments.out, workers=arguments.workers)
+        outcomes = fit_all(recipe, arguments.data, arguments.out, workers=arguments.workers, precision=precision)
         names = [outcome.architecture for outcome in outcomes if not outcome.failure]
         fitted = {name: arguments.out / name / "checkpoint" for name in names}
         failed = len(outcomes) - len(fitted)
     else:
-        folder = fit(recipe, arguments.data, arguments.out, name=arguments.name, workers=arguments.workers)
+        folder = fit(
+            recipe,
+            arguments.data,
+            arguments.out,
+            name=arguments.name,
+            workers=arguments.workers,
+            precision=precision,
+        )
         fitted, failed = {arguments.name or recipe.architecture: folder}, 0
         if this_process().is_first:
             print(f"The best epoch is in {folder}.")
-    if arguments.push and this_process().is_first:
-        failed += sum(not _published(folder, repository_of(arguments.push, name)) for name, folder in fitted.items())
+    if arguments.push:
+        dataset = open_dataset(recipe.dataset, arguments.data)
+        for name, folder in fitted.items():
+            if not arguments.push_fallback and _fell_back(folder):
+                failed += 1
+                continue
+            _judge(folder, dataset, arguments)
+            if this_process().is_first:
+                failed += not _published(folder, repository_of(arguments.push, name))
     return int(failed > 0)
+
+
+def _fell_back(folder: Path) -> bool:
+    """Whether a network started from random weights for want of better ones, which is then said."""
+    start = read_config(folder).training.get("start", {})
+    if start.get("fell_back") and this_process().is_first:
+        print(
+            f"{folder} is not published: {start['sentence']} Fit it again in another folder where they can be had, or "
+            "publish it all the same with --push-fallback.",
+            file=sys.stderr,
+        )
+    return bool(start.get("fell_back"))
+
+
+def _judge(folder: Path, dataset: Dataset, arguments: argparse.Namespace) -> None:
+    """Judges a network on the fold that was left out, so that what is published says how good it is."""
+    config = read_config(folder)
+    fold = config.training["recipe"]["fold"]
+    if fold == -1:
+        return
+    ids = fold_ids(dataset, fold, folds_of(config))[1]
+    judgement = evaluate(_segmenter(folder, arguments), dataset, ids, fold=fold)
+    if this_process().is_first:
+        keep_evaluation(folder, f"{dataset.name}, fold {fold} ({judgement.scores['photos']} photos)", judgement)
 
 
 def _published(folder: Path, repository: str) -> bool:
@@ -223,7 +294,13 @@ def _push(arguments: argparse.Namespace) -> int:
 def _crossval(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, arguments.set)
     metrics = crossval(
-        recipe, arguments.data, arguments.out, folds=arguments.folds, workers=arguments.workers, keep=arguments.keep
+        recipe,
+        arguments.data,
+        arguments.out,
+        folds=arguments.folds,
+        workers=arguments.workers,
+        keep=arguments.keep,
+        precision=_precision(arguments),
     )
     if this_process().is_first:
         scores, spread = metrics["mean"], metrics["standard_deviation"]
@@ -242,18 +319,23 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _probe(arguments: argparse.Namespace) -> int:
     recipe, grid = load_recipe(arguments.recipe, arguments.set), load_grid(arguments.grid)
-    cells = probe(recipe, grid, arguments.data, arguments.out, workers=arguments.workers)
+    cells = probe(
+        recipe, grid, arguments.data, arguments.out, workers=arguments.workers, precision=_precision(arguments)
+    )
     return int(any(cell.failed for cell in cells))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    segmenter = _segmenter(arguments.checkpoint, arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids, which = list(dataset.ids), "all"
     if arguments.ids:
         ids, which = read_ids(arguments.ids), arguments.ids.name
     elif arguments.fold is not None:
-        ids, which = fold_ids(dataset, arguments.fold)[1], f"fold {arguments.fold}"
+        config = segmenter.checkpoint.config
+        if not arguments.allow_trained:
+            check_fold(config, dataset.name, arguments.fold)
+        ids, which = fold_ids(dataset, arguments.fold, folds_of(config))[1], f"fold {arguments.fold}"
     check_writable(arguments.json)
     judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
     scores = judgement.scores
@@ -272,7 +354,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _reliability(arguments: argparse.Namespace) -> int:
-    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    segmenter = _segmenter(arguments.checkpoint, arguments)
     check_writable(arguments.json)
     found = measure_reliability(segmenter, arguments.data)
     write_json(arguments.json, found)
@@ -282,7 +364,7 @@ def _reliability(arguments: argparse.Namespace) -> int:
 
 
 def _suspects(arguments: argparse.Namespace) -> int:
-    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    segmenter = _segmenter(arguments.checkpoint, arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
     check_writable(arguments.out)
     found = find_suspects(segmenter, dataset, read_ids(arguments.ids) if arguments.ids else dataset.ids)
@@ -308,8 +390,10 @@ def _stats(arguments: argparse.Namespace) -> int:
 
 
 def _pseudo_label(arguments: argparse.Namespace) -> int:
-    teachers = [Segmenter(load_checkpoint(folder)) for folder in arguments.checkpoints]
+    teachers = [_segmenter(folder, arguments) for folder in arguments.checkpoints]
     summary = pseudo_label(teachers, arguments.data, arguments.out)
+    if not this_process().is_first:
+        return 0
     for name, asserted in summary["asserted"].items():
         if asserted:
             print(f"{name:12} found in {summary['found_where_asserted'][name]} of {asserted} photos that have its tag")
@@ -319,19 +403,20 @@ def _pseudo_label(arguments: argparse.Namespace) -> int:
 
 def _fit_person(arguments: argparse.Namespace) -> int:
     recipe = PersonRecipe(epochs=arguments.epochs, bystanders=not arguments.unlisted)
-    print(f"The best epoch is in {fit_person(recipe, arguments.data, arguments.out)}.")
+    print(f"The best epoch is in {fit_person(recipe, arguments.data, arguments.out, precision=_precision(arguments))}.")
     return 0
 
 
 def _list_bystanders(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out)
-    found = list_bystanders(arguments.run, arguments.data, arguments.out)
+    found = list_bystanders(arguments.run, arguments.data, arguments.out, precision=_precision(arguments))
     print(f"{found} bystanders are listed in {arguments.out}.")
     return 0
 
 
 def _evaluate_person(arguments: argparse.Namespace) -> int:
-    detector = load_detector(arguments.detector)
+    precision = _precision(arguments)
+    detector = load_detector(arguments.detector, precision.device, precision)
     ids, which = _chosen(arguments)
     check_writable(arguments.json)
     scores = evaluate_person(detector, read_ccp(arguments.data), ids)
@@ -347,7 +432,7 @@ def _evaluate_person(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate_scenes(arguments: argparse.Namespace) -> int:
-    segmenter = Segmenter(load_checkpoint(arguments.checkpoint))
+    segmenter = _segmenter(arguments.checkpoint, arguments)
     ids, _ = _chosen(arguments)
     check_writable(arguments.json)
     scores = evaluate_scenes(segmenter, read_ccp(arguments.data), ids)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
@@ -73,6 +74,8 @@ def cache_folder() -> Path:
 def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path | None = None) -> Cache:
     """Opens the cache of these photos, and makes it first where there is none.
 
+    Of several processes that need the same one, the first decodes, and the others wait for it.
+
     A photo or truth that cannot be read is left out and named in `rejected`. The key holds the data set's folder, the
     ids, the side, and size and time of each photo and mask; a changed file makes a new cache.
 
@@ -95,8 +98,10 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
             key.update(f"{photo_id} {stat.st_size} {stat.st_mtime_ns};".encode() if stat else b"-;")
     home = (folder or cache_folder()) / f"{dataset.name}-{key.hexdigest()[:16]}"
     try:
-        if not (home / "index.json").is_file():
-            _write(dataset, ids, side, home)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.with_name(f"{home.name}.lock")):
+            if not (home / "index.json").is_file():
+                _write(dataset, ids, side, home)
         index = json.loads((home / "index.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise DatasetError(

@@ -17,6 +17,7 @@ from PIL import Image
 from segmodels.bootstrap import SCORES, difference, interval
 from segmodels.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.device import Precision
 from segmodels.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
 from segmodels.metrics import ConfusionMatrix
 from segmodels.photo import PhotoError
@@ -36,7 +37,14 @@ _SIDE = 320  # of a picture on the page, in pixels
 
 
 def crossval(
-    recipe: Recipe, data: Path, out: Path, *, folds: int = 5, workers: int = 1, keep: Path | None = None
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    folds: int = 5,
+    workers: int = 1,
+    keep: Path | None = None,
+    precision: Precision | None = None,
 ) -> dict[str, Any]:
     """Fits and judges one network for each fold.
 
@@ -49,8 +57,9 @@ def crossval(
         data: Folder of the data set.
         out: Folder of the run.
         folds: How many; five are those stored with the data set, where there are any.
-        workers: Processes that cut and augment crops.
+        workers: Processes that read cached photos.
         keep: Folder of a checkpoint fitted by the same recipe, into which the scores and the evidence go as well.
+        precision: As for `fit`.
 
     Returns:
         What `metrics.json` holds.
@@ -76,7 +85,13 @@ def crossval(
     by_fold: list[dict[str, Any]] = []
     for fold in range(folds):
         rows = _fold(
-            replace(recipe, fold=fold, folds=folds), dataset, data, out, workers, f"Fold {fold + 1} of {folds}. "
+            replace(recipe, fold=fold, folds=folds),
+            dataset,
+            data,
+            out,
+            workers,
+            f"Fold {fold + 1} of {folds}. ",
+            precision,
         )
         by_fold.append({"fold": fold, "photos": len(rows), **_numbers(total(rows, dataset.taxonomy))})
         evidence += rows
@@ -124,15 +139,19 @@ def compare(first: Path, second: Path) -> str:
     return "\n".join(lines)
 
 
-def _fold(recipe: Recipe, dataset: Dataset, data: Path, out: Path, workers: int, label: str) -> list[Evidence]:
+def _fold(
+    recipe: Recipe, dataset: Dataset, data: Path, out: Path, workers: int, label: str, precision: Precision | None
+) -> list[Evidence]:
     """Evidence of one fold, from an earlier run where there is some."""
     home = out / f"fold{recipe.fold}"
-    checkpoint = fit(recipe, data, home, workers=workers, label=label)
+    checkpoint = fit(recipe, data, home, workers=workers, label=label, precision=precision)
     file = home / EVIDENCE_FILE
     if file.is_file():
         return read_evidence(file)[0]
     ids = fold_ids(dataset, recipe.fold, recipe.folds)[1]
-    rows = evaluate(Segmenter(load_checkpoint(checkpoint)), dataset, ids, fold=recipe.fold).evidence
+    device = precision.device if precision else None
+    segmenter = Segmenter(load_checkpoint(checkpoint), device, precision=precision)
+    rows = evaluate(segmenter, dataset, ids, fold=recipe.fold).evidence
     if this_process().is_first:
         write_evidence(file, rows, dataset.taxonomy)
     return rows

@@ -12,17 +12,28 @@ from typing import Any
 
 from tqdm import tqdm
 
-from segmodels.checkpoint import load_checkpoint, read_metrics, save_metrics
+from segmodels.checkpoint import CheckpointConfig, load_checkpoint, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.device import describe_device
 from segmodels.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
 from segmodels.metrics import ConfusionMatrix
-from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from train.card import model_card
 from train.processes import gather, this_process
+from train.reading import read_batches
+from train.split import FOLDS
 
-__all__ = ["HOW", "Judgement", "check_writable", "evaluate", "keep_crossval", "keep_evaluation", "write_json"]
+__all__ = [
+    "HOW",
+    "Judgement",
+    "check_fold",
+    "check_writable",
+    "evaluate",
+    "folds_of",
+    "keep_crossval",
+    "keep_evaluation",
+    "write_json",
+]
 
 HOW = (
     "One confusion matrix of pixels at the photos' own resolution, summed over all photos; whole photos in, as the app "
@@ -37,12 +48,17 @@ class Judgement:
     Args:
         scores: `photos`, and the keys of `ConfusionMatrix.scores`; `photos_left_out` where there are any.
         evidence: One row for each photo that was judged, in the order of the ids.
-        seconds_per_photo: Median of the time from decoded photo to garments.
+        seconds_per_photo: Median of the time from decoded photo to garments; of photos that are judged as a batch, an
+            equal part of its time.
+        device: Name of the device that computed, for people.
+        precision: Number format of the network's features.
     """
 
     scores: dict[str, Any]
     evidence: list[Evidence]
     seconds_per_photo: float
+    device: str
+    precision: str
 
 
 def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold: int | None = None) -> Judgement:
@@ -69,19 +85,21 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
     processes = this_process()
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]
-    with tqdm(share, desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
-        for photo_id in bar:
-            try:
-                photo, truth = dataset.pair(photo_id)
-            except (DatasetError, PhotoError) as error:
+    with tqdm(total=len(share), desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
+        for pairs, failed in read_batches(dataset, share, segmenter.batch_photos):
+            for photo_id, error in failed.items():
                 bar.write(f"{photo_id} is left out: {error}")
-                continue
             started = time.perf_counter()
-            class_map = segmenter.segment(photo).class_map
-            seconds.append(time.perf_counter() - started)
-            judged.append(evidence_of(photo_id, truth, class_map, taxonomy, fold))
-            matrix = matrix + total(judged[-1:], taxonomy)
+            found = segmenter.segment_batch([photo for photo, _ in pairs.values()])
+            seconds += [(time.perf_counter() - started) / len(pairs)] * len(pairs) if pairs else []
+            rows = [
+                evidence_of(photo_id, truth, segmentation.class_map, taxonomy, fold)
+                for (photo_id, (_, truth)), segmentation in zip(pairs.items(), found, strict=True)
+            ]
+            judged += rows
+            matrix = matrix + total(rows, taxonomy)
             bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
+            bar.update(len(pairs) + len(failed))
     by_id = {row.photo_id: row for row in gather(judged, processes)}
     seconds = gather(seconds, processes)
     if not by_id:
@@ -90,15 +108,41 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
     scores = {"photos": len(evidence), **total(evidence, taxonomy).scores()}
     if left_out := len(ids) - len(evidence):
         scores["photos_left_out"] = left_out
-    return Judgement(scores, evidence, median(seconds))
+    return Judgement(scores, evidence, median(seconds), describe_device(segmenter.device), segmenter.precision.name)
+
+
+def folds_of(config: CheckpointConfig) -> int:
+    """In how many folds the photos were split when a checkpoint was trained."""
+    return int(config.training.get("recipe", {}).get("folds", FOLDS))
+
+
+def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
+    """Refuses to judge a checkpoint on a fold on which it, or a member of its ensemble, was trained.
+
+    Args:
+        config: The checkpoint's.
+        dataset: Name of the data set that is judged on.
+        fold: Number of the fold.
+
+    Raises:
+        DatasetError: If it was trained on that fold.
+    """
+    for training in (config.training, *config.training.get("members", [])):
+        recipe = training.get("recipe", {})
+        if dataset in str(recipe.get("dataset", "")).split("_") and recipe.get("fold", fold) != fold:
+            left_out = f"only fold {recipe['fold']} was left out" if recipe["fold"] >= 0 else "no fold was left out"
+            raise DatasetError(
+                f"The network was trained on fold {fold} of {dataset}; {left_out}. Judge it on other photos, or add "
+                "--allow-trained to measure what it has learned by heart."
+            )
 
 
 def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
     """Writes scores and evidence into the checkpoint and its model card; earlier ones on the same photos go.
 
     An entry of `evaluations` in `metrics.json` has the keys `photos` and `how` (sentences for people), `ids` (of the
-    photos, by which their rows in the evidence are found), `seconds_per_photo` (median), `device` (what took them) and
-    `scores`.
+    photos, by which their rows in the evidence are found), `seconds_per_photo` (median), `device` and `precision` (what
+    took them) and `scores`.
 
     Args:
         folder: Of the checkpoint.
@@ -116,7 +160,8 @@ def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
         "how": HOW,
         "ids": [row.photo_id for row in judgement.evidence],
         "seconds_per_photo": judgement.seconds_per_photo,
-        "device": describe_device(),
+        "device": judgement.device,
+        "precision": judgement.precision,
         "scores": judgement.scores,
     }
     metrics["evaluations"] = [*kept, entry]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
+import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch.utils.data import DataLoader, DistributedSampler, Subset
+from torch import nn
+from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from segmodels.architectures import build, check_batch
@@ -29,23 +33,27 @@ from segmodels.checkpoint import (
     save_metrics,
 )
 from segmodels.datasets import DATASETS, Dataset, DatasetError
-from segmodels.device import describe_device, has_fast_bf16, keep_memory, pick_device
+from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
+from segmodels.memory import is_out_of_memory
 from segmodels.taxonomy import Taxonomy
 from train.cache import Cache, open_cache
 from train.card import model_card
+from train.fit_log import FitLog, tensorboard_loggers
 from train.module import SegmentationModule
-from train.pretrained import load_pretrained
+from train.pretrained import Start, load_pretrained
 from train.processes import Processes, this_process
 from train.processor import widen_depthwise
 from train.pseudo import with_pseudo_labels
 from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
-from train.transforms import RareClassSampler, TrainingCrops, ValidationCrops
+from train.transforms import CropBatch, EpochSampler, TrainingCrops, ValidationCrops, join_plans, rarity_weights
 
 __all__ = ["FitError", "checkpoint_config", "fit", "open_dataset"]
 
 _RESUME = "resume.ckpt"
+_LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
+_REFRESH_SECONDS = 0.5  # between two states of the bar
 
 
 class FitError(RuntimeError):
@@ -73,33 +81,39 @@ def fit(
     label: str = "",
     ids: tuple[Sequence[str], Sequence[str]] | None = None,
     each_epoch: bool = True,
+    precision: Precision | None = None,
 ) -> Path:
     """Trains a network, and goes on where a fit of the same recipe in the same folder stopped.
 
-    The epoch with the best mean IoU on the recipe's fold is kept in `out/checkpoint`, so that whenever a fit ends,
-    the best network so far is whole. `out/resume.ckpt` is what it goes on from.
+    It may go on with another `batch_size` and `accumulate` of the same product, with more epochs, on another device and
+    in another precision. The epoch with the best mean IoU on the recipe's fold is kept in `out/checkpoint`, so that
+    whenever a fit ends, the best network so far is whole. `out/resume.ckpt` is what it goes on from.
 
     Args:
         recipe: Of the experiment.
         data: Folder of the data set.
         out: Folder of the run.
         name: Of the checkpoint in the catalog; the architecture if left out.
-        workers: Processes that cut and augment crops.
+        workers: Processes that read cached photos; they do not change what comes out.
         label: Stands in front of the progress bar.
         ids: Photos to train on, of which one may stand there twice, and photos to choose the epoch by; those of the
             recipe's fold if left out. Whoever passes them goes on with the same ones.
         each_epoch: Whether the scores of each epoch are printed.
+        precision: The device that trains and the number format of the network's features; `pick_device()` and its
+            fastest if left out.
 
     Returns:
         The folder of the checkpoint.
 
     Raises:
         FitError: If the folder holds another recipe's fit, is damaged or cannot be written, the network does not take
-            the recipe's arguments, or the loss is not a number.
+            the recipe's arguments, the loss is not a number, or the memory does not suffice.
         DatasetError: If the data set cannot be read.
         KeyboardInterrupt: If it is stopped by hand.
     """
     processes = this_process()
+    precision = precision or pick_precision(None, pick_device())
+    tune(precision.device, equal_batches=True)
     dataset = open_dataset(recipe.dataset, data)
     train_ids, choice_ids = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
     train_ids = train_ids if ids else train_ids[: recipe.photos or None]
@@ -117,22 +131,32 @@ def fit(
     _claim(out, recipe)
     training = _cached(dataset, train_ids, recipe)
     choice = _cached(dataset, choice_ids, recipe) if choice_ids else None
-    if recipe.start and not state:
-        network.load_state_dict(_start_weights(recipe))
-    elif recipe.imagenet and not state:
-        _say(load_pretrained(network, recipe.architecture, recipe.arguments))
+    start_weights = _load_start(network, recipe) if not state else None
     shares = _shares(training, len(dataset.taxonomy))
     module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names, shares)
-    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, _trained_here(recipe, dataset))
+    if start_weights:
+        module.start = start_weights._asdict()
+    config = _trained_here(recipe, dataset, precision, workers)
+    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, config)
     if state and _is_over(state, recipe):
         module.on_load_checkpoint(state)
     else:
         train_crops = _training_loader(training, recipe, workers, dataset.taxonomy, processes)
         choice_crops = _choice_loader(choice, recipe, workers, processes) if choice else None
-        if pick_device().type == "cpu":
+        if precision.device.type == "cpu":
             keep_memory(all_of_it=True)
             widen_depthwise(module.network)
-        _run(module, recipe, [_Progress(label, each_epoch), best], out, train_crops, choice_crops, processes)
+        log = FitLog(out, recipe, dataset.taxonomy, ValidationCrops(choice, recipe) if choice else None)
+        _run(
+            module,
+            recipe,
+            [_Progress(label, each_epoch), best, log],
+            out,
+            train_crops,
+            choice_crops,
+            processes,
+            precision,
+        )
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
     if processes.is_first:
@@ -148,8 +172,11 @@ def _run(
     training: DataLoader[Any],
     choice: DataLoader[Any] | None,
     processes: Processes,
+    precision: Precision,
 ) -> None:
     """Trains to the end, from the resume file where there is one."""
+    device = precision.device
+    several = processes.count > 1
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -157,16 +184,19 @@ def _run(
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning 2.6 on torch 2.14
         logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
         trainer = lightning.Trainer(
-            accelerator="auto",
-            devices=processes.count // processes.machines,
+            accelerator=device.type,
+            devices=[device.index] if device.type == "cuda" and not several else processes.count // processes.machines,
             num_nodes=processes.machines,
             use_distributed_sampler=False,  # it pads, and would count photos twice
-            precision="bf16-mixed" if has_fast_bf16(pick_device()) else "32-true",
+            sync_batchnorm=several and device.type == "cuda",  # PyTorch has none for processors
+            precision=precision.lightning,
+            accumulate_grad_batches=recipe.accumulate,
             max_epochs=recipe.epochs,
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
-            logger=False,
+            logger=tensorboard_loggers(out),
+            log_every_n_steps=10,
             gradient_clip_val=recipe.clip or None,
             callbacks=[
                 *callbacks,
@@ -179,10 +209,42 @@ def _run(
             trainer.fit(module, training, choice, ckpt_path=resume if resume.is_file() else None, weights_only=True)
         except FloatingPointError as error:
             raise FitError(str(error)) from None
+        except RuntimeError as error:
+            if sentence := _why_it_stopped(error, trainer, recipe, precision):
+                raise FitError(sentence) from None
+            raise
         except OSError as error:
             raise FitError(f"{out} cannot be written: {error}. The best checkpoint so far is kept.") from None
         except (SystemExit, SIGTERMException):  # which is what Lightning makes of Ctrl-C and of SIGTERM
             raise KeyboardInterrupt from None
+
+
+def _why_it_stopped(
+    error: RuntimeError, trainer: lightning.Trainer, recipe: Recipe, precision: Precision
+) -> str | None:
+    """What to do about memory that did not suffice, as a sentence; None if the error is about something else."""
+    again = "The same command then goes on from the last whole epoch."
+    text = str(error)
+    if "DataLoader worker" in text and ("Bus error" in text or "shared memory" in text):
+        return (
+            "A process that loads photos died for want of shared memory. Give the container more of it "
+            f"(docker run --shm-size=2g), or load in the training process (--workers 0). {again}"
+        )
+    if not is_out_of_memory(error):
+        return None
+    batch = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    where = "the validation after " if trainer.validating else f"batch {batch} of "
+    size = recipe.batch_size
+    advice = (
+        f"Set batch_size={size // 2} and accumulate={recipe.accumulate * 2} (--set), which learns from as many photos "
+        f"a step. {again}"
+        if size % 2 == 0
+        else "Set a smaller height and width in the recipe."
+    )
+    return (
+        f"{describe_device(precision.device)} ran out of memory in {where}epoch {trainer.current_epoch + 1}: {size} "
+        f"photos of {recipe.height} x {recipe.width} in precision {precision.name} do not fit. {advice}"
+    )
 
 
 class _BestCheckpoint(Callback):
@@ -210,6 +272,10 @@ class _BestCheckpoint(Callback):
         if not trainer.is_global_zero:
             return
         self.config.training["epoch"] = trainer.current_epoch + 1
+        if module.start:
+            self.config.training["start"] = module.start
+            imagenet = module.start["weights"] in ("imagenet", "coco")
+            self.config.training["recipe"] = {**self.config.training["recipe"], "imagenet": imagenet}
         metrics = {"learning_curve": module.curve, "evaluations": []}
         card = model_card(self.name, self.config, metrics)
         save_checkpoint(self.folder, self.config, module.judged, metrics=metrics, card=card)
@@ -247,11 +313,12 @@ class _ResumeFile(Checkpoint):
 
 
 class _Progress(Callback):
-    """One bar over the whole fit: epoch, loss, score, time left."""
+    """One bar over the whole fit: epoch, loss, score, time left. A loss is read now and then: a GPU waits meanwhile."""
 
     def __init__(self, label: str, each_epoch: bool) -> None:
         self.label = label
         self.each_epoch = each_epoch
+        self.shown = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         total = int(trainer.estimated_stepping_batches)
@@ -260,13 +327,17 @@ class _Progress(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        ahead = trainer.global_step - self.bar.n
+        if time.monotonic() - self.shown < _REFRESH_SECONDS and trainer.global_step < (self.bar.total or 0):
+            return
+        self.shown = time.monotonic()
         seen = trainer.callback_metrics
         self.bar.set_description(
             f"{self.label}Epoch {trainer.current_epoch + 1} of {trainer.max_epochs}", refresh=False
         )
         score = f"{float(seen['mean_iou']):.3f}" if "mean_iou" in seen else "-"
         self.bar.set_postfix(loss=f"{float(seen['loss_step']):.3f}", mean_iou=score, refresh=False)
-        self.bar.update(1)
+        self.bar.update(ahead)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         assert isinstance(module, SegmentationModule)
@@ -287,48 +358,42 @@ class _Progress(Callback):
 
 def _training_loader(
     cache: Cache, recipe: Recipe, workers: int, taxonomy: Taxonomy, processes: Processes
-) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of crops in random order, without a smaller last one where there is a whole one."""
+) -> DataLoader[CropBatch]:
+    """Batches of crops in random order, whole ones wherever there are photos enough for a step."""
     try:
         pasted = [taxonomy[name].id for name in recipe.pasted] if recipe.paste else []
     except KeyError as error:
         raise FitError(f"pasted: {error.args[0]}") from None
+    weights = rarity_weights(cache, len(taxonomy)) if recipe.sampling == "rare" else None
+    sampler = EpochSampler(len(cache), recipe.step_photos, recipe.seed, processes, weights)
     crops = TrainingCrops(cache, recipe, pasted)
-    sampler: RareClassSampler | DistributedSampler[Any] | None = None
-    if recipe.sampling == "rare":
-        sampler = RareClassSampler(cache, len(taxonomy), recipe.seed, processes)
-    elif processes.count > 1:
-        sampler = DistributedSampler(crops, processes.count, processes.rank, seed=recipe.seed)
-    batch = recipe.batch_size // processes.count
-    return DataLoader(
-        crops,
-        batch,
-        shuffle=sampler is None,
-        sampler=sampler,
-        drop_last=len(cache) // processes.count > batch,
-        **_workers(workers),
-    )
+    return DataLoader(crops, recipe.batch_size // processes.count, sampler=sampler, **_loading(workers))  # type: ignore[arg-type]
 
 
-def _choice_loader(
-    cache: Cache, recipe: Recipe, workers: int, processes: Processes
-) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+def _choice_loader(cache: Cache, recipe: Recipe, workers: int, processes: Processes) -> DataLoader[CropBatch]:
     """Batches of crops of which each process has its own, so that each photo is counted once."""
     if len(cache) < processes.count:
         raise FitError(f"{processes.count} processes cannot share {len(cache)} photos. Start fewer.")
     mine = Subset(ValidationCrops(cache, recipe), range(processes.rank, len(cache), processes.count))
-    return DataLoader(mine, recipe.batch_size // processes.count, **_workers(workers))
+    return DataLoader(mine, recipe.batch_size // processes.count, **_loading(workers))  # type: ignore[arg-type]
 
 
-def _workers(count: int) -> dict[str, Any]:
-    return {"num_workers": count, "persistent_workers": count > 0, "pin_memory": torch.cuda.is_available()}
+def _loading(workers: int) -> dict[str, Any]:
+    return {
+        "collate_fn": join_plans,
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "pin_memory": torch.cuda.is_available(),
+    }
 
 
 def _smallest_batch(photos: int, recipe: Recipe, processes: Processes) -> int:
     """Of those that one device will train on."""
     if recipe.batch_size % processes.count:
         raise FitError(f"{processes.count} processes cannot share batches of {recipe.batch_size} evenly. Start fewer.")
-    return max(1, min(recipe.batch_size, photos) // processes.count)
+    if photos <= recipe.step_photos and photos % recipe.batch_size:  # the last batch of an epoch without a whole step
+        return max(1, photos % recipe.batch_size // processes.count)
+    return max(1, recipe.batch_size // processes.count)
 
 
 def _shares(cache: Cache, classes: int) -> list[float]:
@@ -359,24 +424,42 @@ def _claim(out: Path, recipe: Recipe) -> None:
         out.mkdir(parents=True, exist_ok=True)
         if not path.is_file():
             write_whole(path, json.dumps(recipe.to_dict(), indent=1) + "\n")
-        elif recipe_from(json.loads(path.read_text(encoding="utf-8"))) != recipe:
+        elif not _may_go_on(stored := recipe_from(json.loads(path.read_text(encoding="utf-8"))), recipe):
             raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
+        elif stored != recipe and this_process().is_first:
+            write_whole(path, json.dumps(recipe.to_dict(), indent=1) + "\n")
     except ValueError:
         raise FitError(f"{path} is damaged. Name another folder with --out, or delete this one.") from None
     except OSError as error:
         raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
 
 
-def _start_weights(recipe: Recipe) -> dict[str, torch.Tensor]:
-    """Weights of the checkpoint that the recipe starts from."""
-    try:
-        checkpoint = load_checkpoint(Path(recipe.start))
-    except CheckpointError as error:
-        raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
-    if (checkpoint.config.architecture, checkpoint.config.arguments) != (recipe.architecture, dict(recipe.arguments)):
-        raise FitError(f"The recipe starts from {recipe.start}, which is another architecture or has other arguments.")
-    _say(f"The network starts from {recipe.start}, revision {checkpoint.revision}.")
-    return checkpoint.network.state_dict()
+def _may_go_on(stored: Recipe, recipe: Recipe) -> bool:
+    """Whether a fit of one recipe may go on by the other: with more epochs, or other batches of the same step."""
+    same = replace(stored, epochs=recipe.epochs, batch_size=recipe.batch_size, accumulate=recipe.accumulate) == recipe
+    return same and stored.step_photos == recipe.step_photos and stored.epochs <= recipe.epochs
+
+
+def _load_start(network: nn.Module, recipe: Recipe) -> Start:
+    """Loads the weights that the recipe starts from, in place."""
+    start = Start("random", "The network starts from random weights, as the recipe asks for.")
+    if recipe.start:
+        try:
+            checkpoint = load_checkpoint(Path(recipe.start))
+        except CheckpointError as error:
+            raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
+        trained = (checkpoint.config.architecture, checkpoint.config.arguments)
+        if trained != (recipe.architecture, dict(recipe.arguments)):
+            raise FitError(
+                f"The recipe starts from {recipe.start}, which is another architecture or has other arguments."
+            )
+        network.load_state_dict(checkpoint.network.state_dict())
+        start = Start("checkpoint", f"The network starts from {recipe.start}, revision {checkpoint.revision}.")
+    elif recipe.imagenet:
+        start = load_pretrained(network, recipe.architecture, recipe.arguments)
+    if recipe.start or recipe.imagenet:
+        _say(start.sentence)
+    return start
 
 
 def _read_state(resume: Path) -> dict[str, Any] | None:
@@ -401,9 +484,17 @@ def _is_over(state: dict[str, Any], recipe: Recipe) -> bool:
     return stopped or int(state["epoch"]) + 1 >= recipe.epochs
 
 
-def _trained_here(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
+def _trained_here(recipe: Recipe, dataset: Dataset, precision: Precision, workers: int) -> CheckpointConfig:
     config = checkpoint_config(recipe, dataset)
-    config.training.update(commit=_commit(), device=describe_device())
+    config.training.update(
+        **_code(),
+        device=describe_device(precision.device),
+        precision=precision.name,
+        processes=this_process().count,
+        seed=recipe.seed,
+        workers=workers,
+        versions={name: version(name) for name in _LIBRARIES},
+    )
     return config
 
 
@@ -430,11 +521,17 @@ def checkpoint_config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
     )
 
 
-def _commit() -> str | None:
-    """The git commit of this code; None outside a repository."""
+def _code() -> dict[str, Any]:
+    """The git commit of this code, and whether the tree had no other changes; both None outside a repository."""
     here = Path(__file__).parent
+
+    def ask(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        return {
+            "commit": ask("rev-parse", "HEAD"),
+            "clean": not ask("status", "--porcelain", "--", here.parent.as_posix()),
+        }
     except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+        return {"commit": None, "clean": None}

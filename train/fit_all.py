@@ -11,6 +11,7 @@ from pathlib import Path
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoint import CheckpointError, read_metrics
 from segmodels.datasets import DatasetError
+from segmodels.device import DeviceError, Precision
 from train.fit import FitError, fit, open_dataset
 from train.pretrained import PretrainedError
 from train.processes import this_process
@@ -38,7 +39,9 @@ class Outcome:
     failure: str = ""
 
 
-def fit_all(recipe: Recipe, data: Path, out: Path, *, workers: int = 1) -> list[Outcome]:
+def fit_all(
+    recipe: Recipe, data: Path, out: Path, *, workers: int = 1, precision: Precision | None = None
+) -> list[Outcome]:
     """Fits every architecture, each in a folder of its name; one that fails does not keep the others from being fitted.
 
     Started again, it goes over what is finished and on with the rest. The recipe's `arguments` are its own
@@ -49,7 +52,8 @@ def fit_all(recipe: Recipe, data: Path, out: Path, *, workers: int = 1) -> list[
         recipe: Of which only the architecture and its arguments are replaced.
         data: Folder of the data set.
         out: Folder under which each fit has its own.
-        workers: Processes that cut and augment crops.
+        workers: Processes that read cached photos.
+        precision: As for `fit`.
 
     Raises:
         DatasetError: If the data set cannot be read, which would keep all from being fitted.
@@ -60,7 +64,9 @@ def fit_all(recipe: Recipe, data: Path, out: Path, *, workers: int = 1) -> list[
     for number, name in enumerate(ARCHITECTURES, start=1):
         arguments = recipe.arguments if name == recipe.architecture else {}
         own = replace(recipe, architecture=name, arguments=arguments)
-        outcomes.append(_outcome(own, data, out / name, workers, f"{number} of {len(ARCHITECTURES)}, {name}. "))
+        outcomes.append(
+            _outcome(own, data, out / name, workers, f"{number} of {len(ARCHITECTURES)}, {name}. ", precision)
+        )
     if this_process().is_first:
         print("\n".join(_line(outcome) for outcome in outcomes))
         try:
@@ -71,10 +77,10 @@ def fit_all(recipe: Recipe, data: Path, out: Path, *, workers: int = 1) -> list[
     return outcomes
 
 
-def _outcome(recipe: Recipe, data: Path, out: Path, workers: int, label: str) -> Outcome:
+def _outcome(recipe: Recipe, data: Path, out: Path, workers: int, label: str, precision: Precision | None) -> Outcome:
     started = time.monotonic()
     try:
-        folder = fit(recipe, data, out, workers=workers, label=label)
+        folder = fit(recipe, data, out, workers=workers, label=label, precision=precision)
     except Exception as error:  # whatever a network or a driver raises: the others can still be fitted
         return Outcome(recipe.architecture, time.monotonic() - started, failure=describe_failure(error, out))
     curve = [epoch for epoch in read_metrics(folder)["learning_curve"] if "mean_iou" in epoch]
@@ -94,7 +100,9 @@ def describe_failure(error: Exception, out: Path) -> str:
         error: That is being handled.
         out: Folder of the fit.
     """
-    if isinstance(error, CheckpointError | DatasetError | FitError | OSError | PretrainedError | RecipeError):
+    if isinstance(
+        error, CheckpointError | DatasetError | DeviceError | FitError | OSError | PretrainedError | RecipeError
+    ):
         return str(error)
     if out.is_dir():
         (out / "error.log").write_text(traceback.format_exc(), "utf-8")

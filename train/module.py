@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -17,8 +18,11 @@ from segmodels.metrics import ConfusionMatrix
 from segmodels.taxonomy import UNLABELLED
 from train.losses import build_loss
 from train.recipe import Recipe
+from train.transforms import CropBatch, cut_crops
 
-__all__ = ["SegmentationModule"]
+__all__ = ["SegmentationModule", "count_pixels"]
+
+_LOOK_SECONDS = 10.0  # between two looks at a GPU's losses: each look makes it wait
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -45,9 +49,14 @@ class SegmentationModule(lightning.LightningModule):
         )
         self.loss = build_loss(recipe.loss, gamma=recipe.gamma, shares=shares)
         self.curve: list[dict[str, float]] = []
+        self.class_iou: list[float] = []  # of the last validation, by id; NaN for a class that is nowhere
+        self.start: dict[str, Any] = {}  # what the network started from
         self._counts = torch.zeros(len(names), len(names), dtype=torch.int64)
         self._started = time.monotonic()
         self._loss = torch.zeros(2)  # sum over the photos of one validation, and their number
+        self._last_loss = torch.zeros(())  # of a step; NaN from the first one on that was no number
+        self._looked = time.monotonic()
+        self._stepped = 0
 
     @property
     def judged(self) -> nn.Module:
@@ -55,41 +64,52 @@ class SegmentationModule(lightning.LightningModule):
         return self.average.module if self.average is not None else self.network
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
-        """One batch of photos `(N, 3, H, W)` and truths `(N, H, W)`.
+        """The loss of one batch of photos `(N, 3, H, W)` and truths `(N, H, W)`.
 
         Raises:
-            FloatingPointError: If the loss is not a number.
+            FloatingPointError: If the loss is not a number; on a GPU it is noticed some seconds later.
         """
         photos, truth = batch
         loss = self.loss(self.network(photos.to(memory_format=torch.channels_last)), truth)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss became {loss.item()} in epoch {self.current_epoch + 1}. Lower learning_rate in the recipe; "
-                "the best checkpoint so far is kept."
-            )
+        # 0 times a loss that is no number is none either, and stays in the sum.
+        self._last_loss = loss.detach() + 0 * self._last_loss.to(loss.device)
+        if loss.device.type == "cpu" or time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._check_loss()
         self.log("loss", loss, on_step=True, on_epoch=True, batch_size=len(photos))
         return loss
 
+    def _check_loss(self) -> None:
+        self._looked = time.monotonic()
+        if not math.isfinite(value := float(self._last_loss)):
+            raise FloatingPointError(
+                f"The loss became {value} in epoch {self.current_epoch + 1}. Lower learning_rate in the recipe; "
+                "the best checkpoint so far is kept."
+            )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Cuts the crops of a batch on the device to which it was brought."""
+        return cut_crops(batch, self.recipe) if isinstance(batch, CropBatch) else batch
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Moves the average towards the weights of this step."""
-        if self.average is not None:
+        """Moves the average towards the weights, after each batch that ended a step."""
+        if self.average is not None and self.trainer.global_step != self._stepped:
             self.average.update_parameters(self.network)
+        self._stepped = self.trainer.global_step
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
         """Counts the pixels of one batch, and its loss."""
         photos, truth = batch
         logits = self.judged(photos.to(memory_format=torch.channels_last))
-        self._loss += torch.stack([self.loss(logits, truth) * len(photos), torch.tensor(float(len(photos)))]).cpu()
-        prediction = logits.argmax(dim=1)
-        size = len(self.names)
-        known = truth != UNLABELLED
-        pairs = truth[known] * size + prediction[known]
-        self._counts += torch.bincount(pairs, minlength=size * size).reshape(size, size).cpu()
+        loss = self.loss(logits, truth).float()
+        self._loss = self._loss.to(loss.device) + torch.stack([loss * len(photos), loss.new_tensor(len(photos))])
+        counts = count_pixels(truth, logits.argmax(dim=1), len(self.names))
+        self._counts = self._counts.to(counts.device) + counts
 
     def on_validation_epoch_end(self) -> None:
         """Turns the counts of all processes into scores; the mean IoU is what chooses the epoch."""
         counts, loss = self._gathered(self._counts), self._gathered(self._loss)
         matrix = ConfusionMatrix(self.names, counts.numpy())
+        self.class_iou = matrix.iou.tolist()
         scores = {
             "validation_loss": float(loss[0] / loss[1]),
             "mean_iou": matrix.mean_iou,
@@ -102,6 +122,10 @@ class SegmentationModule(lightning.LightningModule):
             now = float(self.trainer.callback_metrics.get("loss_step", float("nan")))
             self.curve.append({"epoch": self.current_epoch + 1, "loss": now, **scores})
 
+    def on_train_start(self) -> None:
+        """Notes the step from which a fit goes on."""
+        self._stepped = self.trainer.global_step
+
     def _gathered(self, values: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, on the processor."""
         everyone = self.all_gather(values)
@@ -113,7 +137,12 @@ class SegmentationModule(lightning.LightningModule):
         self._started = time.monotonic()
 
     def on_train_epoch_end(self) -> None:
-        """Writes the epoch's mean loss and its time into the learning curve, once they are known."""
+        """Writes the epoch's mean loss and its time into the learning curve, once they are known.
+
+        Raises:
+            FloatingPointError: If a loss of the epoch was not a number.
+        """
+        self._check_loss()
         if not self.trainer.enable_validation:
             self.curve.append({"epoch": self.current_epoch + 1})
         if self.curve and self.curve[-1]["epoch"] == self.current_epoch + 1:
@@ -147,12 +176,34 @@ class SegmentationModule(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the learning curve in the resume file."""
+        """Keeps the learning curve, and what the network started from, in the resume file."""
         checkpoint["curve"] = self.curve
+        checkpoint["start"] = self.start
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the learning curve up again."""
+        """Takes the learning curve up again, and lets the schedule be that of the epochs that are wanted now."""
         self.curve = list(checkpoint["curve"])
+        self.start = dict(checkpoint.get("start", {}))
+        for schedule in checkpoint.get("lr_schedulers", []):
+            for key in ("total_steps", "_schedule_phases"):  # of one-cycle: they say where it ends
+                schedule.pop(key, None)
+
+
+def count_pixels(truth: torch.Tensor, prediction: torch.Tensor, classes: int) -> torch.Tensor:
+    """Pixels by true and predicted class, counted on the device on which they lie, which need not wait for it.
+
+    Args:
+        truth: int64 `(N, H, W)` class ids; pixels of `UNLABELLED` are left out.
+        prediction: int64 `(N, H, W)` class ids.
+        classes: Number of classes.
+
+    Returns:
+        int64 `(classes, classes)`, rows truth, columns prediction.
+    """
+    labelled = truth != UNLABELLED
+    pairs = torch.where(labelled, truth * classes + prediction, 0).flatten()
+    counts = torch.zeros(classes * classes, dtype=torch.int64, device=truth.device)
+    return counts.index_add_(0, pairs, labelled.flatten().long()).view(classes, classes)
 
 
 def _optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:

@@ -6,10 +6,10 @@ import importlib
 import inspect
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 from segmodels.architectures import ARCHITECTURES
 from segmodels.architectures.smp import LITE0, LITE2
 
-__all__ = ["TIMEOUT", "PretrainedError", "load_coco", "load_imagenet", "load_lite", "load_pretrained"]
+__all__ = ["TIMEOUT", "PretrainedError", "Start", "load_coco", "load_imagenet", "load_lite", "load_pretrained"]
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a download is given up."""
@@ -55,7 +55,21 @@ class PretrainedError(RuntimeError):
     """Weights that cannot be had; the message says where they were looked for."""
 
 
-def load_pretrained(network: nn.Module, architecture: str, arguments: Mapping[str, Any]) -> str:
+class Start(NamedTuple):
+    """What a network started from.
+
+    Args:
+        weights: `imagenet` (the encoder), `coco` (all but the last layer), `checkpoint`, or `random`.
+        sentence: The same for people, and why not from something better.
+        fell_back: Whether there are better weights for this network that could not be loaded.
+    """
+
+    weights: Literal["imagenet", "coco", "checkpoint", "random"]
+    sentence: str
+    fell_back: bool = False
+
+
+def load_pretrained(network: nn.Module, architecture: str, arguments: Mapping[str, Any]) -> Start:
     """Loads the best weights there are for a network, in place.
 
     For `atrous` on ResNet50 these are, as in Castro & Ramirez, §7.4, those of a segmentation task (`load_coco`); for
@@ -67,24 +81,24 @@ def load_pretrained(network: nn.Module, architecture: str, arguments: Mapping[st
         arguments: That it was built with.
 
     Returns:
-        One line, to be printed, that says what the network starts from, and why not from something better.
+        What the network starts from.
     """
     parameters = inspect.signature(ARCHITECTURES[architecture]).parameters
     if "encoder" not in parameters:
-        return f"The network starts from random weights: there are no others for {architecture}."
+        return Start("random", f"The network starts from random weights: there are no others for {architecture}.")
     encoder = arguments.get("encoder", parameters["encoder"].default)
-    loaders = [load_imagenet]
+    loaders: dict[Literal["imagenet", "coco"], Callable[[nn.Module, str], str]] = {"imagenet": load_imagenet}
     if (architecture, encoder) == ("atrous", "resnet50"):
-        loaders.insert(0, load_coco)
+        loaders = {"coco": load_coco, **loaders}
     reasons = []
-    for load in loaders:
+    for weights, load in loaders.items():
         try:
             sentence = load(network, encoder)
         except PretrainedError as error:
             reasons.append(str(error))
         else:
-            return " ".join([*reasons, sentence])
-    return " ".join([*reasons, "The whole network starts from random weights."])
+            return Start(weights, " ".join([*reasons, sentence]))
+    return Start("random", " ".join([*reasons, "The whole network starts from random weights."]), fell_back=True)
 
 
 def load_imagenet(network: nn.Module, encoder: str) -> str:

@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader
 
 from segmodels.checkpoint import load_checkpoint, read_metrics
 from segmodels.datasets import Dataset
-from segmodels.device import has_fast_bf16, pick_device
+from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.files import write_whole
+from segmodels.memory import run_in_parts
 from segmodels.metrics import ConfusionMatrix
 from train.cache import Cache, open_cache
 from train.fit import FitError, fit, open_dataset
@@ -36,7 +37,7 @@ from train.pages import Section, class_picture, picture, write_page
 from train.processes import this_process
 from train.recipe import Recipe
 from train.split import fold_ids
-from train.transforms import ValidationCrops
+from train.transforms import ValidationCrops, cut_crops, join_plans
 
 __all__ = ["STEPS", "Cell", "ProbePhotos", "choose_photos", "probe", "varied_subset"]
 
@@ -101,7 +102,9 @@ class Cell:
         return f"{own.architecture}, {own.loss}, {own.optimiser}, {own.learning_rate:g}, batch {own.batch_size}"
 
 
-def probe(recipe: Recipe, grid: Grid, data: Path, out: Path, *, workers: int = 1) -> list[Cell]:
+def probe(
+    recipe: Recipe, grid: Grid, data: Path, out: Path, *, workers: int = 1, precision: Precision | None = None
+) -> list[Cell]:
     """Goes through the grid step by step, and writes the outcome as `cells.json`, `cells.csv` and `index.html`.
 
     Started again, it passes over what is finished and goes on with the rest; a cell that failed is tried again. A cell
@@ -112,7 +115,8 @@ def probe(recipe: Recipe, grid: Grid, data: Path, out: Path, *, workers: int = 1
         grid: Of the cells.
         data: Folder of the data set.
         out: Folder of the probe; each fit has its own in `out/cells`.
-        workers: Processes that cut and augment crops.
+        workers: Processes that read cached photos.
+        precision: As for `fit`.
 
     Returns:
         All cells, in the order of the grid.
@@ -146,7 +150,7 @@ def probe(recipe: Recipe, grid: Grid, data: Path, out: Path, *, workers: int = 1
             folder = out / "cells" / cell.name / step
             label = f"{STEPS[step].capitalize()}, cell {number} of {len(left)}, {cell.title}. "
             try:
-                cell.scores[step] = _step(own, dataset, folder, fitted, judged[step], workers, label)
+                cell.scores[step] = _step(own, dataset, folder, fitted, judged[step], workers, label, precision)
             except Exception as error:  # whatever a network or a driver raises: the others can still be fitted
                 cell.verdict, cell.failed = f"Failed on {STEPS[step]}: {describe_failure(error, folder)}", True
         _sort_out(cells, step, grid)
@@ -238,6 +242,7 @@ def _step(
     judged: list[str],
     workers: int,
     label: str,
+    precision: Precision | None,
 ) -> dict[str, float]:
     """Fits a cell in one step, and judges it; reads the scores where it was done before.
 
@@ -248,6 +253,7 @@ def _step(
         fitted: The photos to fit to; None for those of the recipe's fold.
         judged: The photos to judge by, which also choose the epoch.
         workers: As for `fit`.
+        precision: As for `fit`.
         label: In front of the progress bar.
     """
     path = folder / "scores.json"
@@ -257,12 +263,21 @@ def _step(
     started = time.monotonic()
     # Workers cost more than they give where an epoch is a few photos.
     ids = (fitted, judged) if fitted else None
-    fit(recipe, dataset.root, folder, workers=0 if fitted else workers, label=label, ids=ids, each_epoch=False)
+    fit(
+        recipe,
+        dataset.root,
+        folder,
+        workers=0 if fitted else workers,
+        label=label,
+        ids=ids,
+        each_epoch=False,
+        precision=precision,
+    )
     checkpoint = folder / "checkpoint"
-    matrix, first = _judge(checkpoint, dataset, judged, recipe)
+    matrix, first = _judge(checkpoint, dataset, judged, recipe, precision)
     scores = {name: float(matrix.scores()[name]) for name in ("mean_iou", "pixel_accuracy", "binary_iou")}
     if fitted and set(fitted) != set(judged):
-        scores["own_mean_iou"] = _judge(checkpoint, dataset, fitted, recipe)[0].mean_iou
+        scores["own_mean_iou"] = _judge(checkpoint, dataset, fitted, recipe, precision)[0].mean_iou
     (folder / "first.png").write_bytes(class_picture(first, dataset.taxonomy))
     scores["epoch"] = load_checkpoint(checkpoint).config.training["epoch"]
     scores["seconds"] = round(time.monotonic() - started, 1)
@@ -271,18 +286,21 @@ def _step(
     return scores
 
 
-def _judge(folder: Path, dataset: Dataset, ids: list[str], recipe: Recipe) -> tuple[ConfusionMatrix, np.ndarray]:
+def _judge(
+    folder: Path, dataset: Dataset, ids: list[str], recipe: Recipe, precision: Precision | None
+) -> tuple[ConfusionMatrix, np.ndarray]:
     """Scores of a checkpoint on the crops that the fit judged it by, and the class map of the first one."""
-    device = pick_device()
-    network = load_checkpoint(folder).network.to(device)
+    precision = precision or pick_precision(None, pick_device())
+    network = load_checkpoint(folder).network.to(precision.device)
     matrix = ConfusionMatrix(dataset.taxonomy.names)
     crops = ValidationCrops(open_cache(dataset, ids, recipe.cache_side), recipe)
     first = np.empty(0, np.uint8)
-    for photos, truths in DataLoader(crops, recipe.batch_size):
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
-            logits = network(photos.to(device, memory_format=torch.channels_last))
+    for batch in DataLoader(crops, recipe.batch_size, collate_fn=join_plans):
+        photos, truths = cut_crops(batch.to(precision.device), recipe)
+        with torch.inference_mode(), precision.autocast():
+            logits, _ = run_in_parts(network, photos)
         said = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
-        matrix.add(truths.numpy(), said)
+        matrix.add(truths.to(torch.uint8).cpu().numpy(), said)
         first = first if first.size else said[0]
     return matrix, first
 
@@ -437,9 +455,9 @@ def _sentence(step: str, scores: dict[str, float]) -> str:
 
 def _seen(cache: Cache, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Photo uint8 `(height, width, 3)` and truth uint8 `(height, width)` of the first crop."""
-    photo, truth = ValidationCrops(cache, recipe)[0]
-    pixels = photo.mul(recipe.std).add(recipe.mean).mul(255).round().clamp(0, 255).to(torch.uint8)
-    return pixels.permute(1, 2, 0).numpy(), truth.to(torch.uint8).numpy()
+    photos, truths = cut_crops(join_plans([ValidationCrops(cache, recipe)[0]]), recipe)
+    pixels = photos[0].mul(recipe.std).add(recipe.mean).mul(255).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(1, 2, 0).numpy(), truths[0].to(torch.uint8).numpy()
 
 
 def _curves(cell: Cell, folder: Path) -> go.Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -61,5 +62,13 @@ def gather(values: Sequence[T], processes: Processes) -> list[T]:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo", rank=processes.rank, world_size=processes.count)
     everyone: list[Sequence[T]] = [[] for _ in range(processes.count)]
-    torch.distributed.all_gather_object(everyone, list(values))
+    torch.distributed.all_gather_object(everyone, list(values), _processors())
     return [value for each in everyone for value in each]
+
+
+@cache
+def _processors() -> torch.distributed.ProcessGroup:
+    """A group that exchanges by the processors, also after a fit has joined the processes by their GPUs (NCCL)."""
+    group = torch.distributed.new_group(backend="gloo")
+    assert isinstance(group, torch.distributed.ProcessGroup)
+    return group

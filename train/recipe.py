@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 _SIDES = {"height": 16, "width": 16, "cache_side": 1}  # 16: checkpoints take no smaller input
-_COUNTS = {"batch_size": 1, "epochs": 1, "folds": 2, "patience": 1, "photos": 0, "plateau_patience": 0}
+_COUNTS = {"accumulate": 1, "batch_size": 1, "epochs": 1, "folds": 2, "patience": 1, "photos": 0, "plateau_patience": 0}
 _AMOUNTS = {"clip": 0, "decay": 0, "gamma": 0, "margin": 0, "mean": 0, "momentum": 0, "weight_decay": 0}
 _LEAST = {**_SIDES, **_COUNTS, **_AMOUNTS}
 
@@ -170,7 +171,11 @@ class Recipe:
     """Largest norm of the gradient; a longer one is shortened to it. 0 for no limit."""
 
     batch_size: int = 8
-    """Photos in a step, over all processes."""
+    """Photos that a device holds at a time, summed over all processes."""
+
+    accumulate: int = 1
+    """Batches whose gradients make one step: a small GPU takes half the `batch_size` and twice of this. The photos of
+    a step are the product of the two, and a run may go on with any other pair of the same product."""
 
     epochs: int = 30
     """Most epochs."""
@@ -206,6 +211,11 @@ class Recipe:
     def aspect(self) -> float | None:
         """Height over width of a crop; None if it is squashed from the shape it has."""
         return self.height / self.width if self.resize == "keep" else None
+
+    @property
+    def step_photos(self) -> int:
+        """Photos of an optimiser step, over all processes."""
+        return self.batch_size * self.accumulate
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as TOML and JSON can hold them."""
@@ -285,7 +295,9 @@ def checked_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]
     """
     known = {item.name for item in fields(kind)}
     if unknown := sorted(set(values) - known):
-        raise RecipeError(f"unknown key {unknown[0]}. The keys are {', '.join(sorted(known))}.")
+        meant = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"Did you mean {meant[0]}?" if meant else f"The keys are {', '.join(sorted(known))}."
+        raise RecipeError(f"unknown key {unknown[0]}. {hint}")
     hints = get_type_hints(kind)
     return {name: _checked(name, value, hints[name]) for name, value in values.items()}
 
