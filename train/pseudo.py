@@ -88,7 +88,7 @@ def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:
         probability: float32 `(C, H, W)` over the classes of `OUTFIT_15`.
         names: Of the classes that the tags assert; all others but background, hair and skin are forbidden.
     """
-    weights = torch.tensor([float(name in names | _ALWAYS) for name in OUTFIT_15.names])
+    weights = torch.tensor([float(name in names | _ALWAYS) for name in OUTFIT_15.names], device=probability.device)
     allowed = (probability * weights[:, None, None]).sum(dim=0)
     asserted = [OUTFIT_15[name].id for name in names - _ALWAYS]
     unaided = probability.argmax(dim=0)
@@ -105,7 +105,7 @@ def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:
     labelled = strongest >= _SURE * weighted.sum(dim=0)
     if all_seen:  # so what the tags deny is not a mistaken form of what they assert
         labelled &= allowed >= _FORGOTTEN
-    return torch.where(labelled, class_map, UNLABELLED).to(torch.uint8).numpy()
+    return torch.where(labelled, class_map, UNLABELLED).to(torch.uint8).cpu().numpy()
 
 
 def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[str]]:
@@ -139,14 +139,18 @@ def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[st
 
 
 def _probability(teachers: Sequence[Segmenter], photo: np.ndarray) -> torch.Tensor:
-    """Probabilities float32 `(C, H, W)` at the photo's size, averaged over the teachers; background beyond a look."""
+    """Probabilities float32 `(C, H, W)` at the photo's size, averaged over the teachers; background beyond a look.
+
+    They lie on the device of the first teacher.
+    """
     height, width = photo.shape[:2]
-    total = torch.zeros(len(OUTFIT_15), height, width)
+    device = teachers[0].device
+    total = torch.zeros(len(OUTFIT_15), height, width, device=device)
     for teacher in teachers:
         seen, frame = teacher.probability(photo)
         left, top = round(frame.x), round(frame.y)
         size = max(1, round(frame.y + frame.height) - top), max(1, round(frame.x + frame.width) - left)
-        large = functional.interpolate(seen[None].cpu(), size, mode="bilinear", align_corners=False)[0]
+        large = functional.interpolate(seen[None].to(device), size, mode="bilinear", align_corners=False)[0]
         inside = large[:, max(0, -top) : height - top, max(0, -left) : width - left]
         rows = slice(max(0, top), max(0, top) + inside.shape[1])
         columns = slice(max(0, left), max(0, left) + inside.shape[2])
