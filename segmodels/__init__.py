@@ -1,1 +1,5 @@
 """What a photo, a class, a network and a checkpoint are, and how to run one."""
+
+from segmodels.threads import set_waiting
+
+set_waiting()

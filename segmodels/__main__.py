@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from segmodels.catalog import Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoint import CheckpointError, read_config, read_metrics
+from segmodels.device import DeviceError, add_device_arguments
 from segmodels.hub import Progress
 from segmodels.photo import PhotoError, find_photos, open_photo
 from segmodels.segmenter import Segmenter
@@ -29,24 +30,26 @@ def main(arguments: list[str] | None = None) -> int:
     segment.add_argument(
         "--model", default="fpn", metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
     )
+    add_device_arguments(segment)
     commands.add_parser("models", help="list the models and where they come from")
     pull = commands.add_parser("pull", help="fetch models from the Hugging Face Hub, or their newest revisions")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
     parsed = parser.parse_args(arguments)
     try:
         if parsed.command == "segment":
-            return _segment(parsed.photos, parsed.out, parsed.model)
+            return _segment(parsed)
         return _pull(parsed.names) if parsed.command == "pull" else _models()
     except KeyboardInterrupt:
         print("\nStopped. What is written so far is whole.", file=sys.stderr)
         return 130
-    except (CheckpointError, PhotoError, OSError) as error:
+    except (CheckpointError, DeviceError, PhotoError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
 
 
-def _segment(paths: list[Path], out: Path, model: str) -> int:
-    photos, failed = _collect(paths)
+def _segment(arguments: argparse.Namespace) -> int:
+    out = arguments.out
+    photos, failed = _collect(arguments.photos)
     if not photos:
         print("There is no photo to segment.", file=sys.stderr)
         return 1
@@ -56,8 +59,8 @@ def _segment(paths: list[Path], out: Path, model: str) -> int:
         if (result := out / f"{stem}.png").resolve() in originals:
             print(f"{result} is a photo, and its class map would take its place. Name another --out.", file=sys.stderr)
             return 1
-    with _pull_bar(model) as progress:
-        segmenter = load_segmenter(model, progress)
+    with _pull_bar(arguments.model) as progress:
+        segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
     with tqdm(named, unit="photo", disable=None) as bar:
         for path, stem in bar:

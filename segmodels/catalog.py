@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Literal
 from segmodels.hub_cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
 
 if TYPE_CHECKING:
+    import torch
+
+    from segmodels.checkpoint import Checkpoint
     from segmodels.hub import HubCheckpoint, Progress
     from segmodels.segmenter import Segmenter
 
@@ -176,30 +179,51 @@ def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:
     return pull(_address(name), progress)
 
 
-def load_segmenter(name: str = "fpn", progress: Progress | None = None) -> Segmenter:
+def load_segmenter(
+    name: str = "fpn",
+    device: str | torch.device | None = None,
+    *,
+    precision: str | None = None,
+    progress: Progress | None = None,
+) -> Segmenter:
     """A segmenter, ready to run.
 
     Args:
         name: A catalog name, the folder of a checkpoint, or `hf://owner/repo@revision`. The last is asked of the Hub,
             and taken from the cache where it cannot be reached; a catalog name is asked for only if it is not here.
+        device: The device that computes, or its name as `--device` takes it; if left out, the value of
+            `GARMENTSCOPE_DEVICE`, or the first of CUDA, Apple's MPS and the processor that there is.
+        precision: `32`, `bf16` or `fp16`; the device's fastest if left out.
         progress: Is told how many bytes of how many have been pulled.
 
     Raises:
         CheckpointError: If there is no such checkpoint, or it is damaged.
+        DeviceError: If the device is not there, or does not compute in that precision.
     """
+    import torch
+
+    from segmodels.device import pick_device, pick_precision
+    from segmodels.segmenter import Segmenter
+
+    where = device if isinstance(device, torch.device) else pick_device(device)
+    how = pick_precision(precision, where)
+    return Segmenter(_load_checkpoint(name, progress), where, precision=how)
+
+
+def _load_checkpoint(name: str, progress: Progress | None) -> Checkpoint:
+    """The checkpoint of a name, pulled if it is not here."""
     from segmodels.checkpoint import CheckpointError, load_checkpoint
     from segmodels.hub import fetch
     from segmodels.hub_errors import HubError
-    from segmodels.segmenter import Segmenter
 
     if name.startswith("hf://"):
         pulled = fetch(_address(name), progress)
-        return Segmenter(load_checkpoint(pulled.folder, pulled.repository, pulled.revision))
+        return load_checkpoint(pulled.folder, pulled.repository, pulled.revision)
     for entry in list_checkpoints():
         if entry.name == name:
-            return Segmenter(load_checkpoint(entry.folder, entry.name, entry.revision))
+            return load_checkpoint(entry.folder, entry.name, entry.revision)
     if Path(name).is_dir():
-        return Segmenter(load_checkpoint(Path(name)))
+        return load_checkpoint(Path(name))
     missing = _missing(name)
     if not hub_owner():
         raise CheckpointError(f"{missing} Name one of them, or the folder of a checkpoint.")
@@ -207,7 +231,7 @@ def load_segmenter(name: str = "fpn", progress: Progress | None = None) -> Segme
         pulled = pull_checkpoint(name, progress)
     except HubError as error:
         raise HubError(f"{missing} {error}") from None
-    return Segmenter(load_checkpoint(pulled.folder, name, pulled.revision))
+    return load_checkpoint(pulled.folder, name, pulled.revision)
 
 
 def _missing(name: str) -> str:

@@ -20,7 +20,7 @@ from torchvision.models.detection.ssdlite import SSDLite320_MobileNet_V3_Large_W
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoint import FORMAT_VERSION, CheckpointError, load_weights, read_fields, write_folder
-from segmodels.device import has_fast_bf16, pick_device
+from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.frame import Box, cut, frame_around
 
 __all__ = [
@@ -87,14 +87,21 @@ class PersonDetector:
     Args:
         network: torchvision's SSD, with person as its class 1.
         config: Of the network.
-        device: The first GPU, or the processor, if left out.
+        device: The device that computes; `pick_device()` if left out.
+        precision: The number format of the network's features; the device's fastest if left out.
     """
 
-    def __init__(self, network: SSD, config: DetectorConfig, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        network: SSD,
+        config: DetectorConfig,
+        device: torch.device | None = None,
+        precision: Precision | None = None,
+    ) -> None:
         self.config = config
         self.device = device or pick_device()
+        self.precision = precision or pick_precision(None, self.device)
         self.network: SSD = network.to(self.device).to(memory_format=torch.channels_last).eval()
-        self._bf16 = has_fast_bf16(self.device)
 
     def find(self, photo: np.ndarray) -> list[FoundPerson]:
         """The people of a photo, the surest first.
@@ -114,7 +121,7 @@ class PersonDetector:
         frame = frame_around(Box(0, 0, width, height), 1.0)
         crop = torch.from_numpy(cut(photo, frame, side, side)).to(self.device).permute(2, 0, 1)[None]
         batch = crop.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+        with torch.inference_mode(), self.precision.autocast():
             seen = detect(self.network, batch)[0]
         scale = frame.width / side
         people: list[FoundPerson] = []
@@ -169,25 +176,29 @@ def find_people(photo: np.ndarray) -> list[FoundPerson]:
 
 
 @cache
-def load_detector(which: str = "") -> PersonDetector:
-    """A person detector, ready to run; loaded once.
+def load_detector(
+    which: str = "", device: torch.device | None = None, precision: Precision | None = None
+) -> PersonDetector:
+    """A person detector, ready to run; loaded once for each device and precision.
 
     Args:
         which: `coco` for torchvision's SSDLite on MobileNetV3 with its COCO weights, which are fetched; the folder of a
             detector; or empty for the one that ships.
+        device: The device that computes; `pick_device()` if left out.
+        precision: The number format of the network's features; the device's fastest if left out.
 
     Raises:
         CheckpointError: If its files are missing or damaged, or the weights cannot be fetched.
     """
     if which == "coco":
-        return _coco_detector()
+        return _coco_detector(device, precision)
     folder = Path(which) if which else EMBEDDED_DETECTOR
     config = read_fields(folder, DetectorConfig)
     _check(config, folder / "config.json")
     network = ssd_lite0(config.side, config.mean, config.std)
     load_weights(folder, network)
     network.backbone = fold_batch_norm(network.backbone)
-    return PersonDetector(network, config)
+    return PersonDetector(network, config, device, precision)
 
 
 def save_detector(
@@ -202,7 +213,7 @@ def save_detector(
     write_folder(folder, asdict(config), network, metrics=metrics, card=card)
 
 
-def _coco_detector() -> PersonDetector:
+def _coco_detector(device: torch.device | None, precision: Precision | None) -> PersonDetector:
     network = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=91)
     try:
         weights = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(
@@ -214,7 +225,8 @@ def _coco_detector() -> PersonDetector:
             f"{DETECTOR_VARIABLE} to use the detector that ships."
         ) from None
     network.load_state_dict(weights, strict=True)
-    return PersonDetector(network, DetectorConfig(architecture="coco", side=320, mean=0.5, std=0.5))
+    config = DetectorConfig(architecture="coco", side=320, mean=0.5, std=0.5)
+    return PersonDetector(network, config, device, precision)
 
 
 def _check(config: DetectorConfig, path: Path) -> None:

@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoint import Checkpoint, NetworkConfig
-from segmodels.device import has_fast_bf16, keep_memory, pick_device
+from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
 from segmodels.frame import Box, box_of, cut, frame_around
+from segmodels.memory import run_in_parts
 from segmodels.person import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
 from segmodels.segmentation import Person, Segmentation, measure
 from segmodels.taxonomy import Taxonomy
@@ -63,26 +64,33 @@ class Segmenter:
 
     Args:
         checkpoint: What to run. A network of it without batch norms is moved to the device, others are copied there.
-        device: The first GPU, or the processor, if left out.
+        device: The device that computes; `pick_device()` if left out.
         detector: Finds the people where the checkpoint's crop is `person` or `box`; that of the environment, loaded
             when it is first needed, if left out.
+        precision: The number format of the networks' features; the device's fastest if left out.
 
     Attributes:
         networks: What runs, with folded batch norms: the checkpoint's own first, then its ensemble's.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device | None = None, detector: PersonDetector | None = None
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device | None = None,
+        detector: PersonDetector | None = None,
+        precision: Precision | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self._detector = detector
         self.device = device or pick_device()
+        self.precision = precision or pick_precision(None, self.device)
+        self._most_photos: int | None = None  # that fit into the device's memory at a time, once some did not
+        tune(self.device)
         network = checkpoint.network
         self.networks = [
             fold_batch_norm(one).to(self.device).to(memory_format=torch.channels_last)
             for one in (network if isinstance(network, nn.ModuleList) else [network])
         ]
-        self._bf16 = has_fast_bf16(self.device)
         if self.device.type == "cpu":
             keep_memory()
 
@@ -98,7 +106,7 @@ class Segmenter:
         Raises:
             CheckpointError: If it cannot be had.
         """
-        return self._detector or load_detector(os.environ.get(DETECTOR_VARIABLE, ""))
+        return self._detector or load_detector(os.environ.get(DETECTOR_VARIABLE, ""), self.device, self.precision)
 
     def segment(self, photo: np.ndarray) -> Segmentation:
         """Finds the garments of a photo.
@@ -324,8 +332,10 @@ class Segmenter:
 
     def _logits(self, network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
         """What a network gives: float32 `(N, C, h, w)`, class after class in memory, the fastest to go on with."""
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            logits: torch.Tensor = network(batch)
+        with torch.inference_mode(), self.precision.autocast():
+            logits, fitted = run_in_parts(network, batch, self._most_photos)
+            if fitted < len(batch):
+                self._most_photos = fitted
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
 

@@ -47,7 +47,7 @@ def _parts(photo: np.ndarray) -> dict[str, Callable[[], object]]:
     phone = cv2.resize(photo, (3000, 4500), interpolation=cv2.INTER_LINEAR)
 
     def run(networks: Iterable[nn.Module]) -> None:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=segmenter._bf16):
+        with torch.inference_mode(), segmenter.precision.autocast():
             for network, batch in zip(networks, batches, strict=True):
                 network(batch)
 

@@ -108,7 +108,7 @@ def _passes(segmenter: Segmenter, photos: list[np.ndarray]) -> list[Pass]:
         hook.remove()
 
     def forward(network: nn.Module | None, batch: torch.Tensor) -> None:
-        with torch.inference_mode(), torch.autocast(segmenter.device.type, torch.bfloat16, enabled=segmenter._bf16):
+        with torch.inference_mode(), segmenter.precision.autocast():
             if network:
                 network(batch)
             else:

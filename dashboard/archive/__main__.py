@@ -15,6 +15,7 @@ from dashboard.archive.sentences import duration
 from dashboard.archive.sources import find_sources
 from dashboard.archive.store import Archive, ArchiveError
 from segmodels.checkpoint import CheckpointError
+from segmodels.device import DeviceError, add_device_arguments
 
 _SHOWN = 10
 
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     take.add_argument("--metadata", metavar="CSV", type=Path, help="dates and tags by file name")
     take.add_argument("--model", default="fpn", metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
+    add_device_arguments(take)
     show = commands.add_parser("show", help="say what an archive holds")
     make_up = commands.add_parser("make-up", help="write an archive of made-up photos with planted trends")
     make_up.add_argument("photos", metavar="N", type=int)
@@ -46,30 +48,33 @@ def main(arguments: list[str] | None = None) -> int:
 
             print(f"{make_archive(archive, parsed.photos, parsed.seed):,} made-up photos added.")
             return 0
-        return _ingest(parsed.folder, archive, parsed.metadata, parsed.model, parsed.engine)
+        return _ingest(parsed, archive)
     except KeyboardInterrupt:
         print("\nStopped. What is done so far is in the archive; the same command goes on from there.", file=sys.stderr)
         return 130
-    except (ArchiveError, CheckpointError, OSError) as error:
+    except (ArchiveError, CheckpointError, DeviceError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
 
 
-def _ingest(folder: str, archive: Archive, csv_file: Path | None, model: str, engine_name: str) -> int:
+def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
+    csv_file: Path | None = arguments.metadata
     try:
         metadata = parse_metadata(csv_file.read_bytes(), csv_file.name) if csv_file else None
     except OSError as error:
         raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
-    found = find_sources(folder)
+    found = find_sources(arguments.folder)
     from segmodels.catalog import load_segmenter
 
-    segmenter = load_segmenter(model)
+    segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
     version = version_of(segmenter)
     engine: Engine = partial(analyse_here, segmenter)
-    if engine_name == "ray":
+    if arguments.engine == "ray":
         from dashboard.archive.cluster import analyse_on_ray
 
-        engine = partial(analyse_on_ray, model, version)
+        engine = partial(
+            analyse_on_ray, arguments.model, version, device=arguments.device, precision=arguments.precision
+        )
     line = _ProgressLine()
     try:
         report = ingest(found, archive, version, engine, metadata, line.show)

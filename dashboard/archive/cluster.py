@@ -27,7 +27,13 @@ _OUTCOMES = pa.schema([("name", pa.string()), ("key", pa.string()), ("reason", p
 
 
 def analyse_on_ray(
-    model: str, version: Version, sources: Sequence[Source], known: Container[str]
+    model: str,
+    version: Version,
+    sources: Sequence[Source],
+    known: Container[str],
+    *,
+    device: str | None = None,
+    precision: str | None = None,
 ) -> Generator[Outcome, None, None]:
     """Analyses photos on a Ray cluster: one actor a GPU, or a processor core where there is none.
 
@@ -36,6 +42,8 @@ def analyse_on_ray(
         version: That the model must be of on every node.
         sources: Photos that any node can read.
         known: Ids of photos to pass over.
+        device: Name of the device on every node, as `--device` takes it; with `cpu` no GPU is asked for.
+        precision: Number format of the network's features.
 
     Yields:
         What became of each photo, in any order.
@@ -55,13 +63,13 @@ def analyse_on_ray(
             ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         ray.data.DataContext.get_current().enable_progress_bars = False
         resources = ray.cluster_resources()
-        gpus = int(resources.get("GPU", 0))
+        gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
         actors = gpus or max(1, int(resources.get("CPU", 1)) - 1)
         photos = [{"name": source.name, "location": source.location} for source in sources]
         blocks = max(1, min(len(photos) // _BATCH, _MOST_BLOCKS))
         outcomes = ray.data.from_items(photos, override_num_blocks=blocks).map_batches(
             _Analyser,
-            fn_constructor_args=(model, version, ray.put(known)),
+            fn_constructor_args=(model, version, ray.put(known), device, precision),
             batch_size=_BATCH,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
             num_cpus=1,
@@ -85,14 +93,18 @@ class _Analyser:
         model: To load.
         version: That it must be of.
         known: Reference to the ids of photos to pass over.
+        device: Name of the device.
+        precision: Number format of the network's features.
     """
 
-    def __init__(self, model: str, version: Version, known: Any) -> None:
+    def __init__(
+        self, model: str, version: Version, known: Any, device: str | None = None, precision: str | None = None
+    ) -> None:
         import ray
 
         from segmodels.catalog import load_segmenter
 
-        self._segmenter = load_segmenter(model)
+        self._segmenter = load_segmenter(model, device, precision=precision)
         if (mine := version_of(self._segmenter)) != version:
             raise ArchiveError(f"A node of the cluster has {mine} where {version} is asked for. Install the same there")
         self._known: Container[str] = ray.get(known)

@@ -499,7 +499,7 @@ def test_a_right_token_is_not_shown_either(
 
 def test_a_catalog_name_is_pulled_once(hub: HubServer, tiny: Path, owner: str) -> None:
     seen: list[int] = []
-    segmenter = load_segmenter("tiny", lambda done, total: seen.append(done))
+    segmenter = load_segmenter("tiny", progress=lambda done, total: seen.append(done))
     assert (segmenter.checkpoint.name, segmenter.checkpoint.revision) == ("tiny", hub.head(REPOSITORY)) and seen
     hub.requests.clear()
     assert load_segmenter("tiny").checkpoint.revision == segmenter.checkpoint.revision

@@ -1,0 +1,67 @@
+"""What is done where a batch does not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from segmodels.device import DeviceError, describe_device
+
+__all__ = ["DeviceMemoryError", "free_memory", "is_out_of_memory", "run_in_parts"]
+
+_PROCESSOR = ("can't allocate memory", "not enough memory")  # how PyTorch words it on Linux and Windows
+_MPS = "MPS backend out of memory"
+
+
+class DeviceMemoryError(DeviceError):
+    """A single photo that does not fit into the device's memory."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device has no memory left; each kind of device words it in its own way."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in (*_PROCESSOR, _MPS))
+
+
+def free_memory(device: torch.device) -> None:
+    """Gives back what PyTorch keeps of a GPU's memory for later tensors."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def run_in_parts(
+    network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor, largest: int | None = None
+) -> tuple[torch.Tensor, int]:
+    """Runs a network on a batch, which is halved as often as its parts do not fit into memory.
+
+    Args:
+        network: A function of a batch `(N, ...)` that gives `(N, ...)`.
+        batch: The whole batch.
+        largest: Photos that are known to fit at a time; None for all.
+
+    Returns:
+        What the network gives for the whole batch, and how many photos fitted at a time.
+
+    Raises:
+        DeviceMemoryError: If one photo alone does not fit.
+    """
+    size = min(largest or len(batch), len(batch))
+    while True:
+        try:
+            parts = [network(batch[start : start + size]) for start in range(0, len(batch), size)]
+            return parts[0] if len(parts) == 1 else torch.cat(parts), size
+        except RuntimeError as error:  # its traceback holds tensors, so that it must be gone before the next try
+            if not is_out_of_memory(error):
+                raise
+        free_memory(batch.device)
+        if size == 1:
+            height, width = batch.shape[-2:]
+            raise DeviceMemoryError(
+                f"{describe_device(batch.device)} has too little memory for one photo of {height} x {width}. Free some "
+                "there, or name another device."
+            )
+        size = (size + 1) // 2
