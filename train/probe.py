@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 
 from segmodels.checkpoint import load_checkpoint, read_metrics
 from segmodels.datasets import Dataset
-from segmodels.device import has_fast_bf16, pick_device
+from segmodels.device import pick_device, pick_precision
 from segmodels.files import write_whole
 from segmodels.metrics import ConfusionMatrix
 from train.cache import Cache, open_cache
@@ -274,12 +274,13 @@ def _step(
 def _judge(folder: Path, dataset: Dataset, ids: list[str], recipe: Recipe) -> tuple[ConfusionMatrix, np.ndarray]:
     """Scores of a checkpoint on the crops that the fit judged it by, and the class map of the first one."""
     device = pick_device()
+    precision = pick_precision("auto", device)
     network = load_checkpoint(folder).network.to(device)
     matrix = ConfusionMatrix(dataset.taxonomy.names)
     crops = ValidationCrops(open_cache(dataset, ids, recipe.cache_side), recipe)
     first = np.empty(0, np.uint8)
     for photos, truths in DataLoader(crops, recipe.batch_size):
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16(device)):
+        with torch.inference_mode(), precision.autocast():
             logits = network(photos.to(device, memory_format=torch.channels_last))
         said = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         matrix.add(truths.numpy(), said)
