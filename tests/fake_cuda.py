@@ -331,11 +331,12 @@ def _autocast(original: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def fake_cuda(*, bf16: bool = False) -> Iterator[FakeCuda]:
+def fake_cuda(*, capability: tuple[int, int] = (6, 1)) -> Iterator[FakeCuda]:
     """A GPU in this thread until the context ends.
 
     Args:
-        bf16: Whether it computes bfloat16. Without, "auto" precisions compute as the processor does, to the last bit.
+        capability: The compute capability. From 7.0 on it has tensor cores, from 8.0 on it computes bfloat16. The
+            default has neither, so that automatic precisions compute as the processor does, to the last bit.
     """
     gpu = FakeCuda()
     tensor = torch.Tensor
@@ -396,17 +397,22 @@ def fake_cuda(*, bf16: bool = False) -> Iterator[FakeCuda]:
         "synchronize": lambda device=None: gpu.wait("synchronize"),
         "empty_cache": lambda: None,
         "get_device_name": lambda device=None: "Fake GPU",
-        "get_device_capability": lambda device=None: (8, 0) if bf16 else (7, 0),
+        "get_device_capability": lambda device=None: capability,
         "get_device_properties": lambda device=None: SimpleNamespace(
-            name="Fake GPU", major=8 if bf16 else 7, minor=0, total_memory=16 * 1024**3, multi_processor_count=80
+            name="Fake GPU",
+            major=capability[0],
+            minor=capability[1],
+            total_memory=16 * 1024**3,
+            multi_processor_count=80,
         ),
-        "is_bf16_supported": lambda including_emulation=True: bf16,
+        "is_bf16_supported": lambda including_emulation=True: capability >= (8, 0),
         "get_rng_state_all": lambda: [],
         "set_rng_state_all": lambda states: None,
         "manual_seed_all": lambda seed: None,
         "is_current_stream_capturing": lambda: False,
         "_lazy_init": lambda: None,
     }
+    speed = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     stream = SimpleNamespace(is_capturing=lambda: False)
     group = _grouped(gpu, torch._C._group_tensors_by_device_and_dtype)  # type: ignore[attr-defined]
     with (
@@ -418,6 +424,10 @@ def fake_cuda(*, bf16: bool = False) -> Iterator[FakeCuda]:
         mock.patch.object(torch.autocast, "__init__", _autocast(torch.autocast.__init__)),
         gpu,
     ):
-        yield gpu
+        try:
+            yield gpu
+        finally:
+            torch.set_float32_matmul_precision(speed[0])
+            torch.backends.cudnn.benchmark = speed[1]
     for address in [address for address, (storage, _) in _PLACED.items() if storage.expired()]:
         del _PLACED[address]

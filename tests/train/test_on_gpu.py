@@ -8,6 +8,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from segmodels.person import EMBEDDED_DETECTOR, load_detector
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 from train.crossval import crossval
-from train.detection import PersonRecipe, detection_loss, evaluate_scenes, fit_person
+from train.detection import PersonRecipe, detection_loss, evaluate_scenes, fit_person, list_bystanders
 from train.evaluate import evaluate
 from train.fit import fit
 from train.grid import Grid
@@ -182,7 +183,7 @@ def test_each_optimiser_and_schedule_is_that_of_the_processor(optimiser: str, sc
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_half_precision(precision: str, tiny: MakeRecipe) -> None:
-    with fake_cuda(bf16=True):
+    with fake_cuda(capability=(8, 0)):
         module = trained(seeded(lambda: small(len(NAMES))), tiny(), "gpu", precision=precision)
     assert all(math.isfinite(value) for epoch in module.curve for value in epoch.values())
 
@@ -309,25 +310,55 @@ def test_the_detectors_loss_is_that_of_the_processor_and_does_not_wait(gpu: Fake
         assert torch.equal(here.grad, there.grad.cpu()), name
 
 
-@pytest.mark.parametrize("precision", ["32", "bf16", "fp16"])
-def test_a_detector_is_trained_and_judged(
-    precision: str, root: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        train.detection, "fold_ids", lambda name, fold: ([f"{n:04}" for n in range(1, 7)], ["0007", "0008"])
-    )
+@pytest.fixture
+def _few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"{number:04}" for number in range(1, 6)]
+    monkeypatch.setattr(train.detection, "fold_ids", lambda name, fold: (ids[:4], ids[4:]))
     monkeypatch.setattr(train.detection, "_EVALUATION_SIDE", 96)
     monkeypatch.setattr(train.detection, "_SEGMENTED_SCENES", 2)
-    curves = []
-    for device in (CUDA, torch.device("cpu"))[: 2 if precision == "32" else 1]:
-        with fake_cuda(bf16=True):
-            out = tmp_path / device.type
-            folder = fit_person(DETECTOR, root, out, workers=0, device=device, precision=precision)
-            curves.append(json.loads((folder / "metrics.json").read_text())["curve"])
-            detector = load_detector(str(folder))
-            assert detector.device.type == "cuda"
-            scores = evaluate_scenes(Segmenter(random_checkpoint(), CUDA, detector), dataset, ["0001", "0002"])
-            assert [one["scenes"] for one in scores.values()] == [2, 2, 2, 2]
-            assert train.detection.list_bystanders(out, root, tmp_path / "bystanders.csv") >= 0
-    assert [len(curve) for curve in curves] == [2] * len(curves)
-    assert curves[0] == curves[-1]
+
+
+def fit_detector(out: Path, root: Path, device: torch.device, precision: str, **changes: Any) -> list[dict[str, float]]:
+    """The learning curve."""
+    folder = fit_person(replace(DETECTOR, **changes), root, out, workers=0, device=device, precision=precision)
+    curve: list[dict[str, float]] = json.loads((folder / "metrics.json").read_text())["curve"]
+    return curve
+
+
+@pytest.mark.usefixtures("_few_photos")
+def test_a_detector_is_that_of_the_processor(dataset: Dataset, root: Path, tmp_path: Path) -> None:
+    here = fit_detector(tmp_path / "cpu", root, torch.device("cpu"), "32")
+    with fake_cuda():
+        there = fit_detector(tmp_path / "gpu", root, CUDA, "32")
+        detector = load_detector(str(tmp_path / "gpu" / "checkpoint"), CUDA)
+        scores = evaluate_scenes(Segmenter(random_checkpoint(), CUDA, detector), dataset, ["0001", "0002"])
+        listed = list_bystanders(tmp_path / "gpu", root, tmp_path / "bystanders.csv")
+    assert len(here) == 2 and here == there
+    assert [one["scenes"] for one in scores.values()] == [2, 2, 2, 2]
+    assert len((tmp_path / "bystanders.csv").read_text().splitlines()) == 1 + listed
+
+
+@pytest.mark.usefixtures("_few_photos")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_detector_in_half_precision(precision: str, root: Path, tmp_path: Path) -> None:
+    with fake_cuda(capability=(8, 0)):
+        (epoch,) = fit_detector(tmp_path / "first", root, CUDA, precision, epochs=1)
+        assert 0 < epoch["loss"] < 100
+        kept = torch.load(tmp_path / "first" / "resume.pt", weights_only=True)
+    assert bool(kept["scaler"]) == (precision == "fp16"), "what scales fp16's gradients is kept"
+
+
+@pytest.mark.usefixtures("_few_photos")
+def test_a_detectors_steps_do_not_wait(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+
+    def stop(*arguments: object) -> None:
+        waits.append(len(gpu.waits))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.detection, "_finite", stop)
+    for steps in (1, 2, 4):
+        changes = {"epoch_scenes": steps * DETECTOR.batch_size}
+        with fake_cuda() as gpu, pytest.raises(KeyboardInterrupt):
+            fit_detector(tmp_path / str(steps), root, CUDA, "32", **changes)
+    assert waits[1] == waits[2], "as many whatever the number of steps; the first fit brings what is kept"
