@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+from torchvision.models.detection._utils import encode_boxes
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
@@ -26,10 +27,11 @@ from tqdm import tqdm
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoint import read_fields, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError, read_ccp
-from segmodels.device import has_fast_bf16, pick_device
+from segmodels.device import Precision, pick_device, pick_precision, tune
 from segmodels.metrics import ConfusionMatrix
 from segmodels.person import DetectorConfig, PersonDetector, save_detector
 from segmodels.segmenter import Segmenter
+from train.average import MovingAverage
 from train.cache import open_cache
 from train.card import detector_card
 from train.fit import FitError
@@ -64,6 +66,7 @@ _SCENES_SEED = 20_000
 _SEGMENTED_SCENES = 60
 _HARD_NEGATIVES = 3  # for each positive, as in SSD
 _LEAST_NEGATIVES = 16  # for each scene of a batch
+_READ_STEPS = 32  # losses are read and checked that often, as each time the GPU has nothing to do for a while
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +143,8 @@ def detection_loss(
 ) -> torch.Tensor:
     """SSD's loss (Liu et al. 2016, equations 1 to 3) with negatives mined over the whole batch.
 
-    torchvision mines them photo by photo, three for each positive: from a photo with nobody it learns nothing.
+    torchvision mines them photo by photo, three for each positive: from a photo with nobody it learns nothing. No shape
+    depends on how many boxes match, so that a GPU is not waited for.
 
     Args:
         network: In training mode.
@@ -156,30 +160,39 @@ def detection_loss(
     height, width = photos.shape[-2:]
     anchors = network.anchor_generator(ImageList(photos, [(height, width)] * len(photos)), features)[0]
     centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    truths = torch.zeros(len(photos), len(anchors), dtype=torch.int64, device=photos.device)
-    ignored = torch.zeros_like(truths, dtype=torch.bool)
+    matches, unsure = [], []  # of each photo, bool (anchors,)
     place = torch.zeros((), device=photos.device)
-    for index, boxes in enumerate(people):
-        for left, top, right, bottom in unknown[index]:
-            x, y = centres.unbind(1)
-            ignored[index] |= (x > left) & (x < right) & (y > top) & (y < bottom)
-        if not len(boxes):
-            continue
-        overlap = box_iou(boxes, anchors)  # (people, anchors)
-        matched = network.proposal_matcher(overlap)
-        positive = torch.where(matched >= 0)[0]
-        truths[index, positive] = 1
-        ignored[index] |= (truths[index] == 0) & (overlap.amax(dim=0) > 0.4)
-        aim = network.box_coder.encode_single(boxes[matched[positive]], anchors[positive])
-        place = place + functional.smooth_l1_loss(outputs["bbox_regression"][index, positive], aim, reduction="sum")
-    surprise = functional.cross_entropy(outputs["cls_logits"].flatten(0, 1), truths.flatten(), reduction="none")
-    positive = truths.flatten() == 1
-    negative = surprise.detach().masked_fill(positive | ignored.flatten(), -1)
-    count = max(_HARD_NEGATIVES * int(positive.sum()), _LEAST_NEGATIVES * len(photos))
-    hardest = negative.topk(min(count, len(negative))).indices
-    hardest = hardest[negative[hardest] >= 0]
-    total = place + surprise[positive].sum() + surprise[hardest].sum()
-    return total / max(1, int(positive.sum()))
+    for index, (boxes, others) in enumerate(zip(people, unknown, strict=True)):
+        within = (centres > others[:, None, :2]) & (centres < others[:, None, 2:])  # (others, anchors, 2)
+        ignored = within.all(dim=2).any(dim=0)
+        positive = torch.zeros_like(ignored)
+        if len(boxes):
+            overlap = box_iou(boxes, anchors)  # (people, anchors)
+            matched = network.proposal_matcher(overlap)
+            positive = matched >= 0
+            ignored |= ~positive & (overlap.amax(dim=0) > 0.4)
+            aim = encode_boxes(
+                boxes[matched.clamp_min(0)], anchors, _factors(network.box_coder.weights, anchors.device)
+            )
+            away = functional.smooth_l1_loss(outputs["bbox_regression"][index], aim, reduction="none").sum(dim=1)
+            place = place + torch.where(positive, away, 0).sum()
+        matches.append(positive)
+        unsure.append(ignored)
+    positive, ignored = torch.cat(matches), torch.cat(unsure)
+    surprise = functional.cross_entropy(outputs["cls_logits"].flatten(0, 1), positive.long(), reduction="none")
+    negative, order = surprise.detach().masked_fill(positive | ignored, -1).sort(descending=True)
+    positives = positive.sum()
+    count = (_HARD_NEGATIVES * positives).clamp_min(_LEAST_NEGATIVES * len(photos))
+    hardest = (torch.arange(len(order), device=order.device) < count) & (negative >= 0)
+    total = place + torch.where(positive, surprise, 0).sum() + torch.where(hardest, surprise[order], 0).sum()
+    return total / positives.clamp_min(1)
+
+
+@cache
+def _factors(weights: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """The weights of a box coder, `(4,)`; on their device once, as a copy waits for the GPU."""
+    with torch.inference_mode(False):
+        return torch.tensor(weights, device=device)
 
 
 def _boxes(boxes: list[np.ndarray]) -> np.ndarray:
@@ -198,7 +211,21 @@ def _collate(items: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, list[
     return torch.stack(photos), list(people), list(unknown)
 
 
-def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1) -> Path:
+def _on_device(boxes: Sequence[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+    """Boxes `(n, 4)` of several scenes, brought to a device in one copy."""
+    joined = torch.cat(list(boxes))
+    joined = joined.pin_memory() if device.type == "cuda" else joined
+    return list(joined.to(device, non_blocking=True).split([len(of_scene) for of_scene in boxes]))
+
+
+def fit_person(
+    recipe: PersonRecipe,
+    data: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    precision: Precision | None = None,
+) -> Path:
     """Trains the detector on Clothing Co-Parsing, and goes on where a fit of that recipe in that folder stopped.
 
     The epoch with the highest mean of the average precisions on the photos and on made-up scenes of the fold is kept.
@@ -208,6 +235,8 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
         data: Folder of the data set.
         out: Folder of the run; `resume.pt` in it is what a fit goes on from.
         workers: Processes that make scenes.
+        precision: The device that trains and the number format of the network's features; `pick_device()` and its
+            fastest if left out.
 
     Returns:
         The folder of the detector.
@@ -217,7 +246,9 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
         DatasetError: If the data set cannot be read.
         KeyboardInterrupt: If it is stopped by hand.
     """
-    device = pick_device()
+    precision = precision or pick_precision(None, pick_device())
+    device = precision.device
+    tune(device, equal_batches=True)
     dataset = read_ccp(data)
     training, choice = (
         open_source(dataset, ids, recipe.cache_side, recipe.bystanders) for ids in fold_ids("ccp", recipe.fold)
@@ -230,8 +261,7 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
     if not state:
         print(load_lite(network.backbone.encoder))
     network.to(device, memory_format=torch.channels_last)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
-    average.requires_grad_(False)
+    average = MovingAverage(network, recipe.average)
     optimiser = torch.optim.AdamW(
         [
             {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -243,6 +273,7 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps * recipe.epochs, pct_start=0.15
     )
+    scaler = precision.scaler()
     kept = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
     curve: list[dict[str, float]] = []
     best: dict[str, torch.Tensor] = {}
@@ -250,46 +281,52 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
         for name, part in kept.items():
             part.load_state_dict(state[name])
         curve, best = state["curve"], state["best"]
-    bf16 = has_fast_bf16(device)
+        if scaled := state.get("scaler"):  # empty in any other precision than fp16
+            scaler.load_state_dict(scaled)
     judged_on = _choice_scenes(choice, recipe)
     for epoch in range(len(curve), recipe.epochs):
         numbers = range(epoch * steps * recipe.batch_size, (epoch + 1) * steps * recipe.batch_size)
         scenes = Scenes(training, recipe.side, recipe.seed, numbers)
-        loader = DataLoader(scenes, recipe.batch_size, num_workers=workers, collate_fn=_collate)
+        loader = DataLoader(
+            scenes, recipe.batch_size, num_workers=workers, collate_fn=_collate, pin_memory=device.type == "cuda"
+        )
         network.train()
-        losses = 0.0
+        losses: list[float] = []
+        unread: list[torch.Tensor] = []  # losses that are still on the device
         with tqdm(loader, desc=f"Epoch {epoch + 1} of {recipe.epochs}", unit="step") as bar:
             for photos, people, unknown in bar:
-                batch = _normalised(photos.to(device), recipe)
-                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    loss = detection_loss(
-                        network, batch, [p.to(device) for p in people], [u.to(device) for u in unknown]
-                    )
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise FitError(f"The loss became {value} in epoch {epoch + 1}. Lower learning_rate.")
+                batch = _normalised(photos.to(device, non_blocking=True), recipe)
+                with precision.autocast():
+                    loss = detection_loss(network, batch, _on_device(people, device), _on_device(unknown, device))
                 optimiser.zero_grad()
-                loss.backward()
+                scaler.scale(loss).backward()
+                scaler.unscale_(optimiser)
                 nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-                optimiser.step()
-                schedule.step()
-                average.update_parameters(network)
-                losses += value
-                bar.set_postfix(loss=f"{value:.3f}", refresh=False)
+                scale = scaler.get_scale()
+                scaler.step(optimiser)
+                scaler.update()
+                if scaler.get_scale() >= scale:  # a lower one says that a gradient was infinite and the step left out
+                    schedule.step()
+                    average.update_parameters(network)
+                unread.append(loss.detach())
+                if len(unread) == _READ_STEPS or len(losses) + len(unread) == steps:
+                    losses += _finite(torch.stack(unread).tolist(), epoch)
+                    unread.clear()
+                    bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
         judged = average.module.eval()
-        judge = PersonDetector(judged, replace(_config(recipe), threshold=0.0, second_side=0), device)
+        judge = PersonDetector(judged, replace(_config(recipe), threshold=0.0, second_side=0), device, precision)
         scores: dict[str, float] = {
             name: detection_scores([_found(judge, scene.picture) for scene in scenes], scenes)["average_precision"]
             or 0.0
             for name, scenes in judged_on.items()
         }
-        entry = {"epoch": epoch + 1, "loss": losses / steps, **scores}
+        entry = {"epoch": epoch + 1, "loss": sum(losses) / steps, **scores}
         entry["score"] = sum(scores.values()) / len(scores)
         if not curve or entry["score"] > max(earlier["score"] for earlier in curve):
             best = {name: tensor.clone() for name, tensor in judged.state_dict().items()}
         curve.append(entry)
         print(json.dumps(entry), flush=True)
-        states = {name: part.state_dict() for name, part in kept.items()}
+        states = {name: part.state_dict() for name, part in kept.items()} | {"scaler": scaler.state_dict()}
         _write_state(out, {"recipe": asdict(recipe), "curve": curve, "best": best, **states})
     network.load_state_dict(best)
     top = max(curve, key=lambda entry: entry["score"])
@@ -297,6 +334,18 @@ def fit_person(recipe: PersonRecipe, data: Path, out: Path, *, workers: int = 1)
     metrics = {"curve": curve}
     save_detector(out / "checkpoint", config, network, metrics=metrics, card=detector_card(config, metrics))
     return out / "checkpoint"
+
+
+def _finite(losses: list[float], epoch: int) -> list[float]:
+    """The losses of some steps.
+
+    Raises:
+        FitError: If one is not a number.
+    """
+    for value in losses:
+        if not math.isfinite(value):
+            raise FitError(f"The loss became {value} in epoch {epoch + 1}. Lower learning_rate.")
+    return losses
 
 
 def open_source(dataset: Dataset, ids: Sequence[str], side: int, bystanders: bool = True) -> Source:
@@ -330,7 +379,7 @@ def read_bystanders(path: Path = BYSTANDERS) -> dict[str, np.ndarray]:
     return {photo_id: np.array(of_photo) for photo_id, of_photo in boxes.items()}
 
 
-def list_bystanders(run: Path, data: Path, path: Path) -> int:
+def list_bystanders(run: Path, data: Path, path: Path, *, precision: Precision | None = None) -> int:
     """Writes whom a first detector finds beside the labelled person of each photo.
 
     Clothing Co-Parsing labels one person a photo, and people stand in the background of many. A detector that is
@@ -341,6 +390,7 @@ def list_bystanders(run: Path, data: Path, path: Path) -> int:
         run: Folder of a fit without the list.
         data: Folder of the data set.
         path: Where the list goes.
+        precision: As for `fit_person`.
 
     Returns:
         How many were found.
@@ -358,7 +408,8 @@ def list_bystanders(run: Path, data: Path, path: Path) -> int:
         network = ssd_lite0(recipe.side * zoom, recipe.mean, recipe.std)
         network.load_state_dict(state["best"])
         config = replace(_config(recipe), side=recipe.side * zoom, second_side=0, threshold=_LEAST_BYSTANDER)
-        detectors.append(PersonDetector(network, config))
+        device = precision.device if precision else None
+        detectors.append(PersonDetector(network, config, device, precision))
     dataset = read_ccp(data)
     rows = []
     for photo_id in tqdm(dataset.ids, desc="Looking for bystanders", unit="photo"):

@@ -1,21 +1,23 @@
 """Losses over logits: functions `(logits, truth) -> scalar` in one literal dict.
 
-Logits are float `(N, C, H, W)`, truth is int64 `(N, H, W)`; pixels of `UNLABELLED` truth count nowhere.
+Logits are float `(N, C, H, W)`, truth is int64 `(N, H, W)`; pixels of `UNLABELLED` truth count nowhere. A batch without
+a labelled pixel gives 0, with a gradient of 0. All shapes follow from those of the inputs and no value is read back, so
+that a GPU is never waited for.
 
 Why they are written here: the focal loss of segmentation-models-pytorch 0.6 takes several classes as so many yes-or-no
 questions, each with its own sigmoid, where Castro & Ramirez (and Lin et al. 2017, section 3) have the softmax
-probability of the true class; it has no generalised Dice, and MONAI, which has both, weighs more than this project.
+probability of the true class; it has no generalised Dice, and MONAI, which has both, weighs more than this project. Its
+Lovász loss asks the GPU after each class whether there is one of its pixels.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
-from segmentation_models_pytorch.losses import LovaszLoss
 from torch.nn import functional
 
 from segmodels.taxonomy import UNLABELLED
@@ -41,7 +43,7 @@ _SORTED_PIXELS = 1 << 18
 
 def cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Mean softmax cross-entropy over the labelled pixels, in nats."""
-    return functional.cross_entropy(logits.float(), truth, ignore_index=UNLABELLED)
+    return _negative_log_likelihood(logits.float().log_softmax(dim=1), truth)
 
 
 def dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -57,22 +59,20 @@ def dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 def cross_entropy_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Cross-entropy plus half the Dice loss: the first keeps probabilities honest, the second lifts rare classes."""
     log_probability = logits.float().log_softmax(dim=1)
-    return functional.nll_loss(log_probability, truth, ignore_index=UNLABELLED) + 0.5 * _dice(log_probability, truth)
+    return _negative_log_likelihood(log_probability, truth) + 0.5 * _dice(log_probability, truth)
 
 
 def cross_entropy_lovasz(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Cross-entropy plus the Lovász-softmax loss, which stands for one minus the mean IoU of the classes in the batch.
 
-    Berman, Rannen Triki & Blaschko 2018, *The Lovász-softmax loss*, equations 10 and 11, as segmentation-models-pytorch
-    has it. It sorts the pixels by class; of a batch of more than 2^18 pixels it takes every second row and column, or
-    every third and so on, without which it would take as long as a network.
+    Berman, Rannen Triki & Blaschko 2018, *The Lovász-softmax loss*, equations 10 and 11, over the classes that have a
+    true pixel. It sorts the pixels by class; of a batch of more than 2^18 pixels it takes every second row and column,
+    or every third and so on, without which it would take as long as a network.
     """
     logits = logits.float()
     step = math.ceil(math.sqrt(truth.numel() / _SORTED_PIXELS))
-    lovasz: torch.Tensor = LovaszLoss("multiclass", ignore_index=UNLABELLED)(
-        logits[..., ::step, ::step], truth[..., ::step, ::step]
-    )
-    return cross_entropy(logits, truth) + lovasz.sum()  # of no labelled pixel it is an empty tensor
+    lovasz = _lovasz(logits[..., ::step, ::step].softmax(dim=1), truth[..., ::step, ::step])
+    return cross_entropy(logits, truth) + lovasz
 
 
 def complement_cross_entropy(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -105,8 +105,7 @@ def frequency_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, *, shares
         truth: int64 `(N, H, W)`.
         shares: C averages over the training photos of the share of a photo's pixels that are of the class.
     """
-    share = torch.tensor(shares, dtype=torch.float32, device=logits.device)
-    weights = torch.where(share > 0, 1 / share.clamp_min(1e-12), 0)
+    weights = _weights(tuple(shares), logits.device)
     log_probability = logits.float().log_softmax(dim=1)
     labelled = truth != UNLABELLED
     total = weights[torch.where(labelled, truth, 0)].mul(labelled).sum()
@@ -126,7 +125,7 @@ def generalised_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     overlap, true = _overlap(probability, ids, labelled)
     weights = torch.where(true > 0, true.float().clamp_min(1).pow(-2), 0)
     score = 2 * (weights * overlap).sum() / (weights * (probability.sum(dim=(0, 2, 3)) + true)).sum().clamp_min(1e-12)
-    return 1 - score if bool(labelled.any()) else logits.sum() * 0
+    return (1 - score) * labelled.any()
 
 
 def focal(logits: torch.Tensor, truth: torch.Tensor, *, gamma: float = 2.0) -> torch.Tensor:
@@ -165,6 +164,41 @@ def build_loss(name: str, *, gamma: float, shares: Sequence[float]) -> Loss:
     return partial(LOSSES[name], **options.get(name, {}))
 
 
+def _negative_log_likelihood(log_probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The mean over the labelled pixels; torch's own is nan where there are none."""
+    total = functional.nll_loss(log_probability, truth, ignore_index=UNLABELLED, reduction="sum")
+    return total / (truth != UNLABELLED).sum().clamp_min(1)
+
+
+@cache
+def _weights(shares: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """One over each share, float32 `(C,)`, and 0 for a share of 0; on its device once, as a copy waits for the GPU."""
+    with torch.inference_mode(False):  # it may be a validation that asks first, and training saves it for backward
+        share = torch.tensor(shares, dtype=torch.float32, device=device)
+        return torch.where(share > 0, 1 / share.clamp_min(1e-12), 0)
+
+
+def _lovasz(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean over the classes with a true pixel of the Lovász extension of one minus the IoU, at the errors `|t - p|`."""
+    ids = truth.flatten()  # (pixels,)
+    labelled = ids != UNLABELLED
+    total, present = probability.new_zeros(()), probability.new_zeros(())
+    for class_id, values in enumerate(probability.transpose(0, 1).flatten(1)):
+        true = (ids == class_id).to(values.dtype)
+        error = torch.where(
+            labelled, (true - values).abs(), -1
+        )  # the unlabelled pixels go last, where they add nothing
+        error, order = error.sort(descending=True)
+        true = true[order]
+        pixels = true.sum()
+        loss = 1 - (pixels - true.cumsum(0)) / (pixels + (1 - true).cumsum(0))  # one minus the IoU of the first pixels
+        steps = torch.cat([loss[:1], loss[1:] - loss[:-1]])
+        shown = (pixels > 0).to(values.dtype)
+        total = total + shown * torch.dot(error.clamp_min(0), steps)
+        present = present + shown
+    return total / present.clamp_min(1)
+
+
 def _dice(log_probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     probability, ids, labelled = _probabilities(log_probability, truth)
     overlap, true = _overlap(probability, ids, labelled)
@@ -185,4 +219,5 @@ def _overlap(probability: torch.Tensor, ids: torch.Tensor, labelled: torch.Tenso
     hits = probability.gather(1, ids.unsqueeze(1)).flatten()  # of the true class, by pixel
     classes = probability.shape[1]
     overlap = hits.new_zeros(classes).index_add(0, ids.flatten(), hits)
-    return overlap, torch.bincount(ids[labelled], minlength=classes)
+    pixels = torch.zeros(classes, dtype=torch.int64, device=ids.device)
+    return overlap, pixels.index_add(0, ids.flatten(), labelled.flatten().long())

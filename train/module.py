@@ -12,10 +12,10 @@ import lightning
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from segmodels.metrics import ConfusionMatrix
 from segmodels.taxonomy import UNLABELLED
+from train.average import MovingAverage
 from train.losses import build_loss
 from train.recipe import Recipe
 from train.transforms import CropBatch, cut_crops
@@ -40,13 +40,7 @@ class SegmentationModule(lightning.LightningModule):
         self.recipe = recipe
         self.names = names
         self.network = network
-        self.average = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True).requires_grad_(
-                False
-            )
-            if recipe.average
-            else None
-        )
+        self.average = MovingAverage(network, recipe.average) if recipe.average else None
         self.loss = build_loss(recipe.loss, gamma=recipe.gamma, shares=shares)
         self.curve: list[dict[str, float]] = []
         self.class_iou: list[float] = []  # of the last validation, by id; NaN for a class that is nowhere

@@ -16,8 +16,10 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.ccp import read_ccp_tags
+from segmodels.files import write_whole
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED
+from train.processes import gather, this_process
 from train.split import SPLITS, read_ids
 
 __all__ = ["labelled_by", "pseudo_label", "with_pseudo_labels"]
@@ -32,6 +34,8 @@ _MOST_WEIGHT = 32.0
 
 def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[str, Any]:
     """Writes a mask for each tagged photo of Clothing Co-Parsing but the 300 reserved ones.
+
+    Several processes share the photos, each of which is labelled once.
 
     A class that the tags deny is forbidden; one that they assert and that is not found weighs twice as much until it
     is, up to 32 times. Left unlabelled (255) are pixels of which the networks are not sure, and, where they see all
@@ -57,9 +61,11 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
     dataset, reserved = read_ccp(data), set(read_ids(SPLITS / "ccp_tags_reserved.txt"))
     tags = {photo_id: found for photo_id, found in read_ccp_tags(data).items() if photo_id not in reserved}
     out.mkdir(parents=True, exist_ok=True)
+    processes = this_process()
     asserted, found = ({name: 0 for name in OUTFIT_15.names} for _ in range(2))
     unsure = []
-    for photo_id, tagged in tqdm(tags.items(), desc="Labelling", unit="photo"):
+    mine = list(tags.items())[processes.rank :: processes.count]
+    for photo_id, tagged in tqdm(mine, desc="Labelling", unit="photo", disable=not processes.is_first):
         photo = dataset.photo(photo_id)
         names = {CCP_TO_OUTFIT_15[tag] for tag in tagged}
         class_map = labelled_by(_probability(teachers, photo), names)
@@ -70,14 +76,19 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
         image = Image.fromarray(class_map)
         image.putpalette(OUTFIT_15.palette.tobytes())
         image.save(out / f"{photo_id}.png")
+    unsure = gather(unsure, processes)
+    for counts in (asserted, found):
+        everyone = gather([dict(counts)], processes)
+        counts.update({name: sum(each[name] for each in everyone) for name in counts})
     summary = {
-        "photos": len(tags),
+        "photos": len(unsure),
         "teachers": [f"{teacher.checkpoint.name} {teacher.checkpoint.revision}" for teacher in teachers],
         "share_unlabelled": float(np.mean(unsure)),
         "asserted": asserted,
         "found_where_asserted": found,
     }
-    (out / _SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    if processes.is_first:
+        write_whole(out / _SUMMARY, json.dumps(summary, indent=1) + "\n")
     return summary
 
 
@@ -88,7 +99,7 @@ def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:
         probability: float32 `(C, H, W)` over the classes of `OUTFIT_15`.
         names: Of the classes that the tags assert; all others but background, hair and skin are forbidden.
     """
-    weights = torch.tensor([float(name in names | _ALWAYS) for name in OUTFIT_15.names])
+    weights = torch.tensor([float(name in names | _ALWAYS) for name in OUTFIT_15.names], device=probability.device)
     allowed = (probability * weights[:, None, None]).sum(dim=0)
     asserted = [OUTFIT_15[name].id for name in names - _ALWAYS]
     unaided = probability.argmax(dim=0)
@@ -105,7 +116,7 @@ def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:
     labelled = strongest >= _SURE * weighted.sum(dim=0)
     if all_seen:  # so what the tags deny is not a mistaken form of what they assert
         labelled &= allowed >= _FORGOTTEN
-    return torch.where(labelled, class_map, UNLABELLED).to(torch.uint8).numpy()
+    return torch.where(labelled, class_map, UNLABELLED).to(torch.uint8).cpu().numpy()
 
 
 def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[str]]:
@@ -139,14 +150,18 @@ def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[st
 
 
 def _probability(teachers: Sequence[Segmenter], photo: np.ndarray) -> torch.Tensor:
-    """Probabilities float32 `(C, H, W)` at the photo's size, averaged over the teachers; background beyond a look."""
+    """Probabilities float32 `(C, H, W)` at the photo's size, averaged over the teachers; background beyond a look.
+
+    They lie on the device of the first teacher.
+    """
     height, width = photo.shape[:2]
-    total = torch.zeros(len(OUTFIT_15), height, width)
+    device = teachers[0].device
+    total = torch.zeros(len(OUTFIT_15), height, width, device=device)
     for teacher in teachers:
         seen, frame = teacher.probability(photo)
         left, top = round(frame.x), round(frame.y)
         size = max(1, round(frame.y + frame.height) - top), max(1, round(frame.x + frame.width) - left)
-        large = functional.interpolate(seen[None].cpu(), size, mode="bilinear", align_corners=False)[0]
+        large = functional.interpolate(seen[None].to(device), size, mode="bilinear", align_corners=False)[0]
         inside = large[:, max(0, -top) : height - top, max(0, -left) : width - left]
         rows = slice(max(0, top), max(0, top) + inside.shape[1])
         columns = slice(max(0, left), max(0, left) + inside.shape[2])

@@ -289,7 +289,7 @@ def join_plans(plans: Sequence[CropPlan]) -> CropBatch:
         places=torch.from_numpy(np.stack([view.place for view in views])),
         colours=torch.from_numpy(np.stack([plan.colour for plan in plans])),
         lifts=torch.tensor([plan.lift for plan in plans], dtype=torch.float32),
-        shapes=[(*view.truth.shape, *view.shrink) for view in views],  # type: ignore[misc]
+        shapes=[(*view.truth.shape, *view.shrink) for view in views],
         own=own,
         pasted=pasted,
         mixed=mixed,

@@ -32,26 +32,25 @@ class TallBoxes(nn.Module):
 
     def __init__(self, sizes: tuple[tuple[float, ...], ...], ratios: tuple[float, ...]) -> None:
         super().__init__()
-        self.sides = [
-            [(size / math.sqrt(ratio), size * math.sqrt(ratio)) for size in of_map for ratio in ratios]
-            for of_map in sizes
-        ]  # (width, height) of each box of each map
+        for index, of_map in enumerate(sizes):
+            sides = [(size / math.sqrt(ratio), size * math.sqrt(ratio)) for size in of_map for ratio in ratios]
+            # (boxes, 2): half of their width and height. They lie where the network does, but in no checkpoint.
+            self.register_buffer(f"half{index}", torch.tensor(sides) / 2, persistent=False)
 
     def num_anchors_per_location(self) -> list[int]:
         """Boxes at each cell of each map."""
-        return [len(sides) for sides in self.sides]
+        return [len(half) for half in self.buffers()]
 
     def forward(self, images: ImageList, features: list[torch.Tensor]) -> list[torch.Tensor]:
         """Boxes float32 `(cells * boxes of all maps, 4)` as left, top, right, bottom, the same for each image."""
         height, width = images.tensors.shape[-2:]
         boxes = []
-        for feature, sides in zip(features, self.sides, strict=True):
+        for feature, half in zip(features, self.buffers(), strict=True):
             rows, columns = feature.shape[-2:]
             device = feature.device
             y = (torch.arange(rows, device=device) + 0.5) * (height / rows)
             x = (torch.arange(columns, device=device) + 0.5) * (width / columns)
             centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 1, 2)  # (cells, 1, 2)
-            half = torch.tensor(sides, device=device) / 2  # (boxes, 2)
             boxes.append(torch.cat([centres - half, centres + half], dim=-1).reshape(-1, 4))
         return [torch.cat(boxes)] * len(images.tensors)
 

@@ -1,7 +1,9 @@
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +74,21 @@ def test_the_loss_falls_when_a_person_is_learnt(network: SSD) -> None:
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_loss_that_is_no_number_is_one_sentence(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, steps = module.detection_loss, []
+
+    def diverges(*arguments: Any) -> torch.Tensor:
+        steps.append(len(steps))
+        return real(*arguments) * (math.nan if len(steps) == 3 else 1)
+
+    monkeypatch.setattr(module, "detection_loss", diverges)
+    with pytest.raises(FitError, match=r"The loss became nan in epoch 2\. Lower learning_rate\."):
+        fit_person(RECIPE, root, tmp_path / "run", workers=0)
+    kept = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)
+    assert [epoch["epoch"] for epoch in kept["curve"]] == [1], "the epoch before it is kept"
+    assert all(values.isfinite().all() for values in kept["best"].values())
 
 
 def a_scene(people: list[list[float]], unknown: list[list[float]] | None = None) -> Scene:

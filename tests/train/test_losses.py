@@ -234,8 +234,36 @@ def test_focal_has_a_finite_gradient_where_it_is_sure(gamma: float) -> None:
 
 @each_loss
 def test_a_batch_without_labels_costs_nothing(loss: Loss) -> None:
-    if loss.__name__ in ("cross_entropy", "cross_entropy_dice", "cross_entropy_lovasz"):
-        pytest.skip("torch gives the mean over no pixel as nan")
     logits = logits_of((0.5, 0.5), (0.2, 0.8)).detach().requires_grad_()
     value = loss(logits, truth_of(UNLABELLED, UNLABELLED))
     assert value.item() == 0
+    value.backward()
+    assert logits.grad is not None and (logits.grad == 0).all()
+
+
+def test_weights_that_a_validation_asked_for_first_can_be_trained_with() -> None:
+    logits, truth = noise()
+    loss = build_loss("frequency_cross_entropy", gamma=2.0, shares=[0.4, 0.3, 0.2, 0.1])
+    with torch.inference_mode():
+        judged = loss(logits, truth)
+    logits = logits.requires_grad_()
+    value = loss(logits, truth)
+    value.backward()
+    assert value.item() == judged.item() and logits.grad is not None and logits.grad.any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lovasz_is_that_of_segmentation_models_pytorch(seed: int) -> None:
+    logits, truth = noise(seed=seed)
+    truth[truth == 3] = 0  # a class without true pixels
+    gradients = []
+    for lovasz in (
+        lambda own: cross_entropy_lovasz(own, truth) - cross_entropy(own, truth),
+        lambda own: smp.losses.LovaszLoss("multiclass", ignore_index=UNLABELLED)(own, truth),
+    ):
+        own = logits.clone().requires_grad_()
+        value = lovasz(own)
+        value.backward()
+        assert own.grad is not None
+        gradients.append(torch.cat([own.grad.flatten(), value.detach()[None]]))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
