@@ -288,7 +288,9 @@ def _factory(gpu: FakeCuda, original: Callable[..., Any]) -> Callable[..., Any]:
             return original(*args, device=device, **kwargs)
         given = next((value for value in args[:1] if isinstance(value, torch.Tensor)), None)
         if device is None and given is not None:
-            return original(*args, **kwargs)
+            if original.__name__ != "new_tensor":  # the others' operators tell where their tensor lies
+                return original(*args, **kwargs)
+            device = gpu.device_of(given)
         device = device or _CPU
         with gpu.making(device):
             made = original(*args, **kwargs)

@@ -95,7 +95,7 @@ class SegmentationModule(lightning.LightningModule):
         photos, truth = batch
         logits = self.judged(photos.to(memory_format=torch.channels_last))
         loss = self.loss(logits, truth).float()
-        self._loss = self._loss.to(loss.device) + torch.stack([loss * len(photos), loss.new_tensor(len(photos))])
+        self._loss = self._loss.to(loss.device) + torch.stack([loss * len(photos), torch.full_like(loss, len(photos))])
         counts = count_pixels(truth, logits.argmax(dim=1), len(self.names))
         self._counts = self._counts.to(counts.device) + counts
 

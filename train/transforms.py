@@ -319,7 +319,7 @@ def cut_crops(batch: CropBatch, recipe: Recipe) -> tuple[torch.Tensor, torch.Ten
         image[crop, :, top:bottom, left:right] = photos[view, :, top:bottom, left:right]
         truth[crop, top:bottom, left:right] = truths[view, top:bottom, left:right]
     image = image / 255
-    luma = image.mean(dim=(2, 3)) @ image.new_tensor(_LUMA.tolist())
+    luma = sum(share * mean for share, mean in zip(_LUMA.tolist(), image.mean(dim=(2, 3)).unbind(1), strict=True))
     # One matrix a crop is a grouped convolution of 1 x 1, the fastest form of it on every device.
     kernels, bias = batch.colours.flatten(0, 1)[..., None, None], (batch.lifts * luma).repeat_interleave(3)
     image = functional.conv2d(image.flatten(0, 1)[None], kernels, bias, groups=count).view_as(image)

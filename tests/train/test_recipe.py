@@ -63,7 +63,7 @@ def test_every_field_is_documented() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("epoch = 3", "mine.toml: unknown key epoch. The keys are architecture, arguments, average, "),
+        ("epoch = 3", "mine.toml: unknown key epoch. Did you mean epochs?"),
         (
             "[optimiser]\nname = 'sgd'",
             "mine.toml: optimiser must be one of 'adam', 'adamw', 'rmsprop', 'sgd', not {'name': 'sgd'}.",
