@@ -1,4 +1,4 @@
-"""Inference on a GPU that `fake_cuda` stands for: a mixture of devices raises as on CUDA, results are the processor's."""
+"""Inference on a GPU that `fake_cuda` stands for: no devices are mixed, and results are those of the processor."""
 
 import copy
 from collections.abc import Callable, Iterator
