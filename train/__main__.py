@@ -228,7 +228,12 @@ def _fit(arguments: argparse.Namespace) -> int:
             if not arguments.push_fallback and _fell_back(folder):
                 failed += 1
                 continue
-            _judge(folder, dataset, arguments)
+            try:
+                _judge(folder, dataset, arguments)
+            except DatasetError as error:
+                print(f"{folder} is not published, as it cannot be judged: {error}", file=sys.stderr)
+                failed += 1
+                continue
             if this_process().is_first:
                 failed += not _published(folder, repository_of(arguments.push, name))
     return int(failed > 0)

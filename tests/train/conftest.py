@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+import train.__main__
 import train.fit
 from segmodels.datasets import Dataset, read_ccp
 from segmodels.taxonomy import CCP_59
@@ -69,7 +70,7 @@ def dataset(root: Path) -> Dataset:
     return read_ccp(root)
 
 
-def _folds(name: str, fold: int, folds: int) -> tuple[list[str], list[str]]:
+def _folds(name: str, fold: int, folds: int = 5) -> tuple[list[str], list[str]]:
     train, choice = [f"{n:04}" for n in (1, 2, 3, 4, 5, 8)], ["0006", "0007"]
     return ([*train, *choice], []) if fold == -1 else (train, choice)
 
@@ -78,7 +79,8 @@ def _folds(name: str, fold: int, folds: int) -> tuple[list[str], list[str]]:
 def folds() -> Iterator[None]:
     """Six photos to train on and two to choose by: three steps of two photos in an epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.fit, "fold_ids", _folds)
+        for module in (train.fit, train.__main__):
+            patch.setattr(module, "fold_ids", _folds)
         yield
 
 

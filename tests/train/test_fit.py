@@ -289,7 +289,9 @@ def test_a_killed_fit_goes_on_where_it_was(tiny: MakeRecipe, root: Path, tmp_pat
     assert loaded.config.training["epoch"] == best["epoch"]
     kept = [m["learning_curve"][0] for m in (first.metrics, loaded.metrics)]
     assert [entry["mean_iou"] for entry in kept] == [learned[0]["mean_iou"]] * 2
-    assert {path.name for path in out.iterdir()} == {"checkpoint", "recipe.json", "resume.ckpt"}
+    assert {path.name for path in out.iterdir()} == {
+        *("checkpoint", "epochs.csv", "pictures", "recipe.json", "resume.ckpt")
+    }
 
 
 def test_a_worse_epoch_after_a_stop_does_not_replace_the_best(

