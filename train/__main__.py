@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from segmodels.checkpoint import CheckpointError, load_checkpoint, read_config
-from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.datasets import DatasetError, read_ccp
 from segmodels.device import DeviceError, Precision, add_device_arguments, pick_device, pick_precision
 from segmodels.evidence import EvidenceError
 from segmodels.person import EMBEDDED_DETECTOR, load_detector
@@ -34,7 +34,7 @@ from train.probe import probe
 from train.processes import this_process
 from train.pseudo import pseudo_label
 from train.publish import check_owner, push, repository_of
-from train.recipe import RecipeError, load_recipe
+from train.recipe import Recipe, RecipeError, load_recipe
 from train.reliability import lines, measure_reliability
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
@@ -223,55 +223,41 @@ def _fit(arguments: argparse.Namespace) -> int:
         if this_process().is_first:
             print(f"The best epoch is in {folder}.")
     if arguments.push:
-        dataset = open_dataset(recipe.dataset, arguments.data)
-        for name, folder in fitted.items():
-            if not arguments.push_fallback and _fell_back(folder):
-                failed += 1
-                continue
-            try:
-                _judge(folder, dataset, arguments)
-            except DatasetError as error:
-                print(f"{folder} is not published, as it cannot be judged: {error}", file=sys.stderr)
-                failed += 1
-                continue
-            if this_process().is_first:
-                failed += not _published(folder, repository_of(arguments.push, name))
+        failed += sum(not _published(name, folder, recipe, arguments) for name, folder in fitted.items())
     return int(failed > 0)
 
 
-def _fell_back(folder: Path) -> bool:
-    """Whether a network started from random weights for want of better ones, which is then said."""
-    start = read_config(folder).training.get("start", {})
-    if start.get("fell_back") and this_process().is_first:
-        print(
-            f"{folder} is not published: {start['sentence']} Fit it again in another folder where they can be had, or "
-            "publish it all the same with --push-fallback.",
-            file=sys.stderr,
-        )
-    return bool(start.get("fell_back"))
-
-
-def _judge(folder: Path, dataset: Dataset, arguments: argparse.Namespace) -> None:
-    """Judges a network on the fold that was left out, so that what is published says how good it is."""
-    config = read_config(folder)
-    fold = config.training["recipe"]["fold"]
-    if fold == -1:
-        return
-    ids = fold_ids(dataset, fold, folds_of(config))[1]
-    judgement = evaluate(_segmenter(folder, arguments), dataset, ids, fold=fold)
-    if this_process().is_first:
-        keep_evaluation(folder, f"{dataset.name}, fold {fold} ({judgement.scores['photos']} photos)", judgement)
-
-
-def _published(folder: Path, repository: str) -> bool:
-    """Publishes one of several checkpoints; what keeps one from it does not keep the others."""
+def _published(name: str, folder: Path, recipe: Recipe, arguments: argparse.Namespace) -> bool:
+    """Judges and publishes one of several checkpoints; what keeps one from it does not keep the others."""
+    repository = repository_of(arguments.push, name)
     try:
+        start = read_config(folder).training.get("start", {})
+        if start.get("fell_back") and not arguments.push_fallback:
+            raise CheckpointError(
+                f"{start['sentence']} It is not published without --push-fallback. Where its weights can be had, fit "
+                "it again in another folder."
+            )
+        _judge(folder, recipe, arguments)
+        if not this_process().is_first:
+            return True
         published = push(folder, repository)
-    except (CheckpointError, EvidenceError) as error:
-        print(f"{error} {folder} is kept: python -m train push {folder} {repository}", file=sys.stderr)
+    except (CheckpointError, DatasetError, EvidenceError) as error:
+        if this_process().is_first:
+            print(f"{error} {folder} is kept: python -m train push {folder} {repository}", file=sys.stderr)
         return False
     print(f"{published.address} holds {folder}, commit {published.commit}.")
     return True
+
+
+def _judge(folder: Path, recipe: Recipe, arguments: argparse.Namespace) -> None:
+    """Judges a network on the fold that its recipe leaves out, so that what is published says how good it is."""
+    if recipe.fold == -1:
+        return
+    dataset = open_dataset(recipe.dataset, arguments.data)
+    ids = fold_ids(dataset, recipe.fold, recipe.folds)[1]
+    judgement = evaluate(_segmenter(folder, arguments), dataset, ids, fold=recipe.fold)
+    if this_process().is_first:
+        keep_evaluation(folder, f"{dataset.name}, fold {recipe.fold} ({judgement.scores['photos']} photos)", judgement)
 
 
 def _join(arguments: argparse.Namespace) -> int:

@@ -224,7 +224,7 @@ def _why_it_stopped(
 ) -> str | None:
     """What to do about memory that did not suffice, as a sentence; None if the error is about something else."""
     again = "The same command then goes on from the last whole epoch."
-    text = str(error)
+    text = f"{error} {error.__cause__ or error.__context__ or ''}"
     if "DataLoader worker" in text and ("Bus error" in text or "shared memory" in text):
         return (
             "A process that loads photos died for want of shared memory. Give the container more of it "

@@ -1,8 +1,10 @@
 """Pushing over HTTP, by the real client to a server of the test's own, and back again."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,14 @@ from huggingface_hub import constants
 
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.catalog import load_segmenter
-from segmodels.checkpoint import CheckpointConfig, CheckpointError, load_checkpoint, save_checkpoint
+from segmodels.checkpoint import (
+    CheckpointConfig,
+    CheckpointError,
+    load_checkpoint,
+    read_config,
+    read_metrics,
+    save_checkpoint,
+)
 from segmodels.datasets import Dataset
 from segmodels.evidence import EVIDENCE_FILE, EvidenceError
 from segmodels.hub import pull
@@ -273,14 +282,15 @@ def test_a_fit_is_kept_when_publishing_fails(
     assert main(["push", str(folder), repository]) == 0
 
 
-@pytest.mark.usefixtures("logged_in")
+@pytest.mark.usefixtures("logged_in", "folds")
 def test_every_architecture_that_was_fitted(
     hub: HubServer,
+    root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With outcomes in place of nine fits: one failed, of two one cannot be published."""
+    """With outcomes in place of nine fits: one failed, of two one cannot be published; the other is judged first."""
     from train.fit_all import Outcome
 
     for name in ("unet_classic", "segnet"):
@@ -288,6 +298,30 @@ def test_every_architecture_that_was_fitted(
     shutil.rmtree(tmp_path / "segnet")
     outcomes = [Outcome("unet_classic", 1.0), Outcome("segnet", 1.0), Outcome("fpn", 1.0, failure="of memory")]
     monkeypatch.setattr("train.__main__.fit_all", lambda *given, **options: outcomes)
-    assert main(["fit", "own/trial", "--all", "--data", "x", "--out", str(tmp_path), "--push", "atelier"]) == 1
+    assert main(["fit", "own/trial", "--all", "--data", str(root), "--out", str(tmp_path), "--push", "atelier"]) == 1
     assert set(hub.repositories) == {"atelier/garmentscope-unet_classic"}
     assert "There is no checkpoint folder" in capsys.readouterr().err
+    judged = read_metrics(tmp_path / "unet_classic" / "checkpoint")["evaluations"]
+    assert [entry["photos"] for entry in judged] == ["ccp, fold 0 (2 photos)"]
+
+
+@pytest.mark.usefixtures("logged_in", "folds")
+def test_a_network_that_fell_back_to_random_weights_is_not_published(
+    hub: HubServer,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from train.fit_all import Outcome
+
+    folder = saved(tmp_path / "unet_classic" / "checkpoint", "unet_classic")
+    config = read_config(folder)
+    config.training["start"] = {"weights": "random", "sentence": "No weights are at hand.", "fell_back": True}
+    (folder / "config.json").write_text(json.dumps(asdict(config)))
+    monkeypatch.setattr("train.__main__.fit_all", lambda *given, **options: [Outcome("unet_classic", 1.0)])
+    command = ["fit", "own/trial", "--all", "--data", str(root), "--out", str(tmp_path), "--push", "atelier"]
+    assert main(command) == 1 and not hub.repositories
+    assert "No weights are at hand. It is not published without --push-fallback" in capsys.readouterr().err
+    assert main([*command, "--push-fallback"]) == 0
+    assert set(hub.repositories) == {"atelier/garmentscope-unet_classic"}
