@@ -41,6 +41,7 @@ class Measurement:
         deviation: Standard deviation over the folds by score; None if this is no cross-validation.
         seconds_per_photo: Median; None if not known.
         device: What took them; empty if not known.
+        precision: The number format of the network's features then; empty if not known.
     """
 
     photos: str
@@ -50,6 +51,7 @@ class Measurement:
     deviation: Mapping[str, float | None] | None = None
     seconds_per_photo: float | None = None
     device: str = ""
+    precision: str = ""
 
     @property
     def matrix(self) -> np.ndarray | None:
@@ -117,6 +119,11 @@ class Model:
     def device(self) -> str:
         """What it was trained on; empty if not known."""
         return str(self.training.get("device") or "")
+
+    @property
+    def precision(self) -> str:
+        """The number format of the network's features in training; empty if not known."""
+        return str(self.training.get("precision") or "")
 
     @property
     def fold(self) -> int | None:
@@ -295,6 +302,7 @@ def _evaluation(entry: Mapping[str, Any], taxonomy: Taxonomy) -> Measurement:
         ids=_ids(entry.get("ids")),
         seconds_per_photo=_finite(seconds) if seconds is not None else None,
         device=_text(entry.get("device", "")),
+        precision=_text(entry.get("precision", "")),
     )
 
 

@@ -21,6 +21,7 @@ _SCORES = {"mean_iou": "Mean IoU", "mean_f1": "Mean F1", "pixel_accuracy": "Accu
 _LOOKS = {"person": "each person", "box": "each person", "found": "what is worn", "none": "whole photo"}
 _LARGEST_CARD = 200_000  # characters of a model card that are shown
 NONE = "–"
+_FORMATS = {"32": "float32"}  # by the name on the command line
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Sheet:
         facts: Parameters, size and input, by label.
         scores: By label; empty if it was not measured.
         measured: On which photos, or that it was not.
+        machines: The devices and number formats of training and measurement; empty if not known.
         revision: What identifies the weights, or the Hub's commit, 12 digits; empty if not known.
         folder: Holds its model card; None if that cannot be had.
         obstacle: Why it cannot be used, as sentences; empty if it can, or is not here.
@@ -53,6 +55,7 @@ class Sheet:
     facts: Mapping[str, str]
     scores: Mapping[str, str]
     measured: str
+    machines: str
     revision: str
     folder: Path | None
     obstacle: str = ""
@@ -106,6 +109,7 @@ def describe(
         },
         scores=_scores(measurement),
         measured=f"On {measurement.photos}" if measurement else "No scores: it was not measured.",
+        machines=_machines(model, measurement),
         revision=(commit or revision)[:12],
         folder=offer.folder,
         obstacle=obstacle,
@@ -156,7 +160,7 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
     ]
     if sheet.folder:
         lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.paper), _list(sheet.facts)]
-        lines += [_list(sheet.scores), _paragraph(sheet.measured, "where")]
+        lines += [_list(sheet.scores), _paragraph(sheet.measured, "where"), _paragraph(sheet.machines, "where")]
     revision = f"Revision {sheet.revision}" if sheet.revision else ""
     lines += [_paragraph(revision, "where"), _paragraph(sheet.note)]
     return f'<article class="model">{"".join(lines)}</article>'
@@ -178,6 +182,19 @@ def _list(values: Mapping[str, str]) -> str:
         return ""
     cells = "".join(f"<div><dt>{key}</dt><dd>{html.escape(value)}</dd></div>" for key, value in values.items())
     return f"<dl>{cells}</dl>"
+
+
+def _machines(model: Model | None, measurement: Measurement | None) -> str:
+    """On what a network was trained and measured, as a sentence."""
+    places = {"Trained": model, "measured": measurement}
+    parts = [
+        f"{verb} on {where.device}"
+        + (f" in {_FORMATS.get(where.precision, where.precision)}" if where.precision else "")
+        for verb, where in places.items()
+        if where and where.device
+    ]
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
 def _place(offer: Offer) -> str:

@@ -1,13 +1,17 @@
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from scipy.io import savemat
 
+import train.cache
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from train.cache import cache_folder, open_cache
 
@@ -171,3 +175,26 @@ def test_a_data_set_that_moved_is_another_cache(own_root: Path, tmp_path: Path) 
     moved = shutil.copytree(own_root, tmp_path / "moved")
     open_cache(read_ccp(moved), ["0001"], 64, folder=cache)
     assert len(list(cache.iterdir())) == 2
+
+
+def test_one_of_several_that_need_a_cache_decodes(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    writes = []
+    real = train.cache._write
+
+    def write(*given: Any) -> None:
+        writes.append(given)
+        begun.set()
+        assert go_on.wait(60)
+        real(*given)
+
+    monkeypatch.setattr(train.cache, "_write", write)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(open_cache, dataset, dataset.ids, 64, folder=tmp_path)
+        assert begun.wait(60)
+        second = pool.submit(open_cache, dataset, dataset.ids, 64, folder=tmp_path)
+        go_on.set()
+        assert first.result().ids == second.result().ids == dataset.ids
+    assert len(writes) == 1

@@ -1,8 +1,10 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from segmodels.evidence import read_evidence, total
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
-from train.evaluate import HOW, evaluate, keep_evaluation
+from train.evaluate import HOW, check_fold, evaluate, keep_evaluation
 from train.recipe import Recipe
 
 KEYS = [
@@ -115,11 +117,54 @@ def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
 
 
 def test_the_photos_of_a_fold(checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.__main__.fold_ids", lambda dataset, fold: (["0001"], ["0002", "0004"]))
-    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3, "--keep") == 0
+    monkeypatch.setattr("train.__main__.fold_ids", lambda dataset, fold, folds: (["0001"], ["0002", "0004"]))
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3, "--keep", "--allow-trained") == 0
     assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
     (kept,) = json.loads((checkpoint / "metrics.json").read_text())["evaluations"]
     assert kept["photos"] == "ccp, fold 3 (2 photos)"
+
+
+def test_a_fold_that_it_was_trained_on_is_refused(
+    checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3) == 1
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("The network was trained on fold 3 of ccp; only fold 0 was left out.")
+    assert "--allow-trained" in sentence and not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("training", "fold", "refused"),
+    [
+        ({"recipe": {"dataset": "ccp", "fold": 0}}, 0, False),
+        ({"recipe": {"dataset": "ccp", "fold": -1}}, 0, True),
+        ({"recipe": {"dataset": "ccp_cfpd", "fold": 1}}, 0, True),
+        ({"recipe": {"dataset": "imaterialist", "fold": 1}}, 0, False),
+        ({"recipe": {"dataset": "ccp", "fold": 0}, "members": [{"recipe": {"dataset": "ccp", "fold": 1}}]}, 0, True),
+        ({}, 0, False),
+    ],
+)
+def test_which_folds_were_trained_on(checkpoint: Path, training: dict[str, Any], fold: int, refused: bool) -> None:
+    config = replace(load_checkpoint(checkpoint).config, training=training)
+    with pytest.raises(DatasetError, match="was trained on fold 0") if refused else nullcontext():
+        check_fold(config, "ccp", fold)
+
+
+def test_the_number_of_folds_is_the_checkpoints(
+    checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def folds(dataset: Dataset, fold: int, folds: int) -> tuple[list[str], list[str]]:
+        asked.append(folds)
+        return [], ["0002"]
+
+    monkeypatch.setattr("train.__main__.fold_ids", folds)
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["training"]["recipe"]["folds"] = 3
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 0) == 0
+    assert asked == [3]
 
 
 def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

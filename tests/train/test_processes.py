@@ -2,17 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy.io import savemat
 
 from segmodels.architectures import build
 from segmodels.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.evidence import read_evidence
+from segmodels.taxonomy import CCP_59, OUTFIT_15
 from train.fit import fit
 from train.processes import Processes, gather, this_process
 from train.recipe import Recipe
@@ -117,3 +122,62 @@ def test_only_the_first_process_completes_the_learning_curve(
         monkeypatch.setenv("RANK", rank)
         fit(recipe, root, tmp_path, workers=0, ids=ids)
         assert ("learning_curve" in json.loads(path.read_text())) is rewritten
+
+
+def test_two_processes_label_and_cross_validate_each_photo_once(root: Path, tmp_path: Path) -> None:
+    """Against one process: the same masks, and folds that are judged whole."""
+    data = tmp_path / "ccp"
+    shutil.copytree(root, data)
+    tags = data / "annotations" / "image-level"
+    tags.mkdir()
+    for number in (6, 7, 8):  # photos without a mask now, with tags
+        (data / "annotations" / "pixel-level" / f"{number:04}.mat").unlink()
+        savemat(tags / f"{number:04}.mat", {"tags": np.array([[CCP_59.index("shirt"), CCP_59.index("jeans")]])})
+    launch = tmp_path / "launch.py"
+    launch.write_text(
+        "import sys\nfrom pathlib import Path\nimport train.split, train.pseudo\nfrom train.__main__ import main\n"
+        f"train.split.SPLITS = train.pseudo.SPLITS = Path({str(tmp_path)!r})\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    rows = [f"{number:04},{number % 2}" for number in range(1, 6)]
+    (tmp_path / "ccp_folds.csv").write_text("id,fold\n" + "\n".join(rows) + "\n")
+    (tmp_path / "ccp_tags_reserved.txt").write_text("0000\n")
+    torch.manual_seed(0)
+    config = CheckpointConfig(
+        architecture="unet_classic", arguments={"width": 0.05}, taxonomy="OUTFIT_15", classes=list(OUTFIT_15.names),
+        height=32, width=32, mean=0.5, std=0.5, crop="none",
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "teacher", config, build("unet_classic", 15, {"width": 0.05}))
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        "architecture = 'unet_classic'\narguments = {width = 0.05}\nimagenet = false\nheight = 32\nwidth = 32\n"
+        "cache_side = 64\nepochs = 1\nbatch_size = 2\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    out = tmp_path / "out"
+    for launcher, name in (([sys.executable], "one"), (TORCHRUN[:-1], "two")):
+        for command in (
+            ["pseudo-label", tmp_path / "teacher", "--data", data, "--out", out / name],
+            ["crossval", recipe, "--folds", 2, "--data", data, "--out", out / f"{name}-folds", "--workers", 0],
+        ):
+            done = subprocess.run(
+                [*launcher, str(launch), *map(str, command)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=240,
+            )
+            assert done.returncode == 0, done.stderr
+    one, two = (json.loads((out / name / "labels.json").read_text()) for name in ("one", "two"))
+    assert two["photos"] == 3 and two["asserted"] == one["asserted"] == {
+        **dict.fromkeys(OUTFIT_15.names, 0),
+        "Shirt": 3,
+        "Pants": 3,
+    }
+    assert two["found_where_asserted"] == one["found_where_asserted"]
+    for number in (6, 7, 8):
+        masks = [np.asarray(Image.open(out / name / f"{number:04}.png")) for name in ("one", "two")]
+        assert np.array_equal(*masks)
+    judged, _ = read_evidence(out / "two-folds" / "evidence.parquet")
+    assert sorted(row.photo_id for row in judged) == ["0001", "0002", "0003", "0004", "0005"]
+    metrics = json.loads((out / "two-folds" / "metrics.json").read_text())
+    assert np.sum(metrics["all_photos"]["confusion_matrix"]) == 5 * 72 * 48

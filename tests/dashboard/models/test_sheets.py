@@ -56,6 +56,14 @@ def test_an_embedded_checkpoint(sheet: Make) -> None:
     assert found.revision == "0123456789ab" and found.usable and found.pull == "" and found.note == ""
 
 
+def test_a_card_says_what_it_was_trained_and_measured_on(sheet: Make) -> None:
+    training = {"dataset": "ccp", "device": "NVIDIA T4", "precision": "fp16"}
+    found = sheet(training=training)
+    assert found.machines.startswith("Trained on NVIDIA T4 in fp16")
+    assert "Trained on NVIDIA T4 in fp16" in sheet_html(found, in_use=False)
+    assert not sheet(training={}).machines.startswith("Trained")
+
+
 def test_a_local_folder_names_its_folder_and_its_arguments(sheet: Make) -> None:
     found = sheet("folder", arguments={"encoder": "resnet50"}, crop="none")
     assert found.place == "Local folder" and found.address == str(found.folder)
