@@ -131,7 +131,9 @@ def test_a_network_is_trained_and_judged(name: str, gpu: FakeCuda, tiny: MakeRec
     architecture, arguments = NETWORKS[name]
     network = build(architecture, len(NAMES), arguments)
     first = {key: values.clone() for key, values in network.state_dict().items()}
-    module = trained(network, tiny(architecture=architecture, arguments=arguments, average=0.5), "gpu", epochs=1)
+    module = trained(
+        network, tiny(architecture=architecture, arguments=arguments, average=0.5, schedule="constant"), "gpu", epochs=1
+    )
     assert [epoch["epoch"] for epoch in module.curve] == [1]
     assert all(math.isfinite(value) for epoch in module.curve for value in epoch.values())
     for kept in (module.network, module.judged):
