@@ -2,4 +2,6 @@
 
 from segmodels.threads import set_waiting
 
+__all__: list[str] = []
+
 set_waiting()

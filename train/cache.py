@@ -98,10 +98,11 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
             key.update(f"{photo_id} {stat.st_size} {stat.st_mtime_ns};".encode() if stat else b"-;")
     home = (folder or cache_folder()) / f"{dataset.name}-{key.hexdigest()[:16]}"
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.with_name(f"{home.name}.lock")):
-            if not (home / "index.json").is_file():
-                _write(dataset, ids, side, home)
+        if not (home / "index.json").is_file():
+            home.mkdir(parents=True, exist_ok=True)
+            with FileLock(home / ".lock"):
+                if not (home / "index.json").is_file():
+                    _write(dataset, ids, side, home)
         index = json.loads((home / "index.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise DatasetError(
@@ -120,7 +121,6 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
 
 def _write(dataset: Dataset, ids: Sequence[str], side: int, home: Path) -> None:
     """Writes the pixels, then the index: a cache without an index is not there."""
-    home.mkdir(parents=True, exist_ok=True)
     kept: list[str] = []
     shapes: list[tuple[int, int]] = []
     rejected: dict[str, str] = {}

@@ -30,6 +30,7 @@ __all__ = [
     "EpochSampler",
     "TrainingCrops",
     "ValidationCrops",
+    "View",
     "classes_shown",
     "cut_crops",
     "join_plans",

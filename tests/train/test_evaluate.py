@@ -15,6 +15,7 @@ from torch import nn
 from segmodels.architectures import build
 from segmodels.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.device import pick_device, pick_precision
 from segmodels.evidence import read_evidence, total
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
@@ -218,6 +219,7 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
     assert entry == {
         "photos": "ccp, two.txt (2 photos)",
         "how": HOW,
+        "precision": pick_precision(None, pick_device()).name,
         "ids": ["0003", "0001"],
         "scores": json.loads((tmp_path / "out.json").read_text()),
     }

@@ -26,6 +26,7 @@ from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from segmodels.datasets import Dataset
+from segmodels.device import pick_precision
 from segmodels.person import EMBEDDED_DETECTOR, load_detector
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
@@ -236,8 +237,8 @@ def test_a_probe(
         cells = probe(recipe, grid, root, tmp_path / "probe", workers=0)
         assert cells and not [cell.verdict for cell in cells if cell.failed]
         checkpoint = tmp_path / "probe" / "cells" / cells[0].name / "split" / "checkpoint"
-        there, first = train.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe)
-    here, first_here = train.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe)
+        there, first = train.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe, None)
+    here, first_here = train.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe, None)
     assert (there.counts == here.counts).all() and (first == first_here).all()
 
 
@@ -331,7 +332,7 @@ def _few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fit_detector(out: Path, root: Path, device: torch.device, precision: str, **changes: Any) -> list[dict[str, float]]:
     """The learning curve."""
-    folder = fit_person(replace(DETECTOR, **changes), root, out, workers=0, device=device, precision=precision)
+    folder = fit_person(replace(DETECTOR, **changes), root, out, workers=0, precision=pick_precision(precision, device))
     curve: list[dict[str, float]] = json.loads((folder / "metrics.json").read_text())["curve"]
     return curve
 
