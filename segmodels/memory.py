@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
 from segmodels.device import DeviceError, describe_device
 
-__all__ = ["DeviceMemoryError", "free_memory", "is_out_of_memory", "run_in_parts"]
+__all__ = ["DeviceMemoryError", "free_memory", "is_out_of_memory", "map_in_parts", "run_in_parts"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _PROCESSOR = ("can't allocate memory", "not enough memory")  # how PyTorch words it on Linux and Windows
 _MPS = "MPS backend out of memory"
@@ -65,3 +69,23 @@ def run_in_parts(
                 "there, or name another device."
             )
         size = (size + 1) // 2
+
+
+def map_in_parts(
+    work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], device: torch.device
+) -> list[Result]:
+    """Does something to several items at once, or to halves of them where the memory does not suffice.
+
+    Args:
+        work: A function of several items that gives a result for each.
+        items: The items.
+        device: The device whose memory is given back between two tries.
+    """
+    try:
+        return work(items)
+    except RuntimeError as error:
+        if len(items) < 2 or not is_out_of_memory(error):
+            raise
+    free_memory(device)
+    half = (len(items) + 1) // 2
+    return map_in_parts(work, items[:half], device) + map_in_parts(work, items[half:], device)

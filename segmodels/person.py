@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -109,21 +109,38 @@ class PersonDetector:
         Args:
             photo: uint8 `(H, W, 3)` RGB, upright.
         """
-        people = self._look(photo, self.config.side)
-        tallest = max((person.box.height for person in people), default=0)
-        if self.config.second_side and tallest < _SMALL * max(photo.shape):
-            return self._look(photo, self.config.second_side)
-        return people
+        return self.find_batch([photo])[0]
 
-    def _look(self, photo: np.ndarray, side: int) -> list[FoundPerson]:
+    def find_batch(self, photos: Sequence[np.ndarray]) -> list[list[FoundPerson]]:
+        """The people of several photos, each uint8 `(H, W, 3)` RGB, upright; of each photo the surest first."""
+        found = self._look(photos, self.config.side)
+        if self.config.second_side:
+            heights = [max((person.box.height for person in people), default=0) for people in found]
+            small = [n for n, photo in enumerate(photos) if heights[n] < _SMALL * max(photo.shape)]
+            if small:
+                for n, people in zip(
+                    small, self._look([photos[n] for n in small], self.config.second_side), strict=True
+                ):
+                    found[n] = people
+        return found
+
+    def _look(self, photos: Sequence[np.ndarray], side: int) -> list[list[FoundPerson]]:
         config = self.config
-        height, width = photo.shape[:2]
-        frame = frame_around(Box(0, 0, width, height), 1.0)
-        crop = torch.from_numpy(cut(photo, frame, side, side)).to(self.device).permute(2, 0, 1)[None]
-        batch = crop.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
+        frames = [frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), 1.0) for photo in photos]
+        crops = np.stack([cut(photo, frame, side, side) for photo, frame in zip(photos, frames, strict=True)])
+        pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
+        batch = (
+            pixels.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
+        )
         with torch.inference_mode(), self.precision.autocast():
-            seen = detect(self.network, batch)[0]
-        scale = frame.width / side
+            seen = detect(self.network, batch)
+        return [
+            self._people(boxes, photo, frame, side) for boxes, photo, frame in zip(seen, photos, frames, strict=True)
+        ]
+
+    def _people(self, seen: Mapping[str, torch.Tensor], photo: np.ndarray, frame: Box, side: int) -> list[FoundPerson]:
+        """People of a photo, each once, from the boxes that the network gives for it."""
+        config, (height, width), scale = self.config, photo.shape[:2], frame.width / side
         people: list[FoundPerson] = []
         for corners, score, label in zip(*(seen[key].tolist() for key in ("boxes", "scores", "labels")), strict=True):
             left, right = (min(max(frame.x + x * scale, 0), width) for x in corners[0::2])

@@ -17,7 +17,7 @@ from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
 from segmodels.frame import Box, box_of, cut, frame_around
-from segmodels.memory import run_in_parts
+from segmodels.memory import map_in_parts, run_in_parts
 from segmodels.person import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
 from segmodels.segmentation import Person, Segmentation, measure
 from segmodels.taxonomy import Taxonomy
@@ -128,16 +128,21 @@ class Segmenter:
     def segment_batch(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
         """Finds the garments of several photos, each uint8 `(H, W, 3)`, each look of the network taken for all at once.
 
+        Where the device's memory does not suffice, the batch is halved.
+
         Raises:
             ValueError: If a photo is of another type or shape.
+            DeviceMemoryError: If one photo alone does not fit.
         """
         for photo in photos:
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
                 raise ValueError(f"A photo is uint8 (H, W, 3), not {photo.dtype} {photo.shape}.")
-        if not photos:
-            return []
+        return map_in_parts(self._segment, photos, self.device) if photos else []
+
+    def _segment(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
+        """As `segment_batch`, all at once."""
         started = time.perf_counter()
-        looks = [look for index, photo in enumerate(photos) for look in self._first_looks(index, photo)]
+        looks = self._first_looks(photos)
         self._see(photos, looks)
         looked = time.perf_counter()
         results = []
@@ -176,18 +181,21 @@ class Segmenter:
         return results
 
     def probability(self, photo: np.ndarray) -> tuple[torch.Tensor, Box]:
-        """What the network sees in its last look at the nearest person, for whoever goes on with probabilities.
+        """As `probabilities`, of one photo."""
+        return self.probabilities([photo])[0]
+
+    def probabilities(self, photos: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, Box]]:
+        """What the networks give for the nearest person of each photo, for callers that go on with probabilities.
 
         Args:
-            photo: uint8 `(H, W, 3)` RGB, upright.
+            photos: Each uint8 `(H, W, 3)` RGB, upright.
 
         Returns:
-            float32 `(C, h, w)` at the input's size, and the frame that it covers, in pixels of the photo.
+            By photo, float32 `(C, h, w)` at the input's size, and the frame that it covers, in pixels of the photo.
         """
-        look = self._first_looks(0, photo)[-1]
-        self._see([photo], [look])
-        assert look.probability is not None
-        return look.probability, look.frame
+        nearest = {look.photo: look for look in self._first_looks(photos)}  # the farthest come first
+        self._see(photos, list(nearest.values()))
+        return [(look.probability, look.frame) for look in nearest.values() if look.probability is not None]
 
     def find_people(self, photo: np.ndarray) -> list[FoundPerson]:
         """The people of a photo who are looked at, the farthest first.
@@ -201,16 +209,24 @@ class Segmenter:
         Raises:
             CheckpointError: If the detector cannot be had.
         """
-        people = self.detector.find(photo)
-        tallest = max((person.box.height for person in people), default=0)
-        tall = [person for person in people if person.box.height >= _PASSER_BY * tallest]
-        people = [*tall[:1], *(person for person in tall[1:] if person.confidence >= _COMPANION)][:_MOST_PEOPLE]
-        return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
+        return _whom_to_segment(self.detector.find(photo))
 
-    def _first_looks(self, index: int, photo: np.ndarray) -> list[_Look]:
-        """Frames of the first look at a photo: around each person, or the whole photo."""
+    def _first_looks(self, photos: Sequence[np.ndarray]) -> list[_Look]:
+        """Frames of the first look at each photo: around each person, or the whole photo."""
+        if self.checkpoint.config.crop not in ("person", "box"):
+            everybody: list[list[FoundPerson]] = [[] for _ in photos]
+        elif len(photos) == 1:
+            everybody = [self.find_people(photos[0])]
+        else:
+            everybody = [_whom_to_segment(people) for people in self.detector.find_batch(photos)]
+        return [
+            look
+            for index, (photo, people) in enumerate(zip(photos, everybody, strict=True))
+            for look in self._looks_at(index, photo, people)
+        ]
+
+    def _looks_at(self, index: int, photo: np.ndarray, people: list[FoundPerson]) -> list[_Look]:
         config = self.checkpoint.config
-        people = self.find_people(photo) if config.crop in ("person", "box") else []
         fills = len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]
         if not people or (fills and config.crop == "person"):
             whole = Box(0, 0, photo.shape[1], photo.shape[0])
@@ -343,6 +359,14 @@ class Segmenter:
             if fitted < len(batch):
                 self._most_photos = fitted
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _whom_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
+    """Of the people that the detector found those that are segmented, the farthest first; see `find_people`."""
+    tallest = max((person.box.height for person in people), default=0)
+    tall = [person for person in people if person.box.height >= _PASSER_BY * tallest]
+    people = [*tall[:1], *(person for person in tall[1:] if person.confidence >= _COMPANION)][:_MOST_PEOPLE]
+    return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
 
 
 def _blend(probability: torch.Tensor, frame: Box, other: torch.Tensor, their_frame: Box, share: float) -> None:

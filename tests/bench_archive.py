@@ -90,7 +90,7 @@ def main() -> None:
 
 def _look(segmenter: Segmenter, photo: np.ndarray) -> None:
     """All looks at a photo's people, the detector's included."""
-    segmenter._see([photo], segmenter._first_looks(0, photo))
+    segmenter._see([photo], segmenter._first_looks([photo]))
 
 
 def _passes(segmenter: Segmenter, photos: list[np.ndarray]) -> list[Pass]:

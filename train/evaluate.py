@@ -86,7 +86,7 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]
     with tqdm(total=len(share), desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
-        for pairs, failed in read_batches(dataset, share, segmenter.batch_photos):
+        for pairs, failed in read_batches(dataset.pair, share, segmenter.batch_photos):
             for photo_id, error in failed.items():
                 bar.write(f"{photo_id} is left out: {error}")
             started = time.perf_counter()

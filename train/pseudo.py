@@ -17,9 +17,12 @@ from tqdm import tqdm
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.ccp import read_ccp_tags
 from segmodels.files import write_whole
+from segmodels.frame import Box
+from segmodels.memory import map_in_parts
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED
 from train.processes import gather, this_process
+from train.reading import read_batches
 from train.split import SPLITS, read_ids
 
 __all__ = ["labelled_by", "pseudo_label", "with_pseudo_labels"]
@@ -64,18 +67,23 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
     processes = this_process()
     asserted, found = ({name: 0 for name in OUTFIT_15.names} for _ in range(2))
     unsure = []
-    mine = list(tags.items())[processes.rank :: processes.count]
-    for photo_id, tagged in tqdm(mine, desc="Labelling", unit="photo", disable=not processes.is_first):
-        photo = dataset.photo(photo_id)
-        names = {CCP_TO_OUTFIT_15[tag] for tag in tagged}
-        class_map = labelled_by(_probability(teachers, photo), names)
-        for name in names - _ALWAYS:
-            asserted[name] += 1
-            found[name] += int((class_map == OUTFIT_15[name].id).any())
-        unsure.append(float((class_map == UNLABELLED).mean()))
-        image = Image.fromarray(class_map)
-        image.putpalette(OUTFIT_15.palette.tobytes())
-        image.save(out / f"{photo_id}.png")
+    mine = list(tags)[processes.rank :: processes.count]
+    with tqdm(total=len(mine), desc="Labelling", unit="photo", disable=not processes.is_first) as bar:
+        for photos, failed in read_batches(dataset.photo, mine, teachers[0].batch_photos):
+            for photo_id, error in failed.items():
+                bar.write(f"{photo_id} is left out: {error}")
+            probabilities = _probabilities(teachers, list(photos.values()))
+            for photo_id, probability in zip(photos, probabilities, strict=True):
+                names = {CCP_TO_OUTFIT_15[tag] for tag in tags[photo_id]}
+                class_map = labelled_by(probability, names)
+                for name in names - _ALWAYS:
+                    asserted[name] += 1
+                    found[name] += int((class_map == OUTFIT_15[name].id).any())
+                unsure.append(float((class_map == UNLABELLED).mean()))
+                image = Image.fromarray(class_map)
+                image.putpalette(OUTFIT_15.palette.tobytes())
+                image.save(out / f"{photo_id}.png")
+            bar.update(len(photos) + len(failed))
     unsure = gather(unsure, processes)
     for counts in (asserted, found):
         everyone = gather([dict(counts)], processes)
@@ -149,22 +157,30 @@ def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[st
     return replace(dataset, ids=(*dataset.ids, *ids), truth_path=truth_path, read_truth=read_truth), ids
 
 
-def _probability(teachers: Sequence[Segmenter], photo: np.ndarray) -> torch.Tensor:
-    """Probabilities float32 `(C, H, W)` at the photo's size, averaged over the teachers; background beyond a look.
+def _probabilities(teachers: Sequence[Segmenter], photos: Sequence[np.ndarray]) -> list[torch.Tensor]:
+    """By photo, probabilities float32 `(C, H, W)` at its size, averaged over the teachers.
 
-    They lie on the device of the first teacher.
+    They lie on the device of the first teacher. What no teacher's crop covers is background.
     """
-    height, width = photo.shape[:2]
-    device = teachers[0].device
+    by_teacher = [map_in_parts(teacher.probabilities, photos, teacher.device) for teacher in teachers]
+    return [
+        _at_photo_size(seen, photo.shape[0], photo.shape[1], teachers[0].device)
+        for photo, *seen in zip(photos, *by_teacher, strict=True)
+    ]
+
+
+def _at_photo_size(
+    seen: Sequence[tuple[torch.Tensor, Box]], height: int, width: int, device: torch.device
+) -> torch.Tensor:
+    """The mean float32 `(C, height, width)` of probabilities in frames of their own."""
     total = torch.zeros(len(OUTFIT_15), height, width, device=device)
-    for teacher in teachers:
-        seen, frame = teacher.probability(photo)
+    for probability, frame in seen:
         left, top = round(frame.x), round(frame.y)
         size = max(1, round(frame.y + frame.height) - top), max(1, round(frame.x + frame.width) - left)
-        large = functional.interpolate(seen[None].to(device), size, mode="bilinear", align_corners=False)[0]
+        large = functional.interpolate(probability[None].to(device), size, mode="bilinear", align_corners=False)[0]
         inside = large[:, max(0, -top) : height - top, max(0, -left) : width - left]
         rows = slice(max(0, top), max(0, top) + inside.shape[1])
         columns = slice(max(0, left), max(0, left) + inside.shape[2])
         total[:, rows, columns] += inside
-    total[0] += len(teachers) - total.sum(dim=0)  # what no look covers
-    return total / len(teachers)
+    total[0] += len(seen) - total.sum(dim=0)  # what no crop covers
+    return total / len(seen)

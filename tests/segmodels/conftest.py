@@ -65,7 +65,11 @@ class Sees(nn.Module):
             self.moves[0, nearest] = network.box_coder.encode_single(box[None], defaults[nearest][None])[0]
 
     def forward(self, features: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {"cls_logits": self.logits, "bbox_regression": self.moves}
+        photos = len(features[0])
+        return {
+            "cls_logits": self.logits.expand(photos, -1, -1),
+            "bbox_regression": self.moves.expand(photos, -1, -1),
+        }
 
 
 @pytest.fixture(scope="session")
