@@ -9,7 +9,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench kills weights portrait architectures archive lock clean
+.PHONY: help app test check format bench gpu kills weights portrait architectures archive lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -46,6 +46,9 @@ bench: $(READY) ## seconds a photo, photos a second, queries of Trends and train
 	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
 	PYTHONPATH=. $(BIN)/python tests/bench_trends.py
 	PYTHONPATH=. $(BIN)/python tests/bench_train.py
+
+gpu: $(READY) ## train, judge and ingest for real on one GPU, beside the processor; says so where there is none
+	PYTHONPATH=. $(BIN)/python tests/gpu.py
 
 kills: $(READY) ## kill an ingest twenty times and look whether its archive lost or doubled a photo
 	PYTHONPATH=. $(BIN)/python tests/kill_ingest.py

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyTorch
+
 HERE = Path(__file__).parent
 
 st.set_page_config(page_title="Garmentscope", layout="wide")

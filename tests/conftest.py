@@ -22,6 +22,8 @@ from huggingface_hub import constants
 from playwright.sync_api import Browser, expect, sync_playwright
 from streamlit_page import WAIT
 
+import segmodels  # noqa: F401  # sets how threads wait, before PyTorch is loaded
+
 REPOSITORY = Path(__file__).parents[1]
 SETTINGS = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GARMENTSCOPE_")}
 """Whoever runs the tests may have set some for the app; the tests start without."""

@@ -70,9 +70,14 @@ def test_only_resources_caches_for_all_visitors() -> None:
 
 
 def is_library(path: Path) -> bool:
-    """Whether others import from it: not a script, not an `__init__` that holds a docstring alone."""
+    """Whether others import from it: not a script, not an `__init__` that binds nothing of its own."""
     scripts = path.name in ("__main__.py", "app.py") or path.parent.name == "app_pages"
-    return not scripts and len(ast.parse(path.read_text("utf-8")).body) > 1
+    body = ast.parse(path.read_text("utf-8")).body
+    return not scripts and not (path.name == "__init__.py" and all(map(_binds_nothing, body)))
+
+
+def _binds_nothing(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr | ast.Import | ast.ImportFrom)
 
 
 @pytest.mark.parametrize("path", list(filter(is_library, MODULES)), ids=lambda path: str(path.relative_to(ROOT)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
@@ -18,10 +19,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 import torch
 
 from dashboard.archive.metadata import Entry, Joined, Metadata, implausible, join
-from dashboard.archive.rows import Row, analyse, as_table, photo_id
+from dashboard.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from dashboard.archive.sources import Found, Rejected, Source
 from dashboard.archive.store import Archive, ArchiveError, Change, Version, Writer
 from segmodels.checkpoint import CheckpointError
@@ -40,7 +42,8 @@ PART_SECONDS = 60.0
 
 _COMPACT_PARTS = 64  # small parts after which they become one while an ingest runs
 _RATE_SECONDS = 60.0
-_AHEAD = 4  # photos for each thread that are begun before their turn has come
+_AHEAD = 4  # photos, or batches of a GPU, for each thread that are begun before their turn has come
+_BATCH_PIXELS = 64_000_000  # of the photos that a thread holds decoded at once for a GPU
 _NAMED = 3
 
 
@@ -168,7 +171,8 @@ def analyse_here(
 ) -> Generator[Outcome, None, None]:
     """Analyses photos on this machine, several at once, so that the network does not wait for files and colours.
 
-    On a processor each photo has one thread; on a GPU four are on their way while one is in it.
+    On a processor each photo has one thread. On a GPU each batch of `segmenter.batch_photos` has one, so that some are
+    read and measured while another is in the network.
 
     Args:
         segmenter: To use.
@@ -181,16 +185,17 @@ def analyse_here(
     Raises:
         CheckpointError: If the person detector cannot be had.
     """
-    threads = 4 if segmenter.device.type == "cuda" else torch.get_num_threads()
-    waiting: deque[Future[Outcome]] = deque()
+    size = segmenter.batch_photos
+    threads = torch.get_num_threads() if size == 1 else max(4, min(8, os.cpu_count() or 1))
+    waiting: deque[Future[list[Outcome]]] = deque()
     with _one_thread_each(), ThreadPoolExecutor(threads, thread_name_prefix="analyse") as pool:
         try:
-            for source in sources:
-                waiting.append(pool.submit(_outcome, segmenter, source, known))
+            for start in range(0, len(sources), size):
+                waiting.append(pool.submit(_outcomes, segmenter, sources[start : start + size], known))
                 if len(waiting) >= _AHEAD * threads:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -201,6 +206,45 @@ def version_of(segmenter: Segmenter) -> Version:
     return Version(checkpoint.taxonomy.name, checkpoint.name, checkpoint.revision)
 
 
+def _outcomes(segmenter: Segmenter, sources: Sequence[Source], known: Container[str]) -> list[Outcome]:
+    """What became of each photo of a batch, in their order; the network is given as many at once as memory allows."""
+    if len(sources) == 1:
+        return [_outcome(segmenter, sources[0], known)]
+    outcomes: dict[int, Outcome] = {}
+    read: dict[int, tuple[bytes, np.ndarray]] = {}
+    for index, source in enumerate(sources):
+        try:
+            data = source.read()
+            if (key := photo_id(data)) in known:
+                outcomes[index] = Outcome(source.name, key)
+                continue
+            read[index] = data, decode(source.name, data)
+        except Exception as error:
+            outcomes[index] = Outcome(source.name, reason=_reason(source, error))
+        if sum(photo.shape[0] * photo.shape[1] for _, photo in read.values()) > _BATCH_PIXELS:
+            outcomes |= _found(segmenter, sources, read)
+            read.clear()
+    outcomes |= _found(segmenter, sources, read)
+    return [outcomes[index] for index in range(len(sources))]
+
+
+def _found(
+    segmenter: Segmenter, sources: Sequence[Source], read: Mapping[int, tuple[bytes, np.ndarray]]
+) -> dict[int, Outcome]:
+    """By index, what became of photos that are read: together, or one by one if that fails."""
+    try:
+        segmentations = segmenter.segment_batch([photo for _, photo in read.values()])
+        rows = [
+            row_of(segmentation, sources[index].name, data)
+            for segmentation, (index, (data, _)) in zip(segmentations, read.items(), strict=True)
+        ]
+    except CheckpointError:
+        raise
+    except Exception:  # whatever it is, it must not cost the photos that have no part in it
+        return {index: _outcome(segmenter, sources[index], ()) for index in read}
+    return {index: Outcome(row["file_name"], row["photo_id"], row) for index, row in zip(read, rows, strict=True)}
+
+
 def _outcome(segmenter: Segmenter, source: Source, known: Container[str]) -> Outcome:
     try:
         data = source.read()
@@ -209,13 +253,18 @@ def _outcome(segmenter: Segmenter, source: Source, known: Container[str]) -> Out
         return Outcome(source.name, key, analyse(segmenter, source.name, data))
     except CheckpointError:
         raise
-    except PhotoError as error:
-        return Outcome(source.name, reason=str(error))
-    except OSError as error:
-        return Outcome(source.name, reason=f"{source.name} cannot be read: {error.strerror or error}.")
-    except Exception as error:  # one photo in a million must not stop the others
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        return Outcome(source.name, reason=f"{source.name} could not be analysed: {reason}.")
+    except Exception as error:
+        return Outcome(source.name, reason=_reason(source, error))
+
+
+def _reason(source: Source, error: Exception) -> str:
+    """Why a photo has no row, as a sentence."""
+    if isinstance(error, PhotoError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{source.name} cannot be read: {error.strerror or error}."
+    reason = str(error).partition("\n")[0] or type(error).__name__  # one photo in a million must not stop the others
+    return f"{source.name} could not be analysed: {reason}."
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from segmodels.class_map import small_map
@@ -32,9 +33,21 @@ from segmodels.photo import date_taken, open_photo
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
+    from segmodels.segmentation import Segmentation
     from segmodels.segmenter import Segmenter
 
-__all__ = ["CLASS_MAP_SIDE", "MAX_PHOTO_BYTES", "SCHEMA", "Row", "analyse", "as_table", "bits", "photo_id"]
+__all__ = [
+    "CLASS_MAP_SIDE",
+    "MAX_PHOTO_BYTES",
+    "SCHEMA",
+    "Row",
+    "analyse",
+    "as_table",
+    "bits",
+    "decode",
+    "photo_id",
+    "row_of",
+]
 
 CLASS_MAP_SIDE = 128
 """Longest side, in pixels, of the class map that is kept of a photo."""
@@ -94,7 +107,30 @@ def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
     Raises:
         PhotoError: If the file cannot be read; the message is for a person.
     """
-    segmentation = segmenter.segment(open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES))
+    return row_of(segmenter.segment(decode(file_name, data)), file_name, data)
+
+
+def decode(file_name: str, data: bytes) -> np.ndarray:
+    """The upright photo of a file, uint8 `(H, W, 3)` RGB.
+
+    Args:
+        file_name: Name of the file, for messages.
+        data: Bytes of the file.
+
+    Raises:
+        PhotoError: If the file cannot be read; the message is for a person.
+    """
+    return open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES)
+
+
+def row_of(segmentation: Segmentation, file_name: str, data: bytes) -> Row:
+    """The row of a photo whose garments are found; its date is that of the EXIF data, its tags are empty.
+
+    Args:
+        segmentation: The garments and the people.
+        file_name: Name of the file.
+        data: Bytes of the file.
+    """
     found = segmentation.to_json(file_name)
     return {
         "photo_id": photo_id(data),

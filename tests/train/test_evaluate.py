@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
+from small_memory import SmallMemory
 from torch import nn
 
 from segmodels.architectures import build
@@ -291,3 +292,17 @@ def test_scores_that_do_not_exist_are_a_dash(
     assert line == (
         "mean IoU 1.0000 (without background -), F1 1.0000, pixel accuracy 1.0000, binary IoU - on 1 photos"
     )
+
+
+def test_a_batch_that_does_not_fit_is_judged_in_parts(
+    segmenter: Segmenter, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"{number:04}" for number in range(1, 6)]
+    expected = evaluate(segmenter, dataset, ids)
+    monkeypatch.setattr(Segmenter, "batch_photos", 8)
+    network = SmallMemory(segmenter.networks[0], 2)
+    segmenter.networks = [network]
+    judgement = evaluate(segmenter, dataset, ids)
+    assert network.batches[:3] == [5, 3, 2] and max(network.batches[3:]) == 2
+    assert judgement.scores["confusion_matrix"] == expected.scores["confusion_matrix"]
+    assert [row.photo_id for row in judgement.evidence] == ids

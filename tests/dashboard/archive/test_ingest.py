@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from archive_rows import parts_of, rows_of
 from PIL import Image
+from small_memory import SmallMemory
 
 from dashboard.archive import ingest as module
 from dashboard.archive.__main__ import main
-from dashboard.archive.ingest import Progress, Report, version_of
+from dashboard.archive.ingest import Progress, Report, analyse_here, version_of
 from dashboard.archive.rows import MAX_PHOTO_BYTES, bits
 from dashboard.archive.sources import Found, find_sources, from_uploads, from_zip
 from dashboard.archive.store import Archive, ArchiveError
+from segmodels.catalog import load_segmenter
+from segmodels.checkpoint import CheckpointError
+from segmodels.segmentation import Segmentation
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 
@@ -28,6 +32,13 @@ Take = Callable[..., Report]
 Photo = Callable[..., bytes]
 
 SAME = ["photo_id", "file_name", "width", "height", "model", "revision", "taxonomy", "class_map"]
+
+
+def encoded(shape: tuple[int, int]) -> bytes:
+    """A black JPEG of a height and a width."""
+    out = io.BytesIO()
+    Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(out, "JPEG")
+    return out.getvalue()
 
 
 def packed(files: dict[str, bytes]) -> bytes:
@@ -252,6 +263,95 @@ def test_one_photo_that_cannot_be_analysed_does_not_stop_the_others(
     monkeypatch.setattr(module, "analyse", fail)
     assert take(folder).added == 5
     assert rejected_in(archive) == {"look2.jpg": "look2.jpg could not be analysed: out of memory."}
+
+
+@pytest.fixture
+def batched(more_models: Path, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    """A segmenter that asks for batches of four, as one on a GPU asks for some."""
+    monkeypatch.setattr(Segmenter, "batch_photos", 4)
+    return load_segmenter(str(more_models / "tiny"))
+
+
+def analysed(segmenter: Segmenter, place: Path, known: set[str] | None = None) -> list[tuple[str, str, object]]:
+    """Name, reason and garments of each photo, in the order in which they come."""
+    outcomes = analyse_here(segmenter, find_sources(place).sources, known or set())
+    return [(outcome.name, outcome.reason, (outcome.row or {}).get("garments")) for outcome in outcomes]
+
+
+def test_batches_give_what_photos_give_one_by_one(
+    folder: Path, segmenter: Segmenter, batched: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "look6.jpg").write_bytes(b"no photo")
+    (folder / "look7.jpg").write_bytes((folder / "look2.jpg").read_bytes())
+    key = sha256((folder / "look1.jpg").read_bytes()).hexdigest()
+    together = analysed(batched, folder, {key})
+    monkeypatch.setattr(Segmenter, "batch_photos", 1)
+    assert together == analysed(segmenter, folder, {key})
+    assert [name for name, reason, _ in together if reason] == ["look6.jpg"]
+    assert [name for name, reason, garments in together if not reason and garments is None] == ["look1.jpg"]
+    assert sum(bool(garments) for _, _, garments in together) == 6
+
+
+def test_batches_are_as_large_as_asked_and_as_memory_holds(
+    folder: Path, batched: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    segment_batch = Segmenter.segment_batch
+
+    def note(self: Segmenter, photos: list[np.ndarray]) -> list[Segmentation]:
+        sizes.append(len(photos))
+        return segment_batch(self, photos)
+
+    monkeypatch.setattr(Segmenter, "segment_batch", note)
+    whole = analysed(batched, folder)
+    assert sorted(sizes) == [2, 4]
+    sizes.clear()
+    monkeypatch.setattr(module, "_BATCH_PIXELS", 2 * 40 * 60 - 1)  # two photos have more
+    assert analysed(batched, folder) == whole
+    assert sorted(size for size in sizes if size) == [2, 2, 2]
+
+
+def test_a_batch_that_does_not_fit_is_analysed_in_parts(folder: Path, batched: Segmenter) -> None:
+    expected = analysed(batched, folder)
+    networks = batched.networks
+    batched.networks = [network := SmallMemory(networks[0], 2)]
+    try:
+        assert analysed(batched, folder) == expected
+    finally:
+        batched.networks = networks
+    assert sorted(network.batches) == [2, 2, 2, 4]
+    assert all(garments for _, _, garments in expected)
+
+
+def test_one_photo_that_breaks_its_batch_harms_no_other(
+    folder: Path, batched: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = analysed(batched, folder)
+    (folder / "look2.jpg").write_bytes(encoded((30, 70)))
+    segment_batch = Segmenter.segment_batch
+
+    def fail(self: Segmenter, photos: list[np.ndarray]) -> list[Segmentation]:
+        if any(photo.shape[:2] == (30, 70) for photo in photos):
+            raise IndexError("list index out of range\nat line 7")
+        return segment_batch(self, photos)
+
+    monkeypatch.setattr(Segmenter, "segment_batch", fail)
+    found = analysed(batched, folder)
+    reason = "look2.jpg could not be analysed: list index out of range."
+    assert found == [
+        ("look2.jpg", reason, None) if name == "look2.jpg" else one for one in expected for name in one[:1]
+    ]
+
+
+def test_without_a_detector_a_batch_stops_the_ingest(
+    folder: Path, batched: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Segmenter, photos: list[np.ndarray]) -> list[Segmentation]:
+        raise CheckpointError("The person detector cannot be had.")
+
+    monkeypatch.setattr(Segmenter, "segment_batch", fail)
+    with pytest.raises(CheckpointError, match="cannot be had"):
+        analysed(batched, folder)
 
 
 def test_two_ingests_at_once_say_so_and_count_each_photo_once(folder: Path, take: Take, archive: Archive) -> None:
