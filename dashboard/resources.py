@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from dashboard.datasets.folder import LabelIndex
     from dashboard.evaluation.pictures import Source
     from dashboard.evaluation.records import Measurement, Model
+    from dashboard.inference_queue import InferenceQueue, Visit
     from dashboard.models.listing import Listing
     from segmodels.bootstrap import Interval
     from segmodels.evidence import Evidence
     from segmodels.segmenter import Segmenter
+
+_GPU_PHOTOS = 4
 
 __all__ = [
     "archive_contents",
@@ -49,6 +52,7 @@ __all__ = [
     "segmenter",
     "thumbnail",
     "versions",
+    "visit",
     "warm_up",
 ]
 
@@ -101,6 +105,41 @@ def model_bytes(name: str) -> int:
         if entry.name == name:
             return (entry.folder / "model.safetensors").stat().st_size
     raise ValueError(f"There is no model {name!r}.")
+
+
+def visit() -> Visit:
+    """A visitor's place in the queue for the networks, which all visitors share and an ingest of the Archive too."""
+    return _queue().visit()
+
+
+@st.cache_resource(show_spinner=False)  # one that is cleared still serves those who are in it
+def _queue() -> InferenceQueue:
+    """One slot for each thread of a processor; on a GPU four photos are on their way while one is in it."""
+    import torch
+
+    from dashboard.inference_queue import InferenceQueue
+    from dashboard.memory import return_memory
+    from segmodels.device import pick_device
+
+    threads = _processor_threads()
+    on_processor = pick_device().type == "cpu"
+    slots = threads if on_processor else _GPU_PHOTOS
+    queue = InferenceQueue(
+        slots,
+        most=slots if on_processor else 1,
+        use_threads=lambda used: torch.set_num_threads(max(1, used * threads // slots)),  # of the calling thread
+        when_idle=return_memory,
+    )
+    atexit.register(queue.close)
+    return queue
+
+
+@cache
+def _processor_threads() -> int:
+    """Number of PyTorch's threads, asked for before any worker sets its own."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def _files_of(name: str) -> object:
@@ -159,7 +198,8 @@ def _load(name: str) -> Segmenter:
 
     _import_networks()
     segmenter = load_segmenter(name)
-    segmenter.segment(np.zeros((64, 48, 3), np.uint8))  # a first look is slow; no photo's time should hold it
+    with visit() as queue:  # a first look is slow; no photo's time should hold it
+        queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
     return segmenter
 
 

@@ -11,8 +11,8 @@ import io
 import time
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -164,7 +164,10 @@ def ingest(
 
 
 def analyse_here(
-    segmenter: Segmenter, sources: Sequence[Source], known: Container[str]
+    segmenter: Segmenter,
+    sources: Sequence[Source],
+    known: Container[str],
+    pool: Callable[[], AbstractContextManager[Executor]] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Analyses photos on this machine, several at once, so that the network does not wait for files and colours.
 
@@ -174,6 +177,8 @@ def analyse_here(
         segmenter: To use.
         sources: The photos.
         known: Ids of photos to pass over.
+        pool: Function that opens the pool whose threads do the work, such as a visit of the app's queue, where the
+            photos take turns with those of visitors; threads of its own if left out.
 
     Yields:
         What became of each photo, in their order.
@@ -183,16 +188,16 @@ def analyse_here(
     """
     threads = 4 if segmenter.device.type == "cuda" else torch.get_num_threads()
     waiting: deque[Future[Outcome]] = deque()
-    with _one_thread_each(), ThreadPoolExecutor(threads, thread_name_prefix="analyse") as pool:
+    with pool() if pool else _own_threads(threads) as executor:
         try:
             for source in sources:
-                waiting.append(pool.submit(_outcome, segmenter, source, known))
+                waiting.append(executor.submit(_outcome, segmenter, source, known))
                 if len(waiting) >= _AHEAD * threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def version_of(segmenter: Segmenter) -> Version:
@@ -216,6 +221,12 @@ def _outcome(segmenter: Segmenter, source: Source, known: Container[str]) -> Out
     except Exception as error:  # one photo in a million must not stop the others
         reason = str(error).partition("\n")[0] or type(error).__name__
         return Outcome(source.name, reason=f"{source.name} could not be analysed: {reason}.")
+
+
+@contextmanager
+def _own_threads(count: int) -> Iterator[Executor]:
+    with _one_thread_each(), ThreadPoolExecutor(count, thread_name_prefix="analyse") as executor:
+        yield executor
 
 
 @contextmanager
