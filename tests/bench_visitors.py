@@ -1,4 +1,4 @@
-"""Twenty visitors at once: how long each waits for its photo, and what memory the server keeps, against another version.
+"""Twenty visitors at once: how long each waits for its photo, and what memory the server keeps, beside another version.
 
 `make bench` compares the working tree with the commit before the queue; `python tests/bench_visitors.py --baseline X`
 with any other commit, or with a folder that holds the project. The two servers run one after the other on the same
