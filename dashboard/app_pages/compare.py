@@ -59,11 +59,11 @@ def page() -> None:
     installed = resources.model_names()
     _read_link(installed)
     watch_uploads(state.compare_intake, _refuse)
-    uploads, asked = _header(installed) if state.compare_photos else _welcome(installed)
+    uploads, asked, place = _header(installed) if state.compare_photos else _welcome(installed)
     st.query_params["models"] = ",".join(state.compare_models)
     enough = len(state.compare_models) >= 2
     if uploads or asked:
-        _work(uploads, state.compare_models if enough else [])
+        _work(uploads, state.compare_models if enough else [], place)
         st.rerun()
     if state.compare_photos:
         if enough:
@@ -86,8 +86,8 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.compare_sentences = []
 
 
-def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
-    """The empty state; gives what was dropped, and whether Compare was pressed."""
+def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerator]:
+    """The empty state; gives what was dropped, whether Compare was pressed, and the place of the bar."""
     left, right = st.columns([54, 46], gap="large")
     with left:
         st.title("Choose two models and a photo")
@@ -95,6 +95,7 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
             "The same photo under each of them, with one zoom and a wipe between any two. "
             "Photos stay in this session and are never stored."
         )
+        place = st.container()
         _choose_models(installed)
         uploads = upload_photos(f"compare-upload-{state.compare_intake}")
         if st.button("Try an example", type="primary", disabled=len(state.compare_models) < 2):
@@ -114,11 +115,11 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
             st.info(
                 "Only one model is installed. Name a folder of checkpoints in GARMENTSCOPE_MODELS to compare it with."
             )
-    return uploads, False
+    return uploads, False, place
 
 
-def _header(installed: Sequence[str]) -> tuple[list[Example], bool]:
-    """Title, choices and buttons over the results; gives what was added, and whether Compare was pressed."""
+def _header(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerator]:
+    """Title, choices and buttons over the results; gives what `_welcome` does."""
     uploads: list[Example] = []
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Compare", width="stretch")
@@ -134,9 +135,10 @@ def _header(installed: Sequence[str]) -> tuple[list[Example], bool]:
         with st.popover("Ground truth"):
             _masks()
         asked = st.button("Compare", type="primary")
+    place = st.container()
     _choose_models(installed)
     _show_sentences()
-    return uploads, asked
+    return uploads, asked, place
 
 
 def _choose_models(installed: Sequence[str]) -> None:
@@ -191,9 +193,9 @@ def _masks() -> None:
     st.rerun()
 
 
-def _work(uploads: Sequence[Example], models: Sequence[str]) -> None:
+def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerator) -> None:
     """Takes photos in and runs the models on what they have not run on yet, with a bar; a click on Cancel ends it."""
-    with st.container(horizontal=True, vertical_alignment="center", key="waiting"):
+    with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
         bar = st.progress(0.0, text="Waking the first network.")
         st.button("Cancel", on_click=_cancel)
     with resources.visit() as visit:
@@ -214,9 +216,9 @@ def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> N
     state.compare_sentences, state.compare_refused = [], []
     futures = [visit.submit(check, upload.name, upload.data) for upload in uploads]
 
-    def show(done: int, place: str) -> None:
+    def show(done: int, turn: str) -> None:
         count = len(uploads)
-        bar.progress(0.0, text=literal(f"Reading the photo{'s' if count > 1 else ''}.{place}"))
+        bar.progress(0.0, text=literal(f"Reading the photo{'s' if count > 1 else ''}.{turn}"))
 
     list(as_done(visit, futures, show))
     for upload, future in zip(uploads, futures, strict=True):
@@ -254,9 +256,9 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
             continue
         size = resources.model_bytes(model)
 
-        def show(done: int, place: str, before: int = before, text: str = text, count: int = len(keys)) -> None:
+        def show(done: int, turn: str, before: int = before, text: str = text, count: int = len(keys)) -> None:
             which = f" Photo {min(done + 1, count)} of {count}." if count > 1 else ""
-            bar.progress((before + done) / total, text=literal(text + which + place))
+            bar.progress((before + done) / total, text=literal(text + which + turn))
 
         futures = [visit.submit(find, segmenter, photos[key].name, photos[key].data, size) for key in keys]
         for at in as_done(visit, futures, show):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import resources
 from dashboard.examples import Example, example, example_count
@@ -26,6 +27,7 @@ state.setdefault("intake", 0)  # of the uploader: a new one is empty
 state.setdefault("camera", False)
 state.setdefault("model", "fpn")
 state.setdefault("shown", None)  # digest of the photo in the viewer
+state.setdefault("examples", [])  # that were asked for and are not done yet
 state.setdefault("cancelled", None)  # model and revision whose run over older photos was cancelled
 
 
@@ -33,19 +35,19 @@ def page() -> None:
     """The whole page: the empty state, or the photos of this session."""
     resources.warm_up(state.model)
     watch_uploads(state.intake, _refuse)
-    uploads = _header() if state.photos else _welcome()
+    uploads, place = _header() if state.photos else _welcome()
     model = state.model
     revision = resources.revision(model)
     older = [Example(done.name, done.data) for done in state.photos.values() if not _is_of(done, model, revision)]
     if state.cancelled != (model, revision):
         state.cancelled = None
         uploads += older
-    if uploads and _add(uploads, model):
-        st.rerun()
     if state.photos:
-        if older:
+        if older and not uploads:
             _offer_rerun(len(older), model)
-        _results()
+        _results()  # before what is new, so that the photos that are done can be looked at meanwhile
+    if uploads and _add(uploads, model, place):
+        st.rerun()
 
 
 def _is_of(done: Analysed, model: str, revision: str) -> bool:
@@ -59,8 +61,8 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.failures = []
 
 
-def _welcome() -> list[Example]:
-    """The empty state; gives what was dropped."""
+def _welcome() -> tuple[list[Example], DeltaGenerator]:
+    """The empty state; gives what was dropped, and the place of the bar."""
     left, right = st.columns([54, 46], gap="large")
     with left:
         st.title("Drop an outfit photo")
@@ -68,24 +70,25 @@ def _welcome() -> list[Example]:
             "Every garment is outlined, named and measured, by a network that runs on this machine. "
             "Photos stay in this session and are never stored."
         )
+        place = st.container()
         uploads = upload_photos(f"upload-{state.intake}")
         with st.container(horizontal=True):
             if st.button("Try an example", type="primary"):
-                uploads.append(example(state.intake))
+                state.examples = [example(state.intake)]
             if st.button("Use the camera"):
                 state.camera = not state.camera
                 st.rerun()
             _choose_model()
-        uploads += _camera()
+        uploads += state.examples + _camera()
         _show_failures()
     with right:
         st.caption("Fifteen classes, head to toe")
         st.html(_legend())
-    return uploads
+    return uploads, place
 
 
-def _header() -> list[Example]:
-    """Title and buttons over the results; gives what was added."""
+def _header() -> tuple[list[Example], DeltaGenerator]:
+    """Title and buttons over the results; gives what was added, and the place of the bar."""
     uploads: list[Example] = []
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Segment", width="stretch")
@@ -94,15 +97,16 @@ def _header() -> list[Example]:
         with st.popover("Add photos", type="primary"):
             uploads += upload_photos(f"upload-{state.intake}")
             if example_count() > 1 and st.button("Try another example"):
-                uploads.append(example(state.intake))
+                state.examples = [example(state.intake)]
             state.camera = st.toggle("Use the camera", state.camera)
-            uploads += _camera()
+            uploads += state.examples + _camera()
             if st.button("Start over", type="tertiary"):
-                state.photos, state.refused, state.failures, state.camera = {}, [], [], False
+                state.photos, state.refused, state.failures, state.examples, state.camera = {}, [], [], [], False
                 state.intake += 1
                 st.rerun()
+    place = st.container()
     _show_failures()
-    return uploads
+    return uploads, place
 
 
 def _choose_model() -> None:
@@ -130,10 +134,10 @@ def _camera() -> list[Example]:
     return [Example(f"camera-{state.intake}.jpg", shot.getvalue())] if shot else []
 
 
-def _add(uploads: list[Example], model: str) -> bool:
-    """Analyses what is new, with a bar; True if the page is to be drawn anew."""
+def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
+    """Analyses what is new, with a bar in its place; True if the page is to be drawn anew."""
     state.refused, state.failures = [], []
-    with st.container(horizontal=True, vertical_alignment="center", key="waiting"):
+    with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
         bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
         cancel = st.empty()
     try:
@@ -142,8 +146,9 @@ def _add(uploads: list[Example], model: str) -> bool:
             classes = segmenter.taxonomy.name
             raise ValueError(f"{model} finds the classes of {classes}, not the 15 of this page. Choose another model.")
     except ValueError as error:
+        state.examples = []
         bar.empty()
-        st.error(str(error))
+        place.error(str(error))
         return False
     revision = segmenter.checkpoint.revision
     cancel.button("Cancel", on_click=_cancel, args=(model, revision))
@@ -158,10 +163,10 @@ def _add(uploads: list[Example], model: str) -> bool:
         if key not in keys[:index] and not (key in photos and _is_of(photos[key], model, revision))
     ]
 
-    def show(done: int, place: str) -> None:
+    def show(done: int, turn: str) -> None:
         name = uploads[next((new[at] for at, future in enumerate(futures) if not future.done()), new[-1])].name
         before = len(uploads) - len(new) + done
-        bar.progress(before / len(uploads), text=literal(f"{before + 1} of {len(uploads)}, {name}.{place}"))
+        bar.progress(before / len(uploads), text=literal(f"{before + 1} of {len(uploads)}, {name}.{turn}"))
 
     try:
         with resources.visit() as visit:
@@ -178,13 +183,14 @@ def _add(uploads: list[Example], model: str) -> bool:
         state.cancelled = model, revision  # else those that failed would be analysed again and again
     state.shown = next((key for key in reversed(keys) if key in photos), state.shown)
     state.intake += 1
+    state.examples = []
     return True
 
 
 def _cancel(model: str, revision: str) -> None:
     """Empties the uploader; what is done is kept, and photos that another model analysed stay as they are."""
     state.intake += 1
-    state.camera = False
+    state.examples, state.camera = [], False
     state.cancelled = model, revision
 
 
