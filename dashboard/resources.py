@@ -177,20 +177,27 @@ def _import_charts() -> None:
     figure = go.Figure([go.Bar(x=[1]), go.Scatter(x=[1]), go.Heatmap(z=[[1]]), go.Sankey()])
     figure.update_xaxes(range=[0, 1]).update_layout(template=template("light"), annotations=[{"text": ""}])
     figure.to_json()
+    _spare_collector()
 
 
 @cache
 def _import_networks() -> None:
-    """Imports PyTorch and what stands on it, and spares the garbage collector its half a million objects.
-
-    Streamlit collects after every run, at 0.3 s each, while no other thread gets on: a page that looks each second how
-    far a network is would hold it up. Called once, before any network is there, as what is frozen is never collected.
-    """
+    """Imports PyTorch and what stands on it, and spares the garbage collector its half a million objects."""
     import segmodels.segmenter  # noqa: F401
 
+    _spare_collector()
+    atexit.register(gc.unfreeze)  # else DuckDB's bindings call what is left at the end a leak
+
+
+def _spare_collector() -> None:
+    """Spares the garbage collector all objects that are there: what is imported stays.
+
+    Streamlit collects after every run of every visitor, while no other thread gets on: 0.3 s each with PyTorch, and
+    0.03 s with the charts alone. What is frozen is no longer collected, but it is still freed when nothing refers to
+    it any more; a network that another one replaces is, as no cycle holds it.
+    """
     gc.collect()
     gc.freeze()
-    atexit.register(gc.unfreeze)  # else DuckDB's bindings call what is left at the end a leak
 
 
 def _load(name: str) -> Segmenter:

@@ -37,7 +37,7 @@ def page() -> None:
     watch_uploads(state.intake, _refuse)
     uploads, place = _header() if state.photos else _welcome()
     model = state.model
-    revision = resources.revision(model)
+    revision = resources.revision(model) if state.photos else ""
     older = [Example(done.name, done.data) for done in state.photos.values() if not _is_of(done, model, revision)]
     if state.cancelled != (model, revision):
         state.cancelled = None
