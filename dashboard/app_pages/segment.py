@@ -33,7 +33,8 @@ state.setdefault("cancelled", None)  # model and revision whose run over older p
 
 def page() -> None:
     """The whole page: the empty state, or the photos of this session."""
-    resources.warm_up(state.model)
+    if not state.photos:
+        resources.warm_up(state.model)
     watch_uploads(state.intake, _refuse)
     uploads, place = _header() if state.photos else _welcome()
     model = state.model
