@@ -26,7 +26,7 @@ from segmodels.taxonomy import TAXONOMIES
 if TYPE_CHECKING:
     from segmodels.segmenter import Segmenter
 
-__all__ = ["Analysed", "analyse", "as_csv", "as_zip", "cut_out", "file_name"]
+__all__ = ["Analysed", "analyse", "as_csv", "as_zip", "check", "cut_out", "file_name"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,19 @@ def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
         ),
         owners=segmentation.owners_png(),
     )
+
+
+def check(name: str, data: bytes) -> None:
+    """Reads a photo and forgets it.
+
+    Args:
+        name: File name, for messages.
+        data: The file.
+
+    Raises:
+        PhotoError: If the file cannot be read; the message is for the visitor.
+    """
+    open_photo(data, name=name)
 
 
 def cut_out(analysed: Analysed, garment: Garment) -> bytes:

@@ -203,7 +203,7 @@ def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
             raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two CSVs. Keep one.")
         target = choose_target(name)
         metadata = parse_metadata(tables[0][1], tables[0][0]) if tables else None
-        begun = Job(target, from_uploads(photos), metadata, partial(resources.segmenter, model))
+        begun = Job(target, from_uploads(photos), metadata, partial(resources.segmenter, model), resources.visit)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import PurePath
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import resources
 from dashboard.charts import page_theme, show_chart
@@ -24,12 +25,15 @@ from dashboard.comparison import (
 )
 from dashboard.examples import Example, example
 from dashboard.figures import agreement_figure, scores_figure
+from dashboard.inference_queue import Visit
 from dashboard.links import MAX_MODELS, parse_link
 from dashboard.masks import MaskError, match_masks, read_mask
+from dashboard.photos import check
 from dashboard.upload_limit import watch_uploads
 from dashboard.uploads import MAX_UPLOAD_MB, choose_photo, literal, upload_photos
 from dashboard.viewer import MAX_STAGES, viewer
-from segmodels.photo import PhotoError, open_photo
+from dashboard.waiting import as_done, failure
+from segmodels.photo import open_photo
 from segmodels.taxonomy import OUTFIT_15
 
 state = st.session_state
@@ -55,14 +59,11 @@ def page() -> None:
     installed = resources.model_names()
     _read_link(installed)
     watch_uploads(state.compare_intake, _refuse)
-    uploads, asked = _header(installed) if state.compare_photos else _welcome(installed)
+    uploads, asked, place = _header(installed) if state.compare_photos else _welcome(installed)
     st.query_params["models"] = ",".join(state.compare_models)
-    if uploads:
-        _take_in(uploads)
     enough = len(state.compare_models) >= 2
-    if (uploads or asked) and enough and state.compare_photos:
-        _run(state.compare_models)
     if uploads or asked:
+        _work(uploads, state.compare_models if enough else [], place)
         st.rerun()
     if state.compare_photos:
         if enough:
@@ -85,8 +86,8 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.compare_sentences = []
 
 
-def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
-    """The empty state; gives what was dropped, and whether Compare was pressed."""
+def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerator]:
+    """The empty state; gives what was dropped, whether Compare was pressed, and the place of the bar."""
     left, right = st.columns([54, 46], gap="large")
     with left:
         st.title("Choose two models and a photo")
@@ -94,6 +95,7 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
             "The same photo under each of them, with one zoom and a wipe between any two. "
             "Photos stay in this session and are never stored."
         )
+        place = st.container()
         _choose_models(installed)
         uploads = upload_photos(f"compare-upload-{state.compare_intake}")
         if st.button("Try an example", type="primary", disabled=len(state.compare_models) < 2):
@@ -113,11 +115,11 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool]:
             st.info(
                 "Only one model is installed. Name a folder of checkpoints in GARMENTSCOPE_MODELS to compare it with."
             )
-    return uploads, False
+    return uploads, False, place
 
 
-def _header(installed: Sequence[str]) -> tuple[list[Example], bool]:
-    """Title, choices and buttons over the results; gives what was added, and whether Compare was pressed."""
+def _header(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerator]:
+    """Title, choices and buttons over the results; gives what `_welcome` does."""
     uploads: list[Example] = []
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Compare", width="stretch")
@@ -133,9 +135,10 @@ def _header(installed: Sequence[str]) -> tuple[list[Example], bool]:
         with st.popover("Ground truth"):
             _masks()
         asked = st.button("Compare", type="primary")
+    place = st.container()
     _choose_models(installed)
     _show_sentences()
-    return uploads, asked
+    return uploads, asked, place
 
 
 def _choose_models(installed: Sequence[str]) -> None:
@@ -190,55 +193,86 @@ def _masks() -> None:
     st.rerun()
 
 
-def _take_in(uploads: Sequence[Example]) -> None:
+def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerator) -> None:
+    """Takes photos in and runs the models on what they have not run on yet, with a bar; a click on Cancel ends it."""
+    with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
+        bar = st.progress(0.0, text="Waking the first network.")
+        st.button("Cancel", on_click=_cancel)
+    with resources.visit() as visit:
+        if uploads:
+            _take_in(visit, uploads, bar)
+        if models and state.compare_photos:
+            _run(visit, models, bar)
+    bar.empty()
+
+
+def _cancel() -> None:
+    """Empties the uploaders; the run is stopped by the click, and what is done is kept."""
+    state.compare_intake += 1
+
+
+def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> None:
     """Keeps the photos that can be read."""
     state.compare_sentences, state.compare_refused = [], []
-    for upload in uploads:
+    futures = [visit.submit(check, upload.name, upload.data) for upload in uploads]
+
+    def show(done: int, turn: str) -> None:
+        count = len(uploads)
+        bar.progress(0.0, text=literal(f"Reading the photo{'s' if count > 1 else ''}.{turn}"))
+
+    list(as_done(visit, futures, show))
+    for upload, future in zip(uploads, futures, strict=True):
         key = hashlib.sha256(upload.data).hexdigest()
-        if key not in state.compare_photos:
-            try:
-                open_photo(upload.data, name=upload.name)
-            except PhotoError as error:
-                state.compare_sentences.append(str(error))
-                continue
-            state.compare_photos[key] = upload
+        if error := future.exception():
+            state.compare_sentences.append(failure(upload.name, error))
+            continue
+        state.compare_photos.setdefault(key, upload)
         state.compare_shown = key
     state.compare_intake += 1
 
 
-def _run(models: Sequence[str]) -> None:
-    """Runs what has not run yet, one model after another, with a bar."""
+def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
+    """Runs what has not run yet, one model after another."""
+    photos: dict[str, Example] = state.compare_photos
+    findings: dict[tuple[str, str], Finding] = state.compare_findings  # held, as the session state gives nothing to a
+    sentences: list[str] = state.compare_sentences  # script that is stopped
     revisions = {model: resources.revision(model) for model in models}  # one may have been pulled anew
-    missing = {
-        model: [key for key in state.compare_photos if _revision(key, model) != revisions[model]] for model in models
-    }
+    missing = {model: [key for key in photos if _revision(key, model) != revisions[model]] for model in models}
     todo = [model for model in models if missing[model]]
     state.compare_unloaded = {}
     total = sum(len(keys) for keys in missing.values())
-    done = 0
-    bar = st.progress(0.0, text="Waking the first network.")
+    before = 0
     for index, model in enumerate(todo):
         text = progress_text(todo, index, list(state.compare_unloaded))
-        bar.progress(done / total, text=literal(text))
+        bar.progress(before / total, text=literal(text))
+        keys = missing[model]
         try:
             segmenter = resources.segmenter(model)
             if segmenter.taxonomy is not OUTFIT_15:
                 raise ValueError(f"its classes are those of {segmenter.taxonomy.name}, not the 15 of this page.")
         except ValueError as error:
             state.compare_unloaded[model] = str(error)
-            done += len(missing[model])
+            before += len(keys)
             continue
         size = resources.model_bytes(model)
-        for number, key in enumerate(missing[model], start=1):
-            photo = state.compare_photos[key]
-            which = f" Photo {number} of {len(missing[model])}." if len(missing[model]) > 1 else ""
-            bar.progress(done / total, text=literal(text + which))
-            finding = find(segmenter, photo.name, photo.data, size)
-            if twin := next((each for (of, _), each in state.compare_findings.items() if of == key), None):
+
+        def show(done: int, turn: str, before: int = before, text: str = text, count: int = len(keys)) -> None:
+            which = f" Photo {min(done + 1, count)} of {count}." if count > 1 else ""
+            bar.progress((before + done) / total, text=literal(text + which + turn))
+
+        futures = [visit.submit(find, segmenter, photos[key].name, photos[key].data, size) for key in keys]
+        for at in as_done(visit, futures, show):
+            key = keys[at]
+            try:
+                finding = futures[at].result()
+            except Exception as error:
+                if (sentence := f"{model}: {failure(photos[key].name, error)}") not in sentences:
+                    sentences.append(sentence)
+                continue
+            if twin := next((each for (of, _), each in findings.items() if of == key), None):
                 finding.analysed.stage["photo"] = twin.analysed.stage["photo"]  # the same picture: kept once
-            state.compare_findings[key, model] = finding
-            done += 1
-    bar.empty()
+            findings[key, model] = finding
+        before += len(keys)
 
 
 def _revision(key: str, model: str) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import resources
 from dashboard.examples import Example, example, example_count
@@ -16,7 +16,7 @@ from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_na
 from dashboard.upload_limit import watch_uploads
 from dashboard.uploads import choose_photo, literal, upload_photos
 from dashboard.viewer import viewer
-from segmodels.photo import PhotoError
+from dashboard.waiting import as_done, failure
 from segmodels.taxonomy import OUTFIT_15
 
 state = st.session_state
@@ -27,20 +27,28 @@ state.setdefault("intake", 0)  # of the uploader: a new one is empty
 state.setdefault("camera", False)
 state.setdefault("model", "fpn")
 state.setdefault("shown", None)  # digest of the photo in the viewer
+state.setdefault("examples", [])  # that were asked for and are not done yet
+state.setdefault("cancelled", None)  # model and revision whose run over older photos was cancelled
 
 
 def page() -> None:
     """The whole page: the empty state, or the photos of this session."""
-    resources.warm_up(state.model)
+    if not state.photos:
+        resources.warm_up(state.model)
     watch_uploads(state.intake, _refuse)
-    uploads = _header() if state.photos else _welcome()
+    uploads, place = _header() if state.photos else _welcome()
     model = state.model
-    revision = resources.revision(model)
-    uploads += [Example(done.name, done.data) for done in state.photos.values() if not _is_of(done, model, revision)]
-    if uploads and _add(uploads, model):
-        st.rerun()
+    revision = resources.revision(model) if state.photos else ""
+    older = [Example(done.name, done.data) for done in state.photos.values() if not _is_of(done, model, revision)]
+    if state.cancelled != (model, revision):
+        state.cancelled = None
+        uploads += older
     if state.photos:
-        _results()
+        if older and not uploads:
+            _offer_rerun(len(older), model)
+        _results()  # before what is new, so that the photos that are done can be looked at meanwhile
+    if uploads and _add(uploads, model, place):
+        st.rerun()
 
 
 def _is_of(done: Analysed, model: str, revision: str) -> bool:
@@ -54,8 +62,8 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.failures = []
 
 
-def _welcome() -> list[Example]:
-    """The empty state; gives what was dropped."""
+def _welcome() -> tuple[list[Example], DeltaGenerator]:
+    """The empty state; gives what was dropped, and the place of the bar."""
     left, right = st.columns([54, 46], gap="large")
     with left:
         st.title("Drop an outfit photo")
@@ -63,24 +71,25 @@ def _welcome() -> list[Example]:
             "Every garment is outlined, named and measured, by a network that runs on this machine. "
             "Photos stay in this session and are never stored."
         )
+        place = st.container()
         uploads = upload_photos(f"upload-{state.intake}")
         with st.container(horizontal=True):
             if st.button("Try an example", type="primary"):
-                uploads.append(example(state.intake))
+                state.examples = [example(state.intake)]
             if st.button("Use the camera"):
                 state.camera = not state.camera
                 st.rerun()
             _choose_model()
-        uploads += _camera()
+        uploads += state.examples + _camera()
         _show_failures()
     with right:
         st.caption("Fifteen classes, head to toe")
         st.html(_legend())
-    return uploads
+    return uploads, place
 
 
-def _header() -> list[Example]:
-    """Title and buttons over the results; gives what was added."""
+def _header() -> tuple[list[Example], DeltaGenerator]:
+    """Title and buttons over the results; gives what was added, and the place of the bar."""
     uploads: list[Example] = []
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Segment", width="stretch")
@@ -89,15 +98,16 @@ def _header() -> list[Example]:
         with st.popover("Add photos", type="primary"):
             uploads += upload_photos(f"upload-{state.intake}")
             if example_count() > 1 and st.button("Try another example"):
-                uploads.append(example(state.intake))
+                state.examples = [example(state.intake)]
             state.camera = st.toggle("Use the camera", state.camera)
-            uploads += _camera()
+            uploads += state.examples + _camera()
             if st.button("Start over", type="tertiary"):
-                state.photos, state.refused, state.failures, state.camera = {}, [], [], False
+                state.photos, state.refused, state.failures, state.examples, state.camera = {}, [], [], [], False
                 state.intake += 1
                 st.rerun()
+    place = st.container()
     _show_failures()
-    return uploads
+    return uploads, place
 
 
 def _choose_model() -> None:
@@ -125,34 +135,72 @@ def _camera() -> list[Example]:
     return [Example(f"camera-{state.intake}.jpg", shot.getvalue())] if shot else []
 
 
-def _add(uploads: list[Example], model: str) -> bool:
-    """Analyses what is new, with a bar; True if the page is to be drawn anew."""
+def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
+    """Analyses what is new, with a bar in its place; True if the page is to be drawn anew."""
     state.refused, state.failures = [], []
-    bar = st.progress(0.0, text=f"1 of {len(uploads)}, {uploads[0].name}. Waking the network.")
+    with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
+        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
+        cancel = st.empty()
     try:
         segmenter = resources.segmenter(model)
         if segmenter.taxonomy is not OUTFIT_15:
             classes = segmenter.taxonomy.name
             raise ValueError(f"{model} finds the classes of {classes}, not the 15 of this page. Choose another model.")
     except ValueError as error:
+        state.examples = []
         bar.empty()
-        st.error(str(error))
+        place.error(str(error))
         return False
-    started = time.monotonic()
-    for number, upload in enumerate(uploads, start=1):
-        left = (time.monotonic() - started) / (number - 1) * (len(uploads) - number + 1) if number > 1 else 0
-        wait = f" About {left:.0f} s left." if left >= 1 else ""
-        bar.progress((number - 1) / len(uploads), text=f"{number} of {len(uploads)}, {upload.name}.{wait}")
-        key = hashlib.sha256(upload.data).hexdigest()
-        if key not in state.photos or not _is_of(state.photos[key], model, segmenter.checkpoint.revision):
-            try:
-                state.photos[key] = analyse(segmenter, upload.name, upload.data)
-            except PhotoError as error:
-                state.failures.append(str(error))
-                continue
-        state.shown = key
+    revision = segmenter.checkpoint.revision
+    cancel.button("Cancel", on_click=_cancel, args=(model, revision))
+    keys = [hashlib.sha256(upload.data).hexdigest() for upload in uploads]
+    photos: dict[str, Analysed] = state.photos  # held, as the session state gives nothing to a script that is stopped
+    failures: list[str] = state.failures
+    failed: dict[int, str] = {}
+    known = list(photos)
+    new = [
+        index
+        for index, key in enumerate(keys)
+        if key not in keys[:index] and not (key in photos and _is_of(photos[key], model, revision))
+    ]
+
+    def show(done: int, turn: str) -> None:
+        name = uploads[next((new[at] for at, future in enumerate(futures) if not future.done()), new[-1])].name
+        before = len(uploads) - len(new) + done
+        bar.progress(before / len(uploads), text=literal(f"{before + 1} of {len(uploads)}, {name}.{turn}"))
+
+    try:
+        with resources.visit() as visit:
+            futures = [visit.submit(analyse, segmenter, uploads[i].name, uploads[i].data) for i in new]
+            for at in as_done(visit, futures, show):
+                try:
+                    photos[keys[new[at]]] = futures[at].result()
+                except Exception as error:
+                    failed[at] = failure(uploads[new[at]].name, error)
+    finally:
+        failures += [failed[at] for at in sorted(failed)]
+        _sort(photos, [*known, *keys])
+    if not all(_is_of(photo, model, revision) for photo in photos.values()):
+        state.cancelled = model, revision  # else those that failed would be analysed again and again
+    state.shown = next((key for key in reversed(keys) if key in photos), state.shown)
     state.intake += 1
+    state.examples = []
     return True
+
+
+def _cancel(model: str, revision: str) -> None:
+    """Empties the uploader; what is done is kept, and photos that another model analysed stay as they are."""
+    state.intake += 1
+    state.examples, state.camera = [], False
+    state.cancelled = model, revision
+
+
+def _sort(photos: dict[str, Analysed], order: Sequence[str]) -> None:
+    """Brings photos into an order, in place: those that come together are not done in the order of arrival."""
+    ordered = {key: photos[key] for key in dict.fromkeys(order) if key in photos}
+    if list(photos) != list(ordered):
+        photos.clear()
+        photos.update(ordered)
 
 
 def _show_failures() -> None:
@@ -163,6 +211,16 @@ def _show_failures() -> None:
     st.error("\n\n".join(literal(sentence) for sentence in sentences))
     if done := len(state.photos):
         st.caption("1 other photo is done." if done == 1 else f"The other {done} photos are done.")
+
+
+def _offer_rerun(count: int, model: str) -> None:
+    """Says that photos show another model's results, after their new run was cancelled."""
+    subject = "1 photo shows" if count == 1 else f"{count} photos show"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(literal(f"{subject} the results of another model."), width="content")
+        if st.button(f"Analyse with {literal(model)}"):
+            state.cancelled = None
+            st.rerun()
 
 
 def _results() -> None:

@@ -12,8 +12,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -167,7 +167,10 @@ def ingest(
 
 
 def analyse_here(
-    segmenter: Segmenter, sources: Sequence[Source], known: Container[str]
+    segmenter: Segmenter,
+    sources: Sequence[Source],
+    known: Container[str],
+    pool: Callable[[], AbstractContextManager[Executor]] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Analyses photos on this machine, several at once, so that the network does not wait for files and colours.
 
@@ -178,6 +181,8 @@ def analyse_here(
         segmenter: To use.
         sources: The photos.
         known: Ids of photos to pass over.
+        pool: Function that opens the pool whose threads do the work, such as a visit of the app's queue, where the
+            photos take turns with those of visitors; threads of its own if left out.
 
     Yields:
         What became of each photo, in their order.
@@ -188,16 +193,16 @@ def analyse_here(
     size = segmenter.batch_photos
     threads = torch.get_num_threads() if size == 1 else max(4, min(8, os.cpu_count() or 1))
     waiting: deque[Future[list[Outcome]]] = deque()
-    with _one_thread_each(), ThreadPoolExecutor(threads, thread_name_prefix="analyse") as pool:
+    with pool() if pool else _own_threads(threads) as executor:
         try:
             for start in range(0, len(sources), size):
-                waiting.append(pool.submit(_outcomes, segmenter, sources[start : start + size], known))
+                waiting.append(executor.submit(_outcomes, segmenter, sources[start : start + size], known))
                 if len(waiting) >= _AHEAD * threads:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def version_of(segmenter: Segmenter) -> Version:
@@ -265,6 +270,12 @@ def _reason(source: Source, error: Exception) -> str:
         return f"{source.name} cannot be read: {error.strerror or error}."
     reason = str(error).partition("\n")[0] or type(error).__name__  # one photo in a million must not stop the others
     return f"{source.name} could not be analysed: {reason}."
+
+
+@contextmanager
+def _own_threads(count: int) -> Iterator[Executor]:
+    with _one_thread_each(), ThreadPoolExecutor(count, thread_name_prefix="analyse") as executor:
+        yield executor
 
 
 @contextmanager

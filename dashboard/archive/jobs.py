@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -33,6 +35,7 @@ class Job:
         found: The photos.
         metadata: Dates and tags.
         load: Gives the segmenter; called in the job's thread.
+        pool: Function that opens the pool whose threads analyse the photos; threads of its own if left out.
 
     Attributes:
         phase: Where it is.
@@ -42,13 +45,20 @@ class Job:
         stopping: Whether somebody has asked it to stop.
     """
 
-    def __init__(self, target: Shelved, found: Found, metadata: Metadata | None, load: Callable[[], Segmenter]) -> None:
+    def __init__(
+        self,
+        target: Shelved,
+        found: Found,
+        metadata: Metadata | None,
+        load: Callable[[], Segmenter],
+        pool: Callable[[], AbstractContextManager[Executor]] | None = None,
+    ) -> None:
         self.target = target
         self.phase: Phase = "waiting"
         self.progress: Progress | None = None
         self.report: Report | None = None
         self.error = ""
-        self._found, self._metadata, self._load = found, metadata, load
+        self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"ingest-{target.name}", daemon=True)
 
@@ -68,7 +78,7 @@ class Job:
 
     def again(self) -> Job:
         """The same photos once more: those that are in the archive are passed over. Not begun yet."""
-        return Job(self.target, self._found, self._metadata, self._load)
+        return Job(self.target, self._found, self._metadata, self._load, self._pool)
 
     def wait(self, seconds: float) -> None:
         """Waits until it is over, but no longer than so many seconds."""
@@ -88,7 +98,7 @@ class Job:
                 segmenter = self._load()
                 self._go_on()
                 self.phase = "running"
-                archive, engine = Archive(self.target.location), partial(analyse_here, segmenter)
+                archive, engine = Archive(self.target.location), partial(analyse_here, segmenter, pool=self._pool)
                 self.report = ingest(
                     self._found, archive, version_of(segmenter), engine, self._metadata, self._note_progress
                 )

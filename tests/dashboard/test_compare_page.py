@@ -1,12 +1,18 @@
 import io
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
+from dashboard import comparison, resources, waiting
 from dashboard.examples import example
+from dashboard.inference_queue import InferenceQueue
+from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "compare.py"
@@ -169,3 +175,52 @@ def test_a_model_that_was_pulled_anew_runs_again(page: AppTest) -> None:
     anew = dict(page.session_state.compare_findings)
     assert anew[key] is not old and anew[key].analysed.listing["revision"] == revision and not page.exception
     assert all(anew[each] is finding for each, finding in findings.items() if each != key)
+
+
+def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_compared(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = comparison.find
+
+    def find(segmenter: Segmenter, *arguments: Any) -> comparison.Finding:
+        if segmenter.checkpoint.name == "blank":
+            raise RuntimeError("the network tripped")
+        return real(segmenter, *arguments)
+
+    monkeypatch.setattr(comparison, "find", find)
+    with_example(page, "tiny,blank,empty")
+    assert "blank: astronaut.png could not be analysed: the network tripped." in said(page)
+    assert [model for _, model in page.session_state.compare_findings] == ["tiny", "empty"]
+    assert "blank has not run on this photo yet. Press Compare." in said(page)
+    button(page, "Compare").click().run()
+    assert said(page).count("the network tripped") == 1, "said once"
+
+
+def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tiny", "blank"):
+        resources.segmenter(name)
+    queue, gate, began = InferenceQueue(1), threading.Event(), threading.Event()
+    real, asked = comparison.find, []
+
+    def find(segmenter: Segmenter, *arguments: Any) -> comparison.Finding:
+        asked.append(segmenter.checkpoint.name)
+        if segmenter.checkpoint.name == "blank":
+            began.set()
+            assert gate.wait(60)
+        return real(segmenter, *arguments)
+
+    def stop() -> None:
+        if began.is_set() and not gate.is_set():
+            raise StopException
+
+    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    monkeypatch.setattr(comparison, "find", find)
+    monkeypatch.setattr(waiting, "_stop_if_asked", stop)
+    with_example(page, "tiny,blank")
+    assert not queue._state.turns
+    gate.set()
+    button(page, "Cancel").click().run()
+    assert not page.exception
+    assert [model for _, model in page.session_state.compare_findings] == ["tiny"] and asked == ["tiny", "blank"]
+    assert "blank has not run on this photo yet. Press Compare." in said(page)
+    queue.close()

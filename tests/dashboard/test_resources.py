@@ -1,10 +1,15 @@
 import gc
 import shutil
+import threading
+from pathlib import Path
 
 import pytest
+import torch
 
 from dashboard import resources
+from dashboard.memory import return_memory
 from segmodels.catalog import EMBEDDED
+from segmodels.device import keep_memory
 
 
 def test_a_segmenter_is_loaded_once_for_all() -> None:
@@ -41,3 +46,27 @@ def test_a_checkpoint_that_is_replaced_is_loaded_anew(tmp_path, monkeypatch, mor
     second = resources.segmenter("mine")
     assert second.checkpoint.revision == resources.revision("mine") != first.checkpoint.revision
     assert resources.revision("nonesuch") == ""
+
+
+def test_the_queue_sets_the_threads_of_its_workers_and_leaves_those_of_others() -> None:
+    mine, theirs = torch.get_num_threads(), []
+    queue = resources._queue()
+    with resources.visit() as visit:
+        assert visit.submit(torch.get_num_threads).result(60) == queue.slots == resources._processor_threads()
+    reader = threading.Thread(target=lambda: theirs.append(torch.get_num_threads()))
+    queue._when_idle()
+    reader.start()
+    reader.join(60)
+    assert [torch.get_num_threads(), *theirs] == [mine, resources._processor_threads()]
+
+
+def test_freed_memory_is_returned_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    assert keep_memory(), "this test is of glibc"
+    blocks = [b"x" * 1024**2 for _ in range(100)]  # written to: else the system would not have given any
+    del blocks
+    before = resident()
+    assert return_memory()
+    assert before - resident() > 50 * 1024**2

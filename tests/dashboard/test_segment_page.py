@@ -1,12 +1,20 @@
+import io
 import re
 import struct
+import threading
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
+from dashboard import photos, resources, waiting
 from dashboard.examples import example
+from dashboard.inference_queue import InferenceQueue
 from segmodels.architectures import build
 from segmodels.checkpoint import CheckpointConfig, save_checkpoint
 from segmodels.taxonomy import CFPD_23
@@ -140,3 +148,182 @@ def test_a_model_of_other_classes_is_a_sentence(tmp_path: Path, monkeypatch: pyt
     page.run().button[0].click().run()
     assert not page.exception and not page.session_state.photos
     assert page.error[0].value == ("other finds the classes of CFPD_23, not the 15 of this page. Choose another model.")
+
+
+WAIT = 60.0
+
+
+def button(page: AppTest, label: str):  # type: ignore[no-untyped-def]
+    return next(each for each in page.button if each.label == label)
+
+
+def texts(page: AppTest) -> str:
+    return "\n".join(each.value for each in [*page.error, *page.caption]).replace("\\", "")
+
+
+def upload(page: AppTest, *names: str) -> AppTest:
+    """Different photos, all small."""
+    for number, name in enumerate(names):
+        pixels = np.full((32, 24, 3), 10 * number, np.uint8)
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "PNG")
+        page.file_uploader[0].upload(name, out.getvalue(), "image/png")
+    return page.run()
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[InferenceQueue]:
+    """A queue of this test, in which one photo is in work at a time."""
+    resources.segmenter("fpn")
+    queue = InferenceQueue(1)
+    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    yield queue
+    queue.close(WAIT)
+
+
+def stop_when(monkeypatch: pytest.MonkeyPatch, condition: Callable[[], bool]) -> None:
+    """Stops the script at the first moment at which Streamlit may do so and the condition holds."""
+
+    def stop() -> None:
+        if condition():
+            raise StopException
+
+    monkeypatch.setattr(waiting, "_stop_if_asked", stop)
+
+
+def test_the_place_in_the_queue_is_said(page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, began, said = threading.Event(), threading.Event(), []
+    with queue.visit() as one, queue.visit() as two:
+        one.submit(lambda: began.set() or gate.wait(WAIT))
+        assert began.wait(WAIT)
+        one.submit(int)
+        two.submit(int)
+
+        def text(before: int, seconds: float | None) -> str:
+            said.append(waiting_text(before, None))
+            gate.set()
+            return said[-1]
+
+        waiting_text = waiting.place_text
+        monkeypatch.setattr(waiting, "place_text", text)
+        page.button[0].click().run()
+    assert not page.exception and len(page.session_state.photos) == 1
+    assert said[0] == " 3 photos before yours."
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "text"),
+    [
+        (3, 4.2, " 3 photos before yours. About 4 s left."),
+        (1, None, " 1 photo before yours."),
+        (0, 0.4, ""),
+        (0, 75.0, " About 75 s left."),
+    ],
+)
+def test_place_and_time_left_in_words(before: int, seconds: float | None, text: str) -> None:
+    assert waiting.place_text(before, seconds) == text
+
+
+def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_done(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = photos.analyse
+
+    def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
+        if name == "b.png":
+            raise RuntimeError("the network tripped\nover its feet")
+        return real(segmenter, name, data)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(photos, "analyse", analyse)
+    upload(page, "a.png", "b.png", "c.png")
+    assert not page.exception
+    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png", "c.png"]
+    assert texts(page) == "b.png could not be analysed: the network tripped.\nThe other 2 photos are done."
+
+
+def test_photos_that_are_done_in_another_order_stay_in_that_of_arrival(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, real, late = InferenceQueue(2, most=1), photos.analyse, threading.Event()
+    monkeypatch.setattr(resources, "_queue", lambda: queue)
+
+    def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
+        if name == "a.png":
+            assert late.wait(WAIT)
+        done = real(segmenter, name, data)  # type: ignore[arg-type]
+        if name == "c.png":
+            late.set()
+        return done
+
+    monkeypatch.setattr(photos, "analyse", analyse)
+    upload(page, "a.png", "b.png", "c.png")
+    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png", "b.png", "c.png"]
+    assert page.session_state.photos[page.session_state.shown].name == "c.png"
+
+
+def test_whoever_leaves_drops_what_waits_and_cancel_keeps_what_is_done(
+    page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, gate, began = photos.analyse, threading.Event(), []
+
+    def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
+        began.append(name)
+        assert name == "a.png" or gate.wait(WAIT)
+        return real(segmenter, name, data)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(photos, "analyse", analyse)
+    stop_when(monkeypatch, lambda: len(began) == 2)
+    upload(page, "a.png", "b.png", "c.png", "d.png")
+    assert not queue._state.turns, "what waits is dropped"
+    gate.set()
+    stop_when(monkeypatch, lambda: False)
+    button(page, "Cancel").click().run()
+    assert not page.exception and began == ["a.png", "b.png"]
+    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png"]
+    assert page.title[0].value == "Segment" and not any(each.label == "Cancel" for each in page.button)
+    upload(page, "e.png", "f.png")
+    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png", "f.png"], "a.png and e.png are one"
+
+
+def test_a_run_of_another_model_can_be_cancelled_and_done_later(
+    tiny_page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(tiny_page, "a.png", "b.png")
+    resources.segmenter("blank")
+    real, gate, began = photos.analyse, threading.Event(), threading.Event()
+
+    def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
+        began.set()
+        assert gate.wait(WAIT)
+        return real(segmenter, name, data)  # type: ignore[arg-type]
+
+    def models() -> list[str]:
+        return [photo.listing["model"] for photo in tiny_page.session_state.photos.values()]
+
+    monkeypatch.setattr(photos, "analyse", analyse)
+    stop_when(monkeypatch, began.is_set)
+    tiny_page.selectbox[0].set_value("blank").run()
+    gate.set()
+    stop_when(monkeypatch, lambda: False)
+    button(tiny_page, "Cancel").click().run()
+    assert models() == ["tiny", "tiny"] and not tiny_page.exception
+    assert "2 photos show the results of another model." in texts(tiny_page)
+    button(tiny_page, "Analyse with blank").click().run()
+    assert models() == ["blank", "blank"] and "another model" not in texts(tiny_page)
+
+
+def test_photos_that_fail_under_another_model_are_not_tried_for_ever(
+    tiny_page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(tiny_page, "a.png")
+    calls: list[str] = []
+
+    def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
+        calls.append(name)
+        raise MemoryError
+
+    monkeypatch.setattr(photos, "analyse", analyse)
+    tiny_page.selectbox[0].set_value("blank").run()
+    assert calls == ["a.png"] and not tiny_page.exception
+    assert "a.png could not be analysed: MemoryError." in texts(tiny_page)
+    assert "1 photo shows the results of another model." in texts(tiny_page)

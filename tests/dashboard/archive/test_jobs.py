@@ -2,7 +2,9 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import pytest
+import torch
 from archive_rows import rows_of
 
 from dashboard.archive import jobs
@@ -11,6 +13,7 @@ from dashboard.archive.metadata import parse_metadata
 from dashboard.archive.shelf import Shelved
 from dashboard.archive.sources import Found, Source, from_uploads
 from dashboard.archive.store import Archive, ArchiveError
+from dashboard.inference_queue import InferenceQueue
 from segmodels.segmenter import Segmenter
 
 Photo = Callable[..., bytes]
@@ -137,3 +140,42 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, photo: Pho
     place = Shelved("x", str(tmp_path / "file" / "x"), "named")
     job = done(Job(place, from_uploads([("a.jpg", photo(1))]), None, lambda: segmenter))
     assert job.phase == "failed" and "cannot be" in job.error and "\n" not in job.error
+
+
+def test_an_ingest_takes_turns_with_the_visitors(target: Shelved, photo: Photo, segmenter: Segmenter) -> None:
+    queue, gate, order = InferenceQueue(1), threading.Event(), []
+
+    def read(number: int) -> bytes:
+        assert gate.wait(WAIT)
+        order.append(f"look{number}")
+        return photo(number)
+
+    found = Found([Source(f"look{number}.jpg", lambda number=number: read(number)) for number in range(12)], [])
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    job = Job(target, found, None, lambda: segmenter, queue.visit)
+    with queue.visit() as first, queue.visit() as second:
+        begin(job)
+        until(lambda: first.before() == 0 and bool(queue._state.running))
+        visitors = [first.submit(order.append, "first"), second.submit(order.append, "second")]
+        assert first.before() <= 2 and second.before() <= 3, "an ingest counts as one visitor"
+        assert (torch.get_num_threads(), cv2.getNumThreads()) == threads, "nobody else's threads are taken"
+        gate.set()
+        for visitor in visitors:
+            visitor.result(WAIT)
+    job.wait(WAIT)
+    assert job.phase == "done" and len(rows_of(Archive(target.location))) == 12
+    assert {"first", "second"} <= set(order[:5]) and len(order) == 14
+
+
+def test_an_ingest_in_the_queue_that_is_stopped_leaves_it(
+    target: Shelved, gate: tuple[Found, threading.Event], segmenter: Segmenter
+) -> None:
+    queue, (found, opened) = InferenceQueue(1), gate
+    job = Job(target, found, None, lambda: segmenter, queue.visit)
+    begin(job)
+    until(lambda: bool(job.progress and job.progress.done >= 2))
+    job.stop()
+    opened.set()
+    job.wait(WAIT)
+    assert job.phase == "stopped" and not queue._state.turns
+    assert 2 <= len(rows_of(Archive(target.location))) < 40

@@ -1,0 +1,257 @@
+"""The queue in which the photos of all visitors wait for the networks: one for a server, in fair turn.
+
+Twenty threads that run a network at once fight for the processor, and each keeps memory of its own. Here a few workers
+take one photo after another: the visitors' turns go round, and the photos of one visitor keep their order. A visitor
+with fifty photos delays another one's photo by a single photo, not by fifty.
+
+The machine is divided into slots, one for each thread of a processor. A photo takes its share of the slots that are
+free: all of them if no other photo waits, which is fastest for the one visitor, and a single one if many wait, which
+is fastest for all of them together. A photo that holds all slots is finished before the next one begins.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["InferenceQueue", "Visit"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_MEASURED = 32  # photos over which the pace is averaged
+
+
+@dataclass(eq=False)
+class _Task:
+    """One photo: what to do with it, and where the result goes."""
+
+    visit: Visit
+    future: Future[Any]
+    work: Callable[[], Any]
+    slots: int = 0
+
+
+@dataclass(eq=False)
+class _State:
+    """What the workers and the visits share; `changed` guards all of it."""
+
+    free: int
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    turns: deque[Visit] = field(default_factory=deque)  # visits with waiting photos, the next one first
+    running: list[_Task] = field(default_factory=list)
+    costs: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASURED))  # seconds of the whole machine a photo
+
+
+class InferenceQueue:
+    """Runs the tasks of all visits, each visit in its turn.
+
+    The workers are threads that start when there is work and end when there has been none for a while.
+
+    Args:
+        slots: Number of photos that can be in work at once.
+        most: Largest number of slots that one photo takes; all if left out.
+        use_threads: Function that is called in a worker's thread before each photo, with the photo's number of slots.
+        when_idle: Function that is called in the last worker's thread before that ends.
+        idle_seconds: Time without work after which a worker ends.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        *,
+        most: int | None = None,
+        use_threads: Callable[[int], object] = lambda slots: None,
+        when_idle: Callable[[], object] = lambda: None,
+        idle_seconds: float = 5.0,
+    ) -> None:
+        if slots < 1:
+            raise ValueError(f"slots: expected at least 1, got {slots}.")
+        self.slots = slots
+        self._most = most or slots
+        self._use_threads, self._when_idle, self._idle_seconds = use_threads, when_idle, idle_seconds
+        self._state = _State(free=slots)
+        self._workers: set[threading.Thread] = set()
+        self._resting = 0  # workers that wait for a photo
+        self._closed = False
+
+    def visit(self) -> Visit:
+        """A new place to submit photos from; leave it (`with` does) when the visitor is gone."""
+        return Visit(self, self._state)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Drops what waits, refuses what comes, and waits for the photos in work, but no longer than `seconds`."""
+        with self._state.changed:
+            self._closed = True
+            visits = list(self._state.turns)
+        for visit in visits:
+            visit.leave()
+        deadline = time.monotonic() + seconds
+        with self._state.changed:
+            self._state.changed.notify_all()
+            workers = list(self._workers)
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+
+    def _accept(self, task: _Task) -> None:
+        with self._state.changed:
+            if self._closed or task.visit.left:
+                raise RuntimeError("Nothing can be submitted after the visit has ended.")
+            task.visit._waiting.append(task)
+            if len(task.visit._waiting) == 1:
+                self._state.turns.append(task.visit)
+            self._call_workers()
+
+    def _call_workers(self) -> None:
+        """Wakes the workers that are needed, and starts those that are missing. Called with the lock held."""
+        waiting = sum(len(visit._waiting) for visit in self._state.turns)
+        wanted = min(waiting, self._state.free, self.slots)
+        for _ in range(self._resting, wanted):
+            if len(self._workers) == self.slots:
+                break
+            worker = threading.Thread(target=self._work, name="inference", daemon=True)
+            self._workers.add(worker)
+            self._resting += 1
+            worker.start()
+        self._state.changed.notify_all()
+
+    def _work(self) -> None:
+        """What a worker does: one photo after another."""
+        while task := self._next():
+            if task.future.set_running_or_notify_cancel():
+                started = time.perf_counter()
+                try:
+                    self._use_threads(task.slots)
+                    result = task.work()
+                except BaseException as error:  # belongs to the photo's visitor; the worker goes on
+                    self._end(task, time.perf_counter() - started)
+                    task.future.set_exception(error)
+                else:
+                    self._end(task, time.perf_counter() - started)
+                    task.future.set_result(result)
+                    del result
+            else:
+                self._end(task, None)
+            del task  # else the last photo and its result would stay in memory
+
+    def _next(self) -> _Task | None:
+        """Waits for the photo whose turn it is; None if the worker is to end."""
+        state = self._state
+        with state.changed:
+            state.changed.wait_for(lambda: (state.turns and state.free) or self._closed, self._idle_seconds)
+            self._resting -= 1
+            if not (state.turns and state.free):
+                self._workers.discard(threading.current_thread())
+                last = not self._workers
+            else:
+                waiting = sum(len(visit._waiting) for visit in state.turns)
+                visit = state.turns.popleft()
+                task = visit._waiting.popleft()
+                if visit._waiting:
+                    state.turns.append(visit)
+                task.slots = min(self._most, max(1, state.free // waiting))
+                state.free -= task.slots
+                state.running.append(task)
+                return task
+        if last:
+            self._when_idle()
+        return None
+
+    def _end(self, task: _Task, seconds: float | None) -> None:
+        with self._state.changed:
+            self._state.running.remove(task)
+            self._state.free += task.slots
+            if seconds is not None:
+                self._state.costs.append(seconds * task.slots / self.slots)
+            self._resting += 1
+            self._call_workers()
+
+
+class Visit(Executor):
+    """The photos of one visitor, an executor: `submit` gives a future, `shutdown` and `with` leave the queue.
+
+    Obtained from `InferenceQueue.visit`.
+    """
+
+    def __init__(self, queue: InferenceQueue, state: _State) -> None:
+        self._queue, self._state = queue, state
+        self._waiting: deque[_Task] = deque()
+        self._left = False
+
+    @property
+    def left(self) -> bool:
+        """Whether the visitor has left."""
+        return self._left
+
+    @property
+    def slots(self) -> int:
+        """Number of photos that the queue has in work at once."""
+        return self._queue.slots
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Puts a photo behind the others of this visitor.
+
+        Args:
+            fn: Function that does the work, in a worker's thread.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Raises:
+            RuntimeError: If the visitor has left or the server stops.
+        """
+        future: Future[T] = Future()
+        self._queue._accept(_Task(self, future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def before(self) -> int:
+        """Number of photos of others that come before this visitor's next one; 0 if one of its own is in work."""
+        with self._state.changed:
+            if self not in self._state.turns or any(task.visit is self for task in self._state.running):
+                return 0
+            return len(self._state.running) + self._state.turns.index(self)
+
+    def seconds_left(self) -> float | None:
+        """Time until this visitor's last photo is done, if nobody else comes; None before the first photo of all."""
+        with self._state.changed:
+            costs, mine = self._state.costs, len(self._waiting)
+            if not costs:
+                return None
+            photos = mine + len(self._state.running)
+            if mine:
+                place = self._state.turns.index(self)
+                for index, visit in enumerate(self._state.turns):
+                    if visit is not self:
+                        photos += min(len(visit._waiting), mine if index < place else mine - 1)
+            return photos * sum(costs) / len(costs)
+
+    def leave(self) -> None:
+        """Drops the photos that wait; those in work are finished, and nobody asks for their results."""
+        with self._state.changed:
+            self._left = True
+            dropped = list(self._waiting)
+            self._waiting.clear()
+            if self in self._state.turns:
+                self._state.turns.remove(self)
+            self._state.changed.notify_all()
+        for task in dropped:
+            task.future.cancel()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        """Leaves the queue.
+
+        Args:
+            wait: Whether to wait until the photos in work are done.
+            cancel_futures: Without effect: the photos that wait are always dropped.
+        """
+        self.leave()
+        if wait:
+            with self._state.changed:
+                self._state.changed.wait_for(lambda: all(task.visit is not self for task in self._state.running))
+
+    def __exit__(self, *exception: object) -> None:
+        self.leave()

@@ -1,0 +1,79 @@
+"""Waiting for photos in the server's queue: what the page says meanwhile, and what becomes of a photo that fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TypeVar
+
+import streamlit as st
+
+from dashboard.inference_queue import Visit
+from segmodels.photo import PhotoError
+
+__all__ = ["as_done", "failure", "place_text"]
+
+T = TypeVar("T")
+
+_LOGGER = logging.getLogger(__name__)
+_ASK_SECONDS = 0.3  # after which the place is looked up again, and whether the visitor is still there
+
+
+def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str], None]) -> Iterator[int]:
+    """Indices of photos in the order in which they are done, whether they succeed or fail.
+
+    Streamlit stops a script, because its visitor has clicked or left, when the script next asks for the session state
+    or draws. So the state is asked for all the while; leave the visit when the exception passes.
+
+    Args:
+        visit: The visit that the photos were submitted from.
+        futures: The photos' futures, in the order of submission.
+        show: Function that shows the number of photos that are done and the sentences of `place_text`. It is called
+            at the beginning and when either has changed.
+    """
+    pending = dict(enumerate(futures))
+    shown = None
+    while pending:
+        text = len(futures) - len(pending), place_text(visit.before(), visit.seconds_left())
+        if text != shown:
+            show(*text)
+            shown = text
+        wait(pending.values(), _ASK_SECONDS, FIRST_COMPLETED)
+        for index in [index for index, future in pending.items() if future.done()]:
+            del pending[index]
+            yield index
+        _stop_if_asked()
+
+
+def place_text(before: int, seconds: float | None) -> str:
+    """Place in the queue and time left, as sentences: 3 photos before yours. About 4 s left.
+
+    Args:
+        before: Number of photos of others that come first.
+        seconds: Time left; None if it is not known.
+
+    Returns:
+        The sentences, each with a space before it; empty if there is nothing to say.
+    """
+    place = f" {before} photo{'s' if before > 1 else ''} before yours." if before else ""
+    return place + (f" About {seconds:.0f} s left." if seconds and seconds >= 1 else "")
+
+
+def failure(name: str, error: BaseException) -> str:
+    """The sentence for the visitor whose photo could not be analysed; what nobody foresaw is logged as well.
+
+    Args:
+        name: File name of the photo.
+        error: What was raised.
+    """
+    if isinstance(error, PhotoError):
+        return str(error)
+    _LOGGER.error("A photo could not be analysed.", exc_info=error)
+    reason = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
+    return f"{name} could not be analysed: {reason}."
+
+
+def _stop_if_asked() -> None:
+    """Lets Streamlit stop the script; sends nothing to the browser, unlike drawing."""
+    _ = "photos" in st.session_state
