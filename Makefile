@@ -46,6 +46,7 @@ bench: $(READY) ## seconds a photo, photos a second, queries of Trends and train
 	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
 	PYTHONPATH=. $(BIN)/python tests/bench_trends.py
 	PYTHONPATH=. $(BIN)/python tests/bench_train.py
+	PYTHONPATH=. $(BIN)/python tests/bench_threads.py
 
 gpu: $(READY) ## train, judge and ingest for real on one GPU, beside the processor; says so where there is none
 	PYTHONPATH=. $(BIN)/python tests/gpu.py
