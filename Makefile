@@ -41,12 +41,13 @@ format: $(READY) ## mend what can be mended: format and lint
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, queries of Trends and training steps, as ratios to named baselines
+bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a busy machine, queries of Trends and training steps, as ratios to named baselines
 	$(BIN)/python tests/bench.py
 	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
 	PYTHONPATH=. $(BIN)/python tests/bench_trends.py
 	PYTHONPATH=. $(BIN)/python tests/bench_train.py
 	PYTHONPATH=. $(BIN)/python tests/bench_visitors.py
+	PYTHONPATH=. $(BIN)/python tests/bench_threads.py
 
 gpu: $(READY) ## train, judge and ingest for real on one GPU, beside the processor; says so where there is none
 	PYTHONPATH=. $(BIN)/python tests/gpu.py
