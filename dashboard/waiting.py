@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TypeVar
@@ -17,7 +18,8 @@ __all__ = ["as_done", "failure", "place_text"]
 T = TypeVar("T")
 
 _LOGGER = logging.getLogger(__name__)
-_ASK_SECONDS = 0.3  # after which the place is looked up again, and whether the visitor is still there
+_ASK_SECONDS = 0.3  # after which it is looked up again whether the visitor is still there
+_SHOW_SECONDS = 1.0  # at least between two drawings of the place: twenty visitors' bars take time from the networks
 
 
 def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str], None]) -> Iterator[int]:
@@ -30,15 +32,16 @@ def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str
         visit: The visit that the photos were submitted from.
         futures: The photos' futures, in the order of submission.
         show: Function that shows the number of photos that are done and the sentences of `place_text`. It is called
-            at the beginning and when either has changed.
+            at the beginning, and each second at most when either has changed.
     """
     pending = dict(enumerate(futures))
-    shown = None
+    shown, next_time = None, 0.0
     while pending:
-        text = len(futures) - len(pending), place_text(visit.before(), visit.seconds_left())
-        if text != shown:
-            show(*text)
-            shown = text
+        if (now := time.monotonic()) >= next_time:
+            text = len(futures) - len(pending), place_text(visit.before(), visit.seconds_left())
+            if text != shown:
+                show(*text)
+                shown, next_time = text, now + _SHOW_SECONDS
         wait(pending.values(), _ASK_SECONDS, FIRST_COMPLETED)
         for index in [index for index, future in pending.items() if future.done()]:
             del pending[index]

@@ -10,6 +10,7 @@ Printed are, for each server and round:
 
 - the seconds from the moment at which a visitor chooses the file to the arrival of the viewer with its result, the
   upload included: median and slowest, in seconds and as ratios to the baseline's slowest of the same round;
+- the processor time that the server spent on them meanwhile, which depends less on what else the machine does;
 - the resident memory (RSS) of the server after its first photo, its highest while all visitors are served, once all
   have been served and are still connected, and after they have left. The last two are read `SETTLE` seconds later.
 """
@@ -51,9 +52,10 @@ PATIENCE = 120.0
 
 @dataclass
 class Figures:
-    """What was measured of a server: seconds by visitor, memory in MB."""
+    """What was measured of a server: seconds by visitor, seconds of processor time for all, memory in MB."""
 
     waits: list[float]
+    processor: float
     after_first: float
     highest: float
     after_all: float
@@ -80,7 +82,8 @@ def _print(name: str, found: Figures, slowest: float) -> None:
     median, worst = statistics.median(found.waits), max(found.waits)
     print(
         f"{name:<10} median {median:6.2f} s ({median / slowest:.2f} x the baseline's slowest), "
-        f"slowest {worst:6.2f} s ({worst / slowest:.2f} x), first {min(found.waits):5.2f} s\n"
+        f"slowest {worst:6.2f} s ({worst / slowest:.2f} x), first {min(found.waits):5.2f} s; "
+        f"processor time {found.processor:.1f} s\n"
         f"{'':<10} memory: {found.after_first:,.0f} MB after the first photo, {found.highest:,.0f} at the most, "
         f"{found.after_all:,.0f} after all ({found.after_all - found.after_first:+,.0f}), "
         f"{found.after_leaving:,.0f} after they left ({found.after_leaving - found.after_first:+,.0f})",
@@ -121,14 +124,16 @@ async def _visit(port: int, pid: int, count: int) -> Figures:
     async with contextlib.AsyncExitStack() as stack:
         visitors = [await stack.enter_async_context(_visitor(port)) for _ in range(count)]
         photos = [_photo(10 + number) for number in range(count)]
+        processor = _processor_time(pid)
         asking = asyncio.gather(*(each.ask(photo) for each, photo in zip(visitors, photos, strict=True)))
         while not asking.done():
             await asyncio.wait([asking], timeout=0.2)
             highest = max(highest, _memory(pid))
+        processor = _processor_time(pid) - processor
         await asyncio.sleep(SETTLE)
         after_all = _memory(pid)
     await asyncio.sleep(SETTLE)
-    return Figures(asking.result(), after_first, highest, after_all, _memory(pid))
+    return Figures(asking.result(), processor, after_first, highest, after_all, _memory(pid))
 
 
 class _Visitor:
@@ -265,6 +270,12 @@ def _served(project: Path) -> Iterator[tuple[int, int]]:
             server.kill()
             server.wait()
         shutil.rmtree(cache, ignore_errors=True)
+
+
+def _processor_time(pid: int) -> float:
+    """Seconds of processor time that a process has used, in all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> float:
