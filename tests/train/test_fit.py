@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import train.fit
 import train.module
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoint import load_checkpoint
@@ -290,7 +291,7 @@ def test_a_killed_fit_goes_on_where_it_was(tiny: MakeRecipe, root: Path, tmp_pat
     kept = [m["learning_curve"][0] for m in (first.metrics, loaded.metrics)]
     assert [entry["mean_iou"] for entry in kept] == [learned[0]["mean_iou"]] * 2
     assert {path.name for path in out.iterdir()} == {
-        *("checkpoint", "epochs.csv", "pictures", "recipe.json", "resume.ckpt")
+        *("checkpoint", "epochs.csv", "pictures", "recipe.json", "resume.ckpt", "tensorboard")
     }
 
 
@@ -415,9 +416,10 @@ def test_stopped_by_the_system(tiny: MakeRecipe, root: Path, tmp_path: Path, los
 
 @pytest.mark.parametrize("limit", [2048, 12_000], ids=["no checkpoint", "no resume file"])
 def test_a_full_disk_keeps_what_there_is(
-    tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses, limit: int
+    tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A limit on the size of files stands for the disk: writing beyond it fails as on a full one."""
+    monkeypatch.setattr(train.fit, "tensorboard_loggers", lambda out: ())  # its thread would fail first, with a warning
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
