@@ -29,7 +29,7 @@ from segmodels.checkpoint import read_fields, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.device import Precision, pick_device, pick_precision, tune
 from segmodels.metrics import ConfusionMatrix
-from segmodels.person import DetectorConfig, PersonDetector, save_detector
+from segmodels.person import DetectorConfig, FoundPerson, PersonDetector, save_detector
 from segmodels.segmenter import Segmenter
 from train.average import MovingAverage
 from train.cache import open_cache
@@ -66,6 +66,7 @@ _SCENES_SEED = 20_000
 _SEGMENTED_SCENES = 60
 _HARD_NEGATIVES = 3  # for each positive, as in SSD
 _LEAST_NEGATIVES = 16  # for each scene of a batch
+_JUDGED_AT_ONCE = 16  # scenes, on a GPU
 _READ_STEPS = 32  # losses are read and checked that often, as each time the GPU has nothing to do for a while
 
 
@@ -316,8 +317,7 @@ def fit_person(
         judged = average.module.eval()
         judge = PersonDetector(judged, replace(_config(recipe), threshold=0.0, second_side=0), device, precision)
         scores: dict[str, float] = {
-            name: detection_scores([_found(judge, scene.picture) for scene in scenes], scenes)["average_precision"]
-            or 0.0
+            name: detection_scores(_found_in(judge, scenes), scenes)["average_precision"] or 0.0
             for name, scenes in judged_on.items()
         }
         entry = {"epoch": epoch + 1, "loss": sum(losses) / steps, **scores}
@@ -416,7 +416,7 @@ def list_bystanders(run: Path, data: Path, path: Path, *, precision: Precision |
         photo, truth = dataset.pair(photo_id)
         person = person_box(truth)
         kept = [corners(person)] if person else []
-        found = np.concatenate([_found(detector, photo) for detector in detectors])
+        found = np.concatenate([_rows(detector.find(photo)) for detector in detectors])
         for box in found[np.argsort(-found[:, 4])]:
             if all(_share_inside(box, other) < 0.5 for other in kept):
                 kept.append(box[:4])
@@ -499,13 +499,13 @@ def evaluate_person(detector: PersonDetector, dataset: Dataset, ids: Sequence[st
         lenient.append(Scene(photo, truth, people, unknown))
         strict.append(lenient[-1]._replace(unknown=_boxes([])))
     results = {}
-    found = [_found(detector, scene.picture) for scene in tqdm(strict, desc="Photos", unit="photo")]
+    found = _found_in(detector, strict)
     results["photos"] = _judged(found, strict, detector.config.threshold)
     results["photos_without_bystanders"] = _judged(found, lenient, detector.config.threshold)
     source = open_source(dataset, ids, _EVALUATION_SIDE)
     for name, (kind, wanted) in EVALUATED_SCENES.items():
         scenes = evaluation_scenes(source, kind, wanted, len(source))
-        found = [_found(detector, scene.picture) for scene in tqdm(scenes, desc=name, unit="scene")]
+        found = _found_in(detector, scenes)
         results[name] = _judged(found, scenes, detector.config.threshold)
     return results
 
@@ -589,15 +589,22 @@ def _is_unknown(box: np.ndarray, scene: Scene) -> bool:
     return any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in scene.unknown)
 
 
-def _found(detector: PersonDetector, picture: np.ndarray) -> np.ndarray:
-    """What a detector finds, float64 `(n, 5)`: left, top, right, bottom, score."""
-    return np.array(
-        [
-            (box.x, box.y, box.x + box.width, box.y + box.height, confidence)
-            for box, confidence in detector.find(picture)
-        ],
-        np.float64,
-    ).reshape(-1, 5)
+def _found_in(detector: PersonDetector, scenes: Sequence[Scene]) -> list[np.ndarray]:
+    """What a detector finds in each scene, in batches; float64 `(n, 5)`: left, top, right, bottom, score."""
+    size = 1 if detector.device.type == "cpu" else _JUDGED_AT_ONCE
+    pictures = [scene.picture for scene in scenes]
+    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    return [
+        _rows(people)
+        for batch in tqdm(batches, desc="Finding people", unit="batch")
+        for people in detector.find_batch(batch)
+    ]
+
+
+def _rows(people: Sequence[FoundPerson]) -> np.ndarray:
+    """People as float64 `(n, 5)`: left, top, right, bottom, score."""
+    rows = [(box.x, box.y, box.x + box.width, box.y + box.height, confidence) for box, confidence in people]
+    return np.array(rows, np.float64).reshape(-1, 5)
 
 
 def _config(recipe: PersonRecipe, **changes: Any) -> DetectorConfig:
