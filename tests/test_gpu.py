@@ -66,7 +66,9 @@ def test_a_process_that_dies_is_a_row(tmp_path: Path, monkeypatch: pytest.Monkey
     measured = gpu.measure_apart("ingest", work, 60)
     assert measured.error == "The process ended with code -6; its last words were: terminate called"
     command[:] = ["sleep", "600"]
-    assert gpu.measure_apart("ingest", work, 0.2).error == "It was not over after 0 seconds."
+    assert gpu.measure_apart("ingest", work, 0.2) == gpu.Measured(skipped=True), "it had no time"
+    monkeypatch.setattr(gpu, "STEP_TIME", 0.2)
+    assert gpu.measure_apart("ingest", work, 0.2).error == "It was not over after 0.2 seconds."
 
 
 def test_when_time_is_up_the_processor_is_not_measured_but_the_gpu_must_be(
