@@ -141,8 +141,9 @@ def fit(
     if state and _is_over(state, recipe):
         module.on_load_checkpoint(state)
     else:
-        train_crops = _training_loader(training, recipe, workers, dataset.taxonomy, processes, precision.device)
-        choice_crops = _choice_loader(choice, recipe, workers, processes, precision.device) if choice else None
+        on_gpu = precision.device.type == "cuda"
+        train_crops = _training_loader(training, recipe, workers, dataset.taxonomy, processes, on_gpu)
+        choice_crops = _choice_loader(choice, recipe, workers, processes, on_gpu) if choice else None
         if precision.device.type == "cpu":
             keep_memory(all_of_it=True)
             widen_depthwise(module.network)
@@ -357,7 +358,7 @@ class _Progress(Callback):
 
 
 def _training_loader(
-    cache: Cache, recipe: Recipe, workers: int, taxonomy: Taxonomy, processes: Processes, device: torch.device
+    cache: Cache, recipe: Recipe, workers: int, taxonomy: Taxonomy, processes: Processes, pinned: bool = False
 ) -> DataLoader[CropBatch]:
     """Batches of crops in random order, whole ones wherever there are photos enough for a step."""
     try:
@@ -367,25 +368,25 @@ def _training_loader(
     weights = rarity_weights(cache, len(taxonomy)) if recipe.sampling == "rare" else None
     sampler = EpochSampler(len(cache), recipe.step_photos, recipe.seed, processes, weights)
     crops = TrainingCrops(cache, recipe, pasted)
-    return DataLoader(crops, recipe.batch_size // processes.count, sampler=sampler, **_loading(workers, device))  # type: ignore[arg-type]
+    return DataLoader(crops, recipe.batch_size // processes.count, sampler=sampler, **_loading(workers, pinned))  # type: ignore[arg-type]
 
 
 def _choice_loader(
-    cache: Cache, recipe: Recipe, workers: int, processes: Processes, device: torch.device
+    cache: Cache, recipe: Recipe, workers: int, processes: Processes, pinned: bool = False
 ) -> DataLoader[CropBatch]:
     """Batches of crops of which each process has its own, so that each photo is counted once."""
     if len(cache) < processes.count:
         raise FitError(f"{processes.count} processes cannot share {len(cache)} photos. Start fewer.")
     mine = Subset(ValidationCrops(cache, recipe), range(processes.rank, len(cache), processes.count))
-    return DataLoader(mine, recipe.batch_size // processes.count, **_loading(workers, device))  # type: ignore[arg-type]
+    return DataLoader(mine, recipe.batch_size // processes.count, **_loading(workers, pinned))  # type: ignore[arg-type]
 
 
-def _loading(workers: int, device: torch.device) -> dict[str, Any]:
+def _loading(workers: int, pinned: bool) -> dict[str, Any]:
     return {
         "collate_fn": join_plans,
         "num_workers": workers,
         "persistent_workers": workers > 0,
-        "pin_memory": device.type == "cuda",
+        "pin_memory": pinned,
     }
 
 
