@@ -38,7 +38,7 @@ from segmodels.device import describe_device, list_devices, pick_device, pick_pr
 from segmodels.segmenter import Segmenter
 from train.detection import PersonRecipe, fit_person
 from train.evaluate import evaluate
-from train.fit import fit
+from train.fit import ResumeFile, fit
 from train.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -164,16 +164,10 @@ def fits(architecture: str, work: Work) -> float:
 
 
 def resumes(work: Work) -> float:
-    """A fit in another process, which is killed after its first epoch, and the rest of it here."""
+    """A fit in another process, which ends by SIGKILL after its first epoch, and the rest of it here."""
     out, recipe = "killed", work.recipe("fpn", work.size.epochs)
     resume = work.folder / out / "resume.ckpt"
-    process = subprocess.Popen(_command("fit that is killed", work, work.folder / "killed.json"), cwd=ROOT)
-    try:
-        while not resume.is_file() and process.poll() is None:
-            time.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        code = process.wait()
+    code = subprocess.run(_command("fit that is killed", work, work.folder / "killed.json"), cwd=ROOT).returncode
     assert code == -signal.SIGKILL, f"it was over, with exit code {code}, before it was killed"
     before = torch.load(resume, map_location="cpu", weights_only=True)
     done = int(before["epoch"]) + 1
@@ -185,8 +179,15 @@ def resumes(work: Work) -> float:
 
 
 def is_killed(work: Work) -> float:
-    """What `resumes` kills."""
-    work.fit(work.recipe("fpn", work.size.epochs), "killed")
+    """A fit that kills its own process after its first epoch, as soon as that is kept."""
+    keep = ResumeFile.on_train_epoch_end
+
+    def keep_and_die(file: ResumeFile, *given: Any) -> None:
+        keep(file, *given)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with mock.patch.object(ResumeFile, "on_train_epoch_end", keep_and_die):
+        work.fit(work.recipe("fpn", work.size.epochs), "killed")
     return 0.0
 
 

@@ -49,7 +49,7 @@ from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
 from train.transforms import CropBatch, EpochSampler, TrainingCrops, ValidationCrops, join_plans, rarity_weights
 
-__all__ = ["FitError", "checkpoint_config", "fit", "open_dataset"]
+__all__ = ["FitError", "ResumeFile", "checkpoint_config", "fit", "open_dataset"]
 
 _RESUME = "resume.ckpt"
 _LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
@@ -202,7 +202,7 @@ def _run(
             callbacks=[
                 *callbacks,
                 *([EarlyStopping(recipe.stop_by, mode="max", patience=recipe.patience)] if choice else []),
-                _ResumeFile(out / _RESUME),
+                ResumeFile(out / _RESUME),
             ],
         )
         resume = out / _RESUME
@@ -293,7 +293,7 @@ class _BestCheckpoint(Callback):
         self.best = float(state_dict["best"])
 
 
-class _ResumeFile(Checkpoint):
+class ResumeFile(Checkpoint):
     """Writes what a stopped fit goes on from, after each epoch; the last one is whole whenever writing fails.
 
     Lightning's own ModelCheckpoint writes over the file that is there: a full disk leaves half of the new one.

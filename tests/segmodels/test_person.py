@@ -179,7 +179,7 @@ def test_the_network_has_the_parameters_it_should_and_every_one_gets_a_gradient(
 
 def test_the_detector_that_ships_is_small_and_finds_a_person() -> None:
     assert (EMBEDDED_DETECTOR / "model.safetensors").stat().st_size < 12_000_000
-    photo = skimage.data.skimage.data.astronaut()
+    photo = skimage.data.astronaut()
     (person,) = find_people(photo)
     assert person.confidence > 0.5
     assert person.box.width * person.box.height > 0.25 * photo.shape[0] * photo.shape[1]
@@ -190,7 +190,7 @@ def test_the_detector_that_ships_is_small_and_finds_a_person() -> None:
 def test_the_detector_that_ships_finds_a_small_person_and_nobody_in_a_plain_scene() -> None:
     ground = np.full((900, 1200, 3), (150, 160, 150), np.uint8)
     assert find_people(ground) == []
-    person = cv2.resize(skimage.data.skimage.data.astronaut(), (230, 230), interpolation=cv2.INTER_AREA)
+    person = cv2.resize(skimage.data.astronaut(), (230, 230), interpolation=cv2.INTER_AREA)
     ground[500:730, 800:1030] = person
     x, y, width, height = find_people(ground)[0].box  # it also takes the rocket behind her for somebody
     assert 780 < x < 960 and 480 < y < 600 and x + width < 1050 and y + height < 750
