@@ -303,6 +303,7 @@ class ResumeFile(Checkpoint):
         self.path = path
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Writes it under another name first."""
         part = self.path.with_suffix(".part")
         try:
             trainer.save_checkpoint(part, weights_only=False)  # optimiser and schedule too; reading stays weights_only
