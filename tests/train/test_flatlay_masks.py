@@ -114,11 +114,11 @@ def test_a_network_is_not_asked_without_need() -> None:
     ("changes", "reason"),
     [
         ({}, ""),
-        ({"share": 0.08, "edge": 0.35, "agreement": 0.85, "disputed": 0.06}, ""),
+        ({"share": 0.08, "edge": 0.35, "agreement": 0.8, "disputed": 0.06}, ""),
         ({"share": 0.079}, "too small"),
         ({"share": 0.86}, "too large"),
         ({"edge": 0.36}, "reaches the edge"),
-        ({"agreement": 0.84}, "two outlines differ"),
+        ({"agreement": 0.79}, "two outlines differ"),
         ({"disputed": 0.07}, "disputed piece"),
         ({"share": 0.01, "agreement": 0.0}, "too small"),
     ],
