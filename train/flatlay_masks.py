@@ -18,7 +18,6 @@ a person who draws them: some keep a hanger, or a shadow between two shoes.
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import FlatLay, FlatLays
-from segmodels.files import write_whole
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import UNLABELLED, Taxonomy
@@ -133,7 +131,7 @@ def reason_to_drop(outline: Outline) -> str:
 
 
 def mask_flatlays(flatlays: FlatLays, out: Path, segmenter: Segmenter | None = None) -> dict[str, Any]:
-    """Writes a mask for each flat-lay whose outline passes all checks.
+    """Writes a mask for each flat-lay whose outline passes all checks; the same call goes on after a stop.
 
     Args:
         flatlays: Photos to outline; masks are for training, so no photo of part `test` is taken.
@@ -145,37 +143,28 @@ def mask_flatlays(flatlays: FlatLays, out: Path, segmenter: Segmenter | None = N
         `photos`, `kept`, `dropped` (number by reason) and `classes` (number of masks by class).
 
     Raises:
-        DatasetError: If a photo belongs to part `test`.
+        DatasetError: If a photo belongs to part `test`, or the folder's `MASKS_FILE` has other columns.
         OSError: If the folder cannot be written.
     """
     if tests := [photo.id for photo in flatlays.photos if photo.part == "test"]:
         raise DatasetError(f"{tests[0]} belongs to part 'test', which nothing is trained on. Leave that part out.")
     foreground = partial(_seen_by, segmenter) if segmenter else None
     out.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
-    for photo in tqdm(flatlays.photos, desc="Outlining", unit="photo"):
-        path = out / f"{photo.id}.png"
-        path.unlink(missing_ok=True)
-        try:
-            outline = outline_garment(flatlays.open(photo), foreground)
-        except PhotoError:
-            rows.append({"id": photo.id, "class": photo.garment, "kept": False, "reason": "cannot be read"})
-            continue
-        reason = reason_to_drop(outline)
-        if not reason:
-            _write_mask(path, outline.mask, flatlays.taxonomy, photo.garment)
-        measured = {key: round(getattr(outline, key), 4) for key in ("share", "edge", "agreement", "disputed")}
-        rows.append({"id": photo.id, "class": photo.garment, "kept": not reason, "reason": reason, **measured})
-    text = io.StringIO()
-    table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_whole(out / MASKS_FILE, text.getvalue())
-    kept = [row for row in rows if row["kept"]]
+    rows = _read_rows(out / MASKS_FILE)
+    with (out / MASKS_FILE).open("a", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+        if not file.tell():
+            table.writeheader()
+        for photo in tqdm([photo for photo in flatlays.photos if photo.id not in rows], desc="Outlining", unit="photo"):
+            rows[photo.id] = _mask(flatlays, photo, out / f"{photo.id}.png", foreground)
+            table.writerow(rows[photo.id])
+            file.flush()
+    chosen = [rows[photo.id] for photo in flatlays.photos]
+    kept = [row for row in chosen if row["kept"] == "True"]
     return {
-        "photos": len(rows),
+        "photos": len(chosen),
         "kept": len(kept),
-        "dropped": dict(Counter(row["reason"] for row in rows if not row["kept"]).most_common()),
+        "dropped": dict(Counter(row["reason"] for row in chosen if row["reason"]).most_common()),
         "classes": dict(Counter(row["class"] for row in kept).most_common()),
     }
 
@@ -212,6 +201,35 @@ def masked_flatlays(flatlays: FlatLays, masks: Path) -> Dataset:
         truth_path=truth_path,
         read_truth=read_truth,
     )
+
+
+def _mask(
+    flatlays: FlatLays, photo: FlatLay, path: Path, foreground: Callable[[np.ndarray], np.ndarray] | None
+) -> dict[str, str]:
+    """Writes one mask, or removes an older one where it is dropped; the row of `MASKS_FILE`."""
+    row = {"id": photo.id, "class": photo.garment}
+    try:
+        outline = outline_garment(flatlays.open(photo), foreground)
+    except PhotoError:
+        path.unlink(missing_ok=True)
+        return {**row, "kept": "False", "reason": "cannot be read"}
+    if reason := reason_to_drop(outline):
+        path.unlink(missing_ok=True)
+    else:
+        _write_mask(path, outline.mask, flatlays.taxonomy, photo.garment)
+    measured = {key: f"{getattr(outline, key):.4f}" for key in ("share", "edge", "agreement", "disputed")}
+    return {**row, "kept": str(not reason), "reason": reason, **measured}
+
+
+def _read_rows(path: Path) -> dict[str, dict[str, str]]:
+    """Rows by id of the photos that are done; none where there is no file yet."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        if table.fieldnames and tuple(table.fieldnames) != _COLUMNS:
+            raise DatasetError(f"{path} has other columns than {', '.join(_COLUMNS)}. Take an empty folder.")
+        return {row["id"]: row for row in table if row["reason"] is not None}
 
 
 def _write_mask(path: Path, mask: np.ndarray, taxonomy: Taxonomy, garment: str) -> None:

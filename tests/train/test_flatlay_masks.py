@@ -173,6 +173,40 @@ def test_masks_are_written_and_accounted_for(flatlays: FlatLays, tmp_path: Path)
         assert image.getpalette()[3 * PANTS : 3 * PANTS + 3] == list(OUTFIT_15.palette[PANTS])  # type: ignore[index]
 
 
+def test_the_same_call_goes_on_after_a_stop(
+    flatlays: FlatLays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, training = tmp_path / "masks", flatlays.part("train")
+    mask_flatlays(training.select(["sheet"]), out)
+    with monkeypatch.context() as patch:
+        patch.setattr("train.flatlay_masks.tqdm", stopped_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            mask_flatlays(training, out)
+    assert len((out / MASKS_FILE).read_text().splitlines()) == 3, "the header, the sheet, and one more"
+    first = mask_flatlays(training, out)
+    assert (first["photos"], first["kept"]) == (3, 1)
+    (out / "pants.png").unlink()
+    assert mask_flatlays(training, out) == first and not (out / "pants.png").exists(), "nothing is done twice"
+    with (out / MASKS_FILE).open(newline="") as file:
+        assert sorted(row["id"] for row in csv.DictReader(file)) == ["broken", "pants", "sheet"]
+
+
+def stopped_after(count: int) -> Any:
+    """Stands for tqdm: somebody stops the run."""
+
+    def bar(photos: list[Any], **_: Any) -> Any:
+        yield from photos[:count]
+        raise KeyboardInterrupt
+
+    return bar
+
+
+def test_a_folder_of_something_else_is_an_error(flatlays: FlatLays, tmp_path: Path) -> None:
+    (tmp_path / MASKS_FILE).write_text("id,why\n")
+    with pytest.raises(DatasetError, match=r"masks\.csv has other columns than id, class, .*Take an empty folder"):
+        mask_flatlays(flatlays.part("train"), tmp_path)
+
+
 def test_masks_make_a_data_set_to_train_on(flatlays: FlatLays, tmp_path: Path) -> None:
     mask_flatlays(flatlays.part("train"), tmp_path / "masks")
     dataset = masked_flatlays(flatlays, tmp_path / "masks")
