@@ -4,9 +4,9 @@
 |-----------|-------------------------------------------------------------------------------------------------------|
 | grey      | luma (ITU-R BT.601) in all three channels                                                             |
 | dark-skin | true Skin pixels times 0.45, the border softened by a Gaussian of sigma 2 pixels                      |
-| low-light | all values times 0.25, then Gaussian noise of sigma 6 of 255                                          |
+| low-light | all values times 0.2, then Gaussian noise of sigma 8 of 255                                           |
 | jpeg      | JPEG of quality 15, chroma at half resolution                                                         |
-| blur      | Gaussian of sigma 0.5 % of the longer side: 3 pixels of 600                                           |
+| blur      | Gaussian of sigma 1/240 of the longer side: 2.5 pixels of 600                                         |
 | tilt      | turned by 20 degrees about the centre, one half of the photos to the left, the other to the right     |
 | half      | half the resolution: averaged over 2 x 2 pixels                                                       |
 | quarter   | a quarter of the resolution: averaged over 4 x 4 pixels                                               |
@@ -34,10 +34,10 @@ Shift = Callable[[np.ndarray, np.ndarray, Taxonomy, str], tuple[np.ndarray, np.n
 
 _SKIN_FACTOR = 0.45
 _SKIN_SOFTNESS = 2.0  # pixels
-_LIGHT_FACTOR = 0.25
-_LIGHT_NOISE = 6.0  # of 255
+_LIGHT_FACTOR = 0.2
+_LIGHT_NOISE = 8.0  # of 255
 _JPEG_QUALITY = 15
-_BLUR = 0.005  # of the longer side
+_BLUR = 1 / 240  # of the longer side
 _TILT = 20.0  # degrees
 
 
