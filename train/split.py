@@ -14,7 +14,11 @@ FOLDS = 5
 """How many folds every data set has: the papers' 5-fold cross-validation."""
 
 SPLITS = Path(__file__).parent / "splits"
-"""`ccp_folds.csv` (798 photos in 5 folds), `ccp_test.txt` (101, final report only), `ccp_tags_reserved.txt` (300)."""
+"""The fixed splits, one file each.
+
+`ccp_folds.csv` (798 photos in 5 folds), `ccp_test.txt` (101, final report only), `ccp_tags_reserved.txt` (300);
+`flatlay_choice.txt` (226 flat-lays to choose by) and `flatlay_in_wild.txt` (2 that are also photos of `wild`).
+"""
 
 
 def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[list[str], list[str]]:

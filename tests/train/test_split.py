@@ -17,6 +17,8 @@ from train.split import SPLITS, fold_ids, read_ids
         ("ccp_folds.csv", "07f285ea0e592fb35344108da09635d3ca5c3b758c9227feab60c3ab1d3857fe"),
         ("ccp_tags_reserved.txt", "e267e81e50d550afa15ef9ee30ca3aa02db42aa54bf83ce8c7eb688c17c63c81"),
         ("ccp_test.txt", "296dec09e2c75da3bce740f6f3798800580e9f6b84b4636986f6e90d79b305a1"),
+        ("flatlay_choice.txt", "b35b9c03e832d1c3e08de96fde4280d5276ed42245904e9993fcd39223df71bb"),
+        ("flatlay_in_wild.txt", "1417c1246b55da23246dd167bf3ee6c7ecb110729f8441d417ee8d1158469f5a"),
     ],
 )
 def test_the_split_is_fixed_for_good(name: str, digest: str) -> None:
