@@ -42,6 +42,7 @@ from train.fit import ResumeFile, fit
 from train.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # else `tests/dashboard` stands before `dashboard`
 TIME = 450.0  # seconds of all steps, after which nothing new begins
 STEP_TIME = 150.0  # seconds after which a step is taken for one that hangs
 CHOICE = 2  # photos of each size that choose the epoch
@@ -167,7 +168,9 @@ def resumes(work: Work) -> float:
     """A fit in another process, which ends by SIGKILL after its first epoch, and the rest of it here."""
     out, recipe = "killed", work.recipe("fpn", work.size.epochs)
     resume = work.folder / out / "resume.ckpt"
-    code = subprocess.run(_command("fit that is killed", work, work.folder / "killed.json"), cwd=ROOT).returncode
+    code = subprocess.run(
+        _command("fit that is killed", work, work.folder / "killed.json"), cwd=ROOT, env=_ENVIRONMENT
+    ).returncode
     assert code == -signal.SIGKILL, f"it was over, with exit code {code}, before it was killed"
     before = torch.load(resume, map_location="cpu", weights_only=True)
     done = int(before["epoch"]) + 1
@@ -296,7 +299,12 @@ def measure_apart(step: str, work: Work, seconds: float) -> Measured:
     with log.open("w") as output:
         # A group of its own: what it has started ends with it.
         process = subprocess.Popen(
-            _command(step, work, result), cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            _command(step, work, result),
+            cwd=ROOT,
+            env=_ENVIRONMENT,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             code = process.wait(seconds)
