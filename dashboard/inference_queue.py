@@ -198,8 +198,8 @@ class Visit(Executor):
 
         Args:
             fn: Function that does the work, in a worker's thread.
-            *args: Its arguments.
-            **kwargs: Its keyword arguments.
+            *args: Positional arguments of the function.
+            **kwargs: Keyword arguments of the function.
 
         Raises:
             RuntimeError: If the visitor has left or the server stops.

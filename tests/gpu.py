@@ -105,7 +105,7 @@ class Work:
     """What a step works with.
 
     Args:
-        device: Where it computes.
+        device: The device that computes.
         size: How much there is to do.
         data: Folder of the data set.
         folder: Folder of all runs on this device.

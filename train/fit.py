@@ -275,8 +275,8 @@ class _BestCheckpoint(Callback):
         self.config.training["epoch"] = trainer.current_epoch + 1
         if module.start:
             self.config.training["start"] = module.start
-            imagenet = module.start["weights"] in ("imagenet", "coco")
-            self.config.training["recipe"] = {**self.config.training["recipe"], "imagenet": imagenet}
+            if module.start["weights"] == "random":  # whatever the recipe asked for
+                self.config.training["recipe"] = {**self.config.training["recipe"], "imagenet": False}
         metrics = {"learning_curve": module.curve, "evaluations": []}
         card = model_card(self.name, self.config, metrics)
         save_checkpoint(self.folder, self.config, module.judged, metrics=metrics, card=card)

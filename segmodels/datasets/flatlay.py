@@ -64,7 +64,7 @@ class FlatLays:
 
     Args:
         root: The folder that was read.
-        photos: In the order of their ids.
+        photos: The photos, in the order of their ids.
         taxonomy: The one that the classes are named after.
     """
 

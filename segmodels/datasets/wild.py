@@ -61,7 +61,7 @@ class WildPhotos:
 
     Args:
         root: The folder that was read.
-        photos: In the order of `wild.csv`.
+        photos: The photos, in the order of `wild.csv`.
         taxonomy: The one that the classes are named after.
     """
 
