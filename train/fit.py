@@ -16,7 +16,8 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint as CheckpointCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 from torch.utils.data import DataLoader, Subset
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from segmodels.architectures import build, check_batch
 from segmodels.checkpoint import (
+    Checkpoint,
     CheckpointConfig,
     CheckpointError,
     load_checkpoint,
@@ -40,6 +42,7 @@ from segmodels.taxonomy import Taxonomy
 from train.cache import Cache, open_cache
 from train.card import model_card
 from train.fit_log import FitLog, tensorboard_loggers
+from train.flatlay_masks import with_flatlays
 from train.module import SegmentationModule
 from train.pretrained import Start, load_pretrained
 from train.processes import Processes, this_process
@@ -120,6 +123,10 @@ def fit(
     if recipe.pseudo:
         dataset, more_ids = with_pseudo_labels(dataset, Path(recipe.pseudo))
         train_ids += more_ids
+    flatlay_ids: list[str] = []
+    if recipe.flatlays:
+        dataset, flatlay_ids = with_flatlays(dataset, Path(recipe.flatlays), Path(recipe.flatlay_masks))
+        train_ids += flatlay_ids
     state = _read_state(out / _RESUME)
     start = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
@@ -142,7 +149,9 @@ def fit(
         module.on_load_checkpoint(state)
     else:
         on_gpu = precision.device.type == "cuda"
-        train_crops = _training_loader(training, recipe, workers, dataset.taxonomy, processes, on_gpu)
+        train_crops = _training_loader(
+            training, recipe, workers, dataset.taxonomy, processes, on_gpu, frozenset(flatlay_ids)
+        )
         choice_crops = _choice_loader(choice, recipe, workers, processes, on_gpu) if choice else None
         if precision.device.type == "cpu":
             keep_memory(all_of_it=True)
@@ -293,7 +302,7 @@ class _BestCheckpoint(Callback):
         self.best = float(state_dict["best"])
 
 
-class ResumeFile(Checkpoint):
+class ResumeFile(CheckpointCallback):
     """Writes what a stopped fit goes on from, after each epoch; the last one is whole whenever writing fails.
 
     Lightning's own ModelCheckpoint writes over the file that is there: a full disk leaves half of the new one.
@@ -359,16 +368,27 @@ class _Progress(Callback):
 
 
 def _training_loader(
-    cache: Cache, recipe: Recipe, workers: int, taxonomy: Taxonomy, processes: Processes, pinned: bool = False
+    cache: Cache,
+    recipe: Recipe,
+    workers: int,
+    taxonomy: Taxonomy,
+    processes: Processes,
+    pinned: bool = False,
+    flatlay_ids: frozenset[str] = frozenset(),
 ) -> DataLoader[CropBatch]:
     """Batches of crops in random order, whole ones wherever there are photos enough for a step."""
     try:
         pasted = [taxonomy[name].id for name in recipe.pasted] if recipe.paste else []
     except KeyError as error:
         raise FitError(f"pasted: {error.args[0]}") from None
-    weights = rarity_weights(cache, len(taxonomy)) if recipe.sampling == "rare" else None
-    sampler = EpochSampler(len(cache), recipe.step_photos, recipe.seed, processes, weights)
-    crops = TrainingCrops(cache, recipe, pasted)
+    skin = next((each.id for each in taxonomy.classes if each.name == "Skin"), None)
+    if recipe.skin_tone and skin is None:
+        raise FitError(f"skin_tone needs a class Skin, which {taxonomy.name} does not have. Set skin_tone to 0.")
+    flatlays = [index for index, photo_id in enumerate(cache.ids) if photo_id in flatlay_ids]
+    rare = recipe.sampling == "rare"
+    weights = rarity_weights(cache, len(taxonomy), flatlays, recipe.flatlay_share) if rare else None
+    sampler = EpochSampler(len(cache), recipe.step_photos, recipe.seed, processes, weights, recipe.samples)
+    crops = TrainingCrops(cache, recipe, pasted, skin, flatlays)
     return DataLoader(crops, recipe.batch_size // processes.count, sampler=sampler, **_loading(workers, pinned))  # type: ignore[arg-type]
 
 
@@ -452,18 +472,37 @@ def _load_start(network: nn.Module, recipe: Recipe) -> Start:
             checkpoint = load_checkpoint(Path(recipe.start))
         except CheckpointError as error:
             raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
-        trained = (checkpoint.config.architecture, checkpoint.config.arguments)
-        if trained != (recipe.architecture, dict(recipe.arguments)):
-            raise FitError(
-                f"The recipe starts from {recipe.start}, which is another architecture or has other arguments."
-            )
-        network.load_state_dict(checkpoint.network.state_dict())
-        start = Start("checkpoint", f"The network starts from {recipe.start}, revision {checkpoint.revision}.")
+        start = _start_from(checkpoint, network, recipe)
     elif recipe.imagenet:
         start = load_pretrained(network, recipe.architecture, recipe.arguments)
     if recipe.start or recipe.imagenet:
         _say(start.sentence)
     return start
+
+
+def _start_from(checkpoint: Checkpoint, network: nn.Module, recipe: Recipe) -> Start:
+    """Loads a checkpoint's weights in place: all of them, or the encoder's where the decoder is another.
+
+    Raises:
+        FitError: If not even the encoder is the same.
+    """
+    config, where = checkpoint.config, f"{recipe.start}, revision {checkpoint.revision}"
+    trained = checkpoint.network[0] if isinstance(checkpoint.network, nn.ModuleList) else checkpoint.network
+    if (config.architecture, config.arguments) == (recipe.architecture, dict(recipe.arguments)):
+        try:
+            network.load_state_dict(trained.state_dict())
+        except RuntimeError:
+            raise FitError(f"The recipe starts from {recipe.start}, which has other classes.") from None
+        return Start("checkpoint", f"The network starts from {where}.")
+    try:
+        encoder = network.get_submodule("network.encoder")
+        encoder.load_state_dict(trained.get_submodule("network.encoder").state_dict())
+    except (AttributeError, RuntimeError):
+        raise FitError(
+            f"The recipe starts from {recipe.start}, which is another architecture or has other arguments, and not the "
+            "same encoder either."
+        ) from None
+    return Start("checkpoint", f"The encoder starts from {where}, the rest from random weights.")
 
 
 def _read_state(resume: Path) -> dict[str, Any] | None:

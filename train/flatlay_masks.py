@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,21 @@ from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
-from segmodels.datasets.flatlay import FlatLay, FlatLays
+from segmodels.datasets.flatlay import FlatLay, FlatLays, read_flatlays
 from segmodels.photo import PhotoError
 from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import UNLABELLED, Taxonomy
+from train.flatlays import training_ids
 
-__all__ = ["MASKS_FILE", "Outline", "mask_flatlays", "masked_flatlays", "outline_garment", "reason_to_drop"]
+__all__ = [
+    "MASKS_FILE",
+    "Outline",
+    "mask_flatlays",
+    "masked_flatlays",
+    "outline_garment",
+    "reason_to_drop",
+    "with_flatlays",
+]
 
 MASKS_FILE = "masks.csv"
 """Its name in the folder of the masks: one row for each photo, kept or dropped."""
@@ -201,6 +210,39 @@ def masked_flatlays(flatlays: FlatLays, masks: Path) -> Dataset:
         truth_path=truth_path,
         read_truth=read_truth,
     )
+
+
+def with_flatlays(dataset: Dataset, folder: Path, masks: Path) -> tuple[Dataset, list[str]]:
+    """A data set of people with the flat-lays that may be trained on, and the ids of those.
+
+    Args:
+        dataset: Photos of people; they stay what they are.
+        folder: The flat-lays' folder, with `photos/` and `flatlay.csv`.
+        masks: Folder that `mask_flatlays` wrote.
+
+    Raises:
+        DatasetError: If the flat-lays cannot be read or have no masks, the taxonomies differ, or both sets have a photo
+            of the same id.
+    """
+    flatlays = read_flatlays(folder)
+    if flatlays.taxonomy.name != dataset.taxonomy.name:
+        raise DatasetError(f"Flat-lays are in {flatlays.taxonomy.name}, {dataset.name} in {dataset.taxonomy.name}.")
+    lying = masked_flatlays(flatlays.select(training_ids(flatlays)), masks)
+    ids = set(lying.ids)
+    if both := sorted(ids.intersection(dataset.ids)):
+        raise DatasetError(f"{both[0]} is a photo of {dataset.name} and a flat-lay. Rename one of them.")
+
+    def of(photo_id: str) -> Dataset:
+        return lying if photo_id in ids else dataset
+
+    joined = replace(
+        dataset,
+        ids=(*dataset.ids, *lying.ids),
+        photo_path=lambda photo_id: of(photo_id).photo_path(photo_id),
+        truth_path=lambda photo_id: of(photo_id).truth_path(photo_id),
+        read_truth=lambda photo_id: of(photo_id).read_truth(photo_id),
+    )
+    return joined, list(lying.ids)
 
 
 def _mask(

@@ -21,8 +21,15 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 _SIDES = {"height": 16, "width": 16, "cache_side": 1}  # 16: checkpoints take no smaller input
-_COUNTS = {"accumulate": 1, "batch_size": 1, "epochs": 1, "folds": 2, "patience": 1, "photos": 0, "plateau_patience": 0}
+_COUNTS = {
+    **{"accumulate": 1, "batch_size": 1, "epochs": 1, "folds": 2},
+    **{"patience": 1, "photos": 0, "plateau_patience": 0, "samples": 0},
+}
 _AMOUNTS = {"clip": 0, "decay": 0, "gamma": 0, "margin": 0, "mean": 0, "momentum": 0, "weight_decay": 0}
+_SHARES = (
+    *("blur", "flatlay_share", "framing", "grey", "jpeg", "low_light", "low_resolution", "mix", "paste", "skin_tone"),
+    *("warmth", "whole_photo"),
+)
 _LEAST = {**_SIDES, **_COUNTS, **_AMOUNTS}
 
 
@@ -63,6 +70,19 @@ class Recipe:
     pseudo: str = ""
     """Folder of pseudo-labels (`pseudo-label`) whose photos are trained on beside the folds'; empty for none."""
 
+    flatlays: str = ""
+    """Folder of flat-lays, photos of one garment without a person, that are trained on beside the photos of people;
+    empty for none."""
+
+    flatlay_masks: str = ""
+    """Folder of their masks (`mask-flatlays`)."""
+
+    flatlay_share: float = 0.2
+    """Share of the flat-lays among the training crops."""
+
+    samples: int = 0
+    """Training crops of an epoch; 0 for as many as there are photos."""
+
     height: int = 480
     """Height of the network's input, in pixels."""
 
@@ -89,6 +109,10 @@ class Recipe:
 
     whole_photo: float = 0.25
     """Share of training crops that show about the whole photo; the others show about the person."""
+
+    framing: float = 0.0
+    """Share of the training crops that are cut from a part of the photo that shows a part of the person only, as a bust
+    or a pair of legs does."""
 
     margin: float = 0.06
     """Border around the person, as a share of the longer side of the box; training jitters around it."""
@@ -125,6 +149,25 @@ class Recipe:
 
     noise: float = 0.02
     """Standard deviation of the Gaussian noise that half of the training crops get, of a range of 0..1."""
+
+    low_light: float = 0.0
+    """Share of the training crops that are darkened to 0.12 to 0.5 of their brightness and get more noise."""
+
+    warmth: float = 0.0
+    """Largest logarithm of the factor on red, whose inverse is that on blue: the colour temperature of the light."""
+
+    skin_tone: float = 0.0
+    """Share of the training crops whose true Skin pixels are multiplied by 0.3 to 1.15, so that the network does not
+    depend on them being light."""
+
+    blur: float = 0.0
+    """Share of the training crops that a Gaussian of 0.5 to 3 pixels blurs."""
+
+    low_resolution: float = 0.0
+    """Share of the training crops that are reduced to 0.2 to 0.7 of their size and enlarged again."""
+
+    jpeg: float = 0.0
+    """Share of the training crops that went through JPEG of quality 10 to 59."""
 
     paste: float = 0.0
     """Share of the training crops onto which a garment of another photo is pasted, at the same place on the body."""
@@ -204,6 +247,15 @@ class Recipe:
                 raise RecipeError(f"{name} must be above 0, not {getattr(self, name)}.")
         if self.schedule == "plateau" and self.fold == -1:
             raise RecipeError("schedule plateau needs a fold to judge by, and fold is -1. Take another schedule.")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(f"{name} is a share and must be between 0 and 1, not {getattr(self, name)}.")
+        if self.flatlays and not self.flatlay_masks:
+            raise RecipeError("flatlays needs flatlay_masks, the folder that python -m train mask-flatlays wrote.")
+        if self.samples and self.sampling == "uniform":
+            raise RecipeError('samples needs sampling = "rare": with "uniform" an epoch takes each photo once.')
+        if self.flatlays and self.sampling == "uniform":
+            raise RecipeError('flatlays needs sampling = "rare", which keeps to flatlay_share.')
         if not 0 <= self.average < 1:
             raise RecipeError(f"average must be at least 0 and below 1, not {self.average}.")
 

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, Sampler
 from segmodels.frame import PADDING_GREY, Box, box_of, frame_around
 from segmodels.taxonomy import UNLABELLED
 from train.cache import Cache
+from train.capture import Capture, apply_captures, compressed, random_capture
 from train.processes import Processes
 from train.recipe import Recipe
 
@@ -39,6 +40,10 @@ __all__ = [
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in `torchvision.transforms`
 _YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float64)  # of NTSC; hue is its angle
+_PART = (0.22, 0.85)  # heights of the person that a part of it shows
+_PART_WIDTH = (0.6, 1.3)  # of that part, in its own heights
+_ABOVE = 0.05  # heights of the person between the head, or the feet, and the edge of the photo
+_TURNED = 0.3  # share of the flat-lays that lie on their side
 
 
 class Draw(NamedTuple):
@@ -82,7 +87,8 @@ class CropPlan(NamedTuple):
             for none.
         colour: float32 `(3, 3)`, by which each RGB value is multiplied.
         lift: Multiple of the crop's mean luma that is added to each RGB value.
-        noise_seed: Seed of the noise; None for no noise.
+        capture: How the crop was photographed; JPEG is in the region already.
+        skin: Id of the class whose pixels are skin; None where there is none.
     """
 
     view: View
@@ -90,7 +96,8 @@ class CropPlan(NamedTuple):
     mixed: tuple[View, tuple[int, int, int, int]] | None = None
     colour: np.ndarray = np.eye(3, dtype=np.float32)
     lift: float = 0.0
-    noise_seed: int | None = None
+    capture: Capture = Capture()
+    skin: int | None = None
 
 
 class CropBatch(NamedTuple):
@@ -106,7 +113,8 @@ class CropBatch(NamedTuple):
         own: Index of each crop's own region.
         pasted: Index of the crop, of the region that is pasted onto it, and of its class.
         mixed: Index of the crop and of the region that is mixed in, and the rectangle.
-        noise_seeds: Seed by index of a crop.
+        captures: How each crop was photographed.
+        skin: Id of the class whose pixels are skin; None where there is none.
     """
 
     pixels: torch.Tensor
@@ -118,7 +126,8 @@ class CropBatch(NamedTuple):
     own: list[int]
     pasted: list[tuple[int, int, int]]
     mixed: list[tuple[int, int, int, int, int, int]]
-    noise_seeds: dict[int, int]
+    captures: list[Capture]
+    skin: int | None
 
     def to(self, device: torch.device, non_blocking: bool = True) -> CropBatch:
         """The same batch on a device; what lies in pinned memory is brought there while the processor goes on."""
@@ -132,19 +141,31 @@ class CropBatch(NamedTuple):
 
 
 class TrainingCrops(Dataset[CropPlan]):
-    """Plans of random crops about the person, or about the whole photo, augmented.
+    """Plans of random crops about the person, a part of the person or the whole photo, augmented.
 
     Args:
         cache: Photos and truths.
         recipe: The experiment, which says what is random and how far.
         pasted: Ids of the recipe's `pasted` classes.
+        skin: Id of the class whose pixels are skin; None where there is none.
+        flatlays: Indices of the photos in the cache that show a garment without a person.
     """
 
-    def __init__(self, cache: Cache, recipe: Recipe, pasted: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        recipe: Recipe,
+        pasted: Sequence[int] = (),
+        skin: int | None = None,
+        flatlays: Sequence[int] = (),
+    ) -> None:
         self.cache = cache
         self.recipe = recipe
-        shown = classes_shown(cache, max(pasted, default=-1) + 1)
-        self.donors = [(id_, np.flatnonzero(shown[:, id_])) for id_ in pasted if shown[:, id_].any()]
+        self.skin = skin
+        self.flatlays = frozenset(flatlays)
+        self.people = np.array([index for index in range(len(cache)) if index not in self.flatlays])
+        shown = classes_shown(cache, max(pasted, default=-1) + 1)[self.people]
+        self.donors = [(id_, self.people[shown[:, id_]]) for id_ in pasted if shown[:, id_].any()]
 
     def __len__(self) -> int:
         return len(self.cache)
@@ -153,9 +174,14 @@ class TrainingCrops(Dataset[CropPlan]):
         recipe = self.recipe
         random = np.random.default_rng([recipe.seed, draw.epoch, draw.place, draw.photo])
         photo, truth = self.cache.pair(draw.photo)
+        worn = draw.photo not in self.flatlays
         person = _shown(truth, recipe)
-        box = person
-        if random.random() < recipe.whole_photo:
+        if worn and recipe.framing and random.random() < recipe.framing:
+            top, bottom, left, right = _part_of(truth, person, random)
+            photo, truth = photo[top:bottom, left:right], truth[top:bottom, left:right]
+            person = person._replace(x=person.x - left, y=person.y - top)
+        box = _shown(truth, recipe) if worn else _most_of(truth, random)
+        if worn and random.random() < recipe.whole_photo:
             box = _between(box, Box(0, 0, truth.shape[1], truth.shape[0]), random.random())
         left, top, right, bottom = recipe.jitter * random.uniform(-1, 1, 4)
         box = Box(
@@ -170,20 +196,24 @@ class TrainingCrops(Dataset[CropPlan]):
         frame = frame_around(box, aspect, recipe.margin * random.random() * 2)
         flipped = recipe.flip and random.random() < 0.5
         angle = math.radians(recipe.rotation) * random.uniform(-1, 1) if random.random() < 0.5 else 0.0
+        if not worn and random.random() < _TURNED:
+            angle += math.pi / 2 * random.choice([-1, 1])
 
         def place(photo: np.ndarray, truth: np.ndarray, frame: Box) -> View:
             return _view(photo, truth, frame, recipe, angle, flipped)
 
         pasted = mixed = None
-        if self.donors and random.random() < recipe.paste:
+        if worn and self.donors and random.random() < recipe.paste:
             id_, donors = self.donors[random.integers(len(self.donors))]
             pasted = place(*self._on_body(int(random.choice(donors)), frame, person)), id_
-        if recipe.mix and random.random() < recipe.mix:
-            theirs = place(*self._on_body(int(random.integers(len(self.cache))), frame, person))
+        if worn and recipe.mix and random.random() < recipe.mix:
+            theirs = place(*self._on_body(int(random.choice(self.people)), frame, person))
             mixed = theirs, (*_span(recipe.height, random), *_span(recipe.width, random))
         colour, lift = _random_colour(recipe, random)
-        seed = int(random.integers(2**62)) if recipe.noise and random.random() < 0.5 else None
-        return CropPlan(place(photo, truth, frame), pasted, mixed, colour, lift, seed)
+        capture = random_capture(recipe, random)
+        view = place(photo, truth, frame)
+        view = view._replace(photo=compressed(view.photo, capture.quality))
+        return CropPlan(view, pasted, mixed, colour, lift, capture, self.skin)
 
     def _on_body(self, index: int, frame: Box, person: Box) -> tuple[np.ndarray, np.ndarray, Box]:
         """Photo and truth of another person, and the frame in which each pixel shows the same part of the body.
@@ -232,13 +262,21 @@ class EpochSampler(Sampler[Draw]):
         seed: The recipe's seed.
         processes: The processes that take turns.
         weights: Relative frequency of each photo; None for each once.
+        samples: Photos of an epoch, with weights; 0 for as many as there are.
     """
 
     def __init__(
-        self, photos: int, step: int, seed: int, processes: Processes, weights: np.ndarray | None = None
+        self,
+        photos: int,
+        step: int,
+        seed: int,
+        processes: Processes,
+        weights: np.ndarray | None = None,
+        samples: int = 0,
     ) -> None:
         self.photos = photos
-        self.drawn = photos - photos % (step if photos > step else processes.count)
+        drawn = samples or photos
+        self.drawn = drawn - drawn % (step if drawn > step else processes.count)
         self.weights = None if weights is None else torch.from_numpy(weights)
         self.seed = seed
         self.processes = processes
@@ -261,10 +299,31 @@ class EpochSampler(Sampler[Draw]):
             yield Draw(int(order[place]), self.epoch, place)
 
 
-def rarity_weights(cache: Cache, classes: int) -> np.ndarray:
-    """By photo, the largest `1 / sqrt(photos with class c)` over the classes c that it shows; float64 `(photos,)`."""
+def rarity_weights(cache: Cache, classes: int, flatlays: Sequence[int] = (), share: float = 0.0) -> np.ndarray:
+    """How often each photo is drawn, relative to the others: float64 `(photos,)`.
+
+    A person's photo weighs the largest `1 / sqrt(photos with class c)` over the classes c that it shows. Flat-lays
+    weigh `1 / photos with class c`, so that each class lies there equally often.
+
+    Args:
+        cache: Photos and truths.
+        classes: Number of classes.
+        flatlays: Indices of the photos that show a garment without a person.
+        share: Share of the flat-lays among what is drawn, 0..1.
+    """
     shown = classes_shown(cache, classes)
-    return np.asarray((shown / np.sqrt(np.maximum(shown.sum(axis=0), 1))).max(axis=1))
+    flat = np.zeros(len(cache), bool)
+    flat[list(flatlays)] = True
+    if flat.any():
+        shown[flat, 0] = False  # each of them shows the background
+    weights = np.zeros(len(cache))
+    for part, power in ((~flat, 0.5), (flat, 1.0)):
+        counts = np.maximum(shown[part].sum(axis=0), 1)
+        weights[part] = (shown[part] / counts**power).max(axis=1)
+    if flat.any():
+        weights[flat] *= share / weights[flat].sum()
+        weights[~flat] *= (1 - share) / weights[~flat].sum()
+    return weights
 
 
 def classes_shown(cache: Cache, classes: int) -> np.ndarray:
@@ -294,7 +353,8 @@ def join_plans(plans: Sequence[CropPlan]) -> CropBatch:
         own=own,
         pasted=pasted,
         mixed=mixed,
-        noise_seeds={n: plan.noise_seed for n, plan in enumerate(plans) if plan.noise_seed is not None},
+        captures=[plan.capture for plan in plans],
+        skin=plans[0].skin,
     )
 
 
@@ -324,10 +384,7 @@ def cut_crops(batch: CropBatch, recipe: Recipe) -> tuple[torch.Tensor, torch.Ten
     # One matrix a crop is a grouped convolution of 1 x 1, the fastest form of it on every device.
     kernels, bias = batch.colours.flatten(0, 1)[..., None, None], (batch.lifts * luma).repeat_interleave(3)
     image = functional.conv2d(image.flatten(0, 1)[None], kernels, bias, groups=count).view_as(image)
-    for crop, seed in batch.noise_seeds.items():
-        generator = torch.Generator(image.device).manual_seed(seed)
-        noise = torch.randn(image.shape[1:], generator=generator, device=image.device)
-        image[crop] += noise * recipe.noise
+    image = apply_captures(image, truth, batch.captures, batch.skin)
     image = image.clamp_(0, 1).sub_(recipe.mean).div_(recipe.std)
     return image.contiguous(memory_format=torch.channels_last), truth.long()
 
@@ -419,6 +476,37 @@ def _span(side: int, random: np.random.Generator) -> tuple[int, int]:
     length = round(side * random.uniform(0.3, 0.8))
     start = int(random.integers(side - length + 1))
     return start, start + length
+
+
+def _part_of(truth: np.ndarray, person: Box, random: np.random.Generator) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of a photo that shows a part of the person only: a bust, legs, or anything between.
+
+    A quarter begins above the head, a quarter ends below the feet, and half lie anywhere.
+
+    Args:
+        truth: uint8 `(H, W)` class ids.
+        person: The person's box.
+        random: Source of the numbers.
+    """
+    height, width = truth.shape
+    share = random.uniform(*_PART)
+    first, last = -_ABOVE, 1 + _ABOVE - share
+    start = (first, last, random.uniform(first, last), random.uniform(first, last))[random.integers(4)]
+    top = int(np.clip(round(person.y + start * person.height), 0, height - 1))
+    bottom = int(np.clip(round(person.y + (start + share) * person.height), top + 1, height))
+    columns = np.flatnonzero(((truth[top:bottom] > 0) & (truth[top:bottom] != UNLABELLED)).any(axis=0))
+    middle = (columns[0] + columns[-1] + 1) / 2 if len(columns) else person.x + person.width / 2
+    wide = min(width, max(1, round((bottom - top) * random.uniform(*_PART_WIDTH))))
+    left = int(np.clip(round(middle + random.uniform(-0.15, 0.15) * wide - wide / 2), 0, width - wide))
+    return top, bottom, left, left + wide
+
+
+def _most_of(truth: np.ndarray, random: np.random.Generator) -> Box:
+    """The whole of a photo, or of 40 % of the photos a part with at least 0.7 of the sides."""
+    height, width = truth.shape
+    share = random.uniform(0.7, 1) if random.random() < 0.4 else 1.0
+    x, y = random.uniform(0, 1 - share, 2)
+    return Box(x * width, y * height, share * width, share * height)
 
 
 def _shown(truth: np.ndarray, recipe: Recipe) -> Box:

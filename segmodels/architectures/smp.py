@@ -23,7 +23,7 @@ LITE2 = "tu-tf_efficientnet_lite2"
 """The same for EfficientNet-Lite2, which is deeper and wider: 77.5 % against 74.8 % on ImageNet (its authors' page)."""
 
 
-def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256) -> nn.Module:
+def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256, segmentation_channels: int = 128) -> nn.Module:
     """Feature Pyramid Network (Lin et al. 2017) for segmentation, the best of the four in Inácio et al., §III-A.
 
     4.7 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the logits
@@ -34,8 +34,15 @@ def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256) -> nn.M
         encoder: Any encoder of segmentation-models-pytorch.
         pyramid_channels: Of the pyramid's maps; 256 is Lin et al.'s. With half as many, the first 3 x 3 convolution at
             stride 4, the dearest of all, costs half.
+        segmentation_channels: Of the maps that are added up before the last convolution; a multiple of 32.
     """
-    network = smp.FPN(encoder, encoder_weights=None, classes=classes, decoder_pyramid_channels=pyramid_channels)
+    network = smp.FPN(
+        encoder,
+        encoder_weights=None,
+        classes=classes,
+        decoder_pyramid_channels=pyramid_channels,
+        decoder_segmentation_channels=segmentation_channels,
+    )
     network.decoder.merge = _Sum()
     return _padded(network, stride=32)
 

@@ -46,6 +46,7 @@ def small(recipe: Recipe) -> Recipe:
         width=64,
         epochs=1,
         batch_size=min(recipe.batch_size, 2),
+        samples=0,
     )
 
 
