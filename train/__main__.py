@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from segmodels.checkpoint import CheckpointError, load_checkpoint, read_config
-from segmodels.datasets import DatasetError, read_ccp
+from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import DeviceError, Precision, add_device_arguments, pick_device, pick_precision
 from segmodels.evidence import EvidenceError
 from segmodels.person import EMBEDDED_DETECTOR, load_detector
 from segmodels.segmenter import Segmenter
+from train.conditions import condition_name, judge_condition, judge_flatlay_part, judge_wild_photos, keep_condition
 from train.crossval import compare, crossval
 from train.describe import command_of, describe
 from train.detection import (
@@ -28,6 +30,9 @@ from train.ensemble import join
 from train.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
+from train.flatlay_masks import mask_flatlays
+from train.flatlays import check_flatlays, training_ids
+from train.framing import FRAMINGS
 from train.grid import load_grid
 from train.pretrained import PretrainedError
 from train.probe import probe
@@ -36,6 +41,7 @@ from train.pseudo import pseudo_label
 from train.publish import check_owner, push, repository_of
 from train.recipe import Recipe, RecipeError, load_recipe
 from train.reliability import lines, measure_reliability
+from train.shift import SHIFTS
 from train.split import fold_ids, read_ids
 from train.statistics import report_statistics
 from train.suspects import find_suspects, write_suspects
@@ -86,13 +92,27 @@ def main(arguments: list[str] | None = None) -> int:
     compare.add_argument("second", type=Path, help="the other one")
     evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
     evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
-    evaluate.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
+    evaluate.add_argument(
+        "--dataset", required=True, help="name of the data set, such as ccp; or flatlay, or wild, which have no masks"
+    )
     evaluate.add_argument("--data", type=Path, required=True, help="folder of the data set")
     which = evaluate.add_mutually_exclusive_group()
     which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     evaluate.add_argument(
         "--allow-trained", action="store_true", help="also on a fold on which the checkpoint was trained"
+    )
+    evaluate.add_argument(
+        "--framing",
+        choices=[*FRAMINGS, "all"],
+        default="full",
+        help="cut each photo to this part of the person first, or judge each of the framings (all)",
+    )
+    evaluate.add_argument(
+        "--shift",
+        choices=[*SHIFTS, "all"],
+        default="",
+        help="change each photo first, or judge each of the changes (all)",
     )
     evaluate.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     evaluate.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
@@ -158,6 +178,10 @@ def main(arguments: list[str] | None = None) -> int:
     pseudo.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")
     pseudo.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     pseudo.add_argument("--out", type=Path, required=True, help="where the masks go")
+    lying = commands.add_parser("mask-flatlays", help="write masks for flat-lays, which have a label and no mask")
+    lying.add_argument("checkpoint", type=Path, help="folder of a checkpoint that is asked where the outline is unsure")
+    lying.add_argument("--data", type=Path, required=True, help="folder of the flat-lays")
+    lying.add_argument("--out", type=Path, required=True, help="where the masks go; the same command goes on")
     person = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
     person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     person.add_argument("--out", type=Path, required=True, help="folder of the run")
@@ -178,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
         command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     find.add_argument("--keep", action="store_true", help="also write them into the detector's metrics.json")
-    for command in (fit, crossval, probe, evaluate, suspects, trust, pseudo, person, bystanders, find, scenes):
+    for command in (fit, crossval, probe, evaluate, suspects, trust, pseudo, lying, person, bystanders, find, scenes):
         add_device_arguments(command)
     parsed = parser.parse_args(arguments)
     try:
@@ -318,6 +342,8 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     segmenter = _segmenter(arguments.checkpoint, arguments)
+    if arguments.dataset in _WITHOUT_MASKS:
+        return _WITHOUT_MASKS[arguments.dataset](segmenter, arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids, which = list(dataset.ids), "all"
     if arguments.ids:
@@ -328,6 +354,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             check_fold(config, dataset.name, arguments.fold)
         ids, which = fold_ids(dataset, arguments.fold, folds_of(config))[1], f"fold {arguments.fold}"
     check_writable(arguments.json)
+    if (arguments.framing, arguments.shift) != ("full", ""):
+        return _evaluate_conditions(segmenter, dataset, ids, which, arguments)
     judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
     scores = judgement.scores
     if not this_process().is_first:
@@ -342,6 +370,75 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         f"on {scores['photos']} photos",
     )
     return 0
+
+
+def _evaluate_conditions(
+    segmenter: Segmenter, dataset: Dataset, ids: list[str], which: str, arguments: argparse.Namespace
+) -> int:
+    """Judges on photos that are cut or changed first; with `all`, the JSON holds the scores by name."""
+    framings = list(FRAMINGS) if arguments.framing == "all" else [arguments.framing]
+    shifts = list(SHIFTS) if arguments.shift == "all" else [arguments.shift]
+    found = {}
+    for framing in framings:
+        for shift in shifts:
+            name = condition_name(framing, shift) or "full"
+            scores = found[name] = judge_condition(segmenter, dataset, ids, framing, shift)
+            if not this_process().is_first:
+                continue
+            if arguments.keep:
+                kind = "shift" if shift else "framing"
+                photos = f"{dataset.name}, {which} ({len(ids)} photos)"
+                keep_condition(arguments.checkpoint, kind, name, photos, scores)
+            print(f"{name}: {scores['score']:.4f} on {scores['photos']} photos")
+    if this_process().is_first:
+        write_json(
+            arguments.json, found if "all" in (arguments.framing, arguments.shift) else next(iter(found.values()))
+        )
+    return 0
+
+
+def _evaluate_flatlays(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
+    _refuse(arguments, "flatlay", "fold", "framing", "shift")
+    ids = read_ids(arguments.ids) if arguments.ids else None
+    if ids and not arguments.allow_trained:
+        check_flatlays(segmenter.checkpoint.config.training, arguments.data, ids)
+    check_writable(arguments.json)
+    scores = judge_flatlay_part(segmenter, arguments.data, ids)
+    if not this_process().is_first:
+        return 0
+    write_json(arguments.json, scores)
+    which = f"flatlay, {arguments.ids.name if arguments.ids else 'part test'} ({scores['photos']} photos)"
+    if arguments.keep:
+        keep_condition(arguments.checkpoint, "flatlay", "flat-lays", which, scores)
+    print(f"{scores['right']:.3f} right, {scores['score']:.3f} as mean over the classes, on {scores['photos']} photos")
+    for name, row in scores["classes"].items():
+        taken = ", ".join(f"{found} {count}" for found, count in row["taken_for"].items())
+        print(f"{name:12} {row['right']:.2f} of {row['photos']} ({taken})")
+    return 0
+
+
+def _evaluate_wild(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
+    _refuse(arguments, "wild", "ids", "fold", "framing", "shift")
+    check_writable(arguments.json)
+    scores = judge_wild_photos(segmenter, arguments.data)
+    if not this_process().is_first:
+        return 0
+    write_json(arguments.json, scores)
+    if arguments.keep:
+        keep_condition(
+            arguments.checkpoint, "wild", "photos of other kinds", f"wild ({scores['photos']} photos)", scores
+        )
+    print("micro F1 {score:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed".format(**scores))
+    for name, row in scores["classes"].items():
+        print("{:12} {hits} found, {false_alarms} false alarms, {missed} missed".format(name, **row))
+    return 0
+
+
+def _refuse(arguments: argparse.Namespace, dataset: str, *names: str) -> None:
+    """Refuses options that a data set without masks cannot have."""
+    for name in names:
+        if getattr(arguments, name) not in (None, "", "full"):
+            raise DatasetError(f"{dataset} has no masks and no folds: leave --{name} out.")
 
 
 def _reliability(arguments: argparse.Namespace) -> int:
@@ -389,6 +486,16 @@ def _pseudo_label(arguments: argparse.Namespace) -> int:
         if asserted:
             print(f"{name:12} found in {summary['found_where_asserted'][name]} of {asserted} photos that have its tag")
     print(f"{summary['photos']} masks are in {arguments.out}; {summary['share_unlabelled']:.1%} of pixels unlabelled.")
+    return 0
+
+
+def _mask_flatlays(arguments: argparse.Namespace) -> int:
+    segmenter = _segmenter(arguments.checkpoint, arguments)
+    flatlays = read_flatlays(arguments.data)
+    found = mask_flatlays(flatlays.select(training_ids(flatlays)), arguments.out, segmenter)
+    for reason, count in found["dropped"].items():
+        print(f"{count} left out: {reason}")
+    print(f"{found['kept']} masks of {found['photos']} photos are in {arguments.out}.")
     return 0
 
 
@@ -443,6 +550,13 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[str], str]:
     return fold_ids("ccp", arguments.fold)[1], f"fold {arguments.fold}"
 
 
+_WITHOUT_MASKS: Mapping[str, Callable[[Segmenter, argparse.Namespace], int]] = {
+    "flatlay": _evaluate_flatlays,
+    "wild": _evaluate_wild,
+}
+"""What `evaluate` does with data sets whose photos have labels and no masks."""
+
+
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "fit": _fit,
     "crossval": _crossval,
@@ -456,6 +570,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "suspects": _suspects,
     "stats": _stats,
     "pseudo-label": _pseudo_label,
+    "mask-flatlays": _mask_flatlays,
     "fit-person": _fit_person,
     "list-bystanders": _list_bystanders,
     "evaluate-person": _evaluate_person,

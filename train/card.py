@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -106,6 +106,7 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         ]
     if not evaluations:
         lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
+    lines += _conditions(metrics.get("conditions", []))
     lines += [
         "## Limits",
         "",
@@ -115,6 +116,33 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         "",
     ]
     return "\n".join(lines)
+
+
+_MEASURES = {
+    "framing": "mean IoU of the classes that hold more than 0.2 % of the true pixels",
+    "shift": "mean IoU",
+    "flatlay": "photos whose largest garment is the labelled one, as mean over the classes",
+    "wild": "micro F1 of garments and accessories on the main person",
+}
+"""What `score` is, by the kind of a condition."""
+
+
+def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table of the scores on photos that are cut, lit or made otherwise."""
+    if not conditions:
+        return []
+    return [
+        "## Other photos than whole outfits in daylight",
+        "",
+        "| photos | score | what it is | measured on |",
+        "|---|---|---|---|",
+        *(
+            f"| {each['name']} | {_cell(each['scores']['score'])} | {_MEASURES.get(each['kind'], '')} | "
+            f"{each['photos']} |"
+            for each in conditions
+        ),
+        "",
+    ]
 
 
 def _weights(training: Mapping[str, Any]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from segmodels.checkpoint import CheckpointConfig, load_checkpoint, read_metrics, save_metrics
@@ -48,6 +49,7 @@ class Judgement:
     Args:
         scores: `photos`, and the keys of `ConfusionMatrix.scores`; `photos_left_out` where there are any.
         evidence: One row for each photo that was judged, in the order of the ids.
+        matrix: Pixels by true and predicted class, summed over the photos.
         seconds_per_photo: Median of the time from decoded photo to garments; of photos that are judged as a batch, an
             equal part of its time.
         device: Name of the device that computed, for people.
@@ -56,12 +58,20 @@ class Judgement:
 
     scores: dict[str, Any]
     evidence: list[Evidence]
+    matrix: ConfusionMatrix
     seconds_per_photo: float
     device: str
     precision: str
 
 
-def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold: int | None = None) -> Judgement:
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    ids: Sequence[str],
+    *,
+    fold: int | None = None,
+    read: Callable[[str], tuple[np.ndarray, np.ndarray]] | None = None,
+) -> Judgement:
     """Judges a segmenter on the given photos.
 
     A photo or truth that cannot be read is left out, counted in `photos_left_out`, and named on the terminal. Several
@@ -72,6 +82,7 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
         dataset: Must be in the segmenter's taxonomy.
         ids: Of the photos.
         fold: For the evidence.
+        read: Gives photo and truth of an id; `dataset.pair` if left out.
 
     Raises:
         DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
@@ -86,7 +97,7 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]
     with tqdm(total=len(share), desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
-        for pairs, failed in read_batches(dataset.pair, share, segmenter.batch_photos):
+        for pairs, failed in read_batches(read or dataset.pair, share, segmenter.batch_photos):
             for photo_id, error in failed.items():
                 bar.write(f"{photo_id} is left out: {error}")
             started = time.perf_counter()
@@ -105,10 +116,12 @@ def evaluate(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], *, fold
     if not by_id:
         raise DatasetError(f"None of the {len(ids)} photos could be read.")
     evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
-    scores = {"photos": len(evidence), **total(evidence, taxonomy).scores()}
+    matrix = total(evidence, taxonomy)
+    scores = {"photos": len(evidence), **matrix.scores()}
     if left_out := len(ids) - len(evidence):
         scores["photos_left_out"] = left_out
-    return Judgement(scores, evidence, median(seconds), describe_device(segmenter.device), segmenter.precision.name)
+    device = describe_device(segmenter.device)
+    return Judgement(scores, evidence, matrix, median(seconds), device, segmenter.precision.name)
 
 
 def folds_of(config: CheckpointConfig) -> int:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from segmodels.datasets import DatasetError
-from segmodels.datasets.flatlay import FlatLay, FlatLays
+from segmodels.datasets.flatlay import FlatLay, FlatLays, read_flatlays
 from segmodels.photo import PhotoError
 from segmodels.segmentation import Segmentation
 from segmodels.segmenter import Segmenter
 from train.split import SPLITS, read_ids
 
-__all__ = ["NOTHING", "FlatLayJudgement", "choice_ids", "judge_flatlays", "largest_garment", "training_ids"]
+__all__ = [
+    "NOTHING",
+    "FlatLayJudgement",
+    "check_flatlays",
+    "choice_ids",
+    "judge_flatlays",
+    "largest_garment",
+    "training_ids",
+]
 
 NOTHING = "nothing"
 """What stands for the class of the largest garment where no garment was found."""
@@ -103,3 +113,23 @@ def training_ids(flatlays: FlatLays) -> list[str]:
     """Ids of the flat-lays to train on: part `train` without `choice_ids` and without two photos that are in `wild`."""
     kept_back = {*choice_ids(), *read_ids(_IN_WILD)}
     return [photo.id for photo in flatlays.part("train").photos if photo.id not in kept_back]
+
+
+def check_flatlays(training: Mapping[str, Any], folder: Path, ids: Sequence[str]) -> None:
+    """Refuses to judge a checkpoint on flat-lays on which it was trained.
+
+    Args:
+        training: What the checkpoint's configuration says of its training.
+        folder: The flat-lays' folder.
+        ids: Photos to judge on.
+
+    Raises:
+        DatasetError: If it was trained on one of them.
+    """
+    if any(part.get("recipe", {}).get("flatlays") for part in (training, *training.get("members", []))):
+        trained = set(training_ids(read_flatlays(folder)))
+        if both := [photo_id for photo_id in ids if photo_id in trained]:
+            raise DatasetError(
+                f"The network was trained on {len(both)} of the {len(ids)} flat-lays. Judge it on others "
+                "(train/splits/flatlay_choice.txt, or part test), or add --allow-trained."
+            )

@@ -338,3 +338,77 @@ def test_a_class_that_no_photo_shows_is_never_pasted(tiny: MakeRecipe) -> None:
     plain[8:56, 8:24] = OUTFIT_15["Shirt"].id
     crops = TrainingCrops(cache_of(plain), tiny(paste=1.0), [OUTFIT_15["Hat"].id])
     assert crops.donors == [] and not (crop(crops, 0)[1] == OUTFIT_15["Hat"].id).any()
+
+
+# --- Parts of a person, and garments without one ----------------------------------------------------------------------
+
+
+def standing() -> np.ndarray:
+    """A person of 100 rows with a margin of 10: ten rows each of Hair, Skin, ... down to Footwear."""
+    truth = np.zeros((120, 60), np.uint8)
+    order = ("Hair", "Skin", "Shirt", "Shirt", "Coat", "Coat", "Pants", "Pants", "Socks", "Footwear")
+    for row, name in enumerate(order):
+        truth[10 + 10 * row : 20 + 10 * row, 20:40] = OUTFIT_15[name].id
+    return truth
+
+
+def test_a_part_of_the_person_is_cut_as_if_the_photo_ended_there(tiny: MakeRecipe) -> None:
+    recipe = tiny(framing=1.0, resize="squash", margin=0.0, **STILL)
+    crops = TrainingCrops(cache_of(standing()), recipe)
+    shown = [set(crop(crops, 0, place)[1].unique().tolist()) - {0, UNLABELLED} for place in range(120)]
+    assert all(len(names) < 7 for names in shown), "never the whole person"
+    head, feet = OUTFIT_15["Hair"].id, OUTFIT_15["Footwear"].id
+    with_head, with_feet = (sum(id_ in names for names in shown) for id_ in (head, feet))
+    assert with_head > 30 and with_feet > 30 and sum(not names & {head, feet} for names in shown) > 15
+    whole = TrainingCrops(cache_of(standing()), tiny(resize="squash", margin=0.0, **STILL))
+    seen = [set(crop(whole, 0, place)[1].unique().tolist()) - {0, UNLABELLED} for place in range(20)]
+    assert all(len(names) == 7 for names in seen), "and without framing always all"
+
+
+def test_beyond_the_part_there_is_nothing_to_see(tiny: MakeRecipe) -> None:
+    """What the virtual photo does not show must not be in the crop's margin either."""
+    crops = TrainingCrops(cache_of(standing()), tiny(framing=1.0, resize="squash", margin=0.2, **STILL))
+    for place in range(40):
+        photo, truth = crop(crops, 0, place)
+        near = torch.nn.functional.max_pool2d((truth != UNLABELLED).float()[None], 5, stride=1, padding=2)[0] > 0
+        assert torch.allclose(photo[:, ~near], torch.tensor(127 / 127.5 - 1), atol=1e-3)
+
+
+def test_a_flat_lay_is_shown_whole_and_on_its_side_now_and_then(tiny: MakeRecipe) -> None:
+    lying = np.zeros((80, 80), np.uint8)
+    lying[4:76, 20:60] = OUTFIT_15["Pants"].id
+    changes = {**STILL, "whole_photo": 1.0, "framing": 1.0, "paste": 1.0, "mix": 1.0}
+    recipe = tiny(height=64, width=64, resize="squash", margin=0.0, flip=False, **changes)
+    crops = TrainingCrops(cache_of(standing(), lying), recipe, [OUTFIT_15["Hair"].id], flatlays=[1])
+    tall = wide = 0
+    for place in range(60):
+        found = crop(crops, 1, place)[1] == OUTFIT_15["Pants"].id
+        assert set(crop(crops, 1, place)[1].unique().tolist()) <= {0, OUTFIT_15["Pants"].id, UNLABELLED}, (
+            "nothing pasted"
+        )
+        rows, columns = int(found.any(dim=1).sum()), int(found.any(dim=0).sum())
+        tall, wide = tall + (rows > columns), wide + (columns > rows)
+    assert wide > 8 and tall > 25
+
+
+def test_flat_lays_are_no_donors(tiny: MakeRecipe) -> None:
+    hat = np.full((60, 40), OUTFIT_15["Hat"].id, np.uint8)
+    crops = TrainingCrops(cache_of(standing(), hat), tiny(paste=1.0, mix=1.0), [OUTFIT_15["Hat"].id], flatlays=[1])
+    assert crops.donors == []
+    assert all(OUTFIT_15["Hat"].id not in crop(crops, 0, place)[1] for place in range(30))
+
+
+def test_flat_lays_are_drawn_by_their_share_and_each_class_equally(tiny: MakeRecipe) -> None:
+    people = [standing() for _ in range(6)]
+    lying = [np.full((20, 20), OUTFIT_15[name].id, np.uint8) for name in ("Shirt", "Shirt", "Shirt", "Hat")]
+    for truth in lying:
+        truth[:5] = 0
+    weights = rarity_weights(cache_of(*people, *lying), 15, range(6, 10), 0.25)
+    assert weights.sum() == pytest.approx(1) and weights[6:].sum() == pytest.approx(0.25)
+    np.testing.assert_allclose(weights[6:9].sum(), weights[9])
+    np.testing.assert_allclose(weights[:6], weights[0])
+
+
+def test_an_epoch_of_another_number_of_samples() -> None:
+    sampler = EpochSampler(5, 4, 0, Processes(), np.ones(5), samples=43)
+    assert len(sampler) == len(list(sampler)) == 40
