@@ -1,8 +1,9 @@
 """What a photo costs, as ratios against a baseline in the same run: `make bench`.
 
-Without arguments, against the bare networks of the default model; `python tests/bench.py A B ...` times the checkpoints
-in these folders against the first. Each figure is the median of several turns, taken in turn with the baseline, so that
-a busy machine slows both.
+Without arguments, the default model against its bare networks, and against a plain FPN of
+segmentation-models-pytorch; `python tests/bench.py A B ...` times the checkpoints in these folders against the first.
+`--plain FOLDER` is as without arguments, with the checkpoint in that folder for the default model. Each figure is the
+median of several turns, taken in turn with the baseline, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import segmentation_models_pytorch as smp
 import torch
 from skimage.data import astronaut
 from torch import nn
@@ -25,21 +27,26 @@ from segmodels.checkpoint import load_checkpoint
 from segmodels.segmenter import Segmenter
 
 TURNS = 15
+PLAIN = "a plain FPN on EfficientNet-Lite0, 320 x 320"
 
 
 def main(folders: list[str]) -> None:
     """Prints a table: seconds, and how many times the baseline."""
     photo = cv2.copyMakeBorder(astronaut(), 157, 156, 19, 19, cv2.BORDER_REPLICATE)  # 825 x 550
-    if folders:
+    if folders and folders[0] != "--plain":
         segmenters = {folder: Segmenter(load_checkpoint(Path(folder))) for folder in folders}
         measure({folder: partial(segmenter.segment, photo) for folder, segmenter in segmenters.items()})
     else:
-        measure(_parts(photo))
+        segmenter = Segmenter(load_checkpoint(Path(folders[1]))) if folders else load_segmenter("fpn")
+        medians = measure(_parts(segmenter, photo))
+        plain, segment = (
+            next(median for name, median in medians.items() if part in name) for part in (PLAIN, "segment,")
+        )
+        print(f"segment runs at {plain / segment:.2f} times the speed of {PLAIN}")
 
 
-def _parts(photo: np.ndarray) -> dict[str, Callable[[], object]]:
-    """The default model's bare networks, and all that it does to a photo."""
-    segmenter = load_segmenter("fpn")
+def _parts(segmenter: Segmenter, photo: np.ndarray) -> dict[str, Callable[[], object]]:
+    """A model's bare networks, all that it does to a photo, and a network as the library gives it."""
     config = segmenter.checkpoint.config
     members = [config, *config.ensemble]
     sizes = " + ".join(f"{one.height} x {one.width}" for one in members)
@@ -53,16 +60,24 @@ def _parts(photo: np.ndarray) -> dict[str, Callable[[], object]]:
 
     trained = segmenter.checkpoint.network.to(memory_format=torch.channels_last)
     unfolded = list(trained) if isinstance(trained, nn.ModuleList) else [trained]
+    plain = smp.FPN("tu-tf_efficientnet_lite0", encoder_weights=None, classes=15).eval()
+    square = torch.rand(1, 3, 320, 320)
+
+    def run_plain() -> None:
+        with torch.inference_mode():
+            plain(square)
+
     return {
         f"bare networks, {sizes} (baseline)": partial(run, segmenter.networks),
         "the same with their batch norms not folded": partial(run, unfolded),
+        PLAIN: run_plain,
         f"segment, photo of {photo.shape[1]} x {photo.shape[0]}": partial(segmenter.segment, photo),
         f"segment, photo of {phone.shape[1]} x {phone.shape[0]}": partial(segmenter.segment, phone),
     }
 
 
-def measure(tasks: Mapping[str, Callable[[], object]]) -> None:
-    """Times the tasks in turn; the first is the baseline."""
+def measure(tasks: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Times the tasks in turn, the first is the baseline; the median seconds of each by name."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(TURNS + 2):
         for name, task in tasks.items():
@@ -74,7 +89,8 @@ def measure(tasks: Mapping[str, Callable[[], object]]) -> None:
     baseline = next(iter(medians.values()))
     print(f"{torch.get_num_threads()} threads, {TURNS} turns, median")
     for name, median in medians.items():
-        print(f"{name:<44}{median:8.3f} s{median / baseline:8.2f} x")
+        print(f"{name:<52}{median:8.3f} s{median / baseline:8.2f} x")
+    return medians
 
 
 if __name__ == "__main__":

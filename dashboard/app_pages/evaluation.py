@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard import resources
 from dashboard.charts import page_theme, show_chart, show_downloads
+from dashboard.evaluation.conditions import conditions_of, conditions_table, label_of
 from dashboard.evaluation.confusion import (
     UNITS,
     Cell,
@@ -42,7 +43,7 @@ from dashboard.evaluation.ranking import (
     scope,
 )
 from dashboard.evaluation.records import Model, PhotoSet, photo_sets
-from dashboard.figures import class_figure, confusion_figure, cost_figure, curve_figure, series
+from dashboard.figures import class_figure, condition_figure, confusion_figure, cost_figure, curve_figure, series
 from dashboard.leaderboard import show_leaderboard
 from dashboard.links import MAX_MODELS, parse_link
 from dashboard.uploads import literal
@@ -98,6 +99,7 @@ def page() -> None:
         _curves([model for name in chosen for model in models if model.name == name])
     with right:
         _classes(shown)
+    _conditions([model for name in chosen for model in models if model.name == name], photos)
     with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
     if with_matrix:
         _confusion(with_matrix)
@@ -275,6 +277,31 @@ def _curves(models: Sequence[Model]) -> None:
         st.caption(literal(f"{CURVES[key]} by epoch is not known of {', '.join(absent)}."))
     words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
     show_chart(curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_table, models))
+
+
+def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
+    """How the models chosen do on photos that are not whole outfits in daylight."""
+    measured = [model for model in models if conditions_of(model, photos.label)]
+    if not measured:
+        return
+    st.subheader("Other photos than whole outfits in daylight")
+    st.caption(
+        literal(
+            f"The photos of {photos.label}, cut to a part of the person or changed before the model sees them: mean "
+            "IoU (of a part: of the classes with more than 0.2 % of its pixels). Flat-lays: the share whose largest "
+            "garment is named rightly, as mean over the classes. Other kinds of photo: micro F1 of what the main "
+            "person wears."
+        )
+    )
+    if absent := [model.name for model in models if model not in measured]:
+        st.caption(literal(f"Not measured of {', '.join(absent)}."))
+    words = "; ".join(
+        f"{model.name}: {label_of(each)} {each.score:.2f}"
+        for model in measured
+        for each in conditions_of(model, photos.label)
+    )
+    figure = condition_figure(models, photos.label, page_theme())
+    show_chart(figure, "evaluation-conditions", words, data=partial(conditions_table, measured, photos.label))
 
 
 # --- The matrix -------------------------------------------------------------------------------------------------------

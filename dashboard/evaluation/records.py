@@ -23,7 +23,16 @@ from segmodels.evidence import Evidence
 from segmodels.metrics import ConfusionMatrix
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
-__all__ = ["Measurement", "Model", "PhotoSet", "evidence_of_measurement", "photo_sets", "read_model"]
+__all__ = [
+    "MEASURES",
+    "Condition",
+    "Measurement",
+    "Model",
+    "PhotoSet",
+    "evidence_of_measurement",
+    "photo_sets",
+    "read_model",
+]
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # stored beside the parameters by a norm
 _MOST_NAMED = 80  # characters of a text from a file that a sentence repeats
@@ -71,6 +80,37 @@ class Measurement:
         return (self.deviation is not None, self.scores.get("photos"), photos)
 
 
+MEASURES: Mapping[str, str] = {
+    "framing": "mean IoU of its frequent classes",
+    "shift": "mean IoU",
+    "flatlay": "share named rightly",
+    "wild": "micro F1",
+}
+"""What the score of a condition is, by its kind."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One model's score on photos that are cut, lit or made otherwise.
+
+    Args:
+        kind: Key of `MEASURES`.
+        name: Which condition.
+        photos: Which photos, for people.
+        score: 0 to 1.
+    """
+
+    kind: str
+    name: str
+    photos: str
+    score: float
+
+    @property
+    def measure(self) -> str:
+        """What the score is, for people."""
+        return MEASURES[self.kind]
+
+
 @dataclass(frozen=True)
 class Model:
     """A checkpoint as far as its scores and costs go.
@@ -80,6 +120,7 @@ class Model:
         folder: Of the checkpoint.
         taxonomy: Of its classes; None if `config.json` does not say.
         measurements: In the order of `metrics.json`, cross-validation last.
+        conditions: Scores on photos that are cut, lit or made otherwise.
         curve: The learning curve, one mapping an epoch: `epoch`, and where known `loss`, `validation_loss`,
             `mean_iou`, `pixel_accuracy` (on crops) and `seconds`.
         training: As in `config.json`.
@@ -94,6 +135,7 @@ class Model:
     folder: Path
     taxonomy: Taxonomy | None = None
     measurements: tuple[Measurement, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     curve: tuple[Mapping[str, float], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""
@@ -221,7 +263,10 @@ def read_model(name: str, folder: Path) -> Model:
         sentences.append(f"{name}: config.json names no known classes; its scores are left out.")
     measurements = list(_measurements(name, metrics, taxonomy, sentences)) if taxonomy else []
     curve = _curve(name, metrics.get("learning_curve", []), sentences)
-    return replace(model, measurements=tuple(measurements), curve=curve, sentences=tuple(sentences))
+    conditions = tuple(_conditions(name, metrics.get("conditions", []), sentences))
+    return replace(
+        model, measurements=tuple(measurements), conditions=conditions, curve=curve, sentences=tuple(sentences)
+    )
 
 
 def evidence_of_measurement(
@@ -335,6 +380,22 @@ def _scores(values: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, Any]:
     if counts.dtype.kind not in "iu":
         raise ValueError("its confusion matrix does not hold numbers of pixels")
     return {"photos": photos, **ConfusionMatrix(taxonomy.names, counts).scores()}
+
+
+def _conditions(name: str, values: object, sentences: list[str]) -> list[Condition]:
+    """Those that can be read; a kind that this version does not know is left out."""
+    found = []
+    for number, entry in enumerate(values if isinstance(values, list) else [None], start=1):
+        try:
+            kind, score = _text(entry["kind"]), _finite(entry["scores"]["score"])
+            if kind in MEASURES:
+                found.append(Condition(kind, _text(entry["name"]), _text(entry["photos"]), score))
+        except (KeyError, TypeError, ValueError) as error:
+            sentences.append(
+                f"{name}: condition {number} in metrics.json cannot be used ({_short(error)}); it is left out. "
+                "Evaluate it again."
+            )
+    return found
 
 
 def _curve(name: str, values: object, sentences: list[str]) -> tuple[Mapping[str, float], ...]:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from dashboard.evaluation.conditions import LABELS, conditions_of, label_of
 from dashboard.evaluation.ranking import COLUMNS, Reference, Standing
 from dashboard.evaluation.records import Model
 from dashboard.figures.theme import COLOURS, Theme, series, template
 from segmodels.papers import INACIO_TABLE_3
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["class_figure", "cost_figure", "curve_figure", "spread_labels"]
+__all__ = ["class_figure", "condition_figure", "cost_figure", "curve_figure", "spread_labels"]
 
 _PHONE = (300, 300)  # pixels of a plot between its axes, on a phone; labels that fit there fit everywhere
 _LETTER, _LINE = 6.6, 17  # pixels of a label's letter and line
@@ -252,6 +253,47 @@ def _class_details(scores: Mapping[str, Any], photos: int | None) -> str:
     count = f"in {photos} photo{'s' if photos != 1 else ''}" if photos is not None else ""
     pixels = f"{scores['pixels']:,d} pixels in the truth" if scores.get("pixels") is not None else ""
     return "".join(f"<br>{line}" for line in (", ".join(rest), " ".join(filter(None, (pixels, count)))) if line)
+
+
+def condition_figure(models: Sequence[Model], photos: str, theme: Theme) -> go.Figure:
+    """A score under each condition, one bar per model, in the page's order.
+
+    Args:
+        models: In the order of their inks; those without conditions have no bar.
+        photos: Label of the set of photos.
+        theme: Of the page.
+    """
+    colours = COLOURS[theme]
+    found = {model.name: {label_of(each): each for each in conditions_of(model, photos)} for model in models}
+    order = [*LABELS.values(), *dict.fromkeys(label for each in found.values() for label in each)]
+    names = [label for label in dict.fromkeys(order) if any(label in each for each in found.values())]
+    few = len(models) <= 3
+    figure = go.Figure()
+    for place, (model, conditions) in enumerate(found.items()):
+        if not conditions:
+            continue
+        shown = [conditions.get(name) for name in names]
+        figure.add_bar(
+            x=[each.score if each else None for each in shown],
+            y=names,
+            orientation="h",
+            name=model,
+            marker={"color": series(place, theme).ink},
+            text=[f"{each.score:.2f}" if each else "–" for each in shown] if few else None,
+            textposition="outside",
+            textfont={"size": 12, "color": colours["ink"]},
+            cliponaxis=False,
+            customdata=[f"{each.measure}, {each.photos}" if each else "" for each in shown],
+            hovertemplate=f"%{{y}}, {model}<br>%{{x:.3f}}: %{{customdata}}<extra></extra>",
+        )
+    several = len(figure.data)
+    legend = -(-several // 2) * 20 + 8 if several > 1 else 0
+    figure.update_xaxes(range=[0, 1.08 if few else 1.0], title="Score", showgrid=True, tickformat=".1f",
+                        tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])  # fmt: skip
+    figure.update_yaxes(categoryorder="array", categoryarray=names, autorange="reversed", dtick=1)
+    height = len(names) * (several * (15 if few else 10) + 12) + legend + 60
+    figure.update_layout(template=template(theme), height=height, barmode="group", bargap=0.25, bargroupgap=0.12)
+    return _with_legend(figure, legend)
 
 
 def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:

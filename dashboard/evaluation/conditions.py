@@ -1,0 +1,65 @@
+"""Scores on photos that are cut, lit or made otherwise than those by which models are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from dashboard.evaluation.records import Condition, Model
+
+__all__ = ["LABELS", "conditions_of", "conditions_table", "label_of"]
+
+LABELS: Mapping[str, str] = {
+    "full": "Whole outfit",
+    "waist-up": "Waist up",
+    "waist-down": "Waist down",
+    "bust": "Bust",
+    "close-up": "Close-up of a part",
+    "grey": "Black and white",
+    "dark-skin": "Darkened skin",
+    "low-light": "Low light",
+    "jpeg": "Strong JPEG",
+    "blur": "Blurred",
+    "tilt": "Tilted by 20°",
+    "half": "Half the resolution",
+    "quarter": "A quarter of it",
+    "flat-lays": "Flat-lays",
+    "photos of other kinds": "Other kinds of photo",
+}
+"""What a condition is called on the page, by its name in `metrics.json`, in the page's order."""
+
+
+def label_of(condition: Condition) -> str:
+    """What a condition is called on the page."""
+    return LABELS.get(condition.name, condition.name.capitalize())
+
+
+def conditions_of(model: Model, photos: str) -> list[Condition]:
+    """The conditions of a model that belong to a set of photos, in the page's order.
+
+    Framings and shifts are made of photos with ground truth, so that only those of the same photos can be compared;
+    flat-lays and photos of other kinds are sets of their own.
+
+    Args:
+        model: Whose scores.
+        photos: Label of the set of photos.
+    """
+    places = list(LABELS)
+    found = [each for each in model.conditions if each.kind in ("flatlay", "wild") or each.photos == photos]
+    return sorted(found, key=lambda each: places.index(each.name) if each.name in places else len(places))
+
+
+def conditions_table(models: Sequence[Model], photos: str) -> pd.DataFrame:
+    """One row per model and condition.
+
+    Args:
+        models: Those without conditions have no row.
+        photos: Label of the set of photos.
+    """
+    rows = [
+        [model.name, label_of(each), each.measure, round(each.score, 6), each.photos]
+        for model in models
+        for each in conditions_of(model, photos)
+    ]
+    return pd.DataFrame(rows, columns=["model", "photos", "measure", "score", "measured_on"]).convert_dtypes()
