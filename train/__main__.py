@@ -31,7 +31,7 @@ from train.evaluate import check_fold, check_writable, evaluate, folds_of, keep_
 from train.fit import FitError, fit, open_dataset
 from train.fit_all import fit_all
 from train.flatlay_masks import mask_flatlays
-from train.flatlays import check_flatlays, training_ids
+from train.flatlays import check_flatlays, choice_ids, training_ids
 from train.framing import FRAMINGS
 from train.grid import load_grid
 from train.pretrained import PretrainedError
@@ -186,6 +186,13 @@ def main(arguments: list[str] | None = None) -> int:
     person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     person.add_argument("--out", type=Path, required=True, help="folder of the run")
     person.add_argument("--epochs", type=int, default=PersonRecipe.epochs, metavar="N")
+    person.add_argument(
+        "--flatlays",
+        default="",
+        metavar="DIR",
+        help="folder of flat-lays, in which nobody is to be found (default: none)",
+    )
+    person.add_argument("--flatlay-masks", default="", metavar="DIR", help="folder that mask-flatlays wrote")
     person.add_argument("--unlisted", action="store_true", help="without the stored list of bystanders, to make one")
     bystanders = commands.add_parser("list-bystanders", help="list who stands in the background of the photos")
     bystanders.add_argument("run", type=Path, help="folder of a finished fit-person --unlisted")
@@ -202,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
         command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
     find.add_argument("--keep", action="store_true", help="also write them into the detector's metrics.json")
+    find.add_argument("--flatlays", type=Path, metavar="DIR", help="also judge it on flat-lays, which show nobody")
     for command in (fit, crossval, probe, evaluate, suspects, trust, pseudo, lying, person, bystanders, find, scenes):
         add_device_arguments(command)
     parsed = parser.parse_args(arguments)
@@ -500,7 +508,12 @@ def _mask_flatlays(arguments: argparse.Namespace) -> int:
 
 
 def _fit_person(arguments: argparse.Namespace) -> int:
-    recipe = PersonRecipe(epochs=arguments.epochs, bystanders=not arguments.unlisted)
+    recipe = PersonRecipe(
+        epochs=arguments.epochs,
+        bystanders=not arguments.unlisted,
+        flatlays=arguments.flatlays,
+        flatlay_masks=arguments.flatlay_masks,
+    )
     print(f"The best epoch is in {fit_person(recipe, arguments.data, arguments.out, precision=_precision(arguments))}.")
     return 0
 
@@ -517,7 +530,8 @@ def _evaluate_person(arguments: argparse.Namespace) -> int:
     detector = load_detector(arguments.detector, precision.device, precision)
     ids, which = _chosen(arguments)
     check_writable(arguments.json)
-    scores = evaluate_person(detector, read_ccp(arguments.data), ids)
+    lying = read_flatlays(arguments.flatlays).select(choice_ids()) if arguments.flatlays else None
+    scores = evaluate_person(detector, read_ccp(arguments.data), ids, lying)
     write_json(arguments.json, scores)
     if arguments.keep:
         keep_detector_evaluation(

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoint import read_fields, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.datasets.flatlay import FlatLays
 from segmodels.device import Precision, pick_device, pick_precision, tune
 from segmodels.metrics import ConfusionMatrix
 from segmodels.person import DetectorConfig, FoundPerson, PersonDetector, save_detector
@@ -35,6 +36,8 @@ from train.average import MovingAverage
 from train.cache import open_cache
 from train.card import detector_card
 from train.fit import FitError
+from train.flatlay_masks import with_flatlays
+from train.framing import FRAMINGS, framed
 from train.pretrained import load_lite
 from train.scenes import Scene, Source, corners, make_scene, person_box, whole_scene
 from train.split import SPLITS, fold_ids
@@ -115,6 +118,12 @@ class PersonRecipe:
 
     bystanders: bool = True
     """Whether the stored list of bystanders is known; without it all beside a photo's person is unknown."""
+
+    flatlays: str = ""
+    """Folder of flat-lays, in which there is nobody to be found; empty for none."""
+
+    flatlay_masks: str = ""
+    """Folder of their masks (`mask-flatlays`); those without a mask are not taken."""
 
 
 class Scenes(TorchDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
@@ -254,6 +263,9 @@ def fit_person(
     training, choice = (
         open_source(dataset, ids, recipe.cache_side, recipe.bystanders) for ids in fold_ids("ccp", recipe.fold)
     )
+    if recipe.flatlays:
+        lying, ids = with_flatlays(dataset, Path(recipe.flatlays), Path(recipe.flatlay_masks))
+        training.flatlays = open_cache(lying, ids, recipe.cache_side)
     torch.manual_seed(recipe.seed)
     network = ssd_lite0(recipe.side, recipe.mean, recipe.std)
     state = _read_state(out)
@@ -472,18 +484,21 @@ def detection_scores(
     }
 
 
-def evaluate_person(detector: PersonDetector, dataset: Dataset, ids: Sequence[str]) -> dict[str, Any]:
-    """Recall and precision of a detector on photos, and on made-up scenes of their people and grounds.
+def evaluate_person(
+    detector: PersonDetector, dataset: Dataset, ids: Sequence[str], flatlays: FlatLays | None = None
+) -> dict[str, Any]:
+    """Recall and precision of a detector on photos, on parts of them, and on made-up scenes of people and grounds.
 
     Args:
         detector: To judge, at its own threshold.
         dataset: Whose truths label one person a photo.
         ids: Of the photos.
+        flatlays: Photos in which nobody is to be found.
 
     Returns:
-        For `photos` and each of `EVALUATED_SCENES` the keys of `detection_scores`, with `scenes` (how many).
-        On `photos` everybody in the background who is found counts as wrong; on
-        `photos_without_bystanders` those of the stored list do not count.
+        For `photos`, each framing but `full`, each of `EVALUATED_SCENES` and, where there are any, `flatlays` the keys
+        of `detection_scores`, with `scenes` (how many). On `photos` everybody in the background who is found counts as
+        wrong; on `photos_without_bystanders` those of the stored list do not count.
 
     Raises:
         DatasetError: If an id is unknown, or no photo can be read.
@@ -502,12 +517,35 @@ def evaluate_person(detector: PersonDetector, dataset: Dataset, ids: Sequence[st
     found = _found_in(detector, strict)
     results["photos"] = _judged(found, strict, detector.config.threshold)
     results["photos_without_bystanders"] = _judged(found, lenient, detector.config.threshold)
+    for framing in (name for name, rows in FRAMINGS.items() if rows):
+        parts = [
+            scene for photo_id, pair in zip(ids, photos, strict=True) if (scene := _framed(framing, photo_id, *pair))
+        ]
+        results[framing] = _judged(_found_in(detector, parts), parts, detector.config.threshold)
+    if flatlays:
+        lying = [_empty(flatlays.open(photo)) for photo in tqdm(flatlays.photos, desc="Reading", unit="photo")]
+        results["flatlays"] = _judged(_found_in(detector, lying), lying, detector.config.threshold)
     source = open_source(dataset, ids, _EVALUATION_SIDE)
     for name, (kind, wanted) in EVALUATED_SCENES.items():
         scenes = evaluation_scenes(source, kind, wanted, len(source))
         found = _found_in(detector, scenes)
         results[name] = _judged(found, scenes, detector.config.threshold)
     return results
+
+
+def _framed(framing: str, photo_id: str, photo: np.ndarray, truth: np.ndarray) -> Scene | None:
+    """A part of a photo as a scene; None if the photo does not show it."""
+    try:
+        photo, truth = framed(framing, photo, truth, photo_id)
+    except DatasetError:
+        return None
+    person = person_box(truth)
+    return Scene(np.ascontiguousarray(photo), truth, _boxes([corners(person)] if person else []), _boxes([]))
+
+
+def _empty(photo: np.ndarray) -> Scene:
+    """A photo that shows nobody."""
+    return Scene(photo, np.zeros(photo.shape[:2], np.uint8), _boxes([]), _boxes([]))
 
 
 def evaluate_scenes(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) -> dict[str, Any]:

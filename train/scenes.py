@@ -25,6 +25,7 @@ _LEAST_HEIGHT = 22  # pixels of a scene of 256; smaller people are not asked for
 _SMALLEST_PART = 0.1
 _STRIP = 0.1  # of the photo's width
 _GAP = 0.03
+_PART = (0.22, 0.85)  # heights of the person that a part of it shows
 _GROUNDS = (
     "brick",
     "cell",
@@ -79,10 +80,14 @@ class Source:
         photos: Photos and truths, each with at most one person who is labelled.
         bystanders: By id, boxes `(n, 4)` as left, top, right, bottom in shares of the photo: people whom the truth
             does not label. Without it everything beside a person is unknown, and no ground is taken from there.
+        flatlays: Photos of garments without a person; without them scenes of that kind are grounds.
     """
 
-    def __init__(self, photos: Cache, bystanders: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self, photos: Cache, bystanders: Mapping[str, np.ndarray] | None = None, flatlays: Cache | None = None
+    ) -> None:
         self.photos = photos
+        self.flatlays = flatlays
         self.people = [person_box(photos.pair(index)[1]) for index in range(len(photos))]
         self.bystanders = bystanders
 
@@ -212,6 +217,42 @@ def _nobody(source: Source, random: np.random.Generator, height: int, width: int
     return _peopled(source, random, _ground(source, random, height, width), [])
 
 
+def _part_of_a_person(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
+    """A photo cut at the waist, at the knees, to a bust, or closer: a part of the person fills most of it."""
+    index = int(random.integers(len(source)))
+    person = source.people[index]
+    if person is None:
+        return _photo(source, random, height, width)
+    tall = person.height * random.uniform(*_PART)
+    wide = tall * width / height
+    first, last = person.y - 0.05 * person.height, person.y + 1.05 * person.height - tall
+    top = (first, last, random.uniform(first, last), random.uniform(first, last))[random.integers(4)]
+    truth = source.pair(index)[1]
+    rows = truth[max(0, round(top)) : max(1, round(top + tall))]
+    columns = np.flatnonzero((rows > 0).any(axis=0))
+    middle = (columns[0] + columns[-1] + 1) / 2 if len(columns) else person.x + person.width / 2
+    left = middle + random.uniform(-0.2, 0.2) * wide - wide / 2
+    if wide <= truth.shape[1]:  # else grey bars stand beside the photo
+        left = min(max(0.0, left), truth.shape[1] - wide)
+    scene = _part(source, index, Box(left, top, wide, tall), height, width)
+    shown = person_box(scene.truth)  # a shoulder may reach further than the legs that are shown
+    return scene._replace(people=_boxes([corners(shown)] if shown else []))
+
+
+def _flatlay(source: Source, random: np.random.Generator, height: int, width: int) -> Scene:
+    """Nobody: a garment that lies or hangs, or most of it."""
+    if source.flatlays is None:
+        return _nobody(source, random, height, width)
+    photo = source.flatlays.pair(int(random.integers(len(source.flatlays))))[0]
+    photo = np.rot90(photo, int(random.choice([0, 1, 2, 3], p=[0.7, 0.12, 0.06, 0.12])))
+    frame = frame_around(_all(photo), height / width)
+    scale = random.uniform(0.6, 1.1)
+    x, y = (random.uniform(0, 1 - scale) if scale < 1 else (1 - scale) / 2 for _ in range(2))
+    frame = Box(frame.x + x * frame.width, frame.y + y * frame.height, scale * frame.width, scale * frame.height)
+    picture = cut(np.ascontiguousarray(photo), frame, height, width)
+    return Scene(picture, np.zeros((height, width), np.uint8), _boxes([]), _boxes([]))
+
+
 _Maker = Callable[[Source, np.random.Generator, int, int], Scene]
 
 SCENES: Mapping[str, tuple[float, _Maker]] = {
@@ -220,6 +261,8 @@ SCENES: Mapping[str, tuple[float, _Maker]] = {
     "pasted": (0.22, _pasted),
     "mosaic": (0.16, _mosaic),
     "nobody": (0.12, _nobody),
+    "part": (0.3, _part_of_a_person),
+    "flatlay": (0.15, _flatlay),
 }
 """Weight in training and maker of each kind of scene; a maker takes source, generator, height and width."""
 

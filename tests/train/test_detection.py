@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.models.detection.ssd import SSD
 
 import train.detection as module
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets.flatlay import FlatLays, read_flatlays
 from segmodels.person import load_detector
 from train.__main__ import main
 from train.detection import (
@@ -188,6 +190,32 @@ def test_the_stored_list_knows_only_shares_of_photos() -> None:
         assert (of_photo[:, :2] < of_photo[:, 2:]).all() and of_photo.min() >= 0 and of_photo.max() <= 1
 
 
+def made_flatlays(folder: Path) -> FlatLays:
+    """Two photos of a garment that lies on a floor."""
+    (folder / "photos").mkdir(parents=True)
+    lines = ["file,label,class,sender,kids,part"]
+    for name in ("a", "b"):
+        photo = np.full((60, 40, 3), 90, np.uint8)
+        photo[15:45, 10:30] = 200
+        Image.fromarray(photo).save(folder / "photos" / f"{name}.png")
+        lines.append(f"{name}.png,Shirt,Shirt,1,False,train")
+    (folder / "flatlay.csv").write_text("\n".join(lines) + "\n")
+    return read_flatlays(folder)
+
+
+def test_a_detector_learns_from_flat_lays_too(root: Path, tmp_path: Path) -> None:
+    made_flatlays(tmp_path / "lying")
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((60, 40), np.uint8)
+    mask[15:45, 10:30] = 11
+    Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
+    recipe = replace(RECIPE, epochs=1, flatlays=str(tmp_path / "lying"), flatlay_masks=str(tmp_path / "masks"))
+    folder = fit_person(recipe, root, tmp_path / "run", workers=0)
+    assert json.loads((folder / "config.json").read_text())["training"]["recipe"]["flatlays"].endswith("lying")
+    with pytest.raises(DatasetError, match="mask-flatlays"):
+        fit_person(replace(recipe, flatlay_masks=str(tmp_path)), root, tmp_path / "other", workers=0)
+
+
 def test_the_commands_judge_a_detector(
     root: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +229,10 @@ def test_the_commands_judge_a_detector(
     assert list(scores) == [
         "photos",
         "photos_without_bystanders",
+        "waist-up",
+        "waist-down",
+        "bust",
+        "close-up",
         "small_person",
         "several_people",
         "other_ground",
@@ -211,5 +243,9 @@ def test_the_commands_judge_a_detector(
     assert json.loads((detector / "metrics.json").read_text())["evaluations"][0]["scores"] == scores
     assert "## Scores on ccp, ids.txt (2 photos)" in (detector / "README.md").read_text()
     assert scores == evaluate_person(load_detector(str(detector)), dataset, ["0001", "0002"])
+    assert scores["bust"]["people"] == 2
+    lying = made_flatlays(tmp_path / "lying")
+    found = evaluate_person(load_detector(str(detector)), dataset, ["0001"], lying)["flatlays"]
+    assert found["scenes"] == 2 and found["people"] == 0 and found["recall"] is None
     assert main(["evaluate-person", "--detector", str(tmp_path), *arguments[3:], "--json", str(out)]) == 1
     assert "has no config.json" in capsys.readouterr().err

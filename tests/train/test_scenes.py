@@ -101,3 +101,24 @@ def test_person_box_leaves_specks_out() -> None:
     assert person_box(truth) == (5, 10, 10, 30)
     truth[10:40, 20:24] = 5
     assert person_box(truth) == (5, 10, 19, 30), "a large part that hangs apart is the person's"
+
+
+def test_a_part_fills_the_scene_and_its_box_is_of_what_is_shown(source: Source) -> None:
+    tall = 0
+    for picture, truth, people, _ in scenes(source, "part", 30):
+        if not len(people):
+            continue
+        (box,) = people
+        rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
+        np.testing.assert_allclose(box, [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], atol=1.5)
+        shown = np.flatnonzero((picture != 127).any(axis=(1, 2)))
+        tall += box[3] - box[1] > 0.7 * len(shown)
+    assert tall > 20
+
+
+def test_in_a_flat_lay_there_is_nobody(dataset: Dataset) -> None:
+    photos = open_cache(dataset, dataset.ids, 72)
+    with_them = Source(photos, {}, photos)
+    for picture, truth, people, unknown in scenes(with_them, "flatlay", 6):
+        assert not truth.any() and not len(people) and not len(unknown)
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
