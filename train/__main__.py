@@ -186,6 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     person.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     person.add_argument("--out", type=Path, required=True, help="folder of the run")
     person.add_argument("--epochs", type=int, default=PersonRecipe.epochs, metavar="N")
+    person.add_argument("--start", default="", metavar="DIR", help="folder of a detector to go on from")
     person.add_argument(
         "--flatlays",
         default="",
@@ -511,6 +512,7 @@ def _fit_person(arguments: argparse.Namespace) -> int:
     recipe = PersonRecipe(
         epochs=arguments.epochs,
         bystanders=not arguments.unlisted,
+        start=arguments.start,
         flatlays=arguments.flatlays,
         flatlay_masks=arguments.flatlay_masks,
     )

@@ -25,7 +25,7 @@ from torchvision.ops import box_iou
 from tqdm import tqdm
 
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoint import read_fields, read_metrics, save_metrics
+from segmodels.checkpoint import CheckpointError, load_weights, read_fields, read_metrics, save_metrics
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.flatlay import FlatLays
 from segmodels.device import Precision, pick_device, pick_precision, tune
@@ -118,6 +118,9 @@ class PersonRecipe:
 
     bystanders: bool = True
     """Whether the stored list of bystanders is known; without it all beside a photo's person is unknown."""
+
+    start: str = ""
+    """Folder of a detector whose weights the fit starts from; empty for those of ImageNet."""
 
     flatlays: str = ""
     """Folder of flat-lays, in which there is nobody to be found; empty for none."""
@@ -271,7 +274,14 @@ def fit_person(
     state = _read_state(out)
     if state and state["recipe"] != asdict(recipe):
         raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
-    if not state:
+    if not state and recipe.start:
+        try:
+            read_fields(Path(recipe.start), DetectorConfig)
+            digest = load_weights(Path(recipe.start), network)
+        except CheckpointError as error:
+            raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
+        print(f"The detector starts from {recipe.start}, revision {digest}.")
+    elif not state:
         print(load_lite(network.backbone.encoder))
     network.to(device, memory_format=torch.channels_last)
     average = MovingAverage(network, recipe.average)

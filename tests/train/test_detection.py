@@ -216,6 +216,20 @@ def test_a_detector_learns_from_flat_lays_too(root: Path, tmp_path: Path) -> Non
         fit_person(replace(recipe, flatlay_masks=str(tmp_path)), root, tmp_path / "other", workers=0)
 
 
+def test_a_fit_goes_on_from_a_detector(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = fit_person(replace(RECIPE, epochs=1), root, tmp_path / "first", workers=0)
+    capsys.readouterr()
+    recipe = replace(RECIPE, epochs=1, start=str(first), learning_rate=1e-12, average=0.0)
+    second = fit_person(recipe, root, tmp_path / "second", workers=0)
+    assert f"The detector starts from {first}, revision " in capsys.readouterr().out
+    one, other = (dict(load_detector(str(folder)).network.named_parameters()) for folder in (first, second))
+    for name, tensor in one.items():
+        if ".bn" not in name and "backbone" not in name:
+            torch.testing.assert_close(tensor, other[name], atol=2e-3, rtol=0)
+    with pytest.raises(FitError, match="starts from nowhere: There is no"):
+        fit_person(replace(recipe, start="nowhere"), root, tmp_path / "third", workers=0)
+
+
 def test_the_commands_judge_a_detector(
     root: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
