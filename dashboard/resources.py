@@ -122,8 +122,8 @@ def _queue() -> InferenceQueue:
     import torch
 
     from dashboard.inference_queue import InferenceQueue
-    from dashboard.memory import return_memory
     from segmodels.device import pick_device
+    from segmodels.memory import return_memory
 
     threads = _processor_threads()
     on_processor = pick_device().type == "cpu"

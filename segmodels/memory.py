@@ -1,7 +1,8 @@
-"""What is done where a batch does not fit into memory."""
+"""What is done where a batch does not fit into memory, and with memory that is not needed any more."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import torch
 
 from segmodels.device import DeviceError, describe_device
 
-__all__ = ["DeviceMemoryError", "free_memory", "is_out_of_memory", "map_in_parts", "run_in_parts"]
+__all__ = ["DeviceMemoryError", "free_memory", "is_out_of_memory", "map_in_parts", "return_memory", "run_in_parts"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,6 +36,16 @@ def free_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def return_memory() -> bool:
+    """Gives freed memory back that the C library keeps for the next photo (`segmodels.device.keep_memory`).
+
+    Returns:
+        Whether there was any; False also where the C library has no such function (only glibc has it).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return bool(trim and trim(0))
 
 
 def run_in_parts(

@@ -219,7 +219,7 @@ def _run(
             trainer.fit(module, training, choice, ckpt_path=resume if resume.is_file() else None, weights_only=True)
         except FloatingPointError as error:
             raise FitError(str(error)) from None
-        except RuntimeError as error:
+        except (MemoryError, RuntimeError) as error:
             if sentence := _why_it_stopped(error, trainer, recipe, precision):
                 raise FitError(sentence) from None
             raise
@@ -230,7 +230,7 @@ def _run(
 
 
 def _why_it_stopped(
-    error: RuntimeError, trainer: lightning.Trainer, recipe: Recipe, precision: Precision
+    error: MemoryError | RuntimeError, trainer: lightning.Trainer, recipe: Recipe, precision: Precision
 ) -> str | None:
     """What to do about memory that did not suffice, as a sentence; None if the error is about something else."""
     again = "The same command then goes on from the last whole epoch."
@@ -242,6 +242,7 @@ def _why_it_stopped(
         )
     if not is_out_of_memory(error):
         return None
+    whose = "The machine" if isinstance(error, MemoryError) else describe_device(precision.device)
     batch = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     where = "the validation after " if trainer.validating else f"batch {batch} of "
     size = recipe.batch_size
@@ -252,7 +253,7 @@ def _why_it_stopped(
         else "Set a smaller height and width in the recipe."
     )
     return (
-        f"{describe_device(precision.device)} ran out of memory in {where}epoch {trainer.current_epoch + 1}: {size} "
+        f"{whose} ran out of memory in {where}epoch {trainer.current_epoch + 1}: {size} "
         f"photos of {recipe.height} x {recipe.width} in precision {precision.name} do not fit. {advice}"
     )
 

@@ -19,6 +19,7 @@ import train.fit_log
 import train.pretrained
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoint import load_checkpoint, read_config
+from segmodels.device import describe_device
 from train.fit import FitError, fit
 from train.fit_log import EPOCHS_FILE, PICTURES_FOLDER, STEPS_FILE
 from train.losses import LOSSES
@@ -91,15 +92,22 @@ def test_a_run_does_not_go_on_by_another_recipe(
         fit(replace(recipe, **{"epochs": 2, **change}), root, tmp_path, workers=0)
 
 
+@pytest.mark.parametrize(
+    ("error", "whose"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), describe_device()),
+        (MemoryError("Unable to allocate 2.00 GiB for an array"), "The machine"),
+    ],
+)
 def test_want_of_memory_names_the_batch_and_what_to_set(
-    recipe: Recipe, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, whose: str
 ) -> None:
     real, steps = LOSSES["cross_entropy"], []
 
     def loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         steps.extend([1] if torch.is_grad_enabled() else [])
         if len(steps) == 5:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            raise error
         return real(logits, truth)
 
     monkeypatch.setitem(LOSSES, "cross_entropy", loss)  # type: ignore[arg-type]
@@ -107,6 +115,7 @@ def test_want_of_memory_names_the_batch_and_what_to_set(
     with pytest.raises(FitError) as raised:
         fit(recipe, root, tmp_path, workers=0)
     sentence = str(raised.value)
+    assert sentence.startswith(whose)
     assert "ran out of memory in batch 2 of epoch 2: 2 photos of 64 x 32 in precision 32" in sentence
     assert "Set batch_size=1 and accumulate=2 (--set)" in sentence
     fit(replace(recipe, batch_size=1, accumulate=2), root, tmp_path, workers=0)
