@@ -38,6 +38,7 @@ from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
 from segmodels.memory import is_out_of_memory
+from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy
 from train.cache import Cache, open_cache
 from train.card import model_card
@@ -50,6 +51,7 @@ from train.processor import widen_depthwise
 from train.pseudo import with_pseudo_labels
 from train.recipe import Recipe, recipe_from
 from train.split import fold_ids
+from train.teacher import SoftLabels, open_soft_labels
 from train.transforms import CropBatch, EpochSampler, TrainingCrops, ValidationCrops, join_plans, rarity_weights
 
 __all__ = ["FitError", "ResumeFile", "checkpoint_config", "fit", "open_dataset"]
@@ -150,7 +152,7 @@ def fit(
     else:
         on_gpu = precision.device.type == "cuda"
         train_crops = _training_loader(
-            training, recipe, workers, dataset.taxonomy, processes, on_gpu, frozenset(flatlay_ids)
+            training, recipe, workers, dataset.taxonomy, processes, on_gpu, frozenset(flatlay_ids), precision
         )
         choice_crops = _choice_loader(choice, recipe, workers, processes, on_gpu) if choice else None
         if precision.device.type == "cpu":
@@ -376,6 +378,7 @@ def _training_loader(
     processes: Processes,
     pinned: bool = False,
     flatlay_ids: frozenset[str] = frozenset(),
+    precision: Precision | None = None,
 ) -> DataLoader[CropBatch]:
     """Batches of crops in random order, whole ones wherever there are photos enough for a step."""
     try:
@@ -389,8 +392,25 @@ def _training_loader(
     rare = recipe.sampling == "rare"
     weights = rarity_weights(cache, len(taxonomy), flatlays, recipe.flatlay_share) if rare else None
     sampler = EpochSampler(len(cache), recipe.step_photos, recipe.seed, processes, weights, recipe.samples)
-    crops = TrainingCrops(cache, recipe, pasted, skin, flatlays)
+    soft = _soft_labels(cache, recipe, taxonomy, flatlays, precision) if recipe.teacher else None
+    crops = TrainingCrops(cache, recipe, pasted, skin, flatlays, soft)
     return DataLoader(crops, recipe.batch_size // processes.count, sampler=sampler, **_loading(workers, pinned))  # type: ignore[arg-type]
+
+
+def _soft_labels(
+    cache: Cache, recipe: Recipe, taxonomy: Taxonomy, flatlays: Sequence[int], precision: Precision | None
+) -> SoftLabels:
+    """What the recipe's teacher gives for the photos of people."""
+    try:
+        checkpoint = load_checkpoint(Path(recipe.teacher))
+    except CheckpointError as error:
+        raise FitError(f"The recipe learns from {recipe.teacher}: {error}") from None
+    if checkpoint.taxonomy.name != taxonomy.name:
+        raise FitError(f"The teacher {recipe.teacher} is in {checkpoint.taxonomy.name}, the data in {taxonomy.name}.")
+    without = frozenset(flatlays)
+    people = [index for index in range(len(cache)) if index not in without]
+    teacher = Segmenter(checkpoint, precision.device if precision else None, precision=precision)
+    return open_soft_labels(cache, people, teacher)
 
 
 def _choice_loader(

@@ -18,7 +18,8 @@ from segmodels.taxonomy import UNLABELLED
 from train.average import MovingAverage
 from train.losses import build_loss
 from train.recipe import Recipe
-from train.transforms import CropBatch, cut_crops
+from train.teacher import SoftTarget, distillation_loss
+from train.transforms import CropBatch, cut_crops, soft_targets
 
 __all__ = ["SegmentationModule", "count_pixels"]
 
@@ -57,14 +58,18 @@ class SegmentationModule(lightning.LightningModule):
         """The network that is validated and kept: the averaged one, if there is an average."""
         return self.average.module if self.average is not None else self.network
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
-        """The loss of one batch of photos `(N, 3, H, W)` and truths `(N, H, W)`.
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor, SoftTarget | None], index: int) -> torch.Tensor:
+        """The loss of one batch of photos `(N, 3, H, W)`, truths `(N, H, W)` and what a teacher gives for them.
 
         Raises:
             FloatingPointError: If the loss is not a number; on a GPU it is noticed some seconds later.
         """
-        photos, truth = batch
-        loss = self.loss(self.network(photos.to(memory_format=torch.channels_last)), truth)
+        photos, truth, *soft = batch
+        logits = self.network(photos.to(memory_format=torch.channels_last))
+        loss = self.loss(logits, truth)
+        if soft and soft[0] is not None:
+            share = self.recipe.teacher_share
+            loss = (1 - share) * loss + share * distillation_loss(logits, soft[0])
         # 0 times a loss that is no number is none either, and stays in the sum.
         self._last_loss = loss.detach() + 0 * self._last_loss.to(loss.device)
         if loss.device.type == "cpu" or time.monotonic() - self._looked > _LOOK_SECONDS:
@@ -82,7 +87,10 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Cuts the crops of a batch on the device to which it was brought."""
-        return cut_crops(batch, self.recipe) if isinstance(batch, CropBatch) else batch
+        if not isinstance(batch, CropBatch):
+            return batch
+        crops = cut_crops(batch, self.recipe)
+        return (*crops, soft_targets(batch, self.recipe)) if self.trainer.training else crops
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Moves the average towards the weights, after each batch that ended a step."""

@@ -25,7 +25,7 @@ from train.processes import gather, this_process
 from train.reading import read_batches
 from train.split import SPLITS, read_ids
 
-__all__ = ["labelled_by", "pseudo_label", "with_pseudo_labels"]
+__all__ = ["labelled_by", "photo_probabilities", "pseudo_label", "with_pseudo_labels"]
 
 _SUMMARY = "labels.json"
 _ALWAYS = frozenset({"Background", "Hair", "Skin"})  # tags of these are forgotten now and then
@@ -72,7 +72,7 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
         for photos, failed in read_batches(dataset.photo, mine, teachers[0].batch_photos):
             for photo_id, error in failed.items():
                 bar.write(f"{photo_id} is left out: {error}")
-            probabilities = _probabilities(teachers, list(photos.values()))
+            probabilities = photo_probabilities(teachers, list(photos.values()))
             for photo_id, probability in zip(photos, probabilities, strict=True):
                 names = {CCP_TO_OUTFIT_15[tag] for tag in tags[photo_id]}
                 class_map = labelled_by(probability, names)
@@ -157,10 +157,16 @@ def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[st
     return replace(dataset, ids=(*dataset.ids, *ids), truth_path=truth_path, read_truth=read_truth), ids
 
 
-def _probabilities(teachers: Sequence[Segmenter], photos: Sequence[np.ndarray]) -> list[torch.Tensor]:
-    """By photo, probabilities float32 `(C, H, W)` at its size, averaged over the teachers.
+def photo_probabilities(teachers: Sequence[Segmenter], photos: Sequence[np.ndarray]) -> list[torch.Tensor]:
+    """Probabilities of the classes for whole photos, averaged over several networks.
 
-    They lie on the device of the first teacher. What no teacher's crop covers is background.
+    Args:
+        teachers: Networks that are asked.
+        photos: Each uint8 `(H, W, 3)` RGB.
+
+    Returns:
+        By photo float32 `(C, H, W)` at its size, on the device of the first teacher. What no teacher's crop covers is
+        background.
     """
     by_teacher = [map_in_parts(teacher.probabilities, photos, teacher.device) for teacher in teachers]
     return [

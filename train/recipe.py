@@ -28,6 +28,7 @@ _COUNTS = {
 _AMOUNTS = {"clip": 0, "decay": 0, "gamma": 0, "margin": 0, "mean": 0, "momentum": 0, "weight_decay": 0}
 _SHARES = (
     *("blur", "flatlay_share", "framing", "grey", "jpeg", "low_light", "low_resolution", "mix", "paste", "skin_tone"),
+    *("teacher_share",),
     *("warmth", "whole_photo"),
 )
 _LEAST = {**_SIDES, **_COUNTS, **_AMOUNTS}
@@ -69,6 +70,12 @@ class Recipe:
 
     pseudo: str = ""
     """Folder of pseudo-labels (`pseudo-label`) whose photos are trained on beside the folds'; empty for none."""
+
+    teacher: str = ""
+    """Folder of a checkpoint from whose probabilities the network learns too (distillation); empty for none."""
+
+    teacher_share: float = 0.5
+    """Share of the cross-entropy with the teacher's probabilities in the loss, where there is a teacher."""
 
     flatlays: str = ""
     """Folder of flat-lays, photos of one garment without a person, that are trained on beside the photos of people;

@@ -23,6 +23,7 @@ from train.cache import Cache
 from train.capture import Capture, apply_captures, compressed, random_capture
 from train.processes import Processes
 from train.recipe import Recipe
+from train.teacher import SHRINK, SoftLabels, SoftTarget
 
 __all__ = [
     "CropBatch",
@@ -36,6 +37,7 @@ __all__ = [
     "cut_crops",
     "join_plans",
     "rarity_weights",
+    "soft_targets",
 ]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in `torchvision.transforms`
@@ -69,12 +71,14 @@ class View(NamedTuple):
         place: float32 `(2, 3)`, from the crop to the region, both with coordinates from -1 to 1, as
             `torch.nn.functional.affine_grid` takes it.
         shrink: Rows and columns of pixels that are averaged into one before the crop is sampled.
+        corner: First row and column of the region in the photo.
     """
 
     photo: np.ndarray
     truth: np.ndarray
     place: np.ndarray
     shrink: tuple[int, int]
+    corner: tuple[int, int] = (0, 0)
 
 
 class CropPlan(NamedTuple):
@@ -89,6 +93,8 @@ class CropPlan(NamedTuple):
         lift: Multiple of the crop's mean luma that is added to each RGB value.
         capture: How the crop was photographed; JPEG is in the region already.
         skin: Id of the class whose pixels are skin; None where there is none.
+        soft: What a teacher gives for the whole photo, uint8 `(C, h, w)`, and where the crop lies in it, as in `View`;
+            None where no teacher was asked.
     """
 
     view: View
@@ -98,6 +104,7 @@ class CropPlan(NamedTuple):
     lift: float = 0.0
     capture: Capture = Capture()
     skin: int | None = None
+    soft: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class CropBatch(NamedTuple):
@@ -115,6 +122,7 @@ class CropBatch(NamedTuple):
         mixed: Index of the crop and of the region that is mixed in, and the rectangle.
         captures: How each crop was photographed.
         skin: Id of the class whose pixels are skin; None where there is none.
+        soft: What a teacher gives for the photo of a crop, and where the crop lies in it, by index of the crop.
     """
 
     pixels: torch.Tensor
@@ -128,6 +136,7 @@ class CropBatch(NamedTuple):
     mixed: list[tuple[int, int, int, int, int, int]]
     captures: list[Capture]
     skin: int | None
+    soft: dict[int, tuple[torch.Tensor, torch.Tensor]]
 
     def to(self, device: torch.device, non_blocking: bool = True) -> CropBatch:
         """The same batch on a device; what lies in pinned memory is brought there while the processor goes on."""
@@ -137,6 +146,10 @@ class CropBatch(NamedTuple):
             places=self.places.to(device, non_blocking=non_blocking),
             colours=self.colours.to(device, non_blocking=non_blocking),
             lifts=self.lifts.to(device, non_blocking=non_blocking),
+            soft={
+                crop: (maps.to(device, non_blocking=non_blocking), place.to(device, non_blocking=non_blocking))
+                for crop, (maps, place) in self.soft.items()
+            },
         )
 
 
@@ -149,6 +162,7 @@ class TrainingCrops(Dataset[CropPlan]):
         pasted: Ids of the recipe's `pasted` classes.
         skin: Id of the class whose pixels are skin; None where there is none.
         flatlays: Indices of the photos in the cache that show a garment without a person.
+        soft: What a teacher gives for the photos; None without a teacher.
     """
 
     def __init__(
@@ -158,10 +172,12 @@ class TrainingCrops(Dataset[CropPlan]):
         pasted: Sequence[int] = (),
         skin: int | None = None,
         flatlays: Sequence[int] = (),
+        soft: SoftLabels | None = None,
     ) -> None:
         self.cache = cache
         self.recipe = recipe
         self.skin = skin
+        self.soft = soft
         self.flatlays = frozenset(flatlays)
         self.people = np.array([index for index in range(len(cache)) if index not in self.flatlays])
         shown = classes_shown(cache, max(pasted, default=-1) + 1)[self.people]
@@ -176,10 +192,12 @@ class TrainingCrops(Dataset[CropPlan]):
         photo, truth = self.cache.pair(draw.photo)
         worn = draw.photo not in self.flatlays
         person = _shown(truth, recipe)
+        whole, corner = truth.shape, (0, 0)
         if worn and recipe.framing and random.random() < recipe.framing:
             top, bottom, left, right = _part_of(truth, person, random)
             photo, truth = photo[top:bottom, left:right], truth[top:bottom, left:right]
             person = person._replace(x=person.x - left, y=person.y - top)
+            corner = (top, left)
         box = _shown(truth, recipe) if worn else _most_of(truth, random)
         if worn and random.random() < recipe.whole_photo:
             box = _between(box, Box(0, 0, truth.shape[1], truth.shape[0]), random.random())
@@ -213,7 +231,9 @@ class TrainingCrops(Dataset[CropPlan]):
         capture = random_capture(recipe, random)
         view = place(photo, truth, frame)
         view = view._replace(photo=compressed(view.photo, capture.quality))
-        return CropPlan(view, pasted, mixed, colour, lift, capture, self.skin)
+        probability = self.soft.of_photo(draw.photo) if self.soft else None
+        soft = None if probability is None else (probability, _in_the_photo(view, corner, whole))
+        return CropPlan(view, pasted, mixed, colour, lift, capture, self.skin, soft)
 
     def _on_body(self, index: int, frame: Box, person: Box) -> tuple[np.ndarray, np.ndarray, Box]:
         """Photo and truth of another person, and the frame in which each pixel shows the same part of the body.
@@ -355,6 +375,11 @@ def join_plans(plans: Sequence[CropPlan]) -> CropBatch:
         mixed=mixed,
         captures=[plan.capture for plan in plans],
         skin=plans[0].skin,
+        soft={
+            n: (torch.from_numpy(plan.soft[0]), torch.from_numpy(plan.soft[1]))
+            for n, plan in enumerate(plans)
+            if plan.soft
+        },
     )
 
 
@@ -389,15 +414,49 @@ def cut_crops(batch: CropBatch, recipe: Recipe) -> tuple[torch.Tensor, torch.Ten
     return image.contiguous(memory_format=torch.channels_last), truth.long()
 
 
+def soft_targets(batch: CropBatch, recipe: Recipe) -> SoftTarget | None:
+    """What the teacher gives for the crops of a batch, on the device on which it lies; None if it was not asked.
+
+    What is pasted or mixed in comes from another photo, and has no weight.
+
+    Args:
+        batch: From `join_plans`.
+        recipe: The experiment: size of the input.
+    """
+    if not batch.soft:
+        return None
+    height, width = recipe.height // SHRINK, recipe.width // SHRINK
+    device = batch.places.device
+    classes = len(next(iter(batch.soft.values()))[0])
+    probability = torch.zeros(len(batch.own), classes, height, width, device=device)
+    weight = torch.zeros(len(batch.own), height, width, device=device)
+    for crop, (maps, place) in batch.soft.items():
+        grid = _grid(place[None], height, width)
+        probability[crop] = functional.grid_sample(maps[None].float() / 255, grid, align_corners=False)[0]
+        weight[crop] = (grid.abs().amax(dim=-1) <= 1)[0]
+    if batch.pasted:
+        _, truths = _sampled(batch, height, width)
+        for crop, view, id_ in batch.pasted:
+            weight[crop] *= truths[view] != id_
+    for crop, _, top, bottom, left, right in batch.mixed:
+        weight[crop, top // SHRINK : -(-bottom // SHRINK), left // SHRINK : -(-right // SHRINK)] = 0
+    return SoftTarget(probability, weight)
+
+
+def _grid(places: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Where each pixel of crops is sampled, float32 `(V, height, width, 2)`: `affine_grid` without its product."""
+    device, places = places.device, places[:, None, None]
+    x = (torch.arange(width, device=device) * 2 + 1)[:, None] / width - 1  # centres of the pixels, from -1 to 1
+    y = (torch.arange(height, device=device) * 2 + 1)[:, None, None] / height - 1
+    return places[..., 0] * x + places[..., 1] * y + places[..., 2]
+
+
 def _sampled(batch: CropBatch, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The crop of each region: photos float32 `(V, 3, height, width)`, 0..255, and truths float32 `(V, height, width)`.
 
     A photo that shrinks by two or more is averaged first, as bilinear sampling would miss pixels.
     """
-    device, places = batch.places.device, batch.places[:, None, None]
-    x = (torch.arange(width, device=device) * 2 + 1)[:, None] / width - 1  # centres of the pixels, from -1 to 1
-    y = (torch.arange(height, device=device) * 2 + 1)[:, None, None] / height - 1
-    grids = places[..., 0] * x + places[..., 1] * y + places[..., 2]  # `affine_grid` without its product of matrices
+    grids = _grid(batch.places, height, width)
     photos, truths = [], []
     start = 0
     for index, (rows, columns, *shrink) in enumerate(batch.shapes):
@@ -444,7 +503,24 @@ def _view(
     ids[: bottom - top, : right - left] = truth[top:bottom, left:right]
     size = np.array([columns, rows]) / 2
     shift = (centre - [left, top]) / size - 1
-    return View(region, ids, np.column_stack([linear / size[:, None], shift]).astype(np.float32), (y, x))
+    place = np.column_stack([linear / size[:, None], shift]).astype(np.float32)
+    return View(region, ids, place, (y, x), (int(top), int(left)))
+
+
+def _in_the_photo(view: View, corner: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
+    """Where a crop lies in the whole photo, float32 `(2, 3)`, as `place` of a `View`.
+
+    Args:
+        view: The region that the crop shows, of a part of the photo.
+        corner: First row and column of that part.
+        shape: Height and width of the photo.
+    """
+    height, width = shape
+    rows, columns = view.truth.shape
+    top, left = view.corner[0] + corner[0], view.corner[1] + corner[1]
+    place: np.ndarray = view.place * np.array([[columns / width], [rows / height]])
+    place[:, 2] += [(2 * left + columns) / width - 1, (2 * top + rows) / height - 1]
+    return place.astype(np.float32)
 
 
 def _random_colour(recipe: Recipe, random: np.random.Generator) -> tuple[np.ndarray, float]:

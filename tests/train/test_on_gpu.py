@@ -38,7 +38,7 @@ from train.grid import Grid
 from train.losses import LOSSES, build_loss
 from train.module import SegmentationModule
 from train.probe import probe
-from train.pseudo import _probabilities, labelled_by
+from train.pseudo import labelled_by, photo_probabilities
 from train.recipe import RECIPES, Recipe, load_recipe
 
 MakeRecipe = Callable[..., Recipe]
@@ -273,7 +273,7 @@ def test_pseudo_labels_are_those_of_the_processor(dataset: Dataset, gpu: FakeCud
     labels = []
     for device in (torch.device("cpu"), CUDA):
         teachers = [Segmenter(random_checkpoint(), device)] * 2
-        (probability,) = _probabilities(teachers, [photo])
+        (probability,) = photo_probabilities(teachers, [photo])
         assert probability.device == device, "the labels are found where the networks are"
         labels.append(labelled_by(probability, {"Shirt", "Pants"}))
     assert labels[0].shape == photo.shape[:2] and (labels[0] == labels[1]).all()

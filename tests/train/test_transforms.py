@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_cache import STILL, cache_of, standing
 
 from segmodels.datasets import Dataset
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
@@ -23,33 +24,11 @@ from train.transforms import (
 
 MakeRecipe = Callable[..., Recipe]
 SHOWN = {0, *(OUTFIT_15[name].id for name in ("Hair", "Shirt", "Pants", "Footwear", "Scarf/Tie"))}
-STILL = {
-    "jitter": 0.0,
-    "stretch": 0.0,
-    "rotation": 0.0,
-    "colour_jitter": 0.0,
-    "saturation_jitter": 0.0,
-    "noise": 0.0,
-    "whole_photo": 0.0,
-}
 
 
 @pytest.fixture
 def cache(dataset: Dataset, tmp_path: Path) -> Cache:
     return open_cache(dataset, dataset.ids, 64, folder=tmp_path)
-
-
-def cache_of(*truths: np.ndarray) -> Cache:
-    """A cache in memory; a photo's red is 10 times the class."""
-    photos = [np.repeat(truth[..., None] * 10, 3, axis=2).astype(np.uint8) for truth in truths]
-    return Cache(
-        ids=tuple(map(str, range(len(truths)))),
-        shapes=tuple((truth.shape[0], truth.shape[1]) for truth in truths),
-        photos=np.concatenate([photo.reshape(-1, 3) for photo in photos]),
-        truths=np.concatenate([truth.ravel() for truth in truths]),
-        rejected={},
-        background_only=(),
-    )
 
 
 def crop(crops: TrainingCrops | ValidationCrops, photo: int, place: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -341,15 +320,6 @@ def test_a_class_that_no_photo_shows_is_never_pasted(tiny: MakeRecipe) -> None:
 
 
 # --- Parts of a person, and garments without one ----------------------------------------------------------------------
-
-
-def standing() -> np.ndarray:
-    """A person of 100 rows with a margin of 10: ten rows each of Hair, Skin, ... down to Footwear."""
-    truth = np.zeros((120, 60), np.uint8)
-    order = ("Hair", "Skin", "Shirt", "Shirt", "Coat", "Coat", "Pants", "Pants", "Socks", "Footwear")
-    for row, name in enumerate(order):
-        truth[10 + 10 * row : 20 + 10 * row, 20:40] = OUTFIT_15[name].id
-    return truth
 
 
 def test_a_part_of_the_person_is_cut_as_if_the_photo_ended_there(tiny: MakeRecipe) -> None:
