@@ -14,12 +14,14 @@ from segmodels.architectures.padding import PadToStride
 __all__ = ["segnet"]
 
 
-def segnet(classes: int, width: float = 1.0) -> nn.Module:
+def segnet(classes: int, width: float = 1.0, unpool: bool = False) -> nn.Module:
     """SegNet as in Castro & Ramirez, §7.1: an encoder and a decoder of five steps, deepest map at stride 32.
 
     31.8 million parameters with 15 classes at width 1. Blocks are `(Conv 3x3 -> ReLU -> BatchNorm) x n`, then
-    max-pooling by 2 or up-sampling by 2 to the nearest pixel (the original SegNet up-samples to where the maxima were);
-    the last convolution is 1x1, and stands without the softmax that the paper counts among its layers.
+    max-pooling by 2 or up-sampling by 2 to the nearest pixel; the last convolution is 1x1, and stands without the
+    softmax that the paper counts among its layers. The original SegNet (section 3, figure 2) up-samples to where the
+    maxima were, and its decoder has the encoder's channels in reverse: `unpool` builds that, with 29.4 million
+    parameters.
 
     The paper contradicts itself, and this is what was chosen. The counts that Table 2 prints for Simple_Block_1 and 2,
     Complex_block_1 and 2 and the Final_Block (128 channels in, 47 classes) hold to the unit, BatchNorm's statistics
@@ -33,13 +35,15 @@ def segnet(classes: int, width: float = 1.0) -> nn.Module:
     Args:
         classes: Channels of the logits.
         width: Factor on every number of channels but the classes; 0.5 quarters the parameters.
+        unpool: Whether the decoder is that of the original SegNet.
     """
-    return PadToStride(_SegNet(classes, width), stride=32)
+    return PadToStride(_SegNet(classes, width, unpool), stride=32)
 
 
 class _SegNet(nn.Module):
-    def __init__(self, classes: int, width: float) -> None:
+    def __init__(self, classes: int, width: float, unpool: bool) -> None:
         super().__init__()
+        self.unpool = unpool
         c64, c128, c256, c512 = scale_channels((64, 128, 256, 512), width)
         self.encoder = nn.ModuleList(
             [
@@ -50,25 +54,31 @@ class _SegNet(nn.Module):
                 _block(c512, [c512] * 3),
             ]
         )
+        last = (c256, c128, c64) if unpool else (c512, c256, c128)  # channels that leave the steps between
         self.decoder = nn.ModuleList(
             [
                 _block(c512, [c512] * 3),
-                _block(c512, [c512] * 3),
-                _block(c512, [c256] * 3),
-                _block(c256, [c128] * 2),
+                _block(c512, [c512, c512, last[0]]),
+                _block(last[0], [c256, c256, last[1]]),
+                _block(last[1], [c128, last[2]]),
             ]
         )
-        self.final = nn.Sequential(_block(c128, [c64] * 2), nn.Conv2d(c64, classes, 1))
+        self.final = nn.Sequential(_block(last[2], [c64] * (1 if unpool else 2)), nn.Conv2d(c64, classes, 1))
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         values = photos
+        maxima = []
         for step in self.encoder:
-            values = functional.max_pool2d(step(values), 2)
-        values = functional.interpolate(values, scale_factor=2)
-        for step in self.decoder:
-            values = functional.interpolate(step(values), scale_factor=2)
-        logits: torch.Tensor = self.final(values)
-        return logits
+            values, indices = functional.max_pool2d(step(values), 2, return_indices=True)
+            maxima.append(indices)
+        for step in (*self.decoder, self.final):
+            indices = maxima.pop()
+            if self.unpool:
+                values = functional.max_unpool2d(values, indices, [2, 2])
+            else:
+                values = functional.interpolate(values, scale_factor=2)
+            values = step(values)
+        return values
 
 
 def _block(channels: int, convolutions: Sequence[int]) -> nn.Sequential:

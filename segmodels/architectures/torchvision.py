@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
@@ -17,19 +19,29 @@ from segmodels.architectures.smp import LITE0
 __all__ = ["atrous", "fcn"]
 
 
-def fcn(classes: int, encoder: str = LITE0) -> nn.Module:
+def fcn(classes: int, encoder: str = LITE0, stride: int = 32) -> nn.Module:
     """Fully Convolutional Network (Long et al. 2015), as in Castro & Ramirez, §7.5.
 
     3.2 million parameters with 15 classes on EfficientNet-Lite0, 33.0 million on the paper's ResNet50. The encoder is
-    not dilated, other than torchvision's `fcn_resnet50`, which is dilated to the backbone of `atrous`: the logits are
-    up-sampled from stride 32, as in the FCN-32s that the paper cites.
+    not dilated, other than torchvision's `fcn_resnet50`, which is dilated to the backbone of `atrous`.
 
     Args:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch; `resnet50` is the paper's.
+        stride: From which the logits are up-sampled. 32 is FCN-32s, which Castro & Ramirez cite; 16 and 8 are FCN-16s
+            and FCN-8s, where scores of the encoder's finer maps are added on the way (Long et al., section 4.2).
+
+    Raises:
+        ValueError: If the stride is another.
     """
+    if stride not in (8, 16, 32):
+        raise ValueError(f"stride must be 8, 16 or 32, not {stride}.")
     features = get_encoder(encoder, weights=None)
-    return _up_sampled(features, FCNHead(features.out_channels[-1], classes), stride=32)
+    head = FCNHead(features.out_channels[-1], classes)
+    if stride == 32:
+        return _up_sampled(features, head, stride=32)
+    finer = features.out_channels[-2:-3:-1] if stride == 16 else features.out_channels[-2:-4:-1]
+    return PadToStride(drop_unused(_Skipping(features, head, finer, classes)), 32)
 
 
 def atrous(classes: int, encoder: str = LITE0) -> nn.Module:
@@ -73,4 +85,32 @@ class _UpSampled(nn.Module):
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         logits = self.head(self.encoder(photos)[-1])
+        return functional.interpolate(logits, size=photos.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class _Skipping(nn.Module):
+    """A head on an encoder's deepest map, to which the scores of finer maps are added (Long et al. 2015, figure 3).
+
+    Args:
+        encoder: Gives maps from the finest to the deepest.
+        head: Scores the deepest one.
+        finer: Channels of the finer maps, the deeper first.
+        classes: Number of classes.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, finer: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.scores = nn.ModuleList(nn.Conv2d(channels, classes, 1) for channels in finer)
+        for parameter in self.scores.parameters():  # as in the original, training begins as FCN-32s
+            nn.init.zeros_(parameter)
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        *maps, deepest = self.encoder(photos)
+        logits = self.head(deepest)
+        for score, values in zip(self.scores, reversed(maps), strict=False):
+            logits = score(values) + functional.interpolate(
+                logits, size=values.shape[-2:], mode="bilinear", align_corners=False
+            )
         return functional.interpolate(logits, size=photos.shape[-2:], mode="bilinear", align_corners=False)

@@ -401,3 +401,57 @@ def test_arguments_that_do_not_fit(arguments: dict[str, object], reason: str) ->
     with pytest.raises(ValueError, match="Architecture fpn cannot take") as caught:
         build("fpn", 15, arguments)
     assert reason in str(caught.value)
+
+
+# --- Decoders as the networks' own papers have them -------------------------------------------------------------------
+
+
+def test_the_original_segnet_is_the_encoder_in_reverse() -> None:
+    """Badrinarayanan et al. 2017, figure 2: thirteen convolutions each, here with a last one of 1 x 1."""
+    network = build("segnet", 15, {"unpool": True})
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    down = [(each.in_channels, each.out_channels) for each in convolutions[:13]]
+    up = [(each.in_channels, each.out_channels) for each in convolutions[13:]]
+    assert up == [(out, channels) for channels, out in reversed(down[1:])] + [(64, 15)]
+    assert sum(parameter.numel() for parameter in network.parameters()) == 29_443_983
+
+
+def test_unpooling_puts_values_where_the_maxima_were() -> None:
+    """With each block an identity, only the largest pixel of each 32 x 32 is left, at its place."""
+    network = build("segnet", 1, {"unpool": True}).eval().network
+    for blocks in (network.encoder, network.decoder):
+        for index in range(len(blocks)):
+            blocks[index] = nn.Identity()
+    network.final = nn.Identity()
+    photo = torch.rand(1, 3, 64, 32)
+    photo[0, :, 40, 7] = 2.0
+    found = network(photo)
+    assert torch.count_nonzero(found[0, 0]) == 2 and found[0, 0, 40, 7] == 2.0
+    assert found[0, 0, :32].max() == photo[0, 0, :32].max()
+
+
+@pytest.mark.parametrize(("stride", "finer"), [(32, 0), (16, 1), (8, 2)])
+def test_fcn_adds_the_scores_of_finer_maps(stride: int, finer: int) -> None:
+    torch.manual_seed(0)
+    network = build("fcn", 3, {"stride": stride}).eval()
+    photo = torch.randn(1, 3, 64, 64)
+    scores = [module for name, module in network.named_modules() if ".scores." in name]
+    assert len(scores) == finer
+    with torch.no_grad():
+        before = network(photo)
+        for score in scores:
+            assert isinstance(score, nn.Conv2d) and not score.weight.any(), "training begins as FCN-32s"
+            nn.init.ones_(score.weight)
+        assert torch.equal(network(photo), before) == (finer == 0)
+
+
+def test_an_fcn_of_another_stride_is_refused() -> None:
+    with pytest.raises(ValueError, match="stride must be 8, 16 or 32, not 4"):
+        build("fcn", 3, {"stride": 4})
+
+
+def test_fpn_takes_fewer_channels_for_its_sum() -> None:
+    full, light = (build("fpn", 15, {"segmentation_channels": channels}) for channels in (128, 64))
+    assert sum(p.numel() for p in light.parameters()) < 0.9 * sum(p.numel() for p in full.parameters())
+    with pytest.raises(ValueError, match="cannot take"):
+        build("fpn", 15, {"segmentation_channels": 48})

@@ -47,6 +47,7 @@ def small(recipe: Recipe) -> Recipe:
         epochs=1,
         batch_size=min(recipe.batch_size, 2),
         samples=0,
+        teacher="",
     )
 
 
