@@ -86,13 +86,13 @@ architectures: $(READY) ## train and judge all nine, and fpn from random weights
 
 archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: make archive DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make archive DATA=..." >&2; exit 1; }
-	mkdir -p runs && rm -rf dashboard/archives/ccp
+	mkdir -p runs && rm -rf dashboard/data/archives/ccp
 	{ cut -d, -f1 train/splits/ccp_folds.csv; ls "$(DATA)/annotations/image-level" | cut -d. -f1 | \
 		grep -vxFf train/splits/ccp_tags_reserved.txt; } > runs/seen.txt
 	{ echo file,trained_on; ls "$(DATA)/photos" | awk -F. 'NR == FNR { seen[$$1]; next } \
 		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' runs/seen.txt -; } > runs/trained_on.csv
-	$(BIN)/python -m dashboard.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/archives/ccp
-	$(BIN)/python -m train reliability segmodels/embedded/fpn --data "$(DATA)" --json dashboard/archives/reliability.json
+	$(BIN)/python -m segmodels.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/data/archives/ccp
+	$(BIN)/python -m train reliability segmodels/embedded/segmentation/fpn --data "$(DATA)" --json dashboard/data/reliability.json
 
 lock: $(READY) ## write requirements.lock anew from pyproject.toml; versions stay unless they must move
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv

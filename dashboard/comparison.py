@@ -21,11 +21,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dashboard.photos import Analysed, analyse
 from dashboard.viewer import sample_plane
-from segmodels.metrics import ConfusionMatrix
+from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
 
 if TYPE_CHECKING:
-    from segmodels.segmenter import Segmenter
+    from segmodels.inference.segmenter import Segmenter
 
 __all__ = [
     "Agreement",

@@ -19,12 +19,12 @@ import numpy as np
 from PIL import Image
 
 from dashboard.viewer import Stage, encode_stage
+from segmodels.inference.segmentation import Garment, Segmentation, cutout_png, to_coco
 from segmodels.photo import open_photo
-from segmodels.segmentation import Garment, Segmentation, cutout_png, to_coco
 from segmodels.taxonomy import TAXONOMIES
 
 if TYPE_CHECKING:
-    from segmodels.segmenter import Segmenter
+    from segmodels.inference.segmenter import Segmenter
 
 __all__ = ["Analysed", "analyse", "as_csv", "as_zip", "check", "cut_out", "file_name"]
 

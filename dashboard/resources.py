@@ -20,17 +20,17 @@ import numpy as np
 import streamlit as st
 
 if TYPE_CHECKING:
-    from dashboard.archive.facts import Facts
     from dashboard.archive.shelf import Contents
-    from dashboard.archive.store import Version
-    from dashboard.datasets.folder import LabelIndex
+    from dashboard.dataset.folder import LabelIndex
     from dashboard.evaluation.pictures import Source
     from dashboard.evaluation.records import Measurement, Model
     from dashboard.inference_queue import InferenceQueue, Visit
     from dashboard.models.listing import Listing
-    from segmodels.bootstrap import Interval
-    from segmodels.evidence import Evidence
-    from segmodels.segmenter import Segmenter
+    from segmodels.archive.facts import Facts
+    from segmodels.archive.store import Version
+    from segmodels.evaluation.bootstrap import Interval
+    from segmodels.evaluation.evidence import Evidence
+    from segmodels.inference.segmenter import Segmenter
 
 __all__ = [
     "archive_contents",
@@ -78,7 +78,7 @@ def warm_up(name: str) -> None:
 
 def revision(name: str) -> str:
     """What identifies the weights of a checkpoint that is here, as its results say it; empty if there are none."""
-    from segmodels.catalog import list_checkpoints
+    from segmodels.checkpoints.catalog import list_checkpoints
 
     for entry in list_checkpoints():
         if entry.name == name:
@@ -88,7 +88,7 @@ def revision(name: str) -> str:
 
 def model_names() -> list[str]:
     """Names of the checkpoints that can be chosen."""
-    from segmodels.catalog import list_checkpoints
+    from segmodels.checkpoints.catalog import list_checkpoints
 
     return [entry.name for entry in list_checkpoints()]
 
@@ -99,7 +99,7 @@ def model_bytes(name: str) -> int:
     Raises:
         ValueError: If there is no such checkpoint.
     """
-    from segmodels.catalog import list_checkpoints
+    from segmodels.checkpoints.catalog import list_checkpoints
 
     for entry in list_checkpoints():
         if entry.name == name:
@@ -123,7 +123,7 @@ def _queue() -> InferenceQueue:
 
     from dashboard.inference_queue import InferenceQueue
     from segmodels.device import pick_device
-    from segmodels.memory import return_memory
+    from segmodels.inference.memory import return_memory
 
     threads = _processor_threads()
     on_processor = pick_device().type == "cpu"
@@ -151,7 +151,7 @@ def _processor_threads() -> int:
 
 def _files_of(name: str) -> object:
     """Changes when a name stands for another checkpoint: one that was pulled anew, or was replaced in its folder."""
-    from segmodels.catalog import list_checkpoints
+    from segmodels.checkpoints.catalog import list_checkpoints
 
     return next(((str(each.folder), _stamp(each.folder)) for each in list_checkpoints() if each.name == name), None)
 
@@ -160,7 +160,9 @@ def _files_of(name: str) -> object:
 def _weights_digest(folder: Path, stamp: object) -> str:
     try:
         with (folder / "model.safetensors").open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]  # as `segmodels.checkpoint` does on loading
+            return hashlib.file_digest(file, "sha256").hexdigest()[
+                :12
+            ]  # as `segmodels.checkpoints.checkpoint` does on loading
     except OSError:
         return ""
 
@@ -190,7 +192,7 @@ def _import_charts() -> None:
 @cache
 def _import_networks() -> None:
     """Imports PyTorch and what stands on it, and spares the garbage collector its half a million objects."""
-    import segmodels.segmenter  # noqa: F401
+    import segmodels.inference.segmenter  # noqa: F401
 
     _spare_collector()
     atexit.register(gc.unfreeze)  # else DuckDB's bindings call what is left at the end a leak
@@ -208,7 +210,7 @@ def _spare_collector() -> None:
 
 
 def _load(name: str) -> Segmenter:
-    from segmodels.catalog import load_segmenter
+    from segmodels.checkpoints.catalog import load_segmenter
 
     _import_networks()
     segmenter = load_segmenter(name)
@@ -234,14 +236,14 @@ def thumbnail(root: str, photo_id: str, masked: bool) -> bytes:
     Raises:
         FolderError: If the photo or its mask cannot be read.
     """
-    from dashboard.datasets import folder
+    from dashboard.dataset import folder
 
     return folder.thumbnail(Path(root), photo_id, masked=masked)
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _indexing(root: str, ids: tuple[str, ...]) -> Future[LabelIndex]:
-    from dashboard.datasets.folder import index_labels
+    from dashboard.dataset.folder import index_labels
 
     executor = ThreadPoolExecutor(1, thread_name_prefix="index-labels")
     future = executor.submit(index_labels, Path(root), ids)
@@ -256,7 +258,7 @@ def archive_contents(location: str) -> list[Contents]:
         ArchiveError: If it cannot be listed, or a part is damaged.
     """
     from dashboard.archive.shelf import stamp
-    from dashboard.archive.store import Archive
+    from segmodels.archive.store import Archive
 
     return _read_contents(location, stamp(Archive(location)))
 
@@ -264,14 +266,14 @@ def archive_contents(location: str) -> list[Contents]:
 @st.cache_data(show_spinner=False, max_entries=64)
 def _read_contents(location: str, stamp: object) -> list[Contents]:
     from dashboard.archive.shelf import read_contents
-    from dashboard.archive.store import Archive
+    from segmodels.archive.store import Archive
 
     return read_contents(Archive(location))
 
 
 def scored_models() -> list[Model]:
     """What the files of each checkpoint and description say of its scores; read again when a file has changed."""
-    from segmodels.catalog import match_offers
+    from segmodels.checkpoints.catalog import match_offers
 
     return [scored_model(offer.name, offer.folder) for offer in match_offers(()) if offer.folder]
 
@@ -283,7 +285,7 @@ def scored_model(name: str, folder: Path) -> Model:
 
 def hub_listing() -> Listing | None:
     """What the Hub's owner has there; None where `GARMENTSCOPE_HUB` names nobody. Asks nobody by itself."""
-    from segmodels.catalog import hub_owner
+    from segmodels.checkpoints.catalog import hub_owner
 
     owner = hub_owner()
     return _listing(owner, os.environ.get("HF_ENDPOINT", "")) if owner else None
@@ -342,7 +344,7 @@ def versions(location: str) -> list[Version]:
     Raises:
         ArchiveError: If it cannot be listed.
     """
-    from dashboard.archive.store import Archive
+    from segmodels.archive.store import Archive
 
     return Archive(location).versions()
 
@@ -375,7 +377,7 @@ def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> byt
 
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
     """Changes when a part of an archive does; new tags replace a part by one of the same name."""
-    from dashboard.archive.place import Place
+    from segmodels.archive.place import Place
 
     place = Place(location)
     names = [name for name in place.files(version.folder) if name.endswith(".parquet")]
@@ -397,8 +399,8 @@ atexit.register(_loading_facts.clear)  # DuckDB complains of connections that ar
 
 
 def _load_facts(location: str, version: Version, progress: Callable[[str], None]) -> Facts:
-    from dashboard.archive.facts import Facts
-    from dashboard.archive.store import Archive, ArchiveError
+    from segmodels.archive.facts import Facts
+    from segmodels.archive.store import Archive, ArchiveError
     from segmodels.taxonomy import TAXONOMIES
 
     if version.taxonomy not in TAXONOMIES:
@@ -427,7 +429,7 @@ def _read_model(name: str, folder: Path, stamp: object) -> Model:
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _read_evidence(folder: Path, stamp: object) -> tuple[list[Evidence], str]:
-    from segmodels.evidence import EVIDENCE_FILE, EvidenceError, read_evidence
+    from segmodels.evaluation.evidence import EVIDENCE_FILE, EvidenceError, read_evidence
 
     try:
         return read_evidence(folder / EVIDENCE_FILE)[0], ""
@@ -439,7 +441,7 @@ def _read_evidence(folder: Path, stamp: object) -> tuple[list[Evidence], str]:
 def _intervals(
     folder: Path, stamp: object, key: object, _model: Model, _measurement: Measurement
 ) -> dict[str, Interval]:
-    from segmodels.bootstrap import interval
+    from segmodels.evaluation.bootstrap import interval
 
     rows, _ = evidence(_model, _measurement)
     return interval(rows, _model.taxonomy.names) if rows and _model.taxonomy else {}
@@ -449,7 +451,7 @@ def _intervals(
 def _difference(
     key: object, stamps: object, _models: tuple[Model, Model], _measured: tuple[Measurement, ...]
 ) -> dict[str, Interval]:
-    from segmodels.bootstrap import difference
+    from segmodels.evaluation.bootstrap import difference
 
     (first, _), (second, _) = (evidence(*pair) for pair in zip(_models, _measured, strict=True))
     if not first or not second or not _models[0].taxonomy:

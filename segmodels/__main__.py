@@ -12,12 +12,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from segmodels.catalog import Offer, list_offers, load_segmenter, pull_checkpoint
-from segmodels.checkpoint import CheckpointError, read_config, read_metrics
+from segmodels.checkpoints.catalog import Offer, list_offers, load_segmenter, pull_checkpoint
+from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_metrics
 from segmodels.device import DeviceError, add_device_arguments
-from segmodels.hub import Progress
+from segmodels.hub.client import Progress
+from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, find_photos, open_photo
-from segmodels.segmenter import Segmenter
 
 
 def main(arguments: list[str] | None = None) -> int:

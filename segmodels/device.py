@@ -18,6 +18,8 @@ from typing import Any, Literal, TextIO
 
 import torch
 
+from segmodels.errors import GarmentscopeError
+
 __all__ = [
     "DEVICE_VARIABLE",
     "PRECISIONS",
@@ -47,7 +49,7 @@ _TENSOR_CORES = (7, 0)  # compute capability from which fp16 is faster than floa
 _FALLBACK = re.compile(r"The operator '(.+?)' is not currently supported on the MPS backend")
 
 
-class DeviceError(ValueError):
+class DeviceError(GarmentscopeError, ValueError):
     """A device or a precision that cannot be used; the message says why, and what there is instead."""
 
 

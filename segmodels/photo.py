@@ -24,6 +24,8 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 
+from segmodels.errors import GarmentscopeError
+
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
@@ -100,12 +102,14 @@ _EXPOSED_TAG, _DIGITISED_TAG, _CHANGED_TAG = 0x9003, 0x9004, 0x0132
 pillow_heif.register_heif_opener()
 
 
-class PhotoError(ValueError):
+class PhotoError(GarmentscopeError, ValueError):
     """A photo that cannot be used. The message says, on one line and for a person, which file, why and what to do."""
 
 
-def open_photo(source: bytes | str | Path, *, name: str | None = None, max_bytes: int | None = MAX_BYTES) -> np.ndarray:
-    """Reads a photo from a file or from a file's bytes.
+def open_photo(
+    source: bytes | str | Path | Image.Image, *, name: str | None = None, max_bytes: int | None = MAX_BYTES
+) -> np.ndarray:
+    """Reads a photo from a file, from a file's bytes, or from a picture of Pillow.
 
     Orientation from EXIF is applied, transparency laid over white, colours of an embedded ICC profile and of CMYK
     turned into sRGB, 16 bits scaled to 8. Of several frames the first is taken. Floating-point and 32-bit grey values
@@ -113,7 +117,7 @@ def open_photo(source: bytes | str | Path, *, name: str | None = None, max_bytes
     partly there are refused, not filled up.
 
     Args:
-        source: The path of a file, or its content.
+        source: The path of a file, its content, or a picture that Pillow has opened.
         name: What to call the file in messages; its path if none is given.
         max_bytes: Refuse files of more bytes than this; None for no limit.
 
@@ -125,9 +129,12 @@ def open_photo(source: bytes | str | Path, *, name: str | None = None, max_bytes
             bytes, too many pixels (`MAX_PIXELS`) or too few (`MIN_SIDE`).
     """
     if name is None:
-        name = "The photo" if isinstance(source, bytes) else os.fspath(source)
+        name = "The photo" if isinstance(source, bytes | Image.Image) else os.fspath(source)
     name = _printable(name)
     try:
+        if isinstance(source, Image.Image):
+            with _quiet():
+                return _from_picture(source, name)
         with _quiet(), _opened(source, name, max_bytes) as stream:
             kind = _kind(stream, name)
             if size := _declared_size(stream, kind):
@@ -434,13 +441,29 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> np.ndarray:
             raise
         except Exception as error:
             raise _damage(stream, kind, name, error, canvas) from error
-        try:
-            rgb = _upright(_to_rgb(image), image)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise PhotoError(f"{name} stores its colours in a way that cannot be read. {_EXPORT_AGAIN}") from error
-    return np.array(rgb)
+        return _upright_rgb(image, name)
+
+
+def _from_picture(image: Image.Image, name: str) -> np.ndarray:
+    """The pixels of a picture of Pillow, as those of a file."""
+    _check_size(image.size, name)
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise what they like
+        raise PhotoError(f"{name} is damaged, or its file is closed already: {error}. Open it again.") from error
+    return _upright_rgb(image, name)
+
+
+def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:
+    """The loaded picture, uint8 `(H, W, 3)` sRGB, upright."""
+    try:
+        return np.array(_upright(_to_rgb(image), image))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise PhotoError(f"{name} stores its colours in a way that cannot be read. {_EXPORT_AGAIN}") from error
 
 
 def _damage(stream: BinaryIO, kind: str, name: str, error: Exception, canvas: Image.Image | None = None) -> PhotoError:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dashboard.archive.rows import as_table
-from dashboard.archive.store import Archive, Version
+from segmodels.archive.rows import as_table
+from segmodels.archive.store import Archive, Version
 
 VERSION = Version("OUTFIT_15", "fake", "abc123")
 

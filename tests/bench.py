@@ -22,9 +22,9 @@ import torch
 from skimage.data import astronaut
 from torch import nn
 
-from segmodels.catalog import load_segmenter
-from segmodels.checkpoint import load_checkpoint
-from segmodels.segmenter import Segmenter
+from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.inference.segmenter import Segmenter
 
 TURNS = 15
 PLAIN = "a plain FPN on EfficientNet-Lite0, 320 x 320"

@@ -25,12 +25,12 @@ from PIL import Image
 from skimage.data import astronaut
 from torch import nn
 
-from dashboard.archive.ingest import analyse_here, ingest, version_of
-from dashboard.archive.sources import from_uploads
-from dashboard.archive.store import Archive
-from segmodels.catalog import load_segmenter
+from segmodels.archive.ingest import analyse_here, ingest, version_of
+from segmodels.archive.sources import from_uploads
+from segmodels.archive.store import Archive
+from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import find_photos, open_photo
-from segmodels.segmenter import Segmenter
 
 PHOTOS = 64
 TURNS = 3

@@ -57,7 +57,7 @@ def work() -> None:
     import cv2
     from skimage.data import astronaut
 
-    from segmodels.catalog import load_segmenter
+    from segmodels.checkpoints.catalog import load_segmenter
 
     photo = cv2.copyMakeBorder(astronaut(), 157, 156, 19, 19, cv2.BORDER_REPLICATE)  # 825 x 550
     segmenter = load_segmenter("fpn", "cpu")

@@ -1,10 +1,8 @@
 """What training costs, as ratios against a baseline in the same run: part of `make bench`.
 
-The first table is what `train.processor` gains in a training step, against the step without it. The second is the whole
-loop of `fit` (processes that load, crops on the device, step) against the bare step on one batch that lies ready, on
-the best device and on the processor: wanted is 0.9.
-
-Each turn is a process of its own, since what `keep_memory` sets cannot be taken back, and the turns alternate.
+The first table is what `train.segmentation.depthwise` gains in a training step, against the step without it. The
+second is the whole loop of `fit` (processes that load, crops on the device, step) against the bare step on one batch
+that lies ready, on the best device and on the processor: wanted is 0.9.
 """
 
 from __future__ import annotations
@@ -36,14 +34,14 @@ from segmodels.device import (
     tune,
 )
 from segmodels.taxonomy import OUTFIT_15
-from train import fit
-from train.cache import Cache
-from train.losses import cross_entropy
-from train.module import SegmentationModule
-from train.processes import this_process
-from train.processor import widen_depthwise
+from train.data.cache import Cache
+from train.distributed import this_process
 from train.recipe import RECIPES, Recipe, load_recipe
-from train.transforms import cut_crops
+from train.segmentation import fit
+from train.segmentation.crops import cut_crops
+from train.segmentation.depthwise import widen_depthwise
+from train.segmentation.lightning_module import SegmentationModule
+from train.segmentation.losses import cross_entropy
 
 TURNS, STEPS = 3, 6
 BATCH, SIDE, CLASSES = 8, 320, 15

@@ -25,14 +25,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from dashboard.archive.facts import PERIODS, Facts, View
-from dashboard.archive.made_up import make_archive
-from dashboard.archive.store import Archive
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import forecast_section, line_section, movement_section
 from dashboard.trends.section import Builder, Question
 from dashboard.trends.together import companion_section, lift_section, matrix_section, network_section, rule_section
 from dashboard.trends.worn import area_section, share_section
+from segmodels.archive.facts import PERIODS, Facts, View
+from segmodels.archive.store import Archive
+from segmodels.archive.synthetic import make_archive
 from segmodels.taxonomy import OUTFIT_15
 
 SIZES = (10_000, 100_000, 1_000_000)

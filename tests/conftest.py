@@ -139,7 +139,7 @@ def more_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from segmodels.architectures import build
-    from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+    from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
     from segmodels.taxonomy import OUTFIT_15
 
     folder = tmp_path_factory.mktemp("models")

@@ -27,19 +27,19 @@ import numpy as np
 import torch
 from made_ccp import HEIGHT, WIDTH, write_ccp
 
-from dashboard.archive.ingest import analyse_here, ingest, version_of
-from dashboard.archive.sources import find_sources
-from dashboard.archive.store import Archive
 from segmodels.architectures import ARCHITECTURES
-from segmodels.catalog import load_segmenter
-from segmodels.checkpoint import load_checkpoint
+from segmodels.archive.ingest import analyse_here, ingest, version_of
+from segmodels.archive.sources import find_sources
+from segmodels.archive.store import Archive
+from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.checkpoints.checkpoint import load_checkpoint
 from segmodels.datasets import read_ccp
 from segmodels.device import describe_device, list_devices, pick_device, pick_precision
-from segmodels.segmenter import Segmenter
-from train.detection import PersonRecipe, fit_person
-from train.evaluate import evaluate
-from train.fit import ResumeFile, fit
+from segmodels.inference.segmenter import Segmenter
+from train.analysis.evaluate import evaluate
+from train.detector.fit import PersonRecipe, fit_person
 from train.recipe import Recipe
+from train.segmentation.fit import ResumeFile, fit
 
 ROOT = Path(__file__).parents[1]
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # else `tests/dashboard` stands before `dashboard`
@@ -219,7 +219,7 @@ def detects(work: Work) -> float:
         bystanders=False,
     )
     precision = pick_precision(None, work.device)
-    with mock.patch("train.detection.fold_ids", lambda name, fold: (ids[CHOICE:], ids[:CHOICE])):
+    with mock.patch("train.detector.fit.fold_ids", lambda name, fold: (ids[CHOICE:], ids[:CHOICE])):
         started = time.perf_counter()
         folder = fit_person(recipe, work.data, work.folder / "person", workers=size.workers, precision=precision)
         seconds = time.perf_counter() - started

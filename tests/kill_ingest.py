@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dashboard.archive import ingest as ingesting
-from dashboard.archive import store
-from dashboard.archive.metadata import parse_metadata
-from dashboard.archive.rows import photo_id
-from dashboard.archive.sources import find_sources
-from dashboard.archive.store import Archive, Writer
 from segmodels.architectures import build
-from segmodels.catalog import load_segmenter
-from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+from segmodels.archive import ingest as ingesting
+from segmodels.archive import store
+from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.rows import photo_id
+from segmodels.archive.sources import find_sources
+from segmodels.archive.store import Archive, Writer
+from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
 from segmodels.taxonomy import OUTFIT_15
 
 KILLS = 20

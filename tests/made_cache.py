@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segmodels.taxonomy import OUTFIT_15
-from train.cache import Cache
+from train.data.cache import Cache
 
 STILL = {
     "jitter": 0.0,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from segmodels.evidence import Evidence, evidence_of, total, write_evidence
+from segmodels.evaluation.evidence import Evidence, evidence_of, total, write_evidence
 from segmodels.taxonomy import OUTFIT_15
 
 WIDTH, HEIGHT = 40, 60

@@ -8,17 +8,33 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from segmodels.checkpoint import CheckpointError, load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import DeviceError, Precision, add_device_arguments, pick_device, pick_precision
-from segmodels.evidence import EvidenceError
-from segmodels.person import EMBEDDED_DETECTOR, load_detector
-from segmodels.segmenter import Segmenter
-from train.conditions import condition_name, judge_condition, judge_flatlay_part, judge_wild_photos, keep_condition
-from train.crossval import compare, crossval
-from train.describe import command_of, describe
-from train.detection import (
+from segmodels.evaluation.evidence import EvidenceError
+from segmodels.inference.detector import EMBEDDED_DETECTOR, load_detector
+from segmodels.inference.segmenter import Segmenter
+from train.analysis.conditions import (
+    condition_name,
+    judge_condition,
+    judge_flatlay_part,
+    judge_wild_photos,
+    keep_condition,
+)
+from train.analysis.crossval import compare, crossval
+from train.analysis.dataset_report import report_statistics
+from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
+from train.analysis.flatlays import check_flatlays, choice_ids, training_ids
+from train.analysis.framing import FRAMINGS
+from train.analysis.grid import load_grid
+from train.analysis.probe import probe
+from train.analysis.reliability import lines, measure_reliability
+from train.analysis.shift import SHIFTS
+from train.analysis.suspects import find_suspects, write_suspects
+from train.data.flatlay_masks import mask_flatlays
+from train.data.split import fold_ids, read_ids
+from train.detector.fit import (
     PersonRecipe,
     evaluate_person,
     evaluate_scenes,
@@ -26,25 +42,15 @@ from train.detection import (
     keep_detector_evaluation,
     list_bystanders,
 )
-from train.ensemble import join
-from train.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
-from train.fit import FitError, fit, open_dataset
-from train.fit_all import fit_all
-from train.flatlay_masks import mask_flatlays
-from train.flatlays import check_flatlays, choice_ids, training_ids
-from train.framing import FRAMINGS
-from train.grid import load_grid
-from train.pretrained import PretrainedError
-from train.probe import probe
-from train.processes import this_process
-from train.pseudo import pseudo_label
-from train.publish import check_owner, push, repository_of
+from train.distributed import this_process
+from train.publishing.describe import command_of, describe
+from train.publishing.ensemble import join
+from train.publishing.publish import check_owner, push, repository_of
 from train.recipe import Recipe, RecipeError, load_recipe
-from train.reliability import lines, measure_reliability
-from train.shift import SHIFTS
-from train.split import fold_ids, read_ids
-from train.statistics import report_statistics
-from train.suspects import find_suspects, write_suspects
+from train.segmentation.fit import FitError, fit, open_dataset
+from train.segmentation.fit_all import fit_all
+from train.segmentation.pretrained import PretrainedError
+from train.segmentation.pseudo_labels import pseudo_label
 
 _FORESEEN = (
     CheckpointError,
@@ -172,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--json",
         type=Path,
         metavar="FILE",
-        help="where the numbers also go (the dashboard's: dashboard/datasets/ccp.json)",
+        help="where the numbers also go (the dashboard's: dashboard/data/ccp.json)",
     )
     pseudo = commands.add_parser("pseudo-label", help="write masks for photos that have only tags, by trained networks")
     pseudo.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")

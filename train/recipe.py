@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.datasets import DATASETS
-from train.losses import LOSSES
+from segmodels.errors import GarmentscopeError
+from train.segmentation.losses import LOSSES
 
 __all__ = ["RECIPES", "Recipe", "RecipeError", "checked_fields", "load_recipe", "read_toml", "recipe_from"]
 
@@ -34,7 +35,7 @@ _SHARES = (
 _LEAST = {**_SIDES, **_COUNTS, **_AMOUNTS}
 
 
-class RecipeError(ValueError):
+class RecipeError(GarmentscopeError, ValueError):
     """A recipe that cannot be used; the message names the file, the key and what is expected."""
 
 
@@ -189,7 +190,7 @@ class Recipe:
     """`uniform`: each photo once an epoch; `rare`: photos drawn by the rarest class they show."""
 
     loss: str = "cross_entropy_dice"
-    """Key in `train.losses.LOSSES`."""
+    """Key in `train.segmentation.losses.LOSSES`."""
 
     gamma: float = 2.0
     """Of the focal loss: how strongly easy pixels are played down; 0 is cross-entropy."""

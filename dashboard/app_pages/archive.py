@@ -13,18 +13,18 @@ import streamlit as st
 
 from dashboard import resources
 from dashboard.archive.jobs import Job, begin, running
-from dashboard.archive.metadata import parse_metadata
-from dashboard.archive.sentences import (
+from dashboard.archive.shelf import TRAINED_ON, Contents, Shelved, Tag, choose_target, list_archives, list_file
+from dashboard.upload_limit import watch_uploads
+from dashboard.uploads import literal
+from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.sentences import (
     outcome_sentence,
     progress_sentence,
     rejected_sentence,
     unmatched_sentences,
 )
-from dashboard.archive.shelf import TRAINED_ON, Contents, Shelved, Tag, choose_target, list_archives, list_file
-from dashboard.archive.sources import from_uploads
-from dashboard.archive.store import Archive, ArchiveError
-from dashboard.upload_limit import watch_uploads
-from dashboard.uploads import literal
+from segmodels.archive.sources import from_uploads
+from segmodels.archive.store import Archive, ArchiveError
 
 state = st.session_state
 state.setdefault("archive_job", None)  # that this visitor began, or met
@@ -176,7 +176,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         if shown:
             st.error("\n\n".join(shown))
     st.caption(
-        "A folder of this machine or a bucket goes in by `python -m dashboard.archive ingest FOLDER --archive DIR`; "
+        "A folder of this machine or a bucket goes in by `python -m segmodels.archive ingest FOLDER --archive DIR`; "
         "`GARMENTSCOPE_ARCHIVE=DIR` lists it here."
     )
 

@@ -12,8 +12,8 @@ import streamlit as st
 
 from dashboard import resources
 from dashboard.charts import page_theme, show_chart, show_downloads
-from dashboard.datasets.folder import FolderError, choices, list_masks, make_stage, photos_with
-from dashboard.datasets.statistics import (
+from dashboard.dataset.folder import FolderError, choices, list_masks, make_stage, photos_with
+from dashboard.dataset.shipped import (
     Level,
     Measure,
     Statistics,

@@ -47,8 +47,8 @@ from dashboard.figures import class_figure, condition_figure, confusion_figure, 
 from dashboard.leaderboard import show_leaderboard
 from dashboard.links import MAX_MODELS, parse_link
 from dashboard.uploads import literal
-from segmodels.bootstrap import SCORES
-from segmodels.evidence import Evidence
+from segmodels.evaluation.bootstrap import SCORES
+from segmodels.evaluation.evidence import Evidence
 from segmodels.taxonomy import Taxonomy
 
 state = st.session_state

@@ -11,7 +11,7 @@ from dashboard.models.listing import Listing
 from dashboard.models.pulls import Pull, begin, progress_sentence, running
 from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
 from dashboard.uploads import literal
-from segmodels.catalog import Offer, match_offers
+from segmodels.checkpoints.catalog import Offer, match_offers
 
 state = st.session_state
 state.setdefault("model", "fpn")  # that the Segment page uses

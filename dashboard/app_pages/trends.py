@@ -13,10 +13,6 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import resources
-from dashboard.archive.facts import Facts, View
-from dashboard.archive.made_up import MADE_UP_MODEL
-from dashboard.archive.store import ArchiveError, Version
-from dashboard.archive.trends import NotEnough
 from dashboard.charts import page_theme, show_chart, show_downloads
 from dashboard.evaluation.pictures import cards_html
 from dashboard.trends.behind import Behind, read_behind
@@ -34,6 +30,10 @@ from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
 from dashboard.uploads import literal
+from segmodels.archive.facts import Facts, View
+from segmodels.archive.outfits import NotEnough
+from segmodels.archive.store import ArchiveError, Version
+from segmodels.archive.synthetic import MADE_UP_MODEL
 
 state = st.session_state
 state.setdefault("trends_archive", None)  # name of the archive that is open
@@ -84,7 +84,7 @@ def page() -> None:
     evidence.markdown(f"**{literal(line)}**")
     remarks = st.empty()
     if size.outfits:
-        trust = Trust() if choice.made_up else read_trust(SHIPPED / "reliability.json", version)
+        trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
         question = Question(facts, view, page_theme(), state.trends_clicked[1])
         current = _tabs(question, trust, choice)
         with away, st.popover("Take it away", type="primary"):
@@ -165,7 +165,7 @@ def _choose() -> Choice | None:
     if state.trends_archive is None:
         st.markdown("There is no archive here yet. Make one of your photos, and name its folder to the app:")
         st.code(
-            "python -m dashboard.archive ingest PHOTOS --archive FOLDER [--metadata CSV]\n"
+            "python -m segmodels.archive ingest PHOTOS --archive FOLDER [--metadata CSV]\n"
             "GARMENTSCOPE_ARCHIVE=FOLDER make app",
             wrap_lines=True,
         )
@@ -205,7 +205,7 @@ def _version(choice: Choice) -> Version | None:
     if not found:
         st.info(
             literal(f"{choice.name} holds no photo yet. Ingest some:")
-            + " `python -m dashboard.archive ingest PHOTOS --archive FOLDER`"
+            + " `python -m segmodels.archive ingest PHOTOS --archive FOLDER`"
         )
         return None
     if len(found) == 1:

@@ -1,1 +1,1 @@
-"""Thousands of photos as rows: Parquet parts in a folder, how they get there and how they are read."""
+"""What the Archive page shows: which archives there are, and the ingests that run beside the pages."""

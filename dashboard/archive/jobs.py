@@ -9,14 +9,14 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from dashboard.archive.ingest import Progress, Report, analyse_here, ingest, version_of
-from dashboard.archive.metadata import Metadata
 from dashboard.archive.shelf import Shelved
-from dashboard.archive.sources import Found
-from dashboard.archive.store import Archive, ArchiveError
+from segmodels.archive.ingest import Progress, Report, analyse_here, ingest, version_of
+from segmodels.archive.metadata import Metadata
+from segmodels.archive.sources import Found
+from segmodels.archive.store import Archive, ArchiveError
 
 if TYPE_CHECKING:
-    from segmodels.segmenter import Segmenter
+    from segmodels.inference.segmenter import Segmenter
 
 __all__ = ["Job", "Phase", "begin", "running"]
 

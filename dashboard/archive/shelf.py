@@ -12,8 +12,8 @@ from typing import Literal
 
 import pandas as pd
 
-from dashboard.archive.place import ArchiveError
-from dashboard.archive.store import Archive, Reader, Version
+from segmodels.archive.place import ArchiveError
+from segmodels.archive.store import Archive, Reader, Version
 
 __all__ = [
     "SHIPPED",
@@ -29,7 +29,7 @@ __all__ = [
     "stamp",
 ]
 
-SHIPPED = Path(__file__).parents[1] / "archives"
+SHIPPED = Path(__file__).parents[1] / "data" / "archives"
 """Each of its folders is an archive that comes with the app."""
 
 TRAINED_ON = "trained_on"

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from segmodels.evidence import Evidence
-from segmodels.metrics import ConfusionMatrix
+from segmodels.evaluation.evidence import Evidence
+from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import Taxonomy
 
 __all__ = [

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dashboard.masks import MaskError, read_mask
 from segmodels.datasets import DATASETS, DatasetError
-from segmodels.evidence import CLASS_MAP_SIDE
+from segmodels.evaluation.evidence import CLASS_MAP_SIDE
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import Taxonomy
 

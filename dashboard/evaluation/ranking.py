@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from dashboard.evaluation.records import Measurement, Model, PhotoSet
-from segmodels.bootstrap import SCORES, Interval
-from segmodels.papers import CASTRO_TABLE_5, INACIO_FPN_MEAN_IOU, INACIO_TABLE_2
+from segmodels.evaluation.bootstrap import SCORES, Interval
+from segmodels.evaluation.papers import CASTRO_TABLE_5, INACIO_FPN_MEAN_IOU, INACIO_TABLE_2
 
 __all__ = [
     "COLUMNS",

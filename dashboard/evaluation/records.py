@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from segmodels.bootstrap import SCORES
-from segmodels.evidence import Evidence
-from segmodels.metrics import ConfusionMatrix
+from segmodels.evaluation.bootstrap import SCORES
+from segmodels.evaluation.evidence import Evidence
+from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [

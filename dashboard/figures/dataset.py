@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.datasets.statistics import Count, Measure, Share, Sizes
+from dashboard.dataset.shipped import Count, Measure, Share, Sizes
 from dashboard.figures.theme import Theme, colours, template
 from segmodels.taxonomy import Taxonomy
 

@@ -13,7 +13,7 @@ from dashboard.evaluation.conditions import LABELS, conditions_of, label_of
 from dashboard.evaluation.ranking import COLUMNS, Reference, Standing
 from dashboard.evaluation.records import Model
 from dashboard.figures.theme import COLOURS, Theme, series, template
-from segmodels.papers import INACIO_TABLE_3
+from segmodels.evaluation.papers import INACIO_TABLE_3
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["class_figure", "condition_figure", "cost_figure", "curve_figure", "spread_labels"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from segmodels.hub import HubCheckpoint
+    from segmodels.hub.client import HubCheckpoint
 
 __all__ = ["Ask", "Listing"]
 
@@ -17,7 +17,7 @@ Ask = Callable[[], tuple[Sequence["HubCheckpoint"], str]]
 
 
 def _ask() -> tuple[Sequence[HubCheckpoint], str]:
-    from segmodels.catalog import ask_hub
+    from segmodels.checkpoints.catalog import ask_hub
 
     return ask_hub()
 
@@ -90,7 +90,7 @@ class Listing:
 
 def _count_parameters(found: Iterable[HubCheckpoint]) -> dict[str, int]:
     """Of what is not pulled, the config alone is here: its network is built, without values, and counted."""
-    from segmodels.checkpoint import count_parameters, read_config
+    from segmodels.checkpoints.checkpoint import count_parameters, read_config
 
     counts = {}
     for checkpoint in found:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from segmodels.hub import Progress
+    from segmodels.hub.client import Progress
 
 __all__ = ["Bring", "Pull", "begin", "progress_sentence", "running"]
 
@@ -19,7 +19,7 @@ _register = threading.Lock()
 
 
 def _bring(name: str, progress: Progress) -> object:
-    from segmodels.catalog import pull_checkpoint
+    from segmodels.checkpoints.catalog import pull_checkpoint
 
     return pull_checkpoint(name, progress)
 
@@ -105,7 +105,7 @@ def progress_sentence(done: int, total: int) -> str:
 
 
 def _explained(error: Exception) -> str:
-    from segmodels.checkpoint import CheckpointError
+    from segmodels.checkpoints.checkpoint import CheckpointError
 
     if isinstance(error, CheckpointError):
         return str(error)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from dashboard.evaluation.records import Measurement, Model, photo_sets
-from segmodels.catalog import Offer, hub_owner
-from segmodels.hub_cache import REPOSITORY_PREFIX
-from segmodels.papers import ARCHITECTURE_PAPERS
+from segmodels.checkpoints.catalog import Offer, hub_owner
+from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
+from segmodels.hub.cache import REPOSITORY_PREFIX
 from segmodels.taxonomy import OUTFIT_15
 
 __all__ = ["Sheet", "describe", "megabytes", "read_card", "scores_to_show", "sheet_html"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.archive.facts import PERIODS, Period
+from segmodels.archive.facts import PERIODS, Period
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Behind", "period_name", "read_behind"]

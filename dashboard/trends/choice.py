@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboard.archive.made_up import make_archive
-from dashboard.archive.sentences import duration
 from dashboard.archive.shelf import SHIPPED, list_archives
-from dashboard.archive.store import Archive
+from segmodels.archive.sentences import duration
+from segmodels.archive.store import Archive
+from segmodels.archive.synthetic import make_archive
 
 __all__ = ["MADE_UP", "SHIPPED", "Choice", "choices", "make_sample"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dashboard.archive.trends import SIGNIFICANT, NotEnough, colour_pairs, colour_shares
 from dashboard.figures.together import pair_matrix
 from dashboard.figures.trends import palette_figure, share_figure
 from dashboard.trends.behind import Behind
 from dashboard.trends.section import LEAST_OUTFITS, LEAST_TOGETHER, Question, Section, percent, records, rows
+from segmodels.archive.outfits import SIGNIFICANT, NotEnough, colour_pairs, colour_shares
 from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
 
 __all__ = ["colour_section", "hexes", "pair_section", "palette_section"]

@@ -7,8 +7,8 @@ from datetime import date
 
 import streamlit as st
 
-from dashboard.archive.facts import Facts, View
 from dashboard.uploads import literal
+from segmodels.archive.facts import Facts, View
 from segmodels.colour import BASIC_COLOURS
 
 __all__ = ["choose_filters"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from dashboard.archive.facts import Size, View
+from segmodels.archive.facts import Size, View
 from segmodels.colour import BASIC_COLOURS
 from segmodels.taxonomy import Taxonomy
 

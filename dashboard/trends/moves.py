@@ -7,18 +7,18 @@ from datetime import date
 
 import pandas as pd
 
-from dashboard.archive.facts import Period
-from dashboard.archive.movements import LEAST_PERIODS, forecast, movements
-from dashboard.archive.trends import (
+from dashboard.figures import series
+from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
+from dashboard.trends.behind import Behind, period_name
+from dashboard.trends.section import Question, Section, class_inks, percent, records, rows
+from segmodels.archive.facts import Period
+from segmodels.archive.movements import LEAST_PERIODS, forecast, movements
+from segmodels.archive.outfits import (
     SIGNIFICANT,
     NotEnough,
     by_period,
     colours_by_period,
 )
-from dashboard.figures import series
-from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
-from dashboard.trends.behind import Behind, period_name
-from dashboard.trends.section import Question, Section, class_inks, percent, records, rows
 
 __all__ = ["GARMENTS", "forecast_section", "line_section", "movement_section", "shown_first", "things"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from dashboard.archive.rows import MAX_PHOTO_BYTES, photo_id
 from dashboard.evaluation.pictures import Card, PictureError, colour_map, jpeg, read_class_map
 from dashboard.trends.behind import Behind
 from dashboard.trends.section import rows
+from segmodels.archive.rows import MAX_PHOTO_BYTES, photo_id
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import Taxonomy
 

@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dashboard.archive.inference import Reliability
-from dashboard.archive.store import Version
+from segmodels.archive.intervals import Reliability
+from segmodels.archive.store import Version
 
 __all__ = ["WHY_NO_PAIRS", "Trust", "read_trust"]
 

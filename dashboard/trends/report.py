@@ -9,8 +9,8 @@ from datetime import datetime
 import pandas as pd
 import plotly.io as pio
 
-from dashboard.archive.trends import NotEnough
 from dashboard.trends.section import Builder, Question
+from segmodels.archive.outfits import NotEnough
 
 __all__ = ["report_html"]
 

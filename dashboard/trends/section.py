@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.archive.facts import Facts, Period, Size, View
-from dashboard.archive.trends import NotEnough
 from dashboard.figures import Theme
 from dashboard.trends.behind import Behind
+from segmodels.archive.facts import Facts, Period, Size, View
+from segmodels.archive.outfits import NotEnough
 
 __all__ = [
     "LEAST_OUTFITS",

@@ -9,8 +9,6 @@ from typing import Any, cast
 
 import streamlit as st
 
-from dashboard.archive.facts import PERIODS, Period
-from dashboard.archive.trends import NotEnough
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things
@@ -28,6 +26,8 @@ from dashboard.trends.together import (
 )
 from dashboard.trends.worn import Against, area_section, days_before, other_period, other_tag, share_section
 from dashboard.uploads import literal
+from segmodels.archive.facts import PERIODS, Period
+from segmodels.archive.outfits import NotEnough
 
 __all__ = ["TABS", "Tab"]
 

@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from dashboard.archive.facts import Period
-from dashboard.archive.trends import SIGNIFICANT, NotEnough, companions, pair_lift_by_period, pairs, triples, worn
 from dashboard.figures import series
 from dashboard.figures.together import Scale, network_figure, pair_matrix
 from dashboard.figures.trends import interval_figure, line_figure
 from dashboard.trends.behind import Behind, period_name
 from dashboard.trends.section import LEAST_TOGETHER, Question, Section, class_inks, records, rows
+from segmodels.archive.facts import Period
+from segmodels.archive.outfits import SIGNIFICANT, NotEnough, companions, pair_lift_by_period, pairs, triples, worn
 
 __all__ = [
     "MEASURES",

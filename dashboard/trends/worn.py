@@ -8,13 +8,13 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from dashboard.archive.facts import Facts, View
-from dashboard.archive.inference import Corrected, corrected
-from dashboard.archive.trends import SIGNIFICANT, NotEnough, worn
 from dashboard.figures.trends import share_figure
 from dashboard.trends.behind import Behind
 from dashboard.trends.reliability import WHY_NO_PAIRS, Trust
 from dashboard.trends.section import LEAST_OUTFITS, Question, Section, class_inks, percent, records, rows
+from segmodels.archive.facts import Facts, View
+from segmodels.archive.intervals import Corrected, corrected
+from segmodels.archive.outfits import SIGNIFICANT, NotEnough, worn
 
 __all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from segmodels.errors import GarmentscopeError
 from segmodels.photo import open_photo
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Dataset", "DatasetError"]
 
 
-class DatasetError(ValueError):
+class DatasetError(GarmentscopeError, ValueError):
     """A data set, or one file of it, that cannot be used; the message says which file and what to do."""
 
 

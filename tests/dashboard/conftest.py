@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from scipy.io import savemat
 from streamlit_page import WAIT
 
-from segmodels import catalog
+from segmodels.checkpoints import catalog
 from segmodels.taxonomy import CCP_59
 
 PHOTOS = 16

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from streamlit_page import on_a_desk, settle
 
-from dashboard.archive.store import Archive
+from segmodels.archive.store import Archive
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 TABLE = b"file_name,taken_at,market\nlook0.jpg,2024-03-05,Paris\nlook1.jpg,2024-04-01,Milan\n"

@@ -12,7 +12,7 @@ from archive_rows import VERSION, made, rows_of
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dashboard.archive.store import Archive
+from segmodels.archive.store import Archive
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "archive.py"
 WAIT = 120.0
@@ -199,8 +199,8 @@ def test_a_job_of_somebody_else_is_shown_and_can_be_stopped(
 
     from dashboard.archive.jobs import Job, begin
     from dashboard.archive.shelf import Shelved
-    from dashboard.archive.sources import from_uploads
-    from segmodels.catalog import load_segmenter
+    from segmodels.archive.sources import from_uploads
+    from segmodels.checkpoints.catalog import load_segmenter
 
     opening = threading.Event()
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import comparison, resources, waiting
 from dashboard.examples import example
 from dashboard.inference_queue import InferenceQueue
-from segmodels.segmenter import Segmenter
+from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "compare.py"

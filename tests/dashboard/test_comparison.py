@@ -18,7 +18,7 @@ from dashboard.comparison import (
 from dashboard.links import parse_link
 from dashboard.photos import Analysed
 from dashboard.viewer import Stage, encode_stage
-from segmodels.segmentation import Segmentation, measure
+from segmodels.inference.segmentation import Segmentation, measure
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 
 COAT, SHIRT = OUTFIT_15["Coat"].id, OUTFIT_15["Shirt"].id

@@ -3,7 +3,7 @@ from typing import get_args
 
 import pytest
 
-from dashboard.datasets.statistics import Count, Share, Sizes, read_statistics, shares
+from dashboard.dataset.shipped import Count, Share, Sizes, read_statistics, shares
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.figures.theme import Theme, colours
 from segmodels.taxonomy import OUTFIT_15

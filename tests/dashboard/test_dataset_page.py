@@ -110,7 +110,7 @@ def test_a_photo_opens_with_its_mask(opened: Open, photo_folder: Path) -> None:
 def test_damaged_numbers_are_a_sentence_and_the_photos_stay(
     opened: Open, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dashboard.datasets.statistics as statistics
+    import dashboard.dataset.shipped as statistics
 
     def broken() -> None:
         raise statistics.StatisticsError("ccp.json is damaged (made up). Count it again.")

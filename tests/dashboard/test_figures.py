@@ -4,7 +4,7 @@ import pytest
 
 from dashboard.comparison import Agreement
 from dashboard.figures import Theme, agreement_figure, scores_figure
-from segmodels.metrics import ConfusionMatrix
+from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import OUTFIT_15
 
 NOTHING: dict[str, float | None] = dict.fromkeys(OUTFIT_15.names)

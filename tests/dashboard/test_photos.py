@@ -11,9 +11,9 @@ from pycocotools import mask as coco_mask
 
 from dashboard.examples import example, example_count
 from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
-from segmodels.catalog import load_segmenter
+from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
-from segmodels.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dashboard import resources
-from segmodels.catalog import EMBEDDED
+from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.device import keep_memory
-from segmodels.memory import return_memory
+from segmodels.inference.memory import return_memory
 
 
 def test_a_segmenter_is_loaded_once_for_all() -> None:

@@ -16,7 +16,7 @@ from dashboard import photos, resources, waiting
 from dashboard.examples import example
 from dashboard.inference_queue import InferenceQueue
 from segmodels.architectures import build
-from segmodels.checkpoint import CheckpointConfig, save_checkpoint
+from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
 from segmodels.taxonomy import CFPD_23
 
 PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "segment.py"

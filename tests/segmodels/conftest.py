@@ -17,8 +17,8 @@ from torchvision.models.detection.ssd import SSD
 
 from segmodels.architectures import build
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
-from segmodels.person import DetectorConfig, PersonDetector
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
+from segmodels.inference.detector import DetectorConfig, PersonDetector
 from segmodels.taxonomy import OUTFIT_15
 
 COLOURS = {2: (255, 0, 0), 8: (0, 0, 255), 13: (0, 255, 0)}  # Coat is red, Pants blue, Skin green; grey is background

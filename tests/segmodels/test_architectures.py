@@ -15,7 +15,7 @@ from segmodels.architectures import ARCHITECTURES, build, check_batch
 from segmodels.architectures.channels import scale_channels
 from segmodels.architectures.dry_run import drop_unused, dry_run
 from segmodels.architectures.padding import PadToStride
-from segmodels.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in ARCHITECTURES},

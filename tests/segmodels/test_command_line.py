@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import segmodels.catalog as catalog
+import segmodels.checkpoints.catalog as catalog
 from segmodels.__main__ import main
 from segmodels.taxonomy import OUTFIT_15
 

@@ -12,11 +12,11 @@ from fake_cuda import FakeCuda, fake_cuda
 from torch import nn
 
 from segmodels.architectures import ARCHITECTURES, build
-from segmodels.checkpoint import Checkpoint, Member
+from segmodels.checkpoints.checkpoint import Checkpoint, Member
 from segmodels.device import pick_precision
-from segmodels.person import PersonDetector, load_detector
-from segmodels.segmentation import Segmentation
-from segmodels.segmenter import Segmenter
+from segmodels.inference.detector import PersonDetector, load_detector
+from segmodels.inference.segmentation import Segmentation
+from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 
 MakeCheckpoint = Callable[..., Checkpoint]

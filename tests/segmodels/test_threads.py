@@ -37,11 +37,11 @@ STARTS = {
     "segmodels": ["-c", "import segmodels, torch"],
     "train": ["-c", "import train.recipe"],
     "resources": ["-c", "import dashboard.resources, torch"],
-    "a node of Ray's": ["-c", "import dashboard.archive.cluster"],
+    "a node of Ray's": ["-c", "import segmodels.archive.cluster"],
     "the app": ["-c", APP],
     "python -m segmodels": ["-m", "segmodels", "photo.jpg"],
     "python -m train": ["-m", "train", "--help"],
-    "python -m dashboard.archive": ["-m", "dashboard.archive", "ingest", "."],
+    "python -m segmodels.archive": ["-m", "segmodels.archive", "ingest", "."],
     "the tests": ["-m", "pytest", "--collect-only", "-qs", "tests/segmodels/test_device.py"],
 }
 

@@ -9,7 +9,7 @@ import pytest
 from made_ccp import write_ccp
 
 import train.__main__
-import train.fit
+import train.segmentation.fit
 from segmodels.datasets import Dataset, read_ccp
 from train.recipe import Recipe
 
@@ -45,7 +45,7 @@ def _folds(name: str, fold: int, folds: int = 5) -> tuple[list[str], list[str]]:
 def folds() -> Iterator[None]:
     """Six photos to train on and two to choose by: three steps of two photos in an epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (train.fit, train.__main__):
+        for module in (train.segmentation.fit, train.__main__):
             patch.setattr(module, "fold_ids", _folds)
         yield
 

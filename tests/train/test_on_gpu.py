@@ -19,27 +19,27 @@ from fake_cuda import FakeCuda, fake_cuda
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import train.detection
-import train.probe
-import train.split
+import train.analysis.probe
+import train.data.split
+import train.detector.fit
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from segmodels.datasets import Dataset
 from segmodels.device import pick_precision
-from segmodels.person import EMBEDDED_DETECTOR, load_detector
-from segmodels.segmenter import Segmenter
+from segmodels.inference.detector import EMBEDDED_DETECTOR, load_detector
+from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
-from train.crossval import crossval
-from train.detection import PersonRecipe, detection_loss, evaluate_scenes, fit_person, list_bystanders
-from train.evaluate import evaluate
-from train.fit import fit
-from train.grid import Grid
-from train.losses import LOSSES, build_loss
-from train.module import SegmentationModule
-from train.probe import probe
-from train.pseudo import labelled_by, photo_probabilities
+from train.analysis.crossval import crossval
+from train.analysis.evaluate import evaluate
+from train.analysis.grid import Grid
+from train.analysis.probe import probe
+from train.detector.fit import PersonRecipe, detection_loss, evaluate_scenes, fit_person, list_bystanders
 from train.recipe import RECIPES, Recipe, load_recipe
+from train.segmentation.fit import fit
+from train.segmentation.lightning_module import SegmentationModule
+from train.segmentation.losses import LOSSES, build_loss
+from train.segmentation.pseudo_labels import labelled_by, photo_probabilities
 
 MakeRecipe = Callable[..., Recipe]
 CUDA = torch.device("cuda", 0)
@@ -219,8 +219,8 @@ def test_crossval(tiny: MakeRecipe, root: Path, tmp_path: Path, monkeypatch: pyt
     (tmp_path / "splits").mkdir()
     rows = [f"{number:04},{number % 2}" for number in range(1, 9)]
     (tmp_path / "splits" / "ccp_folds.csv").write_text("id,fold\n" + "\n".join(rows) + "\n")
-    monkeypatch.setattr(train.split, "SPLITS", tmp_path / "splits")
-    monkeypatch.setattr(train.split, "FOLDS", 2)
+    monkeypatch.setattr(train.data.split, "SPLITS", tmp_path / "splits")
+    monkeypatch.setattr(train.data.split, "FOLDS", 2)
     recipe = tiny(architecture="unet_classic", arguments={"width": 0.05}, epochs=1, crop="none")
     metrics = crossval(recipe, root, tmp_path / "run", folds=2, workers=0)
     assert [fold["photos"] for fold in metrics["folds"]] == [4, 4]
@@ -230,15 +230,15 @@ def test_crossval(tiny: MakeRecipe, root: Path, tmp_path: Path, monkeypatch: pyt
 def test_a_probe(
     folds: None, tiny: MakeRecipe, root: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train.probe, "fold_ids", train.fit.fold_ids)
+    monkeypatch.setattr(train.analysis.probe, "fold_ids", train.segmentation.fit.fold_ids)
     recipe = tiny(architecture="unet_classic", arguments={"width": 0.05})
     grid = Grid(one_epochs=2, one_mean_iou=0.0, subset_photos=3, subset_epochs=1, split_epochs=1)
     with fake_cuda():
         cells = probe(recipe, grid, root, tmp_path / "probe", workers=0)
         assert cells and not [cell.verdict for cell in cells if cell.failed]
         checkpoint = tmp_path / "probe" / "cells" / cells[0].name / "split" / "checkpoint"
-        there, first = train.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe, None)
-    here, first_here = train.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe, None)
+        there, first = train.analysis.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe, None)
+    here, first_here = train.analysis.probe._judge(checkpoint, dataset, ["0006", "0007"], recipe, None)
     assert (there.counts == here.counts).all() and (first == first_here).all()
 
 
@@ -325,9 +325,9 @@ def test_the_detectors_loss_is_that_of_the_processor_and_does_not_wait(gpu: Fake
 @pytest.fixture
 def _few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"{number:04}" for number in range(1, 6)]
-    monkeypatch.setattr(train.detection, "fold_ids", lambda name, fold: (ids[:4], ids[4:]))
-    monkeypatch.setattr(train.detection, "_EVALUATION_SIDE", 96)
-    monkeypatch.setattr(train.detection, "_SEGMENTED_SCENES", 2)
+    monkeypatch.setattr(train.detector.fit, "fold_ids", lambda name, fold: (ids[:4], ids[4:]))
+    monkeypatch.setattr(train.detector.fit, "_EVALUATION_SIDE", 96)
+    monkeypatch.setattr(train.detector.fit, "_SEGMENTED_SCENES", 2)
 
 
 def fit_detector(out: Path, root: Path, device: torch.device, precision: str, **changes: Any) -> list[dict[str, float]]:
@@ -368,7 +368,7 @@ def test_a_detectors_steps_do_not_wait(root: Path, tmp_path: Path, monkeypatch: 
         waits.append(len(gpu.waits))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.detection, "_finite", stop)
+    monkeypatch.setattr(train.detector.fit, "_finite", stop)
     for steps in (1, 2, 4):
         changes = {"epoch_scenes": steps * DETECTOR.batch_size}
         with fake_cuda() as gpu, pytest.raises(KeyboardInterrupt):

@@ -7,8 +7,8 @@ import pytest
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.datasets import DATASETS
-from train.losses import LOSSES
 from train.recipe import RECIPES, Recipe, RecipeError, load_recipe, recipe_from
+from train.segmentation.losses import LOSSES
 
 SHIPPED = sorted(RECIPES.rglob("*.toml"))
 

@@ -9,12 +9,12 @@ from archive_rows import rows_of
 
 from dashboard.archive import jobs
 from dashboard.archive.jobs import Job, begin, running
-from dashboard.archive.metadata import parse_metadata
 from dashboard.archive.shelf import Shelved
-from dashboard.archive.sources import Found, Source, from_uploads
-from dashboard.archive.store import Archive, ArchiveError
 from dashboard.inference_queue import InferenceQueue
-from segmodels.segmenter import Segmenter
+from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.sources import Found, Source, from_uploads
+from segmodels.archive.store import Archive, ArchiveError
+from segmodels.inference.segmenter import Segmenter
 
 Photo = Callable[..., bytes]
 WAIT = 120.0

@@ -17,9 +17,9 @@ from dashboard.archive.shelf import (
     read_contents,
     stamp,
 )
-from dashboard.archive.store import Archive, ArchiveError, Version
-from segmodels.catalog import EMBEDDED
-from segmodels.checkpoint import load_checkpoint
+from segmodels.archive.store import Archive, ArchiveError, Version
+from segmodels.checkpoints.catalog import EMBEDDED
+from segmodels.checkpoints.checkpoint import load_checkpoint
 
 OTHER = Version("OUTFIT_15", "other", "def456")
 

@@ -9,8 +9,8 @@ from streamlit_page import opened
 from dashboard.evaluation.conditions import LABELS, conditions_of, conditions_table
 from dashboard.evaluation.records import Model, read_model
 from dashboard.figures import Theme, condition_figure
-from train.framing import FRAMINGS
-from train.shift import SHIFTS
+from train.analysis.framing import FRAMINGS
+from train.analysis.shift import SHIFTS
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "evaluation.py"
 

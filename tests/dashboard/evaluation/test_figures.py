@@ -10,9 +10,9 @@ from dashboard.evaluation.ranking import COLUMNS, COSTS, Standing, rank, referen
 from dashboard.evaluation.records import photo_sets, read_model
 from dashboard.figures import Theme, class_figure, confusion_figure, cost_figure, curve_figure, series
 from dashboard.figures.evaluation import spread_labels
-from segmodels.bootstrap import SCORES
-from segmodels.evidence import total
-from segmodels.papers import INACIO_TABLE_3
+from segmodels.evaluation.bootstrap import SCORES
+from segmodels.evaluation.evidence import total
+from segmodels.evaluation.papers import INACIO_TABLE_3
 from segmodels.taxonomy import OUTFIT_15
 
 THEMES = get_args(Theme)

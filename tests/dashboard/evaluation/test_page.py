@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
 from dashboard.evaluation.confusion import Cell
-from segmodels import catalog
+from segmodels.checkpoints import catalog
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "evaluation.py"
 
@@ -188,6 +188,7 @@ def test_no_model_with_scores(page: AppTest, tmp_path: Path, monkeypatch: pytest
 def test_the_page_waits_for_no_network_to_be_imported() -> None:
     """PyTorch takes seconds; nothing here runs a network."""
     modules = "dashboard.resources, dashboard.charts, dashboard.evaluation.pictures, dashboard.leaderboard, "
-    code = f"import sys, {modules}dashboard.links, dashboard.uploads, segmodels.catalog; print('torch' in sys.modules)"
+    modules += "dashboard.links, dashboard.uploads, segmodels.checkpoints.catalog"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PAGE.parents[2], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -18,9 +18,9 @@ from dashboard.evaluation.ranking import (
 )
 from dashboard.evaluation.records import Model, photo_sets, read_model
 from dashboard.tables import as_csv
-from segmodels.bootstrap import interval
-from segmodels.catalog import EMBEDDED
-from segmodels.papers import CASTRO_TABLE_3, CASTRO_TABLE_5
+from segmodels.checkpoints.catalog import EMBEDDED
+from segmodels.evaluation.bootstrap import interval
+from segmodels.evaluation.papers import CASTRO_TABLE_3, CASTRO_TABLE_5
 from segmodels.taxonomy import OUTFIT_15
 
 

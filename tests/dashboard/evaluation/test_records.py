@@ -6,9 +6,9 @@ import pytest
 from scored import LABEL, curve, evaluation, judged, write_model
 
 from dashboard.evaluation.records import evidence_of_measurement, photo_sets, read_model
-from segmodels.catalog import EMBEDDED
-from segmodels.checkpoint import load_checkpoint, read_metrics
-from segmodels.evidence import read_evidence, total
+from segmodels.checkpoints.catalog import EMBEDDED
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_metrics
+from segmodels.evaluation.evidence import read_evidence, total
 from segmodels.taxonomy import OUTFIT_15
 
 

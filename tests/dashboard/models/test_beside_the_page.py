@@ -8,9 +8,9 @@ import pytest
 from dashboard.models import pulls
 from dashboard.models.listing import Listing
 from dashboard.models.pulls import begin, progress_sentence, running
-from segmodels.catalog import EMBEDDED
-from segmodels.hub import HubCheckpoint, Progress
-from segmodels.hub_errors import HubError
+from segmodels.checkpoints.catalog import EMBEDDED
+from segmodels.hub.client import HubCheckpoint, Progress
+from segmodels.hub.errors import HubError
 
 WAIT = 60.0
 FOUND = HubCheckpoint("fpn", "atelier/garmentscope-fpn", "a" * 40, 9, EMBEDDED / "fpn")

@@ -10,8 +10,8 @@ from scored import LABEL, evaluation, judged, write_model
 
 from dashboard.evaluation.records import read_model
 from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
-from segmodels.catalog import CatalogEntry, Offer
-from segmodels.hub import HubCheckpoint
+from segmodels.checkpoints.catalog import CatalogEntry, Offer
+from segmodels.hub.client import HubCheckpoint
 
 COMMIT, NEWER = "a" * 40, "b" * 40
 REPOSITORY = "atelier/garmentscope-fpn"

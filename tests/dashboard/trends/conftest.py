@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dashboard.archive.facts import Facts, View
-from dashboard.archive.ingest import Outcome, ingest
-from dashboard.archive.metadata import parse_metadata
-from dashboard.archive.rows import as_table, bits, photo_id
-from dashboard.archive.sources import Source, find_sources
-from dashboard.archive.store import Archive, Version
 from dashboard.trends.section import Question
-from segmodels.class_map import small_map
+from segmodels.archive.facts import Facts, View
+from segmodels.archive.ingest import Outcome, ingest
+from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.rows import as_table, bits, photo_id
+from segmodels.archive.sources import Source, find_sources
+from segmodels.archive.store import Archive, Version
+from segmodels.inference.class_map import small_map
 from segmodels.taxonomy import OUTFIT_15
 
 VERSION = Version("OUTFIT_15", "fake", "abc123")

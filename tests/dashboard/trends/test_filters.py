@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.archive.facts import Size, View
-from dashboard.archive.inference import Reliability
-from dashboard.archive.store import Version
 from dashboard.trends.choice import MADE_UP, choices
 from dashboard.trends.filters import evidence_line, from_link, removals, to_link
 from dashboard.trends.reliability import read_trust
+from segmodels.archive.facts import Size, View
+from segmodels.archive.intervals import Reliability
+from segmodels.archive.store import Version
 from segmodels.taxonomy import OUTFIT_15
 
 TAGS = {"market": ["North", "South"], "season": ["winter"]}

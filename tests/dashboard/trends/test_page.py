@@ -5,8 +5,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
-from dashboard.archive.store import Version
 from dashboard.trends.choice import MADE_UP, Choice, make_sample
+from segmodels.archive.store import Version
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "trends.py"
 
@@ -218,7 +218,7 @@ def test_the_made_up_sample_is_made_once_and_says_what_it_is(
 
 def test_making_the_sample_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("dashboard.trends.choice.MADE_UP_PHOTOS", 800)
-    monkeypatch.setattr("dashboard.archive.made_up._PIECE", 300)
+    monkeypatch.setattr("segmodels.archive.synthetic._PIECE", 300)
     told: list[tuple[float, str]] = []
     make_sample(Choice(MADE_UP, str(tmp_path), made_up=True), lambda share, text: told.append((share, text)))
     assert [share for share, _ in told] == [0, 0.375, 0.75, 1]

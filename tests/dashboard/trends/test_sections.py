@@ -10,10 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.archive.facts import Facts, View
-from dashboard.archive.inference import Reliability, corrected, wilson
-from dashboard.archive.store import Archive
-from dashboard.archive.trends import NotEnough
 from dashboard.figures import Theme
 from dashboard.tables import as_parquet
 from dashboard.trends.behind import Behind, read_behind
@@ -31,6 +27,10 @@ from dashboard.trends.together import (
     rule_section,
 )
 from dashboard.trends.worn import area_section, days_before, other_period, other_tag, share_section
+from segmodels.archive.facts import Facts, View
+from segmodels.archive.intervals import Reliability, corrected, wilson
+from segmodels.archive.outfits import NotEnough
+from segmodels.archive.store import Archive
 from segmodels.taxonomy import OUTFIT_15
 
 ALL: list[Builder] = [

@@ -1,0 +1,161 @@
+"""`python -m segmodels.archive ingest | show | make-up`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
+from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.sentences import duration
+from segmodels.archive.sources import find_sources
+from segmodels.archive.store import Archive, ArchiveError
+from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.device import DeviceError, add_device_arguments
+
+_SHOWN = 10
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command: 0 if all went well, 1 if something failed, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m segmodels.archive", description="Photos become data.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    take = commands.add_parser("ingest", help="take the photos of a folder into an archive; run it again to go on")
+    take.add_argument("folder", metavar="FOLDER", help="of photos, at any depth; a ZIP, or a URI such as s3://bucket")
+    take.add_argument("--metadata", metavar="CSV", type=Path, help="dates and tags by file name")
+    take.add_argument("--model", default="fpn", metavar="NAME", help="catalog name, or folder of a checkpoint")
+    take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
+    add_device_arguments(take)
+    show = commands.add_parser("show", help="say what an archive holds")
+    make_up = commands.add_parser("make-up", help="write an archive of made-up photos with planted trends")
+    make_up.add_argument("photos", metavar="N", type=int)
+    make_up.add_argument("--seed", type=int, default=0)
+    for command in (take, show, make_up):
+        command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "make-up" and parsed.photos < 1:
+        parser.error("N must be 1 or more")
+    try:
+        archive = Archive(parsed.archive)
+        if parsed.command == "show":
+            return _show(archive)
+        if parsed.command == "make-up":
+            from segmodels.archive.synthetic import make_archive
+
+            print(f"{make_archive(archive, parsed.photos, parsed.seed):,} made-up photos added.")
+            return 0
+        return _ingest(parsed, archive)
+    except KeyboardInterrupt:
+        print("\nStopped. What is done so far is in the archive; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except (ArchiveError, CheckpointError, DeviceError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
+    csv_file: Path | None = arguments.metadata
+    try:
+        metadata = parse_metadata(csv_file.read_bytes(), csv_file.name) if csv_file else None
+    except OSError as error:
+        raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
+    found = find_sources(arguments.folder)
+    from segmodels.checkpoints.catalog import load_segmenter
+
+    segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
+    version = version_of(segmenter)
+    engine: Engine = partial(analyse_here, segmenter)
+    if arguments.engine == "ray":
+        from segmodels.archive.cluster import analyse_on_ray
+
+        engine = partial(
+            analyse_on_ray, arguments.model, version, device=arguments.device, precision=arguments.precision
+        )
+    line = _ProgressLine()
+    try:
+        report = ingest(found, archive, version, engine, metadata, line.show)
+    finally:
+        line.end()
+    _print(report, archive)
+    return 1 if report.rejected else 0
+
+
+def _show(archive: Archive) -> int:
+    versions = archive.versions()
+    if not versions:
+        print(f"{archive.place.location} holds no archive yet.", file=sys.stderr)
+        return 1
+    for version in versions:
+        with archive.reader(version) as reader:
+            row = reader.query(
+                "SELECT count(*) photos, count(taken_at) dated, min(taken_at) first, max(taken_at) last,"
+                " sum(len(outfits)) outfits FROM photos"
+            ).iloc[0]
+        dates = (
+            f", {row.dated:,} dated {row['first']:%Y-%m-%d} to {row['last']:%Y-%m-%d}" if row.dated else ", no dates"
+        )
+        print(f"{version}: {row.photos:,} photos, {row.outfits:,.0f} outfits{dates}")
+    return 0
+
+
+def _print(report: Report, archive: Archive) -> None:
+    print(
+        f"{report.added:,} photos added, {report.known:,} were there already, {report.doubled:,} came twice, "
+        f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
+        f"{report.seconds:,.0f} s, {report.added / max(report.seconds, 1e-9):,.2f} new photos a second."
+    )
+    for note in report.notes:
+        print(note)
+    _list("Rows of the CSV without a photo", report.rows_without_photo)
+    _list("Photos without a row in the CSV", report.photos_without_row)
+    if report.rows_without_photo or report.photos_without_row:
+        print(f"All of them are in {archive.place.location}/unmatched.csv.")
+    if report.rejected:
+        print(f"Rejected, as listed in {archive.place.location}/rejected.csv:", file=sys.stderr)
+        for _, reason in report.rejected[:_SHOWN]:
+            print(f"  {reason}", file=sys.stderr)
+        if (more := len(report.rejected) - _SHOWN) > 0:
+            print(f"  and {more:,} more", file=sys.stderr)
+
+
+def _list(title: str, names: Sequence[str]) -> None:
+    if names:
+        more = len(names) - _SHOWN
+        print(f"{title}: {', '.join(names[:_SHOWN])}" + (f" and {more:,} more" if more > 0 else ""))
+
+
+class _ProgressLine:
+    """One line on stderr that is written over, or a new one now and then where nobody watches."""
+
+    def __init__(self) -> None:
+        self._watched = sys.stderr.isatty()
+        self._every = 0.2 if self._watched else 10.0
+        self._last = time.monotonic()
+        self._open = False
+
+    def show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < self._every and progress.done < progress.total:
+            return
+        self._last = now
+        left = progress.seconds_left
+        text = f"{progress.done:,} of {progress.total:,} photos, {progress.photos_a_second:,.1f} a second"
+        text += f", {duration(left)} left" if left else ""
+        text += f", {progress.rejected:,} rejected" if progress.rejected else ""
+        if self._watched:
+            print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+            self._open = True
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._open:
+            print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

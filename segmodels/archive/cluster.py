@@ -1,0 +1,123 @@
+"""The same analysis over a Ray cluster: actors hold the model and read the photos, rows come back to be written.
+
+Needs the extra `ray`. The cluster is the one that `RAY_ADDRESS` names, else one on this machine. Every node needs this
+package, the model under the same name, and access to where the photos are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container, Generator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from segmodels.archive.ingest import Outcome, analyse_here, version_of
+from segmodels.archive.rows import SCHEMA
+from segmodels.archive.sources import Source, read_file
+from segmodels.archive.store import ArchiveError, Version
+
+__all__ = ["analyse_on_ray"]
+
+_BATCH = 16  # photos that an actor takes at once
+_MOST_BLOCKS = 4096  # each is a task of Ray's; rows come back, and are safe, a block at a time
+_OUTCOMES = pa.schema([("name", pa.string()), ("key", pa.string()), ("reason", pa.string()), *SCHEMA])
+
+
+def analyse_on_ray(
+    model: str,
+    version: Version,
+    sources: Sequence[Source],
+    known: Container[str],
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+) -> Generator[Outcome, None, None]:
+    """Analyses photos on a Ray cluster: one actor a GPU, or a processor core where there is none.
+
+    Args:
+        model: Catalog name, or a folder that all nodes see.
+        version: That the model must be of on every node.
+        sources: Photos that any node can read.
+        known: Ids of photos to pass over.
+        device: Name of the device on every node, as `--device` takes it; with `cpu` no GPU is asked for.
+        precision: Number format of the network's features.
+
+    Yields:
+        What became of each photo, in any order.
+
+    Raises:
+        ArchiveError: If Ray is not installed, a source is no file in a folder, or the cluster gives up.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ArchiveError("Ray is not installed. Install it with: pip install 'garmentscope[ray]'") from None
+    if here := [source.name for source in sources if not source.location]:
+        raise ArchiveError(f"A cluster reads photos from folders, not from a ZIP or an upload: {here[0]}.")
+    try:
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        resources = ray.cluster_resources()
+        gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
+        actors = gpus or max(1, int(resources.get("CPU", 1)) - 1)
+        photos = [{"name": source.name, "location": source.location} for source in sources]
+        blocks = max(1, min(len(photos) // _BATCH, _MOST_BLOCKS))
+        outcomes = ray.data.from_items(photos, override_num_blocks=blocks).map_batches(
+            _Analyser,
+            fn_constructor_args=(model, version, ray.put(known), device, precision),
+            batch_size=_BATCH,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+            num_cpus=1,
+            num_gpus=1 if gpus else 0,
+        )
+        batch: Any
+        for batch in outcomes.iter_batches(batch_format="pyarrow", batch_size=None):
+            for row in batch.to_pylist():
+                name, key, reason = row.pop("name"), row.pop("key"), row.pop("reason")
+                yield Outcome(name, key, row if row["photo_id"] else None, reason)
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        cause = getattr(error, "cause", None) or error
+        reason = str(cause).strip().rpartition("\n")[2].rstrip(". ")
+        raise ArchiveError(f"The Ray cluster gave up: {reason}. What is in the archive is whole.") from error
+
+
+class _Analyser:
+    """An actor: holds the model.
+
+    Args:
+        model: To load.
+        version: That it must be of.
+        known: Reference to the ids of photos to pass over.
+        device: Name of the device.
+        precision: Number format of the network's features.
+    """
+
+    def __init__(
+        self, model: str, version: Version, known: Any, device: str | None = None, precision: str | None = None
+    ) -> None:
+        import ray
+
+        from segmodels.checkpoints.catalog import load_segmenter
+
+        self._segmenter = load_segmenter(model, device, precision=precision)
+        if (mine := version_of(self._segmenter)) != version:
+            raise ArchiveError(f"A node of the cluster has {mine} where {version} is asked for. Install the same there")
+        self._known: Container[str] = ray.get(known)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
+        sources = [
+            Source(name, partial(read_file, location, name), location)
+            for name, location in zip(batch["name"].tolist(), batch["location"].tolist(), strict=True)
+        ]
+        empty = dict.fromkeys(SCHEMA.names)
+        outcomes = [
+            {"name": outcome.name, "key": outcome.photo_id, "reason": outcome.reason}
+            | ({**outcome.row, "tags": []} if outcome.row else empty)
+            for outcome in analyse_here(self._segmenter, sources, self._known)
+        ]
+        return pa.Table.from_pylist(outcomes, _OUTCOMES)

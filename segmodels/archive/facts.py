@@ -1,0 +1,373 @@
+"""The rows of an archive as flat tables, and the counts that the Trends page asks of them.
+
+The unit is one person's outfit. What a person wears is a number whose bit i says whether class i is worn, so that all
+pairs and triples come from one count of equal numbers: 12 garments make 4,096 of them at most. Beside it lies the list
+of the outfit's garments with share, confidence and colour, so that nothing is joined with them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import pandas as pd
+
+from segmodels.archive.store import Reader
+from segmodels.colour import FINE_COLOURS
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["PERIODS", "Facts", "Period", "Size", "View"]
+
+Period = Literal["week", "month", "season", "year"]
+PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
+"""By which time can be divided; a season is three months, winter from December on."""
+
+_MOST_TAGS = 50  # keys that can be filtered by
+_KEPT_VIEWS = 12
+_MOST_PEOPLE = 64  # of a photo, in an outfit's number
+_CALENDAR = ", ".join(
+    f"({start})::DATE AS {period}"
+    for period, start in {
+        "week": "date_trunc('week', day)",
+        "month": "date_trunc('month', day)",
+        "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+        "year": "date_trunc('year', day)",
+    }.items()
+)
+_FINE = [(name, basic) for basic, names in FINE_COLOURS.items() for name in names]
+
+
+@dataclass(frozen=True)
+class View:
+    """Which outfits are counted.
+
+    Args:
+        first: First day; photos without a date are left out then, as with `last`.
+        last: Last day, included.
+        tags: Key and the values of which a photo must have one, for each key.
+        garments: Classes that an outfit must hold, all of them.
+        colours: Basic colours of which a garment must have one; one of `garments`, where there are any.
+        min_share: Least share of the outfit that a garment must have to count, 0..1.
+        min_confidence: Least confidence of a garment to count, 0..1.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    garments: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    min_share: float = 0.0
+    min_confidence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a view holds: photos, outfits, outfits with a date, and the first and last day."""
+
+    photos: int
+    outfits: int
+    dated: int
+    first: date | None
+    last: date | None
+
+
+class Facts:
+    """The outfits and garments of a reader's rows, ready to be counted; any number of threads may ask.
+
+    Args:
+        reader: Whose rows are read once, here; it must stay open.
+        taxonomy: Of the rows.
+        progress: Called with a sentence before each long step.
+    """
+
+    def __init__(self, reader: Reader, taxonomy: Taxonomy, progress: Callable[[str], None] = lambda sentence: None):
+        self.taxonomy = taxonomy
+        self.version = reader.version
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._views: OrderedDict[View, str] = OrderedDict()
+        self._tables = 0
+        self.tags = self._load(progress)
+        """Values by tag, the most frequent first."""
+
+    def size(self, view: View) -> Size:
+        """How much a view holds."""
+        row = self._ask(
+            view,
+            "SELECT count(*) FILTER (alone) + (SELECT count(DISTINCT p) FROM {v} WHERE NOT alone) photos, "
+            "count(*) outfits, count(day) dated, min(day) a, max(day) b FROM {v}",
+        ).iloc[0]
+        first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in "ab")
+        return Size(int(row.photos), int(row.outfits), int(row.dated), first, last)
+
+    def masks(self, view: View, period: Period | None = None) -> pd.DataFrame:
+        """How many outfits hold exactly which classes.
+
+        Args:
+            view: Which outfits.
+            period: Divides by time, and leaves out what has no date.
+
+        Returns:
+            Columns `mask` int64, `outfits` int64, and with a period `start` (its first day).
+        """
+        if period is None:
+            return self._ask(view, "SELECT mask, count(*) outfits FROM {v} GROUP BY mask ORDER BY mask")
+        return self._ask(
+            view,
+            f"SELECT {period} AS start, mask, count(*) outfits FROM {{v}} JOIN calendar USING (day) "
+            "GROUP BY ALL ORDER BY ALL",
+        )
+
+    def holding(self, view: View, least: Mapping[str, tuple[float, float]]) -> dict[str, int]:
+        """Outfits with a garment that is large and sure enough, whatever the view asks of either.
+
+        Args:
+            view: Which outfits.
+            least: By class its least share of the outfit and confidence.
+
+        Returns:
+            How many, by class.
+        """
+        if not least:
+            return {}
+        lacking = view.min_share > 0 or view.min_confidence > 0  # garments, in the view's own table
+        source = "outfit WHERE o IN (SELECT o FROM {v})" if lacking else "{v}"
+        asked = ", ".join(f"({self.taxonomy[name].id}, {share}, {sure})" for name, (share, sure) in least.items())
+        found = self._ask(
+            view,
+            f"SELECT g.class AS class, count(*) outfits FROM (SELECT unnest(worn) AS g FROM {source}) "
+            f"JOIN (VALUES {asked}) least(class, share, confidence) ON g.class = least.class "
+            "WHERE g.share >= least.share AND g.confidence >= least.confidence GROUP BY ALL",
+        )
+        counts = dict(zip(found["class"], found["outfits"], strict=True))
+        return {name: int(counts.get(self.taxonomy[name].id, 0)) for name in least}
+
+    def areas(self, view: View) -> pd.DataFrame:
+        """By class that is worn: `class` id, `share`, the mean share of the outfit, its `deviation`, and `garments`."""
+        return self._ask(
+            view,
+            "SELECT g.class AS class, avg(g.share) AS share, coalesce(stddev_samp(g.share), 0) AS deviation, "
+            "count(*) AS garments FROM (SELECT unnest(worn) AS g FROM {v}) GROUP BY ALL ORDER BY ALL",
+        )
+
+    def colours(self, view: View, *, fine: bool = False, period: Period | None = None) -> pd.DataFrame:
+        """Garments by class and main colour.
+
+        Args:
+            view: Which outfits.
+            fine: Fine names instead of basic ones.
+            period: As in `masks`.
+
+        Returns:
+            Columns `class` id, `colour` name, `garments` int64, and with a period `start`.
+        """
+        start, calendar = (f"{period} AS start, ", "JOIN calendar USING (day) ") if period else ("", "")
+        return self._ask(
+            view,
+            f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, count(*) garments "
+            f"FROM (SELECT day, unnest(worn) AS g FROM {{v}}) {calendar}JOIN colour c ON g.colour = c.id "
+            "GROUP BY ALL ORDER BY ALL",
+        )
+
+    def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
+        """Main colours of two garments worn together.
+
+        Args:
+            view: Which outfits.
+            first: Name of a class.
+            second: Name of another.
+            fine: Fine names instead of basic ones.
+
+        Returns:
+            Columns `first` and `second`, names of colours, and `outfits` int64.
+        """
+        name = "fine" if fine else "basic"
+        one, other = self.taxonomy[first].id, self.taxonomy[second].id
+        both = 1 << one | 1 << other
+        return self._ask(
+            view,
+            f"SELECT c.{name} AS first, d.{name} AS second, count(*) outfits FROM "
+            f"(SELECT [g.colour FOR g IN worn IF g.class = {one}][1] AS one, "
+            f"[g.colour FOR g IN worn IF g.class = {other}][1] AS other FROM {{v}} WHERE mask & {both} = {both}) "
+            "JOIN colour c ON c.id = one JOIN colour d ON d.id = other GROUP BY ALL ORDER BY ALL",
+        )
+
+    def photos(
+        self,
+        view: View,
+        *,
+        worn: Sequence[str] = (),
+        not_worn: Sequence[str] = (),
+        coloured: Sequence[tuple[str, str]] = (),
+        fine: bool = False,
+        period: Period | None = None,
+        start: date | None = None,
+        limit: int = 24,
+    ) -> pd.DataFrame:
+        """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
+
+        Args:
+            view: Which outfits.
+            worn: Classes that the outfit holds, all of them.
+            not_worn: Classes that it does not hold.
+            coloured: Class and basic or fine colour of a garment of it, for each pair.
+            fine: Whether a name that is both, such as gray, is the fine colour.
+            period: With `start`: only those of this period.
+            start: Its first day.
+            limit: Most photos.
+        """
+        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
+        found = self._ask(
+            view,
+            "SELECT photo_id, file_name, day, o % {people} AS person "
+            "FROM (SELECT o, p, day FROM {v} WHERE {conditions} "
+            "ORDER BY day DESC NULLS LAST, o LIMIT {limit}) JOIN photo USING (p) ORDER BY day DESC NULLS LAST, o",
+            parameters,
+            people=_MOST_PEOPLE,
+            conditions=conditions,
+            limit=int(limit),
+        )
+        with self._lock:
+            maps = self._reader.query(
+                "SELECT photo_id, class_map FROM photos WHERE photo_id IN (SELECT unnest($ids))",
+                {"ids": found["photo_id"].tolist()},
+            )
+        return found.merge(maps, on="photo_id", how="left")
+
+    def count(
+        self,
+        view: View,
+        *,
+        worn: Sequence[str] = (),
+        not_worn: Sequence[str] = (),
+        coloured: Sequence[tuple[str, str]] = (),
+        fine: bool = False,
+        period: Period | None = None,
+        start: date | None = None,
+    ) -> int:
+        """How many outfits `photos` with the same arguments would find without a limit."""
+        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
+        sql = "SELECT count(*) n FROM {v} WHERE {conditions}"
+        return int(self._ask(view, sql, parameters, conditions=conditions)["n"].iloc[0])
+
+    def _chosen(
+        self,
+        worn: Sequence[str],
+        not_worn: Sequence[str],
+        coloured: Sequence[tuple[str, str]],
+        fine: bool,
+        period: Period | None,
+        start: date | None,
+    ) -> tuple[str, dict[str, object]]:
+        """Conditions of `photos`, and their parameters."""
+        held = sum(1 << self.taxonomy[name].id for name in worn)
+        lacking = sum(1 << self.taxonomy[name].id for name in not_worn)
+        conditions = [f"mask & {held} = {held}", f"mask & {lacking} = 0"]
+        parameters: dict[str, object] = {}
+        conditions += [self._coloured([name], [colour], fine=fine) for name, colour in coloured]
+        if period and start:
+            conditions.append(f"day IN (SELECT day FROM calendar WHERE {period} = $start)")
+            parameters["start"] = start
+        return " AND ".join(conditions), parameters
+
+    def _ask(
+        self, view: View, sql: str, parameters: Mapping[str, object] | None = None, **parts: object
+    ) -> pd.DataFrame:
+        """Runs a query in which `{v}` is the table of the view: `o`, `p`, `day`, `mask`, `alone` and `worn`."""
+        with self._lock:
+            return self._reader.query(sql.format(v=self._table(view), **parts), parameters or {})
+
+    def _table(self, view: View) -> str:
+        """The table of a view, made if it is not among the last ones."""
+        if view == View():
+            return "outfit"
+        if view in self._views:
+            self._views.move_to_end(view)
+            return self._views[view]
+        conditions, parameters = self._conditions(view)
+        source = "outfit"
+        if view.min_share > 0 or view.min_confidence > 0:
+            large = "[g FOR g IN worn IF g.share >= $share AND g.confidence >= $confidence]"
+            mask = "coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn]), 0)"
+            source = f"(SELECT * REPLACE ({mask} AS mask) FROM (SELECT * REPLACE ({large} AS worn) FROM outfit))"
+            parameters |= {"share": view.min_share, "confidence": view.min_confidence}
+        self._tables += 1
+        table = f"view_{self._tables}"
+        self._reader.query(
+            f"CREATE TABLE {table} AS SELECT o, p, day, mask, alone, worn FROM {source} "
+            f"WHERE {' AND '.join(conditions)}",
+            parameters,
+        )
+        self._views[view] = table
+        if len(self._views) > _KEPT_VIEWS:
+            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1]}")
+        return table
+
+    def _conditions(self, view: View) -> tuple[list[str], dict[str, object]]:
+        """What an outfit of a view fulfils, and the parameters in that."""
+        held = sum(1 << self.taxonomy[name].id for name in view.garments)
+        conditions, parameters = [f"mask & {held} = {held}"], dict[str, object]()
+        for name, operator in (("first", ">="), ("last", "<=")):
+            if (day := getattr(view, name)) is not None:
+                conditions.append(f"day {operator} ${name}")
+                parameters[name] = day
+        columns = {key: f"tag_{place}" for place, key in enumerate(self.tags)}
+        for key, values in view.tags:
+            if key not in columns:
+                conditions.append("false")
+                continue
+            conditions.append(f"{columns[key]} IN (SELECT unnest(${columns[key]}))")
+            parameters[columns[key]] = list(values)
+        if view.colours:
+            conditions.append(self._coloured(view.garments, view.colours))
+        return conditions, parameters
+
+    def _coloured(self, names: Sequence[str], colours: Sequence[str], *, fine: bool = False) -> str:
+        """The condition that an outfit has a garment of some colours; of one of some classes, where there are any."""
+        asked = {number for number, each in enumerate(_FINE) if set(each[: 1 if fine else 2]) & set(colours)}
+        condition = f"g.colour IN ({', '.join(map(str, sorted(asked))) or 'NULL'})"
+        if names:
+            condition += f" AND g.class IN ({', '.join(str(self.taxonomy[name].id) for name in names)})"
+        return f"len([1 FOR g IN worn IF {condition}]) > 0"
+
+    def _load(self, progress: Callable[[str], None]) -> dict[str, list[str]]:
+        """Fills the tables `photo`, `outfit`, `colour` and `calendar`; gives the tags and their values."""
+        run = self._reader.query
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
+        fine = ", ".join(f"'{name}'" for name, _ in _FINE)
+        worn = sum(1 << garment.id for garment in self.taxonomy.worn)
+        colours = ", ".join(f"({number}, '{fine}', '{basic}')" for number, (fine, basic) in enumerate(_FINE))
+        run(f"CREATE OR REPLACE TABLE colour AS FROM (VALUES {colours}) colour(id, fine, basic)")
+        progress("Reading photos and their garments.")
+        run(
+            "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
+            f"taken_at::DATE AS day, tags, outfits, [{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
+            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
+            f"'colour': (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT}} FOR g IN garments] AS garments "
+            "FROM photos"
+        )
+        found = run(
+            "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM staged) "
+            "GROUP BY ALL ORDER BY n DESC, value"
+        )
+        tags = {str(key): list(map(str, rows["value"])) for key, rows in found.groupby("key", sort=False)}
+        tags = {key: tags[key] for key in list(tags)[:_MOST_TAGS]}
+        chosen = "".join(
+            f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
+        )
+        progress("Reading outfits.")
+        run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
+        run(
+            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
+            f"mask & {worn} AS mask, len(outfits) = 1 AS alone, "
+            "[{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour} FOR g IN garments "
+            f"IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{chosen} FROM (SELECT *, "
+            "unnest(outfits) AS mask, generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
+        )
+        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
+        run("DROP TABLE staged")
+        return tags

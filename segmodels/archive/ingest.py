@@ -1,0 +1,455 @@
+"""Photos become rows: reading, network and colours overlap, and every few photos a part is written.
+
+Beside its parts an archive has `rejected.csv`, the files that are not in it and why, and `unmatched.csv`: of the last
+CSV the rows without a photo, and the photos without a row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+from segmodels.archive.metadata import Entry, Joined, Metadata, implausible, join
+from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
+from segmodels.archive.sources import Found, Rejected, Source
+from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
+from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.photo import PhotoError
+
+if TYPE_CHECKING:
+    from segmodels.inference.segmenter import Segmenter
+
+__all__ = ["Engine", "Outcome", "Progress", "Report", "analyse_here", "ingest", "version_of"]
+
+PART_PHOTOS = 256
+"""Photos after which a part is written."""
+
+PART_SECONDS = 60.0
+"""Seconds after which a part is written whatever it holds: the most that a killed ingest does again."""
+
+_COMPACT_PARTS = 64  # small parts after which they become one while an ingest runs
+_RATE_SECONDS = 60.0
+_AHEAD = 4  # photos, or batches of a GPU, for each thread that are begun before their turn has come
+_BATCH_PIXELS = 64_000_000  # of the photos that a thread holds decoded at once for a GPU
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo: a row, or a reason why there is none, or neither if it is known already."""
+
+    name: str
+    photo_id: str = ""
+    row: Row | None = None
+    reason: str = ""
+
+
+Engine = Callable[[Sequence[Source], Container[str]], Generator[Outcome, None, None]]
+"""Analyses photos but for those whose ids are known, in any order."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an ingest is.
+
+    Args:
+        done: Photos that are dealt with.
+        total: Photos in all.
+        added: New rows, whether or not they are in a part yet.
+        known: Photos that were in the archive before, or came twice.
+        rejected: Files that are no good.
+        photos_a_second: Over the last minute.
+    """
+
+    done: int
+    total: int
+    added: int
+    known: int
+    rejected: int
+    photos_a_second: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the speed of the last minute; None if that is not known yet."""
+        return (self.total - self.done) / self.photos_a_second if self.photos_a_second else None
+
+
+@dataclass
+class Report:
+    """What an ingest did.
+
+    Args:
+        total: Photos that were looked for.
+        added: Rows that are new in the archive.
+        known: Photos that were there already.
+        doubled: Files with the same content as another of this ingest.
+        retagged: Photos that were there already and have other tags or another date now.
+        rejected: Files that are not in the archive.
+        rows_without_photo: Names in the CSV of which there is no photo.
+        photos_without_row: Photos of which the CSV has no row; empty without a CSV.
+        notes: A sentence for each other thing that somebody should know.
+        seconds: From the first photo to the last.
+    """
+
+    total: int = 0
+    added: int = 0
+    known: int = 0
+    doubled: int = 0
+    retagged: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    rows_without_photo: list[str] = field(default_factory=list)
+    photos_without_row: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def ingest(
+    found: Found,
+    archive: Archive,
+    version: Version,
+    engine: Engine,
+    metadata: Metadata | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Takes photos into an archive.
+
+    What is in a part is safe: an ingest that was stopped or killed goes on where it was if it is called again. If
+    `progress` raises, as Streamlit does when a visitor leaves, what is done so far is written and the exception goes
+    on.
+
+    Args:
+        found: The photos.
+        archive: Where the rows go; others may write at the same time.
+        version: That the engine makes rows of.
+        engine: `analyse_here` or `cluster.analyse_on_ray`, with their first arguments bound.
+        metadata: Dates and tags.
+        progress: Called after each photo.
+
+    Raises:
+        ArchiveError: If there are no photos, or the archive cannot be read or written.
+        CheckpointError: If the model cannot be had.
+    """
+    if not found.sources and not found.rejected:
+        raise ArchiveError("There is no photo to take in: no file whose name ends in .jpg, .png, .webp, .heic or such.")
+    with archive.place.lock(".ingest", wait=False) as alone:
+        run = _Run(
+            found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
+        )
+        if metadata:
+            run.report.notes += metadata.notes
+        if not alone:
+            run.report.notes.append("Another ingest was writing to this archive; a photo of both counts once.")
+        try:
+            with closing(engine(found.sources, run.writer.known)) as outcomes:
+                for outcome in outcomes:
+                    run.take(outcome)
+                    if progress:
+                        progress(run.progress())
+        except BaseException:
+            with suppress(ArchiveError):  # the reason may be that nothing can be written
+                run.stop(archive)
+            raise
+        run.finish(archive)
+    return run.report
+
+
+def analyse_here(
+    segmenter: Segmenter,
+    sources: Sequence[Source],
+    known: Container[str],
+    pool: Callable[[], AbstractContextManager[Executor]] | None = None,
+) -> Generator[Outcome, None, None]:
+    """Analyses photos on this machine, several at once, so that the network does not wait for files and colours.
+
+    On a processor each photo has one thread. On a GPU each batch of `segmenter.batch_photos` has one, so that some are
+    read and measured while another is in the network.
+
+    Args:
+        segmenter: To use.
+        sources: The photos.
+        known: Ids of photos to pass over.
+        pool: Function that opens the pool whose threads do the work, such as a visit of the app's queue, where the
+            photos take turns with those of visitors; threads of its own if left out.
+
+    Yields:
+        What became of each photo, in their order.
+
+    Raises:
+        CheckpointError: If the person detector cannot be had.
+    """
+    size = segmenter.batch_photos
+    threads = torch.get_num_threads() if size == 1 else max(4, min(8, os.cpu_count() or 1))
+    waiting: deque[Future[list[Outcome]]] = deque()
+    with pool() if pool else _own_threads(threads) as executor:
+        try:
+            for start in range(0, len(sources), size):
+                waiting.append(executor.submit(_outcomes, segmenter, sources[start : start + size], known))
+                if len(waiting) >= _AHEAD * threads:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def version_of(segmenter: Segmenter) -> Version:
+    """What the rows of a segmenter are kept under."""
+    checkpoint = segmenter.checkpoint
+    return Version(checkpoint.taxonomy.name, checkpoint.name, checkpoint.revision)
+
+
+def _outcomes(segmenter: Segmenter, sources: Sequence[Source], known: Container[str]) -> list[Outcome]:
+    """What became of each photo of a batch, in their order; the network is given as many at once as memory allows."""
+    if len(sources) == 1:
+        return [_outcome(segmenter, sources[0], known)]
+    outcomes: dict[int, Outcome] = {}
+    read: dict[int, tuple[bytes, np.ndarray]] = {}
+    for index, source in enumerate(sources):
+        try:
+            data = source.read()
+            if (key := photo_id(data)) in known:
+                outcomes[index] = Outcome(source.name, key)
+                continue
+            read[index] = data, decode(source.name, data)
+        except Exception as error:
+            outcomes[index] = Outcome(source.name, reason=_reason(source, error))
+        if sum(photo.shape[0] * photo.shape[1] for _, photo in read.values()) > _BATCH_PIXELS:
+            outcomes |= _found(segmenter, sources, read)
+            read.clear()
+    outcomes |= _found(segmenter, sources, read)
+    return [outcomes[index] for index in range(len(sources))]
+
+
+def _found(
+    segmenter: Segmenter, sources: Sequence[Source], read: Mapping[int, tuple[bytes, np.ndarray]]
+) -> dict[int, Outcome]:
+    """By index, what became of photos that are read: together, or one by one if that fails."""
+    try:
+        segmentations = segmenter.segment_batch([photo for _, photo in read.values()])
+        rows = [
+            row_of(segmentation, sources[index].name, data)
+            for segmentation, (index, (data, _)) in zip(segmentations, read.items(), strict=True)
+        ]
+    except CheckpointError:
+        raise
+    except Exception:  # whatever it is, it must not cost the photos that have no part in it
+        return {index: _outcome(segmenter, sources[index], ()) for index in read}
+    return {index: Outcome(row["file_name"], row["photo_id"], row) for index, row in zip(read, rows, strict=True)}
+
+
+def _outcome(segmenter: Segmenter, source: Source, known: Container[str]) -> Outcome:
+    try:
+        data = source.read()
+        if (key := photo_id(data)) in known:
+            return Outcome(source.name, key)
+        return Outcome(source.name, key, analyse(segmenter, source.name, data))
+    except CheckpointError:
+        raise
+    except Exception as error:
+        return Outcome(source.name, reason=_reason(source, error))
+
+
+def _reason(source: Source, error: Exception) -> str:
+    """Why a photo has no row, as a sentence."""
+    if isinstance(error, PhotoError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{source.name} cannot be read: {error.strerror or error}."
+    reason = str(error).partition("\n")[0] or type(error).__name__  # one photo in a million must not stop the others
+    return f"{source.name} could not be analysed: {reason}."
+
+
+@contextmanager
+def _own_threads(count: int) -> Iterator[Executor]:
+    with _one_thread_each(), ThreadPoolExecutor(count, thread_name_prefix="analyse") as executor:
+        yield executor
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Threads that start meanwhile have none of their own in PyTorch, and OpenCV has none for anybody."""
+    torchs, opencvs = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(torchs)
+        cv2.setNumThreads(opencvs)
+
+
+class _Run:
+    """One ingest: collects outcomes and writes them."""
+
+    def __init__(self, found: Found, writer: Writer, joined: Joined | None) -> None:
+        self.writer = writer
+        self.report = Report(total=len(found.sources) + len(found.rejected), rejected=list(found.rejected))
+        self._joined = joined
+        if joined:
+            self.report.rows_without_photo = joined.without_photo
+            self.report.photos_without_row = joined.without_row
+            self.report.notes += joined.notes
+        self._rows: list[Row] = []
+        self._ids: dict[str, str] = {}  # of the photos of this ingest, and the name of the first that has it
+        self._changes: dict[str, Change] = {}
+        self._tagged: dict[str, str] = {}
+        self._odd_dates: dict[str, list[str]] = {}
+        self._other_tags: list[str] = []
+        self._undated = 0
+        self._done = len(found.rejected)
+        self._parts = 0
+        self._started = self._written = time.monotonic()
+        self._clock: deque[tuple[float, int]] = deque([(self._started, self._done)])
+
+    def progress(self) -> Progress:
+        now = time.monotonic()
+        self._clock.append((now, self._done))
+        while len(self._clock) > 2 and now - self._clock[0][0] > _RATE_SECONDS:
+            self._clock.popleft()
+        begun, before = self._clock[0]
+        seconds = now - begun
+        return Progress(
+            self._done,
+            self.report.total,
+            self.report.added + len(self._rows),
+            self.report.known + self.report.doubled,
+            len(self.report.rejected),
+            (self._done - before) / seconds if seconds else 0.0,
+        )
+
+    def take(self, outcome: Outcome) -> None:
+        self._done += 1
+        entry = self._joined.entries.get(outcome.name) if self._joined else None
+        if outcome.reason:
+            self.report.rejected.append(Rejected(outcome.name, outcome.reason))
+        elif outcome.photo_id in self._ids:
+            self.report.doubled += 1
+            self._same_again(outcome, entry)
+        elif outcome.row is None:
+            self.report.known += 1
+            self._ids[outcome.photo_id] = outcome.name
+            if entry:
+                self._tagged[outcome.photo_id] = outcome.name
+                self._changes[outcome.photo_id] = Change(entry.tags, entry.taken_at)
+        else:
+            self._ids[outcome.photo_id] = outcome.name
+            self._rows.append(self._dated(outcome.row, entry))
+            if entry:
+                self._tagged[outcome.photo_id] = outcome.name
+        if len(self._rows) >= PART_PHOTOS or (self._rows and time.monotonic() - self._written > PART_SECONDS):
+            self.write()
+
+    def write(self) -> None:
+        """Writes what is waiting as a part."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            added = self.writer.append(as_table(rows))
+            self.report.added += added
+            self.report.known += len(rows) - added
+            if added < len(rows):  # others were faster with some, and may not have our tags
+                ours = [row for row in rows if row["photo_id"] in self._tagged]
+                self._changes |= {row["photo_id"]: Change(row["tags"], row["taken_at"]) for row in ours}
+            self._parts += 1
+            if self._parts % _COMPACT_PARTS == 0:
+                self.writer.compact()
+        self._written = time.monotonic()
+
+    def finish(self, archive: Archive) -> None:
+        """Writes what is left, new tags and the list of what was rejected."""
+        self.stop(archive)
+        self.report.retagged = self.writer.retag(self._changes)
+        self.writer.compact()
+        self.report.seconds = time.monotonic() - self._started
+        self._note()
+        if self._joined:
+            lists = {"no photo": self.report.rows_without_photo, "no row": self.report.photos_without_row}
+            rows = [{"file": name, "missing": missing} for missing, names in lists.items() for name in names]
+            with archive.place.lock():
+                archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
+
+    def stop(self, archive: Archive) -> None:
+        """Writes the rows that are left, and the list of what was rejected."""
+        self.write()
+        files = set(self._ids.values()) | {name for name, _ in self.report.rejected}
+        _write_rejected(archive, files, self.report.rejected)
+
+    def _dated(self, row: Row, entry: Entry | None) -> Row:
+        date = row["taken_at"]
+        if entry and entry.taken_at:
+            date = entry.taken_at
+        elif date is not None and (reason := implausible(date)):
+            self._odd_dates.setdefault(reason, []).append(row["file_name"])
+            date = None
+        self._undated += date is None
+        return {**row, "taken_at": date, "tags": entry.tags if entry else {}}
+
+    def _same_again(self, outcome: Outcome, entry: Entry | None) -> None:
+        """The same content under another name: its row of the CSV counts if the first had none."""
+        if entry is None:
+            return
+        key = outcome.photo_id
+        if key not in self._tagged:
+            self._tagged[key] = outcome.name
+            self._changes[key] = Change(entry.tags, entry.taken_at)
+        elif self._joined:
+            first = self._joined.entries[self._tagged[key]]
+            if (first.tags, first.taken_at) != (entry.tags, entry.taken_at):
+                self._other_tags.append(outcome.name)
+
+    def _note(self) -> None:
+        notes = self.report.notes
+        if self._undated:
+            dated = self.report.added - self._undated
+            who = (
+                f"{self._undated:,} of {self.report.added:,} new photos have no" if dated > 0 else "No new photo has a"
+            )
+            notes.append(f"{who} date. They count everywhere but on the time axis.")
+        for reason, names in self._odd_dates.items():
+            notes.append(f"The camera's date lies {reason} and was not used: {_listed(names)}.")
+        if self._other_tags:
+            notes.append(
+                f"The same photo as another, but with other tags in the CSV: {_listed(self._other_tags)}. "
+                "The tags of the first were used."
+            )
+
+
+def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Rejected]) -> None:
+    """Brings `rejected.csv` up to date: what other ingests rejected stays unless it was looked at again."""
+    with archive.place.lock():
+        try:
+            text = archive.place.read("rejected.csv").decode("utf-8", "replace")
+        except FileNotFoundError:
+            text = ""
+        before = csv.DictReader(io.StringIO(text, newline=""))
+        kept = [row for row in before if row.get("file") and row["file"] not in looked_at]
+        if not kept and not rejected and not text:
+            return
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        fresh = [{"file": file, "reason": reason, "at": now} for file, reason in rejected]
+        archive.place.write("rejected.csv", _as_csv(["file", "reason", "at"], [*kept, *fresh]))
+
+
+def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

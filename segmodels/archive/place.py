@@ -1,0 +1,196 @@
+"""A folder that holds an archive or photos: on a disk, or wherever pyarrow's file systems reach."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from segmodels.errors import GarmentscopeError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two ingests at once are then told apart by the reader alone
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["ArchiveError", "Place"]
+
+_UNFINISHED = ".unfinished"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class ArchiveError(GarmentscopeError, ValueError):
+    """What stops an archive from being written or read. The message is one sentence or two for a person."""
+
+
+class Place:
+    """A folder and the files under it, by their paths relative to it, with forward slashes.
+
+    Args:
+        location: A path, or a URI such as `s3://bucket/folder`.
+        filesystem: Where `location` is a path of; by default the disk, or what the URI names.
+
+    Raises:
+        ArchiveError: If no file system is known for the URI, or it cannot be reached.
+    """
+
+    def __init__(self, location: str | Path, filesystem: fs.FileSystem | None = None) -> None:
+        self.location = str(location)
+        self.local: Path | None = None
+        if filesystem is None and "://" not in self.location:
+            self.local = Path(location).absolute()
+            filesystem, path = fs.LocalFileSystem(), str(self.local)
+        elif filesystem is None:
+            try:
+                filesystem, path = fs.FileSystem.from_uri(self.location)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise ArchiveError(f"{self.location} cannot be reached: {_first_line(error)}.") from error
+            if isinstance(filesystem, fs.LocalFileSystem):
+                self.local = Path(path)
+        else:
+            path = self.location
+        self.filesystem = filesystem
+        self._root = path.rstrip("/")
+
+    def path(self, name: str) -> str:
+        """The path of a file within the file system."""
+        return f"{self._root}/{name}"
+
+    def files(self, folder: str = "") -> list[str]:
+        """All files under a folder at any depth, sorted; none if the folder is not there.
+
+        Raises:
+            ArchiveError: If it cannot be listed.
+        """
+        root = self.path(folder) if folder else self._root
+        try:
+            found = self.filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+        except OSError as error:
+            raise ArchiveError(f"{self.location} cannot be listed: {_reason(error)}.") from error
+        start = len(self._root) + 1
+        return sorted(info.path[start:] for info in found if info.type == fs.FileType.File)
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """A file's content, up to `limit` bytes.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        with self.filesystem.open_input_file(self.path(name)) as stream:
+            return bytes(stream.read(limit))
+
+    def write(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Writes a file whole or not at all: readers see what was there before, or all of the new.
+
+        On a disk it is written beside under another ending and renamed; elsewhere it is one PUT.
+
+        Raises:
+            ArchiveError: If it cannot be written, for want of space among other reasons.
+        """
+        try:
+            if self.local is not None:
+                self._write_local(self.local / name, content)
+            else:
+                self._put(name, content)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise ArchiveError(
+                    f"There is no space left in {self.location}. What it holds is whole: free some space and run the "
+                    "same command again, and it goes on from there."
+                ) from error
+            raise ArchiveError(f"{self.location}/{name} cannot be written: {_reason(error)}.") from error
+
+    def remove(self, name: str) -> None:
+        """Removes a file that may be gone already.
+
+        Raises:
+            ArchiveError: If it is there and cannot be removed.
+        """
+        try:
+            self.filesystem.delete_file(self.path(name))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ArchiveError(f"{self.location}/{name} cannot be removed: {_reason(error)}.") from error
+
+    @contextmanager
+    def lock(self, name: str = ".lock", *, wait: bool = True) -> Iterator[bool]:
+        """Keeps others out who lock the same name; the system lets go of it if this process ends in any way.
+
+        Only a disk has locks. Elsewhere, and on shared disks that know none, everybody gets in.
+
+        Args:
+            name: Of the lock's file, which stays.
+            wait: Whether to wait for who holds it.
+
+        Yields:
+            False if somebody else holds it and `wait` is false.
+
+        Raises:
+            ArchiveError: If the folder cannot be made or written to.
+        """
+        if self.local is None or fcntl is None:
+            yield True
+            return
+        try:
+            self.local.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.local / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ArchiveError(f"{self.location} cannot be written to: {_reason(error)}.") from error
+        try:
+            held = True
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                held = False
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
+                    raise ArchiveError(f"{self.location} cannot be locked: {_reason(error)}.") from error
+            yield held
+        finally:
+            os.close(handle)
+
+    def sweep(self) -> None:
+        """Removes what writers who were killed left unfinished; call it with the lock that all who write hold."""
+        for name in self.files() if self.local is not None else ():
+            if name.endswith(_UNFINISHED):
+                self.remove(name)
+
+    def _write_local(self, target: Path, content: bytes | pa.Buffer) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_UNFINISHED}")
+        try:
+            with unfinished.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            unfinished.replace(target)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def _put(self, name: str, content: bytes | pa.Buffer) -> None:
+        self.filesystem.create_dir(os.path.dirname(self.path(name)), recursive=True)
+        try:
+            with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
+                stream.write(content)
+        except OSError:
+            try:
+                self.filesystem.delete_file(self.path(name))
+            except OSError:
+                pass
+            raise
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(". ")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or _first_line(error)

@@ -1,0 +1,172 @@
+"""A row of the archive: what is kept of a photo, and how it comes from the photo.
+
+| column | type | |
+|---|---|---|
+| `photo_id` | string | SHA-256 of the file's bytes, 64 hex digits |
+| `file_name` | string | path below the folder that was taken in, with forward slashes |
+| `taken_at` | timestamp | by the clock of the place, without a zone; null if unknown |
+| `tags` | map of strings | from the CSV |
+| `width`, `height` | int32 | of the upright photo |
+| `model`, `revision`, `taxonomy` | string | what found the garments |
+| `analysed_at` | timestamp | UTC |
+| `people` | list of structs | `box`, `confidence`, `detected` |
+| `garments` | list of structs | `class`, `person`, `area_share`, `outfit_share`, `confidence`, `box`, `colours` |
+| `class_map` | binary | palette PNG, longest side 128 pixels |
+| `outfits` | list of int64 | one for each of `people`: bit i is set if the person wears class i of the taxonomy |
+
+`outfits` is derived from `garments` when the row is written: a query that counts what is worn together reads it alone.
+It holds every garment found, however unsure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from segmodels.inference.class_map import small_map
+from segmodels.photo import date_taken, open_photo
+from segmodels.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from segmodels.inference.segmentation import Segmentation
+    from segmodels.inference.segmenter import Segmenter
+
+__all__ = [
+    "CLASS_MAP_SIDE",
+    "MAX_PHOTO_BYTES",
+    "SCHEMA",
+    "Row",
+    "analyse",
+    "as_table",
+    "bits",
+    "decode",
+    "photo_id",
+    "row_of",
+]
+
+CLASS_MAP_SIDE = 128
+"""Longest side, in pixels, of the class map that is kept of a photo."""
+
+MAX_PHOTO_BYTES = 100 * 1024 * 1024
+"""Most bytes that a photo's file may have."""
+
+Row = dict[str, Any]
+"""One photo by the columns of `SCHEMA`."""
+
+_BOX = pa.list_(pa.int32())
+_COLOUR = pa.struct([("hex", pa.string()), ("name", pa.string()), ("share", pa.float32())])
+SCHEMA = pa.schema(
+    [
+        pa.field("photo_id", pa.string(), nullable=False),
+        ("file_name", pa.string()),
+        ("taken_at", pa.timestamp("us")),
+        ("tags", pa.map_(pa.string(), pa.string())),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("model", pa.string()),
+        ("revision", pa.string()),
+        ("taxonomy", pa.string()),
+        ("analysed_at", pa.timestamp("us")),
+        ("people", pa.list_(pa.struct([("box", _BOX), ("confidence", pa.float32()), ("detected", pa.bool_())]))),
+        (
+            "garments",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("class", pa.string()),
+                        ("person", pa.int32()),
+                        ("area_share", pa.float32()),
+                        ("outfit_share", pa.float32()),
+                        ("confidence", pa.float32()),
+                        ("box", _BOX),
+                        ("colours", pa.list_(_COLOUR)),
+                    ]
+                )
+            ),
+        ),
+        ("class_map", pa.binary()),
+        ("outfits", pa.list_(pa.int64())),
+    ]
+)
+"""Of every part."""
+
+
+def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
+    """Everything that the archive keeps of a photo; its date is that of the EXIF data, its tags are empty.
+
+    Args:
+        segmenter: To use.
+        file_name: For the row and for messages.
+        data: The file.
+
+    Raises:
+        PhotoError: If the file cannot be read; the message is for a person.
+    """
+    return row_of(segmenter.segment(decode(file_name, data)), file_name, data)
+
+
+def decode(file_name: str, data: bytes) -> np.ndarray:
+    """The upright photo of a file, uint8 `(H, W, 3)` RGB.
+
+    Args:
+        file_name: Name of the file, for messages.
+        data: Bytes of the file.
+
+    Raises:
+        PhotoError: If the file cannot be read; the message is for a person.
+    """
+    return open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES)
+
+
+def row_of(segmentation: Segmentation, file_name: str, data: bytes) -> Row:
+    """The row of a photo whose garments are found; its date is that of the EXIF data, its tags are empty.
+
+    Args:
+        segmentation: The garments and the people.
+        file_name: Name of the file.
+        data: Bytes of the file.
+    """
+    found = segmentation.to_json(file_name)
+    return {
+        "photo_id": photo_id(data),
+        "file_name": file_name,
+        "taken_at": date_taken(data),
+        "tags": {},
+        **{key: found[key] for key in ("width", "height", "model", "revision", "taxonomy")},
+        "analysed_at": datetime.now(UTC).replace(tzinfo=None),
+        "people": found["people"],
+        "garments": found["garments"],
+        "class_map": small_map(segmentation.class_map, segmentation.taxonomy, CLASS_MAP_SIDE),
+        "outfits": bits(found["garments"], len(found["people"]), segmentation.taxonomy),
+    }
+
+
+def photo_id(data: bytes) -> str:
+    """What identifies a photo: the SHA-256 of its file, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def bits(garments: Iterable[Mapping[str, Any]], people: int, taxonomy: Taxonomy) -> list[int]:
+    """What each person wears as one number: bit i is set if a garment of class i is among theirs.
+
+    Args:
+        garments: With `class` and `person`.
+        people: How many there are.
+        taxonomy: Of the classes; 63 at most.
+    """
+    if len(taxonomy) > 63:
+        raise ValueError(f"{taxonomy.name} has {len(taxonomy)} classes, and 63 fit into a bit mask.")
+    outfits = [0] * people
+    for garment in garments:
+        outfits[garment["person"]] |= 1 << taxonomy[garment["class"]].id
+    return outfits
+
+
+def as_table(rows: Sequence[Row]) -> pa.Table:
+    """Rows as a table of `SCHEMA`."""
+    return pa.Table.from_pylist([{**row, "tags": list(dict(row["tags"]).items())} for row in rows], SCHEMA)

@@ -1,0 +1,389 @@
+"""The archive on disk or in a bucket: Parquet parts, written whole, read with DuckDB.
+
+    DIR/<taxonomy>/<model>@<revision>/<time>-<random>.parquet
+
+Rows of one version, that is of one model, revision and taxonomy, share a folder and are never mixed with others'. Each
+part appears whole and never changes: whoever reads it while it did would mix the two. New tags, and small parts that
+become one, make a new part, then the old ones go; in between, rows are in two parts. On an object store, which has no
+locks, two who write at once may both add a photo. A `Reader` counts each photo once all the same, and the next `Writer`
+removes what is double.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.rows import SCHEMA
+
+__all__ = ["Archive", "ArchiveError", "Change", "Reader", "Version", "Writer"]
+
+_FULL_PART = 50_000  # rows from which a part is left as it is
+_SMALL_PARTS = 8  # from how many small parts on they become one
+_ATTEMPTS = 5  # at reading while somebody else rewrites parts
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """What found the garments of some rows: a network, its revision, and the taxonomy of its classes."""
+
+    taxonomy: str
+    model: str
+    revision: str
+
+    @property
+    def folder(self) -> str:
+        """Of its parts, below the archive's."""
+        return f"{quote(self.taxonomy, safe='')}/{quote(self.model, safe='')}@{quote(self.revision, safe='')}"
+
+    def __str__(self) -> str:
+        return f"{self.model} (revision {self.revision}, {self.taxonomy})"
+
+
+@dataclass(frozen=True)
+class Change:
+    """New tags for a photo, and its date where there is a new one."""
+
+    tags: Mapping[str, str]
+    taken_at: datetime | None = None
+
+
+class Archive:
+    """A folder of parts.
+
+    Args:
+        location: A path, or a URI that pyarrow knows, such as `s3://bucket/folder`. It need not be there yet.
+        filesystem: Where `location` is a path of; by default the disk, or what the URI names.
+
+    Raises:
+        ArchiveError: If the place cannot be reached.
+    """
+
+    def __init__(self, location: str | Path, filesystem: fs.FileSystem | None = None) -> None:
+        self.place = Place(location, filesystem)
+
+    def versions(self) -> list[Version]:
+        """Whose rows it holds.
+
+        Raises:
+            ArchiveError: If it cannot be listed.
+        """
+        found = set()
+        for name in self.place.files():
+            folders = name.split("/")
+            if name.endswith(".parquet") and len(folders) == 3 and "@" in folders[1]:
+                model, _, revision = folders[1].partition("@")
+                found.add(Version(unquote(folders[0]), unquote(model), unquote(revision)))
+        return sorted(found)
+
+    def reader(self, version: Version | None = None) -> Reader:
+        """Opens the rows of one version for reading.
+
+        Args:
+            version: Whose rows; may be left out if there is one only.
+
+        Raises:
+            ArchiveError: If there is none, or none is named and there are several.
+        """
+        versions = self.versions()
+        if not versions:
+            raise ArchiveError(f"{self.place.location} holds no archive yet. Ingest photos into it first.")
+        if version is None and len(versions) > 1:
+            raise ArchiveError(
+                f"{self.place.location} holds rows of several models, which are not counted together: "
+                f"{'; '.join(map(str, versions))}. Choose one."
+            )
+        version = version or versions[0]
+        if version not in versions:
+            raise ArchiveError(
+                f"{self.place.location} holds no rows of {version}, only of {'; '.join(map(str, versions))}."
+            )
+        return Reader(self.place, version)
+
+    def writer(self, version: Version) -> Writer:
+        """Opens the archive for adding rows of one version; others may do so at the same time.
+
+        Raises:
+            ArchiveError: If it cannot be written to, or a part is damaged.
+        """
+        return Writer(self.place, version)
+
+
+class Reader:
+    """Queries over the rows of one version: the view `photos` has the columns of `rows.SCHEMA`.
+
+    Every query sees all of some set of whole parts: those that `refresh` found. Use it in a `with`.
+    """
+
+    def __init__(self, place: Place, version: Version) -> None:
+        self.version = version
+        self._place = place
+        self._connection = duckdb.connect()
+        self._connection.execute("SET enable_progress_bar = false")  # it would be drawn in the log
+        self._parts: list[str] = []
+        self.refresh()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def refresh(self) -> None:
+        """Takes in what was added since.
+
+        Raises:
+            ArchiveError: If a part is damaged.
+        """
+        for attempt in range(_ATTEMPTS):
+            self._parts = _parts(self._place, self.version)
+            try:
+                self._connect()
+                return
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                if attempt == _ATTEMPTS - 1 or _parts(self._place, self.version) == self._parts:
+                    raise ArchiveError(f"{self._place.location} cannot be read: {_first_line(error)}.") from error
+
+    def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
+        """Runs a query, over the newer parts if the ones it knows were made one meanwhile.
+
+        Args:
+            sql: In DuckDB's dialect, over the view `photos`.
+            parameters: For `?` or `$name` in it.
+
+        Raises:
+            ArchiveError: If a part is damaged.
+            duckdb.Error: If the query is wrong.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._connection.execute(sql, parameters or None).df()
+            except (duckdb.Error, OSError):
+                if _parts(self._place, self.version) == self._parts:
+                    raise
+                self.refresh()
+        raise ArchiveError(f"{self._place.location} changes faster than it can be read. Try again.")
+
+    def _connect(self) -> None:
+        if not self._parts:
+            raise FileNotFoundError(f"no part of {self.version} is left")
+        if self._place.local is not None:
+            names = [_without_pattern(self._place.path(name)) for name in self._parts]
+            source = "read_parquet([" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "])"
+        else:
+            paths = [self._place.path(name) for name in self._parts]
+            self._connection.register("parts", ds.dataset(paths, schema=SCHEMA, filesystem=self._place.filesystem))
+            source = "parts"
+        self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source}")
+        row = self._connection.execute("SELECT count(*) - count(DISTINCT photo_id) FROM photos").fetchone()
+        if row and row[0]:  # somebody is writing, or was killed while he did
+            once = "QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY analysed_at DESC) = 1"
+            self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source} {once}")
+
+
+class Writer:
+    """Adds rows of one version.
+
+    Args:
+        place: The archive's.
+        version: Of the rows.
+
+    Attributes:
+        known: Ids of the photos that are in the archive, others' included up to the last `append`.
+    """
+
+    def __init__(self, place: Place, version: Version) -> None:
+        self.version = version
+        self.known: set[str] = set()
+        self._place = place
+        self._seen: set[str] = set()
+        with self._locked():
+            self._drop_doubles()
+
+    def append(self, rows: pa.Table) -> int:
+        """Adds rows as one part, but for those whose photos are there already.
+
+        Args:
+            rows: A table of `rows.SCHEMA`, all of this version.
+
+        Returns:
+            How many were added.
+
+        Raises:
+            ValueError: If a row is of another version.
+            ArchiveError: If it cannot be written; then none was added.
+        """
+        for column in ("taxonomy", "model", "revision"):
+            if rows.num_rows and pc.unique(rows[column]).to_pylist() != [getattr(self.version, column)]:
+                raise ValueError(f"These rows are not all of {self.version}.")
+        with self._locked():
+            fresh: dict[str, int] = {}
+            for index, key in enumerate(rows["photo_id"].to_pylist()):
+                if key not in self.known:
+                    fresh.setdefault(key, index)
+            if fresh:
+                part = self._new_part()
+                self._write(part, rows if len(fresh) == rows.num_rows else rows.take(list(fresh.values())))
+                self._seen.add(part)
+                self.known.update(fresh)
+        return len(fresh)
+
+    def retag(self, changes: Mapping[str, Change]) -> int:
+        """Replaces the tags of photos that are there, and their dates where a change has one.
+
+        Args:
+            changes: By photo id; ids that are not there are passed over.
+
+        Returns:
+            How many photos have other tags or another date now.
+
+        Raises:
+            ArchiveError: If it cannot be written; then some parts may have the new tags and others the old.
+        """
+        changed = 0
+        with self._locked():
+            for part in _parts(self._place, self.version) if changes else ():
+                here = [key in changes for key in self._column(part).to_pylist()]
+                if not any(here):
+                    continue
+                table = self._read(part)
+                dates, tags, before = table["taken_at"].to_pylist(), table["tags"].to_pylist(), changed
+                for index, key in enumerate(table["photo_id"].to_pylist()):
+                    if (change := changes.get(key)) is None:
+                        continue
+                    date = change.taken_at or dates[index]
+                    if dict(tags[index] or ()) != dict(change.tags) or date != dates[index]:
+                        tags[index], dates[index] = list(change.tags.items()), date
+                        changed += 1
+                if changed > before:
+                    for column, values in (("tags", tags), ("taken_at", dates)):
+                        place = SCHEMA.get_field_index(column)
+                        table = table.set_column(
+                            place, SCHEMA.field(column), pa.array(values, SCHEMA.field(column).type)
+                        )
+                    self._replace([part], table)
+        return changed
+
+    def compact(self, at_least: int = _SMALL_PARTS) -> int:
+        """Makes small parts one, if there are enough of them.
+
+        Args:
+            at_least: How many small parts are enough.
+
+        Returns:
+            How many parts there are now.
+
+        Raises:
+            ArchiveError: If it cannot be written; the small parts are then still there.
+        """
+        with self._locked():
+            small = []
+            for part in _parts(self._place, self.version):
+                with self._opened(part) as file:
+                    if file.metadata.num_rows < _FULL_PART:
+                        small.append((part, file.metadata.num_rows))
+            if len(small) >= max(2, at_least):
+                group: list[str] = []
+                rows = 0
+                for part, count in small:
+                    group.append(part)
+                    rows += count
+                    if rows >= _FULL_PART or part == small[-1][0]:
+                        self._join(group)
+                        group, rows = [], 0
+            return len(_parts(self._place, self.version))
+
+    def _join(self, parts: Sequence[str]) -> None:
+        if len(parts) < 2:
+            return
+        self._replace(parts, pa.concat_tables([self._read(part) for part in parts]))
+
+    def _replace(self, parts: Sequence[str], table: pa.Table) -> None:
+        """Puts a new part in the place of others; a part itself never changes, as somebody may be reading it."""
+        part = self._new_part()
+        self._write(part, table)
+        self._seen.add(part)
+        for old in parts:
+            self._place.remove(old)
+
+    def _drop_doubles(self) -> None:
+        """Keeps each photo's newest row: doubles are left by who was killed, or where there are no locks."""
+        parts = _parts(self._place, self.version)
+        ids = {part: self._column(part).to_pylist() for part in parts}
+        if len(self.known) == sum(map(len, ids.values())):
+            return
+        kept: set[str] = set()
+        for part in reversed(parts):  # the newest first
+            fresh = {key: index for index, key in enumerate(ids[part]) if key not in kept}
+            kept.update(fresh)
+            if not fresh:
+                self._place.remove(part)
+            elif len(fresh) < len(ids[part]):
+                self._replace([part], self._read(part).take(list(fresh.values())))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone in the archive, and with all that others have added known."""
+        with self._place.lock():
+            self._place.sweep()
+            for part in _parts(self._place, self.version):
+                if part not in self._seen:
+                    self.known.update(self._column(part).to_pylist())
+                    self._seen.add(part)
+            yield
+
+    def _new_part(self) -> str:
+        return f"{self.version.folder}/{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}.parquet"
+
+    def _column(self, part: str) -> pa.ChunkedArray:
+        with self._opened(part) as file:
+            return file.read(["photo_id"])["photo_id"]
+
+    def _read(self, part: str) -> pa.Table:
+        with self._opened(part) as file:
+            return file.read().select(SCHEMA.names).cast(SCHEMA)
+
+    @contextmanager
+    def _opened(self, part: str) -> Iterator[pq.ParquetFile]:
+        try:
+            with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
+                yield pq.ParquetFile(stream)
+        except (pa.ArrowException, KeyError, OSError) as error:
+            raise ArchiveError(
+                f"{self._place.location}/{part} is damaged or no part of an archive: {_first_line(error)}. "
+                "Move it away; its photos can be ingested again."
+            ) from error
+
+    def _write(self, part: str, table: pa.Table) -> None:
+        out = pa.BufferOutputStream()
+        pq.write_table(table, out, compression="zstd")
+        self._place.write(part, out.getvalue())
+
+
+def _parts(place: Place, version: Version) -> list[str]:
+    """Names of the parts of a version, the oldest first."""
+    return [name for name in place.files(version.folder) if name.endswith(".parquet")]
+
+
+def _without_pattern(path: str) -> str:
+    """A path in which DuckDB finds no pattern."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in path)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(". ")

@@ -1,0 +1,238 @@
+"""Archives of made-up photos: as many rows as wanted, with dates, two markets and trends that are known.
+
+Nothing in them was seen by a camera or a network. Their model is called `made-up`, and each row has the tag `source`
+with the value `made up`. What is planted, between the first and the last day:
+
+- Hats: of the outfits in the North, from 8 to 24 in a hundred; in the South 8 all the time.
+- Coats: 55 in a hundred in January, 10 in July, the same each year and in both markets.
+- Socks with shorts: from 20 to 60 in a hundred outfits with shorts; without shorts 15 all the time.
+- Olive coats: of the coats in the South, from 5 to 25 in a hundred are mainly olive; in the North 5 all the time.
+
+All else stays as it is throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from segmodels.archive.rows import CLASS_MAP_SIDE, SCHEMA
+from segmodels.archive.store import Archive, Version
+from segmodels.colour import FINE_COLOURS
+from segmodels.inference.class_map import small_map
+from segmodels.taxonomy import OUTFIT_15
+
+__all__ = ["FIRST_DAY", "LAST_DAY", "MADE_UP_MODEL", "make_archive"]
+
+FIRST_DAY, LAST_DAY = datetime(2022, 1, 1), datetime(2024, 12, 31)
+MADE_UP_MODEL = "made-up"
+
+_PART = 50_000  # photos of a part
+_PIECE = 5_000  # of what is made at once
+_HEIGHT, _WIDTH = 900, 600
+_MARKETS = np.array(["North", "South"])
+_SEASONS = np.array(["winter", "spring", "summer", "autumn"])
+_NAMES = np.array(OUTFIT_15.names)
+_COLOURS = [(name, codes.split()[0]) for colours in FINE_COLOURS.values() for name, codes in colours.items()]
+_COLOUR_NAMES, _COLOUR_CODES = (np.array(column) for column in zip(*_COLOURS, strict=True))
+_OLIVE = int(np.flatnonzero(_COLOUR_NAMES == "olive")[0])
+
+
+def make_archive(
+    archive: Archive, photos: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None
+) -> int:
+    """Adds made-up photos to an archive; the same number and seed again add nothing.
+
+    Args:
+        archive: Where to.
+        photos: How many.
+        seed: Each is a version of its own.
+        progress: Called with how many are made so far.
+
+    Returns:
+        How many were added.
+
+    Raises:
+        ArchiveError: If the archive cannot be written.
+    """
+    writer = archive.writer(Version(OUTFIT_15.name, MADE_UP_MODEL, f"seed-{seed}"))
+    added = 0
+    for part in range(0, photos, _PART):
+        pieces = []
+        for first in range(part, min(part + _PART, photos), _PIECE):
+            pieces.append(_piece(seed, first, min(_PIECE, photos - first)))
+            progress(first + len(pieces[-1]))
+        added += writer.append(pa.concat_tables(pieces))
+    return added
+
+
+def _piece(seed: int, first: int, count: int) -> pa.Table:
+    """Photos `first` to `first + count` as a table of `SCHEMA`."""
+    random = np.random.default_rng([seed, first])
+    span = (LAST_DAY - FIRST_DAY).days + 1
+    days = random.integers(0, span, count)
+    dates = np.datetime64(FIRST_DAY, "D") + days
+    taken = dates.astype("datetime64[us]") + random.integers(7 * 3600, 21 * 3600, count).astype("timedelta64[s]")
+    markets = random.integers(0, 2, count)
+    people = 1 + (random.random(count) < 0.1)
+    photo_of = np.repeat(np.arange(count), people)  # by outfit
+    worn = _outfits(random, days[photo_of] / (span - 1), markets[photo_of])
+    outfit, kind = np.nonzero(worn)  # by garment
+    weight = random.gamma(2.0, size=len(outfit)) * np.where(np.isin(_NAMES[kind], ("Coat", "Dress", "Pants")), 4, 1)
+    share = (weight / np.bincount(outfit, weight, len(worn))[outfit]).astype(np.float32)
+    order = np.lexsort((-share, outfit))  # of a person, the largest first
+    outfit, kind, share = outfit[order], kind[order], share[order]
+    starts = np.concatenate([[0], np.cumsum(people)])
+    masks = (worn.astype(np.int64) << np.arange(len(_NAMES))).sum(axis=1)
+    columns = {
+        "photo_id": _ids(random, count),
+        "file_name": pa.array([f"made-up-{number:07d}.jpg" for number in range(first, first + count)]),
+        "taken_at": pa.array(taken),
+        "tags": _tags(dates, markets),
+        "width": pa.array(np.full(count, _WIDTH, np.int32)),
+        "height": pa.array(np.full(count, _HEIGHT, np.int32)),
+        "model": _same(MADE_UP_MODEL, count),
+        "revision": _same(f"seed-{seed}", count),
+        "taxonomy": _same(OUTFIT_15.name, count),
+        "analysed_at": _same(datetime.now(UTC).replace(tzinfo=None), count),
+        "people": _people(random, people, starts),
+        "garments": _garments(random, outfit, kind, share, photo_of, starts, (days / (span - 1))[photo_of], markets),
+        "class_map": _same(_figure(), count),
+        "outfits": _lists(starts, pa.array(masks)),
+    }
+    return pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
+
+
+def _outfits(random: np.random.Generator, time: np.ndarray, market: np.ndarray) -> np.ndarray:
+    """Who wears what, bool `(n, classes)`.
+
+    Args:
+        random: To draw from.
+        time: `(n,)`, 0 on the first day and 1 on the last.
+        market: `(n,)`, index into the markets.
+    """
+    draw = random.random((len(time), len(_NAMES)))
+    year = time * (LAST_DAY - FIRST_DAY).days / 365.25
+    winter = 0.5 + 0.5 * np.cos(2 * np.pi * (year - 15 / 365.25))  # 1 in the middle of January
+    chance = np.zeros_like(draw)
+    for name, often in {"Footwear": 0.9, "Bag": 0.35, "Glasses": 0.18, "Scarf/Tie": 0.1}.items():
+        chance[:, OUTFIT_15[name].id] = often
+    chance[:, OUTFIT_15["Hat"].id] = np.where(market == 0, 0.08 + 0.16 * time, 0.08)
+    chance[:, OUTFIT_15["Coat"].id] = 0.10 + 0.45 * winter
+    whole = random.random(len(time))  # one of: dress, romper, shirt with pants, shirt with shorts
+    dress, romper, pants = whole < 0.3, (whole >= 0.3) & (whole < 0.32), (whole >= 0.32) & (whole < 0.85)
+    shorts = whole >= 0.85
+    for name, chosen in {"Dress": dress, "Romper": romper, "Pants": pants, "Shorts": shorts}.items():
+        chance[:, OUTFIT_15[name].id] = chosen
+    chance[:, OUTFIT_15["Shirt"].id] = pants | shorts
+    chance[:, OUTFIT_15["Socks"].id] = np.where(shorts, 0.2 + 0.4 * time, 0.15)
+    return draw < chance
+
+
+def _garments(
+    random: np.random.Generator,
+    outfit: np.ndarray,
+    kind: np.ndarray,
+    share: np.ndarray,
+    photo_of: np.ndarray,
+    starts: np.ndarray,
+    time: np.ndarray,
+    markets: np.ndarray,
+) -> pa.Array:
+    """The column of garments, of which `outfit`, `kind` and `share` are in the order of the rows."""
+    count = len(outfit)
+    photo = photo_of[outfit]
+    main = random.integers(0, len(_COLOURS), count)
+    main[main == _OLIVE] = 0
+    coat = kind == OUTFIT_15["Coat"].id
+    olive = np.where(markets[photo] == 1, 0.05 + 0.2 * time[outfit], 0.05)
+    main[coat & (random.random(count) < olive)] = _OLIVE
+    second = (main + random.integers(1, len(_COLOURS), count)) % len(_COLOURS)
+    number = 1 + (random.random(count) < 0.4)  # colours of each garment
+    first_share = np.where(number == 1, 0.97, random.uniform(0.55, 0.9, count))
+    pairs = np.stack([main, second], axis=1)
+    shares = np.stack([first_share, 0.97 - first_share], axis=1).astype(np.float32)
+    there = np.arange(2) < number[:, None]
+    colour = pairs[there]
+    colours = pa.StructArray.from_arrays(
+        [pa.array(_COLOUR_CODES[colour]), pa.array(_COLOUR_NAMES[colour]), pa.array(shares[there])],
+        fields=list(SCHEMA.field("garments").type.value_type.field("colours").type.value_type),
+    )
+    corner = np.stack([random.integers(0, _WIDTH // 2, count), random.integers(0, _HEIGHT // 2, count)], axis=1)
+    size = np.stack([random.integers(40, _WIDTH // 2, count), random.integers(40, _HEIGHT // 2, count)], axis=1)
+    garments = pa.StructArray.from_arrays(
+        [
+            pa.array(_NAMES[kind]),
+            pa.array((outfit - starts[:-1][photo]).astype(np.int32)),
+            pa.array((share * 0.2).astype(np.float32)),
+            pa.array(share),
+            pa.array(random.uniform(0.6, 0.99, count).astype(np.float32)),
+            _boxes(np.concatenate([corner, size], axis=1)),
+            _lists(np.concatenate([[0], np.cumsum(number)]), colours),
+        ],
+        fields=list(SCHEMA.field("garments").type.value_type),
+    )
+    return _lists(np.searchsorted(outfit, starts), garments)
+
+
+def _people(random: np.random.Generator, people: np.ndarray, starts: np.ndarray) -> pa.Array:
+    count = int(starts[-1])
+    rank = np.arange(count) - np.repeat(starts[:-1], people)
+    boxes = np.stack([60 + 240 * rank, np.full(count, 50), np.full(count, 240), np.full(count, 800)], axis=1)
+    return _lists(
+        starts,
+        pa.StructArray.from_arrays(
+            [
+                _boxes(boxes),
+                pa.array(random.uniform(0.95, 1.0, count).astype(np.float32)),
+                pa.array(np.ones(count, bool)),
+            ],
+            fields=list(SCHEMA.field("people").type.value_type),
+        ),
+    )
+
+
+def _tags(dates: np.ndarray, markets: np.ndarray) -> pa.Array:
+    month = dates.astype("datetime64[M]").astype(int) % 12
+    season = _SEASONS[(month + 1) % 12 // 3]
+    keys = np.tile(np.array(["market", "season", "source"]), len(dates))
+    values = np.stack([_MARKETS[markets], season, np.full(len(dates), "made up")], axis=1).ravel()
+    offsets = pa.array(np.arange(0, 3 * len(dates) + 1, 3, dtype=np.int32))
+    return pa.MapArray.from_arrays(offsets, pa.array(keys), pa.array(values))
+
+
+def _ids(random: np.random.Generator, count: int) -> pa.Array:
+    """Random ids in hex."""
+    offsets = np.arange(0, 64 * count + 1, 64, dtype=np.int32)
+    return pa.StringArray.from_buffers(
+        count, pa.py_buffer(offsets), pa.py_buffer(random.bytes(32 * count).hex().encode())
+    )
+
+
+def _lists(starts: np.ndarray, values: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), values)
+
+
+def _boxes(boxes: np.ndarray) -> pa.Array:
+    return _lists(np.arange(0, 4 * len(boxes) + 1, 4), pa.array(boxes.astype(np.int32).ravel()))
+
+
+def _same(value: object, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value), count)
+
+
+def _figure() -> bytes:
+    """The class map that all of them share: a person of rectangles."""
+    figure = np.zeros((_HEIGHT, _WIDTH), np.uint8)
+    for name, (top, bottom, left, right) in {
+        "Hair": (80, 150, 250, 350),
+        "Skin": (150, 240, 260, 340),
+        "Shirt": (240, 460, 200, 400),
+        "Pants": (460, 800, 220, 380),
+        "Footwear": (800, 850, 210, 390),
+    }.items():
+        figure[top:bottom, left:right] = OUTFIT_15[name].id
+    return small_map(figure, OUTFIT_15, CLASS_MAP_SIDE)

@@ -1,0 +1,270 @@
+"""Which checkpoints there are, and where each comes from.
+
+A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones, then
+at the Hub's owner `GARMENTSCOPE_HUB`, whose `fpn` is the repository `garmentscope-fpn`. What was pulled from there
+is used until it is pulled again; only `ask_hub`, `list_offers` and `pull_checkpoint` ask the Hub. An embedded folder
+without `model.safetensors` describes a network that is too large to ship, or that another one stands for: what it is,
+how it scored, and the command that trains it.
+
+What runs a network takes seconds to import, so it is imported when one is loaded: a list of names needs none of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from segmodels.hub.cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
+
+if TYPE_CHECKING:
+    import torch
+
+    from segmodels.checkpoints.checkpoint import Checkpoint
+    from segmodels.hub.client import HubCheckpoint, Progress
+    from segmodels.inference.segmenter import Segmenter
+
+__all__ = [
+    "EMBEDDED",
+    "CatalogEntry",
+    "Offer",
+    "ask_hub",
+    "how_to_get",
+    "hub_owner",
+    "list_checkpoints",
+    "list_described",
+    "list_models",
+    "list_offers",
+    "load_segmenter",
+    "match_offers",
+    "pull_checkpoint",
+]
+
+EMBEDDED = Path(__file__).parents[1] / "embedded" / "segmentation"
+"""Folder of the checkpoints that ship with the package, and of the descriptions that ship without weights."""
+
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A checkpoint that is here: its name, where it comes from and its folder.
+
+    Args:
+        name: In the catalog.
+        source: `folder` of `GARMENTSCOPE_MODELS`, `embedded`, or pulled from the `hub`.
+        folder: That holds its files.
+        revision: The Hub's commit; empty where it is not from there.
+    """
+
+    name: str
+    source: Literal["folder", "embedded", "hub"]
+    folder: Path
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A checkpoint that can be had: one that is here, one that the Hub has, or both; or one that is described.
+
+    Args:
+        name: In the catalog.
+        here: As `load_segmenter` takes it; None if it is not pulled yet.
+        hub: As the Hub has it; None if it has none of this name, or was not asked.
+        described: Folder of what ships of it without its weights; None if nothing does, or it is here.
+    """
+
+    name: str
+    here: CatalogEntry | None = None
+    hub: HubCheckpoint | None = None
+    described: Path | None = None
+
+    @property
+    def place(self) -> Literal["folder", "embedded", "hub", "not pulled", "described"]:
+        """Where it is now; `hub` is what was pulled from there, `described` what nobody here has the weights of."""
+        return self.here.source if self.here else "not pulled" if self.hub else "described"
+
+    @property
+    def folder(self) -> Path | None:
+        """Holds what describes it: config, metrics and model card; None if that could not be had."""
+        return self.here.folder if self.here else self.hub.folder if self.hub else self.described
+
+    @property
+    def has_update(self) -> bool:
+        """Whether it was pulled, and the Hub has a newer revision that can be used."""
+        if not (self.here and self.here.source == "hub" and self.hub and not self.hub.problem):
+            return False
+        return self.hub.revision != self.here.revision
+
+
+def hub_owner() -> str:
+    """Whose checkpoints on the Hub the catalog names; empty if `GARMENTSCOPE_HUB` is not set."""
+    return os.environ.get("GARMENTSCOPE_HUB", "").strip()
+
+
+def list_checkpoints() -> list[CatalogEntry]:
+    """All segmentation networks that are here, by name; of two with one name, the one that `load_segmenter` takes.
+
+    Nobody is asked over the network.
+    """
+    places: list[tuple[Literal["folder", "embedded"], Path]] = [
+        ("folder", Path(folder)) for folder in os.environ.get("GARMENTSCOPE_MODELS", "").split(os.pathsep) if folder
+    ]
+    places.append(("embedded", EMBEDDED))
+    found: dict[str, CatalogEntry] = {}
+    for source, place in places:
+        for config in sorted(place.glob("[!.]*/config.json")):  # what is hidden is a save that was cut off
+            if source == "embedded" and not (config.parent / _WEIGHTS).is_file():
+                continue
+            found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
+    if owner := hub_owner():
+        for name, pulled in list_pulled(owner).items():
+            found.setdefault(name, CatalogEntry(name, "hub", pulled.folder, pulled.revision))
+    return sorted(found.values(), key=lambda entry: entry.name)
+
+
+def list_models() -> list[str]:
+    """Names that `load_segmenter` takes without asking anybody over the network, in order."""
+    return [entry.name for entry in list_checkpoints()]
+
+
+def list_described() -> dict[str, Path]:
+    """Folder by name of each network that ships without its weights."""
+    folders = (config.parent for config in sorted(EMBEDDED.glob("[!.]*/config.json")))
+    return {folder.name: folder for folder in folders if not (folder / _WEIGHTS).is_file()}
+
+
+def list_offers() -> tuple[list[Offer], str]:
+    """All that can be had, by name, and why the Hub could not be asked: a sentence, empty if it was or need not be.
+
+    Asks the Hub if `GARMENTSCOPE_HUB` is set; whatever it answers, what is here is listed.
+    """
+    there, problem = ask_hub()
+    return match_offers(there), problem
+
+
+def ask_hub() -> tuple[list[HubCheckpoint], str]:
+    """What the Hub has, and why it could not be asked: a sentence, empty if it was or need not be."""
+    from segmodels.hub.client import list_hub
+    from segmodels.hub.errors import HubError
+
+    if not (owner := hub_owner()):
+        return [], ""
+    try:
+        return list_hub(owner), ""
+    except HubError as error:
+        return [], str(error)
+
+
+def match_offers(there: Iterable[HubCheckpoint]) -> list[Offer]:
+    """All that is here, what the Hub was found to have, and what is described, by name. Nobody is asked."""
+    on_hub = {checkpoint.name: checkpoint for checkpoint in there}
+    here = {entry.name: entry for entry in list_checkpoints()}
+    described = {name: folder for name, folder in list_described().items() if name not in here}
+    names = sorted({*here, *on_hub, *described})
+    return [Offer(name, here.get(name), on_hub.get(name), described.get(name)) for name in names]
+
+
+def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:
+    """Brings a checkpoint here from the Hub, as the Hub has it now.
+
+    Args:
+        name: Of the catalog, or `hf://owner/repo@revision`.
+        progress: Is told how many bytes of how many are there.
+
+    Raises:
+        HubError: If it cannot be had; what was pulled before is still used then.
+    """
+    from segmodels.hub.client import pull
+
+    return pull(_address(name), progress)
+
+
+def load_segmenter(
+    name: str = "fpn",
+    device: str | torch.device | None = None,
+    *,
+    precision: str | None = None,
+    progress: Progress | None = None,
+) -> Segmenter:
+    """A segmenter, ready to run.
+
+    Args:
+        name: A catalog name, the folder of a checkpoint, or `hf://owner/repo@revision`. The last is asked of the Hub,
+            and taken from the cache where it cannot be reached; a catalog name is asked for only if it is not here.
+        device: The device that computes, or its name as `--device` takes it; if left out, the value of
+            `GARMENTSCOPE_DEVICE`, or the first of CUDA, Apple's MPS and the processor that there is.
+        precision: `32`, `bf16` or `fp16`; the device's fastest if left out.
+        progress: Is told how many bytes of how many have been pulled.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint, or it is damaged.
+        DeviceError: If the device is not there, or does not compute in that precision.
+    """
+    import torch
+
+    from segmodels.device import pick_device, pick_precision
+    from segmodels.inference.segmenter import Segmenter
+
+    where = device if isinstance(device, torch.device) else pick_device(device)
+    how = pick_precision(precision, where)
+    return Segmenter(_load_checkpoint(name, progress), where, precision=how)
+
+
+def _load_checkpoint(name: str, progress: Progress | None) -> Checkpoint:
+    """The checkpoint of a name, pulled if it is not here."""
+    from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
+    from segmodels.hub.client import fetch
+    from segmodels.hub.errors import HubError
+
+    if name.startswith("hf://"):
+        pulled = fetch(_address(name), progress)
+        return load_checkpoint(pulled.folder, pulled.repository, pulled.revision)
+    for entry in list_checkpoints():
+        if entry.name == name:
+            return load_checkpoint(entry.folder, entry.name, entry.revision)
+    if Path(name).is_dir():
+        return load_checkpoint(Path(name))
+    missing = _missing(name)
+    if not hub_owner():
+        raise CheckpointError(f"{missing} Name one of them, or the folder of a checkpoint.")
+    try:
+        pulled = pull_checkpoint(name, progress)
+    except HubError as error:
+        raise HubError(f"{missing} {error}") from None
+    return load_checkpoint(pulled.folder, name, pulled.revision)
+
+
+def _missing(name: str) -> str:
+    known = ", ".join(entry.name for entry in list_checkpoints()) or "none"
+    if folder := list_described().get(name):
+        return f"The weights of {name!r} do not ship: {how_to_get(folder)} Installed: {known}."
+    return f"There is no model {name!r}. Installed: {known}."
+
+
+def how_to_get(folder: Path) -> str:
+    """Where the weights of a described network come from, as a sentence."""
+    command = json.loads((folder / "config.json").read_text(encoding="utf-8"))["training"].get("command")
+    if command is None:
+        return f"{folder} has lost its model.safetensors. Install Garmentscope again."
+    return (
+        f"train it with `{command}`, copy the checkpoint to a folder named {folder.name}, and name the folder that "
+        "holds that in GARMENTSCOPE_MODELS."
+    )
+
+
+def _address(name: str) -> HubAddress:
+    """Where a name is on the Hub."""
+    from segmodels.hub.client import read_address
+    from segmodels.hub.errors import HubError
+
+    if name.startswith("hf://"):
+        return read_address(name)
+    if not hub_owner():
+        raise HubError(
+            f"Set GARMENTSCOPE_HUB to the owner of {name} on the Hub, or write hf://owner/{REPOSITORY_PREFIX}{name}."
+        )
+    return HubAddress(f"{hub_owner()}/{REPOSITORY_PREFIX}{name}")

@@ -1,0 +1,463 @@
+"""A checkpoint is a directory: `config.json`, `model.safetensors`, `metrics.json`, `README.md`.
+
+It is identical on disk, among the embedded ones and on the Hub. Loading is strict and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from segmodels.architectures import ARCHITECTURES, build
+from segmodels.errors import GarmentscopeError
+from segmodels.files import write_whole
+from segmodels.taxonomy import TAXONOMIES, Taxonomy
+
+__all__ = [
+    "FORMAT_VERSION",
+    "PICKLES",
+    "Checkpoint",
+    "CheckpointConfig",
+    "CheckpointError",
+    "Member",
+    "NetworkConfig",
+    "check_config",
+    "count_parameters",
+    "load_checkpoint",
+    "load_weights",
+    "read_config",
+    "read_fields",
+    "read_metrics",
+    "save_checkpoint",
+    "save_description",
+    "save_metrics",
+    "write_folder",
+]
+
+FORMAT_VERSION = 1
+
+Config = TypeVar("Config")
+
+PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
+"""Endings of files that may hold weights as a pickle, which is refused."""
+
+
+class CheckpointError(GarmentscopeError, ValueError):
+    """A checkpoint that cannot be used; the message names the folder, the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What a network is, and what it takes in."""
+
+    architecture: str
+    """Key in `ARCHITECTURES`."""
+
+    arguments: dict[str, Any]
+    """What the architecture's function takes beside the number of classes."""
+
+    height: int
+    """Height of the network's input, in pixels."""
+
+    width: int
+    """Width of the network's input, in pixels."""
+
+    mean: float
+    """Subtracted from each channel after scaling to 0..1."""
+
+    std: float
+    """Each channel is divided by it after the mean is subtracted."""
+
+    resize: str = "keep"
+    """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
+    the input whatever its shape."""
+
+    @property
+    def aspect(self) -> float | None:
+        """Height over width of a crop; None if it is squashed from the shape it has."""
+        return self.height / self.width if self.resize == "keep" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member(NetworkConfig):
+    """A further network of an ensemble."""
+
+    share: float
+    """Of its probabilities in the average, where it looks; what came before it has the rest. Between 0 and 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig(NetworkConfig):
+    """All that must be known to run a network, and where it came from."""
+
+    taxonomy: str
+    """Key in `TAXONOMIES`."""
+
+    classes: list[str]
+    """Class names by id; must be those of the taxonomy."""
+
+    crop: str = "found"
+    """`person`: the person detector finds the people and each is looked at as `found` looks at a whole photo, which is
+    also what is done where it finds nobody; `box`: the same, but each is looked at once, in the detector's box with
+    `margin`; `found`: a first look at the whole photo finds where garments are, a second one is cropped to them;
+    `none`: the whole photo is looked at once."""
+
+    margin: float = 0.06
+    """Border of the crop, as a share of the longer side of what was found."""
+
+    scales: list[float] = field(default_factory=lambda: [1.0])
+    """Factors on the input's size at which the last look is taken; their probabilities are averaged."""
+
+    mirror: bool = False
+    """Whether each scale of the last look is averaged with the mirrored crop's; it doubles the time of that look."""
+
+    ensemble: list[Member] = field(default_factory=list)
+    """Further networks that take the last look too, each at the crop in its own shape."""
+
+    opening_kernel: int = 0
+    """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
+
+    training: dict[str, Any] = field(default_factory=dict)
+    """Data set, split, recipe, epoch and git commit; for people, nothing reads it to run."""
+
+    format_version: int = FORMAT_VERSION
+    """Of this file."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Args:
+        name: Its name in the catalog.
+        config: As in `config.json`.
+        network: In eval mode, float32; of an ensemble the list of all, the config's own first.
+        metrics: As in `metrics.json`; empty if there is none.
+        revision: What identifies these weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
+            Hub's commit.
+    """
+
+    name: str
+    config: CheckpointConfig
+    network: nn.Module
+    metrics: dict[str, Any]
+    revision: str
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of its class maps."""
+        return TAXONOMIES[self.config.taxonomy]
+
+
+def save_checkpoint(
+    folder: Path,
+    config: CheckpointConfig,
+    network: nn.Module,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> None:
+    """Writes a checkpoint; what was in `folder` is replaced, and is still there if writing fails.
+
+    Args:
+        folder: Of the checkpoint.
+        config: Of the network.
+        network: Its floating-point weights are stored as fp16.
+        metrics: Contents of `metrics.json`, if known.
+        card: Contents of `README.md`.
+
+    Raises:
+        OSError: If the folder cannot be written.
+        CheckpointError: If a weight is not a number, or too large for fp16.
+    """
+    write_folder(folder, asdict(config), network, metrics=metrics, card=card)
+
+
+def write_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    network: nn.Module,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> None:
+    """As `save_checkpoint`, for a network of any kind whose config is already a mapping."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        fresh.chmod(0o755)
+        tensors = {
+            name: tensor.detach().cpu().to(torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
+            for name, tensor in network.state_dict().items()
+        }
+        if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+            raise CheckpointError(f"The weights are not to be kept: {broken[0]} holds values that fp16 cannot.")
+        try:
+            save_file(tensors, fresh / "model.safetensors")
+        except SafetensorError as error:  # which is how it puts a full disk
+            raise OSError(f"{folder / 'model.safetensors'}: {error}") from error
+        (fresh / "model.safetensors").chmod(0o644)
+        _write_json(fresh / "config.json", config)
+        if metrics is not None:
+            _write_json(fresh / "metrics.json", metrics)
+        (fresh / "README.md").write_text(card, encoding="utf-8")
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            folder.replace(old)
+            try:
+                fresh.replace(folder)
+            except OSError:
+                old.replace(folder)
+                raise
+            shutil.rmtree(old)
+        else:
+            fresh.replace(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None:
+    """Replaces `metrics.json` and `README.md` of a checkpoint; the weights stay.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    _write_json(folder / "metrics.json", metrics)
+    write_whole(folder / "README.md", card)
+
+
+def save_description(folder: Path, config: CheckpointConfig, metrics: Mapping[str, Any], *, card: str) -> None:
+    """Writes what a checkpoint says of itself, without weights.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", asdict(config))
+    save_metrics(folder, metrics, card=card)
+
+
+def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -> Checkpoint:
+    """Reads a checkpoint and builds its network.
+
+    Args:
+        folder: That holds `config.json` and `model.safetensors`.
+        name: In the catalog; the folder's if left out.
+        revision: The Hub's commit; what identifies the weights if left out.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
+            the architecture: a tensor too many, too few, or of another shape.
+    """
+    config = read_config(folder)
+    try:
+        network = _build(config)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+    digest = load_weights(folder, network)
+    return Checkpoint(
+        name=name or folder.resolve().name,
+        config=config,
+        network=network.eval(),
+        metrics=read_metrics(folder),
+        revision=revision or digest,
+    )
+
+
+def count_parameters(config: CheckpointConfig) -> int:
+    """Weights and biases of the network, without the running means and variances; none is held in memory.
+
+    Raises:
+        ValueError: If the architecture does not take the config's arguments.
+    """
+    with torch.device("meta"):
+        network = _build(config)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _build(config: CheckpointConfig) -> nn.Module:
+    """The network of a checkpoint, with random weights; of an ensemble the list of all."""
+    networks = [build(one.architecture, len(config.classes), one.arguments) for one in (config, *config.ensemble)]
+    return nn.ModuleList(networks) if config.ensemble else networks[0]
+
+
+def load_weights(folder: Path, network: nn.Module) -> str:
+    """Loads `model.safetensors` into a network, in place.
+
+    Returns:
+        What identifies these weights: the first 12 hex digits of the file's SHA-256.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or does not hold exactly the network's tensors.
+    """
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+        if pickles:
+            raise CheckpointError(
+                f"{folder} holds its weights only as a pickle ({pickles[0]}), which can run any code and is refused. "
+                "Save them as model.safetensors."
+            )
+        raise CheckpointError(f"{folder} has no model.safetensors. Get the checkpoint again.")
+    network.load_state_dict(_read_weights(weights, network), strict=True)
+    return _digest(weights)
+
+
+def read_config(folder: Path) -> CheckpointConfig:
+    """Reads `config.json` alone.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, of a newer format, or its classes are not its taxonomy's.
+    """
+    path = folder / "config.json"
+    config = read_fields(folder, CheckpointConfig)
+    try:
+        config = replace(config, ensemble=[Member(**member) for member in config.ensemble])  # type: ignore[arg-type]
+    except TypeError as error:
+        reason = str(error).removeprefix("Member.__init__() ")
+        raise CheckpointError(f"{path}: ensemble must be a list of networks with all their keys: {reason}.") from None
+    check_config(config, path)
+    return config
+
+
+def read_fields(folder: Path, kind: type[Config]) -> Config:
+    """Reads `config.json` into a dataclass that has a `format_version`; the values are not checked.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, of a newer format, or its keys are not the dataclass's fields.
+    """
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no checkpoint folder {folder}.")
+    values = _read_json(path)
+    version = values.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} is of format {version}; this Garmentscope reads up to {FORMAT_VERSION}. Update Garmentscope."
+        )
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - known):
+        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}.")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise CheckpointError(
+            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}."
+        ) from None
+
+
+def check_config(config: CheckpointConfig, path: Path) -> None:
+    """Whether each value is one that a checkpoint can have.
+
+    Raises:
+        CheckpointError: If one is not; the sentence begins with `path`, where it stands or would stand.
+    """
+    if config.taxonomy not in list(TAXONOMIES):  # a list, for what cannot be hashed
+        raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
+    if config.classes != list(TAXONOMIES[config.taxonomy].names):
+        raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
+    if config.crop not in ("person", "box", "found", "none"):
+        raise CheckpointError(f"{path}: crop must be 'person', 'box', 'found' or 'none', not {config.crop!r}.")
+    for network in (config, *config.ensemble):
+        _check_network(network, path)
+    for member in config.ensemble:
+        if type(member.share) is not float or not 0 < member.share < 1:
+            raise CheckpointError(f"{path}: share must be a number between 0 and 1, not {member.share!r}.")
+    scales = config.scales
+    if (
+        not isinstance(scales, list)
+        or not scales
+        or not all(type(s) in (int, float) and 0.25 <= s <= 4 for s in scales)
+    ):
+        raise CheckpointError(f"{path}: scales must be a list of factors from 0.25 to 4, not {scales!r}.")
+    if type(config.mirror) is not bool:
+        raise CheckpointError(f"{path}: mirror must be true or false, not {config.mirror!r}.")
+    kernel = config.opening_kernel
+    if type(kernel) is not int or not 0 <= kernel <= 63 or (kernel and kernel % 2 == 0):
+        raise CheckpointError(f"{path}: opening_kernel must be 0 or an odd number of pixels, not {kernel!r}.")
+    _check_number("margin", config.margin, path)
+
+
+def _check_network(config: NetworkConfig, path: Path) -> None:
+    if config.architecture not in list(ARCHITECTURES):
+        raise CheckpointError(f"{path}: there is no architecture {config.architecture!r}.")
+    if not isinstance(config.arguments, dict):
+        raise CheckpointError(f"{path}: arguments must be an object, not {config.arguments!r}.")
+    if config.resize not in ("keep", "squash"):
+        raise CheckpointError(f"{path}: resize must be 'keep' or 'squash', not {config.resize!r}.")
+    for name in ("height", "width"):
+        value = getattr(config, name)
+        if type(value) is not int or not 16 <= value <= 4096:
+            raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
+    _check_number("mean", config.mean, path)
+    _check_number("std", config.std, path)
+    if config.std == 0:
+        raise CheckpointError(f"{path}: std must be a positive number, not {config.std!r}.")
+
+
+def _check_number(name: str, value: object, path: Path) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Reads `metrics.json`; empty if there is none.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    path = folder / "metrics.json"
+    return _read_json(path) if path.is_file() else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} has no {path.name}. Get the checkpoint again.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}.") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is damaged: it holds no object.")
+    return values
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a file, once their names and shapes are those of the network."""
+    expected = network.state_dict()
+    try:
+        with safe_open(path, "pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if missing := sorted(set(expected) - set(found)):
+                raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}.")
+            if extra := sorted(set(found) - set(expected)):
+                raise CheckpointError(f"{path}: {len(extra)} tensors are too many, the first is {extra[0]}.")
+            for name, shape in found.items():
+                if shape != tuple(expected[name].shape):
+                    raise CheckpointError(
+                        f"{path}: {name} has the shape {shape}; the architecture has {tuple(expected[name].shape)}."
+                    )
+            return {name: file.get_tensor(name).to(expected[name].dtype) for name in found}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file, or is damaged: {error}.") from None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -1,0 +1,26 @@
+"""The family of errors whose message is for the user: one sentence that says what was wrong and what to do.
+
+- `GarmentscopeError`
+  - `segmodels.photo.PhotoError`: a file that is no photo, or a damaged one
+  - `segmodels.device.DeviceError`: a device that is not there
+    - `segmodels.inference.memory.DeviceMemoryError`: a single photo that does not fit into its memory
+  - `segmodels.checkpoints.checkpoint.CheckpointError`: a checkpoint that is missing, damaged or of another kind
+    - `segmodels.hub.errors.HubError`: a checkpoint that cannot be had from the Hub
+      - `segmodels.hub.errors.HubUnreachableError`: a Hub that does not answer
+  - `segmodels.evaluation.evidence.EvidenceError`: a damaged `evidence.parquet`
+  - `segmodels.datasets.DatasetError`: a data set that is missing, damaged or of another layout
+  - `segmodels.archive.place.ArchiveError`: an archive that cannot be read or written
+  - `train.recipe.RecipeError`: a recipe that cannot be used
+  - `train.segmentation.fit.FitError`: a fit that cannot start or go on
+  - `train.segmentation.pretrained.PretrainedError`: weights to start from that cannot be had
+
+All but the last two are `ValueError`s as well, those two `RuntimeError`s.
+"""
+
+from __future__ import annotations
+
+__all__ = ["GarmentscopeError"]
+
+
+class GarmentscopeError(Exception):
+    """Base of all errors of Garmentscope whose message is for the user."""

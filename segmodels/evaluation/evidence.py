@@ -1,0 +1,139 @@
+"""What stands behind a score: one row for each judged photo, in a checkpoint's `evidence.parquet`.
+
+With it a page can say which photos a number comes from, and a difference between two runs gets its interval, without
+a photo or a ground truth being kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from segmodels.errors import GarmentscopeError
+from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.inference.class_map import small_map
+from segmodels.taxonomy import TAXONOMIES, Taxonomy
+
+__all__ = [
+    "CLASS_MAP_SIDE",
+    "EVIDENCE_FILE",
+    "Evidence",
+    "EvidenceError",
+    "evidence_of",
+    "read_evidence",
+    "total",
+    "write_evidence",
+]
+
+EVIDENCE_FILE = "evidence.parquet"
+"""Its name in a checkpoint's folder."""
+
+CLASS_MAP_SIDE = 160
+"""Longest side, in pixels, of the class map that is kept of a photo."""
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("photo_id", pa.string(), nullable=False),
+        pa.field("fold", pa.int32()),
+        pa.field("counts", pa.list_(pa.int64()), nullable=False),
+        pa.field("class_map", pa.binary(), nullable=False),
+    ]
+)
+
+
+class EvidenceError(GarmentscopeError, ValueError):
+    """A file of evidence that cannot be used; the message names it and what is wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One judged photo.
+
+    Args:
+        photo_id: In its data set.
+        fold: That was left out of the training of the network that judged it; None if it was of no fold.
+        counts: int64 `(n, n)` pixels at the photo's own size: rows truth, columns prediction.
+        class_map: The prediction as palette PNG, its longest side at most `CLASS_MAP_SIDE` pixels.
+    """
+
+    photo_id: str
+    fold: int | None
+    counts: np.ndarray
+    class_map: bytes
+
+
+def evidence_of(
+    photo_id: str, truth: np.ndarray, prediction: np.ndarray, taxonomy: Taxonomy, fold: int | None = None
+) -> Evidence:
+    """The evidence of one photo.
+
+    Args:
+        photo_id: In its data set.
+        truth: uint8 `(H, W)` class ids.
+        prediction: uint8 `(H, W)` class ids.
+        taxonomy: Of the ids.
+        fold: As in `Evidence`.
+
+    Raises:
+        ValueError: If the shapes differ, or an id is outside the taxonomy.
+    """
+    matrix = ConfusionMatrix(taxonomy.names)
+    matrix.add(truth, prediction)
+    return Evidence(photo_id, fold, matrix.counts, small_map(prediction, taxonomy, CLASS_MAP_SIDE))
+
+
+def total(evidence: Sequence[Evidence], taxonomy: Taxonomy) -> ConfusionMatrix:
+    """The matrix over all photos, from which every score is derived."""
+    size = len(taxonomy)
+    return ConfusionMatrix(taxonomy.names, sum((row.counts for row in evidence), np.zeros((size, size), np.int64)))
+
+
+def write_evidence(path: Path, evidence: Sequence[Evidence], taxonomy: Taxonomy) -> None:
+    """Writes a file of evidence, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    columns = {
+        "photo_id": [row.photo_id for row in evidence],
+        "fold": [row.fold for row in evidence],
+        "counts": [row.counts.ravel() for row in evidence],
+        "class_map": [row.class_map for row in evidence],
+    }
+    schema = _SCHEMA.with_metadata({"taxonomy": taxonomy.name})
+    part = path.with_name(f".{path.name}.part")
+    try:
+        pq.write_table(pa.table(columns, schema), part, compression="zstd")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_evidence(path: Path) -> tuple[list[Evidence], Taxonomy]:
+    """Reads a file of evidence, and the taxonomy that its matrices are over.
+
+    Raises:
+        EvidenceError: If the file is missing or damaged, or of other classes than it says.
+    """
+    try:
+        table = pq.read_table(path)
+        name = (table.schema.metadata or {}).get(b"taxonomy", b"").decode()
+        taxonomy = TAXONOMIES[name]
+        size = len(taxonomy)
+        rows = [
+            Evidence(
+                row["photo_id"], row["fold"], np.array(row["counts"], np.int64).reshape(size, size), row["class_map"]
+            )
+            for row in table.select(_SCHEMA.names).to_pylist()
+        ]
+    except FileNotFoundError:
+        raise EvidenceError(f"{path} is missing. Judge the checkpoint again with --keep, or run crossval.") from None
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise EvidenceError(f"{path} is damaged or no file of evidence: {reason}. Make it again.") from None
+    return rows, taxonomy

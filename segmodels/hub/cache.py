@@ -1,0 +1,79 @@
+"""What was pulled from the Hugging Face Hub, as it lies in the client's cache; nobody is asked, nothing heavy imported.
+
+A revision counts as pulled once a ref of the cache names it: `segmodels.hub.client` writes the ref last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants
+
+__all__ = ["FILES", "REPOSITORY_PREFIX", "HubAddress", "Pulled", "find_pulled", "list_pulled"]
+
+FILES = ("config.json", "README.md", "metrics.json", "evidence.parquet", "model.safetensors")
+"""All that is read of a repository, in the order in which it is fetched; the first and the last must be there."""
+
+REPOSITORY_PREFIX = "garmentscope-"
+"""A checkpoint's repository is its owner's `garmentscope-<catalog name>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """Where a checkpoint is on the Hub: `hf://owner/repo@revision`.
+
+    Args:
+        repository: `owner/name`.
+        revision: Branch, tag or commit.
+    """
+
+    repository: str
+    revision: str = constants.DEFAULT_REVISION
+
+    def __str__(self) -> str:
+        return f"hf://{self.repository}@{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A checkpoint in the cache, whole and checked.
+
+    Args:
+        repository: `owner/name`.
+        revision: The Hub's commit, 40 hex digits.
+        folder: That holds its files; `load_checkpoint` reads it.
+    """
+
+    repository: str
+    revision: str
+    folder: Path
+
+
+def find_pulled(address: HubAddress) -> Pulled | None:
+    """The checkpoint as it was pulled last; None if it never was. Asks nobody."""
+    cached = Path(constants.HF_HUB_CACHE, _folder_name(address.repository))
+    try:
+        revision = (cached / "refs" / address.revision).read_text("utf-8").strip()
+    except (OSError, ValueError):  # of the second kind is a name that no file can have
+        return None
+    folder = cached / "snapshots" / revision
+    whole = all((folder / name).is_file() for name in (FILES[0], FILES[-1]))
+    return Pulled(address.repository, revision, folder) if whole else None
+
+
+def list_pulled(owner: str) -> dict[str, Pulled]:
+    """What was pulled of an owner, by name in the catalog. Asks nobody."""
+    stem = _folder_name(f"{owner}/{REPOSITORY_PREFIX}")
+    try:
+        folders = sorted(path.name for path in Path(constants.HF_HUB_CACHE).iterdir())
+    except OSError:
+        return {}
+    names = [folder.removeprefix(stem) for folder in folders if folder.startswith(stem)]
+    found = {name: find_pulled(HubAddress(f"{owner}/{REPOSITORY_PREFIX}{name}")) for name in names}
+    return {name: pulled for name, pulled in found.items() if pulled}
+
+
+def _folder_name(repository: str) -> str:
+    """As the client names a model's folder in its cache."""
+    return constants.REPO_ID_SEPARATOR.join(("models", *repository.split("/")))

@@ -1,0 +1,5 @@
+"""From a photo to its garments: the person detector, crops, networks, and what a segmentation holds."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,259 @@
+"""The people of a photo: the detector that finds them, and its checkpoint."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.ssdlite import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
+
+from segmodels.architectures.folding import fold_batch_norm
+from segmodels.architectures.ssd import ssd_lite0
+from segmodels.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError, load_weights, read_fields, write_folder
+from segmodels.device import Precision, pick_device, pick_precision
+from segmodels.inference.boxes import Box, cut, frame_around
+
+__all__ = [
+    "DETECTOR_VARIABLE",
+    "EMBEDDED_DETECTOR",
+    "DetectorConfig",
+    "FoundPerson",
+    "PersonDetector",
+    "detect",
+    "find_people",
+    "load_detector",
+    "save_detector",
+]
+
+_SMALL = 0.35  # share of the photo's longer side below which a second look at all people pays
+_SAME_PERSON = 0.6  # share of the smaller box that lies in a surer one
+
+EMBEDDED_DETECTOR = Path(__file__).parents[1] / "embedded" / "detector"
+"""Folder of the detector that ships with the package."""
+
+DETECTOR_VARIABLE = "GARMENTSCOPE_DETECTOR"
+"""Environment variable that names another detector: `coco` for torchvision's, or the folder of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfig:
+    """All that must be known to run a person detector; its `config.json`."""
+
+    architecture: str
+    """`ssd_lite0`, the one of `segmodels.architectures.ssd`."""
+
+    side: int
+    """Of the square input, in pixels; a photo lies in its middle, on grey, with its own aspect."""
+
+    mean: float
+    """Subtracted from each channel after scaling to 0..1."""
+
+    std: float
+    """Each channel is divided by it after the mean is subtracted."""
+
+    second_side: int = 0
+    """Side of the input of a second look, taken where the first finds nobody, or small people only; 0 for none."""
+
+    threshold: float = 0.5
+    """Score from which a box is a person, 0..1."""
+
+    training: dict[str, Any] = field(default_factory=dict)
+    """Data set, split, recipe and epoch; for people, nothing reads it to run."""
+
+    format_version: int = FORMAT_VERSION
+    """Of this file."""
+
+
+class FoundPerson(NamedTuple):
+    """A person whom the detector found: a box within the photo, and the score of the box, 0..1."""
+
+    box: Box
+    confidence: float
+
+
+class PersonDetector:
+    """A person detector that runs. One instance serves any number of threads.
+
+    Args:
+        network: torchvision's SSD, with person as its class 1.
+        config: Of the network.
+        device: The device that computes; `pick_device()` if left out.
+        precision: The number format of the network's features; the device's fastest if left out.
+    """
+
+    def __init__(
+        self,
+        network: SSD,
+        config: DetectorConfig,
+        device: torch.device | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        self.config = config
+        self.device = device or pick_device()
+        self.precision = precision or pick_precision(None, self.device)
+        self.network: SSD = network.to(self.device).to(memory_format=torch.channels_last).eval()
+
+    def find(self, photo: np.ndarray) -> list[FoundPerson]:
+        """The people of a photo, the surest first.
+
+        Args:
+            photo: uint8 `(H, W, 3)` RGB, upright.
+        """
+        return self.find_batch([photo])[0]
+
+    def find_batch(self, photos: Sequence[np.ndarray]) -> list[list[FoundPerson]]:
+        """The people of several photos, each uint8 `(H, W, 3)` RGB, upright; of each photo the surest first."""
+        found = self._look(photos, self.config.side)
+        if self.config.second_side:
+            heights = [max((person.box.height for person in people), default=0) for people in found]
+            small = [n for n, photo in enumerate(photos) if heights[n] < _SMALL * max(photo.shape)]
+            if small:
+                for n, people in zip(
+                    small, self._look([photos[n] for n in small], self.config.second_side), strict=True
+                ):
+                    found[n] = people
+        return found
+
+    def _look(self, photos: Sequence[np.ndarray], side: int) -> list[list[FoundPerson]]:
+        config = self.config
+        frames = [frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), 1.0) for photo in photos]
+        crops = np.stack([cut(photo, frame, side, side) for photo, frame in zip(photos, frames, strict=True)])
+        pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
+        batch = (
+            pixels.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
+        )
+        with torch.inference_mode(), self.precision.autocast():
+            seen = detect(self.network, batch)
+        return [
+            self._people(boxes, photo, frame, side) for boxes, photo, frame in zip(seen, photos, frames, strict=True)
+        ]
+
+    def _people(self, seen: Mapping[str, torch.Tensor], photo: np.ndarray, frame: Box, side: int) -> list[FoundPerson]:
+        """People of a photo, each once, from the boxes that the network gives for it."""
+        config, (height, width), scale = self.config, photo.shape[:2], frame.width / side
+        people: list[FoundPerson] = []
+        for corners, score, label in zip(*(seen[key].tolist() for key in ("boxes", "scores", "labels")), strict=True):
+            left, right = (min(max(frame.x + x * scale, 0), width) for x in corners[0::2])
+            top, bottom = (min(max(frame.y + y * scale, 0), height) for y in corners[1::2])
+            box = Box(left, top, right - left, bottom - top)
+            if label != 1 or score < config.threshold or box.width < 1 or box.height < 1:
+                continue
+            if all(_overlap(box, person.box) < _SAME_PERSON for person in people):
+                people.append(FoundPerson(box, score))
+        return people
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """What two boxes share, as a share of the smaller; unlike the intersection over union it knows a part of a box."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    return max(0.0, width) * max(0.0, height) / min(one.width * one.height, other.width * other.height)
+
+
+def detect(network: SSD, photos: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+    """What an SSD finds in photos that already have its size and are normalised, the surest first.
+
+    The network's own `forward` would decode boxes in the precision of autocast: with bfloat16 to whole pixels only.
+
+    Args:
+        network: In evaluation mode.
+        photos: Float `(N, 3, S, S)`.
+
+    Returns:
+        For each photo `boxes` float32 `(n, 4)` (left, top, right, bottom in pixels), `scores` and `labels`.
+    """
+    features = list(network.backbone(photos).values())
+    outputs = {name: values.float() for name, values in network.head(features).items()}
+    sizes = [(photos.shape[2], photos.shape[3])] * len(photos)
+    anchors = network.anchor_generator(ImageList(photos, sizes), features)
+    found: list[dict[str, torch.Tensor]] = network.postprocess_detections(outputs, anchors, sizes)
+    return found
+
+
+def find_people(photo: np.ndarray) -> list[FoundPerson]:
+    """The people of a photo, the surest first, by the detector of the environment, which is loaded once.
+
+    Args:
+        photo: uint8 `(H, W, 3)` RGB, upright.
+
+    Raises:
+        CheckpointError: If the detector cannot be had.
+    """
+    return load_detector(os.environ.get(DETECTOR_VARIABLE, "")).find(photo)
+
+
+@cache
+def load_detector(
+    which: str = "", device: torch.device | None = None, precision: Precision | None = None
+) -> PersonDetector:
+    """A person detector, ready to run; loaded once for each device and precision.
+
+    Args:
+        which: `coco` for torchvision's SSDLite on MobileNetV3 with its COCO weights, which are fetched; the folder of a
+            detector; or empty for the one that ships.
+        device: The device that computes; `pick_device()` if left out.
+        precision: The number format of the network's features; the device's fastest if left out.
+
+    Raises:
+        CheckpointError: If its files are missing or damaged, or the weights cannot be fetched.
+    """
+    if which == "coco":
+        return _coco_detector(device, precision)
+    folder = Path(which) if which else EMBEDDED_DETECTOR
+    config = read_fields(folder, DetectorConfig)
+    _check(config, folder / "config.json")
+    network = ssd_lite0(config.side, config.mean, config.std)
+    load_weights(folder, network)
+    network.backbone = fold_batch_norm(network.backbone)
+    return PersonDetector(network, config, device, precision)
+
+
+def save_detector(
+    folder: Path, config: DetectorConfig, network: nn.Module, *, metrics: Mapping[str, Any], card: str
+) -> None:
+    """Writes a detector as a checkpoint is written: whole or not at all, weights as fp16.
+
+    Raises:
+        OSError: If the folder cannot be written.
+        CheckpointError: If a weight is not a number, or too large for fp16.
+    """
+    write_folder(folder, asdict(config), network, metrics=metrics, card=card)
+
+
+def _coco_detector(device: torch.device | None, precision: Precision | None) -> PersonDetector:
+    network = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=91)
+    try:
+        weights = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(
+            progress=False, check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:  # no network, no room, or a file of another hash
+        raise CheckpointError(
+            f"torchvision's COCO weights cannot be fetched ({error}). Connect to the internet once, or unset "
+            f"{DETECTOR_VARIABLE} to use the detector that ships."
+        ) from None
+    network.load_state_dict(weights, strict=True)
+    config = DetectorConfig(architecture="coco", side=320, mean=0.5, std=0.5)
+    return PersonDetector(network, config, device, precision)
+
+
+def _check(config: DetectorConfig, path: Path) -> None:
+    if config.architecture != "ssd_lite0":
+        raise CheckpointError(f"{path}: there is no detector {config.architecture!r}.")
+    for name in ("side", "second_side"):
+        side = getattr(config, name)
+        if type(side) is not int or side % 32 or not (64 <= side <= 2048 or (name == "second_side" and side == 0)):
+            raise CheckpointError(f"{path}: {name} must be a multiple of 32 from 64 to 2048, not {side!r}.")
+    for name in ("mean", "std", "threshold"):
+        value = getattr(config, name)
+        if type(value) not in (int, float) or not 0 <= value < math.inf or (name == "std" and value == 0):
+            raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")

@@ -1,0 +1,353 @@
+"""What a segmenter finds in a photo, and the forms in which it leaves: PNG, JSON, COCO."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from segmodels.colour import Colour, dominant_colours_of
+from segmodels.inference.boxes import Box, box_of
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["Garment", "Person", "Segmentation", "cutout_png", "measure", "to_coco"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person of a photo.
+
+    Args:
+        box: Left, top, width, height in pixels of the photo.
+        confidence: 0..1.
+        detected: Whether a detector found the person; False where the box is what was found in the photo, or all of it.
+    """
+
+    box: tuple[int, int, int, int]
+    confidence: float
+    detected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Garment:
+    """All pixels of one class on one person.
+
+    Args:
+        name: Of the class.
+        person: Index into the segmentation's people.
+        area_share: Of the photo's pixels, 0..1.
+        outfit_share: Of the person's garment and accessory pixels, 0..1.
+        confidence: Mean of the network's probability over the pixels, 0..1.
+        box: Left, top, width, height in pixels of the photo.
+        colours: Dominant colours, the largest share first.
+    """
+
+    name: str
+    person: int
+    area_share: float
+    outfit_share: float
+    confidence: float
+    box: tuple[int, int, int, int]
+    colours: tuple[Colour, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The garment with the keys of the command line's JSON."""
+        return {
+            "class": self.name,
+            "person": self.person,
+            "area_share": round(self.area_share, 5),
+            "outfit_share": round(self.outfit_share, 5),
+            "confidence": round(self.confidence, 4),
+            "box": list(self.box),
+            "colours": [{"hex": c.hex, "name": c.name, "share": round(c.share, 4)} for c in self.colours],
+        }
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Every pixel's class, and the people and garments they make up.
+
+    Args:
+        taxonomy: Of the class map.
+        class_map: uint8 `(H, W)`, at the photo's own size.
+        confidence: uint8 `(H, W)`: the network's probability of that class, 0..255.
+        people: At least one.
+        garments: Garments and accessories; of a person, the largest first.
+        model: Catalog name of the checkpoint.
+        revision: Of the checkpoint.
+        seconds: From decoded photo to garments.
+        owners: uint8 `(H, W)`: index into the people of whoever wears what a pixel shows; all the first's if left out.
+
+    Raises:
+        ValueError: If the maps are not uint8 of one shape, an id is outside the taxonomy, there is nobody, or a garment
+            or a pixel belongs to nobody.
+    """
+
+    taxonomy: Taxonomy
+    class_map: np.ndarray
+    confidence: np.ndarray
+    people: tuple[Person, ...]
+    garments: tuple[Garment, ...]
+    model: str
+    revision: str
+    seconds: float
+    owners: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        maps = {"class_map": self.class_map, "confidence": self.confidence}
+        for name, values in (maps if self.owners is None else {**maps, "owners": self.owners}).items():
+            if values.dtype != np.uint8 or values.shape != self.class_map.shape or values.ndim != 2:
+                raise ValueError(f"{name} must be uint8 (H, W) like the class map, not {values.dtype} {values.shape}.")
+        if int(self.class_map.max()) >= len(self.taxonomy):
+            raise ValueError(f"The class map holds id {self.class_map.max()}; {self.taxonomy.name} ends before it.")
+        if not self.people:
+            raise ValueError("A segmentation has at least one person.")
+        if any(not 0 <= garment.person < len(self.people) for garment in self.garments):
+            raise ValueError(f"A garment belongs to nobody: there are {len(self.people)} people.")
+        if self.owners is not None and int(self.owners.max()) >= len(self.people):
+            raise ValueError(f"A pixel belongs to nobody: there are {len(self.people)} people.")
+
+    @property
+    def height(self) -> int:
+        """Of the photo, in pixels."""
+        return int(self.class_map.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Of the photo, in pixels."""
+        return int(self.class_map.shape[1])
+
+    def mask(self, garment: Garment) -> np.ndarray:
+        """The pixels of a garment, bool `(H, W)`."""
+        mask = np.asarray(self.class_map == self.taxonomy[garment.name].id)
+        return mask if self.owners is None else mask & (self.owners == garment.person)
+
+    def to_json(self, photo: str = "") -> dict[str, Any]:
+        """All but the pixels, with the keys of the command line's JSON.
+
+        Args:
+            photo: File name to state.
+        """
+        return {
+            "photo": photo,
+            "model": self.model,
+            "revision": self.revision,
+            "taxonomy": self.taxonomy.name,
+            "width": self.width,
+            "height": self.height,
+            "seconds": round(self.seconds, 4),
+            "people": [
+                {"box": list(person.box), "confidence": round(person.confidence, 4), "detected": person.detected}
+                for person in self.people
+            ],
+            "garments": [garment.to_json() for garment in self.garments],
+        }
+
+    def to_coco(self, photo: str = "") -> dict[str, Any]:
+        """COCO's detection format with compressed RLE: one annotation per garment, `score` its confidence.
+
+        Args:
+            photo: File name to state.
+        """
+        return to_coco([(photo, self)])
+
+    def to_pil(self) -> Image.Image:
+        """The class map as a picture with a palette: a pixel's value is its class id, its colour that of the class."""
+        image = Image.fromarray(self.class_map)
+        image.putpalette(self.taxonomy.palette[: len(self.taxonomy)].tobytes())
+        return image
+
+    def class_map_png(self) -> bytes:
+        """The class map as a palette PNG: a pixel's value is its class id, its colour that of the class."""
+        return _png(self.to_pil())
+
+    def owners_png(self) -> bytes:
+        """Whose each pixel is as a grey PNG, a pixel's value the person's index; empty where there is one person."""
+        return b"" if self.owners is None or len(self.people) == 1 else _png(Image.fromarray(self.owners))
+
+    def overlay(self, photo: np.ndarray, opacity: float = 0.55) -> np.ndarray:
+        """The photo with every class but the background laid over it, uint8 `(H, W, 3)`.
+
+        Args:
+            photo: uint8 `(H, W, 3)`, the one that was segmented.
+            opacity: Opacity of the colours, 0..1.
+        """
+        self._check(photo)
+        shown = photo.copy()
+        painted = self.class_map > 0
+        colours = self.taxonomy.palette[self.class_map[painted]]
+        shown[painted] = np.rint(photo[painted] * (1 - opacity) + colours * opacity).astype(np.uint8)
+        return shown
+
+    def overlay_png(self, photo: np.ndarray, opacity: float = 0.55) -> bytes:
+        """`overlay` as an RGB PNG.
+
+        Args:
+            photo: uint8 `(H, W, 3)`, the one that was segmented.
+            opacity: Opacity of the colours, 0..1.
+        """
+        return _png(Image.fromarray(self.overlay(photo, opacity)))
+
+    def cutout_png(self, photo: np.ndarray, garment: Garment) -> bytes:
+        """One garment on a transparent ground, cut to its box, as an RGBA PNG.
+
+        Args:
+            photo: uint8 `(H, W, 3)`, the one that was segmented.
+            garment: One of the segmentation's.
+        """
+        self._check(photo)
+        return cutout_png(photo, self.mask(garment), garment.box)
+
+    def _check(self, photo: np.ndarray) -> None:
+        if photo.shape[:2] != self.class_map.shape:
+            raise ValueError(f"The photo {photo.shape} is not the one of this class map {self.class_map.shape}.")
+
+
+def measure(
+    photo: np.ndarray,
+    taxonomy: Taxonomy,
+    class_map: np.ndarray,
+    confidence: np.ndarray,
+    detected: Sequence[Person] = (),
+    owners: np.ndarray | None = None,
+) -> tuple[tuple[Person, ...], tuple[Garment, ...]]:
+    """The people of a photo and the garments on them.
+
+    Where nobody was detected there is one person, who spans what was found, or the whole photo with a confidence of 0
+    where nothing was.
+
+    Args:
+        photo: uint8 `(H, W, 3)`.
+        taxonomy: Of the class map.
+        class_map: uint8 `(H, W)`.
+        confidence: uint8 `(H, W)`, 0..255.
+        detected: The people whom a detector found.
+        owners: uint8 `(H, W)`: index of whoever wears what a pixel shows; all the first's if left out.
+    """
+    people = tuple(detected)
+    if not people:
+        found = class_map > 0
+        box = box_of(found)
+        if box is None:
+            return (Person((0, 0, class_map.shape[1], class_map.shape[0]), 0.0, detected=False),), ()
+        people = (Person(_pixels(box), float(confidence[found].mean()) / 255, detected=False),)
+    garments: list[Garment] = []
+    for index in range(len(people)):
+        theirs = class_map if owners is None or len(people) == 1 else np.where(owners == index, class_map, np.uint8(0))
+        garments.extend(_garments(photo, taxonomy, theirs, confidence, index))
+    return people, tuple(garments)
+
+
+def _garments(
+    photo: np.ndarray, taxonomy: Taxonomy, class_map: np.ndarray, confidence: np.ndarray, person: int
+) -> list[Garment]:
+    """The garments of a class map that holds one person's only, the largest first."""
+    span = box_of(class_map > 0)
+    if span is None:
+        return []
+    x, y, width, height = _pixels(span)
+    inside = np.s_[y : y + height, x : x + width]
+    pixels = np.bincount(class_map[inside].ravel(), minlength=len(taxonomy))
+    worn = int(sum(pixels[garment.id] for garment in taxonomy.worn))
+    garments, parts = [], []
+    for garment in taxonomy.worn:
+        if not pixels[garment.id]:
+            continue
+        mask = class_map[inside] == garment.id
+        part = box_of(mask)
+        assert part is not None
+        left, top, part_width, part_height = _pixels(part)
+        cut = np.s_[top : top + part_height, left : left + part_width]
+        parts.append((photo[inside][cut], mask[cut]))
+        garments.append(
+            Garment(
+                name=garment.name,
+                person=person,
+                area_share=float(pixels[garment.id] / class_map.size),
+                outfit_share=float(pixels[garment.id] / worn),
+                confidence=float(confidence[inside][mask].mean()) / 255,
+                box=(x + left, y + top, part_width, part_height),
+                colours=(),
+            )
+        )
+    garments = [
+        replace(garment, colours=colours) for garment, colours in zip(garments, dominant_colours_of(parts), strict=True)
+    ]
+    return sorted(garments, key=lambda garment: -garment.outfit_share)
+
+
+def _pixels(box: Box) -> tuple[int, int, int, int]:
+    x, y, width, height = (int(side) for side in box)
+    return x, y, width, height
+
+
+def cutout_png(photo: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) -> bytes:
+    """What a mask covers, on a transparent ground, cut to a box, as an RGBA PNG.
+
+    Args:
+        photo: uint8 `(H, W, 3)`.
+        mask: bool `(H, W)`.
+        box: Left, top, width, height in pixels of the photo.
+    """
+    x, y, width, height = box
+    region = np.s_[y : y + height, x : x + width]
+    return _png(Image.fromarray(np.dstack([photo[region], mask[region].astype(np.uint8) * 255])))
+
+
+def to_coco(segmentations: Sequence[tuple[str, Segmentation]]) -> dict[str, Any]:
+    """COCO's detection format with compressed RLE: one annotation per garment, `score` its confidence.
+
+    Args:
+        segmentations: File name and segmentation of each photo, all of one taxonomy.
+
+    Raises:
+        ValueError: If they are of more than one taxonomy.
+    """
+    taxonomies = {segmentation.taxonomy.name for _, segmentation in segmentations}
+    if len(taxonomies) > 1:
+        raise ValueError(f"One COCO file holds one taxonomy, not {', '.join(sorted(taxonomies))}.")
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (name, segmentation) in enumerate(segmentations, start=1):
+        images.append({"id": image_id, "file_name": name, "width": segmentation.width, "height": segmentation.height})
+        for garment in segmentation.garments:
+            mask = segmentation.mask(garment)
+            run_lengths = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": segmentation.taxonomy[garment.name].id,
+                    "segmentation": {
+                        "size": [int(side) for side in run_lengths["size"]],
+                        "counts": run_lengths["counts"].decode("ascii"),
+                    },
+                    "area": int(mask.sum()),
+                    "bbox": list(garment.box),
+                    "iscrowd": 0,
+                    "score": round(garment.confidence, 4),
+                    "person": garment.person,
+                }
+            )
+    taxonomy = segmentations[0][1].taxonomy if segmentations else None
+    return {
+        "info": {"description": "Garments found by Garmentscope"},
+        "images": images,
+        "categories": [
+            {"id": garment.id, "name": garment.name, "supercategory": garment.group}
+            for garment in (taxonomy.classes if taxonomy else ())
+            if garment.is_worn
+        ],
+        "annotations": annotations,
+    }
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,509 @@
+"""From a photo to its segmentation: crop, network, and the class map back at the photo's own size."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+
+from segmodels.architectures.folding import fold_batch_norm
+from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
+from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
+from segmodels.inference.boxes import Box, box_of, cut, frame_around
+from segmodels.inference.detector import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
+from segmodels.inference.memory import map_in_parts, run_in_parts
+from segmodels.inference.segmentation import Person, Segmentation, measure
+from segmodels.photo import open_photo
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter"]
+
+PhotoSource = np.ndarray | Image.Image | bytes | str | Path
+"""A photo: uint8 `(H, W, 3)` RGB, upright, or what `segmodels.photo.open_photo` takes."""
+
+SMALLEST_GARMENT = 0.001
+"""Share of the outfit's pixels below which a class is taken for noise and becomes background."""
+
+_STRIP_PIXELS = 1 << 20
+_MIN_COMPONENT = 0.1
+_WORTH_A_SECOND_LOOK = 0.85
+_DETECTOR_MARGIN = 0.15  # of the box's longer side, around the first look: a hat or a bag may stick out of the box
+_REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
+_FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the first look at a single person takes all of it
+_MOST_PEOPLE = 8
+_GPU_BATCH = 8
+_PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
+_COMPANION = 0.95  # score from which somebody beside the surest person counts; chosen on the folds
+
+
+@dataclass
+class _Look:
+    """One person, or one photo in which no person was found, on the way from a frame to probabilities.
+
+    Args:
+        photo: Index of the photo.
+        frame: What the network sees, in pixels of the photo.
+        about: What must be seen, with its margin, around which further networks set frames of their own shapes.
+        found: What the detector found; None where the whole photo is looked at.
+        region: Outside of which nothing belongs to this person; None for no limit.
+        probability: float32 `(C, height, width)` in the frame.
+    """
+
+    photo: int
+    frame: Box
+    about: Box
+    found: FoundPerson | None = None
+    region: Box | None = None
+    probability: torch.Tensor | None = None
+
+
+class Segmenter:
+    """A checkpoint that runs. One instance serves any number of threads.
+
+    Args:
+        checkpoint: What to run. A network of it without batch norms is moved to the device, others are copied there.
+        device: The device that computes; `pick_device()` if left out.
+        detector: Finds the people where the checkpoint's crop is `person` or `box`; that of the environment, loaded
+            when it is first needed, if left out.
+        precision: The number format of the networks' features; the device's fastest if left out.
+
+    Attributes:
+        networks: What runs, with folded batch norms: the checkpoint's own first, then its ensemble's.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device | None = None,
+        detector: PersonDetector | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self._detector = detector
+        self.device = device or pick_device()
+        self.precision = precision or pick_precision(None, self.device)
+        self._most_photos: int | None = None  # that fit into the device's memory at a time, once some did not
+        tune(self.device)
+        network = checkpoint.network
+        self.networks = [
+            fold_batch_norm(one).to(self.device).to(memory_format=torch.channels_last)
+            for one in (network if isinstance(network, nn.ModuleList) else [network])
+        ]
+        if self.device.type == "cpu":
+            keep_memory()
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of its class maps."""
+        return self.checkpoint.taxonomy
+
+    @property
+    def batch_photos(self) -> int:
+        """Photos that are best given to `segment_batch` at once: several on a GPU, one on a processor."""
+        return 1 if self.device.type == "cpu" else _GPU_BATCH
+
+    @property
+    def detector(self) -> PersonDetector:
+        """Finds the people.
+
+        Raises:
+            CheckpointError: If it cannot be had.
+        """
+        return self._detector or load_detector(os.environ.get(DETECTOR_VARIABLE, ""), self.device, self.precision)
+
+    def segment(self, photo: PhotoSource) -> Segmentation:
+        """Finds the garments of a photo.
+
+        Args:
+            photo: uint8 `(H, W, 3)` RGB, upright; or what `open_photo` takes: a path, a file's bytes, a picture of
+                Pillow.
+
+        Raises:
+            PhotoError: If a file is no photo, or damaged.
+            ValueError: If an array is of another type or shape.
+        """
+        return self.segment_batch([photo])[0]
+
+    def segment_batch(self, photos: Sequence[PhotoSource]) -> list[Segmentation]:
+        """Finds the garments of several photos; each pass of the network is over all of them at once.
+
+        Where the device's memory does not suffice, the batch is halved.
+
+        Args:
+            photos: As `segment` takes one.
+
+        Raises:
+            PhotoError: If a file is no photo, or damaged.
+            ValueError: If a photo is of another type or shape.
+            DeviceMemoryError: If one photo alone does not fit.
+        """
+        arrays = [photo if isinstance(photo, np.ndarray) else open_photo(photo) for photo in photos]
+        for photo in arrays:
+            if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+                raise ValueError(f"A photo is uint8 (H, W, 3), not {photo.dtype} {photo.shape}.")
+        return map_in_parts(self._segment, arrays, self.device) if arrays else []
+
+    def _segment(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
+        """As `segment_batch`, all at once."""
+        started = time.perf_counter()
+        looks = self._first_looks(photos)
+        self._see(photos, looks)
+        looked = time.perf_counter()
+        results = []
+        for index, photo in enumerate(photos):
+            begun = time.perf_counter()
+            class_map, confidence, owners = _merge(
+                [look for look in looks if look.photo == index], photo.shape[0], photo.shape[1]
+            )
+            found = [look.found for look in looks if look.photo == index and look.found]
+            if len(found) > 1:  # from the farthest to the nearest until here; from left to right for people
+                order = np.argsort([person.box.x + person.box.width / 2 for person in found], stable=True)
+                found, owners = [found[place] for place in order], np.argsort(order).astype(np.uint8)[owners]
+            for owner in range(max(1, len(found))):
+                _drop_specks(class_map, self.taxonomy, owners, owner)
+            people, garments = measure(
+                photo,
+                self.taxonomy,
+                class_map,
+                confidence,
+                [Person(_whole_pixels(person.box), person.confidence, detected=True) for person in found],
+                owners,
+            )
+            results.append(
+                Segmentation(
+                    taxonomy=self.taxonomy,
+                    class_map=class_map,
+                    confidence=confidence,
+                    people=people,
+                    garments=garments,
+                    model=self.checkpoint.name,
+                    revision=self.checkpoint.revision,
+                    seconds=(looked - started) / len(photos) + time.perf_counter() - begun,
+                    owners=owners,
+                )
+            )
+        return results
+
+    def probability(self, photo: np.ndarray) -> tuple[torch.Tensor, Box]:
+        """As `probabilities`, of one photo."""
+        return self.probabilities([photo])[0]
+
+    def probabilities(self, photos: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, Box]]:
+        """What the networks give for the nearest person of each photo, for callers that go on with probabilities.
+
+        Args:
+            photos: Each uint8 `(H, W, 3)` RGB, upright.
+
+        Returns:
+            By photo, float32 `(C, h, w)` at the input's size, and the frame that it covers, in pixels of the photo.
+        """
+        nearest = {look.photo: look for look in self._first_looks(photos)}  # the farthest come first
+        self._see(photos, list(nearest.values()))
+        return [(look.probability, look.frame) for look in nearest.values() if look.probability is not None]
+
+    def find_people(self, photo: np.ndarray) -> list[FoundPerson]:
+        """The people of a photo who are looked at, the farthest first.
+
+        People much smaller than the tallest are passers-by whose outfit nobody wants; they are left out, and so is
+        whoever beside the surest is not sure: mostly people in the background, half hidden or turned away.
+
+        Args:
+            photo: uint8 `(H, W, 3)` RGB, upright.
+
+        Raises:
+            CheckpointError: If the detector cannot be had.
+        """
+        return _whom_to_segment(self.detector.find(photo))
+
+    def _first_looks(self, photos: Sequence[np.ndarray]) -> list[_Look]:
+        """Frames of the first look at each photo: around each person, or the whole photo."""
+        if self.checkpoint.config.crop not in ("person", "box"):
+            everybody: list[list[FoundPerson]] = [[] for _ in photos]
+        elif len(photos) == 1:
+            everybody = [self.find_people(photos[0])]
+        else:
+            everybody = [_whom_to_segment(people) for people in self.detector.find_batch(photos)]
+        return [
+            look
+            for index, (photo, people) in enumerate(zip(photos, everybody, strict=True))
+            for look in self._looks_at(index, photo, people)
+        ]
+
+    def _looks_at(self, index: int, photo: np.ndarray, people: list[FoundPerson]) -> list[_Look]:
+        config = self.checkpoint.config
+        fills = len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]
+        if not people or (fills and config.crop == "person"):
+            whole = Box(0, 0, photo.shape[1], photo.shape[0])
+            return [_Look(index, frame_around(whole, config.aspect), whole, people[0] if people else None)]
+        margin = config.margin if config.crop == "box" else _DETECTOR_MARGIN
+        return [
+            _Look(
+                index,
+                frame_around(person.box, config.aspect, margin),
+                frame_around(person.box, None, margin),
+                person,
+                _widened(person.box, _REGION_MARGIN) if len(people) > 1 else None,
+            )
+            for person in people
+        ]
+
+    def _see(self, photos: Sequence[np.ndarray], looks: Sequence[_Look]) -> None:
+        """Lets the networks look at all photos at once, closer where that pays, and keeps what they saw.
+
+        The first look is the first network's alone; it finds where the last one is taken.
+        """
+        config = self.checkpoint.config
+        first: list[_Look] = []
+        closer: list[_Look] = []
+        for look in looks:
+            framed = config.crop == "none" or (config.crop == "box" and look.found)
+            (closer if framed else first).append(look)
+        if first:
+            batch = self._crops(config, [photos[look.photo] for look in first], [look.frame for look in first])
+            for look, logits in zip(first, self._logits(self.networks[0], batch), strict=True):
+                if self._move_closer(look, logits):
+                    closer.append(look)
+                else:
+                    (look.probability,) = _open(logits[None].softmax(dim=1), config.opening_kernel)
+        if not closer:
+            return
+        shown, frames = [photos[look.photo] for look in closer], [look.frame for look in closer]
+        probabilities = self._last_look(shown, frames)
+        for member, network in zip(config.ensemble, self.networks[1:], strict=True):
+            theirs = [frame_around(look.about, member.aspect) for look in closer]
+            others = self._probability(network, member, shown, theirs, config.mirror)
+            for one, frame, other, their in zip(probabilities, frames, others, theirs, strict=True):
+                _blend(one, frame, other, their, member.share)
+        for look, probability in zip(closer, _open(probabilities, config.opening_kernel), strict=True):
+            look.probability = probability
+
+    def _move_closer(self, look: _Look, logits: torch.Tensor) -> bool:
+        """Sets the frame of the last look around what the first found; False if it need not be taken.
+
+        Args:
+            look: The first one.
+            logits: That it gave, `(C, height, width)`.
+        """
+        config = self.checkpoint.config
+        frame = look.frame
+        found = (logits[1:].amax(dim=0) > logits[0]).cpu().numpy().astype(np.uint8)
+        x, y = frame.width / config.width, frame.height / config.height  # pixels of the photo in one of the input
+        if look.region is not None:
+            left, top = (look.region.x - frame.x) / x, (look.region.y - frame.y) / y
+            right, bottom = left + look.region.width / x, top + look.region.height / y
+            inside = np.zeros_like(found)
+            inside[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = 1
+            found *= inside
+        count, labels, statistics, _ = cv2.connectedComponentsWithStats(found)
+        if count < 2:
+            return False
+        areas = statistics[1:, cv2.CC_STAT_AREA]
+        kept = 1 + np.flatnonzero(areas >= _MIN_COMPONENT * areas.max())
+        box = box_of(np.isin(labels, kept))
+        assert box is not None
+        box = Box(frame.x + box.x * x, frame.y + box.y * y, box.width * x, box.height * y)
+        closer = frame_around(box, config.aspect, config.margin)
+        look.about = frame_around(box, None, config.margin)
+        if min(closer.height / frame.height, closer.width / frame.width) < _WORTH_A_SECOND_LOOK:
+            look.frame = closer
+            return True
+        return config.mirror or config.scales != [1.0] or bool(config.ensemble)
+
+    def _last_look(self, photos: Sequence[np.ndarray], frames: Sequence[Box]) -> torch.Tensor:
+        """The first network's probabilities, averaged over scales: float32 `(N, C, height, width)` in the frames."""
+        config = self.checkpoint.config
+        size = (config.height, config.width)
+        seen = []
+        for scale in config.scales:
+            probability = self._probability(self.networks[0], config, photos, frames, config.mirror, scale)
+            if scale != 1:
+                probability = functional.interpolate(probability, size, mode="bilinear", antialias=scale > 1)
+            seen.append(probability)
+        return torch.stack(seen).mean(dim=0) if len(seen) > 1 else seen[0]
+
+    def _probability(
+        self,
+        network: nn.Module,
+        config: NetworkConfig,
+        photos: Sequence[np.ndarray],
+        frames: Sequence[Box],
+        mirror: bool,
+        scale: float = 1.0,
+    ) -> torch.Tensor:
+        """Probabilities float32 `(N, C, h, w)` of the crops, averaged with those of the mirrored ones if wanted.
+
+        Args:
+            network: That looks.
+            config: Of the network.
+            photos: That are cut.
+            frames: What is cut from each.
+            mirror: Whether the mirrored crops are looked at too.
+            scale: Factor on the input's size.
+        """
+        batch = self._crops(config, photos, frames, scale)
+        probability = self._logits(network, batch).softmax(dim=1)
+        if mirror:
+            probability += self._logits(network, batch.flip(dims=[3])).softmax(dim=1).flip(dims=[3])
+            probability /= 2
+        return probability
+
+    def _crops(
+        self, config: NetworkConfig, photos: Sequence[np.ndarray], frames: Sequence[Box], scale: float = 1.0
+    ) -> torch.Tensor:
+        """What a network is shown: float32 `(N, 3, h, w)`, normalised, at its input's size times `scale`."""
+        size = round(config.height * scale), round(config.width * scale)
+        crops = np.stack([cut(photo, frame, *size) for photo, frame in zip(photos, frames, strict=True)])
+        batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
+        return batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
+
+    def _logits(self, network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        """What a network gives: float32 `(N, C, h, w)`, class after class in memory, the fastest to go on with."""
+        with torch.inference_mode(), self.precision.autocast():
+            logits, fitted = run_in_parts(network, batch, self._most_photos)
+            if fitted < len(batch):
+                self._most_photos = fitted
+            return logits.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _whom_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
+    """Of the people that the detector found those that are segmented, the farthest first; see `find_people`."""
+    tallest = max((person.box.height for person in people), default=0)
+    tall = [person for person in people if person.box.height >= _PASSER_BY * tallest]
+    people = [*tall[:1], *(person for person in tall[1:] if person.confidence >= _COMPANION)][:_MOST_PEOPLE]
+    return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
+
+
+def _blend(probability: torch.Tensor, frame: Box, other: torch.Tensor, their_frame: Box, share: float) -> None:
+    """Averages what another network saw in its frame into `(C, h, w)`, in place; beyond that frame nothing changes."""
+    height, width = probability.shape[1:]
+    x, y = width / frame.width, height / frame.height
+    left, top, right, bottom = _edges(
+        Box((their_frame.x - frame.x) * x, (their_frame.y - frame.y) * y, their_frame.width * x, their_frame.height * y)
+    )
+    resized = functional.interpolate(other[None], (bottom - top, right - left), mode="bilinear")[0]
+    inside = probability[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    left, top = max(-left, 0), max(-top, 0)
+    inside.lerp_(resized[:, top : top + inside.shape[1], left : left + inside.shape[2]], share)
+
+
+def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
+    """Morphological opening of each class's map `(N, C, h, w)`: erosion, then dilation (Inácio et al. §IV-C).
+
+    Args:
+        probability: To open.
+        kernel: Side of the square, odd; 0 and 1 change nothing.
+    """
+    if kernel < 2:
+        return probability
+    eroded = -functional.max_pool2d(-probability, kernel, stride=1, padding=kernel // 2)
+    return functional.max_pool2d(eroded, kernel, stride=1, padding=kernel // 2)
+
+
+def _merge(looks: Sequence[_Look], height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class map, confidence and owner of each pixel, uint8 `(height, width)`.
+
+    Later looks lie in front; but the margin around a person's own box covers nobody.
+    """
+    owners = np.zeros((height, width), np.uint8)
+    first, *others = looks
+    assert first.probability is not None
+    class_map, confidence = _at_photo_size(first.probability, first.frame, height, width, first.region)
+    for owner, look in enumerate(others, start=1):
+        assert look.probability is not None and look.found is not None
+        theirs, certainty = _at_photo_size(look.probability, look.frame, height, width, look.region)
+        left, top, right, bottom = _edges(look.found.box)
+        uncovered = class_map == 0
+        uncovered[top:bottom, left:right] = True
+        worn = (theirs > 0) & uncovered
+        np.copyto(class_map, theirs, where=worn)
+        np.copyto(confidence, certainty, where=worn)
+        owners[worn] = owner
+        nothing = class_map == 0
+        np.minimum(confidence, certainty, out=confidence, where=nothing)
+    return class_map, confidence, owners
+
+
+def _at_photo_size(
+    probability: torch.Tensor, frame: Box, height: int, width: int, region: Box | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class map and confidence, uint8 `(height, width)`; what lies outside the frame is background.
+
+    Up-sampling and argmax go strip by strip, so that 50 megapixels of 15 classes never stand in memory at once.
+
+    Args:
+        probability: float32 `(C, h, w)` inside the frame.
+        frame: In pixels of the photo; may reach beyond it.
+        height: Of the photo.
+        width: Of the photo.
+        region: What lies outside it is background as well.
+    """
+    class_map = np.zeros((height, width), np.uint8)
+    confidence = np.full((height, width), 255, np.uint8)
+    left, top, right, bottom = _edges(frame)
+    limits = _edges(region) if region else (0, 0, width, height)
+    columns = range(max(left, limits[0], 0), min(right, limits[2], width))
+    rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
+    # What nowhere reaches the smallest mean over the classes is nowhere the likeliest.
+    least = 0.9 * probability.mean(dim=0).min()
+    ids = torch.nonzero(probability.amax(dim=(1, 2)) > least).flatten()
+    probability = probability[ids]
+    step = max(1, _STRIP_PIXELS // (right - left))
+    for start in range(rows.start, rows.stop, step):
+        count = min(step, rows.stop - start)
+        bands = _rows_between(probability, bottom - top, start - top, count).cpu().numpy()
+        part = np.s_[start : start + count, columns.start : columns.stop]
+        most = np.zeros((count, len(columns)), np.float32)
+        for id_, band in zip(ids.tolist(), bands, strict=True):
+            likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
+            more = likely > most
+            np.maximum(class_map[part], more * np.uint8(id_), out=class_map[part])  # the later class has the larger id
+            np.maximum(likely, most, out=most)
+        confidence[part] = (most * 255).round()
+    return class_map, confidence
+
+
+def _edges(frame: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom in whole pixels, as `cut` takes them."""
+    left, top = round(frame.x), round(frame.y)
+    return left, top, max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))
+
+
+def _widened(box: Box, margin: float) -> Box:
+    """The box with a margin on each side, a share of its longer side."""
+    border = margin * max(box.width, box.height)
+    return Box(box.x - border, box.y - border, box.width + 2 * border, box.height + 2 * border)
+
+
+def _whole_pixels(box: Box) -> tuple[int, int, int, int]:
+    left, top, right, bottom = _edges(box)
+    return left, top, right - left, bottom - top
+
+
+def _rows_between(probability: torch.Tensor, target: int, start: int, count: int) -> torch.Tensor:
+    """Rows `start` to `start + count` of `(C, h, w)` interpolated to `target` rows: float32 `(C, count, w)`."""
+    source = probability.shape[1]
+    position = ((torch.arange(start, start + count) + 0.5) * (source / target) - 0.5).clamp_(0, source - 1)
+    above = position.long()
+    share = (position - above).to(probability.device)[:, None]
+    low = probability.index_select(1, above.to(probability.device))
+    high = probability.index_select(1, (above + 1).clamp_(max=source - 1).to(probability.device))
+    return low.lerp_(high, share)
+
+
+def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy, owners: np.ndarray, owner: int) -> None:
+    """Turns a person's garments that hold next to no pixels into background, in place."""
+    theirs = owners == owner
+    pixels = np.bincount(class_map[theirs], minlength=len(taxonomy))
+    worn = sum(pixels[garment.id] for garment in taxonomy.worn)
+    for garment in taxonomy.worn:
+        if 0 < pixels[garment.id] < SMALLEST_GARMENT * worn:
+            class_map[theirs & (class_map == garment.id)] = 0

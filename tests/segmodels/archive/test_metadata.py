@@ -1,0 +1,133 @@
+from datetime import datetime
+
+import pytest
+
+from segmodels.archive.metadata import ArchiveError, Metadata, join, parse_metadata
+
+NOW = datetime(2026, 6, 1)
+
+
+def parsed(text: str, encoding: str = "utf-8") -> Metadata:
+    return parse_metadata(text.encode(encoding), "looks.csv", NOW)
+
+
+def dates(*texts: str) -> list[str | None]:
+    entries = parsed("file_name;date\n" + "".join(f"{n}.jpg;{text}\n" for n, text in enumerate(texts))).entries
+    return [entry.taken_at.isoformat() if entry.taken_at else None for entry in entries]
+
+
+def test_columns_that_are_neither_name_nor_date_are_tags() -> None:
+    metadata = parsed('File Name,market,Date,price band\nlook.jpg,North,2024-03-31,"10,00 to 20"\nb.jpg, ,,\n')
+    assert metadata.notes == []
+    first, second = metadata.entries
+    assert (first.name, first.taken_at) == ("look.jpg", datetime(2024, 3, 31))
+    assert first.tags == {"market": "North", "price band": "10,00 to 20"}
+    assert (second.tags, second.taken_at) == ({}, None)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separators_encodings_and_byte_order_marks(mark: str, encoding: str) -> None:
+    metadata = parsed(f"photo{mark}brand\r\nlook.jpg{mark}Schön & Söhne\r\n", encoding)
+    assert metadata.entries[0].tags == {"brand": "Schön & Söhne"}
+    assert metadata.notes == []
+
+
+def test_what_is_not_utf_8_is_read_and_said() -> None:
+    metadata = parsed("photo;brand\nlook.jpg;Schön\n", "cp1252")
+    assert metadata.entries[0].tags == {"brand": "Schön"}
+    assert "not in UTF-8" in metadata.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"market:season\nlook.jpg:spring\n", "no column with file names: its header is 'market:season'"),
+        (b"PK\x03\x04 a workbook", "Export it as CSV"),
+        (b"photo\0market", "not text"),
+        (b"\x81\x8d\x8f", "not text"),
+        (b"photo,market,market\na.jpg,1,2\n", "two columns called 'market'"),
+        (b'photo,market\na.jpg,"' + b"x" * 200_000, "no CSV: field larger"),
+    ],
+)
+def test_a_file_that_is_no_such_csv_is_a_sentence(data: bytes, message: str) -> None:
+    with pytest.raises(ArchiveError, match=message) as error:
+        parse_metadata(data, "looks.csv")
+    assert "\n" not in str(error.value)
+    assert "looks.csv" in str(error.value)
+
+
+def test_rows_that_do_not_fit_are_named_by_line() -> None:
+    metadata = parsed("photo,market\na.jpg,North\n\nb.jpg,South,one too many\n,West\nc.jpg\nd.jpg,East,\n")
+    assert [entry.name for entry in metadata.entries] == ["a.jpg", "c.jpg", "d.jpg"]
+    assert metadata.notes == ["line 4, line 5 of looks.csv left out: no file name, or more cells than the header has."]
+
+
+def test_dates_in_many_forms() -> None:
+    texts = ["2024-03-31", "2024-03-31 08:30", "2024/3/31", "2024:03:31 08:30:00", "20240331", "2024-03", "31.03.2024"]
+    assert dates(*texts) == [
+        "2024-03-31T00:00:00",
+        "2024-03-31T08:30:00",
+        "2024-03-31T00:00:00",
+        "2024-03-31T08:30:00",
+        "2024-03-31T00:00:00",
+        "2024-03-01T00:00:00",
+        "2024-03-31T00:00:00",
+    ]
+    assert dates("", "soon", "2024-02-30", "45382", "0000:00:00 00:00:00") == [None] * 5
+
+
+def test_the_column_tells_whether_the_day_comes_first() -> None:
+    assert dates("03/04/2024", "31/12/2023") == ["2024-04-03T00:00:00", "2023-12-31T00:00:00"]
+    assert dates("03/04/2024", "12/31/2023") == ["2024-03-04T00:00:00", "2023-12-31T00:00:00"]
+    metadata = parsed("photo,date\na.jpg,03/04/2024\nb.jpg,2024-04-03\n")
+    assert [entry.taken_at for entry in metadata.entries] == [None, datetime(2024, 4, 3)]
+    assert "03/04/2024 in looks.csv may have the day or the month first" in metadata.notes[0]
+
+
+def test_dates_that_cannot_be_right_are_said_and_not_used() -> None:
+    metadata = parsed("photo,date\na.jpg,2031-01-01\nb.jpg,1066-10-14\nc.jpg,2026-06-02\nd.jpg,soon\n")
+    assert [entry.taken_at for entry in metadata.entries] == [None, None, datetime(2026, 6, 2), None]
+    said = " ".join(metadata.notes)
+    for part in (
+        "2031-01-01 in looks.csv lie in the future",
+        "1066-10-14 in",
+        "before 1900",
+        "soon in looks.csv cannot",
+    ):
+        assert part in said
+
+
+def test_mixed_time_zones_keep_the_clock_of_the_place_and_are_said() -> None:
+    metadata = parsed("photo,date\na.jpg,2024-03-01T00:30:00+09:00\nb.jpg,2024-03-01T00:30:00Z\nc.jpg,2024-03-01\n")
+    assert [str(entry.taken_at) for entry in metadata.entries] == ["2024-03-01 00:30:00"] * 2 + ["2024-03-01 00:00:00"]
+    assert metadata.notes == ["The dates of looks.csv have 2 time zones: each keeps the clock of its place."]
+
+
+def test_a_tag_with_ten_thousand_values_is_kept_and_said() -> None:
+    metadata = parsed("photo,sku\n" + "".join(f"{number}.jpg,S{number}\n" for number in range(10_000)))
+    assert len({entry.tags["sku"] for entry in metadata.entries}) == 10_000
+    assert metadata.notes == ["The tag 'sku' has 10,000 different values: kept, but too many to compare by."]
+
+
+def test_rows_find_photos_by_path_then_by_a_name_that_is_unique() -> None:
+    metadata = parsed("photo,tag\nA\\Look.JPG,1\nonly.jpg,2\nlook.jpg,3\nabsent.jpg,4\n./top.jpg,5\ncafe\u0301.jpg,6\n")
+    photos = ["a/look.jpg", "b/look.jpg", "b/only.jpg", "top.jpg", "c/top.jpg", "café.jpg", "lonely.jpg"]
+    joined = join(metadata, photos)
+    assert {photo: entry.tags["tag"] for photo, entry in joined.entries.items()} == {
+        "a/look.jpg": "1",
+        "b/only.jpg": "2",
+        "top.jpg": "5",
+        "café.jpg": "6",
+    }
+    assert joined.without_photo == ["absent.jpg"]
+    assert joined.without_row == ["b/look.jpg", "c/top.jpg", "lonely.jpg"]
+    assert len(joined.notes) == 1 and "Several photos are called look.jpg" in joined.notes[0]
+
+
+def test_two_rows_for_one_photo_are_said_where_they_differ() -> None:
+    joined = join(parsed("photo,tag\na.jpg,1\na.jpg,1\nb.jpg,1\nb.jpg,2\n"), ["a.jpg", "b.jpg"])
+    assert joined.entries["b.jpg"].tags == {"tag": "1"}
+    assert joined.notes == ["More than one row, and not the same, for b.jpg: the first was used."]

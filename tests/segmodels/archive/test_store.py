@@ -1,0 +1,230 @@
+import multiprocessing
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from archive_rows import VERSION, made, parts_of, rows_of
+from pyarrow import fs
+
+from segmodels.archive.rows import SCHEMA
+from segmodels.archive.store import Archive, ArchiveError, Change, Version
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
+    """An archive on a disk, and one behind a file system that is treated like a bucket: without locks or renames.
+
+    Not fsspec's, which is written in Python: pyarrow can wait for ever when its errors meet a scan by DuckDB.
+    """
+    if request.param == "disk":
+        return Archive(tmp_path / "a [folder]* it's 100%")
+    return Archive("archive", fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()))
+
+
+def ids(archive: Archive) -> list[str]:
+    return rows_of(archive, "photo_id, file_name")["photo_id"].tolist()
+
+
+def test_what_is_appended_is_read_with_every_column(anywhere: Archive) -> None:
+    table = made("one", "two", tags={"market": "North", "season": "spring"})
+    assert anywhere.writer(VERSION).append(table) == 2
+    rows = rows_of(anywhere)
+    assert rows.columns.tolist() == SCHEMA.names
+    assert rows["photo_id"].tolist() == ["one", "two"]
+    assert dict(rows["tags"][0]) == {"market": "North", "season": "spring"}
+    assert list(rows["people"][0][0]["box"]) == [0, 0, 40, 60]
+    assert anywhere.versions() == [VERSION]
+
+
+def test_the_same_photo_again_adds_nothing(anywhere: Archive) -> None:
+    writer = anywhere.writer(VERSION)
+    assert writer.append(made("one", "two", "one")) == 2
+    assert writer.append(made("two", "three")) == 1
+    assert anywhere.writer(VERSION).append(made("one", "three")) == 0
+    assert ids(anywhere) == ["one", "three", "two"]
+
+
+def test_two_writers_who_know_nothing_of_each_other_add_a_photo_once(archive: Archive) -> None:
+    first, second = archive.writer(VERSION), archive.writer(VERSION)
+    assert first.append(made("one", "two")) == 2
+    assert second.append(made("two", "three")) == 1
+    assert "one" in second.known
+    assert ids(archive) == ["one", "three", "two"]
+
+
+def test_new_tags_replace_the_old_and_leave_the_rest(anywhere: Archive) -> None:
+    writer = anywhere.writer(VERSION)
+    day = datetime(2024, 3, 31)
+    writer.append(made("one", "two", tags={"market": "North", "brand": "A"}))
+    before = anywhere.place.files()
+    assert writer.retag({"one": Change({"market": "South"}, day), "absent": Change({"market": "West"})}) == 1
+    assert writer.retag({"one": Change({"market": "South"})}) == 0  # no date in the change: the old one stays
+    rows = rows_of(anywhere)
+    assert [dict(tags) for tags in rows["tags"]] == [{"market": "South"}, {"market": "North", "brand": "A"}]
+    assert rows["taken_at"][0] == day and rows["taken_at"].isna().tolist() == [False, True]
+    # somebody may be reading: what is under a name never changes, so the new rows have a new one
+    after = anywhere.place.files()
+    assert len(after) == len(before)
+    assert not [name for name in after if name in before and name.endswith(".parquet")]
+
+
+def test_small_parts_become_one_and_the_rows_stay(anywhere: Archive) -> None:
+    writer = anywhere.writer(VERSION)
+    for number in range(9):
+        writer.append(made(f"photo{number}"))
+    with anywhere.reader() as reader:
+        assert writer.compact() == 1
+        assert len(reader.query("SELECT photo_id FROM photos")) == 9  # its parts are gone, so it looks anew
+    assert len(ids(anywhere)) == 9
+    assert writer.append(made("photo0", "photo9")) == 1
+    assert writer.compact() == 2, "two parts are few"
+
+
+def test_a_full_part_is_left_alone(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segmodels.archive.store._FULL_PART", 3)
+    writer = archive.writer(VERSION)
+    writer.append(made("a", "b", "c"))
+    full = parts_of(archive)
+    for name in "defg":
+        writer.append(made(name))
+    assert writer.compact(at_least=2) == 3  # the full one, d to f, and g
+    assert full[0] in parts_of(archive)
+    assert ids(archive) == list("abcdefg")
+
+
+def test_models_and_taxonomies_are_kept_apart(archive: Archive) -> None:
+    other = Version("CFPD_23", "hf://a/b c", "../up")
+    archive.writer(VERSION).append(made("one"))
+    archive.writer(other).append(made("one", "two", version=other))
+    assert archive.versions() == sorted([VERSION, other])
+    with pytest.raises(ArchiveError, match=r"several models.*fake \(revision abc123.*Choose one"):
+        archive.reader()
+    with archive.reader(other) as reader:
+        assert reader.query("SELECT DISTINCT model, taxonomy FROM photos").values.tolist() == [
+            ["hf://a/b c", "CFPD_23"]
+        ]
+    assert archive.place.local and all(part.is_relative_to(archive.place.local) for part in parts_of(archive))
+    assert len(parts_of(archive)) == 2
+    with pytest.raises(ValueError, match="not all of fake"):
+        archive.writer(VERSION).append(made("three", version=other))
+    with pytest.raises(ArchiveError, match="no rows of nobody"):
+        archive.reader(Version("OUTFIT_15", "nobody", "0"))
+
+
+def test_no_archive_is_a_sentence(archive: Archive) -> None:
+    with pytest.raises(ArchiveError, match="holds no archive yet"):
+        archive.reader()
+    with pytest.raises(ArchiveError, match="cannot be reached"):
+        Archive("nowhere://bucket")
+
+
+def test_a_damaged_part_is_named(archive: Archive) -> None:
+    archive.writer(VERSION).append(made("one"))
+    (part,) = parts_of(archive)
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(ArchiveError, match=part.name + " is damaged"):
+        archive.writer(VERSION)
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        archive.reader()
+
+
+def test_a_compaction_that_was_killed_counts_nothing_twice(anywhere: Archive) -> None:
+    writer = anywhere.writer(VERSION)
+    for name in "abc":
+        writer.append(made(name))
+    joined = f"{VERSION.folder}/99991231T000000000000-00000000.parquet"
+    writer._write(joined, made("a", "b", "c"))  # and then it was killed, before the small parts were removed
+    assert ids(anywhere) == ["a", "b", "c"]
+    anywhere.writer(VERSION)
+    assert anywhere.place.files(VERSION.folder) == [joined]
+    assert ids(anywhere) == ["a", "b", "c"]
+
+
+def test_two_who_wrote_without_locks_count_once(anywhere: Archive) -> None:
+    writer = anywhere.writer(VERSION)
+    writer.append(made("a", "b"))
+    writer._write(f"{VERSION.folder}/99991231T000000000000-00000000.parquet", made("b", "c", at=datetime(2024, 6, 1)))
+    rows = rows_of(anywhere)
+    assert rows["photo_id"].tolist() == ["a", "b", "c"]
+    assert rows["analysed_at"][1] == datetime(2024, 6, 1), "the newest counts"
+    anywhere.writer(VERSION)
+    assert (
+        sum(
+            pq.read_table(anywhere.place.filesystem.open_input_file(anywhere.place.path(part))).num_rows
+            for part in anywhere.place.files(VERSION.folder)
+        )
+        == 3
+    )
+
+
+def test_what_a_killed_writer_left_unfinished_is_swept_and_never_read(archive: Archive) -> None:
+    writer = archive.writer(VERSION)
+    writer.append(made("one"))
+    unfinished = parts_of(archive)[0].with_name("x.parquet.unfinished")
+    unfinished.write_bytes(b"PAR1 half")
+    assert ids(archive) == ["one"]
+    writer.append(made("two"))
+    assert not unfinished.exists()
+
+
+def test_a_reader_sees_whole_parts_while_others_write(archive: Archive) -> None:
+    """Ten rows a part, always: a query that sees another number saw half a part, or one twice."""
+    archive.writer(VERSION).append(made(*(f"first{number}" for number in range(10))))
+    done = threading.Event()
+    wrong: list[int] = []
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        with archive.reader() as reader:
+            while not done.is_set():
+                reader.refresh()
+                count = int(reader.query("SELECT count(*) n, count(class_map) FROM photos")["n"][0])
+                looks += 1
+                if count % 10 or count < 10:
+                    wrong.append(count)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    writer = archive.writer(VERSION)
+    for part in range(12):
+        writer.append(made(*(f"{part}-{number}" for number in range(10))))
+        writer.compact(at_least=3)
+        writer.retag({f"{part}-0": Change({"market": str(part)})})
+    done.set()
+    thread.join()
+    assert looks and not wrong
+    assert len(ids(archive)) == 130
+
+
+def _append_many(place: str, name: str) -> None:
+    writer = Archive(place).writer(VERSION)
+    for number in range(8):
+        writer.append(made(f"{name}{number}", f"both{number}"))
+        writer.compact(at_least=4)
+
+
+def test_two_processes_that_write_at_once_lose_and_double_nothing(archive: Archive) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    others = [spawn.Process(target=_append_many, args=(archive.place.location, name)) for name in ("one", "two")]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+        assert other.exitcode == 0
+    expected = sorted(f"{name}{number}" for name in ("one", "two", "both") for number in range(8))
+    assert ids(archive) == expected
+    count = duckdb.execute(f"SELECT count(*) FROM '{archive.place.location}/**/*.parquet'").fetchone()
+    assert count == (len(expected),), "no part holds what another does"
+
+
+def test_a_lock_is_refused_or_waited_for(archive: Archive) -> None:
+    with archive.place.lock("door") as mine:
+        assert mine
+        with archive.place.lock("door", wait=False) as second:
+            assert not second
+    with archive.place.lock("door", wait=False) as free:
+        assert free

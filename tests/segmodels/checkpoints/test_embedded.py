@@ -1,0 +1,97 @@
+"""What ships: nine networks that run, and what is said of them and of those that are described only."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from segmodels.architectures import ARCHITECTURES
+from segmodels.checkpoints.catalog import EMBEDDED, list_described, load_segmenter
+from segmodels.checkpoints.checkpoint import count_parameters, read_config, read_metrics
+from segmodels.evaluation.bootstrap import difference
+from segmodels.evaluation.evidence import EVIDENCE_FILE, read_evidence, total
+from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.taxonomy import OUTFIT_15
+
+MOST_BYTES, MOST_BYTES_OF_ALL = 25_000_000, 120_000_000
+SPLITS = Path(__file__).parents[3] / "train" / "splits"
+JUDGED = sorted(folder.parent.name for folder in EMBEDDED.glob(f"*/{EVIDENCE_FILE}"))
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    """NASA's portrait of Eileen Collins, which scikit-image ships."""
+    return np.asarray(skimage.data.astronaut())
+
+
+def test_all_of_it_fits() -> None:
+    sizes = {path: path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()}
+    assert max(sizes.values()) <= MOST_BYTES and sum(sizes.values()) <= MOST_BYTES_OF_ALL
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_each_network_that_ships_sees_the_person(name: str, photo: np.ndarray) -> None:
+    segmenter = load_segmenter(name)
+    assert segmenter.checkpoint.config.architecture == name and segmenter.taxonomy is OUTFIT_15
+    segmentation = segmenter.segment(photo)
+    assert segmentation.class_map.shape == photo.shape[:2]
+    (person,) = segmentation.people
+    x, y, width, height = person.box
+    found = segmentation.class_map != 0
+    inside = found[y : y + height, x : x + width]
+    assert person.detected and inside.mean() > 0.1 and inside.sum() > 0.9 * found.sum()
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_the_photos_behind_the_scores_add_up_to_them(name: str) -> None:
+    evidence, _ = read_evidence(EMBEDDED / name / EVIDENCE_FILE)
+    rows = {row.photo_id: row for row in evidence}
+    evaluations = read_metrics(EMBEDDED / name)["evaluations"]
+    assert evaluations
+    for each in evaluations:
+        ids = each.get("ids", list(rows))  # an older file names none: all of its rows are of one run
+        matrix = total([rows[photo_id] for photo_id in ids], OUTFIT_15)
+        written = ConfusionMatrix(OUTFIT_15.names, np.array(each["scores"]["confusion_matrix"]))
+        assert np.array_equal(matrix.counts, written.counts) and len(ids) == each["scores"]["photos"]
+        assert each["scores"]["mean_iou"] == pytest.approx(matrix.mean_iou, abs=1e-9)
+
+
+def test_the_comparison_is_on_photos_that_none_of_it_was_trained_on() -> None:
+    compared = [name for name in JUDGED if name != "fpn_lite0"]
+    assert set(compared) >= {*ARCHITECTURES, "fpn_compare", "fpn_inacio", "fpn_portrait", "fpn_random"}
+    fold, test = _fold_0(), set((SPLITS / "ccp_test.txt").read_text().split())
+    assert len(fold) == 158 and not fold & test
+    for name in compared:
+        judged = [set(each["ids"]) for each in read_metrics(EMBEDDED / name)["evaluations"]]
+        assert judged == ([test, fold] if name == "fpn" else [fold])
+        training = read_config(EMBEDDED / name).training
+        for network in (training, *training.get("members", [])):
+            assert network["recipe"]["fold"] == 0 and network["epoch"] >= 1
+        assert (training["recipe"]["pseudo"] == "") == (name not in ("fpn", "fpn_portrait")), (
+            "which learn from tags too"
+        )
+
+
+def test_the_default_is_six_points_better_than_the_frozen_run() -> None:
+    fold = _fold_0()
+    before, after = (
+        [row for row in read_evidence(EMBEDDED / name / EVIDENCE_FILE)[0] if row.photo_id in fold]
+        for name in ("fpn_inacio", "fpn")
+    )
+    better = difference(before, after, OUTFIT_15.names)["mean_iou"]
+    assert better.value >= 0.06 and better.low > 0
+
+
+def test_a_description_says_what_it_is_and_how_to_get_it() -> None:
+    described = list_described()
+    assert {"fcn_resnet50", "atrous_resnet50"} <= set(described)
+    for name, folder in described.items():
+        config = read_config(folder)
+        assert config.training["parameters"] == count_parameters(config)
+        assert config.training["command"].endswith(f"--out runs/{name}")
+
+
+def _fold_0() -> set[str]:
+    rows = (line.split(",") for line in (SPLITS / "ccp_folds.csv").read_text().splitlines())
+    return {row[0] for row in rows if row[1] == "0"}

@@ -1,0 +1,332 @@
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from segmodels.inference.segmentation import Garment, Person, Segmentation, cutout_png, measure, to_coco
+from segmodels.taxonomy import OUTFIT_15, Taxonomy
+
+HEIGHT, WIDTH = 60, 40
+quiet_pycocotools = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
+
+
+def a_map() -> np.ndarray:
+    """Hair over a shirt over pants, a bag that touches the border; rows and columns differ."""
+    class_map = np.zeros((HEIGHT, WIDTH), np.uint8)
+    class_map[5:10, 18:24] = OUTFIT_15["Hair"].id
+    class_map[10:30, 12:30] = OUTFIT_15["Shirt"].id
+    class_map[30:55, 14:28] = OUTFIT_15["Pants"].id
+    class_map[25:33, 34:40] = OUTFIT_15["Bag"].id
+    return class_map
+
+
+def a_photo() -> np.ndarray:
+    photo = np.full((HEIGHT, WIDTH, 3), 230, np.uint8)
+    class_map = a_map()
+    photo[class_map == OUTFIT_15["Shirt"].id] = (200, 30, 30)
+    photo[class_map == OUTFIT_15["Pants"].id] = (20, 30, 70)
+    photo[class_map == OUTFIT_15["Bag"].id] = (15, 15, 15)
+    return photo
+
+
+def a_segmentation(class_map: np.ndarray | None = None, taxonomy: Taxonomy = OUTFIT_15) -> Segmentation:
+    class_map = a_map() if class_map is None else class_map
+    confidence = np.full(class_map.shape, 204, np.uint8)
+    people, garments = measure(a_photo(), taxonomy, class_map, confidence)
+    return Segmentation(taxonomy, class_map, confidence, people, garments, "fake", "abc123", 0.123456)
+
+
+def garment_of(segmentation: Segmentation, name: str) -> Garment:
+    return next(garment for garment in segmentation.garments if garment.name == name)
+
+
+# --- Measuring --------------------------------------------------------------------------------------------------------
+
+
+def test_garments_by_hand() -> None:
+    segmentation = a_segmentation()
+    assert [garment.name for garment in segmentation.garments] == ["Shirt", "Pants", "Bag"], "largest first, no hair"
+    shirt, pants, bag = segmentation.garments
+    pixels = 20 * 18, 25 * 14, 8 * 6
+    assert [garment.area_share for garment in segmentation.garments] == [n / (HEIGHT * WIDTH) for n in pixels]
+    assert [garment.outfit_share for garment in segmentation.garments] == [n / sum(pixels) for n in pixels]
+    assert shirt.box == (12, 10, 18, 20) and pants.box == (14, 30, 14, 25) and bag.box == (34, 25, 6, 8)
+    assert {garment.person for garment in segmentation.garments} == {0}
+    assert [garment.colours[0].basic for garment in segmentation.garments] == ["red", "blue", "black"]
+    assert shirt.colours[0].share == 1
+
+
+def test_outfit_shares_sum_to_one_and_area_shares_to_what_is_worn() -> None:
+    class_map = np.random.default_rng(0).integers(0, 15, (HEIGHT, WIDTH), np.uint8)
+    segmentation = a_segmentation(class_map)
+    assert len(segmentation.garments) == 12
+    assert sum(garment.outfit_share for garment in segmentation.garments) == pytest.approx(1)
+    worn = np.isin(class_map, [garment.id for garment in OUTFIT_15.worn])
+    assert sum(garment.area_share for garment in segmentation.garments) == pytest.approx(worn.mean())
+    for garment in segmentation.garments:
+        assert garment.area_share == (class_map == OUTFIT_15[garment.name].id).mean()
+        assert (segmentation.mask(garment) == (class_map == OUTFIT_15[garment.name].id)).all()
+
+
+def test_the_one_person_spans_what_was_found() -> None:
+    (person,) = a_segmentation().people
+    assert person == Person((12, 5, 28, 50), pytest.approx(0.8), detected=False)
+
+
+def test_confidence_is_the_mean_over_the_garments_own_pixels() -> None:
+    class_map = a_map()
+    confidence = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    shirt = class_map == OUTFIT_15["Shirt"].id
+    confidence[shirt] = np.arange(shirt.sum()) % 100
+    people, garments = measure(a_photo(), OUTFIT_15, class_map, confidence)
+    by_name = {garment.name: garment.confidence for garment in garments}
+    assert by_name["Shirt"] == pytest.approx(float(confidence[shirt].mean()) / 255)
+    assert by_name["Pants"] == by_name["Bag"] == 1
+    assert people[0].confidence == pytest.approx(float(confidence[class_map > 0].mean()) / 255)
+
+
+def test_hair_and_skin_alone_are_a_person_without_garments() -> None:
+    class_map = np.zeros((HEIGHT, WIDTH), np.uint8)
+    class_map[10:20, 5:9] = OUTFIT_15["Skin"].id
+    segmentation = a_segmentation(class_map)
+    assert segmentation.people[0].box == (5, 10, 4, 10) and segmentation.garments == ()
+
+
+def test_where_nothing_is_found_the_person_spans_the_photo() -> None:
+    segmentation = a_segmentation(np.zeros((HEIGHT, WIDTH), np.uint8))
+    assert segmentation.people == (Person((0, 0, WIDTH, HEIGHT), 0.0, detected=False),)
+    assert segmentation.garments == ()
+
+
+def test_one_pixel_is_a_garment() -> None:
+    class_map = np.zeros((HEIGHT, WIDTH), np.uint8)
+    class_map[-1, -1] = OUTFIT_15["Hat"].id
+    (hat,) = a_segmentation(class_map).garments
+    assert hat.box == (WIDTH - 1, HEIGHT - 1, 1, 1) and hat.outfit_share == 1 and len(hat.colours) == 1
+
+
+def two_people() -> Segmentation:
+    """The same clothes, the bag another's."""
+    class_map, owners = a_map(), np.zeros((HEIGHT, WIDTH), np.uint8)
+    owners[:, 32:] = 1
+    class_map[12:20, 34:40] = OUTFIT_15["Shirt"].id
+    confidence = np.full(class_map.shape, 204, np.uint8)
+    seen = Person((10, 4, 22, 53), 0.9, detected=True), Person((33, 10, 7, 25), 0.7, detected=True)
+    people, garments = measure(a_photo(), OUTFIT_15, class_map, confidence, seen, owners)
+    assert people == seen
+    return Segmentation(OUTFIT_15, class_map, confidence, people, garments, "fake", "abc123", 0.1, owners)
+
+
+def test_garments_belong_to_whoever_wears_them() -> None:
+    segmentation = two_people()
+    assert [(garment.person, garment.name) for garment in segmentation.garments] == [
+        (0, "Shirt"),
+        (0, "Pants"),
+        (1, "Shirt"),
+        (1, "Bag"),
+    ]
+    mine, _, theirs, bag = segmentation.garments
+    assert mine.outfit_share == pytest.approx(360 / 710) and theirs.outfit_share == bag.outfit_share == 0.5
+    assert theirs.box == (34, 12, 6, 8) and theirs.area_share == 48 / (HEIGHT * WIDTH)
+    assert segmentation.mask(mine).sum() == 360 and segmentation.mask(theirs).sum() == 48
+    annotations = to_coco([("a.jpg", segmentation)])["annotations"]
+    assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48)]
+
+
+def test_whose_each_pixel_is_as_a_picture() -> None:
+    segmentation = two_people()
+    with Image.open(io.BytesIO(segmentation.owners_png())) as image:
+        assert np.array_equal(np.asarray(image), segmentation.owners)
+    assert a_segmentation().owners_png() == b""
+
+
+def test_a_pixel_of_nobody_is_an_error() -> None:
+    segmentation = two_people()
+    with pytest.raises(ValueError, match=r"A pixel belongs to nobody: there are 2 people\."):
+        replace(segmentation, owners=np.full((HEIGHT, WIDTH), 2, np.uint8))
+    with pytest.raises(ValueError, match="owners must be uint8"):
+        replace(segmentation, owners=np.zeros((HEIGHT, WIDTH), bool))
+
+
+# --- A segmentation that contradicts itself ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"class_map": np.zeros((4, 4), np.int64)}, "class_map must be uint8"),
+        ({"class_map": np.zeros((4, 4, 1), np.uint8)}, "class_map must be uint8"),
+        ({"confidence": np.ones((HEIGHT, WIDTH), np.float32)}, "confidence must be uint8 .* not float32"),
+        ({"confidence": np.ones((WIDTH, HEIGHT), np.uint8)}, r"confidence must be uint8 .* \(40, 60\)"),
+        ({"class_map": np.full((HEIGHT, WIDTH), 15, np.uint8)}, "holds id 15; OUTFIT_15 ends before it"),
+        ({"class_map": np.full((HEIGHT, WIDTH), 255, np.uint8)}, "holds id 255"),
+        ({"people": ()}, "at least one person"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        replace(a_segmentation(), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("person", [-1, 1])
+def test_a_garment_on_nobody_is_refused(person: int) -> None:
+    segmentation = a_segmentation()
+    with pytest.raises(ValueError, match="belongs to nobody: there are 1 people"):
+        replace(segmentation, garments=(replace(segmentation.garments[0], person=person),))
+
+
+@pytest.mark.parametrize("shape", [(WIDTH, HEIGHT, 3), (HEIGHT - 1, WIDTH, 3)])
+def test_another_photo_is_refused(shape: tuple[int, int, int]) -> None:
+    segmentation, photo = a_segmentation(), np.zeros(shape, np.uint8)
+    with pytest.raises(ValueError, match="is not the one of this class map"):
+        segmentation.overlay_png(photo)
+    with pytest.raises(ValueError, match="is not the one of this class map"):
+        segmentation.cutout_png(photo, segmentation.garments[0])
+
+
+# --- The forms in which it leaves -------------------------------------------------------------------------------------
+
+
+def test_class_map_png_holds_the_ids_and_the_colours() -> None:
+    segmentation = a_segmentation()
+    image = Image.open(io.BytesIO(segmentation.class_map_png()))
+    assert image.format == "PNG" and image.mode == "P" and image.size == (WIDTH, HEIGHT)
+    assert (np.asarray(image) == segmentation.class_map).all()
+    palette = image.getpalette("RGB")
+    assert palette is not None
+    assert palette[:45] == OUTFIT_15.palette[:15].ravel().tolist()
+    assert (np.asarray(image.convert("RGB")) == OUTFIT_15.palette[segmentation.class_map]).all()
+
+
+@pytest.mark.parametrize("class_id", [0, 14])
+def test_class_map_png_of_one_class_keeps_its_id(class_id: int) -> None:
+    class_map = np.full((HEIGHT, WIDTH), class_id, np.uint8)
+    image = Image.open(io.BytesIO(a_segmentation(class_map).class_map_png()))
+    assert (np.asarray(image) == class_id).all()
+
+
+def test_json_has_exactly_the_keys_of_the_design() -> None:
+    listing = a_segmentation().to_json("look.jpg")
+    assert list(listing) == [
+        *("photo", "model", "revision", "taxonomy", "width", "height", "seconds", "people", "garments")
+    ]
+    assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected"]]
+    keys = ["class", "person", "area_share", "outfit_share", "confidence", "box", "colours"]
+    assert all(list(garment) == keys for garment in listing["garments"])
+    assert all(list(c) == ["hex", "name", "share"] for garment in listing["garments"] for c in garment["colours"])
+    assert json.loads(json.dumps(listing, allow_nan=False)) == listing
+
+
+def test_json_by_hand() -> None:
+    listing = a_segmentation().to_json("look.jpg")
+    garments = listing.pop("garments")
+    assert listing == {
+        "photo": "look.jpg",
+        "model": "fake",
+        "revision": "abc123",
+        "taxonomy": "OUTFIT_15",
+        "width": WIDTH,
+        "height": HEIGHT,
+        "seconds": 0.1235,
+        "people": [{"box": [12, 5, 28, 50], "confidence": 0.8, "detected": False}],
+    }
+    colours = garments[2].pop("colours")
+    assert garments[2] == {
+        "class": "Bag",
+        "person": 0,
+        "area_share": 0.02,
+        "outfit_share": round(48 / 758, 5),
+        "confidence": 0.8,
+        "box": [34, 25, 6, 8],
+    }
+    assert colours == [{"hex": "#0f0f0f", "name": "black", "share": 1.0}]
+
+
+@quiet_pycocotools
+def test_coco_run_lengths_decode_to_the_masks() -> None:
+    first, second = a_segmentation(), a_segmentation(np.rot90(a_map(), 2).copy())
+    coco = to_coco([("a.jpg", first), ("b.jpg", second)])
+    coco = json.loads(json.dumps(coco, allow_nan=False))
+    assert [(image["id"], image["file_name"], image["width"], image["height"]) for image in coco["images"]] == [
+        (1, "a.jpg", WIDTH, HEIGHT),
+        (2, "b.jpg", WIDTH, HEIGHT),
+    ]
+    garments = [(1, first, g) for g in first.garments] + [(2, second, g) for g in second.garments]
+    assert [annotation["id"] for annotation in coco["annotations"]] == list(range(1, 7))
+    for annotation, (image_id, segmentation, garment) in zip(coco["annotations"], garments, strict=True):
+        mask = coco_mask.decode(annotation["segmentation"])
+        assert (mask == segmentation.mask(garment)).all()
+        assert annotation["image_id"] == image_id
+        assert annotation["area"] == mask.sum() == coco_mask.area(annotation["segmentation"])
+        assert annotation["bbox"] == list(garment.box) == coco_mask.toBbox(annotation["segmentation"]).tolist()
+        assert OUTFIT_15.names[annotation["category_id"]] == garment.name
+        assert annotation["score"] == 0.8 and annotation["iscrowd"] == 0 and annotation["person"] == 0
+
+
+def test_coco_categories_are_what_is_worn_under_the_ids_of_the_class_map() -> None:
+    categories = to_coco([("a.jpg", a_segmentation())])["categories"]
+    assert {entry["name"]: entry["id"] for entry in categories} == {g.name: g.id for g in OUTFIT_15.worn}
+    assert all(entry["supercategory"] in ("garment", "accessory") for entry in categories)
+
+
+@quiet_pycocotools
+def test_pycocotools_takes_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    coco = COCO()
+    coco.dataset = to_coco([("a.jpg", a_segmentation())])
+    coco.createIndex()
+    (bag,) = coco.getAnnIds(catIds=coco.getCatIds(catNms=["Bag"]))
+    assert (coco.annToMask(coco.loadAnns(bag)[0]) == (a_map() == 1)).all()
+    assert "index created" in capsys.readouterr().out
+
+
+def test_coco_of_nothing_and_of_two_taxonomies() -> None:
+    assert to_coco([])["annotations"] == to_coco([])["images"] == to_coco([])["categories"] == []
+    other = replace(OUTFIT_15, name="OTHER")
+    with pytest.raises(ValueError, match="one taxonomy, not OTHER, OUTFIT_15"):
+        to_coco([("a.jpg", a_segmentation()), ("b.jpg", a_segmentation(taxonomy=other))])
+
+
+def test_cutout_is_the_garment_on_a_transparent_ground() -> None:
+    segmentation, photo = a_segmentation(), a_photo()
+    segmentation.class_map[12, 15] = 0  # a hole in the shirt
+    shirt = garment_of(segmentation, "Shirt")
+    image = Image.open(io.BytesIO(segmentation.cutout_png(photo, shirt)))
+    assert image.format == "PNG" and image.mode == "RGBA" and image.size == (18, 20)
+    pixels = np.asarray(image)
+    opaque = np.full((20, 18), 255)
+    opaque[2, 3] = 0
+    assert (pixels[..., 3] == opaque).all()
+    assert (pixels[..., :3] == photo[10:30, 12:30]).all()
+
+
+def test_cutout_of_any_mask() -> None:
+    photo = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    mask = np.eye(4, 5, dtype=bool)
+    pixels = np.asarray(Image.open(io.BytesIO(cutout_png(photo, mask, (1, 1, 3, 2)))))
+    assert (pixels[..., :3] == photo[1:3, 1:4]).all()
+    assert (pixels[..., 3] == [[255, 0, 0], [0, 255, 0]]).all()
+
+
+def test_overlay_paints_everything_but_the_background() -> None:
+    segmentation, photo = a_segmentation(), a_photo()
+    before = photo.copy()
+
+    def shown(opacity: float) -> np.ndarray:
+        image = Image.open(io.BytesIO(segmentation.overlay_png(photo, opacity)))
+        assert image.mode == "RGB" and image.size == (WIDTH, HEIGHT)
+        return np.asarray(image)
+
+    found = segmentation.class_map > 0
+    assert (shown(0) == photo).all()
+    assert (shown(1)[found] == OUTFIT_15.palette[segmentation.class_map][found]).all()
+    assert (shown(0.5)[~found] == photo[~found]).all()
+    mean = (photo[found].astype(int) + OUTFIT_15.palette[segmentation.class_map][found]) / 2
+    assert np.abs(shown(0.5)[found] - mean).max() <= 0.5
+    assert (photo == before).all(), "the photo itself is left alone"

@@ -1,0 +1,308 @@
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+from small_memory import SmallMemory
+from torch import nn
+
+from segmodels.architectures import build
+from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.device import pick_device, pick_precision
+from segmodels.evaluation.evidence import read_evidence, total
+from segmodels.inference.segmenter import Segmenter
+from segmodels.taxonomy import OUTFIT_15
+from train.__main__ import main
+from train.analysis.evaluate import HOW, check_fold, evaluate, keep_evaluation
+from train.recipe import Recipe
+
+KEYS = [
+    *("photos", "pixel_accuracy", "mean_iou", "mean_iou_foreground", "mean_f1", "mean_precision", "mean_recall"),
+    *("binary_iou", "classes", "confusion_matrix"),
+]
+
+
+@pytest.fixture(scope="session")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return build("fpn", 15, {}).eval()
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, network: nn.Module, tiny: Callable[..., Recipe]) -> Path:
+    config = CheckpointConfig(
+        architecture="fpn",
+        arguments={},
+        taxonomy="OUTFIT_15",
+        classes=list(OUTFIT_15.names),
+        height=64,
+        width=32,
+        mean=0.5,
+        std=0.5,
+        training={"dataset": "ccp", "recipe": tiny().to_dict(), "epoch": 7},
+    )
+    metrics = {"learning_curve": [{"epoch": 1}], "evaluations": []}
+    save_checkpoint(tmp_path / "fpn", config, network, metrics=metrics, card="# Old\n")
+    return tmp_path / "fpn"
+
+
+@pytest.fixture
+def segmenter(checkpoint: Path) -> Segmenter:
+    return Segmenter(load_checkpoint(checkpoint))
+
+
+def counted(segmenter: Segmenter, dataset: Dataset, ids: list[str]) -> Counter[tuple[int, int]]:
+    """Pixels by truth and prediction, one by one."""
+    pairs: Counter[tuple[int, int]] = Counter()
+    for photo_id in ids:
+        photo, truth = dataset.pair(photo_id)
+        pairs.update(zip(truth.ravel().tolist(), segmenter.segment(photo).class_map.ravel().tolist(), strict=True))
+    return pairs
+
+
+def test_scores_are_those_of_a_count_pixel_by_pixel(segmenter: Segmenter, dataset: Dataset) -> None:
+    ids = ["0002", "0008"]
+    scores = evaluate(segmenter, dataset, ids).scores
+    pairs = counted(segmenter, dataset, ids)
+    total = sum(pairs.values())
+    assert total == 2 * 72 * 48
+    assert scores["confusion_matrix"] == [[pairs[t, p] for p in range(15)] for t in range(15)]
+    assert scores["pixel_accuracy"] == pytest.approx(sum(n for (t, p), n in pairs.items() if t == p) / total)
+    ious = []
+    for c, name in enumerate(OUTFIT_15.names):
+        union = sum(n for pair, n in pairs.items() if c in pair)
+        iou = pairs[c, c] / union if union else None
+        assert scores["classes"][name]["iou"] == (None if iou is None else pytest.approx(iou))
+        assert scores["classes"][name]["pixels"] == sum(n for (t, _), n in pairs.items() if t == c)
+        ious += [] if iou is None else [iou]
+    assert scores["mean_iou"] == pytest.approx(sum(ious) / len(ious))
+    foreground = sum(n for pair, n in pairs.items() if all(pair)) / sum(n for pair, n in pairs.items() if any(pair))
+    assert scores["binary_iou"] == pytest.approx(foreground)
+    assert len({pair for pair in pairs}) > 5, "a network that says one thing would prove little"
+
+
+def test_json_has_exactly_the_keys_of_the_design(checkpoint: Path, root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "scores.json"
+    arguments = ["evaluate", checkpoint, "--dataset", "ccp", "--data", root, "--json", out]
+    assert main([str(argument) for argument in arguments]) == 0
+    scores = json.loads(out.read_text())
+    assert list(scores) == KEYS
+    assert scores["photos"] == 8
+    assert list(scores["classes"]) == list(OUTFIT_15.names)
+    assert all(list(row) == ["iou", "f1", "precision", "recall", "pixels"] for row in scores["classes"].values())
+    assert sum(map(sum, scores["confusion_matrix"])) == 8 * 72 * 48
+
+
+def evaluated(checkpoint: Path, root: Path, out: Path, *more: object) -> int:
+    arguments = ["evaluate", checkpoint, "--dataset", "ccp", "--data", root, "--json", out, *more]
+    return main([str(argument) for argument in arguments])
+
+
+def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ids.txt").write_text("0003\n0001\n")
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "ids.txt") == 0
+    scores = json.loads((tmp_path / "out.json").read_text())
+    assert scores["photos"] == 2
+    direct = evaluate(Segmenter(load_checkpoint(checkpoint)), read_ccp(root), ["0001", "0003"])
+    assert scores == direct.scores
+    line = capsys.readouterr().out.strip()
+    assert line.startswith(f"mean IoU {scores['mean_iou']:.4f} (without background ")
+    assert line.endswith("on 2 photos") and "\n" not in line
+
+
+def test_the_photos_of_a_fold(checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.__main__.fold_ids", lambda dataset, fold, folds: (["0001"], ["0002", "0004"]))
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3, "--keep", "--allow-trained") == 0
+    assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
+    (kept,) = json.loads((checkpoint / "metrics.json").read_text())["evaluations"]
+    assert kept["photos"] == "ccp, fold 3 (2 photos)"
+
+
+def test_a_fold_that_it_was_trained_on_is_refused(
+    checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3) == 1
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("The network was trained on fold 3 of ccp; only fold 0 was left out.")
+    assert "--allow-trained" in sentence and not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("training", "fold", "refused"),
+    [
+        ({"recipe": {"dataset": "ccp", "fold": 0}}, 0, False),
+        ({"recipe": {"dataset": "ccp", "fold": -1}}, 0, True),
+        ({"recipe": {"dataset": "ccp_cfpd", "fold": 1}}, 0, True),
+        ({"recipe": {"dataset": "imaterialist", "fold": 1}}, 0, False),
+        ({"recipe": {"dataset": "ccp", "fold": 0}, "members": [{"recipe": {"dataset": "ccp", "fold": 1}}]}, 0, True),
+        ({}, 0, False),
+    ],
+)
+def test_which_folds_were_trained_on(checkpoint: Path, training: dict[str, Any], fold: int, refused: bool) -> None:
+    config = replace(load_checkpoint(checkpoint).config, training=training)
+    with pytest.raises(DatasetError, match="was trained on fold 0") if refused else nullcontext():
+        check_fold(config, "ccp", fold)
+
+
+def test_the_number_of_folds_is_the_checkpoints(
+    checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def folds(dataset: Dataset, fold: int, folds: int) -> tuple[list[str], list[str]]:
+        asked.append(folds)
+        return [], ["0002"]
+
+    monkeypatch.setattr("train.__main__.fold_ids", folds)
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["training"]["recipe"]["folds"] = 3
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 0) == 0
+    assert asked == [3]
+
+
+def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ids.txt").write_text("0003\n0999\n")
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "ids.txt") == 1
+    assert capsys.readouterr().err == f"1 of 2 ids are not in ccp at {root}: 0999.\n"
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"--dataset": "coco"}, "There is no data set 'coco'; there are ccp"),
+        ({"--data": "nowhere"}, "photos is missing."),
+        ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),
+        ({"checkpoint": "nowhere"}, "There is no checkpoint folder nowhere."),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    checkpoint: Path,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, str],
+    sentence: str,
+) -> None:
+    values = {"checkpoint": checkpoint, "--dataset": "ccp", "--data": root, "--json": tmp_path / "out.json", **change}
+    first = values.pop("checkpoint")
+    arguments = ["evaluate", first, *(part for pair in values.items() for part in pair)]
+    assert main([str(argument) for argument in arguments]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+
+
+def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["evaluate", "x"], ["evaluate", "x", "--dataset", "ccp"], ["fit", "own/fpn"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+    assert "usage: python -m train" in capsys.readouterr().err
+
+
+def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.txt").write_text("0003\n0001\n")
+    weights = (checkpoint / "model.safetensors").read_bytes()
+    for _ in range(2):  # the second time in place of the first
+        assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "two.txt", "--keep") == 0
+    loaded = load_checkpoint(checkpoint)
+    (entry,) = loaded.metrics["evaluations"]
+    assert entry.pop("seconds_per_photo") > 0 and entry.pop("device")
+    assert entry == {
+        "photos": "ccp, two.txt (2 photos)",
+        "how": HOW,
+        "precision": pick_precision(None, pick_device()).name,
+        "ids": ["0003", "0001"],
+        "scores": json.loads((tmp_path / "out.json").read_text()),
+    }
+    assert loaded.metrics["learning_curve"] == [{"epoch": 1}], "what was there stays"
+    assert (checkpoint / "model.safetensors").read_bytes() == weights
+    evidence, taxonomy = read_evidence(checkpoint / "evidence.parquet")
+    assert [(row.photo_id, row.fold) for row in evidence] == [("0003", None), ("0001", None)]
+    assert total(evidence, taxonomy).counts.tolist() == entry["scores"]["confusion_matrix"]
+    card = (checkpoint / "README.md").read_text()
+    assert "\n# Garmentscope fpn\n" in card
+    assert "## Scores on ccp, two.txt (2 photos)" in card and "epoch 7, chosen on fold 0" in card
+    assert f"| mean | {entry['scores']['mean_iou']:.3f} |" in card
+    rows = [line for line in card.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + 15 + 1 + 1 + 15, "scores, then where the pixels went"
+    absent = next(name for name, row in entry["scores"]["classes"].items() if row["iou"] is None)
+    assert f"| {absent} | - | - | - | - |" in card
+
+
+def test_evaluations_on_other_photos_stay(checkpoint: Path, segmenter: Segmenter, dataset: Dataset) -> None:
+    judgement = evaluate(segmenter, dataset, ["0001"])
+    for photos in ("one", "two", "one"):
+        keep_evaluation(checkpoint, photos, judgement)
+    assert [entry["photos"] for entry in load_checkpoint(checkpoint).metrics["evaluations"]] == ["two", "one"]
+
+
+def test_without_keep_the_checkpoint_is_left_alone(checkpoint: Path, root: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    (tmp_path / "one.txt").write_text("0003\n")
+    assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "one.txt") == 0
+    assert {path.name: path.read_bytes() for path in checkpoint.iterdir()} == before
+
+
+def test_photos_that_cannot_be_read_are_left_out_and_counted(
+    segmenter: Segmenter, own_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_root / "photos" / "0002.jpg").write_bytes(b"")
+    (own_root / "annotations" / "pixel-level" / "0003.mat").write_bytes(b"damaged")
+    dataset = read_ccp(own_root)
+    scores = evaluate(segmenter, dataset, ["0001", "0002", "0003"]).scores
+    assert scores.pop("photos_left_out") == 2
+    assert scores == evaluate(segmenter, dataset, ["0001"]).scores
+    said = capsys.readouterr().out
+    assert "0002 is left out: " in said and "0003 is left out: " in said
+    with pytest.raises(DatasetError, match="None of the 2 photos could be read"):
+        evaluate(segmenter, dataset, ["0002", "0003"])
+
+
+def test_another_taxonomy(segmenter: Segmenter, dataset: Dataset) -> None:
+    other = replace(dataset, taxonomy=replace(OUTFIT_15, name="OTHER"))
+    with pytest.raises(DatasetError, match="ccp is in OTHER, the model in OUTFIT_15"):
+        evaluate(segmenter, other, ["0001"])
+
+
+def test_scores_that_do_not_exist_are_a_dash(
+    checkpoint: Path, own_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A photo of nobody, in which a network finds nobody."""
+    loaded = load_checkpoint(checkpoint)
+    with torch.no_grad():
+        head = loaded.network.get_submodule("network.segmentation_head.0")
+        head.get_parameter("bias")[0] = 1000
+    save_checkpoint(checkpoint, loaded.config, loaded.network)
+    nobody = {"groundtruth": np.zeros((72, 48), np.uint8)}
+    savemat(own_root / "annotations" / "pixel-level" / "0001.mat", nobody)
+    (tmp_path / "ids.txt").write_text("0001\n")
+    assert evaluated(checkpoint, own_root, tmp_path / "out.json", "--ids", tmp_path / "ids.txt", "--keep") == 0
+    assert json.loads((tmp_path / "out.json").read_text())["binary_iou"] is None
+    line = capsys.readouterr().out.strip()
+    assert line == (
+        "mean IoU 1.0000 (without background -), F1 1.0000, pixel accuracy 1.0000, binary IoU - on 1 photos"
+    )
+
+
+def test_a_batch_that_does_not_fit_is_judged_in_parts(
+    segmenter: Segmenter, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"{number:04}" for number in range(1, 6)]
+    expected = evaluate(segmenter, dataset, ids)
+    monkeypatch.setattr(Segmenter, "batch_photos", 8)
+    network = SmallMemory(segmenter.networks[0], 2)
+    segmenter.networks = [network]
+    judgement = evaluate(segmenter, dataset, ids)
+    assert network.batches[:3] == [5, 3, 2] and max(network.batches[3:]) == 2
+    assert judgement.scores["confusion_matrix"] == expected.scores["confusion_matrix"]
+    assert [row.photo_id for row in judgement.evidence] == ids

@@ -1,0 +1,158 @@
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.taxonomy import OUTFIT_15
+from train.data.split import SPLITS, fold_ids, read_ids
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("ccp_folds.csv", "07f285ea0e592fb35344108da09635d3ca5c3b758c9227feab60c3ab1d3857fe"),
+        ("ccp_tags_reserved.txt", "e267e81e50d550afa15ef9ee30ca3aa02db42aa54bf83ce8c7eb688c17c63c81"),
+        ("ccp_test.txt", "296dec09e2c75da3bce740f6f3798800580e9f6b84b4636986f6e90d79b305a1"),
+        ("flatlay_choice.txt", "b35b9c03e832d1c3e08de96fde4280d5276ed42245904e9993fcd39223df71bb"),
+        ("flatlay_in_wild.txt", "1417c1246b55da23246dd167bf3ee6c7ecb110729f8441d417ee8d1158469f5a"),
+    ],
+)
+def test_the_split_is_fixed_for_good(name: str, digest: str) -> None:
+    assert hashlib.sha256((SPLITS / name).read_bytes()).hexdigest() == digest
+
+
+def test_five_folds_hold_798_photos_each_once() -> None:
+    chosen = [fold_ids("ccp", fold)[1] for fold in range(5)]
+    together = [photo_id for ids in chosen for photo_id in ids]
+    assert len(together) == len(set(together)) == 798
+    assert all(150 <= len(ids) <= 170 for ids in chosen)
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_a_fold_is_chosen_by_and_the_others_train(fold: int) -> None:
+    training, choice = fold_ids("ccp", fold)
+    assert len(training) + len(choice) == 798
+    assert not set(training) & set(choice)
+    with (SPLITS / "ccp_folds.csv").open(newline="") as file:
+        assert choice == [row["id"] for row in csv.DictReader(file) if int(row["fold"]) == fold]
+
+
+def test_no_photo_of_the_test_is_in_a_fold() -> None:
+    test = read_ids(SPLITS / "ccp_test.txt")
+    training, choice = fold_ids("ccp", 0)
+    assert len(test) == len(set(test)) == 101
+    assert not set(test) & {*training, *choice}
+    assert len({*test, *training, *choice}) == 899
+
+
+def test_reserved_photos_are_in_no_other_part() -> None:
+    reserved = read_ids(SPLITS / "ccp_tags_reserved.txt")
+    training, choice = fold_ids("ccp", 0)
+    assert len(reserved) == len(set(reserved)) == 300
+    assert not set(reserved) & {*training, *choice, *read_ids(SPLITS / "ccp_test.txt")}
+
+
+def test_ids_are_names_of_files() -> None:
+    training, choice = fold_ids("ccp", 2)
+    ids = [*training, *choice, *read_ids(SPLITS / "ccp_test.txt"), *read_ids(SPLITS / "ccp_tags_reserved.txt")]
+    assert all(len(photo_id) == 4 and photo_id.isdigit() for photo_id in ids)
+
+
+@pytest.mark.parametrize("fold", [-2, 5])
+def test_no_such_fold(fold: int) -> None:
+    with pytest.raises(DatasetError, match=f"ccp has folds 0 to 4, not {fold}"):
+        fold_ids("ccp", fold)
+
+
+def test_no_folds_are_stored_under_a_name() -> None:
+    with pytest.raises(DatasetError, match=r"No folds are stored for cfpd; there should be cfpd_folds\.csv"):
+        fold_ids("cfpd", 0)
+
+
+def opened(name: str, ids: Sequence[str], parts: tuple[Dataset, ...] = ()) -> Dataset:
+    """A data set of these ids; the folds ask for nothing else."""
+    here = Path("nowhere")
+    return Dataset(name, here, OUTFIT_15, tuple(ids), here.joinpath, here.joinpath, lambda _: np.zeros((1, 1)), parts)
+
+
+IDS = [f"{number}" for number in range(1, 2683)]
+
+
+def test_folds_of_a_data_set_without_stored_ones() -> None:
+    folds = [fold_ids(opened("cfpd", IDS), fold) for fold in range(5)]
+    assert sorted(photo_id for _, choice in folds for photo_id in choice) == sorted(IDS)
+    for training, choice in folds:
+        assert sorted(training + choice) == sorted(IDS)
+        assert 0.17 < len(choice) / len(IDS) < 0.23
+    assert fold_ids(opened("cfpd", IDS), -1) == (IDS, [])
+    chosen = fold_ids(opened("cfpd", IDS), 0)[1]
+    assert chosen[:5] == ["1", "14", "18", "24", "31"], (
+        "for good: a network that was trained on other folds may be judged on this one"
+    )
+    half = fold_ids(opened("cfpd", IDS[::-2]), 0)[1]
+    assert half and set(half) <= set(chosen), "a photo stays in its fold, whichever others there are"
+
+
+def test_folds_of_combined_data_sets() -> None:
+    training, choice = fold_ids("ccp", 1)
+    test = read_ids(SPLITS / "ccp_test.txt")
+    ccp, cfpd = opened("ccp", [*training, *choice, *test, "0536"]), opened("cfpd", IDS)
+    both = opened("ccp_cfpd", [f"{part.name}-{each}" for part in (ccp, cfpd) for each in part.ids], (ccp, cfpd))
+    for fold in (-1, 0, 1, 4):
+        for own, shared in zip(fold_ids(ccp, fold), fold_ids(both, fold), strict=True):
+            assert [each.removeprefix("ccp-") for each in shared if each.startswith("ccp-")] == own
+        for own, shared in zip(fold_ids(cfpd, fold), fold_ids(both, fold), strict=True):
+            assert [each.removeprefix("cfpd-") for each in shared if each.startswith("cfpd-")] == own
+        together = {photo_id for part in fold_ids(both, fold) for photo_id in part}
+        assert not together & {f"ccp-{photo_id}" for photo_id in test}
+        assert len(together) == 798 + len(IDS) and together <= set(both.ids)
+
+
+def test_an_open_ccp_has_its_stored_folds() -> None:
+    assert fold_ids(opened("ccp", ["0002"]), 3) == fold_ids("ccp", 3)
+
+
+def test_a_fold_without_a_photo() -> None:
+    with pytest.raises(DatasetError, match=r"Fold \d of small holds none of its 1 photos\. Take another fold, or -1\."):
+        for fold in range(5):
+            fold_ids(opened("small", ["a"]), fold)
+    with pytest.raises(DatasetError, match="small has folds 0 to 4, not 5"):
+        fold_ids(opened("small", ["a"]), 5)
+
+
+def test_ids_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "ids.txt"
+    path.write_text("0003\n\n 0001 \r\n0002")
+    assert read_ids(path) == ["0003", "0001", "0002"]
+
+
+def test_a_file_of_ids_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "ids.txt"
+    with pytest.raises(DatasetError, match=r"ids\.txt cannot be read"):
+        read_ids(path)
+    path.write_text("\n \n")
+    with pytest.raises(DatasetError, match=r"ids\.txt is empty\. Write one id a line\."):
+        read_ids(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DatasetError, match=r"ids\.txt cannot be read"):
+        read_ids(path)
+
+
+def test_all_folds_train_and_none_chooses() -> None:
+    training, choice = fold_ids("ccp", -1)
+    assert len(training) == len(set(training)) == 798 and not choice
+
+
+def test_another_number_of_folds_than_is_stored_hashes_the_same_photos() -> None:
+    stored = set(fold_ids("ccp", -1)[0])
+    parts = [fold_ids("ccp", fold, 10) for fold in range(10)]
+    assert sorted(photo for _, choice in parts for photo in choice) == sorted(stored)
+    for train, choice in parts:
+        assert set(train) | set(choice) == stored and not set(train) & set(choice)
+        assert 0.05 < len(choice) / len(stored) < 0.15
+    with pytest.raises(DatasetError, match="ccp has folds 0 to 9, not 10"):
+        fold_ids("ccp", 10, 10)

@@ -1,0 +1,127 @@
+"""Scores under other conditions than whole photos as they come: framings, shifts, flat-lays, photos of other kinds.
+
+They stand in `metrics.json` under `conditions`, beside `evaluations`: how far a network can be trusted with photos that
+are cut, lit or made otherwise than those it is compared by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_metrics, save_metrics
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets.flatlay import read_flatlays
+from segmodels.inference.segmenter import Segmenter
+from train.analysis.evaluate import evaluate
+from train.analysis.flatlays import judge_flatlays
+from train.analysis.framing import framed, framing_score
+from train.analysis.shift import shifted
+from train.analysis.wild import judge_wild
+from train.publishing.card import model_card
+
+__all__ = ["condition_name", "judge_condition", "judge_flatlay_part", "judge_wild_photos", "keep_condition"]
+
+
+def condition_name(framing: str, shift: str) -> str:
+    """Name of a framing and a shift together, for people: `bust`, `grey` or `bust, grey`; empty for neither."""
+    return ", ".join(part for part in (framing if framing != "full" else "", shift) if part)
+
+
+def judge_condition(
+    segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framing: str = "full", shift: str = ""
+) -> dict[str, Any]:
+    """Judges a segmenter on photos that are cut or changed first.
+
+    Args:
+        segmenter: What to judge.
+        dataset: Photos and truths.
+        ids: Photos to take. Those that do not show the framing are left out.
+        framing: Key in `train.analysis.framing.FRAMINGS`.
+        shift: Key in `train.analysis.shift.SHIFTS`; empty for none. It is done to what the framing shows.
+
+    Returns:
+        The scores of `train.analysis.evaluate.evaluate`, with `score` in front: of a framing but `full` the mean IoU of
+        the classes that hold more than 0.2 % of its true pixels, otherwise the mean IoU.
+
+    Raises:
+        DatasetError: If the taxonomies differ, an id is unknown, no photo can be read, or `dark-skin` is asked of a
+            taxonomy without Skin.
+        KeyError: If there is no such framing or shift.
+    """
+    if shift == "dark-skin" and "Skin" not in dataset.taxonomy.names:
+        raise DatasetError(f"{dataset.taxonomy.name} has no class Skin, so dark-skin cannot be judged. Leave it out.")
+    judgement = evaluate(segmenter, dataset, ids, read=partial(_pair, dataset, framing, shift))
+    score = framing_score(judgement.matrix) if framing != "full" else judgement.scores["mean_iou"]
+    return {"score": score, **judgement.scores}
+
+
+def _pair(dataset: Dataset, framing: str, shift: str, photo_id: str) -> tuple[np.ndarray, np.ndarray]:
+    photo, truth = framed(framing, *dataset.pair(photo_id), photo_id)
+    if shift:
+        photo, truth = shifted(shift, photo, truth, dataset.taxonomy, photo_id)
+    return np.ascontiguousarray(photo), np.ascontiguousarray(truth)
+
+
+def judge_flatlay_part(segmenter: Segmenter, folder: Path, ids: Sequence[str] | None = None) -> dict[str, Any]:
+    """Judges a segmenter on flat-lays.
+
+    Args:
+        segmenter: What to judge.
+        folder: The folder that holds `photos/` and `flatlay.csv`.
+        ids: Photos to take; part `test` if left out.
+
+    Returns:
+        The scores of `FlatLayJudgement`, with `score` in front: the share of photos whose largest garment is the
+        labelled one, as mean over the classes.
+
+    Raises:
+        DatasetError: If the folder is no set of flat-lays, an id is unknown, or no photo can be read.
+    """
+    flatlays = read_flatlays(folder)
+    chosen = flatlays.part("test") if ids is None else flatlays.select(list(ids))
+    scores = judge_flatlays(segmenter, chosen).scores()
+    return {"score": scores["mean_over_classes"], **scores}
+
+
+def judge_wild_photos(segmenter: Segmenter, folder: Path) -> dict[str, Any]:
+    """Judges a segmenter on photos of other kinds.
+
+    Args:
+        segmenter: What to judge.
+        folder: The folder that holds `photos/` and `wild.csv`.
+
+    Returns:
+        The scores of `WildJudgement`, with `score` in front: the micro F1 of the garments and accessories.
+
+    Raises:
+        DatasetError: If the folder is no such set, or no photo can be read.
+    """
+    scores = judge_wild(segmenter, folder).scores()
+    return {"score": scores["micro_f1"], **scores}
+
+
+def keep_condition(folder: Path, kind: str, name: str, photos: str, scores: Mapping[str, Any]) -> None:
+    """Writes the scores of a condition into the checkpoint and its model card; earlier ones of the same go.
+
+    Args:
+        folder: The checkpoint's.
+        kind: `framing`, `shift`, `flatlay` or `wild`.
+        name: Which one, for people.
+        photos: Which photos, for people: data set and split.
+        scores: With the key `score`.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    checkpoint = load_checkpoint(folder)
+    metrics = read_metrics(folder)
+    entry = {"kind": kind, "name": name, "photos": photos, "scores": dict(scores)}
+    same = ("kind", "name", "photos")
+    kept = [old for old in metrics.get("conditions", []) if any(old[key] != entry[key] for key in same)]
+    metrics["conditions"] = [*kept, entry]
+    save_metrics(folder, metrics, card=model_card(checkpoint.name, checkpoint.config, metrics))

@@ -1,0 +1,278 @@
+"""Cross-validation: each fold is left out once, and each photo is judged by the one network that has not seen it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.device import Precision
+from segmodels.evaluation.bootstrap import SCORES, difference, interval
+from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
+from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.inference.segmenter import Segmenter
+from segmodels.photo import PhotoError
+from segmodels.taxonomy import Taxonomy
+from train.analysis.evaluate import HOW, evaluate, keep_crossval, write_json
+from train.analysis.report import Section, class_picture, picture, write_page
+from train.data.split import fold_ids
+from train.distributed import this_process
+from train.recipe import Recipe, RecipeError
+from train.segmentation.fit import fit, open_dataset
+
+__all__ = ["compare", "crossval"]
+
+_SHOWN = 6  # photos of the highest and of the lowest IoU on the page
+_SIDE = 320  # of a picture on the page, in pixels
+
+
+def crossval(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    folds: int = 5,
+    workers: int = 1,
+    keep: Path | None = None,
+    precision: Precision | None = None,
+) -> dict[str, Any]:
+    """Fits and judges one network for each fold.
+
+    `out/fold0` and so on hold the fits; `out/folds.csv` says which photo is in which; `out/metrics.json`,
+    `out/evidence.parquet` and `out/page.html` what came out. Stopped at any moment, the same command goes on: a fit
+    from its last epoch, and after a fold that was judged with the next.
+
+    Args:
+        recipe: Of which only `fold` and `folds` are replaced.
+        data: Folder of the data set.
+        out: Folder of the run.
+        folds: How many; five are those stored with the data set, where there are any.
+        workers: Processes that read cached photos.
+        keep: Folder of a checkpoint fitted by the same recipe, into which the scores and the evidence go as well.
+        precision: As for `fit`.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint to keep them in.
+        DatasetError: If the data set cannot be read.
+        EvidenceError: If the evidence of a finished fold is damaged.
+        FitError: If a fit cannot start or go on.
+        RecipeError: If the recipe does not leave a fold out.
+        KeyboardInterrupt: If it is stopped by hand.
+    """
+    if recipe.fold == -1:
+        raise RecipeError(
+            "crossval leaves out each fold in turn, and fold is -1: its settings were made for a fit on all."
+        )
+    if keep:
+        read_config(keep)
+    dataset = open_dataset(recipe.dataset, data)
+    out.mkdir(parents=True, exist_ok=True)
+    _store_folds(out / "folds.csv", dataset, folds)
+    evidence: list[Evidence] = []
+    by_fold: list[dict[str, Any]] = []
+    for fold in range(folds):
+        rows = _fold(
+            replace(recipe, fold=fold, folds=folds),
+            dataset,
+            data,
+            out,
+            workers,
+            f"Fold {fold + 1} of {folds}. ",
+            precision,
+        )
+        by_fold.append({"fold": fold, "photos": len(rows), **_numbers(total(rows, dataset.taxonomy))})
+        evidence += rows
+    metrics = _metrics(recipe, dataset, folds, by_fold, evidence)
+    if this_process().is_first:
+        write_evidence(out / EVIDENCE_FILE, evidence, dataset.taxonomy)
+        write_json(out / "metrics.json", metrics)
+        write_page(out / "page.html", f"Cross-validation of {recipe.architecture} on {dataset.name}",
+                   _sections(dataset, metrics, evidence))  # fmt: skip
+        if keep:
+            keep_crossval(keep, metrics, evidence)
+    return metrics
+
+
+def compare(first: Path, second: Path) -> str:
+    """The difference between two runs on the photos that both judged, with its intervals, as a table.
+
+    Args:
+        first: Folder of a run of `crossval`, or of a checkpoint with evidence.
+        second: The other one.
+
+    Raises:
+        EvidenceError: If a file of evidence is missing or damaged.
+        DatasetError: If there is no such photo, or the classes are not the same.
+    """
+    (before, taxonomy), (after, other) = (read_evidence(folder / EVIDENCE_FILE) for folder in (first, second))
+    if taxonomy.name != other.name:
+        raise DatasetError(f"{first} is in {taxonomy.name}, {second} in {other.name}; they cannot be compared.")
+    shared = {row.photo_id for row in before} & {row.photo_id for row in after}
+    if not shared:
+        raise DatasetError(
+            f"{first} and {second} judged no photo in common. Evaluate both on the same ones, with --keep."
+        )
+    left_out = {run: len(rows) - len(shared) for run, rows in ((first, before), (second, after))}
+    before, after = ([row for row in rows if row.photo_id in shared] for rows in (before, after))
+    found = difference(before, after, taxonomy.names)
+    scores = [total(rows, taxonomy).scores() for rows in (before, after)]
+    lines = [f"{len(before)} photos, paired bootstrap over photos, 95 % intervals. {second} less {first}:"]
+    if any(left_out.values()):
+        lines.append(
+            "Left out, as the other one did not judge them: "
+            f"{' and '.join(f'{count} of {run}' for run, count in left_out.items())}."
+        )
+    lines += [f"{name:22} {scores[0][name]:.4f} -> {scores[1][name]:.4f}   {found[name]}" for name in SCORES]
+    return "\n".join(lines)
+
+
+def _fold(
+    recipe: Recipe, dataset: Dataset, data: Path, out: Path, workers: int, label: str, precision: Precision | None
+) -> list[Evidence]:
+    """Evidence of one fold, from an earlier run where there is some."""
+    home = out / f"fold{recipe.fold}"
+    checkpoint = fit(recipe, data, home, workers=workers, label=label, precision=precision)
+    file = home / EVIDENCE_FILE
+    if file.is_file():
+        return read_evidence(file)[0]
+    ids = fold_ids(dataset, recipe.fold, recipe.folds)[1]
+    device = precision.device if precision else None
+    segmenter = Segmenter(load_checkpoint(checkpoint), device, precision=precision)
+    rows = evaluate(segmenter, dataset, ids, fold=recipe.fold).evidence
+    if this_process().is_first:
+        write_evidence(file, rows, dataset.taxonomy)
+    return rows
+
+
+def _store_folds(path: Path, dataset: Dataset, folds: int) -> None:
+    rows = sorted((photo_id, fold) for fold in range(folds) for photo_id in fold_ids(dataset, fold, folds)[1])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "fold"), *rows])
+
+
+def _numbers(matrix: ConfusionMatrix) -> dict[str, Any]:
+    """Scores without the matrix, which stands in the evidence."""
+    return {key: value for key, value in matrix.scores().items() if key != "confusion_matrix"}
+
+
+def _metrics(
+    recipe: Recipe, dataset: Dataset, folds: int, by_fold: list[dict[str, Any]], evidence: Sequence[Evidence]
+) -> dict[str, Any]:
+    over_folds = {name: [fold[name] for fold in by_fold if fold[name] is not None] for name in SCORES}
+    ious = {
+        name: [fold["classes"][name]["iou"] for fold in by_fold if fold["classes"][name]["iou"] is not None]
+        for name in dataset.taxonomy.names
+    }
+    intervals = interval(evidence, dataset.taxonomy.names)
+    return {
+        "how": f"{HOW} The fold that judges a network also chose its epoch.",
+        "photos": f"{dataset.name}, {folds} folds ({len(evidence)} photos), each judged by a network that left it out",
+        "recipe": recipe.to_dict(),
+        "folds": by_fold,
+        "mean": {name: mean(values) for name, values in over_folds.items() if values},
+        "standard_deviation": {name: _deviation(values) for name, values in over_folds.items()},
+        "class_iou": {
+            name: {"mean": mean(v) if v else None, "standard_deviation": _deviation(v)} for name, v in ious.items()
+        },
+        "interval_95": {name: [found.low, found.high] for name, found in intervals.items()},
+        "all_photos": {"photos": len(evidence), **total(evidence, dataset.taxonomy).scores()},
+    }
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    """Of the sample, over the folds; None with fewer than two."""
+    return stdev(values) if len(values) > 1 else None
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------
+
+
+def _sections(dataset: Dataset, metrics: dict[str, Any], evidence: Sequence[Evidence]) -> list[Section]:
+    taxonomy = dataset.taxonomy
+    lines = ["Mean ± standard deviation over the folds; where 95 % of the bootstrap samples of photos lie:"]
+    for name, score in metrics["mean"].items():
+        low, high = metrics["interval_95"][name]
+        label = name.replace("_", " ").capitalize().replace("iou", "IoU").replace("f1", "F1")
+        lines.append(f"{label} {score:.3f} ± {metrics['standard_deviation'][name] or 0:.3f}; {low:.3f} to {high:.3f}")
+    scored = sorted(evidence, key=lambda row: total([row], taxonomy).mean_iou)
+    best, worst = scored[::-1][:_SHOWN], scored[:_SHOWN]
+    return [
+        Section("Scores", "\n".join([metrics["photos"] + ".", metrics["how"], "", *lines])),
+        Section("IoU by class", "Mean over the folds; the lines reach one standard deviation either way.",
+                figures=[_bars(metrics, taxonomy)]),
+        Section("Confusion matrix", "By row: of the pixels that truly are a class, which share was given to which.",
+                figures=[_matrix(total(evidence, taxonomy))]),
+        Section("Highest IoU", images=_photos(dataset, best)),
+        Section("Lowest IoU", images=_photos(dataset, worst)),
+    ]  # fmt: skip
+
+
+def _bars(metrics: dict[str, Any], taxonomy: Taxonomy) -> go.Figure:
+    names = [name for name in taxonomy.display_order if metrics["class_iou"][name]["mean"] is not None]
+    rows = [metrics["class_iou"][name] for name in names]
+    bars = go.Bar(
+        x=[row["mean"] for row in rows],
+        y=names,
+        orientation="h",
+        marker={"color": [taxonomy[name].colour for name in names]},
+        error_x={"array": [row["standard_deviation"] or 0 for row in rows], "thickness": 1, "color": "#1c1b1a"},
+        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+    )
+    layout = {"title": "IoU", "height": 60 + 24 * len(names), "xaxis": {"range": [0, 1]}}
+    return go.Figure(bars, layout).update_yaxes(autorange="reversed")
+
+
+def _matrix(matrix: ConfusionMatrix) -> go.Figure:
+    rows = matrix.counts.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix.counts, rows, out=np.full(matrix.counts.shape, np.nan), where=rows > 0)
+    heat = go.Heatmap(
+        z=shares,
+        x=matrix.names,
+        y=matrix.names,
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, "#F4F4F2"], [0.5, "#8997A6"], [1, "#12283F"]],
+        hovertemplate="truly %{y}, given to %{x}: %{z:.1%}<extra></extra>",
+        colorbar={"tickformat": ".0%", "thickness": 10},
+    )
+    layout = {"title": "Rows: truth. Columns: prediction", "height": 620, "xaxis": {"tickangle": -45}}
+    return go.Figure(heat, layout).update_yaxes(autorange="reversed")
+
+
+def _photos(dataset: Dataset, rows: Sequence[Evidence]) -> list[tuple[str, bytes]]:
+    """Photo, truth and prediction of each, side by side."""
+    images = []
+    for row in rows:
+        with Image.open(io.BytesIO(row.class_map)) as image:
+            prediction = np.asarray(image)
+        try:
+            photo, truth = dataset.pair(row.photo_id)
+        except (DatasetError, PhotoError):  # gone since it was judged: the prediction is still there
+            images.append((f"{row.photo_id}: prediction", class_picture(prediction, dataset.taxonomy)))
+            continue
+        score = total([row], dataset.taxonomy).mean_iou
+        three = [photo, dataset.taxonomy.palette[truth], dataset.taxonomy.palette[prediction]]
+        images.append((f"{row.photo_id}: IoU {score:.2f}. Photo, truth, prediction", picture(_beside(three))))
+    return images
+
+
+def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures at one height, from left to right, uint8 `(_SIDE, W, 3)`."""
+    resized = [
+        np.asarray(Image.fromarray(each).resize((max(1, round(each.shape[1] * _SIDE / each.shape[0])), _SIDE)))
+        for each in pictures
+    ]
+    return np.concatenate(resized, axis=1)

@@ -1,0 +1,228 @@
+"""Judges a checkpoint as the app uses it: whole photos in, class maps at the photo's own resolution out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, read_metrics, save_metrics
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.device import describe_device
+from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
+from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.inference.segmenter import Segmenter
+from train.data.reading import read_batches
+from train.data.split import FOLDS
+from train.distributed import gather, this_process
+from train.publishing.card import model_card
+
+__all__ = [
+    "HOW",
+    "Judgement",
+    "check_fold",
+    "check_writable",
+    "evaluate",
+    "folds_of",
+    "keep_crossval",
+    "keep_evaluation",
+    "write_json",
+]
+
+HOW = (
+    "One confusion matrix of pixels at the photos' own resolution, summed over all photos; whole photos in, as the app "
+    "takes them; a class that no photo shows and none is given is left out of the means."
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What came out on some photos.
+
+    Args:
+        scores: `photos`, and the keys of `ConfusionMatrix.scores`; `photos_left_out` where there are any.
+        evidence: One row for each photo that was judged, in the order of the ids.
+        matrix: Pixels by true and predicted class, summed over the photos.
+        seconds_per_photo: Median of the time from decoded photo to garments; of photos that are judged as a batch, an
+            equal part of its time.
+        device: Name of the device that computed, for people.
+        precision: Number format of the network's features.
+    """
+
+    scores: dict[str, Any]
+    evidence: list[Evidence]
+    matrix: ConfusionMatrix
+    seconds_per_photo: float
+    device: str
+    precision: str
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    ids: Sequence[str],
+    *,
+    fold: int | None = None,
+    read: Callable[[str], tuple[np.ndarray, np.ndarray]] | None = None,
+) -> Judgement:
+    """Judges a segmenter on the given photos.
+
+    A photo or truth that cannot be read is left out, counted in `photos_left_out`, and named on the terminal. Several
+    processes share the photos, each of which is judged once, and all get the same result.
+
+    Args:
+        segmenter: To judge.
+        dataset: Must be in the segmenter's taxonomy.
+        ids: Of the photos.
+        fold: For the evidence.
+        read: Gives photo and truth of an id; `dataset.pair` if left out.
+
+    Raises:
+        DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
+    """
+    if dataset.taxonomy.name != segmenter.taxonomy.name:
+        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
+    taxonomy = segmenter.taxonomy
+    matrix = ConfusionMatrix(taxonomy.names)  # of this process, for the bar
+    judged: list[Evidence] = []
+    seconds: list[float] = []
+    processes = this_process()
+    ids = dataset.select(list(ids))
+    share = ids[processes.rank :: processes.count]
+    with tqdm(total=len(share), desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
+        for pairs, failed in read_batches(read or dataset.pair, share, segmenter.batch_photos):
+            for photo_id, error in failed.items():
+                bar.write(f"{photo_id} is left out: {error}")
+            started = time.perf_counter()
+            found = segmenter.segment_batch([photo for photo, _ in pairs.values()])
+            seconds += [(time.perf_counter() - started) / len(pairs)] * len(pairs) if pairs else []
+            rows = [
+                evidence_of(photo_id, truth, segmentation.class_map, taxonomy, fold)
+                for (photo_id, (_, truth)), segmentation in zip(pairs.items(), found, strict=True)
+            ]
+            judged += rows
+            matrix = matrix + total(rows, taxonomy)
+            bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
+            bar.update(len(pairs) + len(failed))
+    by_id = {row.photo_id: row for row in gather(judged, processes)}
+    seconds = gather(seconds, processes)
+    if not by_id:
+        raise DatasetError(f"None of the {len(ids)} photos could be read.")
+    evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
+    matrix = total(evidence, taxonomy)
+    scores = {"photos": len(evidence), **matrix.scores()}
+    if left_out := len(ids) - len(evidence):
+        scores["photos_left_out"] = left_out
+    device = describe_device(segmenter.device)
+    return Judgement(scores, evidence, matrix, median(seconds), device, segmenter.precision.name)
+
+
+def folds_of(config: CheckpointConfig) -> int:
+    """In how many folds the photos were split when a checkpoint was trained."""
+    return int(config.training.get("recipe", {}).get("folds", FOLDS))
+
+
+def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
+    """Refuses to judge a checkpoint on a fold on which it, or a member of its ensemble, was trained.
+
+    Args:
+        config: The checkpoint's.
+        dataset: Name of the data set that is judged on.
+        fold: Number of the fold.
+
+    Raises:
+        DatasetError: If it was trained on that fold.
+    """
+    for training in (config.training, *config.training.get("members", [])):
+        recipe = training.get("recipe", {})
+        if dataset in str(recipe.get("dataset", "")).split("_") and recipe.get("fold", fold) != fold:
+            left_out = f"only fold {recipe['fold']} was left out" if recipe["fold"] >= 0 else "no fold was left out"
+            raise DatasetError(
+                f"The network was trained on fold {fold} of {dataset}; {left_out}. Judge it on other photos, or add "
+                "--allow-trained to measure what it has learned by heart."
+            )
+
+
+def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
+    """Writes scores and evidence into the checkpoint and its model card; earlier ones on the same photos go.
+
+    An entry of `evaluations` in `metrics.json` has the keys `photos` and `how` (sentences for people), `ids` (of the
+    photos, by which their rows in the evidence are found), `seconds_per_photo` (median), `device` and `precision` (what
+    took them) and `scores`.
+
+    Args:
+        folder: Of the checkpoint.
+        photos: Which photos, for people: data set and split.
+        judgement: From `evaluate`.
+
+    Raises:
+        EvidenceError: If the checkpoint's earlier evidence is damaged.
+        OSError: If the folder cannot be written.
+    """
+    metrics = read_metrics(folder)
+    kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
+    entry = {
+        "photos": photos,
+        "how": HOW,
+        "ids": [row.photo_id for row in judgement.evidence],
+        "seconds_per_photo": judgement.seconds_per_photo,
+        "device": judgement.device,
+        "precision": judgement.precision,
+        "scores": judgement.scores,
+    }
+    metrics["evaluations"] = [*kept, entry]
+    _keep(folder, metrics, judgement.evidence)
+
+
+def keep_crossval(folder: Path, run: Mapping[str, Any], evidence: Sequence[Evidence]) -> None:
+    """Writes what a cross-validation found into a checkpoint, under the key `crossval` of its `metrics.json`.
+
+    Args:
+        folder: Of the checkpoint, which was fitted by the same recipe.
+        run: What the run's own `metrics.json` holds; the recipe is left out.
+        evidence: Of all folds.
+
+    Raises:
+        EvidenceError: If the checkpoint's earlier evidence is damaged.
+        OSError: If the folder cannot be written.
+    """
+    ids = [row.photo_id for row in evidence]
+    found = {key: value for key, value in run.items() if key != "recipe"} | {"ids": ids}
+    _keep(folder, read_metrics(folder) | {"crossval": found}, evidence)
+
+
+def _keep(folder: Path, metrics: dict[str, Any], evidence: Sequence[Evidence]) -> None:
+    """Replaces the metrics, and adds to the evidence; earlier rows of the same photos go."""
+    checkpoint = load_checkpoint(folder)
+    file = folder / EVIDENCE_FILE
+    earlier = read_evidence(file)[0] if file.is_file() else []
+    judged = {row.photo_id for row in evidence}
+    rows = [*(row for row in earlier if row.photo_id not in judged), *evidence]
+    write_evidence(file, rows, checkpoint.taxonomy)
+    save_metrics(folder, metrics, card=model_card(checkpoint.name, checkpoint.config, metrics))
+
+
+def check_writable(path: Path) -> None:
+    """Leaves everything as it is, but notices before hours of work that a file cannot be written.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    existed = path.exists()
+    path.open("a").close()
+    if not existed:
+        path.unlink()
+
+
+def write_json(path: Path, scores: dict[str, Any]) -> None:
+    """Writes scores as the JSON of the command line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")

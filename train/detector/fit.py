@@ -1,0 +1,697 @@
+"""Trains and judges the person detector."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision.models.detection._utils import encode_boxes
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.ssd import SSD
+from torchvision.ops import box_iou
+from tqdm import tqdm
+
+from segmodels.architectures.ssd import ssd_lite0
+from segmodels.checkpoints.checkpoint import CheckpointError, load_weights, read_fields, read_metrics, save_metrics
+from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.datasets.flatlay import FlatLays
+from segmodels.device import Precision, pick_device, pick_precision, tune
+from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.inference.detector import DetectorConfig, FoundPerson, PersonDetector, save_detector
+from segmodels.inference.segmenter import Segmenter
+from train.analysis.framing import FRAMINGS, framed
+from train.data.cache import open_cache
+from train.data.flatlay_masks import with_flatlays
+from train.data.split import SPLITS, fold_ids
+from train.detector.scenes import Scene, Source, corners, make_scene, person_box, whole_scene
+from train.moving_average import MovingAverage
+from train.publishing.card import detector_card
+from train.segmentation.fit import FitError
+from train.segmentation.pretrained import load_lite
+
+__all__ = [
+    "BYSTANDERS",
+    "EVALUATED_SCENES",
+    "PersonRecipe",
+    "Scenes",
+    "detection_loss",
+    "detection_scores",
+    "evaluate_person",
+    "evaluate_scenes",
+    "evaluation_scenes",
+    "fit_person",
+    "keep_detector_evaluation",
+    "list_bystanders",
+    "open_source",
+    "read_bystanders",
+]
+
+BYSTANDERS = SPLITS / "ccp_bystanders.csv"
+"""People in the background of Clothing Co-Parsing's photos, found by a detector: see `list_bystanders`."""
+
+_RESUME = "resume.pt"
+_LEAST_BYSTANDER = 0.35  # score; a strip lost costs less than a person called ground
+_EVALUATION_SIDE = 640
+_SCENES_SEED = 20_000
+_SEGMENTED_SCENES = 60
+_HARD_NEGATIVES = 3  # for each positive, as in SSD
+_LEAST_NEGATIVES = 16  # for each scene of a batch
+_JUDGED_AT_ONCE = 16  # scenes, on a GPU
+_READ_STEPS = 32  # losses are read and checked that often, as each time the GPU has nothing to do for a while
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonRecipe:
+    """All that decides what a training of the person detector gives."""
+
+    fold: int = 0
+    """Fold of the split that is left out of training and chooses the epoch."""
+
+    side: int = 256
+    """Of the square scenes that are trained on, in pixels."""
+
+    second_side: int = 384
+    """Of the input of a second look, where people are small or nobody is found; nothing is trained at it."""
+
+    mean: float = 0.5
+    """Subtracted from each channel after scaling to 0..1."""
+
+    std: float = 0.5
+    """Each channel is divided by it after the mean is subtracted."""
+
+    cache_side: int = 400
+    """Long side at which photos are kept, in pixels."""
+
+    learning_rate: float = 1e-3
+    """Highest of the one-cycle schedule."""
+
+    weight_decay: float = 0.01
+    """Of AdamW; biases and norms are not decayed."""
+
+    batch_size: int = 16
+    """Scenes in a step."""
+
+    epoch_scenes: int = 2048
+    """Scenes between two looks at the fold."""
+
+    epochs: int = 10
+    """How many such."""
+
+    average: float = 0.995
+    """Weight of the past in the moving average of the weights, which is what is judged and kept."""
+
+    seed: int = 0
+    """Of the scenes and the first weights."""
+
+    bystanders: bool = True
+    """Whether the stored list of bystanders is known; without it all beside a photo's person is unknown."""
+
+    start: str = ""
+    """Folder of a detector whose weights the fit starts from; empty for those of ImageNet."""
+
+    flatlays: str = ""
+    """Folder of flat-lays, in which there is nobody to be found; empty for none."""
+
+    flatlay_masks: str = ""
+    """Folder of their masks (`mask-flatlays`); those without a mask are not taken."""
+
+
+class Scenes(TorchDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
+    """Scene by number: uint8 `(3, side, side)`, and float32 boxes `(n, 4)` of people and of what is unknown."""
+
+    def __init__(self, source: Source, side: int, seed: int, numbers: range, kind: str | None = None) -> None:
+        self.source = source
+        self.side = side
+        self.seed = seed
+        self.numbers = numbers
+        self.kind = kind
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        cv2.setNumThreads(0)
+        random = np.random.default_rng([self.seed, self.numbers[index]])
+        scene = make_scene(self.source, random, self.side, self.kind)
+        picture = torch.from_numpy(np.ascontiguousarray(scene.picture)).permute(2, 0, 1)
+        people, unknown = (torch.from_numpy(np.asarray(boxes, np.float32)) for boxes in (scene.people, scene.unknown))
+        return picture, people, unknown
+
+
+def detection_loss(
+    network: SSD, photos: torch.Tensor, people: Sequence[torch.Tensor], unknown: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """SSD's loss (Liu et al. 2016, equations 1 to 3) with negatives mined over the whole batch.
+
+    torchvision mines them photo by photo, three for each positive: from a photo with nobody it learns nothing. No shape
+    depends on how many boxes match, so that a GPU is not waited for.
+
+    Args:
+        network: In training mode.
+        photos: Float `(N, 3, H, W)`, normalised.
+        people: For each photo float `(n, 4)`: left, top, right, bottom in pixels.
+        unknown: For each photo boxes within which no box counts as a negative.
+
+    Returns:
+        The sum of smooth L1 and cross-entropy, per positive box.
+    """
+    features = list(network.backbone(photos).values())
+    outputs = {name: values.float() for name, values in network.head(features).items()}
+    height, width = photos.shape[-2:]
+    anchors = network.anchor_generator(ImageList(photos, [(height, width)] * len(photos)), features)[0]
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    matches, unsure = [], []  # of each photo, bool (anchors,)
+    place = torch.zeros((), device=photos.device)
+    for index, (boxes, others) in enumerate(zip(people, unknown, strict=True)):
+        within = (centres > others[:, None, :2]) & (centres < others[:, None, 2:])  # (others, anchors, 2)
+        ignored = within.all(dim=2).any(dim=0)
+        positive = torch.zeros_like(ignored)
+        if len(boxes):
+            overlap = box_iou(boxes, anchors)  # (people, anchors)
+            matched = network.proposal_matcher(overlap)
+            positive = matched >= 0
+            ignored |= ~positive & (overlap.amax(dim=0) > 0.4)
+            aim = encode_boxes(
+                boxes[matched.clamp_min(0)], anchors, _factors(network.box_coder.weights, anchors.device)
+            )
+            away = functional.smooth_l1_loss(outputs["bbox_regression"][index], aim, reduction="none").sum(dim=1)
+            place = place + torch.where(positive, away, 0).sum()
+        matches.append(positive)
+        unsure.append(ignored)
+    positive, ignored = torch.cat(matches), torch.cat(unsure)
+    surprise = functional.cross_entropy(outputs["cls_logits"].flatten(0, 1), positive.long(), reduction="none")
+    negative, order = surprise.detach().masked_fill(positive | ignored, -1).sort(descending=True)
+    positives = positive.sum()
+    count = (_HARD_NEGATIVES * positives).clamp_min(_LEAST_NEGATIVES * len(photos))
+    hardest = (torch.arange(len(order), device=order.device) < count) & (negative >= 0)
+    total = place + torch.where(positive, surprise, 0).sum() + torch.where(hardest, surprise[order], 0).sum()
+    return total / positives.clamp_min(1)
+
+
+@cache
+def _factors(weights: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """The weights of a box coder, `(4,)`; on their device once, as a copy waits for the GPU."""
+    with torch.inference_mode(False):
+        return torch.tensor(weights, device=device)
+
+
+def _boxes(boxes: list[np.ndarray]) -> np.ndarray:
+    return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def _share_inside(box: np.ndarray, other: np.ndarray) -> float:
+    """The share of a box that lies inside another."""
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    return float(max(0, width) * max(0, height) / max(1e-9, (box[2] - box[0]) * (box[3] - box[1])))
+
+
+def _collate(items: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+    photos, people, unknown = zip(*items, strict=True)
+    return torch.stack(photos), list(people), list(unknown)
+
+
+def _on_device(boxes: Sequence[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+    """Boxes `(n, 4)` of several scenes, brought to a device in one copy."""
+    joined = torch.cat(list(boxes))
+    joined = joined.pin_memory() if device.type == "cuda" else joined
+    return list(joined.to(device, non_blocking=True).split([len(of_scene) for of_scene in boxes]))
+
+
+def fit_person(
+    recipe: PersonRecipe,
+    data: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    precision: Precision | None = None,
+) -> Path:
+    """Trains the detector on Clothing Co-Parsing, and goes on where a fit of that recipe in that folder stopped.
+
+    The epoch with the highest mean of the average precisions on the photos and on made-up scenes of the fold is kept.
+
+    Args:
+        recipe: Of the experiment.
+        data: Folder of the data set.
+        out: Folder of the run; `resume.pt` in it is what a fit goes on from.
+        workers: Processes that make scenes.
+        precision: The device that trains and the number format of the network's features; `pick_device()` and its
+            fastest if left out.
+
+    Returns:
+        The folder of the detector.
+
+    Raises:
+        FitError: If the folder holds another recipe's fit or a damaged file, or the loss is not a number.
+        DatasetError: If the data set cannot be read.
+        KeyboardInterrupt: If it is stopped by hand.
+    """
+    precision = precision or pick_precision(None, pick_device())
+    device = precision.device
+    tune(device, equal_batches=True)
+    dataset = read_ccp(data)
+    training, choice = (
+        open_source(dataset, ids, recipe.cache_side, recipe.bystanders) for ids in fold_ids("ccp", recipe.fold)
+    )
+    if recipe.flatlays:
+        lying, ids = with_flatlays(dataset, Path(recipe.flatlays), Path(recipe.flatlay_masks))
+        training.flatlays = open_cache(lying, ids, recipe.cache_side)
+    torch.manual_seed(recipe.seed)
+    network = ssd_lite0(recipe.side, recipe.mean, recipe.std)
+    state = _read_state(out)
+    if state and state["recipe"] != asdict(recipe):
+        raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
+    if not state and recipe.start:
+        try:
+            read_fields(Path(recipe.start), DetectorConfig)
+            digest = load_weights(Path(recipe.start), network)
+        except CheckpointError as error:
+            raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
+        print(f"The detector starts from {recipe.start}, revision {digest}.")
+    elif not state:
+        print(load_lite(network.backbone.encoder))
+    network.to(device, memory_format=torch.channels_last)
+    average = MovingAverage(network, recipe.average)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+    )
+    steps = recipe.epoch_scenes // recipe.batch_size
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=steps * recipe.epochs, pct_start=0.15
+    )
+    scaler = precision.scaler()
+    kept = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
+    curve: list[dict[str, float]] = []
+    best: dict[str, torch.Tensor] = {}
+    if state:
+        for name, part in kept.items():
+            part.load_state_dict(state[name])
+        curve, best = state["curve"], state["best"]
+        if scaled := state.get("scaler"):  # empty in any other precision than fp16
+            scaler.load_state_dict(scaled)
+    judged_on = _choice_scenes(choice, recipe)
+    for epoch in range(len(curve), recipe.epochs):
+        numbers = range(epoch * steps * recipe.batch_size, (epoch + 1) * steps * recipe.batch_size)
+        scenes = Scenes(training, recipe.side, recipe.seed, numbers)
+        loader = DataLoader(
+            scenes, recipe.batch_size, num_workers=workers, collate_fn=_collate, pin_memory=device.type == "cuda"
+        )
+        network.train()
+        losses: list[float] = []
+        unread: list[torch.Tensor] = []  # losses that are still on the device
+        with tqdm(loader, desc=f"Epoch {epoch + 1} of {recipe.epochs}", unit="step") as bar:
+            for photos, people, unknown in bar:
+                batch = _normalised(photos.to(device, non_blocking=True), recipe)
+                with precision.autocast():
+                    loss = detection_loss(network, batch, _on_device(people, device), _on_device(unknown, device))
+                optimiser.zero_grad()
+                scaler.scale(loss).backward()
+                scaler.unscale_(optimiser)
+                nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+                scale = scaler.get_scale()
+                scaler.step(optimiser)
+                scaler.update()
+                if scaler.get_scale() >= scale:  # a lower one says that a gradient was infinite and the step left out
+                    schedule.step()
+                    average.update_parameters(network)
+                unread.append(loss.detach())
+                if len(unread) == _READ_STEPS or len(losses) + len(unread) == steps:
+                    losses += _finite(torch.stack(unread).tolist(), epoch)
+                    unread.clear()
+                    bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
+        judged = average.module.eval()
+        judge = PersonDetector(judged, replace(_config(recipe), threshold=0.0, second_side=0), device, precision)
+        scores: dict[str, float] = {
+            name: detection_scores(_found_in(judge, scenes), scenes)["average_precision"] or 0.0
+            for name, scenes in judged_on.items()
+        }
+        entry = {"epoch": epoch + 1, "loss": sum(losses) / steps, **scores}
+        entry["score"] = sum(scores.values()) / len(scores)
+        if not curve or entry["score"] > max(earlier["score"] for earlier in curve):
+            best = {name: tensor.clone() for name, tensor in judged.state_dict().items()}
+        curve.append(entry)
+        print(json.dumps(entry), flush=True)
+        states = {name: part.state_dict() for name, part in kept.items()} | {"scaler": scaler.state_dict()}
+        _write_state(out, {"recipe": asdict(recipe), "curve": curve, "best": best, **states})
+    network.load_state_dict(best)
+    top = max(curve, key=lambda entry: entry["score"])
+    config = _config(recipe, training={"dataset": "ccp", "recipe": asdict(recipe), "epoch": top["epoch"]})
+    metrics = {"curve": curve}
+    save_detector(out / "checkpoint", config, network, metrics=metrics, card=detector_card(config, metrics))
+    return out / "checkpoint"
+
+
+def _finite(losses: list[float], epoch: int) -> list[float]:
+    """The losses of some steps.
+
+    Raises:
+        FitError: If one is not a number.
+    """
+    for value in losses:
+        if not math.isfinite(value):
+            raise FitError(f"The loss became {value} in epoch {epoch + 1}. Lower learning_rate.")
+    return losses
+
+
+def open_source(dataset: Dataset, ids: Sequence[str], side: int, bystanders: bool = True) -> Source:
+    """Photos of a data set as a source of scenes.
+
+    Args:
+        dataset: Whose truths label one person a photo.
+        ids: Of the photos.
+        side: Long side at which they are kept, in pixels.
+        bystanders: Whether the stored list of bystanders is known.
+
+    Raises:
+        DatasetError: If an id is unknown, or no photo can be read.
+    """
+    photos = open_cache(dataset, dataset.select(list(ids)), side)
+    return Source(photos, read_bystanders() if bystanders else None)
+
+
+def read_bystanders(path: Path = BYSTANDERS) -> dict[str, np.ndarray]:
+    """Boxes of a list of bystanders by id, `(n, 4)` in shares of the photo: left, top, right, bottom.
+
+    Raises:
+        DatasetError: If there is no such list.
+    """
+    if not path.is_file():
+        raise DatasetError(f"There is no list of bystanders {path}. Make it with list-bystanders.")
+    boxes: dict[str, list[list[float]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            boxes.setdefault(row["id"], []).append([float(row[key]) for key in ("left", "top", "right", "bottom")])
+    return {photo_id: np.array(of_photo) for photo_id, of_photo in boxes.items()}
+
+
+def list_bystanders(run: Path, data: Path, path: Path, *, precision: Precision | None = None) -> int:
+    """Writes whom a first detector finds beside the labelled person of each photo.
+
+    Clothing Co-Parsing labels one person a photo, and people stand in the background of many. A detector that is
+    trained with everything beside the person unknown finds them; the list then keeps them out of the grounds and out
+    of the negatives of the next.
+
+    Args:
+        run: Folder of a fit without the list.
+        data: Folder of the data set.
+        path: Where the list goes.
+        precision: As for `fit_person`.
+
+    Returns:
+        How many were found.
+
+    Raises:
+        FitError: If the run holds no fit.
+        DatasetError: If the data set cannot be read.
+    """
+    state = _read_state(run)
+    if not state:
+        raise FitError(f"{run} holds no fit. Run fit-person --unlisted there first.")
+    recipe = PersonRecipe(**state["recipe"])
+    detectors = []
+    for zoom in (1, 2):
+        network = ssd_lite0(recipe.side * zoom, recipe.mean, recipe.std)
+        network.load_state_dict(state["best"])
+        config = replace(_config(recipe), side=recipe.side * zoom, second_side=0, threshold=_LEAST_BYSTANDER)
+        device = precision.device if precision else None
+        detectors.append(PersonDetector(network, config, device, precision))
+    dataset = read_ccp(data)
+    rows = []
+    for photo_id in tqdm(dataset.ids, desc="Looking for bystanders", unit="photo"):
+        photo, truth = dataset.pair(photo_id)
+        person = person_box(truth)
+        kept = [corners(person)] if person else []
+        found = np.concatenate([_rows(detector.find(photo)) for detector in detectors])
+        for box in found[np.argsort(-found[:, 4])]:
+            if all(_share_inside(box, other) < 0.5 for other in kept):
+                kept.append(box[:4])
+                height, width = truth.shape
+                rows.append([photo_id, *np.round(box[:4] / [width, height, width, height], 4)])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "left", "top", "right", "bottom"])
+        writer.writerows(rows)
+    return len(rows)
+
+
+def detection_scores(
+    found: Sequence[np.ndarray], scenes: Sequence[Scene], threshold: float = 0.5
+) -> dict[str, float | None]:
+    """Average precision, and recall and precision at a threshold, all at an intersection over union of 0.5.
+
+    Each person is found once, by the surest box first; a box that meets nobody is wrong unless its centre is unknown.
+
+    Args:
+        found: For each scene `(n, 5)`: left, top, right, bottom, score.
+        scenes: What is to be found.
+        threshold: Score from which a box counts for recall and precision.
+
+    Returns:
+        `people`, `average_precision` (area under the interpolated curve), `recall`, `precision` and `false_boxes` (per
+        scene); None where nobody is to be found, or nothing was.
+    """
+    rows: list[tuple[float, bool]] = []
+    for boxes, scene in zip(found, scenes, strict=True):
+        open_people = np.ones(len(scene.people), bool)
+        overlap = box_iou(torch.from_numpy(boxes[:, :4]), torch.from_numpy(scene.people)).numpy()
+        for index in np.argsort(-boxes[:, 4]):
+            candidates = np.where(open_people, overlap[index], 0)
+            if len(candidates) and candidates.max() >= 0.5:
+                open_people[candidates.argmax()] = False
+                rows.append((boxes[index, 4], True))
+            elif not _is_unknown(boxes[index], scene):
+                rows.append((boxes[index, 4], False))
+    rows.sort(key=lambda row: -row[0])
+    right = np.array([row[1] for row in rows], bool)
+    people = sum(len(scene.people) for scene in scenes)
+    precision = right.cumsum() / np.arange(1, len(right) + 1)
+    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    sure = sum(row[0] >= threshold for row in rows)
+    hits = int(right[:sure].sum())
+    return {
+        "people": people,
+        "average_precision": float((highest * right).sum() / people) if people else None,
+        "recall": hits / people if people else None,
+        "precision": hits / sure if sure else None,
+        "false_boxes": (sure - hits) / len(scenes),
+    }
+
+
+def evaluate_person(
+    detector: PersonDetector, dataset: Dataset, ids: Sequence[str], flatlays: FlatLays | None = None
+) -> dict[str, Any]:
+    """Recall and precision of a detector on photos, on parts of them, and on made-up scenes of people and grounds.
+
+    Args:
+        detector: To judge, at its own threshold.
+        dataset: Whose truths label one person a photo.
+        ids: Of the photos.
+        flatlays: Photos in which nobody is to be found.
+
+    Returns:
+        For `photos`, each framing but `full`, each of `EVALUATED_SCENES` and, where there are any, `flatlays` the keys
+        of `detection_scores`, with `scenes` (how many). On `photos` everybody in the background who is found counts as
+        wrong; on `photos_without_bystanders` those of the stored list do not count.
+
+    Raises:
+        DatasetError: If an id is unknown, or no photo can be read.
+    """
+    photos = [dataset.pair(photo_id) for photo_id in tqdm(dataset.select(list(ids)), desc="Reading", unit="photo")]
+    listed = read_bystanders()
+    strict, lenient = [], []
+    for photo_id, (photo, truth) in zip(ids, photos, strict=True):
+        person = person_box(truth)
+        people = _boxes([corners(person)] if person else [])
+        height, width = truth.shape
+        unknown = listed.get(photo_id, np.empty((0, 4))) * [width, height, width, height]
+        lenient.append(Scene(photo, truth, people, unknown))
+        strict.append(lenient[-1]._replace(unknown=_boxes([])))
+    results = {}
+    found = _found_in(detector, strict)
+    results["photos"] = _judged(found, strict, detector.config.threshold)
+    results["photos_without_bystanders"] = _judged(found, lenient, detector.config.threshold)
+    for framing in (name for name, rows in FRAMINGS.items() if rows):
+        parts = [
+            scene for photo_id, pair in zip(ids, photos, strict=True) if (scene := _framed(framing, photo_id, *pair))
+        ]
+        results[framing] = _judged(_found_in(detector, parts), parts, detector.config.threshold)
+    if flatlays:
+        lying = [_empty(flatlays.open(photo)) for photo in tqdm(flatlays.photos, desc="Reading", unit="photo")]
+        results["flatlays"] = _judged(_found_in(detector, lying), lying, detector.config.threshold)
+    source = open_source(dataset, ids, _EVALUATION_SIDE)
+    for name, (kind, wanted) in EVALUATED_SCENES.items():
+        scenes = evaluation_scenes(source, kind, wanted, len(source))
+        found = _found_in(detector, scenes)
+        results[name] = _judged(found, scenes, detector.config.threshold)
+    return results
+
+
+def _framed(framing: str, photo_id: str, photo: np.ndarray, truth: np.ndarray) -> Scene | None:
+    """A part of a photo as a scene; None if the photo does not show it."""
+    try:
+        photo, truth = framed(framing, photo, truth, photo_id)
+    except DatasetError:
+        return None
+    person = person_box(truth)
+    return Scene(np.ascontiguousarray(photo), truth, _boxes([corners(person)] if person else []), _boxes([]))
+
+
+def _empty(photo: np.ndarray) -> Scene:
+    """A photo that shows nobody."""
+    return Scene(photo, np.zeros(photo.shape[:2], np.uint8), _boxes([]), _boxes([]))
+
+
+def evaluate_scenes(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) -> dict[str, Any]:
+    """Scores of a segmenter on the first 60 of each kind of made-up scenes that `evaluate_person` takes.
+
+    Args:
+        segmenter: To judge.
+        dataset: In the segmenter's taxonomy; its truths label one person a photo.
+        ids: Of the photos that give people and grounds.
+
+    Returns:
+        For each of `EVALUATED_SCENES` the keys of `ConfusionMatrix.scores`, and `scenes`; `people_found` is the share
+        of scenes in which as many people are found as there are.
+
+    Raises:
+        DatasetError: If an id is unknown, or no photo can be read.
+    """
+    source = open_source(dataset, ids, _EVALUATION_SIDE)
+    results = {}
+    for name, (kind, wanted) in EVALUATED_SCENES.items():
+        matrix = ConfusionMatrix(segmenter.taxonomy.names)
+        scenes = evaluation_scenes(source, kind, wanted, min(len(source), _SEGMENTED_SCENES))
+        counted = 0
+        for scene in tqdm(scenes, desc=name, unit="scene"):
+            segmentation = segmenter.segment(scene.picture)
+            matrix.add(scene.truth, segmentation.class_map)
+            counted += sum(person.detected for person in segmentation.people) == len(scene.people)
+        results[name] = {"scenes": len(scenes), "people_found": counted / len(scenes), **matrix.scores()}
+    return results
+
+
+def keep_detector_evaluation(folder: Path, photos: str, scores: dict[str, Any]) -> None:
+    """Writes scores into a detector's `metrics.json` and card; earlier ones on the same photos go.
+
+    Args:
+        folder: Of the detector.
+        photos: Which photos, for people: data set and split.
+        scores: From `evaluate_person`.
+    """
+    metrics = read_metrics(folder)
+    kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
+    metrics["evaluations"] = [*kept, {"photos": photos, "scores": scores}]
+    save_metrics(folder, metrics, card=detector_card(read_fields(folder, DetectorConfig), metrics))
+
+
+EVALUATED_SCENES: Mapping[str, tuple[str, Callable[[Scene], bool]]] = {
+    "small_person": ("zoomed_out", lambda scene: len(scene.people) == 1 and _tallest(scene) < 0.4),
+    "several_people": ("zoomed_out", lambda scene: len(scene.people) > 1),
+    "other_ground": ("pasted", lambda scene: len(scene.people) > 0),
+    "nobody": ("nobody", lambda scene: True),
+}
+"""Kind of scene in `train.detector.scenes.SCENES`, and which of those are taken."""
+
+
+def evaluation_scenes(source: Source, kind: str, wanted: Callable[[Scene], bool], count: int) -> list[Scene]:
+    """The first scenes of a kind that are wanted: the same for the same photos."""
+    scenes: list[Scene] = []
+    number = 0
+    while len(scenes) < count:
+        scene = make_scene(source, np.random.default_rng([_SCENES_SEED, number]), _EVALUATION_SIDE, kind)
+        number += 1
+        if wanted(scene):
+            scenes.append(scene)
+    return scenes
+
+
+def _tallest(scene: Scene) -> float:
+    """Height of the tallest person, as a share of the scene's side."""
+    return float((scene.people[:, 3] - scene.people[:, 1]).max() / scene.picture.shape[0])
+
+
+def _judged(found: Sequence[np.ndarray], scenes: Sequence[Scene], threshold: float) -> dict[str, float | None]:
+    scores = detection_scores(found, scenes, threshold)
+    return {"scenes": len(scenes), **scores}
+
+
+def _is_unknown(box: np.ndarray, scene: Scene) -> bool:
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in scene.unknown)
+
+
+def _found_in(detector: PersonDetector, scenes: Sequence[Scene]) -> list[np.ndarray]:
+    """What a detector finds in each scene, in batches; float64 `(n, 5)`: left, top, right, bottom, score."""
+    size = 1 if detector.device.type == "cpu" else _JUDGED_AT_ONCE
+    pictures = [scene.picture for scene in scenes]
+    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    return [
+        _rows(people)
+        for batch in tqdm(batches, desc="Finding people", unit="batch")
+        for people in detector.find_batch(batch)
+    ]
+
+
+def _rows(people: Sequence[FoundPerson]) -> np.ndarray:
+    """People as float64 `(n, 5)`: left, top, right, bottom, score."""
+    rows = [(box.x, box.y, box.x + box.width, box.y + box.height, confidence) for box, confidence in people]
+    return np.array(rows, np.float64).reshape(-1, 5)
+
+
+def _config(recipe: PersonRecipe, **changes: Any) -> DetectorConfig:
+    return DetectorConfig(
+        architecture="ssd_lite0",
+        side=recipe.side,
+        second_side=recipe.second_side,
+        mean=recipe.mean,
+        std=recipe.std,
+        **changes,
+    )
+
+
+def _choice_scenes(choice: Source, recipe: PersonRecipe) -> dict[str, list[Scene]]:
+    """The whole photos, and as many scenes of all kinds."""
+    made = [make_scene(choice, np.random.default_rng([recipe.seed, 0, n]), recipe.side) for n in range(len(choice))]
+    return {"photos": [whole_scene(choice, index, recipe.side) for index in range(len(choice))], "scenes": made}
+
+
+def _normalised(photos: torch.Tensor, recipe: PersonRecipe) -> torch.Tensor:
+    values = photos.float().div_(255).sub_(recipe.mean).div_(recipe.std)
+    return values.contiguous(memory_format=torch.channels_last)
+
+
+def _read_state(out: Path) -> dict[str, Any] | None:
+    """The resume file of a run; None if there is none."""
+    path = out / _RESUME
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        PersonRecipe(**state["recipe"])
+    except Exception:  # a damaged file makes torch raise whatever it trips over
+        raise FitError(f"{path} is damaged. Delete it, and the same command starts from the first epoch.") from None
+    return state
+
+
+def _write_state(out: Path, state: Mapping[str, Any]) -> None:
+    """Writes the resume file under another name first, so that it is whole or the one before."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(state, out / f"{_RESUME}.part")
+    (out / f"{_RESUME}.part").replace(out / _RESUME)

@@ -1,0 +1,318 @@
+"""The model card of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
+from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
+from segmodels.inference.detector import DetectorConfig
+
+__all__ = ["card_data", "detector_card", "model_card"]
+
+
+_DATA_SETS = {
+    "ccp": "[Clothing Co-Parsing](https://github.com/bearpaw/clothing-co-parsing) (Yang, Luo & Lin, CVPR 2014), "
+    "Apache-2.0",
+    "cfpd": "[Colorful Fashion Parsing Data](https://github.com/hrsma2i/dataset-CFPD), on its authors' terms",
+    "imaterialist": "[iMaterialist (Fashion) 2019](https://www.kaggle.com/c/imaterialist-fashion-2019-FGVC6), on the "
+    "terms of its competition",
+}
+_DATA_SETS["ccp_cfpd"] = f"{_DATA_SETS['ccp']}; and {_DATA_SETS['cfpd']}"
+
+_METRICS = {  # key among the scores: the Hub's identifier, a name for people
+    "mean_iou": ("mean_iou", "mean IoU"),
+    "mean_f1": ("f1", "mean F1"),
+    "pixel_accuracy": ("accuracy", "pixel accuracy"),
+    "binary_iou": ("binary_iou", "IoU of not Background"),
+}
+
+_LARGEST_MATRIX = 20  # classes up to which a confusion matrix fits a page
+
+
+def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], repository: str = "") -> str:
+    """README.md of a checkpoint: what it is, how to load it, on what it was trained, its scores and its limits.
+
+    It begins with the front matter that the Hugging Face Hub reads.
+
+    Args:
+        name: In the catalog.
+        config: Of the checkpoint.
+        metrics: Contents of `metrics.json`.
+        repository: `owner/name` on the Hub, if it goes there.
+    """
+    training = config.training
+    evaluations = metrics.get("evaluations", [])
+    address = f"hf://{repository}" if repository else name
+    lines = [
+        "---",
+        card_data(name, config, metrics).to_yaml(),
+        "---",
+        "",
+        f"# Garmentscope {name}",
+        "",
+        f"Segments the garments of each person in a photo into {len(config.classes)} classes ({config.taxonomy}): "
+        f"{', '.join(config.classes)}.",
+        f"Architecture `{config.architecture}`{_paper(config.architecture)}, input {config.height} x {config.width}"
+        f"{''.join(map(_averaged, config.ensemble))}.",
+        "",
+        *_weights(training),
+        "## Use",
+        "",
+        "With Garmentscope installed:",
+        "",
+        "```python",
+        "from segmodels import load_segmenter",
+        "",
+        f'segmentation = load_segmenter("{address}").segment("outfit.jpg")',
+        "```",
+        "",
+        "It is meant for masks of garments in photos of outfits, for statistics over many such photos, and for "
+        "comparing architectures. The weights are a safetensors file, and nothing is unpickled.",
+        "",
+        "## Training",
+        "",
+        f"Data set {training.get('dataset')}, {_epoch(training)}.{_steps(training)}{_members(training)} "
+        "The recipe stands in `config.json`.",
+        "",
+        f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
+        "",
+    ]
+    for evaluation in evaluations:
+        scores = evaluation["scores"]
+        lines += [
+            f"## Scores on {evaluation['photos']}",
+            "",
+            evaluation["how"],
+            "",
+            "| class | IoU | F1 | precision | recall |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {label} | {_cell(row['iou'])} | {_cell(row['f1'])} | {_cell(row['precision'])} | "
+                f"{_cell(row['recall'])} |"
+                for label, row in scores["classes"].items()
+            ),
+            f"| mean | {_cell(scores['mean_iou'])} | {_cell(scores['mean_f1'])} | {_cell(scores['mean_precision'])} | "
+            f"{_cell(scores['mean_recall'])} |",
+            "",
+            f"Pixel accuracy {_cell(scores['pixel_accuracy'])}, binary IoU {_cell(scores['binary_iou'])}, mean IoU "
+            f"without background {_cell(scores['mean_iou_foreground'])}.",
+            "",
+            *_confusion(scores),
+        ]
+    if not evaluations:
+        lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
+    lines += _conditions(metrics.get("conditions", []))
+    lines += [
+        "## Limits",
+        "",
+        "Trained on few photos, street style of about 2014, mostly of women, one person in each: expect less on other "
+        "people, other clothes and other pictures. Rare garments (rompers, scarves, ties, socks) are often missed. Not "
+        "for identifying people, nor for conclusions about them.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+_MEASURES = {
+    "framing": "mean IoU of the classes that hold more than 0.2 % of the true pixels",
+    "shift": "mean IoU",
+    "flatlay": "photos whose largest garment is the labelled one, as mean over the classes",
+    "wild": "micro F1 of garments and accessories on the main person",
+}
+"""What `score` is, by the kind of a condition."""
+
+
+def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table of the scores on photos that are cut, lit or made otherwise."""
+    if not conditions:
+        return []
+    return [
+        "## Other photos than whole outfits in daylight",
+        "",
+        "| photos | score | what it is | measured on |",
+        "|---|---|---|---|",
+        *(
+            f"| {each['name']} | {_cell(each['scores']['score'])} | {_MEASURES.get(each['kind'], '')} | "
+            f"{each['photos']} |"
+            for each in conditions
+        ),
+        "",
+    ]
+
+
+def _weights(training: Mapping[str, Any]) -> list[str]:
+    """Where those of a description come from; nothing for a checkpoint, which has them."""
+    if "command" not in training:
+        return []
+    return [
+        "## Weights",
+        "",
+        "They do not ship with Garmentscope. This makes them, with the data set in the folder DATA:",
+        "",
+        "```sh",
+        str(training["command"]),
+        "```",
+        "",
+        *_needs(training),
+        "Copy the checkpoint that it leaves to a folder of this model's name, and name the folder that holds that in "
+        "`GARMENTSCOPE_MODELS`.",
+        "",
+    ]
+
+
+def _needs(training: Mapping[str, Any]) -> list[str]:
+    """What has to be there before the command is run."""
+    recipe = training.get("recipe", {})
+    start, pseudo = recipe.get("start"), recipe.get("pseudo")
+    lines = [f"It goes on from the checkpoint `{start}`."] if start else []
+    lines += [f"It reads the masks of tagged photos in `{pseudo}`."] if pseudo else []
+    return [" ".join([*lines, "The comment on top of the recipe says how they come about."]), ""] if lines else []
+
+
+def _averaged(member: Member) -> str:
+    return f", averaged with `{member.architecture}`, input {member.height} x {member.width}, share {member.share:g}"
+
+
+def card_data(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -> ModelCardData:
+    """The front matter of a model card: what the Hub files it under, and its scores as `model-index`.
+
+    Args:
+        name: In the catalog.
+        config: Of the checkpoint.
+        metrics: Contents of `metrics.json`.
+    """
+    results = []
+    for evaluation in metrics.get("evaluations", []):
+        dataset, _, photos = evaluation["photos"].partition(", ")
+        results += [
+            EvalResult(
+                task_type="image-segmentation",
+                dataset_type=dataset,
+                dataset_name=dataset,
+                dataset_split=photos or None,
+                metric_type=identifier,
+                metric_name=label,
+                metric_value=evaluation["scores"][key],
+            )
+            for key, (identifier, label) in _METRICS.items()
+            if evaluation["scores"].get(key) is not None
+        ]
+    free = config.training.get("dataset") == "ccp"
+    return ModelCardData(
+        library_name="garmentscope",
+        pipeline_tag="image-segmentation",
+        license="apache-2.0" if free else "other",
+        license_name=None if free else "terms-of-the-data-set",
+        tags=["image-segmentation", "semantic-segmentation", "fashion", "garments", config.architecture],
+        model_name=f"garmentscope-{name}" if results else None,
+        eval_results=results or None,
+    )
+
+
+def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
+    """README.md of a person detector.
+
+    Args:
+        config: Of the detector.
+        metrics: Contents of `metrics.json`.
+    """
+    training = config.training
+    lines = [
+        "# Garmentscope person detector",
+        "",
+        "Finds the people in a photo, so that each outfit is segmented in its own crop. The SSD of "
+        f"torchvision for one class on EfficientNet-Lite0, input {config.side} x {config.side}, a person from a score "
+        f"of {config.threshold}.",
+        "",
+        "```python",
+        "from segmodels.inference.detector import find_people",
+        "from segmodels.photo import open_photo",
+        "",
+        'for person in find_people(open_photo("street.jpg")):',
+        "    print(person.box, person.confidence)",
+        "```",
+        "",
+        "## Training",
+        "",
+        f"Data set {training.get('dataset')}, {_epoch(training)}: boxes around its masks, on photos and on scenes made "
+        "of them (zoomed out, mosaics, people on other grounds, nobody). The recipe stands in `config.json`.",
+        "",
+    ]
+    for evaluation in metrics.get("evaluations", []):
+        lines += [
+            f"## Scores on {evaluation['photos']}",
+            "",
+            "At an intersection over union of 0.5. `photos`: people in the background count as wrong, because the data "
+            "set does not label them; `photos_without_bystanders`: those whom an earlier detector found do not count.",
+            "",
+            "| scenes | number | people | recall | precision | average precision | false boxes a scene |",
+            "|---|---|---|---|---|---|---|",
+            *(
+                f"| {name} | {row['scenes']} | {row['people']} | {_cell(row['recall'])} | {_cell(row['precision'])} | "
+                f"{_cell(row['average_precision'])} | {_cell(row['false_boxes'])} |"
+                for name, row in evaluation["scores"].items()
+            ),
+            "",
+        ]
+    lines += [
+        "## Limits",
+        "",
+        "Trained on 640 street-style photos of about 2014, mostly of women who stand; small people, groups and empty "
+        "scenes were made by cutting and pasting. Not for identifying people, and for nothing that safety hangs on.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _paper(architecture: str) -> str:
+    return f" ({ARCHITECTURE_PAPERS[architecture]})" if architecture in ARCHITECTURE_PAPERS else ""
+
+
+def _confusion(scores: Mapping[str, Any]) -> list[str]:
+    """Where the pixels of each class went, as a table."""
+    names = list(scores["classes"])
+    if len(names) > _LARGEST_MATRIX:
+        return ["The confusion matrix stands in `metrics.json`.", ""]
+    return [
+        "Where the pixels of each class (rows) went, in percent of the row:",
+        "",
+        f"| truth | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+        *(
+            f"| {name} | {' | '.join(f'{100 * count / sum(row):.0f}' if sum(row) else '-' for count in row)} |"
+            for name, row in zip(names, scores["confusion_matrix"], strict=True)
+        ),
+        "",
+    ]
+
+
+def _epoch(training: Mapping[str, Any]) -> str:
+    fold = training.get("recipe", {}).get("fold")
+    how = "the last, trained on all folds" if fold == -1 else f"chosen on fold {fold}"
+    return f"epoch {training['epoch']}, {how}" if training.get("epoch") else "not trained yet"
+
+
+def _steps(training: Mapping[str, Any]) -> str:
+    """A sentence on an earlier fit and one on pseudo-labels, each with a space before it, where there were any."""
+    recipe = training.get("recipe", {})
+    text = f" It went on from the weights of an earlier fit, `{recipe['start']}`." if recipe.get("start") else ""
+    if recipe.get("pseudo"):
+        text += " It learned from photos that have only tags as well, with masks that networks and tags agree on."
+    return text
+
+
+def _members(training: Mapping[str, Any]) -> str:
+    """A sentence on each further network of an ensemble, with a space before it."""
+    return "".join(
+        f" {member['name']} (revision {member['revision']}), which it is averaged with: {_epoch(member)}."
+        f"{_steps(member)}"
+        for member in training.get("members", [])
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,90 @@
+"""Joins trained networks into one checkpoint whose probabilities are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from torch import nn
+
+from segmodels.checkpoints.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    Member,
+    check_config,
+    load_checkpoint,
+    save_checkpoint,
+)
+from train.publishing.card import model_card
+
+__all__ = ["join"]
+
+
+def join(
+    folders: Sequence[Path],
+    shares: Sequence[float],
+    out: Path,
+    *,
+    scales: Sequence[float] | None = None,
+    margin: float | None = None,
+) -> Path:
+    """Writes an ensemble as one checkpoint. How it looks at a photo is as the first one does.
+
+    Args:
+        folders: Of the checkpoints; the first one finds the garments, and all look closer.
+        shares: Of each further one in the average with those before it, between 0 and 1.
+        out: Folder of the ensemble.
+        scales: Factors of its input's size at which the first one looks; those of its own if left out. The others
+            look once.
+        margin: Border of each crop, as a share of the longer side of what was found; the first one's if left out.
+
+    Raises:
+        CheckpointError: If a checkpoint cannot be used, is an ensemble itself, or is of another taxonomy, there is
+            not one share for each further one, a factor is not between 0.25 and 4, or the margin not between 0 and 1.
+        OSError: If the folder cannot be written.
+    """
+    if len(folders) < 2 or len(shares) != len(folders) - 1 or not all(0 < share < 1 for share in shares):
+        raise CheckpointError("Name two checkpoints or more, and for each but the first its share, between 0 and 1.")
+    if margin is not None and not 0 <= margin <= 1:
+        raise CheckpointError(f"The margin must be between 0 and 1, not {margin}.")
+    first, *others = checkpoints = [load_checkpoint(folder, _name(folder)) for folder in folders]
+    for folder, checkpoint in zip(folders, checkpoints, strict=True):
+        if checkpoint.config.ensemble:
+            raise CheckpointError(f"{folder} is an ensemble itself. Name the checkpoints that it was joined from.")
+        if checkpoint.config.taxonomy != first.config.taxonomy:
+            raise CheckpointError(
+                f"{folder} names the classes of {checkpoint.config.taxonomy}, and {folders[0]} those of "
+                f"{first.config.taxonomy}. Join checkpoints of one taxonomy."
+            )
+    training = {**first.config.training, "members": [_origin(other) for other in others]}
+    members = [_member(other, float(share)) for other, share in zip(others, shares, strict=True)]
+    config = replace(
+        first.config,
+        ensemble=members,
+        training=training,
+        scales=list(scales or first.config.scales),
+        margin=first.config.margin if margin is None else margin,
+    )
+    check_config(config, out / "config.json")
+    card = model_card(out.name, config, {})
+    networks = nn.ModuleList([checkpoint.network for checkpoint in checkpoints])
+    save_checkpoint(out, config, networks, metrics={"evaluations": []}, card=card)
+    return out
+
+
+def _name(folder: Path) -> str:
+    """Of the run that left a checkpoint, or of the checkpoint's own folder."""
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "checkpoint" else folder.name
+
+
+def _member(checkpoint: Checkpoint, share: float) -> Member:
+    config = asdict(checkpoint.config)
+    taken = ("architecture", "arguments", "height", "width", "mean", "std", "resize")
+    return Member(**{name: config[name] for name in taken}, share=share)
+
+
+def _origin(checkpoint: Checkpoint) -> dict[str, object]:
+    """Where a member came from."""
+    return {"name": checkpoint.name, "revision": checkpoint.revision, **checkpoint.config.training}
