@@ -100,9 +100,8 @@ def test_what_a_stranger_needs() -> None:
     text = model_card("fpn", config_of(), {"evaluations": [evaluation()]}, "atelier/garmentscope-fpn")
     code = re.search(r"```python\n(.*?)\n```", text, re.DOTALL)
     assert code and [line for line in code[1].splitlines() if line] == [
-        "from segmodels.checkpoints.catalog import load_segmenter",
-        "from segmodels.photo import open_photo",
-        'segmentation = load_segmenter("hf://atelier/garmentscope-fpn").segment(open_photo("outfit.jpg"))',
+        "from segmodels import load_segmenter",
+        'segmentation = load_segmenter("hf://atelier/garmentscope-fpn").segment("outfit.jpg")',
     ]
     for words in (
         "15 classes",
