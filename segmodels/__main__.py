@@ -1,8 +1,9 @@
-"""`python -m segmodels segment | models | pull`."""
+"""`garmentscope segment | models | pull | archive`, or `python -m segmodels ...`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ from segmodels.photo import PhotoError, find_photos, open_photo
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command: 0 if all went well, 1 if something failed, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m segmodels", description="Finds the garments in outfit photos.")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["archive"]:
+        return importlib.import_module("segmodels.archive.__main__").main(arguments[1:])  # type: ignore[no-any-return]
+    parser = argparse.ArgumentParser(prog="garmentscope", description="Finds the garments in outfit photos.")
     commands = parser.add_subparsers(dest="command", required=True)
     segment = commands.add_parser("segment", help="write a class map (PNG) and a list of garments (JSON) per photo")
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
@@ -34,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("models", help="list the models and where they come from")
     pull = commands.add_parser("pull", help="fetch models from the Hugging Face Hub, or their newest revisions")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
+    commands.add_parser("archive", help="photos become data: ingest, show, make-up; each has its own --help")
     parsed = parser.parse_args(arguments)
     try:
         if parsed.command == "segment":

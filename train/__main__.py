@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from segmodels.checkpoints.catalog import list_checkpoints
 from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.flatlay import read_flatlays
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     compare.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
     compare.add_argument("second", type=Path, help="the other one")
     evaluate = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
-    evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    evaluate.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
     evaluate.add_argument(
         "--dataset", required=True, help="name of the data set, such as ccp; or flatlay, or wild, which have no masks"
     )
@@ -235,6 +236,12 @@ def _precision(arguments: argparse.Namespace) -> Precision:
     return pick_precision(arguments.precision, pick_device(arguments.device))
 
 
+def _folder_of(checkpoint: Path) -> Path:
+    """The folder of a checkpoint that a command names: a path, or a name in the catalog."""
+    by_name = {entry.name: entry.folder for entry in list_checkpoints()}
+    return checkpoint if checkpoint.exists() else by_name.get(str(checkpoint), checkpoint)
+
+
 def _segmenter(folder: Path, arguments: argparse.Namespace) -> Segmenter:
     precision = _precision(arguments)
     return Segmenter(load_checkpoint(folder), precision.device, precision=precision)
@@ -356,6 +363,7 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    arguments.checkpoint = _folder_of(arguments.checkpoint)
     segmenter = _segmenter(arguments.checkpoint, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
         return _WITHOUT_MASKS[arguments.dataset](segmenter, arguments)

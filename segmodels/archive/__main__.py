@@ -22,7 +22,7 @@ _SHOWN = 10
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command: 0 if all went well, 1 if something failed, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m segmodels.archive", description="Photos become data.")
+    parser = argparse.ArgumentParser(prog="garmentscope archive", description="Photos become data.")
     commands = parser.add_subparsers(dest="command", required=True)
     take = commands.add_parser("ingest", help="take the photos of a folder into an archive; run it again to go on")
     take.add_argument("folder", metavar="FOLDER", help="of photos, at any depth; a ZIP, or a URI such as s3://bucket")

@@ -170,7 +170,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage: python -m segmodels" in capsys.readouterr().err
+    assert "usage: garmentscope" in capsys.readouterr().err
 
 
 def test_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,6 +207,15 @@ def test_stopped_by_hand(photos: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("segmodels.__main__.open_photo", stop)
     assert segment(photos, "--out", tmp_path / "out") == 130
+
+
+def test_the_archive_is_a_command_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["archive", "make-up", "20", "--archive", str(tmp_path / "made")]) == 0
+    assert main(["archive", "show", "--archive", str(tmp_path / "made")]) == 0
+    assert "20 photos" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["archive"])
+    assert stopped.value.code == 2 and "usage: garmentscope archive" in capsys.readouterr().err
 
 
 def test_as_a_command(photos: Path, tmp_path: Path) -> None:

@@ -137,4 +137,4 @@ def test_the_archive_that_ships_and_its_reliability_are_of_the_embedded_model() 
     (contents,) = read_contents(Archive(str(SHIPPED / "ccp")))
     assert (contents.version.model, contents.version.revision) == ("fpn", revision)
     assert contents.photos == 1799 and contents.trained_on == 1398
-    assert json.loads((SHIPPED / "reliability.json").read_text())["OUTFIT_15"]["revision"] == revision
+    assert json.loads((SHIPPED.parent / "reliability.json").read_text())["OUTFIT_15"]["revision"] == revision

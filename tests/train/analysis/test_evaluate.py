@@ -306,3 +306,17 @@ def test_a_batch_that_does_not_fit_is_judged_in_parts(
     assert network.batches[:3] == [5, 3, 2] and max(network.batches[3:]) == 2
     assert judgement.scores["confusion_matrix"] == expected.scores["confusion_matrix"]
     assert [row.photo_id for row in judgement.evidence] == ids
+
+
+def test_a_checkpoint_by_its_name(
+    checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(checkpoint.parent))
+    (tmp_path / "one.txt").write_text("0001\n")
+    options = (root, tmp_path / "out.json", "--ids", tmp_path / "one.txt", "--keep")
+    assert evaluated(Path(checkpoint.name), *options) == 0
+    assert (
+        json.loads((checkpoint / "metrics.json").read_text())["evaluations"][0]["photos"] == "ccp, one.txt (1 photos)"
+    )
+    assert evaluated(Path("nobody"), *options) == 1
+    assert "There is no checkpoint folder nobody" in capsys.readouterr().err
