@@ -1,0 +1,36 @@
+"""Entries of Args can be read alone: "Height of the photo, in pixels.", not "Of the photo, in pixels."."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(path for package in ("segmodels", "train", "dashboard") for path in (ROOT / package).rglob("*.py"))
+FRAGMENT = re.compile(r"(Of|That|As|In|For|To|With|From|On|By|Under|Beside)\b")
+
+
+def entries(tree: ast.AST) -> list[tuple[str, str, str]]:
+    """Name of the function or class, of the argument, and the text of its entry."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        section = re.search(r"^Args:\n((?:    .*\n?|\n)+)", ast.get_docstring(node) or "", re.MULTILINE)
+        for entry in re.finditer(r"^    (\w+): (.*)", section[1] if section else "", re.MULTILINE):
+            found.append((node.name, entry[1], entry[2]))
+    return found
+
+
+def test_the_entries_are_found() -> None:
+    tree = ast.parse(
+        'def f(a, b):\n    """Does.\n\n    Args:\n        a: Of it,\n            more.\n        b: Number.\n    """'
+    )
+    assert entries(tree) == [("f", "a", "Of it,"), ("f", "b", "Number.")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_entry_is_no_fragment(path: Path) -> None:
+    fragments = [entry for entry in entries(ast.parse(path.read_text("utf-8"))) if FRAGMENT.match(entry[2])]
+    assert not fragments
