@@ -30,11 +30,12 @@ def show_chart(
     """A figure, and below it a menu that saves it as a picture, and its data.
 
     Args:
-        figure: To show.
+        figure: Figure to show.
         key: Streamlit key, and name of the files.
-        words: What it says, for who does not see it.
-        data: Makes its table; only pictures are to be had without.
-        on_select: Called after a point was chosen, which then stands in the session's state under `key`.
+        words: Description of the figure, for who does not see it.
+        data: Function that makes the table of the figure; without it, only pictures are to be had.
+        on_select: Function that is called after a point was chosen, which then stands in the session's state under
+            `key`.
     """
     bar: dict[str, Any] = {
         "displaylogo": False,
@@ -57,9 +58,9 @@ def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame] | None
     """A menu with a table as CSV and Parquet, and a chart as PNG and SVG.
 
     Args:
-        label: What it is called.
+        label: Label of the menu.
         key: Name of the files, and of the chart.
-        data: Makes the table.
+        data: Function that makes the table.
         picture: Whether there is a chart of that key.
     """
     with st.popover(label, type="tertiary", key=f"{key}-menu"):

@@ -49,9 +49,9 @@ class Finding:
     """What one model found in one photo, and what the model costs.
 
     Args:
-        analysed: As on the Segment page.
-        parameters: Of the network.
-        size: Of the weights on disk, in bytes.
+        analysed: The photo and what was found in it, as on the Segment page.
+        parameters: Number of parameters of the network.
+        size: Size of the weights on disk, in bytes.
     """
 
     analysed: Analysed
@@ -113,11 +113,11 @@ class Agreement:
     """How far two models agree on a photo.
 
     Args:
-        first: Catalog name.
-        second: Catalog name.
+        first: Catalog name of the first model.
+        second: Catalog name of the second model.
         pixels: Share of the pixels on which both name the same class, 0..1.
-        mean_iou: Over the classes that either names.
-        iou: By class name; None where neither names the class.
+        mean_iou: Mean IoU over the classes that either names.
+        iou: IoU by class name; None where neither names the class.
     """
 
     first: str
@@ -132,7 +132,7 @@ class Comparison:
     """One photo under several models.
 
     Args:
-        findings: At least one, of one photo and one taxonomy, each of another model.
+        findings: Findings, at least one, of one photo and one taxonomy, each of another model.
         truth: Ids of that taxonomy or `UNLABELLED`, uint8 `(H, W)` at the photo's own size; None if not known.
 
     Raises:
@@ -236,10 +236,10 @@ def find(segmenter: Segmenter, name: str, data: bytes, size: int) -> Finding:
     """Runs a model on a photo.
 
     Args:
-        segmenter: Of the model.
+        segmenter: Segmenter of the model.
         name: File name of the photo.
         data: The file.
-        size: Of the model's weights on disk, in bytes.
+        size: Size of the model's weights on disk, in bytes.
 
     Raises:
         PhotoError: If the photo cannot be read.

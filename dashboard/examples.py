@@ -25,7 +25,7 @@ def example(number: int) -> Example:
     """A photo that is there without a network.
 
     Args:
-        number: Which one; beyond the last it starts again.
+        number: Number of the example; beyond the last it starts again.
 
     Returns:
         A photo of the data set that `GARMENTSCOPE_DATA` names, else NASA's portrait of the astronaut Eileen Collins,

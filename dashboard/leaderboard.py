@@ -15,7 +15,7 @@ def show_leaderboard(data: Mapping[str, Any], key: str) -> None:
     """Mounts the table; how it is sorted stays while its data change.
 
     Args:
-        data: As `dashboard.evaluation.ranking.leaderboard_data` gives it.
+        data: Columns and rows, as `dashboard.evaluation.ranking.leaderboard_data` gives them.
         key: Streamlit key.
     """
     _component(key=key, data=dict(data))

@@ -53,8 +53,8 @@ def read_mask(name: str, data: bytes, width: int, height: int) -> np.ndarray:
         name: File name, for messages.
         data: The file: a PNG of 8-bit palette or grey whose values are ids of `OUTFIT_15` (255: unlabelled), or a
             MATLAB 5 file of Clothing Co-Parsing with `groundtruth`.
-        width: Of the photo, in pixels.
-        height: Of the photo, in pixels.
+        width: Width of the photo, in pixels.
+        height: Height of the photo, in pixels.
 
     Returns:
         uint8 `(height, width)`: ids of `OUTFIT_15`, or `UNLABELLED`.
@@ -83,8 +83,8 @@ def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[i
     """Which mask belongs to which photo, by file name without ending; a mask that comes alone may have any name.
 
     Args:
-        masks: File names.
-        photos: File names.
+        masks: File names of the masks.
+        photos: File names of the photos.
         shown: Index of the photo that a lone mask of another name is for.
 
     Returns:
@@ -136,8 +136,8 @@ def read_ccp_labels(name: str, data: bytes, width: int, height: int) -> np.ndarr
     Args:
         name: File name, for messages.
         data: The file: MATLAB 5 with `groundtruth`.
-        width: Of the photo, in pixels.
-        height: Of the photo, in pixels.
+        width: Width of the photo, in pixels.
+        height: Height of the photo, in pixels.
 
     Returns:
         uint8 `(height, width)`: what the file holds, by rights ids of `CCP_59`.

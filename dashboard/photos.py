@@ -39,7 +39,7 @@ class Analysed:
         class_map: Palette PNG at the photo's own size.
         listing: The command line's JSON.
         coco: COCO's detection format.
-        garments: As measured.
+        garments: Garments, as measured.
         stage: What the viewer gets.
         owners: Grey PNG at the photo's own size: index of whoever wears what a pixel shows; empty for one person.
     """
@@ -63,7 +63,7 @@ def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
     """Reads a photo and finds its garments.
 
     Args:
-        segmenter: To use.
+        segmenter: Segmenter to use.
         name: File name, for messages and downloads.
         data: The file.
 

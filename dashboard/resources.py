@@ -224,7 +224,7 @@ def label_index(root: Path, ids: tuple[str, ...]) -> Future[LabelIndex]:
 
     Args:
         root: The folder.
-        ids: Of its photos; when there are others, the masks are read again.
+        ids: Ids of the data set's photos; when there are others, the masks are read again.
     """
     return _indexing(str(root), ids)
 
@@ -317,9 +317,9 @@ def difference(first: Model, second: Model, measured: Sequence[Measurement]) -> 
     """Each score of the first model less the second's on the same photos, with its interval; empty without evidence.
 
     Args:
-        first: A model.
-        second: Another.
-        measured: What the two were measured to have.
+        first: The first model.
+        second: The second model.
+        measured: Measurements of the two models.
     """
     stamps = (_stamp(first.folder), _stamp(second.folder))
     key = (first.folder, second.folder, measured[0].key)

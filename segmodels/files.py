@@ -12,8 +12,8 @@ def write_whole(path: Path, text: str) -> None:
     """Writes a text file as UTF-8 at one go: whoever reads meanwhile, or after a failure, finds the old one or the new.
 
     Args:
-        path: Of the file, in a folder that exists.
-        text: What it is to hold.
+        path: Path of the file, in a folder that exists.
+        text: Text that the file is to hold.
 
     Raises:
         OSError: If it cannot be written; what was there is still there.

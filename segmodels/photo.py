@@ -118,8 +118,8 @@ def open_photo(
 
     Args:
         source: The path of a file, its content, or a picture that Pillow has opened.
-        name: What to call the file in messages; its path if none is given.
-        max_bytes: Refuse files of more bytes than this; None for no limit.
+        name: Name of the file in messages; its path if none is given.
+        max_bytes: Largest number of bytes that a file may have; None for no limit.
 
     Returns:
         uint8 `(H, W, 3)` sRGB, upright, at the photo's own size, in memory of its own.

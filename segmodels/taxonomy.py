@@ -65,7 +65,7 @@ class Taxonomy:
     """An ordered set of classes; the position of a class is its id in every class map.
 
     Args:
-        name: Key in `TAXONOMIES`.
+        name: Name of the taxonomy, a key in `TAXONOMIES`.
         classes: All classes, ids 0 to n - 1 without gaps.
         display_order: Names in the one order in which pages list them (head to toe), each class once.
 

@@ -22,9 +22,9 @@ class Processes:
     """Which of how many processes this is.
 
     Args:
-        rank: Of this process, from 0.
-        count: Of processes, over all machines.
-        machines: They run on, equally many on each.
+        rank: Rank of this process, from 0.
+        count: Number of processes, over all machines.
+        machines: Number of machines that the processes run on, equally many on each.
     """
 
     rank: int = 0
@@ -54,8 +54,8 @@ def gather(values: Sequence[T], processes: Processes) -> list[T]:
     """What each process passes, one after the other, on each of them; must be called by all.
 
     Args:
-        values: That can be pickled; they go from process to process of one run only.
-        processes: Of which each passes some, or none.
+        values: Values that can be pickled; they go from process to process of one run only.
+        processes: Processes of the run, each of which passes some values, or none.
     """
     if processes.count == 1:
         return list(values)

@@ -286,7 +286,7 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Reads a recipe by path, or by the name of one that ships (`own/fpn`).
 
     Args:
-        source: Path or name.
+        source: Path or name of the recipe.
         changes: Keys to replace, as `key=value`; the value as TOML has it, quotes may be left out; no value is "".
 
     Raises:
@@ -304,9 +304,9 @@ def read_toml(source: str | Path, folder: Path, what: str) -> tuple[str, dict[st
     """Name and content of a TOML file, given by path, or by the name of one that ships in `folder`.
 
     Args:
-        source: Path or name.
-        folder: With the files that ship.
-        what: A file there is, for people.
+        source: Path or name of the file.
+        folder: Folder with the files that ship.
+        what: Kind of the files in the folder, for people.
 
     Raises:
         RecipeError: If there is no such file, or it is not TOML.
@@ -348,7 +348,7 @@ def checked_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]
 
     Args:
         kind: The dataclass.
-        values: By name of a field.
+        values: Values by name of a field.
 
     Raises:
         RecipeError: If it has no field of a name, or a value is of another type.

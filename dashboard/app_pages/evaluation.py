@@ -294,7 +294,7 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
         )
     )
     if absent := [model.name for model in models if model not in measured]:
-        st.caption(literal(f"Not measured of {', '.join(absent)}."))
+        st.caption(literal(f"Not measured: {', '.join(absent)}."))
     words = "; ".join(
         f"{model.name}: {label_of(each)} {each.score:.2f}"
         for model in measured

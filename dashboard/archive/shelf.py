@@ -46,9 +46,10 @@ class Shelved:
     """An archive that can be opened.
 
     Args:
-        name: The folder's, with a number where another has the same.
-        location: As `Archive` takes it.
-        origin: `own` in the user's cache, `named` in `GARMENTSCOPE_ARCHIVE`, or `shipped` with the app.
+        name: Name of the folder, with a number where another has the same.
+        location: Location of the archive, as `Archive` takes it.
+        origin: Origin of the archive: `own` in the user's cache, `named` in `GARMENTSCOPE_ARCHIVE`, or `shipped` with
+            the app.
     """
 
     name: str
@@ -66,8 +67,8 @@ class Tag:
     """A column of the CSV.
 
     Args:
-        name: The column's.
-        values: How many different ones there are.
+        name: Name of the column.
+        values: Number of different values.
         counts: The most frequent values and their photos.
     """
 
@@ -81,13 +82,13 @@ class Contents:
     """What an archive holds of one version.
 
     Args:
-        version: What found the garments.
-        photos: Rows.
-        outfits: People on them.
-        dated: Photos with a date.
+        version: Version of what found the garments.
+        photos: Number of rows.
+        outfits: Number of people on the photos.
+        dated: Number of photos with a date.
         first: The earliest date; None without dates.
-        last: The latest.
-        tags: By name.
+        last: The latest date; None without dates.
+        tags: Tags in the order of their names.
     """
 
     version: Version
@@ -121,7 +122,7 @@ def list_archives(environment: Mapping[str, str] = os.environ, shipped: Path = S
     A folder that is named need not hold an archive yet; of the others only those count that hold a part.
 
     Args:
-        environment: With the folders or URIs, separated as in PATH.
+        environment: Environment variables; `GARMENTSCOPE_ARCHIVE` holds the folders or URIs, separated as in PATH.
         shipped: Folder of archives.
     """
     found = [Shelved(each.name, str(each), "own") for each in _archives_in(cache_folder(environment))]
@@ -145,9 +146,9 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
     """The archive of a name that photos can be added to; it may be new.
 
     Args:
-        name: One of `list_archives`, or that of a new archive in the user's cache.
-        environment: As in `list_archives`.
-        shipped: As in `list_archives`.
+        name: Name of one of `list_archives`, or that of a new archive in the user's cache.
+        environment: Environment variables, as in `list_archives`.
+        shipped: Folder of archives, as in `list_archives`.
 
     Raises:
         ArchiveError: If the name cannot be that of a folder, or is that of a shipped archive.

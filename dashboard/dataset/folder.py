@@ -47,8 +47,8 @@ class LabelIndex:
     """Which labels each mask of a folder holds.
 
     Args:
-        ids: Of the photos whose masks can be read.
-        pixels: By photo and label, int64 `(photos, 256)`.
+        ids: Ids of the photos whose masks can be read.
+        pixels: Number of pixels by photo and label, int64 `(photos, 256)`.
         unreadable: A sentence by id of each other photo.
     """
 
@@ -109,7 +109,7 @@ def photos_with(index: LabelIndex, choice: str) -> tuple[str, ...]:
     """Ids of the photos that show a class or label, the largest share of the photo first.
 
     Args:
-        index: Of the folder.
+        index: Label index of the folder.
         choice: One of `choices`.
     """
     name, _, label = choice.partition(": ")

@@ -53,10 +53,10 @@ class Count:
     """Of a class or a label.
 
     Args:
-        name: Its own.
+        name: Name of the class or label.
         class_name: The class that it belongs to: itself, or None for a label in no class.
-        photos: That show it.
-        pixels: That carry it.
+        photos: Number of photos that show it.
+        pixels: Number of pixels that carry it.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Sizes:
     """Widths or heights, in pixels.
 
     Args:
-        smallest: Of all photos.
-        median: Half the photos have no more.
-        largest: Of all photos.
+        smallest: Minimum over all photos.
+        median: Median over all photos: half the photos have no more.
+        largest: Maximum over all photos.
         edges: Where each bin begins, and where the last one ends; a bin holds no photo of the next one's first pixel.
-        photos: In each bin.
+        photos: Number of photos in each bin.
     """
 
     smallest: int
@@ -98,15 +98,15 @@ class Statistics:
     """What a data set holds.
 
     Args:
-        taxonomy: Of the classes.
-        photos: With a mask that could be read.
-        tagged: Further photos, with tags and no mask.
-        pixels: Labelled ones of all masks.
-        counts: Of the classes, and of the labels that the source gave; the first of each is the background.
-        garments: How many photos show so many garments and accessories: by class, and by label.
-        width: Of the photos.
-        height: Of the photos.
-        parts: Of the fixed split.
+        taxonomy: Taxonomy of the classes.
+        photos: Number of photos with a mask that could be read.
+        tagged: Number of further photos, with tags and no mask.
+        pixels: Number of labelled pixels of all masks.
+        counts: Counts of the classes, and of the labels that the source gave; the first of each is the background.
+        garments: Number of photos by number of garments and accessories: of classes, and of labels.
+        width: Widths of the photos.
+        height: Heights of the photos.
+        parts: Parts of the fixed split.
         faults: Sentences on what is wrong in the data set.
     """
 
@@ -160,7 +160,7 @@ def shares(statistics: Statistics, level: Level, measure: Measure, *, background
     """The class distribution, largest first; what no pixel carries is left out.
 
     Args:
-        statistics: Of the data set.
+        statistics: Statistics of the data set.
         level: Classes or labels.
         measure: Photos are shares of all photos; pixels of all labelled ones or, without background, of the others.
         background: Whether the first class or label, which is the background, counts.

@@ -42,7 +42,7 @@ def conditions_of(model: Model, photos: str) -> list[Condition]:
     flat-lays and photos of other kinds are sets of their own.
 
     Args:
-        model: Whose scores.
+        model: Model whose conditions are sought.
         photos: Label of the set of photos.
     """
     places = list(LABELS)
@@ -54,7 +54,7 @@ def conditions_table(models: Sequence[Model], photos: str) -> pd.DataFrame:
     """One row per model and condition.
 
     Args:
-        models: Those without conditions have no row.
+        models: Models; those without conditions have no row.
         photos: Label of the set of photos.
     """
     rows = [

@@ -37,8 +37,8 @@ class Cell:
     """One cell of a matrix.
 
     Args:
-        truth: Class name.
-        predicted: Class name.
+        truth: Class name of the ground truth.
+        predicted: Class name of the prediction.
     """
 
     truth: str
@@ -59,10 +59,10 @@ class MatrixView:
     """A confusion matrix, or what one model's has more than another's, in one unit and for some classes.
 
     Args:
-        names: Of the classes, in display order; rows are truth, columns prediction.
+        names: Names of the classes, in display order; rows are truth, columns prediction.
         values: float `(n, n)`: shares 0..1 or pixels, or their difference; NaN where a class does not occur.
         pixels: int64 `(n, n)`, of the (first) model.
-        unit: Of the values.
+        unit: Unit of the values.
         is_difference: Whether the values are differences.
     """
 
@@ -112,9 +112,9 @@ def view_matrix(
 
     Args:
         counts: int64 `(n, n)` pixels: rows truth, columns prediction.
-        taxonomy: Of the matrix.
-        unit: Of the values.
-        classes: Those that are shown; their order is the taxonomy's.
+        taxonomy: Taxonomy of the matrix.
+        unit: Unit of the values.
+        classes: Classes that are shown; their order is the taxonomy's.
         other: A second model's matrix, which is taken away from the first.
     """
     names = tuple(name for name in taxonomy.display_order if name in classes)
@@ -154,10 +154,10 @@ class PhotoShare:
     """A photo and its part in a cell.
 
     Args:
-        evidence: Of the first model.
-        pixels: In the cell; of a difference, how many more the first model has there than the second.
-        share: Of the cell's pixels over all photos that lean the same way, 0..1.
-        other: Evidence of the second model, of a difference.
+        evidence: Evidence of the first model.
+        pixels: Number of pixels in the cell; for a difference, how many more the first model has there than the second.
+        share: Share of the photo in the cell's pixels over all photos that lean the same way, 0..1.
+        other: Evidence of the second model, for a difference.
     """
 
     evidence: Evidence
@@ -172,11 +172,11 @@ def cell_photos(
     """The photos that contribute to a cell, the largest part first.
 
     Args:
-        evidence: Of a model.
-        taxonomy: Of its matrices.
-        cell: Of the total matrix.
-        other: Of a second model on the same photos: what counts is then how far the two differ in the cell, in the
-            direction in which they differ over all photos.
+        evidence: Evidence of a model.
+        taxonomy: Taxonomy of the model's confusion matrices.
+        cell: Cell of the total confusion matrix.
+        other: Evidence of a second model on the same photos: what counts is then how far the two differ in the cell, in
+            the direction in which they differ over all photos.
     """
     place = (taxonomy[cell.truth].id, taxonomy[cell.predicted].id)
     second = {row.photo_id: row for row in other} if other is not None else {}

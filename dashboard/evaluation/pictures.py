@@ -44,7 +44,7 @@ class Source:
     """What a data set's folder has of a photo, reduced.
 
     Args:
-        photo: JPEG.
+        photo: JPEG of the photo.
         truth: uint8 `(h, w)` class ids.
     """
 
@@ -57,8 +57,8 @@ class Card:
     """A photo, as it is shown.
 
     Args:
-        title: Its id.
-        note: What it has to do with the number.
+        title: Id of the photo.
+        note: Text on what the photo has to do with the number.
         pictures: PNG or JPEG by caption; None for one that cannot be shown.
     """
 
@@ -72,7 +72,7 @@ def data_folder(dataset: str, folder: str) -> Path:
 
     Args:
         dataset: Key in `DATASETS`.
-        folder: As `GARMENTSCOPE_DATA` names it; empty if it does not.
+        folder: Path that `GARMENTSCOPE_DATA` names; empty if it names none.
 
     Raises:
         PictureError: If there is none, or it cannot hold this data set.
@@ -96,8 +96,8 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
 
     Args:
         dataset: Key in `DATASETS`.
-        root: Of `data_folder`.
-        photo_id: As the evidence names it.
+        root: Folder that `data_folder` returned.
+        photo_id: Id of the photo, as the evidence names it.
 
     Raises:
         PictureError: If one of the two is missing or damaged.
@@ -150,7 +150,7 @@ def colour_map(class_map: np.ndarray, taxonomy: Taxonomy, only: str | Sequence[s
 
     Args:
         class_map: uint8 `(h, w)` ids; one outside the taxonomy is clear.
-        taxonomy: Of the ids.
+        taxonomy: Taxonomy of the ids.
         only: Class or classes to be seen through the others' paleness; all are seen if left out.
     """
     palette = np.zeros((256, 4), np.uint8)

@@ -33,8 +33,8 @@ class Column:
     """One column of the leaderboard.
 
     Args:
-        key: Of `Standing.value`.
-        label: Heading.
+        key: Key of the column, as `Standing.value` takes it.
+        label: Heading of the column.
         meaning: What the number is, for people.
         axis: Title of an axis, with its unit.
         better: Whether `high` or `low` values are better; empty if neither is.
@@ -81,9 +81,9 @@ class Standing:
     """A model's row among those that were measured on the same photos.
 
     Args:
-        model: Whose it is.
-        measurement: Its scores there.
-        intervals: By score, where 95 % of the bootstrap samples of photos lie; empty without evidence.
+        model: Model of the row.
+        measurement: Scores of the model on those photos.
+        intervals: Intervals by score, in which 95 % of the bootstrap samples of photos lie; empty without evidence.
     """
 
     model: Model
@@ -162,9 +162,9 @@ def rank(models: Sequence[Model], photos: PhotoSet, intervals: Mapping[str, Mapp
     """The models that were measured on a set of photos, the best mean IoU first.
 
     Args:
-        models: All there are.
-        photos: Of `photo_sets`.
-        intervals: By model.
+        models: All models there are.
+        photos: Set of photos, one of `photo_sets`.
+        intervals: Intervals of the scores by name of the model.
     """
     found = [
         Standing(model, measurement, intervals.get(model.name, {}))
@@ -188,7 +188,7 @@ def leaderboard_data(standings: Sequence[Standing], inks: Mapping[str, str]) -> 
     """Columns and rows for the browser, which sorts them.
 
     Args:
-        standings: In the order in which they stand at first.
+        standings: Standings in the initial order of the rows.
         inks: CSS colour of each model that is in the charts.
     """
     return {
@@ -238,7 +238,7 @@ def classes_table(standings: Sequence[Standing], photos: Mapping[str, int]) -> p
     """One row per model and class.
 
     Args:
-        standings: Of the models.
+        standings: Standings of the models.
         photos: Number of photos that show each class; empty if not known.
     """
     keys = ("iou", "f1", "precision", "recall", "pixels")
@@ -270,7 +270,7 @@ class Reference:
 
     Args:
         label: Paper's first author and architecture.
-        value: 0..1.
+        value: Value of the score, 0..1.
         on: What it was measured on.
     """
 
@@ -289,7 +289,7 @@ def references(key: str) -> list[Reference]:
     A score stands only beside the same score: Castro & Ramirez' IoU is binary, and is no reference for a mean IoU.
 
     Args:
-        key: Of `COLUMNS`.
+        key: Key of `COLUMNS`.
     """
     if key == "mean_iou":
         return [Reference("Inácio fpn", INACIO_FPN_MEAN_IOU, _INACIO)]

@@ -43,13 +43,13 @@ class Measurement:
     """One model's scores on one set of photos.
 
     Args:
-        photos: Which photos, for people.
+        photos: Name of the set of photos, for people.
         how: How they were measured, for people; empty if the file does not say.
         scores: `photos` (their number) and the keys of `ConfusionMatrix.scores`; a key may be absent.
-        ids: Of the photos; None if the file does not say.
+        ids: Ids of the photos; None if the file does not say.
         deviation: Standard deviation over the folds by score; None if this is no cross-validation.
-        seconds_per_photo: Median; None if not known.
-        device: What took them; empty if not known.
+        seconds_per_photo: Median of the seconds per photo; None if not known.
+        device: Device that the seconds were measured on; empty if not known.
         precision: The number format of the network's features then; empty if not known.
     """
 
@@ -95,9 +95,9 @@ class Condition:
 
     Args:
         kind: Key of `MEASURES`.
-        name: Which condition.
-        photos: Which photos, for people.
-        score: 0 to 1.
+        name: Name of the condition.
+        photos: Name of the set of photos, for people.
+        score: Score, 0 to 1.
     """
 
     kind: str
@@ -116,19 +116,19 @@ class Model:
     """A checkpoint as far as its scores and costs go.
 
     Args:
-        name: In the catalog.
-        folder: Of the checkpoint.
-        taxonomy: Of its classes; None if `config.json` does not say.
-        measurements: In the order of `metrics.json`, cross-validation last.
+        name: Name of the model in the catalog.
+        folder: Folder of the checkpoint.
+        taxonomy: Taxonomy of the model's classes; None if `config.json` does not say.
+        measurements: Measurements in the order of `metrics.json`, cross-validation last.
         conditions: Scores on photos that are cut, lit or made otherwise.
         curve: The learning curve, one mapping an epoch: `epoch`, and where known `loss`, `validation_loss`,
             `mean_iou`, `pixel_accuracy` (on crops) and `seconds`.
-        training: As in `config.json`.
-        architecture: As in `config.json`; empty if not known.
+        training: Entry `training` of `config.json`; empty if there is none.
+        architecture: Name of the architecture, as in `config.json`; empty if not known.
         config: All of `config.json`, unchecked; empty if it cannot be read.
-        parameters: Of the network; None if not known.
-        size: Of the weights on disk, in bytes; None if there are none.
-        sentences: What is wrong with the files.
+        parameters: Number of parameters of the network; None if not known.
+        size: Size of the weights on disk, in bytes; None if there are none.
+        sentences: Sentences on what is wrong with the files.
     """
 
     name: str
@@ -192,10 +192,10 @@ class PhotoSet:
     """Photos on which at least one model was measured.
 
     Args:
-        label: For people; each set has another.
+        label: Label of the set, for people; each set has another.
         how: How the first model was measured on them.
-        key: As `Measurement.key`.
-        models: Names of those that were measured on them.
+        key: Key of the set, as `Measurement.key`.
+        models: Names of the models that were measured on them.
     """
 
     label: str
@@ -235,8 +235,8 @@ def read_model(name: str, folder: Path) -> Model:
     """Reads what a checkpoint's folder says; never fails.
 
     Args:
-        name: In the catalog.
-        folder: Of the checkpoint.
+        name: Name of the model in the catalog.
+        folder: Folder of the checkpoint.
     """
     sentences: list[str] = []
     config = _json(folder / "config.json", name, "Get the checkpoint again.", sentences)

@@ -25,9 +25,9 @@ def agreement_figure(agreements: Sequence[Agreement], taxonomy: Taxonomy, theme:
     """IoU between the models of each pair, classes down, pairs across.
 
     Args:
-        agreements: At least one.
-        taxonomy: Whose display order the rows follow; a class that no model names has no row.
-        theme: Of the page.
+        agreements: Agreements of pairs of models, at least one.
+        taxonomy: Taxonomy whose display order the rows follow; a class that no model names has no row.
+        theme: Theme of the page.
     """
     columns = [f"{each.first}<br>{each.second}" for each in agreements]
     rows: dict[str, list[float | None]] = {"Mean": [each.mean_iou for each in agreements]}
@@ -39,9 +39,9 @@ def scores_figure(scores: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy, t
     """IoU with the ground truth, classes down, models across.
 
     Args:
-        scores: By model, as `ConfusionMatrix.scores` gives them.
-        taxonomy: Whose display order the rows follow; a class that neither truth nor model names has no row.
-        theme: Of the page.
+        scores: Scores by name of the model, as `ConfusionMatrix.scores` gives them.
+        taxonomy: Taxonomy whose display order the rows follow; a class that neither truth nor model names has no row.
+        theme: Theme of the page.
     """
     rows = {"Mean": [each["mean_iou"] for each in scores.values()]}
     by_class = {name: [each["classes"][name] for each in scores.values()] for name in taxonomy.display_order}

@@ -25,8 +25,8 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
     of truth and prediction.
 
     Args:
-        view: Of the matrix.
-        theme: Of the page.
+        view: View of the matrix.
+        theme: Theme of the page.
         marked: A cell to be framed.
     """
     colours, count = COLOURS[theme], len(view.names)

@@ -28,10 +28,10 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
     """The class distribution, one bar for each class or label in the class's colour, in the order given.
 
     Args:
-        shares: At least one.
+        shares: Shares of the classes or labels, at least one.
         measure: What they count: photos stand as numbers, pixels as shares.
-        taxonomy: Gives the colours.
-        theme: Of the page.
+        taxonomy: Taxonomy that gives the colours.
+        theme: Theme of the page.
     """
     by_photos = measure == "photos"
     values = [each.value if by_photos else each.share for each in shares]
@@ -74,8 +74,8 @@ def garments_figure(photos: Mapping[int, int], theme: Theme) -> go.Figure:
     """How many photos show so many garments and accessories, each number from none to the most.
 
     Args:
-        photos: By number of garments; at least one.
-        theme: Of the page.
+        photos: Number of photos by number of garments; at least one entry.
+        theme: Theme of the page.
     """
     numbers = list(range(max(photos) + 1))
     values = [photos.get(number, 0) for number in numbers]
@@ -92,8 +92,8 @@ def sizes_figure(side: str, sizes: Sizes, theme: Theme) -> go.Figure:
 
     Args:
         side: What is measured, such as Width.
-        sizes: Of the photos.
-        theme: Of the page.
+        sizes: Sizes of the photos.
+        theme: Theme of the page.
     """
     starts, ends = sizes.edges[:-1], sizes.edges[1:]
     centres = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
@@ -129,10 +129,10 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
     its own, and they cross.
 
     Args:
-        labels: Those that flow, without the background.
+        labels: Labels that flow, without the background.
         measure: What the width of a band means.
-        taxonomy: Of the classes.
-        theme: Of the page.
+        taxonomy: Taxonomy of the classes.
+        theme: Theme of the page.
     """
     blocks = flow_order(labels, taxonomy)
     sources = [each for _, theirs in blocks for each in theirs]

@@ -41,10 +41,10 @@ def cost_figure(
     """A score against what it costs, one point per model.
 
     Args:
-        standings: Those without score or cost have no point.
+        standings: Standings of the models; those without score or cost have no point.
         score: Key of `COLUMNS`.
         cost: Key of `COLUMNS`, one of `COSTS`.
-        theme: Of the page.
+        theme: Theme of the page.
         chosen: Names of the models of the other charts, which have their ink; the others are hollow.
         lines: What papers print for this score, on other photos.
     """
@@ -115,8 +115,8 @@ def spread_labels(
     """Where each label stands about its point so that, even on a phone, labels cover as little as they can.
 
     Args:
-        points: x and y, both 0..1 over the plot.
-        labels: One for each point.
+        points: Points as x and y, both 0..1 over the plot.
+        labels: Labels, one for each point.
         bands: Heights, 0..1, above which at the left edge another text stands.
 
     Returns:
@@ -197,11 +197,11 @@ def class_figure(
     """A score of each class, one bar per model; the classes sorted by their mean over the models.
 
     Args:
-        standings: At least one.
-        measure: `iou`, `f1`, `precision` or `recall`.
-        taxonomy: Of the classes; one that no model has a score of has no bar.
+        standings: Standings of the models, at least one.
+        measure: Name of the score: `iou`, `f1`, `precision` or `recall`.
+        taxonomy: Taxonomy of the classes; a class that no model has a score of has no bar.
         photos: Number of photos that show each class; empty if not known.
-        theme: Of the page.
+        theme: Theme of the page.
     """
     colours = COLOURS[theme]
     values = {row.model.name: row.measurement.scores.get("classes") or {} for row in standings}
@@ -259,9 +259,9 @@ def condition_figure(models: Sequence[Model], photos: str, theme: Theme) -> go.F
     """A score under each condition, one bar per model, in the page's order.
 
     Args:
-        models: In the order of their inks; those without conditions have no bar.
+        models: Models in the order of their inks; those without conditions have no bar.
         photos: Label of the set of photos.
-        theme: Of the page.
+        theme: Theme of the page.
     """
     colours = COLOURS[theme]
     found = {model.name: {label_of(each): each for each in conditions_of(model, photos)} for model in models}
@@ -300,9 +300,9 @@ def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:
     """A number by epoch, one line per model; the epoch that was kept has a point.
 
     Args:
-        models: Those without the number have no line.
-        key: `mean_iou`, `pixel_accuracy`, `loss` or `validation_loss`.
-        theme: Of the page.
+        models: Models; those without the number have no line.
+        key: Key of the number: `mean_iou`, `pixel_accuracy`, `loss` or `validation_loss`.
+        theme: Theme of the page.
     """
     figure = go.Figure()
     shown = 0

@@ -126,11 +126,11 @@ def heat_map(
     Args:
         shades: Values `(rows, columns)`; cells lie at 0, 1, 2 and so on.
         ends: Values at both ends of the scale.
-        scale: Of plotly.
-        title: Of the colour bar.
+        scale: Colour scale of plotly.
+        title: Title of the colour bar.
         ticks: Values that are written at the bar.
-        texts: What is written there.
-        theme: Of the page.
+        texts: Texts that are written at the ticks.
+        theme: Theme of the page.
     """
     return go.Figure(
         go.Heatmap(
@@ -165,12 +165,12 @@ def lay_out_cells(
     """Gives a `heat_map` its names, numbers and size, in place.
 
     Args:
-        figure: To lay out.
+        figure: Heat map to lay out.
         down: Names of the rows.
         across: Names of the columns.
-        titles: Of the upright and the level axis.
+        titles: Titles of the vertical and the horizontal axis.
         numbers: Annotations; all at once, as one by one takes half a second.
-        theme: Of the page.
+        theme: Theme of the page.
     """
     axis = {"tickvals": list(range(len(across))), "ticktext": list(across), "range": [-0.53, len(across) - 0.47]}
     figure.update_xaxes(**axis, title=titles[1], tickangle=-90)

@@ -37,9 +37,9 @@ def pair_matrix(
         rows: `first` (down), `second` (across), `value`, `text`, `significant`, `hover`, `code`.
         down: Names, from the top.
         across: Names, from the left.
-        theme: Of the page.
-        scale: Of the shades.
-        title: Of the colour bar.
+        theme: Theme of the page.
+        scale: Scale of the shades.
+        title: Title of the colour bar.
         axes: Titles of the axis down and of that across.
         marked: Code of a cell to be framed.
     """
@@ -85,7 +85,7 @@ def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[
         rows: Edges: `first`, `second`, `lift`, `hover`, `code`. More than chance has it: solid; less: dotted.
         worn: Share of outfits by garment.
         inks: Colour by garment.
-        theme: Of the page.
+        theme: Theme of the page.
     """
     colours = COLOURS[theme]
     names = list(worn)

@@ -34,8 +34,8 @@ def share_figure(
         rows: `name`, `share`, `low`, `high` (NaN: a dash), `hover`, `code`; with `other` also `other_share`, and
             `significant`: differences that chance explains are hollow.
         inks: Colour by name.
-        theme: Of the page.
-        axis: Title.
+        theme: Theme of the page.
+        axis: Title of the axis.
         notes: A second line below a name.
         other: What the diamonds stand for.
     """
@@ -101,8 +101,8 @@ def interval_figure(
 
     Args:
         rows: `name`, `value`, `low`, `high`, `significant`, `hover`, `code`.
-        theme: Of the page.
-        axis: Title.
+        theme: Theme of the page.
+        axis: Title of the axis.
         factor: Whether values are factors about 1, on a logarithmic axis; differences about 0 otherwise.
         tick: Format of differences.
     """
@@ -156,8 +156,8 @@ def line_figure(
     Args:
         rows: `name`, `start`, `value`, `low`, `high`, `hover`, `code`.
         looks: Ink and dash by name.
-        theme: Of the page.
-        axis: Title.
+        theme: Theme of the page.
+        axis: Title of the axis.
         factor: Whether values are factors, on a logarithmic axis.
     """
     colours = COLOURS[theme]
@@ -197,8 +197,8 @@ def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Th
     Args:
         past: `start`, `share`, `low`, `high`, `hover`, `code`.
         ahead: `start`, `share`, `low`, `high`.
-        ink: Of the line.
-        theme: Of the page.
+        ink: Colour of the line.
+        theme: Theme of the page.
     """
     figure = go.Figure()
     _band(figure, past.rename(columns={"share": "value"}), ink)
@@ -243,7 +243,7 @@ def palette_figure(rows: pd.DataFrame, theme: Theme) -> go.Figure:
 
     Args:
         rows: `name`, `colour`, `share`, `hex`, `hover`, `code`; by garment, and within one in the order of the bar.
-        theme: Of the page.
+        theme: Theme of the page.
     """
     colours = COLOURS[theme]
     names = list(dict.fromkeys(rows["name"]))

@@ -26,8 +26,8 @@ class Listing:
     """The checkpoints of one owner on the Hub, as they were heard of last.
 
     Args:
-        owner: Whose they are.
-        ask: Asks the Hub; called in a thread of its own.
+        owner: Owner of the checkpoints.
+        ask: Function that asks the Hub; called in a thread of its own.
 
     Attributes:
         checkpoints: What the Hub has; of the last answer, if the Hub gives none now.

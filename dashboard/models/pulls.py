@@ -28,8 +28,8 @@ class Pull:
     """A checkpoint on its way from the Hub.
 
     Args:
-        name: In the catalog.
-        bring: Pulls it; called in the pull's thread.
+        name: Name of the model in the catalog.
+        bring: Function that pulls the checkpoint; called in the pull's thread.
 
     Attributes:
         phase: Where it is.

@@ -29,20 +29,20 @@ class Sheet:
     """All that a card says and offers.
 
     Args:
-        name: In the catalog.
+        name: Name of the model in the catalog.
         place: Where the checkpoint is, for people.
         address: Its repository on the Hub, or its folder; empty for an embedded one.
         architecture: Its name and, where they are not the usual ones, arguments; empty if not known.
         paper: Where the architecture was published; empty if not known.
         facts: Parameters, size and input, by label.
-        scores: By label; empty if it was not measured.
-        measured: On which photos, or that it was not.
+        scores: Scores by label; empty if it was not measured.
+        measured: Text that says on which photos it was measured, or that it was not.
         machines: The devices and number formats of training and measurement; empty if not known.
         revision: What identifies the weights, or the Hub's commit, 12 digits; empty if not known.
-        folder: Holds its model card; None if that cannot be had.
+        folder: Folder of its model card; None if that cannot be had.
         obstacle: Why it cannot be used, as sentences; empty if it can, or is not here.
         pull: What the button says that fetches it; empty if there is nothing to fetch.
-        bytes_to_pull: Of the weights on the Hub.
+        bytes_to_pull: Size of the weights on the Hub, in bytes.
         note: What else is to be said, as a sentence; empty if nothing is.
         here: Whether it is on this machine.
     """
@@ -81,11 +81,11 @@ def describe(
     """The card of an offer.
 
     Args:
-        offer: As the catalog has it.
+        offer: Offer, as the catalog has it.
         model: What the offer's folder says; None if there is none.
-        measurement: One of the model's.
-        revision: Of weights that are here and not from the Hub.
-        parameters: Where the weights are not here to be counted.
+        measurement: One of the model's measurements.
+        revision: Revision of weights that are here and not from the Hub.
+        parameters: Number of parameters, where the weights are not here to be counted.
     """
     here, hub = offer.here, offer.hub
     from_hub = here is None or here.source == "hub"
@@ -149,7 +149,7 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
     """A card without its buttons.
 
     Args:
-        sheet: What it says.
+        sheet: Content of the card.
         in_use: Whether the Segment page uses it.
     """
     used = ' <span class="used">Segment uses it</span>' if in_use else ""

@@ -23,11 +23,11 @@ class Behind:
 
     Args:
         worn: Classes that are worn, all of them.
-        not_worn: Classes that are not.
+        not_worn: Classes that are not worn.
         coloured: Class and colour, for each that has one.
-        fine: Whether those are fine names.
-        period: By which `start` is the first day of one.
-        start: First day.
+        fine: Whether the colours have fine names.
+        period: Length of the period whose first day is `start`.
+        start: First day of the period.
     """
 
     worn: tuple[str, ...] = ()
@@ -62,8 +62,8 @@ def read_behind(code: object, taxonomy: Taxonomy) -> Behind | None:
     """What `Behind.code` wrote; None if it is something else, or of another taxonomy.
 
     Args:
-        code: As it came from the browser.
-        taxonomy: Of the classes.
+        code: Code as it came from the browser.
+        taxonomy: Taxonomy of the classes.
     """
     if not isinstance(code, str) or len(code) > _MOST:
         return None

@@ -25,8 +25,8 @@ class Choice:
     """An archive that can be opened.
 
     Args:
-        name: In lists and links.
-        location: As `Archive` takes it.
+        name: Name of the archive in lists and links.
+        location: Location of the archive, as `Archive` takes it.
         made_up: Whether its photos are no photos.
     """
 
@@ -39,7 +39,7 @@ def choices(environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED
     """All archives of the Archive page, and the made-up one.
 
     Args:
-        environment: As `list_archives` takes it.
+        environment: Environment variables, as `list_archives` takes them.
         shipped: Folder of archives.
     """
     found = [Choice(each.title, each.location) for each in list_archives(environment, shipped)]
@@ -50,8 +50,8 @@ def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> Non
     """Writes the made-up archive, if it is not there yet.
 
     Args:
-        choice: Where to.
-        progress: Called with the share that is made, and a sentence.
+        choice: Archive to write.
+        progress: Function that is called with the share that is made, and a sentence.
 
     Raises:
         ArchiveError: If it cannot be written.

@@ -41,9 +41,9 @@ class Chosen:
         """What a widget begins with.
 
         Args:
-            name: In the link.
-            options: That it has.
-            usual: Where nothing was chosen, or something that is no option now.
+            name: Name of the widget in the link.
+            options: Options of the widget.
+            usual: Option to begin with where nothing was chosen, or something that is no option now.
         """
         return self.some(name, options, [usual])[0]
 

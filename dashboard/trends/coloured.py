@@ -66,9 +66,9 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     """The main colours of one garment.
 
     Args:
-        question: Asked.
-        garment: The most frequent if left out.
-        fine: Finer names instead of basic ones.
+        question: Question that the section answers.
+        garment: Name of the garment; the most frequent if left out.
+        fine: Whether finer names replace the basic ones.
 
     Raises:
         NotEnough: If there are too few of it.
@@ -97,10 +97,10 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     """The main colours of two garments worn together.
 
     Args:
-        question: Asked.
+        question: Question that the section answers.
         first: A garment; with `second` the two most frequent if left out.
-        second: Another.
-        fine: Finer names instead of basic ones.
+        second: Another garment.
+        fine: Whether finer names replace the basic ones.
 
     Raises:
         NotEnough: If too few wear both.

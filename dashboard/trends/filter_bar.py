@@ -20,9 +20,9 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
     """Draws the popovers.
 
     Args:
-        facts: Of the archive.
-        view: What they begin with.
-        key: Of each widget, with `{}` where its name is; the widgets of another key begin anew.
+        facts: Facts of the archive.
+        view: View that the popovers begin with.
+        key: Streamlit key of each widget, with `{}` where its name is; the widgets of another key begin anew.
 
     Returns:
         What is chosen in them.

@@ -36,7 +36,7 @@ def from_link(
 
     Args:
         link: All values of each parameter.
-        taxonomy: Of the archive.
+        taxonomy: Taxonomy of the archive.
         tags: Values by tag that the archive has.
     """
     sentences: list[str] = []

@@ -53,10 +53,10 @@ def line_section(
     """Shares over time.
 
     Args:
-        question: Asked.
-        period: By which.
+        question: Question that the section answers.
+        period: Length of the periods into which time is divided.
         of: `GARMENTS`, or a garment whose colours are shown.
-        names: Of the lines; the most frequent if there are none.
+        names: Names of the lines; the most frequent if there are none.
 
     Raises:
         NotEnough: If there are no two periods with dates.
@@ -95,8 +95,8 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     """The strongest rises and falls.
 
     Args:
-        question: Asked.
-        period: By which time is divided.
+        question: Question that the section answers.
+        period: Length of the periods into which time is divided.
         of: `GARMENTS`, or anything else for the colours of all garments.
 
     Raises:
@@ -154,9 +154,9 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     """What is to be expected of a garment's share.
 
     Args:
-        question: Asked.
-        period: By which time is divided.
-        garment: The most worn if left out.
+        question: Question that the section answers.
+        period: Length of the periods into which time is divided.
+        garment: Name of the garment; the most worn if left out.
 
     Raises:
         NotEnough: If there are too few periods.

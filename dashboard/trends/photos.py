@@ -26,10 +26,11 @@ def photo_cards(
     """Cards of photos, and a sentence on what could not be shown.
 
     Args:
-        found: From `Facts.photos`.
-        taxonomy: Of the class maps.
-        behind: Whose classes stand out in them.
-        read: Gives the small photo of a file name and an id, or raises `PictureError`; None where there is no folder.
+        found: Rows that `Facts.photos` returned.
+        taxonomy: Taxonomy of the class maps.
+        behind: Conditions whose classes stand out in the class maps.
+        read: Function that gives the small photo of a file name and an id, or raises `PictureError`; None where there
+            is no folder.
     """
     cards, remark = [], ""
     for row in rows(found):
@@ -55,7 +56,7 @@ def read_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
 
     Args:
         roots: Folders, of which the first that has it is used.
-        file_name: Below one of them, with forward slashes.
+        file_name: Path of the file below one of the folders, with forward slashes.
         identity: Id of the photo, by which another file of the same name is told apart.
 
     Raises:

@@ -27,9 +27,9 @@ class Trust:
 
     Args:
         how: Sentence on which photos and how it was measured.
-        garments: By class.
+        garments: Reliability by class.
         thresholds: Least share and confidence that it was measured at, by class, where they are known.
-        sentence: Why there is nothing; for the visitor.
+        sentence: Sentence on why there is nothing, for the visitor.
     """
 
     how: str = ""
@@ -42,8 +42,8 @@ def read_trust(file: Path, version: Version) -> Trust:
     """What a file says of a version.
 
     Args:
-        file: That may be missing.
-        version: Of the rows.
+        file: JSON file, which may be missing.
+        version: Version of the rows.
     """
     try:
         found = json.loads(file.read_text("utf-8"))[version.taxonomy]

@@ -40,11 +40,11 @@ def report_html(
     """A report: what was counted, which filters, and each section with figure, method and table.
 
     Args:
-        question: Asked of each builder, on a light ground.
-        builders: In order; one that has too little to say is named with what it needs.
-        archive: Its name.
-        evidence: How much it holds, and what found the garments.
-        filters: In words.
+        question: Question to ask each builder, on a light ground.
+        builders: Builders of the sections, in order; one that has too little to say is named with what it needs.
+        archive: Name of the archive.
+        evidence: Text that says how much the archive holds, and what found the garments.
+        filters: Filters, in words.
         made_up: Whether the photos are no photos.
     """
     parts = [

@@ -38,14 +38,14 @@ class Section:
     """A view.
 
     Args:
-        key: For files and widgets.
-        title: Heading.
-        caption: On what it rests, and how it was computed.
+        key: Key for files and widgets.
+        title: Heading of the section.
+        caption: Text on what the view rests, and how it was computed.
         figure: Its picture.
         table: Its numbers.
         words: What the picture says, for who does not see it.
-        behind: Whose photos stand beside it before anything was clicked.
-        view: Of the photos, where it is not the question's.
+        behind: Conditions of the photos that stand beside it before anything was clicked.
+        view: View of the photos, where it is not the question's.
     """
 
     key: str
@@ -63,9 +63,9 @@ class Question:
     """What every view is asked about.
 
     Args:
-        facts: Of the archive.
+        facts: Facts of the archive.
         view: The filters.
-        theme: Of the figures.
+        theme: Theme of the figures.
         marked: Code of what was clicked.
     """
 

@@ -103,7 +103,7 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
     """Rules "who wears this also wears that".
 
     Args:
-        question: Asked.
+        question: Question that the section answers.
         parts: Garments of a rule, 2 or 3.
         only_sure: Whether rules that chance explains are left out of the figure.
 
@@ -152,8 +152,8 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
     """What is worn with a garment that is not worn without it.
 
     Args:
-        question: Asked.
-        garment: The one; the first that is worn if left out.
+        question: Question that the section answers.
+        garment: Name of the garment; the first that is worn if left out.
 
     Raises:
         NotEnough: If there are too few outfits with it, or without.
@@ -196,10 +196,10 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
     """How a pair's lift moves.
 
     Args:
-        question: Asked.
+        question: Question that the section answers.
         first: A garment; with `second` the first two that are worn if left out.
-        second: Another.
-        period: By which time is divided.
+        second: Another garment.
+        period: Length of the periods into which time is divided.
 
     Raises:
         NotEnough: If there are no two periods, or one of the two is never worn.

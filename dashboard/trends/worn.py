@@ -27,10 +27,10 @@ class Against:
     """Two groups of outfits that have none in common.
 
     Args:
-        view: The first.
-        label: Its name.
-        other: The second.
-        other_label: Its name.
+        view: View of the first group.
+        label: Name of the first group.
+        other: View of the second group.
+        other_label: Name of the second group.
     """
 
     view: View
@@ -100,10 +100,10 @@ def share_section(
     """Share of outfits with each garment.
 
     Args:
-        question: Asked.
-        against: Two groups; the question's view stands aside then.
+        question: Question that the section answers.
+        against: Two groups to compare; the question's view stands aside then.
         trust: Reliability of the garments.
-        correct: Whether shares are corrected for it.
+        correct: Whether shares are corrected for the reliability.
 
     Raises:
         NotEnough: If there are too few outfits.

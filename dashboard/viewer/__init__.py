@@ -89,7 +89,7 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
     Photo, class map and confidence are reduced alike to at most `MAX_SIDE` pixels; ids are sampled, never mixed.
 
     Args:
-        stage: What to show.
+        stage: Stage to show.
 
     Returns:
         `id` (hash of the pixels sent), `width`, `height`, `photo` (JPEG), `class_map` and `confidence` (8-bit grey
@@ -127,7 +127,7 @@ def viewer(
     Args:
         stages: One to `MAX_STAGES` stages, or what `encode_stage` made of them (cache that). One stage comes with
             its table of garments, several share chips, sliders and zoom and have none.
-        taxonomy: Whose ids the class maps hold.
+        taxonomy: Taxonomy whose ids the class maps hold.
         key: Streamlit key. Keep it when the photo changes: the view's settings then stay as the user left them.
         height: Largest height of the stage in CSS pixels; None follows the window.
 
@@ -190,8 +190,8 @@ def sample_plane(plane: Pixels, height: int, width: int) -> Pixels:
 
     Args:
         plane: uint8 `(H, W)`.
-        height: Of the result.
-        width: Of the result.
+        height: Height of the result, in pixels.
+        width: Width of the result, in pixels.
 
     Returns:
         uint8 `(height, width)`.

@@ -14,8 +14,8 @@ def dry_run(network: nn.Module, photos: tuple[int, int, int, int]) -> tuple[dict
     """Runs a network in the mode it is in; its weights and running statistics stay what they are.
 
     Args:
-        network: Takes float32 photos.
-        photos: Shape `(N, 3, H, W)` of them.
+        network: Network that takes float32 photos.
+        photos: Shape `(N, 3, H, W)` of the photos.
 
     Returns:
         What stood for the parameters, by name, and what the network gave, all on the meta device.
@@ -37,7 +37,7 @@ def drop_unused(network: nn.Module) -> nn.Module:
     larger, and stops distributed training.
 
     Args:
-        network: Maps `(2, 3, 64, 64)` to logits.
+        network: Network that maps `(2, 3, 64, 64)` to logits.
     """
     parameters, logits = dry_run(network, (2, 3, 64, 64))
     seen, ahead = set(), [logits.grad_fn]
@@ -77,10 +77,10 @@ def check_batch(network: nn.Module, photos: int, height: int, width: int) -> Non
     the whole map to one pixel, so one photo never is.
 
     Args:
-        network: From `build`.
-        photos: In the smallest batch on one device.
-        height: Of a photo, in pixels.
-        width: Of a photo, in pixels.
+        network: Network from `build`.
+        photos: Number of photos in the smallest batch on one device.
+        height: Height of a photo, in pixels.
+        width: Width of a photo, in pixels.
 
     Raises:
         ValueError: If a layer would normalise a single value per channel.

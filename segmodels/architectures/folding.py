@@ -22,7 +22,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     so the convolution can have them in its own weights (Jacob et al. 2018, section 3.2). Outputs differ by rounding.
 
     Args:
-        network: Maps float32 `(1, 3, 64, 64)` to a tensor or a mapping of tensors. It stays as it is.
+        network: Network that maps float32 `(1, 3, 64, 64)` to a tensor or a mapping of tensors. It stays as it is.
 
     Returns:
         A copy in evaluation mode; the network itself if it has no batch norm.

@@ -13,8 +13,8 @@ class PadToStride(nn.Module):
     """Pads height and width up to a multiple of the stride, and cuts the logits back.
 
     Args:
-        network: Takes and gives maps whose sides are multiples of `stride`.
-        stride: In pixels.
+        network: Network whose input and output maps have sides that are multiples of `stride`.
+        stride: Stride in pixels.
     """
 
     def __init__(self, network: nn.Module, stride: int) -> None:

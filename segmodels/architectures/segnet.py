@@ -85,8 +85,8 @@ def _block(channels: int, convolutions: Sequence[int]) -> nn.Sequential:
     """`(Conv 3x3 -> ReLU -> BatchNorm) x n`, keeping height and width.
 
     Args:
-        channels: That come in.
-        convolutions: Channels that go out of each convolution.
+        channels: Number of input channels.
+        convolutions: Number of output channels of each convolution.
     """
     layers: list[nn.Module] = []
     for out in convolutions:

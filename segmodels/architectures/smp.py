@@ -32,9 +32,9 @@ def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256, segment
     Args:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch.
-        pyramid_channels: Of the pyramid's maps; 256 is Lin et al.'s. With half as many, the first 3 x 3 convolution at
-            stride 4, the dearest of all, costs half.
-        segmentation_channels: Of the maps that are added up before the last convolution; a multiple of 32.
+        pyramid_channels: Channels of the pyramid's maps; 256 is Lin et al.'s. With half as many, the first 3 x 3
+            convolution at stride 4, the dearest of all, costs half.
+        segmentation_channels: Channels of the maps that are added up before the last convolution; a multiple of 32.
     """
     network = smp.FPN(
         encoder,

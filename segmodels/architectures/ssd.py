@@ -26,8 +26,8 @@ class TallBoxes(nn.Module):
     torchvision's `DefaultBoxGenerator` gives each tall box a wide twin, which no person fills.
 
     Args:
-        sizes: For each map the square roots of the boxes' areas, in pixels of the input.
-        ratios: Height over width.
+        sizes: Square roots of the boxes' areas for each map, in pixels of the input.
+        ratios: Ratios of height to width of the boxes.
     """
 
     def __init__(self, sizes: tuple[tuple[float, ...], ...], ratios: tuple[float, ...]) -> None:
@@ -81,10 +81,10 @@ def ssd_lite0(side: int, mean: float, std: float, channels: int = 96) -> SSD:
     2018, section 6.2). Three maps are enough for people: stride 32 still places the largest well, and 64 does not.
 
     Args:
-        side: Of the square input, in pixels.
-        mean: Subtracted from each channel after scaling to 0..1.
-        std: Each channel is divided by it after the mean is subtracted.
-        channels: Of each map of the pyramid.
+        side: Side of the square input, in pixels.
+        mean: Mean that is subtracted from each channel after scaling to 0..1.
+        std: Standard deviation by which each channel is divided after the mean is subtracted.
+        channels: Channels of each map of the pyramid.
     """
     boxes = TallBoxes(_SIZES, _RATIOS)
     head = SSDLiteHead([channels] * len(_SIZES), boxes.num_anchors_per_location(), 2, nn.BatchNorm2d)

@@ -28,8 +28,9 @@ def fcn(classes: int, encoder: str = LITE0, stride: int = 32) -> nn.Module:
     Args:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch; `resnet50` is the paper's.
-        stride: From which the logits are up-sampled. 32 is FCN-32s, which Castro & Ramirez cite; 16 and 8 are FCN-16s
-            and FCN-8s, where scores of the encoder's finer maps are added on the way (Long et al., section 4.2).
+        stride: Stride from which the logits are up-sampled. 32 is FCN-32s, which Castro & Ramirez cite; 16 and 8 are
+            FCN-16s and FCN-8s, where scores of the encoder's finer maps are added on the way (Long et al., section
+            4.2).
 
     Raises:
         ValueError: If the stride is another.
@@ -92,8 +93,8 @@ class _Skipping(nn.Module):
     """A head on an encoder's deepest map, to which the scores of finer maps are added (Long et al. 2015, figure 3).
 
     Args:
-        encoder: Gives maps from the finest to the deepest.
-        head: Scores the deepest one.
+        encoder: Encoder that gives maps from the finest to the deepest.
+        head: Head that scores the deepest map.
         finer: Channels of the finer maps, the deeper first.
         classes: Number of classes.
     """

@@ -39,7 +39,7 @@ def analyse_on_ray(
 
     Args:
         model: Catalog name, or a folder that all nodes see.
-        version: That the model must be of on every node.
+        version: Version that the model must have on every node.
         sources: Photos that any node can read.
         known: Ids of photos to pass over.
         device: Name of the device on every node, as `--device` takes it; with `cpu` no GPU is asked for.
@@ -90,8 +90,8 @@ class _Analyser:
     """An actor: holds the model.
 
     Args:
-        model: To load.
-        version: That it must be of.
+        model: Catalog name or folder of the model to load.
+        version: Version that the model must have.
         known: Reference to the ids of photos to pass over.
         device: Name of the device.
         precision: Number format of the network's features.

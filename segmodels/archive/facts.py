@@ -79,9 +79,9 @@ class Facts:
     """The outfits and garments of a reader's rows, ready to be counted; any number of threads may ask.
 
     Args:
-        reader: Whose rows are read once, here; it must stay open.
-        taxonomy: Of the rows.
-        progress: Called with a sentence before each long step.
+        reader: Reader whose rows are read once, here; it must stay open.
+        taxonomy: Taxonomy of the rows.
+        progress: Function that is called with a sentence before each long step.
     """
 
     def __init__(self, reader: Reader, taxonomy: Taxonomy, progress: Callable[[str], None] = lambda sentence: None):
@@ -109,7 +109,7 @@ class Facts:
 
         Args:
             view: Which outfits.
-            period: Divides by time, and leaves out what has no date.
+            period: Period by which the outfits are divided, which leaves out what has no date; None for no division.
 
         Returns:
             Columns `mask` int64, `outfits` int64, and with a period `start` (its first day).
@@ -127,7 +127,7 @@ class Facts:
 
         Args:
             view: Which outfits.
-            least: By class its least share of the outfit and confidence.
+            least: Least share of the outfit and least confidence, by class.
 
         Returns:
             How many, by class.
@@ -159,8 +159,8 @@ class Facts:
 
         Args:
             view: Which outfits.
-            fine: Fine names instead of basic ones.
-            period: As in `masks`.
+            fine: Whether to use fine names instead of basic ones.
+            period: Period by which the garments are divided, as in `masks`.
 
         Returns:
             Columns `class` id, `colour` name, `garments` int64, and with a period `start`.
@@ -179,8 +179,8 @@ class Facts:
         Args:
             view: Which outfits.
             first: Name of a class.
-            second: Name of another.
-            fine: Fine names instead of basic ones.
+            second: Name of another class.
+            fine: Whether to use fine names instead of basic ones.
 
         Returns:
             Columns `first` and `second`, names of colours, and `outfits` int64.
@@ -214,11 +214,11 @@ class Facts:
             view: Which outfits.
             worn: Classes that the outfit holds, all of them.
             not_worn: Classes that it does not hold.
-            coloured: Class and basic or fine colour of a garment of it, for each pair.
+            coloured: Pairs of a class and a basic or fine colour; the outfit holds a garment for each pair.
             fine: Whether a name that is both, such as gray, is the fine colour.
-            period: With `start`: only those of this period.
-            start: Its first day.
-            limit: Most photos.
+            period: Period to which the photos are limited; only used together with `start`.
+            start: First day of the period.
+            limit: Largest number of photos.
         """
         conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
         found = self._ask(

@@ -71,7 +71,7 @@ class Progress:
         added: New rows, whether or not they are in a part yet.
         known: Photos that were in the archive before, or came twice.
         rejected: Files that are no good.
-        photos_a_second: Over the last minute.
+        photos_a_second: Photos per second over the last minute.
     """
 
     done: int
@@ -101,7 +101,7 @@ class Report:
         rows_without_photo: Names in the CSV of which there is no photo.
         photos_without_row: Photos of which the CSV has no row; empty without a CSV.
         notes: A sentence for each other thing that somebody should know.
-        seconds: From the first photo to the last.
+        seconds: Seconds from the first photo to the last.
     """
 
     total: int = 0
@@ -133,10 +133,10 @@ def ingest(
     Args:
         found: The photos.
         archive: Where the rows go; others may write at the same time.
-        version: That the engine makes rows of.
+        version: Version of the rows that the engine makes.
         engine: `analyse_here` or `cluster.analyse_on_ray`, with their first arguments bound.
         metadata: Dates and tags.
-        progress: Called after each photo.
+        progress: Function that is called after each photo.
 
     Raises:
         ArchiveError: If there are no photos, or the archive cannot be read or written.
@@ -178,7 +178,7 @@ def analyse_here(
     read and measured while another is in the network.
 
     Args:
-        segmenter: To use.
+        segmenter: Segmenter that analyses the photos.
         sources: The photos.
         known: Ids of photos to pass over.
         pool: Function that opens the pool whose threads do the work, such as a visit of the app's queue, where the

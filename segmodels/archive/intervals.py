@@ -35,10 +35,11 @@ class Difference:
     """One share less another.
 
     Args:
-        value: In points of share, -1..1.
+        value: Difference in points of share, -1..1.
         low: Lower end of the 95 % interval (Newcombe 1998, method 10).
-        high: Upper end.
-        p: Two-sided, of the hypothesis that there is none (score test); 1 where one of the groups is empty.
+        high: Upper end of that interval.
+        p: Two-sided p value of the hypothesis that there is no difference (score test); 1 where one of the groups is
+            empty.
     """
 
     value: float
@@ -53,9 +54,9 @@ class Reliability:
 
     Args:
         sensitivity: Share of those who wear it that were recognised.
-        worn: How many wear it.
+        worn: Number of those who wear it.
         specificity: Share of those who do not wear it that were not counted.
-        not_worn: How many do not.
+        not_worn: Number of those who do not wear it.
     """
 
     sensitivity: float
@@ -79,8 +80,8 @@ def wilson(
     """95 % intervals of shares (Wilson 1927): low and high, float64; 0 to 1 where there is no observation.
 
     Args:
-        counts: How many have it.
-        sizes: Of how many.
+        counts: Number of observations that have the property.
+        sizes: Number of all observations.
     """
     counts, sizes = np.broadcast_arrays(np.asarray(counts, float), np.asarray(sizes, float))
     some = sizes > 0
@@ -94,10 +95,10 @@ def difference(count: int, size: int, before: int, before_size: int) -> Differen
     """The share of one group less that of another, independent one.
 
     Args:
-        count: How many of the first have it.
-        size: Of how many.
-        before: How many of the other.
-        before_size: Of how many.
+        count: Number in the first group that have the property.
+        size: Size of the first group.
+        before: Number in the other group that have the property.
+        before_size: Size of the other group.
     """
     if not size or not before_size:
         return Difference(math.nan, -1.0, 1.0, 1.0)
@@ -114,7 +115,7 @@ def adjusted(p: np.ndarray | Sequence[float]) -> np.ndarray:
     """P values such that those below q hold a share q of false ones at most (Benjamini & Hochberg 1995).
 
     Args:
-        p: Of everything that was tested, not only of what is shown.
+        p: P values of everything that was tested, not only of what is shown.
     """
     values = np.asarray(p, float)
     return false_discovery_control(values) if values.size else values
@@ -124,10 +125,10 @@ def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: i
     """Two-sided p values of "worn together as often as chance has it", by pair (Fisher's exact test, mid-p).
 
     Args:
-        both: How many outfits have both.
-        first: How many have the first.
-        second: How many have the second.
-        size: How many outfits there are.
+        both: Number of outfits that have both.
+        first: Number of outfits that have the first.
+        second: Number of outfits that have the second.
+        size: Number of all outfits.
     """
     both, first, second = (np.asarray(values, np.int64) for values in (both, first, second))
     at = np.exp(_log_probability(both, first, second, size))
@@ -159,7 +160,7 @@ def corrected(count: int, size: int, reliability: Reliability) -> Corrected | No
     Args:
         count: Outfits in which the garment was recognised.
         size: Outfits in all.
-        reliability: Of the recognition.
+        reliability: Reliability of the recognition.
     """
     if not size or not reliability.worn or not reliability.not_worn:
         return None

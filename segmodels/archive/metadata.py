@@ -34,8 +34,8 @@ class Entry:
 
     Args:
         name: The file's name as written.
-        tags: By column; empty cells are left out.
-        taken_at: By the clock of the place; None if there is no date or it cannot be right.
+        tags: Tags by column; empty cells are left out.
+        taken_at: Date and time by the clock of the place; None if there is no date or it cannot be right.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Joined:
     """Which row belongs to which photo.
 
     Args:
-        entries: By the photo's name.
+        entries: Entries by the photo's name.
         without_photo: Names in rows of which there is no photo.
         without_row: Photos of which there is no row.
         notes: A sentence for each kind of row that fits several photos or is there twice.
@@ -77,8 +77,8 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
 
     Args:
         data: The file.
-        name: Of the file, for messages.
-        now: Later dates cannot be right; the current time if left out.
+        name: Name of the file, for messages.
+        now: Time after which a date cannot be right; the current time if left out.
 
     Raises:
         ArchiveError: If it is no such CSV; the message says what is wrong and what to do.

@@ -37,7 +37,7 @@ def movements(series: pd.DataFrame, period: Period, by: list[str]) -> pd.DataFra
 
     Args:
         series: Rows with `start`, `outfits`, `of` and the columns `by`, such as from `by_period`.
-        period: That divides it.
+        period: Period that divides the series.
         by: Columns that name what moves.
 
     Returns:
@@ -72,10 +72,10 @@ class Forecast:
     """What is to come if it goes on as it did.
 
     Args:
-        table: `start`, `share`, `low`, `high` (95 %) of the periods ahead.
+        table: Columns `start`, `share`, `low`, `high` (95 %) of the periods ahead.
         error: Mean distance, in points of share, of such a forecast from the last periods, made without them.
         naive_error: The same for "as in the same period a year before", or "as last" where there is no year.
-        tested: How many periods that was tried on.
+        tested: Number of periods that the forecast was tried on.
         seasonal: Whether a yearly wave is part of it.
     """
 
@@ -94,8 +94,8 @@ def forecast(series: pd.DataFrame, period: Period, ahead: int = 6) -> Forecast:
 
     Args:
         series: Rows of one thing with `start`, `outfits` and `of`.
-        period: That divides it.
-        ahead: Periods to look ahead.
+        period: Period that divides the series.
+        ahead: Number of periods to look ahead.
 
     Raises:
         NotEnough: If there are fewer than 12 periods, or one in between is missing.
@@ -153,9 +153,9 @@ def _growth(counts: np.ndarray, sizes: np.ndarray, years: np.ndarray, *, wave: b
     statsmodels' GLM gives the same numbers one by one, which takes seconds for the colours of all garments.
 
     Args:
-        counts: float `(n, periods)`.
-        sizes: float `(n, periods)`, 0 where nothing was seen.
-        years: `(periods,)` since the first.
+        counts: Counts, float `(n, periods)`.
+        sizes: Sizes, float `(n, periods)`, 0 where nothing was seen.
+        years: Years since the first period, `(periods,)`.
         wave: Whether to allow for the season, where two years are covered.
 
     Returns:

@@ -43,9 +43,9 @@ def worn(masks: pd.DataFrame, taxonomy: Taxonomy, other: pd.DataFrame | None = N
     """Share of outfits with each garment, the most worn first.
 
     Args:
-        masks: From `Facts.masks`.
-        taxonomy: Of the masks.
-        other: Those of another, disjoint view, to be compared with.
+        masks: Masks from `Facts.masks`.
+        taxonomy: Taxonomy of the masks.
+        other: Masks of another, disjoint view to compare with; None for no comparison.
 
     Returns:
         By garment: `garment`, `outfits`, `share`, `low`, `high` (Wilson, 95 %). With `other` also `other_share`,
@@ -92,9 +92,9 @@ def triples(masks: pd.DataFrame, taxonomy: Taxonomy, least: int = _LEAST_EACH) -
     """Rules "who wears these two also wears this": each triple that is worn, in its three directions.
 
     Args:
-        masks: From `Facts.masks`.
-        taxonomy: Of the masks.
-        least: Fewest outfits with all three.
+        masks: Masks from `Facts.masks`.
+        taxonomy: Taxonomy of the masks.
+        least: Smallest number of outfits with all three.
 
     Returns:
         By rule, the greatest lift first: `first`, `second`, `then`, and the columns of `pairs` for the two taken as
@@ -126,8 +126,8 @@ def by_period(masks: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
     """Shares by time.
 
     Args:
-        masks: From `Facts.masks` with a period.
-        taxonomy: Of the masks.
+        masks: Masks from `Facts.masks` with a period.
+        taxonomy: Taxonomy of the masks.
 
     Returns:
         `start`, `garment`, `outfits`, `of` (all of that period), `share`, `low`, `high`.
@@ -157,8 +157,8 @@ def colour_shares(colours: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
     """Palette of each garment: `garment`, `colour`, `outfits`, `of` (all with that garment), `share`, `low`, `high`.
 
     Args:
-        colours: From `Facts.colours`.
-        taxonomy: Of its classes.
+        colours: Colours from `Facts.colours`.
+        taxonomy: Taxonomy of the classes in `colours`.
     """
     table = _named(colours, taxonomy)
     table["of"] = table.groupby([*_time(table), "garment"])["outfits"].transform("sum")
@@ -181,7 +181,7 @@ def colour_pairs(found: pd.DataFrame) -> pd.DataFrame:
     """Colours of two garments worn together, with lift against chance: the columns of `pairs`.
 
     Args:
-        found: From `Facts.colour_pairs`.
+        found: Pairs from `Facts.colour_pairs`.
     """
     size = int(found["outfits"].sum())
     ones, others = (found.groupby(column)["outfits"].sum() for column in ("first", "second"))
@@ -221,9 +221,9 @@ class _Counted:
     """Masks taken apart.
 
     Args:
-        names: `(k,)` of the garments, in display order.
-        bits: int64 `(masks, k)`, 1 where the mask holds the garment.
-        outfits: int64 `(masks,)`.
+        names: Names of the garments, `(k,)`, in display order.
+        bits: Bits, int64 `(masks, k)`, 1 where the mask holds the garment.
+        outfits: Number of outfits with each mask, int64 `(masks,)`.
     """
 
     names: np.ndarray

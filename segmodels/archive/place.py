@@ -126,7 +126,7 @@ class Place:
         Only a disk has locks. Elsewhere, and on shared disks that know none, everybody gets in.
 
         Args:
-            name: Of the lock's file, which stays.
+            name: Name of the lock's file, which stays.
             wait: Whether to wait for who holds it.
 
         Yields:

@@ -100,8 +100,8 @@ def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
     """Everything that the archive keeps of a photo; its date is that of the EXIF data, its tags are empty.
 
     Args:
-        segmenter: To use.
-        file_name: For the row and for messages.
+        segmenter: Segmenter that analyses the photo.
+        file_name: Name of the file, for the row and for messages.
         data: The file.
 
     Raises:
@@ -155,9 +155,9 @@ def bits(garments: Iterable[Mapping[str, Any]], people: int, taxonomy: Taxonomy)
     """What each person wears as one number: bit i is set if a garment of class i is among theirs.
 
     Args:
-        garments: With `class` and `person`.
-        people: How many there are.
-        taxonomy: Of the classes; 63 at most.
+        garments: Garments with the keys `class` and `person`.
+        people: Number of people.
+        taxonomy: Taxonomy of the classes; 63 classes at most.
     """
     if len(taxonomy) > 63:
         raise ValueError(f"{taxonomy.name} has {len(taxonomy)} classes, and 63 fit into a bit mask.")

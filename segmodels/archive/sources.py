@@ -34,8 +34,8 @@ class Source:
 
     Args:
         name: Path below what was taken in, with forward slashes.
-        read: Gives the file's content, of which no more than `MAX_PHOTO_BYTES` + 1 bytes need be there; raises
-            `PhotoError` or `OSError`.
+        read: Function that gives the file's content, of which no more than `MAX_PHOTO_BYTES` + 1 bytes need be there;
+            raises `PhotoError` or `OSError`.
         location: Folder as a path or URI in which any machine of a cluster can read the file `name`; empty if none.
     """
 
@@ -81,7 +81,7 @@ def from_zip(file: Path | bytes, name: str) -> Found:
 
     Args:
         file: Path or content; a path must stay readable until the sources were read.
-        name: Of the ZIP, for messages.
+        name: Name of the ZIP, for messages.
 
     Raises:
         ArchiveError: If it is no ZIP, is damaged, or would grow beyond reason.
@@ -125,7 +125,7 @@ def from_uploads(files: Iterable[tuple[str, bytes]]) -> Found:
     A photo of an uploaded ZIP is called by its path in it, and a name that comes again gets a number.
 
     Args:
-        files: Name and content of each.
+        files: Name and content of each file.
 
     Raises:
         ArchiveError: If a ZIP is damaged or would grow beyond reason.

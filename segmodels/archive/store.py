@@ -95,7 +95,7 @@ class Archive:
         """Opens the rows of one version for reading.
 
         Args:
-            version: Whose rows; may be left out if there is one only.
+            version: Version of the rows; may be left out if there is one only.
 
         Raises:
             ArchiveError: If there is none, or none is named and there are several.
@@ -163,8 +163,8 @@ class Reader:
         """Runs a query, over the newer parts if the ones it knows were made one meanwhile.
 
         Args:
-            sql: In DuckDB's dialect, over the view `photos`.
-            parameters: For `?` or `$name` in it.
+            sql: Query in DuckDB's dialect, over the view `photos`.
+            parameters: Values for `?` or `$name` in the query.
 
         Raises:
             ArchiveError: If a part is damaged.
@@ -200,8 +200,8 @@ class Writer:
     """Adds rows of one version.
 
     Args:
-        place: The archive's.
-        version: Of the rows.
+        place: Place of the archive.
+        version: Version of the rows.
 
     Attributes:
         known: Ids of the photos that are in the archive, others' included up to the last `append`.
@@ -247,7 +247,7 @@ class Writer:
         """Replaces the tags of photos that are there, and their dates where a change has one.
 
         Args:
-            changes: By photo id; ids that are not there are passed over.
+            changes: Changes by photo id; ids that are not there are passed over.
 
         Returns:
             How many photos have other tags or another date now.
@@ -283,7 +283,7 @@ class Writer:
         """Makes small parts one, if there are enough of them.
 
         Args:
-            at_least: How many small parts are enough.
+            at_least: Number of small parts that is enough.
 
         Returns:
             How many parts there are now.

@@ -47,10 +47,10 @@ def make_archive(
     """Adds made-up photos to an archive; the same number and seed again add nothing.
 
     Args:
-        archive: Where to.
-        photos: How many.
-        seed: Each is a version of its own.
-        progress: Called with how many are made so far.
+        archive: Archive to which the photos are added.
+        photos: Number of photos.
+        seed: Seed of the random numbers; each is a version of its own.
+        progress: Function that is called with the number of photos made so far.
 
     Returns:
         How many were added.
@@ -110,9 +110,9 @@ def _outfits(random: np.random.Generator, time: np.ndarray, market: np.ndarray) 
     """Who wears what, bool `(n, classes)`.
 
     Args:
-        random: To draw from.
-        time: `(n,)`, 0 on the first day and 1 on the last.
-        market: `(n,)`, index into the markets.
+        random: Random generator to draw from.
+        time: Time of each outfit, `(n,)`, 0 on the first day and 1 on the last.
+        market: Index into the markets for each outfit, `(n,)`.
     """
     draw = random.random((len(time), len(_NAMES)))
     year = time * (LAST_DAY - FIRST_DAY).days / 365.25

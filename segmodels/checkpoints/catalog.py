@@ -54,9 +54,9 @@ class CatalogEntry:
     """A checkpoint that is here: its name, where it comes from and its folder.
 
     Args:
-        name: In the catalog.
-        source: `folder` of `GARMENTSCOPE_MODELS`, `embedded`, or pulled from the `hub`.
-        folder: That holds its files.
+        name: Name of the checkpoint in the catalog.
+        source: Source of the checkpoint: `folder` of `GARMENTSCOPE_MODELS`, `embedded`, or pulled from the `hub`.
+        folder: Folder that holds the files of the checkpoint.
         revision: The Hub's commit; empty where it is not from there.
     """
 
@@ -71,9 +71,9 @@ class Offer:
     """A checkpoint that can be had: one that is here, one that the Hub has, or both; or one that is described.
 
     Args:
-        name: In the catalog.
-        here: As `load_segmenter` takes it; None if it is not pulled yet.
-        hub: As the Hub has it; None if it has none of this name, or was not asked.
+        name: Name of the checkpoint in the catalog.
+        here: Entry as `load_segmenter` takes it; None if the checkpoint is not pulled yet.
+        hub: Checkpoint as the Hub has it; None if the Hub has none of this name, or was not asked.
         described: Folder of what ships of it without its weights; None if nothing does, or it is here.
     """
 
@@ -172,8 +172,8 @@ def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:
     """Brings a checkpoint here from the Hub, as the Hub has it now.
 
     Args:
-        name: Of the catalog, or `hf://owner/repo@revision`.
-        progress: Is told how many bytes of how many are there.
+        name: Name of the checkpoint in the catalog, or `hf://owner/repo@revision`.
+        progress: Function that is told how many bytes of how many are there.
 
     Raises:
         HubError: If it cannot be had; what was pulled before is still used then.
@@ -198,7 +198,7 @@ def load_segmenter(
         device: The device that computes, or its name as `--device` takes it; if left out, the value of
             `GARMENTSCOPE_DEVICE`, or the first of CUDA, Apple's MPS and the processor that there is.
         precision: `32`, `bf16` or `fp16`; the device's fastest if left out.
-        progress: Is told how many bytes of how many have been pulled.
+        progress: Function that is told how many bytes of how many have been pulled.
 
     Raises:
         CheckpointError: If there is no such checkpoint, or it is damaged.

@@ -142,9 +142,9 @@ class Checkpoint:
 
     Args:
         name: Its name in the catalog.
-        config: As in `config.json`.
-        network: In eval mode, float32; of an ensemble the list of all, the config's own first.
-        metrics: As in `metrics.json`; empty if there is none.
+        config: Configuration, as in `config.json`.
+        network: Network in eval mode, float32; of an ensemble the list of all, the config's own first.
+        metrics: Metrics, as in `metrics.json`; empty if there is none.
         revision: What identifies these weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
             Hub's commit.
     """
@@ -172,9 +172,9 @@ def save_checkpoint(
     """Writes a checkpoint; what was in `folder` is replaced, and is still there if writing fails.
 
     Args:
-        folder: Of the checkpoint.
-        config: Of the network.
-        network: Its floating-point weights are stored as fp16.
+        folder: Folder of the checkpoint.
+        config: Configuration of the network.
+        network: Network whose floating-point weights are stored as fp16.
         metrics: Contents of `metrics.json`, if known.
         card: Contents of `README.md`.
 
@@ -253,8 +253,8 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
     """Reads a checkpoint and builds its network.
 
     Args:
-        folder: That holds `config.json` and `model.safetensors`.
-        name: In the catalog; the folder's if left out.
+        folder: Folder that holds `config.json` and `model.safetensors`.
+        name: Name of the checkpoint in the catalog; the folder's name if left out.
         revision: The Hub's commit; what identifies the weights if left out.
 
     Raises:

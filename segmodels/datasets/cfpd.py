@@ -54,7 +54,7 @@ class _Numbering:
 
     Args:
         variable: The superpixels' labels: `category_label` or `color_label`.
-        names: Name of each, in the file's order.
+        names: Name of each category or colour, in the file's order.
         place: Place in `names` of each label.
     """
 
@@ -68,9 +68,10 @@ class CfpdColours:
     """The colour of each pixel, which CFPD gives beside its category.
 
     Args:
-        names: Of the colours, `bk` (background) among them.
-        ids: All photos, sorted.
-        read: Gives the colours of a photo, uint8 `(H, W)`: places in `names`. Raises DatasetError as truths do.
+        names: Names of the colours, `bk` (background) among them.
+        ids: Ids of all photos, sorted.
+        read: Function that gives the colours of a photo, uint8 `(H, W)`: places in `names`. Raises DatasetError as
+            truths do.
     """
 
     names: tuple[str, ...]
@@ -147,7 +148,7 @@ def _read_numbering(
     Args:
         file: The open file.
         variable: The labels that are counted.
-        tables: What the table of references may be called.
+        tables: Names that the table of references may have.
         known: The names as the data set has them.
         letters: The datasets of `#refs#` that may list fine ids, in the order of the names.
     """

@@ -30,9 +30,10 @@ def combine(name: str, root: Path, parts: tuple[Dataset, ...]) -> Dataset:
     """One data set of several; each id has its data set's name in front: `ccp-0001`.
 
     Args:
-        name: Key in `DATASETS`.
+        name: Name of the data set, a key in `DATASETS`.
         root: The folder that holds all of them.
-        parts: At least one, all in the same taxonomy, none with a name of another and `-` in front of its own.
+        parts: Data sets to combine: at least one, all in the same taxonomy, none with a name of another and `-` in
+            front of its own.
 
     Raises:
         DatasetError: If their taxonomies differ.

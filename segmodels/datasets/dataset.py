@@ -24,17 +24,17 @@ class Dataset:
     """Photos with a ground truth for each of their pixels.
 
     Args:
-        name: Key in `DATASETS`.
+        name: Name of the data set, a key in `DATASETS`.
         root: The folder that was read.
         taxonomy: The classes of the truth.
-        ids: All photos that have a truth, sorted.
+        ids: Ids of all photos that have a truth, sorted.
         photo_path: Where the photo of an id lies.
         truth_path: Where the truth of an id lies.
-        read_truth: Gives the class map of an id, uint8 `(H, W)`.
+        read_truth: Function that gives the class map of an id, uint8 `(H, W)`.
         parts: The data sets that it combines, where it does; their ids stand after their names and `-` in its ids.
         labels: The source's own labels by id, where they are finer than the classes.
         aliases: Class name by label; a label without one is in no class.
-        read_labels: Gives the labels of an id before they become classes, uint8 `(H, W)`.
+        read_labels: Function that gives the labels of an id before they become classes, uint8 `(H, W)`.
         tagged: Ids of further photos that have tags and no truth.
     """
 

@@ -44,9 +44,9 @@ class FlatLay:
         file: File name in `photos/`.
         label: The source's own label.
         garment: Name of the class in `OUTFIT_15`.
-        sender: Who took the photo.
+        sender: Sender who took the photo.
         kids: Whether the clothes are a child's.
-        part: `train` or `test`.
+        part: Part of the data set, `train` or `test`.
     """
 
     id: str

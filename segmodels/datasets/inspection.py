@@ -19,7 +19,7 @@ class Inspection:
     """What was found.
 
     Args:
-        photos: How many were looked at.
+        photos: Number of photos that were looked at.
         unreadable: Sentence by id for each photo or mask that cannot be read.
         background_only: Ids of the photos whose masks hold nothing but background.
         unseen: Names of the classes that no pixel carries.
@@ -44,7 +44,7 @@ def inspect_dataset(dataset: Dataset, ids: Sequence[str] | None = None) -> Inspe
     """Reads every photo and mask; what cannot be read is counted and left out, and never ends it.
 
     Args:
-        dataset: To look at.
+        dataset: Data set to inspect.
         ids: Which of its photos; all if left out.
     """
     ids = dataset.ids if ids is None else ids

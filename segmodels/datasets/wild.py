@@ -39,7 +39,7 @@ class WildPhoto:
     Args:
         file: File name in `photos/`.
         framing: Part of the person that it shows.
-        people: How many people it shows.
+        people: Number of people that the photo shows.
         tags: Names of the classes that the main person shows.
         unsure: Names of the classes of which nobody can tell.
         light: Kind of light.

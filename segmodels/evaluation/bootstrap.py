@@ -36,9 +36,9 @@ def interval(evidence: Sequence[Evidence], names: tuple[str, ...], *, seed: int 
     """Each score of `SCORES` with its interval; photos are drawn with replacement.
 
     Args:
-        evidence: One for each photo.
+        evidence: Evidence for each photo.
         names: Class names by id.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
     counts = np.stack([row.counts for row in evidence])
     samples = _samples(counts, _draws(len(counts), seed))
@@ -51,10 +51,10 @@ def difference(
     """Each score of `SCORES` of the second run less that of the first; both are scored on the same draws of photos.
 
     Args:
-        first: One for each photo.
-        second: One for each of the same photos, in any order.
+        first: Evidence of the first run, for each photo.
+        second: Evidence of the second run, for each of the same photos, in any order.
         names: Class names by id.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: If the photos are not the same.

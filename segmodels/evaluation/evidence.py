@@ -55,9 +55,10 @@ class Evidence:
     """One judged photo.
 
     Args:
-        photo_id: In its data set.
-        fold: That was left out of the training of the network that judged it; None if it was of no fold.
-        counts: int64 `(n, n)` pixels at the photo's own size: rows truth, columns prediction.
+        photo_id: Id of the photo in its data set.
+        fold: Fold that was left out of the training of the network that judged the photo; None if the photo was of no
+            fold.
+        counts: Counts of pixels at the photo's own size, int64 `(n, n)`: rows truth, columns prediction.
         class_map: The prediction as palette PNG, its longest side at most `CLASS_MAP_SIDE` pixels.
     """
 
@@ -73,11 +74,11 @@ def evidence_of(
     """The evidence of one photo.
 
     Args:
-        photo_id: In its data set.
-        truth: uint8 `(H, W)` class ids.
-        prediction: uint8 `(H, W)` class ids.
-        taxonomy: Of the ids.
-        fold: As in `Evidence`.
+        photo_id: Id of the photo in its data set.
+        truth: True class ids, uint8 `(H, W)`.
+        prediction: Predicted class ids, uint8 `(H, W)`.
+        taxonomy: Taxonomy of the ids.
+        fold: Fold of the photo, as in `Evidence`.
 
     Raises:
         ValueError: If the shapes differ, or an id is outside the taxonomy.

@@ -22,7 +22,7 @@ class ConfusionMatrix:
 
     Args:
         names: Class names by id; id 0 is the background.
-        counts: int64 `(n, n)` to start from; zeros if left out.
+        counts: Counts to start from, int64 `(n, n)`; zeros if left out.
 
     Raises:
         ValueError: If `counts` has another shape, or holds a negative number.
@@ -41,8 +41,8 @@ class ConfusionMatrix:
         """Counts the pixels of one photo; those whose truth is `UNLABELLED` are left out.
 
         Args:
-            truth: uint8 `(H, W)` class ids.
-            prediction: uint8 `(H, W)` class ids.
+            truth: True class ids, uint8 `(H, W)`.
+            prediction: Predicted class ids, uint8 `(H, W)`.
 
         Raises:
             ValueError: If the shapes differ, or an id is outside the taxonomy.

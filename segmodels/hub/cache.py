@@ -24,7 +24,7 @@ class HubAddress:
     """Where a checkpoint is on the Hub: `hf://owner/repo@revision`.
 
     Args:
-        repository: `owner/name`.
+        repository: Repository, `owner/name`.
         revision: Branch, tag or commit.
     """
 
@@ -40,9 +40,9 @@ class Pulled:
     """A checkpoint in the cache, whole and checked.
 
     Args:
-        repository: `owner/name`.
+        repository: Repository, `owner/name`.
         revision: The Hub's commit, 40 hex digits.
-        folder: That holds its files; `load_checkpoint` reads it.
+        folder: Folder that holds the files of the checkpoint; `load_checkpoint` reads it.
     """
 
     repository: str

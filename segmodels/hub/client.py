@@ -47,12 +47,13 @@ class HubCheckpoint:
     """What the Hub has of one checkpoint, as of now.
 
     Args:
-        name: In the catalog.
-        repository: `owner/name`.
+        name: Name of the checkpoint in the catalog.
+        repository: Repository, `owner/name`.
         revision: The newest commit; empty if it could not be asked.
-        size: Of the weights, in bytes; 0 if there are none.
-        folder: Holds its `config.json`, model card and `metrics.json`, without the weights; None if there is a problem.
-        problem: Why it cannot be used, in a sentence; empty if it can.
+        size: Size of the weights, in bytes; 0 if there are none.
+        folder: Folder that holds its `config.json`, model card and `metrics.json`, without the weights; None if there
+            is a problem.
+        problem: Reason why the checkpoint cannot be used, in a sentence; empty if it can.
     """
 
     name: str
@@ -112,8 +113,8 @@ def pull(address: HubAddress, progress: Progress | None = None) -> Pulled:
     """Brings a checkpoint into the cache, as the Hub has it now; what is there already is not fetched again.
 
     Args:
-        address: Of the checkpoint.
-        progress: Is told of each part that arrives.
+        address: Address of the checkpoint.
+        progress: Function that is told of each part that arrives.
 
     Raises:
         HubError: If the Hub or the checkpoint is at fault, or the disk is full; a revision that was pulled before is

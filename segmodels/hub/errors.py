@@ -53,7 +53,7 @@ def explain_failures(subject: str, revision: str = "", *, writing: bool = False)
 
     Args:
         subject: The repository, or the owner, that is asked for.
-        revision: That is asked for.
+        revision: Revision that is asked for.
         writing: Whether it is written to.
     """
     try:

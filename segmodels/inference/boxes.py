@@ -34,7 +34,7 @@ def frame_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:
     """The smallest box of the given shape, with the same centre, that holds `box` and a margin on each side.
 
     Args:
-        box: What must be inside.
+        box: Box that must be inside the frame.
         aspect: Height over width of the frame; None for that of the box with its margin.
         margin: Share of the box's longer side that is added on each side.
     """
@@ -51,9 +51,9 @@ def cut(image: np.ndarray, frame: Box, height: int, width: int, outside: int = P
     Args:
         image: uint8 `(H, W, 3)` photo, averaged where it shrinks and interpolated where it grows; or uint8 `(H, W)`
             class map, whose ids are never mixed.
-        frame: In pixels of the image; what reaches beyond it is filled.
-        height: Of the result.
-        width: Of the result.
+        frame: Frame in pixels of the image; what reaches beyond the image is filled.
+        height: Height of the result, in pixels.
+        width: Width of the result, in pixels.
         outside: Value of the pixels beyond the image.
     """
     left, top = round(frame.x), round(frame.y)

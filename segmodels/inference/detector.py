@@ -86,7 +86,7 @@ class PersonDetector:
 
     Args:
         network: torchvision's SSD, with person as its class 1.
-        config: Of the network.
+        config: Configuration of the network.
         device: The device that computes; `pick_device()` if left out.
         precision: The number format of the network's features; the device's fastest if left out.
     """
@@ -107,7 +107,7 @@ class PersonDetector:
         """The people of a photo, the surest first.
 
         Args:
-            photo: uint8 `(H, W, 3)` RGB, upright.
+            photo: Photo, uint8 `(H, W, 3)` RGB, upright.
         """
         return self.find_batch([photo])[0]
 
@@ -166,8 +166,8 @@ def detect(network: SSD, photos: torch.Tensor) -> list[dict[str, torch.Tensor]]:
     The network's own `forward` would decode boxes in the precision of autocast: with bfloat16 to whole pixels only.
 
     Args:
-        network: In evaluation mode.
-        photos: Float `(N, 3, S, S)`.
+        network: Network in evaluation mode.
+        photos: Photos, float `(N, 3, S, S)`.
 
     Returns:
         For each photo `boxes` float32 `(n, 4)` (left, top, right, bottom in pixels), `scores` and `labels`.
@@ -184,7 +184,7 @@ def find_people(photo: np.ndarray) -> list[FoundPerson]:
     """The people of a photo, the surest first, by the detector of the environment, which is loaded once.
 
     Args:
-        photo: uint8 `(H, W, 3)` RGB, upright.
+        photo: Photo, uint8 `(H, W, 3)` RGB, upright.
 
     Raises:
         CheckpointError: If the detector cannot be had.

@@ -24,7 +24,7 @@ class Person:
 
     Args:
         box: Left, top, width, height in pixels of the photo.
-        confidence: 0..1.
+        confidence: Confidence, 0..1.
         detected: Whether a detector found the person; False where the box is what was found in the photo, or all of it.
     """
 
@@ -38,10 +38,10 @@ class Garment:
     """All pixels of one class on one person.
 
     Args:
-        name: Of the class.
+        name: Name of the class.
         person: Index into the segmentation's people.
-        area_share: Of the photo's pixels, 0..1.
-        outfit_share: Of the person's garment and accessory pixels, 0..1.
+        area_share: Share of the photo's pixels, 0..1.
+        outfit_share: Share of the person's garment and accessory pixels, 0..1.
         confidence: Mean of the network's probability over the pixels, 0..1.
         box: Left, top, width, height in pixels of the photo.
         colours: Dominant colours, the largest share first.
@@ -73,14 +73,14 @@ class Segmentation:
     """Every pixel's class, and the people and garments they make up.
 
     Args:
-        taxonomy: Of the class map.
-        class_map: uint8 `(H, W)`, at the photo's own size.
+        taxonomy: Taxonomy of the class map.
+        class_map: Class map, uint8 `(H, W)`, at the photo's own size.
         confidence: uint8 `(H, W)`: the network's probability of that class, 0..255.
-        people: At least one.
+        people: People in the photo, at least one.
         garments: Garments and accessories; of a person, the largest first.
         model: Catalog name of the checkpoint.
-        revision: Of the checkpoint.
-        seconds: From decoded photo to garments.
+        revision: Revision of the checkpoint.
+        seconds: Seconds from decoded photo to garments.
         owners: uint8 `(H, W)`: index into the people of whoever wears what a pixel shows; all the first's if left out.
 
     Raises:
@@ -131,7 +131,7 @@ class Segmentation:
         """All but the pixels, with the keys of the command line's JSON.
 
         Args:
-            photo: File name to state.
+            photo: File name of the photo.
         """
         return {
             "photo": photo,
@@ -152,7 +152,7 @@ class Segmentation:
         """COCO's detection format with compressed RLE: one annotation per garment, `score` its confidence.
 
         Args:
-            photo: File name to state.
+            photo: File name of the photo.
         """
         return to_coco([(photo, self)])
 
@@ -223,7 +223,7 @@ def measure(
 
     Args:
         photo: uint8 `(H, W, 3)`.
-        taxonomy: Of the class map.
+        taxonomy: Taxonomy of the class map.
         class_map: uint8 `(H, W)`.
         confidence: uint8 `(H, W)`, 0..255.
         detected: The people whom a detector found.

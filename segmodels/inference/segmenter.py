@@ -51,11 +51,11 @@ class _Look:
 
     Args:
         photo: Index of the photo.
-        frame: What the network sees, in pixels of the photo.
-        about: What must be seen, with its margin, around which further networks set frames of their own shapes.
-        found: What the detector found; None where the whole photo is looked at.
-        region: Outside of which nothing belongs to this person; None for no limit.
-        probability: float32 `(C, height, width)` in the frame.
+        frame: Frame that the network sees, in pixels of the photo.
+        about: Box that must be seen, with its margin, around which further networks set frames of their own shapes.
+        found: Person that the detector found; None where the whole photo is looked at.
+        region: Region outside of which nothing belongs to this person; None for no limit.
+        probability: Probabilities in the frame, float32 `(C, height, width)`.
     """
 
     photo: int
@@ -70,10 +70,11 @@ class Segmenter:
     """A checkpoint that runs. One instance serves any number of threads.
 
     Args:
-        checkpoint: What to run. A network of it without batch norms is moved to the device, others are copied there.
+        checkpoint: Checkpoint to run. A network of it without batch norms is moved to the device, others are copied
+            there.
         device: The device that computes; `pick_device()` if left out.
-        detector: Finds the people where the checkpoint's crop is `person` or `box`; that of the environment, loaded
-            when it is first needed, if left out.
+        detector: Detector that finds the people where the checkpoint's crop is `person` or `box`; that of the
+            environment, loaded when it is first needed, if left out.
         precision: The number format of the networks' features; the device's fastest if left out.
 
     Attributes:
@@ -139,7 +140,7 @@ class Segmenter:
         Where the device's memory does not suffice, the batch is halved.
 
         Args:
-            photos: As `segment` takes one.
+            photos: Photos, each as `segment` takes it.
 
         Raises:
             PhotoError: If a file is no photo, or damaged.
@@ -201,7 +202,7 @@ class Segmenter:
         """What the networks give for the nearest person of each photo, for callers that go on with probabilities.
 
         Args:
-            photos: Each uint8 `(H, W, 3)` RGB, upright.
+            photos: Photos, each uint8 `(H, W, 3)` RGB, upright.
 
         Returns:
             By photo, float32 `(C, h, w)` at the input's size, and the frame that it covers, in pixels of the photo.
@@ -290,8 +291,8 @@ class Segmenter:
         """Sets the frame of the last look around what the first found; False if it need not be taken.
 
         Args:
-            look: The first one.
-            logits: That it gave, `(C, height, width)`.
+            look: First look.
+            logits: Logits that the first look gave, `(C, height, width)`.
         """
         config = self.checkpoint.config
         frame = look.frame
@@ -342,10 +343,10 @@ class Segmenter:
         """Probabilities float32 `(N, C, h, w)` of the crops, averaged with those of the mirrored ones if wanted.
 
         Args:
-            network: That looks.
-            config: Of the network.
-            photos: That are cut.
-            frames: What is cut from each.
+            network: Network that analyses the crops.
+            config: Configuration of the network.
+            photos: Photos from which the crops are cut.
+            frames: Frame that is cut from each photo.
             mirror: Whether the mirrored crops are looked at too.
             scale: Factor on the input's size.
         """
@@ -399,7 +400,7 @@ def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
     """Morphological opening of each class's map `(N, C, h, w)`: erosion, then dilation (Inácio et al. §IV-C).
 
     Args:
-        probability: To open.
+        probability: Probabilities to open, `(N, C, h, w)`.
         kernel: Side of the square, odd; 0 and 1 change nothing.
     """
     if kernel < 2:
@@ -440,11 +441,11 @@ def _at_photo_size(
     Up-sampling and argmax go strip by strip, so that 50 megapixels of 15 classes never stand in memory at once.
 
     Args:
-        probability: float32 `(C, h, w)` inside the frame.
-        frame: In pixels of the photo; may reach beyond it.
-        height: Of the photo.
-        width: Of the photo.
-        region: What lies outside it is background as well.
+        probability: Probabilities inside the frame, float32 `(C, h, w)`.
+        frame: Frame in pixels of the photo; may reach beyond it.
+        height: Height of the photo, in pixels.
+        width: Width of the photo, in pixels.
+        region: Region outside of which everything is background as well; None for no limit.
     """
     class_map = np.zeros((height, width), np.uint8)
     confidence = np.full((height, width), 255, np.uint8)

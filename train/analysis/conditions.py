@@ -38,7 +38,7 @@ def judge_condition(
     """Judges a segmenter on photos that are cut or changed first.
 
     Args:
-        segmenter: What to judge.
+        segmenter: Segmenter to judge.
         dataset: Photos and truths.
         ids: Photos to take. Those that do not show the framing are left out.
         framing: Key in `train.analysis.framing.FRAMINGS`.
@@ -71,7 +71,7 @@ def judge_flatlay_part(segmenter: Segmenter, folder: Path, ids: Sequence[str] | 
     """Judges a segmenter on flat-lays.
 
     Args:
-        segmenter: What to judge.
+        segmenter: Segmenter to judge.
         folder: The folder that holds `photos/` and `flatlay.csv`.
         ids: Photos to take; part `test` if left out.
 
@@ -92,7 +92,7 @@ def judge_wild_photos(segmenter: Segmenter, folder: Path) -> dict[str, Any]:
     """Judges a segmenter on photos of other kinds.
 
     Args:
-        segmenter: What to judge.
+        segmenter: Segmenter to judge.
         folder: The folder that holds `photos/` and `wild.csv`.
 
     Returns:
@@ -109,11 +109,11 @@ def keep_condition(folder: Path, kind: str, name: str, photos: str, scores: Mapp
     """Writes the scores of a condition into the checkpoint and its model card; earlier ones of the same go.
 
     Args:
-        folder: The checkpoint's.
+        folder: Folder of the checkpoint.
         kind: `framing`, `shift`, `flatlay` or `wild`.
-        name: Which one, for people.
-        photos: Which photos, for people: data set and split.
-        scores: With the key `score`.
+        name: Name of the condition, for people.
+        photos: Description of the photos, for people: data set and split.
+        scores: Scores under the condition, with the key `score`.
 
     Raises:
         OSError: If the folder cannot be written.

@@ -53,13 +53,13 @@ def crossval(
     from its last epoch, and after a fold that was judged with the next.
 
     Args:
-        recipe: Of which only `fold` and `folds` are replaced.
+        recipe: Recipe of the fits; only its `fold` and `folds` are replaced.
         data: Folder of the data set.
         out: Folder of the run.
-        folds: How many; five are those stored with the data set, where there are any.
+        folds: Number of folds; five are those stored with the data set, where there are any.
         workers: Processes that read cached photos.
         keep: Folder of a checkpoint fitted by the same recipe, into which the scores and the evidence go as well.
-        precision: As for `fit`.
+        precision: Device and number format, as for `fit`.
 
     Returns:
         What `metrics.json` holds.
@@ -111,7 +111,7 @@ def compare(first: Path, second: Path) -> str:
 
     Args:
         first: Folder of a run of `crossval`, or of a checkpoint with evidence.
-        second: The other one.
+        second: Folder of the other run, or of the other checkpoint with evidence.
 
     Raises:
         EvidenceError: If a file of evidence is missing or damaged.

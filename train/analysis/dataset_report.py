@@ -32,14 +32,15 @@ class PhotoCounts:
     """What one photo adds to the statistics.
 
     Args:
-        photo_id: Of the photo.
-        photo_bytes: Size of its file; with the next, tells whether it is still the one that was counted.
+        photo_id: Id of the photo.
+        photo_bytes: Size of the photo's file; with `truth_bytes`, it tells whether the photo is still the one that was
+            counted.
         truth_bytes: Size of the file that holds its truth.
-        width: In pixels.
-        height: In pixels.
-        unlabelled: Pixels that the truth says nothing of.
-        pixels: By class id.
-        labels: Pixels by id of the source's own label, where the data set has such.
+        width: Width of the photo, in pixels.
+        height: Height of the photo, in pixels.
+        unlabelled: Number of pixels that the truth says nothing of.
+        pixels: Number of pixels of each class, by class id.
+        labels: Number of pixels by id of the source's own label, where the data set has such.
     """
 
     photo_id: str
@@ -60,8 +61,8 @@ def report_statistics(dataset: Dataset, ids: Sequence[str], out: Path) -> dict[s
     from which the same command goes on.
 
     Args:
-        dataset: To count.
-        ids: Which of its photos.
+        dataset: Data set to count.
+        ids: Ids of the photos to count.
         out: Folder of the report.
 
     Returns:
@@ -100,8 +101,8 @@ def count_photos(dataset: Dataset, ids: Sequence[str], path: Path) -> tuple[list
     A row is taken up if the sizes of both files are what they were. Whenever it is stopped, what was counted is kept.
 
     Args:
-        dataset: To count.
-        ids: Which of its photos.
+        dataset: Data set to count.
+        ids: Ids of the photos to count.
         path: CSV file with a row for each photo; made, added to, and in the end in the order of `ids`.
 
     Returns:
@@ -140,9 +141,9 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
     have photos: of all appearances, it seems. Inácio et al., figure 4: pixels and images by class.
 
     Args:
-        dataset: Gives the classes.
-        counted: At least one photo.
-        unreadable: Sentence by id.
+        dataset: Data set that gives the classes.
+        counted: Counts of at least one photo.
+        unreadable: Sentence by id for each photo that could not be read.
 
     Returns:
         As JSON has it. By class: `photos` that show it, their share of all; `share_of_appearances`, of the sum of

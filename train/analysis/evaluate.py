@@ -78,11 +78,11 @@ def evaluate(
     processes share the photos, each of which is judged once, and all get the same result.
 
     Args:
-        segmenter: To judge.
-        dataset: Must be in the segmenter's taxonomy.
-        ids: Of the photos.
-        fold: For the evidence.
-        read: Gives photo and truth of an id; `dataset.pair` if left out.
+        segmenter: Segmenter to judge.
+        dataset: Data set in the segmenter's taxonomy.
+        ids: Ids of the photos.
+        fold: Number of the fold that the evidence names; None for no fold.
+        read: Function that gives photo and truth of an id; `dataset.pair` if left out.
 
     Raises:
         DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
@@ -133,7 +133,7 @@ def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
     """Refuses to judge a checkpoint on a fold on which it, or a member of its ensemble, was trained.
 
     Args:
-        config: The checkpoint's.
+        config: Configuration of the checkpoint.
         dataset: Name of the data set that is judged on.
         fold: Number of the fold.
 
@@ -158,9 +158,9 @@ def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
     took them) and `scores`.
 
     Args:
-        folder: Of the checkpoint.
-        photos: Which photos, for people: data set and split.
-        judgement: From `evaluate`.
+        folder: Folder of the checkpoint.
+        photos: Description of the photos, for people: data set and split.
+        judgement: Judgement from `evaluate`.
 
     Raises:
         EvidenceError: If the checkpoint's earlier evidence is damaged.
@@ -185,9 +185,9 @@ def keep_crossval(folder: Path, run: Mapping[str, Any], evidence: Sequence[Evide
     """Writes what a cross-validation found into a checkpoint, under the key `crossval` of its `metrics.json`.
 
     Args:
-        folder: Of the checkpoint, which was fitted by the same recipe.
-        run: What the run's own `metrics.json` holds; the recipe is left out.
-        evidence: Of all folds.
+        folder: Folder of the checkpoint, which was fitted by the same recipe.
+        run: Contents of the run's own `metrics.json`; the recipe is left out.
+        evidence: Evidence of all folds.
 
     Raises:
         EvidenceError: If the checkpoint's earlier evidence is damaged.

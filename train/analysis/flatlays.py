@@ -40,7 +40,7 @@ class FlatLayJudgement:
 
     Args:
         found: Photo and class name of its largest garment, or `NOTHING`, for each photo that could be read.
-        left_out: How many photos could not be read.
+        left_out: Number of photos that could not be read.
     """
 
     found: tuple[tuple[FlatLay, str], ...]
@@ -73,7 +73,7 @@ def judge_flatlays(segmenter: Segmenter, flatlays: FlatLays) -> FlatLayJudgement
     """Judges a segmenter on flat-lays; a photo that cannot be read is counted, and named on the terminal.
 
     Args:
-        segmenter: What to judge.
+        segmenter: Segmenter to judge.
         flatlays: Photos of one garment each: `read_flatlays(root).part("test")`, or a selection by ids.
 
     Raises:

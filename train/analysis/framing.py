@@ -103,7 +103,7 @@ def draw(photo_id: str, purpose: str = "") -> float:
     """A number in 0..1 that depends on the photo's id alone, uniform over ids.
 
     Args:
-        photo_id: In the data set.
+        photo_id: Id of the photo in the data set.
         purpose: Any text; numbers of different purposes are independent of each other.
     """
     return int.from_bytes(hashlib.sha256(f"{purpose}{photo_id}".encode()).digest()[:8]) / 2**64

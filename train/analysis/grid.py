@@ -76,7 +76,7 @@ class Grid:
         """The recipe of each cell.
 
         Args:
-            recipe: Gives what the grid does not.
+            recipe: Recipe that gives what the grid does not.
 
         Raises:
             RecipeError: If a value in a list is none that a recipe takes, or two cells are the same.

@@ -77,10 +77,10 @@ class Cell:
     """One cell of the grid, and how it fared.
 
     Args:
-        recipe: Of the cell.
-        scores: By step it went through: `mean_iou`, `pixel_accuracy`, `binary_iou`, the `epoch` that they are of, and
-            `seconds`; of the subset also `own_mean_iou`, on the photos that it was fitted to.
-        verdict: How it ended, in a sentence.
+        recipe: Recipe of the cell.
+        scores: Scores by the step that the cell went through: `mean_iou`, `pixel_accuracy`, `binary_iou`, the `epoch`
+            that they are of, and `seconds`; of the subset also `own_mean_iou`, on the photos that it was fitted to.
+        verdict: Sentence that says how the cell ended.
         failed: Whether it ended because it could not be fitted.
     """
 
@@ -111,12 +111,12 @@ def probe(
     that fails is a row that says why.
 
     Args:
-        recipe: Gives what the grid does not.
-        grid: Of the cells.
+        recipe: Recipe that gives what the grid does not.
+        grid: Grid of the cells.
         data: Folder of the data set.
         out: Folder of the probe; each fit has its own in `out/cells`.
         workers: Processes that read cached photos.
-        precision: As for `fit`.
+        precision: Device and number format, as for `fit`.
 
     Returns:
         All cells, in the order of the grid.
@@ -170,9 +170,9 @@ def choose_photos(cache: Cache, classes: int, size: int) -> ProbePhotos:
     (the highest entropy).
 
     Args:
-        cache: Of the photos to choose from.
-        classes: How many there are.
-        size: Of a subset.
+        cache: Cache of the photos to choose from.
+        classes: Number of classes.
+        size: Number of photos in a subset.
 
     Raises:
         FitError: If there are too few photos for two subsets.
@@ -200,8 +200,8 @@ def varied_subset(shares: np.ndarray, size: int, among: Sequence[int]) -> list[i
     the complete dataset".
 
     Args:
-        shares: float `(photos, classes)`, of each photo's pixels.
-        size: Of the subset, at most as many as `among`.
+        shares: Class shares of each photo's pixels, float `(photos, classes)`.
+        size: Number of photos in the subset, at most as many as `among`.
         among: Indices of the photos that can be taken.
     """
     whole, shown = shares.mean(axis=0), shares > 0
@@ -247,14 +247,14 @@ def _step(
     """Fits a cell in one step, and judges it; reads the scores where it was done before.
 
     Args:
-        recipe: Of the cell in this step.
-        dataset: With the photos.
-        folder: Of the fit.
+        recipe: Recipe of the cell in this step.
+        dataset: Data set with the photos.
+        folder: Folder of the fit.
         fitted: The photos to fit to; None for those of the recipe's fold.
         judged: The photos to judge by, which also choose the epoch.
-        workers: As for `fit`.
-        precision: As for `fit`.
-        label: In front of the progress bar.
+        workers: Processes that read cached photos, as for `fit`.
+        precision: Device and number format, as for `fit`.
+        label: Text in front of the progress bar.
     """
     path = folder / "scores.json"
     if path.is_file():

@@ -32,7 +32,7 @@ def measure_reliability(segmenter: Segmenter, data: Path) -> dict[str, Any]:
     """Chooses thresholds on every second of the reserved tagged photos, and measures with them on the others.
 
     Args:
-        segmenter: In the classes of `OUTFIT_15`; the reserved photos are in nobody's training.
+        segmenter: Segmenter in the classes of `OUTFIT_15`; the reserved photos are in nobody's training.
         data: Folder of Clothing Co-Parsing.
 
     Returns:
@@ -110,9 +110,9 @@ def rates(truth: np.ndarray, judged: np.ndarray, names: Sequence[str]) -> dict[s
     """Precision, recall, sensitivity and specificity by garment, each None where it is of nothing.
 
     Args:
-        truth: Bool `(photos, garments)`.
-        judged: Bool `(photos, garments)`.
-        names: Of the garments.
+        truth: Bool `(photos, garments)`, whether the garment is worn.
+        judged: Bool `(photos, garments)`, whether the garment is judged to be worn.
+        names: Names of the garments.
     """
     result: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(names):

@@ -36,9 +36,10 @@ class Section:
     """A part of a page.
 
     Args:
-        heading: Of the part.
-        text: Plain; a line break stays one.
-        figures: Below the text, as wide as the page. A figure's title becomes its caption, which wraps on a phone.
+        heading: Heading of the part.
+        text: Plain text; a line break stays one.
+        figures: Figures below the text, as wide as the page. A figure's title becomes its caption, which wraps on a
+            phone.
         images: Caption and PNG of each, side by side where there is room.
     """
 
@@ -52,9 +53,9 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
     """Writes a page, whole or not at all.
 
     Args:
-        path: Of the HTML file.
-        title: Of the page.
-        sections: From top to bottom.
+        path: Path of the HTML file.
+        title: Title of the page.
+        sections: Sections of the page, from top to bottom.
 
     Raises:
         OSError: If it cannot be written.
@@ -86,10 +87,10 @@ def class_bars(title: str, taxonomy: Taxonomy, values: Mapping[str, float], *, f
     """One horizontal bar for each class, in the class's colour and the order of `values`, from top to bottom.
 
     Args:
-        title: Says what the bars are, and in which unit.
-        taxonomy: Gives the colours.
-        values: By class name; NaN draws no bar.
-        form: How the number at a bar is written, in d3's format.
+        title: Title that says what the bars are, and in which unit.
+        taxonomy: Taxonomy that gives the colours.
+        values: Values by class name; NaN draws no bar.
+        form: Format of the number at a bar, as d3 writes it.
     """
     names = list(values)
     bars = go.Bar(

@@ -23,12 +23,12 @@ class Suspect:
     """One photo and how much its truth is doubted.
 
     Args:
-        photo_id: In its data set.
+        photo_id: Id of the photo in its data set.
         doubt: Confidence of the network, 0..1, summed over the pixels where it contradicts, over the pixels of the
             true person. Above 1 if more is contradicted than the truth dresses.
         truth: Name of the true class that is doubted most.
         seen: Name of what the network sees there.
-        share: Of the doubt, that this pair of classes makes up.
+        share: Share of the doubt that this pair of classes makes up.
     """
 
     photo_id: str
@@ -45,9 +45,9 @@ def find_suspects(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) ->
     another. A network that was trained on a wrong label tends to repeat it, so photos it has seen are doubted less.
 
     Args:
-        segmenter: In the classes of the data set.
-        dataset: Whose truth is doubted.
-        ids: Of the photos.
+        segmenter: Segmenter in the classes of the data set.
+        dataset: Data set whose truth is doubted.
+        ids: Ids of the photos.
 
     Raises:
         DatasetError: If the taxonomies differ or an id is unknown.
@@ -73,11 +73,11 @@ def doubt(
     """How much a network contradicts one truth.
 
     Args:
-        photo_id: In its data set.
+        photo_id: Id of the photo in its data set.
         truth: uint8 `(H, W)` class ids.
         class_map: uint8 `(H, W)`, what the network sees.
         confidence: uint8 `(H, W)`, 0..255, how sure it is.
-        taxonomy: Of the ids.
+        taxonomy: Taxonomy of the class ids.
     """
     size = len(taxonomy)
     against = (class_map != truth) & (truth != UNLABELLED)

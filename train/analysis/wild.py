@@ -28,7 +28,7 @@ class WildJudgement:
     Args:
         names: Classes that are judged: the garments and accessories of the taxonomy.
         found: Photo, and names of the classes found on its main person, for each photo that could be read.
-        left_out: How many photos could not be read.
+        left_out: Number of photos that could not be read.
     """
 
     names: tuple[str, ...]
@@ -77,7 +77,7 @@ def judge_wild(segmenter: Segmenter, folder: Path) -> WildJudgement:
     """Judges a segmenter on photos of other kinds; a photo that cannot be read is counted, and named on the terminal.
 
     Args:
-        segmenter: What to judge.
+        segmenter: Segmenter to judge.
         folder: The folder that holds `photos/` and `wild.csv`.
 
     Raises:
@@ -113,7 +113,7 @@ def worn_by(segmentation: Segmentation, person: int) -> frozenset[str]:
     """Names of the classes that make up at least `FOUND_FROM` of a person's garment and accessory pixels.
 
     Args:
-        segmentation: What was found in a photo.
+        segmentation: Segmentation of a photo.
         person: Index into its people.
     """
     return frozenset(

@@ -80,10 +80,10 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
     ids, the side, and size and time of each photo and mask; a changed file makes a new cache.
 
     Args:
-        dataset: Where photos and truths come from.
-        ids: Which of them.
+        dataset: Data set from which photos and truths come.
+        ids: Ids of the photos.
         side: Long side at which they are kept, in pixels; smaller photos keep their size.
-        folder: Where the cache lies; `cache_folder()` if left out.
+        folder: Folder of the cache; `cache_folder()` if left out.
 
     Raises:
         DatasetError: If none of the photos can be read, or the cache cannot be written.

@@ -93,8 +93,8 @@ def outline_garment(photo: np.ndarray, foreground: Callable[[np.ndarray], np.nda
 
     Args:
         photo: uint8 `(H, W, 3)` RGB.
-        foreground: Gives bool `(H, W)`, whether a network sees something other than background. It is called only if
-            step 3 took out a large piece.
+        foreground: Function that gives bool `(H, W)`, whether a network sees something other than background. It is
+            called only if step 3 took out a large piece.
     """
     small = _reduced(photo, _SIDE)
     height, width = small.shape[:2]

@@ -32,7 +32,7 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
     Args:
         dataset: The open data set, or the name of one whose folds are stored.
         fold: Number of the fold.
-        folds: How many there are.
+        folds: Number of folds.
 
     Raises:
         DatasetError: If there is no such fold or no photo in it, or a name has no stored folds.

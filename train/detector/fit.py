@@ -160,10 +160,10 @@ def detection_loss(
     depends on how many boxes match, so that a GPU is not waited for.
 
     Args:
-        network: In training mode.
+        network: Network in training mode.
         photos: Float `(N, 3, H, W)`, normalised.
-        people: For each photo float `(n, 4)`: left, top, right, bottom in pixels.
-        unknown: For each photo boxes within which no box counts as a negative.
+        people: Boxes of the people, for each photo float `(n, 4)`: left, top, right, bottom in pixels.
+        unknown: Boxes for each photo, within which no box counts as a negative.
 
     Returns:
         The sum of smooth L1 and cross-entropy, per positive box.
@@ -244,7 +244,7 @@ def fit_person(
     The epoch with the highest mean of the average precisions on the photos and on made-up scenes of the fold is kept.
 
     Args:
-        recipe: Of the experiment.
+        recipe: Recipe of the experiment.
         data: Folder of the data set.
         out: Folder of the run; `resume.pt` in it is what a fit goes on from.
         workers: Processes that make scenes.
@@ -374,8 +374,8 @@ def open_source(dataset: Dataset, ids: Sequence[str], side: int, bystanders: boo
     """Photos of a data set as a source of scenes.
 
     Args:
-        dataset: Whose truths label one person a photo.
-        ids: Of the photos.
+        dataset: Data set whose truths label one person a photo.
+        ids: Ids of the photos.
         side: Long side at which they are kept, in pixels.
         bystanders: Whether the stored list of bystanders is known.
 
@@ -411,8 +411,8 @@ def list_bystanders(run: Path, data: Path, path: Path, *, precision: Precision |
     Args:
         run: Folder of a fit without the list.
         data: Folder of the data set.
-        path: Where the list goes.
-        precision: As for `fit_person`.
+        path: Path to which the list is written.
+        precision: Device and number format, as for `fit_person`.
 
     Returns:
         How many were found.
@@ -459,8 +459,8 @@ def detection_scores(
     Each person is found once, by the surest box first; a box that meets nobody is wrong unless its centre is unknown.
 
     Args:
-        found: For each scene `(n, 5)`: left, top, right, bottom, score.
-        scenes: What is to be found.
+        found: Boxes that were found, for each scene `(n, 5)`: left, top, right, bottom, score.
+        scenes: Scenes that say what is to be found.
         threshold: Score from which a box counts for recall and precision.
 
     Returns:
@@ -500,9 +500,9 @@ def evaluate_person(
     """Recall and precision of a detector on photos, on parts of them, and on made-up scenes of people and grounds.
 
     Args:
-        detector: To judge, at its own threshold.
-        dataset: Whose truths label one person a photo.
-        ids: Of the photos.
+        detector: Detector to judge, at its own threshold.
+        dataset: Data set whose truths label one person a photo.
+        ids: Ids of the photos.
         flatlays: Photos in which nobody is to be found.
 
     Returns:
@@ -562,9 +562,9 @@ def evaluate_scenes(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) 
     """Scores of a segmenter on the first 60 of each kind of made-up scenes that `evaluate_person` takes.
 
     Args:
-        segmenter: To judge.
-        dataset: In the segmenter's taxonomy; its truths label one person a photo.
-        ids: Of the photos that give people and grounds.
+        segmenter: Segmenter to judge.
+        dataset: Data set in the segmenter's taxonomy; its truths label one person a photo.
+        ids: Ids of the photos that give people and grounds.
 
     Returns:
         For each of `EVALUATED_SCENES` the keys of `ConfusionMatrix.scores`, and `scenes`; `people_found` is the share
@@ -591,9 +591,9 @@ def keep_detector_evaluation(folder: Path, photos: str, scores: dict[str, Any]) 
     """Writes scores into a detector's `metrics.json` and card; earlier ones on the same photos go.
 
     Args:
-        folder: Of the detector.
-        photos: Which photos, for people: data set and split.
-        scores: From `evaluate_person`.
+        folder: Folder of the detector.
+        photos: Description of the photos, for people: data set and split.
+        scores: Scores from `evaluate_person`.
     """
     metrics = read_metrics(folder)
     kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]

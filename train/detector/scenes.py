@@ -78,8 +78,9 @@ class Source:
 
     Args:
         photos: Photos and truths, each with at most one person who is labelled.
-        bystanders: By id, boxes `(n, 4)` as left, top, right, bottom in shares of the photo: people whom the truth
-            does not label. Without it everything beside a person is unknown, and no ground is taken from there.
+        bystanders: Boxes of people whom the truth does not label, by id of the photo: `(n, 4)` as left, top, right,
+            bottom in shares of the photo. Without them everything beside a person is unknown, and no ground is taken
+            from there.
         flatlays: Photos of garments without a person; without them scenes of that kind are grounds.
     """
 
@@ -115,9 +116,9 @@ def make_scene(source: Source, random: np.random.Generator, side: int, kind: str
     """A square scene.
 
     Args:
-        source: Of people and grounds.
-        random: Decides everything.
-        side: Of the scene, in pixels; a scene that is no square lies in its middle, on grey, as a photo would.
+        source: Source of people and grounds.
+        random: Random generator that decides everything.
+        side: Side of the scene, in pixels; a scene that is no square lies in its middle, on grey, as a photo would.
         kind: Key in `SCENES`; drawn by their weights if left out.
     """
     if kind is None:
@@ -281,8 +282,8 @@ def _peopled(
     """Pastes things and people on a ground, those who stand lower in front.
 
     Args:
-        source: Of the people.
-        random: Decides where and how large they are.
+        source: Source of the people.
+        random: Random generator that decides where and how large they are.
         ground: uint8 `(H, W, 3)`.
         people: Indices of their photos.
         soft: Index of the photo that the ground comes from: that person keeps some of it around.

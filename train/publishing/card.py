@@ -39,8 +39,8 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
     It begins with the front matter that the Hugging Face Hub reads.
 
     Args:
-        name: In the catalog.
-        config: Of the checkpoint.
+        name: Name of the checkpoint in the catalog.
+        config: Configuration of the checkpoint.
         metrics: Contents of `metrics.json`.
         repository: `owner/name` on the Hub, if it goes there.
     """
@@ -181,8 +181,8 @@ def card_data(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -
     """The front matter of a model card: what the Hub files it under, and its scores as `model-index`.
 
     Args:
-        name: In the catalog.
-        config: Of the checkpoint.
+        name: Name of the checkpoint in the catalog.
+        config: Configuration of the checkpoint.
         metrics: Contents of `metrics.json`.
     """
     results = []
@@ -217,7 +217,7 @@ def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
     """README.md of a person detector.
 
     Args:
-        config: Of the detector.
+        config: Configuration of the detector.
         metrics: Contents of `metrics.json`.
     """
     training = config.training

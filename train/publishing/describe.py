@@ -30,11 +30,12 @@ def describe(recipe: Recipe, dataset: Dataset, command: str, out: Path, checkpoi
     """Writes `config.json`, `metrics.json`, `README.md` and, where there is one, `evidence.parquet`.
 
     Args:
-        recipe: That trains the network.
-        dataset: Of the recipe.
-        command: That trains it, for people.
+        recipe: Recipe that trains the network.
+        dataset: Data set of the recipe.
+        command: Command that trains the network, for people.
         out: Folder of the description, whose name is the network's in the catalog.
-        checkpoint: That was trained by this recipe, and whose numbers are taken; without one there are none yet.
+        checkpoint: Folder of a checkpoint that was trained by this recipe, and whose numbers are taken; without one
+            there are none yet.
 
     Raises:
         CheckpointError: If the checkpoint is damaged or was trained by another recipe, or the folder holds weights.

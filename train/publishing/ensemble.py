@@ -32,8 +32,8 @@ def join(
     """Writes an ensemble as one checkpoint. How it looks at a photo is as the first one does.
 
     Args:
-        folders: Of the checkpoints; the first one finds the garments, and all look closer.
-        shares: Of each further one in the average with those before it, between 0 and 1.
+        folders: Folders of the checkpoints; the first one finds the garments, and all look closer.
+        shares: Share of each further checkpoint in the average with those before it, between 0 and 1.
         out: Folder of the ensemble.
         scales: Factors of its input's size at which the first one looks; those of its own if left out. The others
             look once.

@@ -24,8 +24,8 @@ class Published:
     """What was put on the Hub.
 
     Args:
-        address: Of the repository's page.
-        commit: That holds the checkpoint; the one that was there if nothing has changed.
+        address: Address of the repository's page.
+        commit: Commit that holds the checkpoint; the one that was there if nothing has changed.
     """
 
     address: str
@@ -55,10 +55,10 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
     """Publishes a checkpoint: its files and a model card that is written anew; other files of the repository stay.
 
     Args:
-        folder: Of the checkpoint.
+        folder: Folder of the checkpoint.
         repository: `owner/name`; made if there is none.
         private: Whether only its owner may see it.
-        message: Of the commit; says what it is if left out.
+        message: Message of the commit; if left out, it says what the checkpoint is.
 
     Raises:
         CheckpointError: If the checkpoint could not be loaded again.

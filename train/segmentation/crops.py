@@ -387,7 +387,7 @@ def cut_crops(batch: CropBatch, recipe: Recipe) -> tuple[torch.Tensor, torch.Ten
     """Cuts and augments the crops of a batch on the device on which it lies. Nothing is read back from there.
 
     Args:
-        batch: From `join_plans`.
+        batch: Batch from `join_plans`.
         recipe: The experiment: size of the input, its mean and standard deviation, and the noise.
 
     Returns:
@@ -420,7 +420,7 @@ def soft_targets(batch: CropBatch, recipe: Recipe) -> SoftTarget | None:
     What is pasted or mixed in comes from another photo, and has no weight.
 
     Args:
-        batch: From `join_plans`.
+        batch: Batch from `join_plans`.
         recipe: The experiment: size of the input.
     """
     if not batch.soft:

@@ -76,9 +76,9 @@ def open_soft_labels(
 
     Args:
         cache: Photos at training size.
-        indices: Which of them.
+        indices: Indices of the photos in the cache.
         teacher: Network to learn from. It has seen none of the photos that the student is judged on.
-        folder: Where the probabilities lie; `cache_folder()` if left out.
+        folder: Folder of the probabilities; `cache_folder()` if left out.
 
     Raises:
         DatasetError: If they cannot be written.

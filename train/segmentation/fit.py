@@ -96,12 +96,12 @@ def fit(
     whenever a fit ends, the best network so far is whole. `out/resume.ckpt` is what it goes on from.
 
     Args:
-        recipe: Of the experiment.
+        recipe: Recipe of the experiment.
         data: Folder of the data set.
         out: Folder of the run.
-        name: Of the checkpoint in the catalog; the architecture if left out.
+        name: Name of the checkpoint in the catalog; the architecture if left out.
         workers: Processes that read cached photos; they do not change what comes out.
-        label: Stands in front of the progress bar.
+        label: Text in front of the progress bar.
         ids: Photos to train on, of which one may stand there twice, and photos to choose the epoch by; those of the
             recipe's fold if left out. Whoever passes them goes on with the same ones.
         each_epoch: Whether the scores of each epoch are printed.

@@ -25,11 +25,11 @@ class Outcome:
     """How the fit of one architecture ended.
 
     Args:
-        architecture: Its name.
-        seconds: It took this time; less if an earlier run had done a part.
-        epoch: The one that is kept; None if there is none.
-        mean_iou: Of that epoch, on the recipe's fold; None where nothing was judged.
-        failure: Why it failed; empty if it did not.
+        architecture: Name of the architecture.
+        seconds: Time that the fit took; less if an earlier run had done a part.
+        epoch: Epoch that is kept; None if there is none.
+        mean_iou: Mean IoU of that epoch, on the recipe's fold; None where nothing was judged.
+        failure: Reason why the fit failed; empty if it did not.
     """
 
     architecture: str
@@ -49,11 +49,11 @@ def fit_all(
     was not foreseen leaves its traceback in `error.log` beside the fit.
 
     Args:
-        recipe: Of which only the architecture and its arguments are replaced.
+        recipe: Recipe of the fits; only its architecture and the architecture's arguments are replaced.
         data: Folder of the data set.
         out: Folder under which each fit has its own.
         workers: Processes that read cached photos.
-        precision: As for `fit`.
+        precision: Device and number format, as for `fit`.
 
     Raises:
         DatasetError: If the data set cannot be read, which would keep all from being fitted.
@@ -97,7 +97,7 @@ def describe_failure(error: Exception, out: Path) -> str:
     """One sentence on what ended a fit; what was not foreseen leaves its traceback in `error.log` beside the fit.
 
     Args:
-        error: That is being handled.
+        error: Exception that is being handled.
         out: Folder of the fit.
     """
     if isinstance(

@@ -30,10 +30,10 @@ class SegmentationModule(lightning.LightningModule):
     """A network, its loss, its optimiser, and the moving average of its weights that is judged.
 
     Args:
-        network: Maps float32 `(N, 3, H, W)` to logits `(N, C, H, W)`.
-        recipe: Of the experiment.
+        network: Network that maps float32 `(N, 3, H, W)` to logits `(N, C, H, W)`.
+        recipe: Recipe of the experiment.
         names: Class names by id.
-        shares: By class, the share of a training photo's pixels that it has on average.
+        shares: Share of a training photo's pixels that each class has on average, by class.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, names: tuple[str, ...], shares: Sequence[float]) -> None:

@@ -157,8 +157,8 @@ def build_loss(name: str, *, gamma: float, shares: Sequence[float]) -> Loss:
 
     Args:
         name: Key in `LOSSES`.
-        gamma: For `focal`.
-        shares: For `frequency_cross_entropy`.
+        gamma: Exponent of `focal`.
+        shares: Class shares of `frequency_cross_entropy`.
     """
     options: dict[str, dict[str, Any]] = {"focal": {"gamma": gamma}, "frequency_cross_entropy": {"shares": shares}}
     return partial(LOSSES[name], **options.get(name, {}))

@@ -77,9 +77,9 @@ def load_pretrained(network: nn.Module, architecture: str, arguments: Mapping[st
     everything else that has an encoder, and where those cannot be had, ImageNet's (`load_imagenet`).
 
     Args:
-        network: From `build`.
+        network: Network from `build`.
         architecture: Key in `ARCHITECTURES`.
-        arguments: That it was built with.
+        arguments: Arguments that the network was built with.
 
     Returns:
         What the network starts from.
@@ -110,8 +110,8 @@ def load_imagenet(network: nn.Module, encoder: str) -> str:
     DenseNets come from torchvision's server, or from the folder where torch keeps what it once fetched (`TORCH_HOME`).
 
     Args:
-        network: Whose submodule `network.encoder` is loaded, in place.
-        encoder: Its name in segmentation-models-pytorch.
+        network: Network whose submodule `network.encoder` is loaded, in place.
+        encoder: Name of the encoder in segmentation-models-pytorch.
 
     Returns:
         One sentence that says what was loaded.
@@ -161,8 +161,8 @@ def load_coco(network: nn.Module, encoder: str) -> str:
     All but the last layer, which gives the classes, is loaded.
 
     Args:
-        network: `atrous` on `resnet50`, loaded in place.
-        encoder: Of the network.
+        network: Network `atrous` on `resnet50`, loaded in place.
+        encoder: Name of the network's encoder.
 
     Returns:
         One sentence that says what was loaded.

@@ -105,7 +105,7 @@ def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:
 
     Args:
         probability: float32 `(C, H, W)` over the classes of `OUTFIT_15`.
-        names: Of the classes that the tags assert; all others but background, hair and skin are forbidden.
+        names: Names of the classes that the tags assert; all others but background, hair and skin are forbidden.
     """
     weights = torch.tensor([float(name in names | _ALWAYS) for name in OUTFIT_15.names], device=probability.device)
     allowed = (probability * weights[:, None, None]).sum(dim=0)
@@ -132,7 +132,7 @@ def with_pseudo_labels(dataset: Dataset, folder: Path) -> tuple[Dataset, list[st
 
     Args:
         dataset: Clothing Co-Parsing; its own photos stay what they are.
-        folder: That `pseudo_label` wrote.
+        folder: Folder that `pseudo_label` wrote.
 
     Raises:
         DatasetError: If there is no mask in the folder.

@@ -92,4 +92,4 @@ def test_the_page_says_what_is_not_measured(model: Model, tmp_path: Path, monkey
     page = AppTest.from_file(str(PAGE), default_timeout=60)
     opened(page, models="m,plain", on=LABEL)
     assert "Other photos than whole outfits in daylight" in [each.value for each in page.subheader]
-    assert "Not measured of plain." in [each.value.replace("\\", "") for each in page.caption]
+    assert "Not measured: plain." in [each.value.replace("\\", "") for each in page.caption]
