@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from dashboard.dataset.folder import LabelIndex
     from dashboard.evaluation.pictures import Source
     from dashboard.evaluation.records import Measurement, Model
-    from dashboard.inference_queue import InferenceQueue, Visit
     from dashboard.models.listing import Listing
+    from dashboard.shared.inference_queue import InferenceQueue, Visit
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
     from segmodels.evaluation.bootstrap import Interval
@@ -121,7 +121,7 @@ def _queue() -> InferenceQueue:
     """
     import torch
 
-    from dashboard.inference_queue import InferenceQueue
+    from dashboard.shared.inference_queue import InferenceQueue
     from segmodels.device import pick_device
     from segmodels.inference.memory import return_memory
 

@@ -12,8 +12,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import resources
-from dashboard.charts import page_theme, show_chart
-from dashboard.comparison import (
+from dashboard.compare.agreement import (
     Comparison,
     Finding,
     agreements_csv,
@@ -23,16 +22,17 @@ from dashboard.comparison import (
     find,
     progress_text,
 )
-from dashboard.examples import Example, example
+from dashboard.compare.ground_truth import MaskError, match_masks, read_mask
+from dashboard.components.charts import page_theme, show_chart
+from dashboard.components.upload_limit import watch_uploads
+from dashboard.components.viewer import MAX_STAGES, viewer
 from dashboard.figures import agreement_figure, scores_figure
-from dashboard.inference_queue import Visit
-from dashboard.links import MAX_MODELS, parse_link
-from dashboard.masks import MaskError, match_masks, read_mask
-from dashboard.photos import check
-from dashboard.upload_limit import watch_uploads
-from dashboard.uploads import MAX_UPLOAD_MB, choose_photo, literal, upload_photos
-from dashboard.viewer import MAX_STAGES, viewer
-from dashboard.waiting import as_done, failure
+from dashboard.shared.analysed import check
+from dashboard.shared.examples import Example, example
+from dashboard.shared.inference_queue import Visit
+from dashboard.shared.model_links import MAX_MODELS, parse_link
+from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, literal, upload_photos
+from dashboard.shared.waiting import as_done, failure
 from segmodels.photo import open_photo
 from segmodels.taxonomy import OUTFIT_15
 

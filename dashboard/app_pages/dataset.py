@@ -11,7 +11,8 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import resources
-from dashboard.charts import page_theme, show_chart, show_downloads
+from dashboard.components.charts import page_theme, show_chart, show_downloads
+from dashboard.components.viewer import viewer
 from dashboard.dataset.folder import FolderError, choices, list_masks, make_stage, photos_with
 from dashboard.dataset.shipped import (
     Level,
@@ -27,8 +28,7 @@ from dashboard.dataset.shipped import (
     sizes_table,
 )
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
-from dashboard.uploads import literal
-from dashboard.viewer import viewer
+from dashboard.shared.uploads import literal
 from segmodels.taxonomy import OUTFIT_15
 
 state = st.session_state

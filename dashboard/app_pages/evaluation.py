@@ -9,7 +9,8 @@ from functools import partial
 import streamlit as st
 
 from dashboard import resources
-from dashboard.charts import page_theme, show_chart, show_downloads
+from dashboard.components.charts import page_theme, show_chart, show_downloads
+from dashboard.components.leaderboard import show_leaderboard
 from dashboard.evaluation.conditions import conditions_of, conditions_table, label_of
 from dashboard.evaluation.confusion import (
     UNITS,
@@ -44,9 +45,8 @@ from dashboard.evaluation.ranking import (
 )
 from dashboard.evaluation.records import Model, PhotoSet, photo_sets
 from dashboard.figures import class_figure, condition_figure, confusion_figure, cost_figure, curve_figure, series
-from dashboard.leaderboard import show_leaderboard
-from dashboard.links import MAX_MODELS, parse_link
-from dashboard.uploads import literal
+from dashboard.shared.model_links import MAX_MODELS, parse_link
+from dashboard.shared.uploads import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
 from segmodels.taxonomy import Taxonomy

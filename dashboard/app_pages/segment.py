@@ -11,12 +11,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import resources
-from dashboard.examples import Example, example, example_count
-from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
-from dashboard.upload_limit import watch_uploads
-from dashboard.uploads import choose_photo, literal, upload_photos
-from dashboard.viewer import viewer
-from dashboard.waiting import as_done, failure
+from dashboard.components.upload_limit import watch_uploads
+from dashboard.components.viewer import viewer
+from dashboard.shared.analysed import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.shared.examples import Example, example, example_count
+from dashboard.shared.uploads import choose_photo, literal, upload_photos
+from dashboard.shared.waiting import as_done, failure
 from segmodels.taxonomy import OUTFIT_15
 
 state = st.session_state

@@ -13,8 +13,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import resources
-from dashboard.charts import page_theme, show_chart, show_downloads
+from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.evaluation.pictures import cards_html
+from dashboard.shared.uploads import literal
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.chosen import Chosen
@@ -29,7 +30,6 @@ from dashboard.trends.section import Builder, Question
 from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
-from dashboard.uploads import literal
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.outfits import NotEnough
 from segmodels.archive.store import ArchiveError, Version

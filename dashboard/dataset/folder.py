@@ -1,6 +1,6 @@
 """The photos and masks of Clothing Co-Parsing in a folder: which show a label, small pictures, and one for the viewer.
 
-Masks are read by `dashboard.masks`, which no damaged file can end the server through.
+Masks are read by `dashboard.compare.ground_truth`, which no damaged file can end the server through.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dashboard.masks import MaskError, read_ccp_labels
-from dashboard.viewer import Stage, encode_stage, sample_plane
+from dashboard.compare.ground_truth import MaskError, read_ccp_labels
+from dashboard.components.viewer import Stage, encode_stage, sample_plane
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dashboard.masks import MaskError, read_mask
+from dashboard.compare.ground_truth import MaskError, read_mask
 from segmodels.datasets import DATASETS, DatasetError
 from segmodels.evaluation.evidence import CLASS_MAP_SIDE
 from segmodels.photo import PhotoError, open_photo
@@ -92,7 +92,8 @@ def data_folder(dataset: str, folder: str) -> Path:
 def read_source(dataset: str, root: Path, photo_id: str) -> Source:
     """Reads photo and truth of an id.
 
-    Masks of Clothing Co-Parsing are read by `dashboard.masks`, which no damaged file can end the server through.
+    Masks of Clothing Co-Parsing are read by `dashboard.compare.ground_truth`, through which no damaged file can end the
+    server.
 
     Args:
         dataset: Key in `DATASETS`.

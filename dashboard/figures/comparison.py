@@ -11,7 +11,7 @@ from dashboard.figures.theme import COLOURS, Theme, colour_scale, template
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    from dashboard.comparison import Agreement  # which imports PyTorch
+    from dashboard.compare.agreement import Agreement  # which imports PyTorch
 
 __all__ = ["agreement_figure", "scores_figure"]
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import streamlit as st
 
+from dashboard.shared.uploads import literal
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things
@@ -25,7 +26,6 @@ from dashboard.trends.together import (
     seen,
 )
 from dashboard.trends.worn import Against, area_section, days_before, other_period, other_tag, share_section
-from dashboard.uploads import literal
 from segmodels.archive.facts import PERIODS, Period
 from segmodels.archive.outfits import NotEnough
 

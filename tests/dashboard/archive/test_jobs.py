@@ -10,7 +10,7 @@ from archive_rows import rows_of
 from dashboard.archive import jobs
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.shelf import Shelved
-from dashboard.inference_queue import InferenceQueue
+from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.sources import Found, Source, from_uploads
 from segmodels.archive.store import Archive, ArchiveError

@@ -19,7 +19,7 @@ from dashboard.dataset.shipped import (
     shares_table,
     sizes_table,
 )
-from dashboard.tables import as_csv
+from dashboard.shared.tables import as_csv
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15
 from train.__main__ import main
 

@@ -6,7 +6,7 @@ import pytest
 from scored import IDS, judged
 
 from dashboard.evaluation.confusion import Cell, cell_photos, matrix_table, photos_by_iou, photos_of_class, view_matrix
-from dashboard.tables import as_csv, as_parquet
+from dashboard.shared.tables import as_csv, as_parquet
 from segmodels.evaluation.evidence import total
 from segmodels.taxonomy import OUTFIT_15
 

@@ -17,7 +17,7 @@ from dashboard.evaluation.ranking import (
     scope,
 )
 from dashboard.evaluation.records import Model, photo_sets, read_model
-from dashboard.tables import as_csv
+from dashboard.shared.tables import as_csv
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.evaluation.bootstrap import interval
 from segmodels.evaluation.papers import CASTRO_TABLE_3, CASTRO_TABLE_5

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from dashboard.figures import Theme
-from dashboard.tables import as_parquet
+from dashboard.shared.tables import as_parquet
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import forecast_section, line_section, movement_section

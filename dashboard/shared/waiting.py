@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from dashboard.inference_queue import Visit
+from dashboard.shared.inference_queue import Visit
 from segmodels.photo import PhotoError
 
 __all__ = ["as_done", "failure", "place_text"]

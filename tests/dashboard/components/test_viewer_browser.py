@@ -26,7 +26,7 @@ import zlib
 import numpy as np
 import streamlit as st
 
-from dashboard.viewer import Stage, encode_stage, viewer
+from dashboard.components.viewer import Stage, encode_stage, viewer
 from segmodels.taxonomy import OUTFIT_15
 
 st.set_page_config(layout="wide")

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from dashboard.inference_queue import InferenceQueue, Visit
+from dashboard.shared.inference_queue import InferenceQueue, Visit
 
 WAIT = 60.0
 """Seconds after which a test gives up."""

@@ -9,10 +9,10 @@ import threading
 import time
 from pathlib import Path
 
-from dashboard import photos
+from dashboard.shared import analysed as photos
 
 GATE = Path(os.environ["GATE"])
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 
 
 def gated(analyse):  # type: ignore[no-untyped-def]

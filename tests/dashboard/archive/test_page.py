@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from segmodels.archive.store import Archive
 
-PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "archive.py"
+PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "archive.py"
 WAIT = 120.0
 
 

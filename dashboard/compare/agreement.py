@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dashboard.photos import Analysed, analyse
-from dashboard.viewer import sample_plane
+from dashboard.components.viewer import sample_plane
+from dashboard.shared.analysed import Analysed, analyse
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
 

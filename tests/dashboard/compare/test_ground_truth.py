@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from dashboard.masks import MaskError, match_masks, read_mask
+from dashboard.compare.ground_truth import MaskError, match_masks, read_mask
 from segmodels.taxonomy import CCP_59, OUTFIT_15, UNLABELLED
 
 

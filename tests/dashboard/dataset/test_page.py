@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "dataset.py"
+PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "dataset.py"
 
 Open = Callable[..., AppTest]
 

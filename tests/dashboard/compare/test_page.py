@@ -9,13 +9,15 @@ from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
-from dashboard import comparison, resources, waiting
-from dashboard.examples import example
-from dashboard.inference_queue import InferenceQueue
+from dashboard import resources
+from dashboard.compare import agreement as comparison
+from dashboard.shared import waiting
+from dashboard.shared.examples import example
+from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 
-PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "compare.py"
+PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "compare.py"
 
 
 @pytest.fixture

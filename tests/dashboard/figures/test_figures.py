@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from dashboard.comparison import Agreement
+from dashboard.compare.agreement import Agreement
 from dashboard.figures import Theme, agreement_figure, scores_figure
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import OUTFIT_15

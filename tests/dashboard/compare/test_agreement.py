@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dashboard.comparison import (
+from dashboard.compare.agreement import (
     Comparison,
     Finding,
     agreements_csv,
@@ -15,9 +15,9 @@ from dashboard.comparison import (
     comparison_picture,
     progress_text,
 )
-from dashboard.links import parse_link
-from dashboard.photos import Analysed
-from dashboard.viewer import Stage, encode_stage
+from dashboard.components.viewer import Stage, encode_stage
+from dashboard.shared.analysed import Analysed
+from dashboard.shared.model_links import parse_link
 from segmodels.inference.segmentation import Segmentation, measure
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from dashboard.examples import Example
+from dashboard.shared.examples import Example
 from segmodels.photo import MAX_BYTES
 
 __all__ = ["MAX_UPLOAD_MB", "choose_photo", "literal", "upload_photos"]

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from dashboard.examples import example, example_count
-from dashboard.photos import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.shared.analysed import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.shared.examples import example, example_count
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError

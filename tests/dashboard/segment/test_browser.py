@@ -11,10 +11,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from streamlit_page import WAIT, on_a_desk
 
-from dashboard.examples import example
+from dashboard.shared.examples import example
 from segmodels.taxonomy import OUTFIT_15
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from dashboard.viewer import Stage, encode_stage
+from dashboard.components.viewer import Stage, encode_stage
 from segmodels.inference.segmentation import Garment, Segmentation, cutout_png, to_coco
 from segmodels.photo import open_photo
 from segmodels.taxonomy import TAXONOMIES

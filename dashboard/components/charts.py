@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.figures import Theme
-from dashboard.tables import as_csv, as_parquet
+from dashboard.shared.tables import as_csv, as_parquet
 
 __all__ = ["page_theme", "show_chart", "show_downloads"]
 

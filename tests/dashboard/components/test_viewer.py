@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dashboard.viewer import MAX_SIDE, Stage, encode_stage, viewer
+from dashboard.components.viewer import MAX_SIDE, Stage, encode_stage, viewer
 from segmodels.taxonomy import OUTFIT_15
 
 GARMENT: dict[str, Any] = {

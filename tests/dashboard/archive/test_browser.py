@@ -14,7 +14,7 @@ from streamlit_page import on_a_desk, settle
 
 from segmodels.archive.store import Archive
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 TABLE = b"file_name,taken_at,market\nlook0.jpg,2024-03-05,Paris\nlook1.jpg,2024-04-01,Milan\n"
 
 

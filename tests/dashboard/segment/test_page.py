@@ -12,14 +12,16 @@ from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
-from dashboard import photos, resources, waiting
-from dashboard.examples import example
-from dashboard.inference_queue import InferenceQueue
+from dashboard import resources
+from dashboard.shared import analysed as photos
+from dashboard.shared import waiting
+from dashboard.shared.examples import example
+from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.architectures import build
 from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
 from segmodels.taxonomy import CFPD_23
 
-PAGE = Path(__file__).parents[2] / "dashboard" / "app_pages" / "segment.py"
+PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "segment.py"
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What the Compare page computes: where models disagree, and what a ground truth says of each."""
