@@ -409,7 +409,7 @@ def _evaluate_conditions(
             if not this_process().is_first:
                 continue
             if arguments.keep:
-                kind = "shift" if shift else "framing"
+                kind = "whole" if framing == "full" else "framing"
                 photos = f"{dataset.name}, {which} ({len(ids)} photos)"
                 keep_condition(arguments.checkpoint, kind, name, photos, scores)
             print(f"{name}: {scores['score']:.4f} on {scores['photos']} photos")

@@ -19,12 +19,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from segmodels.evaluation.bootstrap import SCORES
+from segmodels.evaluation.conditions import CONDITION_MEASURES
 from segmodels.evaluation.evidence import Evidence
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
-    "MEASURES",
     "Condition",
     "Measurement",
     "Model",
@@ -80,21 +80,12 @@ class Measurement:
         return (self.deviation is not None, self.scores.get("photos"), photos)
 
 
-MEASURES: Mapping[str, str] = {
-    "framing": "mean IoU of its frequent classes",
-    "shift": "mean IoU",
-    "flatlay": "share named rightly",
-    "wild": "micro F1",
-}
-"""What the score of a condition is, by its kind."""
-
-
 @dataclass(frozen=True)
 class Condition:
     """One model's score on photos that are cut, lit or made otherwise.
 
     Args:
-        kind: Key of `MEASURES`.
+        kind: Key of `segmodels.evaluation.conditions.CONDITION_MEASURES`.
         name: Name of the condition.
         photos: Name of the set of photos, for people.
         score: Score, 0 to 1.
@@ -108,7 +99,7 @@ class Condition:
     @property
     def measure(self) -> str:
         """What the score is, for people."""
-        return MEASURES[self.kind]
+        return CONDITION_MEASURES[self.kind]
 
 
 @dataclass(frozen=True)
@@ -388,7 +379,7 @@ def _conditions(name: str, values: object, sentences: list[str]) -> list[Conditi
     for number, entry in enumerate(values if isinstance(values, list) else [None], start=1):
         try:
             kind, score = _text(entry["kind"]), _finite(entry["scores"]["score"])
-            if kind in MEASURES:
+            if kind in CONDITION_MEASURES:
                 found.append(Condition(kind, _text(entry["name"]), _text(entry["photos"]), score))
         except (KeyError, TypeError, ValueError) as error:
             sentences.append(

@@ -8,6 +8,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ import train.data.split
 import train.detector.fit
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.ssd import ssd_lite0
+from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from segmodels.datasets import Dataset
 from segmodels.device import pick_precision
-from segmodels.inference.detector import EMBEDDED_DETECTOR, load_detector
+from segmodels.inference.detector import load_detector
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 from train.analysis.crossval import crossval
@@ -67,7 +69,7 @@ def shipped_networks() -> dict[str, tuple[str, dict[str, Any]]]:
     Those that are narrower than the papers' networks take the same steps, and are left out.
     """
     recipes = [load_recipe(path) for path in sorted(RECIPES.rglob("*.toml"))]
-    configs = [json.loads(path.read_text()) for path in sorted(EMBEDDED_DETECTOR.parent.glob("*/config.json"))]
+    configs = [json.loads(path.read_text()) for path in sorted(EMBEDDED.glob("*/config.json"))]
     configs = [config for config in configs if config["architecture"] in ARCHITECTURES]
     networks = [
         *((name, {}) for name in ARCHITECTURES),
@@ -213,6 +215,23 @@ def test_a_fit_is_that_of_the_processor(folds: None, tiny: MakeRecipe, root: Pat
         weights.append(load_checkpoint(checkpoint).network.state_dict())
     for key, values in weights[0].items():
         torch.testing.assert_close(weights[1][key], values)
+
+
+def test_a_fit_with_everything_on_is_that_of_the_processor(
+    folds: None, tiny: MakeRecipe, root: Path, tmp_path: Path
+) -> None:
+    """Parts of people, light, blur and JPEG, rare garments pasted and mixed, and a teacher."""
+    whole = dict.fromkeys(("framing", "skin_tone", "low_light", "low_resolution", "jpeg", "blur", "paste", "mix"), 1.0)
+    small = {"architecture": "unet_classic", "arguments": {"width": 0.05}, "epochs": 1}
+    teacher = fit(tiny(**small), root, tmp_path / "teacher", workers=0)
+    recipe = tiny(**small, **whole, warmth=0.2, teacher=str(teacher), pasted=["Scarf/Tie"])
+    weights = []
+    for place in ("cpu", "gpu"):
+        with fake_cuda() if place == "gpu" else nullcontext():
+            checkpoint = fit(recipe, root, tmp_path / place, workers=0)
+        weights.append(load_checkpoint(checkpoint).network.state_dict())
+    for key, values in weights[0].items():
+        torch.testing.assert_close(weights[1][key], values, atol=1e-4, rtol=1e-3)
 
 
 def test_crossval(tiny: MakeRecipe, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: FakeCuda) -> None:

@@ -110,7 +110,7 @@ def keep_condition(folder: Path, kind: str, name: str, photos: str, scores: Mapp
 
     Args:
         folder: Folder of the checkpoint.
-        kind: `framing`, `shift`, `flatlay` or `wild`.
+        kind: Key of `segmodels.evaluation.conditions.CONDITION_MEASURES`.
         name: Name of the condition, for people.
         photos: Description of the photos, for people: data set and split.
         scores: Scores under the condition, with the key `score`.

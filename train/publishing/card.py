@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
+from segmodels.evaluation.conditions import CONDITION_MEASURES
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.inference.detector import DetectorConfig
 
@@ -117,15 +118,6 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
     return "\n".join(lines)
 
 
-_MEASURES = {
-    "framing": "mean IoU of the classes that hold more than 0.2 % of the true pixels",
-    "shift": "mean IoU",
-    "flatlay": "photos whose largest garment is the labelled one, as mean over the classes",
-    "wild": "micro F1 of garments and accessories on the main person",
-}
-"""What `score` is, by the kind of a condition."""
-
-
 def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
     """A table of the scores on photos that are cut, lit or made otherwise."""
     if not conditions:
@@ -136,7 +128,7 @@ def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
         "| photos | score | what it is | measured on |",
         "|---|---|---|---|",
         *(
-            f"| {each['name']} | {_cell(each['scores']['score'])} | {_MEASURES.get(each['kind'], '')} | "
+            f"| {each['name']} | {_cell(each['scores']['score'])} | {CONDITION_MEASURES.get(each['kind'], '')} | "
             f"{each['photos']} |"
             for each in conditions
         ),
@@ -297,11 +289,16 @@ def _epoch(training: Mapping[str, Any]) -> str:
 
 
 def _steps(training: Mapping[str, Any]) -> str:
-    """A sentence on an earlier fit and one on pseudo-labels, each with a space before it, where there were any."""
+    """A sentence each on an earlier fit, pseudo-labels, flat-lays and a teacher, each after a space, as far as used."""
     recipe = training.get("recipe", {})
     text = f" It went on from the weights of an earlier fit, `{recipe['start']}`." if recipe.get("start") else ""
     if recipe.get("pseudo"):
         text += " It learned from photos that have only tags as well, with masks that networks and tags agree on."
+    if recipe.get("flatlays"):
+        share = f"{recipe['flatlay_share']:.0%}"
+        text += f" About {share} of its training crops show flat-lays (CC0), garments without a person."
+    if recipe.get("teacher"):
+        text += f" It learned from the probabilities of another network too, `{recipe['teacher']}`."
     return text
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -46,14 +47,18 @@ class SoftLabels:
     shapes: tuple[tuple[int, int], ...]
     values: np.ndarray
 
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Row at which the probabilities of each photo begin."""
+        return [0, *accumulate(height * width for height, width in self.shapes)]
+
     def of_photo(self, index: int) -> np.ndarray | None:
         """uint8 `(C, h, w)` over the whole photo; None if the teacher was not asked about it."""
         place = self.places.get(index)
         if place is None:
             return None
-        starts = [0, *accumulate(height * width for height, width in self.shapes[: place + 1])]
         height, width = self.shapes[place]
-        rows = self.values[starts[place] : starts[place + 1]]
+        rows = self.values[self._starts[place] : self._starts[place + 1]]
         return np.ascontiguousarray(rows.reshape(height, width, -1).transpose(2, 0, 1))
 
 

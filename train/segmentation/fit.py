@@ -135,7 +135,9 @@ def fit(
     lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
     try:
         network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
-        check_batch(network, _smallest_batch(len(train_ids), recipe, processes), recipe.height, recipe.width)
+        check_batch(
+            network, _smallest_batch(recipe.samples or len(train_ids), recipe, processes), recipe.height, recipe.width
+        )
     except ValueError as error:
         raise FitError(str(error)) from None
     _claim(out, recipe)

@@ -25,7 +25,7 @@ CONDITIONS = [
     condition("framing", "bust", 0.3),
     condition("framing", "bust", 0.9, "ccp, other.txt (3 photos)"),
     condition("framing", "bust, grey", 0.2),
-    condition("framing", "full", 0.6),
+    condition("whole", "full", 0.6),
 ]
 
 
@@ -73,7 +73,7 @@ def test_a_kind_of_a_later_version_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("theme", get_args(Theme))
 def test_a_bar_for_each_condition_and_model(model: Model, tmp_path: Path, theme: Theme) -> None:
-    other = read_model("other", write_model(tmp_path / "other", {"conditions": [condition("shift", "blur", 0.4)]}))
+    other = read_model("other", write_model(tmp_path / "other", {"conditions": [condition("whole", "blur", 0.4)]}))
     without = read_model("without", write_model(tmp_path / "without", {}))
     figure = condition_figure([without, model, other], LABEL, theme)
     assert [bars.name for bars in figure.data] == ["m", "other"]

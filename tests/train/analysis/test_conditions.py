@@ -77,7 +77,9 @@ def test_all_framings_go_into_one_file_and_into_the_checkpoint(checkpoint: Path,
     found = json.loads((tmp_path / "out.json").read_text())
     assert list(found) == list(FRAMINGS)
     kept = read_metrics(checkpoint)["conditions"]
-    assert [(each["kind"], each["name"]) for each in kept] == [("framing", name) for name in FRAMINGS]
+    assert [(each["kind"], each["name"]) for each in kept] == [
+        ("whole" if name == "full" else "framing", name) for name in FRAMINGS
+    ]
     assert all(each["photos"] == "ccp, ids.txt (2 photos)" for each in kept)
     assert [each["scores"]["score"] for each in kept] == [scores["score"] for scores in found.values()]
     card = (checkpoint / "README.md").read_text()

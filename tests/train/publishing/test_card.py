@@ -137,6 +137,15 @@ def test_the_embedded_cards_are_what_is_written_today() -> None:
         assert (folder / "README.md").read_text("utf-8") == card, folder.name
 
 
+def test_a_card_says_what_else_it_learned_from() -> None:
+    recipe = {"fold": 0, "flatlays": "flatlay", "flatlay_share": 0.18, "teacher": "runs/pair"}
+    text = model_card("light", config_of(training={"dataset": "ccp", "recipe": recipe}), {})
+    assert "About 18% of its training crops show flat-lays (CC0), garments without a person." in text
+    assert "It learned from the probabilities of another network too, `runs/pair`." in text
+    plain = model_card("light", config_of(training={"dataset": "ccp", "recipe": {"fold": 0, "flatlay_share": 0.2}}), {})
+    assert "flat-lays" not in plain and "probabilities of another" not in plain
+
+
 def test_a_description_says_where_the_weights_come_from() -> None:
     training = {"dataset": "ccp", "recipe": {"fold": 0}, "command": "python -m train fit own/large"}
     text = model_card("large", config_of(training=training), {})
