@@ -53,6 +53,7 @@ from train.segmentation.distillation import SoftLabels, open_soft_labels
 from train.segmentation.fit_log import FitLog, tensorboard_loggers
 from train.segmentation.lightning_module import SegmentationModule
 from train.segmentation.pretrained import Start, load_pretrained
+from train.segmentation.pruning import prune_segmentation_blocks
 from train.segmentation.pseudo_labels import with_pseudo_labels
 
 __all__ = ["FitError", "ResumeFile", "checkpoint_config", "fit", "open_dataset"]
@@ -505,7 +506,7 @@ def _load_start(network: nn.Module, recipe: Recipe) -> Start:
 
 
 def _start_from(checkpoint: Checkpoint, network: nn.Module, recipe: Recipe) -> Start:
-    """Loads a checkpoint's weights in place: all of them, or the encoder's where the decoder is another.
+    """Loads a checkpoint's weights in place: all of them, pruned, or the encoder's where the decoder is another.
 
     Raises:
         FitError: If not even the encoder is the same.
@@ -518,6 +519,8 @@ def _start_from(checkpoint: Checkpoint, network: nn.Module, recipe: Recipe) -> S
         except RuntimeError:
             raise FitError(f"The recipe starts from {recipe.start}, which has other classes.") from None
         return Start("checkpoint", f"The network starts from {where}.")
+    if config.architecture == recipe.architecture and prune_segmentation_blocks(trained.state_dict(), network):
+        return Start("checkpoint", f"The network starts from {where}, pruned to its narrower segmentation blocks.")
     try:
         encoder = network.get_submodule("network.encoder")
         encoder.load_state_dict(trained.get_submodule("network.encoder").state_dict())

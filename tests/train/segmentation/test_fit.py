@@ -14,7 +14,7 @@ from torch import nn
 
 import train.segmentation.fit
 import train.segmentation.lightning_module
-from segmodels.architectures import ARCHITECTURES
+from segmodels.architectures import ARCHITECTURES, build
 from segmodels.checkpoints.checkpoint import load_checkpoint
 from segmodels.datasets import DatasetError
 from segmodels.evaluation.metrics import ConfusionMatrix
@@ -24,6 +24,7 @@ from train.__main__ import main
 from train.recipe import Recipe
 from train.segmentation.fit import FitError, fit, open_dataset
 from train.segmentation.losses import LOSSES
+from train.segmentation.pruning import prune_segmentation_blocks
 
 MakeRecipe = Callable[..., Recipe]
 STEPS = 3  # in an epoch of six photos, two at a time
@@ -231,6 +232,29 @@ def test_a_shallower_encoder_is_no_start_for_a_deeper_one(tiny: MakeRecipe, root
     first = run(tiny(**changes, arguments={"encoder": "resnet18"}), root, tmp_path / "first")
     with pytest.raises(FitError, match="another architecture or has other arguments"):
         run(tiny(**changes, start=str(first), arguments={"encoder": "resnet34"}), root, tmp_path / "second")
+
+
+WIDE_FPN = {"encoder": "resnet18", "pyramid_channels": 32, "segmentation_channels": 64}
+NARROW_FPN = {**WIDE_FPN, "segmentation_channels": 32}
+
+
+def test_a_fit_starts_pruned(tiny: MakeRecipe, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = {"architecture": "fpn", "height": 64, "width": 64, "epochs": 1, "imagenet": False}
+    first = run(tiny(**changes, arguments=WIDE_FPN), root, tmp_path / "first")
+    slow = {"start": str(first), "learning_rate": 1e-9, "average": 0.0}
+    second = load_checkpoint(run(tiny(**{**changes, **slow}, arguments=NARROW_FPN), root, tmp_path / "second"))
+    assert "pruned to its narrower segmentation blocks" in capsys.readouterr().out
+    expected = build("fpn", len(second.config.classes), NARROW_FPN)
+    assert prune_segmentation_blocks(load_checkpoint(first).network.state_dict(), expected)
+    for (name, one), other in zip(expected.named_parameters(), second.network.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-3), name
+
+
+def test_other_classes_are_no_start(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
+    changes = {"architecture": "fpn", "height": 64, "width": 64, "epochs": 1, "imagenet": False}
+    first = run(tiny(**changes, arguments={**WIDE_FPN, "encoder": "resnet34"}), root, tmp_path / "first")
+    with pytest.raises(FitError, match="not the same encoder either"):
+        run(tiny(**changes, start=str(first), arguments=NARROW_FPN), root, tmp_path / "second")
 
 
 def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
