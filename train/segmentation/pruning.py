@@ -1,8 +1,8 @@
 """Pruning: a narrower FPN starts from the channels of a wider one that weigh most.
 
-Li et al. 2017, *Pruning filters for efficient ConvNets*: a channel counts as much as the weights that lead on from it. A
-channel of a segmentation block has its size set by GroupNorm, so its factor there is multiplied in. GroupNorm's groups
-stay what they are: of each one the same number of channels is kept.
+Li et al. 2017, *Pruning filters for efficient ConvNets*: a channel counts as much as the weights that lead on from it.
+GroupNorm sets the size of a channel in a segmentation block, so its factor is multiplied in. Its groups stay what they
+are: of each one the same number of channels is kept.
 """
 
 from __future__ import annotations
