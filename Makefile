@@ -55,8 +55,8 @@ gpu: $(READY) ## train, judge and ingest for real on one GPU, beside the process
 kills: $(READY) ## kill an ingest twenty times and look whether its archive lost or doubled a photo
 	PYTHONPATH=. $(BIN)/python tests/kill_ingest.py
 
-weights: $(READY) ## train the default network, what it is compared with and the person detector: make weights DATA=folder of Clothing Co-Parsing
-	@test -n "$(DATA)" || { echo "Name the data set's folder: make weights DATA=..." >&2; exit 1; }
+weights: $(READY) ## train the default network, what it is compared with and the detector: make weights DATA=Clothing Co-Parsing FLATLAY=flat-lays
+	@test -n "$(DATA)" -a -n "$(FLATLAY)" || { echo "Name both folders: make weights DATA=... FLATLAY=..." >&2; exit 1; }
 	$(BIN)/python -m train fit inacio/fpn --set dataset=ccp --data "$(DATA)" --out runs/fpn_inacio
 	$(BIN)/python -m train fit own/lite2_small --data "$(DATA)" --out runs/lite2_small
 	$(BIN)/python -m train pseudo-label runs/lite2_small/checkpoint --data "$(DATA)" --out runs/pseudo
@@ -67,11 +67,15 @@ weights: $(READY) ## train the default network, what it is compared with and the
 	$(BIN)/python -m train fit own/fpn_partner --data "$(DATA)" --out runs/fpn_partner
 	$(BIN)/python -m train fit own/fpn_partner_384 --data "$(DATA)" --out runs/fpn_partner_384
 	$(BIN)/python -m train join runs/fpn_portrait_512/checkpoint runs/fpn_partner_384/checkpoint \
-		--share 0.5 --scales 1 --margin 0.04 --out runs/joined
-	for run in fpn_inacio/checkpoint joined; do \
+		--share 0.5 --scales 1 --margin 0.04 --out runs/pair
+	$(BIN)/python -m train pseudo-label runs/pair --data "$(DATA)" --out runs/pseudo3
+	$(BIN)/python -m train mask-flatlays runs/pair --data "$(FLATLAY)" --out runs/flatlay_masks
+	$(BIN)/python -m train fit own/fpn_light --set flatlays="$(FLATLAY)" --data "$(DATA)" --out runs/fpn_light --name fpn
+	for run in fpn_inacio/checkpoint pair fpn_light/checkpoint; do \
 		$(BIN)/python -m train evaluate runs/$$run --dataset ccp --data "$(DATA)" --fold 0 --json runs/$$run.json --keep || exit 1; \
 	done
-	$(BIN)/python -m train compare runs/fpn_inacio/checkpoint runs/joined
+	$(BIN)/python -m train compare runs/fpn_inacio/checkpoint runs/fpn_light/checkpoint
+	$(BIN)/python -m train compare runs/pair runs/fpn_light/checkpoint
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
 
 architectures: $(READY) ## train and judge all nine, and fpn from random weights, by one small recipe: make architectures DATA=folder

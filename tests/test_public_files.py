@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *(ROOT.glob("*/README.md"))]
+PAGES = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md"]
+PAGES += [path for package in ("segmodels", "train", "dashboard") for path in (ROOT / package).rglob("*.md")]
+PAGES = [page for page in PAGES if "embedded" not in page.parts]
 _ENDINGS = r"(?:py|md|toml|csv|txt|json|yml)"
 
 

@@ -18,11 +18,14 @@ a person who draws them: some keep a hanger, or a shadow between two shoes.
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -157,17 +160,23 @@ def mask_flatlays(flatlays: FlatLays, out: Path, segmenter: Segmenter | None = N
     """
     if tests := [photo.id for photo in flatlays.photos if photo.part == "test"]:
         raise DatasetError(f"{tests[0]} belongs to part 'test', which nothing is trained on. Leave that part out.")
-    foreground = partial(_seen_by, segmenter) if segmenter else None
+    foreground = partial(_seen_by, segmenter, Lock()) if segmenter else None
     out.mkdir(parents=True, exist_ok=True)
     rows = _read_rows(out / MASKS_FILE)
     with (out / MASKS_FILE).open("a", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         if not file.tell():
             table.writeheader()
-        for photo in tqdm([photo for photo in flatlays.photos if photo.id not in rows], desc="Outlining", unit="photo"):
-            rows[photo.id] = _mask(flatlays, photo, out / f"{photo.id}.png", foreground)
-            table.writerow(rows[photo.id])
-            file.flush()
+        todo = [photo for photo in flatlays.photos if photo.id not in rows]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # OpenCV works outside Python's lock
+            made = threads.map(lambda photo: _mask(flatlays, photo, out / f"{photo.id}.png", foreground), todo)
+            try:
+                for photo, row in zip(tqdm(todo, desc="Outlining", unit="photo"), made, strict=True):
+                    rows[photo.id] = row
+                    table.writerow(row)
+                    file.flush()
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
     chosen = [rows[photo.id] for photo in flatlays.photos]
     kept = [row for row in chosen if row["kept"] == "True"]
     return {
@@ -297,8 +306,9 @@ def _read_mask(path: Path, photo: FlatLay, taxonomy: Taxonomy) -> np.ndarray:
     return ids
 
 
-def _seen_by(segmenter: Segmenter, photo: np.ndarray) -> np.ndarray:
-    return np.asarray(segmenter.segment(photo).class_map > 0)
+def _seen_by(segmenter: Segmenter, turn: Lock, photo: np.ndarray) -> np.ndarray:
+    with turn:  # PyTorch uses all cores for one photo
+        return np.asarray(segmenter.segment(photo).class_map > 0)
 
 
 def _from_rectangle(image: np.ndarray, border: float) -> np.ndarray:
