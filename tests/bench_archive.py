@@ -90,7 +90,7 @@ def main() -> None:
 
 def _look(segmenter: Segmenter, photo: np.ndarray) -> None:
     """All looks at a photo's people, the detector's included."""
-    segmenter._see([photo], segmenter._first_looks([photo]))
+    segmenter._fill_probabilities([photo], segmenter._regions_of_interest([photo]))
 
 
 def _passes(segmenter: Segmenter, photos: list[np.ndarray]) -> list[Pass]:

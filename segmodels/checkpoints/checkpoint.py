@@ -95,7 +95,7 @@ class Member(NetworkConfig):
     """A further network of an ensemble."""
 
     share: float
-    """Of its probabilities in the average, where it looks; what came before it has the rest. Between 0 and 1."""
+    """Weight of its probabilities in the average, inside its crop, between 0 and 1; the members before it have the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,22 +109,26 @@ class CheckpointConfig(NetworkConfig):
     """Class names by id; must be those of the taxonomy."""
 
     crop: str = "found"
-    """`person`: the person detector finds the people and each is looked at as `found` looks at a whole photo, which is
-    also what is done where it finds nobody; `box`: the same, but each is looked at once, in the detector's box with
-    `margin`; `found`: a first look at the whole photo finds where garments are, a second one is cropped to them;
-    `none`: the whole photo is looked at once."""
+    """How the region of interest is found.
+
+    - `box`: the person detector's box with `margin`, one pass; where it finds nobody, as `found`.
+    - `person`: a coarse pass over the detector's box, then a refine pass over what it found; where the detector finds
+      nobody, as `found`.
+    - `found`: a coarse pass over the whole photo, then a refine pass over what it found.
+    - `none`: one pass over the whole photo.
+    """
 
     margin: float = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
 
     scales: list[float] = field(default_factory=lambda: [1.0])
-    """Factors on the input's size at which the last look is taken; their probabilities are averaged."""
+    """Factors on the input's size in the refine pass, whose probabilities are averaged (test-time augmentation)."""
 
     mirror: bool = False
-    """Whether each scale of the last look is averaged with the mirrored crop's; it doubles the time of that look."""
+    """Whether each scale is averaged with the mirrored crop's (test-time augmentation). It doubles that pass's time."""
 
     ensemble: list[Member] = field(default_factory=list)
-    """Further networks that take the last look too, each at the crop in its own shape."""
+    """Further members of the ensemble, each run in the refine pass on a crop of its own aspect."""
 
     opening_kernel: int = 0
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""

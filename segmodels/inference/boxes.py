@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-__all__ = ["PADDING_GREY", "Box", "box_of", "cut", "frame_around"]
+__all__ = ["PADDING_GREY", "Box", "box_of", "cut", "crop_around"]
 
 PADDING_GREY = 127
 """Value of the pixels of a crop that lie outside the photo; near 0 once a network's mean and std are applied."""
@@ -30,12 +30,12 @@ def box_of(mask: np.ndarray) -> Box | None:
     return Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
 
 
-def frame_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:
+def crop_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:
     """The smallest box of the given shape, with the same centre, that holds `box` and a margin on each side.
 
     Args:
-        box: Box that must be inside the frame.
-        aspect: Height over width of the frame; None for that of the box with its margin.
+        box: Box that must be inside the crop.
+        aspect: Height over width of the crop; None for that of the box with its margin.
         margin: Share of the box's longer side that is added on each side.
     """
     border = margin * max(box.width, box.height)
@@ -45,19 +45,19 @@ def frame_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:
     return Box(box.x + (box.width - width) / 2, box.y + (box.height - height) / 2, width, height)
 
 
-def cut(image: np.ndarray, frame: Box, height: int, width: int, outside: int = PADDING_GREY) -> np.ndarray:
-    """What lies inside `frame`, resized to `height` x `width`.
+def cut(image: np.ndarray, crop: Box, height: int, width: int, outside: int = PADDING_GREY) -> np.ndarray:
+    """What lies inside `crop`, resized to `height` x `width`.
 
     Args:
         image: uint8 `(H, W, 3)` photo, averaged where it shrinks and interpolated where it grows; or uint8 `(H, W)`
             class map, whose ids are never mixed.
-        frame: Frame in pixels of the image; what reaches beyond the image is filled.
+        crop: Crop in pixels of the image; what reaches beyond the image is filled.
         height: Height of the result, in pixels.
         width: Width of the result, in pixels.
         outside: Value of the pixels beyond the image.
     """
-    left, top = round(frame.x), round(frame.y)
-    right, bottom = max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))
+    left, top = round(crop.x), round(crop.y)
+    right, bottom = max(left + 1, round(crop.x + crop.width)), max(top + 1, round(crop.y + crop.height))
     inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     scale_y, scale_x = height / (bottom - top), width / (right - left)
     target_height = min(height, max(1, round(inside.shape[0] * scale_y)))

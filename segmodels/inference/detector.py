@@ -21,7 +21,7 @@ from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError, load_weights, read_fields, write_folder
 from segmodels.device import Precision, pick_device, pick_precision
-from segmodels.inference.boxes import Box, cut, frame_around
+from segmodels.inference.boxes import Box, crop_around, cut
 
 __all__ = [
     "DETECTOR_VARIABLE",
@@ -35,7 +35,7 @@ __all__ = [
     "save_detector",
 ]
 
-_SMALL = 0.35  # share of the photo's longer side below which a second look at all people pays
+_SMALL = 0.35  # share of the photo's longer side below which a second pass at a finer input pays
 _SAME_PERSON = 0.6  # share of the smaller box that lies in a surer one
 
 EMBEDDED_DETECTOR = Path(__file__).parents[1] / "embedded" / "detector"
@@ -53,7 +53,7 @@ class DetectorConfig:
     """`ssd_lite0`, the one of `segmodels.architectures.ssd`."""
 
     side: int
-    """Of the square input, in pixels; a photo lies in its middle, on grey, with its own aspect."""
+    """Side of the square input, in pixels; a photo lies in its middle, on grey, with its own aspect."""
 
     mean: float
     """Subtracted from each channel after scaling to 0..1."""
@@ -62,7 +62,7 @@ class DetectorConfig:
     """Each channel is divided by it after the mean is subtracted."""
 
     second_side: int = 0
-    """Side of the input of a second look, taken where the first finds nobody, or small people only; 0 for none."""
+    """Side of the input of a second pass, run where the first finds nobody, or small people only; 0 for none."""
 
     threshold: float = 0.5
     """Score from which a box is a person, 0..1."""
@@ -113,38 +113,36 @@ class PersonDetector:
 
     def find_batch(self, photos: Sequence[np.ndarray]) -> list[list[FoundPerson]]:
         """The people of several photos, each uint8 `(H, W, 3)` RGB, upright; of each photo the surest first."""
-        found = self._look(photos, self.config.side)
+        found = self._pass(photos, self.config.side)
         if self.config.second_side:
             heights = [max((person.box.height for person in people), default=0) for people in found]
             small = [n for n, photo in enumerate(photos) if heights[n] < _SMALL * max(photo.shape)]
             if small:
                 for n, people in zip(
-                    small, self._look([photos[n] for n in small], self.config.second_side), strict=True
+                    small, self._pass([photos[n] for n in small], self.config.second_side), strict=True
                 ):
                     found[n] = people
         return found
 
-    def _look(self, photos: Sequence[np.ndarray], side: int) -> list[list[FoundPerson]]:
+    def _pass(self, photos: Sequence[np.ndarray], side: int) -> list[list[FoundPerson]]:
         config = self.config
-        frames = [frame_around(Box(0, 0, photo.shape[1], photo.shape[0]), 1.0) for photo in photos]
-        crops = np.stack([cut(photo, frame, side, side) for photo, frame in zip(photos, frames, strict=True)])
-        pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
+        crops = [crop_around(Box(0, 0, photo.shape[1], photo.shape[0]), 1.0) for photo in photos]
+        inputs = np.stack([cut(photo, crop, side, side) for photo, crop in zip(photos, crops, strict=True)])
+        pixels = torch.from_numpy(inputs).to(self.device).permute(0, 3, 1, 2)
         batch = (
             pixels.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
         )
         with torch.inference_mode(), self.precision.autocast():
-            seen = detect(self.network, batch)
-        return [
-            self._people(boxes, photo, frame, side) for boxes, photo, frame in zip(seen, photos, frames, strict=True)
-        ]
+            found = detect(self.network, batch)
+        return [self._people(boxes, photo, crop, side) for boxes, photo, crop in zip(found, photos, crops, strict=True)]
 
-    def _people(self, seen: Mapping[str, torch.Tensor], photo: np.ndarray, frame: Box, side: int) -> list[FoundPerson]:
+    def _people(self, found: Mapping[str, torch.Tensor], photo: np.ndarray, crop: Box, side: int) -> list[FoundPerson]:
         """People of a photo, each once, from the boxes that the network gives for it."""
-        config, (height, width), scale = self.config, photo.shape[:2], frame.width / side
+        config, (height, width), scale = self.config, photo.shape[:2], crop.width / side
         people: list[FoundPerson] = []
-        for corners, score, label in zip(*(seen[key].tolist() for key in ("boxes", "scores", "labels")), strict=True):
-            left, right = (min(max(frame.x + x * scale, 0), width) for x in corners[0::2])
-            top, bottom = (min(max(frame.y + y * scale, 0), height) for y in corners[1::2])
+        for corners, score, label in zip(*(found[key].tolist() for key in ("boxes", "scores", "labels")), strict=True):
+            left, right = (min(max(crop.x + x * scale, 0), width) for x in corners[0::2])
+            top, bottom = (min(max(crop.y + y * scale, 0), height) for y in corners[1::2])
             box = Box(left, top, right - left, bottom - top)
             if label != 1 or score < config.threshold or box.width < 1 or box.height < 1:
                 continue

@@ -18,7 +18,7 @@ from torch.nn import functional
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
-from segmodels.inference.boxes import Box, box_of, cut, frame_around
+from segmodels.inference.boxes import Box, box_of, crop_around, cut
 from segmodels.inference.detector import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.segmentation import Person, Segmentation, measure
@@ -35,10 +35,10 @@ SMALLEST_GARMENT = 0.001
 
 _STRIP_PIXELS = 1 << 20
 _MIN_COMPONENT = 0.1
-_WORTH_A_SECOND_LOOK = 0.85
-_DETECTOR_MARGIN = 0.15  # of the box's longer side, around the first look: a hat or a bag may stick out of the box
+_WORTH_A_REFINE_PASS = 0.85
+_DETECTOR_MARGIN = 0.15  # of the box's longer side, for the coarse pass: a hat or a bag may stick out of the box
 _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
-_FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the first look at a single person takes all of it
+_FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the coarse pass over a single person takes all of it
 _MOST_PEOPLE = 8
 _GPU_BATCH = 8
 _PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
@@ -46,23 +46,23 @@ _COMPANION = 0.95  # score from which somebody beside the surest person counts; 
 
 
 @dataclass
-class _Look:
-    """One person, or one photo in which no person was found, on the way from a frame to probabilities.
+class _Region:
+    """A region of interest: one person, or a whole photo in which no person was found.
 
     Args:
         photo: Index of the photo.
-        frame: Frame that the network sees, in pixels of the photo.
-        about: Box that must be seen, with its margin, around which further networks set frames of their own shapes.
-        found: Person that the detector found; None where the whole photo is looked at.
-        region: Region outside of which nothing belongs to this person; None for no limit.
-        probability: Probabilities in the frame, float32 `(C, height, width)`.
+        crop: Box of the photo that the network is given, in pixels of the photo, of the input's aspect.
+        box: Region with its margin, around which each further ensemble member sets a crop of its own aspect.
+        person: Person that the detector found; None for a whole photo.
+        limit: Box outside of which nothing belongs to this person; None for no limit.
+        probability: Probabilities in the crop, float32 `(C, height, width)`.
     """
 
     photo: int
-    frame: Box
-    about: Box
-    found: FoundPerson | None = None
-    region: Box | None = None
+    crop: Box
+    box: Box
+    person: FoundPerson | None = None
+    limit: Box | None = None
     probability: torch.Tensor | None = None
 
 
@@ -156,16 +156,16 @@ class Segmenter:
     def _segment(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
         """As `segment_batch`, all at once."""
         started = time.perf_counter()
-        looks = self._first_looks(photos)
-        self._see(photos, looks)
-        looked = time.perf_counter()
+        regions = self._regions_of_interest(photos)
+        self._fill_probabilities(photos, regions)
+        inferred = time.perf_counter()
         results = []
         for index, photo in enumerate(photos):
             begun = time.perf_counter()
             class_map, confidence, owners = _merge(
-                [look for look in looks if look.photo == index], photo.shape[0], photo.shape[1]
+                [region for region in regions if region.photo == index], photo.shape[0], photo.shape[1]
             )
-            found = [look.found for look in looks if look.photo == index and look.found]
+            found = [region.person for region in regions if region.photo == index and region.person]
             if len(found) > 1:  # from the farthest to the nearest until here; from left to right for people
                 order = np.argsort([person.box.x + person.box.width / 2 for person in found], stable=True)
                 found, owners = [found[place] for place in order], np.argsort(order).astype(np.uint8)[owners]
@@ -188,7 +188,7 @@ class Segmenter:
                     garments=garments,
                     model=self.checkpoint.name,
                     revision=self.checkpoint.revision,
-                    seconds=(looked - started) / len(photos) + time.perf_counter() - begun,
+                    seconds=(inferred - started) / len(photos) + time.perf_counter() - begun,
                     owners=owners,
                 )
             )
@@ -205,14 +205,14 @@ class Segmenter:
             photos: Photos, each uint8 `(H, W, 3)` RGB, upright.
 
         Returns:
-            By photo, float32 `(C, h, w)` at the input's size, and the frame that it covers, in pixels of the photo.
+            By photo, float32 `(C, h, w)` at the input's size, and the crop that they cover, in pixels of the photo.
         """
-        nearest = {look.photo: look for look in self._first_looks(photos)}  # the farthest come first
-        self._see(photos, list(nearest.values()))
-        return [(look.probability, look.frame) for look in nearest.values() if look.probability is not None]
+        nearest = {region.photo: region for region in self._regions_of_interest(photos)}  # the farthest come first
+        self._fill_probabilities(photos, list(nearest.values()))
+        return [(region.probability, region.crop) for region in nearest.values() if region.probability is not None]
 
     def find_people(self, photo: np.ndarray) -> list[FoundPerson]:
-        """The people of a photo who are looked at, the farthest first.
+        """The people of a photo who are segmented, the farthest first.
 
         People much smaller than the tallest are passers-by whose outfit nobody wants; they are left out, and so is
         whoever beside the surest is not sure: mostly people in the background, half hidden or turned away.
@@ -223,84 +223,86 @@ class Segmenter:
         Raises:
             CheckpointError: If the detector cannot be had.
         """
-        return _whom_to_segment(self.detector.find(photo))
+        return _people_to_segment(self.detector.find(photo))
 
-    def _first_looks(self, photos: Sequence[np.ndarray]) -> list[_Look]:
-        """Frames of the first look at each photo: around each person, or the whole photo."""
+    def _regions_of_interest(self, photos: Sequence[np.ndarray]) -> list[_Region]:
+        """Regions of interest of each photo with their first crops: each person, or the whole photo."""
         if self.checkpoint.config.crop not in ("person", "box"):
             everybody: list[list[FoundPerson]] = [[] for _ in photos]
         elif len(photos) == 1:
             everybody = [self.find_people(photos[0])]
         else:
-            everybody = [_whom_to_segment(people) for people in self.detector.find_batch(photos)]
+            everybody = [_people_to_segment(people) for people in self.detector.find_batch(photos)]
         return [
-            look
+            region
             for index, (photo, people) in enumerate(zip(photos, everybody, strict=True))
-            for look in self._looks_at(index, photo, people)
+            for region in self._regions_of_photo(index, photo, people)
         ]
 
-    def _looks_at(self, index: int, photo: np.ndarray, people: list[FoundPerson]) -> list[_Look]:
+    def _regions_of_photo(self, index: int, photo: np.ndarray, people: list[FoundPerson]) -> list[_Region]:
         config = self.checkpoint.config
         fills = len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]
         if not people or (fills and config.crop == "person"):
             whole = Box(0, 0, photo.shape[1], photo.shape[0])
-            return [_Look(index, frame_around(whole, config.aspect), whole, people[0] if people else None)]
+            return [_Region(index, crop_around(whole, config.aspect), whole, people[0] if people else None)]
         margin = config.margin if config.crop == "box" else _DETECTOR_MARGIN
         return [
-            _Look(
+            _Region(
                 index,
-                frame_around(person.box, config.aspect, margin),
-                frame_around(person.box, None, margin),
+                crop_around(person.box, config.aspect, margin),
+                crop_around(person.box, None, margin),
                 person,
                 _widened(person.box, _REGION_MARGIN) if len(people) > 1 else None,
             )
             for person in people
         ]
 
-    def _see(self, photos: Sequence[np.ndarray], looks: Sequence[_Look]) -> None:
-        """Lets the networks look at all photos at once, closer where that pays, and keeps what they saw.
+    def _fill_probabilities(self, photos: Sequence[np.ndarray], regions: Sequence[_Region]) -> None:
+        """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.
 
-        The first look is the first network's alone; it finds where the last one is taken.
+        1. Coarse pass, of the first network alone: finds how far the garments reach, where the detector's box does not
+           say it already.
+        2. Refine pass, of all ensemble members, on crops around that.
         """
         config = self.checkpoint.config
-        first: list[_Look] = []
-        closer: list[_Look] = []
-        for look in looks:
-            framed = config.crop == "none" or (config.crop == "box" and look.found)
-            (closer if framed else first).append(look)
-        if first:
-            batch = self._crops(config, [photos[look.photo] for look in first], [look.frame for look in first])
-            for look, logits in zip(first, self._logits(self.networks[0], batch), strict=True):
-                if self._move_closer(look, logits):
-                    closer.append(look)
+        coarse: list[_Region] = []
+        refined: list[_Region] = []
+        for region in regions:
+            cropped = config.crop == "none" or (config.crop == "box" and region.person)
+            (refined if cropped else coarse).append(region)
+        if coarse:
+            batch = self._crops(config, [photos[region.photo] for region in coarse], [region.crop for region in coarse])
+            for region, logits in zip(coarse, self._logits(self.networks[0], batch), strict=True):
+                if self._narrow_crop(region, logits):
+                    refined.append(region)
                 else:
-                    (look.probability,) = _open(logits[None].softmax(dim=1), config.opening_kernel)
-        if not closer:
+                    (region.probability,) = _open(logits[None].softmax(dim=1), config.opening_kernel)
+        if not refined:
             return
-        shown, frames = [photos[look.photo] for look in closer], [look.frame for look in closer]
-        probabilities = self._last_look(shown, frames)
+        shown, crops = [photos[region.photo] for region in refined], [region.crop for region in refined]
+        probabilities = self._refine(shown, crops)
         for member, network in zip(config.ensemble, self.networks[1:], strict=True):
-            theirs = [frame_around(look.about, member.aspect) for look in closer]
-            others = self._probability(network, member, shown, theirs, config.mirror)
-            for one, frame, other, their in zip(probabilities, frames, others, theirs, strict=True):
-                _blend(one, frame, other, their, member.share)
-        for look, probability in zip(closer, _open(probabilities, config.opening_kernel), strict=True):
-            look.probability = probability
+            member_crops = [crop_around(region.box, member.aspect) for region in refined]
+            outputs = self._probability(network, member, shown, member_crops, config.mirror)
+            for probability, crop, output, member_crop in zip(probabilities, crops, outputs, member_crops, strict=True):
+                _blend(probability, crop, output, member_crop, member.share)
+        for region, probability in zip(refined, _open(probabilities, config.opening_kernel), strict=True):
+            region.probability = probability
 
-    def _move_closer(self, look: _Look, logits: torch.Tensor) -> bool:
-        """Sets the frame of the last look around what the first found; False if it need not be taken.
+    def _narrow_crop(self, region: _Region, logits: torch.Tensor) -> bool:
+        """Sets a region's crop around what the coarse pass found; False if the refine pass would give nothing new.
 
         Args:
-            look: First look.
-            logits: Logits that the first look gave, `(C, height, width)`.
+            region: Region after the coarse pass.
+            logits: Logits of the coarse pass, `(C, height, width)`.
         """
         config = self.checkpoint.config
-        frame = look.frame
+        crop = region.crop
         found = (logits[1:].amax(dim=0) > logits[0]).cpu().numpy().astype(np.uint8)
-        x, y = frame.width / config.width, frame.height / config.height  # pixels of the photo in one of the input
-        if look.region is not None:
-            left, top = (look.region.x - frame.x) / x, (look.region.y - frame.y) / y
-            right, bottom = left + look.region.width / x, top + look.region.height / y
+        x, y = crop.width / config.width, crop.height / config.height  # pixels of the photo in one of the input
+        if region.limit is not None:
+            left, top = (region.limit.x - crop.x) / x, (region.limit.y - crop.y) / y
+            right, bottom = left + region.limit.width / x, top + region.limit.height / y
             inside = np.zeros_like(found)
             inside[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = 1
             found *= inside
@@ -311,32 +313,32 @@ class Segmenter:
         kept = 1 + np.flatnonzero(areas >= _MIN_COMPONENT * areas.max())
         box = box_of(np.isin(labels, kept))
         assert box is not None
-        box = Box(frame.x + box.x * x, frame.y + box.y * y, box.width * x, box.height * y)
-        closer = frame_around(box, config.aspect, config.margin)
-        look.about = frame_around(box, None, config.margin)
-        if min(closer.height / frame.height, closer.width / frame.width) < _WORTH_A_SECOND_LOOK:
-            look.frame = closer
+        box = Box(crop.x + box.x * x, crop.y + box.y * y, box.width * x, box.height * y)
+        narrower = crop_around(box, config.aspect, config.margin)
+        region.box = crop_around(box, None, config.margin)
+        if min(narrower.height / crop.height, narrower.width / crop.width) < _WORTH_A_REFINE_PASS:
+            region.crop = narrower
             return True
         return config.mirror or config.scales != [1.0] or bool(config.ensemble)
 
-    def _last_look(self, photos: Sequence[np.ndarray], frames: Sequence[Box]) -> torch.Tensor:
-        """The first network's probabilities, averaged over scales: float32 `(N, C, height, width)` in the frames."""
+    def _refine(self, photos: Sequence[np.ndarray], crops: Sequence[Box]) -> torch.Tensor:
+        """The first network's probabilities, averaged over scales: float32 `(N, C, height, width)` in the crops."""
         config = self.checkpoint.config
         size = (config.height, config.width)
-        seen = []
+        by_scale = []
         for scale in config.scales:
-            probability = self._probability(self.networks[0], config, photos, frames, config.mirror, scale)
+            probability = self._probability(self.networks[0], config, photos, crops, config.mirror, scale)
             if scale != 1:
                 probability = functional.interpolate(probability, size, mode="bilinear", antialias=scale > 1)
-            seen.append(probability)
-        return torch.stack(seen).mean(dim=0) if len(seen) > 1 else seen[0]
+            by_scale.append(probability)
+        return torch.stack(by_scale).mean(dim=0) if len(by_scale) > 1 else by_scale[0]
 
     def _probability(
         self,
         network: nn.Module,
         config: NetworkConfig,
         photos: Sequence[np.ndarray],
-        frames: Sequence[Box],
+        crops: Sequence[Box],
         mirror: bool,
         scale: float = 1.0,
     ) -> torch.Tensor:
@@ -346,11 +348,11 @@ class Segmenter:
             network: Network that analyses the crops.
             config: Configuration of the network.
             photos: Photos from which the crops are cut.
-            frames: Frame that is cut from each photo.
-            mirror: Whether the mirrored crops are looked at too.
+            crops: Crop of each photo, in its pixels.
+            mirror: Whether the mirrored crops are averaged in (test-time augmentation).
             scale: Factor on the input's size.
         """
-        batch = self._crops(config, photos, frames, scale)
+        batch = self._crops(config, photos, crops, scale)
         probability = self._logits(network, batch).softmax(dim=1)
         if mirror:
             probability += self._logits(network, batch.flip(dims=[3])).softmax(dim=1).flip(dims=[3])
@@ -358,12 +360,12 @@ class Segmenter:
         return probability
 
     def _crops(
-        self, config: NetworkConfig, photos: Sequence[np.ndarray], frames: Sequence[Box], scale: float = 1.0
+        self, config: NetworkConfig, photos: Sequence[np.ndarray], crops: Sequence[Box], scale: float = 1.0
     ) -> torch.Tensor:
-        """What a network is shown: float32 `(N, 3, h, w)`, normalised, at its input's size times `scale`."""
+        """Input of a network: float32 `(N, 3, h, w)`, normalised, at its size times `scale`."""
         size = round(config.height * scale), round(config.width * scale)
-        crops = np.stack([cut(photo, frame, *size) for photo, frame in zip(photos, frames, strict=True)])
-        batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
+        pixels = np.stack([cut(photo, crop, *size) for photo, crop in zip(photos, crops, strict=True)])
+        batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         return batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
 
     def _logits(self, network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
@@ -375,7 +377,7 @@ class Segmenter:
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _whom_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
+def _people_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
     """Of the people that the detector found those that are segmented, the farthest first; see `find_people`."""
     tallest = max((person.box.height for person in people), default=0)
     tall = [person for person in people if person.box.height >= _PASSER_BY * tallest]
@@ -383,12 +385,12 @@ def _whom_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
     return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
 
 
-def _blend(probability: torch.Tensor, frame: Box, other: torch.Tensor, their_frame: Box, share: float) -> None:
-    """Averages what another network saw in its frame into `(C, h, w)`, in place; beyond that frame nothing changes."""
+def _blend(probability: torch.Tensor, crop: Box, other: torch.Tensor, other_crop: Box, share: float) -> None:
+    """Averages another network's output over its crop into `(C, h, w)`, in place; beyond that crop nothing changes."""
     height, width = probability.shape[1:]
-    x, y = width / frame.width, height / frame.height
+    x, y = width / crop.width, height / crop.height
     left, top, right, bottom = _edges(
-        Box((their_frame.x - frame.x) * x, (their_frame.y - frame.y) * y, their_frame.width * x, their_frame.height * y)
+        Box((other_crop.x - crop.x) * x, (other_crop.y - crop.y) * y, other_crop.width * x, other_crop.height * y)
     )
     resized = functional.interpolate(other[None], (bottom - top, right - left), mode="bilinear")[0]
     inside = probability[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
@@ -409,23 +411,23 @@ def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
     return functional.max_pool2d(eroded, kernel, stride=1, padding=kernel // 2)
 
 
-def _merge(looks: Sequence[_Look], height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _merge(regions: Sequence[_Region], height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Class map, confidence and owner of each pixel, uint8 `(height, width)`.
 
-    Later looks lie in front; but the margin around a person's own box covers nobody.
+    Later regions lie in front; but the margin around a person's own box covers nobody.
     """
     owners = np.zeros((height, width), np.uint8)
-    first, *others = looks
+    first, *others = regions
     assert first.probability is not None
-    class_map, confidence = _at_photo_size(first.probability, first.frame, height, width, first.region)
-    for owner, look in enumerate(others, start=1):
-        assert look.probability is not None and look.found is not None
-        theirs, certainty = _at_photo_size(look.probability, look.frame, height, width, look.region)
-        left, top, right, bottom = _edges(look.found.box)
+    class_map, confidence = _at_photo_size(first.probability, first.crop, height, width, first.limit)
+    for owner, region in enumerate(others, start=1):
+        assert region.probability is not None and region.person is not None
+        classes, certainty = _at_photo_size(region.probability, region.crop, height, width, region.limit)
+        left, top, right, bottom = _edges(region.person.box)
         uncovered = class_map == 0
         uncovered[top:bottom, left:right] = True
-        worn = (theirs > 0) & uncovered
-        np.copyto(class_map, theirs, where=worn)
+        worn = (classes > 0) & uncovered
+        np.copyto(class_map, classes, where=worn)
         np.copyto(confidence, certainty, where=worn)
         owners[worn] = owner
         nothing = class_map == 0
@@ -434,23 +436,23 @@ def _merge(looks: Sequence[_Look], height: int, width: int) -> tuple[np.ndarray,
 
 
 def _at_photo_size(
-    probability: torch.Tensor, frame: Box, height: int, width: int, region: Box | None = None
+    probability: torch.Tensor, crop: Box, height: int, width: int, limit: Box | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class map and confidence, uint8 `(height, width)`; what lies outside the frame is background.
+    """Class map and confidence, uint8 `(height, width)`; what lies outside the crop is background.
 
     Up-sampling and argmax go strip by strip, so that 50 megapixels of 15 classes never stand in memory at once.
 
     Args:
-        probability: Probabilities inside the frame, float32 `(C, h, w)`.
-        frame: Frame in pixels of the photo; may reach beyond it.
+        probability: Probabilities inside the crop, float32 `(C, h, w)`.
+        crop: Crop in pixels of the photo; may reach beyond it.
         height: Height of the photo, in pixels.
         width: Width of the photo, in pixels.
-        region: Region outside of which everything is background as well; None for no limit.
+        limit: Box outside of which everything is background as well; None for no limit.
     """
     class_map = np.zeros((height, width), np.uint8)
     confidence = np.full((height, width), 255, np.uint8)
-    left, top, right, bottom = _edges(frame)
-    limits = _edges(region) if region else (0, 0, width, height)
+    left, top, right, bottom = _edges(crop)
+    limits = _edges(limit) if limit else (0, 0, width, height)
     columns = range(max(left, limits[0], 0), min(right, limits[2], width))
     rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
     # What nowhere reaches the smallest mean over the classes is nowhere the likeliest.
@@ -472,10 +474,10 @@ def _at_photo_size(
     return class_map, confidence
 
 
-def _edges(frame: Box) -> tuple[int, int, int, int]:
+def _edges(box: Box) -> tuple[int, int, int, int]:
     """Left, top, right and bottom in whole pixels, as `cut` takes them."""
-    left, top = round(frame.x), round(frame.y)
-    return left, top, max(left + 1, round(frame.x + frame.width)), max(top + 1, round(frame.y + frame.height))
+    left, top = round(box.x), round(box.y)
+    return left, top, max(left + 1, round(box.x + box.width)), max(top + 1, round(box.y + box.height))
 
 
 def _widened(box: Box, margin: float) -> Box:
@@ -502,9 +504,9 @@ def _rows_between(probability: torch.Tensor, target: int, start: int, count: int
 
 def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy, owners: np.ndarray, owner: int) -> None:
     """Turns a person's garments that hold next to no pixels into background, in place."""
-    theirs = owners == owner
-    pixels = np.bincount(class_map[theirs], minlength=len(taxonomy))
+    owned = owners == owner
+    pixels = np.bincount(class_map[owned], minlength=len(taxonomy))
     worn = sum(pixels[garment.id] for garment in taxonomy.worn)
     for garment in taxonomy.worn:
         if 0 < pixels[garment.id] < SMALLEST_GARMENT * worn:
-            class_map[theirs & (class_map == garment.id)] = 0
+            class_map[owned & (class_map == garment.id)] = 0

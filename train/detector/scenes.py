@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from segmodels.inference.boxes import PADDING_GREY, Box, box_of, cut, frame_around
+from segmodels.inference.boxes import PADDING_GREY, Box, box_of, crop_around, cut
 from train.data.cache import Cache
 
 __all__ = ["SCENES", "Scene", "Source", "corners", "make_scene", "person_box", "whole_scene"]
@@ -141,14 +141,14 @@ def make_scene(source: Source, random: np.random.Generator, side: int, kind: str
 
 def whole_scene(source: Source, index: int, side: int) -> Scene:
     """One whole photo on grey, nothing random."""
-    return _part(source, index, frame_around(_all(source.pair(index)[0]), 1.0), side, side)
+    return _part(source, index, crop_around(_all(source.pair(index)[0]), 1.0), side, side)
 
 
 def _photo(source: Source, random: np.random.Generator, height: int, width: int, closest: float = 0.45) -> Scene:
     """A part of one photo, or a little more than all of it."""
     index = int(random.integers(len(source)))
     photo, person = source.pair(index)[0], source.people[index]
-    frame = frame_around(_all(photo), height / width)
+    frame = crop_around(_all(photo), height / width)
     for _ in range(8):
         frame_height = photo.shape[0] * random.uniform(closest, 1.15)
         frame_width = frame_height * width / height
@@ -246,7 +246,7 @@ def _flatlay(source: Source, random: np.random.Generator, height: int, width: in
         return _nobody(source, random, height, width)
     photo = source.flatlays.pair(int(random.integers(len(source.flatlays))))[0]
     photo = np.rot90(photo, int(random.choice([0, 1, 2, 3], p=[0.7, 0.12, 0.06, 0.12])))
-    frame = frame_around(_all(photo), height / width)
+    frame = crop_around(_all(photo), height / width)
     scale = random.uniform(0.6, 1.1)
     x, y = (random.uniform(0, 1 - scale) if scale < 1 else (1 - scale) / 2 for _ in range(2))
     frame = Box(frame.x + x * frame.width, frame.y + y * frame.height, scale * frame.width, scale * frame.height)

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import Dataset, Sampler
 
-from segmodels.inference.boxes import PADDING_GREY, Box, box_of, frame_around
+from segmodels.inference.boxes import PADDING_GREY, Box, box_of, crop_around
 from segmodels.taxonomy import UNLABELLED
 from train.data.cache import Cache
 from train.distributed import Processes
@@ -211,7 +211,7 @@ class TrainingCrops(Dataset[CropPlan]):
         aspect = recipe.aspect
         if aspect is not None:
             aspect *= 1 + random.uniform(-1, 1) * recipe.stretch
-        frame = frame_around(box, aspect, recipe.margin * random.random() * 2)
+        frame = crop_around(box, aspect, recipe.margin * random.random() * 2)
         flipped = recipe.flip and random.random() < 0.5
         angle = math.radians(recipe.rotation) * random.uniform(-1, 1) if random.random() < 0.5 else 0.0
         if not worn and random.random() < _TURNED:
@@ -265,7 +265,7 @@ class ValidationCrops(Dataset[CropPlan]):
 
     def __getitem__(self, index: int) -> CropPlan:
         photo, truth = self.cache.pair(index)
-        frame = frame_around(_shown(truth, self.recipe), self.recipe.aspect, self.recipe.margin)
+        frame = crop_around(_shown(truth, self.recipe), self.recipe.aspect, self.recipe.margin)
         return CropPlan(_view(photo, truth, frame, self.recipe))
 
 

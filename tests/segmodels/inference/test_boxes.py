@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from segmodels.inference.boxes import PADDING_GREY, Box, box_of, cut, frame_around
+from segmodels.inference.boxes import PADDING_GREY, Box, box_of, crop_around, cut
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -24,7 +24,7 @@ def test_box_of() -> None:
 @pytest.mark.parametrize("aspect", [0.5, 1, 2])
 @pytest.mark.parametrize("margin", [0, 0.06, 0.5])
 def test_frame_has_the_shape_the_centre_and_the_margin(box: Box, aspect: float, margin: float) -> None:
-    frame = frame_around(box, aspect, margin)
+    frame = crop_around(box, aspect, margin)
     border = margin * max(box.width, box.height)
     assert frame.height / frame.width == pytest.approx(aspect)
     assert frame.x + frame.width / 2 == pytest.approx(box.x + box.width / 2)
@@ -35,14 +35,14 @@ def test_frame_has_the_shape_the_centre_and_the_margin(box: Box, aspect: float, 
 
 
 def test_frame_by_hand() -> None:
-    assert frame_around(Box(10, 20, 40, 60), 2) == (10, 10, 40, 80)
-    assert frame_around(Box(10, 20, 40, 60), 1) == (0, 20, 60, 60)
-    assert frame_around(Box(0, 0, 10, 20), 2, margin=0.1) == pytest.approx((-2, -4, 14, 28))
+    assert crop_around(Box(10, 20, 40, 60), 2) == (10, 10, 40, 80)
+    assert crop_around(Box(10, 20, 40, 60), 1) == (0, 20, 60, 60)
+    assert crop_around(Box(0, 0, 10, 20), 2, margin=0.1) == pytest.approx((-2, -4, 14, 28))
 
 
 def test_frame_of_the_box_itself() -> None:
-    assert frame_around(Box(10, 20, 40, 60), None) == (10, 20, 40, 60)
-    assert frame_around(Box(0, 0, 10, 20), None, margin=0.1) == pytest.approx((-2, -2, 14, 24))
+    assert crop_around(Box(10, 20, 40, 60), None) == (10, 20, 40, 60)
+    assert crop_around(Box(0, 0, 10, 20), None, margin=0.1) == pytest.approx((-2, -2, 14, 24))
 
 
 def test_cut_at_scale_one_is_a_slice() -> None:
