@@ -95,7 +95,7 @@ class Member(NetworkConfig):
     """A further network of an ensemble."""
 
     share: float
-    """Weight of its probabilities in the average, inside its crop, between 0 and 1; the members before it have the rest."""
+    """Weight of its probabilities in the average, inside its crop, 0..1; the members before it have the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
