@@ -88,7 +88,7 @@ def bare(tmp_path: Path) -> Run:
             f"import sys; sys.path[:0] = {[str(info.parent), str(ROOT)]}; sys.modules.update(dict.fromkeys({ABSENT}))"
         )
         command = [sys.executable, "-c", f"{start}\n{code}", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     return run
 
