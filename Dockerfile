@@ -14,9 +14,9 @@ WORKDIR /home/user/app
 
 # What is installed changes less often than the code. PyTorch for processors comes from its own index and goes before
 # PyPI's, which brings 3 GB of CUDA along; on a machine with a GPU leave that index out.
-COPY --chown=user pyproject.toml requirements.lock README.md LICENSE ./
-RUN pip install --no-cache-dir --constraint requirements.lock \
-    --extra-index-url https://download.pytorch.org/whl/cpu .
+COPY --chown=user pyproject.toml requirements-app.lock README.md LICENSE ./
+RUN pip install --no-cache-dir --constraint requirements-app.lock \
+    --extra-index-url https://download.pytorch.org/whl/cpu ".[app]"
 
 COPY --chown=user . .
 RUN pip install --no-cache-dir --no-deps --editable .

@@ -2,32 +2,42 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+APP := $(VENV)/.app
 READY := $(VENV)/.ready
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BROWSER := $(VENV)/.browser
 CODE := segmodels train dashboard tests
 # The tests of a file stay in one process; a process for each core, but no more than the memory of a laptop holds.
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format bench gpu kills weights portrait architectures archive lock clean
+.PHONY: help app test check format wheel bench gpu kills weights portrait architectures archive lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-$(READY): requirements.lock pyproject.toml
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Garmentscope needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
+
+# What the app needs is a part of the whole, in the same versions: either may be installed first, and the whole holds both.
+$(APP): requirements-app.lock pyproject.toml | $(BIN)/python
+	$(INSTALL) -r requirements-app.lock
+	$(INSTALL) --no-deps -e .
 	@touch $@
+
+$(READY): requirements.lock pyproject.toml | $(BIN)/python
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --no-deps -e .
+	@touch $(APP) $@
 
 $(BROWSER): $(READY) tests/chromium.py
 	$(BIN)/python tests/chromium.py
 	@touch $@
 
-app: $(READY) ## serve the dashboard on http://localhost:8501 with the embedded models
-	$(BIN)/python -m streamlit run dashboard/app.py
+app: $(APP) ## serve the dashboard on http://localhost:8501 with the embedded models
+	$(BIN)/python -m dashboard
 
 test: $(READY) $(BROWSER) ## run all tests, a real browser included
 	$(BIN)/python -m pytest $(PROCESSES)
@@ -40,6 +50,9 @@ check: $(READY) ## format, lint and types, as CI checks them
 format: $(READY) ## mend what can be mended: format and lint
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
+
+wheel: $(READY) ## build a wheel, install it into an empty environment, and segment a photo with what was installed
+	$(BIN)/python tests/try_wheel.py
 
 bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a busy machine, queries of Trends and training steps, as ratios to named baselines
 	$(BIN)/python tests/bench.py
@@ -98,10 +111,12 @@ archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: mak
 	$(BIN)/python -m segmodels.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/data/archives/ccp
 	$(BIN)/python -m train reliability segmodels/embedded/segmentation/fpn --data "$(DATA)" --json dashboard/data/reliability.json
 
-lock: $(READY) ## write requirements.lock anew from pyproject.toml; versions stay unless they must move
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra train --extra dev \
-		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+lock: $(READY) ## write requirements.lock and its part requirements-app.lock anew from pyproject.toml; versions stay unless they must move
+	$(INSTALL) uv
+	$(LOCK) --extra dev --output-file requirements.lock
+	$(LOCK) --extra app --constraint requirements.lock --output-file requirements-app.lock
 
 clean: ## remove what was set up and cached
 	rm -rf $(VENV) *.egg-info build .mypy_cache .pytest_cache .ruff_cache

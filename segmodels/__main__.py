@@ -1,4 +1,8 @@
-"""`garmentscope segment | models | pull | archive`, or `python -m segmodels ...`."""
+"""`garmentscope segment | models | pull | archive`, or `python -m segmodels ...`.
+
+Other packages bring commands of their own: each is an entry point of the group `garmentscope.commands`, a function that
+takes a list of arguments and returns an exit status. It is imported when its command is called.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["archive"]:
         return importlib.import_module("segmodels.archive.__main__").main(arguments[1:])  # type: ignore[no-any-return]
+    brought = _brought_commands()
+    if arguments and arguments[0] in brought:
+        return brought[arguments[0]].load()(arguments[1:])  # type: ignore[no-any-return]
     parser = argparse.ArgumentParser(prog="garmentscope", description="Finds the garments in outfit photos.")
     commands = parser.add_subparsers(dest="command", required=True)
     segment = commands.add_parser("segment", help="write a class map (PNG) and a list of garments (JSON) per photo")
@@ -39,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     pull = commands.add_parser("pull", help="fetch models from the Hugging Face Hub, or their newest revisions")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
     commands.add_parser("archive", help="photos become data: ingest, show, make-up; each has its own --help")
+    for name, entry in brought.items():
+        commands.add_parser(name, help=f"comes with the package {entry.module.partition('.')[0]}; has its own --help")
     parsed = parser.parse_args(arguments)
     try:
         if parsed.command == "segment":
@@ -50,6 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (CheckpointError, DeviceError, PhotoError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _brought_commands() -> dict[str, EntryPoint]:
+    """Commands of other packages, by name; none where Garmentscope is not installed."""
+    own = {"segment", "models", "pull", "archive"}
+    return {entry.name: entry for entry in entry_points(group="garmentscope.commands") if entry.name not in own}
 
 
 def _segment(arguments: argparse.Namespace) -> int:

@@ -19,9 +19,9 @@ from typing import Any, Literal, TextIO
 import torch
 
 from segmodels.errors import GarmentscopeError
+from segmodels.settings import DEVICE_VARIABLE, read_settings
 
 __all__ = [
-    "DEVICE_VARIABLE",
     "PRECISIONS",
     "DeviceError",
     "Precision",
@@ -34,9 +34,6 @@ __all__ = [
     "pick_precision",
     "tune",
 ]
-
-DEVICE_VARIABLE = "GARMENTSCOPE_DEVICE"
-"""Environment variable that names the device where no command does: in the app, and in Python."""
 
 PRECISIONS = ("auto", "32", "bf16", "fp16")
 """What `--precision` takes."""
@@ -105,7 +102,7 @@ def pick_device(name: str | None = None) -> torch.device:
     """
     source = "The device"
     if name is None:
-        name, source = os.environ.get(DEVICE_VARIABLE, "").strip() or "auto", DEVICE_VARIABLE
+        name, source = read_settings().device or "auto", DEVICE_VARIABLE
     there = list_devices()
     if name in ("auto", "cuda") and there[0].startswith("cuda"):
         cards = [device for device in there if device.startswith("cuda")]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import train.extra  # noqa: F401  # ends the command with a sentence where the extra is not installed
 from segmodels.checkpoints.catalog import list_checkpoints
 from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError, read_ccp

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from dashboard.dataset.shipped import (
 )
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
 from dashboard.shared.uploads import literal
+from segmodels.settings import read_settings
 from segmodels.taxonomy import OUTFIT_15
 
 state = st.session_state
@@ -230,11 +230,10 @@ def _flow_table(statistics: Statistics, measure: Measure) -> str:
 @st.fragment
 def _photos() -> None:
     """The browser: a page of small pictures, and one photo in the viewer over the page."""
-    folder = os.environ.get("GARMENTSCOPE_DATA", "")
-    if not folder:
+    root = read_settings().data
+    if root is None:
         st.info(EMPTY)
         return
-    root = Path(folder)
     try:
         ids = list_masks(root)
     except FolderError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -49,6 +48,7 @@ from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.uploads import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
+from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
 state = st.session_state
@@ -471,7 +471,7 @@ def _show_cards(
     """Photo, truth and prediction of each; of a cell, its two classes stand out."""
     dataset = row.measurement.photos.partition(",")[0]
     try:
-        root, remark = data_folder(dataset, os.environ.get("GARMENTSCOPE_DATA", "")), ""
+        root, remark = data_folder(dataset, str(read_settings().data or "")), ""
     except PictureError as error:
         root, remark = None, str(error)
     true, predicted = (cell.truth, cell.predicted) if cell else (None, None)

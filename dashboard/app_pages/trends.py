@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,6 +33,7 @@ from segmodels.archive.facts import Facts, View
 from segmodels.archive.outfits import NotEnough
 from segmodels.archive.store import ArchiveError, Version
 from segmodels.archive.synthetic import MADE_UP_MODEL
+from segmodels.settings import read_settings
 
 state = st.session_state
 state.setdefault("trends_archive", None)  # name of the archive that is open
@@ -361,10 +361,9 @@ def _names(ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
 
 def _roots() -> tuple[Path, ...]:
     """Folders in which photos may lie."""
-    named = [Path(place) for place in os.environ.get("GARMENTSCOPE_PHOTOS", "").split(os.pathsep) if place]
-    if data := os.environ.get("GARMENTSCOPE_DATA", ""):
-        named += [Path(data), Path(data) / "photos"]
-    return tuple(place for place in named if place.is_dir())
+    settings = read_settings()
+    data = (settings.data, settings.data / "photos") if settings.data else ()
+    return tuple(place for place in (*settings.photos, *data) if place.is_dir())
 
 
 def _take_away(question: Question, current: Sequence[tuple[str, Builder]], choice: Choice, line: str) -> None:

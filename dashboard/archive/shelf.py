@@ -14,6 +14,7 @@ import pandas as pd
 
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.store import Archive, Reader, Version
+from segmodels.settings import read_settings
 
 __all__ = [
     "SHIPPED",
@@ -110,10 +111,7 @@ class Contents:
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where the user's own archives are: below `GARMENTSCOPE_CACHE`, else below the cache of the system's user."""
-    if place := environment.get("GARMENTSCOPE_CACHE"):
-        return Path(place).expanduser() / "archives"
-    caches = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "garmentscope" / "archives"
+    return read_settings(environment).cache / "archives"
 
 
 def list_archives(environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> list[Shelved]:
@@ -126,8 +124,8 @@ def list_archives(environment: Mapping[str, str] = os.environ, shipped: Path = S
         shipped: Folder of archives.
     """
     found = [Shelved(each.name, str(each), "own") for each in _archives_in(cache_folder(environment))]
-    named = re.split(rf"{re.escape(os.pathsep)}(?!//)", environment.get("GARMENTSCOPE_ARCHIVE", ""))
-    found += [Shelved(Path(place).name or place, place, "named") for place in named if place.strip()]
+    named = read_settings(environment).archive
+    found += [Shelved(Path(place).name or place, place, "named") for place in named]
     found += [Shelved(each.name, str(each), "shipped") for each in _archives_in(shipped)]
     places: set[str] = set()
     names: dict[str, int] = {}

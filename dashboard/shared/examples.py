@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from segmodels.photo import find_photos
+from segmodels.settings import read_settings
 
 __all__ = ["Example", "example", "example_count"]
 
@@ -48,5 +48,5 @@ def example_count() -> int:
 
 
 def _photos_of_data() -> list[Path]:
-    folder = Path(os.environ.get("GARMENTSCOPE_DATA", "")) / "photos"
-    return find_photos([folder]) if os.environ.get("GARMENTSCOPE_DATA") and folder.is_dir() else []
+    data = read_settings().data
+    return find_photos([data / "photos"]) if data and (data / "photos").is_dir() else []

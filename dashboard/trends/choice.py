@@ -12,6 +12,7 @@ from dashboard.archive.shelf import SHIPPED, list_archives
 from segmodels.archive.sentences import duration
 from segmodels.archive.store import Archive
 from segmodels.archive.synthetic import make_archive
+from segmodels.settings import read_settings
 
 __all__ = ["MADE_UP", "SHIPPED", "Choice", "choices", "make_sample"]
 
@@ -68,5 +69,4 @@ def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> Non
 
 
 def _sample_folder(environment: Mapping[str, str]) -> Path:
-    cache = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "garmentscope" / f"made-up-{MADE_UP_PHOTOS}-{_SEED}"
+    return read_settings(environment).cache / f"made-up-{MADE_UP_PHOTOS}-{_SEED}"

@@ -16,6 +16,7 @@ from segmodels.archive.sources import find_sources
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.device import DeviceError, add_device_arguments
+from segmodels.extras import missing_extra
 
 _SHOWN = 10
 
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     if parsed.command == "make-up" and parsed.photos < 1:
         parser.error("N must be 1 or more")
+    if parsed.command == "ingest" and parsed.engine == "ray" and (problem := missing_extra("ray", "ray")):
+        print(problem, file=sys.stderr)
+        return 2
     try:
         archive = Archive(parsed.archive)
         if parsed.command == "show":

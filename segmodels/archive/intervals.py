@@ -1,6 +1,7 @@
 """What counts allow one to say: intervals, tests, and counts corrected for a network's known errors.
 
-Standard methods come from statsmodels and SciPy; only what neither has is written here.
+Standard methods come from statsmodels and SciPy; only what neither has is written here. statsmodels belongs to the
+extra `app`, so it is imported where it is used.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 from scipy.stats import false_discovery_control, hypergeom, norm
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, test_proportions_2indep
 
 __all__ = [
     "Corrected",
@@ -83,6 +83,8 @@ def wilson(
         counts: Number of observations that have the property.
         sizes: Number of all observations.
     """
+    from statsmodels.stats.proportion import proportion_confint
+
     counts, sizes = np.broadcast_arrays(np.asarray(counts, float), np.asarray(sizes, float))
     some = sizes > 0
     low, high = np.zeros(counts.shape), np.ones(counts.shape)
@@ -100,6 +102,8 @@ def difference(count: int, size: int, before: int, before_size: int) -> Differen
         before: Number in the other group that have the property.
         before_size: Size of the other group.
     """
+    from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
+
     if not size or not before_size:
         return Difference(math.nan, -1.0, 1.0, 1.0)
     value = count / size - before / before_size

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from statsmodels.tsa.statespace.structural import UnobservedComponents
 
 from segmodels.archive.facts import Period
 from segmodels.archive.intervals import adjusted
@@ -137,6 +136,8 @@ def _has_wave(periods: int, year: int) -> bool:
 
 def _continued(values: np.ndarray, year: int, ahead: int) -> tuple[np.ndarray, np.ndarray]:
     """Forecast and standard deviation of each step ahead."""
+    from statsmodels.tsa.statespace.structural import UnobservedComponents  # of the extra `app`
+
     wave = [{"period": year, "harmonics": min(2, year // 2 - 1)}] if _has_wave(len(values), year) else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an optimiser that stopped early; the back-test says how good it is

@@ -12,13 +12,13 @@ What runs a network takes seconds to import, so it is imported when one is loade
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from segmodels.hub.cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
+from segmodels.settings import read_settings
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +102,7 @@ class Offer:
 
 def hub_owner() -> str:
     """Whose checkpoints on the Hub the catalog names; empty if `GARMENTSCOPE_HUB` is not set."""
-    return os.environ.get("GARMENTSCOPE_HUB", "").strip()
+    return read_settings().hub
 
 
 def list_checkpoints() -> list[CatalogEntry]:
@@ -110,9 +110,7 @@ def list_checkpoints() -> list[CatalogEntry]:
 
     Nobody is asked over the network.
     """
-    places: list[tuple[Literal["folder", "embedded"], Path]] = [
-        ("folder", Path(folder)) for folder in os.environ.get("GARMENTSCOPE_MODELS", "").split(os.pathsep) if folder
-    ]
+    places: list[tuple[Literal["folder", "embedded"], Path]] = [("folder", each) for each in read_settings().models]
     places.append(("embedded", EMBEDDED))
     found: dict[str, CatalogEntry] = {}
     for source, place in places:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -22,9 +21,9 @@ from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError, load_weights, read_fields, write_folder
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.inference.boxes import Box, crop_around, cut
+from segmodels.settings import read_settings
 
 __all__ = [
-    "DETECTOR_VARIABLE",
     "EMBEDDED_DETECTOR",
     "DetectorConfig",
     "FoundPerson",
@@ -40,9 +39,6 @@ _SAME_PERSON = 0.6  # share of the smaller box that lies in a surer one
 
 EMBEDDED_DETECTOR = Path(__file__).parents[1] / "embedded" / "detector"
 """Folder of the detector that ships with the package."""
-
-DETECTOR_VARIABLE = "GARMENTSCOPE_DETECTOR"
-"""Environment variable that names another detector: `coco` for torchvision's, or the folder of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +183,7 @@ def find_people(photo: np.ndarray) -> list[FoundPerson]:
     Raises:
         CheckpointError: If the detector cannot be had.
     """
-    return load_detector(os.environ.get(DETECTOR_VARIABLE, "")).find(photo)
+    return load_detector(read_settings().detector).find(photo)
 
 
 @cache
@@ -237,7 +233,7 @@ def _coco_detector(device: torch.device | None, precision: Precision | None) -> 
     except (OSError, RuntimeError) as error:  # no network, no room, or a file of another hash
         raise CheckpointError(
             f"torchvision's COCO weights cannot be fetched ({error}). Connect to the internet once, or unset "
-            f"{DETECTOR_VARIABLE} to use the detector that ships."
+            "GARMENTSCOPE_DETECTOR to use the detector that ships."
         ) from None
     network.load_state_dict(weights, strict=True)
     config = DetectorConfig(architecture="coco", side=320, mean=0.5, std=0.5)

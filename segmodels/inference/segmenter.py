@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
 from segmodels.inference.boxes import Box, box_of, crop_around, cut
-from segmodels.inference.detector import DETECTOR_VARIABLE, FoundPerson, PersonDetector, load_detector
+from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.segmentation import Person, Segmentation, measure
 from segmodels.photo import open_photo
+from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter"]
@@ -119,7 +119,7 @@ class Segmenter:
         Raises:
             CheckpointError: If it cannot be had.
         """
-        return self._detector or load_detector(os.environ.get(DETECTOR_VARIABLE, ""), self.device, self.precision)
+        return self._detector or load_detector(read_settings().detector, self.device, self.precision)
 
     def segment(self, photo: PhotoSource) -> Segmentation:
         """Finds the garments of a photo.

@@ -13,7 +13,6 @@ from torch import nn
 
 import segmodels.device
 from segmodels.device import (
-    DEVICE_VARIABLE,
     DeviceError,
     Precision,
     add_device_arguments,
@@ -24,6 +23,7 @@ from segmodels.device import (
     pick_precision,
     tune,
 )
+from segmodels.settings import DEVICE_VARIABLE
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
 LACKS = (

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import background_sentence, unreadable_sentence
 from segmodels.photo import PhotoError
+from segmodels.settings import read_settings
 
 _FORMAT = 3  # of the files below; a cache of another one is not found
 
@@ -67,8 +68,7 @@ class Cache:
 
 def cache_folder() -> Path:
     """Where caches lie: `GARMENTSCOPE_CACHE`, else the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "garmentscope"
-    return Path(os.environ.get("GARMENTSCOPE_CACHE", default))
+    return read_settings().cache
 
 
 def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path | None = None) -> Cache:

@@ -1,0 +1,93 @@
+"""What the environment sets: every `GARMENTSCOPE_*` variable is read here and nowhere else.
+
+`SETTINGS.md` has the same list as a table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["DEVICE_VARIABLE", "PREFIX", "Settings", "read_settings"]
+
+PREFIX = "GARMENTSCOPE_"
+"""Start of the name of each variable; the field of `Settings`, in capitals, is the rest."""
+
+DEVICE_VARIABLE = f"{PREFIX}DEVICE"
+"""Variable that error messages and `--help` name as the source of a device."""
+
+
+def _variable(meaning: str, default: str) -> Any:
+    """A field of `Settings`.
+
+    Args:
+        meaning: Sentence that says what the variable does.
+        default: Text on what holds where the variable is empty or not set.
+    """
+    return field(metadata={"meaning": meaning, "default": default})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The variables of Garmentscope, typed; a `~` at the start of a path is the user's home."""
+
+    device: str = _variable("Device of the app, and of commands without `--device`.", "`auto`")
+
+    models: tuple[Path, ...] = _variable("Folders of checkpoints, separated as in `PATH`.", "none")
+
+    hub: str = _variable("Owner on the Hugging Face Hub whose models are offered.", "none")
+
+    detector: str = _variable(
+        "Another person detector: `coco` for torchvision's own weights, or a folder.", "the detector that ships"
+    )
+
+    data: Path | None = _variable(
+        "Folder of Clothing Co-Parsing, for the examples, Dataset, Evaluation and Trends.", "none"
+    )
+
+    archive: tuple[str, ...] = _variable(
+        "Archives that Archive and Trends list: folders or URIs, separated as in `PATH`.", "none"
+    )
+
+    photos: tuple[Path, ...] = _variable(
+        "Folders of the photos that were ingested, for Trends, separated as in `PATH`.", "none"
+    )
+
+    cache: Path = _variable(
+        "Folder of decoded photos, a teacher's probabilities, the app's archives and its made-up sample.",
+        "`garmentscope` in `XDG_CACHE_HOME`, or in `~/.cache`",
+    )
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings as they are now; nothing is kept between calls.
+
+    Args:
+        environment: Environment variables.
+    """
+
+    def text(name: str) -> str:
+        return environment.get(PREFIX + name, "").strip()
+
+    def folder(path: str) -> Path:
+        return Path(os.path.expanduser(path))  # Path's own expanduser fails on the ~ of a user who is not there
+
+    def folders(name: str) -> tuple[Path, ...]:
+        return tuple(folder(part) for part in text(name).split(os.pathsep) if part)
+
+    caches = folder(environment.get("XDG_CACHE_HOME") or "~/.cache")
+    archives = re.split(rf"{re.escape(os.pathsep)}(?!//)", text("ARCHIVE"))  # not at the colon of s3://
+    return Settings(
+        device=text("DEVICE"),
+        models=folders("MODELS"),
+        hub=text("HUB"),
+        detector=os.path.expanduser(text("DETECTOR")),
+        data=folder(text("DATA")) if text("DATA") else None,
+        archive=tuple(os.path.expanduser(part) for part in archives if part.strip()),
+        photos=folders("PHOTOS"),
+        cache=folder(text("CACHE")) if text("CACHE") else caches / "garmentscope",
+    )

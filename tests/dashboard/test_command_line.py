@@ -1,0 +1,38 @@
+"""`garmentscope app`."""
+
+from pathlib import Path
+
+import pytest
+import streamlit.web.cli
+
+from dashboard.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments with which Streamlit was started."""
+    started: list[list[str]] = []
+    monkeypatch.setattr(streamlit.web.cli, "main", lambda arguments, **_: started.append(arguments))
+    return started
+
+
+def test_streamlit_serves_the_app(ran: list[list[str]]) -> None:
+    assert main([]) == 0 and main(["--port", "8600"]) == 0
+    app = str(ROOT / "dashboard" / "app.py")
+    assert ran == [["run", app], ["run", app, "--server.port=8600"]]
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_no_port(port: str, ran: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--port", port])
+    assert stopped.value.code == 2 and not ran
+    assert "usage: garmentscope app" in capsys.readouterr().err
+
+
+def test_the_settings_of_streamlit_go_with_the_app() -> None:
+    """Streamlit reads them beside the script, so that they are also found where the package is installed."""
+    beside = ROOT / "dashboard" / ".streamlit" / "config.toml"
+    assert beside.resolve() == ROOT / ".streamlit" / "config.toml"

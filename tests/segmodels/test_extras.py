@@ -1,0 +1,144 @@
+"""What each package imports, what each extra brings, and what a command says whose extra is not there."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from segmodels.extras import missing_extra
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+COMMANDS = PROJECT["entry-points"]["garmentscope.commands"]
+NAMES = {"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
+ABSENT = ["streamlit", "plotly", "statsmodels", "lightning", "pytorch_lightning", "ray", "tensorboard"]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def packages(requirements: list[str]) -> set[str]:
+    """Names of the distributions, without versions and extras."""
+    return {requirement.split(">")[0].split("=")[0].split("[")[0] for requirement in requirements}
+
+
+def outermost(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Statements that run when a module is imported; what only a type checker reads is left out."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) != "TYPE_CHECKING":
+            yield from outermost([*node.body, *node.orelse])
+
+
+def imported(nodes: Iterator[ast.AST]) -> set[str]:
+    """Names of the distributions that are imported, without this project's packages and Python's own."""
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(str(node.module))
+    found = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"segmodels", "train", "dashboard"}
+    return {NAMES.get(name, name.replace("_", "-")) for name in found}
+
+
+def test_segmodels_imports_what_is_always_there() -> None:
+    base = packages(PROJECT["dependencies"])
+    paths = sorted((ROOT / "segmodels").rglob("*.py"))
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in paths}
+    assert {path.name: more for path in paths if (more := imported(outermost(trees[path].body)) - base)} == {}
+    inside = set().union(*(imported(ast.walk(tree)) for tree in trees.values())) - base
+    assert inside == {"ray", "statsmodels"}
+
+
+@pytest.mark.parametrize(("package", "extra"), [("dashboard", "app"), ("train", "train")])
+def test_an_extra_brings_what_its_package_imports(package: str, extra: str) -> None:
+    trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / package).rglob("*.py")]
+    found = set().union(*(imported(ast.walk(tree)) for tree in trees))
+    assert "numpy" in found and found <= packages(PROJECT["dependencies"] + EXTRAS[extra])
+
+
+def test_all_is_all_and_dev_holds_it() -> None:
+    assert set(EXTRAS) == {"app", "train", "ray", "tensorboard", "all", "dev"}
+    assert EXTRAS["all"] == ["garmentscope[app,train,ray,tensorboard]"]
+    assert "garmentscope[all]" in EXTRAS["dev"]
+
+
+def test_the_sentence() -> None:
+    sentence = missing_extra("app", "numpy", "no_such_module")
+    assert sentence == 'This command needs no_such_module, which is not installed: pip install "garmentscope[app]"'
+    assert missing_extra("app", "numpy") == ""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Run:
+    """Runs Python where this project is installed, as it is now, without what the extras bring."""
+    info = tmp_path / "path" / f"garmentscope-{PROJECT['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: garmentscope\nVersion: {PROJECT['version']}\n")
+    lines = [f"{name} = {value}" for name, value in COMMANDS.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[garmentscope.commands]", *lines]))
+
+    def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        start = (
+            f"import sys; sys.path[:0] = {[str(info.parent), str(ROOT)]}; sys.modules.update(dict.fromkeys({ABSENT}))"
+        )
+        command = [sys.executable, "-c", f"{start}\n{code}", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+MAIN = "from segmodels.__main__ import main; sys.exit(main())"
+
+
+def test_every_module_of_segmodels_can_be_imported(bare: Run) -> None:
+    done = bare(
+        "import importlib, pkgutil, segmodels\n"
+        "for name in segmodels.__all__: getattr(segmodels, name)\n"
+        "names = [each.name for each in pkgutil.walk_packages(segmodels.__path__, 'segmodels.')]\n"
+        "for name in names: importlib.import_module(name)\n"
+        "print(len(names), segmodels.__version__)"
+    )
+    assert done.stderr == "" and done.returncode == 0
+    count, version = done.stdout.split()
+    assert int(count) > 50 and version == PROJECT["version"]
+
+
+def test_commands_of_the_library_run(bare: Run) -> None:
+    shown = bare(MAIN, "--help")
+    assert shown.returncode == 0 and shown.stderr == ""
+    listed = {line.split()[0] for line in shown.stdout.splitlines() if line.startswith("    ") and line.strip()}
+    assert {"segment", "models", "pull", "archive", "app", "train"} <= listed
+    models = bare(MAIN, "models")
+    assert models.returncode == 0 and "fpn " in models.stdout and models.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "module", "extra"),
+    [
+        (MAIN, ["app"], "streamlit", "app"),
+        (MAIN, ["train", "fit"], "lightning", "train"),
+        ("import runpy; runpy.run_module('train', run_name='__main__')", ["--help"], "lightning", "train"),
+        (MAIN, ["archive", "ingest", ".", "--archive", "a", "--engine", "ray"], "ray", "ray"),
+    ],
+    ids=["app", "train", "python -m train", "ray"],
+)
+def test_a_command_without_its_extra_says_what_to_install(
+    bare: Run, code: str, arguments: list[str], module: str, extra: str
+) -> None:
+    done = bare(code, *arguments)
+    sentence = f'This command needs {module}, which is not installed: pip install "garmentscope[{extra}]"\n'
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = EntryPoint(name, COMMANDS[name], "garmentscope.commands").load()
+    with pytest.raises(SystemExit) as stopped:
+        command(["--help"])
+    assert stopped.value.code == 0 and capsys.readouterr().out.startswith("usage: ")
