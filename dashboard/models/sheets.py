@@ -297,7 +297,7 @@ def _scores(measurement: Measurement | None) -> dict[str, str]:
         return {}
     shown = {}
     for key, label in _SCORES.items():
-        value, deviation = measurement.scores.get(key), (measurement.deviation or {}).get(key)
+        value, deviation = getattr(measurement.scores, key), (measurement.deviation or {}).get(key)
         spread = f" ± {deviation:.3f}" if deviation is not None else ""
         shown[label] = f"{value:.3f}{spread}" if isinstance(value, float) else NONE
     return shown
