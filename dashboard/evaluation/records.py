@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,7 +100,8 @@ class Model:
         config: All of `config.json`, unchecked; empty if it cannot be read.
         parameters: Number of parameters of the network; None if not known.
         size: Size of the weights on disk, in bytes; None if there are none.
-        sentences: Sentences on what is wrong with the files.
+        config_fault: Sentence on what is wrong with `config.json`; empty if nothing is.
+        sentences: Sentences on what is wrong with the files, each with the model's name in front.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Model:
     config: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     size: int | None = None
+    config_fault: str = ""
     sentences: tuple[str, ...] = ()
 
     @property
@@ -191,11 +194,12 @@ def photo_sets(models: Sequence[Model]) -> list[PhotoSet]:
         for each in model.measurements:
             found.setdefault(each.key, []).append((model, each))
     sets: list[PhotoSet] = []
+    same_name: Counter[str] = Counter()
     for key, pairs in found.items():
         label = str(pairs[0][1].photos)
-        twins = sum(each.label.startswith(label) for each in sets)
-        if twins:
-            label += f", other photos of the same name ({twins + 1})"
+        same_name[label] += 1
+        if same_name[label] > 1:
+            label += f", other photos of the same name ({same_name[label]})"
         names = tuple(dict.fromkeys(model.name for model, _ in pairs))
         sets.append(PhotoSet(label, pairs[0][1].how, key, names))
     return sorted(sets, key=lambda each: -len(each.models))
@@ -208,8 +212,7 @@ def read_model(name: str, folder: Path) -> Model:
         name: Name of the model in the catalog.
         folder: Folder of the checkpoint.
     """
-    sentences: list[str] = []
-    config = _json(folder / "config.json", name, "Get the checkpoint again.", sentences)
+    config, config_fault = _json(folder / "config.json", "Get the checkpoint again.")
     taxonomy = TAXONOMIES.get(str(config.get("taxonomy")))
     training = config.get("training")
     training = training if isinstance(training, dict) else {}
@@ -227,10 +230,11 @@ def read_model(name: str, folder: Path) -> Model:
         size=size,
     )
     metrics: dict[str, Any] = {}
+    metrics_fault = ""
     if (folder / "metrics.json").exists():
-        metrics = _json(folder / "metrics.json", name, "Its row is left out. Evaluate it again.", sentences)
-    if metrics and taxonomy is None and not sentences:
-        sentences.append(f"{name}: config.json names no known classes; its scores are left out.")
+        metrics, metrics_fault = _json(folder / "metrics.json", "Its row is left out. Evaluate it again.")
+    if metrics and taxonomy is None and not config_fault:
+        config_fault = "config.json names no known classes; its scores are left out."
     try:
         results = parse_results(metrics, taxonomy.names if taxonomy else None)
     except ResultsError as error:
@@ -240,7 +244,8 @@ def read_model(name: str, folder: Path) -> Model:
         measurements=_measurements(results) if taxonomy else (),
         conditions=results.conditions,
         curve=tuple(map(_known, results.learning_curve)),
-        sentences=(*sentences, *(f"{name}: {fault}" for fault in results.faults)),
+        config_fault=config_fault,
+        sentences=tuple(f"{name}: {fault}" for fault in (config_fault, metrics_fault, *results.faults) if fault),
     )
 
 
@@ -275,20 +280,17 @@ def evidence_of_measurement(
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def _json(path: Path, name: str, remedy: str, sentences: list[str]) -> dict[str, Any]:
-    """An object from a file; empty, with a sentence, if it is missing or damaged."""
+def _json(path: Path, remedy: str) -> tuple[dict[str, Any], str]:
+    """An object from a file; if it is missing or damaged it is empty, with a sentence."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        sentences.append(f"{name}: {path.name} is missing. {remedy}")
-        return {}
+        return {}, f"{path.name} is missing. {remedy}"
     except (OSError, ValueError, RecursionError) as error:
-        sentences.append(f"{name}: {path.name} is damaged ({shorten(error)}). {remedy}")
-        return {}
+        return {}, f"{path.name} is damaged ({shorten(error)}). {remedy}"
     if not isinstance(values, dict):
-        sentences.append(f"{name}: {path.name} is damaged (it holds no object). {remedy}")
-        return {}
-    return values
+        return {}, f"{path.name} is damaged (it holds no object). {remedy}"
+    return values, ""
 
 
 def _measurements(results: Results) -> tuple[Measurement, ...]:

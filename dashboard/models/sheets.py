@@ -219,10 +219,8 @@ def _obstacle(model: Model | None) -> str:
     """Why a checkpoint that is here cannot be used."""
     if model is None:
         return ""
-    name = f"{model.name}: "
-    config = [sentence.removeprefix(name) for sentence in model.sentences if sentence.startswith(f"{name}config.json")]
-    if config:
-        return config[0]
+    if model.config_fault:
+        return model.config_fault
     if model.size is None:
         return "model.safetensors is missing. Get the checkpoint again."
     if model.parameters is None:
