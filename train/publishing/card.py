@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
-from segmodels.evaluation.results import ConditionScore, DetectorResults, Results, Scores
+from segmodels.evaluation.results import ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig
 
 __all__ = ["card_data", "detector_card", "model_card"]
@@ -82,26 +82,7 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         "",
     ]
     for evaluation in results.evaluations:
-        scores = evaluation.scores
-        lines += [
-            f"## Scores on {evaluation.photos}",
-            "",
-            evaluation.how,
-            "",
-            "| class | IoU | F1 | precision | recall |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {label} | {_cell(row.iou)} | {_cell(row.f1)} | {_cell(row.precision)} | {_cell(row.recall)} |"
-                for label, row in scores.classes.items()
-            ),
-            f"| mean | {_cell(scores.mean_iou)} | {_cell(scores.mean_f1)} | {_cell(scores.mean_precision)} | "
-            f"{_cell(scores.mean_recall)} |",
-            "",
-            f"Pixel accuracy {_cell(scores.pixel_accuracy)}, binary IoU {_cell(scores.binary_iou)}, mean IoU "
-            f"without background {_cell(scores.mean_iou_foreground)}.",
-            "",
-            *_confusion(scores),
-        ]
+        lines += _scores(evaluation)
     if not results.evaluations:
         lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
     lines += _conditions(results.conditions)
@@ -114,6 +95,30 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         "",
     ]
     return "\n".join(lines)
+
+
+def _scores(evaluation: Evaluation) -> list[str]:
+    """A section with the scores by class, their means, and where the pixels of each class went."""
+    scores = evaluation.scores
+    return [
+        f"## Scores on {evaluation.photos}",
+        "",
+        evaluation.how,
+        "",
+        "| class | IoU | F1 | precision | recall |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {label} | {_cell(row.iou)} | {_cell(row.f1)} | {_cell(row.precision)} | {_cell(row.recall)} |"
+            for label, row in scores.classes.items()
+        ),
+        f"| mean | {_cell(scores.mean_iou)} | {_cell(scores.mean_f1)} | {_cell(scores.mean_precision)} | "
+        f"{_cell(scores.mean_recall)} |",
+        "",
+        f"Pixel accuracy {_cell(scores.pixel_accuracy)}, binary IoU {_cell(scores.binary_iou)}, mean IoU "
+        f"without background {_cell(scores.mean_iou_foreground)}.",
+        "",
+        *_confusion(scores),
+    ]
 
 
 def _conditions(conditions: Sequence[ConditionScore]) -> list[str]:
