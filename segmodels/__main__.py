@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from segmodels.checkpoints.catalog import Offer, list_offers, load_segmenter, pull_checkpoint
-from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_metrics
+from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.hub.client import Progress
 from segmodels.inference.segmenter import Segmenter
@@ -181,10 +181,11 @@ def _models() -> int:
 def _model_line(offer: Offer, width: int) -> str:
     if offer.folder is None:
         raise CheckpointError(offer.hub.problem if offer.hub else "it cannot be read")
-    config, metrics = read_config(offer.folder), read_metrics(offer.folder)
-    measured = next(iter(metrics.get("evaluations", [])), None)
-    score = f"{measured['scores']['mean_iou']:.3f}" if measured else "-"
-    photos = measured.get("photos", "-") if measured else "-"
+    config, results = read_config(offer.folder), read_results(offer.folder)
+    measured = next(iter(results.evaluations), None)
+    mean_iou = measured.scores.mean_iou if measured else None
+    score = f"{mean_iou:.3f}" if mean_iou is not None else "-"
+    photos = str(measured.photos) if measured else "-"
     size = f"{config.height} x {config.width}"
     if offer.here is None and offer.hub:
         where = f"hf://{offer.hub.repository}, {offer.hub.size / 1e6:.1f} MB"

@@ -8,6 +8,7 @@
     - `segmodels.hub.errors.HubError`: a checkpoint that cannot be had from the Hub
       - `segmodels.hub.errors.HubUnreachableError`: a Hub that does not answer
   - `segmodels.evaluation.evidence.EvidenceError`: a damaged `evidence.parquet`
+  - `segmodels.evaluation.results.ResultsError`: a `metrics.json` of a newer version
   - `segmodels.datasets.DatasetError`: a data set that is missing, damaged or of another layout
   - `segmodels.archive.place.ArchiveError`: an archive that cannot be read or written
   - `train.recipe.RecipeError`: a recipe that cannot be used

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from segmodels.evaluation.evidence import Evidence, evidence_of, total, write_evidence
+from segmodels.evaluation.results import VERSION, EvaluatedPhotos, Evaluation, parse_scores, to_json
 from segmodels.taxonomy import OUTFIT_15
 
 WIDTH, HEIGHT = 40, 60
 IDS = tuple(f"{number:04}" for number in range(1, 9))
-LABEL = f"ccp, eight.txt ({len(IDS)} photos)"
+PHOTOS = EvaluatedPhotos(dataset="ccp", split="ids", ids_file="eight.txt", number=len(IDS))
+LABEL = "ccp, eight.txt (8 photos)"
 HOW = "One matrix of pixels over all photos."
 
 
@@ -43,18 +46,23 @@ def judged(faults: int, fold: int | None = None) -> list[Evidence]:
     ]
 
 
-def evaluation(rows: list[Evidence], photos: str = LABEL, **more: Any) -> dict[str, Any]:
+def evaluation(rows: list[Evidence], photos: EvaluatedPhotos = PHOTOS) -> dict[str, Any]:
     """An entry of metrics.json, as `train evaluate --keep` writes it."""
-    scores = {"photos": len(rows), **total(rows, OUTFIT_15).scores()}
-    ids = [row.photo_id for row in rows]
-    entry = {"photos": photos, "how": HOW, "ids": ids, "seconds_per_photo": 0.2, "device": "a test", "scores": scores}
-    return entry | more
+    entry = Evaluation(
+        photos=replace(photos, number=len(rows)),
+        how=HOW,
+        ids=tuple(row.photo_id for row in rows),
+        seconds_per_photo=0.2,
+        device="a test",
+        scores=parse_scores(total(rows, OUTFIT_15).scores()),
+    )
+    return to_json(entry)
 
 
 def write_model(
     folder: Path, metrics: dict[str, Any] | str | None, rows: list[Evidence] | None = None, parameters: int = 1000
 ) -> Path:
-    """A checkpoint's folder; `metrics` as text is written as it is."""
+    """A checkpoint's folder; `metrics` as text is written as it is, and is of today's version if it names none."""
     folder.mkdir(parents=True)
     training = {"dataset": "ccp", "recipe": {"fold": 0}, "epoch": 2, "device": "a test"}
     config = {"architecture": "fpn", "taxonomy": "OUTFIT_15", "training": training, "format_version": 1}
@@ -62,7 +70,9 @@ def write_model(
     save_file({"weight": np.zeros(parameters, np.float16), "norm.running_mean": np.zeros(7, np.float16)},
               folder / "model.safetensors")  # fmt: skip
     if metrics is not None:
-        (folder / "metrics.json").write_text(metrics if isinstance(metrics, str) else json.dumps(metrics))
+        (folder / "metrics.json").write_text(
+            metrics if isinstance(metrics, str) else json.dumps({"version": VERSION} | metrics)
+        )
     if rows is not None:
         write_evidence(folder / "evidence.parquet", rows, OUTFIT_15)
     return folder

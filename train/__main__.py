@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import train.extra  # noqa: F401  # ends the command with a sentence where the extra is not installed
 from segmodels.checkpoints.catalog import list_checkpoints
@@ -15,10 +17,10 @@ from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import DeviceError, Precision, add_device_arguments, pick_device, pick_precision
 from segmodels.evaluation.evidence import EvidenceError
+from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos, ResultsError
 from segmodels.inference.detector import EMBEDDED_DETECTOR, load_detector
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.conditions import (
-    condition_name,
     judge_condition,
     judge_flatlay_part,
     judge_wild_photos,
@@ -63,6 +65,7 @@ _FORESEEN = (
     OSError,
     PretrainedError,
     RecipeError,
+    ResultsError,
 )
 """Errors whose message is for the user."""
 
@@ -304,7 +307,10 @@ def _judge(folder: Path, recipe: Recipe, arguments: argparse.Namespace) -> None:
     ids = fold_ids(dataset, recipe.fold, recipe.folds)[1]
     judgement = evaluate(_segmenter(folder, arguments), dataset, ids, fold=recipe.fold)
     if this_process().is_first:
-        keep_evaluation(folder, f"{dataset.name}, fold {recipe.fold} ({judgement.scores['photos']} photos)", judgement)
+        photos = EvaluatedPhotos(
+            dataset=dataset.name, split="fold", fold=recipe.fold, number=judgement.scores["photos"]
+        )
+        keep_evaluation(folder, photos, judgement)
 
 
 def _join(arguments: argparse.Namespace) -> int:
@@ -369,24 +375,24 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.dataset in _WITHOUT_MASKS:
         return _WITHOUT_MASKS[arguments.dataset](segmenter, arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
-    ids, which = list(dataset.ids), "all"
+    ids = list(dataset.ids)
     if arguments.ids:
-        ids, which = read_ids(arguments.ids), arguments.ids.name
+        ids = read_ids(arguments.ids)
     elif arguments.fold is not None:
         config = segmenter.checkpoint.config
         if not arguments.allow_trained:
             check_fold(config, dataset.name, arguments.fold)
-        ids, which = fold_ids(dataset, arguments.fold, folds_of(config))[1], f"fold {arguments.fold}"
+        ids = fold_ids(dataset, arguments.fold, folds_of(config))[1]
     check_writable(arguments.json)
     if (arguments.framing, arguments.shift) != ("full", ""):
-        return _evaluate_conditions(segmenter, dataset, ids, which, arguments)
+        return _evaluate_conditions(segmenter, dataset, ids, arguments)
     judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
     scores = judgement.scores
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_evaluation(arguments.checkpoint, f"{dataset.name}, {which} ({scores['photos']} photos)", judgement)
+        keep_evaluation(arguments.checkpoint, _photos(dataset.name, scores["photos"], arguments), judgement)
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
@@ -396,24 +402,31 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate_conditions(
-    segmenter: Segmenter, dataset: Dataset, ids: list[str], which: str, arguments: argparse.Namespace
-) -> int:
+def _photos(dataset: str, number: int, arguments: argparse.Namespace) -> EvaluatedPhotos:
+    """The photos that a command names by `--ids`, by `--fold` or by neither."""
+    if arguments.ids:
+        return EvaluatedPhotos(dataset=dataset, split="ids", ids_file=arguments.ids.name, number=number)
+    split: Literal["all", "fold"] = "all" if arguments.fold is None else "fold"
+    return EvaluatedPhotos(dataset=dataset, split=split, fold=arguments.fold, number=number)
+
+
+def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str], arguments: argparse.Namespace) -> int:
     """Judges on photos that are cut or changed first; with `all`, the JSON holds the scores by name."""
     framings = list(FRAMINGS) if arguments.framing == "all" else [arguments.framing]
     shifts = list(SHIFTS) if arguments.shift == "all" else [arguments.shift]
+    photos = _photos(dataset.name, len(ids), arguments)
     found = {}
     for framing in framings:
         for shift in shifts:
-            name = condition_name(framing, shift) or "full"
-            scores = found[name] = judge_condition(segmenter, dataset, ids, framing, shift)
+            scores = judge_condition(segmenter, dataset, ids, framing, shift)
+            kind = "whole" if framing == "full" else "framing"
+            condition = ConditionScore(kind=kind, framing=framing, shift=shift, photos=photos, scores=scores)
+            found[condition.name] = scores
             if not this_process().is_first:
                 continue
             if arguments.keep:
-                kind = "whole" if framing == "full" else "framing"
-                photos = f"{dataset.name}, {which} ({len(ids)} photos)"
-                keep_condition(arguments.checkpoint, kind, name, photos, scores)
-            print(f"{name}: {scores['score']:.4f} on {scores['photos']} photos")
+                keep_condition(arguments.checkpoint, condition)
+            print(f"{condition.name}: {condition.score:.4f} on {scores['photos']} photos")
     if this_process().is_first:
         write_json(
             arguments.json, found if "all" in (arguments.framing, arguments.shift) else next(iter(found.values()))
@@ -431,9 +444,10 @@ def _evaluate_flatlays(segmenter: Segmenter, arguments: argparse.Namespace) -> i
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
-    which = f"flatlay, {arguments.ids.name if arguments.ids else 'part test'} ({scores['photos']} photos)"
     if arguments.keep:
-        keep_condition(arguments.checkpoint, "flatlay", "flat-lays", which, scores)
+        photos = _photos("flatlay", scores["photos"], arguments)
+        photos = photos if arguments.ids else replace(photos, split="test")
+        keep_condition(arguments.checkpoint, ConditionScore(kind="flatlay", photos=photos, scores=scores))
     print(f"{scores['right']:.3f} right, {scores['score']:.3f} as mean over the classes, on {scores['photos']} photos")
     for name, row in scores["classes"].items():
         taken = ", ".join(f"{found} {count}" for found, count in row["taken_for"].items())
@@ -449,9 +463,8 @@ def _evaluate_wild(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_condition(
-            arguments.checkpoint, "wild", "photos of other kinds", f"wild ({scores['photos']} photos)", scores
-        )
+        photos = EvaluatedPhotos(dataset="wild", number=scores["photos"])
+        keep_condition(arguments.checkpoint, ConditionScore(kind="wild", photos=photos, scores=scores))
     print("micro F1 {score:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed".format(**scores))
     for name, row in scores["classes"].items():
         print("{:12} {hits} found, {false_alarms} false alarms, {missed} missed".format(name, **row))
@@ -545,15 +558,14 @@ def _list_bystanders(arguments: argparse.Namespace) -> int:
 def _evaluate_person(arguments: argparse.Namespace) -> int:
     precision = _precision(arguments)
     detector = load_detector(arguments.detector, precision.device, precision)
-    ids, which = _chosen(arguments)
+    ids = _chosen(arguments)
     check_writable(arguments.json)
     lying = read_flatlays(arguments.flatlays).select(choice_ids()) if arguments.flatlays else None
     scores = evaluate_person(detector, read_ccp(arguments.data), ids, lying)
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_detector_evaluation(
-            Path(arguments.detector or EMBEDDED_DETECTOR), f"ccp, {which} ({len(ids)} photos)", scores
-        )
+        folder = Path(arguments.detector or EMBEDDED_DETECTOR)
+        keep_detector_evaluation(folder, _photos("ccp", len(ids), arguments), scores)
     for name, row in scores.items():
         shown = ", ".join(f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float))
         print(f"{name} ({row['scenes']}, {row['people']} people): {shown}")
@@ -562,7 +574,7 @@ def _evaluate_person(arguments: argparse.Namespace) -> int:
 
 def _evaluate_scenes(arguments: argparse.Namespace) -> int:
     segmenter = _segmenter(arguments.checkpoint, arguments)
-    ids, _ = _chosen(arguments)
+    ids = _chosen(arguments)
     check_writable(arguments.json)
     scores = evaluate_scenes(segmenter, read_ccp(arguments.data), ids)
     write_json(arguments.json, scores)
@@ -574,11 +586,9 @@ def _evaluate_scenes(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(arguments: argparse.Namespace) -> tuple[list[str], str]:
-    """Ids of the photos, and which they are, for people."""
-    if arguments.ids:
-        return read_ids(arguments.ids), arguments.ids.name
-    return fold_ids("ccp", arguments.fold)[1], f"fold {arguments.fold}"
+def _chosen(arguments: argparse.Namespace) -> list[str]:
+    """Ids of the photos of Clothing Co-Parsing that a command names."""
+    return read_ids(arguments.ids) if arguments.ids else fold_ids("ccp", arguments.fold)[1]
 
 
 _WITHOUT_MASKS: Mapping[str, Callable[[Segmenter, argparse.Namespace], int]] = {

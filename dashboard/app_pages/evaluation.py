@@ -219,7 +219,7 @@ def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
 
 def _classes(standings: Sequence[Standing]) -> None:
     st.subheader("Which class each gets right")
-    rows = [row for row in standings if row.measurement.scores.get("classes")]
+    rows = [row for row in standings if row.measurement.scores.classes]
     if not rows:
         st.info("None of the models chosen has scores by class on these photos. Choose another one.")
         return
@@ -241,10 +241,10 @@ def _classes(standings: Sequence[Standing]) -> None:
     pooled = " Of all folds' photos together." if rows[0].measurement.deviation is not None else ""
     st.caption(literal(f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"))
     words = "; ".join(
-        f"{row.model.name}: {name} {scores[measure]:.2f}"
+        f"{row.model.name}: {name} {score:.2f}"
         for row in rows
-        for name, scores in row.measurement.scores["classes"].items()
-        if scores[measure] is not None
+        for name, scores in row.measurement.scores.classes.items()
+        if (score := getattr(scores, measure)) is not None
     )
     figure = class_figure(rows, measure, taxonomy, photos, page_theme())
     show_chart(figure, "evaluation-classes", words, data=partial(classes_table, rows, photos))
@@ -469,7 +469,7 @@ def _show_cards(
     cell: Cell | None = None,
 ) -> None:
     """Photo, truth and prediction of each; of a cell, its two classes stand out."""
-    dataset = row.measurement.photos.partition(",")[0]
+    dataset = row.measurement.photos.dataset
     try:
         root, remark = data_folder(dataset, str(read_settings().data or "")), ""
     except PictureError as error:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from dashboard.evaluation.records import Condition, Model
+from dashboard.evaluation.records import Model
+from segmodels.evaluation.results import ConditionScore
 
 __all__ = ["LABELS", "conditions_of", "conditions_table", "label_of"]
 
@@ -30,12 +31,12 @@ LABELS: Mapping[str, str] = {
 """What a condition is called on the page, by its name in `metrics.json`, in the page's order."""
 
 
-def label_of(condition: Condition) -> str:
+def label_of(condition: ConditionScore) -> str:
     """What a condition is called on the page."""
     return LABELS.get(condition.name, condition.name.capitalize())
 
 
-def conditions_of(model: Model, photos: str) -> list[Condition]:
+def conditions_of(model: Model, photos: str) -> list[ConditionScore]:
     """The conditions of a model that belong to a set of photos, in the page's order.
 
     Framings and shifts are made of photos with ground truth, so that only those of the same photos can be compared;
@@ -46,7 +47,7 @@ def conditions_of(model: Model, photos: str) -> list[Condition]:
         photos: Label of the set of photos.
     """
     places = list(LABELS)
-    found = [each for each in model.conditions if each.kind in ("flatlay", "wild") or each.photos == photos]
+    found = [each for each in model.conditions if each.kind in ("flatlay", "wild") or str(each.photos) == photos]
     return sorted(found, key=lambda each: places.index(each.name) if each.name in places else len(places))
 
 
@@ -58,7 +59,7 @@ def conditions_table(models: Sequence[Model], photos: str) -> pd.DataFrame:
         photos: Label of the set of photos.
     """
     rows = [
-        [model.name, label_of(each), each.measure, round(each.score, 6), each.photos]
+        [model.name, label_of(each), each.measure, round(each.score, 6), str(each.photos)]
         for model in models
         for each in conditions_of(model, photos)
     ]

@@ -100,7 +100,7 @@ class Standing:
             return self.measurement.seconds_per_photo
         if key == "epochs":
             return self.model.epoch
-        value = self.measurement.scores.get(key)
+        value = getattr(self.measurement.scores, key)
         return None if value is None else float(value)
 
     def text(self, key: str) -> str:
@@ -230,7 +230,7 @@ def leaderboard_table(standings: Sequence[Standing]) -> pd.DataFrame:
         cost = [model.parameters, model.size, measurement.seconds_per_photo, measurement.device]
         cost += [model.epoch, model.hours, model.device]
         numbers = [*(row.value(name) for name in SCORES), *ends]
-        rows.append([model.name, measurement.photos, measurement.how, *map(_rounded, [*numbers, *cost])])
+        rows.append([model.name, str(measurement.photos), measurement.how, *map(_rounded, [*numbers, *cost])])
     return pd.DataFrame(rows, columns=["model", "photos", "how", *SCORES, *bounds, *more]).convert_dtypes()
 
 
@@ -244,9 +244,9 @@ def classes_table(standings: Sequence[Standing], photos: Mapping[str, int]) -> p
     keys = ("iou", "f1", "precision", "recall", "pixels")
     rows = []
     for row in standings:
-        for name, scores in (row.measurement.scores.get("classes") or {}).items():
-            numbers = [_rounded(scores.get(key)) for key in keys]
-            rows.append([row.model.name, row.measurement.photos, name, *numbers, photos.get(name)])
+        for name, scores in row.measurement.scores.classes.items():
+            numbers = [_rounded(getattr(scores, key)) for key in keys]
+            rows.append([row.model.name, str(row.measurement.photos), name, *numbers, photos.get(name)])
     return pd.DataFrame(rows, columns=["model", "measured_on", "class", *keys, "photos"]).convert_dtypes()
 
 

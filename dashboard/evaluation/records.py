@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import json
 import math
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from segmodels.evaluation.bootstrap import SCORES
-from segmodels.evaluation.conditions import CONDITION_MEASURES
 from segmodels.evaluation.evidence import Evidence
-from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.evaluation.results import (
+    ConditionScore,
+    EvaluatedPhotos,
+    Results,
+    ResultsError,
+    Scores,
+    parse_results,
+    shorten,
+)
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
-    "Condition",
     "Measurement",
     "Model",
     "PhotoSet",
@@ -35,7 +39,6 @@ __all__ = [
 ]
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # stored beside the parameters by a norm
-_MOST_NAMED = 80  # characters of a text from a file that a sentence repeats
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ class Measurement:
     """One model's scores on one set of photos.
 
     Args:
-        photos: Name of the set of photos, for people.
-        how: How they were measured, for people; empty if the file does not say.
-        scores: `photos` (their number) and the keys of `ConfusionMatrix.scores`; a key may be absent.
+        photos: Photos that the model was measured on.
+        how: How the scores were measured, for people; empty if the file does not say.
+        scores: Scores over all photos; of a cross-validation the means over the folds.
         ids: Ids of the photos; None if the file does not say.
         deviation: Standard deviation over the folds by score; None if this is no cross-validation.
         seconds_per_photo: Median of the seconds per photo; None if not known.
@@ -53,9 +56,9 @@ class Measurement:
         precision: The number format of the network's features then; empty if not known.
     """
 
-    photos: str
+    photos: EvaluatedPhotos
     how: str
-    scores: Mapping[str, Any]
+    scores: Scores
     ids: tuple[str, ...] | None = None
     deviation: Mapping[str, float | None] | None = None
     seconds_per_photo: float | None = None
@@ -65,7 +68,7 @@ class Measurement:
     @property
     def matrix(self) -> np.ndarray | None:
         """int64 `(n, n)` pixels: rows truth, columns prediction; None if the file has none."""
-        counts = self.scores.get("confusion_matrix")
+        counts = self.scores.confusion_matrix
         return None if counts is None else np.array(counts, np.int64)
 
     @property
@@ -77,29 +80,7 @@ class Measurement:
         """
         truth = self.matrix
         photos = tuple(truth.sum(axis=1).tolist()) if truth is not None else self.photos
-        return (self.deviation is not None, self.scores.get("photos"), photos)
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One model's score on photos that are cut, lit or made otherwise.
-
-    Args:
-        kind: Key of `segmodels.evaluation.conditions.CONDITION_MEASURES`.
-        name: Name of the condition.
-        photos: Name of the set of photos, for people.
-        score: Score, 0 to 1.
-    """
-
-    kind: str
-    name: str
-    photos: str
-    score: float
-
-    @property
-    def measure(self) -> str:
-        """What the score is, for people."""
-        return CONDITION_MEASURES[self.kind]
+        return (self.deviation is not None, self.photos.number, photos)
 
 
 @dataclass(frozen=True)
@@ -119,20 +100,22 @@ class Model:
         config: All of `config.json`, unchecked; empty if it cannot be read.
         parameters: Number of parameters of the network; None if not known.
         size: Size of the weights on disk, in bytes; None if there are none.
-        sentences: Sentences on what is wrong with the files.
+        config_fault: Sentence on what is wrong with `config.json`; empty if nothing is.
+        sentences: Sentences on what is wrong with the files, each with the model's name in front.
     """
 
     name: str
     folder: Path
     taxonomy: Taxonomy | None = None
     measurements: tuple[Measurement, ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[ConditionScore, ...] = ()
     curve: tuple[Mapping[str, float], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     size: int | None = None
+    config_fault: str = ""
     sentences: tuple[str, ...] = ()
 
     @property
@@ -170,10 +153,9 @@ class Model:
 
     def acquaintance(self, measurement: Measurement) -> str:
         """Whether training had to do with the photos that it was measured on, in words; empty if not known to."""
-        found = re.search(r"\bfold (\d+)\b", measurement.photos)
-        if measurement.deviation is not None or not found or self.fold is None:
+        if measurement.photos.fold is None or self.fold is None:
             return ""
-        if self.fold == int(found[1]):
+        if self.fold == measurement.photos.fold:
             return "These photos chose the epoch that is kept."
         return "These photos were trained on: the scores say what is remembered, not what was learnt."
 
@@ -212,11 +194,12 @@ def photo_sets(models: Sequence[Model]) -> list[PhotoSet]:
         for each in model.measurements:
             found.setdefault(each.key, []).append((model, each))
     sets: list[PhotoSet] = []
+    same_name: Counter[str] = Counter()
     for key, pairs in found.items():
-        label = pairs[0][1].photos
-        twins = sum(each.label.startswith(label) for each in sets)
-        if twins:
-            label += f", other photos of the same name ({twins + 1})"
+        label = str(pairs[0][1].photos)
+        same_name[label] += 1
+        if same_name[label] > 1:
+            label += f", other photos of the same name ({same_name[label]})"
         names = tuple(dict.fromkeys(model.name for model, _ in pairs))
         sets.append(PhotoSet(label, pairs[0][1].how, key, names))
     return sorted(sets, key=lambda each: -len(each.models))
@@ -229,8 +212,7 @@ def read_model(name: str, folder: Path) -> Model:
         name: Name of the model in the catalog.
         folder: Folder of the checkpoint.
     """
-    sentences: list[str] = []
-    config = _json(folder / "config.json", name, "Get the checkpoint again.", sentences)
+    config, config_fault = _json(folder / "config.json", "Get the checkpoint again.")
     taxonomy = TAXONOMIES.get(str(config.get("taxonomy")))
     training = config.get("training")
     training = training if isinstance(training, dict) else {}
@@ -248,15 +230,22 @@ def read_model(name: str, folder: Path) -> Model:
         size=size,
     )
     metrics: dict[str, Any] = {}
+    metrics_fault = ""
     if (folder / "metrics.json").exists():
-        metrics = _json(folder / "metrics.json", name, "Its row is left out. Evaluate it again.", sentences)
-    if metrics and taxonomy is None and not sentences:
-        sentences.append(f"{name}: config.json names no known classes; its scores are left out.")
-    measurements = list(_measurements(name, metrics, taxonomy, sentences)) if taxonomy else []
-    curve = _curve(name, metrics.get("learning_curve", []), sentences)
-    conditions = tuple(_conditions(name, metrics.get("conditions", []), sentences))
+        metrics, metrics_fault = _json(folder / "metrics.json", "Its row is left out. Evaluate it again.")
+    if metrics and taxonomy is None and not config_fault:
+        config_fault = "config.json names no known classes; its scores are left out."
+    try:
+        results = parse_results(metrics, taxonomy.names if taxonomy else None)
+    except ResultsError as error:
+        results = Results(faults=(str(error),))
     return replace(
-        model, measurements=tuple(measurements), conditions=conditions, curve=curve, sentences=tuple(sentences)
+        model,
+        measurements=_measurements(results) if taxonomy else (),
+        conditions=results.conditions,
+        curve=tuple(map(_known, results.learning_curve)),
+        config_fault=config_fault,
+        sentences=tuple(f"{name}: {fault}" for fault in (config_fault, metrics_fault, *results.faults) if fault),
     )
 
 
@@ -277,7 +266,7 @@ def evidence_of_measurement(
         wanted = set(measurement.ids)
         candidates = [[row for row in evidence if row.photo_id in wanted]]
     else:  # the photos of one run stand in a row
-        length = measurement.scores.get("photos") or len(evidence)
+        length = measurement.photos.number or len(evidence)
         candidates = [list(evidence[start : start + length]) for start in range(len(evidence) - length + 1)]
     for rows in candidates:
         if rows and np.array_equal(sum(row.counts for row in rows), measurement.matrix):
@@ -291,118 +280,42 @@ def evidence_of_measurement(
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def _json(path: Path, name: str, remedy: str, sentences: list[str]) -> dict[str, Any]:
-    """An object from a file; empty, with a sentence, if it is missing or damaged."""
+def _json(path: Path, remedy: str) -> tuple[dict[str, Any], str]:
+    """An object from a file; if it is missing or damaged it is empty, with a sentence."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        sentences.append(f"{name}: {path.name} is missing. {remedy}")
-        return {}
+        return {}, f"{path.name} is missing. {remedy}"
     except (OSError, ValueError, RecursionError) as error:
-        sentences.append(f"{name}: {path.name} is damaged ({_short(error)}). {remedy}")
-        return {}
+        return {}, f"{path.name} is damaged ({shorten(error)}). {remedy}"
     if not isinstance(values, dict):
-        sentences.append(f"{name}: {path.name} is damaged (it holds no object). {remedy}")
-        return {}
-    return values
+        return {}, f"{path.name} is damaged (it holds no object). {remedy}"
+    return values, ""
 
 
-def _measurements(name: str, metrics: Mapping[str, Any], taxonomy: Taxonomy, sentences: list[str]) -> list[Measurement]:
-    found = []
-    evaluations = metrics.get("evaluations", [])
-    for number, entry in enumerate(evaluations if isinstance(evaluations, list) else [None], start=1):
-        try:
-            found.append(_evaluation(entry, taxonomy))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            sentences.append(
-                f"{name}: evaluation {number} in metrics.json cannot be used ({_short(error)}); it is left out. "
-                "Evaluate it again."
-            )
-    if "crossval" in metrics:
-        try:
-            found.append(_crossval(metrics["crossval"], taxonomy))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            sentences.append(
-                f"{name}: the cross-validation in metrics.json cannot be used ({_short(error)}); it is left out. "
-                "Run crossval again with --keep."
-            )
-    return found
+def _measurements(results: Results) -> tuple[Measurement, ...]:
+    """Of a cross-validation the means over the folds, with their deviation; classes and matrix are of all photos."""
+    found = [
+        Measurement(
+            photos=each.photos,
+            how=each.how,
+            scores=each.scores,
+            ids=each.ids,
+            seconds_per_photo=each.seconds_per_photo,
+            device=each.device,
+            precision=each.precision,
+        )
+        for each in results.evaluations
+    ]
+    if run := results.crossval:
+        scores = replace(run.all_photos, **run.mean)  # type: ignore[arg-type]
+        found.append(Measurement(run.photos, run.how, scores, run.ids, deviation=run.standard_deviation))
+    return tuple(found)
 
 
-def _evaluation(entry: Mapping[str, Any], taxonomy: Taxonomy) -> Measurement:
-    seconds = entry.get("seconds_per_photo")
-    return Measurement(
-        photos=_text(entry["photos"]),
-        how=_text(entry.get("how", "")),
-        scores=_scores(entry["scores"], taxonomy),
-        ids=_ids(entry.get("ids")),
-        seconds_per_photo=_finite(seconds) if seconds is not None else None,
-        device=_text(entry.get("device", "")),
-        precision=_text(entry.get("precision", "")),
-    )
-
-
-def _crossval(entry: Mapping[str, Any], taxonomy: Taxonomy) -> Measurement:
-    """Means over the folds, with their deviation; classes and matrix are of all photos together."""
-    everything = _scores(entry["all_photos"], taxonomy)
-    by_fold = {name: [fold[name] for fold in entry["folds"] if fold.get(name) is not None] for name in SCORES}
-    means = {name: mean(map(_finite, values)) for name, values in by_fold.items() if values}
-    deviation = {name: stdev(map(_finite, values)) if len(values) > 1 else None for name, values in by_fold.items()}
-    return Measurement(
-        photos=_text(entry["photos"]),
-        how=_text(entry.get("how", "")),
-        scores=everything | means,
-        ids=_ids(entry.get("ids")),
-        deviation=deviation,
-    )
-
-
-def _scores(values: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, Any]:
-    """All scores anew from the matrix; without one, those that the file has."""
-    photos = values.get("photos")
-    if photos is not None and (type(photos) is not int or photos < 1):
-        raise ValueError("photos is no number of photos")
-    if values.get("confusion_matrix") is None:
-        known = {name: _finite(values[name]) for name in SCORES if values.get(name) is not None}
-        if not known:
-            raise ValueError("it has neither a confusion matrix nor scores")
-        return {"photos": photos, **known}
-    counts = np.array(values["confusion_matrix"])
-    if counts.dtype.kind not in "iu":
-        raise ValueError("its confusion matrix does not hold numbers of pixels")
-    return {"photos": photos, **ConfusionMatrix(taxonomy.names, counts).scores()}
-
-
-def _conditions(name: str, values: object, sentences: list[str]) -> list[Condition]:
-    """Those that can be read; a kind that this version does not know is left out."""
-    found = []
-    for number, entry in enumerate(values if isinstance(values, list) else [None], start=1):
-        try:
-            kind, score = _text(entry["kind"]), _finite(entry["scores"]["score"])
-            if kind in CONDITION_MEASURES:
-                found.append(Condition(kind, _text(entry["name"]), _text(entry["photos"]), score))
-        except (KeyError, TypeError, ValueError) as error:
-            sentences.append(
-                f"{name}: condition {number} in metrics.json cannot be used ({_short(error)}); it is left out. "
-                "Evaluate it again."
-            )
-    return found
-
-
-def _curve(name: str, values: object, sentences: list[str]) -> tuple[Mapping[str, float], ...]:
-    try:
-        if not isinstance(values, list):
-            raise TypeError("it is no list")
-        curve = [
-            {key: _finite(value) for key, value in entry.items() if value is not None and key != "lr"}
-            for entry in values
-        ]
-        if any("epoch" not in entry for entry in curve):
-            raise ValueError("an epoch has no number")
-    except (AttributeError, TypeError, ValueError) as error:
-        sentences.append(f"{name}: the learning curve in metrics.json cannot be used ({_short(error)}); the rest can.")
-        return ()
-    return tuple(curve)
+def _known(epoch: Mapping[str, float]) -> dict[str, float]:
+    """The numbers of an epoch that can be drawn."""
+    return {key: value for key, value in epoch.items() if math.isfinite(value) and key != "lr"}
 
 
 def _cost(path: Path) -> tuple[int | None, int | None]:
@@ -414,30 +327,3 @@ def _cost(path: Path) -> tuple[int | None, int | None]:
     except (OSError, SafetensorError):
         return None, path.stat().st_size if path.is_file() else None
     return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(_BUFFERS)), size
-
-
-def _ids(values: object) -> tuple[str, ...] | None:
-    if values is None:
-        return None
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ValueError("ids is no list of photos")
-    return tuple(values)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{_short(value)} should be a text")
-    return value
-
-
-def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{_short(value)} should be a number")
-    return value
-
-
-def _short(value: object) -> str:
-    """The first line of something, cut to a length that fits into a sentence."""
-    text = f"{value} is missing" if isinstance(value, KeyError) else str(value)
-    line = text.partition("\n")[0].rstrip(".")
-    return line if len(line) <= _MOST_NAMED else f"{line[: _MOST_NAMED - 1]}…"

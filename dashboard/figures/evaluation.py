@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,6 +13,7 @@ from dashboard.evaluation.ranking import COLUMNS, Reference, Standing
 from dashboard.evaluation.records import Model
 from dashboard.figures.theme import COLOURS, Theme, series, template
 from segmodels.evaluation.papers import INACIO_TABLE_3
+from segmodels.evaluation.results import ClassScores
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["class_figure", "condition_figure", "cost_figure", "curve_figure", "spread_labels"]
@@ -204,15 +204,16 @@ def class_figure(
         theme: Theme of the page.
     """
     colours = COLOURS[theme]
-    values = {row.model.name: row.measurement.scores.get("classes") or {} for row in standings}
-    known = {name: [v for each in values.values() if (v := each.get(name, {}).get(measure)) is not None]
+    values = {row.model.name: row.measurement.scores.classes for row in standings}
+    absent = ClassScores()
+    known = {name: [v for each in values.values() if (v := getattr(each.get(name, absent), measure)) is not None]
              for name in taxonomy.display_order}  # fmt: skip
     names = sorted((name for name in known if known[name]), key=lambda name: -float(np.mean(known[name])))
     few = len(standings) <= 3
     figure = go.Figure()
     for place, (model, classes) in enumerate(values.items()):
-        shown = [classes.get(name, {}).get(measure) for name in names]
-        details = [_class_details(classes.get(name, {}), photos.get(name)) for name in names]
+        shown = [getattr(classes.get(name, absent), measure) for name in names]
+        details = [_class_details(classes.get(name, absent), photos.get(name)) for name in names]
         figure.add_bar(
             x=shown,
             y=names,
@@ -247,11 +248,11 @@ def class_figure(
     return _with_legend(figure, legend)
 
 
-def _class_details(scores: Mapping[str, Any], photos: int | None) -> str:
+def _class_details(scores: ClassScores, photos: int | None) -> str:
     """What the tooltip of a bar says beside its own value."""
-    rest = [f"{label} {scores[key]:.3f}" for key, label in _MEASURES.items() if scores.get(key) is not None]
+    rest = [f"{label} {v:.3f}" for key, label in _MEASURES.items() if (v := getattr(scores, key)) is not None]
     count = f"in {photos} photo{'s' if photos != 1 else ''}" if photos is not None else ""
-    pixels = f"{scores['pixels']:,d} pixels in the truth" if scores.get("pixels") is not None else ""
+    pixels = f"{scores.pixels:,d} pixels in the truth" if scores.pixels is not None else ""
     return "".join(f"<br>{line}" for line in (", ".join(rest), " ".join(filter(None, (pixels, count)))) if line)
 
 

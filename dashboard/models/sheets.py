@@ -219,10 +219,8 @@ def _obstacle(model: Model | None) -> str:
     """Why a checkpoint that is here cannot be used."""
     if model is None:
         return ""
-    name = f"{model.name}: "
-    config = [sentence.removeprefix(name) for sentence in model.sentences if sentence.startswith(f"{name}config.json")]
-    if config:
-        return config[0]
+    if model.config_fault:
+        return model.config_fault
     if model.size is None:
         return "model.safetensors is missing. Get the checkpoint again."
     if model.parameters is None:
@@ -297,7 +295,7 @@ def _scores(measurement: Measurement | None) -> dict[str, str]:
         return {}
     shown = {}
     for key, label in _SCORES.items():
-        value, deviation = measurement.scores.get(key), (measurement.deviation or {}).get(key)
+        value, deviation = getattr(measurement.scores, key), (measurement.deviation or {}).get(key)
         spread = f" ± {deviation:.3f}" if deviation is not None else ""
         shown[label] = f"{value:.3f}{spread}" if isinstance(value, float) else NONE
     return shown

@@ -22,6 +22,7 @@ from torch import nn
 
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.errors import GarmentscopeError
+from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
@@ -40,9 +41,11 @@ __all__ = [
     "read_config",
     "read_fields",
     "read_metrics",
+    "read_results",
     "save_checkpoint",
     "save_description",
     "save_metrics",
+    "save_results",
     "write_folder",
 ]
 
@@ -148,7 +151,7 @@ class Checkpoint:
         name: Its name in the catalog.
         config: Configuration, as in `config.json`.
         network: Network in eval mode, float32; of an ensemble the list of all, the config's own first.
-        metrics: Metrics, as in `metrics.json`; empty if there is none.
+        results: Scores and learning curve, as in `metrics.json`; empty if there is none.
         revision: What identifies these weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
             Hub's commit.
     """
@@ -156,7 +159,7 @@ class Checkpoint:
     name: str
     config: CheckpointConfig
     network: nn.Module
-    metrics: dict[str, Any]
+    results: Results
     revision: str
 
     @property
@@ -170,7 +173,7 @@ def save_checkpoint(
     config: CheckpointConfig,
     network: nn.Module,
     *,
-    metrics: Mapping[str, Any] | None = None,
+    results: Results | None = None,
     card: str = "",
 ) -> None:
     """Writes a checkpoint; what was in `folder` is replaced, and is still there if writing fails.
@@ -179,14 +182,14 @@ def save_checkpoint(
         folder: Folder of the checkpoint.
         config: Configuration of the network.
         network: Network whose floating-point weights are stored as fp16.
-        metrics: Contents of `metrics.json`, if known.
+        results: Scores and learning curve for `metrics.json`, if known.
         card: Contents of `README.md`.
 
     Raises:
         OSError: If the folder cannot be written.
         CheckpointError: If a weight is not a number, or too large for fp16.
     """
-    write_folder(folder, asdict(config), network, metrics=metrics, card=card)
+    write_folder(folder, asdict(config), network, metrics=results.to_json() if results else None, card=card)
 
 
 def write_folder(
@@ -242,7 +245,16 @@ def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None
     write_whole(folder / "README.md", card)
 
 
-def save_description(folder: Path, config: CheckpointConfig, metrics: Mapping[str, Any], *, card: str) -> None:
+def save_results(folder: Path, results: Results, *, card: str) -> None:
+    """Replaces the scores and the learning curve of a checkpoint, and its card; the weights stay.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    save_metrics(folder, results.to_json(), card=card)
+
+
+def save_description(folder: Path, config: CheckpointConfig, results: Results, *, card: str) -> None:
     """Writes what a checkpoint says of itself, without weights.
 
     Raises:
@@ -250,7 +262,7 @@ def save_description(folder: Path, config: CheckpointConfig, metrics: Mapping[st
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", asdict(config))
-    save_metrics(folder, metrics, card=card)
+    save_results(folder, results, card=card)
 
 
 def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -> Checkpoint:
@@ -275,7 +287,7 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
         name=name or folder.resolve().name,
         config=config,
         network=network.eval(),
-        metrics=read_metrics(folder),
+        results=read_results(folder),
         revision=revision or digest,
     )
 
@@ -417,13 +429,25 @@ def _check_number(name: str, value: object, path: Path) -> None:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Reads `metrics.json`; empty if there is none.
+    """Reads `metrics.json` of a checkpoint or a detector as it stands; empty if there is none.
 
     Raises:
         CheckpointError: If it is damaged.
     """
     path = folder / "metrics.json"
     return _read_json(path) if path.is_file() else {}
+
+
+def read_results(folder: Path) -> Results:
+    """Reads `metrics.json` of a checkpoint of this version or an older one; empty if there is none.
+
+    Raises:
+        CheckpointError: If it is damaged, or of a newer version.
+    """
+    try:
+        return parse_results(read_metrics(folder))
+    except ResultsError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -103,8 +103,8 @@ def test_two_processes_fit_together(root: Path, tmp_path: Path, tiny: Callable[.
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("The best epoch is in") == 1
     loaded = load_checkpoint(out / "checkpoint")
-    assert [epoch["epoch"] for epoch in loaded.metrics["learning_curve"]] == [1]
-    assert 0 < loaded.metrics["learning_curve"][0]["validation_loss"] < 10
+    assert [epoch["epoch"] for epoch in loaded.results.learning_curve] == [1]
+    assert 0 < loaded.results.learning_curve[0]["validation_loss"] < 10
 
 
 def test_only_the_first_process_completes_the_learning_curve(

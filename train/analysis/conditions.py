@@ -6,16 +6,18 @@ are cut, lit or made otherwise than those it is compared by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segmodels.checkpoints.checkpoint import load_checkpoint, read_metrics, save_metrics
+from segmodels.checkpoints.checkpoint import load_checkpoint, save_results
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import read_flatlays
+from segmodels.evaluation.results import ConditionScore
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.evaluate import evaluate
 from train.analysis.flatlays import judge_flatlays
@@ -24,12 +26,7 @@ from train.analysis.shift import shifted
 from train.analysis.wild import judge_wild
 from train.publishing.card import model_card
 
-__all__ = ["condition_name", "judge_condition", "judge_flatlay_part", "judge_wild_photos", "keep_condition"]
-
-
-def condition_name(framing: str, shift: str) -> str:
-    """Name of a framing and a shift together, for people: `bust`, `grey` or `bust, grey`; empty for neither."""
-    return ", ".join(part for part in (framing if framing != "full" else "", shift) if part)
+__all__ = ["judge_condition", "judge_flatlay_part", "judge_wild_photos", "keep_condition"]
 
 
 def judge_condition(
@@ -105,23 +102,17 @@ def judge_wild_photos(segmenter: Segmenter, folder: Path) -> dict[str, Any]:
     return {"score": scores["micro_f1"], **scores}
 
 
-def keep_condition(folder: Path, kind: str, name: str, photos: str, scores: Mapping[str, Any]) -> None:
+def keep_condition(folder: Path, found: ConditionScore) -> None:
     """Writes the scores of a condition into the checkpoint and its model card; earlier ones of the same go.
 
     Args:
         folder: Folder of the checkpoint.
-        kind: Key of `segmodels.evaluation.conditions.CONDITION_MEASURES`.
-        name: Name of the condition, for people.
-        photos: Description of the photos, for people: data set and split.
-        scores: Scores under the condition, with the key `score`.
+        found: Scores under the condition.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     checkpoint = load_checkpoint(folder)
-    metrics = read_metrics(folder)
-    entry = {"kind": kind, "name": name, "photos": photos, "scores": dict(scores)}
-    same = ("kind", "name", "photos")
-    kept = [old for old in metrics.get("conditions", []) if any(old[key] != entry[key] for key in same)]
-    metrics["conditions"] = [*kept, entry]
-    save_metrics(folder, metrics, card=model_card(checkpoint.name, checkpoint.config, metrics))
+    kept = [old for old in checkpoint.results.conditions if replace(old, scores=found.scores) != found]
+    results = replace(checkpoint.results, conditions=(*kept, found))
+    save_results(folder, results, card=model_card(checkpoint.name, checkpoint.config, results))

@@ -20,6 +20,7 @@ from segmodels.device import Precision
 from segmodels.evaluation.bootstrap import SCORES, difference, interval
 from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.evaluation.results import VERSION, CrossValidation, EvaluatedPhotos, FoldScores, parse_scores, to_json
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
@@ -82,7 +83,7 @@ def crossval(
     out.mkdir(parents=True, exist_ok=True)
     _store_folds(out / "folds.csv", dataset, folds)
     evidence: list[Evidence] = []
-    by_fold: list[dict[str, Any]] = []
+    by_fold: list[FoldScores] = []
     for fold in range(folds):
         rows = _fold(
             replace(recipe, fold=fold, folds=folds),
@@ -93,16 +94,18 @@ def crossval(
             f"Fold {fold + 1} of {folds}. ",
             precision,
         )
-        by_fold.append({"fold": fold, "photos": len(rows), **_numbers(total(rows, dataset.taxonomy))})
+        scores = replace(parse_scores(total(rows, dataset.taxonomy).scores()), confusion_matrix=None)  # in the evidence
+        by_fold.append(FoldScores(fold=fold, photos=len(rows), scores=scores))
         evidence += rows
-    metrics = _metrics(recipe, dataset, folds, by_fold, evidence)
+    found = _cross_validation(dataset, folds, by_fold, evidence)
+    metrics = _metrics(recipe, found, dataset.taxonomy)
     if this_process().is_first:
         write_evidence(out / EVIDENCE_FILE, evidence, dataset.taxonomy)
         write_json(out / "metrics.json", metrics)
         write_page(out / "page.html", f"Cross-validation of {recipe.architecture} on {dataset.name}",
-                   _sections(dataset, metrics, evidence))  # fmt: skip
+                   _sections(dataset, found, metrics, evidence))  # fmt: skip
         if keep:
-            keep_crossval(keep, metrics, evidence)
+            keep_crossval(keep, found, evidence)
     return metrics
 
 
@@ -163,32 +166,35 @@ def _store_folds(path: Path, dataset: Dataset, folds: int) -> None:
         csv.writer(file).writerows([("id", "fold"), *rows])
 
 
-def _numbers(matrix: ConfusionMatrix) -> dict[str, Any]:
-    """Scores without the matrix, which stands in the evidence."""
-    return {key: value for key, value in matrix.scores().items() if key != "confusion_matrix"}
-
-
-def _metrics(
-    recipe: Recipe, dataset: Dataset, folds: int, by_fold: list[dict[str, Any]], evidence: Sequence[Evidence]
-) -> dict[str, Any]:
-    over_folds = {name: [fold[name] for fold in by_fold if fold[name] is not None] for name in SCORES}
-    ious = {
-        name: [fold["classes"][name]["iou"] for fold in by_fold if fold["classes"][name]["iou"] is not None]
-        for name in dataset.taxonomy.names
-    }
+def _cross_validation(
+    dataset: Dataset, folds: int, by_fold: Sequence[FoldScores], evidence: Sequence[Evidence]
+) -> CrossValidation:
     intervals = interval(evidence, dataset.taxonomy.names)
+    return CrossValidation(
+        photos=EvaluatedPhotos(dataset=dataset.name, split="folds", folds=folds, number=len(evidence)),
+        how=f"{HOW} The fold that judges a network also chose its epoch.",
+        folds=tuple(by_fold),
+        all_photos=parse_scores(total(evidence, dataset.taxonomy).scores()),
+        interval_95={name: (found.low, found.high) for name, found in intervals.items()},
+        ids=tuple(row.photo_id for row in evidence),
+    )
+
+
+def _metrics(recipe: Recipe, found: CrossValidation, taxonomy: Taxonomy) -> dict[str, Any]:
+    """What the run's `metrics.json` holds: the cross-validation, what follows from it, and the recipe."""
+    ious = {
+        name: [iou for fold in found.folds if (iou := fold.scores.classes[name].iou) is not None]
+        for name in taxonomy.names
+    }
     return {
-        "how": f"{HOW} The fold that judges a network also chose its epoch.",
-        "photos": f"{dataset.name}, {folds} folds ({len(evidence)} photos), each judged by a network that left it out",
+        "version": VERSION,
+        **to_json(found),
         "recipe": recipe.to_dict(),
-        "folds": by_fold,
-        "mean": {name: mean(values) for name, values in over_folds.items() if values},
-        "standard_deviation": {name: _deviation(values) for name, values in over_folds.items()},
+        "mean": found.mean,
+        "standard_deviation": found.standard_deviation,
         "class_iou": {
             name: {"mean": mean(v) if v else None, "standard_deviation": _deviation(v)} for name, v in ious.items()
         },
-        "interval_95": {name: [found.low, found.high] for name, found in intervals.items()},
-        "all_photos": {"photos": len(evidence), **total(evidence, dataset.taxonomy).scores()},
     }
 
 
@@ -200,17 +206,19 @@ def _deviation(values: Sequence[float]) -> float | None:
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
-def _sections(dataset: Dataset, metrics: dict[str, Any], evidence: Sequence[Evidence]) -> list[Section]:
+def _sections(
+    dataset: Dataset, found: CrossValidation, metrics: dict[str, Any], evidence: Sequence[Evidence]
+) -> list[Section]:
     taxonomy = dataset.taxonomy
     lines = ["Mean ± standard deviation over the folds; where 95 % of the bootstrap samples of photos lie:"]
-    for name, score in metrics["mean"].items():
-        low, high = metrics["interval_95"][name]
+    for name, score in found.mean.items():
+        low, high = found.interval_95[name]
         label = name.replace("_", " ").capitalize().replace("iou", "IoU").replace("f1", "F1")
-        lines.append(f"{label} {score:.3f} ± {metrics['standard_deviation'][name] or 0:.3f}; {low:.3f} to {high:.3f}")
+        lines.append(f"{label} {score:.3f} ± {found.standard_deviation[name] or 0:.3f}; {low:.3f} to {high:.3f}")
     scored = sorted(evidence, key=lambda row: total([row], taxonomy).mean_iou)
     best, worst = scored[::-1][:_SHOWN], scored[:_SHOWN]
     return [
-        Section("Scores", "\n".join([metrics["photos"] + ".", metrics["how"], "", *lines])),
+        Section("Scores", "\n".join([f"{found.photos}.", found.how, "", *lines])),
         Section("IoU by class", "Mean over the folds; the lines reach one standard deviation either way.",
                 figures=[_bars(metrics, taxonomy)]),
         Section("Confusion matrix", "By row: of the pixels that truly are a class, which share was given to which.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, read_metrics, save_metrics
+from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_results
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.device import describe_device
 from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.evaluation.results import CrossValidation, EvaluatedPhotos, Evaluation, Results, parse_scores
 from segmodels.inference.segmenter import Segmenter
 from train.data.reading import read_batches
 from train.data.split import FOLDS
@@ -150,63 +152,61 @@ def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
             )
 
 
-def keep_evaluation(folder: Path, photos: str, judgement: Judgement) -> None:
+def keep_evaluation(folder: Path, photos: EvaluatedPhotos, judgement: Judgement) -> None:
     """Writes scores and evidence into the checkpoint and its model card; earlier ones on the same photos go.
-
-    An entry of `evaluations` in `metrics.json` has the keys `photos` and `how` (sentences for people), `ids` (of the
-    photos, by which their rows in the evidence are found), `seconds_per_photo` (median), `device` and `precision` (what
-    took them) and `scores`.
 
     Args:
         folder: Folder of the checkpoint.
-        photos: Description of the photos, for people: data set and split.
+        photos: Photos that were judged.
         judgement: Judgement from `evaluate`.
 
     Raises:
         EvidenceError: If the checkpoint's earlier evidence is damaged.
         OSError: If the folder cannot be written.
     """
-    metrics = read_metrics(folder)
-    kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
-    entry = {
-        "photos": photos,
-        "how": HOW,
-        "ids": [row.photo_id for row in judgement.evidence],
-        "seconds_per_photo": judgement.seconds_per_photo,
-        "device": judgement.device,
-        "precision": judgement.precision,
-        "scores": judgement.scores,
-    }
-    metrics["evaluations"] = [*kept, entry]
-    _keep(folder, metrics, judgement.evidence)
+    evaluation = Evaluation(
+        photos=photos,
+        scores=parse_scores(judgement.scores),
+        how=HOW,
+        ids=tuple(row.photo_id for row in judgement.evidence),
+        photos_left_out=judgement.scores.get("photos_left_out", 0),
+        seconds_per_photo=judgement.seconds_per_photo,
+        device=judgement.device,
+        precision=judgement.precision,
+    )
+
+    def add(results: Results) -> Results:
+        kept = [each for each in results.evaluations if each.photos != photos]
+        return replace(results, evaluations=(*kept, evaluation))
+
+    _keep(folder, add, judgement.evidence)
 
 
-def keep_crossval(folder: Path, run: Mapping[str, Any], evidence: Sequence[Evidence]) -> None:
+def keep_crossval(folder: Path, found: CrossValidation, evidence: Sequence[Evidence]) -> None:
     """Writes what a cross-validation found into a checkpoint, under the key `crossval` of its `metrics.json`.
 
     Args:
         folder: Folder of the checkpoint, which was fitted by the same recipe.
-        run: Contents of the run's own `metrics.json`; the recipe is left out.
+        found: Scores of the cross-validation.
         evidence: Evidence of all folds.
 
     Raises:
         EvidenceError: If the checkpoint's earlier evidence is damaged.
         OSError: If the folder cannot be written.
     """
-    ids = [row.photo_id for row in evidence]
-    found = {key: value for key, value in run.items() if key != "recipe"} | {"ids": ids}
-    _keep(folder, read_metrics(folder) | {"crossval": found}, evidence)
+    _keep(folder, partial(replace, crossval=found), evidence)
 
 
-def _keep(folder: Path, metrics: dict[str, Any], evidence: Sequence[Evidence]) -> None:
-    """Replaces the metrics, and adds to the evidence; earlier rows of the same photos go."""
+def _keep(folder: Path, add: Callable[[Results], Results], evidence: Sequence[Evidence]) -> None:
+    """Adds to the results and to the evidence; earlier rows of the same photos go."""
     checkpoint = load_checkpoint(folder)
     file = folder / EVIDENCE_FILE
     earlier = read_evidence(file)[0] if file.is_file() else []
     judged = {row.photo_id for row in evidence}
     rows = [*(row for row in earlier if row.photo_id not in judged), *evidence]
     write_evidence(file, rows, checkpoint.taxonomy)
-    save_metrics(folder, metrics, card=model_card(checkpoint.name, checkpoint.config, metrics))
+    results = add(checkpoint.results)
+    save_results(folder, results, card=model_card(checkpoint.name, checkpoint.config, results))
 
 
 def check_writable(path: Path) -> None:

@@ -23,7 +23,7 @@ import plotly.graph_objects as go
 import torch
 from torch.utils.data import DataLoader
 
-from segmodels.checkpoints.checkpoint import load_checkpoint, read_metrics
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_results
 from segmodels.datasets import Dataset
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.evaluation.metrics import ConfusionMatrix
@@ -463,7 +463,7 @@ def _seen(cache: Cache, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
 def _curves(cell: Cell, folder: Path) -> go.Figure:
     lines = []
     for step in cell.scores:
-        curve = read_metrics(folder / step / "checkpoint")["learning_curve"]
+        curve = read_results(folder / step / "checkpoint").learning_curve
         lines.append(
             go.Scatter(
                 name=STEPS[step],

@@ -30,6 +30,7 @@ from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.datasets.flatlay import FlatLays
 from segmodels.device import Precision, pick_device, pick_precision, tune
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.evaluation.results import DetectorEvaluation, DetectorResults, EvaluatedPhotos, parse_detector_results
 from segmodels.inference.detector import DetectorConfig, FoundPerson, PersonDetector, save_detector
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.framing import FRAMINGS, framed
@@ -353,8 +354,9 @@ def fit_person(
     network.load_state_dict(best)
     top = max(curve, key=lambda entry: entry["score"])
     config = _config(recipe, training={"dataset": "ccp", "recipe": asdict(recipe), "epoch": top["epoch"]})
-    metrics = {"curve": curve}
-    save_detector(out / "checkpoint", config, network, metrics=metrics, card=detector_card(config, metrics))
+    results = DetectorResults(curve=tuple(curve))
+    card = detector_card(config, results)
+    save_detector(out / "checkpoint", config, network, metrics=results.to_json(), card=card)
     return out / "checkpoint"
 
 
@@ -587,18 +589,21 @@ def evaluate_scenes(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) 
     return results
 
 
-def keep_detector_evaluation(folder: Path, photos: str, scores: dict[str, Any]) -> None:
+def keep_detector_evaluation(folder: Path, photos: EvaluatedPhotos, scores: dict[str, Any]) -> None:
     """Writes scores into a detector's `metrics.json` and card; earlier ones on the same photos go.
 
     Args:
         folder: Folder of the detector.
-        photos: Description of the photos, for people: data set and split.
+        photos: Photos that the detector was judged on.
         scores: Scores from `evaluate_person`.
+
+    Raises:
+        ResultsError: If the file cannot be used.
     """
-    metrics = read_metrics(folder)
-    kept = [entry for entry in metrics.get("evaluations", []) if entry["photos"] != photos]
-    metrics["evaluations"] = [*kept, {"photos": photos, "scores": scores}]
-    save_metrics(folder, metrics, card=detector_card(read_fields(folder, DetectorConfig), metrics))
+    results = parse_detector_results(read_metrics(folder))
+    kept = [each for each in results.evaluations if each.photos != photos]
+    results = replace(results, evaluations=(*kept, DetectorEvaluation(photos=photos, scores=scores)))
+    save_metrics(folder, results.to_json(), card=detector_card(read_fields(folder, DetectorConfig), results))
 
 
 EVALUATED_SCENES: Mapping[str, tuple[str, Callable[[Scene], bool]]] = {

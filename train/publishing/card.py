@@ -8,8 +8,8 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
-from segmodels.evaluation.conditions import CONDITION_MEASURES
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
+from segmodels.evaluation.results import ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig
 
 __all__ = ["card_data", "detector_card", "model_card"]
@@ -34,7 +34,7 @@ _METRICS = {  # key among the scores: the Hub's identifier, a name for people
 _LARGEST_MATRIX = 20  # classes up to which a confusion matrix fits a page
 
 
-def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], repository: str = "") -> str:
+def model_card(name: str, config: CheckpointConfig, results: Results, repository: str = "") -> str:
     """README.md of a checkpoint: what it is, how to load it, on what it was trained, its scores and its limits.
 
     It begins with the front matter that the Hugging Face Hub reads.
@@ -42,15 +42,14 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
     Args:
         name: Name of the checkpoint in the catalog.
         config: Configuration of the checkpoint.
-        metrics: Contents of `metrics.json`.
+        results: Scores of the checkpoint.
         repository: `owner/name` on the Hub, if it goes there.
     """
     training = config.training
-    evaluations = metrics.get("evaluations", [])
     address = f"hf://{repository}" if repository else name
     lines = [
         "---",
-        card_data(name, config, metrics).to_yaml(),
+        card_data(name, config, results).to_yaml(),
         "---",
         "",
         f"# Garmentscope {name}",
@@ -82,31 +81,11 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
         f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
         "",
     ]
-    for evaluation in evaluations:
-        scores = evaluation["scores"]
-        lines += [
-            f"## Scores on {evaluation['photos']}",
-            "",
-            evaluation["how"],
-            "",
-            "| class | IoU | F1 | precision | recall |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {label} | {_cell(row['iou'])} | {_cell(row['f1'])} | {_cell(row['precision'])} | "
-                f"{_cell(row['recall'])} |"
-                for label, row in scores["classes"].items()
-            ),
-            f"| mean | {_cell(scores['mean_iou'])} | {_cell(scores['mean_f1'])} | {_cell(scores['mean_precision'])} | "
-            f"{_cell(scores['mean_recall'])} |",
-            "",
-            f"Pixel accuracy {_cell(scores['pixel_accuracy'])}, binary IoU {_cell(scores['binary_iou'])}, mean IoU "
-            f"without background {_cell(scores['mean_iou_foreground'])}.",
-            "",
-            *_confusion(scores),
-        ]
-    if not evaluations:
+    for evaluation in results.evaluations:
+        lines += _scores(evaluation)
+    if not results.evaluations:
         lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
-    lines += _conditions(metrics.get("conditions", []))
+    lines += _conditions(results.conditions)
     lines += [
         "## Limits",
         "",
@@ -118,7 +97,31 @@ def model_card(name: str, config: CheckpointConfig, metrics: Mapping[str, Any], 
     return "\n".join(lines)
 
 
-def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
+def _scores(evaluation: Evaluation) -> list[str]:
+    """A section with the scores by class, their means, and where the pixels of each class went."""
+    scores = evaluation.scores
+    return [
+        f"## Scores on {evaluation.photos}",
+        "",
+        evaluation.how,
+        "",
+        "| class | IoU | F1 | precision | recall |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {label} | {_cell(row.iou)} | {_cell(row.f1)} | {_cell(row.precision)} | {_cell(row.recall)} |"
+            for label, row in scores.classes.items()
+        ),
+        f"| mean | {_cell(scores.mean_iou)} | {_cell(scores.mean_f1)} | {_cell(scores.mean_precision)} | "
+        f"{_cell(scores.mean_recall)} |",
+        "",
+        f"Pixel accuracy {_cell(scores.pixel_accuracy)}, binary IoU {_cell(scores.binary_iou)}, mean IoU "
+        f"without background {_cell(scores.mean_iou_foreground)}.",
+        "",
+        *_confusion(scores),
+    ]
+
+
+def _conditions(conditions: Sequence[ConditionScore]) -> list[str]:
     """A table of the scores on photos that are cut, lit or made otherwise."""
     if not conditions:
         return []
@@ -127,11 +130,7 @@ def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
         "",
         "| photos | score | what it is | measured on |",
         "|---|---|---|---|",
-        *(
-            f"| {each['name']} | {_cell(each['scores']['score'])} | {CONDITION_MEASURES.get(each['kind'], '')} | "
-            f"{each['photos']} |"
-            for each in conditions
-        ),
+        *(f"| {each.name} | {_cell(each.score)} | {each.measure} | {each.photos} |" for each in conditions),
         "",
     ]
 
@@ -169,30 +168,28 @@ def _averaged(member: Member) -> str:
     return f", averaged with `{member.architecture}`, input {member.height} x {member.width}, share {member.share:g}"
 
 
-def card_data(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -> ModelCardData:
+def card_data(name: str, config: CheckpointConfig, results: Results) -> ModelCardData:
     """The front matter of a model card: what the Hub files it under, and its scores as `model-index`.
 
     Args:
         name: Name of the checkpoint in the catalog.
         config: Configuration of the checkpoint.
-        metrics: Contents of `metrics.json`.
+        results: Scores of the checkpoint.
     """
-    results = []
-    for evaluation in metrics.get("evaluations", []):
-        dataset, _, photos = evaluation["photos"].partition(", ")
-        results += [
-            EvalResult(
-                task_type="image-segmentation",
-                dataset_type=dataset,
-                dataset_name=dataset,
-                dataset_split=photos or None,
-                metric_type=identifier,
-                metric_name=label,
-                metric_value=evaluation["scores"][key],
-            )
-            for key, (identifier, label) in _METRICS.items()
-            if evaluation["scores"].get(key) is not None
-        ]
+    index = [
+        EvalResult(
+            task_type="image-segmentation",
+            dataset_type=evaluation.photos.dataset,
+            dataset_name=evaluation.photos.dataset,
+            dataset_split=evaluation.photos.part,
+            metric_type=identifier,
+            metric_name=label,
+            metric_value=value,
+        )
+        for evaluation in results.evaluations
+        for key, (identifier, label) in _METRICS.items()
+        if (value := getattr(evaluation.scores, key)) is not None
+    ]
     free = config.training.get("dataset") == "ccp"
     return ModelCardData(
         library_name="garmentscope",
@@ -200,17 +197,17 @@ def card_data(name: str, config: CheckpointConfig, metrics: Mapping[str, Any]) -
         license="apache-2.0" if free else "other",
         license_name=None if free else "terms-of-the-data-set",
         tags=["image-segmentation", "semantic-segmentation", "fashion", "garments", config.architecture],
-        model_name=f"garmentscope-{name}" if results else None,
-        eval_results=results or None,
+        model_name=f"garmentscope-{name}" if index else None,
+        eval_results=index or None,
     )
 
 
-def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
+def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
     """README.md of a person detector.
 
     Args:
         config: Configuration of the detector.
-        metrics: Contents of `metrics.json`.
+        results: Scores of the detector.
     """
     training = config.training
     lines = [
@@ -234,9 +231,9 @@ def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
         "of them (zoomed out, mosaics, people on other grounds, nobody). The recipe stands in `config.json`.",
         "",
     ]
-    for evaluation in metrics.get("evaluations", []):
+    for evaluation in results.evaluations:
         lines += [
-            f"## Scores on {evaluation['photos']}",
+            f"## Scores on {evaluation.photos}",
             "",
             "At an intersection over union of 0.5. `photos`: people in the background count as wrong, because the data "
             "set does not label them; `photos_without_bystanders`: those whom an earlier detector found do not count.",
@@ -246,7 +243,7 @@ def detector_card(config: DetectorConfig, metrics: Mapping[str, Any]) -> str:
             *(
                 f"| {name} | {row['scenes']} | {row['people']} | {_cell(row['recall'])} | {_cell(row['precision'])} | "
                 f"{_cell(row['average_precision'])} | {_cell(row['false_boxes'])} |"
-                for name, row in evaluation["scores"].items()
+                for name, row in evaluation.scores.items()
             ),
             "",
         ]
@@ -264,9 +261,11 @@ def _paper(architecture: str) -> str:
     return f" ({ARCHITECTURE_PAPERS[architecture]})" if architecture in ARCHITECTURE_PAPERS else ""
 
 
-def _confusion(scores: Mapping[str, Any]) -> list[str]:
+def _confusion(scores: Scores) -> list[str]:
     """Where the pixels of each class went, as a table."""
-    names = list(scores["classes"])
+    if scores.confusion_matrix is None:
+        return []
+    names = list(scores.classes)
     if len(names) > _LARGEST_MATRIX:
         return ["The confusion matrix stands in `metrics.json`.", ""]
     return [
@@ -276,7 +275,7 @@ def _confusion(scores: Mapping[str, Any]) -> list[str]:
         f"|---|{'---|' * len(names)}",
         *(
             f"| {name} | {' | '.join(f'{100 * count / sum(row):.0f}' if sum(row) else '-' for count in row)} |"
-            for name, row in zip(names, scores["confusion_matrix"], strict=True)
+            for name, row in zip(names, scores.confusion_matrix, strict=True)
         ),
         "",
     ]

@@ -7,18 +7,18 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from segmodels.checkpoints.checkpoint import (
     CheckpointConfig,
     CheckpointError,
     count_parameters,
     read_config,
-    read_metrics,
+    read_results,
     save_description,
 )
 from segmodels.datasets import Dataset
 from segmodels.evaluation.evidence import EVIDENCE_FILE
+from segmodels.evaluation.results import Results
 from train.publishing.card import model_card
 from train.recipe import Recipe, RecipeError, recipe_from
 from train.segmentation.fit import checkpoint_config
@@ -44,9 +44,9 @@ def describe(recipe: Recipe, dataset: Dataset, command: str, out: Path, checkpoi
     if (out / "model.safetensors").exists():
         raise CheckpointError(f"{out} is a checkpoint. Name another folder, or delete its model.safetensors first.")
     config = checkpoint_config(recipe, dataset)
-    metrics: dict[str, Any] = {"learning_curve": [], "evaluations": []}
+    results = Results()
     if checkpoint:
-        config, metrics = read_config(checkpoint), read_metrics(checkpoint)
+        config, results = read_config(checkpoint), read_results(checkpoint)
         if _recipe_of(config) != recipe:
             raise CheckpointError(f"{checkpoint} was trained by another recipe. Describe it by its own, with --set.")
     try:
@@ -54,7 +54,7 @@ def describe(recipe: Recipe, dataset: Dataset, command: str, out: Path, checkpoi
     except ValueError as error:
         raise CheckpointError(str(error)) from None
     config = replace(config, training={**config.training, **more})
-    save_description(out, config, metrics, card=model_card(out.name, config, metrics))
+    save_description(out, config, results, card=model_card(out.name, config, results))
     if checkpoint and (checkpoint / EVIDENCE_FILE).is_file():
         shutil.copyfile(checkpoint / EVIDENCE_FILE, out / EVIDENCE_FILE)
     return out

@@ -16,6 +16,7 @@ from segmodels.checkpoints.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from segmodels.evaluation.results import Results
 from train.publishing.card import model_card
 
 __all__ = ["join"]
@@ -67,9 +68,9 @@ def join(
         margin=first.config.margin if margin is None else margin,
     )
     check_config(config, out / "config.json")
-    card = model_card(out.name, config, {})
+    results = Results()
     networks = nn.ModuleList([checkpoint.network for checkpoint in checkpoints])
-    save_checkpoint(out, config, networks, metrics={"evaluations": []}, card=card)
+    save_checkpoint(out, config, networks, results=results, card=model_card(out.name, config, results))
     return out
 
 

@@ -69,7 +69,7 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
     if (folder / EVIDENCE_FILE).is_file():
         read_evidence(folder / EVIDENCE_FILE)
     name = repository.rpartition("/")[2].removeprefix(REPOSITORY_PREFIX)
-    card = model_card(name, checkpoint.config, checkpoint.metrics, repository)
+    card = model_card(name, checkpoint.config, checkpoint.results, repository)
     api = open_api()
     with explain_failures(repository, writing=True):
         try:
@@ -98,6 +98,6 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
 
 def _message(name: str, checkpoint: Checkpoint) -> str:
     training = checkpoint.config.training
-    judged = [evaluation["scores"]["mean_iou"] for evaluation in checkpoint.metrics.get("evaluations", [])]
+    judged = [evaluation.scores.mean_iou for evaluation in checkpoint.results.evaluations]
     score = f", mean IoU {judged[-1]:.3f}" if judged and judged[-1] is not None else ""
     return f"{name}: epoch {training.get('epoch', '-')} on {training.get('dataset', 'unknown data')}{score}"

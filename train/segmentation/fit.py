@@ -30,13 +30,14 @@ from segmodels.checkpoints.checkpoint import (
     CheckpointError,
     load_checkpoint,
     read_config,
-    read_metrics,
+    read_results,
     save_checkpoint,
-    save_metrics,
+    save_results,
 )
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.errors import GarmentscopeError
+from segmodels.evaluation.results import Results
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
 from segmodels.inference.segmenter import Segmenter
@@ -293,14 +294,14 @@ class _BestCheckpoint(Callback):
             self.config.training["start"] = module.start
             if module.start["weights"] == "random":  # whatever the recipe asked for
                 self.config.training["recipe"] = {**self.config.training["recipe"], "imagenet": False}
-        metrics = {"learning_curve": module.curve, "evaluations": []}
-        card = model_card(self.name, self.config, metrics)
-        save_checkpoint(self.folder, self.config, module.judged, metrics=metrics, card=card)
+        results = Results(learning_curve=tuple(module.curve))
+        card = model_card(self.name, self.config, results)
+        save_checkpoint(self.folder, self.config, module.judged, results=results, card=card)
 
     def write_curve(self, curve: list[dict[str, float]]) -> None:
         """Completes the learning curve, which goes on after the best epoch; evaluations stay."""
-        metrics = read_metrics(self.folder) | {"learning_curve": curve}
-        save_metrics(self.folder, metrics, card=model_card(self.name, read_config(self.folder), metrics))
+        results = replace(read_results(self.folder), learning_curve=tuple(curve))
+        save_results(self.folder, results, card=model_card(self.name, read_config(self.folder), results))
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from segmodels.architectures import ARCHITECTURES
-from segmodels.checkpoints.checkpoint import CheckpointError, read_metrics
+from segmodels.checkpoints.checkpoint import CheckpointError, read_results
 from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError, Precision
 from train.distributed import this_process
@@ -83,11 +83,11 @@ def _outcome(recipe: Recipe, data: Path, out: Path, workers: int, label: str, pr
         folder = fit(recipe, data, out, workers=workers, label=label, precision=precision)
     except Exception as error:  # whatever a network or a driver raises: the others can still be fitted
         return Outcome(recipe.architecture, time.monotonic() - started, failure=describe_failure(error, out))
-    curve = [epoch for epoch in read_metrics(folder)["learning_curve"] if "mean_iou" in epoch]
+    curve = [epoch for epoch in read_results(folder).learning_curve if "mean_iou" in epoch]
     best = max(curve, key=lambda epoch: epoch["mean_iou"], default=None)
     seconds = time.monotonic() - started
     return (
-        Outcome(recipe.architecture, seconds, best["epoch"], best["mean_iou"])
+        Outcome(recipe.architecture, seconds, int(best["epoch"]), best["mean_iou"])
         if best
         else Outcome(recipe.architecture, seconds)
     )

@@ -1,31 +1,33 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from scored import LABEL, evaluation, judged, write_model
+from scored import LABEL, PHOTOS, evaluation, judged, write_model
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
 from dashboard.evaluation.conditions import LABELS, conditions_of, conditions_table
 from dashboard.evaluation.records import Model, read_model
 from dashboard.figures import Theme, condition_figure
+from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos, to_json
 from train.analysis.framing import FRAMINGS
 from train.analysis.shift import SHIFTS
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "evaluation.py"
 
 
-def condition(kind: str, name: str, score: Any, photos: str = LABEL) -> dict[str, Any]:
+def condition(kind: str, score: Any, photos: EvaluatedPhotos = PHOTOS, **which: Any) -> dict[str, Any]:
     """An entry of metrics.json, as `train evaluate --framing ... --keep` writes it."""
-    return {"kind": kind, "name": name, "photos": photos, "scores": {"score": score}}
+    return to_json(ConditionScore(kind=kind, photos=photos, scores={"score": score}, **which))
 
 
 CONDITIONS = [
-    condition("wild", "photos of other kinds", 0.5, "wild (38 photos)"),
-    condition("framing", "bust", 0.3),
-    condition("framing", "bust", 0.9, "ccp, other.txt (3 photos)"),
-    condition("framing", "bust, grey", 0.2),
-    condition("whole", "full", 0.6),
+    condition("wild", 0.5, EvaluatedPhotos(dataset="wild", number=38)),
+    condition("framing", 0.3, framing="bust"),
+    condition("framing", 0.9, replace(PHOTOS, ids_file="other.txt"), framing="bust"),
+    condition("framing", 0.2, framing="bust", shift="grey"),
+    condition("whole", 0.6),
 ]
 
 
@@ -54,8 +56,8 @@ def test_those_of_the_same_photos_in_the_pages_order(model: Model) -> None:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ({"kind": "framing", "name": "bust", "photos": LABEL}, "'scores' is missing"),
-        (condition("framing", "bust", "good"), "good should be a number"),
+        ({"kind": "framing", "framing": "bust", "photos": to_json(PHOTOS)}, "'scores' is missing"),
+        (condition("framing", "good", framing="bust"), "good should be a number"),
         (7, "int"),
     ],
 )
@@ -67,13 +69,15 @@ def test_what_cannot_be_read_is_a_sentence_and_the_rest_stays(tmp_path: Path, en
 
 
 def test_a_kind_of_a_later_version_is_left_out(tmp_path: Path) -> None:
-    model = read_model("m", write_model(tmp_path / "m", {"conditions": [condition("weather", "rain", 0.5)]}))
+    model = read_model("m", write_model(tmp_path / "m", {"conditions": [condition("weather", 0.5, shift="rain")]}))
     assert model.conditions == () and not model.sentences
 
 
 @pytest.mark.parametrize("theme", get_args(Theme))
 def test_a_bar_for_each_condition_and_model(model: Model, tmp_path: Path, theme: Theme) -> None:
-    other = read_model("other", write_model(tmp_path / "other", {"conditions": [condition("whole", "blur", 0.4)]}))
+    other = read_model(
+        "other", write_model(tmp_path / "other", {"conditions": [condition("whole", 0.4, shift="blur")]})
+    )
     without = read_model("without", write_model(tmp_path / "without", {}))
     figure = condition_figure([without, model, other], LABEL, theme)
     assert [bars.name for bars in figure.data] == ["m", "other"]

@@ -70,8 +70,8 @@ def test_bars_by_class_sorted_by_their_mean(standings: list[Standing], theme: Th
     figure = class_figure(standings, "iou", OUTFIT_15, {"Coat": 8}, theme)
     assert [trace.name for trace in figure.data] == ["sharp", "old", "blunt"]
     sharp = dict(zip(figure.data[0].y, figure.data[0].x, strict=True))
-    scores = standings[0].measurement.scores["classes"]
-    assert sharp == {name: scores[name]["iou"] for name in sharp} and "Hat" not in sharp
+    scores = standings[0].measurement.scores.classes
+    assert sharp == {name: scores[name].iou for name in sharp} and "Hat" not in sharp
     means = [np.mean([trace.x[place] for trace in figure.data]) for place in range(len(sharp))]
     assert means == sorted(means, reverse=True)
     assert tuple(figure.layout.xaxis.range)[0] == 0 and figure.layout.xaxis.title.text == "IoU"

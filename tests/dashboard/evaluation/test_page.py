@@ -11,6 +11,7 @@ from streamlit_page import opened
 
 from dashboard.evaluation.confusion import Cell
 from segmodels.checkpoints import catalog
+from segmodels.evaluation.results import VERSION
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "evaluation.py"
 
@@ -170,7 +171,7 @@ def test_a_mended_file_is_read_again(page: AppTest, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     opened(page)
     assert "mine: metrics.json is damaged" in said(page)
-    (folder / "metrics.json").write_text(json.dumps({"evaluations": [evaluation(judged(1))]}))
+    (folder / "metrics.json").write_text(json.dumps({"version": VERSION, "evaluations": [evaluation(judged(1))]}))
     page.run()
     assert not page.error and "measured on" in said(page)
 

@@ -3,12 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scored import LABEL, curve, evaluation, judged, write_model
+from scored import LABEL, PHOTOS, curve, evaluation, judged, write_model
 
 from dashboard.evaluation.records import evidence_of_measurement, photo_sets, read_model
 from segmodels.checkpoints.catalog import EMBEDDED
-from segmodels.checkpoints.checkpoint import load_checkpoint, read_metrics
+from segmodels.checkpoints.checkpoint import load_checkpoint
 from segmodels.evaluation.evidence import read_evidence, total
+from segmodels.evaluation.results import EvaluatedPhotos, parse_scores
 from segmodels.taxonomy import OUTFIT_15
 
 
@@ -27,7 +28,7 @@ def test_scores_that_were_written_before_ids_were() -> None:
     """Their evidence is found by adding up to their matrix."""
     model = read_model("fpn_lite0", EMBEDDED / "fpn_lite0")
     (measurement,) = model.measurements
-    assert "ids" not in read_metrics(EMBEDDED / "fpn_lite0")["evaluations"][0]
+    assert measurement.ids is None
     evidence = read_evidence(EMBEDDED / "fpn_lite0" / "evidence.parquet")[0]
     rows, sentence = evidence_of_measurement(model, measurement, evidence)
     assert (len(rows), sentence) == (101, "")
@@ -36,17 +37,17 @@ def test_scores_that_were_written_before_ids_were() -> None:
 def test_scores_are_those_of_the_matrix(tmp_path: Path) -> None:
     rows = judged(2)
     entry = evaluation(rows)
-    entry["scores"] = {"photos": 8, "mean_iou": 0.99, "confusion_matrix": entry["scores"]["confusion_matrix"]}
+    entry["scores"] = {"mean_iou": 0.99, "confusion_matrix": entry["scores"]["confusion_matrix"]}
     model = read_model("m", write_model(tmp_path / "m", {"evaluations": [entry]}))
-    assert model.measurements[0].scores["mean_iou"] == total(rows, OUTFIT_15).mean_iou != 0.99
-    assert model.measurements[0].scores["classes"]["Coat"]["pixels"] == 8 * 500
+    assert model.measurements[0].scores.mean_iou == total(rows, OUTFIT_15).mean_iou != 0.99
+    assert model.measurements[0].scores.classes["Coat"].pixels == 8 * 500
 
 
 def test_an_older_file_without_a_matrix_keeps_its_scores(tmp_path: Path) -> None:
     entry = {"photos": LABEL, "how": "", "scores": {"photos": 8, "mean_iou": 0.4, "pixel_accuracy": None}}
-    model = read_model("m", write_model(tmp_path / "m", {"evaluations": [entry]}))
+    model = read_model("m", write_model(tmp_path / "m", {"version": 1, "evaluations": [entry]}))
     (measurement,) = model.measurements
-    assert measurement.scores["mean_iou"] == 0.4 and "pixel_accuracy" not in measurement.scores
+    assert measurement.scores.mean_iou == 0.4 and measurement.scores.pixel_accuracy is None
     assert measurement.matrix is None and not model.sentences
     assert "no confusion matrix" in evidence_of_measurement(model, measurement, judged(1))[1]
 
@@ -79,7 +80,8 @@ def test_cost_and_training(tmp_path: Path) -> None:
     ],
 )
 def test_bad_metrics_are_a_sentence(tmp_path: Path, metrics: Any, sentence: str) -> None:
-    model = read_model("m", write_model(tmp_path / "m", metrics))
+    older = metrics if isinstance(metrics, str) else {"version": 1} | metrics
+    model = read_model("m", write_model(tmp_path / "m", older))
     assert len(model.sentences) == 1 and sentence in model.sentences[0]
     assert model.sentences[0].startswith("m: ") and model.sentences[0].endswith(".") and "\n" not in model.sentences[0]
     assert not model.measurements and not model.curve
@@ -88,7 +90,7 @@ def test_bad_metrics_are_a_sentence(tmp_path: Path, metrics: Any, sentence: str)
 def test_the_good_evaluation_beside_a_bad_one_counts(tmp_path: Path) -> None:
     metrics = {"evaluations": [{"photos": "x"}, evaluation(judged(1))], "learning_curve": curve(0.5)}
     model = read_model("m", write_model(tmp_path / "m", metrics))
-    assert [each.photos for each in model.measurements] == [LABEL] and len(model.curve) == 1
+    assert [each.photos for each in model.measurements] == [PHOTOS] and len(model.curve) == 1
     assert len(model.sentences) == 1
 
 
@@ -102,11 +104,12 @@ def test_a_missing_or_strange_config(tmp_path: Path) -> None:
 
 
 def test_photos_of_one_name_that_differ_are_two_sets(tmp_path: Path) -> None:
-    fewer = judged(1)[:5]
+    rows = judged(1)
+    others = [*rows[1:], rows[1]]
     models = [
         read_model("a", write_model(tmp_path / "a", {"evaluations": [evaluation(judged(1))]})),
         read_model("b", write_model(tmp_path / "b", {"evaluations": [evaluation(judged(2))]})),
-        read_model("c", write_model(tmp_path / "c", {"evaluations": [evaluation(fewer, photos=LABEL)]})),
+        read_model("c", write_model(tmp_path / "c", {"evaluations": [evaluation(others)]})),
     ]
     first, second = photo_sets(models)
     assert (first.label, first.models, first.photos) == (LABEL, ("a", "b"), 8)
@@ -118,18 +121,21 @@ def test_cross_validation_is_a_set_of_its_own_with_mean_and_deviation(tmp_path: 
     rows = judged(1, fold=0)
     scores = total(rows, OUTFIT_15).scores()
     run = {
-        "photos": "ccp, 2 folds (8 photos)",
+        "photos": {"dataset": "ccp", "split": "folds", "folds": 2, "number": 8},
         "how": "By folds.",
-        "folds": [{"fold": 0, "photos": 4, "mean_iou": 0.4, "mean_f1": None}, {"fold": 1, "mean_iou": 0.6}],
-        "all_photos": {"photos": 8, **scores},
+        "folds": [
+            {"fold": 0, "photos": 4, "scores": {"mean_iou": 0.4, "mean_f1": None}},
+            {"fold": 1, "scores": {"mean_iou": 0.6}},
+        ],
+        "all_photos": scores,
     }
     metrics = {"evaluations": [evaluation(rows)], "crossval": run}
     model = read_model("m", write_model(tmp_path / "m", metrics))
     assert not model.sentences
     plain, folded = model.measurements
-    assert folded.scores["mean_iou"] == pytest.approx(0.5) and folded.deviation
+    assert folded.scores.mean_iou == pytest.approx(0.5) and folded.deviation
     assert folded.deviation["mean_iou"] == pytest.approx(0.2**2 / 2 / 0.1414213562, rel=1e-6)
-    assert folded.scores["classes"] == scores["classes"] and plain.deviation is None
+    assert folded.scores.classes == parse_scores(scores).classes and plain.deviation is None
     assert [each.over_folds for each in photo_sets([model])] == [False, True]
 
 
@@ -154,11 +160,20 @@ def test_without_ids_the_photos_of_a_run_are_found_among_others(tmp_path: Path) 
 
 
 def test_what_training_had_to_do_with_the_photos(tmp_path: Path) -> None:
-    labels = ["ccp, fold 0 (8 photos)", "ccp, fold 3 (8 photos)", "ccp, ccp_test.txt (8 photos)"]
-    metrics = {"evaluations": [evaluation(judged(1), photos=label) for label in labels]}
+    sets = [EvaluatedPhotos(dataset="ccp", split="fold", fold=fold) for fold in (0, 3)]
+    metrics = {"evaluations": [evaluation(judged(1), photos) for photos in (*sets, PHOTOS)]}
     model = read_model("m", write_model(tmp_path / "m", metrics))
     chose, learnt, neither = (model.acquaintance(each) for each in model.measurements)
     assert "chose the epoch" in chose and "were trained on" in learnt and neither == ""
+
+
+def test_a_file_of_a_newer_version_is_a_sentence(tmp_path: Path) -> None:
+    metrics = {"version": 3, "evaluations": [evaluation(judged(1))], "learning_curve": curve(0.5)}
+    model = read_model("m", write_model(tmp_path / "m", metrics))
+    assert model.sentences == (
+        "m: metrics.json is of version 3; this Garmentscope reads up to 2. Update Garmentscope.",
+    )
+    assert not model.measurements and not model.curve and model.parameters == 1000
 
 
 def test_a_file_of_a_hundred_brackets_is_damaged(tmp_path: Path) -> None:

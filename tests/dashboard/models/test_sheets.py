@@ -11,6 +11,7 @@ from scored import LABEL, evaluation, judged, write_model
 from dashboard.evaluation.records import read_model
 from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
 from segmodels.checkpoints.catalog import CatalogEntry, Offer
+from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.hub.client import HubCheckpoint
 
 COMMIT, NEWER = "a" * 40, "b" * 40
@@ -174,15 +175,16 @@ def test_no_scores_are_said_to_be_none(tmp_path: Path) -> None:
 
 def test_scores_on_the_photos_that_most_were_measured_on(tmp_path: Path) -> None:
     few, all_of_them = judged(1)[:3], judged(2)
-    both = {"evaluations": [evaluation(few, "three photos"), evaluation(all_of_them)]}
+    three = EvaluatedPhotos(dataset="ccp", split="ids", ids_file="three.txt")
+    both = {"evaluations": [evaluation(few, three), evaluation(all_of_them)]}
     models = [
         read_model("one", write_model(tmp_path / "one", both)),
         read_model("two", write_model(tmp_path / "two", {"evaluations": [evaluation(all_of_them)]})),
-        read_model("three", write_model(tmp_path / "three", {"evaluations": [evaluation(few, "three photos")]})),
+        read_model("three", write_model(tmp_path / "three", {"evaluations": [evaluation(few, three)]})),
         read_model("four", write_model(tmp_path / "four", {"evaluations": [evaluation(judged(3))]})),
     ]
-    chosen = {name: measurement.photos for name, measurement in scores_to_show(models).items()}
-    assert chosen == {"one": LABEL, "two": LABEL, "three": "three photos", "four": LABEL}
+    chosen = {name: str(measurement.photos) for name, measurement in scores_to_show(models).items()}
+    assert chosen == {"one": LABEL, "two": LABEL, "three": "ccp, three.txt (3 photos)", "four": LABEL}
 
 
 def test_what_others_wrote_is_no_html(sheet: Make) -> None:

@@ -21,10 +21,11 @@ from segmodels.checkpoints.checkpoint import (
     count_parameters,
     load_checkpoint,
     read_config,
-    read_metrics,
+    read_results,
     save_checkpoint,
-    save_metrics,
+    save_results,
 )
+from segmodels.evaluation.results import Results
 from segmodels.taxonomy import OUTFIT_15
 
 MakeConfig = Callable[..., CheckpointConfig]
@@ -33,7 +34,7 @@ MakeConfig = Callable[..., CheckpointConfig]
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, config: MakeConfig, random_fpn: nn.Module) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "fpn"
-    save_checkpoint(folder, config(), random_fpn, metrics={"evaluations": []}, card="# A card\n")
+    save_checkpoint(folder, config(), random_fpn, results=Results(), card="# A card\n")
     return folder
 
 
@@ -71,7 +72,7 @@ def test_what_is_loaded_is_what_was_saved(folder: Path, config: MakeConfig, rand
     loaded = load_checkpoint(folder)
     assert loaded.name == "fpn"
     assert loaded.config == config()
-    assert loaded.metrics == {"evaluations": []}
+    assert loaded.results == Results()
     assert loaded.taxonomy.name == "OUTFIT_15"
     assert not loaded.network.training
     assert {tensor.dtype for tensor in loaded.network.parameters()} == {torch.float32}
@@ -92,7 +93,7 @@ def test_stored_as_fp16_to_the_last_bit(folder: Path, random_fpn: nn.Module) -> 
 
 def test_saving_what_was_loaded_changes_nothing(folder: Path, tmp_path: Path) -> None:
     loaded = load_checkpoint(folder)
-    save_checkpoint(tmp_path / "again", loaded.config, loaded.network, metrics=loaded.metrics)
+    save_checkpoint(tmp_path / "again", loaded.config, loaded.network, results=loaded.results)
     again = load_checkpoint(tmp_path / "again")
     assert again.revision == loaded.revision and re.fullmatch("[0-9a-f]{12}", loaded.revision)
     assert again.config == loaded.config
@@ -120,7 +121,7 @@ def test_saving_replaces_all_that_was_there(folder: Path, config: MakeConfig, ra
     save_checkpoint(folder, config(margin=0.2), random_fpn)
     assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert load_checkpoint(folder).config.margin == 0.2
-    assert load_checkpoint(folder).metrics == {}
+    assert load_checkpoint(folder).results == Results()
 
 
 @pytest.mark.parametrize("broken", ["save_file", "_write_json"])
@@ -158,9 +159,10 @@ def test_the_old_one_is_still_there_if_the_swap_fails(
 
 def test_metrics_are_replaced_and_weights_stay(folder: Path) -> None:
     before = load_checkpoint(folder)
-    save_metrics(folder, {"evaluations": [1]}, card="# New\n")
+    results = Results(learning_curve=({"epoch": 1, "loss": 0.5},))
+    save_results(folder, results, card="# New\n")
     after = load_checkpoint(folder)
-    assert after.metrics == {"evaluations": [1]} and after.revision == before.revision
+    assert after.results == results and after.revision == before.revision
     assert (folder / "README.md").read_text() == "# New\n"
 
 
@@ -190,7 +192,7 @@ def test_missing_file(folder: Path, name: str) -> None:
 def test_metrics_and_card_may_be_missing(folder: Path) -> None:
     (folder / "metrics.json").unlink()
     (folder / "README.md").unlink()
-    assert load_checkpoint(folder).metrics == read_metrics(folder) == {}
+    assert load_checkpoint(folder).results == read_results(folder) == Results()
 
 
 def test_a_tensor_too_few(folder: Path) -> None:
@@ -271,6 +273,13 @@ def test_damaged_metrics(folder: Path, text: str) -> None:
     assert f"{folder / 'metrics.json'} is damaged" in refused(folder)
 
 
+def test_metrics_of_a_newer_version(folder: Path) -> None:
+    (folder / "metrics.json").write_text('{"version": 99}', encoding="utf-8")
+    assert refused(folder) == (
+        f"{folder}: metrics.json is of version 99; this Garmentscope reads up to 2. Update Garmentscope."
+    )
+
+
 def test_json_that_is_no_text(folder: Path) -> None:
     (folder / "config.json").write_bytes(b"\xff\xfe\x00")
     assert f"{folder / 'config.json'} is damaged" in refused(folder)
@@ -348,7 +357,7 @@ def test_weights_of_another_network(folder: Path) -> None:
 def test_config_and_metrics_are_read_without_the_weights(folder: Path, config: MakeConfig) -> None:
     (folder / "model.safetensors").unlink()
     assert asdict(read_config(folder)) == asdict(config())
-    assert read_metrics(folder) == {"evaluations": []}
+    assert read_results(folder) == Results()
 
 
 # --- Ensembles --------------------------------------------------------------------------------------------------------

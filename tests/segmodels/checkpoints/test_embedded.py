@@ -8,7 +8,7 @@ import skimage.data
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoints.catalog import EMBEDDED, list_described, load_segmenter
-from segmodels.checkpoints.checkpoint import count_parameters, read_config, read_metrics
+from segmodels.checkpoints.checkpoint import count_parameters, read_config, read_results
 from segmodels.evaluation.bootstrap import difference
 from segmodels.evaluation.evidence import EVIDENCE_FILE, read_evidence, total
 from segmodels.evaluation.metrics import ConfusionMatrix
@@ -48,14 +48,14 @@ def test_each_network_that_ships_sees_the_person(name: str, photo: np.ndarray) -
 def test_the_photos_behind_the_scores_add_up_to_them(name: str) -> None:
     evidence, _ = read_evidence(EMBEDDED / name / EVIDENCE_FILE)
     rows = {row.photo_id: row for row in evidence}
-    evaluations = read_metrics(EMBEDDED / name)["evaluations"]
-    assert evaluations
-    for each in evaluations:
-        ids = each.get("ids", list(rows))  # an older file names none: all of its rows are of one run
+    results = read_results(EMBEDDED / name)
+    assert results.evaluations and not results.faults
+    for each in results.evaluations:
+        ids = each.ids or list(rows)  # an older file names none: all of its rows are of one run
         matrix = total([rows[photo_id] for photo_id in ids], OUTFIT_15)
-        written = ConfusionMatrix(OUTFIT_15.names, np.array(each["scores"]["confusion_matrix"]))
-        assert np.array_equal(matrix.counts, written.counts) and len(ids) == each["scores"]["photos"]
-        assert each["scores"]["mean_iou"] == pytest.approx(matrix.mean_iou, abs=1e-9)
+        written = ConfusionMatrix(OUTFIT_15.names, np.array(each.scores.confusion_matrix))
+        assert np.array_equal(matrix.counts, written.counts) and len(ids) == each.photos.number
+        assert each.scores.mean_iou == pytest.approx(matrix.mean_iou, abs=1e-9)
 
 
 def test_the_comparison_is_on_photos_that_none_of_it_was_trained_on() -> None:
@@ -64,7 +64,7 @@ def test_the_comparison_is_on_photos_that_none_of_it_was_trained_on() -> None:
     fold, test = _fold_0(), set((SPLITS / "ccp_test.txt").read_text().split())
     assert len(fold) == 158 and not fold & test
     for name in compared:
-        judged = [set(each["ids"]) for each in read_metrics(EMBEDDED / name)["evaluations"]]
+        judged = [set(each.ids or ()) for each in read_results(EMBEDDED / name).evaluations]
         assert judged == ([test, fold] if name == "fpn" else [fold])
         training = read_config(EMBEDDED / name).training
         for network in (training, *training.get("members", [])):

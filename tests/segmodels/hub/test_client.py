@@ -27,6 +27,7 @@ from segmodels.__main__ import main
 from segmodels.architectures import build
 from segmodels.checkpoints.catalog import Offer, list_checkpoints, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointConfig, CheckpointError, save_checkpoint
+from segmodels.evaluation.results import Results
 from segmodels.hub.cache import FILES, HubAddress, find_pulled
 from segmodels.hub.client import fetch, list_hub, pull, read_address
 from segmodels.hub.errors import HubError, HubUnreachableError
@@ -59,7 +60,9 @@ def save(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         )
         torch.manual_seed(seed)
         folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-        save_checkpoint(folder, config, build(config.architecture, 15, config.arguments), metrics={}, card="# A card\n")
+        save_checkpoint(
+            folder, config, build(config.architecture, 15, config.arguments), results=Results(), card="# A card\n"
+        )
         return folder
 
     return make

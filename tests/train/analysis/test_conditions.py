@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, read_metrics, save_checkpoint
+from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, read_results, save_checkpoint
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.evaluation.results import Results
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
-from train.analysis.conditions import condition_name, judge_condition
+from train.analysis.conditions import judge_condition
 from train.analysis.evaluate import evaluate
 from train.analysis.framing import FRAMINGS, framed
 from train.analysis.shift import SHIFTS
@@ -37,7 +38,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         training={"dataset": "ccp", "recipe": {}},
     )
     folder = tmp_path_factory.mktemp("untrained") / "fpn"
-    save_checkpoint(folder, config, build("fpn", 15, {}).eval(), metrics={"evaluations": []}, card="# Old\n")
+    save_checkpoint(folder, config, build("fpn", 15, {}).eval(), results=Results(), card="# Old\n")
     return folder
 
 
@@ -76,24 +77,23 @@ def test_all_framings_go_into_one_file_and_into_the_checkpoint(checkpoint: Path,
     assert run(checkpoint, "ccp", root, tmp_path / "out.json", *options) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     assert list(found) == list(FRAMINGS)
-    kept = read_metrics(checkpoint)["conditions"]
-    assert [(each["kind"], each["name"]) for each in kept] == [
+    kept = read_results(checkpoint).conditions
+    assert [(each.kind, each.name) for each in kept] == [
         ("whole" if name == "full" else "framing", name) for name in FRAMINGS
     ]
-    assert all(each["photos"] == "ccp, ids.txt (2 photos)" for each in kept)
-    assert [each["scores"]["score"] for each in kept] == [scores["score"] for scores in found.values()]
+    assert all(str(each.photos) == "ccp, ids.txt (2 photos)" for each in kept)
+    assert [each.score for each in kept] == [scores["score"] for scores in found.values()]
     card = (checkpoint / "README.md").read_text()
     assert "| close-up | " in card and "| full | " in card
     assert run(checkpoint, "ccp", root, tmp_path / "out.json", *options) == 0, "once more"
-    assert len(read_metrics(checkpoint)["conditions"]) == len(FRAMINGS), "replaces, adds nothing"
+    assert len(read_results(checkpoint).conditions) == len(FRAMINGS), "replaces, adds nothing"
 
 
 def test_one_shift_gives_the_scores_themselves(checkpoint: Path, root: Path, tmp_path: Path) -> None:
     assert run(checkpoint, "ccp", root, tmp_path / "out.json", "--framing", "waist-up", "--shift", "jpeg") == 0
     scores = json.loads((tmp_path / "out.json").read_text())
     assert scores["photos"] == 8 and "score" in scores
-    assert "conditions" not in read_metrics(checkpoint), "without --keep"
-    assert condition_name("waist-up", "jpeg") == "waist-up, jpeg" and condition_name("full", "") == ""
+    assert not read_results(checkpoint).conditions, "without --keep"
 
 
 def test_all_shifts_are_known_to_the_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,8 +120,8 @@ def test_flat_lays_without_ids_are_those_of_the_test_part(checkpoint: Path, lyin
     assert run(checkpoint, "flatlay", lying, tmp_path / "out.json", "--keep") == 0
     scores = json.loads((tmp_path / "out.json").read_text())
     assert scores["photos"] == 1 and scores["score"] == scores["mean_over_classes"]
-    (kept,) = read_metrics(checkpoint)["conditions"]
-    assert (kept["kind"], kept["photos"]) == ("flatlay", "flatlay, part test (1 photos)")
+    (kept,) = read_results(checkpoint).conditions
+    assert (kept.kind, str(kept.photos)) == ("flatlay", "flatlay, part test (1 photos)")
     (tmp_path / "two.txt").write_text("a\nb\n")
     assert run(checkpoint, "flatlay", lying, tmp_path / "out.json", "--ids", tmp_path / "two.txt") == 0
     assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
@@ -149,8 +149,8 @@ def test_photos_of_other_kinds(checkpoint: Path, tmp_path: Path, capsys: pytest.
     scores = json.loads((tmp_path / "out.json").read_text())
     assert scores["photos"] == 1 and scores["hits"] + scores["missed"] == 1
     assert capsys.readouterr().out.startswith("micro F1 ")
-    (kept,) = read_metrics(checkpoint)["conditions"]
-    assert (kept["kind"], kept["photos"]) == ("wild", "wild (1 photos)")
+    (kept,) = read_results(checkpoint).conditions
+    assert (kept.kind, str(kept.photos)) == ("wild", "wild (1 photos)")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import train.data.split
-from segmodels.checkpoints.checkpoint import CheckpointError, read_metrics
+from segmodels.checkpoints.checkpoint import CheckpointError, read_results
 from segmodels.datasets import DatasetError
 from segmodels.evaluation.evidence import read_evidence, total
 from segmodels.taxonomy import OUTFIT_15
@@ -64,12 +64,13 @@ def test_scores_over_the_folds_are_kept_in_a_checkpoint(recipe: Recipe, root: Pa
     crossval(recipe, root, run, folds=2, workers=0)
     checkpoint = shutil.copytree(run / "fold0" / "checkpoint", tmp_path / "mine")
     metrics = crossval(recipe, root, run, folds=2, workers=0, keep=checkpoint)
-    kept = read_metrics(checkpoint)
+    results = read_results(checkpoint)
+    kept = results.crossval
     rows, taxonomy = read_evidence(checkpoint / "evidence.parquet")
-    assert kept["crossval"]["mean"] == metrics["mean"] and "recipe" not in kept["crossval"]
-    assert kept["crossval"]["ids"] == [row.photo_id for row in rows] and len(rows) == 8
-    assert total(rows, taxonomy).counts.tolist() == kept["crossval"]["all_photos"]["confusion_matrix"]
-    assert kept["learning_curve"], "what was there stays"
+    assert kept and kept.mean == metrics["mean"] and kept.standard_deviation == metrics["standard_deviation"]
+    assert kept.ids == tuple(row.photo_id for row in rows) and len(rows) == 8
+    assert np.array_equal(total(rows, taxonomy).counts, np.array(kept.all_photos.confusion_matrix))
+    assert results.learning_curve, "what was there stays"
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         crossval(recipe, root, run, folds=2, workers=0, keep=tmp_path / "none")
 
@@ -125,7 +126,7 @@ def test_runs_are_compared_on_the_photos_that_both_judged(recipe: Recipe, root: 
     run = tmp_path / "run"
     metrics = crossval(recipe, root, run, folds=2, workers=0)
     said = compare(run, run / "fold0")
-    score = metrics["folds"][0]["mean_iou"]
+    score = metrics["folds"][0]["scores"]["mean_iou"]
     assert said.startswith("3 photos, paired") and f"mean_iou               {score:.4f} -> {score:.4f}" in said
     assert f"did not judge them: 5 of {run} and 0 of {run / 'fold0'}." in said
     assert "Left out" not in compare(run, run)

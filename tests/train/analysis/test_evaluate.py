@@ -14,10 +14,11 @@ from small_memory import SmallMemory
 from torch import nn
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, read_results, save_checkpoint
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.device import pick_device, pick_precision
 from segmodels.evaluation.evidence import read_evidence, total
+from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Results, parse_scores
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
@@ -49,8 +50,8 @@ def checkpoint(tmp_path: Path, network: nn.Module, tiny: Callable[..., Recipe]) 
         std=0.5,
         training={"dataset": "ccp", "recipe": tiny().to_dict(), "epoch": 7},
     )
-    metrics = {"learning_curve": [{"epoch": 1}], "evaluations": []}
-    save_checkpoint(tmp_path / "fpn", config, network, metrics=metrics, card="# Old\n")
+    results = Results(learning_curve=({"epoch": 1},))
+    save_checkpoint(tmp_path / "fpn", config, network, results=results, card="# Old\n")
     return tmp_path / "fpn"
 
 
@@ -123,7 +124,7 @@ def test_the_photos_of_a_fold(checkpoint: Path, root: Path, tmp_path: Path, monk
     assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3, "--keep", "--allow-trained") == 0
     assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
     (kept,) = json.loads((checkpoint / "metrics.json").read_text())["evaluations"]
-    assert kept["photos"] == "ccp, fold 3 (2 photos)"
+    assert kept["photos"] == {"dataset": "ccp", "split": "fold", "fold": 3, "number": 2}
 
 
 def test_a_fold_that_it_was_trained_on_is_refused(
@@ -215,35 +216,37 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
     for _ in range(2):  # the second time in place of the first
         assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "two.txt", "--keep") == 0
     loaded = load_checkpoint(checkpoint)
-    (entry,) = loaded.metrics["evaluations"]
-    assert entry.pop("seconds_per_photo") > 0 and entry.pop("device")
-    assert entry == {
-        "photos": "ccp, two.txt (2 photos)",
-        "how": HOW,
-        "precision": pick_precision(None, pick_device()).name,
-        "ids": ["0003", "0001"],
-        "scores": json.loads((tmp_path / "out.json").read_text()),
-    }
-    assert loaded.metrics["learning_curve"] == [{"epoch": 1}], "what was there stays"
+    (entry,) = loaded.results.evaluations
+    assert entry.seconds_per_photo and entry.device
+    assert entry == Evaluation(
+        photos=EvaluatedPhotos(dataset="ccp", split="ids", ids_file="two.txt", number=2),
+        how=HOW,
+        precision=pick_precision(None, pick_device()).name,
+        ids=("0003", "0001"),
+        scores=parse_scores(json.loads((tmp_path / "out.json").read_text())),
+        seconds_per_photo=entry.seconds_per_photo,
+        device=entry.device,
+    )
+    assert loaded.results.learning_curve == ({"epoch": 1},), "what was there stays"
     assert (checkpoint / "model.safetensors").read_bytes() == weights
     evidence, taxonomy = read_evidence(checkpoint / "evidence.parquet")
     assert [(row.photo_id, row.fold) for row in evidence] == [("0003", None), ("0001", None)]
-    assert total(evidence, taxonomy).counts.tolist() == entry["scores"]["confusion_matrix"]
+    assert np.array_equal(total(evidence, taxonomy).counts, np.array(entry.scores.confusion_matrix))
     card = (checkpoint / "README.md").read_text()
     assert "\n# Garmentscope fpn\n" in card
     assert "## Scores on ccp, two.txt (2 photos)" in card and "epoch 7, chosen on fold 0" in card
-    assert f"| mean | {entry['scores']['mean_iou']:.3f} |" in card
+    assert f"| mean | {entry.scores.mean_iou:.3f} |" in card
     rows = [line for line in card.splitlines() if line.startswith("| ")]
     assert len(rows) == 1 + 15 + 1 + 1 + 15, "scores, then where the pixels went"
-    absent = next(name for name, row in entry["scores"]["classes"].items() if row["iou"] is None)
+    absent = next(name for name, row in entry.scores.classes.items() if row.iou is None)
     assert f"| {absent} | - | - | - | - |" in card
 
 
 def test_evaluations_on_other_photos_stay(checkpoint: Path, segmenter: Segmenter, dataset: Dataset) -> None:
     judgement = evaluate(segmenter, dataset, ["0001"])
-    for photos in ("one", "two", "one"):
-        keep_evaluation(checkpoint, photos, judgement)
-    assert [entry["photos"] for entry in load_checkpoint(checkpoint).metrics["evaluations"]] == ["two", "one"]
+    for name in ("one", "two", "one"):
+        keep_evaluation(checkpoint, EvaluatedPhotos(dataset=name), judgement)
+    assert [each.photos.dataset for each in load_checkpoint(checkpoint).results.evaluations] == ["two", "one"]
 
 
 def test_without_keep_the_checkpoint_is_left_alone(checkpoint: Path, root: Path, tmp_path: Path) -> None:
@@ -315,8 +318,6 @@ def test_a_checkpoint_by_its_name(
     (tmp_path / "one.txt").write_text("0001\n")
     options = (root, tmp_path / "out.json", "--ids", tmp_path / "one.txt", "--keep")
     assert evaluated(Path(checkpoint.name), *options) == 0
-    assert (
-        json.loads((checkpoint / "metrics.json").read_text())["evaluations"][0]["photos"] == "ccp, one.txt (1 photos)"
-    )
+    assert [each.photos.ids_file for each in read_results(checkpoint).evaluations] == ["one.txt"]
     assert evaluated(Path("nobody"), *options) == 1
     assert "There is no checkpoint folder nobody" in capsys.readouterr().err

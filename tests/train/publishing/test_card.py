@@ -6,9 +6,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoints.catalog import EMBEDDED
-from segmodels.checkpoints.checkpoint import CheckpointConfig, read_config, read_metrics
+from segmodels.checkpoints.checkpoint import CheckpointConfig, read_config, read_results
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
+from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Results, parse_scores
 from segmodels.taxonomy import CCP_59, OUTFIT_15, TAXONOMIES
 from train.publishing.card import card_data, model_card
 
@@ -28,18 +29,22 @@ def config_of(dataset: str = "ccp", taxonomy: str = "OUTFIT_15", **changes: obje
     return CheckpointConfig(**values | changes)  # type: ignore[arg-type]
 
 
-def evaluation(photos: str = "ccp, ids.txt (2 photos)", names: tuple[str, ...] = OUTFIT_15.names) -> dict[str, object]:
+TWO = EvaluatedPhotos(dataset="ccp", split="ids", ids_file="ids.txt", number=2)
+SEVEN = EvaluatedPhotos(dataset="cfpd", split="fold", fold=0, number=7)
+
+
+def evaluation(photos: EvaluatedPhotos = TWO, names: tuple[str, ...] = OUTFIT_15.names) -> Evaluation:
     """Scores of a made-up matrix in which the last class is nowhere."""
     counts = np.random.default_rng(0).integers(1, 90, (len(names), len(names)))
     counts[-1] = counts[:, -1] = 0
-    return {"photos": photos, "how": "Counted.", "scores": ConfusionMatrix(names, counts).scores()}
+    return Evaluation(photos=photos, how="Counted.", scores=parse_scores(ConfusionMatrix(names, counts).scores()))
 
 
 def test_front_matter_there_and_back() -> None:
     """The Hub's own check is a service on the web; the client's classes are what can be asked here."""
-    metrics = {"evaluations": [evaluation(), evaluation("cfpd, fold 0 (7 photos)")]}
-    card = ModelCard(model_card("fpn", config_of(), metrics, "atelier/garmentscope-fpn"))
-    assert card.data.to_dict() == card_data("fpn", config_of(), metrics).to_dict()
+    results = Results(evaluations=(evaluation(), evaluation(SEVEN)))
+    card = ModelCard(model_card("fpn", config_of(), results, "atelier/garmentscope-fpn"))
+    assert card.data.to_dict() == card_data("fpn", config_of(), results).to_dict()
     again = ModelCardData(**card.data.to_dict())
     assert (again.library_name, again.pipeline_tag, again.license) == (
         "garmentscope",
@@ -49,8 +54,7 @@ def test_front_matter_there_and_back() -> None:
     assert again.tags and {"image-segmentation", "fashion", "fpn"} <= set(again.tags)
     assert again.model_name == "garmentscope-fpn" and again.eval_results and len(again.eval_results) == 8
     first = again.eval_results[0]
-    scores = metrics["evaluations"][0]["scores"]
-    assert isinstance(first, EvalResult) and isinstance(scores, dict)
+    assert isinstance(first, EvalResult)
     assert first == EvalResult(
         task_type="image-segmentation",
         dataset_type="ccp",
@@ -58,20 +62,19 @@ def test_front_matter_there_and_back() -> None:
         dataset_split="ids.txt (2 photos)",
         metric_type="mean_iou",
         metric_name="mean IoU",
-        metric_value=scores["mean_iou"],
+        metric_value=evaluation().scores.mean_iou,
     )
     assert {result.dataset_type for result in again.eval_results} == {"ccp", "cfpd"}
 
 
 def test_front_matter_without_scores() -> None:
-    card = ModelCard(model_card("fpn", config_of(), {"learning_curve": []}))
+    card = ModelCard(model_card("fpn", config_of(), Results()))
     assert "model-index" not in card.data.to_dict() and "Not judged yet" in card.text
 
 
 def test_a_score_that_does_not_exist_is_left_out() -> None:
-    empty = ConfusionMatrix(OUTFIT_15.names).scores()
-    metrics = {"evaluations": [{"photos": "ccp, none", "how": "-", "scores": empty}]}
-    card = ModelCard(model_card("fpn", config_of(), metrics))
+    empty = Evaluation(photos=TWO, scores=parse_scores(ConfusionMatrix(OUTFIT_15.names).scores()))
+    card = ModelCard(model_card("fpn", config_of(), Results(evaluations=(empty,))))
     assert card.data.eval_results is None
 
 
@@ -85,19 +88,19 @@ def test_a_score_that_does_not_exist_is_left_out() -> None:
     ],
 )
 def test_data_and_licence(dataset: str, licence: str, words: str) -> None:
-    card = ModelCard(model_card("fpn", config_of(dataset), {}))
+    card = ModelCard(model_card("fpn", config_of(dataset), Results()))
     assert card.data.license == licence and words in card.text
 
 
 def test_pseudo_labels_are_not_hidden() -> None:
     recipe = {"fold": 1, "pseudo": "runs/pseudo"}
-    card = model_card("fpn", config_of(training={"dataset": "ccp", "epoch": 3, "recipe": recipe}), {})
+    card = model_card("fpn", config_of(training={"dataset": "ccp", "epoch": 3, "recipe": recipe}), Results())
     assert "learned from photos that have only tags" in card
-    assert "only tags" not in model_card("fpn", config_of(), {})
+    assert "only tags" not in model_card("fpn", config_of(), Results())
 
 
 def test_what_a_stranger_needs() -> None:
-    text = model_card("fpn", config_of(), {"evaluations": [evaluation()]}, "atelier/garmentscope-fpn")
+    text = model_card("fpn", config_of(), Results(evaluations=(evaluation(),)), "atelier/garmentscope-fpn")
     code = re.search(r"```python\n(.*?)\n```", text, re.DOTALL)
     assert code and [line for line in code[1].splitlines() if line] == [
         "from segmodels import load_segmenter",
@@ -115,7 +118,7 @@ def test_what_a_stranger_needs() -> None:
 
 
 def test_the_confusion_matrix() -> None:
-    text = model_card("fpn", config_of(), {"evaluations": [evaluation()]})
+    text = model_card("fpn", config_of(), Results(evaluations=(evaluation(),)))
     table = text.partition("in percent of the row:")[2].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table if line.startswith("| ")]
     assert rows[0] == ["truth", *OUTFIT_15.names] and [row[0] for row in rows[1:]] == list(OUTFIT_15.names)
@@ -125,7 +128,7 @@ def test_the_confusion_matrix() -> None:
 
 def test_a_matrix_too_large_for_a_page() -> None:
     names = TAXONOMIES["CCP_59"].names if "CCP_59" in TAXONOMIES else CCP_59
-    text = model_card("fpn", config_of(), {"evaluations": [evaluation(names=tuple(names))]})
+    text = model_card("fpn", config_of(), Results(evaluations=(evaluation(names=tuple(names)),)))
     assert "stands in `metrics.json`" in text and "| truth |" not in text
 
 
@@ -133,38 +136,42 @@ def test_the_embedded_cards_are_what_is_written_today() -> None:
     folders = [path.parent for path in EMBEDDED.glob("*/config.json")]
     assert len(folders) > 9
     for folder in folders:
-        card = model_card(folder.name, read_config(folder), read_metrics(folder))
+        card = model_card(folder.name, read_config(folder), read_results(folder))
         assert (folder / "README.md").read_text("utf-8") == card, folder.name
 
 
 def test_a_card_says_what_else_it_learned_from() -> None:
     recipe = {"fold": 0, "flatlays": "flatlay", "flatlay_share": 0.18, "teacher": "runs/pair"}
-    text = model_card("light", config_of(training={"dataset": "ccp", "recipe": recipe}), {})
+    text = model_card("light", config_of(training={"dataset": "ccp", "recipe": recipe}), Results())
     assert "About 18% of its training crops show flat-lays (CC0), garments without a person." in text
     assert "It learned from the probabilities of another network too, `runs/pair`." in text
-    plain = model_card("light", config_of(training={"dataset": "ccp", "recipe": {"fold": 0, "flatlay_share": 0.2}}), {})
+    plain = model_card(
+        "light", config_of(training={"dataset": "ccp", "recipe": {"fold": 0, "flatlay_share": 0.2}}), Results()
+    )
     assert "flat-lays" not in plain and "probabilities of another" not in plain
 
 
 def test_a_description_says_where_the_weights_come_from() -> None:
     training = {"dataset": "ccp", "recipe": {"fold": 0}, "command": "python -m train fit own/large"}
-    text = model_card("large", config_of(training=training), {})
+    text = model_card("large", config_of(training=training), Results())
     assert "\n## Weights\n" in text and "```sh\npython -m train fit own/large\n```" in text
-    assert "not trained yet" in text and "## Weights" not in model_card("fpn", config_of(), {})
+    assert "not trained yet" in text and "## Weights" not in model_card("fpn", config_of(), Results())
 
 
 def test_a_description_says_what_has_to_be_there_first() -> None:
     training = {"dataset": "ccp", "command": "python -m train fit own/large"}
-    text = model_card("large", config_of(training={**training, "recipe": {"fold": -1, "start": "runs/a"}}), {})
+    text = model_card("large", config_of(training={**training, "recipe": {"fold": -1, "start": "runs/a"}}), Results())
     assert "goes on from the checkpoint `runs/a`. The comment" in text
-    text = model_card("large", config_of(training={**training, "recipe": {"fold": 0, "pseudo": "runs/masks"}}), {})
+    text = model_card(
+        "large", config_of(training={**training, "recipe": {"fold": 0, "pseudo": "runs/masks"}}), Results()
+    )
     assert "masks of tagged photos in `runs/masks`. The comment" in text
-    assert "The comment" not in model_card("large", config_of(training={**training, "recipe": {"fold": 0}}), {})
+    assert "The comment" not in model_card("large", config_of(training={**training, "recipe": {"fold": 0}}), Results())
 
 
 def test_an_ensemble_says_how_each_network_came_about() -> None:
     members = [{"name": "second", "revision": "0123456789ab", "epoch": 7, "recipe": {"fold": 0, "start": "runs/a"}}]
-    text = model_card("both", config_of(training={"dataset": "ccp", "members": members}), {})
+    text = model_card("both", config_of(training={"dataset": "ccp", "members": members}), Results())
     assert "second (revision 0123456789ab), which it is averaged with: epoch 7, chosen on fold 0. It went on" in text
     assert "from the weights of an earlier fit, `runs/a`." in text
 

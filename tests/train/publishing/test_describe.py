@@ -9,9 +9,10 @@ import pytest
 
 from segmodels.architectures import build
 from segmodels.checkpoints.catalog import load_segmenter
-from segmodels.checkpoints.checkpoint import count_parameters, read_config, read_metrics, save_checkpoint
+from segmodels.checkpoints.checkpoint import count_parameters, read_config, read_results, save_checkpoint
 from segmodels.datasets import read_ccp
 from segmodels.evaluation.evidence import EVIDENCE_FILE, read_evidence
+from segmodels.evaluation.results import EvaluatedPhotos, Results
 from train.__main__ import main
 from train.analysis.evaluate import evaluate, keep_evaluation
 from train.publishing.describe import command_of
@@ -29,8 +30,9 @@ def trained(root: Path, tmp_path: Path) -> Path:
     config = checkpoint_config(recipe, dataset)
     config.training.update(epoch=2, device="a processor")
     folder = tmp_path / "run" / "checkpoint"
-    save_checkpoint(folder, config, build("unet_classic", 15, {"width": 0.125}), metrics={"evaluations": []})
-    keep_evaluation(folder, "ccp, two photos", evaluate(load_segmenter(str(folder)), dataset, ["0001", "0002"]))
+    save_checkpoint(folder, config, build("unet_classic", 15, {"width": 0.125}), results=Results())
+    photos = EvaluatedPhotos(dataset="ccp", split="ids", ids_file="two.txt", number=2)
+    keep_evaluation(folder, photos, evaluate(load_segmenter(str(folder)), dataset, ["0001", "0002"]))
     return folder
 
 
@@ -41,7 +43,7 @@ def test_before_any_training(root: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "config.json", "metrics.json"]
     assert (config.architecture, config.arguments, config.height) == ("unet_classic", {"width": 0.125}, 32)
     assert config.training["parameters"] == count_parameters(config) > 100_000
-    assert read_metrics(out) == {"learning_curve": [], "evaluations": []}
+    assert read_results(out) == Results()
     command = config.training["command"]
     assert shlex.split(command)[:5] == ["python", "-m", "train", "fit", "own/compare"] and command.endswith(
         "--data DATA --out runs/unet_narrow"
@@ -64,9 +66,9 @@ def test_the_numbers_of_a_checkpoint_are_kept_without_its_weights(root: Path, tm
     arguments = ["own/compare", *CHANGES, "--data", str(root), "--checkpoint", str(trained), "--out", str(out)]
     assert main(["describe", *arguments]) == 0
     assert not (out / "model.safetensors").exists()
-    assert read_metrics(out) == read_metrics(trained) and read_config(out).training["epoch"] == 2
+    assert read_results(out) == read_results(trained) and read_config(out).training["epoch"] == 2
     assert [row.photo_id for row in read_evidence(out / EVIDENCE_FILE)[0]] == ["0001", "0002"]
-    assert "## Scores on ccp, two photos" in (out / "README.md").read_text("utf-8")
+    assert "## Scores on ccp, two.txt (2 photos)" in (out / "README.md").read_text("utf-8")
 
 
 def test_a_checkpoint_that_is_older_than_a_key_of_the_recipe(root: Path, tmp_path: Path, trained: Path) -> None:
@@ -76,7 +78,7 @@ def test_a_checkpoint_that_is_older_than_a_key_of_the_recipe(root: Path, tmp_pat
     (old / "config.json").write_text(json.dumps(config), "utf-8")
     arguments = ["own/compare", *CHANGES, "--data", str(root), "--checkpoint", str(old)]
     assert main(["describe", *arguments, "--out", str(tmp_path / "out")]) == 0
-    assert read_metrics(tmp_path / "out") == read_metrics(trained)
+    assert read_results(tmp_path / "out") == read_results(trained)
 
 
 def test_another_recipe_than_the_checkpoints(

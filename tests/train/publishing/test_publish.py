@@ -19,11 +19,12 @@ from segmodels.checkpoints.checkpoint import (
     CheckpointError,
     load_checkpoint,
     read_config,
-    read_metrics,
+    read_results,
     save_checkpoint,
 )
 from segmodels.datasets import Dataset
 from segmodels.evaluation.evidence import EVIDENCE_FILE, EvidenceError
+from segmodels.evaluation.results import EvaluatedPhotos, Results
 from segmodels.hub.cache import HubAddress
 from segmodels.hub.client import pull
 from segmodels.hub.errors import HubError
@@ -54,7 +55,7 @@ def saved(folder: Path, architecture: str = "unet_classic", seed: int = 0) -> Pa
         training={"dataset": "ccp", "epoch": 7, "recipe": {"fold": 0}},
     )
     torch.manual_seed(seed)
-    save_checkpoint(folder, config, build(architecture, 15, arguments), metrics={"learning_curve": [{"epoch": 1}]})
+    save_checkpoint(folder, config, build(architecture, 15, arguments), results=Results(learning_curve=({"epoch": 1},)))
     return folder
 
 
@@ -102,7 +103,8 @@ def test_there_and_back(hub: HubServer, tmp_path: Path, architecture: str, capsy
 @pytest.mark.usefixtures("logged_in")
 def test_evidence_and_card_travel(hub: HubServer, checkpoint: Path, dataset: Dataset) -> None:
     judgement = evaluate(Segmenter(load_checkpoint(checkpoint)), dataset, ["0001", "0002"])
-    keep_evaluation(checkpoint, "ccp, two.txt (2 photos)", judgement)
+    photos = EvaluatedPhotos(dataset="ccp", split="ids", ids_file="two.txt", number=2)
+    keep_evaluation(checkpoint, photos, judgement)
     push(checkpoint, REPOSITORY)
     folder = pull(HubAddress(REPOSITORY)).folder
     assert (folder / EVIDENCE_FILE).read_bytes() == (checkpoint / EVIDENCE_FILE).read_bytes()
@@ -301,8 +303,8 @@ def test_every_architecture_that_was_fitted(
     assert main(["fit", "own/trial", "--all", "--data", str(root), "--out", str(tmp_path), "--push", "atelier"]) == 1
     assert set(hub.repositories) == {"atelier/garmentscope-unet_classic"}
     assert "There is no checkpoint folder" in capsys.readouterr().err
-    judged = read_metrics(tmp_path / "unet_classic" / "checkpoint")["evaluations"]
-    assert [entry["photos"] for entry in judged] == ["ccp, fold 0 (2 photos)"]
+    judged = read_results(tmp_path / "unet_classic" / "checkpoint").evaluations
+    assert [str(each.photos) for each in judged] == ["ccp, fold 0 (2 photos)"]
 
 
 @pytest.mark.usefixtures("logged_in", "folds")

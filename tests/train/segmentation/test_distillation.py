@@ -118,7 +118,7 @@ def test_a_fit_learns_from_a_teacher(tiny: MakeRecipe, root: Path, tmp_path: Pat
     folder = fit(tiny(epochs=1, teacher=str(first), learning_rate=1e-9), root, tmp_path / "second", workers=0)
     assert load_checkpoint(folder).config.training["recipe"]["teacher"] == str(first)
     losses = [
-        load_checkpoint(fit(tiny(**changes), root, tmp_path / name, workers=0)).metrics["learning_curve"][0]["loss"]
+        load_checkpoint(fit(tiny(**changes), root, tmp_path / name, workers=0)).results.learning_curve[0]["loss"]
         for name, changes in {
             "none": {"epochs": 1, "learning_rate": 1e-9},
             "all": {"epochs": 1, "learning_rate": 1e-9, "teacher": str(first), "teacher_share": 1.0},

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from torch import nn
 import train.segmentation.fit
 import train.segmentation.lightning_module
 from segmodels.architectures import ARCHITECTURES, build
-from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_results
 from segmodels.datasets import DatasetError
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Scores
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
@@ -123,7 +125,7 @@ def test_a_fit_gives_a_checkpoint(
     assert loaded.config.architecture == "fpn" and loaded.config.classes == list(OUTFIT_15.names)
     assert (loaded.config.height, loaded.config.width, loaded.config.margin) == (64, 32, 0.03)
     assert loaded.config.training["recipe"] == recipe.to_dict() and loaded.config.training["dataset"] == "ccp"
-    learned = loaded.metrics["learning_curve"]
+    learned = loaded.results.learning_curve
     assert [entry["epoch"] for entry in learned] == [1, 2]
     for entry in curve(out):
         assert list(entry) == ["epoch", "loss", "validation_loss", "mean_iou", "pixel_accuracy", "seconds"]
@@ -165,7 +167,7 @@ def test_the_best_epoch_is_kept(tiny: MakeRecipe, root: Path, tmp_path: Path, sc
     scores += [0.2, 0.4, 0.3]
     loaded = load_checkpoint(run(tiny(epochs=3), root, tmp_path / "run"))
     assert loaded.config.training["epoch"] == 2
-    assert [entry["mean_iou"] for entry in loaded.metrics["learning_curve"]] == [0.2, 0.4, 0.3]
+    assert [entry["mean_iou"] for entry in loaded.results.learning_curve] == [0.2, 0.4, 0.3]
     assert [entry["mean_iou"] for entry in curve(tmp_path / "run")] == [0.2, 0.4, 0.3]
     assert not scores
 
@@ -178,26 +180,25 @@ def test_a_fit_that_gets_no_better_stops(
     assert losses.steps == 3 * STEPS and loaded.config.training["epoch"] == 1
     again = load_checkpoint(run(tiny(epochs=9, patience=2), root, tmp_path / "run"))
     assert losses.steps == 3 * STEPS and again.revision == loaded.revision, "it was over, and is"
-    assert [entry["mean_iou"] for entry in again.metrics["learning_curve"]] == [0.4, 0.3, 0.2]
+    assert [entry["mean_iou"] for entry in again.results.learning_curve] == [0.4, 0.3, 0.2]
 
 
 def test_evaluations_stay_when_a_finished_fit_is_started_again(
     tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses
 ) -> None:
     folder = run(tiny(epochs=1), root, tmp_path / "run")
-    metrics = json.loads((folder / "metrics.json").read_text())
-    metrics["evaluations"] = [{"photos": "mine", "how": "so", "scores": ConfusionMatrix(("a", "b")).scores()}]
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    evaluation = Evaluation(photos=EvaluatedPhotos(dataset="mine"), scores=Scores(mean_iou=0.5), how="so")
+    save_results(folder, replace(read_results(folder), evaluations=(evaluation,)), card="")
     run(tiny(epochs=1), root, tmp_path / "run")
-    assert json.loads((folder / "metrics.json").read_text())["evaluations"] == metrics["evaluations"]
+    assert read_results(folder).evaluations == (evaluation,)
 
 
 def test_a_fit_on_all_folds_keeps_the_last_epoch(tiny: MakeRecipe, root: Path, tmp_path: Path, losses: Losses) -> None:
     loaded = load_checkpoint(run(tiny(epochs=3, fold=-1), root, tmp_path / "run"))
     assert losses.steps == 3 * 4, "eight photos in batches of two"
     assert loaded.config.training["epoch"] == 3
-    assert [entry["epoch"] for entry in loaded.metrics["learning_curve"]] == [1, 2, 3]
-    assert all("mean_iou" not in entry and entry["loss"] > 0 for entry in loaded.metrics["learning_curve"])
+    assert [entry["epoch"] for entry in loaded.results.learning_curve] == [1, 2, 3]
+    assert all("mean_iou" not in entry and entry["loss"] > 0 for entry in loaded.results.learning_curve)
     assert "trained on all folds" in (tmp_path / "run" / "checkpoint" / "README.md").read_text()
 
 
@@ -313,7 +314,7 @@ def test_a_killed_fit_goes_on_where_it_was(tiny: MakeRecipe, root: Path, tmp_pat
     assert [entry["epoch"] for entry in learned] == [1, 2, 3]
     best = max(learned, key=lambda entry: entry["mean_iou"])
     assert loaded.config.training["epoch"] == best["epoch"]
-    kept = [m["learning_curve"][0] for m in (first.metrics, loaded.metrics)]
+    kept = [m.learning_curve[0] for m in (first.results, loaded.results)]
     assert [entry["mean_iou"] for entry in kept] == [learned[0]["mean_iou"]] * 2
     assert {path.name for path in out.iterdir()} == {
         *("checkpoint", "epochs.csv", "pictures", "recipe.json", "resume.ckpt", "tensorboard")

@@ -51,7 +51,7 @@ def test_one_that_fails_does_not_stop_the_others(
     assert "broken         failed: " in said and "first          mean IoU 0." in said and "Traceback" not in said
     stored = json.loads((tmp_path / "outcomes.json").read_text())
     assert [each["mean_iou"] for each in stored] == [each.mean_iou for each in outcomes]
-    curve = load_checkpoint(tmp_path / "first" / "checkpoint").metrics["learning_curve"]
+    curve = load_checkpoint(tmp_path / "first" / "checkpoint").results.learning_curve
     assert stored[0]["mean_iou"] == curve[0]["mean_iou"]
 
 
