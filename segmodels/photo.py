@@ -226,7 +226,7 @@ def _printable(name: str) -> str:
 
 def _mode(path: Path, name: str) -> int:
     try:
-        return os.stat(path).st_mode
+        return path.stat().st_mode
     except FileNotFoundError:
         raise PhotoError(f"{name} does not exist. Check the path.") from None
     except ValueError:  # a zero byte in the path
@@ -270,7 +270,7 @@ _quiet_threads = 0
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps Pillow's warnings (large pictures, odd EXIF) to itself; other warnings and their filters stay."""
-    global _quiet_threads
+    global _quiet_threads  # noqa: PLW0603
     with _quiet_lock:
         if _quiet_threads == 0:
             block = warnings.catch_warnings()

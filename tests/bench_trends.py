@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from functools import partial
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -75,7 +76,7 @@ def _print(found: dict[int, dict[str, Cost]]) -> None:
     names = list(found[sizes[0]])
     growth = {
         (size, name): found[size][name].processor / found[before][name].processor / (size / before)
-        for before, size in zip(sizes, sizes[1:], strict=False)
+        for before, size in pairwise(sizes)
         for name in names
     }
     print(

@@ -421,7 +421,7 @@ def fake_cuda(*, capability: tuple[int, int] = (6, 1)) -> Iterator[FakeCuda]:
         mock.patch.multiple(tensor, **methods, create=True),
         mock.patch.multiple(torch, Generator=_generator_of(gpu), **functions),
         mock.patch.multiple(torch.cuda, **cuda),
-        mock.patch.object(torch.accelerator, "current_stream", lambda device=None: stream),
+        mock.patch.object(torch.accelerator, "current_stream", return_value=stream),
         mock.patch.object(torch._C, "_group_tensors_by_device_and_dtype", group),
         mock.patch.object(torch.autocast, "__init__", _autocast(torch.autocast.__init__)),
         gpu,

@@ -219,7 +219,7 @@ def detects(work: Work) -> float:
         bystanders=False,
     )
     precision = pick_precision(None, work.device)
-    with mock.patch("train.detector.fit.fold_ids", lambda name, fold: (ids[CHOICE:], ids[:CHOICE])):
+    with mock.patch("train.detector.fit.fold_ids", return_value=(ids[CHOICE:], ids[:CHOICE])):
         started = time.perf_counter()
         folder = fit_person(recipe, work.data, work.folder / "person", workers=size.workers, precision=precision)
         seconds = time.perf_counter() - started

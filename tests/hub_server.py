@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -175,10 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self) -> None:
-        try:
+        with suppress(ConnectionError, TimeoutError):  # the client has gone
             super().handle()
-        except (ConnectionError, TimeoutError):
-            pass  # the client has gone
 
     def do_GET(self) -> None:
         self._handle()
@@ -301,7 +299,7 @@ class _Api(_Handler):
 
     def _create(self, wanted: dict[str, Any]) -> None:
         name = f"{wanted.get('organization') or OWNER}/{wanted['name']}"
-        if self.token != TOKEN or name.split("/")[0] not in (OWNER, "school"):
+        if self.token != TOKEN or name.split("/", maxsplit=1)[0] not in (OWNER, "school"):
             return self.refuse(403 if self.token else 401, "", "You don't have the rights to create a model there")
         address = f"{self.hub.address}/{name}"
         if name in self.hub.repositories:

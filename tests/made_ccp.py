@@ -44,9 +44,9 @@ def write_ccp(root: Path, photos: int = PHOTOS, zoom: int = 1) -> Path:
         labels = np.zeros((HEIGHT, WIDTH), np.uint8)
         moved = int(generator.integers(0, 8))
         for label, (rows, columns, colour) in PARTS.items():
-            columns = slice(columns.start + moved, columns.stop + moved)
-            photo[rows, columns] = colour
-            labels[rows, columns] = CCP_59.index(label)
+            there = slice(columns.start + moved, columns.stop + moved)
+            photo[rows, there] = colour
+            labels[rows, there] = CCP_59.index(label)
         if number == photos:
             labels[12:16, 20:24] = CCP_59.index("scarf")
         photo, labels = (pixels.repeat(zoom, axis=0).repeat(zoom, axis=1) for pixels in (photo, labels))

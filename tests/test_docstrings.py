@@ -18,8 +18,8 @@ def entries(tree: ast.AST) -> list[tuple[str, str, str]]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
         section = re.search(r"^Args:\n((?:    .*\n?|\n)+)", ast.get_docstring(node) or "", re.MULTILINE)
-        for entry in re.finditer(r"^    (\w+): (.*)", section[1] if section else "", re.MULTILINE):
-            found.append((node.name, entry[1], entry[2]))
+        entries = re.finditer(r"^    (\w+): (.*)", section[1] if section else "", re.MULTILINE)
+        found.extend((node.name, entry[1], entry[2]) for entry in entries)
     return found
 
 

@@ -104,9 +104,7 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
         raise ArchiveError(f"{name} has two columns called {repeated[0]!r}. Rename one.")
     rows, odd = [], []
     for number, cells in lines[1:]:
-        if len(cells) > len(header) and any(cells[len(header) :]):
-            odd.append(f"line {number}")
-        elif len(cells) <= names or not cells[names]:
+        if (len(cells) > len(header) and any(cells[len(header) :])) or len(cells) <= names or not cells[names]:
             odd.append(f"line {number}")
         else:
             rows.append(cells[: len(header)] + [""] * (len(header) - len(cells)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -176,15 +177,13 @@ class Place:
             raise
 
     def _put(self, name: str, content: bytes | pa.Buffer) -> None:
-        self.filesystem.create_dir(os.path.dirname(self.path(name)), recursive=True)
+        self.filesystem.create_dir(posixpath.dirname(self.path(name)), recursive=True)
         try:
             with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                 stream.write(content)
         except OSError:
-            try:
+            with suppress(OSError):
                 self.filesystem.delete_file(self.path(name))
-            except OSError:
-                pass
             raise
 
 

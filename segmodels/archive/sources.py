@@ -196,5 +196,5 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Sou
 def _is_photo(name: str) -> bool:
     folders = name.split("/")
     return name.lower().endswith(PHOTO_SUFFIXES) and not any(
-        part.startswith(".") and part not in ("..", ".") or part == "__MACOSX" for part in folders
+        (part.startswith(".") and part not in ("..", ".")) or part == "__MACOSX" for part in folders
     )

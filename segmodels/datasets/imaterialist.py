@@ -19,8 +19,7 @@ import json
 from array import array
 from collections.abc import Mapping
 from functools import partial
-from os.path import splitext
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +100,7 @@ def _index(path: Path) -> tuple[list[str], dict[str, _Rows]]:
                 fields = line.split(b",", place + 1)
                 photo = _unquoted(fields[place]) if len(fields) > place else ""
                 if photo:
-                    rows.setdefault(splitext(photo)[0], _Rows(photo, array("Q"))).starts.append(start)
+                    rows.setdefault(PurePosixPath(photo).stem, _Rows(photo, array("Q"))).starts.append(start)
                 elif line.strip():
                     raise DatasetError(f"{path}, byte {start}: the row names no photo. {_WHERE}.")
                 start += len(line)

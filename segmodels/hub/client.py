@@ -175,7 +175,7 @@ def _describe(repository: str) -> HubCheckpoint:
         revision, sizes = _look_up(api, address)
         size = sizes[FILES[-1]]
         wanted = [each for each in _DESCRIPTION if each in sizes]
-        folder = [_download(api, address, revision, each, lambda more: None) for each in wanted][0].parent
+        folder = next(iter([_download(api, address, revision, each, lambda more: None) for each in wanted])).parent
         _check_usable(address, revision, folder, read_config)
     except HubError as error:
         return HubCheckpoint(name, repository, revision, size, problem=str(error))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-__all__ = ["PADDING_GREY", "Box", "box_of", "cut", "crop_around"]
+__all__ = ["PADDING_GREY", "Box", "box_of", "crop_around", "cut"]
 
 PADDING_GREY = 127
 """Value of the pixels of a crop that lie outside the photo; near 0 once a network's mean and std are applied."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-import segmodels.architectures as architectures
+from segmodels import architectures
 from segmodels.architectures import ARCHITECTURES, build, check_batch
 from segmodels.architectures.channels import scale_channels
 from segmodels.architectures.dry_run import drop_unused, dry_run

@@ -40,7 +40,7 @@ def folds(height: int, width: int, low: float, high: float) -> np.ndarray:
 
 
 def test_the_basic_names() -> None:
-    assert BASIC_COLOURS == tuple("black white gray beige brown red pink orange yellow green blue purple".split())
+    assert tuple("black white gray beige brown red pink orange yellow green blue purple".split()) == BASIC_COLOURS
     assert tuple(FINE_COLOURS) == BASIC_COLOURS
 
 

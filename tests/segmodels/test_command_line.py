@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import segmodels.checkpoints.catalog as catalog
 from segmodels.__main__ import main
+from segmodels.checkpoints import catalog
 from segmodels.taxonomy import OUTFIT_15
 
 Jpeg = Callable[..., bytes]

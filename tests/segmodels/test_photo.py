@@ -95,8 +95,8 @@ def icc(space: bytes, connection: bytes, kind: bytes, tags: dict[bytes, bytes]) 
         **tags,
     }
     table, data, at = b"", b"", 128 + 4 + 12 * len(tags)
-    for tag, content in tags.items():
-        content += bytes(-len(content) % 4)
+    for tag, value in tags.items():
+        content = value + bytes(-len(value) % 4)
         table += tag + struct.pack(">II", at + len(data), len(content))
         data += content
     size = at + len(data)
@@ -405,7 +405,7 @@ def test_truncated_jpeg_says_how_far_it_goes() -> None:
         found = re.fullmatch(r"look.jpg is cut off after (\d+) of 118 rows. Copy or download it again.", message)
         assert found, message
         rows.append(int(found[1]))
-    assert rows == sorted(set(rows)) and 0 < rows[0] and rows[-1] < 118
+    assert rows == sorted(set(rows)) and rows[0] > 0 and rows[-1] < 118
 
 
 def test_truncated_png_says_how_far_it_goes() -> None:

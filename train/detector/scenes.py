@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -70,7 +71,8 @@ class Scene(NamedTuple):
 
     def moved(self, x: float, y: float) -> Scene:
         """The same with its boxes moved."""
-        return self._replace(people=self.people + [x, y, x, y], unknown=self.unknown + [x, y, x, y])
+        offset = np.array([x, y, x, y])
+        return self._replace(people=self.people + offset, unknown=self.unknown + offset)
 
 
 class Source:
@@ -199,8 +201,8 @@ def _mosaic(source: Source, random: np.random.Generator, height: int, width: int
     truth = np.zeros((height, width), np.uint8)
     people: list[np.ndarray] = []
     unknown: list[np.ndarray] = []
-    for top, bottom in zip(rows, rows[1:], strict=False):
-        for left, right in zip(columns, columns[1:], strict=False):
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
             size = (bottom - top, right - left)
             if random.random() < 0.8:
                 part = _photo(source, random, *size, closest=0.7).moved(left, top)

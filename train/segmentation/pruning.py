@@ -8,6 +8,7 @@ are: of each one the same number of channels is kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ def prune_segmentation_blocks(wide: Mapping[str, Tensor], narrow: nn.Module) -> 
     for level in sorted({name.removeprefix(_BLOCKS).split(".")[0] for name in mine if name.startswith(_BLOCKS)}):
         depth = sum(name.startswith(f"{_BLOCKS}{level}.block.") and name.endswith(".block.0.weight") for name in mine)
         steps = [f"{_BLOCKS}{level}.block.{step}.block" for step in range(depth)]
-        for step, following in zip(steps[:-1], steps[1:], strict=True):
+        for step, following in pairwise(steps):
             importance = wide[f"{step}.1.weight"].abs() * wide[f"{following}.0.weight"].transpose(0, 1).flatten(1).norm(
                 dim=1
             )

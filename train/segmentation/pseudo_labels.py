@@ -65,7 +65,7 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
     tags = {photo_id: found for photo_id, found in read_ccp_tags(data).items() if photo_id not in reserved}
     out.mkdir(parents=True, exist_ok=True)
     processes = this_process()
-    asserted, found = ({name: 0 for name in OUTFIT_15.names} for _ in range(2))
+    asserted, found = (dict.fromkeys(OUTFIT_15.names, 0) for _ in range(2))
     unsure = []
     mine = list(tags)[processes.rank :: processes.count]
     with tqdm(total=len(mine), desc="Labelling", unit="photo", disable=not processes.is_first) as bar:

@@ -113,7 +113,7 @@ def test_name_in_the_catalog_goes_before_the_folders(folder: Path) -> None:
 
 def test_the_folder_from_within_has_a_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    assert load_checkpoint(Path(".")).name == "fpn"
+    assert load_checkpoint(Path()).name == "fpn"
 
 
 def test_saving_replaces_all_that_was_there(folder: Path, config: MakeConfig, random_fpn: nn.Module) -> None:

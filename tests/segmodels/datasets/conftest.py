@@ -50,11 +50,10 @@ def write_cfpd(tmp_path: Path) -> WriteCfpd:
                     codes = np.array([[ord(letter)] for letter in text], np.uint16)
                     if lists:
                         refs.create_dataset(key, data=np.array([lists[place]], np.uint16))
-                    if lists and not nameless:
-                        key = f"name_{key}"
+                    name = f"name_{key}" if lists and not nameless else key
                     if not (lists and nameless):
-                        refs.create_dataset(key, data=codes)
-                    pointed.append(refs[key].ref)
+                        refs.create_dataset(name, data=codes)
+                    pointed.append(refs[name].ref)
                 file.create_dataset(variable, data=np.array([pointed], h5py.ref_dtype))
             groups = []
             for number, (photo_id, ids) in enumerate(superpixels.items()):

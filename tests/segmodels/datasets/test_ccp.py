@@ -32,8 +32,8 @@ def root(tmp_path: Path) -> Path:
     for folder in ("photos", "annotations/pixel-level", "annotations/image-level"):
         (tmp_path / folder).mkdir(parents=True)
     savemat(tmp_path / "label_list.mat", {"label_list": cells(CCP_59)})
-    for photo_id, labels in LABELS.items():
-        labels = np.where(np.isin(labels, NOWHERE), 0, labels).astype(np.uint8)
+    for photo_id, drawn in LABELS.items():
+        labels = np.where(np.isin(drawn, NOWHERE), 0, drawn).astype(np.uint8)
         write_mask(tmp_path, photo_id, labels)
         pixels = np.zeros((*labels.shape, 3), np.uint8)
         pixels[..., 0] = np.arange(labels.shape[1])

@@ -14,7 +14,7 @@ ONE_EACH = np.arange(60 * 40).reshape(60, 40) * 23 // (60 * 40)
 @pytest.fixture
 def dataset(write_cfpd: WriteCfpd) -> Dataset:
     """`a` shows all but the last two classes, `b` to `d` background only; `e` and `f` cannot be read."""
-    photos = {name: ONE_EACH for name in "abcdef"}
+    photos = dict.fromkeys("abcdef", ONE_EACH)
     labels = {name: [1] * 23 for name in "bcdf"} | {"a": [*range(1, 22), 1, 1], "e": [99] * 23}
     root = write_cfpd(photos, labels, {name: [1] * 23 for name in "abcdef"})
     (root / "image" / "f.jpg").write_bytes(b"")

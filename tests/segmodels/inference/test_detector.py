@@ -107,8 +107,8 @@ def test_boxes_lie_within_the_photo(random_ssd: SSD, size: tuple[int, int]) -> N
     people = detector.find(photo)
     assert [person.confidence for person in people] == sorted((p.confidence for p in people), reverse=True)
     for (x, y, width, height), confidence in people:
-        assert 0 <= x and x + width <= size[1] + 1e-6 and width >= 1
-        assert 0 <= y and y + height <= size[0] + 1e-6 and height >= 1
+        assert x >= 0 and x + width <= size[1] + 1e-6 and width >= 1
+        assert y >= 0 and y + height <= size[0] + 1e-6 and height >= 1
         assert 0 <= confidence <= 1
 
 

@@ -129,9 +129,8 @@ def test_only_the_photos_that_are_asked_for(root: Path, tmp_path: Path) -> None:
     assert [line[:4] for line in (out / "photos.csv").read_text().splitlines()] == ["phot", "0008", "0002"]
 
 
-def test_it_goes_on_where_it_was_stopped(
-    own_root: Path, tmp_path: Path, reads: list[Path], _plain_interrupts: None
-) -> None:
+@pytest.mark.usefixtures("_plain_interrupts")
+def test_it_goes_on_where_it_was_stopped(own_root: Path, tmp_path: Path, reads: list[Path]) -> None:
     dataset, path = read_ccp(own_root), tmp_path / "photos.csv"
 
     def interrupted(photo_id: str) -> np.ndarray:

@@ -51,7 +51,7 @@ def test_a_photo_that_is_also_among_those_with_masks_is_left_out(
     (tmp_path / "8003.png").write_bytes((tmp_path / f"{dataset.ids[0]}.png").read_bytes())
     mine = replace(dataset, ids=dataset.ids[:1], photo_path=lambda photo_id: tmp_path / f"{photo_id}.png")
     monkeypatch.setattr(reliability, "read_ccp", lambda data: mine)
-    monkeypatch.setattr(reliability, "read_ccp_tags", lambda data: dict.fromkeys(("8001", "8002", "8003"), {"hat"}))
+    monkeypatch.setattr(reliability, "read_ccp_tags", lambda data: {name: {"hat"} for name in ("8001", "8002", "8003")})
     monkeypatch.setattr(reliability, "read_ids", lambda path: ["8001", "8002", "8003"])
     looked_at = []
     segmenter = SimpleNamespace(

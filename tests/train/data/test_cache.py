@@ -1,6 +1,5 @@
 import shutil
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from train.data.cache import cache_folder, open_cache
 
 
 @pytest.fixture
-def reads(dataset: Dataset) -> Iterator[tuple[Dataset, list[str]]]:
+def reads(dataset: Dataset) -> tuple[Dataset, list[str]]:
     """The data set, and the ids whose truth was read."""
     read: list[str] = []
 
@@ -25,7 +24,7 @@ def reads(dataset: Dataset) -> Iterator[tuple[Dataset, list[str]]]:
         read.append(photo_id)
         return dataset.read_truth(photo_id)
 
-    yield replace(dataset, read_truth=read_truth), read
+    return replace(dataset, read_truth=read_truth), read
 
 
 def test_photos_and_truths_at_their_own_size(dataset: Dataset, tmp_path: Path) -> None:

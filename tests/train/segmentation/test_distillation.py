@@ -28,7 +28,7 @@ class KnowsTheTruth:
     device = torch.device("cpu")
     asked = 0
 
-    class checkpoint:  # noqa: N801
+    class checkpoint:
         revision = "abc"
 
     def probabilities(self, photos: list[np.ndarray]) -> list[tuple[torch.Tensor, Box]]:
