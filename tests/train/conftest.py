@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from made_ccp import write_ccp
 
-import train.__main__
+import train.commands.detecting
+import train.commands.fitting
+import train.commands.judging
 import train.segmentation.fit
 from segmodels.datasets import Dataset, read_ccp
 from train.recipe import Recipe
@@ -45,7 +47,12 @@ def _folds(name: str, fold: int, folds: int = 5) -> tuple[list[str], list[str]]:
 def folds() -> Iterator[None]:
     """Six photos to train on and two to choose by: three steps of two photos in an epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (train.segmentation.fit, train.__main__):
+        for module in (
+            train.segmentation.fit,
+            train.commands.detecting,
+            train.commands.fitting,
+            train.commands.judging,
+        ):
             patch.setattr(module, "fold_ids", _folds)
         yield
 

@@ -120,7 +120,7 @@ def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
 
 
 def test_the_photos_of_a_fold(checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.__main__.fold_ids", lambda dataset, fold, folds: (["0001"], ["0002", "0004"]))
+    monkeypatch.setattr("train.commands.judging.fold_ids", lambda dataset, fold, folds: (["0001"], ["0002", "0004"]))
     assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3, "--keep", "--allow-trained") == 0
     assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
     (kept,) = json.loads((checkpoint / "metrics.json").read_text())["evaluations"]
@@ -162,7 +162,7 @@ def test_the_number_of_folds_is_the_checkpoints(
         asked.append(folds)
         return [], ["0002"]
 
-    monkeypatch.setattr("train.__main__.fold_ids", folds)
+    monkeypatch.setattr("train.commands.judging.fold_ids", folds)
     config = json.loads((checkpoint / "config.json").read_text())
     config["training"]["recipe"]["folds"] = 3
     (checkpoint / "config.json").write_text(json.dumps(config))

@@ -299,7 +299,7 @@ def test_every_architecture_that_was_fitted(
         saved(tmp_path / name / "checkpoint", name)
     shutil.rmtree(tmp_path / "segnet")
     outcomes = [Outcome("unet_classic", 1.0), Outcome("segnet", 1.0), Outcome("fpn", 1.0, failure="of memory")]
-    monkeypatch.setattr("train.__main__.fit_all", lambda *given, **options: outcomes)
+    monkeypatch.setattr("train.commands.fitting.fit_all", lambda *given, **options: outcomes)
     assert main(["fit", "own/trial", "--all", "--data", str(root), "--out", str(tmp_path), "--push", "atelier"]) == 1
     assert set(hub.repositories) == {"atelier/garmentscope-unet_classic"}
     assert "There is no checkpoint folder" in capsys.readouterr().err
@@ -321,7 +321,7 @@ def test_a_network_that_fell_back_to_random_weights_is_not_published(
     config = read_config(folder)
     config.training["start"] = {"weights": "random", "sentence": "No weights are at hand.", "fell_back": True}
     (folder / "config.json").write_text(json.dumps(asdict(config)))
-    monkeypatch.setattr("train.__main__.fit_all", lambda *given, **options: [Outcome("unet_classic", 1.0)])
+    monkeypatch.setattr("train.commands.fitting.fit_all", lambda *given, **options: [Outcome("unet_classic", 1.0)])
     command = ["fit", "own/trial", "--all", "--data", str(root), "--out", str(tmp_path), "--push", "atelier"]
     assert main(command) == 1 and not hub.repositories
     assert "No weights are at hand. It is not published without --push-fallback" in capsys.readouterr().err

@@ -1,0 +1,171 @@
+"""Commands that train by a recipe: `fit`, `crossval`, `probe`, and `compare`, which compares what they gave."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from segmodels.checkpoints.checkpoint import CheckpointError, read_config
+from segmodels.datasets import DatasetError
+from segmodels.device import add_device_arguments
+from segmodels.evaluation.evidence import EvidenceError
+from segmodels.evaluation.results import EvaluatedPhotos
+from train.analysis.crossval import compare, crossval
+from train.analysis.evaluate import evaluate, keep_evaluation
+from train.analysis.grid import load_grid
+from train.analysis.probe import probe
+from train.commands.shared import Subparsers, add_recipe, open_segmenter, precision_of
+from train.data.split import fold_ids
+from train.distributed import this_process
+from train.publishing.publish import check_owner, push, repository_of
+from train.recipe import Recipe, load_recipe
+from train.segmentation.fit import fit, open_dataset
+from train.segmentation.fit_all import fit_all
+
+__all__ = ["add_compare", "add_crossval", "add_fit", "add_probe"]
+
+
+def add_fit(commands: Subparsers) -> None:
+    """Adds `fit`."""
+    command = commands.add_parser("fit", help="train a network by a recipe; the same command goes on after a stop")
+    command.add_argument(
+        "--all", action="store_true", help="train every architecture by it, each in a folder under --out"
+    )
+    command.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
+    command.add_argument(
+        "--push", metavar="OWNER", help="publish what was fitted as OWNER/garmentscope-NAME on the Hub"
+    )
+    command.add_argument(
+        "--push-fallback",
+        action="store_true",
+        help="also publish a network that started from random weights as ImageNet's could not be loaded",
+    )
+    add_recipe(command)
+    add_device_arguments(command)
+    command.set_defaults(run=_fit)
+
+
+def add_crossval(commands: Subparsers) -> None:
+    """Adds `crossval`."""
+    command = commands.add_parser("crossval", help="fit and judge one network for each fold")
+    command.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
+    command.add_argument("--keep", type=Path, metavar="CHECKPOINT", help="also write the scores into this checkpoint")
+    add_recipe(command)
+    add_device_arguments(command)
+    command.set_defaults(run=_crossval)
+
+
+def add_probe(commands: Subparsers) -> None:
+    """Adds `probe`."""
+    command = commands.add_parser("probe", help="find out by three short steps which cell of a grid is worth training")
+    command.add_argument(
+        "--grid", default="small", help="a TOML file, or the name of a grid that ships (default: small)"
+    )
+    add_recipe(command)
+    add_device_arguments(command)
+    command.set_defaults(run=_probe)
+
+
+def add_compare(commands: Subparsers) -> None:
+    """Adds `compare`."""
+    command = commands.add_parser("compare", help="the difference between two runs on the photos that both judged")
+    command.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
+    command.add_argument("second", type=Path, help="the other one")
+    command.set_defaults(run=_compare)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    recipe, precision = load_recipe(arguments.recipe, arguments.set), precision_of(arguments)
+    if arguments.push and this_process().is_first:
+        check_owner(arguments.push)
+    if arguments.all:
+        outcomes = fit_all(recipe, arguments.data, arguments.out, workers=arguments.workers, precision=precision)
+        names = [outcome.architecture for outcome in outcomes if not outcome.failure]
+        fitted = {name: arguments.out / name / "checkpoint" for name in names}
+        failed = len(outcomes) - len(fitted)
+    else:
+        folder = fit(
+            recipe,
+            arguments.data,
+            arguments.out,
+            name=arguments.name,
+            workers=arguments.workers,
+            precision=precision,
+        )
+        fitted, failed = {arguments.name or recipe.architecture: folder}, 0
+        if this_process().is_first:
+            print(f"The best epoch is in {folder}.")
+    if arguments.push:
+        failed += sum(not _published(name, folder, recipe, arguments) for name, folder in fitted.items())
+    return int(failed > 0)
+
+
+def _published(name: str, folder: Path, recipe: Recipe, arguments: argparse.Namespace) -> bool:
+    """Judges and publishes one of several checkpoints; what keeps one from it does not keep the others."""
+    repository = repository_of(arguments.push, name)
+    try:
+        start = read_config(folder).training.get("start", {})
+        if start.get("fell_back") and not arguments.push_fallback:
+            raise CheckpointError(
+                f"{start['sentence']} It is not published without --push-fallback. Where its weights can be had, fit "
+                "it again in another folder."
+            )
+        _judge(folder, recipe, arguments)
+        if not this_process().is_first:
+            return True
+        published = push(folder, repository)
+    except (CheckpointError, DatasetError, EvidenceError) as error:
+        if this_process().is_first:
+            print(f"{error} {folder} is kept: python -m train push {folder} {repository}", file=sys.stderr)
+        return False
+    print(f"{published.address} holds {folder}, commit {published.commit}.")
+    return True
+
+
+def _judge(folder: Path, recipe: Recipe, arguments: argparse.Namespace) -> None:
+    """Judges a network on the fold that its recipe leaves out, so that what is published says how good it is."""
+    if recipe.fold == -1:
+        return
+    dataset = open_dataset(recipe.dataset, arguments.data)
+    ids = fold_ids(dataset, recipe.fold, recipe.folds)[1]
+    judgement = evaluate(open_segmenter(folder, arguments), dataset, ids, fold=recipe.fold)
+    if this_process().is_first:
+        photos = EvaluatedPhotos(
+            dataset=dataset.name, split="fold", fold=recipe.fold, number=judgement.scores["photos"]
+        )
+        keep_evaluation(folder, photos, judgement)
+
+
+def _crossval(arguments: argparse.Namespace) -> int:
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    metrics = crossval(
+        recipe,
+        arguments.data,
+        arguments.out,
+        folds=arguments.folds,
+        workers=arguments.workers,
+        keep=arguments.keep,
+        precision=precision_of(arguments),
+    )
+    if this_process().is_first:
+        scores, spread = metrics["mean"], metrics["standard_deviation"]
+        print(
+            f"mean IoU {scores['mean_iou']:.4f} ± {spread['mean_iou'] or 0:.4f}, pixel accuracy "
+            f"{scores['pixel_accuracy']:.4f} ± {spread['pixel_accuracy'] or 0:.4f} over {arguments.folds} folds. "
+            f"Pictures: {arguments.out / 'page.html'}"
+        )
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    print(compare(arguments.first, arguments.second))
+    return 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    recipe, grid = load_recipe(arguments.recipe, arguments.set), load_grid(arguments.grid)
+    cells = probe(
+        recipe, grid, arguments.data, arguments.out, workers=arguments.workers, precision=precision_of(arguments)
+    )
+    return int(any(cell.failed for cell in cells))

@@ -1,0 +1,248 @@
+"""Commands that judge a checkpoint, or a data set: `evaluate`, `suspects`, `reliability`, `stats`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.device import add_device_arguments
+from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
+from segmodels.inference.segmenter import Segmenter
+from train.analysis.conditions import (
+    judge_condition,
+    judge_flatlay_part,
+    judge_wild_photos,
+    keep_condition,
+)
+from train.analysis.dataset_report import report_statistics
+from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
+from train.analysis.flatlays import check_flatlays
+from train.analysis.framing import FRAMINGS
+from train.analysis.reliability import lines, measure_reliability
+from train.analysis.shift import SHIFTS
+from train.analysis.suspects import find_suspects, write_suspects
+from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_of
+from train.data.split import fold_ids, read_ids
+from train.distributed import this_process
+from train.segmentation.fit import open_dataset
+
+__all__ = ["add_evaluate", "add_reliability", "add_stats", "add_suspects"]
+
+
+def add_evaluate(commands: Subparsers) -> None:
+    """Adds `evaluate`."""
+    command = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
+    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument(
+        "--dataset", required=True, help="name of the data set, such as ccp; or flatlay, or wild, which have no masks"
+    )
+    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
+    command.add_argument(
+        "--allow-trained", action="store_true", help="also on a fold on which the checkpoint was trained"
+    )
+    command.add_argument(
+        "--framing",
+        choices=[*FRAMINGS, "all"],
+        default="full",
+        help="cut each photo to this part of the person first, or judge each of the framings (all)",
+    )
+    command.add_argument(
+        "--shift",
+        choices=[*SHIFTS, "all"],
+        default="",
+        help="change each photo first, or judge each of the changes (all)",
+    )
+    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
+    command.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
+    add_device_arguments(command)
+    command.set_defaults(run=_evaluate)
+
+
+def add_suspects(commands: Subparsers) -> None:
+    """Adds `suspects`."""
+    command = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
+    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
+    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
+    add_device_arguments(command)
+    command.set_defaults(run=_suspects)
+
+
+def add_reliability(commands: Subparsers) -> None:
+    """Adds `reliability`."""
+    command = commands.add_parser(
+        "reliability", help="measure on tagged photos how far a count of garments can be trusted"
+    )
+    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the numbers go")
+    add_device_arguments(command)
+    command.set_defaults(run=_reliability)
+
+
+def add_stats(commands: Subparsers) -> None:
+    """Adds `stats`."""
+    command = commands.add_parser("stats", help="say what a data set holds, in numbers and pictures")
+    command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
+    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--out", type=Path, required=True, help="folder of the report")
+    command.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    command.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where the numbers also go (the dashboard's: dashboard/data/ccp.json)",
+    )
+    command.set_defaults(run=_stats)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    arguments.checkpoint = folder_of(arguments.checkpoint)
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
+    if arguments.dataset in _WITHOUT_MASKS:
+        return _WITHOUT_MASKS[arguments.dataset](segmenter, arguments)
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    ids = list(dataset.ids)
+    if arguments.ids:
+        ids = read_ids(arguments.ids)
+    elif arguments.fold is not None:
+        config = segmenter.checkpoint.config
+        if not arguments.allow_trained:
+            check_fold(config, dataset.name, arguments.fold)
+        ids = fold_ids(dataset, arguments.fold, folds_of(config))[1]
+    check_writable(arguments.json)
+    if (arguments.framing, arguments.shift) != ("full", ""):
+        return _evaluate_conditions(segmenter, dataset, ids, arguments)
+    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
+    scores = judgement.scores
+    if not this_process().is_first:
+        return 0
+    write_json(arguments.json, scores)
+    if arguments.keep:
+        keep_evaluation(arguments.checkpoint, photos_of(dataset.name, scores["photos"], arguments), judgement)
+    shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
+    print(
+        "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
+        "pixel accuracy {pixel_accuracy}, binary IoU {binary_iou}".format(**shown),
+        f"on {scores['photos']} photos",
+    )
+    return 0
+
+
+def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str], arguments: argparse.Namespace) -> int:
+    """Judges on photos that are cut or changed first; with `all`, the JSON holds the scores by name."""
+    framings = list(FRAMINGS) if arguments.framing == "all" else [arguments.framing]
+    shifts = list(SHIFTS) if arguments.shift == "all" else [arguments.shift]
+    photos = photos_of(dataset.name, len(ids), arguments)
+    found = {}
+    for framing in framings:
+        for shift in shifts:
+            scores = judge_condition(segmenter, dataset, ids, framing, shift)
+            kind = "whole" if framing == "full" else "framing"
+            condition = ConditionScore(kind=kind, framing=framing, shift=shift, photos=photos, scores=scores)
+            found[condition.name] = scores
+            if not this_process().is_first:
+                continue
+            if arguments.keep:
+                keep_condition(arguments.checkpoint, condition)
+            print(f"{condition.name}: {condition.score:.4f} on {scores['photos']} photos")
+    if this_process().is_first:
+        write_json(
+            arguments.json, found if "all" in (arguments.framing, arguments.shift) else next(iter(found.values()))
+        )
+    return 0
+
+
+def _evaluate_flatlays(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
+    _refuse(arguments, "flatlay", "fold", "framing", "shift")
+    ids = read_ids(arguments.ids) if arguments.ids else None
+    if ids and not arguments.allow_trained:
+        check_flatlays(segmenter.checkpoint.config.training, arguments.data, ids)
+    check_writable(arguments.json)
+    scores = judge_flatlay_part(segmenter, arguments.data, ids)
+    if not this_process().is_first:
+        return 0
+    write_json(arguments.json, scores)
+    if arguments.keep:
+        photos = photos_of("flatlay", scores["photos"], arguments)
+        photos = photos if arguments.ids else replace(photos, split="test")
+        keep_condition(arguments.checkpoint, ConditionScore(kind="flatlay", photos=photos, scores=scores))
+    print(f"{scores['right']:.3f} right, {scores['score']:.3f} as mean over the classes, on {scores['photos']} photos")
+    for name, row in scores["classes"].items():
+        taken = ", ".join(f"{found} {count}" for found, count in row["taken_for"].items())
+        print(f"{name:12} {row['right']:.2f} of {row['photos']} ({taken})")
+    return 0
+
+
+def _evaluate_wild(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
+    _refuse(arguments, "wild", "ids", "fold", "framing", "shift")
+    check_writable(arguments.json)
+    scores = judge_wild_photos(segmenter, arguments.data)
+    if not this_process().is_first:
+        return 0
+    write_json(arguments.json, scores)
+    if arguments.keep:
+        photos = EvaluatedPhotos(dataset="wild", number=scores["photos"])
+        keep_condition(arguments.checkpoint, ConditionScore(kind="wild", photos=photos, scores=scores))
+    print("micro F1 {score:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed".format(**scores))
+    for name, row in scores["classes"].items():
+        print("{:12} {hits} found, {false_alarms} false alarms, {missed} missed".format(name, **row))
+    return 0
+
+
+def _refuse(arguments: argparse.Namespace, dataset: str, *names: str) -> None:
+    """Refuses options that a data set without masks cannot have."""
+    for name in names:
+        if getattr(arguments, name) not in (None, "", "full"):
+            raise DatasetError(f"{dataset} has no masks and no folds: leave --{name} out.")
+
+
+def _reliability(arguments: argparse.Namespace) -> int:
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
+    check_writable(arguments.json)
+    found = measure_reliability(segmenter, arguments.data)
+    write_json(arguments.json, found)
+    for measured in found.values():
+        print(*lines(measured), sep="\n")
+    return 0
+
+
+def _suspects(arguments: argparse.Namespace) -> int:
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    check_writable(arguments.out)
+    found = find_suspects(segmenter, dataset, read_ids(arguments.ids) if arguments.ids else dataset.ids)
+    write_suspects(arguments.out, found)
+    for each in found[:20]:
+        print(f"{each.photo_id}: {each.doubt:.2f}, mostly {each.truth} that looks like {each.seen} ({each.share:.0%})")
+    return 0
+
+
+def _stats(arguments: argparse.Namespace) -> int:
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    ids = read_ids(arguments.ids) if arguments.ids else dataset.ids
+    if arguments.json:
+        check_writable(arguments.json)
+    found = report_statistics(dataset, ids, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, found)
+    print(*found["faults"]["sentences"], sep="\n")
+    for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
+        print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
+    print(f"The pictures are in {arguments.out / 'index.html'}.")
+    return 0
+
+
+_WITHOUT_MASKS: Mapping[str, Callable[[Segmenter, argparse.Namespace], int]] = {
+    "flatlay": _evaluate_flatlays,
+    "wild": _evaluate_wild,
+}
+"""What `evaluate` does with data sets whose photos have labels and no masks."""

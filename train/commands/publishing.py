@@ -1,0 +1,89 @@
+"""Commands that make something to show of checkpoints: `join`, `describe`, `push`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from train.commands.shared import Subparsers, add_change
+from train.publishing.describe import command_of, describe
+from train.publishing.ensemble import join
+from train.publishing.publish import push
+from train.recipe import load_recipe
+from train.segmentation.fit import open_dataset
+
+__all__ = ["add_describe", "add_join", "add_push"]
+
+
+def add_join(commands: Subparsers) -> None:
+    """Adds `join`."""
+    command = commands.add_parser("join", help="join trained networks into one checkpoint that averages them")
+    command.add_argument(
+        "checkpoints", type=Path, nargs="+", help="folders of the checkpoints; the first finds the crop"
+    )
+    command.add_argument(
+        "--share",
+        type=float,
+        action="append",
+        default=[],
+        metavar="S",
+        help="of each further one in the average with those before it, between 0 and 1",
+    )
+    command.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        metavar="F",
+        help="factors of its input's size at which the first one looks (default: as it does alone)",
+    )
+    command.add_argument(
+        "--margin",
+        type=float,
+        metavar="M",
+        help="border of each crop, as a share of the longer side of what was found (default: the first one's)",
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder of the ensemble")
+    command.set_defaults(run=_join)
+
+
+def add_describe(commands: Subparsers) -> None:
+    """Adds `describe`."""
+    command = commands.add_parser("describe", help="write what a network is and how it scored, without its weights")
+    command.add_argument("recipe", help="that trains it: a TOML file, or the name of a recipe that ships")
+    add_change(command)
+    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--checkpoint", type=Path, help="trained by it; its numbers are taken (default: none yet)")
+    command.add_argument("--out", type=Path, required=True, help="folder of the description, named as in the catalog")
+    command.set_defaults(run=_describe)
+
+
+def add_push(commands: Subparsers) -> None:
+    """Adds `push`."""
+    command = commands.add_parser("push", help="publish a checkpoint on the Hugging Face Hub")
+    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("repository", metavar="OWNER/REPO", help="made if there is none")
+    command.add_argument("--private", action="store_true", help="for its owner only")
+    command.add_argument("--message", default="", help="of the commit (default: says what it is)")
+    command.set_defaults(run=_push)
+
+
+def _join(arguments: argparse.Namespace) -> int:
+    folder = join(
+        arguments.checkpoints, arguments.share, arguments.out, scales=arguments.scales, margin=arguments.margin
+    )
+    print(f"The ensemble is in {folder}. Judge it: python -m train evaluate {folder} ...")
+    return 0
+
+
+def _describe(arguments: argparse.Namespace) -> int:
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    command = command_of(arguments.recipe, arguments.set, arguments.out.name)
+    dataset = open_dataset(recipe.dataset, arguments.data)
+    print(f"{describe(recipe, dataset, command, arguments.out, arguments.checkpoint)} describes what {command} trains.")
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    published = push(arguments.checkpoint, arguments.repository, private=arguments.private, message=arguments.message)
+    print(f"{published.address} holds {arguments.checkpoint}, commit {published.commit}.")
+    return 0
