@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,7 +12,17 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import resources
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer
-from dashboard.shared.analysed import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.shared.analysed import (
+    Analysed,
+    analyse,
+    as_csv,
+    as_zip,
+    class_map_png,
+    coco_text,
+    cut_out,
+    file_name,
+    json_text,
+)
 from dashboard.shared.examples import Example, example, example_count
 from dashboard.shared.uploads import choose_photo, literal, upload_photos
 from dashboard.shared.waiting import as_done, failure
@@ -27,6 +36,7 @@ state.setdefault("intake", 0)  # of the uploader: a new one is empty
 state.setdefault("camera", False)
 state.setdefault("model", "fpn")
 state.setdefault("shown", None)  # digest of the photo in the viewer
+state.setdefault("stage", None)  # Analysed in the viewer and what that gets of it
 state.setdefault("examples", [])  # that were asked for and are not done yet
 state.setdefault("cancelled", None)  # model and revision whose run over older photos was cancelled
 
@@ -39,7 +49,7 @@ def page() -> None:
     uploads, place = _header() if state.photos else _welcome()
     model = state.model
     revision = resources.revision(model) if state.photos else ""
-    older = [Example(done.name, done.data) for done in state.photos.values() if not _is_of(done, model, revision)]
+    older = [Example(done.name, done.photo.data) for done in state.photos.values() if not _is_of(done, model, revision)]
     if state.cancelled != (model, revision):
         state.cancelled = None
         uploads += older
@@ -53,7 +63,7 @@ def page() -> None:
 
 def _is_of(done: Analysed, model: str, revision: str) -> bool:
     """Whether a photo was analysed by a model as it is here now: it may have been pulled anew."""
-    return done.listing["model"] == model and revision in ("", done.listing["revision"])
+    return done.model == model and revision in ("", done.revision)
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -103,6 +113,7 @@ def _header() -> tuple[list[Example], DeltaGenerator]:
             uploads += state.examples + _camera()
             if st.button("Start over", type="tertiary"):
                 state.photos, state.refused, state.failures, state.examples, state.camera = {}, [], [], [], False
+                state.stage = None
                 state.intake += 1
                 st.rerun()
     place = st.container()
@@ -226,14 +237,22 @@ def _offer_rerun(count: int, model: str) -> None:
 def _results() -> None:
     """The chosen photo in the viewer, and what can be taken away."""
     analysed: Analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
-    viewer([analysed.stage], taxonomy=OUTFIT_15, key="segment-viewer")
+    if state.stage is None or state.stage[0] is not analysed:
+        state.stage = analysed, analysed.stage()
+    viewer([state.stage[1]], taxonomy=OUTFIT_15, key="segment-viewer")
     _downloads(analysed)
 
 
 def _downloads(analysed: Analysed) -> None:
-    stem = analysed.stem
+    stem = analysed.photo.stem
     with st.container(horizontal=True):
-        st.download_button("Class map (PNG)", analysed.class_map, f"{stem}-classes.png", "image/png", on_click="ignore")
+        st.download_button(
+            "Class map (PNG)",
+            partial(class_map_png, analysed),
+            f"{stem}-classes.png",
+            "image/png",
+            on_click="ignore",
+        )
         if analysed.garments:
             with st.popover("Cut out one garment"):
                 for garment in analysed.garments:
@@ -246,10 +265,9 @@ def _downloads(analysed: Analysed) -> None:
                         key=f"cut-{garment.person}-{garment.name}",
                         width="stretch",
                     )
-        listing = json.dumps(analysed.listing, indent=1, ensure_ascii=False)
-        st.download_button("JSON", listing, f"{stem}.json", "application/json", on_click="ignore")
+        st.download_button("JSON", partial(json_text, analysed), f"{stem}.json", "application/json", on_click="ignore")
         st.download_button(
-            "COCO", json.dumps(analysed.coco), f"{stem}-coco.json", "application/json", on_click="ignore"
+            "COCO", partial(coco_text, analysed), f"{stem}-coco.json", "application/json", on_click="ignore"
         )
         everything = list(state.photos.values())
         if len(everything) > 1:

@@ -1,5 +1,6 @@
 import io
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_models_run_once_per_photo_and_stand_in_the_table(page: AppTest) -> None
     with_example(page)
     findings = dict(page.session_state.compare_findings)
     assert [model for _, model in findings] == ["fpn", "tiny"]
-    assert len({id(finding.analysed.stage["photo"]) for finding in findings.values()}) == 1
+    assert len({id(finding.analysed.photo) for finding in findings.values()}) == 1
     for text in ('<th scope="row">fpn</th>', '<th scope="row">tiny</th>', "10.9 M", "22.2 MB"):
         assert text in table(page)
     button(page, "Compare").click().run()
@@ -172,10 +173,11 @@ def test_a_model_that_was_pulled_anew_runs_again(page: AppTest) -> None:
     with_example(page, "blank,tiny")
     findings = dict(page.session_state.compare_findings)
     ((key, old),) = [(key, each) for key, each in findings.items() if key[1] == "tiny"]
-    revision, old.analysed.listing["revision"] = old.analysed.listing["revision"], "older"
+    older = replace(old, analysed=replace(old.analysed, revision="older"))
+    page.session_state.compare_findings[key] = older
     button(page, "Compare").click().run()
     anew = dict(page.session_state.compare_findings)
-    assert anew[key] is not old and anew[key].analysed.listing["revision"] == revision and not page.exception
+    assert anew[key] is not older and anew[key].analysed.revision == old.analysed.revision and not page.exception
     assert all(anew[each] is finding for each, finding in findings.items() if each != key)
 
 

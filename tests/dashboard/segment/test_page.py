@@ -4,6 +4,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,16 +118,16 @@ def test_the_model_chosen_on_another_page_is_used(tiny_page: AppTest) -> None:
     assert tiny_page.selectbox[0].value == "tiny"
     tiny_page.button[0].click().run()
     (photo,) = tiny_page.session_state.photos.values()
-    assert photo.listing["model"] == "tiny"
+    assert photo.model == "tiny"
 
 
 def test_photos_of_an_older_revision_are_analysed_anew(tiny_page: AppTest) -> None:
     tiny_page.button[0].click().run()
-    (photo,) = tiny_page.session_state.photos.values()
-    revision, photo.listing["revision"] = photo.listing["revision"], "older"
+    ((key, photo),) = tiny_page.session_state.photos.items()
+    older = tiny_page.session_state.photos[key] = replace(photo, revision="older")
     tiny_page.run()
     (anew,) = tiny_page.session_state.photos.values()
-    assert anew is not photo and anew.listing["revision"] == revision and not tiny_page.exception
+    assert anew is not older and anew.revision == photo.revision and not tiny_page.exception
     tiny_page.run()
     assert list(tiny_page.session_state.photos.values()) == [anew], "once"
 
@@ -300,7 +301,7 @@ def test_a_run_of_another_model_can_be_cancelled_and_done_later(
         return real(segmenter, name, data)  # type: ignore[arg-type]
 
     def models() -> list[str]:
-        return [photo.listing["model"] for photo in tiny_page.session_state.photos.values()]
+        return [photo.model for photo in tiny_page.session_state.photos.values()]
 
     monkeypatch.setattr(photos, "analyse", analyse)
     stop_when(monkeypatch, began.is_set)
