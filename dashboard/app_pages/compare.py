@@ -11,7 +11,6 @@ from pathlib import PurePath
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import resources
 from dashboard.compare.agreement import (
     Comparison,
     Finding,
@@ -27,6 +26,7 @@ from dashboard.components.charts import page_theme, show_chart
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer
 from dashboard.figures import agreement_figure, scores_figure
+from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.examples import Example, example
 from dashboard.shared.inference_queue import Visit
@@ -56,7 +56,7 @@ MEANS = " Scores: against the ground truth, at the photo's own size; means over 
 
 def page() -> None:
     """The whole page: the empty state, or the comparison of the photo chosen."""
-    installed = resources.model_names()
+    installed = networks.model_names()
     _read_link(installed)
     watch_uploads(state.compare_intake, _refuse)
     uploads, asked, place = _header(installed) if state.compare_photos else _welcome(installed)
@@ -197,7 +197,7 @@ def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerat
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
         bar = st.progress(0.0, text="Waking the first network.")
         st.button("Cancel", on_click=_cancel)
-    with resources.visit() as visit:
+    with networks.visit() as visit:
         if uploads:
             _take_in(visit, uploads, bar)
         if models and state.compare_photos:
@@ -235,7 +235,7 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
     photos: dict[str, UploadedPhoto] = state.compare_photos
     findings: dict[tuple[str, str], Finding] = state.compare_findings  # held, as the session state gives nothing to a
     sentences: list[str] = state.compare_sentences  # script that is stopped
-    revisions = {model: resources.revision(model) for model in models}  # one may have been pulled anew
+    revisions = {model: networks.revision(model) for model in models}  # one may have been pulled anew
     missing = {model: [key for key in photos if _revision(key, model) != revisions[model]] for model in models}
     todo = [model for model in models if missing[model]]
     state.compare_unloaded = {}
@@ -247,14 +247,14 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
         bar.progress(before / total, text=literal(text))
         keys = missing[model]
         try:
-            segmenter = resources.segmenter(model)
+            segmenter = networks.segmenter(model)
             if segmenter.taxonomy is not OUTFIT_15:
                 raise ValueError(f"its classes are those of {segmenter.taxonomy.name}, not the 15 of this page.")
         except ValueError as error:
             state.compare_unloaded[model] = str(error)
             before += len(keys)
             continue
-        size = resources.model_bytes(model)
+        size = networks.model_bytes(model)
 
         def show(done: int, turn: str, before: int = before, text: str = text, count: int = len(keys)) -> None:
             which = f" Photo {min(done + 1, count)} of {count}." if count > 1 else ""

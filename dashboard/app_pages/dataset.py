@@ -10,9 +10,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import resources
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.viewer import viewer
+from dashboard.dataset import cache
 from dashboard.dataset.folder import FolderError, choices, list_masks, make_stage, photos_with
 from dashboard.dataset.shipped import (
     Level,
@@ -240,7 +240,7 @@ def _photos() -> None:
     except FolderError as error:
         st.error(literal(str(error)))
         return
-    indexing = resources.label_index(root, ids)
+    indexing = cache.label_index(root, ids)
     with st.container(horizontal=True, vertical_alignment="center"):
         choice = st.selectbox(
             "Photos that show",
@@ -276,7 +276,7 @@ def _cell(root: Path, photo_id: str, masked: bool, ids: Sequence[str]) -> None:
     """A small picture with the button that opens it, or why there is none."""
     with st.container(width=160, gap="xxsmall"):
         try:
-            picture = resources.thumbnail(str(root), photo_id, masked)
+            picture = cache.thumbnail(str(root), photo_id, masked)
         except FolderError as error:
             st.error(literal(str(error)))
             return

@@ -9,9 +9,9 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import resources
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer
+from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
     analyse,
@@ -44,11 +44,11 @@ state.setdefault("cancelled", None)  # model and revision whose run over older p
 def page() -> None:
     """The whole page: the empty state, or the photos of this session."""
     if not state.photos:
-        resources.warm_up(state.model)
+        networks.warm_up(state.model)
     watch_uploads(state.intake, _refuse)
     uploads, place = _header() if state.photos else _welcome()
     model = state.model
-    revision = resources.revision(model) if state.photos else ""
+    revision = networks.revision(model) if state.photos else ""
     older = [Example(done.name, done.photo.data) for done in state.photos.values() if not _is_of(done, model, revision)]
     if state.cancelled != (model, revision):
         state.cancelled = None
@@ -123,7 +123,7 @@ def _header() -> tuple[list[Example], DeltaGenerator]:
 
 def _choose_model() -> None:
     """Which of several models finds the garments; the Models page says more of each."""
-    names = resources.model_names()
+    names = networks.model_names()
     if len(names) > 1 and state.model in names:
         chosen = names.index(state.model)
         state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
@@ -153,7 +153,7 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
         bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
         cancel = st.empty()
     try:
-        segmenter = resources.segmenter(model)
+        segmenter = networks.segmenter(model)
         if segmenter.taxonomy is not OUTFIT_15:
             classes = segmenter.taxonomy.name
             raise ValueError(f"{model} finds the classes of {classes}, not the 15 of this page. Choose another model.")
@@ -181,7 +181,7 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
         bar.progress(before / len(uploads), text=literal(f"{before + 1} of {len(uploads)}, {name}.{turn}"))
 
     try:
-        with resources.visit() as visit:
+        with networks.visit() as visit:
             futures = [visit.submit(analyse, segmenter, uploads[i].name, uploads[i].data) for i in new]
             for at in as_done(visit, futures, show):
                 try:

@@ -376,7 +376,7 @@ def _legend(comparison: Comparison) -> list[tuple[str, str]]:
     return [(each.name, each.colour) for each in classes if each.id in comparison.found and each.group != "background"]
 
 
-def _agreements(maps: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[Agreement, ...]:
+def _agreements(maps: Mapping[str, np.ndarray], names: tuple[str, ...]) -> tuple[Agreement, ...]:
     result = []
     for (first, one), (second, other) in combinations(maps.items(), 2):
         matrix = ConfusionMatrix(names)

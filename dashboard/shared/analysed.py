@@ -86,7 +86,7 @@ class Plane:
     @classmethod
     def of(cls, pixels: np.ndarray) -> Plane:
         """Packs uint8 `(H, W)`."""
-        return cls(pixels.shape, zlib.compress(np.ascontiguousarray(pixels), 6))
+        return cls(pixels.shape, zlib.compress(pixels.tobytes(), 6))
 
     def pixels(self) -> np.ndarray:
         """The array, uint8 `(H, W)`, not to be written to."""

@@ -10,9 +10,8 @@ from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
-from dashboard import resources
 from dashboard.compare import agreement as comparison
-from dashboard.shared import waiting
+from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.inference.segmenter import Segmenter
@@ -202,7 +201,7 @@ def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_compared(
 
 def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tiny", "blank"):
-        resources.segmenter(name)
+        networks.segmenter(name)
     queue, gate, began = InferenceQueue(1), threading.Event(), threading.Event()
     real, asked = comparison.find, []
 
@@ -217,7 +216,7 @@ def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatc
         if began.is_set() and not gate.is_set():
             raise StopException
 
-    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    monkeypatch.setattr(networks, "_queue", lambda: queue)
     monkeypatch.setattr(comparison, "find", find)
     monkeypatch.setattr(waiting, "_stop_if_asked", stop)
     with_example(page, "tiny,blank")

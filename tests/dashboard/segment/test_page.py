@@ -13,9 +13,8 @@ from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
-from dashboard import resources
 from dashboard.shared import analysed as photos
-from dashboard.shared import waiting
+from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.architectures import build
@@ -177,9 +176,9 @@ def upload(page: AppTest, *names: str) -> AppTest:
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[InferenceQueue]:
     """A queue of this test, in which one photo is in work at a time."""
-    resources.segmenter("fpn")
+    networks.segmenter("fpn")
     queue = InferenceQueue(1)
-    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    monkeypatch.setattr(networks, "_queue", lambda: queue)
     yield queue
     queue.close(WAIT)
 
@@ -248,7 +247,7 @@ def test_photos_that_are_done_in_another_order_stay_in_that_of_arrival(
     page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, real, late = InferenceQueue(2, most=1), photos.analyse, threading.Event()
-    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    monkeypatch.setattr(networks, "_queue", lambda: queue)
 
     def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
         if name == "a.png":
@@ -292,7 +291,7 @@ def test_a_run_of_another_model_can_be_cancelled_and_done_later(
     tiny_page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(tiny_page, "a.png", "b.png")
-    resources.segmenter("blank")
+    networks.segmenter("blank")
     real, gate, began = photos.analyse, threading.Event(), threading.Event()
 
     def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
