@@ -16,7 +16,7 @@ from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.shelf import TRAINED_ON, Contents, Shelved, Tag, choose_target, list_archives, list_file
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import networks
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.sentences import (
     outcome_sentence,

@@ -31,7 +31,8 @@ from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.examples import Example, example
 from dashboard.shared.inference_queue import Visit
 from dashboard.shared.model_links import MAX_MODELS, parse_link
-from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, literal, upload_photos
+from dashboard.shared.text import literal
+from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.taxonomy import OUTFIT_15
 

@@ -46,7 +46,7 @@ from dashboard.evaluation.ranking import (
 from dashboard.evaluation.records import Model, PhotoSet, photo_sets
 from dashboard.figures import class_figure, condition_figure, confusion_figure, cost_figure, curve_figure, series
 from dashboard.shared.model_links import MAX_MODELS, parse_link
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
 from segmodels.taxonomy import Taxonomy

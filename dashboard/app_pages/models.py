@@ -12,7 +12,7 @@ from dashboard.models.listing import Listing
 from dashboard.models.pulls import Pull, begin, progress_sentence, running
 from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
 from dashboard.shared import networks
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
 from segmodels.checkpoints.catalog import Offer, match_offers
 
 state = st.session_state

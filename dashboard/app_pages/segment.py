@@ -24,7 +24,8 @@ from dashboard.shared.analysed import (
     json_text,
 )
 from dashboard.shared.examples import Example, example, example_count
-from dashboard.shared.uploads import choose_photo, literal, upload_photos
+from dashboard.shared.text import literal
+from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.taxonomy import OUTFIT_15
 

@@ -14,7 +14,7 @@ import streamlit as st
 
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.evaluation.pictures import cards_html
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
 from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample

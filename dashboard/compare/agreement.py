@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dashboard.components.viewer import reduced_size, sample_plane
+from dashboard.figures.theme import COLOURS
 from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.inference.segmentation import paint
@@ -43,6 +44,7 @@ __all__ = [
 _STRONG = np.array((172, 40, 8), np.float32)  # RGB; on the pale photo it reads in light and dark theme
 _PICTURE_HEIGHT = 900
 _PICTURE_GAP = 24
+_INK = COLOURS["light"]  # of the picture to take away, whose ground is white
 
 
 @dataclass(frozen=True)
@@ -355,18 +357,18 @@ def comparison_picture(comparison: Comparison) -> bytes:
     draw = ImageDraw.Draw(canvas)
     for index, (name, note, picture) in enumerate(panels):
         left = gap + index * (column + gap)
-        draw.text((left, gap), name, "#1B1B1D", title)
-        draw.text((left, gap + 36), note, "#5F5E5A", small)
+        draw.text((left, gap), name, _INK["ink"], title)
+        draw.text((left, gap + 36), note, _INK["mute"], small)
         canvas.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, 96))
     x, y = gap, 96 + height + gap
     for index, (name, colour) in enumerate(legend):
         if index and index % max(1, across // 190) == 0:
             x, y = gap, y + 34
-        draw.rectangle((x, y + 3, x + 18, y + 21), colour, "#5F5E5A")
-        draw.text((x + 28, y), name, "#1B1B1D", small)
+        draw.rectangle((x, y + 3, x + 18, y + 21), colour, _INK["mute"])
+        draw.text((x + 28, y), name, _INK["ink"], small)
         x += 190
     revisions = ", ".join(f"{each.model} {each.analysed.listing['revision']}" for each in comparison.findings)
-    draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", "#5F5E5A", small)
+    draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", _INK["mute"], small)
     return _png(canvas)
 
 
