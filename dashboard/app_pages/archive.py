@@ -11,11 +11,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import resources
+from dashboard.archive import cache
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.shelf import TRAINED_ON, Contents, Shelved, Tag, choose_target, list_archives, list_file
 from dashboard.components.upload_limit import watch_uploads
-from dashboard.shared.uploads import literal
+from dashboard.shared import networks
+from dashboard.shared.text import literal
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.sentences import (
     outcome_sentence,
@@ -156,7 +157,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         "The CSV has a column `file_name`; a column `taken_at` gives dates, and each other column is a tag, such as "
         "market or season."
     )
-    models = resources.model_names()
+    models = networks.model_names()
     model = models[0] if models else "fpn"
     if len(models) > 1:
         model = st.selectbox(
@@ -203,11 +204,11 @@ def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
             raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two CSVs. Keep one.")
         target = choose_target(name)
         metadata = parse_metadata(tables[0][1], tables[0][0]) if tables else None
-        begun = Job(target, from_uploads(photos), metadata, partial(resources.segmenter, model), resources.visit)
+        begun = Job(target, from_uploads(photos), metadata, partial(networks.segmenter, model), networks.visit)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."
-    resources.warm_up(model)
+    networks.warm_up(model)
     state.archive_job, state.archive_name, state.archive_model = begun, target.name, model
     state.archive_intake += 1
     return ""
@@ -241,7 +242,7 @@ def _empty(archives: Sequence[Shelved]) -> str:
     for each in archives:
         if each.name == "ccp":
             try:
-                photos = sum(part.photos for part in resources.archive_contents(each.location))
+                photos = sum(part.photos for part in cache.archive_contents(each.location))
             except ArchiveError:
                 break
             return f"CCP's {photos:,} are here to look around in. Yours stand above them once photos are added."
@@ -256,7 +257,7 @@ def _entry(each: Shelved, number: int) -> None:
     head = f'<h3>{html.escape(each.title)}</h3><p class="where">{html.escape(where)}</p>'
     try:
         archive = Archive(each.location)
-        contents = resources.archive_contents(each.location)
+        contents = cache.archive_contents(each.location)
     except ArchiveError as error:
         st.html(f'<article class="archive">{head}</article>')
         st.error(literal(str(error)))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import html
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePath
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import resources
 from dashboard.compare.agreement import (
     Comparison,
     Finding,
@@ -27,18 +26,19 @@ from dashboard.components.charts import page_theme, show_chart
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer
 from dashboard.figures import agreement_figure, scores_figure
-from dashboard.shared.analysed import check
+from dashboard.shared import networks
+from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.examples import Example, example
 from dashboard.shared.inference_queue import Visit
 from dashboard.shared.model_links import MAX_MODELS, parse_link
-from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, literal, upload_photos
+from dashboard.shared.text import literal
+from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
-from segmodels.photo import open_photo
 from segmodels.taxonomy import OUTFIT_15
 
 state = st.session_state
 state.setdefault("compare_models", None)  # names chosen; None until the link was read
-state.setdefault("compare_photos", {})  # digest of the file -> Example, in the order of arrival
+state.setdefault("compare_photos", {})  # digest of the file -> UploadedPhoto, in the order of arrival
 state.setdefault("compare_findings", {})  # (digest, model) -> Finding
 state.setdefault("compare_masks", {})  # digest of the photo -> Example
 state.setdefault("compare_unloaded", {})  # model -> why it could not be loaded
@@ -47,6 +47,7 @@ state.setdefault("compare_refused", [])  # about the last files that are too lar
 state.setdefault("compare_intake", 0)  # of the uploaders: a new one is empty
 state.setdefault("compare_shown", None)  # digest of the photo in the viewer
 state.setdefault("compare_staged", [])  # models side by side, where more are chosen than fit
+state.setdefault("compare_stages", None)  # findings in the viewer and what that gets of them
 state.setdefault("compare_latest", {})  # what is on show -> Comparison, so that a rerun does not compute it again
 
 FIRST_PAIR = ("fpn", "unet")  # chosen where no link names any: the model that Segment uses, and the best known
@@ -56,7 +57,7 @@ MEANS = " Scores: against the ground truth, at the photo's own size; means over 
 
 def page() -> None:
     """The whole page: the empty state, or the comparison of the photo chosen."""
-    installed = resources.model_names()
+    installed = networks.model_names()
     _read_link(installed)
     watch_uploads(state.compare_intake, _refuse)
     uploads, asked, place = _header(installed) if state.compare_photos else _welcome(installed)
@@ -129,7 +130,7 @@ def _header(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerat
             if st.button("Start over", type="tertiary"):
                 for name in ("photos", "findings", "masks", "unloaded", "latest"):
                     state[f"compare_{name}"] = {}
-                state.compare_sentences, state.compare_refused = [], []
+                state.compare_sentences, state.compare_refused, state.compare_stages = [], [], None
                 state.compare_intake += 1
                 st.rerun()
         with st.popover("Ground truth"):
@@ -182,8 +183,7 @@ def _masks() -> None:
     for index, place in matched.items():
         name, data = files[index].name, files[index].getvalue()
         try:
-            height, width = open_photo(photos[place].data, name=photos[place].name).shape[:2]
-            read_mask(name, data, width, height)
+            read_mask(name, data, photos[place].width, photos[place].height)
         except MaskError as error:
             sentences.append(str(error))
         else:
@@ -198,7 +198,7 @@ def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerat
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
         bar = st.progress(0.0, text="Waking the first network.")
         st.button("Cancel", on_click=_cancel)
-    with resources.visit() as visit:
+    with networks.visit() as visit:
         if uploads:
             _take_in(visit, uploads, bar)
         if models and state.compare_photos:
@@ -214,7 +214,7 @@ def _cancel() -> None:
 def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> None:
     """Keeps the photos that can be read."""
     state.compare_sentences, state.compare_refused = [], []
-    futures = [visit.submit(check, upload.name, upload.data) for upload in uploads]
+    futures = [visit.submit(read_photo, upload.name, upload.data) for upload in uploads]
 
     def show(done: int, turn: str) -> None:
         count = len(uploads)
@@ -226,59 +226,56 @@ def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> N
         if error := future.exception():
             state.compare_sentences.append(failure(upload.name, error))
             continue
-        state.compare_photos.setdefault(key, upload)
+        state.compare_photos.setdefault(key, future.result())
         state.compare_shown = key
     state.compare_intake += 1
 
 
 def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
     """Runs what has not run yet, one model after another."""
-    photos: dict[str, Example] = state.compare_photos
+    photos: dict[str, UploadedPhoto] = state.compare_photos
     findings: dict[tuple[str, str], Finding] = state.compare_findings  # held, as the session state gives nothing to a
     sentences: list[str] = state.compare_sentences  # script that is stopped
-    revisions = {model: resources.revision(model) for model in models}  # one may have been pulled anew
+    revisions = {model: networks.revision(model) for model in models}  # one may have been pulled anew
     missing = {model: [key for key in photos if _revision(key, model) != revisions[model]] for model in models}
     todo = [model for model in models if missing[model]]
     state.compare_unloaded = {}
     total = sum(len(keys) for keys in missing.values())
+    pixels_of = lru_cache(maxsize=1)(UploadedPhoto.pixels)  # a single photo is decoded once for all models
     before = 0
     for index, model in enumerate(todo):
         text = progress_text(todo, index, list(state.compare_unloaded))
         bar.progress(before / total, text=literal(text))
         keys = missing[model]
         try:
-            segmenter = resources.segmenter(model)
+            segmenter = networks.segmenter(model)
             if segmenter.taxonomy is not OUTFIT_15:
                 raise ValueError(f"its classes are those of {segmenter.taxonomy.name}, not the 15 of this page.")
         except ValueError as error:
             state.compare_unloaded[model] = str(error)
             before += len(keys)
             continue
-        size = resources.model_bytes(model)
+        size = networks.model_bytes(model)
 
         def show(done: int, turn: str, before: int = before, text: str = text, count: int = len(keys)) -> None:
             which = f" Photo {min(done + 1, count)} of {count}." if count > 1 else ""
             bar.progress((before + done) / total, text=literal(text + which + turn))
 
-        futures = [visit.submit(find, segmenter, photos[key].name, photos[key].data, size) for key in keys]
+        futures = [visit.submit(find, segmenter, photos[key], size, pixels_of) for key in keys]
         for at in as_done(visit, futures, show):
             key = keys[at]
             try:
-                finding = futures[at].result()
+                findings[key, model] = futures[at].result()
             except Exception as error:
                 if (sentence := f"{model}: {failure(photos[key].name, error)}") not in sentences:
                     sentences.append(sentence)
-                continue
-            if twin := next((each for (of, _), each in findings.items() if of == key), None):
-                finding.analysed.stage["photo"] = twin.analysed.stage["photo"]  # the same picture: kept once
-            findings[key, model] = finding
         before += len(keys)
 
 
 def _revision(key: str, model: str) -> str | None:
     """Of the model, when it ran on a photo; None if it has not."""
     finding: Finding | None = state.compare_findings.get((key, model))
-    return finding.analysed.listing["revision"] if finding else None
+    return finding.analysed.revision if finding else None
 
 
 def _show_sentences() -> None:
@@ -307,7 +304,9 @@ def _results() -> None:
         who = "Neither of the two models" if len(comparison.findings) == 2 else "No model"
         st.info(literal(f"{who} finds a garment in {comparison.photo}. A photo of a whole outfit shows more."))
     staged = _staged(comparison)
-    viewer([finding.stage for finding in staged.findings], taxonomy=OUTFIT_15, key="compare-viewer")
+    if state.compare_stages is None or state.compare_stages[0] != staged.findings:
+        state.compare_stages = staged.findings, [finding.stage for finding in staged.findings]
+    viewer(state.compare_stages[1], taxonomy=OUTFIT_15, key="compare-viewer")
     left, right = st.columns([42, 58], gap="large")
     with left:
         _disagreement(staged)
@@ -331,8 +330,8 @@ def _kept(place: str, key: str, findings: tuple[Finding, ...]) -> Comparison:
     mask = state.compare_masks.get(key)
     known: dict[str, tuple[object, object, Comparison]] = state.compare_latest
     if place not in known or known[place][0] != findings or known[place][1] is not mask:
-        listing = findings[0].analysed.listing
-        truth = read_mask(mask.name, mask.data, listing["width"], listing["height"]) if mask else None
+        photo = findings[0].analysed.photo
+        truth = read_mask(mask.name, mask.data, photo.width, photo.height) if mask else None
         known[place] = (findings, mask, Comparison(findings, truth))
     return known[place][2]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import resources
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.viewer import viewer
+from dashboard.dataset import cache
 from dashboard.dataset.folder import FolderError, choices, list_masks, make_stage, photos_with
 from dashboard.dataset.shipped import (
     Level,
@@ -27,7 +27,7 @@ from dashboard.dataset.shipped import (
     sizes_table,
 )
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import join_names, literal
 from segmodels.settings import read_settings
 from segmodels.taxonomy import OUTFIT_15
 
@@ -133,7 +133,7 @@ def _shares(statistics: Statistics, measure: Measure, level: Level, background: 
     if level == "labels":
         text += " A label has the colour of the class that it becomes."
     if unseen := statistics.unseen(level):
-        text += f" No pixel carries {_listed(unseen)}."
+        text += f" No pixel carries {join_names(unseen)}."
     st.caption(literal(text))
     words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
     figure = shares_figure(bars, measure, statistics.taxonomy, page_theme())
@@ -192,7 +192,7 @@ def _flow(statistics: Statistics, measure: Measure) -> None:
         text = "As wide as their share of all appearances of a label in a photo."
     lost = [each.name for each in labels if each.class_name is None]
     text += f" The 59 labels of the masks left, the 15 classes right; {first.name} is Background and left out."
-    text += f" {_listed(lost, 'and').capitalize()} become no class, and no pixel carries them." if lost else ""
+    text += f" {join_names(lost, 'and').capitalize()} become no class, and no pixel carries them." if lost else ""
     st.caption(literal(text))
     blocks = flow_order(labels, statistics.taxonomy)
     words = "; ".join(f"{name}: {', '.join(each.name for each in theirs)}" for name, theirs in blocks)
@@ -239,7 +239,7 @@ def _photos() -> None:
     except FolderError as error:
         st.error(literal(str(error)))
         return
-    indexing = resources.label_index(root, ids)
+    indexing = cache.label_index(root, ids)
     with st.container(horizontal=True, vertical_alignment="center"):
         choice = st.selectbox(
             "Photos that show",
@@ -275,7 +275,7 @@ def _cell(root: Path, photo_id: str, masked: bool, ids: Sequence[str]) -> None:
     """A small picture with the button that opens it, or why there is none."""
     with st.container(width=160, gap="xxsmall"):
         try:
-            picture = resources.thumbnail(str(root), photo_id, masked)
+            picture = cache.thumbnail(str(root), photo_id, masked)
         except FolderError as error:
             st.error(literal(str(error)))
             return
@@ -307,10 +307,6 @@ def _turn(ids: Sequence[str], place: int) -> None:
 
 def _per_cent(share: float) -> str:
     return "&lt;0.01%" if 0 < share < 0.00005 else f"{share:.2%}"
-
-
-def _listed(names: Sequence[str], last: str = "or") -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 page()

@@ -7,9 +7,9 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import resources
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.leaderboard import show_leaderboard
+from dashboard.evaluation import cache
 from dashboard.evaluation.conditions import conditions_of, conditions_table, label_of
 from dashboard.evaluation.confusion import (
     UNITS,
@@ -45,7 +45,7 @@ from dashboard.evaluation.ranking import (
 from dashboard.evaluation.records import Model, PhotoSet, photo_sets
 from dashboard.figures import class_figure, condition_figure, confusion_figure, cost_figure, curve_figure, series
 from dashboard.shared.model_links import MAX_MODELS, parse_link
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
 from segmodels.settings import read_settings
@@ -73,14 +73,14 @@ MEASURES = {"iou": "IoU", "f1": "F1", "precision": "Precision", "recall": "Recal
 
 def page() -> None:
     """The whole page: the empty state, or leaderboard, charts, matrix and photos."""
-    models = resources.scored_models()
+    models = cache.scored_models()
     sets = photo_sets(models)
     if not sets:
         _empty(models)
         return
     photos = next((each for each in sets if each.label == _linked_set(sets)), sets[0])
     measured = [model for model in models if model.name in photos.models]
-    found = {model.name: resources.intervals(model, m) for model in measured if (m := model.measured_on(photos))}
+    found = {model.name: cache.intervals(model, m) for model in measured if (m := model.measured_on(photos))}
     standings = rank(models, photos, found)
     _read_link([model.name for model in models], standings)
     _header(models, sets, photos)
@@ -235,7 +235,7 @@ def _classes(standings: Sequence[Standing]) -> None:
     assert measure
     taxonomy = rows[0].model.taxonomy
     assert taxonomy
-    evidence = next((found for row in rows if (found := resources.evidence(row.model, row.measurement)[0])), [])
+    evidence = next((found for row in rows if (found := cache.evidence(row.model, row.measurement)[0])), [])
     photos = photos_of_class(evidence, taxonomy) if evidence else {}
     ticks = " Ticks: Inácio et al.'s FPN, measured on other data." if measure != "iou" else ""
     pooled = " Of all folds' photos together." if rows[0].measurement.deviation is not None else ""
@@ -395,7 +395,7 @@ def _matrix_caption(row: Standing, second: Standing | None, unit: Unit) -> str:
     if second is None:
         return f"{name} on {row.measurement.photos}. {whole}, classes that are not shown included."
     text = f"{name} less {second.model.name} on {row.measurement.photos}. {whole}. "
-    found = resources.difference(row.model, second.model, [row.measurement, second.measurement])
+    found = cache.difference(row.model, second.model, [row.measurement, second.measurement])
     if not found:
         return f"{text}Without the photos behind both, their difference has no interval."
     parts = [
@@ -406,10 +406,10 @@ def _matrix_caption(row: Standing, second: Standing | None, unit: Unit) -> str:
 
 
 def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, cell: Cell) -> None:
-    evidence, sentence = resources.evidence(row.model, row.measurement)
+    evidence, sentence = cache.evidence(row.model, row.measurement)
     other: list[Evidence] | None = None
     if second and not sentence:
-        other, sentence = resources.evidence(second.model, second.measurement)
+        other, sentence = cache.evidence(second.model, second.measurement)
     if sentence:
         st.info(literal(sentence))
         return
@@ -446,7 +446,7 @@ def _photos(standings: Sequence[Standing]) -> None:
     row = standings[names.index(name)]
     taxonomy = row.model.taxonomy
     assert taxonomy
-    evidence, sentence = resources.evidence(row.model, row.measurement)
+    evidence, sentence = cache.evidence(row.model, row.measurement)
     if sentence:
         st.info(literal(sentence))
         return
@@ -480,7 +480,7 @@ def _show_cards(
         pictures: dict[str, bytes | None] = {}
         if root:
             try:
-                source = resources.photo_and_truth(dataset, root, evidence.photo_id)
+                source = cache.photo_and_truth(dataset, root, evidence.photo_id)
                 pictures |= {"Photo": source.photo, "Truth": colour_map(source.truth, taxonomy, true)}
             except PictureError as error:
                 pictures |= {"Photo": None, "Truth": None}

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard import resources
+from dashboard.evaluation import cache as evaluation_cache
+from dashboard.models import cache
 from dashboard.models.listing import Listing
 from dashboard.models.pulls import Pull, begin, progress_sentence, running
 from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
-from dashboard.shared.uploads import literal
+from dashboard.shared import networks
+from dashboard.shared.text import literal
 from segmodels.checkpoints.catalog import Offer, match_offers
 
 state = st.session_state
@@ -25,7 +27,7 @@ LOOK_SECONDS = 1.0  # from one look at what runs beside the page to the next
 def page() -> None:
     """The whole page: what the Hub says, and the cards."""
     st.title("Models")
-    listing = resources.hub_listing()
+    listing = cache.hub_listing()
     if listing:
         listing.keep_fresh(FRESH_SECONDS)
     pulls = state.models_pulls = state.models_pulls | running()
@@ -51,7 +53,7 @@ def _sheets(listing: Listing | None) -> list[Sheet]:
     """What each card says, by name; those that are only described come last."""
     offers = match_offers(listing.checkpoints if listing else ())
     offers.sort(key=lambda offer: offer.place == "described")
-    models = {offer.name: resources.scored_model(offer.name, offer.folder) for offer in offers if offer.folder}
+    models = {offer.name: evaluation_cache.scored_model(offer.name, offer.folder) for offer in offers if offer.folder}
     scores = scores_to_show(list(models.values()))
     parameters = listing.parameters if listing else {}
     return [
@@ -59,7 +61,7 @@ def _sheets(listing: Listing | None) -> list[Sheet]:
             offer,
             models.get(offer.name),
             scores.get(offer.name),
-            revision=resources.revision(offer.name) if _is_local(offer) else "",
+            revision=networks.revision(offer.name) if _is_local(offer) else "",
             parameters=parameters.get(offer.name),
         )
         for offer in offers
@@ -133,9 +135,9 @@ def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
                 _use(sheet, kind)
             if sheet.pull:
                 _pull(sheet)
-            if card := read_card(sheet.folder):
-                if st.button("Model card", type="tertiary", key=f"models-read-{sheet.name}"):
-                    _read(sheet.name, card)
+            card = read_card(sheet.folder)
+            if card and st.button("Model card", type="tertiary", key=f"models-read-{sheet.name}"):
+                _read(sheet.name, card)
 
 
 def _use(sheet: Sheet, kind: str) -> None:
@@ -143,7 +145,7 @@ def _use(sheet: Sheet, kind: str) -> None:
     if clicked:
         state.model = sheet.name
         state.models_pulls = {name: pull for name, pull in state.models_pulls.items() if pull.live}
-        resources.warm_up(sheet.name)
+        networks.warm_up(sheet.name)
         st.switch_page("app_pages/segment.py")
 
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import resources
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer
-from dashboard.shared.analysed import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.shared import networks
+from dashboard.shared.analysed import (
+    Analysed,
+    analyse,
+    as_csv,
+    as_zip,
+    class_map_png,
+    coco_text,
+    cut_out,
+    file_name,
+    json_text,
+)
 from dashboard.shared.examples import Example, example, example_count
-from dashboard.shared.uploads import choose_photo, literal, upload_photos
+from dashboard.shared.text import literal
+from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.taxonomy import OUTFIT_15
 
@@ -27,6 +37,7 @@ state.setdefault("intake", 0)  # of the uploader: a new one is empty
 state.setdefault("camera", False)
 state.setdefault("model", "fpn")
 state.setdefault("shown", None)  # digest of the photo in the viewer
+state.setdefault("stage", None)  # Analysed in the viewer and what that gets of it
 state.setdefault("examples", [])  # that were asked for and are not done yet
 state.setdefault("cancelled", None)  # model and revision whose run over older photos was cancelled
 
@@ -34,12 +45,12 @@ state.setdefault("cancelled", None)  # model and revision whose run over older p
 def page() -> None:
     """The whole page: the empty state, or the photos of this session."""
     if not state.photos:
-        resources.warm_up(state.model)
+        networks.warm_up(state.model)
     watch_uploads(state.intake, _refuse)
     uploads, place = _header() if state.photos else _welcome()
     model = state.model
-    revision = resources.revision(model) if state.photos else ""
-    older = [Example(done.name, done.data) for done in state.photos.values() if not _is_of(done, model, revision)]
+    revision = networks.revision(model) if state.photos else ""
+    older = [Example(done.name, done.photo.data) for done in state.photos.values() if not _is_of(done, model, revision)]
     if state.cancelled != (model, revision):
         state.cancelled = None
         uploads += older
@@ -53,7 +64,7 @@ def page() -> None:
 
 def _is_of(done: Analysed, model: str, revision: str) -> bool:
     """Whether a photo was analysed by a model as it is here now: it may have been pulled anew."""
-    return done.listing["model"] == model and revision in ("", done.listing["revision"])
+    return done.model == model and revision in ("", done.revision)
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -103,6 +114,7 @@ def _header() -> tuple[list[Example], DeltaGenerator]:
             uploads += state.examples + _camera()
             if st.button("Start over", type="tertiary"):
                 state.photos, state.refused, state.failures, state.examples, state.camera = {}, [], [], [], False
+                state.stage = None
                 state.intake += 1
                 st.rerun()
     place = st.container()
@@ -112,7 +124,7 @@ def _header() -> tuple[list[Example], DeltaGenerator]:
 
 def _choose_model() -> None:
     """Which of several models finds the garments; the Models page says more of each."""
-    names = resources.model_names()
+    names = networks.model_names()
     if len(names) > 1 and state.model in names:
         chosen = names.index(state.model)
         state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
@@ -142,7 +154,7 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
         bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
         cancel = st.empty()
     try:
-        segmenter = resources.segmenter(model)
+        segmenter = networks.segmenter(model)
         if segmenter.taxonomy is not OUTFIT_15:
             classes = segmenter.taxonomy.name
             raise ValueError(f"{model} finds the classes of {classes}, not the 15 of this page. Choose another model.")
@@ -170,7 +182,7 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
         bar.progress(before / len(uploads), text=literal(f"{before + 1} of {len(uploads)}, {name}.{turn}"))
 
     try:
-        with resources.visit() as visit:
+        with networks.visit() as visit:
             futures = [visit.submit(analyse, segmenter, uploads[i].name, uploads[i].data) for i in new]
             for at in as_done(visit, futures, show):
                 try:
@@ -226,14 +238,22 @@ def _offer_rerun(count: int, model: str) -> None:
 def _results() -> None:
     """The chosen photo in the viewer, and what can be taken away."""
     analysed: Analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
-    viewer([analysed.stage], taxonomy=OUTFIT_15, key="segment-viewer")
+    if state.stage is None or state.stage[0] is not analysed:
+        state.stage = analysed, analysed.stage()
+    viewer([state.stage[1]], taxonomy=OUTFIT_15, key="segment-viewer")
     _downloads(analysed)
 
 
 def _downloads(analysed: Analysed) -> None:
-    stem = analysed.stem
+    stem = analysed.photo.stem
     with st.container(horizontal=True):
-        st.download_button("Class map (PNG)", analysed.class_map, f"{stem}-classes.png", "image/png", on_click="ignore")
+        st.download_button(
+            "Class map (PNG)",
+            partial(class_map_png, analysed),
+            f"{stem}-classes.png",
+            "image/png",
+            on_click="ignore",
+        )
         if analysed.garments:
             with st.popover("Cut out one garment"):
                 for garment in analysed.garments:
@@ -246,10 +266,9 @@ def _downloads(analysed: Analysed) -> None:
                         key=f"cut-{garment.person}-{garment.name}",
                         width="stretch",
                     )
-        listing = json.dumps(analysed.listing, indent=1, ensure_ascii=False)
-        st.download_button("JSON", listing, f"{stem}.json", "application/json", on_click="ignore")
+        st.download_button("JSON", partial(json_text, analysed), f"{stem}.json", "application/json", on_click="ignore")
         st.download_button(
-            "COCO", json.dumps(analysed.coco), f"{stem}-coco.json", "application/json", on_click="ignore"
+            "COCO", partial(coco_text, analysed), f"{stem}-coco.json", "application/json", on_click="ignore"
         )
         everything = list(state.photos.values())
         if len(everything) > 1:

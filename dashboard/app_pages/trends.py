@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from dashboard import resources
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.evaluation.pictures import cards_html
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
+from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.chosen import Chosen
@@ -195,13 +195,13 @@ def _open(name: str) -> None:
 
 def _version(choice: Choice) -> Version | None:
     """Whose rows are counted; None until one of several is chosen."""
-    if choice.made_up and not resources.versions(choice.location):
+    if choice.made_up and not cache.versions(choice.location):
         bar = st.empty()
         try:
-            make_sample(choice, lambda share, text: bar.progress(share, text))
+            make_sample(choice, bar.progress)
         finally:
             bar.empty()
-    found = resources.versions(choice.location)
+    found = cache.versions(choice.location)
     if not found:
         st.info(
             literal(f"{choice.name} holds no photo yet. Ingest some:")
@@ -234,7 +234,7 @@ def _facts(choice: Choice, version: Version) -> Facts:
     Raises:
         ArchiveError: If the archive cannot be read.
     """
-    future, steps = resources.facts(choice.location, version)
+    future, steps = cache.facts(choice.location, version)
     if not future.done():
         bar = st.progress(0.0, "Opening the archive.")
         while not future.done():
@@ -334,9 +334,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     which = f"; {'the newest' if dated else 'here are'} {len(found)}" if count > len(found) else ""
     st.caption(f"{count:,} outfit{'' if count == 1 else 's'}{which}. Click in the chart for others.")
     roots = () if choice.made_up else _roots()
-    cards, remark = photo_cards(
-        found, facts.taxonomy, behind, partial(resources.archive_photo, roots) if roots else None
-    )
+    cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))
     if not choice.made_up and not roots:
         remark = "Set GARMENTSCOPE_PHOTOS to the folder that was ingested to see the photos beside their class maps."

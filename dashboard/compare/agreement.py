@@ -1,16 +1,15 @@
 """Several models on one photo: where they disagree, how far each pair agrees, and what a ground truth says of each.
 
-Disagreement and agreement are read off the reduced maps that the viewer shows, so that nine models on a phone photo
-stay quick; scores against a ground truth are counted at the photo's own size.
+Disagreement and agreement are computed from maps at the size that the viewer shows, so that nine models on a phone
+photo stay quick; scores against a ground truth are counted at the photo's own size.
 """
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -19,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dashboard.components.viewer import sample_plane
-from dashboard.shared.analysed import Analysed, analyse
+from dashboard.components.viewer import reduced_size, sample_plane
+from dashboard.figures.theme import COLOURS
+from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto
 from segmodels.evaluation.metrics import ConfusionMatrix
-from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
+from segmodels.inference.segmentation import paint
+from segmodels.taxonomy import UNLABELLED, Taxonomy
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
@@ -37,11 +38,13 @@ __all__ = [
     "comparison_picture",
     "find",
     "progress_text",
+    "strength_of",
 ]
 
 _STRONG = np.array((172, 40, 8), np.float32)  # RGB; on the pale photo it reads in light and dark theme
 _PICTURE_HEIGHT = 900
 _PICTURE_GAP = 24
+_INK = COLOURS["light"]  # of the picture to take away, whose ground is white
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,12 @@ class Finding:
     @property
     def model(self) -> str:
         """Catalog name."""
-        return str(self.analysed.listing["model"])
+        return self.analysed.model
 
     @property
     def taxonomy(self) -> Taxonomy:
         """Of the class map."""
-        return TAXONOMIES[self.analysed.listing["taxonomy"]]
+        return self.analysed.taxonomy
 
     @property
     def seconds(self) -> float:
@@ -84,7 +87,7 @@ class Finding:
     @property
     def stage(self) -> dict[str, Any]:
         """For the viewer: its title names the model."""
-        return {**self.analysed.stage, "title": self.model, "caption": f"{self.summary}, {self.seconds:.2f} s"}
+        return self.analysed.stage(self.model, f"{self.summary}, {self.seconds:.2f} s")
 
     @property
     def summary(self) -> str:
@@ -92,20 +95,16 @@ class Finding:
         count = len(self.shares)
         return "1 garment" if count == 1 else f"{count or 'No'} garments"
 
-    @property
-    def class_map(self) -> np.ndarray:
-        """uint8 `(H, W)` at the photo's own size."""
-        return _decoded(self.analysed.class_map)
-
-    @property
     def reduced_class_map(self) -> np.ndarray:
-        """uint8 `(h, w)` as the viewer shows it."""
-        return _decoded(base64.b64decode(self.analysed.stage["class_map"]))
+        """uint8 `(h, w)` as the viewer shows it, unpacked anew."""
+        return self._reduced(self.analysed.class_map)
 
-    @property
     def reduced_confidence(self) -> np.ndarray:
-        """float32 `(h, w)`, 0..1, as the viewer shows it."""
-        return _decoded(base64.b64decode(self.analysed.stage["confidence"])).astype(np.float32) / 100
+        """float32 `(h, w)`, 0..1, as the viewer shows it, unpacked anew."""
+        return np.round(self._reduced(self.analysed.confidence) / np.float32(12.75)) / 20
+
+    def _reduced(self, plane: Plane) -> np.ndarray:
+        return sample_plane(plane.pixels(), *reduced_size(*plane.shape))
 
 
 @dataclass(frozen=True)
@@ -165,19 +164,40 @@ class Comparison:
         """Whether any model finds any."""
         return any(finding.analysed.garments for finding in self.findings)
 
-    @cached_property
+    @property
     def agreements(self) -> tuple[Agreement, ...]:
         """Of each pair, in the order of the findings."""
-        names = self.taxonomy.names
-        maps = {finding.model: finding.reduced_class_map for finding in self.findings}
-        result = []
-        for (first, one), (second, other) in combinations(maps.items(), 2):
-            matrix = ConfusionMatrix(names)
-            matrix.add(one, other)
-            scores = matrix.scores()
-            iou = {name: scores["classes"][name]["iou"] for name in names}
-            result.append(Agreement(first, second, scores["pixel_accuracy"], scores["mean_iou"], iou))
-        return tuple(result)
+        return self._computed.agreements
+
+    @property
+    def contested(self) -> float:
+        """Share of the pixels at which not all models agree, or with a truth at which at least one is wrong, 0..1."""
+        return self._computed.contested
+
+    @property
+    def strength_png(self) -> bytes:
+        """`strength` over the photo made pale: the redder, the stronger; RGB PNG at the size the viewer shows."""
+        return self._computed.strength_png
+
+    @property
+    def found(self) -> frozenset[int]:
+        """Ids of the classes that any model finds."""
+        return self._computed.found
+
+    @cached_property
+    def _computed(self) -> _Computed:
+        """What is computed from the maps; all at once, as the maps are unpacked for it and not kept."""
+        maps = {finding.model: finding.reduced_class_map() for finding in self.findings}
+        sure = [finding.reduced_confidence() for finding in self.findings]
+        first = next(iter(maps.values()))
+        truth = None if self.truth is None else sample_plane(self.truth, *first.shape)
+        strength = strength_of(list(maps.values()), sure, truth)
+        return _Computed(
+            agreements=_agreements(maps, self.taxonomy.names),
+            contested=_contested(list(maps.values()), truth),
+            strength_png=_over_pale(self.findings[0].analysed.photo.shown, strength),
+            found=frozenset(int(value) for each in maps.values() for value in np.unique(each)),
+        )
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]] | None:
@@ -187,65 +207,66 @@ class Comparison:
         result = {}
         for finding in self.findings:
             matrix = ConfusionMatrix(self.taxonomy.names)
-            matrix.add(self.truth, finding.class_map)
+            matrix.add(self.truth, finding.analysed.class_map.pixels())
             result[finding.model] = matrix.scores()
         return result
 
-    @cached_property
-    def strength(self) -> np.ndarray:
-        """How strongly the models disagree at each pixel, or with a truth how wrong they are; float32 `(h, w)`, 0..1.
 
-        Disagreement is the mean over pairs of models, of 0 where both name the same class and else of the lower of
-        their confidences: two models that are sure of different classes disagree more than two that guess. Error is
-        the mean over models, of the model's confidence where it is wrong.
-        """
-        maps = [finding.reduced_class_map for finding in self.findings]
-        sure = [finding.reduced_confidence for finding in self.findings]
-        total = np.zeros(maps[0].shape, np.float32)
-        if self.truth is not None:
-            truth = sample_plane(self.truth, *maps[0].shape)
-            for class_map, confidence in zip(maps, sure, strict=True):
-                total += np.where((class_map != truth) & (truth != UNLABELLED), confidence, 0)
-            return total / len(maps)
-        pairs = list(combinations(range(len(maps)), 2))
-        for one, other in pairs:
-            total += np.where(maps[one] != maps[other], np.minimum(sure[one], sure[other]), 0)
-        return total / max(1, len(pairs))
+@dataclass(frozen=True)
+class _Computed:
+    """What a comparison says of its maps; see the properties of the same names."""
 
-    @cached_property
-    def contested(self) -> float:
-        """Share of the pixels at which not all models agree, or with a truth at which at least one is wrong, 0..1."""
-        maps = [finding.reduced_class_map for finding in self.findings]
-        if self.truth is None:
-            return float(np.any([each != maps[0] for each in maps], axis=0).mean())
-        truth = sample_plane(self.truth, *maps[0].shape)
-        wrong = np.any([each != truth for each in maps], axis=0)
-        return float(wrong[truth != UNLABELLED].mean()) if (truth != UNLABELLED).any() else 0.0
-
-    @cached_property
-    def strength_png(self) -> bytes:
-        """`strength` over the photo made pale: the redder, the stronger; RGB PNG at the size the viewer shows."""
-        with Image.open(io.BytesIO(base64.b64decode(self.findings[0].analysed.stage["photo"]))) as image:
-            grey = np.asarray(image.convert("L"), np.float32)
-        pale = np.repeat((200 + grey * (55 / 255))[..., None], 3, axis=2)
-        cover = np.where(self.strength > 0, 0.25 + 0.75 * self.strength, 0)[..., None]
-        return _png(Image.fromarray(np.rint(pale * (1 - cover) + _STRONG * cover).astype(np.uint8)))
+    agreements: tuple[Agreement, ...]
+    contested: float
+    strength_png: bytes
+    found: frozenset[int]
 
 
-def find(segmenter: Segmenter, name: str, data: bytes, size: int) -> Finding:
+def strength_of(maps: Sequence[np.ndarray], sure: Sequence[np.ndarray], truth: np.ndarray | None) -> np.ndarray:
+    """How strongly models disagree at each pixel, or with a truth how wrong they are.
+
+    Disagreement is the mean over pairs of models, of 0 where both name the same class and else of the lower of their
+    confidences: two models that are sure of different classes disagree more than two that guess. Error is the mean over
+    models, of the model's confidence where it is wrong.
+
+    Args:
+        maps: Class map of each model, uint8 `(h, w)`.
+        sure: Confidence of each model, float32 `(h, w)`, 0..1.
+        truth: Ids or `UNLABELLED`, uint8 `(h, w)`; None if not known.
+
+    Returns:
+        float32 `(h, w)`, 0..1.
+    """
+    total = np.zeros(maps[0].shape, np.float32)
+    if truth is not None:
+        for class_map, confidence in zip(maps, sure, strict=True):
+            total += np.where((class_map != truth) & (truth != UNLABELLED), confidence, 0)
+        return total / len(maps)
+    pairs = list(combinations(range(len(maps)), 2))
+    for one, other in pairs:
+        total += np.where(maps[one] != maps[other], np.minimum(sure[one], sure[other]), 0)
+    return total / max(1, len(pairs))
+
+
+def find(
+    segmenter: Segmenter,
+    photo: UploadedPhoto,
+    size: int,
+    pixels_of: Callable[[UploadedPhoto], np.ndarray] = UploadedPhoto.pixels,
+) -> Finding:
     """Runs a model on a photo.
 
     Args:
         segmenter: Segmenter of the model.
-        name: File name of the photo.
-        data: The file.
+        photo: The photo.
         size: Size of the model's weights on disk, in bytes.
+        pixels_of: Function that decodes a photo.
 
     Raises:
         PhotoError: If the photo cannot be read.
     """
     parameters = sum(parameter.numel() for parameter in segmenter.checkpoint.network.parameters())
-    return Finding(analyse(segmenter, name, data), parameters, size)
+    return Finding(Analysed.of(photo, segmenter.segment(pixels_of(photo))), parameters, size)
 
 
 def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = ()) -> str:
@@ -288,7 +309,8 @@ def comparison_csv(comparisons: Sequence[Comparison]) -> bytes:
             listing = finding.analysed.listing
             start = [comparison.photo, finding.model, listing["revision"], finding.seconds]
             start += [finding.parameters, finding.size]
-            pixels = np.bincount(finding.class_map.ravel(), minlength=len(comparison.taxonomy))
+            class_map = finding.analysed.class_map.pixels()
+            pixels = np.bincount(class_map.ravel(), minlength=len(comparison.taxonomy))
             for name in comparison.taxonomy.display_order:
                 share = float(pixels[comparison.taxonomy[name].id] / pixels.sum())
                 scores = comparison.scores[finding.model]["classes"][name] if comparison.scores else {}
@@ -314,10 +336,14 @@ def agreements_csv(comparisons: Sequence[Comparison]) -> bytes:
 
 def comparison_picture(comparison: Comparison) -> bytes:
     """The overlays side by side, then the map of disagreement (or error), each under its name; PNG."""
-    panels = [(finding.model, finding.summary, _overlay(finding)) for finding in comparison.findings]
-    with Image.open(io.BytesIO(comparison.strength_png)) as image:
-        share = f"{comparison.contested:.1%} of the pixels"
-        panels.append(("Error" if comparison.truth is not None else "Disagreement", share, image.convert("RGB")))
+    photo = np.asarray(_opened(comparison.findings[0].analysed.photo.shown, "RGB"))
+    panels = [
+        (each.model, each.summary, Image.fromarray(paint(photo, each.reduced_class_map(), each.taxonomy)))
+        for each in comparison.findings
+    ]
+    share = f"{comparison.contested:.1%} of the pixels"
+    strength = _opened(comparison.strength_png, "RGB")
+    panels.append(("Error" if comparison.truth is not None else "Disagreement", share, strength))
     scale = min(1.0, _PICTURE_HEIGHT / panels[0][2].height)
     width, height = (max(1, round(side * scale)) for side in panels[0][2].size)
     title, small = ImageFont.load_default(26), ImageFont.load_default(18)
@@ -331,34 +357,50 @@ def comparison_picture(comparison: Comparison) -> bytes:
     draw = ImageDraw.Draw(canvas)
     for index, (name, note, picture) in enumerate(panels):
         left = gap + index * (column + gap)
-        draw.text((left, gap), name, "#1B1B1D", title)
-        draw.text((left, gap + 36), note, "#5F5E5A", small)
+        draw.text((left, gap), name, _INK["ink"], title)
+        draw.text((left, gap + 36), note, _INK["mute"], small)
         canvas.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, 96))
     x, y = gap, 96 + height + gap
     for index, (name, colour) in enumerate(legend):
         if index and index % max(1, across // 190) == 0:
             x, y = gap, y + 34
-        draw.rectangle((x, y + 3, x + 18, y + 21), colour, "#5F5E5A")
-        draw.text((x + 28, y), name, "#1B1B1D", small)
+        draw.rectangle((x, y + 3, x + 18, y + 21), colour, _INK["mute"])
+        draw.text((x + 28, y), name, _INK["ink"], small)
         x += 190
     revisions = ", ".join(f"{each.model} {each.analysed.listing['revision']}" for each in comparison.findings)
-    draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", "#5F5E5A", small)
+    draw.text((gap, size[1] - gap - 22), f"{comparison.photo}; revisions: {revisions}", _INK["mute"], small)
     return _png(canvas)
 
 
 def _legend(comparison: Comparison) -> list[tuple[str, str]]:
     """Name and colour of what was found, but the background."""
-    found = {value for each in comparison.findings for value in np.unique(each.reduced_class_map)}
     classes = (comparison.taxonomy[name] for name in comparison.taxonomy.display_order)
-    return [(each.name, each.colour) for each in classes if each.id in found and each.group != "background"]
+    return [(each.name, each.colour) for each in classes if each.id in comparison.found and each.group != "background"]
 
 
-def _overlay(finding: Finding) -> Image.Image:
-    with Image.open(io.BytesIO(base64.b64decode(finding.analysed.stage["photo"]))) as image:
-        photo = np.asarray(image.convert("RGB"), np.float32)
-    class_map = finding.reduced_class_map
-    cover = np.where(class_map > 0, 0.55, 0)[..., None]
-    return Image.fromarray(np.rint(photo * (1 - cover) + finding.taxonomy.palette[class_map] * cover).astype(np.uint8))
+def _agreements(maps: Mapping[str, np.ndarray], names: tuple[str, ...]) -> tuple[Agreement, ...]:
+    result = []
+    for (first, one), (second, other) in combinations(maps.items(), 2):
+        matrix = ConfusionMatrix(names)
+        matrix.add(one, other)
+        scores = matrix.scores()
+        iou = {name: scores["classes"][name]["iou"] for name in names}
+        result.append(Agreement(first, second, scores["pixel_accuracy"], scores["mean_iou"], iou))
+    return tuple(result)
+
+
+def _contested(maps: Sequence[np.ndarray], truth: np.ndarray | None) -> float:
+    if truth is None:
+        return float(np.any([each != maps[0] for each in maps], axis=0).mean())
+    wrong = np.any([each != truth for each in maps], axis=0)
+    return float(wrong[truth != UNLABELLED].mean()) if (truth != UNLABELLED).any() else 0.0
+
+
+def _over_pale(photo: bytes, strength: np.ndarray) -> bytes:
+    grey = np.asarray(_opened(photo, "L"), np.float32)
+    pale = np.repeat((200 + grey * (55 / 255))[..., None], 3, axis=2)
+    cover = np.where(strength > 0, 0.25 + 0.75 * strength, 0)[..., None]
+    return _png(Image.fromarray(np.rint(pale * (1 - cover) + _STRONG * cover).astype(np.uint8)))
 
 
 def _to_json(comparison: Comparison) -> dict[str, Any]:
@@ -383,9 +425,9 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _decoded(png: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image)
+def _opened(file: bytes, mode: str) -> Image.Image:
+    with Image.open(io.BytesIO(file)) as image:
+        return image.convert(mode)
 
 
 def _png(image: Image.Image) -> bytes:

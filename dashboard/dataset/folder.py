@@ -34,7 +34,6 @@ __all__ = [
 _LAYOUT = "Name the folder that holds photos/ and annotations/pixel-level/, and start the app again."
 _CLASSES = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
 _SIDE = (320, 480)  # pixels of a small picture, at most
-_COVER = 0.55  # of the photo by the mask
 _QUALITY = 85
 
 
@@ -141,11 +140,11 @@ def thumbnail(root: Path, photo_id: str, *, masked: bool) -> bytes:
     image = Image.fromarray(photo)
     image.thumbnail(_SIDE)
     if masked:
+        from segmodels.inference.segmentation import paint  # see make_stage
+
         classes = _CLASSES[sample_plane(labels, image.height, image.width)]
-        cover = np.where((classes == 0) | (classes == UNLABELLED), 0.0, _COVER)[..., None]
-        image = Image.fromarray(
-            np.rint(np.asarray(image) * (1 - cover) + OUTFIT_15.palette[classes] * cover).astype(np.uint8)
-        )
+        classes = np.where(classes == UNLABELLED, np.uint8(0), classes)
+        image = Image.fromarray(paint(np.asarray(image), classes, OUTFIT_15))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_QUALITY)
     return out.getvalue()

@@ -1,7 +1,7 @@
 """A visitor's photos: what was found in each, and every form in which it can be taken away.
 
-A photo stands in the session as its file, its class map as PNG and the reduced pictures of the viewer, not as arrays:
-fifty phone photos fit into some hundred megabytes.
+A session keeps a photo as its file and the small JPEG that the viewer shows, and what was found as packed arrays: fifty
+phone photos fit into some hundred megabytes. Every other form is made when somebody takes it.
 """
 
 from __future__ import annotations
@@ -10,53 +10,188 @@ import csv
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from dashboard.components.viewer import Stage, encode_stage
-from segmodels.inference.segmentation import Garment, Segmentation, cutout_png, to_coco
+from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
+from segmodels.inference.segmentation import Garment, Person, Segmentation
 from segmodels.photo import open_photo
-from segmodels.taxonomy import TAXONOMIES
+from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
-__all__ = ["Analysed", "analyse", "as_csv", "as_zip", "check", "cut_out", "file_name"]
+__all__ = [
+    "Analysed",
+    "Plane",
+    "UploadedPhoto",
+    "analyse",
+    "as_csv",
+    "as_zip",
+    "class_map_png",
+    "coco_text",
+    "cut_out",
+    "file_name",
+    "json_text",
+    "read_photo",
+]
 
 
-@dataclass(frozen=True)
-class Analysed:
-    """A photo and what was found in it.
+@dataclass(frozen=True, eq=False)
+class UploadedPhoto:
+    """A photo of a visitor that can be read.
 
     Args:
         name: File name as uploaded.
         data: The file.
-        class_map: Palette PNG at the photo's own size.
-        listing: The command line's JSON.
-        coco: COCO's detection format.
-        garments: Garments, as measured.
-        stage: What the viewer gets.
-        owners: Grey PNG at the photo's own size: index of whoever wears what a pixel shows; empty for one person.
+        width: Width in pixels.
+        height: Height in pixels.
+        shown: The JPEG that the viewer shows.
     """
 
     name: str
     data: bytes
-    class_map: bytes
-    listing: dict[str, Any]
-    coco: dict[str, Any]
-    garments: tuple[Garment, ...]
-    stage: dict[str, Any]
-    owners: bytes = b""
+    width: int
+    height: int
+    shown: bytes
 
     @property
     def stem(self) -> str:
         """The file name without folder and ending."""
         return PurePath(self.name).stem
+
+    def pixels(self) -> np.ndarray:
+        """The photo, decoded anew, uint8 `(H, W, 3)`."""
+        return open_photo(self.data, name=self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """An array of ids or confidences, packed without loss.
+
+    Args:
+        shape: Height and width.
+        packed: The pixels row by row, a byte each, packed with zlib.
+    """
+
+    shape: tuple[int, ...]
+    packed: bytes
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> Plane:
+        """Packs uint8 `(H, W)`."""
+        return cls(pixels.shape, zlib.compress(pixels.tobytes(), 6))
+
+    def pixels(self) -> np.ndarray:
+        """The array, uint8 `(H, W)`, not to be written to."""
+        return np.frombuffer(zlib.decompress(self.packed), np.uint8).reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Analysed:
+    """A photo and what was found in it: a `Segmentation` whose arrays are packed.
+
+    Args:
+        photo: The photo.
+        taxonomy: Taxonomy of the class map.
+        class_map: Class map at the photo's own size.
+        confidence: Confidence at the photo's own size, in the steps that the viewer shows.
+        people: People in the photo.
+        garments: Garments, as measured.
+        model: Catalog name of the checkpoint.
+        revision: Revision of the checkpoint.
+        seconds: Seconds from decoded photo to garments.
+        owners: Index of whoever wears what a pixel shows; None for one person.
+    """
+
+    photo: UploadedPhoto
+    taxonomy: Taxonomy
+    class_map: Plane
+    confidence: Plane
+    people: tuple[Person, ...]
+    garments: tuple[Garment, ...]
+    model: str
+    revision: str
+    seconds: float
+    owners: Plane | None = None
+
+    @classmethod
+    def of(cls, photo: UploadedPhoto, found: Segmentation) -> Analysed:
+        """Packs what was found in a photo."""
+        return cls(
+            photo=photo,
+            taxonomy=found.taxonomy,
+            class_map=Plane.of(found.class_map),
+            confidence=Plane.of(round_confidence(found.confidence)),
+            people=found.people,
+            garments=found.garments,
+            model=found.model,
+            revision=found.revision,
+            seconds=found.seconds,
+            owners=Plane.of(found.owners) if found.owners is not None and len(found.people) > 1 else None,
+        )
+
+    @property
+    def name(self) -> str:
+        """File name of the photo as uploaded."""
+        return self.photo.name
+
+    def segmentation(self) -> Segmentation:
+        """What was found, with its arrays unpacked."""
+        return Segmentation(
+            taxonomy=self.taxonomy,
+            class_map=self.class_map.pixels(),
+            confidence=self.confidence.pixels(),
+            people=self.people,
+            garments=self.garments,
+            model=self.model,
+            revision=self.revision,
+            seconds=self.seconds,
+            owners=self.owners.pixels() if self.owners else None,
+        )
+
+    @cached_property
+    def listing(self) -> dict[str, Any]:
+        """The command line's JSON."""
+        return self.segmentation().to_json(self.name)
+
+    def stage(self, title: str = "", caption: str = "") -> dict[str, Any]:
+        """What the viewer gets; some ten milliseconds a megapixel.
+
+        Args:
+            title: Heading; the number of garments if left out.
+            caption: Line under the table; how to read it if left out.
+        """
+        return encode_stage(
+            Stage(
+                photo=self.photo.shown,
+                class_map=self.class_map.pixels(),
+                confidence=self.confidence.pixels(),
+                name=self.name,
+                title=title or _title(self),
+                caption=caption or _caption(self),
+                garments=tuple(self.listing["garments"]),
+            )
+        )
+
+
+def read_photo(name: str, data: bytes) -> UploadedPhoto:
+    """Reads a photo, to be analysed later.
+
+    Args:
+        name: File name, for messages and downloads.
+        data: The file.
+
+    Raises:
+        PhotoError: If the file cannot be read; the message is for the visitor.
+    """
+    return _uploaded(name, data, open_photo(data, name=name))
 
 
 def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
@@ -70,52 +205,28 @@ def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
     Raises:
         PhotoError: If the file cannot be read; the message is for the visitor.
     """
-    photo = open_photo(data, name=name)
-    segmentation = segmenter.segment(photo)
-    listing = segmentation.to_json(name)
-    return Analysed(
-        name=name,
-        data=data,
-        class_map=segmentation.class_map_png(),
-        listing=listing,
-        coco=to_coco([(name, segmentation)]),
-        garments=segmentation.garments,
-        stage=encode_stage(
-            Stage(
-                photo=photo,
-                class_map=segmentation.class_map,
-                confidence=segmentation.confidence,
-                name=name,
-                title=_title(segmentation),
-                caption=_caption(segmentation),
-                garments=tuple(listing["garments"]),
-            )
-        ),
-        owners=segmentation.owners_png(),
-    )
+    pixels = open_photo(data, name=name)
+    return Analysed.of(_uploaded(name, data, pixels), segmenter.segment(pixels))
 
 
-def check(name: str, data: bytes) -> None:
-    """Reads a photo and forgets it.
+def class_map_png(analysed: Analysed) -> bytes:
+    """The class map as a palette PNG at the photo's own size."""
+    return analysed.segmentation().class_map_png()
 
-    Args:
-        name: File name, for messages.
-        data: The file.
 
-    Raises:
-        PhotoError: If the file cannot be read; the message is for the visitor.
-    """
-    open_photo(data, name=name)
+def json_text(analysed: Analysed) -> str:
+    """The command line's JSON."""
+    return json.dumps(analysed.listing, indent=1, ensure_ascii=False)
+
+
+def coco_text(analysed: Analysed) -> str:
+    """COCO's detection format."""
+    return json.dumps(_coco([analysed]))
 
 
 def cut_out(analysed: Analysed, garment: Garment) -> bytes:
     """One garment on a transparent ground, as PNG, at the photo's own resolution."""
-    with Image.open(io.BytesIO(analysed.class_map)) as image:
-        mask = np.asarray(image) == TAXONOMIES[analysed.listing["taxonomy"]][garment.name].id
-    if analysed.owners:
-        with Image.open(io.BytesIO(analysed.owners)) as image:
-            mask &= np.asarray(image) == garment.person
-    return cutout_png(open_photo(analysed.data, name=analysed.name), mask, garment.box)
+    return analysed.segmentation().cutout_png(analysed.photo.pixels(), garment)
 
 
 def as_csv(photos: Sequence[Analysed]) -> bytes:
@@ -145,13 +256,14 @@ def as_zip(photos: Sequence[Analysed]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
-        archive.writestr("coco.json", json.dumps(_merged_coco(photos)))
+        archive.writestr("coco.json", json.dumps(_coco(photos)))
         for number, analysed in enumerate(photos, start=1):
-            folder = f"{number:03d}-{analysed.stem}"
-            archive.writestr(f"{folder}/class_map.png", analysed.class_map)
-            archive.writestr(f"{folder}/garments.json", json.dumps(analysed.listing, indent=1, ensure_ascii=False))
+            folder = f"{number:03d}-{analysed.photo.stem}"
+            found, pixels = analysed.segmentation(), analysed.photo.pixels()
+            archive.writestr(f"{folder}/class_map.png", found.class_map_png())
+            archive.writestr(f"{folder}/garments.json", json_text(analysed))
             for garment in analysed.garments:
-                archive.writestr(f"{folder}/{file_name(garment)}.png", cut_out(analysed, garment))
+                archive.writestr(f"{folder}/{file_name(garment)}.png", found.cutout_png(pixels, garment))
     return out.getvalue()
 
 
@@ -161,23 +273,31 @@ def file_name(garment: Garment) -> str:
     return f"{name}-{garment.person + 1}" if garment.person else name
 
 
-def _merged_coco(photos: Sequence[Analysed]) -> dict[str, Any]:
-    merged = {**photos[0].coco, "images": [], "annotations": []}
+def _uploaded(name: str, data: bytes, pixels: np.ndarray) -> UploadedPhoto:
+    height, width = pixels.shape[:2]
+    return UploadedPhoto(name, data, width, height, encode_photo(pixels))
+
+
+def _coco(photos: Sequence[Analysed]) -> dict[str, Any]:
+    """One COCO document over all photos, of which one is unpacked at a time."""
+    merged: dict[str, Any] = {}
     for image_id, analysed in enumerate(photos, start=1):
-        merged["images"] += [image | {"id": image_id} for image in analysed.coco["images"]]
-        for annotation in analysed.coco["annotations"]:
+        part = analysed.segmentation().to_coco(analysed.name)
+        merged = merged or part | {"images": [], "annotations": []}
+        merged["images"] += [image | {"id": image_id} for image in part["images"]]
+        for annotation in part["annotations"]:
             merged["annotations"].append(annotation | {"id": len(merged["annotations"]) + 1, "image_id": image_id})
     return merged
 
 
-def _title(segmentation: Segmentation) -> str:
-    count, people = len(segmentation.garments), len(segmentation.people)
+def _title(analysed: Analysed) -> str:
+    count, people = len(analysed.garments), len(analysed.people)
     garments = "1 garment" if count == 1 else f"{count or 'No'} garments"
     return f"{garments} on {people} people" if people > 1 else garments
 
 
-def _caption(segmentation: Segmentation) -> str:
+def _caption(analysed: Analysed) -> str:
     return (
         "Share: of this person's garment and accessory pixels. Conf.: mean of the network's probability. "
-        f"{segmentation.model}, revision {segmentation.revision[:12]}, {segmentation.seconds:.2f} s."
+        f"{analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."
     )

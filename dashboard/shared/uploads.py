@@ -1,8 +1,7 @@
-"""What the pages that take photos share: the uploader, the choice of one photo, and text that may hold file names."""
+"""What the pages that take photos share: the uploader and the choice of one photo."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 import streamlit as st
@@ -10,7 +9,7 @@ import streamlit as st
 from dashboard.shared.examples import Example
 from segmodels.photo import MAX_BYTES
 
-__all__ = ["MAX_UPLOAD_MB", "choose_photo", "literal", "upload_photos"]
+__all__ = ["MAX_UPLOAD_MB", "choose_photo", "upload_photos"]
 
 MAX_UPLOAD_MB = MAX_BYTES // 1024**2
 """Of a photo; the server's own limit, in .streamlit/config.toml, is that of the Archive page."""
@@ -47,11 +46,6 @@ def choose_photo(names: Sequence[str], shown: int) -> int:
     return st.selectbox(
         "Photo", range(len(names)), shown, format_func=labels.__getitem__, label_visibility="collapsed", width=280
     )
-
-
-def literal(text: str) -> str:
-    """Text in which Markdown finds nothing to format."""
-    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import pandas as pd
 
 from dashboard.figures.together import pair_matrix
@@ -124,7 +126,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     shown = table[table["first"].isin(down) & table["second"].isin(across)]
     shown = shown.assign(
         value=shown["lift"],
-        text=["–" if lift != lift else f"{lift:.1f}" for lift in shown["lift"]],
+        text=["–" if isnan(lift) else f"{lift:.1f}" for lift in shown["lift"]],
         code=[
             Behind(coloured=((first, a), (second, b)), fine=fine).code()
             for a, b in zip(shown["first"], shown["second"], strict=True)

@@ -7,7 +7,7 @@ from datetime import date
 
 import streamlit as st
 
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
 from segmodels.archive.facts import Facts, View
 from segmodels.colour import BASIC_COLOURS
 

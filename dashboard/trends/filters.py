@@ -78,8 +78,9 @@ def removals(view: View) -> list[tuple[str, View]]:
     for key, values in view.tags:
         rest = tuple(pair for pair in view.tags if pair[0] != key)
         found.append((f"{key}: {' or '.join(values)}", replace(view, tags=rest)))
-    for name in view.garments:
-        found.append((name, replace(view, garments=tuple(each for each in view.garments if each != name))))
+    found.extend(
+        (name, replace(view, garments=tuple(each for each in view.garments if each != name))) for name in view.garments
+    )
     if view.colours:
         found.append((" or ".join(view.colours), replace(view, colours=())))
     if view.min_share:
@@ -118,8 +119,8 @@ def _day(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> d
 
 def _known(link: Mapping[str, Sequence[str]], key: str, known: Sequence[str], sentences: list[str]) -> tuple[str, ...]:
     named = [name for text in link.get(key, ()) for name in text.split(",") if name]
-    for name in [name for name in named if name not in known][:3]:
-        sentences.append(f"There is no {name[:40]} among the {key} here; it is left out.")
+    unknown = [name for name in named if name not in known][:3]
+    sentences.extend(f"There is no {name[:40]} among the {key} here; it is left out." for name in unknown)
     return tuple(dict.fromkeys(name for name in named if name in known))
 
 

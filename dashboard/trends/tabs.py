@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from dashboard.shared.uploads import literal
+from dashboard.shared.text import literal
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Literal
 
 import numpy as np
@@ -275,7 +276,7 @@ def network_section(question: Question) -> Section:
 
 
 def _cell(value: float, measure: Measure) -> str:
-    if value != value:
+    if isnan(value):
         return "–"
     if measure == "outfits":
         return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -220,7 +221,7 @@ def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int)
 
 def _hover(row: dict[str, object], against: Against | None, correct: bool) -> str:
     share, low, high = (float(row[key]) for key in ("share", "low", "high"))  # type: ignore[arg-type]
-    lines = [str(row["name"]), percent(share, low, high) if share == share else "–"]
+    lines = [str(row["name"]), "–" if isnan(share) else percent(share, low, high)]
     if correct:
         lines.append(f"{float(row['raw']):.1%} as counted")  # type: ignore[arg-type]
     lines.append(f"{row['outfits']:,} outfits")

@@ -15,7 +15,7 @@ from segmodels.colour import Colour, dominant_colours_of
 from segmodels.inference.boxes import Box, box_of
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Garment", "Person", "Segmentation", "cutout_png", "measure", "to_coco"]
+__all__ = ["Garment", "Person", "Segmentation", "measure", "paint", "to_coco"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +166,6 @@ class Segmentation:
         """The class map as a palette PNG: a pixel's value is its class id, its colour that of the class."""
         return _png(self.to_pil())
 
-    def owners_png(self) -> bytes:
-        """Whose each pixel is as a grey PNG, a pixel's value the person's index; empty where there is one person."""
-        return b"" if self.owners is None or len(self.people) == 1 else _png(Image.fromarray(self.owners))
-
     def overlay(self, photo: np.ndarray, opacity: float = 0.55) -> np.ndarray:
         """The photo with every class but the background laid over it, uint8 `(H, W, 3)`.
 
@@ -178,11 +174,7 @@ class Segmentation:
             opacity: Opacity of the colours, 0..1.
         """
         self._check(photo)
-        shown = photo.copy()
-        painted = self.class_map > 0
-        colours = self.taxonomy.palette[self.class_map[painted]]
-        shown[painted] = np.rint(photo[painted] * (1 - opacity) + colours * opacity).astype(np.uint8)
-        return shown
+        return paint(photo, self.class_map, self.taxonomy, opacity)
 
     def overlay_png(self, photo: np.ndarray, opacity: float = 0.55) -> bytes:
         """`overlay` as an RGB PNG.
@@ -201,7 +193,9 @@ class Segmentation:
             garment: One of the segmentation's.
         """
         self._check(photo)
-        return cutout_png(photo, self.mask(garment), garment.box)
+        x, y, width, height = garment.box
+        region = np.s_[y : y + height, x : x + width]
+        return _png(Image.fromarray(np.dstack([photo[region], self.mask(garment)[region].astype(np.uint8) * 255])))
 
     def _check(self, photo: np.ndarray) -> None:
         if photo.shape[:2] != self.class_map.shape:
@@ -286,17 +280,20 @@ def _pixels(box: Box) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
-def cutout_png(photo: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) -> bytes:
-    """What a mask covers, on a transparent ground, cut to a box, as an RGBA PNG.
+def paint(photo: np.ndarray, class_map: np.ndarray, taxonomy: Taxonomy, opacity: float = 0.55) -> np.ndarray:
+    """A photo with every class but the background laid over it, uint8 `(H, W, 3)`.
 
     Args:
         photo: uint8 `(H, W, 3)`.
-        mask: bool `(H, W)`.
-        box: Left, top, width, height in pixels of the photo.
+        class_map: uint8 `(H, W)`.
+        taxonomy: Taxonomy of the class map.
+        opacity: Opacity of the colours, 0..1.
     """
-    x, y, width, height = box
-    region = np.s_[y : y + height, x : x + width]
-    return _png(Image.fromarray(np.dstack([photo[region], mask[region].astype(np.uint8) * 255])))
+    shown = photo.copy()
+    painted = class_map > 0
+    colours = taxonomy.palette[class_map[painted]]
+    shown[painted] = np.rint(photo[painted] * (1 - opacity) + colours * opacity).astype(np.uint8)
+    return shown
 
 
 def to_coco(segmentations: Sequence[tuple[str, Segmentation]]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ if __name__ == "__main__":
 STARTS = {
     "segmodels": ["-c", "import segmodels, torch"],
     "train": ["-c", "import train.recipe"],
-    "resources": ["-c", "import dashboard.resources, torch"],
+    "networks": ["-c", "import dashboard.shared.networks, torch"],
     "a node of Ray's": ["-c", "import segmodels.archive.cluster"],
     "the app": ["-c", APP],
     "python -m segmodels": ["-m", "segmodels", "photo.jpg"],

@@ -23,7 +23,17 @@ from PIL import Image
 
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["MAX_SIDE", "MAX_STAGES", "Stage", "encode_stage", "sample_plane", "viewer"]
+__all__ = [
+    "MAX_SIDE",
+    "MAX_STAGES",
+    "Stage",
+    "encode_photo",
+    "encode_stage",
+    "reduced_size",
+    "round_confidence",
+    "sample_plane",
+    "viewer",
+]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -40,6 +50,7 @@ _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
 # Confidence 0..255 to per cent in steps of 5: noise in the last bits would double the size of the PNG.
 _PER_CENT = (np.round(np.arange(256) / 255 * 20) * 5).astype(np.uint8)
+_STEPS = np.round(_PER_CENT * 2.55).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +58,7 @@ class Stage:
     """One segmented photo as the viewer shows it.
 
     Args:
-        photo: uint8 `(H, W, 3)` RGB.
+        photo: uint8 `(H, W, 3)` RGB, or what `encode_photo` made of it.
         class_map: uint8 `(H, W)`, class ids; an id outside the taxonomy is shown as unlabelled.
         confidence: uint8 `(H, W)`, 0..255, of the class in `class_map`; None for a ground truth, which has none.
         name: File name of the photo; its stem names the downloaded overlay.
@@ -61,7 +72,7 @@ class Stage:
         ValueError: If an array has another dtype or shape, the name is empty, or a garment has other keys or values.
     """
 
-    photo: Pixels
+    photo: Pixels | bytes
     class_map: Pixels
     confidence: Pixels | None
     name: str
@@ -70,17 +81,43 @@ class Stage:
     garments: tuple[Mapping[str, Any], ...]
 
     def __post_init__(self) -> None:
-        if self.photo.ndim != 3 or self.photo.shape[2] != 3 or self.photo.dtype != np.uint8 or not self.photo.size:
-            raise ValueError(f"photo: expected uint8 (H, W, 3) with pixels, got {_describe(self.photo)}.")
+        shape = self.class_map.shape
+        if not isinstance(self.photo, bytes):
+            if self.photo.ndim != 3 or self.photo.shape[2] != 3 or self.photo.dtype != np.uint8 or not self.photo.size:
+                raise ValueError(f"photo: expected uint8 (H, W, 3) with pixels, got {_describe(self.photo)}.")
+            shape = self.photo.shape[:2]
         for field, plane in (("class_map", self.class_map), ("confidence", self.confidence)):
-            if plane is not None and (plane.shape != self.photo.shape[:2] or plane.dtype != np.uint8):
-                raise ValueError(
-                    f"{field}: expected uint8 {self.photo.shape[:2]} as the photo, got {_describe(plane)}."
-                )
+            if plane is not None and (plane.shape != shape or plane.dtype != np.uint8):
+                raise ValueError(f"{field}: expected uint8 {shape} as the photo, got {_describe(plane)}.")
         if not self.name:
             raise ValueError("name: expected the photo's file name, got an empty string.")
         for index, garment in enumerate(self.garments):
             _check_garment(garment, f"garments[{index}]")
+
+
+def encode_photo(photo: Pixels) -> bytes:
+    """A photo as the browser gets it: a JPEG of at most `MAX_SIDE` pixels a side.
+
+    Args:
+        photo: uint8 `(H, W, 3)` RGB.
+    """
+    height, width = reduced_size(*photo.shape[:2])
+    image = Image.fromarray(photo)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return _file(image, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+
+
+def round_confidence(plane: Pixels) -> Pixels:
+    """Confidence in the steps in which the viewer shows it, which pack well and are shown the same.
+
+    Args:
+        plane: uint8 `(H, W)`, 0..255.
+
+    Returns:
+        uint8 `(H, W)`, 0..255.
+    """
+    return _STEPS[plane]
 
 
 def encode_stage(stage: Stage) -> dict[str, Any]:
@@ -96,12 +133,9 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
         PNG; confidence in per cent, steps of 5, or None), the three in base64, and the stage's `name`, `title`,
         `caption` and `garments`.
     """
-    height, width = _reduced_size(*stage.class_map.shape)
-    photo = Image.fromarray(stage.photo)
-    if (width, height) != photo.size:
-        photo = photo.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    height, width = reduced_size(*stage.class_map.shape)
     files = {
-        "photo": _file(photo, "JPEG", quality=_JPEG_QUALITY, subsampling=0),
+        "photo": stage.photo if isinstance(stage.photo, bytes) else encode_photo(stage.photo),
         "class_map": _file(Image.fromarray(sample_plane(stage.class_map, height, width)), "PNG"),
     }
     if stage.confidence is not None:
@@ -180,7 +214,8 @@ def _describe(array: npt.NDArray[Any]) -> str:
     return f"{array.dtype} {array.shape}"
 
 
-def _reduced_size(height: int, width: int) -> tuple[int, int]:
+def reduced_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which a photo of a height and width is shown."""
     scale = min(1.0, MAX_SIDE / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 

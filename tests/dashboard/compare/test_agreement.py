@@ -14,9 +14,10 @@ from dashboard.compare.agreement import (
     comparison_json,
     comparison_picture,
     progress_text,
+    strength_of,
 )
-from dashboard.components.viewer import Stage, encode_stage
-from dashboard.shared.analysed import Analysed
+from dashboard.components.viewer import encode_photo
+from dashboard.shared.analysed import Analysed, UploadedPhoto
 from dashboard.shared.model_links import parse_link
 from segmodels.inference.segmentation import Segmentation, measure
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
@@ -34,10 +35,13 @@ def finding(model: str, coat: slice, other: int = 0, sure: int = 255, name: str 
     confidence = np.full((HEIGHT, WIDTH), sure, np.uint8)
     people, garments = measure(photo, OUTFIT_15, class_map, confidence)
     result = Segmentation(OUTFIT_15, class_map, confidence, people, garments, model, "abc", 0.25)
-    listing = result.to_json(name)
-    stage = Stage(photo, class_map, confidence, name, "1 garment", "", tuple(listing["garments"]))
-    analysed = Analysed(name, b"", result.class_map_png(), listing, {}, garments, encode_stage(stage))
-    return Finding(analysed, 4_700_000, 9_500_000)
+    taken = UploadedPhoto(name, b"", WIDTH, HEIGHT, encode_photo(photo))
+    return Finding(Analysed.of(taken, result), 4_700_000, 9_500_000)
+
+
+def strength(*findings: Finding, truth: np.ndarray | None = None) -> np.ndarray:
+    maps = [each.reduced_class_map() for each in findings]
+    return strength_of(maps, [each.reduced_confidence() for each in findings], truth)
 
 
 FIRST = finding("fpn", slice(0, 40))
@@ -69,27 +73,28 @@ def test_pairs_agree_by_intersection_over_union() -> None:
 
 
 def test_two_that_are_sure_disagree_more_than_two_that_guess() -> None:
-    strength = Comparison((FIRST, SECOND)).strength
-    assert strength.shape == (HEIGHT, WIDTH)
-    assert strength[30, 10] == pytest.approx(0.4)
-    assert strength[10, 10] == strength[30, 50] == 0
-    sure = Comparison((FIRST, finding("unet", slice(0, 20))))
-    assert sure.strength[30, 10] == 1
-    assert sure.contested == pytest.approx(600 / 4800)
+    guessed = strength(FIRST, SECOND)
+    assert guessed.shape == (HEIGHT, WIDTH)
+    assert guessed[30, 10] == pytest.approx(0.4)
+    assert guessed[10, 10] == guessed[30, 50] == 0
+    other = finding("unet", slice(0, 20))
+    assert strength(FIRST, other)[30, 10] == 1
+    assert Comparison((FIRST, other)).contested == pytest.approx(600 / 4800)
 
 
 def test_with_three_models_it_is_the_mean_over_the_pairs() -> None:
-    comparison = Comparison((FIRST, finding("unet", slice(0, 20)), THIRD))
-    assert comparison.strength[10, 10] == pytest.approx(2 / 3)  # two say coat, one shirt
-    assert comparison.strength[30, 10] == 1  # coat, background, shirt
-    assert comparison.contested == 0.5
+    three = FIRST, finding("unet", slice(0, 20)), THIRD
+    assert strength(*three)[10, 10] == pytest.approx(2 / 3)  # two say coat, one shirt
+    assert strength(*three)[30, 10] == 1  # coat, background, shirt
+    assert Comparison(three).contested == 0.5
 
 
 def test_with_a_truth_disagreement_becomes_error() -> None:
     comparison = Comparison((FIRST, SECOND), truth())
-    assert comparison.strength[10, 10] == 0
-    assert comparison.strength[30, 10] == pytest.approx(0.4 / 2)  # only the second is wrong
-    assert (comparison.strength[:, 40:] == 0).all()
+    wrong = strength(FIRST, SECOND, truth=truth())
+    assert wrong[10, 10] == 0
+    assert wrong[30, 10] == pytest.approx(0.4 / 2)  # only the second is wrong
+    assert (wrong[:, 40:] == 0).all()
     assert comparison.contested == pytest.approx(600 / (40 * HEIGHT))
     assert comparison.scores
     assert comparison.scores["fpn"]["mean_iou"] == 1

@@ -1,5 +1,6 @@
 import io
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,8 @@ from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
-from dashboard import resources
 from dashboard.compare import agreement as comparison
-from dashboard.shared import waiting
+from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.inference.segmenter import Segmenter
@@ -94,7 +94,7 @@ def test_models_run_once_per_photo_and_stand_in_the_table(page: AppTest) -> None
     with_example(page)
     findings = dict(page.session_state.compare_findings)
     assert [model for _, model in findings] == ["fpn", "tiny"]
-    assert len({id(finding.analysed.stage["photo"]) for finding in findings.values()}) == 1
+    assert len({id(finding.analysed.photo) for finding in findings.values()}) == 1
     for text in ('<th scope="row">fpn</th>', '<th scope="row">tiny</th>', "10.9 M", "22.2 MB"):
         assert text in table(page)
     button(page, "Compare").click().run()
@@ -172,10 +172,11 @@ def test_a_model_that_was_pulled_anew_runs_again(page: AppTest) -> None:
     with_example(page, "blank,tiny")
     findings = dict(page.session_state.compare_findings)
     ((key, old),) = [(key, each) for key, each in findings.items() if key[1] == "tiny"]
-    revision, old.analysed.listing["revision"] = old.analysed.listing["revision"], "older"
+    older = replace(old, analysed=replace(old.analysed, revision="older"))
+    page.session_state.compare_findings[key] = older
     button(page, "Compare").click().run()
     anew = dict(page.session_state.compare_findings)
-    assert anew[key] is not old and anew[key].analysed.listing["revision"] == revision and not page.exception
+    assert anew[key] is not older and anew[key].analysed.revision == old.analysed.revision and not page.exception
     assert all(anew[each] is finding for each, finding in findings.items() if each != key)
 
 
@@ -200,7 +201,7 @@ def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_compared(
 
 def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tiny", "blank"):
-        resources.segmenter(name)
+        networks.segmenter(name)
     queue, gate, began = InferenceQueue(1), threading.Event(), threading.Event()
     real, asked = comparison.find, []
 
@@ -215,7 +216,7 @@ def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatc
         if began.is_set() and not gate.is_set():
             raise StopException
 
-    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    monkeypatch.setattr(networks, "_queue", lambda: queue)
     monkeypatch.setattr(comparison, "find", find)
     monkeypatch.setattr(waiting, "_stop_if_asked", stop)
     with_example(page, "tiny,blank")

@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ def test_of_a_difference_those_come_first_that_make_it() -> None:
 def test_photos_by_their_own_iou() -> None:
     scored = photos_by_iou(judged(1), OUTFIT_15)
     assert [row.photo_id for row, _ in scored] == sorted(IDS, key=lambda each: each)
-    assert all(first >= second for (_, first), (_, second) in zip(scored, scored[1:], strict=False))
+    assert all(first >= second for (_, first), (_, second) in pairwise(scored))
 
 
 def test_how_many_photos_show_a_class() -> None:

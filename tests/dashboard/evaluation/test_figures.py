@@ -74,7 +74,7 @@ def test_bars_by_class_sorted_by_their_mean(standings: list[Standing], theme: Th
     assert sharp == {name: scores[name].iou for name in sharp} and "Hat" not in sharp
     means = [np.mean([trace.x[place] for trace in figure.data]) for place in range(len(sharp))]
     assert means == sorted(means, reverse=True)
-    assert tuple(figure.layout.xaxis.range)[0] == 0 and figure.layout.xaxis.title.text == "IoU"
+    assert figure.layout.xaxis.range[0] == 0 and figure.layout.xaxis.title.text == "IoU"
     coat = list(figure.data[0].y).index("Coat")
     assert "4,000 pixels in the truth in 8 photos" in figure.data[0].customdata[coat]
     assert len({trace.marker.color for trace in figure.data}) == 3

@@ -188,9 +188,9 @@ def test_no_model_with_scores(page: AppTest, tmp_path: Path, monkeypatch: pytest
 
 def test_the_page_waits_for_no_network_to_be_imported() -> None:
     """PyTorch takes seconds; nothing here runs a network."""
-    modules = "dashboard.resources, dashboard.components.charts, dashboard.components.leaderboard, "
-    modules += "dashboard.evaluation.pictures, dashboard.shared.model_links, dashboard.shared.uploads, "
-    modules += "segmodels.checkpoints.catalog"
+    modules = "dashboard.evaluation.cache, dashboard.shared.networks, dashboard.components.charts, "
+    modules += "dashboard.components.leaderboard, dashboard.evaluation.pictures, dashboard.shared.model_links, "
+    modules += "dashboard.shared.uploads, segmodels.checkpoints.catalog"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PAGE.parents[2], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -85,6 +85,6 @@ def test_castros_binary_iou_stands_beside_no_other_score() -> None:
             assert ("Castro" in line.label) == (key in ("binary_iou", "pixel_accuracy"))
             assert key == "binary_iou" or line.value not in binary - {None}
     assert [line.value for line in references("binary_iou")] == [0.80, 0.77]
-    assert [line.label for line in references("mean_f1")][0] == "Inácio fpn" and len(references("mean_f1")) == 4
+    assert references("mean_f1")[0].label == "Inácio fpn" and len(references("mean_f1")) == 4
     assert [line.value for line in references("mean_iou")] == [0.657]
     assert references("mean_iou_foreground") == references("parameters") == []

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -112,7 +113,7 @@ def test_names_do_not_meet() -> None:
     drawn = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
     for side in (0, 1):
         places = sorted(each.y * drawn for each in figure.layout.annotations if each.x == side)
-        assert min(high - low for low, high in zip(places, places[1:], strict=False)) >= 16
+        assert min(high - low for low, high in pairwise(places)) >= 16
     left = [each for each in figure.layout.annotations if each.x == 0]
     assert len(left) == 54 and max(len(each.text) for each in left) * 7 < figure.layout.margin.l
 

@@ -12,9 +12,9 @@ import streamlit as st
 from hub_server import TOKEN, Fault, HubServer
 from streamlit.testing.v1 import AppTest
 
-from dashboard import resources
-from dashboard.models import sheets
+from dashboard.models import cache, sheets
 from dashboard.models.pulls import running
+from dashboard.shared import networks
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "models.py"
 REPOSITORY = "atelier/garmentscope-tiny"
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("only_fpn")
 
 @pytest.fixture(autouse=True)
 def _no_answers_of_other_tests() -> Iterator[None]:
-    resources._listing.clear()
+    cache._listing.clear()
     yield
     for pull in running().values():
         pull.wait(WAIT)
@@ -51,7 +51,7 @@ def opened() -> Callable[[], AppTest]:
 
 
 def answered(page: AppTest) -> AppTest:
-    if listing := resources.hub_listing():
+    if listing := cache.hub_listing():
         listing.wait(WAIT)
         page.run()
     assert not page.exception
@@ -143,7 +143,7 @@ def test_a_checkpoint_is_pulled_and_used(
     page.button(key="models-use-tiny").click()
     page.run()
     assert page.session_state.model == "tiny" and page.session_state.went_to == "app_pages/segment.py"
-    assert resources.segmenter("tiny").checkpoint.revision == published.head(REPOSITORY)
+    assert networks.segmenter("tiny").checkpoint.revision == published.head(REPOSITORY)
 
 
 def test_a_pull_that_ends_while_the_cards_are_made_is_not_missed(
@@ -178,15 +178,15 @@ def test_a_newer_revision_is_pulled_and_taken(
     published: HubServer, more_models: Path, opened: Callable[[], AppTest]
 ) -> None:
     page = pull(opened())
-    first = resources.segmenter("tiny")
+    first = networks.segmenter("tiny")
     newer = published.publish(REPOSITORY, more_models / "blank")
     press(page, "Ask the Hub again")
     answered(page)
     assert f"The Hub has a newer revision, {newer[:12]}." in cards(page)["tiny"]
-    assert resources.segmenter("tiny") is first, "until it is pulled"
+    assert networks.segmenter("tiny") is first, "until it is pulled"
     pull(page, "Update")
     assert "newer" not in cards(page)["tiny"] and newer[:12] in cards(page)["tiny"]
-    assert resources.segmenter("tiny").checkpoint.revision == newer == resources.revision("tiny")
+    assert networks.segmenter("tiny").checkpoint.revision == newer == networks.revision("tiny")
 
 
 def test_a_failed_pull_is_its_own_sentence_and_can_be_tried_again(

@@ -4,6 +4,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,8 @@ from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 
-from dashboard import resources
 from dashboard.shared import analysed as photos
-from dashboard.shared import waiting
+from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.architectures import build
@@ -117,16 +117,16 @@ def test_the_model_chosen_on_another_page_is_used(tiny_page: AppTest) -> None:
     assert tiny_page.selectbox[0].value == "tiny"
     tiny_page.button[0].click().run()
     (photo,) = tiny_page.session_state.photos.values()
-    assert photo.listing["model"] == "tiny"
+    assert photo.model == "tiny"
 
 
 def test_photos_of_an_older_revision_are_analysed_anew(tiny_page: AppTest) -> None:
     tiny_page.button[0].click().run()
-    (photo,) = tiny_page.session_state.photos.values()
-    revision, photo.listing["revision"] = photo.listing["revision"], "older"
+    ((key, photo),) = tiny_page.session_state.photos.items()
+    older = tiny_page.session_state.photos[key] = replace(photo, revision="older")
     tiny_page.run()
     (anew,) = tiny_page.session_state.photos.values()
-    assert anew is not photo and anew.listing["revision"] == revision and not tiny_page.exception
+    assert anew is not older and anew.revision == photo.revision and not tiny_page.exception
     tiny_page.run()
     assert list(tiny_page.session_state.photos.values()) == [anew], "once"
 
@@ -176,9 +176,9 @@ def upload(page: AppTest, *names: str) -> AppTest:
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[InferenceQueue]:
     """A queue of this test, in which one photo is in work at a time."""
-    resources.segmenter("fpn")
+    networks.segmenter("fpn")
     queue = InferenceQueue(1)
-    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    monkeypatch.setattr(networks, "_queue", lambda: queue)
     yield queue
     queue.close(WAIT)
 
@@ -247,7 +247,7 @@ def test_photos_that_are_done_in_another_order_stay_in_that_of_arrival(
     page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, real, late = InferenceQueue(2, most=1), photos.analyse, threading.Event()
-    monkeypatch.setattr(resources, "_queue", lambda: queue)
+    monkeypatch.setattr(networks, "_queue", lambda: queue)
 
     def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
         if name == "a.png":
@@ -291,7 +291,7 @@ def test_a_run_of_another_model_can_be_cancelled_and_done_later(
     tiny_page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(tiny_page, "a.png", "b.png")
-    resources.segmenter("blank")
+    networks.segmenter("blank")
     real, gate, began = photos.analyse, threading.Event(), threading.Event()
 
     def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
@@ -300,7 +300,7 @@ def test_a_run_of_another_model_can_be_cancelled_and_done_later(
         return real(segmenter, name, data)  # type: ignore[arg-type]
 
     def models() -> list[str]:
-        return [photo.listing["model"] for photo in tiny_page.session_state.photos.values()]
+        return [photo.model for photo in tiny_page.session_state.photos.values()]
 
     monkeypatch.setattr(photos, "analyse", analyse)
     stop_when(monkeypatch, began.is_set)

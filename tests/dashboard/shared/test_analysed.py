@@ -9,7 +9,18 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from dashboard.shared.analysed import Analysed, analyse, as_csv, as_zip, cut_out, file_name
+from dashboard.components.viewer import Stage, encode_stage
+from dashboard.shared.analysed import (
+    Analysed,
+    Plane,
+    analyse,
+    as_csv,
+    as_zip,
+    class_map_png,
+    coco_text,
+    cut_out,
+    file_name,
+)
 from dashboard.shared.examples import example, example_count
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.inference.segmenter import Segmenter
@@ -29,11 +40,11 @@ def astronaut(segmenter: Segmenter) -> Analysed:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # pycocotools
 def test_what_was_found_is_the_same_in_every_form(astronaut: Analysed) -> None:
-    class_map = np.asarray(Image.open(io.BytesIO(astronaut.class_map)))
+    class_map = np.asarray(Image.open(io.BytesIO(class_map_png(astronaut))))
     assert class_map.shape == (512, 512)
     assert astronaut.listing["garments"], "the embedded network finds no garment on a person in a bright suit"
     for garment, row, annotation in zip(
-        astronaut.garments, astronaut.listing["garments"], astronaut.coco["annotations"], strict=True
+        astronaut.garments, astronaut.listing["garments"], json.loads(coco_text(astronaut))["annotations"], strict=True
     ):
         mask = coco_mask.decode(annotation["segmentation"]).astype(bool)
         assert (mask == (class_map == annotation["category_id"])).all()
@@ -44,7 +55,7 @@ def test_what_was_found_is_the_same_in_every_form(astronaut: Analysed) -> None:
 def test_a_cut_out_shows_the_garment_and_nothing_else(astronaut: Analysed) -> None:
     garment = astronaut.garments[0]
     cut = np.asarray(Image.open(io.BytesIO(cut_out(astronaut, garment))))
-    photo = np.asarray(Image.open(io.BytesIO(astronaut.data)))
+    photo = np.asarray(Image.open(io.BytesIO(astronaut.photo.data)))
     x, y, width, height = garment.box
     assert cut.shape == (height, width, 4)
     assert (cut[..., 3] > 0).sum() == round(garment.area_share * 512 * 512)
@@ -52,15 +63,7 @@ def test_a_cut_out_shows_the_garment_and_nothing_else(astronaut: Analysed) -> No
 
 
 def test_the_csv_has_a_row_per_garment_and_one_for_a_photo_without_any(astronaut: Analysed) -> None:
-    bare = Analysed(
-        name="wall.jpg",
-        data=b"",
-        class_map=b"",
-        listing=astronaut.listing | {"photo": "wall.jpg", "garments": []},
-        coco=astronaut.coco,
-        garments=(),
-        stage={},
-    )
+    bare = replace(astronaut, photo=replace(astronaut.photo, name="wall.jpg"), garments=())
     rows = list(csv.DictReader(io.StringIO(as_csv([astronaut, bare]).decode())))
     assert [row["class"] for row in rows] == [garment.name for garment in astronaut.garments] + [""]
     assert rows[-1]["photo"] == "wall.jpg"
@@ -99,15 +102,28 @@ def test_examples_come_from_the_data_folder_where_there_is_one(tmp_path, monkeyp
 
 def test_cut_outs_of_two_people_are_two_files(astronaut: Analysed) -> None:
     garment = astronaut.garments[0]
-    with Image.open(io.BytesIO(astronaut.class_map)) as image:
-        mask = np.asarray(image) == OUTFIT_15[garment.name].id
+    mask = astronaut.class_map.pixels() == OUTFIT_15[garment.name].id
     owners = np.zeros(mask.shape, np.uint8)
     owners[:, mask.any(axis=0).nonzero()[0].mean().astype(int) :] = 1
-    out = io.BytesIO()
-    Image.fromarray(owners).save(out, "PNG")
     pair = (garment, replace(garment, person=1))
-    analysed = replace(astronaut, garments=pair, owners=out.getvalue())
+    analysed = replace(astronaut, garments=pair, people=astronaut.people * 2, owners=Plane.of(owners))
     shown = [np.asarray(Image.open(io.BytesIO(cut_out(analysed, part))))[..., 3] > 0 for part in pair]
     assert shown[0].any() and shown[1].any() and not (shown[0] & shown[1]).any()
     assert shown[0].sum() + shown[1].sum() == mask.sum()
     assert file_name(pair[1]) == f"{file_name(garment)}-2"
+
+
+def test_what_is_kept_is_small_and_is_what_was_found(segmenter: Segmenter, astronaut: Analysed) -> None:
+    found, kept = segmenter.segment(astronaut.photo.pixels()), astronaut.segmentation()
+    assert (kept.class_map == found.class_map).all() and kept.garments == found.garments
+    assert np.abs(kept.confidence.astype(int) - found.confidence).max() <= 7, "half a step of 5 per cent"
+    packed = len(astronaut.class_map.packed) + len(astronaut.confidence.packed) + len(astronaut.photo.shown)
+    assert packed < (found.class_map.nbytes + found.confidence.nbytes) / 3
+
+
+def test_the_viewer_gets_the_same_of_what_is_kept(segmenter: Segmenter, astronaut: Analysed) -> None:
+    pixels = astronaut.photo.pixels()
+    found = segmenter.segment(pixels)
+    garments = tuple(astronaut.listing["garments"])
+    stage = Stage(pixels, found.class_map, found.confidence, astronaut.name, "one", "two", garments)
+    assert astronaut.stage("one", "two") == encode_stage(stage)

@@ -8,7 +8,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from segmodels.inference.segmentation import Garment, Person, Segmentation, cutout_png, measure, to_coco
+from segmodels.inference.segmentation import Garment, Person, Segmentation, measure, to_coco
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 HEIGHT, WIDTH = 60, 40
@@ -138,13 +138,6 @@ def test_garments_belong_to_whoever_wears_them() -> None:
     assert segmentation.mask(mine).sum() == 360 and segmentation.mask(theirs).sum() == 48
     annotations = to_coco([("a.jpg", segmentation)])["annotations"]
     assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48)]
-
-
-def test_whose_each_pixel_is_as_a_picture() -> None:
-    segmentation = two_people()
-    with Image.open(io.BytesIO(segmentation.owners_png())) as image:
-        assert np.array_equal(np.asarray(image), segmentation.owners)
-    assert a_segmentation().owners_png() == b""
 
 
 def test_a_pixel_of_nobody_is_an_error() -> None:
@@ -304,14 +297,6 @@ def test_cutout_is_the_garment_on_a_transparent_ground() -> None:
     opaque[2, 3] = 0
     assert (pixels[..., 3] == opaque).all()
     assert (pixels[..., :3] == photo[10:30, 12:30]).all()
-
-
-def test_cutout_of_any_mask() -> None:
-    photo = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-    mask = np.eye(4, 5, dtype=bool)
-    pixels = np.asarray(Image.open(io.BytesIO(cutout_png(photo, mask, (1, 1, 3, 2)))))
-    assert (pixels[..., :3] == photo[1:3, 1:4]).all()
-    assert (pixels[..., 3] == [[255, 0, 0], [0, 255, 0]]).all()
 
 
 def test_overlay_paints_everything_but_the_background() -> None:

@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from dashboard import resources
+from dashboard.shared import networks
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.device import keep_memory
 from segmodels.inference.memory import return_memory
 
 
 def test_a_segmenter_is_loaded_once_for_all() -> None:
-    resources.warm_up("fpn")
-    assert resources.segmenter("fpn") is resources.segmenter("fpn")
+    networks.warm_up("fpn")
+    assert networks.segmenter("fpn") is networks.segmenter("fpn")
 
 
 def test_the_libraries_are_no_work_for_the_garbage_collector() -> None:
     gc.unfreeze()
-    resources._import_networks.cache_clear()
-    resources._import_networks()
+    networks._import_networks.cache_clear()
+    networks._import_networks()
     assert gc.get_freeze_count() > 100_000
 
 
@@ -30,34 +30,34 @@ def test_a_damaged_checkpoint_is_a_sentence_and_a_mended_one_is_found(tmp_path, 
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(config[:100])
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
-        resources.segmenter("mine")
+        networks.segmenter("mine")
     (folder / "config.json").write_text(config)
-    assert resources.segmenter("mine").checkpoint.name == "mine"
-    assert {"fpn", "mine"} <= set(resources.model_names())
+    assert networks.segmenter("mine").checkpoint.name == "mine"
+    assert {"fpn", "mine"} <= set(networks.model_names())
 
 
 def test_a_checkpoint_that_is_replaced_is_loaded_anew(tmp_path, monkeypatch, more_models) -> None:
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     shutil.copytree(more_models / "tiny", tmp_path / "mine")
-    first = resources.segmenter("mine")
-    assert resources.segmenter("mine") is first and resources.revision("mine") == first.checkpoint.revision
+    first = networks.segmenter("mine")
+    assert networks.segmenter("mine") is first and networks.revision("mine") == first.checkpoint.revision
     shutil.rmtree(tmp_path / "mine")
     shutil.copytree(more_models / "blank", tmp_path / "mine")
-    second = resources.segmenter("mine")
-    assert second.checkpoint.revision == resources.revision("mine") != first.checkpoint.revision
-    assert resources.revision("nonesuch") == ""
+    second = networks.segmenter("mine")
+    assert second.checkpoint.revision == networks.revision("mine") != first.checkpoint.revision
+    assert networks.revision("nonesuch") == ""
 
 
 def test_the_queue_sets_the_threads_of_its_workers_and_leaves_those_of_others() -> None:
     mine, theirs = torch.get_num_threads(), []
-    queue = resources._queue()
-    with resources.visit() as visit:
-        assert visit.submit(torch.get_num_threads).result(60) == queue.slots == resources._processor_threads()
+    queue = networks._queue()
+    with networks.visit() as visit:
+        assert visit.submit(torch.get_num_threads).result(60) == queue.slots == networks._processor_threads()
     reader = threading.Thread(target=lambda: theirs.append(torch.get_num_threads()))
     queue._when_idle()
     reader.start()
     reader.join(60)
-    assert [torch.get_num_threads(), *theirs] == [mine, resources._processor_threads()]
+    assert [torch.get_num_threads(), *theirs] == [mine, networks._processor_threads()]
 
 
 def test_freed_memory_is_returned_to_the_system() -> None:

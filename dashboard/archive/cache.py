@@ -1,0 +1,32 @@
+"""What all visitors share of what archives hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from dashboard.archive.shelf import Contents
+
+__all__ = ["archive_contents"]
+
+
+def archive_contents(location: str) -> list[Contents]:
+    """What an archive holds, version by version; read again when a part has changed.
+
+    Raises:
+        ArchiveError: If it cannot be listed, or a part is damaged.
+    """
+    from dashboard.archive.shelf import stamp
+    from segmodels.archive.store import Archive
+
+    return _read_contents(location, stamp(Archive(location)))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _read_contents(location: str, stamp: object) -> list[Contents]:
+    from dashboard.archive.shelf import read_contents
+    from segmodels.archive.store import Archive
+
+    return read_contents(Archive(location))

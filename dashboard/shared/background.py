@@ -1,0 +1,118 @@
+"""Tasks that run beside the pages: a thread each, in one registry for a server, none twice for the same thing.
+
+A task survives that its visitor leaves the page; whoever comes back, or comes later, finds it in `running`.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from typing import Literal, TypeVar
+
+__all__ = ["Phase", "StoppedError", "Task", "begin", "running"]
+
+Phase = Literal["waiting", "loading", "running", "done", "stopped", "failed"]
+
+_tasks: dict[tuple[type[Task], str], Task] = {}  # that are not over, by what they work on
+_register = threading.Lock()
+
+
+class StoppedError(Exception):
+    """Raised within a task that was asked to stop."""
+
+
+class Task(ABC):
+    """Work in a thread of its own.
+
+    Args:
+        key: What it works on; a second task of the same class for the same thing does not begin.
+        phase: Phase in which it begins.
+
+    Attributes:
+        phase: Where it is.
+        error: Why it failed, as a sentence.
+    """
+
+    def __init__(self, key: str, phase: Phase = "running") -> None:
+        self.key = key
+        self.phase = phase
+        self.error = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"{type(self).__name__}-{key}", daemon=True)
+
+    @abstractmethod
+    def work(self) -> None:
+        """Does the work, in the task's thread; calls `check_stop` where it can be left."""
+
+    @abstractmethod
+    def explain(self, error: Exception) -> str:
+        """The sentence for the visitor when the work has failed."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is not over yet."""
+        return self.phase in ("waiting", "loading", "running")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Asks it to stop as soon as it can; what is done is kept."""
+        self._stop.set()
+
+    def check_stop(self) -> None:
+        """Ends the work if somebody asked for it.
+
+        Raises:
+            StoppedError: If it was asked to stop.
+        """
+        if self._stop.is_set():
+            raise StoppedError
+
+    def wait(self, seconds: float) -> None:
+        """Waits until it is over, but no longer than so many seconds."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self.work()
+            self.phase = "done"
+        except StoppedError:
+            self.phase = "stopped"
+        except Exception as error:  # a thread has nobody else to tell
+            self.error = self.explain(error)
+            self.phase = "failed"
+
+
+AnyTask = TypeVar("AnyTask", bound=Task)
+
+
+def begin(task: AnyTask) -> AnyTask:
+    """Starts a task, unless one of its class is under way for the same thing.
+
+    Returns:
+        The task that is under way: this one or the other.
+    """
+    with _register:
+        _drop_finished()
+        place = (type(task), task.key)
+        other = _tasks.get(place)
+        if isinstance(other, type(task)):
+            return other
+        _tasks[place] = task
+        task._thread.start()
+        return task
+
+
+def running(kind: type[AnyTask]) -> list[AnyTask]:
+    """The tasks of a class that are not over yet, the oldest first."""
+    with _register:
+        _drop_finished()
+        return [task for task in _tasks.values() if isinstance(task, kind)]
+
+
+def _drop_finished() -> None:
+    for place in [place for place, task in _tasks.items() if not task.live]:
+        del _tasks[place]

@@ -1,0 +1,201 @@
+"""The networks, which all visitors share, and the queue in which photos wait for them.
+
+PyTorch takes seconds to import, so it is imported in a thread while the first visitor still reads the page.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+if TYPE_CHECKING:
+    from dashboard.shared.inference_queue import InferenceQueue, Visit
+    from segmodels.inference.segmenter import Segmenter
+
+__all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmenter", "visit", "warm_up"]
+
+_GPU_PHOTOS = 4  # that are on their way while one is in the GPU, as in an ingest
+
+
+def segmenter(name: str) -> Segmenter:
+    """The segmenter of a catalog name, loaded once per server, and again when its checkpoint is another one.
+
+    Raises:
+        ValueError: If there is no such checkpoint, or it is damaged; the message is for the visitor.
+    """
+    files = _files_of(name)
+    try:
+        return _loading(name, files).result()
+    except ValueError:
+        _loading.clear(name, files)  # so that a mended checkpoint is found
+        raise
+
+
+def warm_up(name: str) -> None:
+    """Starts loading a segmenter and returns at once."""
+    _loading(name, _files_of(name))
+
+
+def revision(name: str) -> str:
+    """What identifies the weights of a checkpoint that is here, as its results say it; empty if there are none."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            return entry.revision or _weights_digest(entry.folder, checkpoint_stamp(entry.folder))
+    return ""
+
+
+def model_names() -> list[str]:
+    """Names of the checkpoints that can be chosen."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+
+    return [entry.name for entry in list_checkpoints()]
+
+
+def model_bytes(name: str) -> int:
+    """Size of the weights of a checkpoint that can be chosen, on disk.
+
+    Raises:
+        ValueError: If there is no such checkpoint.
+    """
+    from segmodels.checkpoints.catalog import list_checkpoints
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            return (entry.folder / "model.safetensors").stat().st_size
+    raise ValueError(f"There is no model {name!r}.")
+
+
+def visit() -> Visit:
+    """A visitor's place in the queue for the networks, which all visitors share and an ingest of the Archive too."""
+    return _queue().visit()
+
+
+def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a file of a checkpoint does."""
+    found = []
+    for name in ("config.json", "metrics.json", "evidence.parquet", "model.safetensors"):
+        try:
+            stat = (folder / name).stat()
+        except OSError:
+            continue
+        found.append((name, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
+@st.cache_resource(show_spinner=False)  # one that is cleared still serves those who are in it
+def _queue() -> InferenceQueue:
+    """One slot for each thread of a processor.
+
+    Measured on two cores: a photo with two threads takes as long as with one while anything else runs, and two photos
+    with a thread each take 0.27 s each instead of 0.40 s. A third at the same time gains nothing.
+    """
+    import torch
+
+    from dashboard.shared.inference_queue import InferenceQueue
+    from segmodels.device import pick_device
+    from segmodels.inference.memory import return_memory
+
+    threads = _processor_threads()
+    on_processor = pick_device().type == "cpu"
+    slots = threads if on_processor else _GPU_PHOTOS
+
+    def use_threads(used: int) -> None:
+        torch.set_num_threads(max(1, used * threads // slots))  # of the calling thread, and of those that start later
+
+    def rest() -> None:
+        use_threads(slots)
+        return_memory()
+
+    queue = InferenceQueue(slots, most=slots if on_processor else 1, use_threads=use_threads, when_idle=rest)
+    atexit.register(queue.close)
+    return queue
+
+
+@cache
+def _processor_threads() -> int:
+    """Number of PyTorch's threads, asked for before any worker sets its own."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _files_of(name: str) -> object:
+    """Changes when a name stands for another checkpoint: one that was pulled anew, or was replaced in its folder."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+
+    return next(
+        ((str(each.folder), checkpoint_stamp(each.folder)) for each in list_checkpoints() if each.name == name), None
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _weights_digest(folder: Path, stamp: object) -> str:
+    try:
+        with (folder / "model.safetensors").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[
+                :12
+            ]  # as `segmodels.checkpoints.checkpoint` does on loading
+    except OSError:
+        return ""
+
+
+@st.cache_resource(show_spinner=False, max_entries=11)  # the ten that ship, and another
+def _loading(name: str, files: object) -> Future[Segmenter]:
+    executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
+    future = executor.submit(_load, name)
+    executor.submit(_import_charts)
+    executor.shutdown(wait=False)
+    return future
+
+
+@cache
+def _import_charts() -> None:
+    """Draws a chart for nobody: whoever opens the first page with charts is spared a second of imports and checks."""
+    import plotly.graph_objects as go
+
+    from dashboard.figures.theme import template
+
+    figure = go.Figure([go.Bar(x=[1]), go.Scatter(x=[1]), go.Heatmap(z=[[1]]), go.Sankey()])
+    figure.update_xaxes(range=[0, 1]).update_layout(template=template("light"), annotations=[{"text": ""}])
+    figure.to_json()
+    _spare_collector()
+
+
+@cache
+def _import_networks() -> None:
+    """Imports PyTorch and what stands on it, and spares the garbage collector its half a million objects."""
+    import segmodels.inference.segmenter  # noqa: F401
+
+    _spare_collector()
+    atexit.register(gc.unfreeze)  # else DuckDB's bindings call what is left at the end a leak
+
+
+def _spare_collector() -> None:
+    """Spares the garbage collector all objects that are there: what is imported stays.
+
+    Streamlit collects after every run of every visitor, while no other thread gets on: 0.3 s each with PyTorch, and
+    0.03 s with the charts alone. What is frozen is no longer collected, but it is still freed when nothing refers to
+    it any more; a network that another one replaces is, as no cycle holds it.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _load(name: str) -> Segmenter:
+    from segmodels.checkpoints.catalog import load_segmenter
+
+    _import_networks()
+    segmenter = load_segmenter(name)
+    with visit() as queue:  # a first look is slow; no photo's time should hold it
+        queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
+    return segmenter

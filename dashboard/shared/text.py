@@ -1,0 +1,23 @@
+"""Text for pages: what may hold anything a visitor typed, and names as part of a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["join_names", "literal"]
+
+
+def literal(text: str) -> str:
+    """Text in which Markdown finds nothing to format."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
+
+
+def join_names(names: Sequence[str], last: str = "or") -> str:
+    """Names as part of a sentence: hat, belt or scarf.
+
+    Args:
+        names: Names, at least one.
+        last: Word before the last of several.
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"

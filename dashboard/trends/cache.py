@@ -1,0 +1,87 @@
+"""What all visitors share of an archive's outfits and photos."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from segmodels.archive.facts import Facts
+    from segmodels.archive.store import Version
+
+__all__ = ["archive_photo", "facts", "versions"]
+
+
+def versions(location: str) -> list[Version]:
+    """Whose rows an archive holds.
+
+    Raises:
+        ArchiveError: If it cannot be listed.
+    """
+    from segmodels.archive.store import Archive
+
+    return Archive(location).versions()
+
+
+def facts(location: str, version: Version) -> tuple[Future[Facts], list[str]]:
+    """The outfits of an archive's version, which take seconds to read the first time and after a change.
+
+    Returns:
+        What will hold them, or the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
+    """
+    key = (location, version, _parts_stamp(location, version))
+    future, steps = _loading_facts(*key)
+    if future.done() and future.exception():
+        _loading_facts.clear(*key)
+        future, steps = _loading_facts(*key)
+    return future, steps
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
+    """The small photo of an archive's row, out of the server's folders.
+
+    Raises:
+        PictureError: If it is in none of them, is another file, or is damaged.
+    """
+    from dashboard.trends.photos import read_photo
+
+    return read_photo(roots, file_name, identity)
+
+
+def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
+    """Changes when a part of an archive does; new tags replace a part by one of the same name."""
+    from segmodels.archive.place import Place
+
+    place = Place(location)
+    names = [name for name in place.files(version.folder) if name.endswith(".parquet")]
+    if place.local is None:
+        return tuple(names)
+    return tuple((name, (place.local / name).stat().st_mtime_ns) for name in names if (place.local / name).exists())
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _loading_facts(location: str, version: Version, stamp: object) -> tuple[Future[Facts], list[str]]:
+    steps: list[str] = []
+    executor = ThreadPoolExecutor(1, thread_name_prefix="facts")
+    future = executor.submit(_load_facts, location, version, steps.append)
+    executor.shutdown(wait=False)
+    return future, steps
+
+
+def _load_facts(location: str, version: Version, progress: Callable[[str], None]) -> Facts:
+    from segmodels.archive.facts import Facts
+    from segmodels.archive.store import Archive, ArchiveError
+    from segmodels.taxonomy import TAXONOMIES
+
+    if version.taxonomy not in TAXONOMIES:
+        raise ArchiveError(f"{version} has classes that this app does not know. Update the app.")
+    return Facts(Archive(location).reader(version), TAXONOMIES[version.taxonomy], progress)
+
+
+atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends
