@@ -108,8 +108,8 @@ archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: mak
 		grep -vxFf train/splits/ccp_tags_reserved.txt; } > runs/seen.txt
 	{ echo file,trained_on; ls "$(DATA)/photos" | awk -F. 'NR == FNR { seen[$$1]; next } \
 		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' runs/seen.txt -; } > runs/trained_on.csv
-	$(BIN)/python -m segmodels.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/data/archives/ccp
-	$(BIN)/python -m train reliability segmodels/embedded/segmentation/fpn --data "$(DATA)" --json dashboard/data/reliability.json
+	$(BIN)/python -m segmodels.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/data/archives/ccp --precision 32
+	$(BIN)/python -m train reliability segmodels/embedded/segmentation/fpn --data "$(DATA)" --json dashboard/data/reliability.json --precision 32
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"

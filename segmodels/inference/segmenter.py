@@ -39,6 +39,8 @@ _WORTH_A_REFINE_PASS = 0.85
 _DETECTOR_MARGIN = 0.15  # of the box's longer side, for the coarse pass: a hat or a bag may stick out of the box
 _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
 _FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the coarse pass over a single person takes all of it
+_SURE = 0.9  # score of a single person's box below which the region is the whole photo; chosen on fold 0 and flat-lays
+_MOST_OF_THE_PHOTO = 0.65  # share of the photo from which a single person's box is the whole photo; chosen likewise
 _MOST_PEOPLE = 8
 _GPU_BATCH = 8
 _PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
@@ -241,9 +243,8 @@ class Segmenter:
 
     def _regions_of_photo(self, index: int, photo: np.ndarray, people: list[FoundPerson]) -> list[_Region]:
         config = self.checkpoint.config
-        fills = len(people) == 1 and people[0].box.height > _FILLS_THE_PHOTO * photo.shape[0]
-        if not people or (fills and config.crop == "person"):
-            whole = Box(0, 0, photo.shape[1], photo.shape[0])
+        whole = Box(0, 0, photo.shape[1], photo.shape[0])
+        if not people or (len(people) == 1 and self._takes_all(people[0], whole)):
             return [_Region(index, crop_around(whole, config.aspect), whole, people[0] if people else None)]
         margin = config.margin if config.crop == "box" else _DETECTOR_MARGIN
         return [
@@ -256,6 +257,17 @@ class Segmenter:
             )
             for person in people
         ]
+
+    def _takes_all(self, person: FoundPerson, whole: Box) -> bool:
+        """Whether the region of a photo's only person is the whole photo.
+
+        With a coarse pass that costs nothing where the person is large. Without one it is the safe choice where the
+        detector is not sure, as of a close-up or a flat-lay, and where the box leaves little out.
+        """
+        if self.checkpoint.config.crop == "person":
+            return person.box.height > _FILLS_THE_PHOTO * whole.height
+        area = person.box.width * person.box.height / (whole.width * whole.height)
+        return person.confidence < _SURE or area > _MOST_OF_THE_PHOTO
 
     def _fill_probabilities(self, photos: Sequence[np.ndarray], regions: Sequence[_Region]) -> None:
         """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.

@@ -85,7 +85,7 @@ def test_from_models_and_photo_to_wipe_table_and_downloads(page: Page) -> None:
 
     row = page.locator("table.models tbody tr", has_text="fpn")
     expect(row).to_contain_text(found["fpn"][0]["class"])
-    expect(row).to_contain_text("10.9 M")
+    expect(row).to_contain_text("4.8 M")
     expect(page.get_by_role("img", name="name different classes")).to_be_visible()
 
     rows = list(csv.DictReader(io.StringIO(download(page, "Table (CSV)").decode())))

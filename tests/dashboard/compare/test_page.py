@@ -95,7 +95,7 @@ def test_models_run_once_per_photo_and_stand_in_the_table(page: AppTest) -> None
     findings = dict(page.session_state.compare_findings)
     assert [model for _, model in findings] == ["fpn", "tiny"]
     assert len({id(finding.analysed.photo) for finding in findings.values()}) == 1
-    for text in ('<th scope="row">fpn</th>', '<th scope="row">tiny</th>', "10.9 M", "22.2 MB"):
+    for text in ('<th scope="row">fpn</th>', '<th scope="row">tiny</th>', "4.8 M", "9.8 MB"):
         assert text in table(page)
     button(page, "Compare").click().run()
     assert all(page.session_state.compare_findings[key] is finding for key, finding in findings.items())

@@ -60,16 +60,16 @@ def test_the_photos_behind_the_scores_add_up_to_them(name: str) -> None:
 
 def test_the_comparison_is_on_photos_that_none_of_it_was_trained_on() -> None:
     compared = [name for name in JUDGED if name != "fpn_lite0"]
-    assert set(compared) >= {*ARCHITECTURES, "fpn_compare", "fpn_inacio", "fpn_portrait", "fpn_random"}
+    assert set(compared) >= {*ARCHITECTURES, "fpn_compare", "fpn_inacio", "fpn_pair", "fpn_portrait", "fpn_random"}
     fold, test = _fold_0(), set((SPLITS / "ccp_test.txt").read_text().split())
     assert len(fold) == 158 and not fold & test
     for name in compared:
         judged = [set(each.ids or ()) for each in read_results(EMBEDDED / name).evaluations]
-        assert judged == ([test, fold] if name == "fpn" else [fold])
+        assert judged == ([test, fold] if name in ("fpn", "fpn_pair") else [fold])
         training = read_config(EMBEDDED / name).training
         for network in (training, *training.get("members", [])):
             assert network["recipe"]["fold"] == 0 and network["epoch"] >= 1
-        assert (training["recipe"]["pseudo"] == "") == (name not in ("fpn", "fpn_portrait")), (
+        assert (training["recipe"]["pseudo"] == "") == (name not in ("fpn", "fpn_pair", "fpn_portrait")), (
             "which learn from tags too"
         )
 

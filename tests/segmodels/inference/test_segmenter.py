@@ -241,6 +241,34 @@ def test_a_box_is_looked_at_once_and_nobody_twice(checkpoint_of: MakeCheckpoint,
     assert checkpoint.network.batches == [1, 1, 1]
 
 
+class Seeing:
+    """A detector that finds given people."""
+
+    def __init__(self, *people: FoundPerson) -> None:
+        self.people = list(people)
+
+    def find(self, photo: np.ndarray) -> list[FoundPerson]:
+        return self.people
+
+
+@pytest.mark.parametrize(
+    ("box", "confidence", "whole"),
+    [
+        (Box(95, 145, 90, 170), 0.95, False),
+        (Box(95, 145, 90, 170), 0.85, True),  # the detector is not sure
+        (Box(10, 10, 280, 400), 0.95, True),  # the box leaves little out
+    ],
+)
+def test_a_single_person_may_stand_for_the_whole_photo(
+    checkpoint_of: MakeCheckpoint, box: Box, confidence: float, whole: bool
+) -> None:
+    photo = photo_with(500, 300, (100, 150, 80, 160, RED), (10, 440, 80, 50, BLUE))
+    detector = Seeing(FoundPerson(box, confidence))
+    result = Segmenter(checkpoint_of(crop="box", margin=0.0), CPU, detector).segment(photo)  # type: ignore[arg-type]
+    assert [garment.name for garment in result.garments] == (["Coat", "Pants"] if whole else ["Coat"])
+    assert [person.detected for person in result.people] == [True], "who was found stays"
+
+
 def test_boxes_of_several_people_are_looked_at_together(
     checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
 ) -> None:
@@ -289,20 +317,14 @@ def test_passers_by_are_left_out(checkpoint_of: MakeCheckpoint, detector_of: Mak
 
 
 def test_somebody_unsure_beside_the_surest_is_left_out(checkpoint_of: MakeCheckpoint) -> None:
-    class Seeing:
-        def __init__(self, *people: tuple[float, float]) -> None:
-            self.people = people
-
-        def find(self, photo: np.ndarray) -> list[FoundPerson]:
-            return [FoundPerson(Box(200 * n, 50, 150, h), score) for n, (score, h) in enumerate(self.people)]
-
     for seen, counted in (
         (((0.99, 400), (0.96, 400), (0.9, 400)), [0.99, 0.96]),
         (((0.6, 400), (0.55, 400)), [0.6]),
         (((0.99, 100), (0.7, 400), (0.6, 400)), [0.7]),  # the surest is a passer-by: of the others, the surest
         ((), []),
     ):
-        segmenter = Segmenter(checkpoint_of(crop="person"), CPU, Seeing(*seen))  # type: ignore[arg-type]
+        found = [FoundPerson(Box(200 * n, 50, 150, h), score) for n, (score, h) in enumerate(seen)]
+        segmenter = Segmenter(checkpoint_of(crop="person"), CPU, Seeing(*found))  # type: ignore[arg-type]
         people = segmenter.find_people(photo_with(600, 800))
         assert sorted((person.confidence for person in people), reverse=True) == counted
 
