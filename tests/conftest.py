@@ -51,6 +51,12 @@ Serve = Callable[..., str]
 """Takes a script and, if wanted, further environment variables; serves it, returns its address."""
 
 
+@pytest.fixture(autouse=True)
+def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks compute in float32 on every processor, so that what is expected is the same on all."""
+    monkeypatch.setattr("segmodels.device._seconds_of_a_product", lambda dtype: 1.0)
+
+
 @pytest.fixture(scope="session")
 def clothing_co_parsing() -> Path:
     """Folder of the real data set, for slow checks; skips where `GARMENTSCOPE_DATA` names none."""

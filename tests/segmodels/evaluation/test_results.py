@@ -45,10 +45,10 @@ DIGESTS = {
     "atrous": "34071be366b5a276",
     "densenet": "6ac67169cd2bd8ab",
     "fcn": "5b661696bc52a0f0",
-    "fpn": "83ef2ce07f84ab77",
     "fpn_compare": "e142a0878155c663",
     "fpn_inacio": "70ffd05c9a6eebba",
     "fpn_lite0": "bf99cb7c81d07f03",
+    "fpn_pair": "83ef2ce07f84ab77",
     "fpn_portrait": "592346853d310bed",
     "fpn_random": "33b94db1fc9512ab",
     "linknet": "8e5d5318348b1c5e",
@@ -67,7 +67,9 @@ def test_no_score_changed_when_the_files_that_ship_were_written_anew(name: str) 
     assert hashlib.sha256(json.dumps(scores, sort_keys=True).encode()).hexdigest()[:16] == DIGESTS[name]
 
 
-@pytest.mark.parametrize(("name", "photos", "ids"), [("fpn", (TEST, FOLD), [101, 158]), ("fpn_lite0", (TEST,), [None])])
+@pytest.mark.parametrize(
+    ("name", "photos", "ids"), [("fpn_pair", (TEST, FOLD), [101, 158]), ("fpn_lite0", (TEST,), [None])]
+)
 def test_a_file_of_version_1_that_shipped(name: str, photos: tuple[EvaluatedPhotos, ...], ids: list[int]) -> None:
     results = parse_results(json.loads((VERSION_1 / f"{name}.json").read_text("utf-8")))
     assert results == read_results(EMBEDDED / name) and not results.faults
