@@ -207,8 +207,7 @@ def test_bfloat16_must_be_there_and_pay(
     assert has_fast_bf16(CPU) is expected
 
 
-def test_a_processor_is_timed_once_and_its_answer_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # the tests take it for equal
+def test_a_processor_is_timed_once_and_its_answer_stays() -> None:
     assert has_fast_bf16(CPU) is has_fast_bf16(CPU)
     for dtype in (torch.float32, torch.bfloat16):
         once = segmodels.device._seconds_of_a_product(dtype)

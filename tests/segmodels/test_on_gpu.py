@@ -19,6 +19,8 @@ from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 
+pytestmark = pytest.mark.usefixtures("_float32")
+
 MakeCheckpoint = Callable[..., Checkpoint]
 MakeDetector = Callable[..., PersonDetector]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)

@@ -49,6 +49,7 @@ NAMES = OUTFIT_15.names
 SHARES = [0.5, *[0.5 / (len(NAMES) - 1)] * (len(NAMES) - 1)]
 
 pytestmark = [
+    pytest.mark.usefixtures("_float32"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*number of training batches"),
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec"),

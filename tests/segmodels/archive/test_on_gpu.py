@@ -13,6 +13,8 @@ from segmodels.archive.sources import find_sources
 from segmodels.checkpoints.checkpoint import load_checkpoint
 from segmodels.inference.segmenter import Segmenter
 
+pytestmark = pytest.mark.usefixtures("_float32")
+
 
 class InThisThread:
     """In place of a pool of threads: a fake GPU is there in one thread only."""

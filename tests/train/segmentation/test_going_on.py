@@ -29,7 +29,7 @@ from train.segmentation.pretrained import PretrainedError
 
 MakeRecipe = Callable[..., Recipe]
 
-pytestmark = pytest.mark.usefixtures("folds")
+pytestmark = pytest.mark.usefixtures("folds", "_float32")
 
 
 def small(classes: int, width: int = 16) -> nn.Module:
