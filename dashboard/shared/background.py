@@ -13,7 +13,7 @@ __all__ = ["Phase", "StoppedError", "Task", "begin", "running"]
 
 Phase = Literal["waiting", "loading", "running", "done", "stopped", "failed"]
 
-_tasks: dict[tuple[type[Task], str], Task] = {}  # that are not over, by what they work on
+_tasks: dict[tuple[type[Task], str], Task] = {}  # tasks that are not over, by class and key
 _register = threading.Lock()
 
 
@@ -25,12 +25,12 @@ class Task(ABC):
     """Work in a thread of its own.
 
     Args:
-        key: What it works on; a second task of the same class for the same thing does not begin.
-        phase: Phase in which it begins.
+        key: Name of the thing that the task works on; a second task of the same class for it does not begin.
+        phase: Phase in which the task begins.
 
     Attributes:
-        phase: Where it is.
-        error: Why it failed, as a sentence.
+        phase: Phase in which the task is now.
+        error: Sentence that says why the task failed; empty if it did not.
     """
 
     def __init__(self, key: str, phase: Phase = "running") -> None:
