@@ -107,9 +107,8 @@ class Recipe:
     """Photos are decoded once and kept with this long side, in pixels; crops are cut from there."""
 
     crop: Literal["person", "box", "found", "none"] = "found"
-    """`person`, `box` and `found`: training crops are cut about the person that the truth shows, and the checkpoint
-    finds people by the detector, by it alone, or by a first look at the whole photo; `none`: the network sees whole
-    photos only."""
+    """`person`, `box` and `found`: training crops are cut around the person that the truth shows, and the checkpoint
+    finds its regions of interest by that rule of `CheckpointConfig.crop`; `none`: whole photos only."""
 
     resize: Literal["keep", "squash"] = "keep"
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to

@@ -196,6 +196,6 @@ def _load(name: str) -> Segmenter:
 
     _import_networks()
     segmenter = load_segmenter(name)
-    with visit() as queue:  # a first look is slow; no photo's time should hold it
+    with visit() as queue:  # a network's first run is slow; no photo's time should hold it
         queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
     return segmenter

@@ -34,7 +34,7 @@ def add_join(commands: Subparsers) -> None:
         type=float,
         nargs="+",
         metavar="F",
-        help="factors of its input's size at which the first one looks (default: as it does alone)",
+        help="factors on the first one's input size in the refine pass (default: its own)",
     )
     command.add_argument(
         "--margin",

@@ -82,10 +82,10 @@ class PersonRecipe:
     """Fold of the split that is left out of training and chooses the epoch."""
 
     side: int = 256
-    """Of the square scenes that are trained on, in pixels."""
+    """Side of the square scenes to train on, in pixels."""
 
     second_side: int = 384
-    """Of the input of a second look, where people are small or nobody is found; nothing is trained at it."""
+    """Side of the input of a second pass, where people are small or nobody is found; nothing is trained at it."""
 
     mean: float = 0.5
     """Subtracted from each channel after scaling to 0..1."""

@@ -30,14 +30,14 @@ def join(
     scales: Sequence[float] | None = None,
     margin: float | None = None,
 ) -> Path:
-    """Writes an ensemble as one checkpoint. How it looks at a photo is as the first one does.
+    """Writes an ensemble as one checkpoint, which takes its regions of interest from the first member.
 
     Args:
-        folders: Folders of the checkpoints; the first one finds the garments, and all look closer.
+        folders: Folders of the checkpoints; the first runs the coarse pass, all of them the refine pass.
         shares: Share of each further checkpoint in the average with those before it, between 0 and 1.
         out: Folder of the ensemble.
-        scales: Factors of its input's size at which the first one looks; those of its own if left out. The others
-            look once.
+        scales: Factors on the input's size of the first one in the refine pass; its own if left out. The others run
+            at their own size only.
         margin: Border of each crop, as a share of the longer side of what was found; the first one's if left out.
 
     Raises:

@@ -46,7 +46,7 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
 
     Args:
         teachers: Networks that have seen none of the photos that the student is judged on; their probabilities are
-            averaged, each in its own last look at the person.
+            averaged, each over its own crop of the person.
         data: Folder of Clothing Co-Parsing.
         out: Folder for a palette PNG a photo, at the photo's size, and for `labels.json`, which says how they came
             about.
