@@ -1,5 +1,5 @@
 # A Hugging Face Space (sdk: docker), or any other place that runs containers: docker build -t garmentscope . &&
-# docker run -p 8501:8501 garmentscope. README.md says how to publish it.
+# docker run -p 8501:8501 garmentscope. dashboard/README.md says how to publish it.
 FROM python:3.12-slim
 
 # Spaces run a container as user 1000, who may write below their home only: the cache of the Hub is there.

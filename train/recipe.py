@@ -57,7 +57,8 @@ class Recipe:
     """Key in `segmodels.datasets.DATASETS`."""
 
     start: str = ""
-    """Folder of a checkpoint of the same architecture whose weights the fit starts from; empty for none."""
+    """Folder of a checkpoint of the same architecture to start from: all its weights, those of a wider FPN pruned, or
+    the encoder's where the decoder is another; empty for none."""
 
     fold: int = 0
     """Fold of the split that is left out of training and chooses the epoch; -1 trains on all folds and keeps the last

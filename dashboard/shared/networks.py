@@ -149,7 +149,7 @@ def _weights_digest(folder: Path, stamp: object) -> str:
         return ""
 
 
-@st.cache_resource(show_spinner=False, max_entries=11)  # the ten that ship, and another
+@st.cache_resource(show_spinner=False, max_entries=11)  # the nine that ship, and two more
 def _loading(name: str, files: object) -> Future[Segmenter]:
     executor = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
     future = executor.submit(_load, name)

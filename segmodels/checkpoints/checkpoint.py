@@ -114,7 +114,8 @@ class CheckpointConfig(NetworkConfig):
     crop: str = "found"
     """How the region of interest is found.
 
-    - `box`: the person detector's box with `margin`, one pass; where it finds nobody, as `found`.
+    - `box`: the person detector's box with `margin`, one pass; the whole photo where the only person is unsure or fills
+      most of it; where it finds nobody, as `found`.
     - `person`: a coarse pass over the detector's box, then a refine pass over what it found; where the detector finds
       nobody, as `found`.
     - `found`: a coarse pass over the whole photo, then a refine pass over what it found.

@@ -39,7 +39,9 @@ _WORTH_A_REFINE_PASS = 0.85
 _DETECTOR_MARGIN = 0.15  # of the box's longer side, for the coarse pass: a hat or a bag may stick out of the box
 _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
 _FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the coarse pass over a single person takes all of it
-_SURE = 0.9  # score of a single person's box below which the region is the whole photo; chosen on fold 0 and flat-lays
+_SURE = (
+    0.9  # score of a single person's box below which the region is the whole photo; chosen on fold 0, flat-lays, others
+)
 _MOST_OF_THE_PHOTO = 0.65  # share of the photo from which a single person's box is the whole photo; chosen likewise
 _MOST_PEOPLE = 8
 _GPU_BATCH = 8
@@ -49,13 +51,13 @@ _COMPANION = 0.95  # score from which somebody beside the surest person counts; 
 
 @dataclass
 class _Region:
-    """A region of interest: one person, or a whole photo in which no person was found.
+    """A region of interest: one person, or a whole photo where nobody was found or the only person stands for it.
 
     Args:
         photo: Index of the photo.
         crop: Box of the photo that the network is given, in pixels of the photo, of the input's aspect.
         box: Region with its margin, around which each further ensemble member sets a crop of its own aspect.
-        person: Person that the detector found; None for a whole photo.
+        person: Person that the detector found, also where the crop is the whole photo; None if it found nobody.
         limit: Box outside of which nothing belongs to this person; None for no limit.
         probability: Probabilities in the crop, float32 `(C, height, width)`.
     """
