@@ -85,8 +85,9 @@ class Plane:
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> Plane:
-        """Packs uint8 `(H, W)`."""
-        return cls(pixels.shape, zlib.compress(pixels.tobytes(), 6))
+        """Packs uint8 `(H, W)`, by runs alone: a fifth of zlib's usual time, in which another visitor's photo waits."""
+        packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+        return cls(pixels.shape, packer.compress(pixels.tobytes()) + packer.flush())
 
     def pixels(self) -> np.ndarray:
         """The array, uint8 `(H, W)`, not to be written to."""
