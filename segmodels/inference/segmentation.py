@@ -165,8 +165,8 @@ class Segmentation:
         """The garments as the `Detections` of the package supervision, in their order, one detection per garment.
 
         `xyxy` is float32 `(n, 4)`: left, top, right and bottom in pixels, where right and bottom are the first column
-        and row outside the box. `mask` is bool `(n, H, W)`, `class_id` int64 `(n,)`, `confidence` float32 `(n,)`. `data`
-        holds `class_name`, str `(n,)`, and `person`, int64 `(n,)`, the index into the people.
+        and row outside the box. `mask` is bool `(n, H, W)`, `class_id` int64 `(n,)`, `confidence` float32 `(n,)`.
+        `data` holds `class_name`, str `(n,)`, and `person`, int64 `(n,)`, the index into the people.
 
         The extra `supervision` takes version 0.30 or newer, which uses the OpenCV that is installed. Older ones require
         opencv-python, which overwrites the files of the opencv-python-headless that Garmentscope requires.
