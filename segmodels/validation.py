@@ -22,6 +22,8 @@ _EXPECTED: Mapping[str, str] = {
     "float_type": "a number",
     "greater_than": "above {gt:g}",
     "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
     "list_type": "a list",
     "literal_error": "{expected}",
     "string_type": "a text",
@@ -84,7 +86,7 @@ def checked_fields(kind: type[Any], values: Mapping[str, Any], error: type[Value
         ValueError: If there is no field of a name, or a value is wrong.
     """
     try:
-        return _adapter(kind).validate_python(values)
+        return _adapter(kind).validate_python(values)  # type: ignore[arg-type]
     except ValidationError as found:
         first = found.errors(include_url=False)[0]
     name = str(first["loc"][0])
@@ -93,7 +95,8 @@ def checked_fields(kind: type[Any], values: Mapping[str, Any], error: type[Value
         meant = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {meant[0]}?" if meant else f"The keys are {', '.join(sorted(known))}."
         raise error(f"unknown key {name}. {hint}")
-    what = _EXPECTED.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
+    words = _EXPECTED.get(first["type"])
+    what = words.format(**first.get("ctx", {})) if words else first["msg"]
     place = "".join(f"[{part}]" for part in first["loc"][1:] if isinstance(part, int))
     raise error(f"{name}{place} must be {what}, not {first['input']!r}.")
 
@@ -103,4 +106,4 @@ def _adapter(kind: type[Any]) -> TypeAdapter[dict[str, Any]]:
     """Checks a dict of some fields of a dataclass."""
     keys = TypedDict(kind.__name__, get_type_hints(kind, include_extras=True), total=False)  # type: ignore[misc]
     keys.__pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]
-    return TypeAdapter(keys)
+    return TypeAdapter(keys)  # type: ignore[arg-type]

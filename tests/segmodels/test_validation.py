@@ -18,6 +18,8 @@ class Paint:
     gloss: Share = 0.5
     litres: Positive = 1.0
     price: Amount = 0.0
+    tins: Annotated[int, Field(le=9)] = 1
+    water: Annotated[float, Field(lt=1)] = 0.0
     kind: Literal["oil", "water"] = "oil"
     mixes: list[float] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -50,6 +52,8 @@ def test_values_come_back_and_whole_numbers_are_numbers() -> None:
         ({"litres": float("inf")}, "litres must be a finite number, not inf."),
         ({"price": float("nan")}, "price must be a finite number, not nan."),
         ({"price": False}, "price must be a number, not False."),
+        ({"tins": 10}, "tins must be at most 9, not 10."),
+        ({"water": 1}, "water must be below 1, not 1."),
         ({"kind": "chalk"}, "kind must be 'oil' or 'water', not 'chalk'."),
         ({"mixes": 1}, "mixes must be a list, not 1."),
         ({"mixes": [1, "{x}"]}, "mixes[1] must be a number, not '{x}'."),
