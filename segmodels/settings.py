@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from platformdirs import user_cache_path
 
 __all__ = ["DEVICE_VARIABLE", "PREFIX", "Settings", "read_settings"]
 
@@ -59,7 +62,8 @@ class Settings:
 
     cache: Path = _variable(
         "Folder of decoded photos, a teacher's probabilities, the app's archives and its made-up sample.",
-        "`garmentscope` in `XDG_CACHE_HOME`, or in `~/.cache`",
+        "`garmentscope` in `XDG_CACHE_HOME`, or in the system's folder of caches: `~/.cache`, `~/Library/Caches` on "
+        "macOS, `%LOCALAPPDATA%` on Windows",
     )
 
 
@@ -79,7 +83,6 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     def folders(name: str) -> tuple[Path, ...]:
         return tuple(folder(part) for part in text(name).split(os.pathsep) if part)
 
-    caches = folder(environment.get("XDG_CACHE_HOME") or "~/.cache")
     archives = re.split(rf"{re.escape(os.pathsep)}(?!//)", text("ARCHIVE"))  # not at the colon of s3://
     return Settings(
         device=text("DEVICE"),
@@ -89,5 +92,15 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         data=folder(text("DATA")) if text("DATA") else None,
         archive=tuple(os.path.expanduser(part) for part in archives if part.strip()),
         photos=folders("PHOTOS"),
-        cache=folder(text("CACHE")) if text("CACHE") else caches / "garmentscope",
+        cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),
     )
+
+
+def _cache_folder(caches: str) -> Path:
+    """Garmentscope's folder in the user's folder of caches."""
+    if caches:
+        return Path(os.path.expanduser(caches)) / "garmentscope"
+    try:
+        return user_cache_path("garmentscope", appauthor=False)
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path(tempfile.gettempdir()) / "garmentscope"

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.datasets import DATASETS
 from segmodels.errors import GarmentscopeError
+from segmodels.validation import Amount, Count, CountOrZero, Positive, Share, checked_fields, expected, key_of
 from train.segmentation.losses import LOSSES
 
-__all__ = ["RECIPES", "Recipe", "RecipeError", "checked_fields", "load_recipe", "read_toml", "recipe_from"]
+__all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe", "read_toml", "recipe_from"]
 
 RECIPES = Path(__file__).parent / "recipes"
 """The recipes that ship; `fit` takes their names without the ending."""
-
-
-_SIDES = {"height": 16, "width": 16, "cache_side": 1}  # 16: checkpoints take no smaller input
-_COUNTS = {
-    **{"accumulate": 1, "batch_size": 1, "epochs": 1, "folds": 2},
-    **{"patience": 1, "photos": 0, "plateau_patience": 0, "samples": 0},
-}
-_AMOUNTS = {"clip": 0, "decay": 0, "gamma": 0, "margin": 0, "mean": 0, "momentum": 0, "weight_decay": 0}
-_SHARES = (
-    *("blur", "flatlay_share", "framing", "grey", "jpeg", "low_light", "low_resolution", "mix", "paste", "skin_tone"),
-    *("teacher_share",),
-    *("warmth", "whole_photo"),
-)
-_LEAST = {**_SIDES, **_COUNTS, **_AMOUNTS}
 
 
 class RecipeError(GarmentscopeError, ValueError):
@@ -43,7 +30,7 @@ class RecipeError(GarmentscopeError, ValueError):
 class Recipe:
     """One experiment. Every field has a default, so that a file holds only what it means to say."""
 
-    architecture: str = "fpn"
+    architecture: Annotated[str, key_of(ARCHITECTURES)] = "fpn"
     """Key in `segmodels.architectures.ARCHITECTURES`."""
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +40,7 @@ class Recipe:
     """Whether the network starts from weights of ImageNet, or of a segmentation task where it has them, or from random
     ones; what it starts from is printed."""
 
-    dataset: str = "ccp"
+    dataset: Annotated[str, key_of(DATASETS)] = "ccp"
     """Key in `segmodels.datasets.DATASETS`."""
 
     start: str = ""
@@ -64,10 +51,10 @@ class Recipe:
     """Fold of the split that is left out of training and chooses the epoch; -1 trains on all folds and keeps the last
     epoch, so that `epochs` must have been chosen before."""
 
-    folds: int = 5
+    folds: Annotated[int, Field(ge=2)] = 5
     """In how many folds the photos are split; where five are stored, any other number hashes their photos anew."""
 
-    photos: int = 0
+    photos: CountOrZero = 0
     """How many of the training photos are used, the first ones; 0 for all."""
 
     pseudo: str = ""
@@ -76,7 +63,7 @@ class Recipe:
     teacher: str = ""
     """Folder of a checkpoint from whose probabilities the network learns too (distillation); empty for none."""
 
-    teacher_share: float = 0.5
+    teacher_share: Share = 0.5
     """Share of the cross-entropy with the teacher's probabilities in the loss, where there is a teacher."""
 
     flatlays: str = ""
@@ -86,25 +73,25 @@ class Recipe:
     flatlay_masks: str = ""
     """Folder of their masks (`mask-flatlays`)."""
 
-    flatlay_share: float = 0.2
+    flatlay_share: Share = 0.2
     """Share of the flat-lays among the training crops."""
 
-    samples: int = 0
+    samples: CountOrZero = 0
     """Training crops of an epoch; 0 for as many as there are photos."""
 
-    height: int = 480
+    height: Annotated[int, Field(ge=16)] = 480
     """Height of the network's input, in pixels."""
 
-    width: int = 240
+    width: Annotated[int, Field(ge=16)] = 240
     """Width of the network's input, in pixels."""
 
-    mean: float = 0.5
+    mean: Amount = 0.5
     """Subtracted from each channel after scaling to 0..1."""
 
-    std: float = 0.5
+    std: Positive = 0.5
     """Each channel is divided by it after the mean is subtracted."""
 
-    cache_side: int = 640
+    cache_side: Count = 640
     """Photos are decoded once and kept with this long side, in pixels; crops are cut from there."""
 
     crop: Literal["person", "box", "found", "none"] = "found"
@@ -115,14 +102,14 @@ class Recipe:
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
     the input whatever its shape."""
 
-    whole_photo: float = 0.25
+    whole_photo: Share = 0.25
     """Share of training crops that show about the whole photo; the others show about the person."""
 
-    framing: float = 0.0
+    framing: Share = 0.0
     """Share of the training crops that are cut from a part of the photo that shows a part of the person only, as a bust
     or a pair of legs does."""
 
-    margin: float = 0.06
+    margin: Amount = 0.06
     """Border around the person, as a share of the longer side of the box; training jitters around it."""
 
     crop_margin: float = 0.03
@@ -152,59 +139,59 @@ class Recipe:
     saturation_jitter: float = 0.25
     """The same of saturation; hue moves by a tenth of it."""
 
-    grey: float = 0.03
+    grey: Share = 0.03
     """Share of the training crops that lose their colours."""
 
     noise: float = 0.02
     """Standard deviation of the Gaussian noise that half of the training crops get, of a range of 0..1."""
 
-    low_light: float = 0.0
+    low_light: Share = 0.0
     """Share of the training crops that are darkened to 0.12 to 0.5 of their brightness and get more noise."""
 
-    warmth: float = 0.0
+    warmth: Share = 0.0
     """Largest logarithm of the factor on red, whose inverse is that on blue: the colour temperature of the light."""
 
-    skin_tone: float = 0.0
+    skin_tone: Share = 0.0
     """Share of the training crops whose true Skin pixels are multiplied by 0.3 to 1.15, so that the network does not
     depend on them being light."""
 
-    blur: float = 0.0
+    blur: Share = 0.0
     """Share of the training crops that a Gaussian of 0.5 to 3 pixels blurs."""
 
-    low_resolution: float = 0.0
+    low_resolution: Share = 0.0
     """Share of the training crops that are reduced to 0.2 to 0.7 of their size and enlarged again."""
 
-    jpeg: float = 0.0
+    jpeg: Share = 0.0
     """Share of the training crops that went through JPEG of quality 10 to 59."""
 
-    paste: float = 0.0
+    paste: Share = 0.0
     """Share of the training crops onto which a garment of another photo is pasted, at the same place on the body."""
 
     pasted: list[str] = field(default_factory=lambda: ["Glasses", "Hat", "Romper", "Scarf/Tie", "Socks"])
     """Names of the classes that are pasted, each as often as the others."""
 
-    mix: float = 0.0
+    mix: Share = 0.0
     """Share of the training crops of which a rectangle shows the same part of another person's body."""
 
     sampling: Literal["uniform", "rare"] = "rare"
     """`uniform`: each photo once an epoch; `rare`: photos drawn by the rarest class they show."""
 
-    loss: str = "cross_entropy_dice"
+    loss: Annotated[str, key_of(LOSSES)] = "cross_entropy_dice"
     """Key in `train.segmentation.losses.LOSSES`."""
 
-    gamma: float = 2.0
+    gamma: Amount = 2.0
     """Of the focal loss: how strongly easy pixels are played down; 0 is cross-entropy."""
 
     optimiser: Literal["adam", "adamw", "rmsprop", "sgd"] = "adamw"
     """Which optimiser steps."""
 
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Highest learning rate of the schedule."""
 
-    momentum: float = 0.0
+    momentum: Amount = 0.0
     """Of SGD and RMSprop."""
 
-    weight_decay: float = 0.01
+    weight_decay: Amount = 0.01
     """Decoupled weight decay with AdamW, added to the gradient with the others; biases and norms are not decayed."""
 
     schedule: Literal["constant", "inverse_time", "one_cycle", "plateau"] = "one_cycle"
@@ -212,60 +199,47 @@ class Recipe:
     for 15 per cent of the steps, then down; `plateau`: times 0.1 when the validation loss has not fallen for
     `plateau_patience` epochs."""
 
-    decay: float = 0.0
+    decay: Amount = 0.0
     """Of the schedule `inverse_time`, by step."""
 
-    plateau_patience: int = 3
+    plateau_patience: CountOrZero = 3
     """Of the schedule `plateau`, in epochs."""
 
-    clip: float = 5.0
+    clip: Amount = 5.0
     """Largest norm of the gradient; a longer one is shortened to it. 0 for no limit."""
 
-    batch_size: int = 8
+    batch_size: Count = 8
     """Photos that a device holds at a time, summed over all processes."""
 
-    accumulate: int = 1
+    accumulate: Count = 1
     """Batches whose gradients make one step: a small GPU takes half the `batch_size` and twice of this. The photos of
     a step are the product of the two, and a run may go on with any other pair of the same product."""
 
-    epochs: int = 30
+    epochs: Count = 30
     """Most epochs."""
 
-    patience: int = 10
+    patience: Count = 10
     """Epochs without a better score on the fold after which the fit stops."""
 
     stop_by: Literal["mean_iou", "pixel_accuracy"] = "mean_iou"
     """The score that `patience` is about. Which epoch is kept, mean IoU decides."""
 
-    average: float = 0.998
+    average: Annotated[float, Field(ge=0, lt=1), expected("at least 0 and below 1")] = 0.998
     """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the plain weights."""
 
     seed: int = 0
     """Of all random numbers."""
 
     def __post_init__(self) -> None:
-        for name, known in (("architecture", ARCHITECTURES), ("dataset", DATASETS), ("loss", LOSSES)):
-            if getattr(self, name) not in known:
-                raise RecipeError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}.")
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise RecipeError(f"{name} must be at least {least}, not {getattr(self, name)}.")
-        for name in ("std", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise RecipeError(f"{name} must be above 0, not {getattr(self, name)}.")
+        checked_fields(Recipe, vars(self), RecipeError)
         if self.schedule == "plateau" and self.fold == -1:
             raise RecipeError("schedule plateau needs a fold to judge by, and fold is -1. Take another schedule.")
-        for name in _SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise RecipeError(f"{name} is a share and must be between 0 and 1, not {getattr(self, name)}.")
         if self.flatlays and not self.flatlay_masks:
             raise RecipeError("flatlays needs flatlay_masks, the folder that python -m train mask-flatlays wrote.")
         if self.samples and self.sampling == "uniform":
             raise RecipeError('samples needs sampling = "rare": with "uniform" an epoch takes each photo once.')
         if self.flatlays and self.sampling == "uniform":
             raise RecipeError('flatlays needs sampling = "rare", which keeps to flatlay_share.')
-        if not 0 <= self.average < 1:
-            raise RecipeError(f"average must be at least 0 and below 1, not {self.average}.")
 
     @property
     def aspect(self) -> float | None:
@@ -340,36 +314,4 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
     Raises:
         RecipeError: If a key is unknown or a value is of another type.
     """
-    return Recipe(**checked_fields(Recipe, values))
-
-
-def checked_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, fit to make a dataclass of; whole numbers become floats where it has floats.
-
-    Args:
-        kind: The dataclass.
-        values: Values by name of a field.
-
-    Raises:
-        RecipeError: If it has no field of a name, or a value is of another type.
-    """
-    known = {item.name for item in fields(kind)}
-    if unknown := sorted(set(values) - known):
-        meant = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean {meant[0]}?" if meant else f"The keys are {', '.join(sorted(known))}."
-        raise RecipeError(f"unknown key {unknown[0]}. {hint}")
-    hints = get_type_hints(kind)
-    return {name: _checked(name, value, hints[name]) for name, value in values.items()}
-
-
-def _checked(name: str, value: Any, hint: Any) -> Any:
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise RecipeError(f"{name} must be one of {', '.join(map(repr, get_args(hint)))}, not {value!r}.")
-        return value
-    kind = get_origin(hint) or hint
-    if kind is float and type(value) is int:
-        return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise RecipeError(f"{name} must be of type {kind.__name__}, not {value!r}.")
-    return value
+    return Recipe(**checked_fields(Recipe, values, RecipeError))

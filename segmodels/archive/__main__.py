@@ -17,6 +17,7 @@ from segmodels.archive.store import Archive, ArchiveError
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
+from segmodels.sentences import listed
 
 _SHOWN = 10
 
@@ -128,8 +129,7 @@ def _print(report: Report, archive: Archive) -> None:
 
 def _list(title: str, names: Sequence[str]) -> None:
     if names:
-        more = len(names) - _SHOWN
-        print(f"{title}: {', '.join(names[:_SHOWN])}" + (f" and {more:,} more" if more > 0 else ""))
+        print(f"{title}: {listed(names, _SHOWN)}")
 
 
 class _ProgressLine:

@@ -81,9 +81,13 @@ def analyse_on_ray(
                 name, key, reason = row.pop("name"), row.pop("key"), row.pop("reason")
                 yield Outcome(name, key, row if row["photo_id"] else None, reason)
     except (ray.exceptions.RayError, ConnectionError) as error:
-        cause = getattr(error, "cause", None) or error
-        reason = str(cause).strip().rpartition("\n")[2].rstrip(". ")
-        raise ArchiveError(f"The Ray cluster gave up: {reason}. What is in the archive is whole.") from error
+        raise ArchiveError(f"The Ray cluster gave up: {_reason(error)}. What is in the archive is whole.") from error
+
+
+def _reason(error: Exception) -> str:
+    """The last line of an error of Ray, or of the error of the task that was its cause."""
+    cause = getattr(error, "cause", None) or error
+    return str(cause).strip().rpartition("\n")[2].rstrip(". ")
 
 
 class _Analyser:

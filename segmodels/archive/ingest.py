@@ -28,6 +28,7 @@ from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.photo import PhotoError
+from segmodels.sentences import listed
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
@@ -418,10 +419,10 @@ class _Run:
             )
             notes.append(f"{who} date. They count everywhere but on the time axis.")
         for reason, names in self._odd_dates.items():
-            notes.append(f"The camera's date lies {reason} and was not used: {_listed(names)}.")
+            notes.append(f"The camera's date lies {reason} and was not used: {listed(names, _NAMED)}.")
         if self._other_tags:
             notes.append(
-                f"The same photo as another, but with other tags in the CSV: {_listed(self._other_tags)}. "
+                f"The same photo as another, but with other tags in the CSV: {listed(self._other_tags, _NAMED)}. "
                 "The tags of the first were used."
             )
 
@@ -448,8 +449,3 @@ def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().encode("utf-8")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

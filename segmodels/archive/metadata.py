@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from segmodels.archive.place import ArchiveError
+from segmodels.sentences import listed
 
 __all__ = ["Entry", "Joined", "Metadata", "implausible", "join", "parse_metadata"]
 
@@ -84,14 +85,7 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
         ArchiveError: If it is no such CSV; the message says what is wrong and what to do.
     """
     text, notes = _decoded(data, name)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
-    except csv.Error as error:
-        raise ArchiveError(f"{name} is no CSV: {error}. Export it again.") from error
-    lines = [(number, cells) for number, cells in lines if any(cells)]
-    if not lines:
-        raise ArchiveError(f"{name} is empty. It needs a header and one row for each photo.")
+    lines = _lines(text, name)
     header = lines[0][1]
     names, dates = _column(header, _NAME_COLUMNS), _column(header, _DATE_COLUMNS)
     if names is None:
@@ -109,7 +103,7 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
         else:
             rows.append(cells[: len(header)] + [""] * (len(header) - len(cells)))
     if odd:
-        notes.append(f"{_listed(odd)} of {name} left out: no file name, or more cells than the header has.")
+        notes.append(f"{listed(odd, _SHOWN)} of {name} left out: no file name, or more cells than the header has.")
     taken = [None] * len(rows) if dates is None else _dates([row[dates] for row in rows], name, notes, now)
     entries = [
         Entry(
@@ -157,11 +151,11 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
     notes = []
     if ambiguous:
         notes.append(
-            f"Several photos are called {_listed(ambiguous)}, in different folders: these rows were not used. "
+            f"Several photos are called {listed(ambiguous, _SHOWN)}, in different folders: these rows were not used. "
             "Write the folder as well: folder/name.jpg."
         )
     if repeated:
-        notes.append(f"More than one row, and not the same, for {_listed(repeated)}: the first was used.")
+        notes.append(f"More than one row, and not the same, for {listed(repeated, _SHOWN)}: the first was used.")
     return Joined(entries, missing, [photo for photo in photos if photo not in entries], notes)
 
 
@@ -189,6 +183,18 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
         note = f"{name} is not in UTF-8 and was read as Windows-1252; look whether accents came out right."
         return text, [note] if encoding == "cp1252" else []
     raise ArchiveError(f"{name} is not text in an encoding that is known here. Save it as CSV in UTF-8.")
+
+
+def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
+    """The lines of a CSV that are not empty, the header first, each with its number."""
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
+        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
+    except csv.Error as error:
+        raise ArchiveError(f"{name} is no CSV: {error}. Export it again.") from error
+    if not (lines := [(number, cells) for number, cells in lines if any(cells)]):
+        raise ArchiveError(f"{name} is empty. It needs a header and one row for each photo.")
+    return lines
 
 
 def _separator(text: str) -> str:
@@ -230,7 +236,7 @@ def _dates(texts: Sequence[str], name: str, notes: list[str], now: datetime | No
                 date = None
         dates.append(date)
     for reason, found in wrong.items():
-        notes.append(f"{_listed(found)} in {name} {reason} and count as no date. Write dates as 2024-03-31.")
+        notes.append(f"{listed(found, _SHOWN)} in {name} {reason} and count as no date. Write dates as 2024-03-31.")
     if len(zones) > 1:
         notes.append(f"The dates of {name} have {len(zones)} time zones: each keeps the clock of its place.")
     return dates
@@ -254,10 +260,3 @@ def _date(text: str, day_first: bool) -> datetime | None:
 
 def _iso(year: str, month: str, day: str, time: str | None) -> str:
     return f"{year}-{int(month):02d}-{int(day):02d}" + (f"T{time}" if time else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    unique = list(dict.fromkeys(names))
-    more = len(unique) - _SHOWN
-    return ", ".join(unique[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

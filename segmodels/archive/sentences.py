@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from segmodels.archive.ingest import Progress, Report
+from segmodels.sentences import listed
 
-__all__ = ["duration", "listed", "outcome_sentence", "progress_sentence", "rejected_sentence", "unmatched_sentences"]
-
-_NAMED = 5
+__all__ = ["duration", "outcome_sentence", "progress_sentence", "rejected_sentence", "unmatched_sentences"]
 
 
 def duration(seconds: float) -> str:
@@ -64,12 +61,6 @@ def unmatched_sentences(report: Report) -> list[str]:
         photos = "photo has" if len(names) == 1 else "photos have"
         result.append(f"{len(names):,} {photos} no row in the CSV: {listed(names)}.")
     return result
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _photos(count: int) -> str:

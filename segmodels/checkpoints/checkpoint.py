@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
+from pydantic import AfterValidator, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -25,6 +25,7 @@ from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
+from segmodels.validation import Amount, Positive, checked_fields, expected, key_of
 
 __all__ = [
     "FORMAT_VERSION",
@@ -35,6 +36,7 @@ __all__ = [
     "Member",
     "NetworkConfig",
     "check_config",
+    "check_fields",
     "count_parameters",
     "load_checkpoint",
     "load_weights",
@@ -61,29 +63,42 @@ class CheckpointError(GarmentscopeError, ValueError):
     """A checkpoint that cannot be used; the message names the folder, the file and what is wrong with it."""
 
 
+def _odd(kernel: int) -> int:
+    if kernel and kernel % 2 == 0:
+        raise ValueError("even")
+    return kernel
+
+
+_Kernel = Annotated[int, Field(ge=0, le=63), AfterValidator(_odd), expected("0 or an odd number of pixels")]
+_Pixels = Annotated[int, Field(ge=16, le=4096), expected("a whole number of pixels from 16 to 4096")]
+_Scales = Annotated[
+    list[Annotated[float, Field(ge=0.25, le=4)]], Field(min_length=1), expected("a list of factors from 0.25 to 4")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """What a network is, and what it takes in."""
 
-    architecture: str
+    architecture: Annotated[str, key_of(ARCHITECTURES)]
     """Key in `ARCHITECTURES`."""
 
     arguments: dict[str, Any]
     """What the architecture's function takes beside the number of classes."""
 
-    height: int
+    height: _Pixels
     """Height of the network's input, in pixels."""
 
-    width: int
+    width: _Pixels
     """Width of the network's input, in pixels."""
 
-    mean: float
+    mean: Amount
     """Subtracted from each channel after scaling to 0..1."""
 
-    std: float
+    std: Positive
     """Each channel is divided by it after the mean is subtracted."""
 
-    resize: str = "keep"
+    resize: Literal["keep", "squash"] = "keep"
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
     the input whatever its shape."""
 
@@ -97,7 +112,7 @@ class NetworkConfig:
 class Member(NetworkConfig):
     """A further network of an ensemble."""
 
-    share: float
+    share: Annotated[float, Field(gt=0, lt=1), expected("a number between 0 and 1")]
     """Weight of its probabilities in the average, inside its crop, 0..1; the members before it have the rest."""
 
 
@@ -105,13 +120,13 @@ class Member(NetworkConfig):
 class CheckpointConfig(NetworkConfig):
     """All that must be known to run a network, and where it came from."""
 
-    taxonomy: str
+    taxonomy: Annotated[str, key_of(TAXONOMIES)]
     """Key in `TAXONOMIES`."""
 
     classes: list[str]
     """Class names by id; must be those of the taxonomy."""
 
-    crop: str = "found"
+    crop: Literal["person", "box", "found", "none"] = "found"
     """How the region of interest is found.
 
     - `box`: the person detector's box with `margin`, one pass; the whole photo where the only person is unsure or fills
@@ -122,10 +137,10 @@ class CheckpointConfig(NetworkConfig):
     - `none`: one pass over the whole photo.
     """
 
-    margin: float = 0.06
+    margin: Amount = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
 
-    scales: list[float] = field(default_factory=lambda: [1.0])
+    scales: _Scales = field(default_factory=lambda: [1.0])
     """Factors on the input's size in the refine pass, whose probabilities are averaged (test-time augmentation)."""
 
     mirror: bool = False
@@ -134,7 +149,7 @@ class CheckpointConfig(NetworkConfig):
     ensemble: list[Member] = field(default_factory=list)
     """Further members of the ensemble, each run in the refine pass on a crop of its own aspect."""
 
-    opening_kernel: int = 0
+    opening_kernel: _Kernel = 0
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
     training: dict[str, Any] = field(default_factory=dict)
@@ -375,58 +390,28 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
         ) from None
 
 
+def check_fields(config: object, path: Path) -> None:
+    """Whether each value of a dataclass is one that the annotation of its field allows.
+
+    Raises:
+        CheckpointError: If one is not; the sentence begins with `path`, where it stands or would stand.
+    """
+    try:
+        checked_fields(type(config), vars(config), CheckpointError)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
 def check_config(config: CheckpointConfig, path: Path) -> None:
     """Whether each value is one that a checkpoint can have.
 
     Raises:
         CheckpointError: If one is not; the sentence begins with `path`, where it stands or would stand.
     """
-    if config.taxonomy not in list(TAXONOMIES):  # a list, for what cannot be hashed
-        raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
+    for network in (config, *config.ensemble):
+        check_fields(network, path)
     if config.classes != list(TAXONOMIES[config.taxonomy].names):
         raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
-    if config.crop not in ("person", "box", "found", "none"):
-        raise CheckpointError(f"{path}: crop must be 'person', 'box', 'found' or 'none', not {config.crop!r}.")
-    for network in (config, *config.ensemble):
-        _check_network(network, path)
-    for member in config.ensemble:
-        if type(member.share) is not float or not 0 < member.share < 1:
-            raise CheckpointError(f"{path}: share must be a number between 0 and 1, not {member.share!r}.")
-    scales = config.scales
-    if (
-        not isinstance(scales, list)
-        or not scales
-        or not all(type(s) in (int, float) and 0.25 <= s <= 4 for s in scales)
-    ):
-        raise CheckpointError(f"{path}: scales must be a list of factors from 0.25 to 4, not {scales!r}.")
-    if type(config.mirror) is not bool:
-        raise CheckpointError(f"{path}: mirror must be true or false, not {config.mirror!r}.")
-    kernel = config.opening_kernel
-    if type(kernel) is not int or not 0 <= kernel <= 63 or (kernel and kernel % 2 == 0):
-        raise CheckpointError(f"{path}: opening_kernel must be 0 or an odd number of pixels, not {kernel!r}.")
-    _check_number("margin", config.margin, path)
-
-
-def _check_network(config: NetworkConfig, path: Path) -> None:
-    if config.architecture not in list(ARCHITECTURES):
-        raise CheckpointError(f"{path}: there is no architecture {config.architecture!r}.")
-    if not isinstance(config.arguments, dict):
-        raise CheckpointError(f"{path}: arguments must be an object, not {config.arguments!r}.")
-    if config.resize not in ("keep", "squash"):
-        raise CheckpointError(f"{path}: resize must be 'keep' or 'squash', not {config.resize!r}.")
-    for name in ("height", "width"):
-        value = getattr(config, name)
-        if type(value) is not int or not 16 <= value <= 4096:
-            raise CheckpointError(f"{path}: {name} must be a whole number of pixels from 16 to 4096, not {value!r}.")
-    _check_number("mean", config.mean, path)
-    _check_number("std", config.std, path)
-    if config.std == 0:
-        raise CheckpointError(f"{path}: std must be a positive number, not {config.std!r}.")
-
-
-def _check_number(name: str, value: object, path: Path) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from segmodels.errors import GarmentscopeError
 from segmodels.photo import open_photo
+from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Dataset", "DatasetError"]
@@ -83,6 +84,7 @@ class Dataset:
         known = set(self.ids)
         missing = [photo_id for photo_id in ids if photo_id not in known]
         if missing:
-            shown = ", ".join(missing[:5]) + (" and more" if len(missing) > 5 else "")
-            raise DatasetError(f"{len(missing)} of {len(ids)} ids are not in {self.name} at {self.root}: {shown}.")
+            raise DatasetError(
+                f"{len(missing)} of {len(ids)} ids are not in {self.name} at {self.root}: {listed(missing)}."
+            )
         return tuple(ids)

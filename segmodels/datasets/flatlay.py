@@ -25,6 +25,7 @@ import numpy as np
 
 from segmodels.datasets.dataset import DatasetError
 from segmodels.photo import open_photo
+from segmodels.sentences import listed
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 __all__ = ["FlatLay", "FlatLays", "read_flatlays"]
@@ -95,8 +96,7 @@ class FlatLays:
         by_id = {photo.id: photo for photo in self.photos}
         missing = [photo_id for photo_id in ids if photo_id not in by_id]
         if missing:
-            shown = ", ".join(missing[:5]) + (" and more" if len(missing) > 5 else "")
-            raise DatasetError(f"{len(missing)} of {len(ids)} ids are no flat-lays at {self.root}: {shown}.")
+            raise DatasetError(f"{len(missing)} of {len(ids)} ids are no flat-lays at {self.root}: {listed(missing)}.")
         return replace(self, photos=tuple(by_id[photo_id] for photo_id in ids))
 
     def path(self, photo: FlatLay) -> Path:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from segmodels.datasets.dataset import Dataset, DatasetError
 from segmodels.photo import PhotoError
+from segmodels.sentences import listed
 
 __all__ = ["Inspection", "background_sentence", "inspect_dataset", "unreadable_sentence"]
 
@@ -77,5 +78,4 @@ def background_sentence(ids: Sequence[str]) -> list[str]:
     """One sentence on the photos that show nothing but background; nothing if there are none."""
     if not ids:
         return []
-    shown = ", ".join(ids[:5]) + (" and more" if len(ids) > 5 else "")
-    return [f"Nothing but background is marked in {len(ids)} of them: {shown}."]
+    return [f"Nothing but background is marked in {len(ids)} of them: {listed(ids)}."]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
@@ -18,10 +18,18 @@ from torchvision.models.detection.ssdlite import SSDLite320_MobileNet_V3_Large_W
 
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoints.checkpoint import FORMAT_VERSION, CheckpointError, load_weights, read_fields, write_folder
+from segmodels.checkpoints.checkpoint import (
+    FORMAT_VERSION,
+    CheckpointError,
+    check_fields,
+    load_weights,
+    read_fields,
+    write_folder,
+)
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.inference.boxes import Box, crop_around, cut
 from segmodels.settings import read_settings
+from segmodels.validation import Amount, Positive, Share, expected
 
 __all__ = [
     "EMBEDDED_DETECTOR",
@@ -41,6 +49,10 @@ EMBEDDED_DETECTOR = Path(__file__).parents[1] / "embedded" / "detector"
 """Folder of the detector that ships with the package."""
 
 
+_SIDES = "a multiple of 32 from 64 to 2048"
+_Side = Annotated[int, Field(ge=64, le=2048, multiple_of=32)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
     """All that must be known to run a person detector; its `config.json`."""
@@ -48,19 +60,19 @@ class DetectorConfig:
     architecture: str
     """`ssd_lite0`, the one of `segmodels.architectures.ssd`."""
 
-    side: int
+    side: Annotated[_Side, expected(_SIDES)]
     """Side of the square input, in pixels; a photo lies in its middle, on grey, with its own aspect."""
 
-    mean: float
+    mean: Amount
     """Subtracted from each channel after scaling to 0..1."""
 
-    std: float
+    std: Positive
     """Each channel is divided by it after the mean is subtracted."""
 
-    second_side: int = 0
+    second_side: Annotated[Literal[0] | _Side, expected(_SIDES)] = 0
     """Side of the input of a second pass, run where the first finds nobody, or small people only; 0 for none."""
 
-    threshold: float = 0.5
+    threshold: Share = 0.5
     """Score from which a box is a person, 0..1."""
 
     training: dict[str, Any] = field(default_factory=dict)
@@ -205,7 +217,10 @@ def load_detector(
         return _coco_detector(device, precision)
     folder = Path(which) if which else EMBEDDED_DETECTOR
     config = read_fields(folder, DetectorConfig)
-    _check(config, folder / "config.json")
+    path = folder / "config.json"
+    if config.architecture != "ssd_lite0":
+        raise CheckpointError(f"{path}: there is no detector {config.architecture!r}.")
+    check_fields(config, path)
     network = ssd_lite0(config.side, config.mean, config.std)
     load_weights(folder, network)
     network.backbone = fold_batch_norm(network.backbone)
@@ -238,16 +253,3 @@ def _coco_detector(device: torch.device | None, precision: Precision | None) -> 
     network.load_state_dict(weights, strict=True)
     config = DetectorConfig(architecture="coco", side=320, mean=0.5, std=0.5)
     return PersonDetector(network, config, device, precision)
-
-
-def _check(config: DetectorConfig, path: Path) -> None:
-    if config.architecture != "ssd_lite0":
-        raise CheckpointError(f"{path}: there is no detector {config.architecture!r}.")
-    for name in ("side", "second_side"):
-        side = getattr(config, name)
-        if type(side) is not int or side % 32 or not (64 <= side <= 2048 or (name == "second_side" and side == 0)):
-            raise CheckpointError(f"{path}: {name} must be a multiple of 32 from 64 to 2048, not {side!r}.")
-    for name in ("mean", "std", "threshold"):
-        value = getattr(config, name)
-        if type(value) not in (int, float) or not 0 <= value < math.inf or (name == "std" and value == 0):
-            raise CheckpointError(f"{path}: {name} must be a positive number, not {value!r}.")

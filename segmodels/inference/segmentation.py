@@ -1,19 +1,24 @@
-"""What a segmenter finds in a photo, and the forms in which it leaves: PNG, JSON, COCO."""
+"""What a segmenter finds in a photo, and the forms in which it leaves: PNG, JSON, COCO, supervision."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segmodels.colour import Colour, dominant_colours_of
+from segmodels.errors import GarmentscopeError
+from segmodels.extras import missing_extra
 from segmodels.inference.boxes import Box, box_of
 from segmodels.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 __all__ = ["Garment", "Person", "Segmentation", "measure", "paint", "to_coco"]
 
@@ -155,6 +160,39 @@ class Segmentation:
             photo: File name of the photo.
         """
         return to_coco([(photo, self)])
+
+    def to_supervision(self) -> Detections:
+        """The garments as the `Detections` of the package supervision, in their order, one detection per garment.
+
+        `xyxy` is float32 `(n, 4)`: left, top, right and bottom in pixels, where right and bottom are the first column
+        and row outside the box. `mask` is bool `(n, H, W)`, `class_id` int64 `(n,)`, `confidence` float32 `(n,)`.
+        `data` holds `class_name`, str `(n,)`, and `person`, int64 `(n,)`, the index into the people.
+
+        The extra `supervision` takes version 0.30 or newer, which uses the OpenCV that is installed. Older ones require
+        opencv-python, which overwrites the files of the opencv-python-headless that Garmentscope requires.
+
+        Raises:
+            GarmentscopeError: If the package supervision is not installed.
+        """
+        if problem := missing_extra("supervision", "supervision", what="to_supervision"):
+            raise GarmentscopeError(problem)
+        from supervision import Detections
+
+        boxes = np.array([garment.box for garment in self.garments], np.float32).reshape(-1, 4)
+        names = [garment.name for garment in self.garments]
+        masks = np.empty((len(names), self.height, self.width), bool)
+        for mask, garment in zip(masks, self.garments, strict=True):
+            mask[:] = self.mask(garment)
+        return Detections(
+            xyxy=np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]),
+            mask=masks,
+            confidence=np.array([garment.confidence for garment in self.garments], np.float32),
+            class_id=np.array([self.taxonomy[name].id for name in names], np.int64),
+            data={
+                "class_name": np.array(names, str),
+                "person": np.array([garment.person for garment in self.garments], np.int64),
+            },
+        )
 
     def to_pil(self) -> Image.Image:
         """The class map as a picture with a palette: a pixel's value is its class id, its colour that of the class."""

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 COMMANDS = PROJECT["entry-points"]["garmentscope.commands"]
-NAMES = {"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
-ABSENT = ["streamlit", "plotly", "statsmodels", "lightning", "pytorch_lightning", "ray", "tensorboard"]
+NAMES = {"PIL": "pillow", "cv2": "opencv-python-headless", "pydantic_core": "pydantic", "skimage": "scikit-image"}
+ABSENT = "streamlit plotly statsmodels lightning pytorch_lightning ray supervision tensorboard".split()
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -52,7 +52,7 @@ def test_segmodels_imports_what_is_always_there() -> None:
     trees = {path: ast.parse(path.read_text("utf-8")) for path in paths}
     assert {path.name: more for path in paths if (more := imported(outermost(trees[path].body)) - base)} == {}
     inside = set().union(*(imported(ast.walk(tree)) for tree in trees.values())) - base
-    assert inside == {"ray", "statsmodels"}
+    assert inside == {"ray", "statsmodels", "supervision"}
 
 
 @pytest.mark.parametrize(("package", "extra"), [("dashboard", "app"), ("train", "train")])
@@ -63,8 +63,8 @@ def test_an_extra_brings_what_its_package_imports(package: str, extra: str) -> N
 
 
 def test_all_is_all_and_dev_holds_it() -> None:
-    assert set(EXTRAS) == {"app", "train", "ray", "tensorboard", "all", "dev"}
-    assert EXTRAS["all"] == ["garmentscope[app,train,ray,tensorboard]"]
+    assert set(EXTRAS) == {"app", "train", "ray", "supervision", "tensorboard", "all", "dev"}
+    assert EXTRAS["all"] == ["garmentscope[app,train,ray,supervision,tensorboard]"]
     assert "garmentscope[all]" in EXTRAS["dev"]
 
 

@@ -4,12 +4,14 @@ import ast
 import os
 import re
 import shutil
+import tempfile
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from platformdirs.macos import MacOS
 from streamlit.testing.v1 import AppTest
 
 import segmodels.inference.detector
@@ -72,6 +74,22 @@ def test_everything_is_set(home: Path) -> None:
     assert read_settings({"GARMENTSCOPE_DETECTOR": "coco"}).detector == "coco"
     assert read_settings({"XDG_CACHE_HOME": "~/caches"}).cache == home / "caches" / "garmentscope"
     assert read_settings({"GARMENTSCOPE_CACHE": "~nobody-of-this-name/a"}).cache == Path("~nobody-of-this-name/a")
+
+
+def test_the_system_has_a_folder_of_caches(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "segmodels.settings.user_cache_path", lambda name, appauthor: MacOS(name, appauthor).user_cache_path
+    )
+    assert read_settings({}).cache == home / "Library" / "Caches" / "garmentscope"
+    assert read_settings({"XDG_CACHE_HOME": "/caches"}).cache == Path("/caches/garmentscope")
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("segmodels.settings.user_cache_path", unknown)
+    assert read_settings({}).cache == Path(tempfile.gettempdir()) / "garmentscope"
 
 
 def test_the_table_says_the_same() -> None:

@@ -8,14 +8,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from train.recipe import Recipe, RecipeError, checked_fields, read_toml, recipe_from
+from segmodels.validation import Count, CountOrZero, Share, checked_fields
+from train.recipe import Recipe, RecipeError, read_toml, recipe_from
 
 __all__ = ["GRIDS", "Grid", "load_grid"]
 
 GRIDS = Path(__file__).parents[1] / "grids"
 """The grids that ship; `probe` takes their names without the ending."""
-
-_LEAST = {"one_epochs": 1, "subset_photos": 1, "subset_epochs": 1, "split_photos": 0, "split_epochs": 1, "keep": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,33 +43,29 @@ class Grid:
     """By architecture, a table of what its function takes; where there is none, the recipe's own architecture has the
     recipe's arguments, and the others their defaults."""
 
-    one_epochs: int = 300
+    one_epochs: Count = 300
     """Epochs on one photo."""
 
-    one_mean_iou: float = 0.75
+    one_mean_iou: Share = 0.75
     """A cell that does not reach this mean IoU on the photo that it was fitted to does not overfit, and is out."""
 
-    subset_photos: int = 20
+    subset_photos: Count = 20
     """Photos in the subset that is overfitted, and in the other one that it is judged on."""
 
-    subset_epochs: int = 100
+    subset_epochs: Count = 100
     """Epochs on the subset."""
 
-    keep: int = 0
+    keep: CountOrZero = 0
     """How many cells of each architecture go on to the split, the best on the other subset; 0 for all."""
 
-    split_photos: int = 0
+    split_photos: CountOrZero = 0
     """How many of the nine tenths are trained on, the first ones; 0 for all. All of the tenth are judged."""
 
-    split_epochs: int = 30
+    split_epochs: Count = 30
     """Most epochs on the split."""
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise RecipeError(f"{name} must be at least {least}, not {getattr(self, name)}.")
-        if not 0 <= self.one_mean_iou <= 1:
-            raise RecipeError(f"one_mean_iou must be from 0 to 1, not {self.one_mean_iou}.")
+        checked_fields(Grid, vars(self), RecipeError)
 
     def recipes(self, recipe: Recipe) -> list[Recipe]:
         """The recipe of each cell.
@@ -116,6 +111,6 @@ def load_grid(source: str | Path) -> Grid:
     """
     name, values = read_toml(source, GRIDS, "grid")
     try:
-        return Grid(**checked_fields(Grid, values))
+        return Grid(**checked_fields(Grid, values, RecipeError))
     except RecipeError as error:
         raise RecipeError(f"{name}: {error}") from None

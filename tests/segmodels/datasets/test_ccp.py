@@ -76,7 +76,7 @@ def test_select_keeps_the_order_and_names_what_is_missing(root: Path) -> None:
     assert dataset.select(["0536", "0001"]) == ("0536", "0001")
     with pytest.raises(DatasetError, match=r"2 of 3 ids are not in ccp at .*: 0002, 1001\.$"):
         dataset.select(["0002", "0001", "1001"])
-    with pytest.raises(DatasetError, match=r"7 of 7 ids .*: 2000, 2001, 2002, 2003, 2004 and more\.$"):
+    with pytest.raises(DatasetError, match=r"7 of 7 ids .*: 2000, 2001, 2002, 2003, 2004 and 2 more\.$"):
         dataset.select([f"200{n}" for n in range(7)])
 
 

@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from segmodels.errors import GarmentscopeError
 from segmodels.inference.segmentation import Garment, Person, Segmentation, measure, to_coco
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
@@ -284,6 +286,41 @@ def test_coco_of_nothing_and_of_two_taxonomies() -> None:
     other = replace(OUTFIT_15, name="OTHER")
     with pytest.raises(ValueError, match="one taxonomy, not OTHER, OUTFIT_15"):
         to_coco([("a.jpg", a_segmentation()), ("b.jpg", a_segmentation(taxonomy=other))])
+
+
+def test_supervision_gets_masks_ids_and_names() -> None:
+    supervision = pytest.importorskip("supervision")
+    segmentation = a_segmentation()
+    detections = segmentation.to_supervision()
+    assert type(detections) is supervision.Detections and len(detections) == 3
+    assert detections.xyxy.tolist() == [[12, 10, 30, 30], [14, 30, 28, 55], [34, 25, 40, 33]]
+    assert detections.mask.dtype == bool and detections.mask.shape == (3, HEIGHT, WIDTH)
+    for mask, garment in zip(detections.mask, segmentation.garments, strict=True):
+        assert np.array_equal(mask, segmentation.mask(garment))
+    assert detections.class_id.tolist() == [OUTFIT_15[name].id for name in ("Shirt", "Pants", "Bag")]
+    assert detections.confidence == pytest.approx([0.8, 0.8, 0.8])
+    assert detections.data["class_name"].tolist() == ["Shirt", "Pants", "Bag"]
+    bag = detections[detections.data["class_name"] == "Bag"]
+    assert bag.area.tolist() == [48] and bag.data["person"].tolist() == [0]
+    drawn = supervision.MaskAnnotator(opacity=1).annotate(np.zeros((HEIGHT, WIDTH, 3), np.uint8), bag)
+    assert np.array_equal(drawn.any(axis=2), a_map() == OUTFIT_15["Bag"].id)
+
+
+def test_supervision_gets_two_people_and_nothing() -> None:
+    pytest.importorskip("supervision")
+    detections = two_people().to_supervision()
+    assert detections.data["person"].tolist() == [0, 0, 1, 1] and detections.area.tolist() == [360, 350, 48, 48]
+    nothing = a_segmentation(np.zeros((HEIGHT, WIDTH), np.uint8)).to_supervision()
+    assert nothing.is_empty() and nothing.xyxy.shape == (0, 4) and nothing.mask.shape == (0, HEIGHT, WIDTH)
+
+
+def test_without_supervision_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(GarmentscopeError) as caught:
+        a_segmentation().to_supervision()
+    assert str(caught.value) == (
+        'to_supervision needs supervision, which is not installed: pip install "garmentscope[supervision]"'
+    )
 
 
 def test_cutout_is_the_garment_on_a_transparent_ground() -> None:

@@ -101,5 +101,5 @@ def test_what_cannot_be_joined_is_refused(two: list[Path], tmp_path: Path, capsy
     values = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**values, "taxonomy": "nope"}))
     assert main(["join", str(two[0]), str(other), "--share", "0.5", "--out", str(again)]) == 1
-    assert "there is no taxonomy 'nope'" in capsys.readouterr().err
+    assert "taxonomy must be one of OUTFIT_15, CFPD_23, IMATERIALIST_47, not 'nope'" in capsys.readouterr().err
     assert not again.exists()

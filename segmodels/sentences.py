@@ -1,0 +1,19 @@
+"""Parts of the sentences that say to people what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["listed"]
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are: `a, b and 3 more`. A name that comes again counts once.
+
+    Args:
+        names: Names to list.
+        most: Largest number of names that are written out.
+    """
+    unique = list(dict.fromkeys(names))
+    more = len(unique) - most
+    return ", ".join(unique[:most]) + (f" and {more:,} more" if more > 0 else "")

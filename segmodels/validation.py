@@ -1,0 +1,109 @@
+"""Values that come from a file, checked against the annotations of a dataclass; what is wrong becomes a sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+__all__ = ["Amount", "Count", "CountOrZero", "Positive", "Share", "checked_fields", "expected", "key_of"]
+
+_EXPECTED: Mapping[str, str] = {
+    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("dict_type", "mapping_type"), "a table of keys and values"),
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "string_type": "a text",
+}
+"""What was expected, by pydantic's name of the error; other errors bring their own words."""
+
+
+def expected(text: str) -> WrapValidator:
+    """Puts words into an annotation: what the value must be, whichever of its constraints it breaks.
+
+    Args:
+        text: End of the sentence `margin must be ...`.
+    """
+
+    def check(value: Any, rest: Callable[[Any], Any]) -> Any:
+        try:
+            return rest(value)
+        except ValidationError:
+            raise PydanticCustomError("expected", "{text}", {"text": text}) from None
+
+    return WrapValidator(check)
+
+
+def key_of(registry: Mapping[str, Any]) -> WrapValidator:
+    """A constraint for an annotation: a text that is a key of a registry."""
+
+    def check(value: Any, rest: Callable[[Any], Any]) -> Any:
+        if rest(value) not in registry:
+            raise PydanticCustomError("key", "{text}", {"text": f"one of {', '.join(registry)}"})
+        return value
+
+    return WrapValidator(check)
+
+
+Amount = Annotated[float, Field(ge=0)]
+"""A number that is not negative."""
+
+Count = Annotated[int, Field(ge=1)]
+"""A whole number from 1."""
+
+CountOrZero = Annotated[int, Field(ge=0)]
+"""A whole number from 0."""
+
+Positive = Annotated[float, Field(gt=0)]
+"""A number above 0."""
+
+Share = Annotated[float, Field(ge=0, le=1), expected("a number between 0 and 1")]
+"""A number from 0 to 1."""
+
+
+def checked_fields(kind: type[Any], values: Mapping[str, Any], error: type[ValueError]) -> dict[str, Any]:
+    """The values, fit to make a dataclass of; whole numbers become floats where it has floats.
+
+    Args:
+        kind: Dataclass whose annotations hold the constraints.
+        values: Values by name of a field; fields may be missing.
+        error: Kind of error to raise, whose message is a sentence.
+
+    Raises:
+        ValueError: If there is no field of a name, or a value is wrong.
+    """
+    try:
+        return _adapter(kind).validate_python(values)  # type: ignore[arg-type]
+    except ValidationError as found:
+        first = found.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        known = {item.name for item in fields(kind)}
+        meant = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {meant[0]}?" if meant else f"The keys are {', '.join(sorted(known))}."
+        raise error(f"unknown key {name}. {hint}")
+    words = _EXPECTED.get(first["type"])
+    what = words.format(**first.get("ctx", {})) if words else first["msg"]
+    place = "".join(f"[{part}]" for part in first["loc"][1:] if isinstance(part, int))
+    raise error(f"{name}{place} must be {what}, not {first['input']!r}.")
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[dict[str, Any]]:
+    """Checks a dict of some fields of a dataclass."""
+    keys = TypedDict(kind.__name__, get_type_hints(kind, include_extras=True), total=False)  # type: ignore[misc]
+    keys.__pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]
+    return TypeAdapter(keys)  # type: ignore[arg-type]
