@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import Inspection
+from segmodels.files import replacing
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import UNLABELLED
 from train.analysis.report import Section, class_bars, write_page
@@ -298,13 +298,8 @@ def _write_counts(path: Path, header: list[str], photos: Iterable[PhotoCounts]) 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Whole, or as it was."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def _share(part: float, whole: float) -> float:

@@ -31,6 +31,7 @@ from segmodels.datasets.flatlay import FlatLays
 from segmodels.device import Precision, pick_device, pick_precision, tune
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import DetectorEvaluation, DetectorResults, EvaluatedPhotos, parse_detector_results
+from segmodels.files import replacing
 from segmodels.inference.detector import DetectorConfig, FoundPerson, PersonDetector, save_detector
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.framing import FRAMINGS, framed
@@ -696,7 +697,7 @@ def _read_state(out: Path) -> dict[str, Any] | None:
 
 
 def _write_state(out: Path, state: Mapping[str, Any]) -> None:
-    """Writes the resume file under another name first, so that it is whole or the one before."""
+    """Writes the resume file, so that it is whole or the one before."""
     out.mkdir(parents=True, exist_ok=True)
-    torch.save(state, out / f"{_RESUME}.part")
-    (out / f"{_RESUME}.part").replace(out / _RESUME)
+    with replacing(out / _RESUME) as part:
+        torch.save(state, part)

@@ -8,6 +8,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +39,7 @@ from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import Results
-from segmodels.files import write_whole
+from segmodels.files import replacing, write_whole
 from segmodels.inference.memory import is_out_of_memory
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy
@@ -320,15 +321,10 @@ class ResumeFile(CheckpointCallback):
         self.path = path
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Writes it under another name first."""
-        part = self.path.with_suffix(".part")
-        try:
-            trainer.save_checkpoint(part, weights_only=False)  # optimiser and schedule too; reading stays weights_only
-            if trainer.is_global_zero:
-                part.replace(self.path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        """Writes it, in the first process; all must take part."""
+        writing = replacing(self.path) if trainer.is_global_zero else nullcontext(self.path)
+        with writing as path:
+            trainer.save_checkpoint(path, weights_only=False)  # optimiser and schedule too; reading stays weights_only
 
 
 class _Progress(Callback):
