@@ -32,6 +32,7 @@ from segmodels.device import Precision, pick_device, pick_precision, tune
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import DetectorEvaluation, DetectorResults, EvaluatedPhotos, parse_detector_results
 from segmodels.files import replacing
+from segmodels.inference.boxes import intersection_area
 from segmodels.inference.detector import DetectorConfig, FoundPerson, PersonDetector, save_detector
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.framing import FRAMINGS, framed
@@ -212,13 +213,6 @@ def _factors(weights: tuple[float, ...], device: torch.device) -> torch.Tensor:
 
 def _boxes(boxes: list[np.ndarray]) -> np.ndarray:
     return np.array(boxes, np.float64).reshape(-1, 4)
-
-
-def _share_inside(box: np.ndarray, other: np.ndarray) -> float:
-    """The share of a box that lies inside another."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    return float(max(0, width) * max(0, height) / max(1e-9, (box[2] - box[0]) * (box[3] - box[1])))
 
 
 def _collate(items: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
@@ -440,13 +434,13 @@ def list_bystanders(run: Path, data: Path, path: Path, *, precision: Precision |
     for photo_id in tqdm(dataset.ids, desc="Looking for bystanders", unit="photo"):
         photo, truth = dataset.pair(photo_id)
         person = person_box(truth)
-        kept = [corners(person)] if person else []
-        found = np.concatenate([_rows(detector.find(photo)) for detector in detectors])
-        for box in found[np.argsort(-found[:, 4])]:
-            if all(_share_inside(box, other) < 0.5 for other in kept):
-                kept.append(box[:4])
+        known = [person] if person else []
+        found = [each for detector in detectors for each in detector.find(photo)]
+        for box, _ in sorted(found, key=lambda each: -each.confidence):
+            if all(intersection_area(box, other) < 0.5 * box.width * box.height for other in known):
+                known.append(box)
                 height, width = truth.shape
-                rows.append([photo_id, *np.round(box[:4] / [width, height, width, height], 4)])
+                rows.append([photo_id, *np.round(corners(box) / [width, height, width, height], 4)])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "left", "top", "right", "bottom"])
@@ -657,7 +651,7 @@ def _found_in(detector: PersonDetector, scenes: Sequence[Scene]) -> list[np.ndar
 
 def _rows(people: Sequence[FoundPerson]) -> np.ndarray:
     """People as float64 `(n, 5)`: left, top, right, bottom, score."""
-    rows = [(box.x, box.y, box.x + box.width, box.y + box.height, confidence) for box, confidence in people]
+    rows = [(*corners(box), confidence) for box, confidence in people]
     return np.array(rows, np.float64).reshape(-1, 5)
 
 
