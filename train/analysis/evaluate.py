@@ -24,6 +24,7 @@ from segmodels.inference.segmenter import Segmenter
 from train.data.reading import read_batches
 from train.data.split import FOLDS
 from train.distributed import gather, this_process
+from train.provenance import SOURCES, fits_behind
 from train.publishing.card import model_card
 
 __all__ = [
@@ -132,24 +133,29 @@ def folds_of(config: CheckpointConfig) -> int:
 
 
 def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
-    """Refuses to judge a checkpoint on a fold on which it, or a member of its ensemble, was trained.
+    """Refuses to judge a checkpoint on a fold on which it was trained, or a network that it learned from.
+
+    Those are the members of its ensemble, the checkpoint that it started from, its teacher, and the networks that made
+    its pseudo-labels, as far as the checkpoint records what they were trained on.
 
     Args:
         config: Configuration of the checkpoint.
         dataset: Name of the data set that is judged on.
-        fold: Number of the fold.
+        fold: Number of the fold, of as many as `folds_of` gives.
 
     Raises:
-        DatasetError: If it was trained on that fold.
+        DatasetError: If one of them was trained on photos of that fold.
     """
-    for training in (config.training, *config.training.get("members", [])):
-        recipe = training.get("recipe", {})
-        if dataset in str(recipe.get("dataset", "")).split("_") and recipe.get("fold", fold) != fold:
-            left_out = f"only fold {recipe['fold']} was left out" if recipe["fold"] >= 0 else "no fold was left out"
-            raise DatasetError(
-                f"The network was trained on fold {fold} of {dataset}; {left_out}. Judge it on other photos, or add "
-                "--allow-trained to measure what it has learned by heart."
-            )
+    for source, fit in fits_behind(config.training):
+        if dataset not in str(fit["dataset"]).split("_") or (fit["fold"], fit["folds"]) == (fold, folds_of(config)):
+            continue
+        left_out = f"only fold {fit['fold']} was left out" if fit["fold"] >= 0 else "no fold was left out"
+        if fit["fold"] >= 0 and fit["folds"] != folds_of(config):
+            left_out += f", of {fit['folds']} and not of {folds_of(config)}"
+        raise DatasetError(
+            f"{SOURCES[source]} was trained on fold {fold} of {dataset}; {left_out}. Judge it on other photos, or add "
+            "--allow-trained to measure what it has learned by heart."
+        )
 
 
 def keep_evaluation(folder: Path, photos: EvaluatedPhotos, judgement: Judgement) -> None:

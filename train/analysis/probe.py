@@ -35,8 +35,9 @@ from train.data.cache import Cache, open_cache
 from train.data.split import fold_ids
 from train.distributed import this_process
 from train.recipe import Recipe
+from train.resume import FitError
 from train.segmentation.crops import ValidationCrops, cut_crops, join_plans
-from train.segmentation.fit import FitError, fit, open_dataset
+from train.segmentation.fit import fit, open_dataset
 from train.segmentation.fit_all import describe_failure
 
 __all__ = ["STEPS", "Cell", "ProbePhotos", "choose_photos", "probe", "varied_subset"]

@@ -42,7 +42,7 @@ from train.data.split import SPLITS, fold_ids
 from train.detector.scenes import Scene, Source, corners, make_scene, person_box, whole_scene
 from train.moving_average import MovingAverage
 from train.publishing.card import detector_card
-from train.segmentation.fit import FitError
+from train.resume import FitError
 from train.segmentation.pretrained import load_lite
 
 __all__ = [

@@ -14,9 +14,10 @@ from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 from train.data.cache import Cache
 from train.recipe import Recipe
+from train.resume import FitError
 from train.segmentation.crops import Draw, TrainingCrops, cut_crops, join_plans, soft_targets
 from train.segmentation.distillation import SoftTarget, distillation_loss, open_soft_labels
-from train.segmentation.fit import FitError, fit
+from train.segmentation.fit import fit
 
 MakeRecipe = Callable[..., Recipe]
 
