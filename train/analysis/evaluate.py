@@ -92,15 +92,36 @@ def evaluate(
     """
     if dataset.taxonomy.name != segmenter.taxonomy.name:
         raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
-    taxonomy = segmenter.taxonomy
-    matrix = ConfusionMatrix(taxonomy.names)  # of this process, for the bar
-    judged: list[Evidence] = []
-    seconds: list[float] = []
     processes = this_process()
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]
-    with tqdm(total=len(share), desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
-        for pairs, failed in read_batches(read or dataset.pair, share, segmenter.batch_photos):
+    rows, seconds = _judge(segmenter, share, read or dataset.pair, fold)
+    by_id = {row.photo_id: row for row in gather(rows, processes)}
+    seconds = gather(seconds, processes)
+    if not by_id:
+        raise DatasetError(f"None of the {len(ids)} photos could be read.")
+    evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
+    matrix = total(evidence, segmenter.taxonomy)
+    scores = {"photos": len(evidence), **matrix.scores()}
+    if left_out := len(ids) - len(evidence):
+        scores["photos_left_out"] = left_out
+    device = describe_device(segmenter.device)
+    return Judgement(scores, evidence, matrix, median(seconds), device, segmenter.precision.name)
+
+
+def _judge(
+    segmenter: Segmenter,
+    ids: Sequence[str],
+    read: Callable[[str], tuple[np.ndarray, np.ndarray]],
+    fold: int | None,
+) -> tuple[list[Evidence], list[float]]:
+    """Evidence of the photos of one process, and the seconds that each took; what cannot be read is left out."""
+    taxonomy = segmenter.taxonomy
+    matrix = ConfusionMatrix(taxonomy.names)  # for the bar
+    judged: list[Evidence] = []
+    seconds: list[float] = []
+    with tqdm(total=len(ids), desc="Evaluating", unit="photo", disable=not this_process().is_first) as bar:
+        for pairs, failed in read_batches(read, ids, segmenter.batch_photos):
             for photo_id, error in failed.items():
                 bar.write(f"{photo_id} is left out: {error}")
             started = time.perf_counter()
@@ -114,17 +135,7 @@ def evaluate(
             matrix = matrix + total(rows, taxonomy)
             bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
             bar.update(len(pairs) + len(failed))
-    by_id = {row.photo_id: row for row in gather(judged, processes)}
-    seconds = gather(seconds, processes)
-    if not by_id:
-        raise DatasetError(f"None of the {len(ids)} photos could be read.")
-    evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
-    matrix = total(evidence, taxonomy)
-    scores = {"photos": len(evidence), **matrix.scores()}
-    if left_out := len(ids) - len(evidence):
-        scores["photos_left_out"] = left_out
-    device = describe_device(segmenter.device)
-    return Judgement(scores, evidence, matrix, median(seconds), device, segmenter.precision.name)
+    return judged, seconds
 
 
 def folds_of(config: CheckpointConfig) -> int:
