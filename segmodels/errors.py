@@ -12,7 +12,7 @@
   - `segmodels.datasets.DatasetError`: a data set that is missing, damaged or of another layout
   - `segmodels.archive.place.ArchiveError`: an archive that cannot be read or written
   - `train.recipe.RecipeError`: a recipe that cannot be used
-  - `train.segmentation.fit.FitError`: a fit that cannot start or go on
+  - `train.resume.FitError`: a fit that cannot start or go on
   - `train.segmentation.pretrained.PretrainedError`: weights to start from that cannot be had
 
 All but the last two are `ValueError`s as well, those two `RuntimeError`s.

@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["write_whole"]
+__all__ = ["replacing", "write_whole"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives the path of a new file beside another, which takes the other's place once the block ends.
+
+    Whoever reads meanwhile finds the old file or the new one, whole. Where the block fails, the old one stays, and
+    nothing is left of the new.
+
+    Args:
+        path: Path of the file to replace or to make, in a folder that exists.
+
+    Raises:
+        OSError: If the block has written no file, or it cannot take its place.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -18,9 +41,5 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: If it cannot be written; what was there is still there.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
+    with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -41,6 +41,7 @@ from train.segmentation import fit
 from train.segmentation.crops import cut_crops
 from train.segmentation.depthwise import widen_depthwise
 from train.segmentation.lightning_module import SegmentationModule
+from train.segmentation.loaders import training_loader
 from train.segmentation.losses import cross_entropy
 
 TURNS, STEPS = 3, 6
@@ -92,7 +93,7 @@ def loop_rate(device: str, workers: int) -> float:
     """Photos a second of the loop of `fit`, with so many processes that load."""
     module, cache, recipe = _made(device)
     clock, processes = Clock(), this_process()
-    loader = fit._training_loader(cache, recipe, workers, OUTFIT_15, processes)
+    loader = training_loader(cache, recipe, workers, OUTFIT_15, processes)
     precision = pick_precision(None, torch.device(device))
     with tempfile.TemporaryDirectory() as out:
         fit._run(module, recipe, [clock], Path(out), loader, None, processes, precision)
@@ -107,7 +108,7 @@ def bare_rate(device: str) -> float:
     place = torch.device(device)
     precision = pick_precision(None, place)
     module.to(place)
-    (batch, *_) = fit._training_loader(cache, recipe, 0, OUTFIT_15, this_process())
+    (batch, *_) = training_loader(cache, recipe, 0, OUTFIT_15, this_process())
     photos, truth = cut_crops(batch.to(place), recipe)
     optimiser, scaler = module.configure_optimizers(), precision.scaler()
     steps = LOOP_STEPS[place.type]

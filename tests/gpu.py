@@ -39,7 +39,8 @@ from segmodels.inference.segmenter import Segmenter
 from train.analysis.evaluate import evaluate
 from train.detector.fit import PersonRecipe, fit_person
 from train.recipe import Recipe
-from train.segmentation.fit import ResumeFile, fit
+from train.segmentation.callbacks import ResumeFile
+from train.segmentation.fit import fit
 
 ROOT = Path(__file__).parents[1]
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # else `tests/dashboard` stands before `dashboard`

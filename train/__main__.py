@@ -13,7 +13,7 @@ from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import ResultsError
 from train.commands import detecting, fitting, judging, labelling, publishing
 from train.recipe import RecipeError
-from train.segmentation.fit import FitError
+from train.resume import FitError
 from train.segmentation.pretrained import PretrainedError
 
 __all__ = ["main"]

@@ -11,8 +11,9 @@ from typing import TypeVar
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from tqdm import tqdm
 
-__all__ = ["Processes", "gather", "this_process"]
+__all__ = ["Processes", "gather", "say", "this_process"]
 
 T = TypeVar("T")
 
@@ -48,6 +49,12 @@ def this_process() -> Processes:
             int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"]), int(os.environ.get("SLURM_NNODES", "1"))
         )
     return Processes()
+
+
+def say(sentence: str) -> None:
+    """Writes a line to the terminal, above a bar where there is one; in the first process only."""
+    if this_process().is_first:
+        tqdm.write(sentence)
 
 
 def gather(values: Sequence[T], processes: Processes) -> list[T]:

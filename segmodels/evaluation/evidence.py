@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.files import replacing
 from segmodels.inference.class_map import small_map
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
@@ -107,12 +108,8 @@ def write_evidence(path: Path, evidence: Sequence[Evidence], taxonomy: Taxonomy)
         "class_map": [row.class_map for row in evidence],
     }
     schema = _SCHEMA.with_metadata({"taxonomy": taxonomy.name})
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as part:
         pq.write_table(pa.table(columns, schema), part, compression="zstd")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_evidence(path: Path) -> tuple[list[Evidence], Taxonomy]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-__all__ = ["PADDING_GREY", "Box", "box_of", "crop_around", "cut"]
+__all__ = ["PADDING_GREY", "Box", "box_of", "crop_around", "cut", "intersection_area", "overlap_coefficient"]
 
 PADDING_GREY = 127
 """Value of the pixels of a crop that lie outside the photo; near 0 once a network's mean and std are applied."""
@@ -28,6 +28,22 @@ def box_of(mask: np.ndarray) -> Box | None:
     if not len(columns):
         return None
     return Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
+
+
+def intersection_area(one: Box, other: Box) -> float:
+    """The area that two boxes share, in square pixels."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    return max(0.0, width) * max(0.0, height)
+
+
+def overlap_coefficient(one: Box, other: Box) -> float:
+    """The area that two boxes share over that of the smaller one, 0 to 1: 1 where one lies within the other.
+
+    The intersection over union, by contrast, is small where one box is a small part of the other.
+    """
+    smaller = min(one.width * one.height, other.width * other.height)
+    return intersection_area(one, other) / smaller if smaller > 0 else 0.0
 
 
 def crop_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:

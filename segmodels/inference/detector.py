@@ -27,7 +27,7 @@ from segmodels.checkpoints.checkpoint import (
     write_folder,
 )
 from segmodels.device import Precision, pick_device, pick_precision
-from segmodels.inference.boxes import Box, crop_around, cut
+from segmodels.inference.boxes import Box, crop_around, cut, overlap_coefficient
 from segmodels.settings import read_settings
 from segmodels.validation import Amount, Positive, Share, expected
 
@@ -154,16 +154,9 @@ class PersonDetector:
             box = Box(left, top, right - left, bottom - top)
             if label != 1 or score < config.threshold or box.width < 1 or box.height < 1:
                 continue
-            if all(_overlap(box, person.box) < _SAME_PERSON for person in people):
+            if all(overlap_coefficient(box, person.box) < _SAME_PERSON for person in people):
                 people.append(FoundPerson(box, score))
         return people
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """What two boxes share, as a share of the smaller; unlike the intersection over union it knows a part of a box."""
-    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    return max(0.0, width) * max(0.0, height) / min(one.width * one.height, other.width * other.height)
 
 
 def detect(network: SSD, photos: torch.Tensor) -> list[dict[str, torch.Tensor]]:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -20,7 +21,15 @@ from segmodels.device import Precision
 from segmodels.evaluation.bootstrap import SCORES, difference, interval
 from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
 from segmodels.evaluation.metrics import ConfusionMatrix
-from segmodels.evaluation.results import VERSION, CrossValidation, EvaluatedPhotos, FoldScores, parse_scores, to_json
+from segmodels.evaluation.results import (
+    VERSION,
+    CrossValidation,
+    EvaluatedPhotos,
+    FoldScores,
+    Scores,
+    parse_scores,
+    to_json,
+)
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
@@ -82,31 +91,30 @@ def crossval(
     dataset = open_dataset(recipe.dataset, data)
     out.mkdir(parents=True, exist_ok=True)
     _store_folds(out / "folds.csv", dataset, folds)
-    evidence: list[Evidence] = []
-    by_fold: list[FoldScores] = []
-    for fold in range(folds):
-        rows = _fold(
-            replace(recipe, fold=fold, folds=folds),
-            dataset,
-            data,
-            out,
-            workers,
-            f"Fold {fold + 1} of {folds}. ",
-            precision,
-        )
-        scores = replace(parse_scores(total(rows, dataset.taxonomy).scores()), confusion_matrix=None)  # in the evidence
-        by_fold.append(FoldScores(fold=fold, photos=len(rows), scores=scores))
-        evidence += rows
-    found = _cross_validation(dataset, folds, by_fold, evidence)
+    recipes = [replace(recipe, fold=fold, folds=folds) for fold in range(folds)]
+    by_fold = [_fold(each, dataset, data, out, workers, precision) for each in recipes]
+    found = _cross_validation(dataset, by_fold)
     metrics = _metrics(recipe, found, dataset.taxonomy)
     if this_process().is_first:
-        write_evidence(out / EVIDENCE_FILE, evidence, dataset.taxonomy)
-        write_json(out / "metrics.json", metrics)
-        write_page(out / "page.html", f"Cross-validation of {recipe.architecture} on {dataset.name}",
-                   _sections(dataset, found, metrics, evidence))  # fmt: skip
-        if keep:
-            keep_crossval(keep, found, evidence)
+        _write(out, dataset, found, metrics, list(chain.from_iterable(by_fold)), keep)
     return metrics
+
+
+def _write(
+    out: Path,
+    dataset: Dataset,
+    found: CrossValidation,
+    metrics: dict[str, Any],
+    evidence: Sequence[Evidence],
+    keep: Path | None,
+) -> None:
+    """Writes what came out into the folder of the run, and into a checkpoint."""
+    write_evidence(out / EVIDENCE_FILE, evidence, dataset.taxonomy)
+    write_json(out / "metrics.json", metrics)
+    title = f"Cross-validation of {metrics['recipe']['architecture']} on {dataset.name}"
+    write_page(out / "page.html", title, _sections(dataset, found, metrics, evidence))
+    if keep:
+        keep_crossval(keep, found, evidence)
 
 
 def compare(first: Path, second: Path) -> str:
@@ -143,10 +151,10 @@ def compare(first: Path, second: Path) -> str:
 
 
 def _fold(
-    recipe: Recipe, dataset: Dataset, data: Path, out: Path, workers: int, label: str, precision: Precision | None
+    recipe: Recipe, dataset: Dataset, data: Path, out: Path, workers: int, precision: Precision | None
 ) -> list[Evidence]:
     """Evidence of one fold, from an earlier run where there is some."""
-    home = out / f"fold{recipe.fold}"
+    home, label = out / f"fold{recipe.fold}", f"Fold {recipe.fold + 1} of {recipe.folds}. "
     checkpoint = fit(recipe, data, home, workers=workers, label=label, precision=precision)
     file = home / EVIDENCE_FILE
     if file.is_file():
@@ -166,18 +174,26 @@ def _store_folds(path: Path, dataset: Dataset, folds: int) -> None:
         csv.writer(file).writerows([("id", "fold"), *rows])
 
 
-def _cross_validation(
-    dataset: Dataset, folds: int, by_fold: Sequence[FoldScores], evidence: Sequence[Evidence]
-) -> CrossValidation:
+def _cross_validation(dataset: Dataset, by_fold: Sequence[Sequence[Evidence]]) -> CrossValidation:
+    """Scores of each fold and of all photos together, from the evidence of each fold."""
+    evidence = list(chain.from_iterable(by_fold))
     intervals = interval(evidence, dataset.taxonomy.names)
+    folds = len(by_fold)
     return CrossValidation(
         photos=EvaluatedPhotos(dataset=dataset.name, split="folds", folds=folds, number=len(evidence)),
         how=f"{HOW} The fold that judges a network also chose its epoch.",
-        folds=tuple(by_fold),
-        all_photos=parse_scores(total(evidence, dataset.taxonomy).scores()),
+        folds=tuple(
+            FoldScores(fold=fold, photos=len(rows), scores=replace(_scores(rows, dataset), confusion_matrix=None))
+            for fold, rows in enumerate(by_fold)  # whose matrices stand in the evidence
+        ),
+        all_photos=_scores(evidence, dataset),
         interval_95={name: (found.low, found.high) for name, found in intervals.items()},
         ids=tuple(row.photo_id for row in evidence),
     )
+
+
+def _scores(evidence: Sequence[Evidence], dataset: Dataset) -> Scores:
+    return parse_scores(total(evidence, dataset.taxonomy).scores())
 
 
 def _metrics(recipe: Recipe, found: CrossValidation, taxonomy: Taxonomy) -> dict[str, Any]:

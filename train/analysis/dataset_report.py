@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import Inspection
+from segmodels.files import replacing
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import UNLABELLED
 from train.analysis.report import Section, class_bars, write_page
@@ -154,62 +154,75 @@ def measure_dataset(dataset: Dataset, counted: Sequence[PhotoCounts], unreadable
         those of the body. `parts` holds the photos of each stored fold, of the test and of none, in all and by class.
     """
     pixels = np.array([photo.pixels for photo in counted], np.int64)  # (photos, classes)
-    total, shown = pixels.sum(axis=0), pixels > 0
+    labels = np.array([photo.labels for photo in counted], np.int64)  # (photos, labels)
+    worn = [garment.id for garment in dataset.taxonomy.worn]
+    worn_labels = [place for place, name in enumerate(dataset.labels) if place and not _is_body(dataset, name)]
+    classes = _classes(dataset.taxonomy.names, pixels)
+    return {
+        "dataset": dataset.name,
+        "taxonomy": dataset.taxonomy.name,
+        "photos": len(counted),
+        "tagged": len(dataset.tagged),
+        "pixels": int(pixels.sum()),
+        "classes": classes,
+        "labels": _labels(dataset, labels),
+        "photos_by_number_of_classes": _photos_by_number(pixels > 0),
+        "photos_by_number_of_garments": _photos_by_number(pixels[:, worn] > 0),
+        "photos_by_number_of_worn_labels": _photos_by_number(labels[:, worn_labels] > 0) if dataset.labels else {},
+        "parts": _parts(dataset, counted),
+        "width": _sizes(np.array([photo.width for photo in counted])),
+        "height": _sizes(np.array([photo.height for photo in counted])),
+        "faults": _faults(counted, unreadable, unseen=[name for name in classes if not classes[name]["pixels"]]),
+    }
+
+
+def _classes(names: Sequence[str], pixels: np.ndarray) -> dict[str, dict[str, Any]]:
+    """How often each class is seen and how much of it, from int `(photos, classes)` pixels."""
+    total, photos = pixels.sum(axis=0), (pixels > 0).sum(axis=0)
     by_photo = pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
-    photos = shown.sum(axis=0)
-    classes = {
+    return {
         name: {
             "photos": int(photos[index]),
-            "share_of_photos": _share(photos[index], len(counted)),
+            "share_of_photos": _share(photos[index], len(pixels)),
             "share_of_appearances": _share(photos[index], photos.sum()),
             "pixels": int(total[index]),
             "share_of_pixels": _share(total[index], total.sum()),
             "share_of_foreground": _share(total[index], total[1:].sum()) if index else 0.0,
             "share_where_shown": _share(by_photo[:, index].sum(), photos[index]),
         }
-        for index, name in enumerate(dataset.taxonomy.names)
+        for index, name in enumerate(names)
     }
+
+
+def _labels(dataset: Dataset, labels: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Class, photos and pixels of each of the source's own labels, from int `(photos, labels)` pixels."""
+    return {
+        name: {
+            "class": dataset.aliases.get(name),
+            "photos": int((labels[:, place] > 0).sum()),
+            "pixels": int(labels[:, place].sum()),
+        }
+        for place, name in enumerate(dataset.labels)
+    }
+
+
+def _faults(counted: Sequence[PhotoCounts], unreadable: dict[str, str], unseen: list[str]) -> dict[str, Any]:
+    """What is wrong in the data set, in numbers and as sentences."""
     inspection = Inspection(
         photos=len(counted) + len(unreadable),
         unreadable=unreadable,
         background_only=tuple(photo.photo_id for photo in counted if not any(photo.pixels[1:])),
-        unseen=tuple(name for name, values in classes.items() if not values["pixels"]),
+        unseen=tuple(unseen),
     )
-    unlabelled = sum(photo.unlabelled for photo in counted)
-    labels = np.array([photo.labels for photo in counted], np.int64)  # (photos, labels)
-    worn = [garment.id for garment in dataset.taxonomy.worn]
-    worn_labels = [place for place, name in enumerate(dataset.labels) if place and not _is_body(dataset, name)]
+    sentences = inspection.sentences()
+    if unlabelled := sum(photo.unlabelled for photo in counted):
+        sentences = [*sentences, f"{unlabelled} pixels carry a label of no class; they count nowhere."]
     return {
-        "dataset": dataset.name,
-        "taxonomy": dataset.taxonomy.name,
-        "photos": len(counted),
-        "tagged": len(dataset.tagged),
-        "pixels": int(total.sum()),
-        "classes": classes,
-        "labels": {
-            name: {
-                "class": dataset.aliases.get(name),
-                "photos": int((labels[:, place] > 0).sum()),
-                "pixels": int(labels[:, place].sum()),
-            }
-            for place, name in enumerate(dataset.labels)
-        },
-        "photos_by_number_of_classes": _photos_by_number(shown),
-        "photos_by_number_of_garments": _photos_by_number(shown[:, worn]),
-        "photos_by_number_of_worn_labels": _photos_by_number(labels[:, worn_labels] > 0) if dataset.labels else {},
-        "parts": _parts(dataset, counted),
-        "width": _sizes(np.array([photo.width for photo in counted])),
-        "height": _sizes(np.array([photo.height for photo in counted])),
-        "faults": {
-            "sentences": [
-                *inspection.sentences(),
-                *([f"{unlabelled} pixels carry a label of no class; they count nowhere."] if unlabelled else []),
-            ],
-            "unreadable": unreadable,
-            "background_only": list(inspection.background_only),
-            "unseen": list(inspection.unseen),
-            "unlabelled_pixels": unlabelled,
-        },
+        "sentences": list(sentences),
+        "unreadable": unreadable,
+        "background_only": list(inspection.background_only),
+        "unseen": unseen,
+        "unlabelled_pixels": unlabelled,
     }
 
 
@@ -298,13 +311,8 @@ def _write_counts(path: Path, header: list[str], photos: Iterable[PhotoCounts]) 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Whole, or as it was."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def _share(part: float, whole: float) -> float:

@@ -24,6 +24,7 @@ from segmodels.inference.segmenter import Segmenter
 from train.data.reading import read_batches
 from train.data.split import FOLDS
 from train.distributed import gather, this_process
+from train.provenance import SOURCES, fits_behind
 from train.publishing.card import model_card
 
 __all__ = [
@@ -91,15 +92,36 @@ def evaluate(
     """
     if dataset.taxonomy.name != segmenter.taxonomy.name:
         raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
-    taxonomy = segmenter.taxonomy
-    matrix = ConfusionMatrix(taxonomy.names)  # of this process, for the bar
-    judged: list[Evidence] = []
-    seconds: list[float] = []
     processes = this_process()
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]
-    with tqdm(total=len(share), desc="Evaluating", unit="photo", disable=not processes.is_first) as bar:
-        for pairs, failed in read_batches(read or dataset.pair, share, segmenter.batch_photos):
+    rows, seconds = _judge(segmenter, share, read or dataset.pair, fold)
+    by_id = {row.photo_id: row for row in gather(rows, processes)}
+    seconds = gather(seconds, processes)
+    if not by_id:
+        raise DatasetError(f"None of the {len(ids)} photos could be read.")
+    evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
+    matrix = total(evidence, segmenter.taxonomy)
+    scores = {"photos": len(evidence), **matrix.scores()}
+    if left_out := len(ids) - len(evidence):
+        scores["photos_left_out"] = left_out
+    device = describe_device(segmenter.device)
+    return Judgement(scores, evidence, matrix, median(seconds), device, segmenter.precision.name)
+
+
+def _judge(
+    segmenter: Segmenter,
+    ids: Sequence[str],
+    read: Callable[[str], tuple[np.ndarray, np.ndarray]],
+    fold: int | None,
+) -> tuple[list[Evidence], list[float]]:
+    """Evidence of the photos of one process, and the seconds that each took; what cannot be read is left out."""
+    taxonomy = segmenter.taxonomy
+    matrix = ConfusionMatrix(taxonomy.names)  # for the bar
+    judged: list[Evidence] = []
+    seconds: list[float] = []
+    with tqdm(total=len(ids), desc="Evaluating", unit="photo", disable=not this_process().is_first) as bar:
+        for pairs, failed in read_batches(read, ids, segmenter.batch_photos):
             for photo_id, error in failed.items():
                 bar.write(f"{photo_id} is left out: {error}")
             started = time.perf_counter()
@@ -113,17 +135,7 @@ def evaluate(
             matrix = matrix + total(rows, taxonomy)
             bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
             bar.update(len(pairs) + len(failed))
-    by_id = {row.photo_id: row for row in gather(judged, processes)}
-    seconds = gather(seconds, processes)
-    if not by_id:
-        raise DatasetError(f"None of the {len(ids)} photos could be read.")
-    evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
-    matrix = total(evidence, taxonomy)
-    scores = {"photos": len(evidence), **matrix.scores()}
-    if left_out := len(ids) - len(evidence):
-        scores["photos_left_out"] = left_out
-    device = describe_device(segmenter.device)
-    return Judgement(scores, evidence, matrix, median(seconds), device, segmenter.precision.name)
+    return judged, seconds
 
 
 def folds_of(config: CheckpointConfig) -> int:
@@ -132,24 +144,29 @@ def folds_of(config: CheckpointConfig) -> int:
 
 
 def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
-    """Refuses to judge a checkpoint on a fold on which it, or a member of its ensemble, was trained.
+    """Refuses to judge a checkpoint on a fold on which it was trained, or a network that it learned from.
+
+    Those are the members of its ensemble, the checkpoint that it started from, its teacher, and the networks that made
+    its pseudo-labels, as far as the checkpoint records what they were trained on.
 
     Args:
         config: Configuration of the checkpoint.
         dataset: Name of the data set that is judged on.
-        fold: Number of the fold.
+        fold: Number of the fold, of as many as `folds_of` gives.
 
     Raises:
-        DatasetError: If it was trained on that fold.
+        DatasetError: If one of them was trained on photos of that fold.
     """
-    for training in (config.training, *config.training.get("members", [])):
-        recipe = training.get("recipe", {})
-        if dataset in str(recipe.get("dataset", "")).split("_") and recipe.get("fold", fold) != fold:
-            left_out = f"only fold {recipe['fold']} was left out" if recipe["fold"] >= 0 else "no fold was left out"
-            raise DatasetError(
-                f"The network was trained on fold {fold} of {dataset}; {left_out}. Judge it on other photos, or add "
-                "--allow-trained to measure what it has learned by heart."
-            )
+    for source, fit in fits_behind(config.training):
+        if dataset not in str(fit["dataset"]).split("_") or (fit["fold"], fit["folds"]) == (fold, folds_of(config)):
+            continue
+        left_out = f"only fold {fit['fold']} was left out" if fit["fold"] >= 0 else "no fold was left out"
+        if fit["fold"] >= 0 and fit["folds"] != folds_of(config):
+            left_out += f", of {fit['folds']} and not of {folds_of(config)}"
+        raise DatasetError(
+            f"{SOURCES[source]} was trained on fold {fold} of {dataset}; {left_out}. Judge it on other photos, or add "
+            "--allow-trained to measure what it has learned by heart."
+        )
 
 
 def keep_evaluation(folder: Path, photos: EvaluatedPhotos, judgement: Judgement) -> None:

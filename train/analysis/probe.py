@@ -35,8 +35,9 @@ from train.data.cache import Cache, open_cache
 from train.data.split import fold_ids
 from train.distributed import this_process
 from train.recipe import Recipe
+from train.resume import FitError
 from train.segmentation.crops import ValidationCrops, cut_crops, join_plans
-from train.segmentation.fit import FitError, fit, open_dataset
+from train.segmentation.fit import fit, open_dataset
 from train.segmentation.fit_all import describe_failure
 
 __all__ = ["STEPS", "Cell", "ProbePhotos", "choose_photos", "probe", "varied_subset"]
@@ -135,13 +136,8 @@ def probe(
     training = open_cache(dataset, dataset.select(train_ids), recipe.cache_side)
     photos = choose_photos(training, len(dataset.taxonomy), grid.subset_photos)
     _claim(out, {"recipe": recipe.to_dict(), "grid": grid.to_dict(), "photos": asdict(photos)})
-    plans = {
-        "one": {**_STILL, "epochs": grid.one_epochs, "patience": grid.one_epochs},
-        "subset": {**_STILL, "epochs": grid.subset_epochs, "patience": grid.subset_epochs},
-        "split": {"folds": _TENTHS, "fold": 0, "photos": grid.split_photos, "epochs": grid.split_epochs},
-    }
     judged = {"one": [photos.one], "subset": list(photos.other), "split": judged_ids}
-    for step, changes in plans.items():
+    for step, changes in _plans(grid).items():
         left = [cell for cell in cells if not cell.verdict]
         for number, cell in enumerate(left, start=1):
             own = replace(cell.recipe, **changes)
@@ -155,12 +151,18 @@ def probe(
                 cell.verdict, cell.failed = f"Failed on {STEPS[step]}: {describe_failure(error, folder)}", True
         _sort_out(cells, step, grid)
     sentence = _choose(cells)
-    try:
-        _write(out, cells, sentence, grid, photos, dataset)
-    except OSError as error:
-        raise FitError(f"{out} cannot be written: {error}.") from None
+    _write(out, cells, sentence, grid, photos, dataset)
     print(_table(cells), sentence, f"The pictures are in {out / 'index.html'}.", sep="\n")
     return cells
+
+
+def _plans(grid: Grid) -> dict[str, dict[str, Any]]:
+    """What each step changes in the recipe of a cell."""
+    return {
+        "one": {**_STILL, "epochs": grid.one_epochs, "patience": grid.one_epochs},
+        "subset": {**_STILL, "epochs": grid.subset_epochs, "patience": grid.subset_epochs},
+        "split": {"folds": _TENTHS, "fold": 0, "photos": grid.split_photos, "epochs": grid.split_epochs},
+    }
 
 
 def choose_photos(cache: Cache, classes: int, size: int) -> ProbePhotos:
@@ -385,16 +387,19 @@ def _write(out: Path, cells: list[Cell], sentence: str, grid: Grid, photos: Prob
         }
         for cell in cells
     ]
-    content = {"choice": sentence, "photos": asdict(photos), "cells": rows}
-    (out / "cells.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    with (out / "cells.csv").open("w", newline="", encoding="utf-8") as file:
-        names = dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row)
-        writer = csv.DictWriter(file, list(names))
-        writer.writeheader()
-        writer.writerows(rows)
-    sections = [_overview(cells, sentence, grid, photos)]
-    sections += [_cell_section(cell, out / "cells" / cell.name, photos, dataset) for cell in cells]
-    write_page(out / "index.html", f"Probe of {len(cells)} cells on {dataset.name}", sections)
+    try:
+        content = {"choice": sentence, "photos": asdict(photos), "cells": rows}
+        (out / "cells.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        with (out / "cells.csv").open("w", newline="", encoding="utf-8") as file:
+            names = dict.fromkeys(key for row in sorted(rows, key=len, reverse=True) for key in row)
+            writer = csv.DictWriter(file, list(names))
+            writer.writeheader()
+            writer.writerows(rows)
+        sections = [_overview(cells, sentence, grid, photos)]
+        sections += [_cell_section(cell, out / "cells" / cell.name, photos, dataset) for cell in cells]
+        write_page(out / "index.html", f"Probe of {len(cells)} cells on {dataset.name}", sections)
+    except OSError as error:
+        raise FitError(f"{out} cannot be written: {error}.") from None
 
 
 _KEYS = ("architecture", "loss", "optimiser", "learning_rate", "batch_size")

@@ -45,30 +45,8 @@ def measure_reliability(segmenter: Segmenter, data: Path) -> dict[str, Any]:
     """
     if segmenter.taxonomy.name != OUTFIT_15.name:
         raise DatasetError(f"{segmenter.checkpoint.name} is in {segmenter.taxonomy.name}; tags are in OUTFIT_15.")
-    dataset, tags = read_ccp(data), read_ccp_tags(data)
-    masked = {_digest(dataset.photo_path(photo_id)) for photo_id in dataset.ids}
-    ids, worn, shares, confidences = [], [], [], []
-    with tqdm(read_ids(SPLITS / "ccp_tags_reserved.txt"), desc="Measuring", unit="photo") as bar:
-        for photo_id in bar:
-            try:
-                if _digest(dataset.photo_path(photo_id)) in masked:  # 1707 is 0025 once more
-                    bar.write(f"{photo_id} is left out: the same photo is among those with masks, to train on.")
-                    continue
-                photo = dataset.photo(photo_id)
-            except PhotoError as error:
-                bar.write(f"{photo_id} is left out: {error}")
-                continue
-            found = segmenter.segment(photo).garments
-            names = {CCP_TO_OUTFIT_15[tag] for tag in tags[photo_id]}
-            ids.append(photo_id)
-            worn.append([name in names for name in _NAMES])
-            best = {each.name: each for each in sorted(found, key=lambda each: each.outfit_share)}
-            shares.append([best[name].outfit_share if name in best else -1.0 for name in _NAMES])
-            confidences.append([best[name].confidence if name in best else -1.0 for name in _NAMES])
-    if len(ids) < 2:
-        raise DatasetError(f"Too few of the reserved photos of {data} can be read: {len(ids)}.")
-    truth, share, confidence = np.array(worn), np.array(shares), np.array(confidences)
-    choose = np.arange(len(ids)) % 2 == 0
+    truth, share, confidence = _seen_on_reserved(segmenter, data)
+    choose = np.arange(len(truth)) % 2 == 0
     least_share, least_confidence = choose_thresholds(truth[choose], share[choose], confidence[choose])
     judged = (share[~choose] >= least_share) & (confidence[~choose] >= least_confidence)
     garments = rates(truth[~choose], judged, _NAMES)
@@ -84,6 +62,36 @@ def measure_reliability(segmenter: Segmenter, data: Path) -> dict[str, Any]:
             "garments": garments,
         }
     }
+
+
+def _seen_on_reserved(segmenter: Segmenter, data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which garments the reserved photos show, and the outfit share and confidence at which each was found.
+
+    Returns:
+        Bool and two float64 `(photos, garments)`; share and confidence are -1 where a garment was not found.
+    """
+    dataset, tags = read_ccp(data), read_ccp_tags(data)
+    masked = {_digest(dataset.photo_path(photo_id)) for photo_id in dataset.ids}
+    worn, shares, confidences = [], [], []
+    with tqdm(read_ids(SPLITS / "ccp_tags_reserved.txt"), desc="Measuring", unit="photo") as bar:
+        for photo_id in bar:
+            try:
+                if _digest(dataset.photo_path(photo_id)) in masked:  # 1707 is 0025 once more
+                    bar.write(f"{photo_id} is left out: the same photo is among those with masks, to train on.")
+                    continue
+                photo = dataset.photo(photo_id)
+            except PhotoError as error:
+                bar.write(f"{photo_id} is left out: {error}")
+                continue
+            found = segmenter.segment(photo).garments
+            names = {CCP_TO_OUTFIT_15[tag] for tag in tags[photo_id]}
+            worn.append([name in names for name in _NAMES])
+            best = {each.name: each for each in sorted(found, key=lambda each: each.outfit_share)}
+            shares.append([best[name].outfit_share if name in best else -1.0 for name in _NAMES])
+            confidences.append([best[name].confidence if name in best else -1.0 for name in _NAMES])
+    if len(worn) < 2:
+        raise DatasetError(f"Too few of the reserved photos of {data} can be read: {len(worn)}.")
+    return np.array(worn), np.array(shares), np.array(confidences)
 
 
 def choose_thresholds(truth: np.ndarray, share: np.ndarray, confidence: np.ndarray) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import background_sentence, unreadable_sentence
+from segmodels.files import replacing
 from segmodels.photo import PhotoError
 from segmodels.settings import read_settings
 
@@ -125,9 +125,13 @@ def _write(dataset: Dataset, ids: Sequence[str], side: int, home: Path) -> None:
     shapes: list[tuple[int, int]] = []
     rejected: dict[str, str] = {}
     background_only: list[str] = []
-    parts = {name: home / f"{name}.{os.getpid()}.part" for name in ("photos.bin", "truths.bin", "index.json")}
-    try:
-        with parts["photos.bin"].open("wb") as photos, parts["truths.bin"].open("wb") as truths:
+    with replacing(home / "index.json") as index:  # the outer one, and so the last to take its place
+        with (
+            replacing(home / "photos.bin") as photos_part,
+            replacing(home / "truths.bin") as truths_part,
+            photos_part.open("wb") as photos,
+            truths_part.open("wb") as truths,
+        ):
             for photo_id in tqdm(ids, desc=f"Decoding {dataset.name}", unit="photo"):
                 try:
                     photo, truth = dataset.pair(photo_id)
@@ -142,12 +146,8 @@ def _write(dataset: Dataset, ids: Sequence[str], side: int, home: Path) -> None:
                 shapes.append((height, width))
                 if not truth.any():  # the background is id 0
                     background_only.append(photo_id)
-        if not kept:
-            raise DatasetError(f"None of the {len(ids)} photos can be read. The first: {next(iter(rejected.values()))}")
+            if not kept:
+                first = next(iter(rejected.values()))
+                raise DatasetError(f"None of the {len(ids)} photos can be read. The first: {first}")
         content = {"ids": kept, "shapes": shapes, "rejected": rejected, "background_only": background_only}
-        parts["index.json"].write_text(json.dumps(content), encoding="utf-8")
-        for name, path in parts.items():
-            path.replace(home / name)
-    finally:
-        for path in parts.values():
-            path.unlink(missing_ok=True)
+        index.write_text(json.dumps(content), encoding="utf-8")

@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import FlatLay, FlatLays, read_flatlays
+from segmodels.files import replacing
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import UNLABELLED, Taxonomy
@@ -287,12 +288,8 @@ def _write_mask(path: Path, mask: np.ndarray, taxonomy: Taxonomy, garment: str) 
     ids = np.where(mask == 1, np.uint8(taxonomy[garment].id), mask)
     image = Image.fromarray(ids)
     image.putpalette(taxonomy.palette.tobytes())
-    part = path.with_suffix(".part")
-    try:
+    with replacing(path) as part:
         image.save(part, "PNG")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read_mask(path: Path, photo: FlatLay, taxonomy: Taxonomy) -> np.ndarray:

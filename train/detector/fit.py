@@ -31,6 +31,8 @@ from segmodels.datasets.flatlay import FlatLays
 from segmodels.device import Precision, pick_device, pick_precision, tune
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import DetectorEvaluation, DetectorResults, EvaluatedPhotos, parse_detector_results
+from segmodels.files import replacing
+from segmodels.inference.boxes import intersection_area
 from segmodels.inference.detector import DetectorConfig, FoundPerson, PersonDetector, save_detector
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.framing import FRAMINGS, framed
@@ -39,8 +41,9 @@ from train.data.flatlay_masks import with_flatlays
 from train.data.split import SPLITS, fold_ids
 from train.detector.scenes import Scene, Source, corners, make_scene, person_box, whole_scene
 from train.moving_average import MovingAverage
+from train.optimisation import one_cycle, parameter_groups
 from train.publishing.card import detector_card
-from train.segmentation.fit import FitError
+from train.resume import FitError, another_recipe, read_resume
 from train.segmentation.pretrained import load_lite
 
 __all__ = [
@@ -71,6 +74,8 @@ _SEGMENTED_SCENES = 60
 _HARD_NEGATIVES = 3  # for each positive, as in SSD
 _LEAST_NEGATIVES = 16  # for each scene of a batch
 _JUDGED_AT_ONCE = 16  # scenes, on a GPU
+_CLIP = 10.0  # norm of the gradient, at most
+_STATEFUL = ("network", "average", "optimiser", "schedule")  # parts of a fit with a state of their own
 _READ_STEPS = 32  # losses are read and checked that often, as each time the GPU has nothing to do for a while
 
 
@@ -213,13 +218,6 @@ def _boxes(boxes: list[np.ndarray]) -> np.ndarray:
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def _share_inside(box: np.ndarray, other: np.ndarray) -> float:
-    """The share of a box that lies inside another."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    return float(max(0, width) * max(0, height) / max(1e-9, (box[2] - box[0]) * (box[3] - box[1])))
-
-
 def _collate(items: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
     photos, people, unknown = zip(*items, strict=True)
     return torch.stack(photos), list(people), list(unknown)
@@ -261,8 +259,29 @@ def fit_person(
         KeyboardInterrupt: If it is stopped by hand.
     """
     precision = precision or pick_precision(None, pick_device())
-    device = precision.device
-    tune(device, equal_batches=True)
+    tune(precision.device, equal_batches=True)
+    training, choice = _open_sources(recipe, data)
+    state = _read_state(out)
+    if state and state["recipe"] != asdict(recipe):
+        raise another_recipe(out)
+    torch.manual_seed(recipe.seed)
+    network = ssd_lite0(recipe.side, recipe.mean, recipe.std)
+    if not state:
+        _load_start(network, recipe)
+    fit = _PersonFit(network, recipe, precision)
+    if state:
+        fit.load_state_dict(state)
+    judged_on = _choice_scenes(choice, recipe)
+    for epoch in range(len(fit.curve), recipe.epochs):
+        loss = fit.train_epoch(_loader(training, recipe, epoch, workers, precision.device), epoch)
+        entry = fit.judge_epoch(judged_on, epoch, loss)
+        print(json.dumps(entry), flush=True)
+        _write_state(out, fit.state_dict())
+    return _save_best(fit, out / "checkpoint")
+
+
+def _open_sources(recipe: PersonRecipe, data: Path) -> tuple[Source, Source]:
+    """The photos to train on, flat-lays among them, and those that choose the epoch."""
     dataset = read_ccp(data)
     training, choice = (
         open_source(dataset, ids, recipe.cache_side, recipe.bystanders) for ids in fold_ids("ccp", recipe.fold)
@@ -270,94 +289,118 @@ def fit_person(
     if recipe.flatlays:
         lying, ids = with_flatlays(dataset, Path(recipe.flatlays), Path(recipe.flatlay_masks))
         training.flatlays = open_cache(lying, ids, recipe.cache_side)
-    torch.manual_seed(recipe.seed)
-    network = ssd_lite0(recipe.side, recipe.mean, recipe.std)
-    state = _read_state(out)
-    if state and state["recipe"] != asdict(recipe):
-        raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
-    if not state and recipe.start:
-        try:
-            read_fields(Path(recipe.start), DetectorConfig)
-            digest = load_weights(Path(recipe.start), network)
-        except CheckpointError as error:
-            raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
-        print(f"The detector starts from {recipe.start}, revision {digest}.")
-    elif not state:
+    return training, choice
+
+
+def _load_start(network: SSD, recipe: PersonRecipe) -> None:
+    """Loads the weights of the detector that the recipe starts from, or those of ImageNet."""
+    if not recipe.start:
         print(load_lite(network.backbone.encoder))
-    network.to(device, memory_format=torch.channels_last)
-    average = MovingAverage(network, recipe.average)
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-    )
-    steps = recipe.epoch_scenes // recipe.batch_size
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=steps * recipe.epochs, pct_start=0.15
-    )
-    scaler = precision.scaler()
-    kept = {"network": network, "average": average, "optimiser": optimiser, "schedule": schedule}
-    curve: list[dict[str, float]] = []
-    best: dict[str, torch.Tensor] = {}
-    if state:
-        for name, part in kept.items():
-            part.load_state_dict(state[name])
-        curve, best = state["curve"], state["best"]
-        if scaled := state.get("scaler"):  # empty in any other precision than fp16
-            scaler.load_state_dict(scaled)
-    judged_on = _choice_scenes(choice, recipe)
-    for epoch in range(len(curve), recipe.epochs):
-        numbers = range(epoch * steps * recipe.batch_size, (epoch + 1) * steps * recipe.batch_size)
-        scenes = Scenes(training, recipe.side, recipe.seed, numbers)
-        loader = DataLoader(
-            scenes, recipe.batch_size, num_workers=workers, collate_fn=_collate, pin_memory=device.type == "cuda"
-        )
-        network.train()
+        return
+    try:
+        read_fields(Path(recipe.start), DetectorConfig)
+        digest = load_weights(Path(recipe.start), network)
+    except CheckpointError as error:
+        raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
+    print(f"The detector starts from {recipe.start}, revision {digest}.")
+
+
+def _loader(
+    source: Source, recipe: PersonRecipe, epoch: int, workers: int, device: torch.device
+) -> DataLoader[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Batches of the scenes of an epoch, of which each has its own."""
+    count = recipe.epoch_scenes // recipe.batch_size * recipe.batch_size
+    scenes = Scenes(source, recipe.side, recipe.seed, range(epoch * count, (epoch + 1) * count))
+    pinned = device.type == "cuda"
+    return DataLoader(scenes, recipe.batch_size, num_workers=workers, collate_fn=_collate, pin_memory=pinned)
+
+
+class _PersonFit:
+    """A detector in training: the network, what moves its weights, and how well each epoch did."""
+
+    def __init__(self, network: SSD, recipe: PersonRecipe, precision: Precision) -> None:
+        self.network = network.to(precision.device, memory_format=torch.channels_last)
+        self.recipe = recipe
+        self.precision = precision
+        self.average = MovingAverage(network, recipe.average)
+        groups = parameter_groups(network, recipe.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        steps = recipe.epoch_scenes // recipe.batch_size * recipe.epochs
+        self.schedule = one_cycle(self.optimiser, recipe.learning_rate, steps)
+        self.scaler = precision.scaler()
+        self.curve: list[dict[str, float]] = []
+        self.best: dict[str, torch.Tensor] = {}  # weights of the epoch with the highest score
+
+    def train_epoch(self, loader: DataLoader[Any], epoch: int) -> float:
+        """Takes a step a batch; the mean loss of the epoch."""
+        self.network.train()
         losses: list[float] = []
         unread: list[torch.Tensor] = []  # losses that are still on the device
-        with tqdm(loader, desc=f"Epoch {epoch + 1} of {recipe.epochs}", unit="step") as bar:
+        with tqdm(loader, desc=f"Epoch {epoch + 1} of {self.recipe.epochs}", unit="step") as bar:
             for photos, people, unknown in bar:
-                batch = _normalised(photos.to(device, non_blocking=True), recipe)
-                with precision.autocast():
-                    loss = detection_loss(network, batch, _on_device(people, device), _on_device(unknown, device))
-                optimiser.zero_grad()
-                scaler.scale(loss).backward()
-                scaler.unscale_(optimiser)
-                nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-                scale = scaler.get_scale()
-                scaler.step(optimiser)
-                scaler.update()
-                if scaler.get_scale() >= scale:  # a lower one says that a gradient was infinite and the step left out
-                    schedule.step()
-                    average.update_parameters(network)
-                unread.append(loss.detach())
-                if len(unread) == _READ_STEPS or len(losses) + len(unread) == steps:
+                unread.append(self._step(photos, people, unknown))
+                if len(unread) == _READ_STEPS or len(losses) + len(unread) == len(loader):
                     losses += _finite(torch.stack(unread).tolist(), epoch)
                     unread.clear()
                     bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
-        judged = average.module.eval()
-        judge = PersonDetector(judged, replace(_config(recipe), threshold=0.0, second_side=0), device, precision)
+        return sum(losses) / len(losses)
+
+    def _step(self, photos: torch.Tensor, people: list[torch.Tensor], unknown: list[torch.Tensor]) -> torch.Tensor:
+        """Moves the weights by one batch; its loss, which stays on the device."""
+        device, scaler = self.precision.device, self.scaler
+        batch = _normalised(photos.to(device, non_blocking=True), self.recipe)
+        with self.precision.autocast():
+            loss = detection_loss(self.network, batch, _on_device(people, device), _on_device(unknown, device))
+        self.optimiser.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
+        scale = scaler.get_scale()
+        scaler.step(self.optimiser)
+        scaler.update()
+        if scaler.get_scale() >= scale:  # a lower one says that a gradient was infinite and the step left out
+            self.schedule.step()
+            self.average.update_parameters(self.network)
+        return loss.detach()
+
+    def judge_epoch(self, judged_on: Mapping[str, Sequence[Scene]], epoch: int, loss: float) -> dict[str, float]:
+        """Adds the epoch to the curve, and keeps the averaged weights if no epoch before was better."""
+        judged = self.average.module.eval()
+        config = replace(_config(self.recipe), threshold=0.0, second_side=0)
+        judge = PersonDetector(judged, config, self.precision.device, self.precision)
         scores: dict[str, float] = {
             name: detection_scores(_found_in(judge, scenes), scenes)["average_precision"] or 0.0
             for name, scenes in judged_on.items()
         }
-        entry = {"epoch": epoch + 1, "loss": sum(losses) / steps, **scores}
-        entry["score"] = sum(scores.values()) / len(scores)
-        if not curve or entry["score"] > max(earlier["score"] for earlier in curve):
-            best = {name: tensor.clone() for name, tensor in judged.state_dict().items()}
-        curve.append(entry)
-        print(json.dumps(entry), flush=True)
-        states = {name: part.state_dict() for name, part in kept.items()} | {"scaler": scaler.state_dict()}
-        _write_state(out, {"recipe": asdict(recipe), "curve": curve, "best": best, **states})
-    network.load_state_dict(best)
-    top = max(curve, key=lambda entry: entry["score"])
-    config = _config(recipe, training={"dataset": "ccp", "recipe": asdict(recipe), "epoch": top["epoch"]})
-    results = DetectorResults(curve=tuple(curve))
-    card = detector_card(config, results)
-    save_detector(out / "checkpoint", config, network, metrics=results.to_json(), card=card)
-    return out / "checkpoint"
+        entry = {"epoch": epoch + 1, "loss": loss, **scores, "score": sum(scores.values()) / len(scores)}
+        if not self.curve or entry["score"] > max(earlier["score"] for earlier in self.curve):
+            self.best = {name: tensor.clone() for name, tensor in judged.state_dict().items()}
+        self.curve.append(entry)
+        return entry
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the resume file holds."""
+        states = {name: getattr(self, name).state_dict() for name in (*_STATEFUL, "scaler")}
+        return {"recipe": asdict(self.recipe), "curve": self.curve, "best": self.best, **states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what a resume file holds."""
+        for name in _STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.curve, self.best = state["curve"], state["best"]
+        if scaled := state.get("scaler"):  # empty in any other precision than fp16
+            self.scaler.load_state_dict(scaled)
+
+
+def _save_best(fit: _PersonFit, folder: Path) -> Path:
+    """Writes the detector of the best epoch, with its card."""
+    fit.network.load_state_dict(fit.best)
+    top = max(fit.curve, key=lambda entry: entry["score"])
+    training = {"dataset": "ccp", "recipe": asdict(fit.recipe), "epoch": top["epoch"]}
+    config = _config(fit.recipe, training=training)
+    results = DetectorResults(curve=tuple(fit.curve))
+    save_detector(folder, config, fit.network, metrics=results.to_json(), card=detector_card(config, results))
+    return folder
 
 
 def _finite(losses: list[float], epoch: int) -> list[float]:
@@ -439,13 +482,13 @@ def list_bystanders(run: Path, data: Path, path: Path, *, precision: Precision |
     for photo_id in tqdm(dataset.ids, desc="Looking for bystanders", unit="photo"):
         photo, truth = dataset.pair(photo_id)
         person = person_box(truth)
-        kept = [corners(person)] if person else []
-        found = np.concatenate([_rows(detector.find(photo)) for detector in detectors])
-        for box in found[np.argsort(-found[:, 4])]:
-            if all(_share_inside(box, other) < 0.5 for other in kept):
-                kept.append(box[:4])
+        known = [person] if person else []
+        found = [each for detector in detectors for each in detector.find(photo)]
+        for box, _ in sorted(found, key=lambda each: -each.confidence):
+            if all(intersection_area(box, other) < 0.5 * box.width * box.height for other in known):
+                known.append(box)
                 height, width = truth.shape
-                rows.append([photo_id, *np.round(box[:4] / [width, height, width, height], 4)])
+                rows.append([photo_id, *np.round(corners(box) / [width, height, width, height], 4)])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "left", "top", "right", "bottom"])
@@ -656,7 +699,7 @@ def _found_in(detector: PersonDetector, scenes: Sequence[Scene]) -> list[np.ndar
 
 def _rows(people: Sequence[FoundPerson]) -> np.ndarray:
     """People as float64 `(n, 5)`: left, top, right, bottom, score."""
-    rows = [(box.x, box.y, box.x + box.width, box.y + box.height, confidence) for box, confidence in people]
+    rows = [(*corners(box), confidence) for box, confidence in people]
     return np.array(rows, np.float64).reshape(-1, 5)
 
 
@@ -684,19 +727,11 @@ def _normalised(photos: torch.Tensor, recipe: PersonRecipe) -> torch.Tensor:
 
 def _read_state(out: Path) -> dict[str, Any] | None:
     """The resume file of a run; None if there is none."""
-    path = out / _RESUME
-    if not path.is_file():
-        return None
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        PersonRecipe(**state["recipe"])
-    except Exception:  # a damaged file makes torch raise whatever it trips over
-        raise FitError(f"{path} is damaged. Delete it, and the same command starts from the first epoch.") from None
-    return state
+    return read_resume(out / _RESUME, lambda state: PersonRecipe(**state["recipe"]))
 
 
 def _write_state(out: Path, state: Mapping[str, Any]) -> None:
-    """Writes the resume file under another name first, so that it is whole or the one before."""
+    """Writes the resume file, so that it is whole or the one before."""
     out.mkdir(parents=True, exist_ok=True)
-    torch.save(state, out / f"{_RESUME}.part")
-    (out / f"{_RESUME}.part").replace(out / _RESUME)
+    with replacing(out / _RESUME) as part:
+        torch.save(state, part)

@@ -16,7 +16,15 @@ import cv2
 import numpy as np
 import skimage.data
 
-from segmodels.inference.boxes import PADDING_GREY, Box, box_of, crop_around, cut
+from segmodels.inference.boxes import (
+    PADDING_GREY,
+    Box,
+    box_of,
+    crop_around,
+    cut,
+    intersection_area,
+    overlap_coefficient,
+)
 from train.data.cache import Cache
 
 __all__ = ["SCENES", "Scene", "Source", "corners", "make_scene", "person_box", "whole_scene"]
@@ -160,7 +168,7 @@ def _photo(source: Source, random: np.random.Generator, height: int, width: int,
         x = (photo.shape[1] - frame_width) * random.random()
         y = (photo.shape[0] - frame_height) * random.random()
         part = Box(x, y, frame_width, frame_height)
-        if not person or _area(_inside(corners(person), part)) >= _LEAST_VISIBLE * person.width * person.height:
+        if not person or intersection_area(person, part) >= _LEAST_VISIBLE * person.width * person.height:
             frame = part
             break
     return _part(source, index, frame, height, width)
@@ -296,7 +304,7 @@ def _peopled(
         _paste_thing(source, random, scene, classes)
     least = _LEAST_HEIGHT / 256 * max(height, width)
     largest = random.uniform(0.25, 1.0) if random.random() < 0.7 else 0.35
-    placed: list[tuple[np.ndarray, int]] = []
+    placed: list[tuple[Box, int]] = []
     for index in people:
         person = source.people[index]
         if person is None:
@@ -307,15 +315,15 @@ def _peopled(
             beyond = 0.3 if random.random() < 0.2 else 0.0
             left = random.uniform(-beyond * wide, max(width - wide * (1 - beyond), -beyond * wide + 1))
             top = random.uniform(0, max(1.0, height - tall * (1 - beyond)))
-            box = np.array([left, top, left + wide, top + tall])
-            seen = _area(_inside(box, _all(scene))) >= 0.6 * _area(box)
-            if seen and all(_overlap(box, other) < 0.25 for other, _ in placed):
+            box = Box(left, top, wide, tall)
+            seen = intersection_area(box, _all(scene)) >= 0.6 * wide * tall
+            if seen and all(overlap_coefficient(box, other) < 0.25 for other, _ in placed):
                 placed.append((box, index))
                 break
-    placed.sort(key=lambda place: float(place[0][3]))
+    placed.sort(key=lambda place: place[0].y + place[0].height)
     for box, index in placed:
         _paste_person(source, random, scene, classes, box, index, grow=index == soft)
-    return Scene(scene, classes, _inside(_boxes([box for box, _ in placed]), _all(scene)), _boxes([]))
+    return Scene(scene, classes, _inside(_boxes([corners(box) for box, _ in placed]), _all(scene)), _boxes([]))
 
 
 def _paste_person(
@@ -323,7 +331,7 @@ def _paste_person(
     random: np.random.Generator,
     scene: np.ndarray,
     classes: np.ndarray,
-    box: np.ndarray,
+    box: Box,
     index: int,
     grow: bool,
 ) -> None:
@@ -337,11 +345,11 @@ def _paste_person(
     if border > 2:
         alpha = cv2.dilate(alpha, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (border + 1, border + 1)))
     alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), border / 3), np.uint8)
-    scale = (box[3] - box[1]) / person.height
+    scale = box.height / person.height
     colour = photo[part]
     if not grow:
         colour = cv2.convertScaleAbs(colour, alpha=random.uniform(0.75, 1.25), beta=random.uniform(-20, 20))
-    x, y = round(box[0] - (person.x - left) * scale), round(box[1] - (person.y - top) * scale)
+    x, y = round(box.x - (person.x - left) * scale), round(box.y - (person.y - top) * scale)
     _lay(scene, classes, colour, alpha, truth[part], x, y, scale)
 
 
@@ -509,13 +517,3 @@ def _inside(boxes: np.ndarray, frame: Box) -> np.ndarray:
     """The parts of boxes `(..., 4)` that lie inside a frame; without area where none does."""
     left, top, right, bottom = corners(frame)
     return np.asarray(np.clip(boxes, [left, top, left, top], [right, bottom, right, bottom]))
-
-
-def _area(box: np.ndarray) -> float:
-    return float(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]))
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over the smaller area."""
-    shared = _area(np.concatenate([np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])]))
-    return shared / max(1e-9, min(_area(one), _area(other)))

@@ -45,8 +45,6 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         results: Scores of the checkpoint.
         repository: `owner/name` on the Hub, if it goes there.
     """
-    training = config.training
-    address = f"hf://{repository}" if repository else name
     lines = [
         "---",
         card_data(name, config, results).to_yaml(),
@@ -54,12 +52,41 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         "",
         f"# Garmentscope {name}",
         "",
+        *_what_it_is(config),
+        *_weights(config.training),
+        *_use(f"hf://{repository}" if repository else name),
+        *_training(config.training),
+    ]
+    for evaluation in results.evaluations:
+        lines += _scores(evaluation)
+    if not results.evaluations:
+        lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
+    return "\n".join([*lines, *_conditions(results.conditions), *_LIMITS])
+
+
+_LIMITS = (
+    "## Limits",
+    "",
+    "Trained on few photos, street style of about 2014, mostly of women, one person in each: expect less on other "
+    "people, other clothes and other pictures. Rare garments (rompers, scarves, ties, socks) are often missed. Not "
+    "for identifying people, nor for conclusions about them.",
+    "",
+)
+
+
+def _what_it_is(config: CheckpointConfig) -> list[str]:
+    return [
         f"Segments the garments of each person in a photo into {len(config.classes)} classes ({config.taxonomy}): "
         f"{', '.join(config.classes)}.",
         f"Architecture `{config.architecture}`{_paper(config.architecture)}, input {config.height} x {config.width}"
         f"{''.join(map(_averaged, config.ensemble))}.",
         "",
-        *_weights(training),
+    ]
+
+
+def _use(address: str) -> list[str]:
+    """A section on how to load it and what for; `address` is what `load_segmenter` takes."""
+    return [
         "## Use",
         "",
         "With Garmentscope installed:",
@@ -73,6 +100,12 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         "It is meant for masks of garments in photos of outfits, for statistics over many such photos, and for "
         "comparing architectures. The weights are a safetensors file, and nothing is unpickled.",
         "",
+    ]
+
+
+def _training(training: Mapping[str, Any]) -> list[str]:
+    """A section on what it learned from, and how."""
+    return [
         "## Training",
         "",
         f"Data set {training.get('dataset')}, {_epoch(training)}.{_steps(training)}{_members(training)} "
@@ -81,20 +114,6 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
         "",
     ]
-    for evaluation in results.evaluations:
-        lines += _scores(evaluation)
-    if not results.evaluations:
-        lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
-    lines += _conditions(results.conditions)
-    lines += [
-        "## Limits",
-        "",
-        "Trained on few photos, street style of about 2014, mostly of women, one person in each: expect less on other "
-        "people, other clothes and other pictures. Rare garments (rompers, scarves, ties, socks) are often missed. Not "
-        "for identifying people, nor for conclusions about them.",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def _scores(evaluation: Evaluation) -> list[str]:

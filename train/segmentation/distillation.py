@@ -23,6 +23,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from segmodels.datasets import DatasetError
+from segmodels.files import replacing
 from segmodels.inference.segmenter import Segmenter
 from train.data.cache import Cache, cache_folder
 from train.segmentation.pseudo_labels import photo_probabilities
@@ -97,13 +98,10 @@ def open_soft_labels(
         home.mkdir(parents=True, exist_ok=True)
         with FileLock(home / ".lock"):
             if not path.is_file():
-                part = path.with_suffix(".part")
-                with part.open("wb") as file:
-                    for index, shape in zip(
-                        tqdm(indices, desc="Asking the teacher", unit="photo"), shapes, strict=True
-                    ):
+                asked = tqdm(indices, desc="Asking the teacher", unit="photo")
+                with replacing(path) as part, part.open("wb") as file:
+                    for index, shape in zip(asked, shapes, strict=True):
                         file.write(_asked(teacher, cache.pair(index)[0], shape).tobytes())
-                part.replace(path)
     except OSError as error:
         raise DatasetError(
             f"The cache {home} cannot be written: {error}. Free space there, or set GARMENTSCOPE_CACHE to a folder "

@@ -5,67 +5,48 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from lightning.pytorch.callbacks import Checkpoint as CheckpointCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
-from torch.utils.data import DataLoader, Subset
-from tqdm import tqdm
+from torch.utils.data import DataLoader
 
 from segmodels.architectures import build, check_batch
-from segmodels.checkpoints.checkpoint import (
-    Checkpoint,
-    CheckpointConfig,
-    CheckpointError,
-    load_checkpoint,
-    read_config,
-    read_results,
-    save_checkpoint,
-    save_results,
-)
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
-from segmodels.errors import GarmentscopeError
-from segmodels.evaluation.results import Results
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
-from segmodels.inference.segmenter import Segmenter
-from segmodels.taxonomy import Taxonomy
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
 from train.data.split import fold_ids
-from train.distributed import Processes, this_process
-from train.publishing.card import model_card
+from train.distributed import Processes, say, this_process
+from train.provenance import trained_on
 from train.recipe import Recipe, recipe_from
-from train.segmentation.crops import CropBatch, EpochSampler, TrainingCrops, ValidationCrops, join_plans, rarity_weights
+from train.resume import FitError, another_recipe, read_resume
+from train.segmentation.callbacks import BestCheckpoint, Progress, ResumeFile
+from train.segmentation.crops import ValidationCrops
 from train.segmentation.depthwise import widen_depthwise
-from train.segmentation.distillation import SoftLabels, open_soft_labels
 from train.segmentation.fit_log import FitLog, tensorboard_loggers
 from train.segmentation.lightning_module import SegmentationModule
-from train.segmentation.pretrained import Start, load_pretrained
-from train.segmentation.pruning import prune_segmentation_blocks
-from train.segmentation.pseudo_labels import with_pseudo_labels
+from train.segmentation.loaders import choice_loader, class_shares, open_teacher, smallest_batch, training_loader
+from train.segmentation.pretrained import Start
+from train.segmentation.pseudo_labels import pseudo_labels_trained_on, with_pseudo_labels
+from train.segmentation.start import load_start
 
-__all__ = ["FitError", "ResumeFile", "checkpoint_config", "fit", "open_dataset"]
+__all__ = ["checkpoint_config", "fit", "open_dataset"]
 
 _RESUME = "resume.ckpt"
 _LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
-_REFRESH_SECONDS = 0.5  # between two states of the bar
-
-
-class FitError(GarmentscopeError, RuntimeError):
-    """A fit that cannot start or go on; the message says why, and what is kept."""
 
 
 def open_dataset(name: str, data: Path) -> Dataset:
@@ -119,66 +100,134 @@ def fit(
         DatasetError: If the data set cannot be read.
         KeyboardInterrupt: If it is stopped by hand.
     """
-    processes = this_process()
     precision = precision or pick_precision(None, pick_device())
     tune(precision.device, equal_batches=True)
-    dataset = open_dataset(recipe.dataset, data)
-    train_ids, choice_ids = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
-    train_ids = train_ids if ids else train_ids[: recipe.photos or None]
-    if recipe.pseudo:
-        dataset, more_ids = with_pseudo_labels(dataset, Path(recipe.pseudo))
-        train_ids += more_ids
-    flatlay_ids: list[str] = []
-    if recipe.flatlays:
-        dataset, flatlay_ids = with_flatlays(dataset, Path(recipe.flatlays), Path(recipe.flatlay_masks))
-        train_ids += flatlay_ids
-    state = _read_state(out / _RESUME)
-    start = int(state["epoch"]) + 1 if state else 0
-    lightning.seed_everything(recipe.seed * 1000 + start, workers=True, verbose=False)
-    try:
-        network = build(recipe.architecture, len(dataset.taxonomy), recipe.arguments)
-        check_batch(
-            network, _smallest_batch(recipe.samples or len(train_ids), recipe, processes), recipe.height, recipe.width
-        )
-    except ValueError as error:
-        raise FitError(str(error)) from None
+    photos = _select_photos(recipe, data, ids)
+    state = read_resume(out / _RESUME, lambda state: int(state["epoch"]))
+    epoch = int(state["epoch"]) + 1 if state else 0
+    lightning.seed_everything(recipe.seed * 1000 + epoch, workers=True, verbose=False)
+    network = _build_network(photos)
     _claim(out, recipe)
-    training = _cached(dataset, train_ids, recipe)
-    choice = _cached(dataset, choice_ids, recipe) if choice_ids else None
-    start_weights = _load_start(network, recipe) if not state else None
-    shares = _shares(training, len(dataset.taxonomy))
-    module = SegmentationModule(network.to(memory_format=torch.channels_last), recipe, dataset.taxonomy.names, shares)
-    if start_weights:
-        module.start = start_weights._asdict()
-    config = _trained_here(recipe, dataset, precision, workers)
-    best = _BestCheckpoint(out / "checkpoint", name or recipe.architecture, config)
+    start = None if state else load_start(network, recipe)
+    module = _module(network, start, photos)
+    config = _trained_here(recipe, photos.dataset, precision, workers)
+    best = BestCheckpoint(out / "checkpoint", name or recipe.architecture, config)
     if state and _is_over(state, recipe):
         module.on_load_checkpoint(state)
     else:
-        on_gpu = precision.device.type == "cuda"
-        train_crops = _training_loader(
-            training, recipe, workers, dataset.taxonomy, processes, on_gpu, frozenset(flatlay_ids), precision
-        )
-        choice_crops = _choice_loader(choice, recipe, workers, processes, on_gpu) if choice else None
-        if precision.device.type == "cpu":
-            keep_memory(all_of_it=True)
-            widen_depthwise(module.network)
-        log = FitLog(out, recipe, dataset.taxonomy, ValidationCrops(choice, recipe) if choice else None)
-        _run(
-            module,
-            recipe,
-            [_Progress(label, each_epoch), best, log],
-            out,
-            train_crops,
-            choice_crops,
-            processes,
-            precision,
-        )
+        _train(module, photos, best, Progress(label, each_epoch), out, workers, precision)
     if not (best.folder / "model.safetensors").is_file():
         raise FitError(f"The fit was stopped before its first epoch ended; start it again to go on in {out}.")
-    if processes.is_first:
+    if this_process().is_first:
         best.write_curve(module.curve)
     return best.folder
+
+
+@dataclass(frozen=True)
+class _Photos:
+    """The photos of a fit, which are decoded and cached when they are first asked for."""
+
+    recipe: Recipe
+    dataset: Dataset  # with the pseudo-labelled photos and the flat-lays
+    training_ids: list[str]
+    choice_ids: list[str]
+    flatlay_ids: frozenset[str]
+
+    @cached_property
+    def training(self) -> Cache:
+        return self._open(self.training_ids)
+
+    @cached_property
+    def choice(self) -> Cache | None:
+        """Those that choose the epoch; None if the last one is kept."""
+        return self._open(self.choice_ids) if self.choice_ids else None
+
+    def _open(self, ids: list[str]) -> Cache:
+        cache = open_cache(self.dataset, self.dataset.select(ids), self.recipe.cache_side)
+        for remark in cache.remarks():
+            say(remark)
+        return cache
+
+
+def _select_photos(recipe: Recipe, data: Path, ids: tuple[Sequence[str], Sequence[str]] | None) -> _Photos:
+    """The given photos, or those of the recipe's fold; with pseudo-labelled ones and flat-lays to train on."""
+    dataset = open_dataset(recipe.dataset, data)
+    training, choice = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
+    if not ids:
+        training = training[: recipe.photos or None]
+    flatlays: list[str] = []
+    if recipe.pseudo:
+        dataset, pseudo = with_pseudo_labels(dataset, Path(recipe.pseudo))
+        training += pseudo
+    if recipe.flatlays:
+        dataset, flatlays = with_flatlays(dataset, Path(recipe.flatlays), Path(recipe.flatlay_masks))
+        training += flatlays
+    return _Photos(recipe, dataset, training, choice, frozenset(flatlays))
+
+
+def _build_network(photos: _Photos) -> nn.Module:
+    """The network of the recipe with random weights, once it is sure that it takes every batch."""
+    recipe = photos.recipe
+    smallest = smallest_batch(recipe.samples or len(photos.training_ids), recipe, this_process())
+    try:
+        network = build(recipe.architecture, len(photos.dataset.taxonomy), recipe.arguments)
+        check_batch(network, smallest, recipe.height, recipe.width)
+    except ValueError as error:
+        raise FitError(str(error)) from None
+    return network
+
+
+def _module(network: nn.Module, start: Start | None, photos: _Photos) -> SegmentationModule:
+    """What Lightning trains; `start` is None where a resume file gives the weights and what they started from."""
+    taxonomy = photos.dataset.taxonomy
+    shares = class_shares(photos.training, len(taxonomy))
+    module = SegmentationModule(network.to(memory_format=torch.channels_last), photos.recipe, taxonomy.names, shares)
+    if start:
+        module.start = start._asdict()
+    return module
+
+
+def _train(
+    module: SegmentationModule,
+    photos: _Photos,
+    best: BestCheckpoint,
+    progress: Progress,
+    out: Path,
+    workers: int,
+    precision: Precision,
+) -> None:
+    """Makes the batches, and trains by them to the end."""
+    recipe, taxonomy, processes = photos.recipe, photos.dataset.taxonomy, this_process()
+    pinned = precision.device.type == "cuda"
+    teacher = open_teacher(recipe, taxonomy) if recipe.teacher else None
+    best.config.training.update(_sources(recipe, teacher))
+    training = training_loader(
+        photos.training,
+        recipe,
+        workers,
+        taxonomy,
+        processes,
+        pinned=pinned,
+        flatlay_ids=photos.flatlay_ids,
+        teacher=teacher,
+        precision=precision,
+    )
+    choice = choice_loader(photos.choice, recipe, workers, processes, pinned=pinned) if photos.choice else None
+    if precision.device.type == "cpu":
+        keep_memory(all_of_it=True)
+        widen_depthwise(module.network)
+    log = FitLog(out, recipe, taxonomy, ValidationCrops(photos.choice, recipe) if photos.choice else None)
+    _run(module, recipe, [progress, best, log], out, training, choice, processes, precision)
+
+
+def _sources(recipe: Recipe, teacher: Checkpoint | None) -> dict[str, Any]:
+    """What the teacher, and the networks that made the pseudo-labels, were trained on, as far as they record it."""
+    sources = {}
+    if teacher:
+        sources["teacher"] = {"trained_on": trained_on(teacher.config.training)}
+    if recipe.pseudo:
+        sources["pseudo"] = {"trained_on": pseudo_labels_trained_on(Path(recipe.pseudo))}
+    return sources
 
 
 def _run(
@@ -265,208 +314,6 @@ def _why_it_stopped(
     )
 
 
-class _BestCheckpoint(Callback):
-    """Writes the checkpoint whenever the judged network is better than before; without a judge, after each epoch."""
-
-    def __init__(self, folder: Path, name: str, config: CheckpointConfig) -> None:
-        self.folder = folder
-        self.name = name
-        self.config = config
-        self.best = -1.0
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        assert isinstance(module, SegmentationModule)
-        score = float(trainer.callback_metrics["mean_iou"])
-        if score > self.best:
-            self.best = score
-            self._write(trainer, module)
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        assert isinstance(module, SegmentationModule)
-        if not trainer.enable_validation:
-            self._write(trainer, module)
-
-    def _write(self, trainer: lightning.Trainer, module: SegmentationModule) -> None:
-        if not trainer.is_global_zero:
-            return
-        self.config.training["epoch"] = trainer.current_epoch + 1
-        if module.start:
-            self.config.training["start"] = module.start
-            if module.start["weights"] == "random":  # whatever the recipe asked for
-                self.config.training["recipe"] = {**self.config.training["recipe"], "imagenet": False}
-        results = Results(learning_curve=tuple(module.curve))
-        card = model_card(self.name, self.config, results)
-        save_checkpoint(self.folder, self.config, module.judged, results=results, card=card)
-
-    def write_curve(self, curve: list[dict[str, float]]) -> None:
-        """Completes the learning curve, which goes on after the best epoch; evaluations stay."""
-        results = replace(read_results(self.folder), learning_curve=tuple(curve))
-        save_results(self.folder, results, card=model_card(self.name, read_config(self.folder), results))
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = float(state_dict["best"])
-
-
-class ResumeFile(CheckpointCallback):
-    """Writes what a stopped fit goes on from, after each epoch; the last one is whole whenever writing fails.
-
-    Lightning's own ModelCheckpoint writes over the file that is there: a full disk leaves half of the new one.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Writes it under another name first."""
-        part = self.path.with_suffix(".part")
-        try:
-            trainer.save_checkpoint(part, weights_only=False)  # optimiser and schedule too; reading stays weights_only
-            if trainer.is_global_zero:
-                part.replace(self.path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
-
-
-class _Progress(Callback):
-    """One bar over the whole fit: epoch, loss, score, time left. A loss is read now and then: a GPU waits meanwhile."""
-
-    def __init__(self, label: str, each_epoch: bool) -> None:
-        self.label = label
-        self.each_epoch = each_epoch
-        self.shown = 0.0
-
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        total = int(trainer.estimated_stepping_batches)
-        self.bar = tqdm(total=total, initial=trainer.global_step, unit="step", disable=not trainer.is_global_zero)
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        ahead = trainer.global_step - self.bar.n
-        if time.monotonic() - self.shown < _REFRESH_SECONDS and trainer.global_step < (self.bar.total or 0):
-            return
-        self.shown = time.monotonic()
-        seen = trainer.callback_metrics
-        self.bar.set_description(
-            f"{self.label}Epoch {trainer.current_epoch + 1} of {trainer.max_epochs}", refresh=False
-        )
-        score = f"{float(seen['mean_iou']):.3f}" if "mean_iou" in seen else "-"
-        self.bar.set_postfix(loss=f"{float(seen['loss_step']):.3f}", mean_iou=score, refresh=False)
-        self.bar.update(ahead)
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        assert isinstance(module, SegmentationModule)
-        if trainer.is_global_zero and module.curve and self.each_epoch:
-            tqdm.write(
-                "epoch {epoch}: mean IoU {mean_iou:.4f}, accuracy {pixel_accuracy:.4f}".format(**module.curve[-1])
-            )
-
-    def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
-        if hasattr(self, "bar"):
-            self.bar.close()
-
-    def on_exception(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, exception: BaseException
-    ) -> None:
-        self.teardown(trainer, module, "fit")
-
-
-def _training_loader(
-    cache: Cache,
-    recipe: Recipe,
-    workers: int,
-    taxonomy: Taxonomy,
-    processes: Processes,
-    pinned: bool = False,
-    flatlay_ids: frozenset[str] = frozenset(),
-    precision: Precision | None = None,
-) -> DataLoader[CropBatch]:
-    """Batches of crops in random order, whole ones wherever there are photos enough for a step."""
-    try:
-        pasted = [taxonomy[name].id for name in recipe.pasted] if recipe.paste else []
-    except KeyError as error:
-        raise FitError(f"pasted: {error.args[0]}") from None
-    skin = next((each.id for each in taxonomy.classes if each.name == "Skin"), None)
-    if recipe.skin_tone and skin is None:
-        raise FitError(f"skin_tone needs a class Skin, which {taxonomy.name} does not have. Set skin_tone to 0.")
-    flatlays = [index for index, photo_id in enumerate(cache.ids) if photo_id in flatlay_ids]
-    rare = recipe.sampling == "rare"
-    weights = rarity_weights(cache, len(taxonomy), flatlays, recipe.flatlay_share) if rare else None
-    sampler = EpochSampler(len(cache), recipe.step_photos, recipe.seed, processes, weights, recipe.samples)
-    soft = _soft_labels(cache, recipe, taxonomy, flatlays, precision) if recipe.teacher else None
-    crops = TrainingCrops(cache, recipe, pasted, skin, flatlays, soft)
-    return DataLoader(crops, recipe.batch_size // processes.count, sampler=sampler, **_loading(workers, pinned))  # type: ignore[arg-type]
-
-
-def _soft_labels(
-    cache: Cache, recipe: Recipe, taxonomy: Taxonomy, flatlays: Sequence[int], precision: Precision | None
-) -> SoftLabels:
-    """What the recipe's teacher gives for the photos of people."""
-    try:
-        checkpoint = load_checkpoint(Path(recipe.teacher))
-    except CheckpointError as error:
-        raise FitError(f"The recipe learns from {recipe.teacher}: {error}") from None
-    if checkpoint.taxonomy.name != taxonomy.name:
-        raise FitError(f"The teacher {recipe.teacher} is in {checkpoint.taxonomy.name}, the data in {taxonomy.name}.")
-    without = frozenset(flatlays)
-    people = [index for index in range(len(cache)) if index not in without]
-    teacher = Segmenter(checkpoint, precision.device if precision else None, precision=precision)
-    return open_soft_labels(cache, people, teacher)
-
-
-def _choice_loader(
-    cache: Cache, recipe: Recipe, workers: int, processes: Processes, pinned: bool = False
-) -> DataLoader[CropBatch]:
-    """Batches of crops of which each process has its own, so that each photo is counted once."""
-    if len(cache) < processes.count:
-        raise FitError(f"{processes.count} processes cannot share {len(cache)} photos. Start fewer.")
-    mine = Subset(ValidationCrops(cache, recipe), range(processes.rank, len(cache), processes.count))
-    return DataLoader(mine, recipe.batch_size // processes.count, **_loading(workers, pinned))  # type: ignore[arg-type]
-
-
-def _loading(workers: int, pinned: bool) -> dict[str, Any]:
-    return {
-        "collate_fn": join_plans,
-        "num_workers": workers,
-        "persistent_workers": workers > 0,
-        "pin_memory": pinned,
-    }
-
-
-def _smallest_batch(photos: int, recipe: Recipe, processes: Processes) -> int:
-    """Of those that one device will train on."""
-    if recipe.batch_size % processes.count:
-        raise FitError(f"{processes.count} processes cannot share batches of {recipe.batch_size} evenly. Start fewer.")
-    if photos <= recipe.step_photos and photos % recipe.batch_size:  # the last batch of an epoch without a whole step
-        return max(1, photos % recipe.batch_size // processes.count)
-    return max(1, recipe.batch_size // processes.count)
-
-
-def _shares(cache: Cache, classes: int) -> list[float]:
-    """By class, its share of a photo's labelled pixels, averaged over the photos."""
-    total = np.zeros(classes)
-    for index in range(len(cache)):
-        pixels = np.bincount(cache.pair(index)[1].ravel(), minlength=classes)[:classes]
-        total += pixels / max(1, pixels.sum())
-    return [float(share) for share in total / len(cache)]
-
-
-def _say(sentence: str) -> None:
-    if this_process().is_first:
-        tqdm.write(sentence)
-
-
-def _cached(dataset: Dataset, ids: list[str], recipe: Recipe) -> Cache:
-    cache = open_cache(dataset, dataset.select(ids), recipe.cache_side)
-    for remark in cache.remarks():
-        _say(remark)
-    return cache
-
-
 def _claim(out: Path, recipe: Recipe) -> None:
     """Makes the folder of the run, and sees to it that it holds one recipe's fit only."""
     path = out / "recipe.json"
@@ -475,7 +322,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
         if not path.is_file():
             write_whole(path, json.dumps(recipe.to_dict(), indent=1) + "\n")
         elif not _may_go_on(stored := recipe_from(json.loads(path.read_text(encoding="utf-8"))), recipe):
-            raise FitError(f"{out} holds a fit of another recipe. Name another folder with --out, or delete this one.")
+            raise another_recipe(out)
         elif stored != recipe and this_process().is_first:
             write_whole(path, json.dumps(recipe.to_dict(), indent=1) + "\n")
     except ValueError:
@@ -488,61 +335,6 @@ def _may_go_on(stored: Recipe, recipe: Recipe) -> bool:
     """Whether a fit of one recipe may go on by the other: with more epochs, or other batches of the same step."""
     same = replace(stored, epochs=recipe.epochs, batch_size=recipe.batch_size, accumulate=recipe.accumulate) == recipe
     return same and stored.step_photos == recipe.step_photos and stored.epochs <= recipe.epochs
-
-
-def _load_start(network: nn.Module, recipe: Recipe) -> Start:
-    """Loads the weights that the recipe starts from, in place."""
-    start = Start("random", "The network starts from random weights, as the recipe asks for.")
-    if recipe.start:
-        try:
-            checkpoint = load_checkpoint(Path(recipe.start))
-        except CheckpointError as error:
-            raise FitError(f"The recipe starts from {recipe.start}: {error}") from None
-        start = _start_from(checkpoint, network, recipe)
-    elif recipe.imagenet:
-        start = load_pretrained(network, recipe.architecture, recipe.arguments)
-    if recipe.start or recipe.imagenet:
-        _say(start.sentence)
-    return start
-
-
-def _start_from(checkpoint: Checkpoint, network: nn.Module, recipe: Recipe) -> Start:
-    """Loads a checkpoint's weights in place: all of them, pruned, or the encoder's where the decoder is another.
-
-    Raises:
-        FitError: If not even the encoder is the same.
-    """
-    config, where = checkpoint.config, f"{recipe.start}, revision {checkpoint.revision}"
-    trained = checkpoint.network[0] if isinstance(checkpoint.network, nn.ModuleList) else checkpoint.network
-    if (config.architecture, config.arguments) == (recipe.architecture, dict(recipe.arguments)):
-        try:
-            network.load_state_dict(trained.state_dict())
-        except RuntimeError:
-            raise FitError(f"The recipe starts from {recipe.start}, which has other classes.") from None
-        return Start("checkpoint", f"The network starts from {where}.")
-    if config.architecture == recipe.architecture and prune_segmentation_blocks(trained.state_dict(), network):
-        return Start("checkpoint", f"The network starts from {where}, pruned to its narrower segmentation blocks.")
-    try:
-        encoder = network.get_submodule("network.encoder")
-        encoder.load_state_dict(trained.get_submodule("network.encoder").state_dict())
-    except (AttributeError, RuntimeError):
-        raise FitError(
-            f"The recipe starts from {recipe.start}, which is another architecture or has other arguments, and not the "
-            "same encoder either."
-        ) from None
-    return Start("checkpoint", f"The encoder starts from {where}, the rest from random weights.")
-
-
-def _read_state(resume: Path) -> dict[str, Any] | None:
-    """The resume file; None if there is none."""
-    if not resume.is_file():
-        return None
-    try:
-        state: dict[str, Any] = torch.load(resume, map_location="cpu", weights_only=True)
-        int(state["epoch"])
-    except Exception:  # a damaged file makes torch raise whatever it trips over
-        raise FitError(f"{resume} is damaged. Delete it, and the same command starts from the first epoch.") from None
-    return state
 
 
 def _is_over(state: dict[str, Any], recipe: Recipe) -> bool:

@@ -14,7 +14,8 @@ from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError, Precision
 from train.distributed import this_process
 from train.recipe import Recipe, RecipeError
-from train.segmentation.fit import FitError, fit, open_dataset
+from train.resume import FitError
+from train.segmentation.fit import fit, open_dataset
 from train.segmentation.pretrained import PretrainedError
 
 __all__ = ["Outcome", "describe_failure", "fit_all"]

@@ -16,6 +16,7 @@ from torch.optim import lr_scheduler
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.taxonomy import UNLABELLED
 from train.moving_average import MovingAverage
+from train.optimisation import one_cycle, parameter_groups
 from train.recipe import Recipe
 from train.segmentation.crops import CropBatch, cut_crops, soft_targets
 from train.segmentation.distillation import SoftTarget, distillation_loss
@@ -154,12 +155,7 @@ class SegmentationModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the recipe; biases and norms are not decayed."""
         recipe = self.recipe
-        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimiser = _optimiser(groups, recipe)
+        optimiser = _optimiser(parameter_groups(self.network, recipe.weight_decay), recipe)
         schedule: dict[str, Any] = {"interval": "step"}
         if recipe.schedule == "constant":
             return optimiser
@@ -172,9 +168,7 @@ class SegmentationModule(lightning.LightningModule):
             schedule["scheduler"] = lr_scheduler.LambdaLR(optimiser, partial(_inverse_time, recipe.decay))
         else:
             steps = int(self.trainer.estimated_stepping_batches)
-            schedule["scheduler"] = lr_scheduler.OneCycleLR(
-                optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.15
-            )
+            schedule["scheduler"] = one_cycle(optimiser, recipe.learning_rate, steps)
         return {"optimizer": optimiser, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

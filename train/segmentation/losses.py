@@ -122,7 +122,7 @@ def generalised_dice(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     authors' own NiftyNet.
     """
     probability, ids, labelled = _probabilities(logits.float().log_softmax(dim=1), truth)
-    overlap, true = _overlap(probability, ids, labelled)
+    overlap, true = _true_probability(probability, ids, labelled)
     weights = torch.where(true > 0, true.float().clamp_min(1).pow(-2), 0)
     score = 2 * (weights * overlap).sum() / (weights * (probability.sum(dim=(0, 2, 3)) + true)).sum().clamp_min(1e-12)
     return (1 - score) * labelled.any()
@@ -201,7 +201,7 @@ def _lovasz(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 def _dice(log_probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     probability, ids, labelled = _probabilities(log_probability, truth)
-    overlap, true = _overlap(probability, ids, labelled)
+    overlap, true = _true_probability(probability, ids, labelled)
     score = 2 * overlap / (probability.sum(dim=(0, 2, 3)) + true).clamp_min(1e-7)
     return ((1 - score) * (true > 0)).mean()
 
@@ -214,7 +214,9 @@ def _probabilities(
     return log_probability.exp() * labelled.unsqueeze(1), torch.where(labelled, truth, 0), labelled
 
 
-def _overlap(probability: torch.Tensor, ids: torch.Tensor, labelled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _true_probability(
+    probability: torch.Tensor, ids: torch.Tensor, labelled: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """By class, `(C,)`: the sum of its probability over its true pixels, and the number of these."""
     hits = probability.gather(1, ids.unsqueeze(1)).flatten()  # of the true class, by pixel
     classes = probability.shape[1]

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -63,11 +63,13 @@ class Start(NamedTuple):
         weights: `imagenet` (the encoder), `coco` (all but the last layer), `checkpoint`, or `random`.
         sentence: The same for people, and why not from something better.
         fell_back: Whether there are better weights for this network that could not be loaded.
+        trained_on: The fits behind a checkpoint, as `train.provenance.trained_on` gives them.
     """
 
     weights: Literal["imagenet", "coco", "checkpoint", "random"]
     sentence: str
     fell_back: bool = False
+    trained_on: Sequence[Mapping[str, Any]] = ()
 
 
 def load_pretrained(network: nn.Module, architecture: str, arguments: Mapping[str, Any]) -> Start:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from segmodels.taxonomy import CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED
 from train.data.reading import read_batches
 from train.data.split import SPLITS, read_ids
 from train.distributed import gather, this_process
+from train.provenance import trained_on
 
-__all__ = ["labelled_by", "photo_probabilities", "pseudo_label", "with_pseudo_labels"]
+__all__ = ["labelled_by", "photo_probabilities", "pseudo_label", "pseudo_labels_trained_on", "with_pseudo_labels"]
 
 _SUMMARY = "labels.json"
 _ALWAYS = frozenset({"Background", "Hair", "Skin"})  # tags of these are forgotten now and then
@@ -61,43 +62,77 @@ def pseudo_label(teachers: Sequence[Segmenter], data: Path, out: Path) -> dict[s
     for teacher in teachers:
         if teacher.taxonomy.name != OUTFIT_15.name:
             raise DatasetError(f"{teacher.checkpoint.name} is in {teacher.taxonomy.name}; tags are in OUTFIT_15.")
-    dataset, reserved = read_ccp(data), set(read_ids(SPLITS / "ccp_tags_reserved.txt"))
+    reserved = set(read_ids(SPLITS / "ccp_tags_reserved.txt"))
     tags = {photo_id: found for photo_id, found in read_ccp_tags(data).items() if photo_id not in reserved}
     out.mkdir(parents=True, exist_ok=True)
     processes = this_process()
-    asserted, found = (dict.fromkeys(OUTFIT_15.names, 0) for _ in range(2))
-    unsure = []
-    mine = list(tags)[processes.rank :: processes.count]
-    with tqdm(total=len(mine), desc="Labelling", unit="photo", disable=not processes.is_first) as bar:
-        for photos, failed in read_batches(dataset.photo, mine, teachers[0].batch_photos):
+    mine = dict(list(tags.items())[processes.rank :: processes.count])
+    summary = _summary(teachers, gather(_write_masks(teachers, read_ccp(data), mine, out), processes))
+    if processes.is_first:
+        write_whole(out / _SUMMARY, json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+class _Labelled(NamedTuple):
+    """What one mask adds to the summary."""
+
+    asserted: frozenset[str]  # names of the classes that the tags assert, without those that need no tag
+    found: frozenset[str]  # of these, those that the mask shows
+    share_unlabelled: float
+
+
+def _write_masks(
+    teachers: Sequence[Segmenter], dataset: Dataset, tags: Mapping[str, Collection[str]], out: Path
+) -> list[_Labelled]:
+    """Labels the photos of some tags, those that can be read."""
+    labelled = []
+    with tqdm(total=len(tags), desc="Labelling", unit="photo", disable=not this_process().is_first) as bar:
+        for photos, failed in read_batches(dataset.photo, list(tags), teachers[0].batch_photos):
             for photo_id, error in failed.items():
                 bar.write(f"{photo_id} is left out: {error}")
             probabilities = photo_probabilities(teachers, list(photos.values()))
             for photo_id, probability in zip(photos, probabilities, strict=True):
                 names = {CCP_TO_OUTFIT_15[tag] for tag in tags[photo_id]}
                 class_map = labelled_by(probability, names)
-                for name in names - _ALWAYS:
-                    asserted[name] += 1
-                    found[name] += int((class_map == OUTFIT_15[name].id).any())
-                unsure.append(float((class_map == UNLABELLED).mean()))
+                asserted = frozenset(names - _ALWAYS)
+                found = frozenset(name for name in asserted if (class_map == OUTFIT_15[name].id).any())
+                labelled.append(_Labelled(asserted, found, float((class_map == UNLABELLED).mean())))
                 image = Image.fromarray(class_map)
                 image.putpalette(OUTFIT_15.palette.tobytes())
                 image.save(out / f"{photo_id}.png")
             bar.update(len(photos) + len(failed))
-    unsure = gather(unsure, processes)
-    for counts in (asserted, found):
-        everyone = gather([dict(counts)], processes)
-        counts.update({name: sum(each[name] for each in everyone) for name in counts})
-    summary = {
-        "photos": len(unsure),
+    return labelled
+
+
+def _summary(teachers: Sequence[Segmenter], labelled: Sequence[_Labelled]) -> dict[str, Any]:
+    """What `labels.json` holds, from what was labelled by all processes."""
+    behind = [fit for teacher in teachers for fit in trained_on(teacher.checkpoint.config.training)]
+    return {
+        "photos": len(labelled),
         "teachers": [f"{teacher.checkpoint.name} {teacher.checkpoint.revision}" for teacher in teachers],
-        "share_unlabelled": float(np.mean(unsure)),
-        "asserted": asserted,
-        "found_where_asserted": found,
+        "trained_on": [fit for place, fit in enumerate(behind) if fit not in behind[:place]],
+        "share_unlabelled": float(np.mean([each.share_unlabelled for each in labelled])),
+        "asserted": {name: sum(name in each.asserted for each in labelled) for name in OUTFIT_15.names},
+        "found_where_asserted": {name: sum(name in each.found for each in labelled) for name in OUTFIT_15.names},
     }
-    if processes.is_first:
-        write_whole(out / _SUMMARY, json.dumps(summary, indent=1) + "\n")
-    return summary
+
+
+def pseudo_labels_trained_on(folder: Path) -> list[dict[str, Any]]:
+    """The fits behind the networks that made pseudo-labels, as `train.provenance.trained_on` gives them.
+
+    Args:
+        folder: Folder that `pseudo_label` wrote; one of an earlier version, which records none, gives none.
+
+    Raises:
+        DatasetError: If its `labels.json` is damaged.
+    """
+    path = folder / _SUMMARY
+    if not path.is_file():
+        return []
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8")).get("trained_on", []))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged: {error}. Make the pseudo-labels again.") from None
 
 
 def labelled_by(probability: torch.Tensor, names: set[str]) -> np.ndarray:

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from segmodels.inference.boxes import PADDING_GREY, Box, box_of, crop_around, cut
+from segmodels.inference.boxes import (
+    PADDING_GREY,
+    Box,
+    box_of,
+    crop_around,
+    cut,
+    intersection_area,
+    overlap_coefficient,
+)
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -115,3 +123,21 @@ def test_photo_and_truth_are_cut_alike() -> None:
         a, b = box_of(seen), box_of(marked)
         assert a is not None and b is not None
         assert np.abs(np.subtract(a, b)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("other", "area", "coefficient"),
+    [
+        (Box(0, 0, 10, 20), 200, 1),
+        (Box(5, 10, 10, 20), 50, 0.25),
+        (Box(2, 2, 4, 5), 20, 1),  # within: the intersection over union would be 0.1
+        (Box(-10, -10, 40, 40), 200, 1),
+        (Box(10, 0, 10, 20), 0, 0),  # side by side
+        (Box(50, 60, 10, 20), 0, 0),
+        (Box(2, 2, 0, 5), 0, 0),  # without area
+    ],
+)
+def test_what_two_boxes_share(other: Box, area: float, coefficient: float) -> None:
+    one = Box(0, 0, 10, 20)
+    assert intersection_area(one, other) == intersection_area(other, one) == area
+    assert overlap_coefficient(one, other) == overlap_coefficient(other, one) == coefficient

@@ -14,7 +14,14 @@ from small_memory import SmallMemory
 from torch import nn
 
 from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, read_results, save_checkpoint
+from segmodels.checkpoints.catalog import EMBEDDED
+from segmodels.checkpoints.checkpoint import (
+    CheckpointConfig,
+    load_checkpoint,
+    read_config,
+    read_results,
+    save_checkpoint,
+)
 from segmodels.datasets import Dataset, DatasetError, read_ccp
 from segmodels.device import pick_device, pick_precision
 from segmodels.evaluation.evidence import read_evidence, total
@@ -145,12 +152,45 @@ def test_a_fold_that_it_was_trained_on_is_refused(
         ({"recipe": {"dataset": "imaterialist", "fold": 1}}, 0, False),
         ({"recipe": {"dataset": "ccp", "fold": 0}, "members": [{"recipe": {"dataset": "ccp", "fold": 1}}]}, 0, True),
         ({}, 0, False),
+        ({"recipe": {"dataset": "ccp", "fold": 0}, "start": {"weights": "checkpoint"}, "teacher": {}}, 0, False),
     ],
 )
 def test_which_folds_were_trained_on(checkpoint: Path, training: dict[str, Any], fold: int, refused: bool) -> None:
     config = replace(load_checkpoint(checkpoint).config, training=training)
     with pytest.raises(DatasetError, match="was trained on fold 0") if refused else nullcontext():
         check_fold(config, "ccp", fold)
+
+
+@pytest.mark.parametrize(
+    ("source", "subject"),
+    [
+        ("start", "The checkpoint that the network started from"),
+        ("teacher", "The teacher that the network learned from"),
+        ("pseudo", "A network that made its pseudo-labels"),
+    ],
+)
+def test_what_a_checkpoint_learned_from_must_not_have_seen_the_fold(
+    checkpoint: Path, source: str, subject: str
+) -> None:
+    def check(dataset: str, **fit: Any) -> None:
+        training = {"recipe": {"dataset": "ccp", "fold": 0}, source: {"trained_on": [fit]}}
+        check_fold(replace(load_checkpoint(checkpoint).config, training=training), dataset, 0)
+
+    check("ccp", dataset="ccp", fold=0, folds=5)
+    check("ccp", dataset="imaterialist", fold=1, folds=5)
+    with pytest.raises(DatasetError, match=f"^{subject} was trained on fold 0 of ccp; only fold 3 was left out"):
+        check("ccp", dataset="ccp", fold=3, folds=5)
+    with pytest.raises(DatasetError, match=f"^{subject} was trained on fold 0 of ccp; no fold was left out"):
+        check("ccp", dataset="ccp_cfpd", fold=-1, folds=5)
+    with pytest.raises(DatasetError, match="only fold 0 was left out, of 3 and not of 5"):
+        check("ccp", dataset="ccp", fold=0, folds=3)
+
+
+def test_the_default_may_be_judged_on_its_fold() -> None:
+    config = read_config(EMBEDDED / "fpn")
+    check_fold(config, "ccp", 0)
+    with pytest.raises(DatasetError, match="only fold 0 was left out"):
+        check_fold(config, "ccp", 1)
 
 
 def test_the_number_of_folds_is_the_checkpoints(

@@ -18,7 +18,7 @@ from train.analysis.grid import Grid
 from train.analysis.probe import Cell, choose_photos, probe, varied_subset
 from train.data.cache import open_cache
 from train.recipe import Recipe
-from train.segmentation.fit import FitError
+from train.resume import FitError
 from train.segmentation.losses import LOSSES
 
 MakeRecipe = Callable[..., Recipe]

@@ -29,7 +29,7 @@ from train.detector.fit import (
     read_bystanders,
 )
 from train.detector.scenes import Scene
-from train.segmentation.fit import FitError
+from train.resume import FitError
 
 RECIPE = PersonRecipe(side=64, second_side=96, cache_side=72, batch_size=4, epoch_scenes=8, epochs=2, bystanders=False)
 

@@ -1,3 +1,5 @@
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +10,19 @@ import pytest
 import torch
 from made_cache import STILL, cache_of, standing
 
-from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
+from segmodels.datasets import DatasetError
 from segmodels.inference.boxes import Box
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
+from train.analysis.evaluate import check_fold
 from train.data.cache import Cache
+from train.provenance import trained_on
 from train.recipe import Recipe
+from train.resume import FitError
 from train.segmentation.crops import Draw, TrainingCrops, cut_crops, join_plans, soft_targets
 from train.segmentation.distillation import SoftTarget, distillation_loss, open_soft_labels
-from train.segmentation.fit import FitError, fit
+from train.segmentation.fit import _sources, fit
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -116,7 +122,9 @@ def test_the_loss_by_hand() -> None:
 def test_a_fit_learns_from_a_teacher(tiny: MakeRecipe, root: Path, tmp_path: Path, folds: None) -> None:
     first = fit(tiny(epochs=1), root, tmp_path / "first", workers=0)
     folder = fit(tiny(epochs=1, teacher=str(first), learning_rate=1e-9), root, tmp_path / "second", workers=0)
-    assert load_checkpoint(folder).config.training["recipe"]["teacher"] == str(first)
+    training = load_checkpoint(folder).config.training
+    assert training["recipe"]["teacher"] == str(first)
+    assert training["teacher"] == {"trained_on": [{"dataset": "ccp", "fold": 0, "folds": 5}]}
     losses = [
         load_checkpoint(fit(tiny(**changes), root, tmp_path / name, workers=0)).results.learning_curve[0]["loss"]
         for name, changes in {
@@ -132,3 +140,26 @@ def test_a_fit_learns_from_a_teacher(tiny: MakeRecipe, root: Path, tmp_path: Pat
 def test_a_share_is_between_0_and_1(tiny: MakeRecipe) -> None:
     with pytest.raises(ValueError, match="teacher_share is a share"):
         replace(tiny(), teacher_share=1.5)
+
+
+def test_a_fit_records_which_folds_its_start_saw_also_when_it_goes_on(
+    tiny: MakeRecipe, root: Path, tmp_path: Path, folds: None
+) -> None:
+    first = fit(tiny(epochs=1, fold=2), root, tmp_path / "first", workers=0)
+    recipe = tiny(epochs=1, fold=0, start=str(first))
+    folder = fit(recipe, root, tmp_path / "second", workers=0)
+    seen = [{"dataset": "ccp", "fold": 2, "folds": 5}]
+    assert read_config(folder).training["start"]["trained_on"] == seen
+    shutil.rmtree(first)
+    config = read_config(fit(replace(recipe, epochs=2), root, tmp_path / "second", workers=0))
+    assert config.training["start"]["trained_on"] == seen
+    assert trained_on(config.training) == [{"dataset": "ccp", "fold": 0, "folds": 5}, *seen]
+    with pytest.raises(DatasetError, match="^The checkpoint that the network started from was trained on fold 0"):
+        check_fold(config, "ccp", 0)
+
+
+def test_a_fit_records_what_made_its_pseudo_labels(tiny: MakeRecipe, tmp_path: Path) -> None:
+    seen = [{"dataset": "ccp", "fold": -1, "folds": 5}]
+    (tmp_path / "labels.json").write_text(json.dumps({"trained_on": seen}))
+    assert _sources(tiny(pseudo=str(tmp_path)), None) == {"pseudo": {"trained_on": seen}}
+    assert _sources(tiny(), None) == {}

@@ -24,7 +24,8 @@ from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
 from train.recipe import Recipe
-from train.segmentation.fit import FitError, fit, open_dataset
+from train.resume import FitError
+from train.segmentation.fit import fit, open_dataset
 from train.segmentation.losses import LOSSES
 from train.segmentation.pruning import prune_segmentation_blocks
 

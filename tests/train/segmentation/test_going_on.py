@@ -21,8 +21,9 @@ from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
 from segmodels.device import describe_device
 from train.recipe import Recipe
+from train.resume import FitError
 from train.segmentation.crops import TrainingCrops
-from train.segmentation.fit import FitError, fit
+from train.segmentation.fit import fit
 from train.segmentation.fit_log import EPOCHS_FILE, PICTURES_FOLDER, STEPS_FILE
 from train.segmentation.losses import LOSSES
 from train.segmentation.pretrained import PretrainedError

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from PIL import Image
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
-from train.segmentation.pseudo_labels import labelled_by, with_pseudo_labels
+from train.segmentation.pseudo_labels import labelled_by, pseudo_labels_trained_on, with_pseudo_labels
 
 SHIRT, COAT, HAT = (OUTFIT_15[name].id for name in ("Shirt", "Coat", "Hat"))
 
@@ -79,3 +80,16 @@ def test_an_empty_or_damaged_folder_is_one_sentence(dataset: Dataset, tmp_path: 
     joined, _ = with_pseudo_labels(dataset, tmp_path)
     with pytest.raises(DatasetError, match="9999.png cannot be read"):
         joined.read_truth("9999")
+
+
+def test_what_the_networks_behind_them_were_trained_on(tmp_path: Path) -> None:
+    assert pseudo_labels_trained_on(tmp_path) == []
+    (tmp_path / "labels.json").write_text('{"photos": 1, "teachers": ["fpn 0123"]}')
+    assert pseudo_labels_trained_on(tmp_path) == [], "of an earlier version"
+    fits = [{"dataset": "ccp", "fold": 0, "folds": 5}]
+    (tmp_path / "labels.json").write_text(json.dumps({"photos": 1, "trained_on": fits}))
+    assert pseudo_labels_trained_on(tmp_path) == fits
+    for damaged in ("{", "[]", '{"trained_on": 1}'):
+        (tmp_path / "labels.json").write_text(damaged)
+        with pytest.raises(DatasetError, match=r"labels\.json is damaged"):
+            pseudo_labels_trained_on(tmp_path)

@@ -14,8 +14,8 @@ from segmodels.taxonomy import CFPD_23, IMATERIALIST_47, OUTFIT_15
 from train.data.cache import Cache
 from train.distributed import Processes
 from train.recipe import RECIPES, Recipe, load_recipe
-from train.segmentation.fit import _choice_loader, _shares, _training_loader
 from train.segmentation.lightning_module import SegmentationModule
+from train.segmentation.loaders import choice_loader, class_shares, training_loader
 
 SHIPPED = sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.toml"))
 TAXONOMIES = {"ccp": OUTFIT_15, "ccp_cfpd": OUTFIT_15, "cfpd": CFPD_23, "imaterialist": IMATERIALIST_47}
@@ -63,7 +63,7 @@ def test_a_shipped_recipe_runs(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build(recipe.architecture, len(taxonomy), recipe.arguments)
     before = {key: value.clone() for key, value in network.named_parameters()}
-    module = SegmentationModule(network, recipe, taxonomy.names, _shares(cache, len(taxonomy)))
+    module = SegmentationModule(network, recipe, taxonomy.names, class_shares(cache, len(taxonomy)))
     trainer = lightning.Trainer(
         default_root_dir=tmp_path,
         accelerator="cpu",
@@ -78,8 +78,8 @@ def test_a_shipped_recipe_runs(name: str, tmp_path: Path) -> None:
     )
     trainer.fit(
         module,
-        _training_loader(cache, recipe, 0, taxonomy, alone),
-        None if recipe.fold == -1 else _choice_loader(cache, recipe, 0, alone),
+        training_loader(cache, recipe, 0, taxonomy, alone),
+        None if recipe.fold == -1 else choice_loader(cache, recipe, 0, alone),
     )
     assert trainer.global_step == 2
     moved = [key for key, value in network.named_parameters() if not torch.equal(value, before[key])]
