@@ -14,8 +14,10 @@ import streamlit as st
 from dashboard.archive import cache
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.shelf import TRAINED_ON, Contents, Shelved, Tag, choose_target, list_archives, list_file
+from dashboard.archive.state import ArchiveState
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import networks
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.sentences import (
@@ -27,15 +29,7 @@ from segmodels.archive.sentences import (
 from segmodels.archive.sources import from_uploads
 from segmodels.archive.store import Archive, ArchiveError
 
-state = st.session_state
-state.setdefault("archive_job", None)  # that this visitor began, or met
-state.setdefault("archive_intake", 0)  # of the uploader: a new one is empty
-state.setdefault("archive_arrived", [])  # ids of the files in the uploader
-state.setdefault("archive_arrivals", 0)  # how often others were in it
-state.setdefault("archive_refused", [])  # sentences about the last files that are too large to be sent
-state.setdefault("archive_name", "")  # of the last archive that was added to; the form is away meanwhile
-state.setdefault("archive_model", "fpn")  # and the model
-state.setdefault("archive_failure", "")  # why nothing was begun
+state = page_state(ArchiveState)
 
 LIMIT_MB = 1000  # of a file, as in .streamlit/config.toml
 SECONDS = 1.0  # from one look at a running job to the next
@@ -58,9 +52,9 @@ def page() -> None:
 
 def _panel(archives: Sequence[Shelved]) -> None:
     """The job that runs, or what became of the last one and the form for the next."""
-    if state.archive_job is None and (others := running()):
-        state.archive_job = others[0]
-    job: Job | None = state.archive_job
+    if state.job is None and (others := running()):
+        state.job = others[0]
+    job = state.job
     if job and job.live:
         _watch(job)
         return
@@ -135,7 +129,7 @@ def _form(archives: Sequence[Shelved]) -> None:
     target = st.selectbox(
         "Into which archive; type a name for a new one",
         names,
-        names.index(state.archive_name) if state.archive_name in names else 0,
+        names.index(state.target) if state.target in names else 0,
         accept_new_options=True,
         key="archive-target",
     )
@@ -143,13 +137,13 @@ def _form(archives: Sequence[Shelved]) -> None:
         f"Photos or ZIPs of photos, up to {LIMIT_MB:,} MB each, and a CSV if there is one",
         accept_multiple_files=True,
         max_upload_size=LIMIT_MB,
-        key=f"archive-upload-{state.archive_intake}",
+        key=f"archive-upload-{state.intake}",
     )
     arrived = [file.file_id for file in files]
-    if arrived != state.archive_arrived:
-        state.archive_arrived, state.archive_failure = arrived, ""
-        state.archive_arrivals += bool(arrived)
-    watch_uploads(state.archive_arrivals, _refuse, limit=LIMIT_MB * 1024**2)
+    if arrived != state.arrived:
+        state.arrived, state.failure = arrived, ""
+        state.arrivals += bool(arrived)
+    watch_uploads(state.arrivals, _refuse, limit=LIMIT_MB * 1024**2)
     if files:
         count = len(files)
         st.caption(f"{count:,} file{' has' if count == 1 else 's have'} arrived.")
@@ -163,16 +157,16 @@ def _form(archives: Sequence[Shelved]) -> None:
         model = st.selectbox(
             "Model",
             models,
-            models.index(state.archive_model) if state.archive_model in models else 0,
+            models.index(state.model) if state.model in models else 0,
             key="archive-model",
         )
         st.caption("What another model found is kept apart; the two are never added.")
     if st.button("Add photos", type="primary"):
-        state.archive_refused = []
-        state.archive_failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
-        if not state.archive_failure:
+        state.refused = ()
+        state.failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
+        if not state.failure:
             st.rerun()
-    if sentences := [*state.archive_refused, state.archive_failure]:
+    if sentences := [*state.refused, state.failure]:
         shown = [literal(each) for each in sentences if each]
         if shown:
             st.error("\n\n".join(shown))
@@ -183,9 +177,9 @@ def _form(archives: Sequence[Shelved]) -> None:
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
-    state.archive_refused = sentences
+    state.refused = sentences
     if alone:
-        state.archive_failure = ""
+        state.failure = ""
 
 
 def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
@@ -209,8 +203,8 @@ def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
     except ArchiveError as error:
         return f"{error} Nothing was added."
     networks.warm_up(model)
-    state.archive_job, state.archive_name, state.archive_model = begun, target.name, model
-    state.archive_intake += 1
+    state.job, state.target, state.model = begun, target.name, model
+    state.intake += 1
     return ""
 
 
@@ -218,13 +212,13 @@ def _begin(job: Job) -> None:
     try:
         begin(job)
     except ArchiveError as error:
-        state.archive_failure = str(error)
+        state.failure = str(error)
         return
-    state.archive_job, state.archive_failure = job, ""
+    state.job, state.failure = job, ""
 
 
 def _forget() -> None:
-    state.archive_job = None
+    state.job = None
 
 
 def _list(archives: Sequence[Shelved]) -> None:

@@ -26,13 +26,14 @@ from dashboard.dataset.shipped import (
     shares_table,
     sizes_table,
 )
+from dashboard.dataset.state import DatasetState
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import join_names, literal
 from segmodels.settings import read_settings
 from segmodels.taxonomy import OUTFIT_15
 
-state = st.session_state
-state.setdefault("dataset_photo", None)  # id of the photo that was asked for
+state = page_state(DatasetState)
 
 PAGE = 14  # photos of the browser at a time
 MEASURES: dict[Measure, str] = {"pixels": "Pixels", "photos": "Photos"}
@@ -281,14 +282,14 @@ def _cell(root: Path, photo_id: str, masked: bool, ids: Sequence[str]) -> None:
             return
         st.image(picture, width="stretch", alt=f"Photo {photo_id}{' with its mask' if masked else ''}")
         if st.button(photo_id, help="Open photo and mask", key=f"dataset-open-{photo_id}", width="stretch"):
-            state.dataset_photo = photo_id
+            state.photo = photo_id
             _open(root, ids)
 
 
 @st.dialog("Photo and mask", width="large")
 def _open(root: Path, ids: Sequence[str]) -> None:
     """One photo in the viewer, with the way to the next."""
-    place = ids.index(state.dataset_photo)
+    place = ids.index(state.photo)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Previous", disabled=place == 0, on_click=_turn, args=(ids, place - 1))
         st.button("Next", disabled=place == len(ids) - 1, on_click=_turn, args=(ids, place + 1))
@@ -302,7 +303,7 @@ def _open(root: Path, ids: Sequence[str]) -> None:
 
 
 def _turn(ids: Sequence[str], place: int) -> None:
-    state.dataset_photo = ids[place]
+    state.photo = ids[place]
 
 
 def _per_cent(share: float) -> str:

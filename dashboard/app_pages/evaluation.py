@@ -43,19 +43,17 @@ from dashboard.evaluation.ranking import (
     scope,
 )
 from dashboard.evaluation.records import Model, PhotoSet, photo_sets
+from dashboard.evaluation.state import EvaluationState
 from dashboard.figures import class_figure, condition_figure, confusion_figure, cost_figure, curve_figure, series
 from dashboard.shared.model_links import MAX_MODELS, parse_link
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
-state = st.session_state
-state.setdefault("evaluation_models", None)  # names chosen for the charts; None until the link was read
-state.setdefault("evaluation_set", None)  # label of the photos chosen
-state.setdefault("evaluation_cell", None)  # of the matrix, that was clicked or picked
-state.setdefault("evaluation_sentences", [])  # about the link
+state = page_state(EvaluationState)
 
 FIRST = 3  # models in the charts when no link names any
 SHOWN = 6  # photos in a list
@@ -84,7 +82,7 @@ def page() -> None:
     standings = rank(models, photos, found)
     _read_link([model.name for model in models], standings)
     _header(models, sets, photos)
-    chosen = [name for name in state.evaluation_models if name in {model.name for model in models}]
+    chosen = [name for name in state.models if name in {model.name for model in models}]
     st.query_params["models"] = ",".join(chosen)
     st.query_params["on"] = photos.label
     _sentences(models)
@@ -123,22 +121,23 @@ def _empty(models: Sequence[Model]) -> None:
 def _linked_set(sets: Sequence[PhotoSet]) -> str:
     """Label of the photos chosen here or named by the link, else of those on which most of its models are measured."""
     labels = [each.label for each in sets]
-    if state.evaluation_set is None:
+    if state.photo_set is None:
         linked, _ = parse_link(st.query_params.get("models", ""), [name for each in sets for name in each.models])
         likely = max(sets, key=lambda each: sum(name in each.models for name in linked))
         named = st.query_params.get("on", likely.label)
         if named not in labels:
-            state.evaluation_sentences.append(f"No model is measured on {named[:80]}; these are other photos.")
-        state.evaluation_set = named if named in labels else labels[0]
-    return str(state.evaluation_set)
+            state.sentences.append(f"No model is measured on {named[:80]}; these are other photos.")
+        state.photo_set = named if named in labels else labels[0]
+    return state.photo_set
 
 
 def _read_link(installed: Sequence[str], standings: Sequence[Standing]) -> None:
-    if state.evaluation_models is not None:
+    if state.link_read:
         return
+    state.link_read = True
     chosen, sentences = parse_link(st.query_params.get("models", ""), installed)
-    state.evaluation_sentences += sentences
-    state.evaluation_models = chosen or [row.model.name for row in standings[:FIRST]]
+    state.sentences += sentences
+    state.models = chosen or [row.model.name for row in standings[:FIRST]]
 
 
 def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet) -> None:
@@ -147,10 +146,10 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Evaluation", width="stretch")
         with st.popover("Choose models", type="primary"):
-            state.evaluation_models = st.multiselect(
+            state.models = st.multiselect(
                 f"In the charts, up to {MAX_MODELS}",
                 names,
-                [name for name in state.evaluation_models if name in names],
+                [name for name in state.models if name in names],
                 max_selections=MAX_MODELS,
                 key="evaluation-models",
                 placeholder="Choose models",
@@ -158,20 +157,20 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
     if len(sets) > 1:
         labels = [each.label for each in sets]
         counts = {each.label: len(each.models) for each in sets}
-        state.evaluation_set = st.selectbox(
+        state.photo_set = st.selectbox(
             "Measured on",
             labels,
             labels.index(photos.label),
             format_func=lambda label: f"{label}: {counts[label]} model{'s' if counts[label] > 1 else ''}",
             key=f"evaluation-set-{'-'.join(map(str, counts.values()))}",
         )
-        if state.evaluation_set != photos.label:
+        if state.photo_set != photos.label:
             st.rerun()
 
 
 def _sentences(models: Sequence[Model]) -> None:
     """One sentence for each thing that is wrong with the link or the files."""
-    sentences = [*state.evaluation_sentences, *(sentence for model in models for sentence in model.sentences)]
+    sentences = [*state.sentences, *(sentence for model in models for sentence in model.sentences)]
     if sentences:
         st.error("\n\n".join(literal(sentence) for sentence in sentences))
 
@@ -346,17 +345,17 @@ def _confusion(standings: Sequence[Standing]) -> None:
     if not cells:
         left.info("The two matrices are the same here." if second else "No pixel lies in these classes.")
         return
-    if state.evaluation_cell not in cells:
-        state.evaluation_cell = cells[0]
+    if state.cell not in cells:
+        state.cell = cells[0]
     crowded = len(classes) > CROWDED and (unit == "pixels" or second is not None)
     with left, st.container(key="evaluation-crowded" if crowded else None):
-        figure = confusion_figure(view, page_theme(), state.evaluation_cell)
+        figure = confusion_figure(view, page_theme(), state.cell)
         words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
         show_chart(figure, "evaluation-matrix", words, data=partial(matrix_table, view), on_select=_clicked)
     with right:
         # Another list of labels is another widget: one that stays would go on showing the old label.
         key = f"evaluation-cell-{first}-{less}-{unit}-{row.measurement.photos}"
-        state[key] = state.evaluation_cell
+        st.session_state[key] = state.cell
         st.selectbox(
             "Cell, or click one",
             cells,
@@ -365,20 +364,20 @@ def _confusion(standings: Sequence[Standing]) -> None:
             on_change=_picked,
             args=(key,),
         )
-        _photos_of_cell(row, second, taxonomy, state.evaluation_cell)
+        _photos_of_cell(row, second, taxonomy, state.cell)
 
 
 def _clicked() -> None:
     """Takes over the cell that was clicked in the matrix."""
-    points = state["evaluation-matrix"].selection.points
+    points = st.session_state["evaluation-matrix"].selection.points
     if points and points[0].get("customdata"):
         truth, predicted = points[0]["customdata"][:2]
-        state.evaluation_cell = Cell(truth, predicted)
+        state.cell = Cell(truth, predicted)
 
 
 def _picked(key: str) -> None:
     """Takes over the cell that was picked from the list."""
-    state.evaluation_cell = state[key]
+    state.cell = st.session_state[key]
 
 
 def _same_classes(row: Standing, standings: Sequence[Standing], name: str) -> bool:

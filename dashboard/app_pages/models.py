@@ -11,13 +11,15 @@ from dashboard.models import cache
 from dashboard.models.listing import Listing
 from dashboard.models.pulls import Pull, begin, progress_sentence, running
 from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
+from dashboard.models.state import ModelsState
+from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.checkpoints.catalog import Offer, match_offers
 
-state = st.session_state
-state.setdefault("model", "fpn")  # that the Segment page uses
-state.setdefault("models_pulls", {})  # name -> Pull that this visitor began or met
+state = page_state(ModelsState)
+segment = page_state(SegmentState)
 
 ACROSS = 3
 FRESH_SECONDS = 120.0  # for which the Hub's answer is taken as it is
@@ -30,7 +32,7 @@ def page() -> None:
     listing = cache.hub_listing()
     if listing:
         listing.keep_fresh(FRESH_SECONDS)
-    pulls = state.models_pulls = state.models_pulls | running()
+    pulls = state.pulls = state.pulls | running()
     live = {name for name, pull in pulls.items() if pull.live}  # before the sheets: one that ends now is still watched
     sheets = _sheets(listing)
     with st.container():  # one place, whatever stands in it: the cards below stay where they are
@@ -75,8 +77,8 @@ def _is_local(offer: Offer) -> bool:
 def _filled(sheets: Sequence[Sheet]) -> str:
     """Whose button is the filled one: what this visitor pulled last, else what Segment uses."""
     usable = [sheet.name for sheet in sheets if sheet.usable]
-    pulled = [name for name, pull in state.models_pulls.items() if pull.phase == "done" and name in usable]
-    return pulled[-1] if pulled else state.model if state.model in usable else next(iter(usable), "")
+    pulled = [name for name, pull in state.pulls.items() if pull.phase == "done" and name in usable]
+    return pulled[-1] if pulled else segment.model if segment.model in usable else next(iter(usable), "")
 
 
 def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
@@ -120,7 +122,7 @@ def _wait(listing: Listing, count: str) -> None:
 def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
     """One checkpoint, what became of a pull, and its buttons."""
     with st.container(border=True, key=f"models-card-{sheet.name}", height="stretch"):
-        st.html(sheet_html(sheet, sheet.here and sheet.name == state.model))
+        st.html(sheet_html(sheet, sheet.here and sheet.name == segment.model))
         if sheet.obstacle:
             st.error(literal(sheet.obstacle))
         if pull and watched:
@@ -143,8 +145,8 @@ def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
 def _use(sheet: Sheet, kind: str) -> None:
     clicked = st.button("Use", type=kind, key=f"models-use-{sheet.name}", disabled=not sheet.usable)  # type: ignore[arg-type]
     if clicked:
-        state.model = sheet.name
-        state.models_pulls = {name: pull for name, pull in state.models_pulls.items() if pull.live}
+        segment.model = sheet.name
+        state.pulls = {name: pull for name, pull in state.pulls.items() if pull.live}
         networks.warm_up(sheet.name)
         st.switch_page("app_pages/segment.py")
 
@@ -152,8 +154,8 @@ def _use(sheet: Sheet, kind: str) -> None:
 def _pull(sheet: Sheet) -> None:
     label = f"{sheet.pull} {megabytes(sheet.bytes_to_pull)}"
     if st.button(label, key=f"models-pull-{sheet.name}"):
-        state.models_pulls.pop(sheet.name, None)
-        state.models_pulls[sheet.name] = begin(sheet.name)
+        state.pulls.pop(sheet.name, None)
+        state.pulls[sheet.name] = begin(sheet.name)
         st.rerun()
 
 

@@ -11,7 +11,9 @@ import pytest
 from archive_rows import VERSION, made, rows_of
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from streamlit_page import state_of
 
+from dashboard.archive.state import ArchiveState
 from segmodels.archive.store import Archive
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "archive.py"
@@ -76,7 +78,7 @@ def press(page: AppTest, label: str) -> None:
 
 
 def finish(page: AppTest) -> AppTest:
-    if job := page.session_state["archive_job"]:
+    if job := state_of(page, ArchiveState).job:
         job.wait(WAIT)
         assert not job.live
         run(page)
@@ -166,7 +168,7 @@ def test_what_cannot_begin_is_a_sentence_and_the_files_stay(
     assert sentence in page.error[0].value.replace("\\", "") and "Nothing was added." in page.error[0].value.replace(
         "\\", ""
     )
-    assert page.session_state["archive_intake"] == 0 and not cache.exists()
+    assert state_of(page, ArchiveState).intake == 0 and not cache.exists()
 
 
 def test_a_name_that_climbs_is_a_sentence(opened: Callable[[], AppTest], cache: Path) -> None:

@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit_page import state_of
+
+from dashboard.dataset.state import DatasetState
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "dataset.py"
 
@@ -104,7 +107,7 @@ def test_a_photo_opens_with_its_mask(opened: Open, photo_folder: Path) -> None:
     page = opened(photo_folder)
     next(each for each in page.button if each.label == "0001").click().run()
     assert not page.exception
-    assert page.session_state["dataset_photo"] == "0001" and "1 of 16" in said(page)
+    assert state_of(page, DatasetState).photo == "0001" and "1 of 16" in said(page)
 
 
 def test_damaged_numbers_are_a_sentence_and_the_photos_stay(

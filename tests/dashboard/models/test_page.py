@@ -11,9 +11,11 @@ import pytest
 import streamlit as st
 from hub_server import TOKEN, Fault, HubServer
 from streamlit.testing.v1 import AppTest
+from streamlit_page import state_of
 
 from dashboard.models import cache, sheets
 from dashboard.models.pulls import running
+from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "models.py"
@@ -142,7 +144,7 @@ def test_a_checkpoint_is_pulled_and_used(
     monkeypatch.setattr(st, "switch_page", lambda name: st.session_state.update(went_to=name))
     page.button(key="models-use-tiny").click()
     page.run()
-    assert page.session_state.model == "tiny" and page.session_state.went_to == "app_pages/segment.py"
+    assert state_of(page, SegmentState).model == "tiny" and page.session_state.went_to == "app_pages/segment.py"
     assert networks.segmenter("tiny").checkpoint.revision == published.head(REPOSITORY)
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from streamlit_page import opened
+from streamlit_page import opened, state_of
 
 from dashboard.trends.choice import MADE_UP, Choice, make_sample
+from dashboard.trends.state import TrendsState
 from segmodels.archive.store import Version
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "trends.py"
@@ -34,7 +35,7 @@ def headings(page: AppTest) -> list[str]:
 
 def click(page: AppTest, key: str, code: str) -> AppTest:
     """What a click in a figure leaves behind."""
-    page.session_state["trends_clicked"] = (key, code)
+    state_of(page, TrendsState).click(key, code)
     return page.run()
 
 
