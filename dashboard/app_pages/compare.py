@@ -1,10 +1,9 @@
-"""Compare: several models on the same photos, side by side, with where they disagree and what a ground truth says."""
+"""Compare: several models on the same photos, where they disagree, and their scores against a ground truth."""
 
 from __future__ import annotations
 
 import hashlib
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import PurePath
 
@@ -22,6 +21,7 @@ from dashboard.compare.agreement import (
 )
 from dashboard.compare.ground_truth import MaskError, match_masks, read_mask
 from dashboard.compare.state import CompareState
+from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer
@@ -40,8 +40,11 @@ from segmodels.taxonomy import OUTFIT_15
 state = page_state(CompareState)
 
 FIRST_PAIR = ("fpn", "unet")  # chosen where no link names any: the model that Segment uses, and the best known
-UNDER_TABLE = "Share: of the photo's pixels. Time: from decoded photo to garments, on this machine."
-MEANS = " Scores: against the ground truth, at the photo's own size; means over the classes that truth or model names."
+UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments, on this machine."
+MEANS = (
+    " Scores: against the ground truth, at the photo's full resolution; means over the classes in the ground truth or "
+    "the prediction."
+)
 
 
 def page() -> None:
@@ -83,7 +86,7 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenera
     with left:
         st.title("Choose two models and a photo")
         st.markdown(
-            "The same photo under each of them, with one zoom and a wipe between any two. "
+            "See the same photo under each model, with a shared zoom and a wipe between any two. "
             "Photos stay in this session and are never stored."
         )
         place = st.container()
@@ -93,18 +96,19 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenera
             uploads.append(example(0))
         _show_sentences()
     with right:
-        st.caption("What comes of it")
+        st.caption("What you get")
         st.markdown(
             "- a map of where the models disagree, and how strongly\n"
-            "- what each found: garments, shares, time, parameters, size\n"
-            "- how far each pair agrees, class by class\n"
-            "- with a ground truth of your own, scores instead: a palette PNG of class ids, or a .mat of "
+            "- for each model: the garments found, their shares, time, parameters, size\n"
+            "- the agreement of each pair of models, by class\n"
+            "- scores against a ground truth, if you add one: a palette PNG of class ids, or a .mat file of "
             "Clothing Co-Parsing\n"
-            "- one picture, CSV and JSON to take away, and a link that reopens the same models"
+            "- a picture, CSV and JSON to export, and a link that opens the same models again"
         )
         if len(installed) < 2:
             st.info(
-                "Only one model is installed. Name a folder of checkpoints in GARMENTSCOPE_MODELS to compare it with."
+                "Only one model is installed. To compare it with others, set GARMENTSCOPE_MODELS to a folder of "
+                "checkpoints."
             )
     return uploads, False, place
 
@@ -131,7 +135,7 @@ def _header(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerat
 
 def _choose_models(installed: Sequence[str]) -> None:
     state.models = st.multiselect(
-        f"Models, two to {MAX_MODELS}",
+        f"Models (2 to {MAX_MODELS})",
         installed,
         [name for name in state.models if name in installed],
         max_selections=MAX_MODELS,
@@ -152,7 +156,7 @@ def _choose_photo() -> None:
 def _masks() -> None:
     """Takes in ground truth for the photos of this session."""
     files = st.file_uploader(
-        "Class ids as a palette PNG, or a .mat of Clothing Co-Parsing, named like its photo",
+        "Class ids as a palette PNG, or a .mat file of Clothing Co-Parsing; same file name as the photo",
         accept_multiple_files=True,
         max_upload_size=MAX_UPLOAD_MB,
         key=f"compare-masks-{state.intake}",
@@ -183,7 +187,7 @@ def _masks() -> None:
 def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerator) -> None:
     """Takes photos in and runs the models on what they have not run on yet, with a bar; a click on Cancel ends it."""
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text="Waking the first network.")
+        bar = st.progress(0.0, text="Loading the first network.")
         st.button("Cancel", on_click=_cancel)
     with networks.visit() as visit:
         if uploads:
@@ -235,7 +239,7 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
         try:
             segmenter = networks.segmenter(model)
             if segmenter.taxonomy is not OUTFIT_15:
-                raise ValueError(f"its classes are those of {segmenter.taxonomy.name}, not the 15 of this page.")
+                raise ValueError(f"it predicts the classes of {segmenter.taxonomy.name}, not the 15 of this page.")
         except ValueError as error:
             state.unloaded[model] = str(error)
             before += len(keys)
@@ -269,7 +273,7 @@ def _results() -> None:
     comparisons = {key: state.comparison(key) for key in state.photos}
     for model in (model for model in models if model in state.unloaded):
         with st.container(border=True):
-            others = " The others go on." if len(models) > len(state.unloaded) else ""
+            others = " The other models are compared." if len(models) > len(state.unloaded) else ""
             st.markdown(literal(f"{model} not loaded: {state.unloaded[model]}{others}"))
     key = state.shown
     waiting = [m for m in models if (key, m) not in state.findings and m not in state.unloaded]
@@ -280,8 +284,8 @@ def _results() -> None:
     if comparison is None:
         return
     if not comparison.has_garments:
-        who = "Neither of the two models" if len(comparison.findings) == 2 else "No model"
-        st.info(literal(f"{who} finds a garment in {comparison.photo}. A photo of a whole outfit shows more."))
+        who = "Neither model" if len(comparison.findings) == 2 else "No model"
+        st.info(literal(f"{who} finds a garment in {comparison.photo}. Try a photo of a whole outfit."))
     staged = _staged(comparison)
     viewer(state.stages_of(staged.findings), taxonomy=OUTFIT_15, key="compare-viewer")
     left, right = st.columns([42, 58], gap="large")
@@ -316,23 +320,23 @@ def _staged(comparison: Comparison) -> Comparison:
 def _disagreement(comparison: Comparison) -> None:
     count = len(comparison.findings)
     if comparison.truth is not None:
-        st.subheader("Where they are wrong")
-        who = "the model is" if count == 1 else f"at least one of the {count} models is"
-        first = f"On {comparison.contested:.1%} of the labelled pixels {who} wrong. "
-        rest = "The redder, the more of them are, and the surer."
+        st.subheader("Error map")
+        who = "The model" if count == 1 else f"At least one of the {count} models"
+        first = f"{who} is wrong on {comparison.contested:.1%} of the labelled pixels. "
+        rest = f"Redder: {'the model is' if count == 1 else 'more models are wrong, and'} more certain."
     elif count < 2:
         return
     else:
-        st.subheader("Where they disagree")
-        first = f"On {comparison.contested:.1%} of the pixels the {count} models name different classes. "
-        rest = f"The redder, {'' if count == 2 else 'the more pairs do, and '}the surer both are."
+        st.subheader("Disagreement map")
+        first = f"The {count} models predict different classes on {comparison.contested:.1%} of the pixels. "
+        rest = f"Redder: {'both models' if count == 2 else 'more pairs of models disagree, and'} are more certain."
     st.caption(literal(f"{comparison.photo}. {first}{rest}"))
     st.image(comparison.strength_png, width="stretch", alt=first + rest)
 
 
 def _table(comparison: Comparison) -> None:
-    st.subheader("What each found" if comparison.scores is None else "What each found, and how well")
-    st.html(_table_html(comparison))
+    st.subheader("What each model found" if comparison.scores is None else "What each model found, with scores")
+    st.html(table_html(comparison))
     st.caption(UNDER_TABLE + (MEANS if comparison.scores else ""))
 
 
@@ -340,18 +344,21 @@ def _agreement(comparison: Comparison) -> None:
     pairs = comparison.agreements
     if not pairs:
         return
-    st.subheader("How far each pair agrees")
-    of = f"the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
-    st.caption(f"IoU by class, of {of}; of every pair chosen in the downloads. A dash: neither names the class.")
+    st.subheader("Agreement between models")
+    between = f"each pair of the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
+    st.caption(
+        f"IoU by class between {between}. Dash: neither model predicts the class. The downloads hold all pairs of the "
+        "models chosen."
+    )
     words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
     show_chart(agreement_figure(pairs, comparison.taxonomy, page_theme()), "compare-agreement", words)
 
 
 def _scores(comparison: Comparison) -> None:
     assert comparison.scores
-    st.subheader("Which class each gets right")
-    st.caption("IoU with the ground truth, by class. A dash: neither truth nor model names the class.")
-    words = "; ".join(f"{name}: mean IoU {_number(each['mean_iou'])}" for name, each in comparison.scores.items())
+    st.subheader("Scores by class")
+    st.caption("IoU with the ground truth. Dash: the class is in neither the ground truth nor the prediction.")
+    words = "; ".join(f"{name}: mean IoU {score_text(each['mean_iou'])}" for name, each in comparison.scores.items())
     show_chart(scores_figure(comparison.scores, comparison.taxonomy, page_theme()), "compare-scores", words)
 
 
@@ -388,45 +395,6 @@ def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> Non
             "application/json",
             on_click="ignore",
         )
-
-
-def _table_html(comparison: Comparison) -> str:
-    """One row per model; on a phone one card per model."""
-    scores = comparison.scores
-    heads = ["Model", "Garments, share of photo"]
-    heads += ["Mean IoU", "Mean F1", "Accuracy"] if scores else []
-    heads += ["Time", "Parameters", "Size"]
-    rows = []
-    for finding in comparison.findings:
-        ordered = sorted(finding.shares.items(), key=lambda item: -item[1])
-        cells = [_entries(ordered) or "No garment found"]
-        if scores:
-            cells += [_number(scores[finding.model][name]) for name in ("mean_iou", "mean_f1", "pixel_accuracy")]
-        cells += [f"{finding.seconds:.2f} s", f"{finding.parameters / 1e6:.1f} M", f"{finding.size / 1e6:.1f} MB"]
-        body = "".join(
-            f'<td class="{"found" if place == 0 else "number"}" data-label="{head}">{cell}</td>'
-            for place, (head, cell) in enumerate(zip(heads[1:], cells, strict=True))
-        )
-        rows.append(f'<tr><th scope="row">{html.escape(finding.model)}</th>{body}</tr>')
-    head = "".join(
-        f'<th scope="col" class="{"found" if place < 2 else "number"}">{each}</th>' for place, each in enumerate(heads)
-    )
-    return f'<table class="models"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-
-
-def _entries(shares: Iterable[tuple[str, float]]) -> str:
-    return "".join(
-        f'<span class="entry"><i style="background:{OUTFIT_15[name].colour}"></i>{name} {_per_cent(share)}</span>'
-        for name, share in shares
-    )
-
-
-def _per_cent(share: float) -> str:
-    return "&lt;1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 page()

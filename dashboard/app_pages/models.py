@@ -1,4 +1,4 @@
-"""Models: every checkpoint that can be had, to be pulled from the Hub, kept up to date and used."""
+"""Models: every available checkpoint, to be pulled from the Hub, kept up to date and used."""
 
 from __future__ import annotations
 
@@ -84,12 +84,11 @@ def _filled(sheets: Sequence[Sheet]) -> str:
 def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
     """What the Hub has, why it says nothing, or how to name one."""
     here = sum(sheet.here for sheet in sheets)
-    count = f"{here} models are here and work" if here != 1 else "One model is here and works"
-    count += " without a network."
+    count = "1 model is installed and works offline." if here == 1 else f"{here} models are installed and work offline."
     if listing is None:
         st.markdown(
-            f"{count} Set `GARMENTSCOPE_HUB` to an owner on the Hugging Face Hub, start the app again, and that "
-            "owner's models can be pulled here."
+            f"{count} To pull more here, set `GARMENTSCOPE_HUB` to an owner on the Hugging Face Hub and restart the "
+            "app."
         )
         return
     if listing.asking:
@@ -97,12 +96,12 @@ def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
         return
     owner, there = literal(listing.owner), len(listing.checkpoints)
     if listing.problem:
-        text = f"{literal(listing.problem)} `GARMENTSCOPE_HUB` names {owner}."
+        text = f"{literal(listing.problem)} `GARMENTSCOPE_HUB` is set to {owner}."
     elif there:
-        text = f"{owner} has {there} on the Hub."
+        text = f"{owner} has {there} model{'' if there == 1 else 's'} on the Hub."
     else:
         text = (
-            f"{owner}, whom `GARMENTSCOPE_HUB` names, has none on the Hub yet; `python -m train push` puts one there."
+            f"{owner}, set by `GARMENTSCOPE_HUB`, has no models on the Hub yet; `python -m train push` publishes one."
         )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{count} {text}")
@@ -165,7 +164,7 @@ def _watch(pull: Pull) -> None:
     if not pull.live:
         st.rerun()
     st.progress(pull.share, text=progress_sentence(pull.done, pull.total))
-    st.caption("The page may be left meanwhile.")
+    st.caption("You can leave this page; the pull continues.")
 
 
 def _read(name: str, card: str) -> None:

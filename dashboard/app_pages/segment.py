@@ -1,4 +1,4 @@
-"""Segment: drop outfit photos, see every garment, take it away as data."""
+"""Segment: drop outfit photos, see every garment, export the results."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _welcome() -> tuple[list[Example], DeltaGenerator]:
     with left:
         st.title("Drop an outfit photo")
         st.markdown(
-            "Every garment is outlined, named and measured, by a network that runs on this machine. "
+            "A network on this machine outlines, names and measures every garment. "
             "Photos stay in this session and are never stored."
         )
         place = st.container()
@@ -81,7 +81,7 @@ def _welcome() -> tuple[list[Example], DeltaGenerator]:
         uploads += state.examples + _camera()
         _show_failures()
     with right:
-        st.caption("Fifteen classes, head to toe")
+        st.caption("15 classes, from head to toe")
         st.html(_legend())
     return uploads, place
 
@@ -136,13 +136,15 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
     """Analyses what is new, with a bar in its place; True if the page is to be drawn anew."""
     state.refused, state.failures = (), []
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
+        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Loading the network."))
         cancel = st.empty()
     try:
         segmenter = networks.segmenter(model)
         if segmenter.taxonomy is not OUTFIT_15:
             classes = segmenter.taxonomy.name
-            raise ValueError(f"{model} finds the classes of {classes}, not the 15 of this page. Choose another model.")
+            raise ValueError(
+                f"{model} predicts the classes of {classes}, not the 15 of this page. Choose another model."
+            )
     except ValueError as error:
         state.examples = []
         bar.empty()
@@ -212,7 +214,7 @@ def _offer_rerun(count: int, model: str) -> None:
 
 
 def _results() -> None:
-    """The chosen photo in the viewer, and what can be taken away."""
+    """The chosen photo in the viewer, and its downloads."""
     analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
     if state.stage is None or state.stage[0] is not analysed:
         state.stage = analysed, analysed.stage()

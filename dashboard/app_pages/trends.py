@@ -1,4 +1,4 @@
-"""Trends: what is worn, in which colours, with what, and how that moves."""
+"""Trends: what is worn, in which colours, with what, and how that changes over time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from segmodels.settings import read_settings
 state = page_state(TrendsState)
 
 SHOWN, MORE, MOST = 6, 12, 60  # photos in a list
-NAMES = 5000  # file names in a list to take away
+NAMES = 5000  # file names in a list to export
 POLL_SECONDS = 0.1
 DEFAULTS: dict[str, Builder] = {
     TABS[0].name: share_section,
@@ -68,7 +68,7 @@ def page() -> None:
     state.read_link(_link(), facts.taxonomy, facts.tags)
     if version.model == MADE_UP_MODEL:
         choice = replace(choice, made_up=True)
-        st.info("Made up: no camera and no model saw these photos. Known trends are planted in them.")
+        st.info("Made-up data, not from photos or a model. Known trends are built in.")
     evidence = st.container()
     view = _filters(facts)
     size = facts.size(view)
@@ -79,8 +79,8 @@ def page() -> None:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
         question = Question(facts, view, page_theme(), state.clicked[1])
         current = _tabs(question, trust, choice)
-        with away, st.popover("Take it away", type="primary"):
-            _take_away(question, current, choice, line)
+        with away, st.popover("Export", type="primary"):
+            _export(question, current, choice, line)
     else:
         _nothing(facts, view)
     if state.sentences:
@@ -145,12 +145,12 @@ def _choose() -> Choice | None:
     if state.archive not in found:
         linked = st.query_params.get("archive", "")
         if linked and linked not in found:
-            state.sentences = [f"There is no archive {linked[:60]} here; this is another one."]
+            state.sentences = [f'Archive "{linked[:60]}" not found; showing "{next(iter(found))}".']
         state.archive = linked if linked in found else next(iter(found))
         if len(found) == 1 and not linked:
             state.archive = None
     if state.archive is None:
-        st.markdown("There is no archive here yet. Make one of your photos, and name its folder to the app:")
+        st.markdown("No archive yet. Make one from your photos, and start the app with its folder:")
         st.code(
             "python -m segmodels.archive ingest PHOTOS --archive FOLDER [--metadata CSV]\n"
             "GARMENTSCOPE_ARCHIVE=FOLDER make app",
@@ -184,7 +184,7 @@ def _version(choice: Choice) -> Version | None:
     found = cache.versions(choice.location)
     if not found:
         st.info(
-            literal(f"{choice.name} holds no photo yet. Ingest some:")
+            literal(f"{choice.name} holds no photos yet. Add some:")
             + " `python -m segmodels.archive ingest PHOTOS --archive FOLDER`"
         )
         return None
@@ -194,9 +194,9 @@ def _version(choice: Choice) -> Version | None:
     linked = st.query_params.get("by", "")
     if state.version not in names:
         state.version = linked if linked in names else None
-    st.warning(f"{len(found)} models in this archive. Choose one; they are never added.")
+    st.warning(f"This archive holds results of {len(found)} models, which are kept separate. Choose a model.")
     chosen = st.selectbox(
-        "Found by",
+        "Model",
         list(names),
         list(names).index(state.version) if state.version else None,
         key=f"trends-version-{choice.name}",
@@ -232,7 +232,7 @@ def _filters(facts: Facts) -> View:
     view = state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}")
     if active := removals(view):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(literal("Only: " + "; ".join(text for text, _ in active)), width="content")
+            st.caption(literal("Filters: " + "; ".join(text for text, _ in active)), width="content")
             st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(),))
     return view
 
@@ -301,20 +301,22 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     count = facts.count(view, **asked)  # type: ignore[arg-type]
     st.subheader(literal(behind.words()))
     if not count:
-        st.caption("No photo. Click another bar, cell, line or point.")
+        st.caption("No photos. Click another bar, cell, line or point.")
         return
     shown = min(MOST, SHOWN + state.more)
     found = facts.photos(view, **asked, limit=shown)  # type: ignore[arg-type]
     dated = found["day"].notna().any()
-    which = f"; {'the newest' if dated else 'here are'} {len(found)}" if count > len(found) else ""
+    which = f"; {'the newest ' if dated else ''}{len(found)} are shown" if count > len(found) else ""
     st.caption(f"{count:,} outfit{'' if count == 1 else 's'}{which}. Click in the chart for others.")
     roots = () if choice.made_up else _roots()
     cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))
     if not choice.made_up and not roots:
-        remark = "Set GARMENTSCOPE_PHOTOS to the folder that was ingested to see the photos beside their class maps."
+        remark = (
+            "To see the photos beside their class maps, set GARMENTSCOPE_PHOTOS to the folder they were added from."
+        )
     if choice.made_up:
-        remark = "Made-up photos share one drawing."
+        remark = "Made-up photos all show the same drawing."
     if remark:
         st.caption(literal(remark))
     with st.container(horizontal=True):
@@ -339,8 +341,8 @@ def _roots() -> tuple[Path, ...]:
     return tuple(place for place in (*settings.photos, *data) if place.is_dir())
 
 
-def _take_away(question: Question, current: Sequence[tuple[str, Builder]], choice: Choice, line: str) -> None:
-    """The report; tables and pictures are taken at their charts."""
+def _export(question: Question, current: Sequence[tuple[str, Builder]], choice: Choice, line: str) -> None:
+    """The report; tables and pictures are exported at their charts."""
     others = [build for name, build in DEFAULTS.items() if name not in dict(current)]
     report = partial(
         report_html,
@@ -355,8 +357,8 @@ def _take_away(question: Question, current: Sequence[tuple[str, Builder]], choic
         "Report (HTML)", report, "trends.html", "text/html", key="trends-report", on_click="ignore", type="primary"
     )
     st.caption(
-        "One file: this view first, then the first of each other tab, with filters, sample sizes, method and tables. "
-        "Below each chart: its data as CSV or Parquet, its picture as PNG or SVG."
+        "One file: this view, then the first view of each other tab, with filters, sample sizes, method and tables. "
+        "Data (CSV, Parquet) and picture (PNG, SVG) of a single chart are below the chart."
     )
 
 

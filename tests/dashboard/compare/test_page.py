@@ -111,7 +111,7 @@ def test_a_model_that_cannot_be_loaded_is_a_card_and_the_others_go_on(page: AppT
     with_example(page, "fpn,torn,tiny")
     assert "torn not loaded" in said(page)
     assert "has no model.safetensors" in said(page)
-    assert "The others go on." in said(page)
+    assert "The other models are compared." in said(page)
     assert [model for _, model in state(page).findings] == ["fpn", "tiny"]
 
 
@@ -128,7 +128,7 @@ def test_a_mask_turns_the_table_into_scores(page: AppTest) -> None:
     assert "Mean IoU" not in table(page)
     judge(page, "truth.png", mask((512, 512), OUTFIT_15["Coat"].id))
     assert "Mean IoU" in table(page)
-    assert "Where they are wrong" in [each.value for each in page.subheader]
+    assert "Error map" in [each.value for each in page.subheader]
     button(page, "Remove the ground truth").click().run()
     assert "Mean IoU" not in table(page)
 
@@ -151,7 +151,7 @@ def test_a_bad_mask_is_a_sentence(page: AppTest, name: str, data: bytes, sentenc
 
 def test_a_photo_in_which_nothing_is_found_is_a_sentence(page: AppTest) -> None:
     with_example(page, "blank,empty")
-    assert "Neither of the two models finds a garment in astronaut.png." in said(page)
+    assert "Neither model finds a garment in astronaut.png." in said(page)
     assert "No garment found" in table(page)
     page.multiselect[0].set_value(["blank", "empty", "fpn"]).run()
     button(page, "Compare").click().run()

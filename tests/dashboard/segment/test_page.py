@@ -155,7 +155,9 @@ def test_a_model_of_other_classes_is_a_sentence(tmp_path: Path, monkeypatch: pyt
     state(page).model = "other"
     page.run().button[0].click().run()
     assert not page.exception and not state(page).photos
-    assert page.error[0].value == ("other finds the classes of CFPD_23, not the 15 of this page. Choose another model.")
+    assert page.error[0].value == (
+        "other predicts the classes of CFPD_23, not the 15 of this page. Choose another model."
+    )
 
 
 WAIT = 60.0
