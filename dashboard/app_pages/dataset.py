@@ -196,7 +196,7 @@ def _flow(statistics: Statistics, measure: Measure) -> None:
     else:
         width = "share of all occurrences of a label in a photo"
     text = f"Left: the 59 labels of the masks; right: the 15 classes. Width: {width}."
-    text += f" {first.name} becomes Background and is not shown."
+    text += f" The label {first.name} becomes Background and is not shown."
     lost = [each.name for each in labels if each.class_name is None]
     text += f" {join_names(lost, 'and').capitalize()} belong to no class; no pixel has these labels." if lost else ""
     st.caption(literal(text))

@@ -60,7 +60,7 @@ def test_the_numbers_are_there_without_any_folder(opened: Open) -> None:
 
 def test_photos_and_labels_can_be_counted_instead(opened: Open) -> None:
     page = opened()
-    assert "that are not Background." in said(page)
+    assert "masks, Background excluded." in said(page)
     page.segmented_control(key="dataset-measure").set_value("photos").run()
     assert "Share of the 900 photos with a mask that show it." in said(page)
     assert '>coat</td><td class="number">206</td>' in tables(page)
