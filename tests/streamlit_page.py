@@ -1,8 +1,12 @@
 """What the tests of all pages need: how long they wait, when a page is still, and a page that a link opens."""
 
+from typing import TypeVar
+
 import pytest
 from playwright.sync_api import Page
 from streamlit.testing.v1 import AppTest
+
+State = TypeVar("State")
 
 WAIT = 120_000
 """Milliseconds until a test gives up: the machine may do much else, and what comes sooner costs no more."""
@@ -30,6 +34,15 @@ def settle(page: Page) -> None:
 def drawn(page: Page) -> None:
     """Waits until what was asked of the page is on the screen: two frames."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def state_of(page: AppTest, kind: type[State]) -> State:
+    """A page's state of this kind, as `page_state` makes it: before the first run too, to be changed for it."""
+    if kind.__name__ not in page.session_state:
+        page.session_state[kind.__name__] = kind()
+    found = page.session_state[kind.__name__]
+    assert isinstance(found, kind)
+    return found
 
 
 def opened(page: AppTest, **link: str) -> AppTest:

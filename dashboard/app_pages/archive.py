@@ -12,10 +12,13 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.archive import cache
+from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
-from dashboard.archive.shelf import TRAINED_ON, Contents, Shelved, Tag, choose_target, list_archives, list_file
+from dashboard.archive.shelf import Shelved, choose_target, list_archives, list_file
+from dashboard.archive.state import ArchiveState
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import networks
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.sentences import (
@@ -27,15 +30,7 @@ from segmodels.archive.sentences import (
 from segmodels.archive.sources import from_uploads
 from segmodels.archive.store import Archive, ArchiveError
 
-state = st.session_state
-state.setdefault("archive_job", None)  # that this visitor began, or met
-state.setdefault("archive_intake", 0)  # of the uploader: a new one is empty
-state.setdefault("archive_arrived", [])  # ids of the files in the uploader
-state.setdefault("archive_arrivals", 0)  # how often others were in it
-state.setdefault("archive_refused", [])  # sentences about the last files that are too large to be sent
-state.setdefault("archive_name", "")  # of the last archive that was added to; the form is away meanwhile
-state.setdefault("archive_model", "fpn")  # and the model
-state.setdefault("archive_failure", "")  # why nothing was begun
+state = page_state(ArchiveState)
 
 LIMIT_MB = 1000  # of a file, as in .streamlit/config.toml
 SECONDS = 1.0  # from one look at a running job to the next
@@ -58,9 +53,9 @@ def page() -> None:
 
 def _panel(archives: Sequence[Shelved]) -> None:
     """The job that runs, or what became of the last one and the form for the next."""
-    if state.archive_job is None and (others := running()):
-        state.archive_job = others[0]
-    job: Job | None = state.archive_job
+    if state.job is None and (others := running()):
+        state.job = others[0]
+    job = state.job
     if job and job.live:
         _watch(job)
         return
@@ -78,14 +73,14 @@ def _watch(job: Job) -> None:
     if job.phase == "running" and job.progress:
         share, text = job.progress.done / max(job.progress.total, 1), progress_sentence(job.progress)
     elif job.phase == "waiting":
-        share, text = 0.0, "Waiting for photos that are on their way into another archive."
+        share, text = 0.0, "Waiting: photos are being added to another archive."
     else:
-        share, text = 0.0, "Waking the network."
+        share, text = 0.0, "Loading the network."
     if job.stopping:
-        text = "Stopping. The photos that are begun are finished first."
+        text = "Stopping after the photos that are being analysed."
     st.progress(share, text=text)
     st.button("Stop", on_click=job.stop, disabled=job.stopping)
-    st.caption("The page may be left meanwhile: the photos go on.")
+    st.caption("You can leave this page; the photos are still added.")
 
 
 def _outcome(job: Job) -> None:
@@ -113,14 +108,14 @@ def _outcome(job: Job) -> None:
         else:
             st.markdown(f"**Stopped. {_so_far(job)}**")
         with st.container(horizontal=True):
-            st.button("Try again" if job.phase == "failed" else "Go on", on_click=_begin, args=(job.again(),))
-            st.button("Forget the rest", type="tertiary", on_click=_forget)
+            st.button("Try again" if job.phase == "failed" else "Continue", on_click=_begin, args=(job.again(),))
+            st.button("Discard the rest", type="tertiary", on_click=_forget)
 
 
 def _so_far(job: Job) -> str:
     if job.progress is None:
-        return "No photo was begun."
-    text = f"{job.progress.done:,} of {job.progress.total:,} are done, and what is done is kept."
+        return "No photo was analysed."
+    text = f"{job.progress.done:,} of {job.progress.total:,} photos are done and kept."
     return literal(text)
 
 
@@ -128,34 +123,34 @@ def _form(archives: Sequence[Shelved]) -> None:
     """What to add, and where."""
     st.subheader("Add photos")
     st.markdown(
-        "Each photo becomes a row: who is on it, what each wears, in which colours. The photos are not kept. The rows "
-        "stay on the machine that serves this page, for everyone who opens it."
+        "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept. "
+        "The rows are stored on the machine that serves this page; everyone who opens the page can see them."
     )
     names = [each.name for each in archives if each.origin != "shipped"] or [NEW]
     target = st.selectbox(
-        "Into which archive; type a name for a new one",
+        "Archive (choose one, or type a new name)",
         names,
-        names.index(state.archive_name) if state.archive_name in names else 0,
+        names.index(state.target) if state.target in names else 0,
         accept_new_options=True,
         key="archive-target",
     )
     files = st.file_uploader(
-        f"Photos or ZIPs of photos, up to {LIMIT_MB:,} MB each, and a CSV if there is one",
+        f"Photos or ZIP files of photos, up to {LIMIT_MB:,} MB each, and optionally a CSV",
         accept_multiple_files=True,
         max_upload_size=LIMIT_MB,
-        key=f"archive-upload-{state.archive_intake}",
+        key=f"archive-upload-{state.intake}",
     )
     arrived = [file.file_id for file in files]
-    if arrived != state.archive_arrived:
-        state.archive_arrived, state.archive_failure = arrived, ""
-        state.archive_arrivals += bool(arrived)
-    watch_uploads(state.archive_arrivals, _refuse, limit=LIMIT_MB * 1024**2)
+    if arrived != state.arrived:
+        state.arrived, state.failure = arrived, ""
+        state.arrivals += bool(arrived)
+    watch_uploads(state.arrivals, _refuse, limit=LIMIT_MB * 1024**2)
     if files:
         count = len(files)
-        st.caption(f"{count:,} file{' has' if count == 1 else 's have'} arrived.")
+        st.caption(f"{count:,} file{'' if count == 1 else 's'} uploaded.")
     st.caption(
-        "The CSV has a column `file_name`; a column `taken_at` gives dates, and each other column is a tag, such as "
-        "market or season."
+        "The CSV needs a column `file_name`. A column `taken_at` holds dates; every other column becomes a tag, such "
+        "as market or season."
     )
     models = networks.model_names()
     model = models[0] if models else "fpn"
@@ -163,29 +158,29 @@ def _form(archives: Sequence[Shelved]) -> None:
         model = st.selectbox(
             "Model",
             models,
-            models.index(state.archive_model) if state.archive_model in models else 0,
+            models.index(state.model) if state.model in models else 0,
             key="archive-model",
         )
-        st.caption("What another model found is kept apart; the two are never added.")
+        st.caption("Results of different models are kept separate.")
     if st.button("Add photos", type="primary"):
-        state.archive_refused = []
-        state.archive_failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
-        if not state.archive_failure:
+        state.refused = ()
+        state.failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
+        if not state.failure:
             st.rerun()
-    if sentences := [*state.archive_refused, state.archive_failure]:
+    if sentences := [*state.refused, state.failure]:
         shown = [literal(each) for each in sentences if each]
         if shown:
             st.error("\n\n".join(shown))
     st.caption(
-        "A folder of this machine or a bucket goes in by `python -m segmodels.archive ingest FOLDER --archive DIR`; "
-        "`GARMENTSCOPE_ARCHIVE=DIR` lists it here."
+        "To add a folder of this machine or a bucket, run `python -m segmodels.archive ingest FOLDER --archive DIR`. "
+        "To list that archive here, set `GARMENTSCOPE_ARCHIVE=DIR`."
     )
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
-    state.archive_refused = sentences
+    state.refused = sentences
     if alone:
-        state.archive_failure = ""
+        state.failure = ""
 
 
 def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
@@ -195,10 +190,10 @@ def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
     try:
         if not photos:
             raise ArchiveError(
-                "The CSV alone adds nothing. Choose its photos as well; those that are in already get its dates and "
-                "tags."
+                "A CSV alone adds nothing. Choose its photos too; photos that are already in the archive get its dates "
+                "and tags."
                 if tables
-                else "Choose photos or a ZIP of photos first."
+                else "Choose photos or a ZIP file of photos first."
             )
         if len(tables) > 1:
             raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two CSVs. Keep one.")
@@ -209,8 +204,8 @@ def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
     except ArchiveError as error:
         return f"{error} Nothing was added."
     networks.warm_up(model)
-    state.archive_job, state.archive_name, state.archive_model = begun, target.name, model
-    state.archive_intake += 1
+    state.job, state.target, state.model = begun, target.name, model
+    state.intake += 1
     return ""
 
 
@@ -218,13 +213,13 @@ def _begin(job: Job) -> None:
     try:
         begin(job)
     except ArchiveError as error:
-        state.archive_failure = str(error)
+        state.failure = str(error)
         return
-    state.archive_job, state.archive_failure = job, ""
+    state.job, state.failure = job, ""
 
 
 def _forget() -> None:
-    state.archive_job = None
+    state.job = None
 
 
 def _list(archives: Sequence[Shelved]) -> None:
@@ -245,8 +240,8 @@ def _empty(archives: Sequence[Shelved]) -> str:
                 photos = sum(part.photos for part in cache.archive_contents(each.location))
             except ArchiveError:
                 break
-            return f"CCP's {photos:,} are here to look around in. Yours stand above them once photos are added."
-    return "Add photos, and what is found in them stands here."
+            return f"The {photos:,} photos of Clothing Co-Parsing are here to explore. Your own archives appear above."
+    return "Add photos, and the results appear here."
 
 
 def _entry(each: Shelved, number: int) -> None:
@@ -262,9 +257,9 @@ def _entry(each: Shelved, number: int) -> None:
         st.html(f'<article class="archive">{head}</article>')
         st.error(literal(str(error)))
         return
-    body = "".join(map(_numbers, contents)) or "<p>No photos yet.</p>"
+    body = "".join(map(contents_html, contents)) or "<p>No photos yet.</p>"
     if len(contents) > 1:
-        body = "<p>Found by several models: kept apart, never added together.</p>" + body
+        body = "<p>Results of several models, kept separate.</p>" + body
     st.html(f'<article class="archive">{head}{body}</article>')
     if each.origin == "shipped":
         return
@@ -272,38 +267,6 @@ def _entry(each: Shelved, number: int) -> None:
         for name in ("rejected.csv", "unmatched.csv"):
             if data := list_file(archive, name):
                 st.download_button(name, data, name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}")
-
-
-def _numbers(contents: Contents) -> str:
-    """One version's rows in numbers."""
-    dates = "none"
-    if contents.first and contents.last:
-        dates = f"{contents.first:%Y-%m-%d} to {contents.last:%Y-%m-%d}"
-        if contents.dated < contents.photos:
-            dates += f", {contents.photos - contents.dated:,} without"
-    facts = {
-        "Photos": f"{contents.photos:,}",
-        "Outfits": f"{contents.outfits:,}",
-        "Dates": dates,
-        "Model": f"{contents.version.model}, revision {contents.version.revision[:12]}",
-    }
-    cells = "".join(f"<div><dt>{key}</dt><dd>{html.escape(value)}</dd></div>" for key, value in facts.items())
-    tags = "".join(map(_tag, (tag for tag in contents.tags if tag.name != TRAINED_ON)))
-    cells += f'<div class="tags"><dt>Tags</dt><dd>{tags or "none"}</dd></div>'
-    text = f"<dl>{cells}</dl>"
-    if contents.trained_on is not None:
-        text += (
-            f"<p>The model was trained on, or chosen by, {contents.trained_on:,} of these photos: there it is better "
-            "than on photos it has not seen.</p>"
-        )
-    return text
-
-
-def _tag(tag: Tag) -> str:
-    values = ", ".join(f"{value} {count:,}" for value, count in tag.counts)
-    more = tag.values - len(tag.counts)
-    values += f" and {more:,} more" if more else ""
-    return f"<p><b>{html.escape(tag.name)}</b> {html.escape(values)}</p>"
 
 
 def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:

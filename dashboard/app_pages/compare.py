@@ -1,10 +1,9 @@
-"""Compare: several models on the same photos, side by side, with where they disagree and what a ground truth says."""
+"""Compare: several models on the same photos, where they disagree, and their scores against a ground truth."""
 
 from __future__ import annotations
 
 import hashlib
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import PurePath
 
@@ -13,7 +12,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.compare.agreement import (
     Comparison,
-    Finding,
     agreements_csv,
     comparison_csv,
     comparison_json,
@@ -22,6 +20,8 @@ from dashboard.compare.agreement import (
     progress_text,
 )
 from dashboard.compare.ground_truth import MaskError, match_masks, read_mask
+from dashboard.compare.state import CompareState
+from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer
@@ -31,42 +31,34 @@ from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.examples import Example, example
 from dashboard.shared.inference_queue import Visit
 from dashboard.shared.model_links import MAX_MODELS, parse_link
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.taxonomy import OUTFIT_15
 
-state = st.session_state
-state.setdefault("compare_models", None)  # names chosen; None until the link was read
-state.setdefault("compare_photos", {})  # digest of the file -> UploadedPhoto, in the order of arrival
-state.setdefault("compare_findings", {})  # (digest, model) -> Finding
-state.setdefault("compare_masks", {})  # digest of the photo -> Example
-state.setdefault("compare_unloaded", {})  # model -> why it could not be loaded
-state.setdefault("compare_sentences", [])  # about the link and the last files
-state.setdefault("compare_refused", [])  # about the last files that are too large to be sent
-state.setdefault("compare_intake", 0)  # of the uploaders: a new one is empty
-state.setdefault("compare_shown", None)  # digest of the photo in the viewer
-state.setdefault("compare_staged", [])  # models side by side, where more are chosen than fit
-state.setdefault("compare_stages", None)  # findings in the viewer and what that gets of them
-state.setdefault("compare_latest", {})  # what is on show -> Comparison, so that a rerun does not compute it again
+state = page_state(CompareState)
 
 FIRST_PAIR = ("fpn", "unet")  # chosen where no link names any: the model that Segment uses, and the best known
-UNDER_TABLE = "Share: of the photo's pixels. Time: from decoded photo to garments, on this machine."
-MEANS = " Scores: against the ground truth, at the photo's own size; means over the classes that truth or model names."
+UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments, on this machine."
+MEANS = (
+    " Scores: against the ground truth, at the photo's full resolution; means over the classes in the ground truth or "
+    "the prediction."
+)
 
 
 def page() -> None:
     """The whole page: the empty state, or the comparison of the photo chosen."""
     installed = networks.model_names()
     _read_link(installed)
-    watch_uploads(state.compare_intake, _refuse)
-    uploads, asked, place = _header(installed) if state.compare_photos else _welcome(installed)
-    st.query_params["models"] = ",".join(state.compare_models)
-    enough = len(state.compare_models) >= 2
+    watch_uploads(state.intake, _refuse)
+    uploads, asked, place = _header(installed) if state.photos else _welcome(installed)
+    st.query_params["models"] = ",".join(state.models)
+    enough = len(state.models) >= 2
     if uploads or asked:
-        _work(uploads, state.compare_models if enough else [], place)
+        _work(uploads, state.models if enough else [], place)
         st.rerun()
-    if state.compare_photos:
+    if state.photos:
         if enough:
             _results()
         else:
@@ -74,17 +66,18 @@ def page() -> None:
 
 
 def _read_link(installed: Sequence[str]) -> None:
-    if state.compare_models is not None:
+    if state.link_read:
         return
-    chosen, state.compare_sentences = parse_link(st.query_params.get("models", ""), installed)
+    state.link_read = True
+    chosen, state.sentences = parse_link(st.query_params.get("models", ""), installed)
     usual = [name for name in FIRST_PAIR if name in installed]
-    state.compare_models = chosen or [*usual, *(name for name in installed if name not in usual)][:2]
+    state.models = chosen or [*usual, *(name for name in installed if name not in usual)][:2]
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
-    state.compare_refused = sentences
+    state.refused = sentences
     if alone:
-        state.compare_sentences = []
+        state.sentences = []
 
 
 def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerator]:
@@ -93,28 +86,29 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenera
     with left:
         st.title("Choose two models and a photo")
         st.markdown(
-            "The same photo under each of them, with one zoom and a wipe between any two. "
+            "See the same photo under each model, with a shared zoom and a wipe between any two. "
             "Photos stay in this session and are never stored."
         )
         place = st.container()
         _choose_models(installed)
-        uploads = upload_photos(f"compare-upload-{state.compare_intake}")
-        if st.button("Try an example", type="primary", disabled=len(state.compare_models) < 2):
+        uploads = upload_photos(f"compare-upload-{state.intake}")
+        if st.button("Try an example", type="primary", disabled=len(state.models) < 2):
             uploads.append(example(0))
         _show_sentences()
     with right:
-        st.caption("What comes of it")
+        st.caption("What you get")
         st.markdown(
             "- a map of where the models disagree, and how strongly\n"
-            "- what each found: garments, shares, time, parameters, size\n"
-            "- how far each pair agrees, class by class\n"
-            "- with a ground truth of your own, scores instead: a palette PNG of class ids, or a .mat of "
+            "- for each model: the garments found, their shares, time, parameters, size\n"
+            "- the agreement of each pair of models, by class\n"
+            "- scores against a ground truth, if you add one: a palette PNG of class ids, or a .mat file of "
             "Clothing Co-Parsing\n"
-            "- one picture, CSV and JSON to take away, and a link that reopens the same models"
+            "- a picture, CSV and JSON to export, and a link that opens the same models again"
         )
         if len(installed) < 2:
             st.info(
-                "Only one model is installed. Name a folder of checkpoints in GARMENTSCOPE_MODELS to compare it with."
+                "Only one model is installed. To compare it with others, set GARMENTSCOPE_MODELS to a folder of "
+                "checkpoints."
             )
     return uploads, False, place
 
@@ -126,12 +120,9 @@ def _header(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerat
         st.title("Compare", width="stretch")
         _choose_photo()
         with st.popover("Add photos"):
-            uploads += upload_photos(f"compare-upload-{state.compare_intake}")
+            uploads += upload_photos(f"compare-upload-{state.intake}")
             if st.button("Start over", type="tertiary"):
-                for name in ("photos", "findings", "masks", "unloaded", "latest"):
-                    state[f"compare_{name}"] = {}
-                state.compare_sentences, state.compare_refused, state.compare_stages = [], [], None
-                state.compare_intake += 1
+                state.start_over()
                 st.rerun()
         with st.popover("Ground truth"):
             _masks()
@@ -143,10 +134,10 @@ def _header(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerat
 
 
 def _choose_models(installed: Sequence[str]) -> None:
-    state.compare_models = st.multiselect(
-        f"Models, two to {MAX_MODELS}",
+    state.models = st.multiselect(
+        f"Models (2 to {MAX_MODELS})",
         installed,
-        [name for name in state.compare_models if name in installed],
+        [name for name in state.models if name in installed],
         max_selections=MAX_MODELS,
         key="compare-models",
         placeholder="Choose two models",
@@ -154,31 +145,31 @@ def _choose_models(installed: Sequence[str]) -> None:
 
 
 def _choose_photo() -> None:
-    keys = list(state.compare_photos)
-    if state.compare_shown not in keys:
-        state.compare_shown = keys[0]
-    names = [state.compare_photos[key].name for key in keys]
-    chosen = choose_photo(names, keys.index(state.compare_shown))
-    state.compare_shown = keys[chosen]
+    keys = list(state.photos)
+    if state.shown not in keys:
+        state.shown = keys[0]
+    names = [state.photos[key].name for key in keys]
+    chosen = choose_photo(names, keys.index(state.shown))
+    state.shown = keys[chosen]
 
 
 def _masks() -> None:
     """Takes in ground truth for the photos of this session."""
     files = st.file_uploader(
-        "Class ids as a palette PNG, or a .mat of Clothing Co-Parsing, named like its photo",
+        "Class ids as a palette PNG, or a .mat file of Clothing Co-Parsing; same file name as the photo",
         accept_multiple_files=True,
         max_upload_size=MAX_UPLOAD_MB,
-        key=f"compare-masks-{state.compare_intake}",
+        key=f"compare-masks-{state.intake}",
     )
-    keys = list(state.compare_photos)
-    if state.compare_shown in state.compare_masks and st.button("Remove the ground truth", type="tertiary"):
-        del state.compare_masks[state.compare_shown]
+    keys = list(state.photos)
+    if state.shown in state.masks and st.button("Remove the ground truth", type="tertiary"):
+        del state.masks[state.shown]
         st.rerun()
     if not files:
         return
-    photos = [state.compare_photos[key] for key in keys]
+    photos = [state.photos[key] for key in keys]
     matched, sentences = match_masks(
-        [file.name for file in files], [photo.name for photo in photos], keys.index(state.compare_shown)
+        [file.name for file in files], [photo.name for photo in photos], keys.index(state.shown)
     )
     for index, place in matched.items():
         name, data = files[index].name, files[index].getvalue()
@@ -187,33 +178,33 @@ def _masks() -> None:
         except MaskError as error:
             sentences.append(str(error))
         else:
-            state.compare_masks[keys[place]] = Example(name, data)
-    state.compare_sentences, state.compare_refused = sentences, []
-    state.compare_intake += 1
+            state.masks[keys[place]] = Example(name, data)
+    state.sentences, state.refused = sentences, ()
+    state.intake += 1
     st.rerun()
 
 
 def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerator) -> None:
     """Takes photos in and runs the models on what they have not run on yet, with a bar; a click on Cancel ends it."""
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text="Waking the first network.")
+        bar = st.progress(0.0, text="Loading the first network.")
         st.button("Cancel", on_click=_cancel)
     with networks.visit() as visit:
         if uploads:
             _take_in(visit, uploads, bar)
-        if models and state.compare_photos:
+        if models and state.photos:
             _run(visit, models, bar)
     bar.empty()
 
 
 def _cancel() -> None:
     """Empties the uploaders; the run is stopped by the click, and what is done is kept."""
-    state.compare_intake += 1
+    state.intake += 1
 
 
 def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> None:
     """Keeps the photos that can be read."""
-    state.compare_sentences, state.compare_refused = [], []
+    state.sentences, state.refused = [], ()
     futures = [visit.submit(read_photo, upload.name, upload.data) for upload in uploads]
 
     def show(done: int, turn: str) -> None:
@@ -224,35 +215,33 @@ def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> N
     for upload, future in zip(uploads, futures, strict=True):
         key = hashlib.sha256(upload.data).hexdigest()
         if error := future.exception():
-            state.compare_sentences.append(failure(upload.name, error))
+            state.sentences.append(failure(upload.name, error))
             continue
-        state.compare_photos.setdefault(key, future.result())
-        state.compare_shown = key
-    state.compare_intake += 1
+        state.photos.setdefault(key, future.result())
+        state.shown = key
+    state.intake += 1
 
 
 def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
     """Runs what has not run yet, one model after another."""
-    photos: dict[str, UploadedPhoto] = state.compare_photos
-    findings: dict[tuple[str, str], Finding] = state.compare_findings  # held, as the session state gives nothing to a
-    sentences: list[str] = state.compare_sentences  # script that is stopped
+    photos, findings, sentences = state.photos, state.findings, state.sentences  # held: see `page_state`
     revisions = {model: networks.revision(model) for model in models}  # one may have been pulled anew
-    missing = {model: [key for key in photos if _revision(key, model) != revisions[model]] for model in models}
+    missing = {model: [key for key in photos if state.revision(key, model) != revisions[model]] for model in models}
     todo = [model for model in models if missing[model]]
-    state.compare_unloaded = {}
+    state.unloaded = {}
     total = sum(len(keys) for keys in missing.values())
     pixels_of = lru_cache(maxsize=1)(UploadedPhoto.pixels)  # a single photo is decoded once for all models
     before = 0
     for index, model in enumerate(todo):
-        text = progress_text(todo, index, list(state.compare_unloaded))
+        text = progress_text(todo, index, list(state.unloaded))
         bar.progress(before / total, text=literal(text))
         keys = missing[model]
         try:
             segmenter = networks.segmenter(model)
             if segmenter.taxonomy is not OUTFIT_15:
-                raise ValueError(f"its classes are those of {segmenter.taxonomy.name}, not the 15 of this page.")
+                raise ValueError(f"it predicts the classes of {segmenter.taxonomy.name}, not the 15 of this page.")
         except ValueError as error:
-            state.compare_unloaded[model] = str(error)
+            state.unloaded[model] = str(error)
             before += len(keys)
             continue
         size = networks.model_bytes(model)
@@ -272,28 +261,22 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
         before += len(keys)
 
 
-def _revision(key: str, model: str) -> str | None:
-    """Of the model, when it ran on a photo; None if it has not."""
-    finding: Finding | None = state.compare_findings.get((key, model))
-    return finding.analysed.revision if finding else None
-
-
 def _show_sentences() -> None:
     """One sentence for each thing that was wrong with the link or the last files."""
-    if sentences := [*state.compare_refused, *state.compare_sentences]:
+    if sentences := [*state.refused, *state.sentences]:
         st.error("\n\n".join(literal(sentence) for sentence in sentences))
 
 
 def _results() -> None:
     """The photo on show under the models that have run, and all that is computed from them."""
-    models = state.compare_models
-    comparisons = {key: _compared(key) for key in state.compare_photos}
-    for model in (model for model in models if model in state.compare_unloaded):
+    models = state.models
+    comparisons = {key: state.comparison(key) for key in state.photos}
+    for model in (model for model in models if model in state.unloaded):
         with st.container(border=True):
-            others = " The others go on." if len(models) > len(state.compare_unloaded) else ""
-            st.markdown(literal(f"{model} not loaded: {state.compare_unloaded[model]}{others}"))
-    key = state.compare_shown
-    waiting = [m for m in models if (key, m) not in state.compare_findings and m not in state.compare_unloaded]
+            others = " The other models are compared." if len(models) > len(state.unloaded) else ""
+            st.markdown(literal(f"{model} not loaded: {state.unloaded[model]}{others}"))
+    key = state.shown
+    waiting = [m for m in models if (key, m) not in state.findings and m not in state.unloaded]
     if waiting:
         verb = "have" if len(waiting) > 1 else "has"
         st.info(literal(f"{', '.join(waiting)} {verb} not run on this photo yet. Press Compare."))
@@ -301,12 +284,10 @@ def _results() -> None:
     if comparison is None:
         return
     if not comparison.has_garments:
-        who = "Neither of the two models" if len(comparison.findings) == 2 else "No model"
-        st.info(literal(f"{who} finds a garment in {comparison.photo}. A photo of a whole outfit shows more."))
+        who = "Neither model" if len(comparison.findings) == 2 else "No model"
+        st.info(literal(f"{who} finds a garment in {comparison.photo}. Try a photo of a whole outfit."))
     staged = _staged(comparison)
-    if state.compare_stages is None or state.compare_stages[0] != staged.findings:
-        state.compare_stages = staged.findings, [finding.stage for finding in staged.findings]
-    viewer(state.compare_stages[1], taxonomy=OUTFIT_15, key="compare-viewer")
+    viewer(state.stages_of(staged.findings), taxonomy=OUTFIT_15, key="compare-viewer")
     left, right = st.columns([42, 58], gap="large")
     with left:
         _disagreement(staged)
@@ -318,30 +299,12 @@ def _results() -> None:
     _downloads(staged, [each for each in comparisons.values() if each])
 
 
-def _compared(key: str) -> Comparison | None:
-    """The comparison of a photo under the models chosen that have run; None where none has."""
-    findings = [state.compare_findings.get((key, model)) for model in state.compare_models]
-    present = tuple(finding for finding in findings if finding)
-    return _kept(key, key, present) if present else None
-
-
-def _kept(place: str, key: str, findings: tuple[Finding, ...]) -> Comparison:
-    """A comparison, made anew only if findings or mask are others than the last time at this place."""
-    mask = state.compare_masks.get(key)
-    known: dict[str, tuple[object, object, Comparison]] = state.compare_latest
-    if place not in known or known[place][0] != findings or known[place][1] is not mask:
-        photo = findings[0].analysed.photo
-        truth = read_mask(mask.name, mask.data, photo.width, photo.height) if mask else None
-        known[place] = (findings, mask, Comparison(findings, truth))
-    return known[place][2]
-
-
 def _staged(comparison: Comparison) -> Comparison:
     """Of the models that stand side by side."""
     names = [finding.model for finding in comparison.findings]
     if len(names) <= MAX_STAGES:
         return comparison
-    before = [name for name in state.compare_staged if name in names][:MAX_STAGES]
+    before = [name for name in state.staged if name in names][:MAX_STAGES]
     chosen = st.multiselect(
         f"Side by side, up to {MAX_STAGES}",
         names,
@@ -349,32 +312,31 @@ def _staged(comparison: Comparison) -> Comparison:
         max_selections=MAX_STAGES,
         key=f"compare-staged-{','.join(names)}",
     )
-    state.compare_staged = chosen
+    state.staged = chosen
     shown = chosen if len(chosen) > 1 else names[:MAX_STAGES]
-    findings = tuple(finding for finding in comparison.findings if finding.model in shown)
-    return _kept("staged", state.compare_shown, findings)
+    return state.side_by_side(tuple(finding for finding in comparison.findings if finding.model in shown))
 
 
 def _disagreement(comparison: Comparison) -> None:
     count = len(comparison.findings)
     if comparison.truth is not None:
-        st.subheader("Where they are wrong")
-        who = "the model is" if count == 1 else f"at least one of the {count} models is"
-        first = f"On {comparison.contested:.1%} of the labelled pixels {who} wrong. "
-        rest = "The redder, the more of them are, and the surer."
+        st.subheader("Error map")
+        who = "The model" if count == 1 else f"At least one of the {count} models"
+        first = f"{who} is wrong on {comparison.contested:.1%} of the labelled pixels. "
+        rest = f"Redder: {'the model is' if count == 1 else 'more models are wrong, and'} more certain."
     elif count < 2:
         return
     else:
-        st.subheader("Where they disagree")
-        first = f"On {comparison.contested:.1%} of the pixels the {count} models name different classes. "
-        rest = f"The redder, {'' if count == 2 else 'the more pairs do, and '}the surer both are."
+        st.subheader("Disagreement map")
+        first = f"The {count} models predict different classes on {comparison.contested:.1%} of the pixels. "
+        rest = f"Redder: {'both models' if count == 2 else 'more pairs of models disagree, and'} are more certain."
     st.caption(literal(f"{comparison.photo}. {first}{rest}"))
     st.image(comparison.strength_png, width="stretch", alt=first + rest)
 
 
 def _table(comparison: Comparison) -> None:
-    st.subheader("What each found" if comparison.scores is None else "What each found, and how well")
-    st.html(_table_html(comparison))
+    st.subheader("What each model found" if comparison.scores is None else "What each model found, with scores")
+    st.html(table_html(comparison))
     st.caption(UNDER_TABLE + (MEANS if comparison.scores else ""))
 
 
@@ -382,18 +344,21 @@ def _agreement(comparison: Comparison) -> None:
     pairs = comparison.agreements
     if not pairs:
         return
-    st.subheader("How far each pair agrees")
-    of = f"the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
-    st.caption(f"IoU by class, of {of}; of every pair chosen in the downloads. A dash: neither names the class.")
+    st.subheader("Agreement between models")
+    between = f"each pair of the {len(comparison.findings)} models side by side" if len(pairs) > 1 else "the two models"
+    st.caption(
+        f"IoU by class between {between}. Dash: neither model predicts the class. The downloads hold all pairs of the "
+        "models chosen."
+    )
     words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
     show_chart(agreement_figure(pairs, comparison.taxonomy, page_theme()), "compare-agreement", words)
 
 
 def _scores(comparison: Comparison) -> None:
     assert comparison.scores
-    st.subheader("Which class each gets right")
-    st.caption("IoU with the ground truth, by class. A dash: neither truth nor model names the class.")
-    words = "; ".join(f"{name}: mean IoU {_number(each['mean_iou'])}" for name, each in comparison.scores.items())
+    st.subheader("Scores by class")
+    st.caption("IoU with the ground truth. Dash: the class is in neither the ground truth nor the prediction.")
+    words = "; ".join(f"{name}: mean IoU {score_text(each['mean_iou'])}" for name, each in comparison.scores.items())
     show_chart(scores_figure(comparison.scores, comparison.taxonomy, page_theme()), "compare-scores", words)
 
 
@@ -430,45 +395,6 @@ def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> Non
             "application/json",
             on_click="ignore",
         )
-
-
-def _table_html(comparison: Comparison) -> str:
-    """One row per model; on a phone one card per model."""
-    scores = comparison.scores
-    heads = ["Model", "Garments, share of photo"]
-    heads += ["Mean IoU", "Mean F1", "Accuracy"] if scores else []
-    heads += ["Time", "Parameters", "Size"]
-    rows = []
-    for finding in comparison.findings:
-        ordered = sorted(finding.shares.items(), key=lambda item: -item[1])
-        cells = [_entries(ordered) or "No garment found"]
-        if scores:
-            cells += [_number(scores[finding.model][name]) for name in ("mean_iou", "mean_f1", "pixel_accuracy")]
-        cells += [f"{finding.seconds:.2f} s", f"{finding.parameters / 1e6:.1f} M", f"{finding.size / 1e6:.1f} MB"]
-        body = "".join(
-            f'<td class="{"found" if place == 0 else "number"}" data-label="{head}">{cell}</td>'
-            for place, (head, cell) in enumerate(zip(heads[1:], cells, strict=True))
-        )
-        rows.append(f'<tr><th scope="row">{html.escape(finding.model)}</th>{body}</tr>')
-    head = "".join(
-        f'<th scope="col" class="{"found" if place < 2 else "number"}">{each}</th>' for place, each in enumerate(heads)
-    )
-    return f'<table class="models"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-
-
-def _entries(shares: Iterable[tuple[str, float]]) -> str:
-    return "".join(
-        f'<span class="entry"><i style="background:{OUTFIT_15[name].colour}"></i>{name} {_per_cent(share)}</span>'
-        for name, share in shares
-    )
-
-
-def _per_cent(share: float) -> str:
-    return "&lt;1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 page()

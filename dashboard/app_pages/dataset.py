@@ -26,21 +26,22 @@ from dashboard.dataset.shipped import (
     shares_table,
     sizes_table,
 )
+from dashboard.dataset.state import DatasetState
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import join_names, literal
 from segmodels.settings import read_settings
 from segmodels.taxonomy import OUTFIT_15
 
-state = st.session_state
-state.setdefault("dataset_photo", None)  # id of the photo that was asked for
+state = page_state(DatasetState)
 
 PAGE = 14  # photos of the browser at a time
 MEASURES: dict[Measure, str] = {"pixels": "Pixels", "photos": "Photos"}
 LEVELS: dict[Level, str] = {"classes": "15 classes", "labels": "59 labels"}
-USES = {"Fold": "training, and choosing epochs and recipes", "Test": "the final report only", "None": "nothing"}
+USES = {"Fold": "training, selection of epochs and recipes", "Test": "final report only", "None": "nothing"}
 EMPTY = (
-    "The numbers ship with the app, the photos do not. Set GARMENTSCOPE_DATA to the folder of Clothing Co-Parsing, "
-    "which holds photos/ and annotations/, and start the app again."
+    "The numbers ship with the app; the photos do not. To browse photos, set GARMENTSCOPE_DATA to the folder of "
+    "Clothing Co-Parsing (with photos/ and annotations/) and restart the app."
 )
 
 
@@ -61,8 +62,8 @@ def page() -> None:
 
 def _numbers(statistics: Statistics) -> None:
     st.markdown(
-        "Clothing Co-Parsing (Yang, Luo & Lin, CVPR 2014): the photos that the embedded networks were trained and "
-        "judged on."
+        "Clothing Co-Parsing (Yang, Luo & Lin, CVPR 2014), the data set on which the embedded networks were trained "
+        "and evaluated."
     )
     _four_numbers(statistics)
     measure, level, background = _choose()
@@ -88,8 +89,8 @@ def _four_numbers(statistics: Statistics) -> None:
                 f"{statistics.photos:,d} with a mask, {statistics.tagged:,d} with tags",
             ),
             ("Labelled pixels", f"{statistics.pixels / 1e6:,.0f} M", f"in the {statistics.photos:,d} masks"),
-            ("Classes", str(len(statistics.taxonomy)), f"made of {labels} original labels"),
-            ("Garments per photo", f"{mean:.1f}", "mean; accessories count, hair and skin do not"),
+            ("Classes", str(len(statistics.taxonomy)), f"merged from {labels} original labels"),
+            ("Garments per photo", f"{mean:.1f}", "mean; with accessories, without hair and skin"),
         ):
             with st.container(width=220, gap=None):
                 st.metric(label, value)
@@ -100,7 +101,7 @@ def _choose() -> tuple[Measure, Level, bool]:
     st.subheader("Class shares")
     with st.container(horizontal=True, vertical_alignment="center"):
         measure = st.segmented_control(
-            "Counted",
+            "Measure",
             list(MEASURES),
             default="pixels",
             required=True,
@@ -109,7 +110,7 @@ def _choose() -> tuple[Measure, Level, bool]:
             label_visibility="collapsed",
         )
         level = st.segmented_control(
-            "Of",
+            "Classes or labels",
             list(LEVELS),
             default="classes",
             required=True,
@@ -125,15 +126,15 @@ def _shares(statistics: Statistics, measure: Measure, level: Level, background: 
     bars = shares(statistics, level, measure, background=background)
     name = statistics.counts[level][0].name
     if measure == "photos":
-        text = f"How many of the {statistics.photos:,d} photos with a mask show it."
+        text = f"Share of the {statistics.photos:,d} photos with a mask that show it."
     elif background:
-        text = f"Of all labelled pixels of the {statistics.photos:,d} masks."
+        text = f"Share of all labelled pixels in the {statistics.photos:,d} masks."
     else:
-        text = f"Of the labelled pixels of the {statistics.photos:,d} masks that are not {name}."
+        text = f"Share of the labelled pixels in the {statistics.photos:,d} masks, {name} excluded."
     if level == "labels":
-        text += " A label has the colour of the class that it becomes."
+        text += " Labels have the colour of their class."
     if unseen := statistics.unseen(level):
-        text += f" No pixel carries {join_names(unseen)}."
+        text += f" No pixel is labelled {join_names(unseen)}."
     st.caption(literal(text))
     words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
     figure = shares_figure(bars, measure, statistics.taxonomy, page_theme())
@@ -144,8 +145,10 @@ def _garments(statistics: Statistics, level: Level) -> None:
     st.subheader("Garments per photo")
     photos = statistics.garments[level]
     kinds = "classes" if level == "classes" else "labels"
-    rest = "Hair, skin and background do not count." if level == "classes" else "Hair, skin and null do not count."
-    st.caption(f"Different {kinds} of garments and accessories in each of {statistics.photos:,d} photos. {rest}")
+    rest = f"Hair, skin and {'background' if level == 'classes' else 'null'} are not counted."
+    st.caption(
+        f"Number of different {kinds} of garment and accessory in a photo, {statistics.photos:,d} photos. {rest}"
+    )
     words = ", ".join(f"{number}: {count} photos" for number, count in photos.items())
     figure = garments_figure(photos, page_theme())
     show_chart(figure, f"ccp-garments-{level}", words, data=partial(garments_table, statistics))
@@ -155,11 +158,11 @@ def _sizes(statistics: Statistics) -> None:
     st.subheader("Widths and heights")
     for side, sizes in (("Width", statistics.width), ("Height", statistics.height)):
         if sizes.smallest == sizes.largest:
-            text = f"{side}: {sizes.smallest:,d} pixels, all photos alike."
+            text = f"{side}: {sizes.smallest:,d} pixels in all photos."
         else:
             text = (
-                f"{side}: {sizes.smallest:,d} to {sizes.largest:,d} pixels, median {sizes.median:g}; two photos differ "
-                f"by up to {sizes.largest - sizes.smallest:,d}."
+                f"{side}: {sizes.smallest:,d} to {sizes.largest:,d} pixels (range "
+                f"{sizes.largest - sizes.smallest:,d}), median {sizes.median:g}."
             )
         st.caption(f"{text} {statistics.photos:,d} photos.")
         figure = sizes_figure(side, sizes, page_theme())
@@ -167,32 +170,35 @@ def _sizes(statistics: Statistics) -> None:
 
 
 def _parts(statistics: Statistics) -> None:
-    st.subheader("Which photos train, choose and judge")
+    st.subheader("Training and test split")
     counts = statistics.counts["classes"]
     rarest = min((each for each in counts if each.photos), key=lambda each: each.photos).name
-    none = " None: a mask with nothing but background." if any(part.name == "None" for part in statistics.parts) else ""
-    st.caption(literal(f"The split is fixed, and stratified by class; {rarest} is the rarest.{none}"))
+    none = (
+        " None: photos whose mask is only background." if any(part.name == "None" for part in statistics.parts) else ""
+    )
+    st.caption(literal(f"The split is fixed and stratified by class; {rarest} is the rarest class.{none}"))
     rows = "".join(
         f'<tr><th scope="row">{html.escape(part.name)}</th><td class="number">{part.photos:,d}</td>'
         f'<td class="number">{part.photos_by_class[rarest]:,d}</td><td>{USES[part.name.split()[0]]}</td></tr>'
         for part in statistics.parts
     )
-    names = (("Part", ""), ("Photos", "number"), (rarest, "number"), ("For", ""))
+    names = (("Part", ""), ("Photos", "number"), (rarest, "number"), ("Used for", ""))
     head = "".join(f'<th scope="col" class="{kind}">{html.escape(name)}</th>' for name, kind in names)
     st.html(f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
     show_downloads("Download", "ccp-split", partial(parts_table, statistics))
 
 
 def _flow(statistics: Statistics, measure: Measure) -> None:
-    st.subheader("How labels become classes")
+    st.subheader("From labels to classes")
     first, *labels = statistics.counts["labels"]
     if measure == "pixels":
-        text = f"As wide as their share of the labelled pixels that are not {first.name}."
+        width = f"share of the labelled pixels, {first.name} excluded"
     else:
-        text = "As wide as their share of all appearances of a label in a photo."
+        width = "share of all occurrences of a label in a photo"
+    text = f"Left: the 59 labels of the masks; right: the 15 classes. Width: {width}."
+    text += f" The label {first.name} becomes Background and is not shown."
     lost = [each.name for each in labels if each.class_name is None]
-    text += f" The 59 labels of the masks left, the 15 classes right; {first.name} is Background and left out."
-    text += f" {join_names(lost, 'and').capitalize()} become no class, and no pixel carries them." if lost else ""
+    text += f" {join_names(lost, 'and').capitalize()} belong to no class; no pixel has these labels." if lost else ""
     st.caption(literal(text))
     blocks = flow_order(labels, statistics.taxonomy)
     words = "; ".join(f"{name}: {', '.join(each.name for each in theirs)}" for name, theirs in blocks)
@@ -256,16 +262,16 @@ def _photos() -> None:
                 indexing.result()
         ids = photos_with(indexing.result(), choice)
     if not ids:
-        st.info(literal(f"No photo of this folder shows {choice}. Choose another class or label."))
+        st.info(literal(f"No photo in this folder shows {choice}. Choose another class or label."))
         return
     pages = -(-len(ids) // PAGE)
     shown = st.pagination(pages, key=f"dataset-page-{choice}-{pages}") if pages > 1 else 1
     some = ids[(shown - 1) * PAGE : shown * PAGE]
     count = f"{len(ids):,d} photo{'s' if len(ids) > 1 else ''} with a mask"
-    order = f" show {choice}, the largest share of the photo first" if choice else ", by number"
-    st.caption(literal(f"{count}{order}. {(shown - 1) * PAGE + 1} to {(shown - 1) * PAGE + len(some)}."))
+    order = f" show {choice}, largest share of the photo first" if choice else ", sorted by number"
+    st.caption(literal(f"{count}{order}. Shown: {(shown - 1) * PAGE + 1} to {(shown - 1) * PAGE + len(some)}."))
     if indexing.done() and (unreadable := indexing.result().unreadable):
-        st.caption(literal(f"{len(unreadable)} cannot be read; the first: {next(iter(unreadable.values()))}"))
+        st.caption(literal(f"{len(unreadable)} cannot be read. The first: {next(iter(unreadable.values()))}"))
     with st.container(horizontal=True, key="dataset-grid"):
         for photo_id in some:
             _cell(root, photo_id, masked, ids)
@@ -281,14 +287,14 @@ def _cell(root: Path, photo_id: str, masked: bool, ids: Sequence[str]) -> None:
             return
         st.image(picture, width="stretch", alt=f"Photo {photo_id}{' with its mask' if masked else ''}")
         if st.button(photo_id, help="Open photo and mask", key=f"dataset-open-{photo_id}", width="stretch"):
-            state.dataset_photo = photo_id
+            state.photo = photo_id
             _open(root, ids)
 
 
 @st.dialog("Photo and mask", width="large")
 def _open(root: Path, ids: Sequence[str]) -> None:
     """One photo in the viewer, with the way to the next."""
-    place = ids.index(state.dataset_photo)
+    place = ids.index(state.photo)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Previous", disabled=place == 0, on_click=_turn, args=(ids, place - 1))
         st.button("Next", disabled=place == len(ids) - 1, on_click=_turn, args=(ids, place + 1))
@@ -302,7 +308,7 @@ def _open(root: Path, ids: Sequence[str]) -> None:
 
 
 def _turn(ids: Sequence[str], place: int) -> None:
-    state.dataset_photo = ids[place]
+    state.photo = ids[place]
 
 
 def _per_cent(share: float) -> str:

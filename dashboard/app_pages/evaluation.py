@@ -43,19 +43,17 @@ from dashboard.evaluation.ranking import (
     scope,
 )
 from dashboard.evaluation.records import Model, PhotoSet, photo_sets
+from dashboard.evaluation.state import EvaluationState
 from dashboard.figures import class_figure, condition_figure, confusion_figure, cost_figure, curve_figure, series
 from dashboard.shared.model_links import MAX_MODELS, parse_link
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
-state = st.session_state
-state.setdefault("evaluation_models", None)  # names chosen for the charts; None until the link was read
-state.setdefault("evaluation_set", None)  # label of the photos chosen
-state.setdefault("evaluation_cell", None)  # of the matrix, that was clicked or picked
-state.setdefault("evaluation_sentences", [])  # about the link
+state = page_state(EvaluationState)
 
 FIRST = 3  # models in the charts when no link names any
 SHOWN = 6  # photos in a list
@@ -84,15 +82,15 @@ def page() -> None:
     standings = rank(models, photos, found)
     _read_link([model.name for model in models], standings)
     _header(models, sets, photos)
-    chosen = [name for name in state.evaluation_models if name in {model.name for model in models}]
+    chosen = [name for name in state.models if name in {model.name for model in models}]
     st.query_params["models"] = ",".join(chosen)
     st.query_params["on"] = photos.label
     _sentences(models)
     _leaderboard(models, photos, standings, chosen)
     shown = [row for name in chosen for row in standings if row.model.name == name]
     if absent := [name for name in chosen if name not in photos.models]:
-        verb = "are" if len(absent) > 1 else "is"
-        st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos; only the learning curve is known."))
+        verb = "were" if len(absent) > 1 else "was"
+        st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos; only the learning curve is shown."))
     left, right = st.columns(2, gap="large")
     with left:
         _cost(standings, [row.model.name for row in shown])
@@ -109,13 +107,13 @@ def page() -> None:
 def _empty(models: Sequence[Model]) -> None:
     st.title("No scores yet")
     st.markdown(
-        "Scores stand in a checkpoint's `metrics.json`. Evaluate one on photos that it was not trained on, with the "
-        "photos behind the numbers kept:"
+        "Scores are read from a checkpoint's `metrics.json`. To write it, evaluate the checkpoint on photos that it "
+        "was not trained on; `--keep` stores the scores and the result of each photo:"
     )
     st.code(
         "python -m train evaluate CHECKPOINT --dataset ccp --data FOLDER --json scores.json --keep", wrap_lines=True
     )
-    st.markdown("Or name a folder of checkpoints that have scores in `GARMENTSCOPE_MODELS`.")
+    st.markdown("Or set `GARMENTSCOPE_MODELS` to a folder of checkpoints that have scores.")
     _sentences(models)
     _curves([model for model in models if model.curve][:MAX_MODELS])
 
@@ -123,22 +121,23 @@ def _empty(models: Sequence[Model]) -> None:
 def _linked_set(sets: Sequence[PhotoSet]) -> str:
     """Label of the photos chosen here or named by the link, else of those on which most of its models are measured."""
     labels = [each.label for each in sets]
-    if state.evaluation_set is None:
+    if state.photo_set is None:
         linked, _ = parse_link(st.query_params.get("models", ""), [name for each in sets for name in each.models])
         likely = max(sets, key=lambda each: sum(name in each.models for name in linked))
         named = st.query_params.get("on", likely.label)
         if named not in labels:
-            state.evaluation_sentences.append(f"No model is measured on {named[:80]}; these are other photos.")
-        state.evaluation_set = named if named in labels else labels[0]
-    return str(state.evaluation_set)
+            state.sentences.append(f"No model was measured on {named[:80]}; scores on other photos are shown.")
+        state.photo_set = named if named in labels else labels[0]
+    return state.photo_set
 
 
 def _read_link(installed: Sequence[str], standings: Sequence[Standing]) -> None:
-    if state.evaluation_models is not None:
+    if state.link_read:
         return
+    state.link_read = True
     chosen, sentences = parse_link(st.query_params.get("models", ""), installed)
-    state.evaluation_sentences += sentences
-    state.evaluation_models = chosen or [row.model.name for row in standings[:FIRST]]
+    state.sentences += sentences
+    state.models = chosen or [row.model.name for row in standings[:FIRST]]
 
 
 def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet) -> None:
@@ -147,10 +146,10 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Evaluation", width="stretch")
         with st.popover("Choose models", type="primary"):
-            state.evaluation_models = st.multiselect(
-                f"In the charts, up to {MAX_MODELS}",
+            state.models = st.multiselect(
+                f"Models in the charts (up to {MAX_MODELS})",
                 names,
-                [name for name in state.evaluation_models if name in names],
+                [name for name in state.models if name in names],
                 max_selections=MAX_MODELS,
                 key="evaluation-models",
                 placeholder="Choose models",
@@ -158,20 +157,20 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
     if len(sets) > 1:
         labels = [each.label for each in sets]
         counts = {each.label: len(each.models) for each in sets}
-        state.evaluation_set = st.selectbox(
+        state.photo_set = st.selectbox(
             "Measured on",
             labels,
             labels.index(photos.label),
             format_func=lambda label: f"{label}: {counts[label]} model{'s' if counts[label] > 1 else ''}",
             key=f"evaluation-set-{'-'.join(map(str, counts.values()))}",
         )
-        if state.evaluation_set != photos.label:
+        if state.photo_set != photos.label:
             st.rerun()
 
 
 def _sentences(models: Sequence[Model]) -> None:
     """One sentence for each thing that is wrong with the link or the files."""
-    sentences = [*state.evaluation_sentences, *(sentence for model in models for sentence in model.sentences)]
+    sentences = [*state.sentences, *(sentence for model in models for sentence in model.sentences)]
     if sentences:
         st.error("\n\n".join(literal(sentence) for sentence in sentences))
 
@@ -179,8 +178,8 @@ def _sentences(models: Sequence[Model]) -> None:
 def _leaderboard(
     models: Sequence[Model], photos: PhotoSet, standings: Sequence[Standing], chosen: Sequence[str]
 ) -> None:
-    spread = "± is the standard deviation over the folds." if photos.over_folds else (
-        "Below the sorted score: its 95 % interval, by bootstrap over the photos."
+    spread = "±: standard deviation over the folds." if photos.over_folds else (
+        "Below the sorted score: 95 % interval (bootstrap over the photos)."
     )  # fmt: skip
     st.caption(literal(f"{scope(models, photos)} {spread}"))
     ranked = [name for name in chosen if name in photos.models]
@@ -188,11 +187,11 @@ def _leaderboard(
     show_leaderboard(leaderboard_data(standings, inks), "evaluation-leaderboard")
     remarks = []
     if any(row.model.acquaintance(row.measurement) for row in standings):
-        remarks.append("† had to do with these photos in training; point at the name.")
+        remarks.append("† saw these photos in training or selection; hover for details.")
     if len({row.measurement.device for row in standings if row.measurement.seconds_per_photo is not None}) > 1:
-        remarks.append("Times were taken on different machines, and are no ranking.")
+        remarks.append("Times are from different machines and cannot be compared.")
     if len({row.measurement.how for row in standings}) > 1:
-        remarks.append("Not all were measured in the same way; point at a number to read how.")
+        remarks.append("Not all models were measured in the same way; hover over a number for details.")
     if remarks:
         st.caption(literal(" ".join(remarks)))
     show_downloads("Download", "leaderboard", partial(leaderboard_table, standings))
@@ -205,23 +204,21 @@ def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         known = [key for key in COSTS if any(row.value(key) for row in standings)] or list(COSTS)
         cost = st.selectbox("Cost", known, format_func=lambda key: COLUMNS[key].label, key="evaluation-cost")
     lines = references(score)
-    about = f"{standings[0].measurement.photos}. Up and to the left is better; hollow: not among the models chosen."
+    about = f"{standings[0].measurement.photos}. Upper left is better. Hollow: not among the models chosen."
     others = "; ".join(dict.fromkeys(line.on for line in lines))
-    st.caption(
-        literal(about + (f" Dotted: what the papers print, measured on other data ({others})." if lines else ""))
-    )
+    st.caption(literal(about + (f" Dotted: values from papers, measured on other data ({others})." if lines else "")))
     if missing := [row.model.name for row in standings if not row.value(cost)]:
-        st.caption(literal(f"{COLUMNS[cost].label} is not known of {', '.join(missing)}."))
+        st.caption(literal(f"{COLUMNS[cost].label} is not known for {', '.join(missing)}."))
     words = "; ".join(f"{row.model.name}: {row.text(score)} at {row.text(cost)}" for row in standings)
     figure = cost_figure(standings, score, cost, page_theme(), chosen, lines)
     show_chart(figure, "evaluation-cost-chart", words, data=partial(leaderboard_table, standings))
 
 
 def _classes(standings: Sequence[Standing]) -> None:
-    st.subheader("Which class each gets right")
+    st.subheader("Scores by class")
     rows = [row for row in standings if row.measurement.scores.classes]
     if not rows:
-        st.info("None of the models chosen has scores by class on these photos. Choose another one.")
+        st.info("None of the models chosen has scores by class on these photos. Choose another model.")
         return
     measure = st.segmented_control(
         "Score of a class",
@@ -237,8 +234,8 @@ def _classes(standings: Sequence[Standing]) -> None:
     assert taxonomy
     evidence = next((found for row in rows if (found := cache.evidence(row.model, row.measurement)[0])), [])
     photos = photos_of_class(evidence, taxonomy) if evidence else {}
-    ticks = " Ticks: Inácio et al.'s FPN, measured on other data." if measure != "iou" else ""
-    pooled = " Of all folds' photos together." if rows[0].measurement.deviation is not None else ""
+    ticks = " Ticks: FPN of Inácio et al., measured on other data." if measure != "iou" else ""
+    pooled = " All folds pooled." if rows[0].measurement.deviation is not None else ""
     st.caption(literal(f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"))
     words = "; ".join(
         f"{row.model.name}: {name} {score:.2f}"
@@ -268,13 +265,13 @@ def _curves(models: Sequence[Model]) -> None:
     assert key
     drawn = [model for model in models if any(key in epoch for epoch in model.curve)]
     where = "" if key == "loss" else (
-        " Of crops at the network's input size, on the photos that chose the epoch: not the scores above."
+        " On crops of the validation photos at the network's input size: not comparable with the scores above."
     )  # fmt: skip
     folds = {f"fold {model.fold}" for model in drawn if model.fold is not None and model.fold >= 0}
-    judged = f" Left out of training: {', '.join(sorted(folds))}." if folds and key != "loss" else ""
-    st.caption(literal(f"By epoch; the point is the epoch that was kept.{where}{judged}"))
+    judged = f" Held out: {', '.join(sorted(folds))}." if folds and key != "loss" else ""
+    st.caption(literal(f"By epoch; the point marks the selected epoch.{where}{judged}"))
     if absent := [model.name for model in models if model not in drawn]:
-        st.caption(literal(f"{CURVES[key]} by epoch is not known of {', '.join(absent)}."))
+        st.caption(literal(f"{CURVES[key]} by epoch is not known for {', '.join(absent)}."))
     words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
     show_chart(curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_table, models))
 
@@ -284,13 +281,12 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
     measured = [model for model in models if conditions_of(model, photos.label)]
     if not measured:
         return
-    st.subheader("Other photos than whole outfits in daylight")
+    st.subheader("Robustness to framing, light and kind of photo")
     st.caption(
         literal(
-            f"The photos of {photos.label}, cut to a part of the person or changed before the model sees them: mean "
-            "IoU (of a part: of the classes with more than 0.2 % of its pixels). Flat-lays: the share whose largest "
-            "garment is named rightly, as mean over the classes. Other kinds of photo: micro F1 of what the main "
-            "person wears."
+            f"Mean IoU on the photos of {photos.label}, cropped to a part of the person or otherwise changed (crops: "
+            "over the classes with more than 0.2 % of the pixels). Flat-lays: accuracy on the largest garment, mean "
+            "over the classes. Other kinds of photo: micro F1 of the classes that the main person wears."
         )
     )
     if absent := [model.name for model in models if model not in measured]:
@@ -310,7 +306,7 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
 @st.fragment
 def _confusion(standings: Sequence[Standing]) -> None:
     """The matrix of a model, or of two the difference; beside it the photos of the cell chosen."""
-    st.subheader("What is taken for what")
+    st.subheader("Confusion matrix")
     names = [row.model.name for row in standings]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = st.selectbox("Model", names, key=f"evaluation-first-{','.join(names)}", width=220)
@@ -334,7 +330,9 @@ def _confusion(standings: Sequence[Standing]) -> None:
         with st.popover("Classes"):
             background = st.toggle("Background", value=True, key="evaluation-background")
             worn = [name for name in taxonomy.display_order if name != taxonomy.names[0]]
-            picked = st.multiselect("Only these; all if empty", worn, key=f"evaluation-classes-{taxonomy.name}")
+            picked = st.multiselect(
+                "Only these classes (all if empty)", worn, key=f"evaluation-classes-{taxonomy.name}"
+            )
     classes = [*(picked or worn), *([taxonomy.names[0]] if background else [])]
     second = standings[names.index(less)] if less in others else None
     matrix, other = row.measurement.matrix, second.measurement.matrix if second else None
@@ -344,41 +342,41 @@ def _confusion(standings: Sequence[Standing]) -> None:
     st.caption(literal(_matrix_caption(row, second, unit)))
     left, right = st.columns([60, 40], gap="large")
     if not cells:
-        left.info("The two matrices are the same here." if second else "No pixel lies in these classes.")
+        left.info("The two matrices are the same here." if second else "No pixel has one of these classes.")
         return
-    if state.evaluation_cell not in cells:
-        state.evaluation_cell = cells[0]
+    if state.cell not in cells:
+        state.cell = cells[0]
     crowded = len(classes) > CROWDED and (unit == "pixels" or second is not None)
     with left, st.container(key="evaluation-crowded" if crowded else None):
-        figure = confusion_figure(view, page_theme(), state.evaluation_cell)
+        figure = confusion_figure(view, page_theme(), state.cell)
         words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
         show_chart(figure, "evaluation-matrix", words, data=partial(matrix_table, view), on_select=_clicked)
     with right:
         # Another list of labels is another widget: one that stays would go on showing the old label.
         key = f"evaluation-cell-{first}-{less}-{unit}-{row.measurement.photos}"
-        state[key] = state.evaluation_cell
+        st.session_state[key] = state.cell
         st.selectbox(
-            "Cell, or click one",
+            "Cell (or click in the matrix)",
             cells,
             format_func=lambda cell: f"{cell.words()}: {view.text(cell)}",
             key=key,
             on_change=_picked,
             args=(key,),
         )
-        _photos_of_cell(row, second, taxonomy, state.evaluation_cell)
+        _photos_of_cell(row, second, taxonomy, state.cell)
 
 
 def _clicked() -> None:
     """Takes over the cell that was clicked in the matrix."""
-    points = state["evaluation-matrix"].selection.points
+    points = st.session_state["evaluation-matrix"].selection.points
     if points and points[0].get("customdata"):
         truth, predicted = points[0]["customdata"][:2]
-        state.evaluation_cell = Cell(truth, predicted)
+        state.cell = Cell(truth, predicted)
 
 
 def _picked(key: str) -> None:
     """Takes over the cell that was picked from the list."""
-    state.evaluation_cell = state[key]
+    state.cell = st.session_state[key]
 
 
 def _same_classes(row: Standing, standings: Sequence[Standing], name: str) -> bool:
@@ -387,22 +385,23 @@ def _same_classes(row: Standing, standings: Sequence[Standing], name: str) -> bo
 
 def _matrix_caption(row: Standing, second: Standing | None, unit: Unit) -> str:
     whole = {
-        "row": "Each row is of all pixels that truly are the class",
-        "column": "Each column is of all pixels that were called the class",
-        "pixels": "Pixels at the photos' own size",
+        "row": "Each row: shares of the pixels that truly are this class",
+        "column": "Each column: shares of the pixels predicted as this class",
+        "pixels": "Number of pixels at the photos' full resolution",
     }[unit]
     name = row.model.name
     if second is None:
-        return f"{name} on {row.measurement.photos}. {whole}, classes that are not shown included."
-    text = f"{name} less {second.model.name} on {row.measurement.photos}. {whole}. "
+        hidden = "" if unit == "pixels" else " Classes that are not shown count in the total."
+        return f"{name} on {row.measurement.photos}. {whole}.{hidden}"
+    text = f"{name} minus {second.model.name} on {row.measurement.photos}. {whole}. "
     found = cache.difference(row.model, second.model, [row.measurement, second.measurement])
     if not found:
-        return f"{text}Without the photos behind both, their difference has no interval."
+        return f"{text}No interval: it needs the results by photo of both models."
     parts = [
         f"{COLUMNS[key].label} {found[key].value:+.3f} ({found[key].low:+.3f} to {found[key].high:+.3f})"
         for key in ("mean_iou", "mean_f1", "pixel_accuracy")
     ]
-    return f"{text}Over all: {', '.join(parts)}; 95 % intervals, paired bootstrap over the photos."
+    return f"{text}Overall: {', '.join(parts)}; 95 % intervals, paired bootstrap over the photos."
 
 
 def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, cell: Cell) -> None:
@@ -454,8 +453,8 @@ def _photos(standings: Sequence[Standing]) -> None:
     ordered = scored if end == "Best" else scored[::-1]
     st.caption(
         literal(
-            f"{name} on {row.measurement.photos}, by the photo's own mean IoU over the classes that truth or "
-            "prediction names in it."
+            f"{name} on {row.measurement.photos}, sorted by the mean IoU of each photo over the classes in its ground "
+            "truth or prediction."
         )
     )
     _show_cards(row, [(each, f"IoU {iou:.3f}", None) for each, iou in ordered[:SHOWN]], taxonomy)

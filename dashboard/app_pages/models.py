@@ -1,4 +1,4 @@
-"""Models: every checkpoint that can be had, to be pulled from the Hub, kept up to date and used."""
+"""Models: every available checkpoint, to be pulled from the Hub, kept up to date and used."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from dashboard.models import cache
 from dashboard.models.listing import Listing
 from dashboard.models.pulls import Pull, begin, progress_sentence, running
 from dashboard.models.sheets import Sheet, describe, megabytes, read_card, scores_to_show, sheet_html
+from dashboard.models.state import ModelsState
+from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.checkpoints.catalog import Offer, match_offers
 
-state = st.session_state
-state.setdefault("model", "fpn")  # that the Segment page uses
-state.setdefault("models_pulls", {})  # name -> Pull that this visitor began or met
+state = page_state(ModelsState)
+segment = page_state(SegmentState)
 
 ACROSS = 3
 FRESH_SECONDS = 120.0  # for which the Hub's answer is taken as it is
@@ -30,7 +32,7 @@ def page() -> None:
     listing = cache.hub_listing()
     if listing:
         listing.keep_fresh(FRESH_SECONDS)
-    pulls = state.models_pulls = state.models_pulls | running()
+    pulls = state.pulls = state.pulls | running()
     live = {name for name, pull in pulls.items() if pull.live}  # before the sheets: one that ends now is still watched
     sheets = _sheets(listing)
     with st.container():  # one place, whatever stands in it: the cards below stay where they are
@@ -75,19 +77,18 @@ def _is_local(offer: Offer) -> bool:
 def _filled(sheets: Sequence[Sheet]) -> str:
     """Whose button is the filled one: what this visitor pulled last, else what Segment uses."""
     usable = [sheet.name for sheet in sheets if sheet.usable]
-    pulled = [name for name, pull in state.models_pulls.items() if pull.phase == "done" and name in usable]
-    return pulled[-1] if pulled else state.model if state.model in usable else next(iter(usable), "")
+    pulled = [name for name, pull in state.pulls.items() if pull.phase == "done" and name in usable]
+    return pulled[-1] if pulled else segment.model if segment.model in usable else next(iter(usable), "")
 
 
 def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
     """What the Hub has, why it says nothing, or how to name one."""
     here = sum(sheet.here for sheet in sheets)
-    count = f"{here} models are here and work" if here != 1 else "One model is here and works"
-    count += " without a network."
+    count = "1 model is installed and works offline." if here == 1 else f"{here} models are installed and work offline."
     if listing is None:
         st.markdown(
-            f"{count} Set `GARMENTSCOPE_HUB` to an owner on the Hugging Face Hub, start the app again, and that "
-            "owner's models can be pulled here."
+            f"{count} To pull more here, set `GARMENTSCOPE_HUB` to an owner on the Hugging Face Hub and restart the "
+            "app."
         )
         return
     if listing.asking:
@@ -95,12 +96,12 @@ def _hub_line(listing: Listing | None, sheets: Sequence[Sheet]) -> None:
         return
     owner, there = literal(listing.owner), len(listing.checkpoints)
     if listing.problem:
-        text = f"{literal(listing.problem)} `GARMENTSCOPE_HUB` names {owner}."
+        text = f"{literal(listing.problem)} `GARMENTSCOPE_HUB` is set to {owner}."
     elif there:
-        text = f"{owner} has {there} on the Hub."
+        text = f"{owner} has {there} model{'' if there == 1 else 's'} on the Hub."
     else:
         text = (
-            f"{owner}, whom `GARMENTSCOPE_HUB` names, has none on the Hub yet; `python -m train push` puts one there."
+            f"{owner}, set by `GARMENTSCOPE_HUB`, has no models on the Hub yet; `python -m train push` publishes one."
         )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{count} {text}")
@@ -120,7 +121,7 @@ def _wait(listing: Listing, count: str) -> None:
 def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
     """One checkpoint, what became of a pull, and its buttons."""
     with st.container(border=True, key=f"models-card-{sheet.name}", height="stretch"):
-        st.html(sheet_html(sheet, sheet.here and sheet.name == state.model))
+        st.html(sheet_html(sheet, sheet.here and sheet.name == segment.model))
         if sheet.obstacle:
             st.error(literal(sheet.obstacle))
         if pull and watched:
@@ -143,8 +144,8 @@ def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
 def _use(sheet: Sheet, kind: str) -> None:
     clicked = st.button("Use", type=kind, key=f"models-use-{sheet.name}", disabled=not sheet.usable)  # type: ignore[arg-type]
     if clicked:
-        state.model = sheet.name
-        state.models_pulls = {name: pull for name, pull in state.models_pulls.items() if pull.live}
+        segment.model = sheet.name
+        state.pulls = {name: pull for name, pull in state.pulls.items() if pull.live}
         networks.warm_up(sheet.name)
         st.switch_page("app_pages/segment.py")
 
@@ -152,8 +153,8 @@ def _use(sheet: Sheet, kind: str) -> None:
 def _pull(sheet: Sheet) -> None:
     label = f"{sheet.pull} {megabytes(sheet.bytes_to_pull)}"
     if st.button(label, key=f"models-pull-{sheet.name}"):
-        state.models_pulls.pop(sheet.name, None)
-        state.models_pulls[sheet.name] = begin(sheet.name)
+        state.pulls.pop(sheet.name, None)
+        state.pulls[sheet.name] = begin(sheet.name)
         st.rerun()
 
 
@@ -163,7 +164,7 @@ def _watch(pull: Pull) -> None:
     if not pull.live:
         st.rerun()
     st.progress(pull.share, text=progress_sentence(pull.done, pull.total))
-    st.caption("The page may be left meanwhile.")
+    st.caption("You can leave this page; the pull continues.")
 
 
 def _read(name: str, card: str) -> None:

@@ -1,4 +1,4 @@
-"""Segment: drop outfit photos, see every garment, take it away as data."""
+"""Segment: drop outfit photos, see every garment, export the results."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer
+from dashboard.segment.state import SegmentState, is_of, sort_photos
 from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
@@ -24,22 +25,13 @@ from dashboard.shared.analysed import (
     json_text,
 )
 from dashboard.shared.examples import Example, example, example_count
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.taxonomy import OUTFIT_15
 
-state = st.session_state
-state.setdefault("photos", {})  # digest of the file -> Analysed, in the order of arrival
-state.setdefault("refused", [])  # sentences about the last files that are too large to be sent
-state.setdefault("failures", [])  # sentences about the last files that could not be read
-state.setdefault("intake", 0)  # of the uploader: a new one is empty
-state.setdefault("camera", False)
-state.setdefault("model", "fpn")
-state.setdefault("shown", None)  # digest of the photo in the viewer
-state.setdefault("stage", None)  # Analysed in the viewer and what that gets of it
-state.setdefault("examples", [])  # that were asked for and are not done yet
-state.setdefault("cancelled", None)  # model and revision whose run over older photos was cancelled
+state = page_state(SegmentState)
 
 
 def page() -> None:
@@ -50,7 +42,7 @@ def page() -> None:
     uploads, place = _header() if state.photos else _welcome()
     model = state.model
     revision = networks.revision(model) if state.photos else ""
-    older = [Example(done.name, done.photo.data) for done in state.photos.values() if not _is_of(done, model, revision)]
+    older = [Example(done.name, done.photo.data) for done in state.photos.values() if not is_of(done, model, revision)]
     if state.cancelled != (model, revision):
         state.cancelled = None
         uploads += older
@@ -60,11 +52,6 @@ def page() -> None:
         _results()  # before what is new, so that the photos that are done can be looked at meanwhile
     if uploads and _add(uploads, model, place):
         st.rerun()
-
-
-def _is_of(done: Analysed, model: str, revision: str) -> bool:
-    """Whether a photo was analysed by a model as it is here now: it may have been pulled anew."""
-    return done.model == model and revision in ("", done.revision)
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -79,7 +66,7 @@ def _welcome() -> tuple[list[Example], DeltaGenerator]:
     with left:
         st.title("Drop an outfit photo")
         st.markdown(
-            "Every garment is outlined, named and measured, by a network that runs on this machine. "
+            "A network on this machine outlines, names and measures every garment. "
             "Photos stay in this session and are never stored."
         )
         place = st.container()
@@ -94,7 +81,7 @@ def _welcome() -> tuple[list[Example], DeltaGenerator]:
         uploads += state.examples + _camera()
         _show_failures()
     with right:
-        st.caption("Fifteen classes, head to toe")
+        st.caption("15 classes, from head to toe")
         st.html(_legend())
     return uploads, place
 
@@ -113,9 +100,7 @@ def _header() -> tuple[list[Example], DeltaGenerator]:
             state.camera = st.toggle("Use the camera", state.camera)
             uploads += state.examples + _camera()
             if st.button("Start over", type="tertiary"):
-                state.photos, state.refused, state.failures, state.examples, state.camera = {}, [], [], [], False
-                state.stage = None
-                state.intake += 1
+                state.start_over()
                 st.rerun()
     place = st.container()
     _show_failures()
@@ -149,15 +134,17 @@ def _camera() -> list[Example]:
 
 def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
     """Analyses what is new, with a bar in its place; True if the page is to be drawn anew."""
-    state.refused, state.failures = [], []
+    state.refused, state.failures = (), []
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
+        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Loading the network."))
         cancel = st.empty()
     try:
         segmenter = networks.segmenter(model)
         if segmenter.taxonomy is not OUTFIT_15:
             classes = segmenter.taxonomy.name
-            raise ValueError(f"{model} finds the classes of {classes}, not the 15 of this page. Choose another model.")
+            raise ValueError(
+                f"{model} predicts the classes of {classes}, not the 15 of this page. Choose another model."
+            )
     except ValueError as error:
         state.examples = []
         bar.empty()
@@ -166,14 +153,13 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
     revision = segmenter.checkpoint.revision
     cancel.button("Cancel", on_click=_cancel, args=(model, revision))
     keys = [hashlib.sha256(upload.data).hexdigest() for upload in uploads]
-    photos: dict[str, Analysed] = state.photos  # held, as the session state gives nothing to a script that is stopped
-    failures: list[str] = state.failures
+    photos, failures = state.photos, state.failures  # held: see `page_state`
     failed: dict[int, str] = {}
     known = list(photos)
     new = [
         index
         for index, key in enumerate(keys)
-        if key not in keys[:index] and not (key in photos and _is_of(photos[key], model, revision))
+        if key not in keys[:index] and not (key in photos and is_of(photos[key], model, revision))
     ]
 
     def show(done: int, turn: str) -> None:
@@ -191,8 +177,8 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
                     failed[at] = failure(uploads[new[at]].name, error)
     finally:
         failures += [failed[at] for at in sorted(failed)]
-        _sort(photos, [*known, *keys])
-    if not all(_is_of(photo, model, revision) for photo in photos.values()):
+        sort_photos(photos, [*known, *keys])
+    if not all(is_of(photo, model, revision) for photo in photos.values()):
         state.cancelled = model, revision  # else those that failed would be analysed again and again
     state.shown = next((key for key in reversed(keys) if key in photos), state.shown)
     state.intake += 1
@@ -205,14 +191,6 @@ def _cancel(model: str, revision: str) -> None:
     state.intake += 1
     state.examples, state.camera = [], False
     state.cancelled = model, revision
-
-
-def _sort(photos: dict[str, Analysed], order: Sequence[str]) -> None:
-    """Brings photos into an order, in place: those that come together are not done in the order of arrival."""
-    ordered = {key: photos[key] for key in dict.fromkeys(order) if key in photos}
-    if list(photos) != list(ordered):
-        photos.clear()
-        photos.update(ordered)
 
 
 def _show_failures() -> None:
@@ -236,8 +214,8 @@ def _offer_rerun(count: int, model: str) -> None:
 
 
 def _results() -> None:
-    """The chosen photo in the viewer, and what can be taken away."""
-    analysed: Analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
+    """The chosen photo in the viewer, and its downloads."""
+    analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
     if state.stage is None or state.stage[0] is not analysed:
         state.stage = analysed, analysed.stage()
     viewer([state.stage[1]], taxonomy=OUTFIT_15, key="segment-viewer")

@@ -1,4 +1,4 @@
-"""Trends: what is worn, in which colours, with what, and how that moves."""
+"""Trends: what is worn, in which colours, with what, and how that changes over time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import streamlit as st
 
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.evaluation.pictures import cards_html
+from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
-from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import palette_section
 from dashboard.trends.filter_bar import choose_filters
-from dashboard.trends.filters import evidence_line, from_link, removals, to_link
+from dashboard.trends.filters import evidence_line, removals, to_link
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards
 from dashboard.trends.reliability import Trust, read_trust
 from dashboard.trends.report import report_html
 from dashboard.trends.section import Builder, Question
+from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
@@ -35,18 +36,10 @@ from segmodels.archive.store import ArchiveError, Version
 from segmodels.archive.synthetic import MADE_UP_MODEL
 from segmodels.settings import read_settings
 
-state = st.session_state
-state.setdefault("trends_archive", None)  # name of the archive that is open
-state.setdefault("trends_version", None)  # of its rows, where there are several
-state.setdefault("trends_view", None)  # the filters; None until the link was read
-state.setdefault("trends_generation", 0)  # of the filters' widgets: a new one begins with the view's values
-state.setdefault("trends_chosen", Chosen({}))  # in the views' own widgets
-state.setdefault("trends_clicked", ("", ""))  # key of a section and code of what was clicked in it
-state.setdefault("trends_sentences", [])  # about the link
-state.setdefault("trends_more", 0)  # photos listed beyond the first
+state = page_state(TrendsState)
 
 SHOWN, MORE, MOST = 6, 12, 60  # photos in a list
-NAMES = 5000  # file names in a list to take away
+NAMES = 5000  # file names in a list to export
 POLL_SECONDS = 0.1
 DEFAULTS: dict[str, Builder] = {
     TABS[0].name: share_section,
@@ -72,11 +65,10 @@ def page() -> None:
         return
     if version is None or facts is None:
         return
-    if state.trends_view is None:
-        _read_link(facts)
+    state.read_link(_link(), facts.taxonomy, facts.tags)
     if version.model == MADE_UP_MODEL:
         choice = replace(choice, made_up=True)
-        st.info("Made up: no camera and no model saw these photos. Known trends are planted in them.")
+        st.info("Made-up data, not from photos or a model. Known trends are built in.")
     evidence = st.container()
     view = _filters(facts)
     size = facts.size(view)
@@ -85,14 +77,14 @@ def page() -> None:
     remarks = st.empty()
     if size.outfits:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
-        question = Question(facts, view, page_theme(), state.trends_clicked[1])
+        question = Question(facts, view, page_theme(), state.clicked[1])
         current = _tabs(question, trust, choice)
-        with away, st.popover("Take it away", type="primary"):
-            _take_away(question, current, choice, line)
+        with away, st.popover("Export", type="primary"):
+            _export(question, current, choice, line)
     else:
         _nothing(facts, view)
-    if state.trends_sentences:
-        remarks.error("\n\n".join(map(literal, state.trends_sentences)))
+    if state.sentences:
+        remarks.error("\n\n".join(map(literal, state.sentences)))
     _write_link(choice, view)
 
 
@@ -102,15 +94,15 @@ def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, B
     tabs = st.tabs([tab.name for tab in TABS], default=_open_tab(), key="trends-tab", on_change="rerun")
     for tab, container in zip(TABS, tabs, strict=True):
         if container.open:
-            state.trends_chosen.enter(tab.name)
+            state.chosen.enter(tab.name)
             with container:
                 try:
-                    build = tab.choose(question, trust, state.trends_chosen)
+                    build = tab.choose(question, trust, state.chosen)
                 except NotEnough as error:
                     st.info(literal(str(error)))
                     continue
                 finally:
-                    state.trends_sentences += state.trends_chosen.settle()
+                    state.sentences += state.chosen.settle()
                 current.append((tab.name, build))
                 _show(question, build, choice)
     return current
@@ -119,14 +111,9 @@ def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, B
 # --- The link ---------------------------------------------------------------------------------------------------------
 
 
-def _read_link(facts: Facts) -> None:
-    """Takes over filters, what is chosen in the view, and what was clicked."""
-    link = {key: st.query_params.get_all(key) for key in st.query_params}
-    state.trends_view, sentences = from_link(link, facts.taxonomy, facts.tags)
-    state.trends_sentences = [*state.trends_sentences, *sentences]
-    state.trends_chosen = Chosen(link)
-    key, _, code = st.query_params.get("photos", "").partition(":")
-    state.trends_clicked = (key, code)
+def _link() -> dict[str, list[str]]:
+    """All values of each parameter of the page's address."""
+    return {key: st.query_params.get_all(key) for key in st.query_params}
 
 
 def _write_link(choice: Choice, view: View) -> None:
@@ -135,17 +122,17 @@ def _write_link(choice: Choice, view: View) -> None:
         "archive": choice.name,
         "tab": _open_tab(),
         **to_link(view),
-        **state.trends_chosen.link,
+        **state.chosen.link,
     }
-    if state.trends_version:
-        link["by"] = state.trends_version
+    if state.version:
+        link["by"] = state.version
     st.query_params.from_dict(link)
 
 
 def _open_tab() -> str:
     """The tab that is open, or that the link names."""
     names = [tab.name for tab in TABS]
-    tab = state.get("trends-tab") or st.query_params.get("tab", "")
+    tab = st.session_state.get("trends-tab") or st.query_params.get("tab", "")
     return tab if tab in names else names[0]
 
 
@@ -155,42 +142,35 @@ def _open_tab() -> str:
 def _choose() -> Choice | None:
     """The archive to open; None where there is only the made-up one and it was not asked for."""
     found = {each.name: each for each in choices()}
-    if state.trends_archive not in found:
+    if state.archive not in found:
         linked = st.query_params.get("archive", "")
         if linked and linked not in found:
-            state.trends_sentences = [f"There is no archive {linked[:60]} here; this is another one."]
-        state.trends_archive = linked if linked in found else next(iter(found))
+            state.sentences = [f'Archive "{linked[:60]}" not found; showing "{next(iter(found))}".']
+        state.archive = linked if linked in found else next(iter(found))
         if len(found) == 1 and not linked:
-            state.trends_archive = None
-    if state.trends_archive is None:
-        st.markdown("There is no archive here yet. Make one of your photos, and name its folder to the app:")
+            state.archive = None
+    if state.archive is None:
+        st.markdown("No archive yet. Make one from your photos, and start the app with its folder:")
         st.code(
             "python -m segmodels.archive ingest PHOTOS --archive FOLDER [--metadata CSV]\n"
             "GARMENTSCOPE_ARCHIVE=FOLDER make app",
             wrap_lines=True,
         )
-        st.button("Open the made-up sample", on_click=_open, args=(MADE_UP,), type="primary")
+        st.button("Open the made-up sample", on_click=state.open_archive, args=(MADE_UP,), type="primary")
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
             "Archive",
             list(found),
-            list(found).index(state.trends_archive),
+            list(found).index(state.archive),
             format_func=lambda name: f"{name} (synthetic)" if found[name].made_up else name,
-            key=f"trends-archive-{state.trends_archive}",
+            key=f"trends-archive-{state.archive}",
             width=280,
         )
-    if name != state.trends_archive:
-        _open(name)
+    if name != state.archive:
+        state.open_archive(name)
         st.rerun()
     return found[name]
-
-
-def _open(name: str) -> None:
-    """Opens another archive, without filters."""
-    state.trends_archive, state.trends_version, state.trends_view = name, None, View()
-    state.trends_clicked, state.trends_sentences, state.trends_more = ("", ""), [], 0
-    state.trends_generation += 1
 
 
 def _version(choice: Choice) -> Version | None:
@@ -204,7 +184,7 @@ def _version(choice: Choice) -> Version | None:
     found = cache.versions(choice.location)
     if not found:
         st.info(
-            literal(f"{choice.name} holds no photo yet. Ingest some:")
+            literal(f"{choice.name} holds no photos yet. Add some:")
             + " `python -m segmodels.archive ingest PHOTOS --archive FOLDER`"
         )
         return None
@@ -212,19 +192,19 @@ def _version(choice: Choice) -> Version | None:
         return found[0]
     names = {f"{each.model} {each.revision[:12]} ({each.taxonomy})": each for each in found}
     linked = st.query_params.get("by", "")
-    if state.trends_version not in names:
-        state.trends_version = linked if linked in names else None
-    st.warning(f"{len(found)} models in this archive. Choose one; they are never added.")
+    if state.version not in names:
+        state.version = linked if linked in names else None
+    st.warning(f"This archive holds results of {len(found)} models, which are kept separate. Choose a model.")
     chosen = st.selectbox(
-        "Found by",
+        "Model",
         list(names),
-        list(names).index(state.trends_version) if state.trends_version else None,
+        list(names).index(state.version) if state.version else None,
         key=f"trends-version-{choice.name}",
         placeholder="Choose a model",
         width=380,
     )
-    if chosen != state.trends_version:
-        state.trends_version, state.trends_clicked = chosen, ("", "")
+    if chosen != state.version:
+        state.version, state.clicked = chosen, ("", "")
     return names[chosen] if chosen else None
 
 
@@ -249,18 +229,12 @@ def _facts(choice: Choice, version: Version) -> Facts:
 
 def _filters(facts: Facts) -> View:
     """The popovers, and what is chosen in them."""
-    view = state.trends_view = choose_filters(facts, state.trends_view, f"trends-{{}}-{state.trends_generation}")
+    view = state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}")
     if active := removals(view):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(literal("Only: " + "; ".join(text for text, _ in active)), width="content")
-            st.button("Clear filters", type="tertiary", on_click=_take, args=(View(),))
+            st.caption(literal("Filters: " + "; ".join(text for text, _ in active)), width="content")
+            st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(),))
     return view
-
-
-def _take(view: View) -> None:
-    """Sets other filters, in the widgets too."""
-    state.trends_view, state.trends_sentences = view, []
-    state.trends_generation += 1
 
 
 def _nothing(facts: Facts, view: View) -> None:
@@ -269,7 +243,9 @@ def _nothing(facts: Facts, view: View) -> None:
     st.subheader(f"0 of {whole.photos:,} photos match.")
     with st.container(horizontal=True):
         for number, (text, without) in enumerate(removals(view)):
-            st.button(literal(f"Remove {text}"), key=f"trends-remove-{number}", on_click=_take, args=(without,))
+            st.button(
+                literal(f"Remove {text}"), key=f"trends-remove-{number}", on_click=state.filter_by, args=(without,)
+            )
 
 
 # --- The view and the photos behind it --------------------------------------------------------------------------------
@@ -297,20 +273,19 @@ def _show(question: Question, build: Builder, choice: Choice) -> None:
             )
         with st.expander("Numbers"):
             st.dataframe(section.table, hide_index=True)
-    key, code = state.trends_clicked
+    key, code = state.clicked
     behind = read_behind(code, question.facts.taxonomy) if key == section.key else None
     if behind:
-        state.trends_chosen.link["photos"] = [f"{key}:{code}"]
+        state.chosen.link["photos"] = [f"{key}:{code}"]
     with right, st.container(key="trends-photos"):
         _photos(question.within(section.view or question.view), behind or section.behind, choice)
 
 
 def _clicked(key: str) -> None:
     """Takes over what was clicked in a figure."""
-    points = state[key].selection.points
+    points = st.session_state[key].selection.points
     if points and (found := points[0].get("customdata")):
-        state.trends_clicked = (key, found if isinstance(found, str) else found[0])
-        state.trends_more = 0
+        state.click(key, found if isinstance(found, str) else found[0])
 
 
 def _photos(question: Question, behind: Behind, choice: Choice) -> None:
@@ -326,20 +301,22 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     count = facts.count(view, **asked)  # type: ignore[arg-type]
     st.subheader(literal(behind.words()))
     if not count:
-        st.caption("No photo. Click another bar, cell, line or point.")
+        st.caption("No photos. Click another bar, cell, line or point.")
         return
-    shown = min(MOST, SHOWN + state.trends_more)
+    shown = min(MOST, SHOWN + state.more)
     found = facts.photos(view, **asked, limit=shown)  # type: ignore[arg-type]
     dated = found["day"].notna().any()
-    which = f"; {'the newest' if dated else 'here are'} {len(found)}" if count > len(found) else ""
+    which = f"; {'the newest ' if dated else ''}{len(found)} are shown" if count > len(found) else ""
     st.caption(f"{count:,} outfit{'' if count == 1 else 's'}{which}. Click in the chart for others.")
     roots = () if choice.made_up else _roots()
     cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))
     if not choice.made_up and not roots:
-        remark = "Set GARMENTSCOPE_PHOTOS to the folder that was ingested to see the photos beside their class maps."
+        remark = (
+            "To see the photos beside their class maps, set GARMENTSCOPE_PHOTOS to the folder they were added from."
+        )
     if choice.made_up:
-        remark = "Made-up photos share one drawing."
+        remark = "Made-up photos all show the same drawing."
     if remark:
         st.caption(literal(remark))
     with st.container(horizontal=True):
@@ -350,7 +327,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
 
 
 def _more() -> None:
-    state.trends_more += MORE
+    state.more += MORE
 
 
 def _names(ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -364,8 +341,8 @@ def _roots() -> tuple[Path, ...]:
     return tuple(place for place in (*settings.photos, *data) if place.is_dir())
 
 
-def _take_away(question: Question, current: Sequence[tuple[str, Builder]], choice: Choice, line: str) -> None:
-    """The report; tables and pictures are taken at their charts."""
+def _export(question: Question, current: Sequence[tuple[str, Builder]], choice: Choice, line: str) -> None:
+    """The report; tables and pictures are exported at their charts."""
     others = [build for name, build in DEFAULTS.items() if name not in dict(current)]
     report = partial(
         report_html,
@@ -380,8 +357,8 @@ def _take_away(question: Question, current: Sequence[tuple[str, Builder]], choic
         "Report (HTML)", report, "trends.html", "text/html", key="trends-report", on_click="ignore", type="primary"
     )
     st.caption(
-        "One file: this view first, then the first of each other tab, with filters, sample sizes, method and tables. "
-        "Below each chart: its data as CSV or Parquet, its picture as PNG or SVG."
+        "One file: this view, then the first view of each other tab, with filters, sample sizes, method and tables. "
+        "Data (CSV, Parquet) and picture (PNG, SVG) of a single chart are below the chart."
     )
 
 

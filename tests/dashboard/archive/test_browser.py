@@ -57,13 +57,13 @@ def add(page: Page, files: dict[str, bytes], into: str = "") -> None:
     payload = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files.items()]
     settle(page)
     page.locator("input[type=file]").set_input_files(payload)  # type: ignore[arg-type]
-    expect(page.get_by_text("arrived.")).to_contain_text(f"{len(files)} file")
+    expect(page.get_by_text("uploaded.")).to_contain_text(f"{len(files)} file")
     model = page.get_by_role("combobox", name="Model")
     if model.input_value() != "tiny":
         model.fill("tiny")
         model.press("Enter")
     if into:
-        name = page.get_by_role("combobox", name="Into which archive")
+        name = page.get_by_role("combobox", name="Archive (choose one")
         name.fill(into)
         name.press("Enter")
     page.get_by_role("button", name="Add photos").click()
@@ -77,7 +77,7 @@ def test_photos_go_in_and_the_same_again_adds_nothing(page: Page, cache: Path) -
     entry = page.locator("article.archive").filter(has_text="Spring 2024")  # below stands the one that ships
     expect(entry.get_by_role("heading", name="Spring 2024")).to_be_visible()
     expect(entry.locator("dd").first).to_have_text("3")
-    expect(entry).to_contain_text("2024-03-05 to 2024-04-01, 1 without")
+    expect(entry).to_contain_text("2024-03-05 to 2024-04-01, 1 without date")
     expect(entry).to_contain_text("Milan 1, Paris 1")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 

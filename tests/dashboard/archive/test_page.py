@@ -11,7 +11,9 @@ import pytest
 from archive_rows import VERSION, made, rows_of
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from streamlit_page import state_of
 
+from dashboard.archive.state import ArchiveState
 from segmodels.archive.store import Archive
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "archive.py"
@@ -76,7 +78,7 @@ def press(page: AppTest, label: str) -> None:
 
 
 def finish(page: AppTest) -> AppTest:
-    if job := page.session_state["archive_job"]:
+    if job := state_of(page, ArchiveState).job:
         job.wait(WAIT)
         assert not job.live
         run(page)
@@ -114,7 +116,7 @@ def test_photos_and_a_csv_go_in_and_the_same_again_adds_nothing(opened: Callable
     assert downloads(page) == ["unmatched.csv"] * 2  # of this ingest, and beside the archive
     for text in (
         "<dd>3</dd>",
-        "2024-03-05 to 2024-04-01, 1 without",
+        "2024-03-05 to 2024-04-01, 1 without date",
         "<b>market</b> Milan 1, Paris 1",
         "tiny, revision",
     ):
@@ -152,8 +154,8 @@ def test_bad_files_are_sentences_and_the_others_are_in(opened: Callable[[], AppT
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        ({}, "Choose photos or a ZIP of photos first."),
-        ({"looks.csv": b"file_name,market\na.jpg,Paris\n"}, "The CSV alone adds nothing."),
+        ({}, "Choose photos or a ZIP file of photos first."),
+        ({"looks.csv": b"file_name,market\na.jpg,Paris\n"}, "A CSV alone adds nothing."),
         ({"a.jpg": jpeg(1), "looks.csv": b"file_name#market\na.jpg#Paris\n"}, "separate columns by one of: comma,"),
         ({"a.jpg": jpeg(1), "looks.csv": b"", "b.csv": b""}, "looks.csv and b.csv are two CSVs. Keep one."),
         ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is no ZIP or is damaged."),
@@ -166,7 +168,7 @@ def test_what_cannot_begin_is_a_sentence_and_the_files_stay(
     assert sentence in page.error[0].value.replace("\\", "") and "Nothing was added." in page.error[0].value.replace(
         "\\", ""
     )
-    assert page.session_state["archive_intake"] == 0 and not cache.exists()
+    assert state_of(page, ArchiveState).intake == 0 and not cache.exists()
 
 
 def test_a_name_that_climbs_is_a_sentence(opened: Callable[[], AppTest], cache: Path) -> None:
@@ -183,8 +185,8 @@ def test_two_models_are_listed_apart_and_a_damaged_archive_is_a_sentence(
     (broken / "part.parquet").write_bytes(b"junk")
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", os.pathsep.join([str(tmp_path / "team"), str(tmp_path / "new")]))
     page = add(opened(), {"b.jpg": jpeg(1)}, "Spring")
-    assert "Found by several models" in listed(page) and "1 photo added to Spring." in said(page)
-    assert "The model was trained on, or chosen by, 1 of these photos" in listed(page)
+    assert "Results of several models, kept separate." in listed(page) and "1 photo added to Spring." in said(page)
+    assert "The model saw 1 of these photos in training or selection" in listed(page)
     assert "&lt;script&gt;" in listed(page) and "<script>" not in listed(page)
     assert "team cannot be read" in said(page)
     assert "No photos yet." in listed(page)
@@ -218,7 +220,7 @@ def test_a_job_of_somebody_else_is_shown_and_can_be_stopped(
     finally:
         opening.set()
     finish(page)
-    assert "Stopped. No photo was begun." in said(page)
-    press(page, "Go on")
+    assert "Stopped. No photo was analysed." in said(page)
+    press(page, "Continue")
     finish(page)
     assert "1 photo added to Spring." in said(page) and len(rows_of(Archive(cache / "Spring"))) == 1

@@ -86,7 +86,7 @@ def test_from_models_and_photo_to_wipe_table_and_downloads(page: Page) -> None:
     row = page.locator("table.models tbody tr", has_text="fpn")
     expect(row).to_contain_text(found["fpn"][0]["class"])
     expect(row).to_contain_text("4.8 M")
-    expect(page.get_by_role("img", name="name different classes")).to_be_visible()
+    expect(page.get_by_role("img", name="predict different classes")).to_be_visible()
 
     rows = list(csv.DictReader(io.StringIO(download(page, "Table (CSV)").decode())))
     assert {row["model"] for row in rows} == {"tiny", "fpn"}
@@ -100,11 +100,11 @@ def test_a_mask_turns_disagreement_into_error(page: Page) -> None:
     out = io.BytesIO()
     Image.fromarray(np.full((512, 512), OUTFIT_15["Coat"].id, np.uint8)).save(out, "PNG")
     page.get_by_role("button", name="Ground truth").click()
-    expect(page.get_by_test_id("stPopoverBody")).to_contain_text("named like its photo")
+    expect(page.get_by_test_id("stPopoverBody")).to_contain_text("same file name as the photo")
     upload(page, "other.png", b"Dear tailor, this is no mask.")
     expect(page.get_by_test_id("stAlertContainer")).to_contain_text("other.png is not a mask")
     upload(page, "truth.png", out.getvalue())
-    expect(page.get_by_role("heading", name="Where they are wrong")).to_be_visible()
+    expect(page.get_by_role("heading", name="Error map")).to_be_visible()
     expect(page.get_by_role("button", name="Error map (PNG)")).to_be_visible()
     expect(page.locator("table.models tbody tr", has_text="fpn")).to_contain_text("0.", use_inner_text=True)
     scores = json.loads(download(page, "JSON"))["photos"][0]["models"][1]["scores"]

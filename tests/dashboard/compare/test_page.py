@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
+from streamlit_page import state_of
 
 from dashboard.compare import agreement as comparison
+from dashboard.compare.state import CompareState
 from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
@@ -24,6 +26,10 @@ PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "compare.py"
 def page(more_models: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(more_models))
     return AppTest.from_file(str(PAGE), default_timeout=120)
+
+
+def state(page: AppTest) -> CompareState:
+    return state_of(page, CompareState)
 
 
 def opened(page: AppTest, models: str) -> AppTest:
@@ -87,26 +93,26 @@ def test_one_model_is_not_enough(page: AppTest) -> None:
     page.file_uploader[0].upload("look.png", example(0).data, "image/png")
     page.run()
     assert "Choose a second model" in said(page)
-    assert not page.session_state.compare_findings
+    assert not state(page).findings
 
 
 def test_models_run_once_per_photo_and_stand_in_the_table(page: AppTest) -> None:
     with_example(page)
-    findings = dict(page.session_state.compare_findings)
+    findings = dict(state(page).findings)
     assert [model for _, model in findings] == ["fpn", "tiny"]
     assert len({id(finding.analysed.photo) for finding in findings.values()}) == 1
     for text in ('<th scope="row">fpn</th>', '<th scope="row">tiny</th>', "4.8 M", "9.8 MB"):
         assert text in table(page)
     button(page, "Compare").click().run()
-    assert all(page.session_state.compare_findings[key] is finding for key, finding in findings.items())
+    assert all(state(page).findings[key] is finding for key, finding in findings.items())
 
 
 def test_a_model_that_cannot_be_loaded_is_a_card_and_the_others_go_on(page: AppTest) -> None:
     with_example(page, "fpn,torn,tiny")
     assert "torn not loaded" in said(page)
     assert "has no model.safetensors" in said(page)
-    assert "The others go on." in said(page)
-    assert [model for _, model in page.session_state.compare_findings] == ["fpn", "tiny"]
+    assert "The other models are compared." in said(page)
+    assert [model for _, model in state(page).findings] == ["fpn", "tiny"]
 
 
 def test_a_model_chosen_later_waits_for_the_button(page: AppTest) -> None:
@@ -122,7 +128,7 @@ def test_a_mask_turns_the_table_into_scores(page: AppTest) -> None:
     assert "Mean IoU" not in table(page)
     judge(page, "truth.png", mask((512, 512), OUTFIT_15["Coat"].id))
     assert "Mean IoU" in table(page)
-    assert "Where they are wrong" in [each.value for each in page.subheader]
+    assert "Error map" in [each.value for each in page.subheader]
     button(page, "Remove the ground truth").click().run()
     assert "Mean IoU" not in table(page)
 
@@ -145,7 +151,7 @@ def test_a_bad_mask_is_a_sentence(page: AppTest, name: str, data: bytes, sentenc
 
 def test_a_photo_in_which_nothing_is_found_is_a_sentence(page: AppTest) -> None:
     with_example(page, "blank,empty")
-    assert "Neither of the two models finds a garment in astronaut.png." in said(page)
+    assert "Neither model finds a garment in astronaut.png." in said(page)
     assert "No garment found" in table(page)
     page.multiselect[0].set_value(["blank", "empty", "fpn"]).run()
     button(page, "Compare").click().run()
@@ -159,23 +165,23 @@ def test_a_bad_photo_is_a_sentence_and_the_good_one_is_compared(page: AppTest) -
     page.run()
     assert not page.exception
     assert "notes.jpg is text, not a photo" in said(page)
-    assert [photo.name for photo in page.session_state.compare_photos.values()] == ["look.png"]
+    assert [photo.name for photo in state(page).photos.values()] == ["look.png"]
 
 
 def test_photos_stay_in_their_session(page: AppTest) -> None:
     with_example(page)
     other = AppTest.from_file(str(PAGE), default_timeout=120).run()
-    assert page.session_state.compare_photos and not other.session_state.compare_photos
+    assert state(page).photos and not state(other).photos
 
 
 def test_a_model_that_was_pulled_anew_runs_again(page: AppTest) -> None:
     with_example(page, "blank,tiny")
-    findings = dict(page.session_state.compare_findings)
+    findings = dict(state(page).findings)
     ((key, old),) = [(key, each) for key, each in findings.items() if key[1] == "tiny"]
     older = replace(old, analysed=replace(old.analysed, revision="older"))
-    page.session_state.compare_findings[key] = older
+    state(page).findings[key] = older
     button(page, "Compare").click().run()
-    anew = dict(page.session_state.compare_findings)
+    anew = dict(state(page).findings)
     assert anew[key] is not older and anew[key].analysed.revision == old.analysed.revision and not page.exception
     assert all(anew[each] is finding for each, finding in findings.items() if each != key)
 
@@ -193,7 +199,7 @@ def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_compared(
     monkeypatch.setattr(comparison, "find", find)
     with_example(page, "tiny,blank,empty")
     assert "blank: astronaut.png could not be analysed: the network tripped." in said(page)
-    assert [model for _, model in page.session_state.compare_findings] == ["tiny", "empty"]
+    assert [model for _, model in state(page).findings] == ["tiny", "empty"]
     assert "blank has not run on this photo yet. Press Compare." in said(page)
     button(page, "Compare").click().run()
     assert said(page).count("the network tripped") == 1, "said once"
@@ -224,6 +230,6 @@ def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatc
     gate.set()
     button(page, "Cancel").click().run()
     assert not page.exception
-    assert [model for _, model in page.session_state.compare_findings] == ["tiny"] and asked == ["tiny", "blank"]
+    assert [model for _, model in state(page).findings] == ["tiny"] and asked == ["tiny", "blank"]
     assert "blank has not run on this photo yet. Press Compare." in said(page)
     queue.close()

@@ -73,7 +73,9 @@ def test_from_the_models_chosen_to_the_photos_of_a_cell(page: Page) -> None:
     )
     assert chart.evaluate(places) == ["Coat", "Shirt"], "the frame is around it"
     page.get_by_role("radio", name="Pixels").click()
-    expect(page.get_by_role("combobox", name="Cell, or click one")).to_have_value("Coat taken for Shirt: 720 pixels")
+    expect(page.get_by_role("combobox", name="Cell (or click in the matrix)")).to_have_value(
+        "Coat taken for Shirt: 720 pixels"
+    )
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 

@@ -50,8 +50,8 @@ def test_the_page_opens_on_the_photos_that_most_models_have(page: AppTest) -> No
     assert headings(page) == [
         "Score against cost",
         "Learning curves",
-        "Which class each gets right",
-        "What is taken for what",
+        "Scores by class",
+        "Confusion matrix",
         "Best and worst photos",
     ]
     assert not page.error
@@ -61,7 +61,7 @@ def test_a_link_reopens_models_and_photos_and_says_what_it_left_out(page: AppTes
     opened(page, models="blunt,gone,fpn", on=LABEL)
     assert page.multiselect[0].value == ["blunt", "fpn"]
     assert "no model gone" in said(page)
-    assert "fpn is not measured on these photos" in said(page)
+    assert "fpn was not measured on these photos" in said(page)
     page.multiselect[0].set_value(["sharp"]).run()
     assert page.query_params["models"] == "sharp" and page.query_params["on"] == LABEL
     assert not page.exception
@@ -75,7 +75,7 @@ def test_a_link_to_models_opens_on_the_photos_that_they_have(page: AppTest) -> N
 
 def test_a_link_to_photos_that_no_model_has(page: AppTest) -> None:
     opened(page, on="the moon")
-    assert "No model is measured on the moon" in said(page) and box(page, "Measured on").value == LABEL
+    assert "No model was measured on the moon" in said(page) and box(page, "Measured on").value == LABEL
 
 
 def test_other_photos_are_another_ranking(page: AppTest) -> None:
@@ -83,13 +83,13 @@ def test_other_photos_are_another_ranking(page: AppTest) -> None:
     box(page, "Measured on").select("ccp, ccp_test.txt (101 photos)").run()
     assert not page.exception
     assert "1 model measured on ccp, ccp_test.txt (101 photos)." in said(page)
-    assert "sharp is not measured on these photos" in said(page)
+    assert "sharp was not measured on these photos" in said(page)
     assert page.query_params["on"].startswith("ccp, ccp_test")
 
 
 def test_a_cell_lists_the_photos_that_add_most_to_it(page: AppTest) -> None:
     opened(page, models="sharp,blunt")
-    assert box(page, "Cell, or click one").value == Cell("Coat", "Shirt")
+    assert box(page, "Cell (or click in the matrix)").value == Cell("Coat", "Shirt")
     assert "Coat taken for Shirt in 8 photos; the 6 that add most to it:" in said(page)
     shown = cards(page)[0]
     assert shown.index("0008") < shown.index("0006") < shown.index("0003") and "0002" not in shown
@@ -97,7 +97,7 @@ def test_a_cell_lists_the_photos_that_add_most_to_it(page: AppTest) -> None:
     assert shown.count("Photo of photo") == shown.count("Truth of photo") == 5, "the mask of 0007 is damaged"
     assert shown.count("Prediction of photo") == 6
     assert "0007.mat" in said(page)
-    box(page, "Cell, or click one").select(Cell("Socks", "Socks")).run()
+    box(page, "Cell (or click in the matrix)").select(Cell("Socks", "Socks")).run()
     assert "Socks found as such in 1 photo:" in said(page) and "0001" in cards(page)[0]
 
 
@@ -105,7 +105,7 @@ def test_the_difference_of_two_models_with_its_interval(page: AppTest) -> None:
     opened(page, models="sharp,blunt")
     box(page, "Difference to").select("blunt").run()
     assert not page.exception
-    assert "sharp less blunt" in said(page) and "paired bootstrap over the photos" in said(page)
+    assert "sharp minus blunt" in said(page) and "paired bootstrap over the photos" in said(page)
     assert "pixels fewer than blunt" in cards(page)[0] and "blunt of photo" in cards(page)[0]
 
 
@@ -113,19 +113,22 @@ def test_classes_background_and_unit(page: AppTest) -> None:
     opened(page, models="sharp")
     page.toggle[0].set_value(False).run()
     page.multiselect[1].set_value(["Coat", "Pants"]).run()
-    assert box(page, "Cell, or click one").options == ["Pants found as such: 100.0%", "Coat found as such: 82.0%"]
+    assert box(page, "Cell (or click in the matrix)").options == [
+        "Pants found as such: 100.0%",
+        "Coat found as such: 82.0%",
+    ]
     unit = next(each for each in page.button_group if each.label == "Shares or pixels")
     unit.set_value("pixels").run()
-    assert "Coat found as such: 3,280 pixels" in box(page, "Cell, or click one").options
-    assert box(page, "Cell, or click one").value == Cell("Pants", "Pants"), "the cell stays"
+    assert "Coat found as such: 3,280 pixels" in box(page, "Cell (or click in the matrix)").options
+    assert box(page, "Cell (or click in the matrix)").value == Cell("Pants", "Pants"), "the cell stays"
     page.multiselect[1].set_value(["Hat"]).run()
-    assert "No pixel lies in these classes." in said(page) and not page.exception
+    assert "No pixel has one of these classes." in said(page) and not page.exception
 
 
 def test_without_evidence_the_numbers_stand_and_the_photos_are_missed(page: AppTest) -> None:
     opened(page, models="old")
     assert "old: evidence.parquet is missing." in said(page) and not cards(page)
-    assert "What is taken for what" in headings(page) and not page.error
+    assert "Confusion matrix" in headings(page) and not page.error
 
 
 def test_without_the_folder_the_predictions_are_shown(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

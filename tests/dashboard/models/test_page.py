@@ -11,9 +11,11 @@ import pytest
 import streamlit as st
 from hub_server import TOKEN, Fault, HubServer
 from streamlit.testing.v1 import AppTest
+from streamlit_page import state_of
 
 from dashboard.models import cache, sheets
 from dashboard.models.pulls import running
+from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "models.py"
@@ -99,7 +101,7 @@ def filled(page: AppTest) -> list[str]:
 def test_only_what_is_embedded(hub: HubServer, opened: Callable[[], AppTest]) -> None:
     page = opened()
     assert page.title[0].value == "Models" and not page.error and not hub.requests
-    assert "One model is here and works without a network. Set `GARMENTSCOPE_HUB` to an owner" in said(page)
+    assert "1 model is installed and works offline. To pull more here, set `GARMENTSCOPE_HUB` to an owner" in said(page)
     assert list(cards(page)) == ["fpn"] and "Segment uses it" in cards(page)["fpn"]
     assert labels(page) == ["Use", "Model card"] and filled(page) == ["models-use-fpn"]
 
@@ -107,10 +109,11 @@ def test_only_what_is_embedded(hub: HubServer, opened: Callable[[], AppTest]) ->
 def test_a_hub_that_cannot_be_reached(published: HubServer, opened: Callable[[], AppTest]) -> None:
     published.faults.append(Fault("", status=503))
     page = opened()
-    assert "The Hub has a fault of its own (status 503). Try again later. `GARMENTSCOPE_HUB` names atelier." in said(
-        page
+    assert (
+        "The Hub has a fault of its own (status 503). Try again later. `GARMENTSCOPE_HUB` is set to atelier."
+        in said(page)
     )
-    assert "works without a network" in said(page) and not page.error and list(cards(page)) == ["fpn"]
+    assert "works offline" in said(page) and not page.error and list(cards(page)) == ["fpn"]
     published.faults.clear()
     press(page, "Ask the Hub again")
     assert list(cards(answered(page))) == ["fpn", "tiny"]
@@ -127,7 +130,7 @@ def test_a_silent_hub_does_not_hold_up_the_page(published: HubServer) -> None:
 def test_an_empty_hub(hub: HubServer, monkeypatch: pytest.MonkeyPatch, opened: Callable[[], AppTest]) -> None:
     monkeypatch.setenv("GARMENTSCOPE_HUB", "atelier")
     page = opened()
-    assert "atelier, whom `GARMENTSCOPE_HUB` names, has none on the Hub yet" in said(page) and not page.error
+    assert "atelier, set by `GARMENTSCOPE_HUB`, has no models on the Hub yet" in said(page) and not page.error
 
 
 def test_a_checkpoint_is_pulled_and_used(
@@ -138,11 +141,11 @@ def test_a_checkpoint_is_pulled_and_used(
     assert filled(page) == ["models-use-fpn"]
     pull(page)
     assert "Pulled from the Hub" in cards(page)["tiny"] and published.head(REPOSITORY)[:12] in cards(page)["tiny"]
-    assert filled(page) == ["models-use-tiny"] and "2 models are here" in said(page)
+    assert filled(page) == ["models-use-tiny"] and "2 models are installed" in said(page)
     monkeypatch.setattr(st, "switch_page", lambda name: st.session_state.update(went_to=name))
     page.button(key="models-use-tiny").click()
     page.run()
-    assert page.session_state.model == "tiny" and page.session_state.went_to == "app_pages/segment.py"
+    assert state_of(page, SegmentState).model == "tiny" and page.session_state.went_to == "app_pages/segment.py"
     assert networks.segmenter("tiny").checkpoint.revision == published.head(REPOSITORY)
 
 

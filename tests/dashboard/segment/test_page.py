@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
+from streamlit_page import state_of
 
+from dashboard.segment.state import SegmentState
 from dashboard.shared import analysed as photos
 from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
@@ -27,6 +29,10 @@ PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "segment.py"
 @pytest.fixture
 def page() -> AppTest:
     return AppTest.from_file(str(PAGE), default_timeout=120).run()
+
+
+def state(page: AppTest) -> SegmentState:
+    return state_of(page, SegmentState)
 
 
 def bomb() -> bytes:
@@ -49,7 +55,7 @@ def test_the_example_is_analysed(page: AppTest) -> None:
     page.button[0].click().run()
     assert not page.exception
     assert page.title[0].value == "Segment"
-    (photo,) = page.session_state.photos.values()
+    (photo,) = state(page).photos.values()
     assert photo.name == "astronaut.png"
     assert photo.listing["garments"]
 
@@ -67,7 +73,7 @@ def test_what_is_done_stays_when_others_fail(page: AppTest) -> None:
     for name, _ in uploads:
         assert name in sentences
     assert "30,000 x 30,000" in sentences
-    assert [photo.name for photo in page.session_state.photos.values()] == ["first.png"]
+    assert [photo.name for photo in state(page).photos.values()] == ["first.png"]
     assert page.caption[0].value == "1 other photo is done."
 
 
@@ -88,17 +94,17 @@ def test_the_same_photo_twice_is_one(page: AppTest) -> None:
     for _ in range(2):
         page.file_uploader[0].upload("look.png", example(0).data, "image/png")
         page.run()
-    assert len(page.session_state.photos) == 1
+    assert len(state(page).photos) == 1
 
 
 def test_photos_stay_in_their_session(page: AppTest) -> None:
     page.button[0].click().run()
     other = AppTest.from_file(str(PAGE), default_timeout=120).run()
-    assert page.session_state.photos and not other.session_state.photos
+    assert state(page).photos and not state(other).photos
 
 
 def test_an_unknown_model_is_a_sentence(page: AppTest) -> None:
-    page.session_state.model = "nonesuch"
+    state(page).model = "nonesuch"
     page.button[0].click().run()
     assert not page.exception
     assert "no model 'nonesuch'" in page.error[0].value
@@ -109,26 +115,26 @@ def tiny_page(more_models: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page with the model that another page has chosen."""
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(more_models))
     page = AppTest.from_file(str(PAGE), default_timeout=120)
-    page.session_state.model = "tiny"
+    state(page).model = "tiny"
     return page.run()
 
 
 def test_the_model_chosen_on_another_page_is_used(tiny_page: AppTest) -> None:
     assert tiny_page.selectbox[0].value == "tiny"
     tiny_page.button[0].click().run()
-    (photo,) = tiny_page.session_state.photos.values()
+    (photo,) = state(tiny_page).photos.values()
     assert photo.model == "tiny"
 
 
 def test_photos_of_an_older_revision_are_analysed_anew(tiny_page: AppTest) -> None:
     tiny_page.button[0].click().run()
-    ((key, photo),) = tiny_page.session_state.photos.items()
-    older = tiny_page.session_state.photos[key] = replace(photo, revision="older")
+    ((key, photo),) = state(tiny_page).photos.items()
+    older = state(tiny_page).photos[key] = replace(photo, revision="older")
     tiny_page.run()
-    (anew,) = tiny_page.session_state.photos.values()
+    (anew,) = state(tiny_page).photos.values()
     assert anew is not older and anew.revision == photo.revision and not tiny_page.exception
     tiny_page.run()
-    assert list(tiny_page.session_state.photos.values()) == [anew], "once"
+    assert list(state(tiny_page).photos.values()) == [anew], "once"
 
 
 def test_a_model_of_other_classes_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +152,12 @@ def test_a_model_of_other_classes_is_a_sentence(tmp_path: Path, monkeypatch: pyt
     save_checkpoint(tmp_path / "other", config, build(config.architecture, len(CFPD_23), config.arguments))
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     page = AppTest.from_file(str(PAGE), default_timeout=120)
-    page.session_state.model = "other"
+    state(page).model = "other"
     page.run().button[0].click().run()
-    assert not page.exception and not page.session_state.photos
-    assert page.error[0].value == ("other finds the classes of CFPD_23, not the 15 of this page. Choose another model.")
+    assert not page.exception and not state(page).photos
+    assert page.error[0].value == (
+        "other predicts the classes of CFPD_23, not the 15 of this page. Choose another model."
+    )
 
 
 WAIT = 60.0
@@ -209,7 +217,7 @@ def test_the_place_in_the_queue_is_said(page: AppTest, queue: InferenceQueue, mo
         waiting_text = waiting.place_text
         monkeypatch.setattr(waiting, "place_text", text)
         page.button[0].click().run()
-    assert not page.exception and len(page.session_state.photos) == 1
+    assert not page.exception and len(state(page).photos) == 1
     assert said[0] == " 3 photos before yours."
 
 
@@ -239,7 +247,7 @@ def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_done(
     monkeypatch.setattr(photos, "analyse", analyse)
     upload(page, "a.png", "b.png", "c.png")
     assert not page.exception
-    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png", "c.png"]
+    assert [photo.name for photo in state(page).photos.values()] == ["a.png", "c.png"]
     assert texts(page) == "b.png could not be analysed: the network tripped.\nThe other 2 photos are done."
 
 
@@ -259,8 +267,8 @@ def test_photos_that_are_done_in_another_order_stay_in_that_of_arrival(
 
     monkeypatch.setattr(photos, "analyse", analyse)
     upload(page, "a.png", "b.png", "c.png")
-    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png", "b.png", "c.png"]
-    assert page.session_state.photos[page.session_state.shown].name == "c.png"
+    assert [photo.name for photo in state(page).photos.values()] == ["a.png", "b.png", "c.png"]
+    assert state(page).photos[state(page).shown].name == "c.png"
 
 
 def test_whoever_leaves_drops_what_waits_and_cancel_keeps_what_is_done(
@@ -281,10 +289,10 @@ def test_whoever_leaves_drops_what_waits_and_cancel_keeps_what_is_done(
     stop_when(monkeypatch, lambda: False)
     button(page, "Cancel").click().run()
     assert not page.exception and began == ["a.png", "b.png"]
-    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png"]
+    assert [photo.name for photo in state(page).photos.values()] == ["a.png"]
     assert page.title[0].value == "Segment" and not any(each.label == "Cancel" for each in page.button)
     upload(page, "e.png", "f.png")
-    assert [photo.name for photo in page.session_state.photos.values()] == ["a.png", "f.png"], "a.png and e.png are one"
+    assert [photo.name for photo in state(page).photos.values()] == ["a.png", "f.png"], "a.png and e.png are one"
 
 
 def test_a_run_of_another_model_can_be_cancelled_and_done_later(
@@ -300,7 +308,7 @@ def test_a_run_of_another_model_can_be_cancelled_and_done_later(
         return real(segmenter, name, data)  # type: ignore[arg-type]
 
     def models() -> list[str]:
-        return [photo.model for photo in tiny_page.session_state.photos.values()]
+        return [photo.model for photo in state(tiny_page).photos.values()]
 
     monkeypatch.setattr(photos, "analyse", analyse)
     stop_when(monkeypatch, began.is_set)

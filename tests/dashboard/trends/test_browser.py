@@ -112,7 +112,7 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     settle(page)
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    expect(page.get_by_text("Only: Footwear")).to_be_visible()
+    expect(page.get_by_text("Filters: Footwear")).to_be_visible()
 
     page.get_by_role("tab", name="With what").click()
     expect(page.locator(".st-key-trends-matrix")).to_be_visible(timeout=WAIT)
@@ -127,7 +127,7 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     names = pd.read_parquet(io.BytesIO(taken(page, "File names", "Data (Parquet)", "trends-names.parquet")))
     assert sorted(names["file_name"]) == [f"look{number:02d}.jpg" for number in range(0, 30, 3)]
 
-    page.get_by_role("button", name="Take it away").click()
+    page.get_by_role("button", name="Export", exact=True).click()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Report (HTML)").click()
     report = page.context.new_page()

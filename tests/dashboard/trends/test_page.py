@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from streamlit_page import opened
+from streamlit_page import opened, state_of
 
 from dashboard.trends.choice import MADE_UP, Choice, make_sample
+from dashboard.trends.state import TrendsState
 from segmodels.archive.store import Version
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "trends.py"
@@ -34,7 +35,7 @@ def headings(page: AppTest) -> list[str]:
 
 def click(page: AppTest, key: str, code: str) -> AppTest:
     """What a click in a figure leaves behind."""
-    page.session_state["trends_clicked"] = (key, code)
+    state_of(page, TrendsState).click(key, code)
     return page.run()
 
 
@@ -105,7 +106,7 @@ def test_a_view_that_there_is_none_of(page: AppTest) -> None:
 def test_a_link_that_is_wrong_in_every_part(page: AppTest) -> None:
     opened(page, archive="gone", tab="Nothing", garments="Cape", **{"from": "soon", "tag.market": "West"})
     text = said(page)
-    for part in ("no archive gone", "no Cape", "no date", "market"):
+    for part in ('Archive "gone" not found; showing', "no Cape", "no date", "market"):
         assert part in text
     assert headings(page)[0] == "What is worn" and "60 photos" in text
 
@@ -166,8 +167,10 @@ def test_two_models_are_never_added(page: AppTest, write, monkeypatch: pytest.Mo
     write("two", 24, Version("OUTFIT_15", "other", "xyz"))
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(place))
     opened(page)
-    assert "2 models in this archive. Choose one; they are never added." in said(page) and "photos," not in said(page)
-    widget(page.selectbox, "Found by").select_index(1).run()
+    assert "This archive holds results of 2 models, which are kept separate. Choose a model." in said(
+        page
+    ) and "photos," not in said(page)
+    widget(page.selectbox, "Model").select_index(1).run()
     assert "24 photos, 24 outfits" in said(page) and "found by other xyz" in said(page)
     assert page.query_params["by"] == "other xyz (OUTFIT_15)"
 
@@ -193,7 +196,7 @@ def test_an_archive_that_holds_too_little(
     opened(page, tab=tab)
     text = said(page)
     if kind == "empty":
-        assert "holds no photo yet" in text
+        assert "holds no photos yet" in text
     elif kind == "one":
         assert "there is 1" in text and "1 photo, 1 outfit" in text
     elif tab == "How it moves":
@@ -209,7 +212,7 @@ def test_the_made_up_sample_is_made_once_and_says_what_it_is(
     monkeypatch.delenv("GARMENTSCOPE_ARCHIVE")
     monkeypatch.setattr("dashboard.trends.choice.SHIPPED", tmp_path / "none")
     opened(page, archive="Made-up sample")
-    assert "Made up: no camera and no model saw these photos" in said(page) and "800 photos" in said(page)
+    assert "Made-up data, not from photos or a model." in said(page) and "800 photos" in said(page)
     made = list(tmp_path.rglob("*.parquet"))
     assert len(made) == 1
     opened(page)

@@ -1,0 +1,43 @@
+"""An entry of the Archive page's list: what an archive holds."""
+
+from __future__ import annotations
+
+import html
+
+from dashboard.archive.shelf import TRAINED_ON, Contents, Tag
+
+__all__ = ["contents_html"]
+
+
+def contents_html(contents: Contents) -> str:
+    """What an archive holds of one model's results, as HTML: numbers, dates, model and tags."""
+    dates = "none"
+    if contents.first and contents.last:
+        dates = f"{contents.first:%Y-%m-%d} to {contents.last:%Y-%m-%d}"
+        if contents.dated < contents.photos:
+            dates += f", {contents.photos - contents.dated:,} without date"
+    facts = {
+        "Photos": f"{contents.photos:,}",
+        "Outfits": f"{contents.outfits:,}",
+        "Dates": dates,
+        "Model": f"{contents.version.model}, revision {contents.version.revision[:12]}",
+    }
+    cells = "".join(f"<div><dt>{key}</dt><dd>{html.escape(value)}</dd></div>" for key, value in facts.items())
+    tags = "".join(map(_tag, (tag for tag in contents.tags if tag.name != TRAINED_ON)))
+    cells += f'<div class="tags"><dt>Tags</dt><dd>{tags or "none"}</dd></div>'
+    text = f"<dl>{cells}</dl>"
+    if contents.trained_on:
+        text += (
+            f"<p>The model saw {contents.trained_on:,} of these photos in training or selection: its results on them "
+            "are better than on new photos.</p>"
+        )
+    elif contents.trained_on == 0:
+        text += "<p>The model saw none of these photos in training or selection.</p>"
+    return text
+
+
+def _tag(tag: Tag) -> str:
+    values = ", ".join(f"{value} {count:,}" for value, count in tag.counts)
+    more = tag.values - len(tag.counts)
+    values += f" and {more:,} more" if more else ""
+    return f"<p><b>{html.escape(tag.name)}</b> {html.escape(values)}</p>"

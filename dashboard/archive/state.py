@@ -1,0 +1,35 @@
+"""What the Archive page keeps for a visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dashboard.archive.jobs import Job
+
+__all__ = ["ArchiveState"]
+
+
+@dataclass
+class ArchiveState:
+    """State of the Archive page.
+
+    Args:
+        job: Job that this visitor began, or found running.
+        target: Name of the archive that was added to last; kept here, as the form is not drawn while a job runs.
+        model: Catalog name of the model chosen in the form.
+        intake: Number of times that the uploader was emptied; part of its key, as a new key is an empty uploader.
+        arrived: Ids of the files in the uploader.
+        arrivals: Number of times that files arrived in the uploader.
+        refused: Sentences about the last files that are too large to be sent.
+        failure: Sentence on why no job was begun; empty if one was.
+    """
+
+    job: Job | None = None
+    target: str = ""
+    model: str = "fpn"
+    intake: int = 0
+    arrived: list[str] = field(default_factory=list)
+    arrivals: int = 0
+    refused: Sequence[str] = ()
+    failure: str = ""

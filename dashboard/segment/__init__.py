@@ -1,0 +1,1 @@
+"""What the Segment page keeps for a visitor."""

@@ -1,0 +1,75 @@
+"""What the Trends page keeps for a visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dashboard.trends.chosen import Chosen
+from dashboard.trends.filters import from_link
+from segmodels.archive.facts import View
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["TrendsState"]
+
+
+@dataclass
+class TrendsState:
+    """State of the Trends page.
+
+    Args:
+        archive: Name of the archive that is open; None before one is.
+        version: Label of the model whose results are shown, where the archive holds those of several.
+        link_read: Whether filters, choices and click of the page's address have been taken over.
+        view: Filters.
+        generation: Number of times that the filters were set other than by their widgets; part of the widgets' keys, as
+            new widgets begin with the values of `view`.
+        chosen: Choices in the widgets of the tabs' views.
+        clicked: Key of a section and code of what was clicked in its chart; both empty if nothing was.
+        more: Number of photos to list beyond the first few.
+        sentences: Sentences on what was wrong in the address.
+    """
+
+    archive: str | None = None
+    version: str | None = None
+    link_read: bool = False
+    view: View = field(default_factory=View)
+    generation: int = 0
+    chosen: Chosen = field(default_factory=lambda: Chosen({}))
+    clicked: tuple[str, str] = ("", "")
+    more: int = 0
+    sentences: list[str] = field(default_factory=list)
+
+    def read_link(
+        self, link: Mapping[str, Sequence[str]], taxonomy: Taxonomy, tags: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Takes over filters, choices and click of the page's address, once for a visit.
+
+        Args:
+            link: All values of each parameter.
+            taxonomy: Taxonomy of the archive.
+            tags: Values by tag that the archive has.
+        """
+        if self.link_read:
+            return
+        self.link_read = True
+        self.view, sentences = from_link(link, taxonomy, tags)
+        self.sentences = [*self.sentences, *sentences]
+        self.chosen = Chosen(link)
+        key, _, code = (link.get("photos") or [""])[-1].partition(":")
+        self.clicked = (key, code)
+
+    def open_archive(self, name: str) -> None:
+        """Opens another archive, without filters."""
+        self.archive, self.version, self.clicked, self.more = name, None, ("", ""), 0
+        self.link_read = True
+        self.filter_by(View())
+
+    def filter_by(self, view: View) -> None:
+        """Sets other filters, in the widgets too."""
+        self.view, self.sentences = view, []
+        self.generation += 1
+
+    def click(self, key: str, code: str) -> None:
+        """Takes over a click in a chart: the key of its section, and the code of what was clicked."""
+        self.clicked, self.more = (key, code), 0
