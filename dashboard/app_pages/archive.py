@@ -157,16 +157,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         "The CSV has a column `file_name`; a column `taken_at` gives dates, and each other column is a tag, such as "
         "market or season."
     )
-    models = networks.model_names()
-    model = models[0] if models else "fpn"
-    if len(models) > 1:
-        model = st.selectbox(
-            "Model",
-            models,
-            models.index(state.archive_model) if state.archive_model in models else 0,
-            key="archive-model",
-        )
-        st.caption("What another model found is kept apart; the two are never added.")
+    model = _model()
     if st.button("Add photos", type="primary"):
         state.archive_refused = []
         state.archive_failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
@@ -180,6 +171,21 @@ def _form(archives: Sequence[Shelved]) -> None:
         "A folder of this machine or a bucket goes in by `python -m segmodels.archive ingest FOLDER --archive DIR`; "
         "`GARMENTSCOPE_ARCHIVE=DIR` lists it here."
     )
+
+
+def _model() -> str:
+    """The model that is to analyse the photos; nothing to choose where there is one only."""
+    models = networks.model_names()
+    model = models[0] if models else "fpn"
+    if len(models) > 1:
+        model = st.selectbox(
+            "Model",
+            models,
+            models.index(state.archive_model) if state.archive_model in models else 0,
+            key="archive-model",
+        )
+        st.caption("What another model found is kept apart; the two are never added.")
+    return model
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
