@@ -152,16 +152,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         "The CSV needs a column `file_name`. A column `taken_at` holds dates; every other column becomes a tag, such "
         "as market or season."
     )
-    models = networks.model_names()
-    model = models[0] if models else "fpn"
-    if len(models) > 1:
-        model = st.selectbox(
-            "Model",
-            models,
-            models.index(state.model) if state.model in models else 0,
-            key="archive-model",
-        )
-        st.caption("Results of different models are kept separate.")
+    model = _model()
     if st.button("Add photos", type="primary"):
         state.refused = ()
         state.failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
@@ -175,6 +166,21 @@ def _form(archives: Sequence[Shelved]) -> None:
         "To add a folder of this machine or a bucket, run `python -m segmodels.archive ingest FOLDER --archive DIR`. "
         "To list that archive here, set `GARMENTSCOPE_ARCHIVE=DIR`."
     )
+
+
+def _model() -> str:
+    """The model that is to analyse the photos; nothing to choose where there is one only."""
+    models = networks.model_names()
+    model = models[0] if models else "fpn"
+    if len(models) > 1:
+        model = st.selectbox(
+            "Model",
+            models,
+            models.index(state.model) if state.model in models else 0,
+            key="archive-model",
+        )
+        st.caption("Results of different models are kept separate.")
+    return model
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:

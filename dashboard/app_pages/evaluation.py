@@ -307,6 +307,42 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
 def _confusion(standings: Sequence[Standing]) -> None:
     """The matrix of a model, or of two the difference; beside it the photos of the cell chosen."""
     st.subheader("Confusion matrix")
+    row, second, unit, classes = _matrix_choice(standings)
+    taxonomy = row.model.taxonomy
+    matrix, other = row.measurement.matrix, second.measurement.matrix if second else None
+    assert taxonomy and matrix is not None
+    view = view_matrix(matrix, taxonomy, unit, classes, other)
+    cells = view.cells()
+    st.caption(literal(_matrix_caption(row, second, unit)))
+    left, right = st.columns([60, 40], gap="large")
+    if not cells:
+        left.info("The two matrices are the same here." if second else "No pixel has one of these classes.")
+        return
+    if state.cell not in cells:
+        state.cell = cells[0]
+    crowded = len(classes) > CROWDED and (unit == "pixels" or second is not None)
+    with left, st.container(key="evaluation-crowded" if crowded else None):
+        figure = confusion_figure(view, page_theme(), state.cell)
+        words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
+        show_chart(figure, "evaluation-matrix", words, data=partial(matrix_table, view), on_select=_clicked)
+    with right:
+        # Another list of labels is another widget: one that stays would go on showing the old label.
+        less = second.model.name if second else NO_OTHER
+        key = f"evaluation-cell-{row.model.name}-{less}-{unit}-{row.measurement.photos}"
+        st.session_state[key] = state.cell
+        st.selectbox(
+            "Cell (or click in the matrix)",
+            cells,
+            format_func=lambda cell: f"{cell.words()}: {view.text(cell)}",
+            key=key,
+            on_change=_picked,
+            args=(key,),
+        )
+        _photos_of_cell(row, second, taxonomy, state.cell)
+
+
+def _matrix_choice(standings: Sequence[Standing]) -> tuple[Standing, Standing | None, Unit, list[str]]:
+    """The model, that which it is compared with if any, what a cell counts, and the classes."""
     names = [row.model.name for row in standings]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = st.selectbox("Model", names, key=f"evaluation-first-{','.join(names)}", width=220)
@@ -335,35 +371,7 @@ def _confusion(standings: Sequence[Standing]) -> None:
             )
     classes = [*(picked or worn), *([taxonomy.names[0]] if background else [])]
     second = standings[names.index(less)] if less in others else None
-    matrix, other = row.measurement.matrix, second.measurement.matrix if second else None
-    assert matrix is not None
-    view = view_matrix(matrix, taxonomy, unit, classes, other)
-    cells = view.cells()
-    st.caption(literal(_matrix_caption(row, second, unit)))
-    left, right = st.columns([60, 40], gap="large")
-    if not cells:
-        left.info("The two matrices are the same here." if second else "No pixel has one of these classes.")
-        return
-    if state.cell not in cells:
-        state.cell = cells[0]
-    crowded = len(classes) > CROWDED and (unit == "pixels" or second is not None)
-    with left, st.container(key="evaluation-crowded" if crowded else None):
-        figure = confusion_figure(view, page_theme(), state.cell)
-        words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
-        show_chart(figure, "evaluation-matrix", words, data=partial(matrix_table, view), on_select=_clicked)
-    with right:
-        # Another list of labels is another widget: one that stays would go on showing the old label.
-        key = f"evaluation-cell-{first}-{less}-{unit}-{row.measurement.photos}"
-        st.session_state[key] = state.cell
-        st.selectbox(
-            "Cell (or click in the matrix)",
-            cells,
-            format_func=lambda cell: f"{cell.words()}: {view.text(cell)}",
-            key=key,
-            on_change=_picked,
-            args=(key,),
-        )
-        _photos_of_cell(row, second, taxonomy, state.cell)
+    return row, second, unit, classes
 
 
 def _clicked() -> None:

@@ -62,7 +62,6 @@ def _matrix(
 ) -> go.Figure:
     """Cells of IoU with their numbers in them, and more by row in the tooltip; no value is a dash."""
     rows = {name: values for name, values in rows.items() if any(value is not None for value in values)}
-    colours = COLOURS[theme]
     places = range(len(columns))
     figure = go.Figure(
         go.Heatmap(
@@ -85,7 +84,28 @@ def _matrix(
             hovertemplate="%{y}, %{customdata[0]}<br>IoU %{z:.3f}%{customdata[1]}<extra></extra>",
         )
     )
-    numbers = [
+    longest = max(len(line) for column in columns for line in column.split("<br>"))
+    upright = len(columns) * longest * 8 > _NARROWEST
+    lines = max(column.count("<br>") + 1 for column in columns)
+    figure.update_xaxes(
+        side="top",
+        tickvals=list(places),
+        ticktext=columns,
+        tickangle=-90 if upright else 0,
+        range=[-0.5, len(columns) - 0.5],
+    )
+    figure.update_yaxes(autorange="reversed", dtick=1)
+    header = 24 + (longest * 8 if upright else lines * 18)
+    figure.update_layout(
+        template=template(theme), height=header + _ROW * len(rows) + 16, annotations=_numbers(rows, theme)
+    )
+    return figure
+
+
+def _numbers(rows: Mapping[str, Sequence[float | None]], theme: Theme) -> list[dict[str, Any]]:
+    """The annotations of the cells."""
+    colours = COLOURS[theme]
+    return [
         {
             "x": place,
             "y": name,
@@ -99,17 +119,3 @@ def _matrix(
         for name, values in rows.items()
         for place, value in enumerate(values)
     ]
-    longest = max(len(line) for column in columns for line in column.split("<br>"))
-    upright = len(columns) * longest * 8 > _NARROWEST
-    lines = max(column.count("<br>") + 1 for column in columns)
-    figure.update_xaxes(
-        side="top",
-        tickvals=list(places),
-        ticktext=columns,
-        tickangle=-90 if upright else 0,
-        range=[-0.5, len(columns) - 0.5],
-    )
-    figure.update_yaxes(autorange="reversed", dtick=1)
-    header = 24 + (longest * 8 if upright else lines * 18)
-    figure.update_layout(template=template(theme), height=header + _ROW * len(rows) + 16, annotations=numbers)
-    return figure

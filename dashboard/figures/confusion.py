@@ -50,29 +50,34 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
-    size = 13 if count <= _MANY else 11
-    numbers = [
-        {
-            "x": column,
-            "y": row,
-            "text": text,
-            "showarrow": False,
-            "font": {
-                "size": size,
-                "color": _ink_on((shades[row, column] - ends[0]) / (ends[1] - ends[0]), scale, colours),
-            },
-        }
-        for row in places
-        for column in places
-        if (text := _digits(view, view.values[row, column]))
-    ]
     if marked and {marked.truth, marked.predicted} <= set(view.names):
         x, y = view.names.index(marked.predicted), view.names.index(marked.truth)
         for half, colour in ((0.5, colours["ink"]), (0.44, colours["ground"])):  # one of them is seen on any shade
             box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
             figure.add_shape(type="rect", **box, line={"color": colour, "width": 2})
+    numbers = _numbers(view, (shades - ends[0]) / (ends[1] - ends[0]), scale, colours)
     lay_out_cells(figure, view.names, view.names, ("Truth", "Prediction"), numbers, theme)
     return figure
+
+
+def _numbers(
+    view: MatrixView, depths: np.ndarray, scale: Sequence[Sequence[Any]], colours: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The annotations of the cells; a depth is the place of a cell's shade on the scale, 0..1."""
+    places = range(len(view.names))
+    size = 13 if len(view.names) <= _MANY else 11
+    return [
+        {
+            "x": column,
+            "y": row,
+            "text": text,
+            "showarrow": False,
+            "font": {"size": size, "color": _ink_on(depths[row, column], scale, colours)},
+        }
+        for row in places
+        for column in places
+        if (text := _digits(view, view.values[row, column]))
+    ]
 
 
 def _shades(view: MatrixView) -> np.ndarray:

@@ -141,8 +141,8 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
     whole = {name: sum(getattr(each, measure) for each in theirs) / sum(values) for name, theirs in blocks}
     left, right, middles = _flow_places(blocks, dict(zip((each.name for each in sources), shares, strict=True)))
     count = len(sources)
-    paints = [taxonomy[name].colour for name, theirs in blocks for _ in theirs]
     names = [name for name, theirs in blocks for _ in theirs]
+    paints = [taxonomy[name].colour for name in names]
     of = "appearances" if measure == "photos" else "the pixels that flow"
     figure = go.Figure(
         go.Sankey(
@@ -158,24 +158,8 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
                 "pad": _FLOW_GAP,
                 "thickness": 10,
             },
-            link={
-                "source": list(range(count)),
-                "target": list(range(count, 2 * count)),
-                "value": values,
-                "color": [_pale(colour) for colour in paints],
-                "customdata": [
-                    (each.name, each.class_name, share, each.photos, each.pixels)
-                    for each, share in zip(sources, shares, strict=True)
-                ],
-                "hovertemplate": "%{customdata[0]} becomes %{customdata[1]}<br>%{customdata[2]:.2~%} of "
-                + of
-                + "<br>%{customdata[3]:,d} photos<br>%{customdata[4]:,d} pixels<extra></extra>",
-            },
-            textfont={
-                "size": 1,
-                "color": "rgba(0,0,0,0)",
-                "shadow": "none",
-            },  # the names stand beside, not on the bands
+            link=_flow_links(sources, values, shares, paints, of),
+            textfont={"size": 1, "color": "rgba(0,0,0,0)", "shadow": "none"},  # names stand beside, not on the bands
         )
     )
     beside = [
@@ -190,6 +174,26 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
         margin={"l": _FLOW_LEFT, "r": _FLOW_RIGHT, "t": _FLOW_MARGIN, "b": _FLOW_MARGIN},
     )
     return figure
+
+
+def _flow_links(
+    sources: Sequence[Count], values: Sequence[int], shares: Sequence[float], paints: Sequence[str], of: str
+) -> dict[str, Any]:
+    """The bands: from each label's node to the node at its class, in pale paint."""
+    count = len(sources)
+    return {
+        "source": list(range(count)),
+        "target": list(range(count, 2 * count)),
+        "value": values,
+        "color": [_pale(colour) for colour in paints],
+        "customdata": [
+            (each.name, each.class_name, share, each.photos, each.pixels)
+            for each, share in zip(sources, shares, strict=True)
+        ],
+        "hovertemplate": "%{customdata[0]} becomes %{customdata[1]}<br>%{customdata[2]:.2~%} of "
+        + of
+        + "<br>%{customdata[3]:,d} photos<br>%{customdata[4]:,d} pixels<extra></extra>",
+    }
 
 
 def _flow_height(labels: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,7 +12,7 @@ import plotly.graph_objects as go
 from dashboard.evaluation.conditions import LABELS, conditions_of, label_of
 from dashboard.evaluation.ranking import COLUMNS, Reference, Standing
 from dashboard.evaluation.records import Model
-from dashboard.figures.theme import COLOURS, Theme, series, template
+from dashboard.figures.theme import COLOURS, Series, Theme, series, template
 from segmodels.evaluation.papers import INACIO_TABLE_3
 from segmodels.evaluation.results import ClassScores
 from segmodels.taxonomy import Taxonomy
@@ -69,34 +70,8 @@ def cost_figure(
     for (row, _, _), x, y, place in zip(points, xs, ys, places, strict=True):
         name = row.model.name
         looks = series(list(chosen).index(name), theme) if name in chosen else None
-        symbol = looks.symbol if looks else "circle-open"
-        spread = f" ({row.spread(score)})" if row.spread(score) else ""
-        figure.add_scatter(
-            x=[x],
-            y=[y],
-            mode="markers+text",
-            name=name,
-            text=[name],
-            textposition=place,
-            textfont={"size": 13, "color": colours["ink"]},
-            marker={"size": 10, "symbol": symbol, "color": looks.ink if looks else colours["mute"]},
-            hovertemplate=f"{name}<br>{COLUMNS[score].label} {row.text(score)}{spread}"
-            f"<br>{COLUMNS[cost].label} {row.text(cost)}<br>{row.measurement.photos}<extra></extra>",
-        )
-    for line in lines:
-        figure.add_hline(line.value, line={"color": colours["mute"], "width": 1, "dash": "dot"})
-    for value, text in notes:
-        figure.add_annotation(
-            x=0,
-            xref="paper",
-            xanchor="left",
-            y=value,
-            yanchor="bottom",
-            text=text,
-            align="left",
-            showarrow=False,
-            font={"size": 12, "color": colours["mute"]},
-        )
+        _draw_point(figure, (x, y), name, place, looks, _point_words(row, score, cost), colours)
+    _draw_references(figure, lines, notes, colours["mute"])
     figure.update_xaxes(
         type="log",
         title=COLUMNS[cost].axis,
@@ -107,6 +82,62 @@ def cost_figure(
     figure.update_yaxes(title=COLUMNS[score].axis, range=[low, high], showgrid=True, tickformat=".2f", nticks=7)
     figure.update_layout(template=template(theme), height=420, showlegend=False)
     return figure
+
+
+def _point_words(row: Standing, score: str, cost: str) -> str:
+    """What the tooltip of a point says."""
+    spread = f" ({row.spread(score)})" if row.spread(score) else ""
+    return (
+        f"{row.model.name}<br>{COLUMNS[score].label} {row.text(score)}{spread}"
+        f"<br>{COLUMNS[cost].label} {row.text(cost)}<br>{row.measurement.photos}<extra></extra>"
+    )
+
+
+def _draw_point(
+    figure: go.Figure,
+    point: tuple[float, float],
+    name: str,
+    label_position: str,
+    looks: Series | None,
+    hover: str,
+    colours: Mapping[str, Any],
+) -> None:
+    """A model with its name; hollow without looks of a series."""
+    figure.add_scatter(
+        x=[point[0]],
+        y=[point[1]],
+        mode="markers+text",
+        name=name,
+        text=[name],
+        textposition=label_position,
+        textfont={"size": 13, "color": colours["ink"]},
+        marker={
+            "size": 10,
+            "symbol": looks.symbol if looks else "circle-open",
+            "color": looks.ink if looks else colours["mute"],
+        },
+        hovertemplate=hover,
+    )
+
+
+def _draw_references(
+    figure: go.Figure, lines: Sequence[Reference], notes: Sequence[tuple[float, str]], ink: str
+) -> None:
+    """Dotted lines, and their labels at the left edge."""
+    for line in lines:
+        figure.add_hline(line.value, line={"color": ink, "width": 1, "dash": "dot"})
+    for value, text in notes:
+        figure.add_annotation(
+            x=0,
+            xref="paper",
+            xanchor="left",
+            y=value,
+            yanchor="bottom",
+            text=text,
+            align="left",
+            showarrow=False,
+            font={"size": 12, "color": ink},
+        )
 
 
 def spread_labels(

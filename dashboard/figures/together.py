@@ -64,16 +64,10 @@ def pair_matrix(
         showlegend=False,
         **_KEPT,
     )
-    numbers = []
-    for row, column, text, sure in zip(y, x, rows["text"], rows["significant"], strict=True):
-        shade = shades[row, column]
-        depth = 0.5 if np.isnan(shade) else (shade - ends[0]) / (ends[1] - ends[0])
-        strong = abs(2 * depth - 1) > 0.62 if about else depth > 0.62
-        ink = colours["ground"] if strong else colours["ink"] if sure else colours["mute"]
-        numbers.append({"x": column, "y": row, "text": text, "showarrow": False, "font": {"size": 11, "color": ink}})
     for place in np.flatnonzero(rows["code"] == marked) if marked else ():
         box = {"x0": x[place] - 0.5, "x1": x[place] + 0.5, "y0": y[place] - 0.5, "y1": y[place] + 0.5}
         figure.add_shape(type="rect", **box, line={"color": colours["ink"], "width": 2})
+    numbers = _numbers(rows, x, y, (shades - ends[0]) / (ends[1] - ends[0]), colours, about=about)
     lay_out_cells(figure, down, across, axes, numbers, theme)
     return figure
 
@@ -92,6 +86,38 @@ def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[
     turn = {name: 2 * math.pi * index / len(names) - math.pi / 2 for index, name in enumerate(names)}
     place = {name: (math.cos(angle), math.sin(angle)) for name, angle in turn.items()}
     figure = go.Figure()
+    _draw_edges(figure, rows, place, colours)
+    _draw_garments(figure, worn, inks, place, colours)
+    figure.update_xaxes(visible=False, range=[-1.5, 1.5])
+    figure.update_yaxes(visible=False, range=[1.25, -1.25])
+    figure.update_layout(
+        template=template(theme),
+        height=470,
+        showlegend=False,
+        hovermode="closest",
+        clickmode="event+select",
+        dragmode=False,
+    )
+    return figure
+
+
+def _numbers(
+    rows: pd.DataFrame, x: np.ndarray, y: np.ndarray, depths: np.ndarray, colours: Mapping[str, Any], *, about: bool
+) -> list[dict[str, Any]]:
+    """The annotations of the cells; a depth is the place of a cell's shade on the scale, 0..1, NaN without one."""
+    numbers = []
+    for row, column, text, sure in zip(y, x, rows["text"], rows["significant"], strict=True):
+        depth = 0.5 if np.isnan(depths[row, column]) else depths[row, column]
+        strong = abs(2 * depth - 1) > 0.62 if about else depth > 0.62
+        ink = colours["ground"] if strong else colours["ink"] if sure else colours["mute"]
+        numbers.append({"x": column, "y": row, "text": text, "showarrow": False, "font": {"size": 11, "color": ink}})
+    return numbers
+
+
+def _draw_edges(
+    figure: go.Figure, rows: pd.DataFrame, place: Mapping[str, tuple[float, float]], colours: Mapping[str, Any]
+) -> None:
+    """Lines, with a point in the middle of each that can be clicked."""
     edges: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     for row in edges:
         (x0, y0), (x1, y1) = place[row["first"]], place[row["second"]]
@@ -122,23 +148,33 @@ def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
     )
+
+
+def _draw_garments(
+    figure: go.Figure,
+    worn: Mapping[str, float],
+    inks: Mapping[str, str],
+    place: Mapping[str, tuple[float, float]],
+    colours: Mapping[str, Any],
+) -> None:
+    """Points with their names outside the ring."""
     figure.add_scatter(
-        x=[place[name][0] for name in names],
-        y=[place[name][1] for name in names],
+        x=[place[name][0] for name in worn],
+        y=[place[name][1] for name in worn],
         mode="markers",
         marker={
-            "size": [12 + 34 * math.sqrt(worn[name]) for name in names],
-            "color": [inks[name] for name in names],
+            "size": [12 + 34 * math.sqrt(share) for share in worn.values()],
+            "color": [inks[name] for name in worn],
             "line": {"color": colours["mute"], "width": 1},
             "opacity": 1,
         },
-        text=[f"{name}<br>{worn[name]:.1%} of outfits" for name in names],
+        text=[f"{name}<br>{share:.1%} of outfits" for name, share in worn.items()],
         hovertemplate="%{text}<extra></extra>",
         name="garments",
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
     )
-    for name in names:
+    for name in worn:
         x, y = place[name]
         figure.add_annotation(
             x=x,
@@ -149,17 +185,6 @@ def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[
             showarrow=False,
             font={"size": 13, "color": colours["ink"]},
         )
-    figure.update_xaxes(visible=False, range=[-1.5, 1.5])
-    figure.update_yaxes(visible=False, range=[1.25, -1.25])
-    figure.update_layout(
-        template=template(theme),
-        height=470,
-        showlegend=False,
-        hovermode="closest",
-        clickmode="event+select",
-        dragmode=False,
-    )
-    return figure
 
 
 def _shades(values: np.ndarray, scale: Scale) -> np.ndarray:

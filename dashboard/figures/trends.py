@@ -41,13 +41,33 @@ def share_figure(
     """
     colours = COLOURS[theme]
     names = rows["name"].tolist()
+    row_height = _ROW + 14 * bool(notes)
+    figure = _share_bars(rows, inks, 8 / row_height, colours)
+    if other:
+        _draw_diamonds(figure, rows, other, colours)
+    lines = [
+        f"{name}<br><span style='font-size:11px;color:{colours['mute']}'>{notes[name]}</span>"
+        if notes and name in notes
+        else name
+        for name in names
+    ]
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=lines, range=[len(names) - 0.5, -0.5])
+    most = float(np.nanmax([*rows["high"].fillna(0), *rows.get("other_share", [0]), 0.01]))
+    figure.update_xaxes(title=axis, range=[0, min(1.02, most * 1.06)], tickformat=".0%", showgrid=True, nticks=6)
+    height = row_height * len(names) + 70 + 50 * bool(other)
+    return _finished(figure, theme, height, legend=bool(other), hovermode="y")
+
+
+def _share_bars(rows: pd.DataFrame, inks: Mapping[str, str], thickness: float, colours: Mapping[str, Any]) -> go.Figure:
+    """Bars with their intervals; a dash where no share is known."""
+    names = rows["name"].tolist()
     known = rows["share"].notna().to_numpy()
     values = rows["share"].fillna(0).to_numpy(float)
     figure = go.Figure(
         go.Bar(
             x=values,
             y=list(range(len(names))),
-            width=8 / (_ROW + 14 * bool(notes)),
+            width=thickness,
             orientation="h",
             marker={"color": [inks[name] for name in names], "line": {"color": colours["mute"], "width": 1}},
             error_x={
@@ -69,29 +89,22 @@ def share_figure(
     )
     for place in np.flatnonzero(~known):
         figure.add_annotation(x=0, y=int(place), text="–", showarrow=False, xanchor="left")
-    if other:
-        for sure, symbol in ((True, "diamond"), (False, "diamond-open")):
-            part = rows[rows["significant"].eq(sure)]
-            figure.add_scatter(
-                x=part["other_share"],
-                y=part.index,
-                mode="markers",
-                name=other + ("" if sure else " (chance explains the difference)"),
-                marker={"symbol": symbol, "size": 9, "color": colours["ink"] if sure else colours["mute"]},
-                hoverinfo="skip",
-                **_KEPT,
-            )
-    lines = [
-        f"{name}<br><span style='font-size:11px;color:{colours['mute']}'>{notes[name]}</span>"
-        if notes and name in notes
-        else name
-        for name in names
-    ]
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=lines, range=[len(names) - 0.5, -0.5])
-    most = float(np.nanmax([*rows["high"].fillna(0), *rows.get("other_share", [0]), 0.01]))
-    figure.update_xaxes(title=axis, range=[0, min(1.02, most * 1.06)], tickformat=".0%", showgrid=True, nticks=6)
-    height = (_ROW + 14 * bool(notes)) * len(names) + 70 + 50 * bool(other)
-    return _finished(figure, theme, height, legend=bool(other), hovermode="y")
+    return figure
+
+
+def _draw_diamonds(figure: go.Figure, rows: pd.DataFrame, other: str, colours: Mapping[str, Any]) -> None:
+    """The shares of the other group."""
+    for sure, symbol in ((True, "diamond"), (False, "diamond-open")):
+        part = rows[rows["significant"].eq(sure)]
+        figure.add_scatter(
+            x=part["other_share"],
+            y=part.index,
+            mode="markers",
+            name=other + ("" if sure else " (chance explains the difference)"),
+            marker={"symbol": symbol, "size": 9, "color": colours["ink"] if sure else colours["mute"]},
+            hoverinfo="skip",
+            **_KEPT,
+        )
 
 
 def interval_figure(

@@ -124,20 +124,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     order = list(hexes(fine=fine))
     down, across = (_commonest(found, column, order) for column in ("first", "second"))
     shown = table[table["first"].isin(down) & table["second"].isin(across)]
-    shown = shown.assign(
-        value=shown["lift"],
-        text=["–" if isnan(lift) else f"{lift:.1f}" for lift in shown["lift"]],
-        code=[
-            Behind(coloured=((first, a), (second, b)), fine=fine).code()
-            for a, b in zip(shown["first"], shown["second"], strict=True)
-        ],
-        hover=[
-            f"{row['first']} {first} with {row['second']} {second}<br>{row['outfits']:,} of {count:,} outfits<br>"
-            f"lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p']:.2g}"
-            f"{'' if row['significant'] else '<br>chance explains it'}<br>Click for the photos"
-            for row in records(shown)
-        ],
-    ).reset_index(drop=True)
+    shown = _pointed_pairs(shown, (first, second), count, fine)
     figure = pair_matrix(
         shown,
         down,
@@ -164,6 +151,25 @@ def _shares(question: Question, fine: bool) -> pd.DataFrame:
     if table.empty:
         raise NotEnough("No garment here has a colour. Take a filter away.")
     return table
+
+
+def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: int, fine: bool) -> pd.DataFrame:
+    """Adds the text of each cell, what it says when pointed at, and whose photos stand behind it."""
+    first, second = garments
+    return table.assign(
+        value=table["lift"],
+        text=["–" if isnan(lift) else f"{lift:.1f}" for lift in table["lift"]],
+        code=[
+            Behind(coloured=((first, a), (second, b)), fine=fine).code()
+            for a, b in zip(table["first"], table["second"], strict=True)
+        ],
+        hover=[
+            f"{row['first']} {first} with {row['second']} {second}<br>{row['outfits']:,} of {count:,} outfits<br>"
+            f"lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p']:.2g}"
+            f"{'' if row['significant'] else '<br>chance explains it'}<br>Click for the photos"
+            for row in records(table)
+        ],
+    ).reset_index(drop=True)
 
 
 def _pointed(table: pd.DataFrame, fine: bool, garment: str = "") -> pd.DataFrame:

@@ -117,18 +117,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         Behind(worn=(row["garment"],)) if of == GARMENTS else Behind(coloured=((row["garment"], row["colour"]),))
         for row in records(table)
     ]
-    shown = table.rename(columns={"growth": "value"}).assign(
-        name=[each.words() for each in behind], code=[each.code() for each in behind]
-    )
-    if len(shown) > 2 * _ENDS:
-        shown = pd.concat([shown.head(_ENDS), shown.tail(_ENDS)])
-    shown["hover"] = [
-        f"{row.name_}<br>odds times {row.value:.2f} a year ({row.low:.2f} to {row.high:.2f})<br>"
-        f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{row.outfits:,} outfits, p {row.p:.2g}"
-        + ("" if row.significant else "<br>chance explains it")
-        + "<br>Click for the photos"
-        for row in rows(shown.rename(columns={"name": "name_"}))
-    ]
+    shown = _strongest(table, behind)
     sure = int(table["significant"].sum())
     less = f" Shown: the {_ENDS} strongest each way." if len(table) > len(shown) else ""
     caption = (
@@ -183,6 +172,23 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     words = f"{garment}: {past['share'].iloc[-1]:.0%} last, {percent(end.share, end.low, end.high)} at the end"
     behind = Behind(worn=(garment,), period=period, start=past.loc[past["outfits"] > 0, "start"].max().date())
     return Section("trends-forecast", f"Forecast of {garment}", caption, figure, table, words, behind)
+
+
+def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
+    """The movements at both ends of the table, with what a point says and whose photos stand behind it."""
+    shown = table.rename(columns={"growth": "value"}).assign(
+        name=[each.words() for each in behind], code=[each.code() for each in behind]
+    )
+    if len(shown) > 2 * _ENDS:
+        shown = pd.concat([shown.head(_ENDS), shown.tail(_ENDS)])
+    shown["hover"] = [
+        f"{row.name_}<br>odds times {row.value:.2f} a year ({row.low:.2f} to {row.high:.2f})<br>"
+        f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{row.outfits:,} outfits, p {row.p:.2g}"
+        + ("" if row.significant else "<br>chance explains it")
+        + "<br>Click for the photos"
+        for row in rows(shown.rename(columns={"name": "name_"}))
+    ]
+    return shown
 
 
 def _series(question: Question, period: Period, of: str) -> pd.DataFrame:

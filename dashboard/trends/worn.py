@@ -14,7 +14,7 @@ from dashboard.trends.behind import Behind
 from dashboard.trends.reliability import WHY_NO_PAIRS, Trust
 from dashboard.trends.section import LEAST_OUTFITS, Question, Section, class_inks, percent, records, rows
 from segmodels.archive.facts import Facts, View
-from segmodels.archive.intervals import Corrected, corrected
+from segmodels.archive.intervals import Corrected, Reliability, corrected
 from segmodels.archive.outfits import SIGNIFICANT, NotEnough, worn
 
 __all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
@@ -137,20 +137,20 @@ def share_section(
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
     shown["hover"] = [_hover(row, against, correct) for row in records(shown)]
-    notes = {
-        name: f"found {_rate(r.sensitivity, r.worn)}, wrongly {_rate(1 - r.specificity, r.not_worn)}"
-        for name, r in known.items()
-    }
     figure = share_figure(
         shown,
         class_inks(facts),
         question.theme,
         axis="Share of outfits, corrected" if correct else "Share of outfits",
-        notes=notes,
+        notes={name: _recognised(each) for name, each in known.items()},
         other=against.other_label if against and not correct else "",
     )
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown) if row.share == row.share)
     return Section("trends-shares", "What is worn", caption, figure, table, words, behind[0], here.view)
+
+
+def _recognised(r: Reliability) -> str:
+    return f"found {_rate(r.sensitivity, r.worn)}, wrongly {_rate(1 - r.specificity, r.not_worn)}"
 
 
 def _rate(share: float, photos: int) -> str:

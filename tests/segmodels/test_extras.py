@@ -1,6 +1,7 @@
 """What each package imports, what each extra brings, and what a command says whose extra is not there."""
 
 import ast
+import json
 import subprocess
 import sys
 import tomllib
@@ -18,7 +19,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 COMMANDS = PROJECT["entry-points"]["garmentscope.commands"]
 NAMES = {"PIL": "pillow", "cv2": "opencv-python-headless", "pydantic_core": "pydantic", "skimage": "scikit-image"}
 ABSENT = "streamlit plotly statsmodels lightning pytorch_lightning ray supervision tensorboard".split()
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., str]
 
 
 def packages(requirements: list[str]) -> set[str]:
@@ -74,66 +75,85 @@ def test_the_sentence() -> None:
     assert missing_extra("app", "numpy") == ""
 
 
-@pytest.fixture
-def bare(tmp_path: Path) -> Run:
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs Python where this project is installed, as it is now, without what the extras bring."""
-    info = tmp_path / "path" / f"garmentscope-{PROJECT['version']}.dist-info"
+    folder = tmp_path_factory.mktemp("bare")
+    info = folder / "path" / f"garmentscope-{PROJECT['version']}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: garmentscope\nVersion: {PROJECT['version']}\n")
     lines = [f"{name} = {value}" for name, value in COMMANDS.items()]
     (info / "entry_points.txt").write_text("\n".join(["[garmentscope.commands]", *lines]))
 
-    def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(code: str, *arguments: str) -> str:
         start = (
             f"import sys; sys.path[:0] = {[str(info.parent), str(ROOT)]}; sys.modules.update(dict.fromkeys({ABSENT}))"
         )
         command = [sys.executable, "-c", f"{start}\n{code}", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert done.stderr == "" and done.returncode == 0
+        return done.stdout
 
     return run
 
 
-MAIN = "from segmodels.__main__ import main; sys.exit(main())"
+REFUSED = {
+    "garmentscope app": ("streamlit", "app"),
+    "garmentscope train fit": ("lightning", "train"),
+    "train --help": ("lightning", "train"),
+    "garmentscope archive ingest . --archive a --engine ray": ("ray", "ray"),
+}
+"""Commands, the last but one as `python -m train`; with the module that is not there and the extra that brings it."""
+
+ANSWERS = """
+import io, json, runpy
+from contextlib import redirect_stderr, redirect_stdout
+
+def answer(program, *arguments):
+    sys.argv = [program, *arguments]
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        try:
+            runpy.run_module({"garmentscope": "segmodels"}.get(program, program), run_name="__main__")
+        except SystemExit as stopped:
+            return stopped.code, out.getvalue(), err.getvalue()
+
+print(json.dumps({line: answer(*line.split()) for line in sys.argv[1:]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(bare: Run) -> dict[str, list[object]]:
+    """Status, stdout and stderr of each command; one process runs all, as it takes seconds to start."""
+    found: dict[str, list[object]] = json.loads(bare(ANSWERS, "garmentscope --help", "garmentscope models", *REFUSED))
+    return found
 
 
 def test_every_module_of_segmodels_can_be_imported(bare: Run) -> None:
-    done = bare(
+    said = bare(
         "import importlib, pkgutil, segmodels\n"
         "for name in segmodels.__all__: getattr(segmodels, name)\n"
         "names = [each.name for each in pkgutil.walk_packages(segmodels.__path__, 'segmodels.')]\n"
         "for name in names: importlib.import_module(name)\n"
         "print(len(names), segmodels.__version__)"
     )
-    assert done.stderr == "" and done.returncode == 0
-    count, version = done.stdout.split()
+    count, version = said.split()
     assert int(count) > 50 and version == PROJECT["version"]
 
 
-def test_commands_of_the_library_run(bare: Run) -> None:
-    shown = bare(MAIN, "--help")
-    assert shown.returncode == 0 and shown.stderr == ""
-    listed = {line.split()[0] for line in shown.stdout.splitlines() if line.startswith("    ") and line.strip()}
+def test_commands_of_the_library_run(answers: dict[str, list[object]]) -> None:
+    status, shown, errors = answers["garmentscope --help"]
+    assert (status, errors) == (0, "")
+    listed = {line.split()[0] for line in str(shown).splitlines() if line.startswith("    ") and line.strip()}
     assert {"segment", "models", "pull", "archive", "app", "train"} <= listed
-    models = bare(MAIN, "models")
-    assert models.returncode == 0 and "fpn " in models.stdout and models.stderr == ""
+    status, models, errors = answers["garmentscope models"]
+    assert (status, errors) == (0, "") and "fpn " in str(models)
 
 
-@pytest.mark.parametrize(
-    ("code", "arguments", "module", "extra"),
-    [
-        (MAIN, ["app"], "streamlit", "app"),
-        (MAIN, ["train", "fit"], "lightning", "train"),
-        ("import runpy; runpy.run_module('train', run_name='__main__')", ["--help"], "lightning", "train"),
-        (MAIN, ["archive", "ingest", ".", "--archive", "a", "--engine", "ray"], "ray", "ray"),
-    ],
-    ids=["app", "train", "python -m train", "ray"],
-)
-def test_a_command_without_its_extra_says_what_to_install(
-    bare: Run, code: str, arguments: list[str], module: str, extra: str
-) -> None:
-    done = bare(code, *arguments)
+@pytest.mark.parametrize("command", REFUSED)
+def test_a_command_without_its_extra_says_what_to_install(command: str, answers: dict[str, list[object]]) -> None:
+    module, extra = REFUSED[command]
     sentence = f'This command needs {module}, which is not installed: pip install "garmentscope[{extra}]"\n'
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)
+    assert answers[command] == [2, "", sentence]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
