@@ -134,7 +134,7 @@ def pick_precision(name: str | None, device: torch.device) -> Precision:
     if name == "fp16" and device.type != "cuda":
         raise DeviceError(f"Precision fp16 needs a CUDA GPU, and the device is {device}. Use 32, bf16 or auto.")
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise DeviceError(f"{describe_device(device)} does not compute in bf16. Use fp16, 32 or auto.")
+        raise DeviceError(f"{describe_device(device)} does not support bf16. Use fp16, 32 or auto.")
     if name not in ("32", "bf16", "fp16"):
         raise DeviceError(f"The precision must be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {name!r}.")
     return Precision(name, device)  # type: ignore[arg-type]

@@ -143,7 +143,7 @@ def open_photo(
     except PhotoError:
         raise
     except MemoryError as error:
-        raise PhotoError(f"{name} needs more memory than there is. Save it smaller.") from error
+        raise PhotoError(f"{name} needs more memory than is available. Save it smaller.") from error
     except OSError as error:
         raise PhotoError(f"{name} cannot be read: {error.strerror or 'the file is damaged'}.") from error
 
@@ -246,7 +246,7 @@ def _opened(source: bytes | str | Path, name: str, max_bytes: int | None) -> Ite
         if stat.S_ISDIR(mode):
             raise PhotoError(f"{name} is a folder, not a photo.")
         if not stat.S_ISREG(mode):
-            raise PhotoError(f"{name} is not an ordinary file.")
+            raise PhotoError(f"{name} is not a regular file.")
         try:
             stream = path.open("rb")
         except PermissionError:
@@ -336,7 +336,7 @@ def _other(head: bytes) -> str:
         return "text, not a photo"
     if not head.strip(b"\0"):
         return "full of zeros, not a photo"
-    return "not a photo in a format that is known here"
+    return "not a photo in a supported format"
 
 
 def _is_text(head: bytes) -> bool:
@@ -406,7 +406,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
     if min(width, height) < MIN_SIDE:
         raise PhotoError(
-            f"{name} is only {width:,} x {height:,} pixels, and {MIN_SIDE} on each side are the least. "
+            f"{name} is only {width:,} x {height:,} pixels; the minimum is {MIN_SIDE} on each side. "
             "Give a larger photo."
         )
 
@@ -472,7 +472,7 @@ def _damage(stream: BinaryIO, kind: str, name: str, error: Exception, canvas: Im
     if _is_cut_off(stream, kind, str(error)):
         return PhotoError(f"{name} is cut off{how_far or ': its end is missing'}. {_COPY_AGAIN}")
     if isinstance(error, UnidentifiedImageError):
-        return PhotoError(f"{name} begins as {kind} but is damaged or of a rare kind. {_EXPORT_AGAIN}")
+        return PhotoError(f"{name} begins as {kind} but is damaged or of an unsupported kind. {_EXPORT_AGAIN}")
     return PhotoError(f"{name} is damaged{how_far}. {_COPY_AGAIN}")
 
 

@@ -80,7 +80,7 @@ class Job(background.Task):
         if isinstance(error, ValueError | OSError):
             return str(error)
         first = str(error).partition("\n")[0] or type(error).__name__
-        return f"The ingest broke off: {first}. What was written before is whole."
+        return f"The ingest failed: {first}. What was written before is kept."
 
     def _note_progress(self, progress: Progress) -> None:
         self.progress = progress

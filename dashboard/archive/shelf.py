@@ -155,11 +155,11 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
     for each in list_archives(environment, shipped):
         if each.name == name:
             if each.origin == "shipped":
-                raise ArchiveError(f"{name} comes with the app and stays as it is. Choose another name.")
+                raise ArchiveError(f"{name} comes with the app and cannot be changed. Choose another name.")
             return each
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise ArchiveError(
-            f"An archive cannot be called {name!r}. Use up to {_LONGEST_NAME} letters, digits, blanks, - and _."
+            f"An archive cannot be called {name!r}. Use up to {_LONGEST_NAME} letters, digits, spaces, - and _."
             if name
             else "The archive needs a name. Choose one or type a new one."
         )

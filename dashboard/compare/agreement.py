@@ -143,9 +143,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if not self.findings:
-            raise ValueError("A comparison has at least one finding.")
+            raise ValueError("A comparison needs the finding of at least one model.")
         if len({finding.model for finding in self.findings}) < len(self.findings):
-            raise ValueError("One model stands in the comparison twice.")
+            raise ValueError("A model occurs twice in the comparison.")
         if len({(each.analysed.name, each.taxonomy.name) for each in self.findings}) > 1:
             raise ValueError("The findings are of different photos or taxonomies.")
 

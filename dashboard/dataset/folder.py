@@ -31,7 +31,7 @@ __all__ = [
     "thumbnail",
 ]
 
-_LAYOUT = "Name the folder that holds photos/ and annotations/pixel-level/, and start the app again."
+_LAYOUT = "Set it to the folder that has photos/ and annotations/pixel-level/, and start the app again."
 _CLASSES = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
 _SIDE = (320, 480)  # pixels of a small picture, at most
 _QUALITY = 85
@@ -63,13 +63,13 @@ def list_masks(root: Path) -> tuple[str, ...]:
         FolderError: If the folder does not hold photos and masks.
     """
     if not root.is_dir():
-        raise FolderError(f"GARMENTSCOPE_DATA names {root.name}, which is no folder. {_LAYOUT}")
+        raise FolderError(f"GARMENTSCOPE_DATA is set to {root.name}, which is not a folder. {_LAYOUT}")
     for needed in ("photos", "annotations/pixel-level"):
         if not (root / needed).is_dir():
-            raise FolderError(f"GARMENTSCOPE_DATA names {root.name}, which holds no {needed}/. {_LAYOUT}")
+            raise FolderError(f"GARMENTSCOPE_DATA is set to {root.name}, which has no {needed}/. {_LAYOUT}")
     ids = tuple(sorted(path.stem for path in (root / "annotations" / "pixel-level").glob("*.mat")))
     if not ids:
-        raise FolderError(f"GARMENTSCOPE_DATA names {root.name}: annotations/pixel-level/ holds no mask. {_LAYOUT}")
+        raise FolderError(f"GARMENTSCOPE_DATA is set to {root.name}, which has no mask in it. {_LAYOUT}")
     return ids
 
 
@@ -174,7 +174,7 @@ def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
             name=f"{photo_id}.jpg",
             title="1 garment" if count == 1 else f"{count or 'No'} garments",
             caption=f"Photo {photo_id}, {photo.shape[1]} x {photo.shape[0]} pixels. "
-            f"Labels of its mask, by share of the photo: {_in_words(labels)}.",
+            f"Labels in its mask, by share of the photo: {_in_words(labels)}.",
             garments=tuple({**garment.to_json(), "confidence": None} for garment in garments),
         )
     )

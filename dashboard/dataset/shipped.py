@@ -261,7 +261,7 @@ def _by_number(found: Mapping[str, int]) -> dict[int, int]:
 def _sizes(found: Mapping[str, Any]) -> Sizes:
     edges, photos = found["histogram"]["edges"], found["histogram"]["photos"]
     if len(edges) != len(photos) + 1:
-        raise ValueError("a histogram has not one edge more than bins")
+        raise ValueError("a histogram needs one edge more than it has bins")
     return Sizes(
         int(found["smallest"]),
         float(found["median"]),
@@ -275,18 +275,18 @@ def _contradiction(statistics: Statistics) -> str:
     """What cannot be true of the counts, in words; empty if nothing."""
     counts, names = statistics.counts, {*statistics.taxonomy.names, None}
     if sum(each.pixels for each in counts["classes"]) != statistics.pixels:
-        return "the pixels of its classes are not all of its pixels"
+        return "the pixels of its classes do not add up to all of its pixels"
     for label in counts["labels"]:
         if label.class_name not in names:
-            return f"{label.name} becomes {label.class_name}, which is no class"
+            return f"{label.name} becomes {label.class_name}, which is not a class"
     for each in counts["classes"]:
         if sum(label.pixels for label in counts["labels"] if label.class_name == each.name) != each.pixels:
-            return f"the labels that become {each.name} have not its pixels"
+            return f"the pixels of the labels that become {each.name} do not add up to those of the class"
     sums = [*(photos.values() for photos in statistics.garments.values()), statistics.width.photos]
     if any(sum(photos) != statistics.photos for photos in [*sums, statistics.height.photos]):
-        return "a histogram does not hold all of its photos"
+        return "a histogram does not cover all of its photos"
     if statistics.parts and sum(part.photos for part in statistics.parts) != statistics.photos:
-        return "the parts of its split do not hold all of its photos"
+        return "the parts of its split do not cover all of its photos"
     return ""
 
 

@@ -51,7 +51,7 @@ class Cell:
 
     def words(self) -> str:
         """What its pixels are."""
-        return f"{self.truth} found as such" if self.is_right else f"{self.truth} taken for {self.predicted}"
+        return f"{self.truth} recognised" if self.is_right else f"{self.truth} predicted as {self.predicted}"
 
 
 @dataclass(frozen=True)

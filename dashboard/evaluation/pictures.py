@@ -78,14 +78,12 @@ def data_folder(dataset: str, folder: str) -> Path:
         PictureError: If there is none, or it cannot hold this data set.
     """
     if not folder:
-        raise PictureError(
-            f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see photo and truth beside the prediction."
-        )
+        raise PictureError(f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see the photo and the ground truth.")
     root = Path(folder)
     if dataset not in DATASETS:
-        raise PictureError(f"There is no reader for {dataset[:40]}, so no photo stands beside the prediction.")
+        raise PictureError(f"There is no reader for {dataset[:40]}, so only the prediction is shown.")
     if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
-        raise PictureError(f"GARMENTSCOPE_DATA names a folder that does not hold ccp ({_LAYOUT}).")
+        raise PictureError(f"The folder in GARMENTSCOPE_DATA is not ccp: it needs {_LAYOUT}.")
     return root
 
 
@@ -104,7 +102,7 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
         PictureError: If one of the two is missing or damaged.
     """
     if Path(photo_id).name != photo_id:
-        raise PictureError(f"{photo_id[:40]} is no name of a photo.")
+        raise PictureError(f"{photo_id[:40]} is not a valid photo id.")
     try:
         if dataset == "ccp":
             file = root / "photos" / f"{photo_id}.jpg"
@@ -142,7 +140,7 @@ def read_class_map(data: bytes) -> np.ndarray:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise PictureError("The class map in evidence.parquet is damaged. Evaluate the model again.") from None
     if class_map is None:
-        raise PictureError("The picture in evidence.parquet is no class map. Evaluate the model again.")
+        raise PictureError("The image in evidence.parquet is not a class map. Evaluate the model again.")
     return class_map
 
 

@@ -54,20 +54,28 @@ COLUMNS: Mapping[str, Column] = {
         Column(
             "mean_iou_foreground",
             "IoU, no background",
-            "Intersection over union, mean over the classes but Background",
+            "Intersection over union, mean over the classes without Background",
             "Mean IoU without background",
         ),
         Column("mean_f1", "F1", "Harmonic mean of precision and recall, mean over the classes", "Mean F1"),
         Column(
-            "mean_precision", "Precision", "Of the pixels called a class, the share that is; mean", "Mean precision"
+            "mean_precision",
+            "Precision",
+            "Share of the pixels predicted as a class that belong to it, mean over the classes",
+            "Mean precision",
         ),
-        Column("mean_recall", "Recall", "Of a class's pixels, the share that is called so; mean", "Mean recall"),
-        Column("pixel_accuracy", "Accuracy", "Share of all pixels whose class is right", "Pixel accuracy"),
-        Column("binary_iou", "Binary IoU", "Intersection over union of all that is not Background", "Binary IoU"),
-        Column("parameters", "Parameters", "Numbers that training set", "Parameters (millions, logarithmic)", "low"),
-        Column("size", "Size", "Of the weights on disk", "Size on disk (MB, logarithmic)", "low"),
-        Column("seconds", "Time", "Median time a photo", "Time a photo (s, logarithmic)", "low"),
-        Column("epochs", "Epochs", "Epoch that was kept", "Epochs", ""),
+        Column(
+            "mean_recall",
+            "Recall",
+            "Share of a class's pixels that are predicted as it, mean over the classes",
+            "Mean recall",
+        ),
+        Column("pixel_accuracy", "Accuracy", "Share of all pixels with the correct class", "Pixel accuracy"),
+        Column("binary_iou", "Binary IoU", "Intersection over union of everything but Background", "Binary IoU"),
+        Column("parameters", "Parameters", "Number of trained parameters", "Parameters (millions, logarithmic)", "low"),
+        Column("size", "Size", "Size of the weights on disk", "Size on disk (MB, logarithmic)", "low"),
+        Column("seconds", "Time", "Median time per photo", "Time per photo (s, logarithmic)", "low"),
+        Column("epochs", "Epochs", "Epoch whose weights are kept", "Epochs", ""),
     )
 }
 """By key, in their order."""
@@ -134,12 +142,12 @@ class Standing:
             return start
         if key == "seconds":
             device = f" on {measurement.device}" if measurement.device else ""
-            return f"{start} From decoded photo to garments{device}, over {measurement.photos}."
+            return f"{start} Measured from decoded photo to garments{device}, over {measurement.photos}."
         if key == "epochs":
             hours = f"{model.hours:.1f} hours" if model.hours is not None else ""
             device = f"on {model.device}" if model.device else ""
             spent = " ".join(part for part in (hours, device) if part)
-            ran = f" {len(model.curve)} epochs were run{', ' + spent if spent else ''}." if model.curve else ""
+            ran = f" Trained for {len(model.curve)} epochs{', ' + spent if spent else ''}." if model.curve else ""
             return f"{start}{ran}"
         parts = [start, f"Measured on {measurement.photos}."]
         if measurement.deviation is not None:

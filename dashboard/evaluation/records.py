@@ -156,8 +156,8 @@ class Model:
         if measurement.photos.fold is None or self.fold is None:
             return ""
         if self.fold == measurement.photos.fold:
-            return "These photos chose the epoch that is kept."
-        return "These photos were trained on: the scores say what is remembered, not what was learnt."
+            return "The epoch was chosen on these photos."
+        return "The model was trained on these photos, so the scores say little about new photos."
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def photo_sets(models: Sequence[Model]) -> list[PhotoSet]:
         label = str(pairs[0][1].photos)
         same_name[label] += 1
         if same_name[label] > 1:
-            label += f", other photos of the same name ({same_name[label]})"
+            label += f", other photos with the same name ({same_name[label]})"
         names = tuple(dict.fromkeys(model.name for model, _ in pairs))
         sets.append(PhotoSet(label, pairs[0][1].how, key, names))
     return sorted(sets, key=lambda each: -len(each.models))
@@ -232,7 +232,7 @@ def read_model(name: str, folder: Path) -> Model:
     metrics: dict[str, Any] = {}
     metrics_fault = ""
     if (folder / "metrics.json").exists():
-        metrics, metrics_fault = _json(folder / "metrics.json", "Its row is left out. Evaluate it again.")
+        metrics, metrics_fault = _json(folder / "metrics.json", "Its scores are left out. Evaluate it again.")
     if metrics and taxonomy is None and not config_fault:
         config_fault = "config.json names no known classes; its scores are left out."
     try:
@@ -272,7 +272,7 @@ def evidence_of_measurement(
         if rows and np.array_equal(sum(row.counts for row in rows), measurement.matrix):
             return rows, ""
     return [], (
-        f"{model.name}: evidence.parquet is of other photos than {measurement.photos}, or of an earlier run. "
+        f"{model.name}: evidence.parquet belongs to other photos than {measurement.photos}, or of an earlier run. "
         "Evaluate it again with --keep to see the photos behind its numbers."
     )
 

@@ -54,7 +54,7 @@ def _details(scores: Mapping[str, Any]) -> str:
     if scores["iou"] is None:
         return ""
     words = f"F1 {scores['f1']:.3f}, precision {scores['precision']:.3f}, recall {scores['recall']:.3f}"
-    return f"<br>{words}<br>{scores['pixels']:,d} pixels in the truth"
+    return f"<br>{words}<br>{scores['pixels']:,d} pixels in the ground truth"
 
 
 def _matrix(

@@ -105,7 +105,11 @@ def _legend(view: MatrixView, top: float) -> tuple[str, list[float], list[str]]:
 def _cell_text(view: MatrixView, cell: Cell) -> str:
     """The tooltip of a cell."""
     row, column = view.names.index(cell.truth), view.names.index(cell.predicted)
-    whole = {"row": f" of {cell.truth} in the truth", "column": f" of what is called {cell.predicted}", "pixels": ""}
+    whole = {
+        "row": f" of the true pixels of {cell.truth}",
+        "column": f" of the pixels predicted as {cell.predicted}",
+        "pixels": "",
+    }
     lines = [cell.words(), f"{view.text(cell)}{whole[view.unit]}"]
     if view.unit != "pixels":
         lines.append(f"{view.pixels[row, column]:,d} pixels{' of the first model' if view.is_difference else ''}")

@@ -63,7 +63,7 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
             "%{customdata[2]:,d} pixels<extra></extra>",
         )
     )
-    title = "Photos that show it" if by_photos else "Share of pixels, %"
+    title = "Number of photos" if by_photos else "Share of pixels, %"
     figure.update_xaxes(title={"text": title}, range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6)
     figure.update_yaxes(autorange="reversed", dtick=1)
     figure.update_layout(template=template(theme), height=56 + _ROW * len(shares), bargap=_BAR_GAP)
@@ -143,7 +143,7 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
     count = len(sources)
     paints = [taxonomy[name].colour for name, theirs in blocks for _ in theirs]
     names = [name for name, theirs in blocks for _ in theirs]
-    of = "appearances" if measure == "photos" else "the pixels that flow"
+    of = "appearances" if measure == "photos" else "the foreground pixels"
     figure = go.Figure(
         go.Sankey(
             arrangement="fixed",

@@ -252,7 +252,7 @@ def _class_details(scores: ClassScores, photos: int | None) -> str:
     """What the tooltip of a bar says beside its own value."""
     rest = [f"{label} {v:.3f}" for key, label in _MEASURES.items() if (v := getattr(scores, key)) is not None]
     count = f"in {photos} photo{'s' if photos != 1 else ''}" if photos is not None else ""
-    pixels = f"{scores.pixels:,d} pixels in the truth" if scores.pixels is not None else ""
+    pixels = f"{scores.pixels:,d} pixels in the ground truth" if scores.pixels is not None else ""
     return "".join(f"<br>{line}" for line in (", ".join(rest), " ".join(filter(None, (pixels, count)))) if line)
 
 

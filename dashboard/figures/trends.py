@@ -76,7 +76,7 @@ def share_figure(
                 x=part["other_share"],
                 y=part.index,
                 mode="markers",
-                name=other + ("" if sure else " (chance explains the difference)"),
+                name=other + ("" if sure else " (difference not significant)"),
                 marker={"symbol": symbol, "size": 9, "color": colours["ink"] if sure else colours["mute"]},
                 hoverinfo="skip",
                 **_KEPT,
@@ -119,7 +119,7 @@ def interval_figure(
             x=values[at],
             y=at,
             mode="markers",
-            name="More than chance explains" if sure else "Chance explains it",
+            name="Significant" if sure else "Not significant",
             marker={"size": 10, "symbol": "circle" if sure else "circle-open", "color": ink},
             error_x={
                 "type": "data",

@@ -81,7 +81,7 @@ class Listing:
             if not problem:
                 self.parameters, self.checkpoints = _count_parameters(found), found
         except Exception as error:  # a thread has nobody else to tell; the error's own words may quote a token
-            problem = f"The Hub could not be asked ({type(error).__name__}). Try again later."
+            problem = f"The Hub could not be queried ({type(error).__name__}). Try again later."
         self.problem = problem
         self.answered = True
         self._changed = time.monotonic()

@@ -56,7 +56,7 @@ class Pull(background.Task):
         if isinstance(error, CheckpointError):
             return str(error)
         # What others say may quote a header, and so a token.
-        return f"The pull broke off ({type(error).__name__}). What was pulled before is still there. Try again."
+        return f"The pull failed ({type(error).__name__}). A revision pulled before is kept. Try again."
 
     def _note(self, done: int, total: int) -> None:
         self.done, self.total = done, total
@@ -75,7 +75,7 @@ def running() -> dict[str, Pull]:
 def progress_sentence(done: int, total: int) -> str:
     """How far a pull is: `41 of 98 MB`."""
     if not total:
-        return "Asking the Hub for the files."
+        return "Requesting the files from the Hub."
     if done >= total:
         return "Checking the files."
     unit, name = (1e6, "MB") if total >= 1e5 else (1e3, "kB")

@@ -18,7 +18,12 @@ from segmodels.taxonomy import OUTFIT_15
 __all__ = ["Sheet", "describe", "megabytes", "read_card", "scores_to_show", "sheet_html"]
 
 _SCORES = {"mean_iou": "Mean IoU", "mean_f1": "Mean F1", "pixel_accuracy": "Accuracy"}
-_LOOKS = {"person": "each person", "box": "each person", "found": "what is worn", "none": "whole photo"}
+_LOOKS = {
+    "person": "cropped to each person",
+    "box": "cropped to each person",
+    "found": "cropped to what is worn",
+    "none": "whole photo",
+}
 _LARGEST_CARD = 200_000  # characters of a model card that are shown
 NONE = "–"
 _FORMATS = {"32": "float32"}  # by the name on the command line
@@ -108,7 +113,7 @@ def describe(
             "Input": _input(model),
         },
         scores=_scores(measurement),
-        measured=f"On {measurement.photos}" if measurement else "No scores: it was not measured.",
+        measured=f"On {measurement.photos}" if measurement else "Not measured, so there are no scores.",
         machines=_machines(model, measurement),
         revision=(commit or revision)[:12],
         folder=offer.folder,
@@ -203,7 +208,7 @@ def _place(offer: Offer) -> str:
         "folder": "Local folder",
         "hub": "Pulled from the Hub",
         "not pulled": "On the Hub, not pulled yet",
-        "described": "Described: its weights do not ship",
+        "described": "Described: weights not included",
     }[offer.place]
 
 
@@ -238,19 +243,16 @@ def _foreign_classes(model: Model) -> str:
 def _note(offer: Offer, model: Model | None) -> str:
     here, hub = offer.here, offer.hub
     if offer.place == "described":
-        return "Its weights are to be trained; the model card has the command."
+        return "Its weights are not included; the model card has the command that trains them."
     if here is None:
         return _foreign_classes(model) if model else ""
     if hub is None:
         return ""
     if here.source != "hub":
         which = "embedded one" if here.source == "embedded" else "one of the local folder"
-        return (
-            f"The Hub has {hub.repository} under the same name. The {which} goes first; rename one of the two to have "
-            "both."
-        )
+        return f"The Hub has {hub.repository}, with the same name. The {which} is used; rename one to use both."
     if hub.problem:
-        return f"What is pulled still works, the newest revision does not: {hub.problem}"
+        return f"The pulled revision still works; the newest one cannot be used: {hub.problem}"
     if offer.has_update:
         return f"The Hub has a newer revision, {hub.revision[:12]}."
     return ""

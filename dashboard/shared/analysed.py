@@ -298,6 +298,6 @@ def _title(analysed: Analysed) -> str:
 
 def _caption(analysed: Analysed) -> str:
     return (
-        "Share: of this person's garment and accessory pixels. Conf.: mean of the network's probability. "
+        "Share of outfit: of this person's garment and accessory pixels. Conf.: mean probability of the class. "
         f"{analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."
     )

@@ -61,7 +61,7 @@ def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> Non
 
     def tell(done: int) -> None:
         left = (time.monotonic() - started) * (MADE_UP_PHOTOS - done) / done if done else None
-        text = f"Making photos up, once: {done:,} of {MADE_UP_PHOTOS:,}"
+        text = f"Generating the made-up photos, only once: {done:,} of {MADE_UP_PHOTOS:,}"
         progress(done / MADE_UP_PHOTOS, f"{text}." if left is None else f"{text}, {duration(left)} left.")
 
     tell(0)

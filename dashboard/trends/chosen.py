@@ -85,4 +85,4 @@ class Chosen:
         return list(self._kept.get((self._place, name), []))
 
     def _refuse(self, name: str, value: str) -> None:
-        self._sentences.append(f"The link's {name} ({value[:40]}) cannot be chosen here; it is left out.")
+        self._sentences.append(f'The value "{value[:40]}" for {name} in the link is not available here; it is ignored.')

@@ -16,8 +16,8 @@ from segmodels.archive.store import Version
 __all__ = ["WHY_NO_PAIRS", "Trust", "read_trust"]
 
 WHY_NO_PAIRS = (
-    "Pairs are not corrected: that would need how the errors on one garment depend on those on the other "
-    "(a coat taken for a shirt loses one and adds the other), which was measured of single garments only."
+    "Pairs are not corrected: the errors on two garments depend on each other (a coat taken for a shirt removes one "
+    "and adds the other), and errors were measured for single garments only."
 )
 
 
@@ -62,14 +62,14 @@ def read_trust(file: Path, version: Version) -> Trust:
         }
         how = str(found["how"])
     except (OSError, KeyError):
-        return Trust(sentence="How far these counts can be trusted was not measured for this model.")
+        return Trust(sentence="The reliability of these counts was not measured for this model.")
     except (ValueError, TypeError, AttributeError):
         return Trust(
-            sentence=f"{file.name} is damaged, so no reliability stands beside the garments. Measure it again."
+            sentence=f"{file.name} is damaged, so no reliability is shown beside the garments. Measure it again."
         )
     if (model, revision) != (version.model, version.revision):
         return Trust(
             sentence=f"Reliability was measured for {model} {revision[:12]}, not for {version.model} "
-            f"{version.revision[:12]}; it is left out."
+            f"{version.revision[:12]}, so it is not shown."
         )
     return Trust(how, garments, thresholds)

@@ -51,11 +51,11 @@ def report_html(
         f"<h1>{html.escape(archive)}</h1>",
         f"<p>{html.escape(evidence)}.</p>",
         f"<p>Filters: {html.escape('; '.join(filters)) or 'none'}.</p>",
-        '<p class="note">The unit is one person\'s outfit. Counts are of what the model recognised; its errors are in '
-        f"them. Written {datetime.now():%Y-%m-%d %H:%M}.</p>",
+        '<p class="note">The unit is one person\'s outfit. Counts are of what the model recognised and include its '
+        f"errors. Written {datetime.now():%Y-%m-%d %H:%M}.</p>",
     ]
     if made_up:
-        parts.insert(1, "<p><b>Made up: no camera and no model saw these photos.</b></p>")
+        parts.insert(1, "<p><b>Synthetic data: the photos are made up.</b></p>")
     script: bool | str = True
     for build in builders:
         try:

@@ -88,7 +88,7 @@ class Question:
         if size.outfits < least:
             raise NotEnough(
                 f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} {size.outfits}. "
-                "Add photos, or take a filter away."
+                "Add photos or remove a filter."
             )
         return size
 
@@ -101,12 +101,12 @@ class Question:
         size = self.outfits(LEAST_OUTFITS, what)
         if not size.dated or not size.first or not size.last:
             raise NotEnough(
-                f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Give dates in a CSV at "
-                "ingest (--metadata), or look at the made-up sample."
+                f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Add dates with a CSV "
+                "at ingest (--metadata), or open the made-up sample."
             )
         if size.first == size.last:
             raise NotEnough(
-                f"{what} needs photos of at least {least} {period}s; all that have a date are of {size.first}."
+                f"{what} needs photos of at least {least} {period}s; all dated photos are from {size.first}."
             )
         found = self.facts.masks(self.view, period)["start"].nunique()
         if found < least:

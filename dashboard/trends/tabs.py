@@ -50,19 +50,22 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     against = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
-        way = _segment(chosen, "against", "Against", ["Nothing", "Another period", *(["A tag"] if tags else [])])
+        way = _segment(chosen, "against", "Compare with", ["Nothing", "Another period", *(["A tag"] if tags else [])])
         if way == "Another period":
             against = _period_against(question, chosen)
         elif way == "A tag":
             against = _tag_against(question, tags, chosen)
         correct = bool(trust.garments) and _toggle(chosen, "corrected", "Corrected for recognition errors")
     if correct and against:
-        st.caption("Corrected shares stand alone; the comparison is of shares as counted.")
+        st.caption("Corrected shares cannot be compared. Turn the correction off to compare.")
     if trust.sentence:
         st.caption(literal(trust.sentence))
     elif trust.how:
         st.caption(
-            literal(f"Found: of those who wear it, how many are recognised; wrongly: of those who do not. {trust.how}")
+            literal(
+                "Recall: share of the wearers in whom the garment is recognised. False alarms: share of the others in "
+                f"whom it is reported. {trust.how}"
+            )
         )
     return partial(share_section, against=None if correct else against, trust=trust, correct=correct)
 
@@ -71,7 +74,7 @@ def _period_against(question: Question, chosen: Chosen) -> Against | None:
     usual = days_before(question.facts, question.view)
     begin = chosen.days("days", usual)
     key = chosen.key("days", *map(str, usual))
-    days = st.date_input("Against these days", begin, key=key, format="YYYY-MM-DD")
+    days = st.date_input("Compare with these days", begin, key=key, format="YYYY-MM-DD")
     if not isinstance(days, tuple) or len(days) != 2:
         return None
     chosen.keep("days", [str(day) for day in days], [str(day) for day in usual])
@@ -82,7 +85,7 @@ def _tag_against(question: Question, tags: Sequence[str], chosen: Chosen) -> Aga
     key = _one(chosen, "tag", "Tag", tags)
     values = question.facts.tags[key]
     value = _one(chosen, "value", "Photos with", values)
-    other = _one(chosen, "other", "Against", [_REST, *(each for each in values if each != value)])
+    other = _one(chosen, "other", "Compare with", [_REST, *(each for each in values if each != value)])
     return other_tag(question.facts, question.view, key, value, None if other == _REST else other)
 
 
@@ -91,7 +94,9 @@ def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = _period(question, chosen)
         if view == "Rising and falling":
-            return partial(movement_section, period=period, of=_segment(chosen, "of", "Of", [GARMENTS, _COLOURS]))
+            return partial(
+                movement_section, period=period, of=_segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS])
+            )
         worn = things(question, GARMENTS)
         if view == "Forecast":
             return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn))
@@ -109,8 +114,8 @@ def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             measure = _segment(chosen, "measure", "Measure", list(MEASURES), said=MEASURES.__getitem__)  # type: ignore[arg-type]
             return partial(matrix_section, measure=cast(Measure, measure))
         if view == "Rules":
-            kind = _segment(chosen, "of", "Of", ["Pairs", "Triples"])
-            every = _toggle(chosen, "every", "Also those that chance explains")
+            kind = _segment(chosen, "of", "Rules of", ["Pairs", "Triples"])
+            every = _toggle(chosen, "every", "Include rules that are not significant")
             return partial(rule_section, parts=3 if kind == "Triples" else 2, only_sure=not every)
         worn = [garment.name for garment in question.facts.taxonomy.worn]
         if view == "Companions":
@@ -127,7 +132,7 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
     worn = seen(question)
     if not worn:
-        raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
+        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if view == "Over time":
             garment = _one(chosen, "garment", "Garment", worn, "Coat")

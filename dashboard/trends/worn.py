@@ -48,7 +48,7 @@ def days_before(facts: Facts, view: View) -> tuple[date, date]:
     """
     here, all_of = facts.size(view), facts.size(replace(view, first=None, last=None))
     if not here.first or not here.last or not all_of.first or all_of.first == all_of.last:
-        raise NotEnough("Another period needs photos of at least two days, with dates.")
+        raise NotEnough("A comparison of periods needs dated photos from at least two days.")
     length = here.last - here.first
     if here.first > all_of.first:
         return max(all_of.first, here.first - length - timedelta(1)), here.first - timedelta(1)
@@ -63,7 +63,7 @@ def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
     """
     here = facts.size(view)
     if not here.first or not here.last:
-        raise NotEnough("Another period needs dates, and none of these outfits has one.")
+        raise NotEnough("A comparison of periods needs dates, and none of these outfits has one.")
     start, end = view.first or here.first, view.last or here.last
     if first <= end and last >= start:
         if first <= start and last < end:
@@ -72,8 +72,8 @@ def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
             end = first - timedelta(1)
         else:
             raise NotEnough(
-                f"{first} to {last} lies across {start} to {end}: no outfit can be on both sides. Choose days that "
-                "begin before or end after those of the filter."
+                f"{first} to {last} leaves no single period of {start} to {end} to compare with. Choose days that "
+                "begin before, or end after, those of the filter, but not both."
             )
     return Against(
         replace(view, first=start, last=end),
@@ -131,14 +131,14 @@ def share_section(
     elif against:
         caption = (
             f"Bars: {against.label} ({size.outfits:,} outfits); diamonds: {against.other_label} "
-            f"({facts.size(against.other).outfits:,}). 95 % intervals (Wilson); differences by score test, corrected "
-            f"over all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+            f"({facts.size(against.other).outfits:,}). 95 % intervals (Wilson); differences: score test, corrected for "
+            f"all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
         )
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
     shown["hover"] = [_hover(row, against, correct) for row in records(shown)]
     notes = {
-        name: f"found {_rate(r.sensitivity, r.worn)}, wrongly {_rate(1 - r.specificity, r.not_worn)}"
+        name: f"recall {_rate(r.sensitivity, r.worn)}, false alarms {_rate(1 - r.specificity, r.not_worn)}"
         for name, r in known.items()
     }
     figure = share_figure(
@@ -175,7 +175,7 @@ def area_section(question: Question) -> Section:
         }
     )
     if table.empty:
-        raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
+        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
     half = 1.96 * (found["deviation"] / np.sqrt(found["garments"])).where(found["garments"] > 1)
     table["low"], table["high"] = (table["share"] - half).clip(lower=0), (table["share"] + half).clip(upper=1)
     table = table.sort_values("share", ascending=False, ignore_index=True)
@@ -188,12 +188,12 @@ def area_section(question: Question) -> Section:
         for row in rows(shown)
     ]
     caption = (
-        f"{size.outfits:,} outfits. Mean share of the outfit's garment and accessory pixels that a garment takes where "
-        "it is worn, with the 95 % interval of the mean."
+        f"{size.outfits:,} outfits. Mean share of the outfit's garment and accessory pixels, over the outfits with the "
+        "garment. Lines: 95 % intervals of the mean."
     )
     figure = share_figure(shown, class_inks(facts), question.theme, axis="Mean share of the outfit's pixels")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
-    return Section("trends-areas", "How much of the outfit", caption, figure, table, words, behind[0])
+    return Section("trends-areas", "Share of the outfit's pixels", caption, figure, table, words, behind[0])
 
 
 def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int) -> tuple[pd.DataFrame, str]:
@@ -211,11 +211,11 @@ def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int)
         corrected_high=[each.high if (each := found[name]) else np.nan for name in table["garment"]],
     )
     caption = (
-        f"{size:,} outfits; shares corrected for what the model misses and adds (Rogan-Gladen), with 95 % intervals "
-        f"that hold the uncertainty of both (Lang & Reiczigel). {trust.how} {WHY_NO_PAIRS}"
+        f"{size:,} outfits; shares corrected for missed garments and false alarms (Rogan-Gladen). Lines: 95 % "
+        f"intervals that include the uncertainty of both rates (Lang & Reiczigel). {trust.how} {WHY_NO_PAIRS}"
     )
     if missing := [name for name, each in found.items() if each is None]:
-        caption += f" A dash: errors unknown or too large to undo ({', '.join(missing)})."
+        caption += f" A dash: error rates unknown or too large to correct for ({', '.join(missing)})."
     return table, caption
 
 

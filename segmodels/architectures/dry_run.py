@@ -93,7 +93,7 @@ def check_batch(network: nn.Module, photos: int, height: int, width: int) -> Non
             raise
         raise ValueError(
             f"A batch of {photos} of {height} x {width} pixels cannot train this network: its BatchNorm would see a "
-            "single value per channel. Take a batch of at least 2."
+            "single value per channel. Use a batch of at least 2."
         ) from None
     finally:
         network.train(was_training)

@@ -102,7 +102,7 @@ def densenet(classes: int, encoder: str = "densenet121", decoder_width: float = 
         decoder_width: Factor on the decoder's channels; with half of them there are 10.0 million parameters.
     """
     if not encoder.startswith("densenet"):
-        raise ValueError(f"{encoder} is no DenseNet.")
+        raise ValueError(f"{encoder} is not a DenseNet.")
     return unet(classes, encoder, decoder_width)
 
 

@@ -83,7 +83,7 @@ def analyse_on_ray(
     except (ray.exceptions.RayError, ConnectionError) as error:
         cause = getattr(error, "cause", None) or error
         reason = str(cause).strip().rpartition("\n")[2].rstrip(". ")
-        raise ArchiveError(f"The Ray cluster gave up: {reason}. What is in the archive is whole.") from error
+        raise ArchiveError(f"The Ray cluster failed: {reason}. Photos added before are kept.") from error
 
 
 class _Analyser:
@@ -106,7 +106,7 @@ class _Analyser:
 
         self._segmenter = load_segmenter(model, device, precision=precision)
         if (mine := version_of(self._segmenter)) != version:
-            raise ArchiveError(f"A node of the cluster has {mine} where {version} is asked for. Install the same there")
+            raise ArchiveError(f"A node of the cluster has {mine} instead of {version}. Install the same there.")
         self._known: Container[str] = ray.get(known)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:

@@ -143,7 +143,7 @@ def ingest(
         CheckpointError: If the model cannot be had.
     """
     if not found.sources and not found.rejected:
-        raise ArchiveError("There is no photo to take in: no file whose name ends in .jpg, .png, .webp, .heic or such.")
+        raise ArchiveError("There is no photo to add: no file name ends in .jpg, .png, .webp, .heic or the like.")
     with archive.place.lock(".ingest", wait=False) as alone:
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
@@ -151,7 +151,7 @@ def ingest(
         if metadata:
             run.report.notes += metadata.notes
         if not alone:
-            run.report.notes.append("Another ingest was writing to this archive; a photo of both counts once.")
+            run.report.notes.append("Another ingest was writing to this archive; a photo that both added counts once.")
         try:
             with closing(engine(found.sources, run.writer.known)) as outcomes:
                 for outcome in outcomes:
@@ -416,13 +416,13 @@ class _Run:
             who = (
                 f"{self._undated:,} of {self.report.added:,} new photos have no" if dated > 0 else "No new photo has a"
             )
-            notes.append(f"{who} date. They count everywhere but on the time axis.")
+            notes.append(f"{who} date. They are counted everywhere except on the time axis.")
         for reason, names in self._odd_dates.items():
-            notes.append(f"The camera's date lies {reason} and was not used: {_listed(names)}.")
+            notes.append(f"The camera's date is {reason} and was not used: {_listed(names)}.")
         if self._other_tags:
             notes.append(
-                f"The same photo as another, but with other tags in the CSV: {_listed(self._other_tags)}. "
-                "The tags of the first were used."
+                f"Duplicate photos with other tags in the CSV: {_listed(self._other_tags)}. The tags of the first were "
+                "used."
             )
 
 

@@ -88,7 +88,7 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
         lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
     except csv.Error as error:
-        raise ArchiveError(f"{name} is no CSV: {error}. Export it again.") from error
+        raise ArchiveError(f"{name} is not a valid CSV: {error}. Export it again.") from error
     lines = [(number, cells) for number, cells in lines if any(cells)]
     if not lines:
         raise ArchiveError(f"{name} is empty. It needs a header and one row for each photo.")
@@ -126,7 +126,7 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
     for column in dict.fromkeys(header):
         values = {entry.tags[column] for entry in entries if column in entry.tags}
         if len(values) > _MANY_VALUES:
-            notes.append(f"The tag {column!r} has {len(values):,} different values: kept, but too many to compare by.")
+            notes.append(f"The tag {column!r} has {len(values):,} different values: too many for comparisons.")
     return Metadata(entries, notes)
 
 
@@ -161,7 +161,7 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
             "Write the folder as well: folder/name.jpg."
         )
     if repeated:
-        notes.append(f"More than one row, and not the same, for {_listed(repeated)}: the first was used.")
+        notes.append(f"Several different rows for {_listed(repeated)}: the first was used.")
     return Joined(entries, missing, [photo for photo in photos if photo not in entries], notes)
 
 
@@ -176,7 +176,7 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encodings = ["utf-16"]
     elif data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise ArchiveError(f"{name} is a workbook of a spreadsheet. Export it as CSV.")
+        raise ArchiveError(f"{name} is a spreadsheet workbook. Export it as CSV.")
     else:
         encodings = ["utf-8-sig", "cp1252"]
     for encoding in encodings:
@@ -186,9 +186,9 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
             continue
         if "\0" in text:
             break
-        note = f"{name} is not in UTF-8 and was read as Windows-1252; look whether accents came out right."
+        note = f"{name} is not in UTF-8 and was read as Windows-1252; check that accents are right."
         return text, [note] if encoding == "cp1252" else []
-    raise ArchiveError(f"{name} is not text in an encoding that is known here. Save it as CSV in UTF-8.")
+    raise ArchiveError(f"{name} is not text in a known encoding. Save it as CSV in UTF-8.")
 
 
 def _separator(text: str) -> str:
@@ -226,13 +226,13 @@ def _dates(texts: Sequence[str], name: str, notes: list[str], now: datetime | No
                 zones.add(date.utcoffset())
                 date = date.replace(tzinfo=None)
             if date is not None and (reason := implausible(date, now)):
-                wrong[f"lie {reason}"].append(text)
+                wrong[f"are {reason}"].append(text)
                 date = None
         dates.append(date)
     for reason, found in wrong.items():
-        notes.append(f"{_listed(found)} in {name} {reason} and count as no date. Write dates as 2024-03-31.")
+        notes.append(f"{_listed(found)} in {name} {reason} and were not used. Write dates as 2024-03-31.")
     if len(zones) > 1:
-        notes.append(f"The dates of {name} have {len(zones)} time zones: each keeps the clock of its place.")
+        notes.append(f"The dates of {name} have {len(zones)} time zones: each date keeps its local time.")
     return dates
 
 

@@ -48,9 +48,7 @@ def movements(series: pd.DataFrame, period: Period, by: list[str]) -> pd.DataFra
     """
     starts = np.sort(series["start"].unique())
     if len(starts) < LEAST_PERIODS:
-        raise NotEnough(
-            f"A movement needs at least {LEAST_PERIODS} periods with dated photos; there are {len(starts)}."
-        )
+        raise NotEnough(f"A trend needs at least {LEAST_PERIODS} periods with dated photos; there are {len(starts)}.")
     counts = series.pivot_table(index=by, columns="start", values="outfits", aggfunc="sum").fillna(0)
     sizes = series.pivot_table(index=by, columns="start", values="of", aggfunc="sum").fillna(0)
     total = counts.sum(axis=1)
@@ -104,7 +102,7 @@ def forecast(series: pd.DataFrame, period: Period, ahead: int = 6) -> Forecast:
         raise NotEnough(f"A forecast needs at least {_LEAST_TO_FORECAST} periods in a row; there are {len(part)}.")
     starts = pd.DatetimeIndex(part["start"])
     if not (starts[1:] == _ahead(starts[0], period, len(part) - 1)).all():
-        raise NotEnough("A forecast needs every period in between; some have no dated photo.")
+        raise NotEnough("A forecast needs dated photos in every period; some have none.")
     count, of = part["outfits"].to_numpy(), part["of"].to_numpy()
     odds, share = np.log((count + 0.5) / (of - count + 0.5)), count / of
     year = _PERIODS_A_YEAR[period]

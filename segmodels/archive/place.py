@@ -102,8 +102,8 @@ class Place:
         except OSError as error:
             if error.errno in _NO_SPACE:
                 raise ArchiveError(
-                    f"There is no space left in {self.location}. What it holds is whole: free some space and run the "
-                    "same command again, and it goes on from there."
+                    f"No space is left in {self.location}. The archive is intact: free some space and run the same "
+                    "command again to continue."
                 ) from error
             raise ArchiveError(f"{self.location}/{name} cannot be written: {_reason(error)}.") from error
 

@@ -23,7 +23,7 @@ def progress_sentence(progress: Progress) -> str:
     text = f"{progress.done:,} of {progress.total:,}"
     rate = progress.photos_a_second
     if rate:
-        text += f", {rate:,.0f} a second" if rate >= 10 else f", {rate:.1f} a second"
+        text += f", {rate:,.0f} per second" if rate >= 10 else f", {rate:.1f} per second"
     if (left := progress.seconds_left) is not None and progress.done < progress.total:
         text += f", {duration(left)} left"
     if progress.rejected:
@@ -37,11 +37,9 @@ def outcome_sentence(report: Report, name: str) -> str:
     if report.known:
         text += f" {_photos(report.known)} {'was' if report.known == 1 else 'were'} there already."
     if report.doubled:
-        text += f" {_photos(report.doubled)} came twice."
+        text += f" {_photos(report.doubled)} {'is a duplicate' if report.doubled == 1 else 'are duplicates'}."
     if report.retagged:
-        text += (
-            f" {_photos(report.retagged)} {'has' if report.retagged == 1 else 'have'} another date or other tags now."
-        )
+        text += f" Date or tags of {_photos(report.retagged)} updated."
     return text
 
 
@@ -49,9 +47,8 @@ def rejected_sentence(report: Report) -> str:
     """How many files are no good, and how many are in; empty if all are good."""
     if not report.rejected:
         return ""
-    good = report.total - len(report.rejected)
-    rest = f"{good:,} {'is' if good == 1 else 'are'} in." if good else "Nothing was added."
-    return f"{len(report.rejected):,} rejected, see rejected.csv. {rest}"
+    text = f"{len(report.rejected):,} of {_photos(report.total)} rejected (see rejected.csv)."
+    return text if len(report.rejected) < report.total else f"{text} Nothing was added."
 
 
 def unmatched_sentences(report: Report) -> list[str]:

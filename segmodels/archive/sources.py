@@ -91,15 +91,15 @@ def from_zip(file: Path | bytes, name: str) -> Found:
     except (FileNotFoundError, PermissionError) as error:
         raise ArchiveError(f"{name} cannot be read: {error.strerror}.") from error
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise ArchiveError(f"{name} is no ZIP or is damaged. Pack or copy it again.") from error
+        raise ArchiveError(f"{name} is not a ZIP, or is damaged. Pack or copy it again.") from error
     members = [member for member in archive.infolist() if not member.is_dir()]
     size = sum(member.compress_size for member in members)
     grown = sum(member.file_size for member in members)
     whole = len(file) if isinstance(file, bytes) else file.stat().st_size
     if grown > max(_BOMB_BYTES, _BOMB * min(size, whole)) or len(members) > _MOST_MEMBERS:
         raise ArchiveError(
-            f"{name} would unpack to {len(members):,} files of {grown / 1024**3:,.1f} GB, which no ZIP of photos of "
-            "its size does. Pack the photos again."
+            f"{name} would unpack to {len(members):,} files of {grown / 1024**3:,.1f} GB, too much for a ZIP of photos "
+            "of its size. Pack the photos again."
         )
     found = Found([], [])
     taken: set[str] = set()

@@ -365,7 +365,7 @@ class Writer:
                 yield pq.ParquetFile(stream)
         except (pa.ArrowException, KeyError, OSError) as error:
             raise ArchiveError(
-                f"{self._place.location}/{part} is damaged or no part of an archive: {_first_line(error)}. "
+                f"{self._place.location}/{part} is damaged or not part of an archive: {_first_line(error)}. "
                 "Move it away; its photos can be ingested again."
             ) from error
 

@@ -239,7 +239,7 @@ def _load_checkpoint(name: str, progress: Progress | None) -> Checkpoint:
 def _missing(name: str) -> str:
     known = ", ".join(entry.name for entry in list_checkpoints()) or "none"
     if folder := list_described().get(name):
-        return f"The weights of {name!r} do not ship: {how_to_get(folder)} Installed: {known}."
+        return f"The weights of {name!r} are not included: {how_to_get(folder)} Installed: {known}."
     return f"There is no model {name!r}. Installed: {known}."
 
 
@@ -249,8 +249,8 @@ def how_to_get(folder: Path) -> str:
     if command is None:
         return f"{folder} has lost its model.safetensors. Install Garmentscope again."
     return (
-        f"train it with `{command}`, copy the checkpoint to a folder named {folder.name}, and name the folder that "
-        "holds that in GARMENTSCOPE_MODELS."
+        f"train it with `{command}`, copy the checkpoint to a folder named {folder.name}, and set "
+        "GARMENTSCOPE_MODELS to the folder above it."
     )
 
 

@@ -211,7 +211,7 @@ def write_folder(
             for name, tensor in network.state_dict().items()
         }
         if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
-            raise CheckpointError(f"The weights are not to be kept: {broken[0]} holds values that fp16 cannot.")
+            raise CheckpointError(f"The weights cannot be saved: {broken[0]} has values that fp16 cannot represent.")
         try:
             save_file(tensors, fresh / "model.safetensors")
         except SafetensorError as error:  # which is how it puts a full disk
@@ -459,7 +459,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}.") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it holds no object.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
     return values
 
 
@@ -476,7 +476,7 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
             if missing := sorted(set(expected) - set(found)):
                 raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}.")
             if extra := sorted(set(found) - set(expected)):
-                raise CheckpointError(f"{path}: {len(extra)} tensors are too many, the first is {extra[0]}.")
+                raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}.")
             for name, shape in found.items():
                 if shape != tuple(expected[name].shape):
                     raise CheckpointError(

@@ -133,8 +133,8 @@ def read_evidence(path: Path) -> tuple[list[Evidence], Taxonomy]:
             for row in table.select(_SCHEMA.names).to_pylist()
         ]
     except FileNotFoundError:
-        raise EvidenceError(f"{path} is missing. Judge the checkpoint again with --keep, or run crossval.") from None
+        raise EvidenceError(f"{path} is missing. Evaluate the checkpoint again with --keep, or run crossval.") from None
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
-        raise EvidenceError(f"{path} is damaged or no file of evidence: {reason}. Make it again.") from None
+        raise EvidenceError(f"{path} is damaged or not an evidence file: {reason}. Make it again.") from None
     return rows, taxonomy

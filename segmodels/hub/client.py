@@ -245,8 +245,8 @@ def _verify(api: HfApi, address: HubAddress, revision: str) -> None:
             file.resolve().unlink(missing_ok=True)
             file.unlink(missing_ok=True)
         raise HubError(
-            f"{wrong[0]} of {address.repository} does not have the checksum that the Hub states: it was damaged on the "
-            "way, and is deleted. Pull it again."
+            f"{wrong[0]} of {address.repository} does not have the checksum that the Hub states: it was damaged "
+            "in transfer and has been deleted. Pull it again."
         )
 
 
@@ -256,7 +256,7 @@ def _check_room(address: HubAddress, size: int) -> None:
     place = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), cache)
     with explain_failures(address.repository):
         if shutil.disk_usage(place).free < size:
-            raise OSError(errno.ENOSPC, "too little room")
+            raise OSError(errno.ENOSPC, "not enough space")
 
 
 def _check_usable(address: HubAddress, revision: str, folder: Path, read: Callable[[Path], object]) -> None:

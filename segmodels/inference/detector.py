@@ -232,7 +232,7 @@ def _coco_detector(device: torch.device | None, precision: Precision | None) -> 
         )
     except (OSError, RuntimeError) as error:  # no network, no room, or a file of another hash
         raise CheckpointError(
-            f"torchvision's COCO weights cannot be fetched ({error}). Connect to the internet once, or unset "
+            f"torchvision's COCO weights cannot be downloaded ({error}). Connect to the internet once, or unset "
             "GARMENTSCOPE_DETECTOR to use the detector that ships."
         ) from None
     network.load_state_dict(weights, strict=True)

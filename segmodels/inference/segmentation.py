@@ -104,7 +104,7 @@ class Segmentation:
             if values.dtype != np.uint8 or values.shape != self.class_map.shape or values.ndim != 2:
                 raise ValueError(f"{name} must be uint8 (H, W) like the class map, not {values.dtype} {values.shape}.")
         if int(self.class_map.max()) >= len(self.taxonomy):
-            raise ValueError(f"The class map holds id {self.class_map.max()}; {self.taxonomy.name} ends before it.")
+            raise ValueError(f"The class map has the id {self.class_map.max()}, which is beyond {self.taxonomy.name}.")
         if not self.people:
             raise ValueError("A segmentation has at least one person.")
         if any(not 0 <= garment.person < len(self.people) for garment in self.garments):

@@ -244,7 +244,7 @@ def _file(image: Image.Image, form: str, **options: Any) -> bytes:
 
 # What is there before the script runs, so that the wait has the shape of what comes.
 _SKELETON = """
-<div class="skeleton" role="status" aria-label="The picture is being prepared.">
+<div class="skeleton" role="status" aria-label="Preparing the photo.">
   <div class="skeleton-stage"></div>
   <div class="skeleton-lines"><i></i><i></i><i></i><i></i><i></i><i></i></div>
 </div>
