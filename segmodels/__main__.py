@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _brought_commands() -> dict[str, EntryPoint]:
-    """Commands of other packages, by name; none where Garmentscope is not installed."""
+    """Commands of other packages, by name; none if Garmentscope is not installed."""
     own = {"segment", "models", "pull", "archive"}
     return {entry.name: entry for entry in entry_points(group="garmentscope.commands") if entry.name not in own}
 
@@ -94,7 +94,7 @@ def _segment(arguments: argparse.Namespace) -> int:
 
 
 def _collect(paths: list[Path]) -> tuple[list[Path], int]:
-    """The photos under the paths, and how many paths could not be found; each of these is one line on stderr."""
+    """The photos under the paths, and the number of paths not found, which are reported on stderr."""
     photos: list[Path] = []
     failed = 0
     for path in paths:
@@ -143,7 +143,7 @@ def _pull(names: list[str]) -> int:
 
 @contextmanager
 def _pull_bar(name: str) -> Iterator[Progress]:
-    """A progress bar that shows itself with the first byte that arrives."""
+    """A progress bar that appears when the first byte arrives."""
     bar: tqdm[Any] | None = None
 
     def progress(done: int, total: int) -> None:

@@ -1,7 +1,7 @@
-"""Opening a photo, whatever the file: every guard against a bad one lives here.
+"""Opening a photo from any file, with all guards against bad files.
 
-A photo is uint8 `(H, W, 3)` RGB in sRGB, upright, at its own size. A file that is none ends in a `PhotoError`, whose
-message is for the person who chose the file.
+A photo is uint8 `(H, W, 3)` RGB in sRGB, upright, at its own size. A file that is not a photo raises a `PhotoError`,
+whose message is for the person who chose the file.
 """
 
 from __future__ import annotations
@@ -482,7 +482,7 @@ def _rows_drawn(canvas: Image.Image) -> int:
 
 
 def _is_cut_off(stream: BinaryIO, kind: str, complaint: str) -> bool:
-    """Whether the end of the file is missing, rather than that something in it is wrong."""
+    """Whether the end of the file is missing, as opposed to an error inside it."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - 64))
     tail = stream.read()

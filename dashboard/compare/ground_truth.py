@@ -1,4 +1,4 @@
-"""Ground truth that a visitor brings: a PNG of class ids, or a mask of Clothing Co-Parsing.
+"""Ground truth uploaded by a visitor: a PNG of class ids, or a mask of Clothing Co-Parsing.
 
 What a file declares (kind, size, type) is checked against the photo before any of its pixels are read, and what is
 packed in it is unpacked no further than a mask of that photo can be. MATLAB files are read by hand, after MathWorks'
@@ -33,11 +33,11 @@ _CCP = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
 
 
 class MaskError(ValueError):
-    """A file that is no mask of the photo; the message is for the visitor."""
+    """A file that is not a mask of the photo; the message is for the visitor."""
 
 
 class _Variable(NamedTuple):
-    """Of a MATLAB file: what it declares, the element type it is stored as, and its bytes."""
+    """A variable of a MATLAB file: its declaration, its stored element type, and its bytes."""
 
     name: str
     kind: str
@@ -80,7 +80,7 @@ def read_mask(name: str, data: bytes, width: int, height: int) -> np.ndarray:
 
 
 def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[int, int], list[str]]:
-    """Which mask belongs to which photo, by file name without ending; a mask that comes alone may have any name.
+    """Assigns masks to photos by file name without ending; a single mask may have any name.
 
     Args:
         masks: File names of the masks.
@@ -140,7 +140,7 @@ def read_ccp_labels(name: str, data: bytes, width: int, height: int) -> np.ndarr
         height: Height of the photo, in pixels.
 
     Returns:
-        uint8 `(height, width)`: what the file holds, by rights ids of `CCP_59`.
+        uint8 `(height, width)`: values of the file, which should be ids of `CCP_59`.
 
     Raises:
         MaskError: If it is no such file, has another size than the photo, or is damaged.
@@ -157,7 +157,7 @@ def read_ccp_labels(name: str, data: bytes, width: int, height: int) -> np.ndarr
         names = ", ".join(variable.name[:60] for variable in variables) or "nothing"
         raise MaskError(f"{name} needs one variable {_VARIABLE}; it has {names}. Add a mask of Clothing Co-Parsing.")
     (mask,) = masks
-    if mask.kind not in ("uint8", "double") or len(mask.shape) != 2:  # CCP's say double and store bytes
+    if mask.kind not in ("uint8", "double") or len(mask.shape) != 2:  # masks of CCP declare double and store bytes
         raise MaskError(f"{name}: {_VARIABLE} is {mask.kind} {mask.shape}; a mask is a 2-D uint8 or double array.")
     _check_size(name, mask.shape[1], mask.shape[0], width, height)
     form = _STORED.get(mask.stored)

@@ -1,6 +1,6 @@
 """The photos and masks of Clothing Co-Parsing in a folder: which show a label, small pictures, and one for the viewer.
 
-Masks are read by `dashboard.compare.ground_truth`, which no damaged file can end the server through.
+Masks are read by `dashboard.compare.ground_truth`, so that no damaged file can crash the server.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def index_labels(root: Path, ids: tuple[str, ...]) -> LabelIndex:
 
 
 def choices() -> tuple[str, ...]:
-    """What photos can be chosen by, in the classes' one order: each class, and as `class: label` the labels in it."""
+    """Choices for selecting photos, in display order: each class, and its labels as `class: label`."""
     found = []
     for name in OUTFIT_15.display_order:
         labels = [label for label in CCP_59[1:] if CCP_TO_OUTFIT_15.get(label) == name]
@@ -126,12 +126,12 @@ def read_pair(root: Path, photo_id: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         photo = open_photo(_photo_path(root, photo_id), max_bytes=None)
     except PhotoError as error:
-        raise FolderError(str(error).replace(f"{root}/photos/", "")) from None  # visitors need no path of the server
+        raise FolderError(str(error).replace(f"{root}/photos/", "")) from None  # without the path on the server
     return photo, _labels(root, photo_id, photo.shape[1], photo.shape[0])
 
 
 def thumbnail(root: Path, photo_id: str, *, masked: bool) -> bytes:
-    """A small JPEG of a photo, at will with its classes over it.
+    """A small JPEG of a photo, optionally with its classes over it.
 
     Raises:
         FolderError: If the photo or its mask is missing or damaged, or they differ in size.
@@ -151,7 +151,7 @@ def thumbnail(root: Path, photo_id: str, *, masked: bool) -> bytes:
 
 
 def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
-    """A photo and its mask for the viewer, with what each garment's truth measures.
+    """A photo and its mask for the viewer, with the measurements of each garment in the ground truth.
 
     Raises:
         FolderError: If the photo or its mask is missing or damaged, or they differ in size.
@@ -181,7 +181,7 @@ def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
 
 
 def _in_words(labels: np.ndarray) -> str:
-    """The labels but the first, the largest share of the photo first."""
+    """The labels except the first, by share of the photo, the largest first."""
     pixels = np.bincount(labels.ravel(order="K"), minlength=256)
     places = [int(place) for place in np.argsort(-pixels, kind="stable") if place and pixels[place]]
     named = []

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 CCP = Path(__file__).parents[1] / "data" / "ccp.json"
-"""Those of Clothing Co-Parsing."""
+"""Counts of Clothing Co-Parsing."""
 
 Measure = Literal["pixels", "photos"]
 Level = Literal["classes", "labels"]
@@ -50,7 +50,7 @@ class StatisticsError(ValueError):
 
 @dataclass(frozen=True)
 class Count:
-    """Of a class or a label.
+    """Counts of a class or a label.
 
     Args:
         name: Name of the class or label.
@@ -95,7 +95,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a data set holds.
+    """Statistics of a data set.
 
     Args:
         taxonomy: Taxonomy of the classes.
@@ -122,7 +122,7 @@ class Statistics:
     faults: tuple[str, ...]
 
     def unseen(self, level: Level) -> tuple[str, ...]:
-        """Names that no pixel carries."""
+        """Names of the classes or labels that no pixel has."""
         return tuple(each.name for each in self.counts[level] if not each.pixels)
 
 
@@ -185,7 +185,7 @@ def shares_table(statistics: Statistics, level: Level) -> pd.DataFrame:
 
 
 def flow_table(statistics: Statistics) -> pd.DataFrame:
-    """A row for each label: the class that it becomes, and what it brings there."""
+    """A row for each label: its class, photos and pixels."""
     counts = statistics.counts["labels"]
     return _table(
         ["label", "class", "photos", "pixels"],
@@ -194,7 +194,7 @@ def flow_table(statistics: Statistics) -> pd.DataFrame:
 
 
 def garments_table(statistics: Statistics) -> pd.DataFrame:
-    """How many photos show so many garments and accessories, by class and by label."""
+    """Number of photos by number of garments and accessories, for classes and for labels."""
     return _table(
         ["counted", "garments", "photos"],
         ([level, *item] for level in get_args(Level) for item in statistics.garments[level].items()),
@@ -272,7 +272,7 @@ def _sizes(found: Mapping[str, Any]) -> Sizes:
 
 
 def _contradiction(statistics: Statistics) -> str:
-    """What cannot be true of the counts, in words; empty if nothing."""
+    """A contradiction in the counts, in words; empty if there is none."""
     counts, names = statistics.counts, {*statistics.taxonomy.names, None}
     if sum(each.pixels for each in counts["classes"]) != statistics.pixels:
         return "the pixels of its classes do not add up to all of its pixels"

@@ -1,4 +1,4 @@
-"""Scores on photos that are cut, lit or made otherwise than those by which models are ranked."""
+"""Scores under other conditions than those of the ranking: crops, light, image quality, other kinds of photo."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ LABELS: Mapping[str, str] = {
     "flat-lays": "Flat-lays",
     "photos of other kinds": "Other kinds of photo",
 }
-"""What a condition is called on the page, by its name in `metrics.json`, in the page's order."""
+"""Label of each condition on the page by its name in `metrics.json`, in the page's order."""
 
 
 def label_of(condition: ConditionScore) -> str:
-    """What a condition is called on the page."""
+    """Label of a condition on the page."""
     return LABELS.get(condition.name, condition.name.capitalize())
 
 

@@ -1,4 +1,4 @@
-"""Small pictures of judged photos: the predicted class map out of the evidence, photo and truth out of the folder."""
+"""Small images of evaluated photos: predicted class maps from the evidence, photos and truth from a folder."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def data_folder(dataset: str, folder: str) -> Path:
 def read_source(dataset: str, root: Path, photo_id: str) -> Source:
     """Reads photo and truth of an id.
 
-    Masks of Clothing Co-Parsing are read by `dashboard.compare.ground_truth`, through which no damaged file can end the
+    Masks of Clothing Co-Parsing are read by `dashboard.compare.ground_truth`, so that no damaged file can crash the
     server.
 
     Args:
@@ -131,7 +131,7 @@ def read_class_map(data: bytes) -> np.ndarray:
     """The class map of a row of evidence, uint8 `(h, w)`.
 
     Raises:
-        PictureError: If it is none.
+        PictureError: If the row has no valid class map.
     """
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
@@ -150,7 +150,7 @@ def colour_map(class_map: np.ndarray, taxonomy: Taxonomy, only: str | Sequence[s
     Args:
         class_map: uint8 `(h, w)` ids; one outside the taxonomy is clear.
         taxonomy: Taxonomy of the ids.
-        only: Class or classes to be seen through the others' paleness; all are seen if left out.
+        only: Class or classes to highlight; the others are drawn pale. All are shown in full if left out.
     """
     palette = np.zeros((256, 4), np.uint8)
     palette[: len(taxonomy), :3] = taxonomy.palette[: len(taxonomy)]

@@ -32,7 +32,7 @@ def share_figure(
 
     Args:
         rows: `name`, `share`, `low`, `high` (NaN: a dash), `hover`, `code`; with `other` also `other_share`, and
-            `significant`: differences that chance explains are hollow.
+            `significant`: differences that are not are hollow.
         inks: Colour by name.
         theme: Theme of the page.
         axis: Title of the axis.
@@ -97,7 +97,7 @@ def share_figure(
 def interval_figure(
     rows: pd.DataFrame, theme: Theme, *, axis: str, factor: bool = True, tick: str = "+.0%"
 ) -> go.Figure:
-    """Points with intervals about "as chance has it", the first row on top; grey where chance explains them.
+    """Points with intervals around "no effect", the first row on top; grey if not significant.
 
     Args:
         rows: `name`, `value`, `low`, `high`, `significant`, `hover`, `code`.
@@ -192,7 +192,7 @@ def line_figure(
 
 
 def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Theme) -> go.Figure:
-    """What was, with its intervals, and what is to come, with the band of the forecast.
+    """Past shares with their intervals, and the forecast with its band.
 
     Args:
         past: `start`, `share`, `low`, `high`, `hover`, `code`.

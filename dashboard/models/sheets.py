@@ -1,4 +1,4 @@
-"""What the card of each checkpoint says on the Models page."""
+"""Contents of the cards on the Models page."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _LOOKS = {
 }
 _LARGEST_CARD = 200_000  # characters of a model card that are shown
 NONE = "–"
-_FORMATS = {"32": "float32"}  # by the name on the command line
+_FORMATS = {"32": "float32"}  # names of number formats for people, by their name on the command line
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """All that a card says and offers.
+    """Contents of a card.
 
     Args:
         name: Name of the model in the catalog.
         place: Where the checkpoint is, for people.
         address: Its repository on the Hub, or its folder; empty for an embedded one.
-        architecture: Its name and, where they are not the usual ones, arguments; empty if not known.
-        paper: Where the architecture was published; empty if not known.
+        architecture: Name of the architecture, and its arguments if they are not the defaults; empty if not known.
+        paper: Publication of the architecture; empty if not known.
         facts: Parameters, size and input, by label.
         scores: Scores by label; empty if it was not measured.
         measured: Text that says on which photos it was measured, or that it was not.
         machines: The devices and number formats of training and measurement; empty if not known.
         revision: What identifies the weights, or the Hub's commit, 12 digits; empty if not known.
-        folder: Folder of its model card; None if that cannot be had.
-        obstacle: Why it cannot be used, as sentences; empty if it can, or is not here.
-        pull: What the button says that fetches it; empty if there is nothing to fetch.
+        folder: Folder of its model card; None if there is none.
+        obstacle: Sentences on why it cannot be used; empty if it can, or is not here.
+        pull: Label of the button that pulls it; empty if there is nothing to pull.
         bytes_to_pull: Size of the weights on the Hub, in bytes.
-        note: What else is to be said, as a sentence; empty if nothing is.
+        note: A further sentence; empty if there is none.
         here: Whether it is on this machine.
     """
 
@@ -71,7 +71,7 @@ class Sheet:
 
     @property
     def usable(self) -> bool:
-        """Whether the Segment page can take it."""
+        """Whether the Segment page can use it."""
         return self.here and not self.obstacle
 
 
@@ -172,7 +172,7 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
 
 
 def megabytes(size: int) -> str:
-    """A size for people."""
+    """A size as text, in kB or MB."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
 
 
@@ -190,7 +190,7 @@ def _list(values: Mapping[str, str]) -> str:
 
 
 def _machines(model: Model | None, measurement: Measurement | None) -> str:
-    """On what a network was trained and measured, as a sentence."""
+    """Sentence on the devices of training and measurement."""
     places = {"Trained": model, "measured": measurement}
     parts = [
         f"{verb} on {where.device}"
@@ -286,7 +286,7 @@ def _input(model: Model | None) -> str:
 
 
 def _networks(model: Model) -> list[Mapping[str, object]]:
-    """What `config.json` says of each network: of one, or of all in an ensemble."""
+    """Entries of `config.json` for each network: one, or all of an ensemble."""
     members = model.config.get("ensemble")
     more = members if isinstance(members, list) else []
     return [model.config, *(member for member in more if isinstance(member, dict))]

@@ -1,4 +1,4 @@
-"""The choice of models, as links hold it."""
+"""The choice of models in a link."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 __all__ = ["MAX_MODELS", "parse_link"]
 
 MAX_MODELS = 9
-"""Models that can be compared at once: the architectures there are."""
+"""Largest number of models that can be compared: the number of architectures."""
 
 
 def parse_link(text: str, installed: Sequence[str]) -> tuple[list[str], list[str]]:

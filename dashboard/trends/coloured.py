@@ -1,4 +1,4 @@
-"""In which colours: the palette of each garment, one garment's colours, and those of two worn together."""
+"""Views of colours: the palette of each garment, the colours of one garment, and of two worn together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
 
 __all__ = ["colour_section", "hexes", "pair_section", "palette_section"]
 
-_MOST = 14  # colours of a matrix or of a garment's bars
+_MOST = 14  # colours in a matrix or in the bars of a garment at most
 _LEAST_GARMENTS = 5
 
 

@@ -13,7 +13,7 @@ from segmodels.colour import BASIC_COLOURS
 
 __all__ = ["choose_filters"]
 
-_MANY_TAGS = 8  # keys in the filter
+_MANY_TAGS = 8  # tags in the filter at most
 
 
 def choose_filters(facts: Facts, view: View, key: str) -> View:
@@ -25,7 +25,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
         key: Streamlit key of each widget, with `{}` where its name is; the widgets of another key begin anew.
 
     Returns:
-        What is chosen in them.
+        View with the chosen filters.
     """
     worn = [garment.name for garment in facts.taxonomy.worn]
     known = set(worn)

@@ -1,4 +1,4 @@
-"""The filters of a view: in a link, in words, and taken away one by one."""
+"""The filters of a view: in a link, in words, and removed one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAG = "tag."
 
 
 def to_link(view: View) -> dict[str, str | list[str]]:
-    """A view as parameters of a link, those that say nothing left out."""
+    """A view as parameters of a link, without empty ones."""
     link: dict[str, str | list[str]] = {
         "from": view.first.isoformat() if view.first else "",
         "to": view.last.isoformat() if view.last else "",
@@ -32,7 +32,7 @@ def to_link(view: View) -> dict[str, str | list[str]]:
 def from_link(
     link: Mapping[str, Sequence[str]], taxonomy: Taxonomy, tags: Mapping[str, Sequence[str]]
 ) -> tuple[View, list[str]]:
-    """The view of a link, and a sentence for each filter in it that cannot be.
+    """The view of a link, and a sentence for each filter in it that cannot be used.
 
     Args:
         link: All values of each parameter.
@@ -65,7 +65,7 @@ def from_link(
 
 
 def words(view: View) -> list[str]:
-    """A view in words, one for each filter; empty if it is everything."""
+    """A view in words, one entry for each filter; empty without filters."""
     return [text for text, _ in removals(view)]
 
 
@@ -91,7 +91,7 @@ def removals(view: View) -> list[tuple[str, View]]:
 
 
 def evidence_line(size: Size, model: str, revision: str) -> str:
-    """How much an answer rests on: `1,800 photos, 1,912 outfits, no dates, analysed by fpn 3f2a91c`."""
+    """Size and source of the data: `1,800 photos, 1,912 outfits, no dates, analysed by fpn 3f2a91c`."""
     if not size.dated or not size.first or not size.last:
         dates = "no dates"
     else:

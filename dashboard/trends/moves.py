@@ -1,4 +1,4 @@
-"""How it moves: lines over time, what rises and falls, and what is to be expected."""
+"""Views over time: lines, rising and falling shares, and forecasts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from segmodels.archive.outfits import (
 __all__ = ["GARMENTS", "forecast_section", "line_section", "movement_section", "shown_first", "things"]
 
 GARMENTS = "Garments"
-"""What moves, beside the colours of one garment, which are called by its name."""
+"""Choice of all garments; any other choice is the name of the garment whose colours are shown."""
 
-_FIRST = 4  # lines at first
-_ENDS = 8  # of rises, and of falls, in the figure
+_FIRST = 4  # number of lines shown at first
+_ENDS = 8  # number of rises, and of falls, in the figure
 
 
 def things(question: Question, of: str) -> list[str]:
-    """What there are lines of: garments, or the colours of one, the most frequent first."""
+    """Names of the possible lines: garments, or the colours of one, the most frequent first."""
     if of == GARMENTS:
         worn = question.facts.masks(question.view)
         taxonomy = question.facts.taxonomy
@@ -43,7 +43,7 @@ def things(question: Question, of: str) -> list[str]:
 
 
 def shown_first(names: Sequence[str]) -> list[str]:
-    """The lines that are there before any was chosen."""
+    """The lines that are shown before any was chosen."""
     return list(names[:_FIRST])
 
 
@@ -151,7 +151,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
 
 
 def forecast_section(question: Question, *, period: Period = "month", garment: str = "") -> Section:
-    """What is to be expected of a garment's share.
+    """Forecast of a garment's share.
 
     Args:
         question: Question that the section answers.
@@ -187,7 +187,7 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
 
 
 def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
-    """`name`, `start`, `outfits`, `of`, `share`, `low`, `high`."""
+    """Shares over time: `name`, `start`, `outfits`, `of`, `share`, `low`, `high`."""
     facts = question.facts
     if of == GARMENTS:
         found = by_period(facts.masks(question.view, period), facts.taxonomy).rename(columns={"garment": "name"})
@@ -198,7 +198,7 @@ def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
 
 
 def _pointed(table: pd.DataFrame, period: Period, of: str) -> pd.DataFrame:
-    """Adds what a point says and whose photos stand behind it."""
+    """Adds the tooltip of each point and the code of the photos behind it."""
     rows = records(table)
     return table.assign(
         hover=[

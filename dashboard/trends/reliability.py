@@ -1,4 +1,4 @@
-"""How far the garments of an archive can be trusted: what was measured on photos whose garments are known.
+"""Reliability of the garments in an archive, measured on photos whose garments are known.
 
 `archives/reliability.json`: by taxonomy, `model`, `revision`, `how` it was measured, and by garment `sensitivity` of
 `worn` outfits, `specificity` of `not_worn` ones, and the thresholds of share and confidence that it was measured at.
@@ -23,13 +23,13 @@ WHY_NO_PAIRS = (
 
 @dataclass(frozen=True)
 class Trust:
-    """What is known of a version's errors.
+    """Known error rates of a version.
 
     Args:
         how: Sentence on which photos and how it was measured.
         garments: Reliability by class.
         thresholds: Least share and confidence that it was measured at, by class, where they are known.
-        sentence: Sentence on why there is nothing, for the visitor.
+        sentence: Sentence for the visitor on why no reliability is known; empty if it is.
     """
 
     how: str = ""
@@ -39,7 +39,7 @@ class Trust:
 
 
 def read_trust(file: Path, version: Version) -> Trust:
-    """What a file says of a version.
+    """Reads the error rates of a version.
 
     Args:
         file: JSON file, which may be missing.

@@ -1,4 +1,4 @@
-"""The widgets of each tab: which of its views is open, and with what."""
+"""The widgets of each tab: the choice of its view, and the settings of the view."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_LINES = 9
 
 @dataclass(frozen=True)
 class Tab:
-    """A tab: its name, and what draws its widgets and gives the view that they choose."""
+    """A tab: its name, and the function that draws its widgets and returns the chosen view."""
 
     name: str
     choose: Callable[[Question, Trust, Chosen], Builder]
@@ -154,14 +154,14 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
 
 
 def _view(chosen: Chosen, names: Sequence[str]) -> str:
-    """Which of a tab's views is open."""
+    """Choice of the tab's view."""
     view = _segment(chosen, "view", "View", names, label_visibility="collapsed", wrap=True)
     chosen.enter_view(view)
     return view
 
 
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
-    """By which time is divided; at first as fits the days that there are."""
+    """Choice of the period; the default depends on the number of days."""
     size = question.facts.size(question.view)
     days = (size.last - size.first).days if size.first and size.last else 0
     fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
@@ -177,7 +177,7 @@ def _segment(
     said: Callable[[str], str] = str,
     **looks: Any,
 ) -> str:
-    """One of a few, side by side."""
+    """Choice of one of a few options, side by side."""
     usual = usual or options[0]
     begin = chosen.one(name, options, usual)
     key = chosen.key(name, usual, *options)
@@ -195,7 +195,7 @@ def _one(
     said: Callable[[str], str] = str,
     width: int = 160,
 ) -> str:
-    """One of many; empty if there are none."""
+    """Choice of one of many options; empty if there are none."""
     usual = usual if usual in options else next(iter(options), "")
     place = list(options).index(chosen.one(name, options, usual)) if options else 0
     key = chosen.key(name, usual, *options)
@@ -205,7 +205,7 @@ def _one(
 
 
 def _some(chosen: Chosen, name: str, label: str, options: Sequence[str], of: str) -> tuple[str, ...]:
-    """The lines that are shown, of garments or of the colours of one."""
+    """Choice of the lines: garments, or colours of one garment."""
     usual = shown_first(options)
     begin = chosen.some(name, options, usual)
     key = chosen.key(name, of, *usual, "of", *sorted(options))

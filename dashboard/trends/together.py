@@ -1,4 +1,4 @@
-"""With what: pairs, rules, companions, how a pair moves, and the network of all."""
+"""Views of garments worn together: pairs, rules, companions, a pair over time, and the network of all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 Measure = Literal["lift", "outfits", "jaccard", "npmi"]
 MEASURES: Mapping[Measure, str] = {"lift": "Lift", "outfits": "Count", "jaccard": "Jaccard", "npmi": "NPMI"}
-"""How a pair is measured."""
+"""Label of each measure of a pair."""
 
 _SCALES: Mapping[Measure, Scale] = {"lift": "factor", "outfits": "count", "jaccard": "share", "npmi": "balance"}
 _MEANINGS: Mapping[Measure, str] = {
@@ -45,7 +45,7 @@ _TITLES: Mapping[Measure, str] = {
     "jaccard": "Jaccard index",
     "npmi": "Normalised PMI",
 }
-_RULES = 16  # in the figure
+_RULES = 16  # rules in the figure at most
 _TESTED = f"Fisher's exact test (mid-p), corrected for multiple testing (Benjamini-Hochberg, {SIGNIFICANT:.0%})"
 
 
@@ -101,12 +101,12 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
 
 
 def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) -> Section:
-    """Rules "who wears this also wears that".
+    """Association rules: who wears one garment, or two, also wears another.
 
     Args:
         question: Question that the section answers.
-        parts: Garments of a rule, 2 or 3.
-        only_sure: Whether rules that chance explains are left out of the figure.
+        parts: Number of garments in a rule, 2 or 3.
+        only_sure: Whether rules that are not significant are left out of the figure.
 
     Raises:
         NotEnough: If there are too few outfits.
@@ -150,7 +150,7 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
 
 
 def companion_section(question: Question, *, garment: str = "") -> Section:
-    """What is worn with a garment that is not worn without it.
+    """Garments that are worn more, or less, with a garment than without it.
 
     Args:
         question: Question that the section answers.
@@ -202,7 +202,7 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
 
 
 def lift_section(question: Question, *, first: str = "", second: str = "", period: Period = "season") -> Section:
-    """How a pair's lift moves.
+    """The lift of a pair over time.
 
     Args:
         question: Question that the section answers.
@@ -252,10 +252,10 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
 
 
 def network_section(question: Question) -> Section:
-    """All pairs that chance does not explain, as a picture.
+    """All significant pairs as a network.
 
     Raises:
-        NotEnough: If there are too few outfits, or chance explains all pairs.
+        NotEnough: If there are too few outfits, or no pair is significant.
     """
     size = question.outfits(LEAST_TOGETHER, "A network")
     facts = question.facts

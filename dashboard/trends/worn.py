@@ -1,4 +1,4 @@
-"""What is worn: shares of outfits, against others, corrected for known errors; areas."""
+"""Views of what is worn: shares of outfits, compared with others or corrected for known errors; areas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from segmodels.archive.outfits import SIGNIFICANT, NotEnough, worn
 __all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
 
 _LEAST_FOR_PERCENT = 10
-"""Photos from which a rate of recognition is given in percent."""
+"""Number of photos from which a recognition rate is given in percent."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Against:
 
 
 def days_before(facts: Facts, view: View) -> tuple[date, date]:
-    """The days that a view is compared with at first: as many before it, or its first half if nothing is before.
+    """Default days to compare a view with: as many before it, or its first half if there are none before.
 
     Raises:
         NotEnough: If there are no two days.
@@ -56,7 +56,7 @@ def days_before(facts: Facts, view: View) -> tuple[date, date]:
 
 
 def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
-    """A view without some days, against those days.
+    """Compares a view without some days with those days.
 
     Raises:
         NotEnough: If nothing is left of the view, or it would be in two pieces.
@@ -84,7 +84,7 @@ def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
 
 
 def other_tag(facts: Facts, view: View, key: str, value: str, other: str | None) -> Against:
-    """Photos with one value of a tag against those with another, or with any other."""
+    """Compares photos with one value of a tag with those with another, or with any other."""
     rest = tuple(each for each in facts.tags[key] if each != value)
     tags = tuple(pair for pair in view.tags if pair[0] != key)
     return Against(
@@ -102,7 +102,7 @@ def share_section(
 
     Args:
         question: Question that the section answers.
-        against: Two groups to compare; the question's view stands aside then.
+        against: Two groups to compare, instead of the question's view.
         trust: Reliability of the garments.
         correct: Whether shares are corrected for the reliability.
 
@@ -154,7 +154,7 @@ def share_section(
 
 
 def _rate(share: float, photos: int) -> str:
-    """In percent; in photos where they are too few for that."""
+    """A rate in percent, or in photos if they are few."""
     return f"{share:.0%}" if photos >= _LEAST_FOR_PERCENT else f"{round(share * photos)} of {photos}"
 
 
@@ -197,7 +197,7 @@ def area_section(question: Question) -> Section:
 
 
 def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int) -> tuple[pd.DataFrame, str]:
-    """Adds the corrected shares, counted at the thresholds that the errors were measured at."""
+    """Adds the corrected shares, counted at the thresholds at which the error rates were measured."""
     view = question.view
     least = {name: trust.thresholds.get(name, (view.min_share, view.min_confidence)) for name in trust.garments}
     counts = question.facts.holding(view, {name: least[name] for name in table["garment"] if name in least})

@@ -135,7 +135,7 @@ def _list(title: str, names: Sequence[str]) -> None:
 
 
 class _ProgressLine:
-    """One line on stderr that is written over, or a new one now and then where nobody watches."""
+    """A progress line on stderr: overwritten in a terminal, else a new line now and then."""
 
     def __init__(self) -> None:
         self._watched = sys.stderr.isatty()

@@ -18,9 +18,9 @@ __all__ = ["Entry", "Joined", "Metadata", "implausible", "join", "parse_metadata
 _NAME_COLUMNS = ("file_name", "filename", "file", "photo", "image", "picture", "path", "name")
 _DATE_COLUMNS = ("taken_at", "date", "taken", "date_taken", "datetime", "date_time", "timestamp", "day")
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_MANY_VALUES = 1000  # different values from which a tag is hardly one to compare by
+_MANY_VALUES = 1000  # number of values above which a tag is of little use for comparisons
 _EARLIEST = datetime(1900, 1, 1)
-_AHEAD = timedelta(hours=26)  # by which the clock of any place may be ahead of ours
+_AHEAD = timedelta(hours=26)  # most hours that a local time may be ahead of ours, with a margin
 _SHOWN = 3
 
 _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](.*))?")
@@ -35,7 +35,7 @@ class Entry:
     Args:
         name: The file's name as written.
         tags: Tags by column; empty cells are left out.
-        taken_at: Date and time by the clock of the place; None if there is no date or it cannot be right.
+        taken_at: Local date and time; None if there is no date or it is implausible.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Entry:
 
 @dataclass
 class Metadata:
-    """The rows of a CSV, and a sentence for each thing that was found wrong with it."""
+    """The rows of a CSV, and a sentence for each problem with it."""
 
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -53,13 +53,13 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Joined:
-    """Which row belongs to which photo.
+    """Assignment of rows to photos.
 
     Args:
         entries: Entries by the photo's name.
-        without_photo: Names in rows of which there is no photo.
-        without_row: Photos of which there is no row.
-        notes: A sentence for each kind of row that fits several photos or is there twice.
+        without_photo: Names in rows without a photo.
+        without_row: Photos without a row.
+        notes: A sentence for each kind of row that matches several photos or occurs twice.
     """
 
     entries: dict[str, Entry]
@@ -72,16 +72,16 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
     """Reads a CSV with a header: a column with file names, one with dates if there are any, all others tags.
 
     UTF-8 with or without a byte-order mark, UTF-16 with one, else Windows-1252; separated by commas, semicolons, tabs
-    or bars. A date is ISO 8601 (a time zone is dropped: the clock of the place counts), `2024/03/31`, `2024-03`,
-    `31.03.2024` or `3/31/2024`; of the last two, all of the column decide together which of day and month comes first.
+    or bars. A date is ISO 8601 (a time zone is dropped, as local time is kept), `2024/03/31`, `2024-03`,
+    `31.03.2024` or `3/31/2024`; in the last two, the order of day and month is decided from the whole column.
 
     Args:
         data: The file.
         name: Name of the file, for messages.
-        now: Time after which a date cannot be right; the current time if left out.
+        now: Time after which a date is implausible; the current time if left out.
 
     Raises:
-        ArchiveError: If it is no such CSV; the message says what is wrong and what to do.
+        ArchiveError: If the file is not such a CSV; the message says what is wrong and what to do.
     """
     text, notes = _decoded(data, name)
     try:
@@ -131,7 +131,7 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
 
 
 def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
-    """Finds each row's photo: by its path below the folder, else by its file name if one photo only has it.
+    """Finds each row's photo: by its path below the folder, else by its file name if only one photo has it.
 
     Upper and lower case, and the two ways in which Unicode writes an accent, are the same.
 
@@ -166,7 +166,7 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
 
 
 def implausible(date: datetime, now: datetime | None = None) -> str:
-    """Why a date cannot be when a photo was taken; empty if it can."""
+    """Reason why a date is implausible for a photo; empty if it is plausible."""
     if date > (now or datetime.now()) + _AHEAD:
         return "in the future"
     return "before 1900" if date < _EARLIEST else ""
@@ -192,7 +192,7 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def _separator(text: str) -> str:
-    """The one that parts the header into most columns."""
+    """The separator that splits the header into the most columns."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     return max(_SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
 

@@ -1,4 +1,4 @@
-"""What an ingest says of itself, for people."""
+"""Sentences on the progress and outcome of an ingest."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _NAMED = 5
 
 
 def duration(seconds: float) -> str:
-    """Such as `2 h 05 min`, `11 min 03 s` or `40 s`."""
+    """A duration, such as `2 h 05 min`, `11 min 03 s` or `40 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def progress_sentence(progress: Progress) -> str:
-    """How far it is, how fast, and how long it still takes."""
+    """Progress, speed and remaining time of an ingest."""
     text = f"{progress.done:,} of {progress.total:,}"
     rate = progress.photos_a_second
     if rate:
@@ -32,7 +32,7 @@ def progress_sentence(progress: Progress) -> str:
 
 
 def outcome_sentence(report: Report, name: str) -> str:
-    """What came of an ingest that went to its end."""
+    """Outcome of a finished ingest."""
     text = f"{_photos(report.added)} added to {name}." if report.added else f"Nothing new in {name}."
     if report.known:
         text += f" {_photos(report.known)} {'was' if report.known == 1 else 'were'} there already."
@@ -44,7 +44,7 @@ def outcome_sentence(report: Report, name: str) -> str:
 
 
 def rejected_sentence(report: Report) -> str:
-    """How many files are no good, and how many are in; empty if all are good."""
+    """Number of rejected files; empty if there are none."""
     if not report.rejected:
         return ""
     text = f"{len(report.rejected):,} of {_photos(report.total)} rejected (see rejected.csv)."
@@ -52,7 +52,7 @@ def rejected_sentence(report: Report) -> str:
 
 
 def unmatched_sentences(report: Report) -> list[str]:
-    """Which rows of the CSV have no photo, and which photos no row."""
+    """Sentences on rows of the CSV without a photo, and photos without a row."""
     result = []
     if names := report.rows_without_photo:
         rows = "row of the CSV has" if len(names) == 1 else "rows of the CSV have"

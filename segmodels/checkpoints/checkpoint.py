@@ -63,13 +63,13 @@ class CheckpointError(GarmentscopeError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """What a network is, and what it takes in."""
+    """Architecture and input of a network."""
 
     architecture: str
     """Key in `ARCHITECTURES`."""
 
     arguments: dict[str, Any]
-    """What the architecture's function takes beside the number of classes."""
+    """Arguments of the architecture's function, beside the number of classes."""
 
     height: int
     """Height of the network's input, in pixels."""
@@ -78,10 +78,10 @@ class NetworkConfig:
     """Width of the network's input, in pixels."""
 
     mean: float
-    """Subtracted from each channel after scaling to 0..1."""
+    """Mean that is subtracted from each channel after scaling to 0..1."""
 
     std: float
-    """Each channel is divided by it after the mean is subtracted."""
+    """Standard deviation by which each channel is divided after the mean is subtracted."""
 
     resize: str = "keep"
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
@@ -103,7 +103,7 @@ class Member(NetworkConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig(NetworkConfig):
-    """All that must be known to run a network, and where it came from."""
+    """Everything needed to run a network, and its origin."""
 
     taxonomy: str
     """Key in `TAXONOMIES`."""
@@ -138,10 +138,10 @@ class CheckpointConfig(NetworkConfig):
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
     training: dict[str, Any] = field(default_factory=dict)
-    """Data set, split, recipe, epoch and git commit; for people, nothing reads it to run."""
+    """Data set, split, recipe, epoch and git commit; for information, not needed to run the network."""
 
     format_version: int = FORMAT_VERSION
-    """Of this file."""
+    """Version of the format of this file."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ class Checkpoint:
     """A loaded checkpoint.
 
     Args:
-        name: Its name in the catalog.
+        name: Name of the checkpoint in the catalog.
         config: Configuration, as in `config.json`.
         network: Network in eval mode, float32; of an ensemble the list of all, the config's own first.
         results: Scores and learning curve, as in `metrics.json`; empty if there is none.
-        revision: What identifies these weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
+        revision: Identifier of the weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
             Hub's commit.
     """
 
@@ -214,7 +214,7 @@ def write_folder(
             raise CheckpointError(f"The weights cannot be saved: {broken[0]} has values that fp16 cannot represent.")
         try:
             save_file(tensors, fresh / "model.safetensors")
-        except SafetensorError as error:  # which is how it puts a full disk
+        except SafetensorError as error:  # raised for a full disk, among others
             raise OSError(f"{folder / 'model.safetensors'}: {error}") from error
         (fresh / "model.safetensors").chmod(0o644)
         _write_json(fresh / "config.json", config)
@@ -256,7 +256,7 @@ def save_results(folder: Path, results: Results, *, card: str) -> None:
 
 
 def save_description(folder: Path, config: CheckpointConfig, results: Results, *, card: str) -> None:
-    """Writes what a checkpoint says of itself, without weights.
+    """Writes the config, scores and card of a checkpoint, without weights.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -272,7 +272,7 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
     Args:
         folder: Folder that holds `config.json` and `model.safetensors`.
         name: Name of the checkpoint in the catalog; the folder's name if left out.
-        revision: The Hub's commit; what identifies the weights if left out.
+        revision: Commit on the Hub; computed from the weights if left out.
 
     Raises:
         CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
@@ -314,7 +314,7 @@ def load_weights(folder: Path, network: nn.Module) -> str:
     """Loads `model.safetensors` into a network, in place.
 
     Returns:
-        What identifies these weights: the first 12 hex digits of the file's SHA-256.
+        Identifier of the weights: the first 12 hex digits of the file's SHA-256.
 
     Raises:
         CheckpointError: If the file is missing or damaged, or does not hold exactly the network's tensors.
@@ -376,12 +376,12 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
 
 
 def check_config(config: CheckpointConfig, path: Path) -> None:
-    """Whether each value is one that a checkpoint can have.
+    """Checks that each value is valid for a checkpoint.
 
     Raises:
-        CheckpointError: If one is not; the sentence begins with `path`, where it stands or would stand.
+        CheckpointError: If one is not; the sentence begins with `path`, the file that has or would have the value.
     """
-    if config.taxonomy not in list(TAXONOMIES):  # a list, for what cannot be hashed
+    if config.taxonomy not in list(TAXONOMIES):  # a list, as the value may not be hashable
         raise CheckpointError(f"{path}: there is no taxonomy {config.taxonomy!r}.")
     if config.classes != list(TAXONOMIES[config.taxonomy].names):
         raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
@@ -430,7 +430,7 @@ def _check_number(name: str, value: object, path: Path) -> None:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Reads `metrics.json` of a checkpoint or a detector as it stands; empty if there is none.
+    """Reads `metrics.json` of a checkpoint or a detector unchanged; empty if there is none.
 
     Raises:
         CheckpointError: If it is damaged.

@@ -65,7 +65,7 @@ class FlatLays:
     Args:
         root: The folder that was read.
         photos: The photos, in the order of their ids.
-        taxonomy: The one that the classes are named after.
+        taxonomy: Taxonomy of the classes.
     """
 
     root: Path
@@ -100,7 +100,7 @@ class FlatLays:
         return replace(self, photos=tuple(by_id[photo_id] for photo_id in ids))
 
     def path(self, photo: FlatLay) -> Path:
-        """Where a photo lies."""
+        """Path of a photo."""
         return self.root / "photos" / photo.file
 
     def open(self, photo: FlatLay) -> np.ndarray:

@@ -9,8 +9,8 @@ carry attributes after `_`, which are passed over. Class 0 is a garment, so clas
 overlap, a sleeve and its shirt say; the papers are silent on that. The smaller mask is painted last, so that it is
 seen.
 
-There is no way from here into `OUTFIT_15`: a pixel of a sleeve, pocket or zipper does not say whose it is, and hair and
-skin are background.
+The classes cannot be mapped to `OUTFIT_15`: a pixel of a sleeve, pocket or zipper does not tell its garment, and hair
+and skin are background.
 """
 
 from __future__ import annotations

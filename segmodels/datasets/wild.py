@@ -62,7 +62,7 @@ class WildPhotos:
     Args:
         root: The folder that was read.
         photos: The photos, in the order of `wild.csv`.
-        taxonomy: The one that the classes are named after.
+        taxonomy: Taxonomy of the classes.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""What `metrics.json` of a checkpoint holds, as types: evaluations, scores under other conditions, a cross-validation.
+"""Contents of a checkpoint's `metrics.json` as types: evaluations, scores under other conditions, a cross-validation.
 
 `parse_results` reads the contents of a file of this version or an older one, `Results.to_json` gives those of a new
 file. The keys of the file are the fields of the classes below. Imports no network.
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 VERSION = 2
-"""Version of the files that are written. Version 1 had no key `version`, and a sentence where the photos stand."""
+"""Version of the files that are written. Version 1 had no key `version`, and named the photos by a sentence."""
 
 CONDITION_MEASURES: Mapping[str, str] = {
     "whole": "mean IoU",
@@ -49,7 +49,7 @@ CONDITION_MEASURES: Mapping[str, str] = {
     "flatlay": "share of photos whose largest garment is named correctly, mean over the classes",
     "wild": "micro F1 of garments and accessories on the main person",
 }
-"""What a score is, for people, by the kind of its condition: `whole` for whole photos, changed or as they are."""
+"""Description of a score by the kind of its condition: `whole` for whole photos, changed or as they are."""
 
 _UNUSABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)  # what reading a damaged entry raises
 _MOST_NAMED = 80  # characters of a text from a file that a sentence repeats
@@ -156,7 +156,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionScore:
-    """A score on photos that are cut, lit or made otherwise."""
+    """A score under another condition: crops, light, image quality, or other kinds of photo."""
 
     kind: str
     """Key of `CONDITION_MEASURES`, which says what the score is."""
@@ -180,7 +180,7 @@ class ConditionScore:
 
     @property
     def measure(self) -> str:
-        """What the score is, for people."""
+        """Description of the score."""
         return CONDITION_MEASURES[self.kind]
 
     @property
@@ -202,7 +202,7 @@ class FoldScores:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidation:
-    """Scores of a recipe: each fold is judged by a network that left it out."""
+    """Scores of a recipe: each fold is evaluated with a network whose training left it out."""
 
     photos: EvaluatedPhotos
     how: str = ""
@@ -247,7 +247,7 @@ class Results:
     """Scores on whole photos, each on other photos."""
 
     conditions: tuple[ConditionScore, ...] = ()
-    """Scores on photos that are cut, lit or made otherwise."""
+    """Scores under other conditions: crops, light, image quality, other kinds of photo."""
 
     crossval: CrossValidation | None = None
     """Scores over folds; None without a cross-validation."""

@@ -1,4 +1,4 @@
-"""What goes wrong with the Hugging Face Hub, each in a sentence that says what to do and holds no token."""
+"""Errors of the Hugging Face Hub, as sentences that say what to do and contain no token."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["HubError", "HubUnreachableError", "explain_failures"]
 
 
 class HubError(CheckpointError):
-    """What was asked of the Hub cannot be had; the message says why and what to do."""
+    """A failed request to the Hub; the message says why and what to do."""
 
 
 class HubUnreachableError(HubError):
-    """The Hub does not answer, or only with its own faults: what is cached may stand in."""
+    """A Hub that does not answer, or has an internal error; cached files may be used instead."""
 
 
 # What the client raises; a `ValueError` is also what an answer becomes that is none of a Hub.
@@ -65,7 +65,7 @@ def explain_failures(subject: str, revision: str = "", *, writing: bool = False)
 
 
 def _explained(error: BaseException, subject: str, revision: str, writing: bool) -> HubError:
-    """Of the client's own words none are passed on: they may quote a header, and so a token."""
+    """Error for an exception of the client, without its message, which may quote a header and so a token."""
     while isinstance(error, LocalEntryNotFoundError | RuntimeError) and error.__cause__:
         error = error.__cause__
     host = urlsplit(os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).hostname or "HF_ENDPOINT"
@@ -103,7 +103,7 @@ def _explained(error: BaseException, subject: str, revision: str, writing: bool)
 
 
 def _answered(error: HfHubHTTPError, subject: str, revision: str, writing: bool) -> HubError:
-    """What the Hub's refusal means."""
+    """Error for an HTTP answer of the Hub."""
     status = error.response.status_code
     logged_in = get_token() is not None
     if isinstance(error, RevisionNotFoundError):
