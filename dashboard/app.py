@@ -1,4 +1,4 @@
-"""The router: which pages there are."""
+"""The router: the list of pages."""
 
 from __future__ import annotations
 

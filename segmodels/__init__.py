@@ -1,4 +1,4 @@
-"""What a photo, a class, a network, a checkpoint and an archive are, and how to run one.
+"""Photos, classes, networks, checkpoints and archives, and how to run a network.
 
 The names below are the public face. Each is loaded when it is first asked for, so that `import segmodels` costs next to
 nothing, and whoever only opens photos does not load PyTorch.

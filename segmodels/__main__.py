@@ -38,24 +38,24 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     segment = commands.add_parser("segment", help="write a class map (PNG) and a list of garments (JSON) per photo")
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
-    segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(
         "--model", default="fpn", metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
     )
     add_device_arguments(segment)
     commands.add_parser("models", help="list the models and where they come from")
-    pull = commands.add_parser("pull", help="fetch models from the Hugging Face Hub, or their newest revisions")
+    pull = commands.add_parser("pull", help="download models from the Hugging Face Hub, or update them")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
-    commands.add_parser("archive", help="photos become data: ingest, show, make-up; each has its own --help")
+    commands.add_parser("archive", help="turn photos into data: ingest, show, make-up; each has its own --help")
     for name, entry in brought.items():
-        commands.add_parser(name, help=f"comes with the package {entry.module.partition('.')[0]}; has its own --help")
+        commands.add_parser(name, help=f"run the package {entry.module.partition('.')[0]}; has its own --help")
     parsed = parser.parse_args(arguments)
     try:
         if parsed.command == "segment":
             return _segment(parsed)
         return _pull(parsed.names) if parsed.command == "pull" else _models()
     except KeyboardInterrupt:
-        print("\nStopped. What is written so far is whole.", file=sys.stderr)
+        print("\nStopped. Results written so far are complete.", file=sys.stderr)
         return 130
     except (CheckpointError, DeviceError, PhotoError, OSError) as error:
         print(error, file=sys.stderr)
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _brought_commands() -> dict[str, EntryPoint]:
-    """Commands of other packages, by name; none where Garmentscope is not installed."""
+    """Commands of other packages, by name; none if Garmentscope is not installed."""
     own = {"segment", "models", "pull", "archive"}
     return {entry.name: entry for entry in entry_points(group="garmentscope.commands") if entry.name not in own}
 
@@ -78,7 +78,7 @@ def _segment(arguments: argparse.Namespace) -> int:
     originals = {path.resolve() for path in photos}
     for _, stem in named:
         if (result := out / f"{stem}.png").resolve() in originals:
-            print(f"{result} is a photo, and its class map would take its place. Name another --out.", file=sys.stderr)
+            print(f"{result} is a photo that its class map would overwrite. Name another --out.", file=sys.stderr)
             return 1
     with _pull_bar(arguments.model) as progress:
         segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
@@ -94,7 +94,7 @@ def _segment(arguments: argparse.Namespace) -> int:
 
 
 def _collect(paths: list[Path]) -> tuple[list[Path], int]:
-    """The photos under the paths, and how many paths could not be found; each of these is one line on stderr."""
+    """The photos under the paths, and the number of paths not found, which are reported on stderr."""
     photos: list[Path] = []
     failed = 0
     for path in paths:
@@ -143,7 +143,7 @@ def _pull(names: list[str]) -> int:
 
 @contextmanager
 def _pull_bar(name: str) -> Iterator[Progress]:
-    """A progress bar that shows itself with the first byte that arrives."""
+    """A progress bar that appears when the first byte arrives."""
     bar: tqdm[Any] | None = None
 
     def progress(done: int, total: int) -> None:
@@ -164,7 +164,7 @@ def _models() -> int:
     if problem:
         print(problem, file=sys.stderr)
     if not offers:
-        print("No model is installed. Set GARMENTSCOPE_MODELS to a folder that holds checkpoints.", file=sys.stderr)
+        print("No model is installed. Set GARMENTSCOPE_MODELS to a folder of checkpoints.", file=sys.stderr)
         return 1
     failed = 0
     width = max(16, *(len(offer.name) + 2 for offer in offers))

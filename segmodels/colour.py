@@ -1,4 +1,4 @@
-"""The colours of a garment: which ones, how much of each, and what people who sell clothes call them.
+"""The colours of a garment: their shares, and the names that fashion retailers use for them.
 
 Differences between colours are CIEDE2000 (Sharma, Wu & Dalal 2005, *The CIEDE2000 color-difference formula*), as
 scikit-image computes it, over CIELAB with the D65 white of sRGB.
@@ -21,7 +21,7 @@ BASIC_COLOURS = (
     *("black", "white", "gray", "beige", "brown", "red"),
     *("pink", "orange", "yellow", "green", "blue", "purple"),
 )
-"""The coarse names, one for each colour: what trends are counted by."""
+"""The basic colour names, by which trends are counted."""
 
 FINE_COLOURS: Mapping[str, Mapping[str, str]] = {
     "black": {"black": "#060607 #17171a #2a292b"},
@@ -136,16 +136,16 @@ class Colour:
 _SHADING = {"kL": 2.4, "kC": 1.5, "kH": 1.0}
 _SAME = 11.0  # groups nearer than this are one colour
 _LEAST = 0.05  # share below which a colour is a button, a crease or the background shining through
-_SAMPLE = 4096  # pixels looked at
-_GROUPS = 8  # groups before those of one colour are joined
+_SAMPLE = 4096  # number of pixels that are used
+_GROUPS = 8  # number of groups before those of one colour are merged
 _LARGEST = 1 << 20  # pixels of the box around a mask beyond which it is thinned first
 
 
 def dominant_colours(photo: np.ndarray, mask: np.ndarray, *, limit: int = 3) -> tuple[Colour, ...]:
-    """The colours that a garment mostly has, the largest first.
+    """The dominant colours of a garment, the largest first.
 
     The mask loses its outermost pixels, where the background bleeds in, unless nothing would be left. At most 4,096
-    pixels are looked at, chosen in the same way each time: same photo and mask, same colours.
+    pixels are used, chosen deterministically: same photo and mask, same colours.
 
     Args:
         photo: uint8 `(H, W, 3)` sRGB.
@@ -157,7 +157,7 @@ def dominant_colours(photo: np.ndarray, mask: np.ndarray, *, limit: int = 3) -> 
         pixels, so they sum to 1 or less. Empty if the mask is.
 
     Raises:
-        ValueError: If the shapes or dtypes are others, or `limit` is below 1.
+        ValueError: If a shape or dtype is wrong, or `limit` is below 1.
     """
     return dominant_colours_of([(photo, mask)], limit=limit)[0]
 
@@ -204,11 +204,11 @@ def dominant_colours_of(
 
 
 def name_colour(colour: Sequence[float] | np.ndarray, *, space: Literal["rgb", "lab"] = "rgb") -> tuple[str, str]:
-    """What a colour is called: the nearest of `FINE_COLOURS` by CIEDE2000.
+    """Name of a colour: the nearest of `FINE_COLOURS` by CIEDE2000.
 
     Args:
         colour: Three numbers: sRGB 0..255, or CIELAB under D65 (L 0..100, a, b).
-        space: Which of the two.
+        space: Colour space of the numbers.
 
     Returns:
         The fine name and the basic name, one of `BASIC_COLOURS`.
@@ -274,7 +274,7 @@ def _group(lab: np.ndarray) -> np.ndarray:
 
 
 def _squared_distance(channels: np.ndarray, pixel: int) -> np.ndarray:
-    """Of each column of `(3, n)` to one of them."""
+    """Squared distances of the columns of `(3, n)` to one of them."""
     distance: np.ndarray = ((channels - channels[:, pixel, None]) ** 2).sum(axis=0)
     return distance
 

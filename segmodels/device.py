@@ -1,4 +1,4 @@
-"""Where networks run, and in which precision: the one place that training, inference and the app ask."""
+"""Devices and precisions of networks, for training, inference and the app alike."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 PRECISIONS = ("auto", "32", "bf16", "fp16")
-"""What `--precision` takes."""
+"""Values of `--precision`."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
 _KEPT = 256 * 1024**2  # bytes that a server may keep; a network's maps of a photo take less
@@ -47,7 +47,7 @@ _FALLBACK = re.compile(r"The operator '(.+?)' is not currently supported on the 
 
 
 class DeviceError(GarmentscopeError, ValueError):
-    """A device or a precision that cannot be used; the message says why, and what there is instead."""
+    """A device or a precision that cannot be used; the message says why, and what is available instead."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def pick_precision(name: str | None, device: torch.device) -> Precision:
     if name == "fp16" and device.type != "cuda":
         raise DeviceError(f"Precision fp16 needs a CUDA GPU, and the device is {device}. Use 32, bf16 or auto.")
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise DeviceError(f"{describe_device(device)} does not compute in bf16. Use fp16, 32 or auto.")
+        raise DeviceError(f"{describe_device(device)} does not support bf16. Use fp16, 32 or auto.")
     if name not in ("32", "bf16", "fp16"):
         raise DeviceError(f"The precision must be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {name!r}.")
     return Precision(name, device)  # type: ignore[arg-type]

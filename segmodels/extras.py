@@ -8,7 +8,7 @@ __all__ = ["missing_extra"]
 
 
 def missing_extra(extra: str, *modules: str, what: str = "This command") -> str:
-    """A sentence that says which extra to install; empty if all of the modules are there.
+    """A sentence that says which extra to install; empty if all of the modules are installed.
 
     Args:
         extra: Name of the extra.

@@ -1,4 +1,4 @@
-"""Files that others may read while they are written."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file as UTF-8 at one go: whoever reads meanwhile, or after a failure, finds the old one or the new.
+    """Writes a text file as UTF-8 atomically: readers find the old file or the new one, also after a failure.
 
     Args:
         path: Path of the file, in a folder that exists.

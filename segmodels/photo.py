@@ -1,7 +1,7 @@
-"""Opening a photo, whatever the file: every guard against a bad one lives here.
+"""Opening a photo from any file, with all guards against bad files.
 
-A photo is uint8 `(H, W, 3)` RGB in sRGB, upright, at its own size. A file that is none ends in a `PhotoError`, whose
-message is for the person who chose the file.
+A photo is uint8 `(H, W, 3)` RGB in sRGB, upright, at its own size. A file that is not a photo raises a `PhotoError`,
+whose message is for the person who chose the file.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def open_photo(
     except PhotoError:
         raise
     except MemoryError as error:
-        raise PhotoError(f"{name} needs more memory than there is. Save it smaller.") from error
+        raise PhotoError(f"{name} needs more memory than is available. Save it smaller.") from error
     except OSError as error:
         raise PhotoError(f"{name} cannot be read: {error.strerror or 'the file is damaged'}.") from error
 
@@ -246,7 +246,7 @@ def _opened(source: bytes | str | Path, name: str, max_bytes: int | None) -> Ite
         if stat.S_ISDIR(mode):
             raise PhotoError(f"{name} is a folder, not a photo.")
         if not stat.S_ISREG(mode):
-            raise PhotoError(f"{name} is not an ordinary file.")
+            raise PhotoError(f"{name} is not a regular file.")
         try:
             stream = path.open("rb")
         except PermissionError:
@@ -336,7 +336,7 @@ def _other(head: bytes) -> str:
         return "text, not a photo"
     if not head.strip(b"\0"):
         return "full of zeros, not a photo"
-    return "not a photo in a format that is known here"
+    return "not a photo in a supported format"
 
 
 def _is_text(head: bytes) -> bool:
@@ -406,7 +406,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
     if min(width, height) < MIN_SIDE:
         raise PhotoError(
-            f"{name} is only {width:,} x {height:,} pixels, and {MIN_SIDE} on each side are the least. "
+            f"{name} is only {width:,} x {height:,} pixels; the minimum is {MIN_SIDE} on each side. "
             "Give a larger photo."
         )
 
@@ -472,7 +472,7 @@ def _damage(stream: BinaryIO, kind: str, name: str, error: Exception, canvas: Im
     if _is_cut_off(stream, kind, str(error)):
         return PhotoError(f"{name} is cut off{how_far or ': its end is missing'}. {_COPY_AGAIN}")
     if isinstance(error, UnidentifiedImageError):
-        return PhotoError(f"{name} begins as {kind} but is damaged or of a rare kind. {_EXPORT_AGAIN}")
+        return PhotoError(f"{name} begins as {kind} but is damaged or of an unsupported kind. {_EXPORT_AGAIN}")
     return PhotoError(f"{name} is damaged{how_far}. {_COPY_AGAIN}")
 
 
@@ -482,7 +482,7 @@ def _rows_drawn(canvas: Image.Image) -> int:
 
 
 def _is_cut_off(stream: BinaryIO, kind: str, complaint: str) -> bool:
-    """Whether the end of the file is missing, rather than that something in it is wrong."""
+    """Whether the end of the file is missing, as opposed to an error inside it."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - 64))
     tail = stream.read()

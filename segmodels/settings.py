@@ -1,4 +1,4 @@
-"""What the environment sets: every `GARMENTSCOPE_*` variable is read here and nowhere else.
+"""Settings from the environment: every `GARMENTSCOPE_*` variable is read here and nowhere else.
 
 `SETTINGS.md` has the same list as a table.
 """

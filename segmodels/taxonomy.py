@@ -1,4 +1,4 @@
-"""What a pixel can be: classes, the taxonomies they form, and the alias tables between data sets.
+"""Classes of pixels, the taxonomies they form, and the alias tables between data sets.
 
 Every taxonomy has its background at id 0.
 

@@ -55,7 +55,7 @@ _COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; 0 if it did its work, 1 with one sentence on stderr if not."""
-    parser = argparse.ArgumentParser(prog="python -m train", description="Fits and judges segmentation networks.")
+    parser = argparse.ArgumentParser(prog="python -m train", description="Trains and evaluates segmentation networks.")
     commands = parser.add_subparsers(dest="command", required=True)
     for add_command in _COMMANDS:
         add_command(commands)
@@ -63,7 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed))
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on; a fit does so from its last whole epoch.", file=sys.stderr)
+        print(
+            "\nStopped. Run the same command to continue; a fit continues from its last epoch.",
+            file=sys.stderr,
+        )
         return 130
     except _FORESEEN as error:
         print(error, file=sys.stderr)

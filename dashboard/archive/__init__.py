@@ -1,1 +1,1 @@
-"""What the Archive page shows: which archives there are, and the ingests that run beside the pages."""
+"""Logic of the Archive page: the list of archives, and the ingests that run in the background."""

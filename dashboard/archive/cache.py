@@ -1,4 +1,4 @@
-"""What all visitors share of what archives hold."""
+"""Contents of archives, cached for all visitors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["archive_contents"]
 
 
 def archive_contents(location: str) -> list[Contents]:
-    """What an archive holds, version by version; read again when a part has changed.
+    """Contents of an archive, version by version; read again when a part has changed.
 
     Raises:
         ArchiveError: If it cannot be listed, or a part is damaged.

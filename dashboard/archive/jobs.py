@@ -1,4 +1,4 @@
-"""Ingests that run beside the pages: one at a time for a server, none twice for an archive."""
+"""Ingests that run in the background: one at a time per server, and never two for the same archive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "begin", "running"]
 
-_turn = threading.Lock()  # two at once would each be half as fast
+_turn = threading.Lock()  # two ingests at once would each be half as fast
 
 
 class Job(background.Task):
@@ -31,12 +31,12 @@ class Job(background.Task):
         target: The archive.
         found: The photos.
         metadata: Dates and tags.
-        load: Gives the segmenter; called in the job's thread.
+        load: Function that returns the segmenter; called in the job's thread.
         pool: Function that opens the pool whose threads analyse the photos; threads of its own if left out.
 
     Attributes:
-        progress: After the last photo; None before the first.
-        report: What it did, when it is done.
+        progress: Progress after the latest photo; None before the first one.
+        report: Report of the finished ingest; None until it is done.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Job(background.Task):
         self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
 
     def again(self) -> Job:
-        """The same photos once more: those that are in the archive are passed over. Not begun yet."""
+        """A new job for the same photos, not started yet; photos that are in the archive are skipped."""
         return Job(self.target, self._found, self._metadata, self._load, self._pool)
 
     def work(self) -> None:
@@ -76,11 +76,11 @@ class Job(background.Task):
             _turn.release()
 
     def explain(self, error: Exception) -> str:
-        """The error's own words, if they are for the visitor."""
+        """Message for the visitor: the error's own message if it is meant for visitors."""
         if isinstance(error, ValueError | OSError):
             return str(error)
         first = str(error).partition("\n")[0] or type(error).__name__
-        return f"The ingest broke off: {first}. What was written before is whole."
+        return f"The ingest failed: {first}. What was written before is kept."
 
     def _note_progress(self, progress: Progress) -> None:
         self.progress = progress
@@ -99,5 +99,5 @@ def begin(job: Job) -> None:
 
 
 def running() -> list[Job]:
-    """The jobs of this server that are not over yet."""
+    """The unfinished jobs of this server."""
     return background.running(Job)

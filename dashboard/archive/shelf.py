@@ -1,4 +1,4 @@
-"""Which archives there are, and what each holds: the shipped ones, those that are named, and the user's own."""
+"""List of archives and their contents: shipped ones, ones named in the environment, and the user's own."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ __all__ = [
 ]
 
 SHIPPED = Path(__file__).parents[1] / "data" / "archives"
-"""Each of its folders is an archive that comes with the app."""
+"""Folder of the archives that come with the app."""
 
 TRAINED_ON = "trained_on"
 """Tag of photos that the model was trained on or chosen by: `yes`, or `no`."""
 
-_TITLES = {"ccp": "Clothing Co-Parsing"}  # of archives that come with the app
-_VALUES = 6  # of a tag that are counted one by one
+_TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with the app
+_VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
-_NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or blank at either end
+_NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or space at either end
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Shelved:
 
     @property
     def title(self) -> str:
-        """What it is called on a page."""
+        """Title of the archive on a page."""
         return _TITLES.get(self.name, self.name) if self.origin == "shipped" else self.name
 
 
@@ -80,10 +80,10 @@ class Tag:
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive holds of one version.
+    """Contents of an archive for one version.
 
     Args:
-        version: Version of what found the garments.
+        version: Model, revision and taxonomy of the rows.
         photos: Number of rows.
         outfits: Number of people on the photos.
         dated: Number of photos with a date.
@@ -110,14 +110,14 @@ class Contents:
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the user's own archives are: below `GARMENTSCOPE_CACHE`, else below the cache of the system's user."""
+    """Folder of the user's own archives: in `GARMENTSCOPE_CACHE`, or in the cache of the system's user."""
     return read_settings(environment).cache / "archives"
 
 
 def list_archives(environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> list[Shelved]:
     """The user's own archives, then those that `GARMENTSCOPE_ARCHIVE` names, then those that come with the app.
 
-    A folder that is named need not hold an archive yet; of the others only those count that hold a part.
+    A named folder may be empty; other folders are listed only if they contain a part.
 
     Args:
         environment: Environment variables; `GARMENTSCOPE_ARCHIVE` holds the folders or URIs, separated as in PATH.
@@ -141,7 +141,7 @@ def list_archives(environment: Mapping[str, str] = os.environ, shipped: Path = S
 
 
 def choose_target(name: str, environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> Shelved:
-    """The archive of a name that photos can be added to; it may be new.
+    """The archive with the given name, to which photos can be added; it may be new.
 
     Args:
         name: Name of one of `list_archives`, or that of a new archive in the user's cache.
@@ -155,11 +155,11 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
     for each in list_archives(environment, shipped):
         if each.name == name:
             if each.origin == "shipped":
-                raise ArchiveError(f"{name} comes with the app and stays as it is. Choose another name.")
+                raise ArchiveError(f"{name} comes with the app and cannot be changed. Choose another name.")
             return each
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise ArchiveError(
-            f"An archive cannot be called {name!r}. Use up to {_LONGEST_NAME} letters, digits, blanks, - and _."
+            f"An archive cannot be called {name!r}. Use up to {_LONGEST_NAME} letters, digits, spaces, - and _."
             if name
             else "The archive needs a name. Choose one or type a new one."
         )
@@ -167,7 +167,7 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
 
 
 def stamp(archive: Archive) -> tuple[object, ...]:
-    """Changes when a part does."""
+    """A value that changes when a part of the archive changes."""
     return tuple(
         (name, (archive.place.local / name).stat().st_mtime_ns if archive.place.local else 0)
         for name in archive.place.files()
@@ -176,7 +176,7 @@ def stamp(archive: Archive) -> tuple[object, ...]:
 
 
 def read_contents(archive: Archive) -> list[Contents]:
-    """What an archive holds, version by version; nothing if there is none yet.
+    """Contents of an archive, version by version; empty if the archive does not exist yet.
 
     Raises:
         ArchiveError: If it cannot be listed, or a part is damaged.
@@ -196,7 +196,7 @@ def read_contents(archive: Archive) -> list[Contents]:
 
 
 def list_file(archive: Archive, name: Literal["rejected.csv", "unmatched.csv"]) -> bytes | None:
-    """One of the two lists beside the parts, or None if there is none or nothing in it."""
+    """One of the two lists beside the parts; None if it is missing or empty."""
     try:
         data = archive.place.read(name)
     except OSError:

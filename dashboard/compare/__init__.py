@@ -1,1 +1,1 @@
-"""What the Compare page computes: where models disagree, and what a ground truth says of each."""
+"""Logic of the Compare page: where models disagree, and their scores against a ground truth."""

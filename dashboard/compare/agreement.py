@@ -41,15 +41,15 @@ __all__ = [
     "strength_of",
 ]
 
-_STRONG = np.array((172, 40, 8), np.float32)  # RGB; on the pale photo it reads in light and dark theme
+_STRONG = np.array((172, 40, 8), np.float32)  # RGB; legible on the pale photo in the light and the dark theme
 _PICTURE_HEIGHT = 900
 _PICTURE_GAP = 24
-_INK = COLOURS["light"]  # of the picture to take away, whose ground is white
+_INK = COLOURS["light"]  # colours of the exported image, which has a white background
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one model found in one photo, and what the model costs.
+    """The result of one model on one photo, and the cost of the model.
 
     Args:
         analysed: The photo and what was found in it, as on the Segment page.
@@ -63,17 +63,17 @@ class Finding:
 
     @property
     def model(self) -> str:
-        """Catalog name."""
+        """Catalog name of the model."""
         return self.analysed.model
 
     @property
     def taxonomy(self) -> Taxonomy:
-        """Of the class map."""
+        """Taxonomy of the class map."""
         return self.analysed.taxonomy
 
     @property
     def seconds(self) -> float:
-        """From decoded photo to garments."""
+        """Seconds from the decoded photo to its garments."""
         return float(self.analysed.listing["seconds"])
 
     @property
@@ -86,12 +86,12 @@ class Finding:
 
     @property
     def stage(self) -> dict[str, Any]:
-        """For the viewer: its title names the model."""
+        """The stage for the viewer, with the model as its title."""
         return self.analysed.stage(self.model, f"{self.summary}, {self.seconds:.2f} s")
 
     @property
     def summary(self) -> str:
-        """How many classes of garment were found, in words."""
+        """Number of garment classes found, in words."""
         count = len(self.shares)
         return "1 garment" if count == 1 else f"{count or 'No'} garments"
 
@@ -109,7 +109,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two models agree on a photo.
+    """Agreement of two models on a photo.
 
     Args:
         first: Catalog name of the first model.
@@ -143,9 +143,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if not self.findings:
-            raise ValueError("A comparison has at least one finding.")
+            raise ValueError("A comparison needs the finding of at least one model.")
         if len({finding.model for finding in self.findings}) < len(self.findings):
-            raise ValueError("One model stands in the comparison twice.")
+            raise ValueError("A model occurs twice in the comparison.")
         if len({(each.analysed.name, each.taxonomy.name) for each in self.findings}) > 1:
             raise ValueError("The findings are of different photos or taxonomies.")
 
@@ -156,27 +156,27 @@ class Comparison:
 
     @property
     def taxonomy(self) -> Taxonomy:
-        """Of all class maps."""
+        """Taxonomy of all class maps."""
         return self.findings[0].taxonomy
 
     @property
     def has_garments(self) -> bool:
-        """Whether any model finds any."""
+        """Whether any model finds a garment."""
         return any(finding.analysed.garments for finding in self.findings)
 
     @property
     def agreements(self) -> tuple[Agreement, ...]:
-        """Of each pair, in the order of the findings."""
+        """Agreement of each pair of models, in the order of the findings."""
         return self._computed.agreements
 
     @property
     def contested(self) -> float:
-        """Share of the pixels at which not all models agree, or with a truth at which at least one is wrong, 0..1."""
+        """Share of the pixels at which models disagree or, with ground truth, at least one is wrong, 0..1."""
         return self._computed.contested
 
     @property
     def strength_png(self) -> bytes:
-        """`strength` over the photo made pale: the redder, the stronger; RGB PNG at the size the viewer shows."""
+        """`strength` in red over a pale photo, as an RGB PNG at the size that the viewer shows."""
         return self._computed.strength_png
 
     @property
@@ -186,7 +186,7 @@ class Comparison:
 
     @cached_property
     def _computed(self) -> _Computed:
-        """What is computed from the maps; all at once, as the maps are unpacked for it and not kept."""
+        """All values computed from the maps; at once, as the maps are unpacked for it and not kept."""
         maps = {finding.model: finding.reduced_class_map() for finding in self.findings}
         sure = [finding.reduced_confidence() for finding in self.findings]
         first = next(iter(maps.values()))
@@ -201,7 +201,7 @@ class Comparison:
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]] | None:
-        """By model, what `ConfusionMatrix.scores` says against the truth; None without one."""
+        """`ConfusionMatrix.scores` against the ground truth by model; None without ground truth."""
         if self.truth is None:
             return None
         result = {}
@@ -214,7 +214,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Computed:
-    """What a comparison says of its maps; see the properties of the same names."""
+    """Values that a comparison computes from its maps; see the properties of the same names."""
 
     agreements: tuple[Agreement, ...]
     contested: float
@@ -223,11 +223,11 @@ class _Computed:
 
 
 def strength_of(maps: Sequence[np.ndarray], sure: Sequence[np.ndarray], truth: np.ndarray | None) -> np.ndarray:
-    """How strongly models disagree at each pixel, or with a truth how wrong they are.
+    """Strength of the disagreement at each pixel or, with ground truth, of the error.
 
-    Disagreement is the mean over pairs of models, of 0 where both name the same class and else of the lower of their
-    confidences: two models that are sure of different classes disagree more than two that guess. Error is the mean over
-    models, of the model's confidence where it is wrong.
+    Disagreement is a mean over pairs of models: 0 where both predict the same class, else the lower of their
+    confidences, so that two models that are sure of different classes disagree more than two that guess. Error is the
+    mean over models of a model's confidence where it is wrong.
 
     Args:
         maps: Class map of each model, uint8 `(h, w)`.
@@ -273,9 +273,9 @@ def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = (
     """What to say while models run one after another: unet done, linknet running, 2 waiting.
 
     Args:
-        models: All, in their order.
-        running: Index of the one at work.
-        failed: Names of those that could not be loaded.
+        models: Names of all models, in their order.
+        running: Index of the model that is running.
+        failed: Names of the models that could not be loaded.
     """
     parts = [f"{name} {'not loaded' if name in failed else 'done'}" for name in models[:running]]
     parts.append(f"{models[running]} running")
@@ -285,7 +285,7 @@ def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = (
 
 
 def comparison_json(comparisons: Sequence[Comparison]) -> str:
-    """Everything but the pixels, of one or more photos; with ground truth also scores summed over its photos."""
+    """All results without pixels, for one or more photos; with ground truth also scores over all its photos."""
     document: dict[str, Any] = {"photos": [_to_json(each) for each in comparisons]}
     judged = [each.scores for each in comparisons if each.scores]
     if judged:
@@ -373,7 +373,7 @@ def comparison_picture(comparison: Comparison) -> bytes:
 
 
 def _legend(comparison: Comparison) -> list[tuple[str, str]]:
-    """Name and colour of what was found, but the background."""
+    """Name and colour of each class found, without the background."""
     classes = (comparison.taxonomy[name] for name in comparison.taxonomy.display_order)
     return [(each.name, each.colour) for each in classes if each.id in comparison.found and each.group != "background"]
 

@@ -1,4 +1,4 @@
-"""Ground truth that a visitor brings: a PNG of class ids, or a mask of Clothing Co-Parsing.
+"""Ground truth uploaded by a visitor: a PNG of class ids, or a mask of Clothing Co-Parsing.
 
 What a file declares (kind, size, type) is checked against the photo before any of its pixels are read, and what is
 packed in it is unpacked no further than a mask of that photo can be. MATLAB files are read by hand, after MathWorks'
@@ -33,11 +33,11 @@ _CCP = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
 
 
 class MaskError(ValueError):
-    """A file that is no mask of the photo; the message is for the visitor."""
+    """A file that is not a mask of the photo; the message is for the visitor."""
 
 
 class _Variable(NamedTuple):
-    """Of a MATLAB file: what it declares, the element type it is stored as, and its bytes."""
+    """A variable of a MATLAB file: its declaration, its stored element type, and its bytes."""
 
     name: str
     kind: str
@@ -71,16 +71,16 @@ def read_mask(name: str, data: bytes, width: int, height: int) -> np.ndarray:
     unknown = sorted(set(np.unique(truth).tolist()) - {*range(len(OUTFIT_15)), UNLABELLED})
     if unknown:
         raise MaskError(
-            f"{name} holds the id {unknown[0]}; the classes end at {len(OUTFIT_15) - 1} ({UNLABELLED} is unlabelled). "
-            "Number its classes as the app's class maps do."
+            f"{name} contains the id {unknown[0]}; class ids run from 0 to {len(OUTFIT_15) - 1}, and {UNLABELLED} is "
+            "unlabelled. Use the ids of the app's class maps."
         )
     if (truth == UNLABELLED).all():
-        raise MaskError(f"{name} labels no pixel: all are {UNLABELLED}. There is nothing to judge by.")
+        raise MaskError(f"{name} has no labelled pixel: all are {UNLABELLED}. Add a mask with labels.")
     return truth
 
 
 def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[int, int], list[str]]:
-    """Which mask belongs to which photo, by file name without ending; a mask that comes alone may have any name.
+    """Assigns masks to photos by file name without ending; a single mask may have any name.
 
     Args:
         masks: File names of the masks.
@@ -103,13 +103,13 @@ def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[i
         elif fitting:
             sentences.append(f"{name} is left out: {photos[fitting[0]]} already has a mask. Keep one of the two.")
         else:
-            sentences.append(f"{name} belongs to no photo here. Give it the photo's name, as in {stems[0]}.png.")
+            sentences.append(f"{name} matches no photo. Name it like its photo, for example {stems[0]}.png.")
     return matched, sentences
 
 
 def _read_png(name: str, data: bytes, width: int, height: int) -> np.ndarray:
     if len(data) < 33:
-        raise MaskError(f"{name} is damaged: it ends within its first lines. Save it again.")
+        raise MaskError(f"{name} is damaged: its header is cut off. Save it again.")
     columns, rows, depth, colour = struct.unpack(">IIBB", data[16:26])
     if colour not in (0, 3) or depth > 8:
         raise MaskError(f"{name} is a picture, not a mask: its pixels are colours. Save class ids as a palette PNG.")
@@ -126,7 +126,7 @@ def _read_mat(name: str, data: bytes, width: int, height: int) -> np.ndarray:
     truth = np.asarray(_CCP[labels])
     if (truth == UNLABELLED).any():
         label = int(labels[truth == UNLABELLED][0])
-        raise MaskError(f"{name} holds the label {label}, which belongs to none of the 15 classes. Correct the mask.")
+        raise MaskError(f"{name} contains the label {label}, which is none of the 15 classes. Correct the mask.")
     return truth
 
 
@@ -140,14 +140,14 @@ def read_ccp_labels(name: str, data: bytes, width: int, height: int) -> np.ndarr
         height: Height of the photo, in pixels.
 
     Returns:
-        uint8 `(height, width)`: what the file holds, by rights ids of `CCP_59`.
+        uint8 `(height, width)`: values of the file, which should be ids of `CCP_59`.
 
     Raises:
         MaskError: If it is no such file, has another size than the photo, or is damaged.
     """
     order = {b"IM": "<", b"MI": ">"}.get(data[126:_HEADER])
     if order is None or data.startswith(b"MATLAB 7.3"):
-        raise MaskError(f"{name} is no MATLAB 5 file, which the masks of Clothing Co-Parsing are. Save it as one.")
+        raise MaskError(f"{name} is not a MATLAB 5 file, the format of Clothing Co-Parsing. Save it in that format.")
     try:
         variables = [_variable(part, order) for part in _unpacked(name, data, order, width * height * _WIDEST + _SLACK)]
     except (struct.error, zlib.error) as error:
@@ -155,19 +155,19 @@ def read_ccp_labels(name: str, data: bytes, width: int, height: int) -> np.ndarr
     masks = [variable for variable in variables if variable.name == _VARIABLE]
     if len(masks) != 1:
         names = ", ".join(variable.name[:60] for variable in variables) or "nothing"
-        raise MaskError(f"{name} should hold one {_VARIABLE}; it holds {names}. Add a mask of Clothing Co-Parsing.")
+        raise MaskError(f"{name} needs one variable {_VARIABLE}; it has {names}. Add a mask of Clothing Co-Parsing.")
     (mask,) = masks
-    if mask.kind not in ("uint8", "double") or len(mask.shape) != 2:  # CCP's say double and store bytes
-        raise MaskError(f"{name}: {_VARIABLE} is {mask.kind} {mask.shape}; a mask is uint8 or double with two sides.")
+    if mask.kind not in ("uint8", "double") or len(mask.shape) != 2:  # masks of CCP declare double and store bytes
+        raise MaskError(f"{name}: {_VARIABLE} is {mask.kind} {mask.shape}; a mask is a 2-D uint8 or double array.")
     _check_size(name, mask.shape[1], mask.shape[0], width, height)
     form = _STORED.get(mask.stored)
     if form is None or len(mask.content) != width * height * np.dtype(form).itemsize:
-        raise MaskError(f"{name}: {_VARIABLE} does not hold the pixels that it declares. Get it again.")
+        raise MaskError(f"{name}: {_VARIABLE} does not have the size that it declares. Get it again.")
     stored = np.frombuffer(mask.content, order + form).reshape(width, height).T  # column by column in the file
     with np.errstate(invalid="ignore"):
         labels = stored.astype(np.uint8)
     if (labels != stored).any():
-        raise MaskError(f"{name}: {_VARIABLE} does not hold labels from 0 to {len(CCP_59) - 1}. Correct the mask.")
+        raise MaskError(f"{name}: {_VARIABLE} has values other than 0 to {len(CCP_59) - 1}. Correct the mask.")
     return labels
 
 
@@ -181,7 +181,7 @@ def _unpacked(name: str, data: bytes, order: str, limit: int) -> Iterator[bytes]
         if kind == _COMPRESSED:
             part = zlib.decompressobj().decompress(part[8:], limit + 1)
         if len(part) > limit:
-            raise MaskError(f"{name} holds more than a mask of this photo can. Add the mask of this photo.")
+            raise MaskError(f"{name} is larger than a mask of this photo can be. Add the mask of this photo.")
         yield part
 
 

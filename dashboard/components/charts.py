@@ -1,4 +1,4 @@
-"""How pages show a figure: with what it says in words, and as picture and data to take away."""
+"""Figures on pages, with a description in words and downloads as image and data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashboard.shared.tables import as_csv, as_parquet
 
 __all__ = ["page_theme", "show_chart", "show_downloads"]
 
-_BUTTON = 132  # pixels; those of pictures are as wide
+_BUTTON = 132  # pixels; the buttons of images are as wide
 
 
 def show_chart(
@@ -27,19 +27,19 @@ def show_chart(
     data: Callable[[], pd.DataFrame] | None = None,
     on_select: Callable[[], None] | None = None,
 ) -> None:
-    """A figure, and below it a menu that saves it as a picture, and its data.
+    """Shows a figure, with a menu below it for its image and its data.
 
     Args:
         figure: Figure to show.
         key: Streamlit key, and name of the files.
-        words: Description of the figure, for who does not see it.
-        data: Function that makes the table of the figure; without it, only pictures are to be had.
+        words: Description of the figure, for visitors who cannot see it.
+        data: Function that makes the table of the figure; without it, only images can be downloaded.
         on_select: Function that is called after a point was chosen, which then stands in the session's state under
             `key`.
     """
     bar: dict[str, Any] = {
         "displaylogo": False,
-        "displayModeBar": True,  # it is not seen; the menu presses its button
+        "displayModeBar": True,  # hidden by CSS; the menu presses its button
         "modeBarButtons": [["toImage"]],
     }
     st.plotly_chart(
@@ -92,5 +92,5 @@ _pictures = st.components.v2.component(
 
 
 def page_theme() -> Theme:
-    """Of the visitor's page, as it was when the script began."""
+    """Theme of the visitor's page when the script began."""
     return "dark" if st.context.theme.type == "dark" else "light"

@@ -1,4 +1,4 @@
-"""The leaderboard: a table that the browser sorts, each of whose numbers says where it comes from."""
+"""The leaderboard: a table that is sorted in the browser, with the source of each number in its tooltip."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["show_leaderboard"]
 
 
 def show_leaderboard(data: Mapping[str, Any], key: str) -> None:
-    """Mounts the table; how it is sorted stays while its data change.
+    """Mounts the table; its sorting is kept when its data change.
 
     Args:
         data: Columns and rows, as `dashboard.evaluation.ranking.leaderboard_data` gives them.

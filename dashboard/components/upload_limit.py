@@ -1,4 +1,4 @@
-"""The uploader's size limit, told to Python: which files a visitor chose that Streamlit will not send."""
+"""Reports files over the uploader's size limit to Python, as Streamlit does not send them."""
 
 from __future__ import annotations
 

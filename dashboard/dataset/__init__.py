@@ -1,1 +1,1 @@
-"""What the app knows of data sets: the numbers that ship, and the photos of a folder where there is one."""
+"""Data of the Dataset page: the shipped statistics, and the photos of a folder if one is set."""

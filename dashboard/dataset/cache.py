@@ -1,4 +1,4 @@
-"""What all visitors share of the server's data set."""
+"""Data of the server's data set, cached for all visitors."""
 
 from __future__ import annotations
 

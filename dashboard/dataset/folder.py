@@ -1,6 +1,6 @@
 """The photos and masks of Clothing Co-Parsing in a folder: which show a label, small pictures, and one for the viewer.
 
-Masks are read by `dashboard.compare.ground_truth`, which no damaged file can end the server through.
+Masks are read by `dashboard.compare.ground_truth`, so that no damaged file can crash the server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "thumbnail",
 ]
 
-_LAYOUT = "Name the folder that holds photos/ and annotations/pixel-level/, and start the app again."
+_LAYOUT = "Set it to the folder that has photos/ and annotations/pixel-level/, and start the app again."
 _CLASSES = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
 _SIDE = (320, 480)  # pixels of a small picture, at most
 _QUALITY = 85
@@ -63,13 +63,13 @@ def list_masks(root: Path) -> tuple[str, ...]:
         FolderError: If the folder does not hold photos and masks.
     """
     if not root.is_dir():
-        raise FolderError(f"GARMENTSCOPE_DATA names {root.name}, which is no folder. {_LAYOUT}")
+        raise FolderError(f"GARMENTSCOPE_DATA is set to {root.name}, which is not a folder. {_LAYOUT}")
     for needed in ("photos", "annotations/pixel-level"):
         if not (root / needed).is_dir():
-            raise FolderError(f"GARMENTSCOPE_DATA names {root.name}, which holds no {needed}/. {_LAYOUT}")
+            raise FolderError(f"GARMENTSCOPE_DATA is set to {root.name}, which has no {needed}/. {_LAYOUT}")
     ids = tuple(sorted(path.stem for path in (root / "annotations" / "pixel-level").glob("*.mat")))
     if not ids:
-        raise FolderError(f"GARMENTSCOPE_DATA names {root.name}: annotations/pixel-level/ holds no mask. {_LAYOUT}")
+        raise FolderError(f"GARMENTSCOPE_DATA is set to {root.name}, which has no mask in it. {_LAYOUT}")
     return ids
 
 
@@ -94,7 +94,7 @@ def index_labels(root: Path, ids: tuple[str, ...]) -> LabelIndex:
 
 
 def choices() -> tuple[str, ...]:
-    """What photos can be chosen by, in the classes' one order: each class, and as `class: label` the labels in it."""
+    """Choices for selecting photos, in display order: each class, and its labels as `class: label`."""
     found = []
     for name in OUTFIT_15.display_order:
         labels = [label for label in CCP_59[1:] if CCP_TO_OUTFIT_15.get(label) == name]
@@ -126,12 +126,12 @@ def read_pair(root: Path, photo_id: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         photo = open_photo(_photo_path(root, photo_id), max_bytes=None)
     except PhotoError as error:
-        raise FolderError(str(error).replace(f"{root}/photos/", "")) from None  # visitors need no path of the server
+        raise FolderError(str(error).replace(f"{root}/photos/", "")) from None  # without the path on the server
     return photo, _labels(root, photo_id, photo.shape[1], photo.shape[0])
 
 
 def thumbnail(root: Path, photo_id: str, *, masked: bool) -> bytes:
-    """A small JPEG of a photo, at will with its classes over it.
+    """A small JPEG of a photo, optionally with its classes over it.
 
     Raises:
         FolderError: If the photo or its mask is missing or damaged, or they differ in size.
@@ -151,7 +151,7 @@ def thumbnail(root: Path, photo_id: str, *, masked: bool) -> bytes:
 
 
 def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
-    """A photo and its mask for the viewer, with what each garment's truth measures.
+    """A photo and its mask for the viewer, with the measurements of each garment in the ground truth.
 
     Raises:
         FolderError: If the photo or its mask is missing or damaged, or they differ in size.
@@ -174,14 +174,14 @@ def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
             name=f"{photo_id}.jpg",
             title="1 garment" if count == 1 else f"{count or 'No'} garments",
             caption=f"Photo {photo_id}, {photo.shape[1]} x {photo.shape[0]} pixels. "
-            f"Labels of its mask, by share of the photo: {_in_words(labels)}.",
+            f"Labels in its mask, by share of the photo: {_in_words(labels)}.",
             garments=tuple({**garment.to_json(), "confidence": None} for garment in garments),
         )
     )
 
 
 def _in_words(labels: np.ndarray) -> str:
-    """The labels but the first, the largest share of the photo first."""
+    """The labels except the first, by share of the photo, the largest first."""
     pixels = np.bincount(labels.ravel(order="K"), minlength=256)
     places = [int(place) for place in np.argsort(-pixels, kind="stable") if place and pixels[place]]
     named = []

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 CCP = Path(__file__).parents[1] / "data" / "ccp.json"
-"""Those of Clothing Co-Parsing."""
+"""Counts of Clothing Co-Parsing."""
 
 Measure = Literal["pixels", "photos"]
 Level = Literal["classes", "labels"]
@@ -50,7 +50,7 @@ class StatisticsError(ValueError):
 
 @dataclass(frozen=True)
 class Count:
-    """Of a class or a label.
+    """Counts of a class or a label.
 
     Args:
         name: Name of the class or label.
@@ -95,7 +95,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a data set holds.
+    """Statistics of a data set.
 
     Args:
         taxonomy: Taxonomy of the classes.
@@ -122,7 +122,7 @@ class Statistics:
     faults: tuple[str, ...]
 
     def unseen(self, level: Level) -> tuple[str, ...]:
-        """Names that no pixel carries."""
+        """Names of the classes or labels that no pixel has."""
         return tuple(each.name for each in self.counts[level] if not each.pixels)
 
 
@@ -185,7 +185,7 @@ def shares_table(statistics: Statistics, level: Level) -> pd.DataFrame:
 
 
 def flow_table(statistics: Statistics) -> pd.DataFrame:
-    """A row for each label: the class that it becomes, and what it brings there."""
+    """A row for each label: its class, photos and pixels."""
     counts = statistics.counts["labels"]
     return _table(
         ["label", "class", "photos", "pixels"],
@@ -194,7 +194,7 @@ def flow_table(statistics: Statistics) -> pd.DataFrame:
 
 
 def garments_table(statistics: Statistics) -> pd.DataFrame:
-    """How many photos show so many garments and accessories, by class and by label."""
+    """Number of photos by number of garments and accessories, for classes and for labels."""
     return _table(
         ["counted", "garments", "photos"],
         ([level, *item] for level in get_args(Level) for item in statistics.garments[level].items()),
@@ -261,7 +261,7 @@ def _by_number(found: Mapping[str, int]) -> dict[int, int]:
 def _sizes(found: Mapping[str, Any]) -> Sizes:
     edges, photos = found["histogram"]["edges"], found["histogram"]["photos"]
     if len(edges) != len(photos) + 1:
-        raise ValueError("a histogram has not one edge more than bins")
+        raise ValueError("a histogram needs one edge more than it has bins")
     return Sizes(
         int(found["smallest"]),
         float(found["median"]),
@@ -272,21 +272,21 @@ def _sizes(found: Mapping[str, Any]) -> Sizes:
 
 
 def _contradiction(statistics: Statistics) -> str:
-    """What cannot be true of the counts, in words; empty if nothing."""
+    """A contradiction in the counts, in words; empty if there is none."""
     counts, names = statistics.counts, {*statistics.taxonomy.names, None}
     if sum(each.pixels for each in counts["classes"]) != statistics.pixels:
-        return "the pixels of its classes are not all of its pixels"
+        return "the pixels of its classes do not add up to all of its pixels"
     for label in counts["labels"]:
         if label.class_name not in names:
-            return f"{label.name} becomes {label.class_name}, which is no class"
+            return f"{label.name} becomes {label.class_name}, which is not a class"
     for each in counts["classes"]:
         if sum(label.pixels for label in counts["labels"] if label.class_name == each.name) != each.pixels:
-            return f"the labels that become {each.name} have not its pixels"
+            return f"the pixels of the labels that become {each.name} do not add up to those of the class"
     sums = [*(photos.values() for photos in statistics.garments.values()), statistics.width.photos]
     if any(sum(photos) != statistics.photos for photos in [*sums, statistics.height.photos]):
-        return "a histogram does not hold all of its photos"
+        return "a histogram does not cover all of its photos"
     if statistics.parts and sum(part.photos for part in statistics.parts) != statistics.photos:
-        return "the parts of its split do not hold all of its photos"
+        return "the parts of its split do not cover all of its photos"
     return ""
 
 

@@ -1,1 +1,1 @@
-"""What the Evaluation page shows: the scores of checkpoints, what they cost, and the photos that stand behind both."""
+"""Logic of the Evaluation page: the scores and costs of checkpoints, and the photos behind them."""

@@ -1,4 +1,4 @@
-"""What all visitors share of measured checkpoints; read again when a file of a checkpoint has changed."""
+"""Scores of checkpoints, cached for all visitors; read again when a file of a checkpoint has changed."""
 
 from __future__ import annotations
 
@@ -109,5 +109,5 @@ def _difference(
         return {}
     try:
         return difference(second, first, _models[0].taxonomy.names)
-    except ValueError:  # of other photos that happen to show the same pixels of each class
+    except ValueError:  # the photos differ, but have the same number of pixels of each class
         return {}

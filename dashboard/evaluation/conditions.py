@@ -1,4 +1,4 @@
-"""Scores on photos that are cut, lit or made otherwise than those by which models are ranked."""
+"""Scores under other conditions than those of the ranking: crops, light, image quality, other kinds of photo."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ LABELS: Mapping[str, str] = {
     "waist-up": "Waist up",
     "waist-down": "Waist down",
     "bust": "Bust",
-    "close-up": "Close-up of a part",
+    "close-up": "Close-up",
     "grey": "Black and white",
     "dark-skin": "Darkened skin",
     "low-light": "Low light",
-    "jpeg": "Strong JPEG",
+    "jpeg": "Strong JPEG compression",
     "blur": "Blurred",
     "tilt": "Tilted by 20°",
-    "half": "Half the resolution",
-    "quarter": "A quarter of it",
+    "half": "Half resolution",
+    "quarter": "Quarter resolution",
     "flat-lays": "Flat-lays",
     "photos of other kinds": "Other kinds of photo",
 }
-"""What a condition is called on the page, by its name in `metrics.json`, in the page's order."""
+"""Label of each condition on the page by its name in `metrics.json`, in the page's order."""
 
 
 def label_of(condition: ConditionScore) -> str:
-    """What a condition is called on the page."""
+    """Label of a condition on the page."""
     return LABELS.get(condition.name, condition.name.capitalize())
 
 

@@ -1,4 +1,4 @@
-"""The confusion matrix as it is looked at, and the photos behind each of its cells."""
+"""Views of the confusion matrix, and the photos behind each of its cells."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 Unit = Literal["row", "column", "pixels"]
-"""Shares of the true class's pixels, shares of what was called the class, or pixels."""
+"""Unit of a cell: share of the true class's pixels, share of the predicted class's pixels, or pixels."""
 
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
@@ -50,18 +50,18 @@ class Cell:
         return self.truth == self.predicted
 
     def words(self) -> str:
-        """What its pixels are."""
-        return f"{self.truth} found as such" if self.is_right else f"{self.truth} taken for {self.predicted}"
+        """Description of the cell's pixels."""
+        return f"{self.truth} recognised" if self.is_right else f"{self.truth} predicted as {self.predicted}"
 
 
 @dataclass(frozen=True)
 class MatrixView:
-    """A confusion matrix, or what one model's has more than another's, in one unit and for some classes.
+    """A confusion matrix, or the difference of two, in one unit and for some classes.
 
     Args:
         names: Names of the classes, in display order; rows are truth, columns prediction.
         values: float `(n, n)`: shares 0..1 or pixels, or their difference; NaN where a class does not occur.
-        pixels: int64 `(n, n)`, of the (first) model.
+        pixels: Counts of pixels of the (first) model, int64 `(n, n)`.
         unit: Unit of the values.
         is_difference: Whether the values are differences.
     """
@@ -73,11 +73,11 @@ class MatrixView:
     is_difference: bool = False
 
     def value(self, cell: Cell) -> float:
-        """What stands in a cell; NaN if nothing does."""
+        """Value of a cell; NaN if it is empty."""
         return float(self.values[self.names.index(cell.truth), self.names.index(cell.predicted)])
 
     def text(self, cell: Cell) -> str:
-        """What stands in a cell, with its unit, for people."""
+        """Value of a cell with its unit, as text."""
         value = self.value(cell)
         if np.isnan(value):
             return "–"
@@ -89,12 +89,12 @@ class MatrixView:
         return f"{value:.1%}"
 
     def cells(self) -> list[Cell]:
-        """All cells that hold something: the errors first, the largest first; then the diagonal."""
+        """All cells that are not 0: first the errors, then the diagonal, each with the largest first."""
         found = [
             Cell(truth, predicted)
             for truth in self.names
             for predicted in self.names
-            if abs(self.value(Cell(truth, predicted))) > 0  # not of NaN either
+            if abs(self.value(Cell(truth, predicted))) > 0  # False for NaN
         ]
         return sorted(found, key=lambda cell: (cell.is_right, -abs(self.value(cell))))
 
@@ -106,16 +106,16 @@ def view_matrix(
     classes: Sequence[str],
     other: np.ndarray | None = None,
 ) -> MatrixView:
-    """A matrix as it is looked at.
+    """A view of a confusion matrix.
 
-    Shares are of all of a class's pixels, those in classes that are not shown included.
+    Shares are of all pixels of a class, including those in classes that are not shown.
 
     Args:
         counts: int64 `(n, n)` pixels: rows truth, columns prediction.
         taxonomy: Taxonomy of the matrix.
         unit: Unit of the values.
         classes: Classes that are shown; their order is the taxonomy's.
-        other: A second model's matrix, which is taken away from the first.
+        other: A second model's matrix, which is subtracted from the first.
     """
     names = tuple(name for name in taxonomy.display_order if name in classes)
     places = [taxonomy[name].id for name in names]

@@ -1,4 +1,4 @@
-"""Small pictures of judged photos: the predicted class map out of the evidence, photo and truth out of the folder."""
+"""Small images of evaluated photos: predicted class maps from the evidence, photos and truth from a folder."""
 
 from __future__ import annotations
 
@@ -78,21 +78,19 @@ def data_folder(dataset: str, folder: str) -> Path:
         PictureError: If there is none, or it cannot hold this data set.
     """
     if not folder:
-        raise PictureError(
-            f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see photo and truth beside the prediction."
-        )
+        raise PictureError(f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see the photo and the ground truth.")
     root = Path(folder)
     if dataset not in DATASETS:
-        raise PictureError(f"There is no reader for {dataset[:40]}, so no photo stands beside the prediction.")
+        raise PictureError(f"There is no reader for {dataset[:40]}, so only the prediction is shown.")
     if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
-        raise PictureError(f"GARMENTSCOPE_DATA names a folder that does not hold ccp ({_LAYOUT}).")
+        raise PictureError(f"The folder in GARMENTSCOPE_DATA is not ccp: it needs {_LAYOUT}.")
     return root
 
 
 def read_source(dataset: str, root: Path, photo_id: str) -> Source:
     """Reads photo and truth of an id.
 
-    Masks of Clothing Co-Parsing are read by `dashboard.compare.ground_truth`, through which no damaged file can end the
+    Masks of Clothing Co-Parsing are read by `dashboard.compare.ground_truth`, so that no damaged file can crash the
     server.
 
     Args:
@@ -104,7 +102,7 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
         PictureError: If one of the two is missing or damaged.
     """
     if Path(photo_id).name != photo_id:
-        raise PictureError(f"{photo_id[:40]} is no name of a photo.")
+        raise PictureError(f"{photo_id[:40]} is not a valid photo id.")
     try:
         if dataset == "ccp":
             file = root / "photos" / f"{photo_id}.jpg"
@@ -133,7 +131,7 @@ def read_class_map(data: bytes) -> np.ndarray:
     """The class map of a row of evidence, uint8 `(h, w)`.
 
     Raises:
-        PictureError: If it is none.
+        PictureError: If the row has no valid class map.
     """
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
@@ -142,7 +140,7 @@ def read_class_map(data: bytes) -> np.ndarray:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise PictureError("The class map in evidence.parquet is damaged. Evaluate the model again.") from None
     if class_map is None:
-        raise PictureError("The picture in evidence.parquet is no class map. Evaluate the model again.")
+        raise PictureError("The image in evidence.parquet is not a class map. Evaluate the model again.")
     return class_map
 
 
@@ -152,7 +150,7 @@ def colour_map(class_map: np.ndarray, taxonomy: Taxonomy, only: str | Sequence[s
     Args:
         class_map: uint8 `(h, w)` ids; one outside the taxonomy is clear.
         taxonomy: Taxonomy of the ids.
-        only: Class or classes to be seen through the others' paleness; all are seen if left out.
+        only: Class or classes to highlight; the others are drawn pale. All are shown in full if left out.
     """
     palette = np.zeros((256, 4), np.uint8)
     palette[: len(taxonomy), :3] = taxonomy.palette[: len(taxonomy)]

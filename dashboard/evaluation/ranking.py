@@ -54,26 +54,34 @@ COLUMNS: Mapping[str, Column] = {
         Column(
             "mean_iou_foreground",
             "IoU, no background",
-            "Intersection over union, mean over the classes but Background",
+            "Intersection over union, mean over the classes without Background",
             "Mean IoU without background",
         ),
         Column("mean_f1", "F1", "Harmonic mean of precision and recall, mean over the classes", "Mean F1"),
         Column(
-            "mean_precision", "Precision", "Of the pixels called a class, the share that is; mean", "Mean precision"
+            "mean_precision",
+            "Precision",
+            "Share of the pixels predicted as a class that belong to it, mean over the classes",
+            "Mean precision",
         ),
-        Column("mean_recall", "Recall", "Of a class's pixels, the share that is called so; mean", "Mean recall"),
-        Column("pixel_accuracy", "Accuracy", "Share of all pixels whose class is right", "Pixel accuracy"),
-        Column("binary_iou", "Binary IoU", "Intersection over union of all that is not Background", "Binary IoU"),
-        Column("parameters", "Parameters", "Numbers that training set", "Parameters (millions, logarithmic)", "low"),
-        Column("size", "Size", "Of the weights on disk", "Size on disk (MB, logarithmic)", "low"),
-        Column("seconds", "Time", "Median time a photo", "Time a photo (s, logarithmic)", "low"),
-        Column("epochs", "Epochs", "Epoch that was kept", "Epochs", ""),
+        Column(
+            "mean_recall",
+            "Recall",
+            "Share of a class's pixels that are predicted as it, mean over the classes",
+            "Mean recall",
+        ),
+        Column("pixel_accuracy", "Accuracy", "Share of all pixels with the correct class", "Pixel accuracy"),
+        Column("binary_iou", "Binary IoU", "Intersection over union of everything but Background", "Binary IoU"),
+        Column("parameters", "Parameters", "Number of trained parameters", "Parameters (millions, logarithmic)", "low"),
+        Column("size", "Size", "Size of the weights on disk", "Size on disk (MB, logarithmic)", "low"),
+        Column("seconds", "Time", "Median time per photo", "Time per photo (s, logarithmic)", "low"),
+        Column("epochs", "Epochs", "Epoch whose weights are kept", "Epochs", ""),
     )
 }
-"""By key, in their order."""
+"""Columns by key, in display order."""
 
 COSTS = ("parameters", "size", "seconds")
-"""Keys of the columns that a score can stand against."""
+"""Keys of the columns that a score can be plotted against."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Standing:
     intervals: Mapping[str, Interval]
 
     def value(self, key: str) -> float | None:
-        """What stands in a column; None if it is not known."""
+        """Value in a column; None if it is not known."""
         if key == "parameters":
             return self.model.parameters
         if key == "size":
@@ -104,7 +112,7 @@ class Standing:
         return None if value is None else float(value)
 
     def text(self, key: str) -> str:
-        """The value for people; a dash if it is not known."""
+        """Value in a column as text; a dash if it is not known."""
         value = self.value(key)
         if value is None:
             return "–"
@@ -117,7 +125,7 @@ class Standing:
         return f"{value:d}" if key == "epochs" else f"{value:.3f}"
 
     def spread(self, key: str) -> str:
-        """How far a score may be off, for people: the folds' deviation, or its interval over photos."""
+        """Uncertainty of a score as text: the deviation over folds, or the interval over photos."""
         if self.measurement.deviation is not None:
             deviation = self.measurement.deviation.get(key)
             return "" if deviation is None else f"± {deviation:.3f}"
@@ -125,7 +133,7 @@ class Standing:
         return f"{found.low:.3f}–{found.high:.3f}" if found else ""
 
     def note(self, key: str) -> str:
-        """Where a number comes from: which photos, how measured, on what."""
+        """Source of a number as text: the photos, the method and the device."""
         column, measurement, model = COLUMNS[key], self.measurement, self.model
         if self.value(key) is None:
             return f"{model.name}, {column.label}: not known. {_MISSING.get(key, 'The files do not say.')}"
@@ -134,12 +142,12 @@ class Standing:
             return start
         if key == "seconds":
             device = f" on {measurement.device}" if measurement.device else ""
-            return f"{start} From decoded photo to garments{device}, over {measurement.photos}."
+            return f"{start} Measured from decoded photo to garments{device}, over {measurement.photos}."
         if key == "epochs":
             hours = f"{model.hours:.1f} hours" if model.hours is not None else ""
             device = f"on {model.device}" if model.device else ""
             spent = " ".join(part for part in (hours, device) if part)
-            ran = f" {len(model.curve)} epochs were run{', ' + spent if spent else ''}." if model.curve else ""
+            ran = f" Trained for {len(model.curve)} epochs{', ' + spent if spent else ''}." if model.curve else ""
             return f"{start}{ran}"
         parts = [start, f"Measured on {measurement.photos}."]
         if measurement.deviation is not None:
@@ -175,7 +183,7 @@ def rank(models: Sequence[Model], photos: PhotoSet, intervals: Mapping[str, Mapp
 
 
 def scope(models: Sequence[Model], photos: PhotoSet) -> str:
-    """What the leaderboard is of, and which models have no row in it."""
+    """Scope of the leaderboard: its photos, and the models without a row."""
     measured = len(photos.models)
     text = f"{measured} model{'s' if measured > 1 else ''} measured on {photos.label}."
     absent = [model.name for model in models if model.name not in photos.models]
@@ -216,7 +224,7 @@ def leaderboard_data(standings: Sequence[Standing], inks: Mapping[str, str]) -> 
 
 
 def leaderboard_table(standings: Sequence[Standing]) -> pd.DataFrame:
-    """One row per model with everything that is known of it."""
+    """One row per model with all known values."""
     bounds = [f"{name}_{bound}" for name in SCORES for bound in ("low", "high", "deviation")]
     more = ["parameters", "bytes", "seconds_per_photo", "device", "epoch", "training_hours", "training_device"]
     rows = []
@@ -271,7 +279,7 @@ class Reference:
     Args:
         label: Paper's first author and architecture.
         value: Value of the score, 0..1.
-        on: What it was measured on.
+        on: Description of the data that it was measured on.
     """
 
     label: str
@@ -286,7 +294,7 @@ _CASTRO = "their photos of iMaterialist, background against the rest"
 def references(key: str) -> list[Reference]:
     """What the papers print for a score, the highest first.
 
-    A score stands only beside the same score: Castro & Ramirez' IoU is binary, and is no reference for a mean IoU.
+    Only equal scores are compared: Castro & Ramirez' IoU is binary, so it is not a reference for a mean IoU.
 
     Args:
         key: Key of `COLUMNS`.

@@ -1,7 +1,7 @@
-"""What a checkpoint's folder says of its scores, whatever state its files are in.
+"""Scores in a checkpoint's folder, whatever state its files are in.
 
 Nothing here builds a network: `metrics.json`, `config.json`, the header of `model.safetensors` and `evidence.parquet`
-are read as data. What is missing, damaged or older is a sentence, and the rest is used.
+are read as data. Missing, damaged or outdated files are reported in a sentence; the rest is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
     "read_model",
 ]
 
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # stored beside the parameters by a norm
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # stored by batch norms beside the parameters
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Measurement:
         deviation: Standard deviation over the folds by score; None if this is no cross-validation.
         seconds_per_photo: Median of the seconds per photo; None if not known.
         device: Device that the seconds were measured on; empty if not known.
-        precision: The number format of the network's features then; empty if not known.
+        precision: Number format of the network's features in that measurement; empty if not known.
     """
 
     photos: EvaluatedPhotos
@@ -73,7 +73,7 @@ class Measurement:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal for measurements of the same photos in the same way.
+        """A key that is equal for measurements on the same photos with the same method.
 
         Photos are told apart by the pixels that each class has in their truth, so that two lists of one name are not
         taken for the same photos; where there is no matrix, by their name.
@@ -85,7 +85,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint as far as its scores and costs go.
+    """The scores and costs of a checkpoint.
 
     Args:
         name: Name of the model in the catalog.
@@ -120,20 +120,20 @@ class Model:
 
     @property
     def epoch(self) -> int | None:
-        """The one that is kept."""
+        """Epoch whose weights are kept; None if not known."""
         value = self.training.get("epoch")
         return value if type(value) is int else None
 
     @property
     def hours(self) -> float | None:
-        """Of the training, as far as its epochs were timed; None if one was not."""
+        """Hours of training; None if an epoch was not timed."""
         seconds = [epoch.get("seconds") for epoch in self.curve]
         known = [value for value in seconds if value is not None]
         return sum(known) / 3600 if known and len(known) == len(seconds) else None
 
     @property
     def device(self) -> str:
-        """What it was trained on; empty if not known."""
+        """Device of the training; empty if not known."""
         return str(self.training.get("device") or "")
 
     @property
@@ -148,16 +148,16 @@ class Model:
         return value if type(value) is int else None
 
     def measured_on(self, photos: PhotoSet) -> Measurement | None:
-        """Its scores on a set of photos."""
+        """Measurement on a set of photos; None if there is none."""
         return next((each for each in self.measurements if each.key == photos.key), None)
 
     def acquaintance(self, measurement: Measurement) -> str:
-        """Whether training had to do with the photos that it was measured on, in words; empty if not known to."""
+        """Sentence on how training used the photos of a measurement; empty if no such use is known."""
         if measurement.photos.fold is None or self.fold is None:
             return ""
         if self.fold == measurement.photos.fold:
-            return "These photos chose the epoch that is kept."
-        return "These photos were trained on: the scores say what is remembered, not what was learnt."
+            return "The epoch was chosen on these photos."
+        return "The model was trained on these photos, so the scores say little about new photos."
 
 
 @dataclass(frozen=True)
@@ -178,17 +178,17 @@ class PhotoSet:
 
     @property
     def photos(self) -> int | None:
-        """How many; None if the files do not say."""
+        """Number of photos; None if the files do not say."""
         return self.key[1] if isinstance(self.key[1], int) else None
 
     @property
     def over_folds(self) -> bool:
-        """Whether each photo was judged by the network of a fold that left it out."""
+        """Whether each photo was evaluated by a network whose training left out its fold."""
         return bool(self.key[0])
 
 
 def photo_sets(models: Sequence[Model]) -> list[PhotoSet]:
-    """The sets of photos that models were measured on; those that most models have come first."""
+    """Sets of photos that models were measured on; the sets with the most models come first."""
     found: dict[tuple[Any, ...], list[tuple[Model, Measurement]]] = {}
     for model in models:
         for each in model.measurements:
@@ -199,7 +199,7 @@ def photo_sets(models: Sequence[Model]) -> list[PhotoSet]:
         label = str(pairs[0][1].photos)
         same_name[label] += 1
         if same_name[label] > 1:
-            label += f", other photos of the same name ({same_name[label]})"
+            label += f", other photos with the same name ({same_name[label]})"
         names = tuple(dict.fromkeys(model.name for model, _ in pairs))
         sets.append(PhotoSet(label, pairs[0][1].how, key, names))
     return sorted(sets, key=lambda each: -len(each.models))
@@ -232,7 +232,7 @@ def read_model(name: str, folder: Path) -> Model:
     metrics: dict[str, Any] = {}
     metrics_fault = ""
     if (folder / "metrics.json").exists():
-        metrics, metrics_fault = _json(folder / "metrics.json", "Its row is left out. Evaluate it again.")
+        metrics, metrics_fault = _json(folder / "metrics.json", "Its scores are left out. Evaluate it again.")
     if metrics and taxonomy is None and not config_fault:
         config_fault = "config.json names no known classes; its scores are left out."
     try:
@@ -252,7 +252,7 @@ def read_model(name: str, folder: Path) -> Model:
 def evidence_of_measurement(
     model: Model, measurement: Measurement, evidence: Sequence[Evidence]
 ) -> tuple[list[Evidence], str]:
-    """The photos that stand behind a measurement, out of all that a checkpoint's file holds.
+    """The photos of a measurement, from all photos in a checkpoint's evidence file.
 
     They are found by their ids; where an older file names none, they are a run of rows. Either way their counts must
     add up to the measurement's own matrix, so that no photo is shown for a number that it is no part of.
@@ -265,14 +265,14 @@ def evidence_of_measurement(
     if measurement.ids is not None:
         wanted = set(measurement.ids)
         candidates = [[row for row in evidence if row.photo_id in wanted]]
-    else:  # the photos of one run stand in a row
+    else:  # the photos of one run are consecutive rows
         length = measurement.photos.number or len(evidence)
         candidates = [list(evidence[start : start + length]) for start in range(len(evidence) - length + 1)]
     for rows in candidates:
         if rows and np.array_equal(sum(row.counts for row in rows), measurement.matrix):
             return rows, ""
     return [], (
-        f"{model.name}: evidence.parquet is of other photos than {measurement.photos}, or of an earlier run. "
+        f"{model.name}: evidence.parquet belongs to other photos than {measurement.photos}, or of an earlier run. "
         "Evaluate it again with --keep to see the photos behind its numbers."
     )
 
@@ -294,7 +294,7 @@ def _json(path: Path, remedy: str) -> tuple[dict[str, Any], str]:
 
 
 def _measurements(results: Results) -> tuple[Measurement, ...]:
-    """Of a cross-validation the means over the folds, with their deviation; classes and matrix are of all photos."""
+    """Measurements; a cross-validation has means and deviations over folds, but classes and matrix of all photos."""
     found = [
         Measurement(
             photos=each.photos,

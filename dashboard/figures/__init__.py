@@ -1,4 +1,4 @@
-"""Pure functions: data in, plotly figure out, one file per page. Titles stand outside, as Streamlit's headings."""
+"""Pure functions: data in, plotly figure out, one file per page. Titles are Streamlit headings outside the figure."""
 
 from __future__ import annotations
 

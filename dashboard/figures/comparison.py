@@ -11,14 +11,14 @@ from dashboard.figures.theme import COLOURS, Theme, colour_scale, template
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    from dashboard.compare.agreement import Agreement  # which imports PyTorch
+    from dashboard.compare.agreement import Agreement  # not at run time, as it imports PyTorch
 
 __all__ = ["agreement_figure", "scores_figure"]
 
 _ROW = 27  # pixels
 _NARROWEST = 260  # pixels between the row names and the edge of a phone
 
-_INVERTED_FROM = 0.61  # value from which a number is written in the ground's colour
+_INVERTED_FROM = 0.61  # value from which a number is written in the background colour
 
 
 def agreement_figure(agreements: Sequence[Agreement], taxonomy: Taxonomy, theme: Theme) -> go.Figure:
@@ -54,13 +54,13 @@ def _details(scores: Mapping[str, Any]) -> str:
     if scores["iou"] is None:
         return ""
     words = f"F1 {scores['f1']:.3f}, precision {scores['precision']:.3f}, recall {scores['recall']:.3f}"
-    return f"<br>{words}<br>{scores['pixels']:,d} pixels in the truth"
+    return f"<br>{words}<br>{scores['pixels']:,d} pixels in the ground truth"
 
 
 def _matrix(
     columns: list[str], rows: dict[str, list[float | None]], details: dict[str, list[str]], theme: Theme
 ) -> go.Figure:
-    """Cells of IoU with their numbers in them, and more by row in the tooltip; no value is a dash."""
+    """A matrix of IoU with the number in each cell, a dash for no value, and details in the tooltip."""
     rows = {name: values for name, values in rows.items() if any(value is not None for value in values)}
     places = range(len(columns))
     figure = go.Figure(

@@ -14,7 +14,7 @@ from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_sca
 
 __all__ = ["confusion_figure"]
 
-_MANY = 8  # classes from which a cell is too small for more than two digits
+_MANY = 8  # number of classes above which a cell has room for two digits only
 
 
 def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None) -> go.Figure:
@@ -27,7 +27,7 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
     Args:
         view: View of the matrix.
         theme: Theme of the page.
-        marked: A cell to be framed.
+        marked: Cell to frame; None for none.
     """
     colours, count = COLOURS[theme], len(view.names)
     shades = _shades(view)
@@ -52,7 +52,10 @@ def confusion_figure(view: MatrixView, theme: Theme, marked: Cell | None = None)
     )
     if marked and {marked.truth, marked.predicted} <= set(view.names):
         x, y = view.names.index(marked.predicted), view.names.index(marked.truth)
-        for half, colour in ((0.5, colours["ink"]), (0.44, colours["ground"])):  # one of them is seen on any shade
+        for half, colour in (
+            (0.5, colours["ink"]),
+            (0.44, colours["ground"]),
+        ):  # one is visible on any shade
             box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
             figure.add_shape(type="rect", **box, line={"color": colour, "width": 2})
     numbers = _numbers(view, (shades - ends[0]) / (ends[1] - ends[0]), scale, colours)
@@ -81,7 +84,7 @@ def _numbers(
 
 
 def _shades(view: MatrixView) -> np.ndarray:
-    """What the colours stand for."""
+    """Values that the colours show."""
     if view.unit == "pixels":
         return np.asarray(np.sign(view.values) * np.log10(1 + np.abs(view.values)))
     return np.asarray(np.sign(view.values) * np.sqrt(np.abs(view.values)))
@@ -110,7 +113,11 @@ def _legend(view: MatrixView, top: float) -> tuple[str, list[float], list[str]]:
 def _cell_text(view: MatrixView, cell: Cell) -> str:
     """The tooltip of a cell."""
     row, column = view.names.index(cell.truth), view.names.index(cell.predicted)
-    whole = {"row": f" of {cell.truth} in the truth", "column": f" of what is called {cell.predicted}", "pixels": ""}
+    whole = {
+        "row": f" of the true pixels of {cell.truth}",
+        "column": f" of the pixels predicted as {cell.predicted}",
+        "pixels": "",
+    }
     lines = [cell.words(), f"{view.text(cell)}{whole[view.unit]}"]
     if view.unit != "pixels":
         lines.append(f"{view.pixels[row, column]:,d} pixels{' of the first model' if view.is_difference else ''}")
@@ -132,7 +139,7 @@ def _digits(view: MatrixView, value: float) -> str:
 
 
 def _ink_on(depth: float, scale: Sequence[Sequence[Any]], colours: Mapping[str, Any]) -> str:
-    """The ink or the ground's colour, whichever stands out more from a place of the scale."""
+    """The text or the background colour, whichever has more contrast with a point of the scale."""
     colour = scale[min(len(scale) - 1, max(0, round(depth * (len(scale) - 1))))][1]
     own = _luminance(colour)
     contrast = {each: (max(own, (light := _luminance(each))) + 0.05) / (min(own, light) + 0.05)
@@ -141,7 +148,7 @@ def _ink_on(depth: float, scale: Sequence[Sequence[Any]], colours: Mapping[str, 
 
 
 def _luminance(colour: str) -> float:
-    """Of `#RRGGBB`, 0..1, after WCAG 2.1."""
+    """Relative luminance of `#RRGGBB` after WCAG 2.1, 0..1."""
     parts = [value / 255 for value in bytes.fromhex(colour[1:])]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,4 +1,4 @@
-"""Pure functions for the Dataset page: counts in, plotly figure out. Titles stand outside, as Streamlit's headings."""
+"""Pure functions for the Dataset page: counts in, plotly figure out. Titles are Streamlit headings outside it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["flow_figure", "flow_order", "garments_figure", "shares_figure", "siz
 
 _ROW = 24  # pixels of a bar with the gap beneath it
 _BAR_GAP = 0.6
-_ROOM = 1.22  # of the longest bar, so that its number fits beside it on a phone
+_ROOM = 1.22  # axis length in longest bars, so that its number fits beside it on a phone
 _COLUMNS_HEIGHT = 260  # pixels
-_LEAST_RANGE = 20  # pixels of width or height that a histogram spans, though all photos are alike
+_LEAST_RANGE = 20  # pixels that a histogram spans at least, even if all photos have one size
 _FLOW = 420  # pixels of all flows together
 _FLOW_GAP = 17  # pixels between two labels: a line of text
 _FLOW_MARGIN = 12  # pixels above and below
@@ -63,7 +63,7 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
             "%{customdata[2]:,d} pixels<extra></extra>",
         )
     )
-    title = "Photos that show it" if by_photos else "Share of pixels, %"
+    title = "Number of photos" if by_photos else "Share of pixels, %"
     figure.update_xaxes(title={"text": title}, range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6)
     figure.update_yaxes(autorange="reversed", dtick=1)
     figure.update_layout(template=template(theme), height=56 + _ROW * len(shares), bargap=_BAR_GAP)
@@ -71,7 +71,7 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
 
 
 def garments_figure(photos: Mapping[int, int], theme: Theme) -> go.Figure:
-    """How many photos show so many garments and accessories, each number from none to the most.
+    """Number of photos by number of garments and accessories, from none to the most.
 
     Args:
         photos: Number of photos by number of garments; at least one entry.
@@ -110,7 +110,7 @@ def sizes_figure(side: str, sizes: Sizes, theme: Theme) -> go.Figure:
 
 
 def flow_order(labels: Sequence[Count], taxonomy: Taxonomy) -> list[tuple[str, list[Count]]]:
-    """The classes in their one order, each with the labels that become it, the most pixels first.
+    """The classes in display order, each with its labels, the most pixels first.
 
     Labels that no pixel carries or that become no class are left out, and classes without any.
     """
@@ -125,12 +125,12 @@ def flow_order(labels: Sequence[Count], taxonomy: Taxonomy) -> list[tuple[str, l
 def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, theme: Theme) -> go.Figure:
     """How labels become classes: labels left, classes right, the bands as wide as what is counted.
 
-    A class is a stack of nodes, one for each of its labels: into a single node plotly leads the bands in an order of
-    its own, and they cross.
+    A class is a stack of nodes, one for each of its labels, because plotly orders the bands into a single node itself
+    and lets them cross.
 
     Args:
         labels: Labels that flow, without the background.
-        measure: What the width of a band means.
+        measure: Measure that the width of a band shows.
         taxonomy: Taxonomy of the classes.
         theme: Theme of the page.
     """
@@ -143,7 +143,7 @@ def flow_figure(labels: Sequence[Count], measure: Measure, taxonomy: Taxonomy, t
     count = len(sources)
     names = [name for name, theirs in blocks for _ in theirs]
     paints = [taxonomy[name].colour for name in names]
-    of = "appearances" if measure == "photos" else "the pixels that flow"
+    of = "appearances" if measure == "photos" else "the foreground pixels"
     figure = go.Figure(
         go.Sankey(
             arrangement="fixed",
@@ -267,5 +267,5 @@ def _number(share: Share, by_photos: bool) -> str:
 
 
 def _per_cent(share: float) -> str:
-    """What is there but rounds to nothing is not 0 %."""
+    """A share in per cent; a small share is never shown as 0 %."""
     return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

@@ -39,7 +39,7 @@ def cost_figure(
     chosen: Sequence[str] = (),
     lines: Sequence[Reference] = (),
 ) -> go.Figure:
-    """A score against what it costs, one point per model.
+    """A score against a cost, one point per model.
 
     Args:
         standings: Standings of the models; those without score or cost have no point.
@@ -143,7 +143,7 @@ def _draw_references(
 def spread_labels(
     points: Sequence[tuple[float, float]], labels: Sequence[str], bands: Sequence[tuple[float, str]] = ()
 ) -> list[str]:
-    """Where each label stands about its point so that, even on a phone, labels cover as little as they can.
+    """Positions of labels around their points at which they overlap least, even on a phone.
 
     Args:
         points: Points as x and y, both 0..1 over the plot.
@@ -280,10 +280,10 @@ def class_figure(
 
 
 def _class_details(scores: ClassScores, photos: int | None) -> str:
-    """What the tooltip of a bar says beside its own value."""
+    """Further lines in the tooltip of a bar."""
     rest = [f"{label} {v:.3f}" for key, label in _MEASURES.items() if (v := getattr(scores, key)) is not None]
     count = f"in {photos} photo{'s' if photos != 1 else ''}" if photos is not None else ""
-    pixels = f"{scores.pixels:,d} pixels in the truth" if scores.pixels is not None else ""
+    pixels = f"{scores.pixels:,d} pixels in the ground truth" if scores.pixels is not None else ""
     return "".join(f"<br>{line}" for line in (", ".join(rest), " ".join(filter(None, (pixels, count)))) if line)
 
 
@@ -363,6 +363,6 @@ def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:
 
 
 def _with_legend(figure: go.Figure, height: int) -> go.Figure:
-    """The names of the series above the plot, in rows, which take their place from it; none for a single series."""
+    """Adds a legend in rows above the plot, which shrinks accordingly; none for a single series."""
     looks = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "font": {"size": 13}}
     return figure.update_layout(showlegend=height > 0, legend=looks)

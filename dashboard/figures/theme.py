@@ -1,4 +1,4 @@
-"""What all figures share: the colours of each theme and the template that is made of them."""
+"""Colours of each theme, and the plotly template made of them; shared by all figures."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangl
 
 
 class Series(NamedTuple):
-    """How one of several models is drawn: by ink, and for who cannot tell inks apart by dash and symbol."""
+    """Style of one of several models: its colour, with dash and symbol for those who cannot tell colours apart."""
 
     ink: str
     dash: str
@@ -60,23 +60,23 @@ class Series(NamedTuple):
 
 
 def series(place: int, theme: Theme) -> Series:
-    """The looks of the model at a place."""
+    """Style of the model at a position."""
     inks = COLOURS[theme]["series"]
     return Series(inks[place % len(inks)], _DASHES[place % len(_DASHES)], _SYMBOLS[place % len(_SYMBOLS)])
 
 
 def colours(theme: Theme) -> Mapping[str, Any]:
-    """What `COLOURS` has of a theme."""
+    """Colours of a theme, from `COLOURS`."""
     return COLOURS[theme]
 
 
 def colour_scale(theme: Theme) -> list[list[Any]]:
-    """From nothing to all."""
+    """Sequential colour scale, from nothing to all."""
     return _spread(COLOURS[theme]["scale"])
 
 
 def difference_scale(theme: Theme) -> list[list[Any]]:
-    """From less over nothing, which has the colour of nothing in `colour_scale`, to more."""
+    """Diverging colour scale from less to more; its middle is the first colour of `colour_scale`."""
     colours = COLOURS[theme]
     return _spread([*colours["less"], colours["scale"][0], *colours["more"]])
 
@@ -86,7 +86,7 @@ def _spread(scale: list[str]) -> list[list[Any]]:
 
 
 def template(theme: Theme) -> go.layout.Template:
-    """Fonts, grounds and axes; no title, which stands outside as a heading of Streamlit."""
+    """Plotly template with fonts, background and axes; titles are Streamlit headings outside the figure."""
     colours = COLOURS[theme]
     axis = {
         "ticks": "",
@@ -121,7 +121,7 @@ def heat_map(
     texts: Any,
     theme: Theme,
 ) -> go.Figure:
-    """Cells in colour with the colour bar on top; they hear no clicks, which invisible markers over them do.
+    """A heat map with the colour bar on top; it receives no clicks, so invisible markers are laid over it.
 
     Args:
         shades: Values `(rows, columns)`; cells lie at 0, 1, 2 and so on.
@@ -169,7 +169,7 @@ def lay_out_cells(
         down: Names of the rows.
         across: Names of the columns.
         titles: Titles of the vertical and the horizontal axis.
-        numbers: Annotations; all at once, as one by one takes half a second.
+        numbers: Annotations; set all at once, because adding them one by one takes half a second.
         theme: Theme of the page.
     """
     axis = {"tickvals": list(range(len(across))), "ticktext": list(across), "range": [-0.53, len(across) - 0.47]}

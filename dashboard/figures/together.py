@@ -15,7 +15,7 @@ from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_sca
 __all__ = ["Scale", "network_figure", "pair_matrix"]
 
 Scale = Literal["factor", "balance", "share", "count"]
-"""How a cell is shaded: about 1 on log2, 1/4 to 4; about 0; from 0; from 0 by the square root."""
+"""Scale of the shades: log2 around 1 from 1/4 to 4; around 0; from 0; square root from 0."""
 
 _KEPT = {"selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}}}
 
@@ -31,7 +31,7 @@ def pair_matrix(
     axes: tuple[str, str] = ("", ""),
     marked: str = "",
 ) -> go.Figure:
-    """Cells by two names; the number stands in each, grey where chance explains it, and a dash where there is none.
+    """A matrix with a number in each cell: grey if it is not significant, a dash if there is none.
 
     Args:
         rows: `first` (down), `second` (across), `value`, `text`, `significant`, `hover`, `code`.
@@ -40,8 +40,8 @@ def pair_matrix(
         theme: Theme of the page.
         scale: Scale of the shades.
         title: Title of the colour bar.
-        axes: Titles of the axis down and of that across.
-        marked: Code of a cell to be framed.
+        axes: Titles of the vertical and the horizontal axis.
+        marked: Code of the cell to frame.
     """
     colours = COLOURS[theme]
     y, x = rows["first"].map(list(down).index).to_numpy(), rows["second"].map(list(across).index).to_numpy()
@@ -73,10 +73,10 @@ def pair_matrix(
 
 
 def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[str, str], theme: Theme) -> go.Figure:
-    """Garments on a ring in their own order, as large as they are often worn; lines between what goes together.
+    """Garments as discs on a ring, sized by how often they are worn, with lines between pairs.
 
     Args:
-        rows: Edges: `first`, `second`, `lift`, `hover`, `code`. More than chance has it: solid; less: dotted.
+        rows: Edges: `first`, `second`, `lift`, `hover`, `code`. Solid for a lift above 1, dotted below.
         worn: Share of outfits by garment.
         inks: Colour by garment.
         theme: Theme of the page.

@@ -32,7 +32,7 @@ def share_figure(
 
     Args:
         rows: `name`, `share`, `low`, `high` (NaN: a dash), `hover`, `code`; with `other` also `other_share`, and
-            `significant`: differences that chance explains are hollow.
+            `significant`: differences that are not are hollow.
         inks: Colour by name.
         theme: Theme of the page.
         axis: Title of the axis.
@@ -100,7 +100,7 @@ def _draw_diamonds(figure: go.Figure, rows: pd.DataFrame, other: str, colours: M
             x=part["other_share"],
             y=part.index,
             mode="markers",
-            name=other + ("" if sure else " (chance explains the difference)"),
+            name=other + ("" if sure else " (difference not significant)"),
             marker={"symbol": symbol, "size": 9, "color": colours["ink"] if sure else colours["mute"]},
             hoverinfo="skip",
             **_KEPT,
@@ -110,7 +110,7 @@ def _draw_diamonds(figure: go.Figure, rows: pd.DataFrame, other: str, colours: M
 def interval_figure(
     rows: pd.DataFrame, theme: Theme, *, axis: str, factor: bool = True, tick: str = "+.0%"
 ) -> go.Figure:
-    """Points with intervals about "as chance has it", the first row on top; grey where chance explains them.
+    """Points with intervals around "no effect", the first row on top; grey if not significant.
 
     Args:
         rows: `name`, `value`, `low`, `high`, `significant`, `hover`, `code`.
@@ -132,7 +132,7 @@ def interval_figure(
             x=values[at],
             y=at,
             mode="markers",
-            name="More than chance explains" if sure else "Chance explains it",
+            name="Significant" if sure else "Not significant",
             marker={"size": 10, "symbol": "circle" if sure else "circle-open", "color": ink},
             error_x={
                 "type": "data",
@@ -205,7 +205,7 @@ def line_figure(
 
 
 def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Theme) -> go.Figure:
-    """What was, with its intervals, and what is to come, with the band of the forecast.
+    """Past shares with their intervals, and the forecast with its band.
 
     Args:
         past: `start`, `share`, `low`, `high`, `hover`, `code`.

@@ -1,1 +1,1 @@
-"""What the Models page computes: what each checkpoint's card says, what the Hub has, and pulls from there."""
+"""Logic of the Models page: the card of each checkpoint, the checkpoints on the Hub, and pulls from there."""

@@ -1,4 +1,4 @@
-"""What all visitors share of the Hub's answers."""
+"""Answers of the Hub, cached for all visitors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["hub_listing"]
 
 
 def hub_listing() -> Listing | None:
-    """What the Hub's owner has there; None where `GARMENTSCOPE_HUB` names nobody. Asks nobody by itself."""
+    """Checkpoints of the owner in `GARMENTSCOPE_HUB`; None if it is not set. Sends no request itself."""
     from segmodels.checkpoints.catalog import hub_owner
 
     owner = hub_owner()

@@ -1,4 +1,4 @@
-"""What the Hub has, asked beside the pages: a slow Hub keeps nobody waiting, and what it said last stays on show."""
+"""Checkpoints on the Hub, queried in the background: pages never wait, and show the last answer meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Ask", "Listing"]
 
 Ask = Callable[[], tuple[Sequence["HubCheckpoint"], str]]
-"""Asks the Hub; gives what it has, and why it could not be asked."""
+"""Function that queries the Hub; returns its checkpoints, and a sentence if it could not be queried."""
 
 
 def _ask() -> tuple[Sequence[HubCheckpoint], str]:
@@ -23,17 +23,17 @@ def _ask() -> tuple[Sequence[HubCheckpoint], str]:
 
 
 class Listing:
-    """The checkpoints of one owner on the Hub, as they were heard of last.
+    """The checkpoints of one owner on the Hub, from the last answer.
 
     Args:
         owner: Owner of the checkpoints.
         ask: Function that asks the Hub; called in a thread of its own.
 
     Attributes:
-        checkpoints: What the Hub has; of the last answer, if the Hub gives none now.
-        parameters: Of the network of each that could be described, by name.
-        problem: Why the Hub could not be asked, as a sentence; empty if it could.
-        answered: Whether the Hub ever was asked to the end, be it in vain.
+        checkpoints: Checkpoints on the Hub, from the last successful answer.
+        parameters: Number of parameters by name, for each network whose config can be read.
+        problem: Sentence on why the Hub could not be queried; empty if it could.
+        answered: Whether a query has ended, successfully or not.
     """
 
     def __init__(self, owner: str, ask: Ask = _ask) -> None:
@@ -45,20 +45,20 @@ class Listing:
         self._ask = ask
         self._register = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._changed = time.monotonic()  # when it began to ask or was told
+        self._changed = time.monotonic()  # when the query began or ended
 
     @property
     def asking(self) -> bool:
-        """Whether the Hub is being asked."""
+        """Whether a query is running."""
         return self._thread is not None
 
     @property
     def seconds(self) -> float:
-        """Since the Hub is being asked, or since it answered."""
+        """Seconds since the running query began, or since the last one ended."""
         return time.monotonic() - self._changed
 
     def ask(self) -> None:
-        """Asks the Hub, unless it is being asked; returns at once."""
+        """Starts a query unless one is running; returns at once."""
         with self._register:
             if self._thread is None:
                 self._changed = time.monotonic()
@@ -66,12 +66,12 @@ class Listing:
                 self._thread.start()
 
     def keep_fresh(self, seconds: float) -> None:
-        """Asks the Hub if it never was, or its answer is older than so many seconds."""
+        """Starts a query if there is no answer yet, or the answer is older than `seconds`."""
         if not self.answered or (not self.asking and self.seconds > seconds):
             self.ask()
 
     def wait(self, seconds: float) -> None:
-        """Waits for the answer, but no longer than so many seconds."""
+        """Waits for the answer, for `seconds` at most."""
         if thread := self._thread:
             thread.join(seconds)
 
@@ -81,7 +81,7 @@ class Listing:
             if not problem:
                 self.parameters, self.checkpoints = _count_parameters(found), found
         except Exception as error:  # a thread has nobody else to tell; the error's own words may quote a token
-            problem = f"The Hub could not be asked ({type(error).__name__}). Try again later."
+            problem = f"The Hub could not be queried ({type(error).__name__}). Try again later."
         self.problem = problem
         self.answered = True
         self._changed = time.monotonic()
@@ -89,7 +89,7 @@ class Listing:
 
 
 def _count_parameters(found: Iterable[HubCheckpoint]) -> dict[str, int]:
-    """Of what is not pulled, the config alone is here: its network is built, without values, and counted."""
+    """Number of parameters by name, counted from the configs alone, as the weights are not pulled."""
     from segmodels.checkpoints.checkpoint import count_parameters, read_config
 
     counts = {}

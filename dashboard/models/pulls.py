@@ -1,4 +1,4 @@
-"""Pulls from the Hub that run beside the pages, none twice for a name."""
+"""Pulls from the Hub that run in the background, one at a time per name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Bring", "Pull", "begin", "progress_sentence", "running"]
 
 Bring = Callable[[str, "Progress"], object]
-"""Pulls a name, and tells how many bytes of how many are there."""
+"""Function that pulls a checkpoint by name and reports the bytes received and in total."""
 
 
 def _bring(name: str, progress: Progress) -> object:
@@ -30,8 +30,8 @@ class Pull(background.Task):
         bring: Function that pulls the checkpoint; called in the pull's thread.
 
     Attributes:
-        done: Bytes that are there.
-        total: Bytes of all files; 0 until the Hub has said it.
+        done: Bytes received.
+        total: Bytes of all files; 0 until known.
     """
 
     def __init__(self, name: str, bring: Bring = _bring) -> None:
@@ -42,7 +42,7 @@ class Pull(background.Task):
 
     @property
     def share(self) -> float:
-        """Of the bytes that are there, 0 to 1."""
+        """Share of the bytes received, 0 to 1."""
         return min(self.done / self.total, 1.0) if self.total else 0.0
 
     def work(self) -> None:
@@ -50,32 +50,32 @@ class Pull(background.Task):
         self._bring(self.name, self._note)
 
     def explain(self, error: Exception) -> str:
-        """The error's own words, if they are for the visitor."""
+        """Message for the visitor: the error's own message if it is meant for visitors."""
         from segmodels.checkpoints.checkpoint import CheckpointError
 
         if isinstance(error, CheckpointError):
             return str(error)
-        # What others say may quote a header, and so a token.
-        return f"The pull broke off ({type(error).__name__}). What was pulled before is still there. Try again."
+        # Messages of other libraries may quote a header, and so a token.
+        return f"The pull failed ({type(error).__name__}). A revision pulled before is kept. Try again."
 
     def _note(self, done: int, total: int) -> None:
         self.done, self.total = done, total
 
 
 def begin(name: str, bring: Bring = _bring) -> Pull:
-    """Starts to pull in a thread, or joins the pull that is under way."""
+    """Starts a pull in a thread, or returns the one that is running."""
     return background.begin(Pull(name, bring))
 
 
 def running() -> dict[str, Pull]:
-    """The pulls of this server that are not over yet, by name."""
+    """The unfinished pulls of this server, by name."""
     return {pull.name: pull for pull in background.running(Pull)}
 
 
 def progress_sentence(done: int, total: int) -> str:
-    """How far a pull is: `41 of 98 MB`."""
+    """Progress of a pull: `41 of 98 MB`."""
     if not total:
-        return "Asking the Hub for the files."
+        return "Requesting the files from the Hub."
     if done >= total:
         return "Checking the files."
     unit, name = (1e6, "MB") if total >= 1e5 else (1e3, "kB")

@@ -1,4 +1,4 @@
-"""What the card of each checkpoint says on the Models page."""
+"""Contents of the cards on the Models page."""
 
 from __future__ import annotations
 
@@ -18,32 +18,37 @@ from segmodels.taxonomy import OUTFIT_15
 __all__ = ["Sheet", "describe", "megabytes", "read_card", "scores_to_show", "sheet_html"]
 
 _SCORES = {"mean_iou": "Mean IoU", "mean_f1": "Mean F1", "pixel_accuracy": "Accuracy"}
-_LOOKS = {"person": "each person", "box": "each person", "found": "what is worn", "none": "whole photo"}
+_LOOKS = {
+    "person": "cropped to each person",
+    "box": "cropped to each person",
+    "found": "cropped to what is worn",
+    "none": "whole photo",
+}
 _LARGEST_CARD = 200_000  # characters of a model card that are shown
 NONE = "–"
-_FORMATS = {"32": "float32"}  # by the name on the command line
+_FORMATS = {"32": "float32"}  # names of number formats for people, by their name on the command line
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """All that a card says and offers.
+    """Contents of a card.
 
     Args:
         name: Name of the model in the catalog.
         place: Where the checkpoint is, for people.
         address: Its repository on the Hub, or its folder; empty for an embedded one.
-        architecture: Its name and, where they are not the usual ones, arguments; empty if not known.
-        paper: Where the architecture was published; empty if not known.
+        architecture: Name of the architecture, and its arguments if they are not the defaults; empty if not known.
+        paper: Publication of the architecture; empty if not known.
         facts: Parameters, size and input, by label.
         scores: Scores by label; empty if it was not measured.
         measured: Text that says on which photos it was measured, or that it was not.
         machines: The devices and number formats of training and measurement; empty if not known.
         revision: What identifies the weights, or the Hub's commit, 12 digits; empty if not known.
-        folder: Folder of its model card; None if that cannot be had.
-        obstacle: Why it cannot be used, as sentences; empty if it can, or is not here.
-        pull: What the button says that fetches it; empty if there is nothing to fetch.
+        folder: Folder of its model card; None if there is none.
+        obstacle: Sentences on why it cannot be used; empty if it can, or is not here.
+        pull: Label of the button that pulls it; empty if there is nothing to pull.
         bytes_to_pull: Size of the weights on the Hub, in bytes.
-        note: What else is to be said, as a sentence; empty if nothing is.
+        note: A further sentence; empty if there is none.
         here: Whether it is on this machine.
     """
 
@@ -66,7 +71,7 @@ class Sheet:
 
     @property
     def usable(self) -> bool:
-        """Whether the Segment page can take it."""
+        """Whether the Segment page can use it."""
         return self.here and not self.obstacle
 
 
@@ -108,7 +113,7 @@ def describe(
             "Input": _input(model),
         },
         scores=_scores(measurement),
-        measured=f"On {measurement.photos}" if measurement else "No scores: it was not measured.",
+        measured=f"On {measurement.photos}" if measurement else "Not measured, so there are no scores.",
         machines=_machines(model, measurement),
         revision=(commit or revision)[:12],
         folder=offer.folder,
@@ -167,7 +172,7 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
 
 
 def megabytes(size: int) -> str:
-    """A size for people."""
+    """A size as text, in kB or MB."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
 
 
@@ -185,7 +190,7 @@ def _list(values: Mapping[str, str]) -> str:
 
 
 def _machines(model: Model | None, measurement: Measurement | None) -> str:
-    """On what a network was trained and measured, as a sentence."""
+    """Sentence on the devices of training and measurement."""
     places = {"Trained": model, "measured": measurement}
     parts = [
         f"{verb} on {where.device}"
@@ -203,7 +208,7 @@ def _place(offer: Offer) -> str:
         "folder": "Local folder",
         "hub": "Pulled from the Hub",
         "not pulled": "On the Hub, not pulled yet",
-        "described": "Described: its weights do not ship",
+        "described": "Described: weights not included",
     }[offer.place]
 
 
@@ -238,19 +243,16 @@ def _foreign_classes(model: Model) -> str:
 def _note(offer: Offer, model: Model | None) -> str:
     here, hub = offer.here, offer.hub
     if offer.place == "described":
-        return "Its weights are to be trained; the model card has the command."
+        return "Its weights are not included; the model card has the command that trains them."
     if here is None:
         return _foreign_classes(model) if model else ""
     if hub is None:
         return ""
     if here.source != "hub":
         which = "embedded one" if here.source == "embedded" else "one of the local folder"
-        return (
-            f"The Hub has {hub.repository} under the same name. The {which} goes first; rename one of the two to have "
-            "both."
-        )
+        return f"The Hub has {hub.repository}, with the same name. The {which} is used; rename one to use both."
     if hub.problem:
-        return f"What is pulled still works, the newest revision does not: {hub.problem}"
+        return f"The pulled revision still works; the newest one cannot be used: {hub.problem}"
     if offer.has_update:
         return f"The Hub has a newer revision, {hub.revision[:12]}."
     return ""
@@ -284,7 +286,7 @@ def _input(model: Model | None) -> str:
 
 
 def _networks(model: Model) -> list[Mapping[str, object]]:
-    """What `config.json` says of each network: of one, or of all in an ensemble."""
+    """Entries of `config.json` for each network: one, or all of an ensemble."""
     members = model.config.get("ensemble")
     more = members if isinstance(members, list) else []
     return [model.config, *(member for member in more if isinstance(member, dict))]

@@ -1,1 +1,1 @@
-"""What several pages share: a visitor's photos, uploads, examples, the queue for the networks, links and tables."""
+"""Shared by several pages: a visitor's photos, uploads, examples, the queue for the networks, links and tables."""

@@ -1,7 +1,7 @@
-"""A visitor's photos: what was found in each, and every form in which it can be taken away.
+"""A visitor's photos: the garments found in each, and all formats for export.
 
 A session keeps a photo as its file and the small JPEG that the viewer shows, and what was found as packed arrays: fifty
-phone photos fit into some hundred megabytes. Every other form is made when somebody takes it.
+phone photos fit into some hundred megabytes. Every other format is made on demand.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Analysed:
         model: Catalog name of the checkpoint.
         revision: Revision of the checkpoint.
         seconds: Seconds from decoded photo to garments.
-        owners: Index of whoever wears what a pixel shows; None for one person.
+        owners: Index of the person that each pixel belongs to; None for one person.
     """
 
     photo: UploadedPhoto
@@ -163,11 +163,11 @@ class Analysed:
         return self.segmentation().to_json(self.name)
 
     def stage(self, title: str = "", caption: str = "") -> dict[str, Any]:
-        """What the viewer gets; some ten milliseconds a megapixel.
+        """The stage for the viewer; takes some ten milliseconds per megapixel.
 
         Args:
             title: Heading; the number of garments if left out.
-            caption: Line under the table; how to read it if left out.
+            caption: Line under the table; an explanation of its columns if left out.
         """
         return encode_stage(
             Stage(
@@ -280,7 +280,7 @@ def _uploaded(name: str, data: bytes, pixels: np.ndarray) -> UploadedPhoto:
 
 
 def _coco(photos: Sequence[Analysed]) -> dict[str, Any]:
-    """One COCO document over all photos, of which one is unpacked at a time."""
+    """One COCO document over all photos, which are unpacked one at a time."""
     merged: dict[str, Any] = {}
     for image_id, analysed in enumerate(photos, start=1):
         part = analysed.segmentation().to_coco(analysed.name)
@@ -299,6 +299,6 @@ def _title(analysed: Analysed) -> str:
 
 def _caption(analysed: Analysed) -> str:
     return (
-        "Share: of this person's garment and accessory pixels. Conf.: mean of the network's probability. "
+        "Share of outfit: of this person's garment and accessory pixels. Conf.: mean probability of the class. "
         f"{analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."
     )

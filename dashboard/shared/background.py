@@ -1,6 +1,6 @@
-"""Tasks that run beside the pages: a thread each, in one registry for a server, none twice for the same thing.
+"""Background tasks: one thread each, in one registry per server, never two for the same thing.
 
-A task survives that its visitor leaves the page; whoever comes back, or comes later, finds it in `running`.
+A task goes on when its visitor leaves the page; `running` finds it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Phase", "StoppedError", "Task", "begin", "running"]
 
 Phase = Literal["waiting", "loading", "running", "done", "stopped", "failed"]
 
-_tasks: dict[tuple[type[Task], str], Task] = {}  # tasks that are not over, by class and key
+_tasks: dict[tuple[type[Task], str], Task] = {}  # unfinished tasks by class and key
 _register = threading.Lock()
 
 
@@ -50,7 +50,7 @@ class Task(ABC):
 
     @property
     def live(self) -> bool:
-        """Whether it is not over yet."""
+        """Whether the task is unfinished."""
         return self.phase in ("waiting", "loading", "running")
 
     @property
@@ -72,7 +72,7 @@ class Task(ABC):
             raise StoppedError
 
     def wait(self, seconds: float) -> None:
-        """Waits until it is over, but no longer than so many seconds."""
+        """Waits until the task has ended, for `seconds` at most."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -107,7 +107,7 @@ def begin(task: AnyTask) -> AnyTask:
 
 
 def running(kind: type[AnyTask]) -> list[AnyTask]:
-    """The tasks of a class that are not over yet, the oldest first."""
+    """The unfinished tasks of a class, the oldest first."""
     with _register:
         _drop_finished()
         return [task for task in _tasks.values() if isinstance(task, kind)]

@@ -1,4 +1,4 @@
-"""Photos to try the app on when none is at hand."""
+"""Example photos to try the app with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Example(NamedTuple):
 
 
 def example(number: int) -> Example:
-    """A photo that is there without a network.
+    """An example photo, available offline.
 
     Args:
         number: Number of the example; beyond the last it starts again.

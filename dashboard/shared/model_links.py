@@ -1,4 +1,4 @@
-"""The choice of models, as links hold it."""
+"""The choice of models in a link."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 __all__ = ["MAX_MODELS", "parse_link"]
 
 MAX_MODELS = 9
-"""Models that can be compared at once: the architectures there are."""
+"""Largest number of models that can be compared: the number of architectures."""
 
 
 def parse_link(text: str, installed: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -22,9 +22,9 @@ def parse_link(text: str, installed: Sequence[str]) -> tuple[list[str], list[str
     """
     named = [name.strip() for name in text.split(",") if name.strip()]
     once = list(dict.fromkeys(named))
-    sentences = [f"The link names {name} twice; it stands here once." for name in once if named.count(name) > 1]
+    sentences = [f"The link names {name} twice; it is chosen once." for name in once if named.count(name) > 1]
     unknown = [name for name in once if name not in installed]
-    sentences += [f"There is no model {name[:60]} here; the link's other models are chosen." for name in unknown[:3]]
+    sentences += [f'Model "{name[:60]}" not found; the other models in the link are chosen.' for name in unknown[:3]]
     chosen = [name for name in once if name in installed]
     if len(chosen) > MAX_MODELS:
         sentences.append(f"The link names {len(chosen)} models; the first {MAX_MODELS} are chosen.")

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmenter", "visit", "warm_up"]
 
-_GPU_PHOTOS = 4  # that are on their way while one is in the GPU, as in an ingest
+_GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
 
 def segmenter(name: str) -> Segmenter:
-    """The segmenter of a catalog name, loaded once per server, and again when its checkpoint is another one.
+    """The segmenter of a catalog name, loaded once per server, and again when its checkpoint changes.
 
     Raises:
         ValueError: If there is no such checkpoint, or it is damaged; the message is for the visitor.
@@ -45,7 +45,7 @@ def warm_up(name: str) -> None:
 
 
 def revision(name: str) -> str:
-    """What identifies the weights of a checkpoint that is here, as its results say it; empty if there are none."""
+    """Revision of the weights of an installed checkpoint, as in its results; empty if there are none."""
     from segmodels.checkpoints.catalog import list_checkpoints
 
     for entry in list_checkpoints():
@@ -76,12 +76,12 @@ def model_bytes(name: str) -> int:
 
 
 def visit() -> Visit:
-    """A visitor's place in the queue for the networks, which all visitors share and an ingest of the Archive too."""
+    """A visitor's place in the queue for the networks, which all visitors and ingests share."""
     return _queue().visit()
 
 
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Changes when a file of a checkpoint does."""
+    """A value that changes when a file of a checkpoint changes."""
     found = []
     for name in ("config.json", "metrics.json", "evidence.parquet", "model.safetensors"):
         try:
@@ -92,7 +92,7 @@ def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple(found)
 
 
-@st.cache_resource(show_spinner=False)  # one that is cleared still serves those who are in it
+@st.cache_resource(show_spinner=False)  # a cleared queue still serves its visitors
 def _queue() -> InferenceQueue:
     """One slot for each thread of a processor.
 
@@ -130,7 +130,7 @@ def _processor_threads() -> int:
 
 
 def _files_of(name: str) -> object:
-    """Changes when a name stands for another checkpoint: one that was pulled anew, or was replaced in its folder."""
+    """A value that changes when a name gets another checkpoint: one pulled again, or replaced in its folder."""
     from segmodels.checkpoints.catalog import list_checkpoints
 
     return next(
@@ -160,7 +160,7 @@ def _loading(name: str, files: object) -> Future[Segmenter]:
 
 @cache
 def _import_charts() -> None:
-    """Draws a chart for nobody: whoever opens the first page with charts is spared a second of imports and checks."""
+    """Draws an unused chart, so that the first page with charts does not wait a second for imports."""
     import plotly.graph_objects as go
 
     from dashboard.figures.theme import template
@@ -173,7 +173,7 @@ def _import_charts() -> None:
 
 @cache
 def _import_networks() -> None:
-    """Imports PyTorch and what stands on it, and spares the garbage collector its half a million objects."""
+    """Imports PyTorch and what depends on it, and excludes its half a million objects from garbage collection."""
     import segmodels.inference.segmenter  # noqa: F401
 
     _spare_collector()
@@ -181,11 +181,11 @@ def _import_networks() -> None:
 
 
 def _spare_collector() -> None:
-    """Spares the garbage collector all objects that are there: what is imported stays.
+    """Excludes all current objects from garbage collection, as imported modules stay.
 
-    Streamlit collects after every run of every visitor, while no other thread gets on: 0.3 s each with PyTorch, and
-    0.03 s with the charts alone. What is frozen is no longer collected, but it is still freed when nothing refers to
-    it any more; a network that another one replaces is, as no cycle holds it.
+    Streamlit collects after every run of every visitor, while all other threads wait: 0.3 s each with PyTorch, and
+    0.03 s with the charts alone. A frozen object is still freed when nothing refers to it any more; so is a replaced
+    network, as it is in no cycle.
     """
     gc.collect()
     gc.freeze()
@@ -196,6 +196,6 @@ def _load(name: str) -> Segmenter:
 
     _import_networks()
     segmenter = load_segmenter(name)
-    with visit() as queue:  # a network's first run is slow; no photo's time should hold it
+    with visit() as queue:  # the first run of a network is slow and should not count as a photo's time
         queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
     return segmenter

@@ -1,4 +1,4 @@
-"""Tables as files to take away."""
+"""Tables as files for download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text for pages: what may hold anything a visitor typed, and names as part of a sentence."""
+"""Text for pages: escaped text of visitors, and names as part of a sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["join_names", "literal"]
 
 
 def literal(text: str) -> str:
-    """Text in which Markdown finds nothing to format."""
+    """Text with all Markdown characters escaped."""
     return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
 
 

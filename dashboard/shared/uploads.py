@@ -1,4 +1,4 @@
-"""What the pages that take photos share: the uploader and the choice of one photo."""
+"""Widgets of the pages that take photos: the uploader and the choice of one photo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from segmodels.photo import MAX_BYTES
 __all__ = ["MAX_UPLOAD_MB", "choose_photo", "upload_photos"]
 
 MAX_UPLOAD_MB = MAX_BYTES // 1024**2
-"""Of a photo; the server's own limit, in .streamlit/config.toml, is that of the Archive page."""
+"""Largest photo, in MB; the larger limit of the server in .streamlit/config.toml is for the Archive page."""
 
 
 def upload_photos(key: str) -> list[Example]:

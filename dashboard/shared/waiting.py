@@ -1,4 +1,4 @@
-"""Waiting for photos in the server's queue: what the page says meanwhile, and what becomes of a photo that fails."""
+"""Waiting for photos in the server's queue: progress sentences, and sentences on photos that fail."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["as_done", "failure", "place_text"]
 T = TypeVar("T")
 
 _LOGGER = logging.getLogger(__name__)
-_ASK_SECONDS = 0.3  # after which it is looked up again whether the visitor is still there
-_SHOW_SECONDS = 1.0  # at least between two drawings of the place: twenty visitors' bars take time from the networks
+_ASK_SECONDS = 0.3  # interval of the check whether the visitor is still there
+_SHOW_SECONDS = 1.0  # least interval between two drawings: the bars of twenty visitors take time from the networks
 
 
 def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str], None]) -> Iterator[int]:
     """Indices of photos in the order in which they are done, whether they succeed or fail.
 
     Streamlit stops a script, because its visitor has clicked or left, when the script next asks for the session state
-    or draws. So the state is asked for all the while; leave the visit when the exception passes.
+    or draws. So this function asks for the state regularly; leave the visit when the exception passes.
 
     Args:
         visit: The visit that the photos were submitted from.
@@ -64,7 +64,7 @@ def place_text(before: int, seconds: float | None) -> str:
 
 
 def failure(name: str, error: BaseException) -> str:
-    """The sentence for the visitor whose photo could not be analysed; what nobody foresaw is logged as well.
+    """The sentence for the visitor whose photo could not be analysed; unexpected errors are logged as well.
 
     Args:
         name: File name of the photo.

@@ -1,1 +1,1 @@
-"""What the Trends page shows: archives, filters, the views of each tab, the photos behind a number, the report."""
+"""Logic of the Trends page: archives, filters, the views of each tab, the photos behind a number, the report."""

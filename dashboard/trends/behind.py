@@ -1,4 +1,4 @@
-"""Which outfits stand behind a bar, cell, edge or point, in a form that a figure can carry."""
+"""Conditions on the outfits behind a bar, cell, edge or point, in a form that a figure can carry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Behind", "period_name", "read_behind"]
 
-_MOST = 4000  # characters of a code
+_MOST = 4000  # characters of a code at most
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Behind:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes that it is about."""
+        """Classes that the outfits must have."""
         return tuple(dict.fromkeys([*self.worn, *(name for name, _ in self.coloured)]))
 
     def words(self) -> str:
-        """For a heading: `navy Pants with Coat, without Hat, in March 2024`."""
+        """The conditions as a heading: `navy Pants with Coat, without Hat, in March 2024`."""
         plain = [name for name in self.worn if name not in dict(self.coloured)]
         named = [f"{colour} {name}" for name, colour in self.coloured] + plain
         text = " with ".join(named) or "All outfits"
@@ -54,12 +54,12 @@ class Behind:
         return text[:1].upper() + text[1:]
 
     def code(self) -> str:
-        """As text, for a point of a figure."""
+        """The conditions as JSON, for a point of a figure."""
         return json.dumps({key: value for key, value in asdict(self).items() if value}, default=str)
 
 
 def read_behind(code: object, taxonomy: Taxonomy) -> Behind | None:
-    """What `Behind.code` wrote; None if it is something else, or of another taxonomy.
+    """Reads what `Behind.code` wrote; None if the text is something else, or has classes of another taxonomy.
 
     Args:
         code: Code as it came from the browser.
@@ -84,7 +84,7 @@ def read_behind(code: object, taxonomy: Taxonomy) -> Behind | None:
 
 
 def period_name(start: date | pd.Timestamp, period: Period) -> str:
-    """How a period that begins on a day is called: `March 2024`, `winter 2023/24`, `week of 2024-03-04`."""
+    """Name of the period that begins on a day: `March 2024`, `winter 2023/24`, `week of 2024-03-04`."""
     if period == "week":
         return f"week of {start:%Y-%m-%d}"
     if period == "month":

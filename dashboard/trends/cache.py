@@ -1,4 +1,4 @@
-"""What all visitors share of an archive's outfits and photos."""
+"""Outfits and photos of archives, cached for all visitors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["archive_photo", "facts", "versions"]
 
 
 def versions(location: str) -> list[Version]:
-    """Whose rows an archive holds.
+    """Versions of the rows in an archive.
 
     Raises:
         ArchiveError: If it cannot be listed.
@@ -32,7 +32,7 @@ def facts(location: str, version: Version) -> tuple[Future[Facts], list[str]]:
     """The outfits of an archive's version, which take seconds to read the first time and after a change.
 
     Returns:
-        What will hold them, or the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
+        Future with the facts, or with the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
     """
     key = (location, version, _parts_stamp(location, version))
     future, steps = _loading_facts(*key)
@@ -44,7 +44,7 @@ def facts(location: str, version: Version) -> tuple[Future[Facts], list[str]]:
 
 @st.cache_data(show_spinner=False, max_entries=500)
 def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
-    """The small photo of an archive's row, out of the server's folders.
+    """The small photo of an archive's row, from the server's folders.
 
     Raises:
         PictureError: If it is in none of them, is another file, or is damaged.
@@ -55,7 +55,7 @@ def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> byt
 
 
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
-    """Changes when a part of an archive does; new tags replace a part by one of the same name."""
+    """A value that changes when a part of an archive changes; new tags replace a part under the same name."""
     from segmodels.archive.place import Place
 
     place = Place(location)

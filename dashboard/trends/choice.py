@@ -1,4 +1,4 @@
-"""Which archives can be opened, and the made-up one."""
+"""The archives that can be opened, and the made-up one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Choice:
     Args:
         name: Name of the archive in lists and links.
         location: Location of the archive, as `Archive` takes it.
-        made_up: Whether its photos are no photos.
+        made_up: Whether its photos are synthetic.
     """
 
     name: str
@@ -52,7 +52,7 @@ def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> Non
 
     Args:
         choice: Archive to write.
-        progress: Function that is called with the share that is made, and a sentence.
+        progress: Function that is called with the share of the work done, 0..1, and a sentence.
 
     Raises:
         ArchiveError: If it cannot be written.
@@ -61,7 +61,7 @@ def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> Non
 
     def tell(done: int) -> None:
         left = (time.monotonic() - started) * (MADE_UP_PHOTOS - done) / done if done else None
-        text = f"Making photos up, once: {done:,} of {MADE_UP_PHOTOS:,}"
+        text = f"Generating the made-up photos, only once: {done:,} of {MADE_UP_PHOTOS:,}"
         progress(done / MADE_UP_PHOTOS, f"{text}." if left is None else f"{text}, {duration(left)} left.")
 
     tell(0)

@@ -1,4 +1,4 @@
-"""What is chosen in the views' own widgets: as a link has it, and kept while a view is closed."""
+"""Choices in the widgets of the views: read from a link, and kept while a view is closed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["Chosen"]
 
 
 class Chosen:
-    """What each view's widgets begin with, and the part of the link that brings it back.
+    """Initial values of each view's widgets, and the part of the link that restores them.
 
     Args:
-        link: All values of each parameter; those that no widget of the view has are passed over.
+        link: All values of each parameter; parameters without a widget in the view are ignored.
 
     Attributes:
-        link: What is chosen in the open view, where it differs from what is usual, as parameters.
+        link: Choices in the open view that differ from the defaults, as parameters of a link.
     """
 
     def __init__(self, link: Mapping[str, Sequence[str]]) -> None:
@@ -26,29 +26,29 @@ class Chosen:
         self._sentences: list[str] = []
 
     def enter(self, tab: str) -> None:
-        """Goes to a tab."""
+        """Enters a tab."""
         self._place, self.link = tab, {}
 
     def enter_view(self, view: str) -> None:
-        """Goes to a view of the tab, whose widgets may have the names of another view's."""
+        """Enters a view of the tab, whose widgets may have the same names as those of another view."""
         self._place += f"/{view}"
 
     def key(self, name: str, *parts: str) -> str:
-        """Of a widget, which is another one where a part of it is."""
+        """Key of a widget; another part makes another widget."""
         return "-".join(["trends", self._place, name, *parts])
 
     def one(self, name: str, options: Sequence[str], usual: str) -> str:
-        """What a widget begins with.
+        """Initial value of a widget.
 
         Args:
             name: Name of the widget in the link.
             options: Options of the widget.
-            usual: Option to begin with where nothing was chosen, or something that is no option now.
+            usual: Default, used if nothing was chosen or the choice is not an option now.
         """
         return self.some(name, options, [usual])[0]
 
     def some(self, name: str, options: Sequence[str], usual: Sequence[str]) -> list[str]:
-        """The same of a widget that takes several."""
+        """Initial values of a widget that takes several; arguments as in `one`."""
         values = self._begin(name)
         for value in self._linked.pop(name, []):
             if value in options:
@@ -58,7 +58,7 @@ class Chosen:
         return [value for value in values if value in options] or list(usual)
 
     def days(self, name: str, usual: tuple[date, date]) -> tuple[date, date]:
-        """The same of a widget that takes a first and a last day."""
+        """Initial days of a widget that takes a first and a last day; arguments as in `one`."""
         values = self._begin(name) or self._linked.pop(name, [])
         try:
             first, last = map(date.fromisoformat, values)
@@ -71,13 +71,13 @@ class Chosen:
         return usual
 
     def keep(self, name: str, values: Sequence[str], usual: Sequence[str]) -> None:
-        """Takes over what is chosen now; what is usual may be something else another time."""
+        """Keeps the current choice; the default may change between calls."""
         self._kept.pop((self._place, name), None)
         if values and list(values) != list(usual):
             self._kept[self._place, name] = self.link[name] = list(values)
 
     def settle(self) -> list[str]:
-        """Ends the reading of the link: sentences on what of it cannot be chosen."""
+        """Ends the reading of the link; returns sentences on the choices that are not available."""
         found, self._sentences, self._linked = self._sentences, [], {}
         return found
 
@@ -85,4 +85,4 @@ class Chosen:
         return list(self._kept.get((self._place, name), []))
 
     def _refuse(self, name: str, value: str) -> None:
-        self._sentences.append(f"The link's {name} ({value[:40]}) cannot be chosen here; it is left out.")
+        self._sentences.append(f'The value "{value[:40]}" for {name} in the link is not available here; it is ignored.')

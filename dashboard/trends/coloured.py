@@ -1,4 +1,4 @@
-"""In which colours: the palette of each garment, one garment's colours, and those of two worn together."""
+"""Views of colours: the palette of each garment, the colours of one garment, and of two worn together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
 
 __all__ = ["colour_section", "hexes", "pair_section", "palette_section"]
 
-_MOST = 14  # colours of a matrix or of a garment's bars
+_MOST = 14  # colours in a matrix or in the bars of a garment at most
 _LEAST_GARMENTS = 5
 
 
@@ -45,7 +45,7 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
     shown = _pointed(shown, fine)
     caption = (
         f"{size.outfits:,} outfits. Main colour of each garment, {'finer' if fine else 'basic'} names; 95 % intervals "
-        "(Wilson) in the tooltip and the table. The shown hue stands for the name, not for one garment."
+        "(Wilson) in the tooltip and the table. A colour shown stands for its name, not for one garment."
     )
     words = "; ".join(
         f"{name}: " + ", ".join(f"{row.colour} {row.share:.0%}" for row in rows(part.nlargest(3, "share")))
@@ -111,7 +111,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     if not first or not second:
         counts = _shares(question, False).groupby("garment")["outfits"].sum().nlargest(2)
         if len(counts) < 2:
-            raise NotEnough("Colours of a pair need two garments that somebody wears. Take a filter away.")
+            raise NotEnough("The colours of a pair need two garments that occur in these outfits. Remove a filter.")
         first, second = map(str, counts.index)
     found = question.facts.colour_pairs(question.view, first, second, fine=fine)
     count = int(found["outfits"].sum())
@@ -138,7 +138,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     sure = int(table["significant"].sum())
     caption = (
         f"{count:,} outfits with {first} and {second}. Lift of their main colours; {sure} of {len(table)} pairs are "
-        f"not explained by chance (Fisher's exact test, Benjamini-Hochberg, {SIGNIFICANT:.0%}), the others are grey."
+        f"significant (Fisher's exact test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others have grey numbers."
     )
     top = shown.nlargest(1, "outfits").iloc[0]
     words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {top['outfits']:,} outfits"
@@ -149,7 +149,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
 def _shares(question: Question, fine: bool) -> pd.DataFrame:
     table = colour_shares(question.facts.colours(question.view, fine=fine), question.facts.taxonomy)
     if table.empty:
-        raise NotEnough("No garment here has a colour. Take a filter away.")
+        raise NotEnough("No garment in these outfits has a colour. Remove a filter.")
     return table
 
 
@@ -166,7 +166,7 @@ def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: int, f
         hover=[
             f"{row['first']} {first} with {row['second']} {second}<br>{row['outfits']:,} of {count:,} outfits<br>"
             f"lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p']:.2g}"
-            f"{'' if row['significant'] else '<br>chance explains it'}<br>Click for the photos"
+            f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
             for row in records(table)
         ],
     ).reset_index(drop=True)

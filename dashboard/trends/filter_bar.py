@@ -13,7 +13,7 @@ from segmodels.colour import BASIC_COLOURS
 
 __all__ = ["choose_filters"]
 
-_MANY_TAGS = 8  # keys in the filter
+_MANY_TAGS = 8  # tags in the filter at most
 
 
 def choose_filters(facts: Facts, view: View, key: str) -> View:
@@ -25,7 +25,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
         key: Streamlit key of each widget, with `{}` where its name is; the widgets of another key begin anew.
 
     Returns:
-        What is chosen in them.
+        View with the chosen filters.
     """
     worn = [garment.name for garment in facts.taxonomy.worn]
     known = set(worn)
@@ -39,12 +39,12 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
             view = replace(view, tags=_tags(facts, view, key))
         with st.popover("Garments"):
             garments = st.multiselect(
-                "Outfits with all of", worn, list(view.garments), key=key.format("garments"), placeholder="Any garment"
+                "Must include all of", worn, list(view.garments), key=key.format("garments"), placeholder="Any garment"
             )
             view = replace(view, garments=tuple(garments))
         with st.popover("Colours"):
             colours = st.multiselect(
-                "With one of these as main colour, of a garment chosen if there is one",
+                "Main colour is one of these (of the garments chosen, if any)",
                 BASIC_COLOURS,
                 list(view.colours),
                 key=key.format("colours"),
@@ -53,22 +53,22 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
             view = replace(view, colours=tuple(colours))
         with st.popover("Share and confidence"):
             share = st.slider(
-                "Least share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
+                "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
             )
-            sure = st.slider("Least confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
-            st.caption("Garments below either do not count.")
+            sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
+            st.caption("Garments below either minimum are not counted.")
             view = replace(view, min_share=share / 100, min_confidence=sure / 100)
     return view
 
 
 def _dates(view: View, first: date | None, last: date | None, key: str) -> View:
     if first is None or last is None:
-        st.caption("No photo here has a date.")
+        st.caption("No photo in this archive has a date.")
         return replace(view, first=None, last=None)
     low, high = min(filter(None, (view.first, first))), max(filter(None, (view.last, last)))
     given = (view.first or first, view.last or last) if view.first or view.last else ()
     days = st.date_input("From and to", given, min_value=low, max_value=high, key=key, format="YYYY-MM-DD")  # type: ignore[arg-type]
-    st.caption(f"Photos without a date are left out then. There are dates from {first} to {last}.")
+    st.caption(f"A date range leaves out photos without a date. Dates run from {first} to {last}.")
     if len(days) == 2:
         return replace(view, first=days[0], last=days[1])
     return replace(view, first=None, last=None) if not days else view
@@ -76,7 +76,7 @@ def _dates(view: View, first: date | None, last: date | None, key: str) -> View:
 
 def _tags(facts: Facts, view: View, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not facts.tags:
-        st.caption("No photo here has a tag. Give them in a CSV at ingest (--metadata).")
+        st.caption("No photo in this archive has tags. Add them with a CSV at ingest (--metadata).")
     chosen, found = dict(view.tags), []
     shown = [*chosen, *(name for name in facts.tags if name not in chosen)][: max(_MANY_TAGS, len(chosen))]
     for name in sorted(shown):

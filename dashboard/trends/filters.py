@@ -1,4 +1,4 @@
-"""The filters of a view: in a link, in words, and taken away one by one."""
+"""The filters of a view: in a link, in words, and removed one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAG = "tag."
 
 
 def to_link(view: View) -> dict[str, str | list[str]]:
-    """A view as parameters of a link, those that say nothing left out."""
+    """A view as parameters of a link, without empty ones."""
     link: dict[str, str | list[str]] = {
         "from": view.first.isoformat() if view.first else "",
         "to": view.last.isoformat() if view.last else "",
@@ -32,7 +32,7 @@ def to_link(view: View) -> dict[str, str | list[str]]:
 def from_link(
     link: Mapping[str, Sequence[str]], taxonomy: Taxonomy, tags: Mapping[str, Sequence[str]]
 ) -> tuple[View, list[str]]:
-    """The view of a link, and a sentence for each filter in it that cannot be.
+    """The view of a link, and a sentence for each filter in it that cannot be used.
 
     Args:
         link: All values of each parameter.
@@ -43,7 +43,7 @@ def from_link(
     worn = [garment.name for garment in taxonomy.worn]
     first, last = (_day(link, key, sentences) for key in ("from", "to"))
     if first and last and first > last:
-        sentences.append("The link's first day is after its last; both are left out.")
+        sentences.append("The start date in the link is after its end date; both are ignored.")
         first = last = None
     found = []
     for key in (key for key in link if key.startswith(_TAG)):
@@ -52,7 +52,7 @@ def from_link(
         if values:
             found.append((name, values))
         else:
-            sentences.append(f"No photo of this archive has the link's {name[:40]}; that filter is left out.")
+            sentences.append(f'The filter on "{name[:40]}" in the link matches no photo here; it is ignored.')
     return View(
         first=first,
         last=last,
@@ -65,7 +65,7 @@ def from_link(
 
 
 def words(view: View) -> list[str]:
-    """A view in words, one for each filter; empty if it is everything."""
+    """A view in words, one entry for each filter; empty without filters."""
     return [text for text, _ in removals(view)]
 
 
@@ -91,16 +91,15 @@ def removals(view: View) -> list[tuple[str, View]]:
 
 
 def evidence_line(size: Size, model: str, revision: str) -> str:
-    """How much an answer rests on: `1,800 photos, 1,912 outfits, no dates, found by fpn 3f2a91c`."""
+    """Size and source of the data: `1,800 photos, 1,912 outfits, no dates, analysed by fpn 3f2a91c`."""
     if not size.dated or not size.first or not size.last:
         dates = "no dates"
     else:
         dates = f"{size.first}" if size.first == size.last else f"{size.first} to {size.last}"
         if size.dated < size.outfits:
             dates += f" ({_count(size.outfits - size.dated, 'outfit')} without a date)"
-    return (
-        f"{_count(size.photos, 'photo')}, {_count(size.outfits, 'outfit')}, {dates}, found by {model} {revision[:12]}"
-    )
+    found = f"{_count(size.photos, 'photo')}, {_count(size.outfits, 'outfit')}"
+    return f"{found}, {dates}, analysed by {model} {revision[:12]}"
 
 
 def _count(number: int, what: str) -> str:
@@ -113,14 +112,15 @@ def _day(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> d
     try:
         return date.fromisoformat(text)
     except ValueError:
-        sentences.append(f"The link's {key} is no date ({text[:20]}); write it as 2024-03-31.")
+        which = "start" if key == "from" else "end"
+        sentences.append(f'The {which} date in the link ("{text[:20]}") is not a date; write it as 2024-03-31.')
         return None
 
 
 def _known(link: Mapping[str, Sequence[str]], key: str, known: Sequence[str], sentences: list[str]) -> tuple[str, ...]:
     named = [name for text in link.get(key, ()) for name in text.split(",") if name]
     unknown = [name for name in named if name not in known][:3]
-    sentences.extend(f"There is no {name[:40]} among the {key} here; it is left out." for name in unknown)
+    sentences.extend(f'The link names "{name[:40]}", which is not one of the {key}; it is ignored.' for name in unknown)
     return tuple(dict.fromkeys(name for name in named if name in known))
 
 
@@ -132,5 +132,5 @@ def _share(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) ->
         value = -1.0
     if 0 <= value < 1:
         return value
-    sentences.append(f"The link's {key} is no number from 0 to 1 ({text[:20]}); it is left out.")
+    sentences.append(f'The minimum {key} in the link ("{text[:20]}") is not a number from 0 to 1; it is ignored.')
     return 0.0

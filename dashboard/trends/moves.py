@@ -1,4 +1,4 @@
-"""How it moves: lines over time, what rises and falls, and what is to be expected."""
+"""Views over time: lines, rising and falling shares, and forecasts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from segmodels.archive.outfits import (
 __all__ = ["GARMENTS", "forecast_section", "line_section", "movement_section", "shown_first", "things"]
 
 GARMENTS = "Garments"
-"""What moves, beside the colours of one garment, which are called by its name."""
+"""Choice of all garments; any other choice is the name of the garment whose colours are shown."""
 
-_FIRST = 4  # lines at first
-_ENDS = 8  # of rises, and of falls, in the figure
+_FIRST = 4  # number of lines shown at first
+_ENDS = 8  # number of rises, and of falls, in the figure
 
 
 def things(question: Question, of: str) -> list[str]:
-    """What there are lines of: garments, or the colours of one, the most frequent first."""
+    """Names of the possible lines: garments, or the colours of one, the most frequent first."""
     if of == GARMENTS:
         worn = question.facts.masks(question.view)
         taxonomy = question.facts.taxonomy
@@ -43,7 +43,7 @@ def things(question: Question, of: str) -> list[str]:
 
 
 def shown_first(names: Sequence[str]) -> list[str]:
-    """The lines that are there before any was chosen."""
+    """The lines that are shown before any was chosen."""
     return list(names[:_FIRST])
 
 
@@ -64,14 +64,14 @@ def line_section(
     size = question.periods(period, 2, "A line over time")
     names = list(names) or shown_first(things(question, of))
     if not names:
-        raise NotEnough(f"Nobody wears {of} here, so it has no colours. Choose another garment.")
+        raise NotEnough(f"None of these outfits has {of}, so there are no colours. Choose another garment.")
     rows = _series(question, period, of)
     table = rows[rows["name"].isin(names)].reset_index(drop=True)
     shown = _pointed(table, period, of).rename(columns={"share": "value"})
     whole = "outfits" if of == GARMENTS else f"{of}, by main colour"
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Bands: 95 % intervals (Wilson); first and last {period} may be "
-        "incomplete, which widens them."
+        f"{size.dated:,} dated outfits, by {period}. Bands: 95 % intervals (Wilson); the first and the last {period} "
+        "may be incomplete, which widens their intervals."
     )
     figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
     words = "; ".join(
@@ -102,7 +102,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     Raises:
         NotEnough: If there are too few periods.
     """
-    size = question.periods(period, LEAST_PERIODS, "A movement")
+    size = question.periods(period, LEAST_PERIODS, "A trend")
     facts = question.facts
     if of == GARMENTS:
         found = by_period(facts.masks(question.view, period), facts.taxonomy)
@@ -112,21 +112,21 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         by = ["garment", "colour"]
     table = movements(found, period, by)
     if table.empty:
-        raise NotEnough("Nothing is worn often enough for a movement here. Take a filter away.")
+        raise NotEnough("Nothing is worn often enough here to test for a trend. Remove a filter.")
     behind = [
         Behind(worn=(row["garment"],)) if of == GARMENTS else Behind(coloured=((row["garment"], row["colour"]),))
         for row in records(table)
     ]
     shown = _strongest(table, behind)
     sure = int(table["significant"].sum())
-    less = f" Shown: the {_ENDS} strongest each way." if len(table) > len(shown) else ""
+    less = f" Shown: the {_ENDS} strongest in each direction." if len(table) > len(shown) else ""
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Factor on the odds in a year, binomial regression that allows "
-        f"for the season where two years are covered, 95 % intervals. {len(table)} tested together, {sure} more than "
-        f"chance explains (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are grey.{less}"
+        f"{size.dated:,} dated outfits, by {period}. Odds ratio per year with 95 % interval, from binomial regression "
+        f"that includes the season where two years are covered. {sure} of {len(table)} are significant "
+        f"(Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are grey.{less}"
     )
-    figure = interval_figure(shown, question.theme, axis="Factor on the odds in a year")
-    words = "; ".join(f"{row.name} times {row.value:.2f}" for row in rows(shown[shown["significant"]]))
+    figure = interval_figure(shown, question.theme, axis="Odds ratio per year")
+    words = "; ".join(f"{row.name} odds ratio {row.value:.2f}" for row in rows(shown[shown["significant"]]))
     strongest = int(table["p"].to_numpy().argmin())
     return Section(
         "trends-movements",
@@ -134,13 +134,13 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         caption,
         figure,
         table,
-        words or "Nothing moves more than chance explains.",
+        words or "No trend is significant.",
         behind[strongest],
     )
 
 
 def forecast_section(question: Question, *, period: Period = "month", garment: str = "") -> Section:
-    """What is to be expected of a garment's share.
+    """Forecast of a garment's share.
 
     Args:
         question: Question that the section answers.
@@ -155,21 +155,22 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     rows = _series(question, period, GARMENTS)
     past = rows[rows["name"] == garment].reset_index(drop=True)
     if past.empty or not past["outfits"].sum():
-        raise NotEnough(f"Nobody wears {garment or 'a garment'} here. Choose another garment.")
+        raise NotEnough(f"None of these outfits has {garment or 'a garment'}. Choose another garment.")
     ahead = forecast(past, period)
     shown = _pointed(past, period, GARMENTS)
-    better = "nearer than" if ahead.error < ahead.naive_error else "no nearer than"
-    same = "the same period a year before" if ahead.seasonal else "the last period"
+    repeated = "the same period of the year before" if ahead.seasonal else f"the last {period}"
+    warning = "" if ahead.error < ahead.naive_error else ", so do not rely on this forecast"
     caption = (
-        f"{garment}, {size.dated:,} dated outfits by {period}. A level that wanders"
-        f"{' and a yearly wave' if ahead.seasonal else ''} (statsmodels), band of 95 %. Tried on the last "
-        f"{ahead.tested} {period}s without them, it was {100 * ahead.error:.1f} points off on average, {better} "
-        f"{same} ({100 * ahead.naive_error:.1f})."
+        f"{garment}, {size.dated:,} dated outfits by {period}. Local-level model"
+        f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95 % interval. Back-test on "
+        f"the last {ahead.tested} {period}s: {100 * ahead.error:.1f} points off on average; repeating {repeated} "
+        f"would be {100 * ahead.naive_error:.1f}{warning}."
     )
     table = pd.concat([past.assign(what="seen"), ahead.table.assign(name=garment, what="forecast")], ignore_index=True)
     figure = forecast_figure(shown, ahead.table, class_inks(question.facts)[garment], question.theme)
     end = ahead.table.iloc[-1]
-    words = f"{garment}: {past['share'].iloc[-1]:.0%} last, {percent(end.share, end.low, end.high)} at the end"
+    latest = f"{past['share'].iloc[-1]:.0%} in the last {period}"
+    words = f"{garment}: {latest}, {percent(end.share, end.low, end.high)} at the end of the forecast"
     behind = Behind(worn=(garment,), period=period, start=past.loc[past["outfits"] > 0, "start"].max().date())
     return Section("trends-forecast", f"Forecast of {garment}", caption, figure, table, words, behind)
 
@@ -182,9 +183,9 @@ def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
     if len(shown) > 2 * _ENDS:
         shown = pd.concat([shown.head(_ENDS), shown.tail(_ENDS)])
     shown["hover"] = [
-        f"{row.name_}<br>odds times {row.value:.2f} a year ({row.low:.2f} to {row.high:.2f})<br>"
+        f"{row.name_}<br>odds ratio per year {row.value:.2f} ({row.low:.2f} to {row.high:.2f})<br>"
         f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{row.outfits:,} outfits, p {row.p:.2g}"
-        + ("" if row.significant else "<br>chance explains it")
+        + ("" if row.significant else "<br>not significant")
         + "<br>Click for the photos"
         for row in rows(shown.rename(columns={"name": "name_"}))
     ]
@@ -192,7 +193,7 @@ def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
 
 
 def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
-    """`name`, `start`, `outfits`, `of`, `share`, `low`, `high`."""
+    """Shares over time: `name`, `start`, `outfits`, `of`, `share`, `low`, `high`."""
     facts = question.facts
     if of == GARMENTS:
         found = by_period(facts.masks(question.view, period), facts.taxonomy).rename(columns={"garment": "name"})
@@ -203,7 +204,7 @@ def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
 
 
 def _pointed(table: pd.DataFrame, period: Period, of: str) -> pd.DataFrame:
-    """Adds what a point says and whose photos stand behind it."""
+    """Adds the tooltip of each point and the code of the photos behind it."""
     rows = records(table)
     return table.assign(
         hover=[

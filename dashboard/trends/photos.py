@@ -1,4 +1,4 @@
-"""The photos behind a number: names and class maps out of the archive, photos out of a folder where one is given."""
+"""The photos behind a number: names and class maps from the archive, photos from a folder if one is set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the garments of an archive can be trusted: what was measured on photos whose garments are known.
+"""Reliability of the garments in an archive, measured on photos whose garments are known.
 
 `archives/reliability.json`: by taxonomy, `model`, `revision`, `how` it was measured, and by garment `sensitivity` of
 `worn` outfits, `specificity` of `not_worn` ones, and the thresholds of share and confidence that it was measured at.
@@ -16,20 +16,20 @@ from segmodels.archive.store import Version
 __all__ = ["WHY_NO_PAIRS", "Trust", "read_trust"]
 
 WHY_NO_PAIRS = (
-    "Pairs are not corrected: that would need how the errors on one garment depend on those on the other "
-    "(a coat taken for a shirt loses one and adds the other), which was measured of single garments only."
+    "Pairs are not corrected: the errors on two garments depend on each other (a coat taken for a shirt removes one "
+    "and adds the other), and errors were measured for single garments only."
 )
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What is known of a version's errors.
+    """Known error rates of a version.
 
     Args:
         how: Sentence on which photos and how it was measured.
         garments: Reliability by class.
         thresholds: Least share and confidence that it was measured at, by class, where they are known.
-        sentence: Sentence on why there is nothing, for the visitor.
+        sentence: Sentence for the visitor on why no reliability is known; empty if it is.
     """
 
     how: str = ""
@@ -39,7 +39,7 @@ class Trust:
 
 
 def read_trust(file: Path, version: Version) -> Trust:
-    """What a file says of a version.
+    """Reads the error rates of a version.
 
     Args:
         file: JSON file, which may be missing.
@@ -62,14 +62,14 @@ def read_trust(file: Path, version: Version) -> Trust:
         }
         how = str(found["how"])
     except (OSError, KeyError):
-        return Trust(sentence="How far these counts can be trusted was not measured for this model.")
+        return Trust(sentence="The reliability of these counts was not measured for this model.")
     except (ValueError, TypeError, AttributeError):
         return Trust(
-            sentence=f"{file.name} is damaged, so no reliability stands beside the garments. Measure it again."
+            sentence=f"{file.name} is damaged, so no reliability is shown beside the garments. Measure it again."
         )
     if (model, revision) != (version.model, version.revision):
         return Trust(
             sentence=f"Reliability was measured for {model} {revision[:12]}, not for {version.model} "
-            f"{version.revision[:12]}; it is left out."
+            f"{version.revision[:12]}, so it is not shown."
         )
     return Trust(how, garments, thresholds)

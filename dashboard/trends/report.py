@@ -1,4 +1,4 @@
-"""The current view as one HTML file that needs nothing beside it."""
+"""The current view as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segmodels.archive.outfits import NotEnough
 
 __all__ = ["report_html"]
 
-_ROWS = 60  # of a table in the report
+_ROWS = 60  # rows of a table in the report at most
 _STYLE = """
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1d; background: #fff;
        font: 16px/1.5 "Source Sans 3", "Source Sans", Arial, sans-serif; }
@@ -43,19 +43,19 @@ def report_html(
         question: Question to ask each builder, on a light ground.
         builders: Builders of the sections, in order; one that has too little to say is named with what it needs.
         archive: Name of the archive.
-        evidence: Text that says how much the archive holds, and what found the garments.
+        evidence: Text on the size of the archive and the model that analysed it.
         filters: Filters, in words.
-        made_up: Whether the photos are no photos.
+        made_up: Whether the photos are synthetic.
     """
     parts = [
         f"<h1>{html.escape(archive)}</h1>",
         f"<p>{html.escape(evidence)}.</p>",
         f"<p>Filters: {html.escape('; '.join(filters)) or 'none'}.</p>",
-        '<p class="note">The unit is one person\'s outfit. Counts are of what the model recognised; its errors are in '
-        f"them. Written {datetime.now():%Y-%m-%d %H:%M}.</p>",
+        '<p class="note">The unit is one person\'s outfit. Counts are of what the model recognised and include its '
+        f"errors. Written {datetime.now():%Y-%m-%d %H:%M}.</p>",
     ]
     if made_up:
-        parts.insert(1, "<p><b>Made up: no camera and no model saw these photos.</b></p>")
+        parts.insert(1, "<p><b>Synthetic data: the photos are made up.</b></p>")
     script: bool | str = True
     for build in builders:
         try:

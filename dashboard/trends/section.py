@@ -1,4 +1,4 @@
-"""What a view of the Trends page is made of, before it is drawn or put into a report."""
+"""Contents of a view of the Trends page, before it is drawn or put into a report."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ __all__ = [
 ]
 
 LEAST_OUTFITS = 10
-"""Fewest outfits that a share is said of."""
+"""Fewest outfits for which a share is given."""
 
 LEAST_TOGETHER = 20
-"""Fewest outfits that pairs are counted in."""
+"""Fewest outfits in which pairs are counted."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A view.
+    """Contents of a view.
 
     Args:
         key: Key for files and widgets.
         title: Heading of the section.
-        caption: Text on what the view rests, and how it was computed.
-        figure: Its picture.
-        table: Its numbers.
-        words: What the picture says, for who does not see it.
-        behind: Conditions of the photos that stand beside it before anything was clicked.
-        view: View of the photos, where it is not the question's.
+        caption: Text on the data and the method of the view.
+        figure: Figure of the view.
+        table: Numbers behind the figure.
+        words: Description of the figure, for visitors who cannot see it.
+        behind: Conditions on the photos that are shown before anything was clicked.
+        view: View of the photos, if it differs from that of the question.
     """
 
     key: str
@@ -60,13 +60,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Question:
-    """What every view is asked about.
+    """A question that every view can answer.
 
     Args:
         facts: Facts of the archive.
-        view: The filters.
+        view: View with the filters.
         theme: Theme of the figures.
-        marked: Code of what was clicked.
+        marked: Code of the element that was clicked.
     """
 
     facts: Facts
@@ -75,11 +75,11 @@ class Question:
     marked: str = ""
 
     def within(self, view: View) -> Question:
-        """The same of other outfits."""
+        """The same question about the outfits of another view."""
         return replace(self, view=view)
 
     def outfits(self, least: int, what: str) -> Size:
-        """How much there is.
+        """Size of the view.
 
         Raises:
             NotEnough: If there are fewer than `least` outfits.
@@ -88,12 +88,12 @@ class Question:
         if size.outfits < least:
             raise NotEnough(
                 f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} {size.outfits}. "
-                "Add photos, or take a filter away."
+                "Add photos or remove a filter."
             )
         return size
 
     def periods(self, period: Period, least: int, what: str) -> Size:
-        """How much there is, with dates.
+        """Size of the view, if it has enough dates.
 
         Raises:
             NotEnough: If there are no dates, or too few periods between the first and the last.
@@ -101,12 +101,12 @@ class Question:
         size = self.outfits(LEAST_OUTFITS, what)
         if not size.dated or not size.first or not size.last:
             raise NotEnough(
-                f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Give dates in a CSV at "
-                "ingest (--metadata), or look at the made-up sample."
+                f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Add dates with a CSV "
+                "at ingest (--metadata), or open the made-up sample."
             )
         if size.first == size.last:
             raise NotEnough(
-                f"{what} needs photos of at least {least} {period}s; all that have a date are of {size.first}."
+                f"{what} needs photos of at least {least} {period}s; all dated photos are from {size.first}."
             )
         found = self.facts.masks(self.view, period)["start"].nunique()
         if found < least:
@@ -118,7 +118,7 @@ class Question:
 
 
 Builder = Callable[[Question], Section]
-"""Makes a section; raises `NotEnough` where there is too little to say."""
+"""Function that makes a section; raises `NotEnough` if there is too little data."""
 
 
 def class_inks(facts: Facts) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The widgets of each tab: which of its views is open, and with what."""
+"""The widgets of each tab: the choice of its view, and the settings of the view."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_LINES = 9
 
 @dataclass(frozen=True)
 class Tab:
-    """A tab: its name, and what draws its widgets and gives the view that they choose."""
+    """A tab: its name, and the function that draws its widgets and returns the chosen view."""
 
     name: str
     choose: Callable[[Question, Trust, Chosen], Builder]
@@ -50,19 +50,22 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     against = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
-        way = _segment(chosen, "against", "Against", ["Nothing", "Another period", *(["A tag"] if tags else [])])
+        way = _segment(chosen, "against", "Compare with", ["Nothing", "Another period", *(["A tag"] if tags else [])])
         if way == "Another period":
             against = _period_against(question, chosen)
         elif way == "A tag":
             against = _tag_against(question, tags, chosen)
         correct = bool(trust.garments) and _toggle(chosen, "corrected", "Corrected for recognition errors")
     if correct and against:
-        st.caption("Corrected shares stand alone; the comparison is of shares as counted.")
+        st.caption("Corrected shares cannot be compared. Turn the correction off to compare.")
     if trust.sentence:
         st.caption(literal(trust.sentence))
     elif trust.how:
         st.caption(
-            literal(f"Found: of those who wear it, how many are recognised; wrongly: of those who do not. {trust.how}")
+            literal(
+                "Recall: share of the wearers in whom the garment is recognised. False alarms: share of the others in "
+                f"whom it is reported. {trust.how}"
+            )
         )
     return partial(share_section, against=None if correct else against, trust=trust, correct=correct)
 
@@ -71,7 +74,7 @@ def _period_against(question: Question, chosen: Chosen) -> Against | None:
     usual = days_before(question.facts, question.view)
     begin = chosen.days("days", usual)
     key = chosen.key("days", *map(str, usual))
-    days = st.date_input("Against these days", begin, key=key, format="YYYY-MM-DD")
+    days = st.date_input("Compare with these days", begin, key=key, format="YYYY-MM-DD")
     if not isinstance(days, tuple) or len(days) != 2:
         return None
     chosen.keep("days", [str(day) for day in days], [str(day) for day in usual])
@@ -82,7 +85,7 @@ def _tag_against(question: Question, tags: Sequence[str], chosen: Chosen) -> Aga
     key = _one(chosen, "tag", "Tag", tags)
     values = question.facts.tags[key]
     value = _one(chosen, "value", "Photos with", values)
-    other = _one(chosen, "other", "Against", [_REST, *(each for each in values if each != value)])
+    other = _one(chosen, "other", "Compare with", [_REST, *(each for each in values if each != value)])
     return other_tag(question.facts, question.view, key, value, None if other == _REST else other)
 
 
@@ -91,7 +94,9 @@ def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = _period(question, chosen)
         if view == "Rising and falling":
-            return partial(movement_section, period=period, of=_segment(chosen, "of", "Of", [GARMENTS, _COLOURS]))
+            return partial(
+                movement_section, period=period, of=_segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS])
+            )
         worn = things(question, GARMENTS)
         if view == "Forecast":
             return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn))
@@ -109,8 +114,8 @@ def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             measure = _segment(chosen, "measure", "Measure", list(MEASURES), said=MEASURES.__getitem__)  # type: ignore[arg-type]
             return partial(matrix_section, measure=cast(Measure, measure))
         if view == "Rules":
-            kind = _segment(chosen, "of", "Of", ["Pairs", "Triples"])
-            every = _toggle(chosen, "every", "Also those that chance explains")
+            kind = _segment(chosen, "of", "Rules of", ["Pairs", "Triples"])
+            every = _toggle(chosen, "every", "Include rules that are not significant")
             return partial(rule_section, parts=3 if kind == "Triples" else 2, only_sure=not every)
         worn = [garment.name for garment in question.facts.taxonomy.worn]
         if view == "Companions":
@@ -127,7 +132,7 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
     worn = seen(question)
     if not worn:
-        raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
+        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if view == "Over time":
             garment = _one(chosen, "garment", "Garment", worn, "Coat")
@@ -149,14 +154,14 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
 
 
 def _view(chosen: Chosen, names: Sequence[str]) -> str:
-    """Which of a tab's views is open."""
+    """Choice of the tab's view."""
     view = _segment(chosen, "view", "View", names, label_visibility="collapsed", wrap=True)
     chosen.enter_view(view)
     return view
 
 
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
-    """By which time is divided; at first as fits the days that there are."""
+    """Choice of the period; the default depends on the number of days."""
     size = question.facts.size(question.view)
     days = (size.last - size.first).days if size.first and size.last else 0
     fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
@@ -172,7 +177,7 @@ def _segment(
     said: Callable[[str], str] = str,
     **looks: Any,
 ) -> str:
-    """One of a few, side by side."""
+    """Choice of one of a few options, side by side."""
     usual = usual or options[0]
     begin = chosen.one(name, options, usual)
     key = chosen.key(name, usual, *options)
@@ -190,7 +195,7 @@ def _one(
     said: Callable[[str], str] = str,
     width: int = 160,
 ) -> str:
-    """One of many; empty if there are none."""
+    """Choice of one of many options; empty if there are none."""
     usual = usual if usual in options else next(iter(options), "")
     place = list(options).index(chosen.one(name, options, usual)) if options else 0
     key = chosen.key(name, usual, *options)
@@ -200,7 +205,7 @@ def _one(
 
 
 def _some(chosen: Chosen, name: str, label: str, options: Sequence[str], of: str) -> tuple[str, ...]:
-    """The lines that are shown, of garments or of the colours of one."""
+    """Choice of the lines: garments, or colours of one garment."""
     usual = shown_first(options)
     begin = chosen.some(name, options, usual)
     key = chosen.key(name, of, *usual, "of", *sorted(options))

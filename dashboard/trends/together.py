@@ -1,4 +1,4 @@
-"""With what: pairs, rules, companions, how a pair moves, and the network of all."""
+"""Views of garments worn together: pairs, rules, companions, a pair over time, and the network of all."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = [
 
 Measure = Literal["lift", "outfits", "jaccard", "npmi"]
 MEASURES: Mapping[Measure, str] = {"lift": "Lift", "outfits": "Count", "jaccard": "Jaccard", "npmi": "NPMI"}
-"""How a pair is measured."""
+"""Label of each measure of a pair."""
 
 _SCALES: Mapping[Measure, Scale] = {"lift": "factor", "outfits": "count", "jaccard": "share", "npmi": "balance"}
 _MEANINGS: Mapping[Measure, str] = {
-    "lift": "Lift: how many times as often as chance has it; 1 is chance.",
-    "outfits": "Outfits with both.",
-    "jaccard": "Jaccard: outfits with both, of those with either.",
-    "npmi": "Normalised PMI: −1 never together, 0 as chance has it, 1 always together.",
+    "lift": "Lift: times as often as expected by chance (1 = as expected).",
+    "outfits": "Number of outfits with both garments.",
+    "jaccard": "Jaccard index: outfits with both garments as a share of those with either.",
+    "npmi": "Normalised PMI: −1 never together, 0 as expected by chance, 1 always together.",
 }
 _TITLES: Mapping[Measure, str] = {
     "lift": "Lift (logarithmic)",
@@ -45,8 +45,8 @@ _TITLES: Mapping[Measure, str] = {
     "jaccard": "Jaccard index",
     "npmi": "Normalised PMI",
 }
-_RULES = 16  # in the figure
-_TESTED = f"Fisher's exact test (mid-p), corrected over all of them (Benjamini-Hochberg, {SIGNIFICANT:.0%})"
+_RULES = 16  # rules in the figure at most
+_TESTED = f"Fisher's exact test (mid-p), corrected for multiple testing (Benjamini-Hochberg, {SIGNIFICANT:.0%})"
 
 
 def seen(question: Question) -> list[str]:
@@ -66,7 +66,7 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     table = pairs(question.facts.masks(question.view), question.facts.taxonomy)
     names = seen(question)
     if len(names) < 2:
-        raise NotEnough("A matrix needs at least two garments that somebody wears. Take a filter away.")
+        raise NotEnough("A matrix needs at least two garments that occur in these outfits. Remove a filter.")
     shown = table[table["first"].isin(names) & table["second"].isin(names)]
     behind = [Behind(worn=pair) for pair in zip(shown["first"], shown["second"], strict=True)]
     shown = shown.assign(
@@ -87,8 +87,8 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     )
     sure = int(table["significant"].sum())
     caption = (
-        f"{size.outfits:,} outfits. {_MEANINGS[measure]} {sure} of {len(table)} pairs are more or less often together "
-        f"than chance explains: {_TESTED}. Where chance explains it the number is grey. Pairs are not corrected for "
+        f"{size.outfits:,} outfits. {_MEANINGS[measure]} {sure} of {len(table)} pairs occur together significantly "
+        f"more, or less, often than by chance: {_TESTED}. The others have grey numbers. Pairs are not corrected for "
         "recognition errors."
     )
     top = shown.loc[shown["significant"]].nlargest(5, "lift")
@@ -96,17 +96,17 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     most = shown.iloc[int(np.nanargmax(shown["lift"].where(shown["significant"], 0)))]
     first = Behind(worn=(most["first"], most["second"]))
     return Section(
-        "trends-matrix", "What is worn together", caption, figure, table, words or "No pair stands out.", first
+        "trends-matrix", "What is worn together", caption, figure, table, words or "No pair is significant.", first
     )
 
 
 def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) -> Section:
-    """Rules "who wears this also wears that".
+    """Association rules: who wears one garment, or two, also wears another.
 
     Args:
         question: Question that the section answers.
-        parts: Garments of a rule, 2 or 3.
-        only_sure: Whether rules that chance explains are left out of the figure.
+        parts: Number of garments in a rule, 2 or 3.
+        only_sure: Whether rules that are not significant are left out of the figure.
 
     Raises:
         NotEnough: If there are too few outfits.
@@ -128,17 +128,17 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
     shown = table[table["significant"]] if only_sure else table
     if shown.empty:
         raise NotEnough(
-            f"Chance explains all rules of {parts} garments in these {size.outfits:,} outfits. Add photos, or show "
-            "those that chance explains too."
+            f"No rule of {parts} garments is significant in these {size.outfits:,} outfits. Add photos, or include "
+            "rules that are not significant."
         )
     above, below = shown[shown["lift"] >= 1], shown[shown["lift"] < 1]
     few = min(len(below), max(_RULES // 2, _RULES - len(above)))
     shown = pd.concat([above.head(_RULES - few), below.tail(few)])
     shown = shown.assign(value=shown["lift"], hover=[_rule_hover(row) for row in records(shown)])
     caption = (
-        f"{size.outfits:,} outfits. Lift with 95 % interval; support, confidence and p in the tooltip and the table. "
-        f"{_TESTED}, shown or not. {int(table['significant'].sum())} of {len(table)} rules with at least five outfits "
-        f"hold; shown are the {len(shown)} strongest."
+        f"{size.outfits:,} outfits. Lift with 95 % interval; support, confidence and p are in the tooltip and the "
+        f"table. {int(table['significant'].sum())} of {len(table)} rules with at least five outfits are significant: "
+        f"{_TESTED}. Shown: the {len(shown)} strongest."
     )
     figure = interval_figure(shown.reset_index(drop=True), question.theme, axis="Lift")
     words = "; ".join(f"{name} lift {lift:.2f}" for name, lift in zip(shown["name"], shown["lift"], strict=True))
@@ -150,7 +150,7 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
 
 
 def companion_section(question: Question, *, garment: str = "") -> Section:
-    """What is worn with a garment that is not worn without it.
+    """Garments that are worn more, or less, with a garment than without it.
 
     Args:
         question: Question that the section answers.
@@ -163,7 +163,7 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
     facts = question.facts
     garment = garment or ([*seen(question), ""])[0]
     if not garment:
-        raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
+        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
     worn_by = facts.count(question.view, worn=(garment,))
     for count, words in ((worn_by, "with"), (size.outfits - worn_by, "without")):
         if count < 5:
@@ -184,17 +184,25 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
     )
     caption = (
         f"{worn_by:,} outfits with {garment} against {size.outfits - worn_by:,} without. Difference in points with "
-        f"95 % interval (Newcombe), score test, corrected over all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+        f"95 % interval (Newcombe); score test, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
     )
     figure = interval_figure(
-        shown, question.theme, axis=f"Share with {garment} less share without (points)", factor=False, tick="+.0%"
+        shown, question.theme, axis=f"Share with {garment} minus share without (points)", factor=False, tick="+.0%"
     )
     words = "; ".join(f"{row['name']} {100 * row['value']:+.0f} points" for row in records(shown))
-    return Section("trends-companions", f"With {garment}, and not without", caption, figure, table, words, behind[0])
+    return Section(
+        "trends-companions",
+        f"Worn with {garment}, compared with outfits without",
+        caption,
+        figure,
+        table,
+        words,
+        behind[0],
+    )
 
 
 def lift_section(question: Question, *, first: str = "", second: str = "", period: Period = "season") -> Section:
-    """How a pair's lift moves.
+    """The lift of a pair over time.
 
     Args:
         question: Question that the section answers.
@@ -209,11 +217,11 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
     names = seen(question)
     if not first or not second:
         if len(names) < 2:
-            raise NotEnough("A lift needs two garments that somebody wears. Take a filter away.")
+            raise NotEnough("The lift of a pair needs two garments that occur in these outfits. Remove a filter.")
         first, second = names[:2]
     for name in (first, second):
         if name not in names:
-            raise NotEnough(f"Nobody wears {name} here. Choose another garment.")
+            raise NotEnough(f"None of these outfits has {name}. Choose another garment.")
     facts = question.facts
     table = pair_lift_by_period(facts.masks(question.view, period), facts.taxonomy, first, second)
     table["start"] = pd.to_datetime(table["start"])
@@ -229,12 +237,12 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         ],
     )
     if not shown["value"].notna().any():
-        raise NotEnough(f"{first} and {second} have no {period} in which somebody wears each. Choose a longer period.")
+        raise NotEnough(f"No {period} has outfits with {first} and outfits with {second}. Choose a longer period.")
     look = series(0, question.theme)
     figure = line_figure(shown, {pair: (look.ink, "solid")}, question.theme, axis="Lift", factor=True)
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Lift, 1 is chance; band: 95 % interval of the share of {second} "
-        f"among those with {first}."
+        f"{size.dated:,} dated outfits, by {period}. Lift (1 = as often as expected by chance); band: 95 % interval of "
+        f"the share of {second} among outfits with {first}."
     )
     words = "; ".join(f"{row['start']:%Y-%m} {row['lift']:.2f}" for row in records(table))
     together = table.loc[table["outfits"] > 0, "start"]
@@ -244,10 +252,10 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
 
 
 def network_section(question: Question) -> Section:
-    """All pairs that chance does not explain, as a picture.
+    """All significant pairs as a network.
 
     Raises:
-        NotEnough: If there are too few outfits, or chance explains all pairs.
+        NotEnough: If there are too few outfits, or no pair is significant.
     """
     size = question.outfits(LEAST_TOGETHER, "A network")
     facts = question.facts
@@ -256,7 +264,7 @@ def network_section(question: Question) -> Section:
     sure = table[table["significant"] & (np.abs(np.log2(table["lift"].clip(lower=1 / 64))) >= np.log2(1.1))]
     if sure.empty:
         raise NotEnough(
-            f"Chance explains all pairs in these {size.outfits:,} outfits, so there is no network. Add photos."
+            f"No pair is significant in these {size.outfits:,} outfits, so there is no network to draw. Add photos."
         )
     sure = sure.assign(
         code=[Behind(worn=pair).code() for pair in zip(sure["first"], sure["second"], strict=True)],
@@ -266,8 +274,9 @@ def network_section(question: Question) -> Section:
     kept = {name: float(shares[name]) for name in seen(question)}
     figure = network_figure(sure, kept, class_inks(facts), question.theme)
     caption = (
-        f"{size.outfits:,} outfits. Solid: more often together than chance has it, dotted: less; the thicker, the "
-        f"stronger. Only what chance does not explain ({_TESTED}) and is at least a tenth off. Discs: how often worn."
+        f"{size.outfits:,} outfits. Solid lines: more often together than expected by chance; dotted: less often; "
+        "thicker: stronger. Shown: pairs whose lift is significant and at least 10 % above or below 1. "
+        f"{_TESTED}. Larger discs: worn more often."
     )
     top = sure.nlargest(6, "lift")
     words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
@@ -286,7 +295,7 @@ def _cell(value: float, measure: Measure) -> str:
 
 
 def _pair_hover(row: Mapping[str, float], size: int) -> str:
-    chance = "" if row["significant"] else "<br>chance explains it"
+    chance = "" if row["significant"] else "<br>not significant"
     return (
         f"{row['first']} with {row['second']}<br>{row['outfits']:,} of {size:,} outfits<br>lift {row['lift']:.2f} "
         f"({row['low']:.2f} to {row['high']:.2f})<br>Jaccard {row['jaccard']:.2f}, NPMI {row['npmi']:.2f}, "
@@ -298,5 +307,5 @@ def _rule_hover(row: Mapping[str, float]) -> str:
     return (
         f"{row['name']}<br>lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f})<br>support "
         f"{row['support']:.1%}, confidence {row['confidence']:.1%}<br>{row['outfits']:,} outfits, p {row['p']:.2g}"
-        f"{'' if row['significant'] else '<br>chance explains it'}<br>Click for the photos"
+        f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
     )

@@ -1,4 +1,4 @@
-"""What is worn: shares of outfits, against others, corrected for known errors; areas."""
+"""Views of what is worn: shares of outfits, compared with others or corrected for known errors; areas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from segmodels.archive.outfits import SIGNIFICANT, NotEnough, worn
 __all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
 
 _LEAST_FOR_PERCENT = 10
-"""Photos from which a rate of recognition is given in percent."""
+"""Number of photos from which a recognition rate is given in percent."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Against:
 
 
 def days_before(facts: Facts, view: View) -> tuple[date, date]:
-    """The days that a view is compared with at first: as many before it, or its first half if nothing is before.
+    """Default days to compare a view with: as many before it, or its first half if there are none before.
 
     Raises:
         NotEnough: If there are no two days.
     """
     here, all_of = facts.size(view), facts.size(replace(view, first=None, last=None))
     if not here.first or not here.last or not all_of.first or all_of.first == all_of.last:
-        raise NotEnough("Another period needs photos of at least two days, with dates.")
+        raise NotEnough("A comparison of periods needs dated photos from at least two days.")
     length = here.last - here.first
     if here.first > all_of.first:
         return max(all_of.first, here.first - length - timedelta(1)), here.first - timedelta(1)
@@ -56,14 +56,14 @@ def days_before(facts: Facts, view: View) -> tuple[date, date]:
 
 
 def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
-    """A view without some days, against those days.
+    """Compares a view without some days with those days.
 
     Raises:
         NotEnough: If nothing is left of the view, or it would be in two pieces.
     """
     here = facts.size(view)
     if not here.first or not here.last:
-        raise NotEnough("Another period needs dates, and none of these outfits has one.")
+        raise NotEnough("A comparison of periods needs dates, and none of these outfits has one.")
     start, end = view.first or here.first, view.last or here.last
     if first <= end and last >= start:
         if first <= start and last < end:
@@ -72,8 +72,8 @@ def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
             end = first - timedelta(1)
         else:
             raise NotEnough(
-                f"{first} to {last} lies across {start} to {end}: no outfit can be on both sides. Choose days that "
-                "begin before or end after those of the filter."
+                f"{first} to {last} leaves no single period of {start} to {end} to compare with. Choose days that "
+                "begin before, or end after, those of the filter, but not both."
             )
     return Against(
         replace(view, first=start, last=end),
@@ -84,7 +84,7 @@ def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
 
 
 def other_tag(facts: Facts, view: View, key: str, value: str, other: str | None) -> Against:
-    """Photos with one value of a tag against those with another, or with any other."""
+    """Compares photos with one value of a tag with those with another, or with any other."""
     rest = tuple(each for each in facts.tags[key] if each != value)
     tags = tuple(pair for pair in view.tags if pair[0] != key)
     return Against(
@@ -102,7 +102,7 @@ def share_section(
 
     Args:
         question: Question that the section answers.
-        against: Two groups to compare; the question's view stands aside then.
+        against: Two groups to compare, instead of the question's view.
         trust: Reliability of the garments.
         correct: Whether shares are corrected for the reliability.
 
@@ -131,8 +131,8 @@ def share_section(
     elif against:
         caption = (
             f"Bars: {against.label} ({size.outfits:,} outfits); diamonds: {against.other_label} "
-            f"({facts.size(against.other).outfits:,}). 95 % intervals (Wilson); differences by score test, corrected "
-            f"over all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+            f"({facts.size(against.other).outfits:,}). 95 % intervals (Wilson); differences: score test, corrected for "
+            f"all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
         )
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
@@ -150,11 +150,11 @@ def share_section(
 
 
 def _recognised(r: Reliability) -> str:
-    return f"found {_rate(r.sensitivity, r.worn)}, wrongly {_rate(1 - r.specificity, r.not_worn)}"
+    return f"recall {_rate(r.sensitivity, r.worn)}, false alarms {_rate(1 - r.specificity, r.not_worn)}"
 
 
 def _rate(share: float, photos: int) -> str:
-    """In percent; in photos where they are too few for that."""
+    """A rate in percent, or in photos if they are few."""
     return f"{share:.0%}" if photos >= _LEAST_FOR_PERCENT else f"{round(share * photos)} of {photos}"
 
 
@@ -175,7 +175,7 @@ def area_section(question: Question) -> Section:
         }
     )
     if table.empty:
-        raise NotEnough("Nobody wears a garment that can be counted here. Take a filter away.")
+        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
     half = 1.96 * (found["deviation"] / np.sqrt(found["garments"])).where(found["garments"] > 1)
     table["low"], table["high"] = (table["share"] - half).clip(lower=0), (table["share"] + half).clip(upper=1)
     table = table.sort_values("share", ascending=False, ignore_index=True)
@@ -188,16 +188,16 @@ def area_section(question: Question) -> Section:
         for row in rows(shown)
     ]
     caption = (
-        f"{size.outfits:,} outfits. Mean share of the outfit's garment and accessory pixels that a garment takes where "
-        "it is worn, with the 95 % interval of the mean."
+        f"{size.outfits:,} outfits. Mean share of the outfit's garment and accessory pixels, over the outfits with the "
+        "garment. Lines: 95 % intervals of the mean."
     )
     figure = share_figure(shown, class_inks(facts), question.theme, axis="Mean share of the outfit's pixels")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
-    return Section("trends-areas", "How much of the outfit", caption, figure, table, words, behind[0])
+    return Section("trends-areas", "Share of the outfit's pixels", caption, figure, table, words, behind[0])
 
 
 def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int) -> tuple[pd.DataFrame, str]:
-    """Adds the corrected shares, counted at the thresholds that the errors were measured at."""
+    """Adds the corrected shares, counted at the thresholds at which the error rates were measured."""
     view = question.view
     least = {name: trust.thresholds.get(name, (view.min_share, view.min_confidence)) for name in trust.garments}
     counts = question.facts.holding(view, {name: least[name] for name in table["garment"] if name in least})
@@ -211,11 +211,11 @@ def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int)
         corrected_high=[each.high if (each := found[name]) else np.nan for name in table["garment"]],
     )
     caption = (
-        f"{size:,} outfits; shares corrected for what the model misses and adds (Rogan-Gladen), with 95 % intervals "
-        f"that hold the uncertainty of both (Lang & Reiczigel). {trust.how} {WHY_NO_PAIRS}"
+        f"{size:,} outfits; shares corrected for missed garments and false alarms (Rogan-Gladen). Lines: 95 % "
+        f"intervals that include the uncertainty of both rates (Lang & Reiczigel). {trust.how} {WHY_NO_PAIRS}"
     )
     if missing := [name for name, each in found.items() if each is None]:
-        caption += f" A dash: errors unknown or too large to undo ({', '.join(missing)})."
+        caption += f" A dash: error rates unknown or too large to correct for ({', '.join(missing)})."
     return table, caption
 
 

@@ -52,7 +52,7 @@ def build(architecture: str, classes: int, arguments: Mapping[str, Any]) -> nn.M
         ValueError: If there is no such architecture, or it does not take one of the arguments.
     """
     if architecture not in ARCHITECTURES:
-        raise ValueError(f"There is no architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}.")
+        raise ValueError(f"There is no architecture {architecture!r}; choose one of {', '.join(ARCHITECTURES)}.")
     try:
         return ARCHITECTURES[architecture](classes, **arguments)
     except (

@@ -1,4 +1,4 @@
-"""Runs of a network without numbers, on torch's meta device: what they tell costs no arithmetic and changes nothing."""
+"""Runs of a network without numbers, on torch's meta device: they compute nothing and change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def dry_run(network: nn.Module, photos: tuple[int, int, int, int]) -> tuple[dict
         photos: Shape `(N, 3, H, W)` of the photos.
 
     Returns:
-        What stood for the parameters, by name, and what the network gave, all on the meta device.
+        Stand-ins of the parameters by name, and the output of the network, all on the meta device.
     """
     with torch.inference_mode(False), torch.enable_grad():  # gradients' paths also where the caller wants none
         parameters = {
@@ -63,7 +63,7 @@ def _drop(module: nn.Module, prefix: str, used: set[str]) -> None:
 
 
 class _Dropped(nn.Module):
-    """In the place of a module whose output, if it was asked for one, went nowhere."""
+    """Replaces a module whose output is not used."""
 
     def forward(self, values: torch.Tensor, *rest: object) -> torch.Tensor:
         return values
@@ -72,9 +72,9 @@ class _Dropped(nn.Module):
 def check_batch(network: nn.Module, photos: int, height: int, width: int) -> None:
     """Refuses a batch that is too small to train on.
 
-    While it trains, BatchNorm divides by the spread of a channel over photos and pixels, which one value has not. One
-    photo is enough for most networks unless it is so small that the deepest map is a single pixel; `atrous` pools
-    the whole map to one pixel, so one photo never is.
+    While it trains, BatchNorm divides by the spread of a channel over photos and pixels, which a single
+    value does not have. One photo is enough for most networks unless it is so small that the deepest map is a single
+    pixel; for `atrous` it never is, as it pools the whole map to one pixel.
 
     Args:
         network: Network from `build`.
@@ -93,7 +93,7 @@ def check_batch(network: nn.Module, photos: int, height: int, width: int) -> Non
             raise
         raise ValueError(
             f"A batch of {photos} of {height} x {width} pixels cannot train this network: its BatchNorm would see a "
-            "single value per channel. Take a batch of at least 2."
+            "single value per channel. Use a batch of at least 2."
         ) from None
     finally:
         network.train(was_training)

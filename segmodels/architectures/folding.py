@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it: the same numbers in less time, once training is over."""
+"""Batch normalisation folded into the convolutions before it: the same output in less time, for inference."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["fold_batch_norm"]
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A network that gives what another gives in evaluation mode, without the batch norms that follow a convolution.
+    """A network with the same output in evaluation mode, without the batch norms that follow a convolution.
 
-    What normalises, `(y - mean) * weight / sqrt(variance + eps) + bias`, is a factor and a summand for each channel,
-    so the convolution can have them in its own weights (Jacob et al. 2018, section 3.2). Outputs differ by rounding.
+    Batch normalisation, `(y - mean) * weight / sqrt(variance + eps) + bias`, is a factor and a summand per channel,
+    which can be put into the weights of the convolution (Jacob et al. 2018, section 3.2). Outputs differ by rounding.
 
     Args:
         network: Network that maps float32 `(1, 3, 64, 64)` to a tensor or a mapping of tensors. It stays as it is.
@@ -48,8 +48,8 @@ def _pairs(network: nn.Module) -> list[tuple[str, str]]:
     tensors: list[Any] = [outputs] if isinstance(outputs, torch.Tensor) else [*outputs.values()]
     ahead: list[Any] = [tensor.grad_fn for tensor in tensors]
     seen = set(ahead)
-    readers: Counter[Any] = Counter(ahead)  # of each step's output, those outside of the network included
-    inputs: dict[str, Any] = {}  # of each batch norm that is used once, the step before it
+    readers: Counter[Any] = Counter(ahead)  # readers of each step's output, including those outside of the network
+    inputs: dict[str, Any] = {}  # step before each batch norm that is used once
     convolutions: dict[Any, str] = {}
     uses: Counter[str] = Counter()
     while ahead:

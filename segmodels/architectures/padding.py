@@ -1,4 +1,4 @@
-"""Any photo size for a network that takes only some."""
+"""Padding, for networks that take only some photo sizes."""
 
 from __future__ import annotations
 

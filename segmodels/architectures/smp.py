@@ -20,7 +20,7 @@ than the network that the ImageNet weights were trained in.
 """
 
 LITE2 = "tu-tf_efficientnet_lite2"
-"""The same for EfficientNet-Lite2, which is deeper and wider: 77.5 % against 74.8 % on ImageNet (its authors' page)."""
+"""smp's name of EfficientNet-Lite2, deeper and wider: 77.5 % against 74.8 % on ImageNet (its authors' page)."""
 
 
 def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256, segmentation_channels: int = 128) -> nn.Module:
@@ -102,7 +102,7 @@ def densenet(classes: int, encoder: str = "densenet121", decoder_width: float = 
         decoder_width: Factor on the decoder's channels; with half of them there are 10.0 million parameters.
     """
     if not encoder.startswith("densenet"):
-        raise ValueError(f"{encoder} is no DenseNet.")
+        raise ValueError(f"{encoder} is not a DenseNet.")
     return unet(classes, encoder, decoder_width)
 
 

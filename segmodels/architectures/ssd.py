@@ -56,7 +56,7 @@ class TallBoxes(nn.Module):
 
 
 class _Lite0Pyramid(nn.Module):
-    """EfficientNet-Lite0's maps of stride 8, 16 and 32, each joined with what the deeper ones know.
+    """EfficientNet-Lite0's maps of stride 8, 16 and 32, each combined with the deeper ones.
 
     Plain SSD reads people at stride 8 off features that have seen little of their surroundings; the pyramid of Lin et
     al. 2017 hands the deeper maps down.

@@ -22,8 +22,8 @@ __all__ = ["atrous", "fcn"]
 def fcn(classes: int, encoder: str = LITE0, stride: int = 32) -> nn.Module:
     """Fully Convolutional Network (Long et al. 2015), as in Castro & Ramirez, §7.5.
 
-    3.2 million parameters with 15 classes on EfficientNet-Lite0, 33.0 million on the paper's ResNet50. The encoder is
-    not dilated, other than torchvision's `fcn_resnet50`, which is dilated to the backbone of `atrous`.
+    3.2 million parameters with 15 classes on EfficientNet-Lite0, 33.0 million on the paper's ResNet50. Unlike
+    torchvision's `fcn_resnet50`, the encoder is not dilated.
 
     Args:
         classes: Channels of the logits.
@@ -33,7 +33,7 @@ def fcn(classes: int, encoder: str = LITE0, stride: int = 32) -> nn.Module:
             4.2).
 
     Raises:
-        ValueError: If the stride is another.
+        ValueError: If the stride is not 8, 16 or 32.
     """
     if stride not in (8, 16, 32):
         raise ValueError(f"stride must be 8, 16 or 32, not {stride}.")

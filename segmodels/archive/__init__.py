@@ -1,4 +1,4 @@
-"""Thousands of photos as rows: Parquet parts in a folder, how they get there, how they are read, and what they say."""
+"""Archives of photos as rows in Parquet parts: ingesting, reading and evaluating them."""
 
 from __future__ import annotations
 

@@ -24,15 +24,17 @@ _SHOWN = 10
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command: 0 if all went well, 1 if something failed, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="garmentscope archive", description="Photos become data.")
+    parser = argparse.ArgumentParser(prog="garmentscope archive", description="Turns photos into data.")
     commands = parser.add_subparsers(dest="command", required=True)
-    take = commands.add_parser("ingest", help="take the photos of a folder into an archive; run it again to go on")
-    take.add_argument("folder", metavar="FOLDER", help="of photos, at any depth; a ZIP, or a URI such as s3://bucket")
+    take = commands.add_parser("ingest", help="add the photos of a folder to an archive; run it again to continue")
+    take.add_argument(
+        "folder", metavar="FOLDER", help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket"
+    )
     take.add_argument("--metadata", metavar="CSV", type=Path, help="dates and tags by file name")
     take.add_argument("--model", default="fpn", metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
-    show = commands.add_parser("show", help="say what an archive holds")
+    show = commands.add_parser("show", help="show what an archive contains")
     make_up = commands.add_parser("make-up", help="write an archive of made-up photos with planted trends")
     make_up.add_argument("photos", metavar="N", type=int)
     make_up.add_argument("--seed", type=int, default=0)
@@ -55,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         return _ingest(parsed, archive)
     except KeyboardInterrupt:
-        print("\nStopped. What is done so far is in the archive; the same command goes on from there.", file=sys.stderr)
+        print("\nStopped. What is done so far is in the archive; run the same command to continue.", file=sys.stderr)
         return 130
     except (ArchiveError, CheckpointError, DeviceError, OSError) as error:
         print(error, file=sys.stderr)
@@ -109,18 +111,18 @@ def _show(archive: Archive) -> int:
 
 def _print(report: Report, archive: Archive) -> None:
     print(
-        f"{report.added:,} photos added, {report.known:,} were there already, {report.doubled:,} came twice, "
+        f"{report.added:,} photos added, {report.known:,} were there already, {report.doubled:,} duplicates, "
         f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
-        f"{report.seconds:,.0f} s, {report.added / max(report.seconds, 1e-9):,.2f} new photos a second."
+        f"{report.seconds:,.0f} s, {report.added / max(report.seconds, 1e-9):,.2f} new photos per second."
     )
     for note in report.notes:
         print(note)
     _list("Rows of the CSV without a photo", report.rows_without_photo)
     _list("Photos without a row in the CSV", report.photos_without_row)
     if report.rows_without_photo or report.photos_without_row:
-        print(f"All of them are in {archive.place.location}/unmatched.csv.")
+        print(f"The full lists are in {archive.place.location}/unmatched.csv.")
     if report.rejected:
-        print(f"Rejected, as listed in {archive.place.location}/rejected.csv:", file=sys.stderr)
+        print(f"Rejected (full list in {archive.place.location}/rejected.csv):", file=sys.stderr)
         for _, reason in report.rejected[:_SHOWN]:
             print(f"  {reason}", file=sys.stderr)
         if (more := len(report.rejected) - _SHOWN) > 0:
@@ -133,7 +135,7 @@ def _list(title: str, names: Sequence[str]) -> None:
 
 
 class _ProgressLine:
-    """One line on stderr that is written over, or a new one now and then where nobody watches."""
+    """A progress line on stderr: overwritten in a terminal, else a new line now and then."""
 
     def __init__(self) -> None:
         self._watched = sys.stderr.isatty()
@@ -147,7 +149,7 @@ class _ProgressLine:
             return
         self._last = now
         left = progress.seconds_left
-        text = f"{progress.done:,} of {progress.total:,} photos, {progress.photos_a_second:,.1f} a second"
+        text = f"{progress.done:,} of {progress.total:,} photos, {progress.photos_a_second:,.1f} per second"
         text += f", {duration(left)} left" if left else ""
         text += f", {progress.rejected:,} rejected" if progress.rejected else ""
         if self._watched:

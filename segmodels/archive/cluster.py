@@ -1,7 +1,7 @@
-"""The same analysis over a Ray cluster: actors hold the model and read the photos, rows come back to be written.
+"""The same analysis on a Ray cluster: actors hold the model and read the photos, and return rows to be written.
 
-Needs the extra `ray`. The cluster is the one that `RAY_ADDRESS` names, else one on this machine. Every node needs this
-package, the model under the same name, and access to where the photos are.
+Needs the extra `ray`. The cluster is the one in `RAY_ADDRESS`, else one on this machine. Every node needs this
+package, the model under the same name, and access to the photos.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from segmodels.archive.store import ArchiveError, Version
 __all__ = ["analyse_on_ray"]
 
 _BATCH = 16  # photos that an actor takes at once
-_MOST_BLOCKS = 4096  # each is a task of Ray's; rows come back, and are safe, a block at a time
+_MOST_BLOCKS = 4096  # each is a task of Ray's; rows are returned and written block by block
 _OUTCOMES = pa.schema([("name", pa.string()), ("key", pa.string()), ("reason", pa.string()), *SCHEMA])
 
 
@@ -35,21 +35,21 @@ def analyse_on_ray(
     device: str | None = None,
     precision: str | None = None,
 ) -> Generator[Outcome, None, None]:
-    """Analyses photos on a Ray cluster: one actor a GPU, or a processor core where there is none.
+    """Analyses photos on a Ray cluster: one actor per GPU, or per processor core without a GPU.
 
     Args:
         model: Catalog name, or a folder that all nodes see.
         version: Version that the model must have on every node.
         sources: Photos that any node can read.
         known: Ids of photos to pass over.
-        device: Name of the device on every node, as `--device` takes it; with `cpu` no GPU is asked for.
+        device: Name of the device on every node, as `--device` takes it; with `cpu` no GPU is requested.
         precision: Number format of the network's features.
 
     Yields:
-        What became of each photo, in any order.
+        Outcome of each photo, in any order.
 
     Raises:
-        ArchiveError: If Ray is not installed, a source is no file in a folder, or the cluster gives up.
+        ArchiveError: If Ray is not installed, a source is not a file in a folder, or the cluster fails.
     """
     try:
         import ray
@@ -81,7 +81,7 @@ def analyse_on_ray(
                 name, key, reason = row.pop("name"), row.pop("key"), row.pop("reason")
                 yield Outcome(name, key, row if row["photo_id"] else None, reason)
     except (ray.exceptions.RayError, ConnectionError) as error:
-        raise ArchiveError(f"The Ray cluster gave up: {_reason(error)}. What is in the archive is whole.") from error
+        raise ArchiveError(f"The Ray cluster failed: {_reason(error)}. Photos added before are kept.") from error
 
 
 def _reason(error: Exception) -> str:
@@ -110,7 +110,7 @@ class _Analyser:
 
         self._segmenter = load_segmenter(model, device, precision=precision)
         if (mine := version_of(self._segmenter)) != version:
-            raise ArchiveError(f"A node of the cluster has {mine} where {version} is asked for. Install the same there")
+            raise ArchiveError(f"A node of the cluster has {mine} instead of {version}. Install the same there.")
         self._known: Container[str] = ray.get(known)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:

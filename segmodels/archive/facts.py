@@ -1,4 +1,4 @@
-"""The rows of an archive as flat tables, and the counts that the Trends page asks of them.
+"""The rows of an archive as flat tables, and the counts for the Trends page.
 
 The unit is one person's outfit. What a person wears is a number whose bit i says whether class i is worn, so that all
 pairs and triples come from one count of equal numbers: 12 garments make 4,096 of them at most. Beside it lies the list
@@ -24,11 +24,11 @@ __all__ = ["PERIODS", "Facts", "Period", "Size", "View"]
 
 Period = Literal["week", "month", "season", "year"]
 PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
-"""By which time can be divided; a season is three months, winter from December on."""
+"""Periods into which time can be divided; a season is three months, and winter starts in December."""
 
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
-_MOST_PEOPLE = 64  # of a photo, in an outfit's number
+_MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _CALENDAR = ", ".join(
     f"({start})::DATE AS {period}"
     for period, start in {
@@ -43,14 +43,14 @@ _FINE = [(name, basic) for basic, names in FINE_COLOURS.items() for name in name
 
 @dataclass(frozen=True)
 class View:
-    """Which outfits are counted.
+    """Filters that choose the outfits to count.
 
     Args:
-        first: First day; photos without a date are left out then, as with `last`.
+        first: First day; with it or `last`, photos without a date are left out.
         last: Last day, included.
-        tags: Key and the values of which a photo must have one, for each key.
+        tags: Pairs of a tag and values, of which a photo must have one.
         garments: Classes that an outfit must hold, all of them.
-        colours: Basic colours of which a garment must have one; one of `garments`, where there are any.
+        colours: Basic colours of which a garment (one of `garments`, if any) must have one.
         min_share: Least share of the outfit that a garment must have to count, 0..1.
         min_confidence: Least confidence of a garment to count, 0..1.
     """
@@ -66,7 +66,7 @@ class View:
 
 @dataclass(frozen=True)
 class Size:
-    """How much a view holds: photos, outfits, outfits with a date, and the first and last day."""
+    """Size of a view: photos, outfits, outfits with a date, and the first and last day."""
 
     photos: int
     outfits: int
@@ -95,7 +95,7 @@ class Facts:
         """Values by tag, the most frequent first."""
 
     def size(self, view: View) -> Size:
-        """How much a view holds."""
+        """Size of a view."""
         row = self._ask(
             view,
             "SELECT count(*) FILTER (alone) + (SELECT count(DISTINCT p) FROM {v} WHERE NOT alone) photos, "
@@ -105,11 +105,11 @@ class Facts:
         return Size(int(row.photos), int(row.outfits), int(row.dated), first, last)
 
     def masks(self, view: View, period: Period | None = None) -> pd.DataFrame:
-        """How many outfits hold exactly which classes.
+        """Number of outfits by the exact set of their classes.
 
         Args:
-            view: Which outfits.
-            period: Period by which the outfits are divided, which leaves out what has no date; None for no division.
+            view: View that chooses the outfits.
+            period: Period by which the outfits are divided, without those that have no date; None for no division.
 
         Returns:
             Columns `mask` int64, `outfits` int64, and with a period `start` (its first day).
@@ -123,18 +123,18 @@ class Facts:
         )
 
     def holding(self, view: View, least: Mapping[str, tuple[float, float]]) -> dict[str, int]:
-        """Outfits with a garment that is large and sure enough, whatever the view asks of either.
+        """Outfits with a garment of enough share and confidence, ignoring the minimums of the view.
 
         Args:
-            view: Which outfits.
+            view: View that chooses the outfits.
             least: Least share of the outfit and least confidence, by class.
 
         Returns:
-            How many, by class.
+            Number of outfits by class.
         """
         if not least:
             return {}
-        lacking = view.min_share > 0 or view.min_confidence > 0  # garments, in the view's own table
+        lacking = view.min_share > 0 or view.min_confidence > 0  # the table of the view lacks some garments
         source = "outfit WHERE o IN (SELECT o FROM {v})" if lacking else "{v}"
         asked = ", ".join(f"({self.taxonomy[name].id}, {share}, {sure})" for name, (share, sure) in least.items())
         found = self._ask(
@@ -147,7 +147,7 @@ class Facts:
         return {name: int(counts.get(self.taxonomy[name].id, 0)) for name in least}
 
     def areas(self, view: View) -> pd.DataFrame:
-        """By class that is worn: `class` id, `share`, the mean share of the outfit, its `deviation`, and `garments`."""
+        """Areas by class: `class` id, `share` (mean share of the outfit), its `deviation`, and number of `garments`."""
         return self._ask(
             view,
             "SELECT g.class AS class, avg(g.share) AS share, coalesce(stddev_samp(g.share), 0) AS deviation, "
@@ -158,7 +158,7 @@ class Facts:
         """Garments by class and main colour.
 
         Args:
-            view: Which outfits.
+            view: View that chooses the outfits.
             fine: Whether to use fine names instead of basic ones.
             period: Period by which the garments are divided, as in `masks`.
 
@@ -177,7 +177,7 @@ class Facts:
         """Main colours of two garments worn together.
 
         Args:
-            view: Which outfits.
+            view: View that chooses the outfits.
             first: Name of a class.
             second: Name of another class.
             fine: Whether to use fine names instead of basic ones.
@@ -211,7 +211,7 @@ class Facts:
         """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
 
         Args:
-            view: Which outfits.
+            view: View that chooses the outfits.
             worn: Classes that the outfit holds, all of them.
             not_worn: Classes that it does not hold.
             coloured: Pairs of a class and a basic or fine colour; the outfit holds a garment for each pair.
@@ -249,7 +249,7 @@ class Facts:
         period: Period | None = None,
         start: date | None = None,
     ) -> int:
-        """How many outfits `photos` with the same arguments would find without a limit."""
+        """Number of outfits that `photos` with the same arguments would find without a limit."""
         conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
         sql = "SELECT count(*) n FROM {v} WHERE {conditions}"
         return int(self._ask(view, sql, parameters, conditions=conditions)["n"].iloc[0])
@@ -282,7 +282,7 @@ class Facts:
             return self._reader.query(sql.format(v=self._table(view), **parts), parameters or {})
 
     def _table(self, view: View) -> str:
-        """The table of a view, made if it is not among the last ones."""
+        """The table of a view, created if it is not among the latest ones."""
         if view == View():
             return "outfit"
         if view in self._views:
@@ -308,7 +308,7 @@ class Facts:
         return table
 
     def _conditions(self, view: View) -> tuple[list[str], dict[str, object]]:
-        """What an outfit of a view fulfils, and the parameters in that."""
+        """SQL conditions of a view on an outfit, and their parameters."""
         held = sum(1 << self.taxonomy[name].id for name in view.garments)
         conditions, parameters = [f"mask & {held} = {held}"], dict[str, object]()
         for name, operator in (("first", ">="), ("last", "<=")):
@@ -327,7 +327,7 @@ class Facts:
         return conditions, parameters
 
     def _coloured(self, names: Sequence[str], colours: Sequence[str], *, fine: bool = False) -> str:
-        """The condition that an outfit has a garment of some colours; of one of some classes, where there are any."""
+        """SQL condition: an outfit has a garment of one of the colours, and of one of the classes if any are given."""
         asked = {number for number, each in enumerate(_FINE) if set(each[: 1 if fine else 2]) & set(colours)}
         condition = f"g.colour IN ({', '.join(map(str, sorted(asked))) or 'NULL'})"
         if names:

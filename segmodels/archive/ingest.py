@@ -1,7 +1,7 @@
-"""Photos become rows: reading, network and colours overlap, and every few photos a part is written.
+"""Turns photos into rows: reading, network and colours overlap, and a part is written every few photos.
 
-Beside its parts an archive has `rejected.csv`, the files that are not in it and why, and `unmatched.csv`: of the last
-CSV the rows without a photo, and the photos without a row.
+Beside its parts an archive has `rejected.csv`, the files that are not in it and the reasons, and `unmatched.csv`, the
+rows without a photo and the photos without a row of the last CSV.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Outcome", "Progress", "Report", "analyse_here", "ingest", "version_of"]
 
 PART_PHOTOS = 256
-"""Photos after which a part is written."""
+"""Number of photos after which a part is written."""
 
 PART_SECONDS = 60.0
-"""Seconds after which a part is written whatever it holds: the most that a killed ingest does again."""
+"""Seconds after which a part is written in any case: the most work that a killed ingest loses."""
 
-_COMPACT_PARTS = 64  # small parts after which they become one while an ingest runs
+_COMPACT_PARTS = 64  # number of small parts that are merged while an ingest runs
 _RATE_SECONDS = 60.0
-_AHEAD = 4  # photos, or batches of a GPU, for each thread that are begun before their turn has come
-_BATCH_PIXELS = 64_000_000  # of the photos that a thread holds decoded at once for a GPU
+_AHEAD = 4  # photos, or batches on a GPU, that each thread begins ahead of time
+_BATCH_PIXELS = 64_000_000  # pixels of decoded photos that a thread holds at once for a GPU
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photo: a row, or a reason why there is none, or neither if it is known already."""
+    """Outcome of one photo: a row, the reason why there is none, or neither if the photo is known already."""
 
     name: str
     photo_id: str = ""
@@ -59,19 +59,19 @@ class Outcome:
 
 
 Engine = Callable[[Sequence[Source], Container[str]], Generator[Outcome, None, None]]
-"""Analyses photos but for those whose ids are known, in any order."""
+"""Function that analyses photos, except those with known ids, in any order."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an ingest is.
+    """Progress of an ingest.
 
     Args:
-        done: Photos that are dealt with.
-        total: Photos in all.
+        done: Number of processed photos.
+        total: Number of all photos.
         added: New rows, whether or not they are in a part yet.
-        known: Photos that were in the archive before, or came twice.
-        rejected: Files that are no good.
+        known: Number of photos that were in the archive before, or are duplicates.
+        rejected: Number of rejected files.
         photos_a_second: Photos per second over the last minute.
     """
 
@@ -84,24 +84,24 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the speed of the last minute; None if that is not known yet."""
+        """Seconds left at the speed of the last minute; None if that is not known yet."""
         return (self.total - self.done) / self.photos_a_second if self.photos_a_second else None
 
 
 @dataclass
 class Report:
-    """What an ingest did.
+    """Report of an ingest.
 
     Args:
-        total: Photos that were looked for.
+        total: Number of files, including rejected ones.
         added: Rows that are new in the archive.
         known: Photos that were there already.
         doubled: Files with the same content as another of this ingest.
         retagged: Photos that were there already and have other tags or another date now.
         rejected: Files that are not in the archive.
-        rows_without_photo: Names in the CSV of which there is no photo.
-        photos_without_row: Photos of which the CSV has no row; empty without a CSV.
-        notes: A sentence for each other thing that somebody should know.
+        rows_without_photo: Names in the CSV that match no photo.
+        photos_without_row: Photos without a row in the CSV; empty without a CSV.
+        notes: Further sentences for the user.
         seconds: Seconds from the first photo to the last.
     """
 
@@ -125,15 +125,15 @@ def ingest(
     metadata: Metadata | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
-    """Takes photos into an archive.
+    """Adds photos to an archive.
 
-    What is in a part is safe: an ingest that was stopped or killed goes on where it was if it is called again. If
-    `progress` raises, as Streamlit does when a visitor leaves, what is done so far is written and the exception goes
-    on.
+    Photos in a part are kept: an ingest that was stopped or killed continues when it is called again. If
+    `progress` raises, as Streamlit does when a visitor leaves, the rows so far are written and the exception
+    is raised again.
 
     Args:
         found: The photos.
-        archive: Where the rows go; others may write at the same time.
+        archive: Archive for the rows; others may write to it at the same time.
         version: Version of the rows that the engine makes.
         engine: `analyse_here` or `cluster.analyse_on_ray`, with their first arguments bound.
         metadata: Dates and tags.
@@ -141,10 +141,10 @@ def ingest(
 
     Raises:
         ArchiveError: If there are no photos, or the archive cannot be read or written.
-        CheckpointError: If the model cannot be had.
+        CheckpointError: If the model is missing or damaged.
     """
     if not found.sources and not found.rejected:
-        raise ArchiveError("There is no photo to take in: no file whose name ends in .jpg, .png, .webp, .heic or such.")
+        raise ArchiveError("There is no photo to add: no file name ends in .jpg, .png, .webp, .heic or the like.")
     with archive.place.lock(".ingest", wait=False) as alone:
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
@@ -152,7 +152,7 @@ def ingest(
         if metadata:
             run.report.notes += metadata.notes
         if not alone:
-            run.report.notes.append("Another ingest was writing to this archive; a photo of both counts once.")
+            run.report.notes.append("Another ingest was writing to this archive; a photo that both added counts once.")
         try:
             with closing(engine(found.sources, run.writer.known)) as outcomes:
                 for outcome in outcomes:
@@ -186,10 +186,10 @@ def analyse_here(
             photos take turns with those of visitors; threads of its own if left out.
 
     Yields:
-        What became of each photo, in their order.
+        Outcome of each photo, in their order.
 
     Raises:
-        CheckpointError: If the person detector cannot be had.
+        CheckpointError: If the person detector is missing or damaged.
     """
     size = segmenter.batch_photos
     threads = torch.get_num_threads() if size == 1 else max(4, min(8, os.cpu_count() or 1))
@@ -207,13 +207,13 @@ def analyse_here(
 
 
 def version_of(segmenter: Segmenter) -> Version:
-    """What the rows of a segmenter are kept under."""
+    """Version of the rows that a segmenter makes."""
     checkpoint = segmenter.checkpoint
     return Version(checkpoint.taxonomy.name, checkpoint.name, checkpoint.revision)
 
 
 def _outcomes(segmenter: Segmenter, sources: Sequence[Source], known: Container[str]) -> list[Outcome]:
-    """What became of each photo of a batch, in their order; the network is given as many at once as memory allows."""
+    """Outcome of each photo of a batch, in order; the network gets as many at once as memory allows."""
     if len(sources) == 1:
         return [_outcome(segmenter, sources[0], known)]
     outcomes: dict[int, Outcome] = {}
@@ -237,7 +237,7 @@ def _outcomes(segmenter: Segmenter, sources: Sequence[Source], known: Container[
 def _found(
     segmenter: Segmenter, sources: Sequence[Source], read: Mapping[int, tuple[bytes, np.ndarray]]
 ) -> dict[int, Outcome]:
-    """By index, what became of photos that are read: together, or one by one if that fails."""
+    """Outcome by index of decoded photos: analysed together, or one by one if that fails."""
     try:
         segmentations = segmenter.segment_batch([photo for _, photo in read.values()])
         rows = [
@@ -246,7 +246,7 @@ def _found(
         ]
     except CheckpointError:
         raise
-    except Exception:  # whatever it is, it must not cost the photos that have no part in it
+    except Exception:  # an error must not affect the other photos of the batch
         return {index: _outcome(segmenter, sources[index], ()) for index in read}
     return {index: Outcome(row["file_name"], row["photo_id"], row) for index, row in zip(read, rows, strict=True)}
 
@@ -269,7 +269,7 @@ def _reason(source: Source, error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError):
         return f"{source.name} cannot be read: {error.strerror or error}."
-    reason = str(error).partition("\n")[0] or type(error).__name__  # one photo in a million must not stop the others
+    reason = str(error).partition("\n")[0] or type(error).__name__  # one photo must not stop the others
     return f"{source.name} could not be analysed: {reason}."
 
 
@@ -281,7 +281,7 @@ def _own_threads(count: int) -> Iterator[Executor]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Threads that start meanwhile have none of their own in PyTorch, and OpenCV has none for anybody."""
+    """Limits PyTorch to one thread in each thread that starts meanwhile, and OpenCV to one thread."""
     torchs, opencvs = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -304,7 +304,7 @@ class _Run:
             self.report.photos_without_row = joined.without_row
             self.report.notes += joined.notes
         self._rows: list[Row] = []
-        self._ids: dict[str, str] = {}  # of the photos of this ingest, and the name of the first that has it
+        self._ids: dict[str, str] = {}  # ids of the photos of this ingest, with the name of the first photo of each id
         self._changes: dict[str, Change] = {}
         self._tagged: dict[str, str] = {}
         self._odd_dates: dict[str, list[str]] = {}
@@ -360,7 +360,7 @@ class _Run:
             added = self.writer.append(as_table(rows))
             self.report.added += added
             self.report.known += len(rows) - added
-            if added < len(rows):  # others were faster with some, and may not have our tags
+            if added < len(rows):  # other writers added some of the photos, maybe without our tags
                 ours = [row for row in rows if row["photo_id"] in self._tagged]
                 self._changes |= {row["photo_id"]: Change(row["tags"], row["taken_at"]) for row in ours}
             self._parts += 1
@@ -369,7 +369,7 @@ class _Run:
         self._written = time.monotonic()
 
     def finish(self, archive: Archive) -> None:
-        """Writes what is left, new tags and the list of what was rejected."""
+        """Writes the rows that are left, new tags and the list of rejected files."""
         self.stop(archive)
         self.report.retagged = self.writer.retag(self._changes)
         self.writer.compact()
@@ -382,7 +382,7 @@ class _Run:
                 archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
 
     def stop(self, archive: Archive) -> None:
-        """Writes the rows that are left, and the list of what was rejected."""
+        """Writes the rows that are left, and the list of rejected files."""
         self.write()
         files = set(self._ids.values()) | {name for name, _ in self.report.rejected}
         _write_rejected(archive, files, self.report.rejected)
@@ -398,7 +398,7 @@ class _Run:
         return {**row, "taken_at": date, "tags": entry.tags if entry else {}}
 
     def _same_again(self, outcome: Outcome, entry: Entry | None) -> None:
-        """The same content under another name: its row of the CSV counts if the first had none."""
+        """Handles a duplicate under another name: its row of the CSV is used if the first one had none."""
         if entry is None:
             return
         key = outcome.photo_id
@@ -417,18 +417,18 @@ class _Run:
             who = (
                 f"{self._undated:,} of {self.report.added:,} new photos have no" if dated > 0 else "No new photo has a"
             )
-            notes.append(f"{who} date. They count everywhere but on the time axis.")
+            notes.append(f"{who} date. They are counted everywhere except on the time axis.")
         for reason, names in self._odd_dates.items():
-            notes.append(f"The camera's date lies {reason} and was not used: {listed(names, _NAMED)}.")
+            notes.append(f"The camera's date is {reason} and was not used: {listed(names, _NAMED)}.")
         if self._other_tags:
             notes.append(
-                f"The same photo as another, but with other tags in the CSV: {listed(self._other_tags, _NAMED)}. "
-                "The tags of the first were used."
+                f"Duplicate photos with other tags in the CSV: {listed(self._other_tags, _NAMED)}. The tags of the "
+                "first were used."
             )
 
 
 def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Rejected]) -> None:
-    """Brings `rejected.csv` up to date: what other ingests rejected stays unless it was looked at again."""
+    """Updates `rejected.csv`: entries of other ingests stay unless their files were processed again."""
     with archive.place.lock():
         try:
             text = archive.place.read("rejected.csv").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What counts allow one to say: intervals, tests, and counts corrected for a network's known errors.
+"""Statistics of counts: intervals, tests, and counts corrected for a network's known errors.
 
 Standard methods come from statsmodels and SciPy; only what neither has is written here. statsmodels belongs to the
 extra `app`, so it is imported where it is used.
@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 _Z = float(norm.ppf(0.975))
-_LEAST_YOUDEN = 0.2  # of sensitivity + specificity - 1; below it a correction multiplies the noise by five and more
+_LEAST_YOUDEN = 0.2  # least sensitivity + specificity - 1; below it, the correction multiplies noise by more than five
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One share less another.
+    """Difference of two shares.
 
     Args:
         value: Difference in points of share, -1..1.
@@ -50,7 +50,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How well "this garment is worn" was recognised on photos whose garments are known.
+    """Recognition rates of a garment on photos whose garments are known.
 
     Args:
         sensitivity: Share of those who wear it that were recognised.
@@ -67,7 +67,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Corrected:
-    """A share corrected for known errors, with an interval that holds the uncertainty of both."""
+    """A share corrected for known errors, with an interval that includes the uncertainty of the error rates."""
 
     share: float
     low: float
@@ -77,7 +77,7 @@ class Corrected:
 def wilson(
     counts: np.ndarray | Sequence[int], sizes: np.ndarray | Sequence[int] | int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """95 % intervals of shares (Wilson 1927): low and high, float64; 0 to 1 where there is no observation.
+    """95 % intervals of shares (Wilson 1927): low and high, float64; 0 and 1 without observations.
 
     Args:
         counts: Number of observations that have the property.
@@ -94,7 +94,7 @@ def wilson(
 
 
 def difference(count: int, size: int, before: int, before_size: int) -> Difference:
-    """The share of one group less that of another, independent one.
+    """Difference between the shares of two independent groups.
 
     Args:
         count: Number in the first group that have the property.
@@ -108,25 +108,25 @@ def difference(count: int, size: int, before: int, before_size: int) -> Differen
         return Difference(math.nan, -1.0, 1.0, 1.0)
     value = count / size - before / before_size
     low, high = confint_proportions_2indep(count, size, before, before_size, method="newcomb", compare="diff")
-    if count + before in (0, size + before_size):  # nobody, or everybody, in both
+    if count + before in (0, size + before_size):  # all or none of both groups have it
         return Difference(value, float(low), float(high), 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of ratios that statsmodels gives beside it
+    with np.errstate(divide="ignore", invalid="ignore"):  # warnings on ratios that statsmodels computes as well
         p = test_proportions_2indep(count, size, before, before_size, method="score", compare="diff").pvalue
     return Difference(value, float(low), float(high), float(p))
 
 
 def adjusted(p: np.ndarray | Sequence[float]) -> np.ndarray:
-    """P values such that those below q hold a share q of false ones at most (Benjamini & Hochberg 1995).
+    """P values adjusted for the false discovery rate (Benjamini & Hochberg 1995).
 
     Args:
-        p: P values of everything that was tested, not only of what is shown.
+        p: P values of all tests, including those whose results are not shown.
     """
     values = np.asarray(p, float)
     return false_discovery_control(values) if values.size else values
 
 
 def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
-    """Two-sided p values of "worn together as often as chance has it", by pair (Fisher's exact test, mid-p).
+    """Two-sided p values of independence, by pair (Fisher's exact test, mid-p).
 
     Args:
         both: Number of outfits that have both.
@@ -155,7 +155,7 @@ def normalised_pmi(both: np.ndarray, first: np.ndarray, second: np.ndarray, size
 
 
 def corrected(count: int, size: int, reliability: Reliability) -> Corrected | None:
-    """The share that is worn, from the share that was recognised; None where the errors are too large to undo.
+    """The true share, estimated from the recognised share; None if the error rates are too large to correct for.
 
     The estimate is Rogan & Gladen's (1978), `(share + specificity - 1) / (sensitivity + specificity - 1)`, cut to
     0..1; the interval is Lang & Reiczigel's (2014, Preventive Veterinary Medicine 113), which allows for the limited

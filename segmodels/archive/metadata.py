@@ -19,9 +19,9 @@ __all__ = ["Entry", "Joined", "Metadata", "implausible", "join", "parse_metadata
 _NAME_COLUMNS = ("file_name", "filename", "file", "photo", "image", "picture", "path", "name")
 _DATE_COLUMNS = ("taken_at", "date", "taken", "date_taken", "datetime", "date_time", "timestamp", "day")
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_MANY_VALUES = 1000  # different values from which a tag is hardly one to compare by
+_MANY_VALUES = 1000  # number of values above which a tag is of little use for comparisons
 _EARLIEST = datetime(1900, 1, 1)
-_AHEAD = timedelta(hours=26)  # by which the clock of any place may be ahead of ours
+_AHEAD = timedelta(hours=26)  # most hours that a local time may be ahead of ours, with a margin
 _SHOWN = 3
 
 _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](.*))?")
@@ -36,7 +36,7 @@ class Entry:
     Args:
         name: The file's name as written.
         tags: Tags by column; empty cells are left out.
-        taken_at: Date and time by the clock of the place; None if there is no date or it cannot be right.
+        taken_at: Local date and time; None if there is no date or it is implausible.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass
 class Metadata:
-    """The rows of a CSV, and a sentence for each thing that was found wrong with it."""
+    """The rows of a CSV, and a sentence for each problem with it."""
 
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -54,13 +54,13 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Joined:
-    """Which row belongs to which photo.
+    """Assignment of rows to photos.
 
     Args:
         entries: Entries by the photo's name.
-        without_photo: Names in rows of which there is no photo.
-        without_row: Photos of which there is no row.
-        notes: A sentence for each kind of row that fits several photos or is there twice.
+        without_photo: Names in rows without a photo.
+        without_row: Photos without a row.
+        notes: A sentence for each kind of row that matches several photos or occurs twice.
     """
 
     entries: dict[str, Entry]
@@ -73,16 +73,16 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
     """Reads a CSV with a header: a column with file names, one with dates if there are any, all others tags.
 
     UTF-8 with or without a byte-order mark, UTF-16 with one, else Windows-1252; separated by commas, semicolons, tabs
-    or bars. A date is ISO 8601 (a time zone is dropped: the clock of the place counts), `2024/03/31`, `2024-03`,
-    `31.03.2024` or `3/31/2024`; of the last two, all of the column decide together which of day and month comes first.
+    or bars. A date is ISO 8601 (a time zone is dropped, as local time is kept), `2024/03/31`, `2024-03`,
+    `31.03.2024` or `3/31/2024`; in the last two, the order of day and month is decided from the whole column.
 
     Args:
         data: The file.
         name: Name of the file, for messages.
-        now: Time after which a date cannot be right; the current time if left out.
+        now: Time after which a date is implausible; the current time if left out.
 
     Raises:
-        ArchiveError: If it is no such CSV; the message says what is wrong and what to do.
+        ArchiveError: If the file is not such a CSV; the message says what is wrong and what to do.
     """
     text, notes = _decoded(data, name)
     lines = _lines(text, name)
@@ -120,12 +120,12 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
     for column in dict.fromkeys(header):
         values = {entry.tags[column] for entry in entries if column in entry.tags}
         if len(values) > _MANY_VALUES:
-            notes.append(f"The tag {column!r} has {len(values):,} different values: kept, but too many to compare by.")
+            notes.append(f"The tag {column!r} has {len(values):,} different values: too many for comparisons.")
     return Metadata(entries, notes)
 
 
 def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
-    """Finds each row's photo: by its path below the folder, else by its file name if one photo only has it.
+    """Finds each row's photo: by its path below the folder, else by its file name if only one photo has it.
 
     Upper and lower case, and the two ways in which Unicode writes an accent, are the same.
 
@@ -155,12 +155,12 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
             "Write the folder as well: folder/name.jpg."
         )
     if repeated:
-        notes.append(f"More than one row, and not the same, for {listed(repeated, _SHOWN)}: the first was used.")
+        notes.append(f"Several different rows for {listed(repeated, _SHOWN)}: the first was used.")
     return Joined(entries, missing, [photo for photo in photos if photo not in entries], notes)
 
 
 def implausible(date: datetime, now: datetime | None = None) -> str:
-    """Why a date cannot be when a photo was taken; empty if it can."""
+    """Reason why a date is implausible for a photo; empty if it is plausible."""
     if date > (now or datetime.now()) + _AHEAD:
         return "in the future"
     return "before 1900" if date < _EARLIEST else ""
@@ -170,7 +170,7 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encodings = ["utf-16"]
     elif data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise ArchiveError(f"{name} is a workbook of a spreadsheet. Export it as CSV.")
+        raise ArchiveError(f"{name} is a spreadsheet workbook. Export it as CSV.")
     else:
         encodings = ["utf-8-sig", "cp1252"]
     for encoding in encodings:
@@ -180,9 +180,9 @@ def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
             continue
         if "\0" in text:
             break
-        note = f"{name} is not in UTF-8 and was read as Windows-1252; look whether accents came out right."
+        note = f"{name} is not in UTF-8 and was read as Windows-1252; check that accents are right."
         return text, [note] if encoding == "cp1252" else []
-    raise ArchiveError(f"{name} is not text in an encoding that is known here. Save it as CSV in UTF-8.")
+    raise ArchiveError(f"{name} is not text in a known encoding. Save it as CSV in UTF-8.")
 
 
 def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
@@ -191,14 +191,14 @@ def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
         lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
     except csv.Error as error:
-        raise ArchiveError(f"{name} is no CSV: {error}. Export it again.") from error
+        raise ArchiveError(f"{name} is not a valid CSV: {error}. Export it again.") from error
     if not (lines := [(number, cells) for number, cells in lines if any(cells)]):
         raise ArchiveError(f"{name} is empty. It needs a header and one row for each photo.")
     return lines
 
 
 def _separator(text: str) -> str:
-    """The one that parts the header into most columns."""
+    """The separator that splits the header into the most columns."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     return max(_SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
 
@@ -232,13 +232,13 @@ def _dates(texts: Sequence[str], name: str, notes: list[str], now: datetime | No
                 zones.add(date.utcoffset())
                 date = date.replace(tzinfo=None)
             if date is not None and (reason := implausible(date, now)):
-                wrong[f"lie {reason}"].append(text)
+                wrong[f"are {reason}"].append(text)
                 date = None
         dates.append(date)
     for reason, found in wrong.items():
-        notes.append(f"{listed(found, _SHOWN)} in {name} {reason} and count as no date. Write dates as 2024-03-31.")
+        notes.append(f"{listed(found, _SHOWN)} in {name} {reason} and were not used. Write dates as 2024-03-31.")
     if len(zones) > 1:
-        notes.append(f"The dates of {name} have {len(zones)} time zones: each keeps the clock of its place.")
+        notes.append(f"The dates of {name} have {len(zones)} time zones: each date keeps its local time.")
     return dates
 
 

@@ -1,6 +1,6 @@
-"""How shares move: what rises and what falls, and what is to come if it goes on.
+"""Trends of shares over time, and their forecast.
 
-Functions from the tables of `trends` that have a time. Everything that is tested at once is corrected at once.
+The functions take tables of `outfits` with a time. All tests of a call are corrected together.
 """
 
 from __future__ import annotations
@@ -20,37 +20,36 @@ from segmodels.archive.outfits import SIGNIFICANT, NotEnough
 __all__ = ["LEAST_PERIODS", "Forecast", "forecast", "movements"]
 
 LEAST_PERIODS = 6
-"""Fewest periods that a movement is said of."""
+"""Fewest periods for a trend."""
 
 _PERIODS_A_YEAR: Mapping[Period, int] = {"week": 52, "month": 12, "season": 4, "year": 1}
 _NEWTON_STEPS, _RIDGE = 25, 1e-9
 _LEAST_TO_FORECAST = 12  # periods
-_LEAST_EACH = 5  # outfits below which a movement says nothing
+_LEAST_EACH = 5  # fewest outfits for a trend
 
 
 def movements(series: pd.DataFrame, period: Period, by: list[str]) -> pd.DataFrame:
-    """What rises and what falls: the growth of each share over a year, tested all together.
+    """Trend of each share: its growth over a year, with all shares tested together.
 
-    A binomial regression of the share's odds on time, with a yearly wave where two years or more are covered and there
-    are four periods a year at least; counts that vary more than chance has it widen the interval (quasi-likelihood).
+    A binomial regression of the share's odds on time, with yearly seasonality if two years or more are covered and a
+    year has at least four periods; overdispersed counts widen the interval (quasi-likelihood).
 
     Args:
         series: Rows with `start`, `outfits`, `of` and the columns `by`, such as from `by_period`.
         period: Period that divides the series.
-        by: Columns that name what moves.
+        by: Columns that name the garment, and its colour if any.
 
     Returns:
-        By thing, the strongest rise first: the columns `by`, `outfits`, `first_share` and `last_share` (fitted, without
-        the wave), `growth` (factor on the odds in a year), `low`, `high` (95 %), `p` (corrected), `significant`.
+        A row for each share, the strongest rise first: the columns `by`, `outfits`, `first_share` and `last_share`
+        (fitted, without seasonality), `growth` (odds ratio per year), `low`, `high` (95 %), `p` (corrected) and
+        `significant`.
 
     Raises:
         NotEnough: If there are fewer than six periods.
     """
     starts = np.sort(series["start"].unique())
     if len(starts) < LEAST_PERIODS:
-        raise NotEnough(
-            f"A movement needs at least {LEAST_PERIODS} periods with dated photos; there are {len(starts)}."
-        )
+        raise NotEnough(f"A trend needs at least {LEAST_PERIODS} periods with dated photos; there are {len(starts)}.")
     counts = series.pivot_table(index=by, columns="start", values="outfits", aggfunc="sum").fillna(0)
     sizes = series.pivot_table(index=by, columns="start", values="of", aggfunc="sum").fillna(0)
     total = counts.sum(axis=1)
@@ -68,14 +67,14 @@ def movements(series: pd.DataFrame, period: Period, by: list[str]) -> pd.DataFra
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is to come if it goes on as it did.
+    """Forecast of a share.
 
     Args:
         table: Columns `start`, `share`, `low`, `high` (95 %) of the periods ahead.
-        error: Mean distance, in points of share, of such a forecast from the last periods, made without them.
-        naive_error: The same for "as in the same period a year before", or "as last" where there is no year.
-        tested: Number of periods that the forecast was tried on.
-        seasonal: Whether a yearly wave is part of it.
+        error: Mean absolute error of a back-test on the last periods, as a share.
+        naive_error: The same error of repeating the period a year before, or the last one with less than a year.
+        tested: Number of periods in the back-test.
+        seasonal: Whether the model has yearly seasonality.
     """
 
     table: pd.DataFrame
@@ -86,13 +85,13 @@ class Forecast:
 
 
 def forecast(series: pd.DataFrame, period: Period, ahead: int = 6) -> Forecast:
-    """A level that wanders and a yearly wave of two harmonics, on the logarithm of the odds, and how far off it was.
+    """Local-level model with yearly seasonality of two harmonics, on the log odds, and its back-test.
 
-    statsmodels' `UnobservedComponents`; on made-up archives it was nearer than exponential smoothing, whose twelve
-    months each need years to be learned. The wave is there if one and a half years are covered.
+    statsmodels' `UnobservedComponents`; on made-up archives it had a smaller error than exponential smoothing, whose
+    twelve months each need years of data. Seasonality needs one and a half years.
 
     Args:
-        series: Rows of one thing with `start`, `outfits` and `of`.
+        series: Rows of one share with `start`, `outfits` and `of`.
         period: Period that divides the series.
         ahead: Number of periods to look ahead.
 
@@ -104,7 +103,7 @@ def forecast(series: pd.DataFrame, period: Period, ahead: int = 6) -> Forecast:
         raise NotEnough(f"A forecast needs at least {_LEAST_TO_FORECAST} periods in a row; there are {len(part)}.")
     starts = pd.DatetimeIndex(part["start"])
     if not (starts[1:] == _ahead(starts[0], period, len(part) - 1)).all():
-        raise NotEnough("A forecast needs every period in between; some have no dated photo.")
+        raise NotEnough("A forecast needs dated photos in every period; some have none.")
     count, of = part["outfits"].to_numpy(), part["of"].to_numpy()
     odds, share = np.log((count + 0.5) / (of - count + 0.5)), count / of
     year = _PERIODS_A_YEAR[period]
@@ -140,7 +139,7 @@ def _continued(values: np.ndarray, year: int, ahead: int) -> tuple[np.ndarray, n
 
     wave = [{"period": year, "harmonics": min(2, year // 2 - 1)}] if _has_wave(len(values), year) else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an optimiser that stopped early; the back-test says how good it is
+        warnings.simplefilter("ignore")  # the optimiser may stop early; the back-test shows the quality
         model = UnobservedComponents(
             values, level="local level", freq_seasonal=wave, stochastic_freq_seasonal=[False] if wave else None
         )
@@ -155,9 +154,9 @@ def _growth(counts: np.ndarray, sizes: np.ndarray, years: np.ndarray, *, wave: b
 
     Args:
         counts: Counts, float `(n, periods)`.
-        sizes: Sizes, float `(n, periods)`, 0 where nothing was seen.
+        sizes: Sizes, float `(n, periods)`, 0 without observations.
         years: Years since the first period, `(periods,)`.
-        wave: Whether to allow for the season, where two years are covered.
+        wave: Whether to include seasonality, if two years are covered.
 
     Returns:
         `first_share`, `last_share`, `growth`, `low`, `high`, `p` (not corrected).

@@ -1,7 +1,7 @@
-"""What the counts of an archive say: what is worn, with what, and in which colours.
+"""Statistics of an archive: garments worn, garments worn together, and colours.
 
-Functions from the tables of `Facts` to tables for a page. Shares are of outfits, 0..1. Everything that is tested at
-once is corrected at once (Benjamini & Hochberg), whatever of it is shown.
+The functions turn tables of `Facts` into tables for a page. Shares are of outfits, 0..1. All tests of a call are
+corrected together (Benjamini & Hochberg), including those that are not shown.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 SIGNIFICANT = 0.01
-"""Corrected p below which chance does not explain something: of what is called significant, one in a hundred is not."""
+"""Corrected p below which a result is significant: a false discovery rate of 1 %."""
 
-_LEAST_EACH = 5  # outfits with a garment below which its pairs say nothing
+_LEAST_EACH = 5  # fewest outfits with a garment for its pairs
 
 
 class NotEnough(ValueError):
-    """Too little for an answer; the message says what is needed."""
+    """Too little data for an answer; the message says what is needed."""
 
 
 def worn(masks: pd.DataFrame, taxonomy: Taxonomy, other: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -48,8 +48,9 @@ def worn(masks: pd.DataFrame, taxonomy: Taxonomy, other: pd.DataFrame | None = N
         other: Masks of another, disjoint view to compare with; None for no comparison.
 
     Returns:
-        By garment: `garment`, `outfits`, `share`, `low`, `high` (Wilson, 95 %). With `other` also `other_share`,
-        `change`, `change_low`, `change_high` (Newcombe), `p` and `significant` (corrected over all garments).
+        A row for each garment: `garment`, `outfits`, `share`, `low`, `high` (Wilson, 95 %). With `other` also
+        `other_share`, `change`, `change_low`, `change_high` (Newcombe), `p` and `significant` (corrected over all
+        garments).
     """
     counted = _count(masks, taxonomy)
     table = pd.DataFrame({"garment": counted.names, "outfits": counted.each, "of": counted.size})
@@ -60,11 +61,12 @@ def worn(masks: pd.DataFrame, taxonomy: Taxonomy, other: pd.DataFrame | None = N
 
 
 def companions(masks: pd.DataFrame, taxonomy: Taxonomy, name: str) -> pd.DataFrame:
-    """What is worn with a garment that is not worn without it.
+    """Garments that are worn more, or less, with a garment than without it.
 
     Returns:
-        By other garment, the greatest difference first: `garment`, `share` (of those who wear `name`), `other_share`
-        (of those who do not), `change`, `change_low`, `change_high`, `p` (corrected over all others), `significant`.
+        A row for each other garment, the greatest difference first: `garment`, `share` (of those who wear `name`),
+        `other_share` (of those who do not), `change`, `change_low`, `change_high`, `p` (corrected over all others) and
+        `significant`.
     """
     held = masks["mask"].to_numpy(np.int64) & (1 << taxonomy[name].id) > 0
     with_it, without = (_count(part, taxonomy, but=name) for part in (masks[held], masks[~held]))
@@ -74,12 +76,12 @@ def companions(masks: pd.DataFrame, taxonomy: Taxonomy, name: str) -> pd.DataFra
 
 
 def pairs(masks: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
-    """All pairs of garments, with how much more often they are worn together than chance has it.
+    """All pairs of garments, with measures of how often they are worn together compared with chance.
 
     Returns:
-        By pair, in the taxonomy's display order: `first`, `second`, `outfits` with both, `support` (their share),
-        `confidence` (of those with the first, share with the second), `lift`, `low` and `high` (its 95 % interval),
-        `jaccard`, `npmi`, `p` (Fisher's exact test, mid-p, corrected over all pairs), `significant`.
+        A row for each pair, in the taxonomy's display order: `first`, `second`, `outfits` with both, `support` (their
+        share), `confidence` (of those with the first, share with the second), `lift`, `low` and `high` (its 95 %
+        interval), `jaccard`, `npmi`, `p` (Fisher's exact test, mid-p, corrected over all pairs), `significant`.
     """
     counted = _count(masks, taxonomy)
     together = (counted.bits.T * counted.outfits) @ counted.bits
@@ -97,8 +99,8 @@ def triples(masks: pd.DataFrame, taxonomy: Taxonomy, least: int = _LEAST_EACH) -
         least: Smallest number of outfits with all three.
 
     Returns:
-        By rule, the greatest lift first: `first`, `second`, `then`, and the columns of `pairs` for the two taken as
-        one; corrected over all rules whose parts are worn at all, shown or not.
+        A row for each rule, the greatest lift first: `first`, `second`, `then`, and the columns of `pairs` for the two
+        taken as one; corrected over all rules whose parts are worn at all, shown or not.
     """
     counted = _count(masks, taxonomy)
     together = (counted.bits.T * counted.outfits) @ counted.bits
@@ -143,7 +145,7 @@ def by_period(masks: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
 
 
 def pair_lift_by_period(masks: pd.DataFrame, taxonomy: Taxonomy, first: str, second: str) -> pd.DataFrame:
-    """How a pair's lift moves: `start`, `outfits` with both, `of`, `lift`, `low`, `high`."""
+    """Lift of a pair over time: `start`, `outfits` with both, `of`, `lift`, `low`, `high`."""
     rows = []
     for start, part in masks.groupby("start", sort=True):
         bits, outfits = part["mask"].to_numpy(np.int64), part["outfits"].to_numpy(np.int64)
@@ -166,7 +168,7 @@ def colour_shares(colours: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
 
 
 def colours_by_period(colours: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
-    """The same by time, with a row of nothing where a colour was not worn in a period: a column `start` more."""
+    """As `colour_shares` by period, with a column `start` and rows of 0 for colours that were not worn."""
     table = _named(colours, taxonomy)
     if table.empty:
         return _with_shares(table.assign(of=pd.Series(dtype=int)))
@@ -192,7 +194,7 @@ def colour_pairs(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _associations(table: pd.DataFrame, a: np.ndarray, b: np.ndarray, size: int) -> pd.DataFrame:
-    """Adds the measures of `pairs` to a table with `outfits` (with both); `a` and `b` have the one and the other."""
+    """Adds the measures of `pairs` to a table with `outfits` (with both); `a` and `b` are the outfits with each."""
     both = table["outfits"].to_numpy(np.int64)
     with np.errstate(divide="ignore", invalid="ignore"):
         table["support"] = both / size if size else np.zeros(len(both))
@@ -218,7 +220,7 @@ def _lift(both: np.ndarray, a: np.ndarray, b: np.ndarray, size: int) -> tuple[np
 
 @dataclass(frozen=True)
 class _Counted:
-    """Masks taken apart.
+    """Masks as a matrix of bits.
 
     Args:
         names: Names of the garments, `(k,)`, in display order.

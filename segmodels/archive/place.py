@@ -1,4 +1,4 @@
-"""A folder that holds an archive or photos: on a disk, or wherever pyarrow's file systems reach."""
+"""A folder that holds an archive or photos: on a disk, or in any file system of pyarrow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segmodels.errors import GarmentscopeError
 
 try:
     import fcntl
-except ImportError:  # Windows: two ingests at once are then told apart by the reader alone
+except ImportError:  # Windows: without locks, the reader drops duplicates of two ingests
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["ArchiveError", "Place"]
@@ -27,7 +27,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ArchiveError(GarmentscopeError, ValueError):
-    """What stops an archive from being written or read. The message is one sentence or two for a person."""
+    """An archive that cannot be read or written. The message is one sentence or two for a person."""
 
 
 class Place:
@@ -35,7 +35,7 @@ class Place:
 
     Args:
         location: A path, or a URI such as `s3://bucket/folder`.
-        filesystem: Where `location` is a path of; by default the disk, or what the URI names.
+        filesystem: File system of `location`; by default the disk, or that of the URI.
 
     Raises:
         ArchiveError: If no file system is known for the URI, or it cannot be reached.
@@ -87,12 +87,12 @@ class Place:
             return bytes(stream.read(limit))
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
-        """Writes a file whole or not at all: readers see what was there before, or all of the new.
+        """Writes a file atomically: readers see the old file or the whole new one.
 
         On a disk it is written beside under another ending and renamed; elsewhere it is one PUT.
 
         Raises:
-            ArchiveError: If it cannot be written, for want of space among other reasons.
+            ArchiveError: If it cannot be written, for example because the disk is full.
         """
         try:
             if self.local is not None:
@@ -102,8 +102,8 @@ class Place:
         except OSError as error:
             if error.errno in _NO_SPACE:
                 raise ArchiveError(
-                    f"There is no space left in {self.location}. What it holds is whole: free some space and run the "
-                    "same command again, and it goes on from there."
+                    f"No space is left in {self.location}. The archive is intact: free some space and run the same "
+                    "command again to continue."
                 ) from error
             raise ArchiveError(f"{self.location}/{name} cannot be written: {_reason(error)}.") from error
 
@@ -122,13 +122,13 @@ class Place:
 
     @contextmanager
     def lock(self, name: str = ".lock", *, wait: bool = True) -> Iterator[bool]:
-        """Keeps others out who lock the same name; the system lets go of it if this process ends in any way.
+        """Locks a name against others; the system releases the lock when this process ends in any way.
 
-        Only a disk has locks. Elsewhere, and on shared disks that know none, everybody gets in.
+        Only disks have locks. Elsewhere, and on shared disks without locks, nobody is kept out.
 
         Args:
             name: Name of the lock's file, which stays.
-            wait: Whether to wait for who holds it.
+            wait: Whether to wait until the lock is free.
 
         Yields:
             False if somebody else holds it and `wait` is false.
@@ -158,7 +158,7 @@ class Place:
             os.close(handle)
 
     def sweep(self) -> None:
-        """Removes what writers who were killed left unfinished; call it with the lock that all who write hold."""
+        """Removes unfinished files of killed writers; call it while holding the lock of all writers."""
         for name in self.files() if self.local is not None else ():
             if name.endswith(_UNFINISHED):
                 self.remove(name)

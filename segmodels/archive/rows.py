@@ -1,13 +1,13 @@
-"""A row of the archive: what is kept of a photo, and how it comes from the photo.
+"""A row of the archive: its columns, and how it is made from a photo.
 
 | column | type | |
 |---|---|---|
 | `photo_id` | string | SHA-256 of the file's bytes, 64 hex digits |
-| `file_name` | string | path below the folder that was taken in, with forward slashes |
-| `taken_at` | timestamp | by the clock of the place, without a zone; null if unknown |
+| `file_name` | string | path below the ingested folder, with forward slashes |
+| `taken_at` | timestamp | local time, without a zone; null if unknown |
 | `tags` | map of strings | from the CSV |
-| `width`, `height` | int32 | of the upright photo |
-| `model`, `revision`, `taxonomy` | string | what found the garments |
+| `width`, `height` | int32 | size of the upright photo |
+| `model`, `revision`, `taxonomy` | string | model that found the garments |
 | `analysed_at` | timestamp | UTC |
 | `people` | list of structs | `box`, `confidence`, `detected` |
 | `garments` | list of structs | `class`, `person`, `area_share`, `outfit_share`, `confidence`, `box`, `colours` |
@@ -15,7 +15,7 @@
 | `outfits` | list of int64 | one for each of `people`: bit i is set if the person wears class i of the taxonomy |
 
 `outfits` is derived from `garments` when the row is written: a query that counts what is worn together reads it alone.
-It holds every garment found, however unsure.
+It includes every garment found, at any confidence.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ MAX_PHOTO_BYTES = 100 * 1024 * 1024
 """Most bytes that a photo's file may have."""
 
 Row = dict[str, Any]
-"""One photo by the columns of `SCHEMA`."""
+"""One photo as a mapping with the columns of `SCHEMA`."""
 
 _BOX = pa.list_(pa.int32())
 _COLOUR = pa.struct([("hex", pa.string()), ("name", pa.string()), ("share", pa.float32())])
@@ -93,11 +93,11 @@ SCHEMA = pa.schema(
         ("outfits", pa.list_(pa.int64())),
     ]
 )
-"""Of every part."""
+"""Schema of every part."""
 
 
 def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
-    """Everything that the archive keeps of a photo; its date is that of the EXIF data, its tags are empty.
+    """The row of a photo; its date is that of the EXIF data, its tags are empty.
 
     Args:
         segmenter: Segmenter that analyses the photo.
@@ -147,12 +147,12 @@ def row_of(segmentation: Segmentation, file_name: str, data: bytes) -> Row:
 
 
 def photo_id(data: bytes) -> str:
-    """What identifies a photo: the SHA-256 of its file, in hex."""
+    """Id of a photo: the SHA-256 of its file, in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def bits(garments: Iterable[Mapping[str, Any]], people: int, taxonomy: Taxonomy) -> list[int]:
-    """What each person wears as one number: bit i is set if a garment of class i is among theirs.
+    """What each person wears as one number: bit i is set if the person wears a garment of class i.
 
     Args:
         garments: Garments with the keys `class` and `person`.

@@ -1,4 +1,4 @@
-"""What an ingest says of itself, for people."""
+"""Sentences on the progress and outcome of an ingest."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["duration", "outcome_sentence", "progress_sentence", "rejected_senten
 
 
 def duration(seconds: float) -> str:
-    """Such as `2 h 05 min`, `11 min 03 s` or `40 s`."""
+    """A duration, such as `2 h 05 min`, `11 min 03 s` or `40 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def progress_sentence(progress: Progress) -> str:
-    """How far it is, how fast, and how long it still takes."""
+    """Progress, speed and remaining time of an ingest."""
     text = f"{progress.done:,} of {progress.total:,}"
     rate = progress.photos_a_second
     if rate:
-        text += f", {rate:,.0f} a second" if rate >= 10 else f", {rate:.1f} a second"
+        text += f", {rate:,.0f} per second" if rate >= 10 else f", {rate:.1f} per second"
     if (left := progress.seconds_left) is not None and progress.done < progress.total:
         text += f", {duration(left)} left"
     if progress.rejected:
@@ -29,30 +29,27 @@ def progress_sentence(progress: Progress) -> str:
 
 
 def outcome_sentence(report: Report, name: str) -> str:
-    """What came of an ingest that went to its end."""
+    """Outcome of a finished ingest."""
     text = f"{_photos(report.added)} added to {name}." if report.added else f"Nothing new in {name}."
     if report.known:
         text += f" {_photos(report.known)} {'was' if report.known == 1 else 'were'} there already."
     if report.doubled:
-        text += f" {_photos(report.doubled)} came twice."
+        text += f" {_photos(report.doubled)} {'is a duplicate' if report.doubled == 1 else 'are duplicates'}."
     if report.retagged:
-        text += (
-            f" {_photos(report.retagged)} {'has' if report.retagged == 1 else 'have'} another date or other tags now."
-        )
+        text += f" Date or tags of {_photos(report.retagged)} updated."
     return text
 
 
 def rejected_sentence(report: Report) -> str:
-    """How many files are no good, and how many are in; empty if all are good."""
+    """Number of rejected files; empty if there are none."""
     if not report.rejected:
         return ""
-    good = report.total - len(report.rejected)
-    rest = f"{good:,} {'is' if good == 1 else 'are'} in." if good else "Nothing was added."
-    return f"{len(report.rejected):,} rejected, see rejected.csv. {rest}"
+    text = f"{len(report.rejected):,} of {_photos(report.total)} rejected (see rejected.csv)."
+    return text if len(report.rejected) < report.total else f"{text} Nothing was added."
 
 
 def unmatched_sentences(report: Report) -> list[str]:
-    """Which rows of the CSV have no photo, and which photos no row."""
+    """Sentences on rows of the CSV without a photo, and photos without a row."""
     result = []
     if names := report.rows_without_photo:
         rows = "row of the CSV has" if len(names) == 1 else "rows of the CSV have"

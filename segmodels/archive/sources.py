@@ -1,4 +1,4 @@
-"""Where photos come from: a folder, a bucket, a ZIP, files that were uploaded."""
+"""Sources of photos: a folder, a bucket, a ZIP, uploaded files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from segmodels.photo import PHOTO_SUFFIXES, PhotoError, find_photos, over_limit
 __all__ = ["Found", "Rejected", "Source", "find_sources", "from_uploads", "from_zip", "read_file"]
 
 _MOST_MEMBERS = 200_000
-_BOMB = 100  # times its size that a ZIP may grow to; photos are compressed already and hardly grow
-_BOMB_BYTES = 1024**3  # below which nobody minds
+_BOMB = 100  # factor by which a ZIP may grow; photos are compressed already and hardly grow
+_BOMB_BYTES = 1024**3  # size below which any growth is accepted
 
 
 class Rejected(NamedTuple):
@@ -33,8 +33,8 @@ class Source:
     """A photo that can be read.
 
     Args:
-        name: Path below what was taken in, with forward slashes.
-        read: Function that gives the file's content, of which no more than `MAX_PHOTO_BYTES` + 1 bytes need be there;
+        name: Path below the ingested folder or ZIP, with forward slashes.
+        read: Function that gives the file's content, cut after `MAX_PHOTO_BYTES` + 1 bytes if it is longer;
             raises `PhotoError` or `OSError`.
         location: Folder as a path or URI in which any machine of a cluster can read the file `name`; empty if none.
     """
@@ -45,7 +45,7 @@ class Source:
 
 
 class Found(NamedTuple):
-    """Photos in the order of their names, and files that are refused before any is read."""
+    """Photos in the order of their names, and files that are rejected before any is read."""
 
     sources: list[Source]
     rejected: list[Rejected]
@@ -54,8 +54,8 @@ class Found(NamedTuple):
 def find_sources(location: str | Path) -> Found:
     """The photos of a folder at every depth, of a ZIP, or of a URI that pyarrow's file systems know.
 
-    What is hidden (its name, or a folder's, starts with a dot) is left out, and so are files whose names do not end as
-    a photo's does.
+    Hidden files and folders (whose names start with a dot) are left out, and so are files without the ending of a
+    photo.
 
     Raises:
         ArchiveError: If the place is not there, cannot be listed, or is a damaged ZIP.
@@ -84,22 +84,22 @@ def from_zip(file: Path | bytes, name: str) -> Found:
         name: Name of the ZIP, for messages.
 
     Raises:
-        ArchiveError: If it is no ZIP, is damaged, or would grow beyond reason.
+        ArchiveError: If it is not a ZIP, is damaged, or would grow too much.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(file) if isinstance(file, bytes) else file)
     except (FileNotFoundError, PermissionError) as error:
         raise ArchiveError(f"{name} cannot be read: {error.strerror}.") from error
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise ArchiveError(f"{name} is no ZIP or is damaged. Pack or copy it again.") from error
+        raise ArchiveError(f"{name} is not a ZIP, or is damaged. Pack or copy it again.") from error
     members = [member for member in archive.infolist() if not member.is_dir()]
     size = sum(member.compress_size for member in members)
     grown = sum(member.file_size for member in members)
     whole = len(file) if isinstance(file, bytes) else file.stat().st_size
     if grown > max(_BOMB_BYTES, _BOMB * min(size, whole)) or len(members) > _MOST_MEMBERS:
         raise ArchiveError(
-            f"{name} would unpack to {len(members):,} files of {grown / 1024**3:,.1f} GB, which no ZIP of photos of "
-            "its size does. Pack the photos again."
+            f"{name} would unpack to {len(members):,} files of {grown / 1024**3:,.1f} GB, too much for a ZIP of photos "
+            "of its size. Pack the photos again."
         )
     found = Found([], [])
     taken: set[str] = set()
@@ -122,13 +122,13 @@ def from_zip(file: Path | bytes, name: str) -> Found:
 def from_uploads(files: Iterable[tuple[str, bytes]]) -> Found:
     """Photos and ZIPs of photos that were uploaded.
 
-    A photo of an uploaded ZIP is called by its path in it, and a name that comes again gets a number.
+    A photo of an uploaded ZIP is named by its path in the ZIP, and a repeated name gets a number.
 
     Args:
         files: Name and content of each file.
 
     Raises:
-        ArchiveError: If a ZIP is damaged or would grow beyond reason.
+        ArchiveError: If a ZIP is damaged or would grow too much.
     """
     found = Found([], [])
     for name, data in files:

@@ -3,10 +3,10 @@
     DIR/<taxonomy>/<model>@<revision>/<time>-<random>.parquet
 
 Rows of one version, that is of one model, revision and taxonomy, share a folder and are never mixed with others'. Each
-part appears whole and never changes: whoever reads it while it did would mix the two. New tags, and small parts that
+part appears whole and never changes, so that readers never see a mixture. New tags, and small parts that
 become one, make a new part, then the old ones go; in between, rows are in two parts. On an object store, which has no
 locks, two who write at once may both add a photo. A `Reader` counts each photo once all the same, and the next `Writer`
-removes what is double.
+removes duplicates.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from segmodels.archive.rows import SCHEMA
 __all__ = ["Archive", "ArchiveError", "Change", "Reader", "Version", "Writer"]
 
 _FULL_PART = 50_000  # rows from which a part is left as it is
-_SMALL_PARTS = 8  # from how many small parts on they become one
-_ATTEMPTS = 5  # at reading while somebody else rewrites parts
+_SMALL_PARTS = 8  # number of small parts that are merged
+_ATTEMPTS = 5  # attempts at reading while another process rewrites parts
 
 
 @dataclass(frozen=True, order=True)
 class Version:
-    """What found the garments of some rows: a network, its revision, and the taxonomy of its classes."""
+    """Version of rows: the model that found the garments, its revision, and the taxonomy of its classes."""
 
     taxonomy: str
     model: str
@@ -48,7 +48,7 @@ class Version:
 
     @property
     def folder(self) -> str:
-        """Of its parts, below the archive's."""
+        """Folder of its parts, below the folder of the archive."""
         return f"{quote(self.taxonomy, safe='')}/{quote(self.model, safe='')}@{quote(self.revision, safe='')}"
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Change:
-    """New tags for a photo, and its date where there is a new one."""
+    """New tags for a photo, and its new date, if any."""
 
     tags: Mapping[str, str]
     taken_at: datetime | None = None
@@ -68,7 +68,7 @@ class Archive:
 
     Args:
         location: A path, or a URI that pyarrow knows, such as `s3://bucket/folder`. It need not be there yet.
-        filesystem: Where `location` is a path of; by default the disk, or what the URI names.
+        filesystem: File system of `location`; by default the disk, or that of the URI.
 
     Raises:
         ArchiveError: If the place cannot be reached.
@@ -78,7 +78,7 @@ class Archive:
         self.place = Place(location, filesystem)
 
     def versions(self) -> list[Version]:
-        """Whose rows it holds.
+        """Versions of the rows in the archive.
 
         Raises:
             ArchiveError: If it cannot be listed.
@@ -95,10 +95,10 @@ class Archive:
         """Opens the rows of one version for reading.
 
         Args:
-            version: Version of the rows; may be left out if there is one only.
+            version: Version of the rows; may be left out if there is only one.
 
         Raises:
-            ArchiveError: If there is none, or none is named and there are several.
+            ArchiveError: If there are no such rows, or no version is given and there are several.
         """
         versions = self.versions()
         if not versions:
@@ -134,7 +134,7 @@ class Reader:
         self.version = version
         self._place = place
         self._connection = duckdb.connect()
-        self._connection.execute("SET enable_progress_bar = false")  # it would be drawn in the log
+        self._connection.execute("SET enable_progress_bar = false")  # it would appear in the log
         self._parts: list[str] = []
         self.refresh()
 
@@ -145,7 +145,7 @@ class Reader:
         self._connection.close()
 
     def refresh(self) -> None:
-        """Takes in what was added since.
+        """Includes parts that were added since the last call.
 
         Raises:
             ArchiveError: If a part is damaged.
@@ -160,7 +160,7 @@ class Reader:
                     raise ArchiveError(f"{self._place.location} cannot be read: {_first_line(error)}.") from error
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
-        """Runs a query, over the newer parts if the ones it knows were made one meanwhile.
+        """Runs a query; reads the list of parts again if the known ones were merged meanwhile.
 
         Args:
             sql: Query in DuckDB's dialect, over the view `photos`.
@@ -191,7 +191,7 @@ class Reader:
             source = "parts"
         self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source}")
         row = self._connection.execute("SELECT count(*) - count(DISTINCT photo_id) FROM photos").fetchone()
-        if row and row[0]:  # somebody is writing, or was killed while he did
+        if row and row[0]:  # another process is writing, or was killed while writing
             once = "QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY analysed_at DESC) = 1"
             self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source} {once}")
 
@@ -204,7 +204,7 @@ class Writer:
         version: Version of the rows.
 
     Attributes:
-        known: Ids of the photos that are in the archive, others' included up to the last `append`.
+        known: Ids of the photos in the archive, including those that others added before the last `append`.
     """
 
     def __init__(self, place: Place, version: Version) -> None:
@@ -216,13 +216,13 @@ class Writer:
             self._drop_doubles()
 
     def append(self, rows: pa.Table) -> int:
-        """Adds rows as one part, but for those whose photos are there already.
+        """Adds rows as one part, except for photos that are in the archive already.
 
         Args:
             rows: A table of `rows.SCHEMA`, all of this version.
 
         Returns:
-            How many were added.
+            Number of added rows.
 
         Raises:
             ValueError: If a row is of another version.
@@ -244,13 +244,13 @@ class Writer:
         return len(fresh)
 
     def retag(self, changes: Mapping[str, Change]) -> int:
-        """Replaces the tags of photos that are there, and their dates where a change has one.
+        """Replaces the tags of photos in the archive, and their dates if a change has one.
 
         Args:
-            changes: Changes by photo id; ids that are not there are passed over.
+            changes: Changes by photo id; unknown ids are ignored.
 
         Returns:
-            How many photos have other tags or another date now.
+            Number of photos whose tags or date changed.
 
         Raises:
             ArchiveError: If it cannot be written; then some parts may have the new tags and others the old.
@@ -280,13 +280,13 @@ class Writer:
         return changed
 
     def compact(self, at_least: int = _SMALL_PARTS) -> int:
-        """Makes small parts one, if there are enough of them.
+        """Merges small parts, if there are enough of them.
 
         Args:
             at_least: Number of small parts that is enough.
 
         Returns:
-            How many parts there are now.
+            Number of parts after merging.
 
         Raises:
             ArchiveError: If it cannot be written; the small parts are then still there.
@@ -314,7 +314,7 @@ class Writer:
         self._replace(parts, pa.concat_tables([self._read(part) for part in parts]))
 
     def _replace(self, parts: Sequence[str], table: pa.Table) -> None:
-        """Puts a new part in the place of others; a part itself never changes, as somebody may be reading it."""
+        """Replaces parts by a new one; a part itself never changes, as others may be reading it."""
         part = self._new_part()
         self._write(part, table)
         self._seen.add(part)
@@ -322,7 +322,7 @@ class Writer:
             self._place.remove(old)
 
     def _drop_doubles(self) -> None:
-        """Keeps each photo's newest row: doubles are left by who was killed, or where there are no locks."""
+        """Keeps each photo's newest row; killed writers, or writers without locks, leave duplicates."""
         parts = _parts(self._place, self.version)
         ids = {part: self._column(part).to_pylist() for part in parts}
         if len(self.known) == sum(map(len, ids.values())):
@@ -338,7 +338,7 @@ class Writer:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone in the archive, and with all that others have added known."""
+        """Holds the lock of the archive, with all rows of others known."""
         with self._place.lock():
             self._place.sweep()
             for part in _parts(self._place, self.version):
@@ -365,7 +365,7 @@ class Writer:
                 yield pq.ParquetFile(stream)
         except (pa.ArrowException, KeyError, OSError) as error:
             raise ArchiveError(
-                f"{self._place.location}/{part} is damaged or no part of an archive: {_first_line(error)}. "
+                f"{self._place.location}/{part} is damaged or not part of an archive: {_first_line(error)}. "
                 "Move it away; its photos can be ingested again."
             ) from error
 
@@ -381,7 +381,7 @@ def _parts(place: Place, version: Version) -> list[str]:
 
 
 def _without_pattern(path: str) -> str:
-    """A path in which DuckDB finds no pattern."""
+    """A path with DuckDB's pattern characters escaped."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)
 
 

@@ -1,14 +1,14 @@
-"""Archives of made-up photos: as many rows as wanted, with dates, two markets and trends that are known.
+"""Archives of made-up photos: any number of rows, with dates, two markets and known trends.
 
-Nothing in them was seen by a camera or a network. Their model is called `made-up`, and each row has the tag `source`
-with the value `made up`. What is planted, between the first and the last day:
+There are no real photos behind them. Their model is called `made-up`, and each row has the tag `source`
+with the value `made up`. Planted trends between the first and the last day:
 
 - Hats: of the outfits in the North, from 8 to 24 in a hundred; in the South 8 all the time.
 - Coats: 55 in a hundred in January, 10 in July, the same each year and in both markets.
 - Socks with shorts: from 20 to 60 in a hundred outfits with shorts; without shorts 15 all the time.
 - Olive coats: of the coats in the South, from 5 to 25 in a hundred are mainly olive; in the North 5 all the time.
 
-All else stays as it is throughout.
+Everything else stays constant.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["FIRST_DAY", "LAST_DAY", "MADE_UP_MODEL", "make_archive"]
 FIRST_DAY, LAST_DAY = datetime(2022, 1, 1), datetime(2024, 12, 31)
 MADE_UP_MODEL = "made-up"
 
-_PART = 50_000  # photos of a part
-_PIECE = 5_000  # of what is made at once
+_PART = 50_000  # photos per part
+_PIECE = 5_000  # photos made at once
 _HEIGHT, _WIDTH = 900, 600
 _MARKETS = np.array(["North", "South"])
 _SEASONS = np.array(["winter", "spring", "summer", "autumn"])
@@ -53,7 +53,7 @@ def make_archive(
         progress: Function that is called with the number of photos made so far.
 
     Returns:
-        How many were added.
+        Number of added photos.
 
     Raises:
         ArchiveError: If the archive cannot be written.
@@ -107,7 +107,7 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
 
 
 def _outfits(random: np.random.Generator, time: np.ndarray, market: np.ndarray) -> np.ndarray:
-    """Who wears what, bool `(n, classes)`.
+    """Classes that each person wears, bool `(n, classes)`.
 
     Args:
         random: Random generator to draw from.
@@ -225,7 +225,7 @@ def _same(value: object, count: int) -> pa.Array:
 
 
 def _figure() -> bytes:
-    """The class map that all of them share: a person of rectangles."""
+    """The class map of all made-up photos: a person made of rectangles."""
     figure = np.zeros((_HEIGHT, _WIDTH), np.uint8)
     for name, (top, bottom, left, right) in {
         "Hair": (80, 150, 250, 350),

@@ -1,4 +1,4 @@
-"""Trained networks on disk: what a checkpoint holds, and which ones there are."""
+"""Trained networks on disk: the contents of a checkpoint, and the catalog of checkpoints."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Which checkpoints there are, and where each comes from.
+"""The catalog: available checkpoints and their sources.
 
 A name is looked up in the folders of `GARMENTSCOPE_MODELS` (separated as in PATH), then among the embedded ones, then
-at the Hub's owner `GARMENTSCOPE_HUB`, whose `fpn` is the repository `garmentscope-fpn`. What was pulled from there
-is used until it is pulled again; only `ask_hub`, `list_offers` and `pull_checkpoint` ask the Hub. An embedded folder
-without `model.safetensors` describes a network that is too large to ship, or that another one stands for: what it is,
-how it scored, and the command that trains it.
+at the Hub's owner `GARMENTSCOPE_HUB`, whose `fpn` is the repository `garmentscope-fpn`. A pulled checkpoint
+is used until it is pulled again; only `ask_hub`, `list_offers` and `pull_checkpoint` query the Hub. An embedded folder
+without `model.safetensors` describes a network that is too large to ship, or that another one replaces: its
+configuration, its scores, and the command that trains it.
 
-What runs a network takes seconds to import, so it is imported when one is loaded: a list of names needs none of it.
+PyTorch takes seconds to import, so it is imported when a network is loaded: a list of names does not need it.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ _WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A checkpoint that is here: its name, where it comes from and its folder.
+    """An installed checkpoint: its name, its source and its folder.
 
     Args:
         name: Name of the checkpoint in the catalog.
         source: Source of the checkpoint: `folder` of `GARMENTSCOPE_MODELS`, `embedded`, or pulled from the `hub`.
         folder: Folder that holds the files of the checkpoint.
-        revision: The Hub's commit; empty where it is not from there.
+        revision: Commit on the Hub; empty for other sources.
     """
 
     name: str
@@ -68,13 +68,13 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A checkpoint that can be had: one that is here, one that the Hub has, or both; or one that is described.
+    """A checkpoint that is installed, on the Hub, or both; or one that is described only.
 
     Args:
         name: Name of the checkpoint in the catalog.
         here: Entry as `load_segmenter` takes it; None if the checkpoint is not pulled yet.
-        hub: Checkpoint as the Hub has it; None if the Hub has none of this name, or was not asked.
-        described: Folder of what ships of it without its weights; None if nothing does, or it is here.
+        hub: Checkpoint as the Hub has it; None if the Hub has none of this name, or was not queried.
+        described: Folder of the shipped description without weights; None if there is none, or it is installed.
     """
 
     name: str
@@ -84,12 +84,12 @@ class Offer:
 
     @property
     def place(self) -> Literal["folder", "embedded", "hub", "not pulled", "described"]:
-        """Where it is now; `hub` is what was pulled from there, `described` what nobody here has the weights of."""
+        """Current place of the checkpoint; `hub` if it was pulled, `described` if its weights are not available."""
         return self.here.source if self.here else "not pulled" if self.hub else "described"
 
     @property
     def folder(self) -> Path | None:
-        """Holds what describes it: config, metrics and model card; None if that could not be had."""
+        """Folder with config, metrics and model card; None if they are not available."""
         return self.here.folder if self.here else self.hub.folder if self.hub else self.described
 
     @property
@@ -101,20 +101,20 @@ class Offer:
 
 
 def hub_owner() -> str:
-    """Whose checkpoints on the Hub the catalog names; empty if `GARMENTSCOPE_HUB` is not set."""
+    """Owner of the catalog's checkpoints on the Hub; empty if `GARMENTSCOPE_HUB` is not set."""
     return read_settings().hub
 
 
 def list_checkpoints() -> list[CatalogEntry]:
-    """All segmentation networks that are here, by name; of two with one name, the one that `load_segmenter` takes.
+    """All installed segmentation networks, by name; of two with the same name, the one that `load_segmenter` loads.
 
-    Nobody is asked over the network.
+    Sends no request.
     """
     places: list[tuple[Literal["folder", "embedded"], Path]] = [("folder", each) for each in read_settings().models]
     places.append(("embedded", EMBEDDED))
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
-        for config in sorted(place.glob("[!.]*/config.json")):  # what is hidden is a save that was cut off
+        for config in sorted(place.glob("[!.]*/config.json")):  # a hidden folder is an interrupted save
             if source == "embedded" and not (config.parent / _WEIGHTS).is_file():
                 continue
             found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
@@ -125,7 +125,7 @@ def list_checkpoints() -> list[CatalogEntry]:
 
 
 def list_models() -> list[str]:
-    """Names that `load_segmenter` takes without asking anybody over the network, in order."""
+    """Names that `load_segmenter` loads without a request, in order."""
     return [entry.name for entry in list_checkpoints()]
 
 
@@ -136,16 +136,16 @@ def list_described() -> dict[str, Path]:
 
 
 def list_offers() -> tuple[list[Offer], str]:
-    """All that can be had, by name, and why the Hub could not be asked: a sentence, empty if it was or need not be.
+    """All offers by name, and a sentence on why the Hub could not be queried; empty if it was, or need not be.
 
-    Asks the Hub if `GARMENTSCOPE_HUB` is set; whatever it answers, what is here is listed.
+    Queries the Hub if `GARMENTSCOPE_HUB` is set; installed checkpoints are listed in any case.
     """
     there, problem = ask_hub()
     return match_offers(there), problem
 
 
 def ask_hub() -> tuple[list[HubCheckpoint], str]:
-    """What the Hub has, and why it could not be asked: a sentence, empty if it was or need not be."""
+    """Checkpoints on the Hub, and a sentence on why it could not be queried; empty if it was, or need not be."""
     from segmodels.hub.client import list_hub
     from segmodels.hub.errors import HubError
 
@@ -158,7 +158,7 @@ def ask_hub() -> tuple[list[HubCheckpoint], str]:
 
 
 def match_offers(there: Iterable[HubCheckpoint]) -> list[Offer]:
-    """All that is here, what the Hub was found to have, and what is described, by name. Nobody is asked."""
+    """Installed checkpoints, the given ones of the Hub, and described ones, by name. Sends no request."""
     on_hub = {checkpoint.name: checkpoint for checkpoint in there}
     here = {entry.name: entry for entry in list_checkpoints()}
     described = {name: folder for name, folder in list_described().items() if name not in here}
@@ -167,14 +167,14 @@ def match_offers(there: Iterable[HubCheckpoint]) -> list[Offer]:
 
 
 def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:
-    """Brings a checkpoint here from the Hub, as the Hub has it now.
+    """Pulls a checkpoint from the Hub in its current revision.
 
     Args:
         name: Name of the checkpoint in the catalog, or `hf://owner/repo@revision`.
-        progress: Function that is told how many bytes of how many are there.
+        progress: Function that is called with the bytes received and in total.
 
     Raises:
-        HubError: If it cannot be had; what was pulled before is still used then.
+        HubError: If it cannot be pulled; a revision pulled before is then still used.
     """
     from segmodels.hub.client import pull
 
@@ -191,16 +191,16 @@ def load_segmenter(
     """A segmenter, ready to run.
 
     Args:
-        name: A catalog name, the folder of a checkpoint, or `hf://owner/repo@revision`. The last is asked of the Hub,
-            and taken from the cache where it cannot be reached; a catalog name is asked for only if it is not here.
+        name: A catalog name, the folder of a checkpoint, or `hf://owner/repo@revision`. The last is queried on the Hub,
+            or read from the cache if the Hub cannot be reached; a catalog name is queried only if not installed.
         device: The device that computes, or its name as `--device` takes it; if left out, the value of
             `GARMENTSCOPE_DEVICE`, or the first of CUDA, Apple's MPS and the processor that there is.
         precision: `32`, `bf16` or `fp16`; the device's fastest if left out.
-        progress: Function that is told how many bytes of how many have been pulled.
+        progress: Function that is called with the bytes pulled and in total.
 
     Raises:
         CheckpointError: If there is no such checkpoint, or it is damaged.
-        DeviceError: If the device is not there, or does not compute in that precision.
+        DeviceError: If the device is not available, or does not support that precision.
     """
     import torch
 
@@ -213,7 +213,7 @@ def load_segmenter(
 
 
 def _load_checkpoint(name: str, progress: Progress | None) -> Checkpoint:
-    """The checkpoint of a name, pulled if it is not here."""
+    """The checkpoint of a name, pulled if it is not installed."""
     from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
     from segmodels.hub.client import fetch
     from segmodels.hub.errors import HubError
@@ -239,23 +239,23 @@ def _load_checkpoint(name: str, progress: Progress | None) -> Checkpoint:
 def _missing(name: str) -> str:
     known = ", ".join(entry.name for entry in list_checkpoints()) or "none"
     if folder := list_described().get(name):
-        return f"The weights of {name!r} do not ship: {how_to_get(folder)} Installed: {known}."
+        return f"The weights of {name!r} are not included: {how_to_get(folder)} Installed: {known}."
     return f"There is no model {name!r}. Installed: {known}."
 
 
 def how_to_get(folder: Path) -> str:
-    """Where the weights of a described network come from, as a sentence."""
+    """Sentence on how to get the weights of a described network."""
     command = json.loads((folder / "config.json").read_text(encoding="utf-8"))["training"].get("command")
     if command is None:
         return f"{folder} has lost its model.safetensors. Install Garmentscope again."
     return (
-        f"train it with `{command}`, copy the checkpoint to a folder named {folder.name}, and name the folder that "
-        "holds that in GARMENTSCOPE_MODELS."
+        f"train it with `{command}`, copy the checkpoint to a folder named {folder.name}, and set "
+        "GARMENTSCOPE_MODELS to the folder above it."
     )
 
 
 def _address(name: str) -> HubAddress:
-    """Where a name is on the Hub."""
+    """Address of a name on the Hub."""
     from segmodels.hub.client import read_address
     from segmodels.hub.errors import HubError
 

@@ -78,13 +78,13 @@ _Scales = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """What a network is, and what it takes in."""
+    """Architecture and input of a network."""
 
     architecture: Annotated[str, key_of(ARCHITECTURES)]
     """Key in `ARCHITECTURES`."""
 
     arguments: dict[str, Any]
-    """What the architecture's function takes beside the number of classes."""
+    """Arguments of the architecture's function, beside the number of classes."""
 
     height: _Pixels
     """Height of the network's input, in pixels."""
@@ -93,10 +93,10 @@ class NetworkConfig:
     """Width of the network's input, in pixels."""
 
     mean: Amount
-    """Subtracted from each channel after scaling to 0..1."""
+    """Mean that is subtracted from each channel after scaling to 0..1."""
 
     std: Positive
-    """Each channel is divided by it after the mean is subtracted."""
+    """Standard deviation by which each channel is divided after the mean is subtracted."""
 
     resize: Literal["keep", "squash"] = "keep"
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
@@ -118,7 +118,7 @@ class Member(NetworkConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig(NetworkConfig):
-    """All that must be known to run a network, and where it came from."""
+    """Everything needed to run a network, and its origin."""
 
     taxonomy: Annotated[str, key_of(TAXONOMIES)]
     """Key in `TAXONOMIES`."""
@@ -153,10 +153,10 @@ class CheckpointConfig(NetworkConfig):
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
     training: dict[str, Any] = field(default_factory=dict)
-    """Data set, split, recipe, epoch and git commit; for people, nothing reads it to run."""
+    """Data set, split, recipe, epoch and git commit; for information, not needed to run the network."""
 
     format_version: int = FORMAT_VERSION
-    """Of this file."""
+    """Version of the format of this file."""
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,11 @@ class Checkpoint:
     """A loaded checkpoint.
 
     Args:
-        name: Its name in the catalog.
+        name: Name of the checkpoint in the catalog.
         config: Configuration, as in `config.json`.
         network: Network in eval mode, float32; of an ensemble the list of all, the config's own first.
         results: Scores and learning curve, as in `metrics.json`; empty if there is none.
-        revision: What identifies these weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
+        revision: Identifier of the weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
             Hub's commit.
     """
 
@@ -226,10 +226,10 @@ def write_folder(
             for name, tensor in network.state_dict().items()
         }
         if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
-            raise CheckpointError(f"The weights are not to be kept: {broken[0]} holds values that fp16 cannot.")
+            raise CheckpointError(f"The weights cannot be saved: {broken[0]} has values that fp16 cannot represent.")
         try:
             save_file(tensors, fresh / "model.safetensors")
-        except SafetensorError as error:  # which is how it puts a full disk
+        except SafetensorError as error:  # raised for a full disk, among others
             raise OSError(f"{folder / 'model.safetensors'}: {error}") from error
         (fresh / "model.safetensors").chmod(0o644)
         _write_json(fresh / "config.json", config)
@@ -271,7 +271,7 @@ def save_results(folder: Path, results: Results, *, card: str) -> None:
 
 
 def save_description(folder: Path, config: CheckpointConfig, results: Results, *, card: str) -> None:
-    """Writes what a checkpoint says of itself, without weights.
+    """Writes the config, scores and card of a checkpoint, without weights.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -287,7 +287,7 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
     Args:
         folder: Folder that holds `config.json` and `model.safetensors`.
         name: Name of the checkpoint in the catalog; the folder's name if left out.
-        revision: The Hub's commit; what identifies the weights if left out.
+        revision: Commit on the Hub; computed from the weights if left out.
 
     Raises:
         CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
@@ -329,7 +329,7 @@ def load_weights(folder: Path, network: nn.Module) -> str:
     """Loads `model.safetensors` into a network, in place.
 
     Returns:
-        What identifies these weights: the first 12 hex digits of the file's SHA-256.
+        Identifier of the weights: the first 12 hex digits of the file's SHA-256.
 
     Raises:
         CheckpointError: If the file is missing or damaged, or does not hold exactly the network's tensors.
@@ -403,10 +403,10 @@ def check_fields(config: object, path: Path) -> None:
 
 
 def check_config(config: CheckpointConfig, path: Path) -> None:
-    """Whether each value is one that a checkpoint can have.
+    """Checks that each value is valid for a checkpoint.
 
     Raises:
-        CheckpointError: If one is not; the sentence begins with `path`, where it stands or would stand.
+        CheckpointError: If one is not; the sentence begins with `path`, the file that has or would have the value.
     """
     for network in (config, *config.ensemble):
         check_fields(network, path)
@@ -415,7 +415,7 @@ def check_config(config: CheckpointConfig, path: Path) -> None:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Reads `metrics.json` of a checkpoint or a detector as it stands; empty if there is none.
+    """Reads `metrics.json` of a checkpoint or a detector unchanged; empty if there is none.
 
     Raises:
         CheckpointError: If it is damaged.
@@ -444,7 +444,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}.") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it holds no object.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
     return values
 
 
@@ -461,7 +461,7 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
             if missing := sorted(set(expected) - set(found)):
                 raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}.")
             if extra := sorted(set(found) - set(expected)):
-                raise CheckpointError(f"{path}: {len(extra)} tensors are too many, the first is {extra[0]}.")
+                raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}.")
             for name, shape in found.items():
                 if shape != tuple(expected[name].shape):
                     raise CheckpointError(

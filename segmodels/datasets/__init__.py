@@ -1,4 +1,4 @@
-"""Readers of the data sets, one file per source, all giving the same thing: ids, photos and class maps."""
+"""Readers of the data sets, one file per source, all with the same result: ids, photos and class maps."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, 
 
 __all__ = ["read_ccp", "read_ccp_tags"]
 
-_WHERE = "Clothing Co-Parsing is to be had at https://github.com/bearpaw/clothing-co-parsing"
+_WHERE = "Clothing Co-Parsing is available at https://github.com/bearpaw/clothing-co-parsing"
 
 
 def read_ccp(root: Path) -> Dataset:

@@ -44,7 +44,7 @@ from segmodels.taxonomy import (
 __all__ = ["CfpdColours", "read_cfpd", "read_cfpd_colours"]
 
 _FILE = "fashon_parsing_data.mat"
-_WHERE = "Colorful Fashion Parsing Data is to be had at https://github.com/hrsma2i/dataset-CFPD"
+_WHERE = "Colorful Fashion Parsing Data is available at https://github.com/hrsma2i/dataset-CFPD"
 _ALIASES = {CFPD_23.name: CFPD_TO_CFPD_23, OUTFIT_15.name: CFPD_TO_OUTFIT_15}
 
 
@@ -189,7 +189,7 @@ def _read_map(
     """uint8 `(H, W)`: what `ids` gives for the label of each pixel's superpixel."""
     path = root / _FILE
     if photo_id not in files:
-        raise DatasetError(f"{path} holds nothing of photo {photo_id}. {_WHERE}.")
+        raise DatasetError(f"{path} has no entry for photo {photo_id}. {_WHERE}.")
     with _opened(path) as file:
         group = file[files[photo_id][1]]
         superpixels = np.asarray(group["segmentation"][()]).T
@@ -222,4 +222,4 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     except KeyError as error:
         raise DatasetError(f"{path} lacks a part: {error.args[0]}. {_WHERE}.") from None
     except Exception as error:  # a damaged file makes h5py raise whatever it trips over
-        raise DatasetError(f"{path} is damaged or no MATLAB 7.3 file ({error}). {_WHERE}.") from None
+        raise DatasetError(f"{path} is damaged or not a MATLAB 7.3 file ({error}). {_WHERE}.") from None

@@ -47,7 +47,7 @@ def combine(name: str, root: Path, parts: tuple[Dataset, ...]) -> Dataset:
             if photo_id.startswith(f"{part.name}-"):
                 return part, photo_id.removeprefix(f"{part.name}-")
         raise DatasetError(
-            f"{photo_id} is no photo of {name}; ids begin with {' or '.join(f'{part.name}-' for part in parts)}."
+            f"{photo_id} is not a photo of {name}; ids begin with {' or '.join(f'{part.name}-' for part in parts)}."
         )
 
     def photo_path(photo_id: str) -> Path:

@@ -1,4 +1,4 @@
-"""What every reader gives, and how it complains."""
+"""The result of every reader, and its error."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Dataset:
         root: The folder that was read.
         taxonomy: The classes of the truth.
         ids: Ids of all photos that have a truth, sorted.
-        photo_path: Where the photo of an id lies.
-        truth_path: Where the truth of an id lies.
+        photo_path: Function that gives the path of the photo of an id.
+        truth_path: Function that gives the path of the truth of an id.
         read_truth: Function that gives the class map of an id, uint8 `(H, W)`.
-        parts: The data sets that it combines, where it does; their ids stand after their names and `-` in its ids.
+        parts: The data sets that it combines, if any; its ids are their names, `-` and their ids.
         labels: The source's own labels by id, where they are finer than the classes.
         aliases: Class name by label; a label without one is in no class.
         read_labels: Function that gives the labels of an id before they become classes, uint8 `(H, W)`.

@@ -33,7 +33,7 @@ __all__ = ["FlatLay", "FlatLays", "read_flatlays"]
 _FILE = "flatlay.csv"
 _COLUMNS = ("file", "label", "class", "sender", "kids", "part")
 _PARTS = ("train", "test")
-_WHERE = "The photos are to be had at https://github.com/alexeygrigorev/clothing-dataset"
+_WHERE = "The photos are available at https://github.com/alexeygrigorev/clothing-dataset"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class FlatLays:
     Args:
         root: The folder that was read.
         photos: The photos, in the order of their ids.
-        taxonomy: The one that the classes are named after.
+        taxonomy: Taxonomy of the classes.
     """
 
     root: Path
@@ -96,11 +96,11 @@ class FlatLays:
         by_id = {photo.id: photo for photo in self.photos}
         missing = [photo_id for photo_id in ids if photo_id not in by_id]
         if missing:
-            raise DatasetError(f"{len(missing)} of {len(ids)} ids are no flat-lays at {self.root}: {listed(missing)}.")
+            raise DatasetError(f"{len(missing)} of {len(ids)} ids are not flat-lays at {self.root}: {listed(missing)}.")
         return replace(self, photos=tuple(by_id[photo_id] for photo_id in ids))
 
     def path(self, photo: FlatLay) -> Path:
-        """Where a photo lies."""
+        """Path of a photo."""
         return self.root / "photos" / photo.file
 
     def open(self, photo: FlatLay) -> np.ndarray:
@@ -134,12 +134,12 @@ def read_flatlays(root: Path) -> FlatLays:
             for row in rows:
                 photo = _flatlay(row, f"{path}, line {rows.line_num}")
                 if photo.id in photos:
-                    raise DatasetError(f"{path}, line {rows.line_num}: {photo.id} stands there twice.")
+                    raise DatasetError(f"{path}, line {rows.line_num}: {photo.id} occurs twice.")
                 photos[photo.id] = photo
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from None
     if not photos:
-        raise DatasetError(f"{path} names no photo.")
+        raise DatasetError(f"{path} lists no photo.")
     return FlatLays(root, tuple(photos[photo_id] for photo_id in sorted(photos)))
 
 
@@ -147,9 +147,9 @@ def _flatlay(row: dict[str, str | None], place: str) -> FlatLay:
     """One row as a photo; `place` begins the sentence where it is wrong."""
     file, label, garment, sender, kids, part = ((row[name] or "").strip() for name in _COLUMNS)
     if not file or Path(file).name != file:
-        raise DatasetError(f"{place}: {file!r} is no name of a file in photos/.")
+        raise DatasetError(f"{place}: {file!r} is not the name of a file in photos/.")
     if garment not in {each.name for each in OUTFIT_15.worn}:
-        raise DatasetError(f"{place}: {garment!r} is no garment of {OUTFIT_15.name}.")
+        raise DatasetError(f"{place}: {garment!r} is not a garment of {OUTFIT_15.name}.")
     if kids not in ("True", "False"):
         raise DatasetError(f"{place}: kids is {kids!r}; it must be True or False.")
     if part not in _PARTS:

@@ -9,8 +9,8 @@ carry attributes after `_`, which are passed over. Class 0 is a garment, so clas
 overlap, a sleeve and its shirt say; the papers are silent on that. The smaller mask is painted last, so that it is
 seen.
 
-There is no way from here into `OUTFIT_15`: a pixel of a sleeve, pocket or zipper does not say whose it is, and hair and
-skin are background.
+The classes cannot be mapped to `OUTFIT_15`: a pixel of a sleeve, pocket or zipper does not tell its garment, and hair
+and skin are background.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from segmodels.taxonomy import IMATERIALIST_47, UNLABELLED
 __all__ = ["read_imaterialist"]
 
 _COLUMNS = ("ImageId", "EncodedPixels", "Height", "Width", "ClassId")
-_WHERE = "iMaterialist 2019 is to be had at https://www.kaggle.com/c/imaterialist-fashion-2019-FGVC6/data"
+_WHERE = "iMaterialist 2019 is available at https://www.kaggle.com/c/imaterialist-fashion-2019-FGVC6/data"
 
 
 class _Rows(NamedTuple):
@@ -144,7 +144,7 @@ def _read_truth(
             pixels[first:end] = classes.get(mask.class_id, UNLABELLED)
     if (pixels == UNLABELLED).any():
         unknown = min(mask.class_id for mask in masks if mask.class_id not in classes)
-        raise DatasetError(f"{path}, photo {photo_id}: class {unknown} is none of the 46. {_WHERE}.")
+        raise DatasetError(f"{path}, photo {photo_id}: class {unknown} is not one of the 46. {_WHERE}.")
     return np.ascontiguousarray(pixels.reshape(width, height).T)  # runs go down the columns
 
 
@@ -162,11 +162,11 @@ def _mask(line: bytes, header: list[str]) -> _Mask:
     for name in ("Height", "Width", "ClassId"):
         text = values[name].split("_")[0]
         if not text.isdecimal():
-            raise ValueError(f"{name} is {values[name]!r}, which is no whole number")
+            raise ValueError(f"{name} is {values[name]!r}, which is not a whole number")
         numbers[name] = int(text)
     height, width = numbers["Height"], numbers["Width"]
     if not 0 < height * width <= MAX_PIXELS:
-        raise ValueError(f"a size of {width} x {height} pixels is none that a photo can have")
+        raise ValueError(f"{width} x {height} pixels is not a possible size of a photo")
     try:
         runs = np.array(values["EncodedPixels"].split(), np.str_).astype(np.int64)
     except (ValueError, OverflowError):

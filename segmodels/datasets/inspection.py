@@ -1,4 +1,4 @@
-"""Goes through a whole data set and says what is wrong with it."""
+"""Inspection of a whole data set for faults."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Inspection", "background_sentence", "inspect_dataset", "unreadable_s
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """Result of an inspection.
 
     Args:
-        photos: Number of photos that were looked at.
+        photos: Number of inspected photos.
         unreadable: Sentence by id for each photo or mask that cannot be read.
         background_only: Ids of the photos whose masks hold nothing but background.
         unseen: Names of the classes that no pixel carries.
@@ -46,7 +46,7 @@ def inspect_dataset(dataset: Dataset, ids: Sequence[str] | None = None) -> Inspe
 
     Args:
         dataset: Data set to inspect.
-        ids: Which of its photos; all if left out.
+        ids: Ids of the photos to inspect; all if left out.
     """
     ids = dataset.ids if ids is None else ids
     unreadable: dict[str, str] = {}

@@ -62,7 +62,7 @@ class WildPhotos:
     Args:
         root: The folder that was read.
         photos: The photos, in the order of `wild.csv`.
-        taxonomy: The one that the classes are named after.
+        taxonomy: Taxonomy of the classes.
     """
 
     root: Path
@@ -101,7 +101,7 @@ def read_wild(root: Path) -> WildPhotos:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from None
     if not photos:
-        raise DatasetError(f"{path} names no photo.")
+        raise DatasetError(f"{path} lists no photo.")
     return WildPhotos(root, tuple(photos))
 
 
@@ -109,12 +109,12 @@ def _photo(row: dict[str, str | None], place: str) -> WildPhoto:
     """One row as a photo; `place` begins the sentence where it is wrong."""
     values = {name: (row[name] or "").strip() for name in _COLUMNS}
     if not values["file"] or Path(values["file"]).name != values["file"]:
-        raise DatasetError(f"{place}: {values['file']!r} is no name of a file in photos/.")
+        raise DatasetError(f"{place}: {values['file']!r} is not the name of a file in photos/.")
     if not values["people"].isdecimal():
-        raise DatasetError(f"{place}: people is {values['people']!r}, which is no whole number.")
+        raise DatasetError(f"{place}: people is {values['people']!r}, which is not a whole number.")
     tags, unsure = (frozenset(filter(None, values[name].split("|"))) for name in ("tags", "unsure"))
     if unknown := sorted((tags | unsure) - set(OUTFIT_15.names)):
-        raise DatasetError(f"{place}: {', '.join(unknown)} is no class of {OUTFIT_15.name}.")
+        raise DatasetError(f"{place}: {', '.join(unknown)} is not a class of {OUTFIT_15.name}.")
     if both := sorted(tags & unsure):
         raise DatasetError(f"{place}: {', '.join(both)} cannot be in tags and in unsure.")
     return WildPhoto(

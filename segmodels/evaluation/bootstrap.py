@@ -64,7 +64,7 @@ def difference(
     if set(ids) != set(by_id) or len(ids) != len(second):
         apart = sorted(set(ids) ^ set(by_id))
         raise ValueError(
-            f"The two runs did not judge the same photos: {len(apart)} are in one only ({', '.join(apart[:3])})."
+            f"The runs were not evaluated on the same photos: {len(apart)} are in only one ({', '.join(apart[:3])})."
         )
     before, after = np.stack([row.counts for row in first]), np.stack([by_id[photo_id] for photo_id in ids])
     draws = _draws(len(ids), seed)

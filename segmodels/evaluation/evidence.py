@@ -1,4 +1,4 @@
-"""What stands behind a score: one row for each judged photo, in a checkpoint's `evidence.parquet`.
+"""Evidence of a score: one row for each evaluated photo, in a checkpoint's `evidence.parquet`.
 
 With it a page can say which photos a number comes from, and a difference between two runs gets its interval, without
 a photo or a ground truth being kept.
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 EVIDENCE_FILE = "evidence.parquet"
-"""Its name in a checkpoint's folder."""
+"""Name of the file in a checkpoint's folder."""
 
 CLASS_MAP_SIDE = 160
 """Longest side, in pixels, of the class map that is kept of a photo."""
@@ -53,12 +53,11 @@ class EvidenceError(GarmentscopeError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One judged photo.
+    """One evaluated photo.
 
     Args:
         photo_id: Id of the photo in its data set.
-        fold: Fold that was left out of the training of the network that judged the photo; None if the photo was of no
-            fold.
+        fold: Fold that the training of the network left out; None if the photo is in no fold.
         counts: Counts of pixels at the photo's own size, int64 `(n, n)`: rows truth, columns prediction.
         class_map: The prediction as palette PNG, its longest side at most `CLASS_MAP_SIDE` pixels.
     """
@@ -130,8 +129,8 @@ def read_evidence(path: Path) -> tuple[list[Evidence], Taxonomy]:
             for row in table.select(_SCHEMA.names).to_pylist()
         ]
     except FileNotFoundError:
-        raise EvidenceError(f"{path} is missing. Judge the checkpoint again with --keep, or run crossval.") from None
+        raise EvidenceError(f"{path} is missing. Evaluate the checkpoint again with --keep, or run crossval.") from None
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
-        raise EvidenceError(f"{path} is damaged or no file of evidence: {reason}. Make it again.") from None
+        raise EvidenceError(f"{path} is damaged or not an evidence file: {reason}. Make it again.") from None
     return rows, taxonomy

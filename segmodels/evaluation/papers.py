@@ -1,4 +1,4 @@
-"""What the two papers print: reference numbers, measured by their authors on other photos than ours.
+"""Scores from the two papers: reference numbers, measured by their authors on other photos than ours.
 
 They stand beside our own results and are compared with none of them directly: Castro & Ramirez trained and judged on
 iMaterialist 2019 in 47 classes, Inácio et al. on Clothing Co-Parsing and CFPD together, 3,686 photos in the 15 classes
@@ -50,7 +50,7 @@ ARCHITECTURE_PAPERS: Mapping[str, str] = {
     "segnet": "Badrinarayanan et al., SegNet, 2017",
     "unet_classic": "Ronneberger et al., U-Net, 2015",
 }
-"""Where each architecture was published."""
+"""Publication of each architecture."""
 
 INACIO_TABLE_2: Mapping[str, PrecisionRecallF1] = {
     "linknet": PrecisionRecallF1(0.748, 0.772, 0.749),

@@ -1,4 +1,4 @@
-"""What `metrics.json` of a checkpoint holds, as types: evaluations, scores under other conditions, a cross-validation.
+"""Contents of a checkpoint's `metrics.json` as types: evaluations, scores under other conditions, a cross-validation.
 
 `parse_results` reads the contents of a file of this version or an older one, `Results.to_json` gives those of a new
 file. The keys of the file are the fields of the classes below. Imports no network.
@@ -41,15 +41,15 @@ __all__ = [
 ]
 
 VERSION = 2
-"""Version of the files that are written. Version 1 had no key `version`, and a sentence where the photos stand."""
+"""Version of the files that are written. Version 1 had no key `version`, and named the photos by a sentence."""
 
 CONDITION_MEASURES: Mapping[str, str] = {
     "whole": "mean IoU",
     "framing": "mean IoU of the classes with more than 0.2 % of the true pixels",
-    "flatlay": "share of photos whose largest garment is named rightly, as mean over the classes",
+    "flatlay": "share of photos whose largest garment is named correctly, mean over the classes",
     "wild": "micro F1 of garments and accessories on the main person",
 }
-"""What a score is, for people, by the kind of its condition: `whole` for whole photos, changed or as they are."""
+"""Description of a score by the kind of its condition: `whole` for whole photos, changed or as they are."""
 
 _UNUSABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)  # what reading a damaged entry raises
 _MOST_NAMED = 80  # characters of a text from a file that a sentence repeats
@@ -156,7 +156,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionScore:
-    """A score on photos that are cut, lit or made otherwise."""
+    """A score under another condition: crops, light, image quality, or other kinds of photo."""
 
     kind: str
     """Key of `CONDITION_MEASURES`, which says what the score is."""
@@ -180,7 +180,7 @@ class ConditionScore:
 
     @property
     def measure(self) -> str:
-        """What the score is, for people."""
+        """Description of the score."""
         return CONDITION_MEASURES[self.kind]
 
     @property
@@ -202,7 +202,7 @@ class FoldScores:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidation:
-    """Scores of a recipe: each fold is judged by a network that left it out."""
+    """Scores of a recipe: each fold is evaluated with a network whose training left it out."""
 
     photos: EvaluatedPhotos
     how: str = ""
@@ -247,7 +247,7 @@ class Results:
     """Scores on whole photos, each on other photos."""
 
     conditions: tuple[ConditionScore, ...] = ()
-    """Scores on photos that are cut, lit or made otherwise."""
+    """Scores under other conditions: crops, light, image quality, other kinds of photo."""
 
     crossval: CrossValidation | None = None
     """Scores over folds; None without a cross-validation."""
@@ -368,7 +368,7 @@ def parse_scores(values: Mapping[str, Any], classes: tuple[str, ...] | None = No
     if matrix is not None:
         counts = np.array(matrix)
         if counts.dtype.kind not in "iu":
-            raise ValueError("its confusion matrix does not hold numbers of pixels")
+            raise ValueError("its confusion matrix does not contain pixel counts")
         if classes is not None:
             values = ConfusionMatrix(classes, counts).scores()
     elif all(values.get(name) is None for name in _NUMBERS):
@@ -504,7 +504,7 @@ def _crossval(entry: Mapping[str, Any], classes: tuple[str, ...] | None) -> Cros
 
 def _curve(values: object) -> tuple[Mapping[str, float], ...]:
     if not isinstance(values, list | tuple):
-        raise TypeError("it is no list")
+        raise TypeError("it is not a list")
     for entry in values:
         for value in entry.values():
             if not isinstance(value, float):  # which may be NaN: the loss of a fit that diverged
@@ -517,15 +517,15 @@ def _curve(values: object) -> tuple[Mapping[str, float], ...]:
 
 def _photos(values: object) -> EvaluatedPhotos:
     if not isinstance(values, Mapping):
-        raise ValueError("photos is no object")
+        raise ValueError("photos is not an object")
     photos = EvaluatedPhotos(**values)
     for text in (photos.dataset, photos.split, photos.ids_file):
         _text(text)
     for whole in (photos.fold, photos.folds):
         if whole is not None and type(whole) is not int:
-            raise ValueError(f"{shorten(whole)} should be a number of a fold")
+            raise ValueError(f"{shorten(whole)} should be the number of a fold")
     if photos.number is not None and (type(photos.number) is not int or photos.number < 1):
-        raise ValueError("photos is no number of photos")
+        raise ValueError("photos is not a number of photos")
     return photos
 
 
@@ -533,7 +533,7 @@ def _ids(values: object) -> tuple[str, ...] | None:
     if values is None:
         return None
     if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
-        raise ValueError("ids is no list of photos")
+        raise ValueError("ids is not a list of photos")
     return tuple(values)
 
 

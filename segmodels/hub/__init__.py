@@ -1,4 +1,4 @@
-"""Checkpoints on the Hugging Face Hub: the client, its cache, and what goes wrong there."""
+"""Checkpoints on the Hugging Face Hub: the client, its cache, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was pulled from the Hugging Face Hub, as it lies in the client's cache; nobody is asked, nothing heavy imported.
+"""Checkpoints pulled from the Hugging Face Hub, in the client's cache; no requests and no heavy imports.
 
 A revision counts as pulled once a ref of the cache names it: `segmodels.hub.client` writes the ref last.
 """
@@ -13,7 +13,7 @@ from huggingface_hub import constants
 __all__ = ["FILES", "REPOSITORY_PREFIX", "HubAddress", "Pulled", "find_pulled", "list_pulled"]
 
 FILES = ("config.json", "README.md", "metrics.json", "evidence.parquet", "model.safetensors")
-"""All that is read of a repository, in the order in which it is fetched; the first and the last must be there."""
+"""Files of a repository that are read, in download order; the first and the last are required."""
 
 REPOSITORY_PREFIX = "garmentscope-"
 """A checkpoint's repository is its owner's `garmentscope-<catalog name>`."""
@@ -21,7 +21,7 @@ REPOSITORY_PREFIX = "garmentscope-"
 
 @dataclass(frozen=True, slots=True)
 class HubAddress:
-    """Where a checkpoint is on the Hub: `hf://owner/repo@revision`.
+    """Address of a checkpoint on the Hub: `hf://owner/repo@revision`.
 
     Args:
         repository: Repository, `owner/name`.
@@ -51,11 +51,11 @@ class Pulled:
 
 
 def find_pulled(address: HubAddress) -> Pulled | None:
-    """The checkpoint as it was pulled last; None if it never was. Asks nobody."""
+    """The checkpoint as it was pulled last; None if it never was. Sends no request."""
     cached = Path(constants.HF_HUB_CACHE, _folder_name(address.repository))
     try:
         revision = (cached / "refs" / address.revision).read_text("utf-8").strip()
-    except (OSError, ValueError):  # of the second kind is a name that no file can have
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     folder = cached / "snapshots" / revision
     whole = all((folder / name).is_file() for name in (FILES[0], FILES[-1]))
@@ -63,7 +63,7 @@ def find_pulled(address: HubAddress) -> Pulled | None:
 
 
 def list_pulled(owner: str) -> dict[str, Pulled]:
-    """What was pulled of an owner, by name in the catalog. Asks nobody."""
+    """Pulled checkpoints of an owner, by name in the catalog. Sends no request."""
     stem = _folder_name(f"{owner}/{REPOSITORY_PREFIX}")
     try:
         folders = sorted(path.name for path in Path(constants.HF_HUB_CACHE).iterdir())
@@ -75,5 +75,5 @@ def list_pulled(owner: str) -> dict[str, Pulled]:
 
 
 def _folder_name(repository: str) -> str:
-    """As the client names a model's folder in its cache."""
+    """Name of a model's folder in the client's cache."""
     return constants.REPO_ID_SEPARATOR.join(("models", *repository.split("/")))

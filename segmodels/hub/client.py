@@ -1,4 +1,4 @@
-"""Checkpoints on the Hugging Face Hub: which there are, and how one comes from there, whole or not at all.
+"""Checkpoints on the Hugging Face Hub: listing them, and pulling one whole or not at all.
 
 The Hub is asked through `huggingface_hub`, which also keeps what was fetched, in its own cache (`HF_HOME`). A revision
 counts as pulled once a ref of that cache names it, and a ref is written only after every file is there, has the Hub's
@@ -30,9 +30,9 @@ from segmodels.hub.errors import HubError, HubUnreachableError, explain_failures
 __all__ = ["HubCheckpoint", "Progress", "fetch", "list_hub", "open_api", "pull", "read_address"]
 
 Progress = Callable[[int, int], None]
-"""Is told how many bytes of how many are there; not always in the thread that pulls."""
+"""Function that is called with the bytes received and in total; not always in the thread that pulls."""
 
-_SECONDS = 20.0  # without a sign of life until the Hub counts as silent
+_SECONDS = 20.0  # without an answer after which a request fails
 _FIRST_SECONDS = 6.0  # the same for the first question of a list, on which somebody looks who wants to use what is here
 _DESCRIPTION = ("config.json", "README.md", "metrics.json")  # what a card shows of a checkpoint that is not pulled
 _ATTEMPTS = 3  # at a file whose connection is reset; one that is closed or silent is gone on with by the client itself
@@ -44,12 +44,12 @@ constants.DOWNLOAD_CHUNK_SIZE = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class HubCheckpoint:
-    """What the Hub has of one checkpoint, as of now.
+    """The current state of a checkpoint on the Hub.
 
     Args:
         name: Name of the checkpoint in the catalog.
         repository: Repository, `owner/name`.
-        revision: The newest commit; empty if it could not be asked.
+        revision: The newest commit; empty if it could not be queried.
         size: Size of the weights, in bytes; 0 if there are none.
         folder: Folder that holds its `config.json`, model card and `metrics.json`, without the weights; None if there
             is a problem.
@@ -68,7 +68,7 @@ def read_address(text: str) -> HubAddress:
     """The address in `hf://owner/repo` or `hf://owner/repo@revision`.
 
     Raises:
-        HubError: If it is none.
+        HubError: If the text is not such an address.
     """
     try:
         uri = parse_hf_uri(text)
@@ -96,7 +96,7 @@ def fetch(address: HubAddress, progress: Progress | None = None) -> Pulled:
     A commit that was pulled is taken as it is: it cannot change.
 
     Raises:
-        HubError: If it cannot be had.
+        HubError: If it is not available.
     """
     pulled = find_pulled(address)
     if pulled and pulled.revision == address.revision:
@@ -110,11 +110,11 @@ def fetch(address: HubAddress, progress: Progress | None = None) -> Pulled:
 
 
 def pull(address: HubAddress, progress: Progress | None = None) -> Pulled:
-    """Brings a checkpoint into the cache, as the Hub has it now; what is there already is not fetched again.
+    """Downloads the current revision of a checkpoint into the cache, without files that are there already.
 
     Args:
         address: Address of the checkpoint.
-        progress: Function that is told of each part that arrives.
+        progress: Function that is called for each part that arrives.
 
     Raises:
         HubError: If the Hub or the checkpoint is at fault, or the disk is full; a revision that was pulled before is
@@ -148,7 +148,7 @@ def list_hub(owner: str) -> list[HubCheckpoint]:
     """The checkpoints that an owner has on the Hub, by name; what is small of each is fetched, the weights are not.
 
     Raises:
-        HubError: If the Hub cannot be asked. One checkpoint that is at fault says so in its `problem`.
+        HubError: If the Hub cannot be queried. A checkpoint that cannot be used has a `problem`.
     """
     api = open_api()
     with explain_failures(owner):
@@ -245,30 +245,30 @@ def _verify(api: HfApi, address: HubAddress, revision: str) -> None:
             file.resolve().unlink(missing_ok=True)
             file.unlink(missing_ok=True)
         raise HubError(
-            f"{wrong[0]} of {address.repository} does not have the checksum that the Hub states: it was damaged on the "
-            "way, and is deleted. Pull it again."
+            f"{wrong[0]} of {address.repository} does not have the checksum that the Hub states: it was damaged "
+            "in transfer and has been deleted. Pull it again."
         )
 
 
 def _check_room(address: HubAddress, size: int) -> None:
-    """Says that the disk is too small before the first byte rather than after the last."""
+    """Fails before the first byte if the disk has too little space."""
     cache = Path(constants.HF_HUB_CACHE)
     place = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), cache)
     with explain_failures(address.repository):
         if shutil.disk_usage(place).free < size:
-            raise OSError(errno.ENOSPC, "too little room")
+            raise OSError(errno.ENOSPC, "not enough space")
 
 
 def _check_usable(address: HubAddress, revision: str, folder: Path, read: Callable[[Path], object]) -> None:
     try:
         read(folder)
     except CheckpointError as error:
-        reason = str(error).replace(f"{folder}/", "")  # where in the cache a file lies helps nobody
+        reason = str(error).replace(f"{folder}/", "")  # the path in the cache is of no use to the reader
         raise HubError(f"{address.repository}, revision {revision[:7]}, cannot be used. {reason}") from None
 
 
 def _write_ref(path: Path, revision: str) -> None:
-    """Writes a ref as the client does: at one go."""
+    """Writes a ref atomically, as the client does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, revision)
 

@@ -1,4 +1,4 @@
-"""What goes wrong with the Hugging Face Hub, each in a sentence that says what to do and holds no token."""
+"""Errors of the Hugging Face Hub, as sentences that say what to do and contain no token."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["HubError", "HubUnreachableError", "explain_failures"]
 
 
 class HubError(CheckpointError):
-    """What was asked of the Hub cannot be had; the message says why and what to do."""
+    """A failed request to the Hub; the message says why and what to do."""
 
 
 class HubUnreachableError(HubError):
-    """The Hub does not answer, or only with its own faults: what is cached may stand in."""
+    """A Hub that does not answer, or has an internal error; cached files may be used instead."""
 
 
 # What the client raises; a `ValueError` is also what an answer becomes that is none of a Hub.
@@ -65,7 +65,7 @@ def explain_failures(subject: str, revision: str = "", *, writing: bool = False)
 
 
 def _explained(error: BaseException, subject: str, revision: str, writing: bool) -> HubError:
-    """Of the client's own words none are passed on: they may quote a header, and so a token."""
+    """Error for an exception of the client, without its message, which may quote a header and so a token."""
     while isinstance(error, LocalEntryNotFoundError | RuntimeError) and error.__cause__:
         error = error.__cause__
     host = urlsplit(os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).hostname or "HF_ENDPOINT"
@@ -74,58 +74,58 @@ def _explained(error: BaseException, subject: str, revision: str, writing: bool)
     if isinstance(error, LocalTokenNotFoundError):
         return HubError("Nobody is logged in to the Hub. Run `hf auth login`, or set HF_TOKEN.")
     if isinstance(error, httpx2.LocalProtocolError | UnicodeError):
-        return HubError("The token holds characters that no token has. Set HF_TOKEN again, or run `hf auth login`.")
+        return HubError("The token has characters that no token can have. Set HF_TOKEN again, or run `hf auth login`.")
     if isinstance(error, HFValidationError):
-        return HubError(f"{subject!r} is no repository's name. Write owner/name, of letters, digits, '-', '_' and '.'.")
+        return HubError(f"{subject!r} is not a repository name. Write owner/name in letters, digits, '-', '_', '.'.")
     if isinstance(error, OfflineModeIsEnabled):
         return HubUnreachableError(
-            f"HF_HUB_OFFLINE is set: the Hub is not asked about {subject}, and only what was pulled before can be "
-            "used. Unset it to pull."
+            f"HF_HUB_OFFLINE is set, so the Hub was not queried for {subject}; only models pulled before can be used. "
+            "Unset it to pull."
         )
     if isinstance(error, httpx2.TimeoutException):
-        return HubUnreachableError(f"{host} did not answer in time about {subject}. Try again later.")
+        return HubUnreachableError(f"{host} did not answer in time for {subject}. Try again later.")
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.InvalidURL):
         return HubError("HF_ENDPOINT is not the address of a Hub. Unset it, or write https://...")
     if isinstance(error, httpx2.ReadError | httpx2.WriteError | httpx2.RemoteProtocolError):
-        return HubUnreachableError(f"The connection to {host} was cut. Nothing is half-written; try again.")
+        return HubUnreachableError(f"The connection to {host} was cut. No incomplete file was kept; try again.")
     if isinstance(error, httpx2.TransportError):
-        return HubUnreachableError(f"{host} cannot be reached about {subject}. Check the network connection.")
+        return HubUnreachableError(f"{host} cannot be reached for {subject}. Check the network connection.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return HubError(
-            f"The disk is full: there is no room for {subject} in {constants.HF_HUB_CACHE}. Make room, or set HF_HOME "
-            "to a folder on another disk."
+            f"The disk is full: there is no space for {subject} in {constants.HF_HUB_CACHE}. Free space, or set "
+            "HF_HOME to a folder on another disk."
         )
     if isinstance(error, OSError) and error.errno is not None:
         return HubError(f"{error.filename or constants.HF_HUB_CACHE} cannot be used: {error.strerror}.")
     if isinstance(error, OSError) and not isinstance(error, FileMetadataError):
         return HubError(f"A file of {subject} arrived with another size than the Hub states. Try again.")
-    return HubError(f"{host} does not answer as a Hub. Check HF_ENDPOINT, and whether a proxy stands between.")
+    return HubError(f"{host} does not answer like a Hub. Check HF_ENDPOINT and the proxy, if there is one.")
 
 
 def _answered(error: HfHubHTTPError, subject: str, revision: str, writing: bool) -> HubError:
-    """What the Hub's refusal means."""
+    """Error for an HTTP answer of the Hub."""
     status = error.response.status_code
     logged_in = get_token() is not None
     if isinstance(error, RevisionNotFoundError):
         return HubError(f"{subject} has no revision {revision!r} on the Hub. Name a branch, a tag or a commit of it.")
     if isinstance(error, GatedRepoError):
-        return HubError(f"{subject} is given only to whom its owner allows it. Ask for access on its page on the Hub.")
+        return HubError(f"{subject} is restricted by its owner. Request access on its page on the Hub.")
     if status == 401 and logged_in:
         return HubError("The Hub does not accept the token. Set HF_TOKEN again, or run `hf auth login`.")
     if status == 401:
         return HubError(
-            f"The Hub shows {subject} to nobody without a login: it is private, or there is none. Check the name, or "
-            "run `hf auth login`, or set HF_TOKEN."
+            f"The Hub does not show {subject} without a login: it is private, or does not exist. Check the name, run "
+            "`hf auth login`, or set HF_TOKEN."
         )
     if status == 403:
         right = "write to" if writing else "read"
-        return HubError(f"The token may not {right} {subject}. Use one that may, or another owner.")
+        return HubError(f"The token has no permission to {right} {subject}. Use another token or another owner.")
     if status == 404:
-        return HubError(f"There is no {subject} on the Hub, or the token may not see it. Check the name.")
+        return HubError(f"{subject} does not exist on the Hub, or the token has no access to it. Check the name.")
     if status == 429:
         wait = error.response.headers.get("retry-after", "")
-        when = f"in {wait} seconds" if wait.isdigit() else "in some minutes"
-        return HubUnreachableError(f"The Hub had too many requests from here. Try again {when}.")
+        when = f"in {wait} seconds" if wait.isdigit() else "in a few minutes"
+        return HubUnreachableError(f"The Hub received too many requests from this address. Try again {when}.")
     if status >= 500:
-        return HubUnreachableError(f"The Hub has a fault of its own (status {status}). Try again later.")
-    return HubError(f"The Hub refuses what was asked about {subject} (status {status}).")
+        return HubUnreachableError(f"The Hub reported an internal error (status {status}). Try again later.")
+    return HubError(f"The Hub refused the request for {subject} (status {status}).")

@@ -1,4 +1,4 @@
-"""From a photo to its garments: the person detector, crops, networks, and what a segmentation holds."""
+"""From a photo to its garments: the person detector, crops, networks, and the segmentation."""
 
 from __future__ import annotations
 

@@ -62,12 +62,12 @@ def crop_around(box: Box, aspect: float | None, margin: float = 0.0) -> Box:
 
 
 def cut(image: np.ndarray, crop: Box, height: int, width: int, outside: int = PADDING_GREY) -> np.ndarray:
-    """What lies inside `crop`, resized to `height` x `width`.
+    """The part of the image inside `crop`, resized to `height` x `width`.
 
     Args:
         image: uint8 `(H, W, 3)` photo, averaged where it shrinks and interpolated where it grows; or uint8 `(H, W)`
             class map, whose ids are never mixed.
-        crop: Crop in pixels of the image; what reaches beyond the image is filled.
+        crop: Crop in pixels of the image; pixels beyond the image are filled.
         height: Height of the result, in pixels.
         width: Width of the result, in pixels.
         outside: Value of the pixels beyond the image.

@@ -1,4 +1,4 @@
-"""Small class maps for tables: what a page shows of a photo that is not there. Imports no network."""
+"""Small class maps for tables: shown on pages for photos that are not stored. Imports no network."""
 
 from __future__ import annotations
 

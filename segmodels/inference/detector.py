@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _SMALL = 0.35  # share of the photo's longer side below which a second pass at a finer input pays
-_SAME_PERSON = 0.6  # share of the smaller box that lies in a surer one
+_SAME_PERSON = 0.6  # share of the smaller box inside a box with a higher score, from which both are one person
 
 EMBEDDED_DETECTOR = Path(__file__).parents[1] / "embedded" / "detector"
 """Folder of the detector that ships with the package."""
@@ -55,7 +55,7 @@ _Side = Annotated[int, Field(ge=64, le=2048, multiple_of=32)]
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
-    """All that must be known to run a person detector; its `config.json`."""
+    """Configuration of a person detector, its `config.json`."""
 
     architecture: str
     """`ssd_lite0`, the one of `segmodels.architectures.ssd`."""
@@ -64,10 +64,10 @@ class DetectorConfig:
     """Side of the square input, in pixels; a photo lies in its middle, on grey, with its own aspect."""
 
     mean: Amount
-    """Subtracted from each channel after scaling to 0..1."""
+    """Mean that is subtracted from each channel after scaling to 0..1."""
 
     std: Positive
-    """Each channel is divided by it after the mean is subtracted."""
+    """Standard deviation by which each channel is divided after the mean is subtracted."""
 
     second_side: Annotated[Literal[0] | _Side, expected(_SIDES)] = 0
     """Side of the input of a second pass, run where the first finds nobody, or small people only; 0 for none."""
@@ -76,10 +76,10 @@ class DetectorConfig:
     """Score from which a box is a person, 0..1."""
 
     training: dict[str, Any] = field(default_factory=dict)
-    """Data set, split, recipe and epoch; for people, nothing reads it to run."""
+    """Data set, split, recipe and epoch; for information, not needed to run the detector."""
 
     format_version: int = FORMAT_VERSION
-    """Of this file."""
+    """Version of the format of this file."""
 
 
 class FoundPerson(NamedTuple):
@@ -186,7 +186,7 @@ def find_people(photo: np.ndarray) -> list[FoundPerson]:
         photo: Photo, uint8 `(H, W, 3)` RGB, upright.
 
     Raises:
-        CheckpointError: If the detector cannot be had.
+        CheckpointError: If the detector is missing or damaged.
     """
     return load_detector(read_settings().detector).find(photo)
 
@@ -240,7 +240,7 @@ def _coco_detector(device: torch.device | None, precision: Precision | None) -> 
         )
     except (OSError, RuntimeError) as error:  # no network, no room, or a file of another hash
         raise CheckpointError(
-            f"torchvision's COCO weights cannot be fetched ({error}). Connect to the internet once, or unset "
+            f"torchvision's COCO weights cannot be downloaded ({error}). Connect to the internet once, or unset "
             "GARMENTSCOPE_DETECTOR to use the detector that ships."
         ) from None
     network.load_state_dict(weights, strict=True)

@@ -1,4 +1,4 @@
-"""What is done where a batch does not fit into memory, and with memory that is not needed any more."""
+"""Handling of batches that do not fit into memory, and of freed memory."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def return_memory() -> bool:
 def run_in_parts(
     network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor, largest: int | None = None
 ) -> tuple[torch.Tensor, int]:
-    """Runs a network on a batch, which is halved as often as its parts do not fit into memory.
+    """Runs a network on a batch, which is halved until its parts fit into memory.
 
     Args:
         network: A function of a batch `(N, ...)` that gives `(N, ...)`.
@@ -59,7 +59,7 @@ def run_in_parts(
         largest: Photos that are known to fit at a time; None for all.
 
     Returns:
-        What the network gives for the whole batch, and how many photos fitted at a time.
+        Output of the network for the whole batch, and the number of photos that fitted at a time.
 
     Raises:
         DeviceMemoryError: If one photo alone does not fit.

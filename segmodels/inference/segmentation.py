@@ -1,4 +1,4 @@
-"""What a segmenter finds in a photo, and the forms in which it leaves: PNG, JSON, COCO, supervision."""
+"""The result of a segmenter, and its export formats: PNG, JSON, COCO, supervision."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Segmentation:
         model: Catalog name of the checkpoint.
         revision: Revision of the checkpoint.
         seconds: Seconds from decoded photo to garments.
-        owners: uint8 `(H, W)`: index into the people of whoever wears what a pixel shows; all the first's if left out.
+        owners: Index into the people for each pixel, uint8 `(H, W)`; all of the first person if left out.
 
     Raises:
         ValueError: If the maps are not uint8 of one shape, an id is outside the taxonomy, there is nobody, or a garment
@@ -109,7 +109,7 @@ class Segmentation:
             if values.dtype != np.uint8 or values.shape != self.class_map.shape or values.ndim != 2:
                 raise ValueError(f"{name} must be uint8 (H, W) like the class map, not {values.dtype} {values.shape}.")
         if int(self.class_map.max()) >= len(self.taxonomy):
-            raise ValueError(f"The class map holds id {self.class_map.max()}; {self.taxonomy.name} ends before it.")
+            raise ValueError(f"The class map has the id {self.class_map.max()}, which is beyond {self.taxonomy.name}.")
         if not self.people:
             raise ValueError("A segmentation has at least one person.")
         if any(not 0 <= garment.person < len(self.people) for garment in self.garments):
@@ -119,12 +119,12 @@ class Segmentation:
 
     @property
     def height(self) -> int:
-        """Of the photo, in pixels."""
+        """Size of this side of the photo, in pixels."""
         return int(self.class_map.shape[0])
 
     @property
     def width(self) -> int:
-        """Of the photo, in pixels."""
+        """Size of this side of the photo, in pixels."""
         return int(self.class_map.shape[1])
 
     def mask(self, garment: Garment) -> np.ndarray:
@@ -259,7 +259,7 @@ def measure(
         class_map: uint8 `(H, W)`.
         confidence: uint8 `(H, W)`, 0..255.
         detected: The people whom a detector found.
-        owners: uint8 `(H, W)`: index of whoever wears what a pixel shows; all the first's if left out.
+        owners: Index of the person for each pixel, uint8 `(H, W)`; all of the first person if left out.
     """
     people = tuple(detected)
     if not people:

@@ -118,10 +118,10 @@ class Segmenter:
 
     @property
     def detector(self) -> PersonDetector:
-        """Finds the people.
+        """The person detector.
 
         Raises:
-            CheckpointError: If it cannot be had.
+            CheckpointError: If it is missing or damaged.
         """
         return self._detector or load_detector(read_settings().detector, self.device, self.precision)
 
@@ -225,7 +225,7 @@ class Segmenter:
             photo: uint8 `(H, W, 3)` RGB, upright.
 
         Raises:
-            CheckpointError: If the detector cannot be had.
+            CheckpointError: If the detector is missing or damaged.
         """
         return _people_to_segment(self.detector.find(photo))
 

@@ -305,7 +305,7 @@ def test_a_narrower_decoder_leaves_the_encoder_as_it_was() -> None:
 
 
 def test_densenet_takes_densenets_only() -> None:
-    with pytest.raises(ValueError, match="resnet18 is no DenseNet"):
+    with pytest.raises(ValueError, match="resnet18 is not a DenseNet"):
         build("densenet", 5, {"encoder": "resnet18"})
 
 
@@ -395,7 +395,7 @@ def test_architectures_in_their_order() -> None:
 
 
 def test_unknown_architecture() -> None:
-    with pytest.raises(ValueError, match="There is no architecture 'fnp'; there are fpn, unet, .*unet_classic"):
+    with pytest.raises(ValueError, match="There is no architecture 'fnp'; choose one of fpn, unet, .*unet_classic"):
         build("fnp", 15, {})
 
 

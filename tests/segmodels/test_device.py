@@ -160,7 +160,7 @@ def test_a_gpu_computes_in_the_fastest_that_it_has(
         assert (found.name, found.lightning, found.dtype) == (expected, lightning, dtype)
         assert found.scaler().is_enabled() is (expected == "fp16"), "fp16 alone needs scaled gradients"
         if capability < (8, 0):
-            with pytest.raises(DeviceError, match=r"^Fake GPU does not compute in bf16\. Use fp16, 32 or auto\.$"):
+            with pytest.raises(DeviceError, match=r"^Fake GPU does not support bf16\. Use fp16, 32 or auto\.$"):
                 pick_precision("bf16", CUDA)
         else:
             assert pick_precision("bf16", CUDA) == found

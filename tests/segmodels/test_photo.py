@@ -516,7 +516,7 @@ def test_paths_that_hold_no_photo(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to(tmp_path / "link.jpg")
     assert "cannot be reached" in refusal(tmp_path / "link.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert "not an ordinary file" in refusal(tmp_path / "pipe.jpg")
+    assert "not a regular file" in refusal(tmp_path / "pipe.jpg")
 
 
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,7 @@ def test_data(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(home / "ccp")
     page = AppTest.from_file(str(ROOT / "dashboard" / "app_pages" / "dataset.py"), default_timeout=120).run()
     said = " ".join(each.value for each in [*page.info, *page.warning, *page.error]).replace("\\", "")
-    assert "GARMENTSCOPE_DATA names ccp, which is no folder." in said
+    assert "GARMENTSCOPE_DATA is set to ccp, which is not a folder." in said
 
 
 def test_archive(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

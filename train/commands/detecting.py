@@ -27,47 +27,47 @@ __all__ = ["add_evaluate_person", "add_evaluate_scenes", "add_fit_person", "add_
 
 def add_fit_person(commands: Subparsers) -> None:
     """Adds `fit-person`."""
-    command = commands.add_parser("fit-person", help="train the person detector; the same command goes on after a stop")
+    command = commands.add_parser("fit-person", help="train the person detector; run it again to continue after a stop")
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     command.add_argument("--out", type=Path, required=True, help="folder of the run")
     command.add_argument("--epochs", type=int, default=PersonRecipe.epochs, metavar="N")
-    command.add_argument("--start", default="", metavar="DIR", help="folder of a detector to go on from")
+    command.add_argument("--start", default="", metavar="DIR", help="folder of a detector to continue from")
     command.add_argument(
         "--flatlays",
         default="",
         metavar="DIR",
-        help="folder of flat-lays, in which nobody is to be found (default: none)",
+        help="folder of flat-lays, which show nobody (default: none)",
     )
     command.add_argument("--flatlay-masks", default="", metavar="DIR", help="folder that mask-flatlays wrote")
-    command.add_argument("--unlisted", action="store_true", help="without the stored list of bystanders, to make one")
+    command.add_argument("--unlisted", action="store_true", help="ignore the stored list of bystanders, to make one")
     add_device_arguments(command)
     command.set_defaults(run=_fit_person)
 
 
 def add_list_bystanders(commands: Subparsers) -> None:
     """Adds `list-bystanders`."""
-    command = commands.add_parser("list-bystanders", help="list who stands in the background of the photos")
+    command = commands.add_parser("list-bystanders", help="list the people in the background of the photos")
     command.add_argument("run", type=Path, help="folder of a finished fit-person --unlisted")
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the list (CSV)")
     add_device_arguments(command)
     command.set_defaults(run=_list_bystanders)
 
 
 def add_evaluate_person(commands: Subparsers) -> None:
     """Adds `evaluate-person`."""
-    command = commands.add_parser("evaluate-person", help="judge a person detector on photos and made-up scenes")
+    command = commands.add_parser("evaluate-person", help="evaluate a person detector on photos and made-up scenes")
     command.add_argument("--detector", default="", help="folder of a detector, or coco (default: the one that ships)")
     _add_photos(command)
-    command.add_argument("--keep", action="store_true", help="also write them into the detector's metrics.json")
-    command.add_argument("--flatlays", type=Path, metavar="DIR", help="also judge it on flat-lays, which show nobody")
+    command.add_argument("--keep", action="store_true", help="also write the scores into the detector's metrics.json")
+    command.add_argument("--flatlays", type=Path, metavar="DIR", help="also evaluate on flat-lays, which show nobody")
     add_device_arguments(command)
     command.set_defaults(run=_evaluate_person)
 
 
 def add_evaluate_scenes(commands: Subparsers) -> None:
     """Adds `evaluate-scenes`."""
-    command = commands.add_parser("evaluate-scenes", help="judge a checkpoint on made-up scenes")
+    command = commands.add_parser("evaluate-scenes", help="evaluate a checkpoint on made-up scenes")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     _add_photos(command)
     add_device_arguments(command)
@@ -77,9 +77,9 @@ def add_evaluate_scenes(commands: Subparsers) -> None:
 def _add_photos(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     which = command.add_mutually_exclusive_group(required=True)
-    which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line")
+    which.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
+    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the scores")
 
 
 def _fit_person(arguments: argparse.Namespace) -> int:

@@ -28,18 +28,16 @@ __all__ = ["add_compare", "add_crossval", "add_fit", "add_probe"]
 
 def add_fit(commands: Subparsers) -> None:
     """Adds `fit`."""
-    command = commands.add_parser("fit", help="train a network by a recipe; the same command goes on after a stop")
+    command = commands.add_parser("fit", help="train a network by a recipe; run it again to continue after a stop")
     command.add_argument(
-        "--all", action="store_true", help="train every architecture by it, each in a folder under --out"
+        "--all", action="store_true", help="train every architecture by the recipe, each in a folder under --out"
     )
     command.add_argument("--name", help="name of the checkpoint in the catalog (default: the architecture)")
-    command.add_argument(
-        "--push", metavar="OWNER", help="publish what was fitted as OWNER/garmentscope-NAME on the Hub"
-    )
+    command.add_argument("--push", metavar="OWNER", help="publish the checkpoint as OWNER/garmentscope-NAME on the Hub")
     command.add_argument(
         "--push-fallback",
         action="store_true",
-        help="also publish a network that started from random weights as ImageNet's could not be loaded",
+        help="also publish a network that had to start from random weights instead of ImageNet's",
     )
     add_recipe(command)
     add_device_arguments(command)
@@ -48,8 +46,8 @@ def add_fit(commands: Subparsers) -> None:
 
 def add_crossval(commands: Subparsers) -> None:
     """Adds `crossval`."""
-    command = commands.add_parser("crossval", help="fit and judge one network for each fold")
-    command.add_argument("--folds", type=int, default=5, metavar="N", help="how many (default: 5)")
+    command = commands.add_parser("crossval", help="train and evaluate one network for each fold")
+    command.add_argument("--folds", type=int, default=5, metavar="N", help="number of folds (default: 5)")
     command.add_argument("--keep", type=Path, metavar="CHECKPOINT", help="also write the scores into this checkpoint")
     add_recipe(command)
     add_device_arguments(command)
@@ -58,7 +56,7 @@ def add_crossval(commands: Subparsers) -> None:
 
 def add_probe(commands: Subparsers) -> None:
     """Adds `probe`."""
-    command = commands.add_parser("probe", help="find out by three short steps which cell of a grid is worth training")
+    command = commands.add_parser("probe", help="find the cell of a grid that is worth training, in three short steps")
     command.add_argument(
         "--grid", default="small", help="a TOML file, or the name of a grid that ships (default: small)"
     )
@@ -69,9 +67,9 @@ def add_probe(commands: Subparsers) -> None:
 
 def add_compare(commands: Subparsers) -> None:
     """Adds `compare`."""
-    command = commands.add_parser("compare", help="the difference between two runs on the photos that both judged")
-    command.add_argument("first", type=Path, help="folder of a run of crossval, or of a checkpoint judged with --keep")
-    command.add_argument("second", type=Path, help="the other one")
+    command = commands.add_parser("compare", help="compare two runs on the photos that they share")
+    command.add_argument("first", type=Path, help="folder of a crossval run, or of a checkpoint evaluated with --keep")
+    command.add_argument("second", type=Path, help="folder of the other run or checkpoint")
     command.set_defaults(run=_compare)
 
 

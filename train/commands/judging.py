@@ -34,32 +34,32 @@ __all__ = ["add_evaluate", "add_reliability", "add_stats", "add_suspects"]
 
 def add_evaluate(commands: Subparsers) -> None:
     """Adds `evaluate`."""
-    command = commands.add_parser("evaluate", help="judge a checkpoint on photos it was not trained on")
+    command = commands.add_parser("evaluate", help="evaluate a checkpoint on photos it was not trained on")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
     command.add_argument(
         "--dataset", required=True, help="name of the data set, such as ccp; or flatlay, or wild, which have no masks"
     )
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
     which = command.add_mutually_exclusive_group()
-    which.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    which.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     command.add_argument(
-        "--allow-trained", action="store_true", help="also on a fold on which the checkpoint was trained"
+        "--allow-trained", action="store_true", help="also evaluate on a fold that the checkpoint was trained on"
     )
     command.add_argument(
         "--framing",
         choices=[*FRAMINGS, "all"],
         default="full",
-        help="cut each photo to this part of the person first, or judge each of the framings (all)",
+        help="crop each photo to this part of the person first, or evaluate every framing (all)",
     )
     command.add_argument(
         "--shift",
         choices=[*SHIFTS, "all"],
         default="",
-        help="change each photo first, or judge each of the changes (all)",
+        help="change each photo first, or evaluate every change (all)",
     )
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the scores go")
-    command.add_argument("--keep", action="store_true", help="also write them into the checkpoint's metrics.json")
+    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the scores")
+    command.add_argument("--keep", action="store_true", help="also write the scores into the checkpoint's metrics.json")
     add_device_arguments(command)
     command.set_defaults(run=_evaluate)
 
@@ -70,36 +70,34 @@ def add_suspects(commands: Subparsers) -> None:
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    command.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes (CSV)")
+    command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the list (CSV)")
     add_device_arguments(command)
     command.set_defaults(run=_suspects)
 
 
 def add_reliability(commands: Subparsers) -> None:
     """Adds `reliability`."""
-    command = commands.add_parser(
-        "reliability", help="measure on tagged photos how far a count of garments can be trusted"
-    )
+    command = commands.add_parser("reliability", help="measure on tagged photos how reliable counts of garments are")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the numbers go")
+    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the numbers")
     add_device_arguments(command)
     command.set_defaults(run=_reliability)
 
 
 def add_stats(commands: Subparsers) -> None:
     """Adds `stats`."""
-    command = commands.add_parser("stats", help="say what a data set holds, in numbers and pictures")
+    command = commands.add_parser("stats", help="describe a data set in numbers and pictures")
     command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
     command.add_argument("--out", type=Path, required=True, help="folder of the report")
-    command.add_argument("--ids", type=Path, metavar="FILE", help="the photos, one id a line (default: all)")
+    command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     command.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
-        help="where the numbers also go (the dashboard's: dashboard/data/ccp.json)",
+        help="file for the numbers, in addition (the dashboard's: dashboard/data/ccp.json)",
     )
     command.set_defaults(run=_stats)
 
@@ -222,7 +220,7 @@ def _suspects(arguments: argparse.Namespace) -> int:
     found = find_suspects(segmenter, dataset, read_ids(arguments.ids) if arguments.ids else dataset.ids)
     write_suspects(arguments.out, found)
     for each in found[:20]:
-        print(f"{each.photo_id}: {each.doubt:.2f}, mostly {each.truth} that looks like {each.seen} ({each.share:.0%})")
+        print(f"{each.photo_id}: {each.doubt:.2f}, mostly {each.truth} predicted as {each.seen} ({each.share:.0%})")
     return 0
 
 

@@ -19,11 +19,11 @@ __all__ = ["add_mask_flatlays", "add_pseudo_label"]
 def add_pseudo_label(commands: Subparsers) -> None:
     """Adds `pseudo-label`."""
     command = commands.add_parser(
-        "pseudo-label", help="write masks for photos that have only tags, by trained networks"
+        "pseudo-label", help="write masks for photos that have only tags, with trained networks"
     )
-    command.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that are asked")
+    command.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that predict the masks")
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--out", type=Path, required=True, help="where the masks go")
+    command.add_argument("--out", type=Path, required=True, help="folder for the masks")
     add_device_arguments(command)
     command.set_defaults(run=_pseudo_label)
 
@@ -32,10 +32,10 @@ def add_mask_flatlays(commands: Subparsers) -> None:
     """Adds `mask-flatlays`."""
     command = commands.add_parser("mask-flatlays", help="write masks for flat-lays, which have a label and no mask")
     command.add_argument(
-        "checkpoint", type=Path, help="folder of a checkpoint that is asked where the outline is unsure"
+        "checkpoint", type=Path, help="folder of a checkpoint that decides where the outline is unsure"
     )
     command.add_argument("--data", type=Path, required=True, help="folder of the flat-lays")
-    command.add_argument("--out", type=Path, required=True, help="where the masks go; the same command goes on")
+    command.add_argument("--out", type=Path, required=True, help="folder for the masks; run it again to continue")
     add_device_arguments(command)
     command.set_defaults(run=_mask_flatlays)
 

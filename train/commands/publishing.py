@@ -19,7 +19,7 @@ def add_join(commands: Subparsers) -> None:
     """Adds `join`."""
     command = commands.add_parser("join", help="join trained networks into one checkpoint that averages them")
     command.add_argument(
-        "checkpoints", type=Path, nargs="+", help="folders of the checkpoints; the first finds the crop"
+        "checkpoints", type=Path, nargs="+", help="folders of the checkpoints; the first determines the crop"
     )
     command.add_argument(
         "--share",
@@ -27,20 +27,20 @@ def add_join(commands: Subparsers) -> None:
         action="append",
         default=[],
         metavar="S",
-        help="of each further one in the average with those before it, between 0 and 1",
+        help="share of each further checkpoint in its average with those before it, between 0 and 1",
     )
     command.add_argument(
         "--scales",
         type=float,
         nargs="+",
         metavar="F",
-        help="factors on the first one's input size in the refine pass (default: its own)",
+        help="factors on the input size of the first checkpoint in the refine pass (default: its own)",
     )
     command.add_argument(
         "--margin",
         type=float,
         metavar="M",
-        help="border of each crop, as a share of the longer side of what was found (default: the first one's)",
+        help="margin of each crop, as a share of its longer side (default: that of the first checkpoint)",
     )
     command.add_argument("--out", type=Path, required=True, help="folder of the ensemble")
     command.set_defaults(run=_join)
@@ -48,11 +48,11 @@ def add_join(commands: Subparsers) -> None:
 
 def add_describe(commands: Subparsers) -> None:
     """Adds `describe`."""
-    command = commands.add_parser("describe", help="write what a network is and how it scored, without its weights")
-    command.add_argument("recipe", help="that trains it: a TOML file, or the name of a recipe that ships")
+    command = commands.add_parser("describe", help="write a network's description and scores, without its weights")
+    command.add_argument("recipe", help="recipe of the network: a TOML file, or the name of a recipe that ships")
     add_change(command)
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    command.add_argument("--checkpoint", type=Path, help="trained by it; its numbers are taken (default: none yet)")
+    command.add_argument("--checkpoint", type=Path, help="checkpoint that the recipe trained (default: none yet)")
     command.add_argument("--out", type=Path, required=True, help="folder of the description, named as in the catalog")
     command.set_defaults(run=_describe)
 
@@ -61,9 +61,9 @@ def add_push(commands: Subparsers) -> None:
     """Adds `push`."""
     command = commands.add_parser("push", help="publish a checkpoint on the Hugging Face Hub")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
-    command.add_argument("repository", metavar="OWNER/REPO", help="made if there is none")
-    command.add_argument("--private", action="store_true", help="for its owner only")
-    command.add_argument("--message", default="", help="of the commit (default: says what it is)")
+    command.add_argument("repository", metavar="OWNER/REPO", help="name of the repository, which is created if needed")
+    command.add_argument("--private", action="store_true", help="show it only to its owner")
+    command.add_argument("--message", default="", help="message of the commit (default: says what it is)")
     command.set_defaults(run=_push)
 
 

@@ -60,16 +60,16 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
     for evaluation in results.evaluations:
         lines += _scores(evaluation)
     if not results.evaluations:
-        lines += ["## Scores", "", "Not judged yet on photos that had no part in training and choosing.", ""]
+        lines += ["## Scores", "", "Not evaluated yet on photos that were not used in training or selection.", ""]
     return "\n".join([*lines, *_conditions(results.conditions), *_LIMITS])
 
 
 _LIMITS = (
     "## Limits",
     "",
-    "Trained on few photos, street style of about 2014, mostly of women, one person in each: expect less on other "
-    "people, other clothes and other pictures. Rare garments (rompers, scarves, ties, socks) are often missed. Not "
-    "for identifying people, nor for conclusions about them.",
+    "Trained on few photos, in the street style of about 2014, mostly of women, with one person each: expect lower "
+    "scores on other people, other clothes and other kinds of photo. Rare garments (rompers, scarves, ties, socks) "
+    "are often missed. Not for identifying people, nor for conclusions about them.",
     "",
 )
 
@@ -85,7 +85,7 @@ def _what_it_is(config: CheckpointConfig) -> list[str]:
 
 
 def _use(address: str) -> list[str]:
-    """A section on how to load it and what for; `address` is what `load_segmenter` takes."""
+    """Section on loading and use; `address` is what `load_segmenter` takes."""
     return [
         "## Use",
         "",
@@ -109,9 +109,9 @@ def _training(training: Mapping[str, Any]) -> list[str]:
         "## Training",
         "",
         f"Data set {training.get('dataset')}, {_epoch(training)}.{_steps(training)}{_members(training)} "
-        "The recipe stands in `config.json`.",
+        "The recipe is in `config.json`.",
         "",
-        f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. No photo of it is here.",
+        f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. None of its photos is included.",
         "",
     ]
 
@@ -145,7 +145,7 @@ def _conditions(conditions: Sequence[ConditionScore]) -> list[str]:
     if not conditions:
         return []
     return [
-        "## Other photos than whole outfits in daylight",
+        "## Scores under other conditions",
         "",
         "| photos | score | what it is | measured on |",
         "|---|---|---|---|",
@@ -161,15 +161,15 @@ def _weights(training: Mapping[str, Any]) -> list[str]:
     return [
         "## Weights",
         "",
-        "They do not ship with Garmentscope. This makes them, with the data set in the folder DATA:",
+        "They are not included in Garmentscope. This command trains them, with the data set in the folder DATA:",
         "",
         "```sh",
         str(training["command"]),
         "```",
         "",
         *_needs(training),
-        "Copy the checkpoint that it leaves to a folder of this model's name, and name the folder that holds that in "
-        "`GARMENTSCOPE_MODELS`.",
+        "Copy the checkpoint that it writes to a folder of this model's name, and set `GARMENTSCOPE_MODELS` to the "
+        "folder above it.",
         "",
     ]
 
@@ -178,9 +178,9 @@ def _needs(training: Mapping[str, Any]) -> list[str]:
     """What has to be there before the command is run."""
     recipe = training.get("recipe", {})
     start, pseudo = recipe.get("start"), recipe.get("pseudo")
-    lines = [f"It goes on from the checkpoint `{start}`."] if start else []
-    lines += [f"It reads the masks of tagged photos in `{pseudo}`."] if pseudo else []
-    return [" ".join([*lines, "The comment on top of the recipe says how they come about."]), ""] if lines else []
+    lines = [f"Training continues from the checkpoint `{start}`."] if start else []
+    lines += [f"Training uses the masks of tagged photos in `{pseudo}`."] if pseudo else []
+    return [" ".join([*lines, "The comment at the top of the recipe says how to make them."]), ""] if lines else []
 
 
 def _averaged(member: Member) -> str:
@@ -232,9 +232,9 @@ def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
     lines = [
         "# Garmentscope person detector",
         "",
-        "Finds the people in a photo, so that each outfit is segmented in its own crop. The SSD of "
-        f"torchvision for one class on EfficientNet-Lite0, input {config.side} x {config.side}, a person from a score "
-        f"of {config.threshold}.",
+        "Finds the people in a photo, so that each outfit is segmented in its own crop. It is "
+        f"torchvision's SSD for one class on EfficientNet-Lite0, input {config.side} x {config.side}; a box with a "
+        f"score of at least {config.threshold} is a person.",
         "",
         "```python",
         "from segmodels.inference.detector import find_people",
@@ -247,7 +247,7 @@ def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
         "## Training",
         "",
         f"Data set {training.get('dataset')}, {_epoch(training)}: boxes around its masks, on photos and on scenes made "
-        "of them (zoomed out, mosaics, people on other grounds, nobody). The recipe stands in `config.json`.",
+        "of them (zoomed out, mosaics, people on other backgrounds, no people). The recipe is in `config.json`.",
         "",
     ]
     for evaluation in results.evaluations:
@@ -255,9 +255,9 @@ def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
             f"## Scores on {evaluation.photos}",
             "",
             "At an intersection over union of 0.5. `photos`: people in the background count as wrong, because the data "
-            "set does not label them; `photos_without_bystanders`: those whom an earlier detector found do not count.",
+            "set does not label them; `photos_without_bystanders`: those that an earlier detector found do not count.",
             "",
-            "| scenes | number | people | recall | precision | average precision | false boxes a scene |",
+            "| scenes | number | people | recall | precision | average precision | false boxes per scene |",
             "|---|---|---|---|---|---|---|",
             *(
                 f"| {name} | {row['scenes']} | {row['people']} | {_cell(row['recall'])} | {_cell(row['precision'])} | "
@@ -269,8 +269,8 @@ def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
     lines += [
         "## Limits",
         "",
-        "Trained on 640 street-style photos of about 2014, mostly of women who stand; small people, groups and empty "
-        "scenes were made by cutting and pasting. Not for identifying people, and for nothing that safety hangs on.",
+        "Trained on 640 street-style photos of about 2014, mostly of standing women; small people, groups and empty "
+        "scenes were made by cutting and pasting. Not for identifying people or for anything safety-critical.",
         "",
     ]
     return "\n".join(lines)
@@ -286,9 +286,9 @@ def _confusion(scores: Scores) -> list[str]:
         return []
     names = list(scores.classes)
     if len(names) > _LARGEST_MATRIX:
-        return ["The confusion matrix stands in `metrics.json`.", ""]
+        return ["The confusion matrix is in `metrics.json`.", ""]
     return [
-        "Where the pixels of each class (rows) went, in percent of the row:",
+        "Confusion matrix: true classes in rows, predicted classes in columns, in percent of the row:",
         "",
         f"| truth | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",
@@ -309,14 +309,14 @@ def _epoch(training: Mapping[str, Any]) -> str:
 def _steps(training: Mapping[str, Any]) -> str:
     """A sentence each on an earlier fit, pseudo-labels, flat-lays and a teacher, each after a space, as far as used."""
     recipe = training.get("recipe", {})
-    text = f" It went on from the weights of an earlier fit, `{recipe['start']}`." if recipe.get("start") else ""
+    text = f" Training started from the weights of an earlier fit, `{recipe['start']}`." if recipe.get("start") else ""
     if recipe.get("pseudo"):
-        text += " It learned from photos that have only tags as well, with masks that networks and tags agree on."
+        text += " It was also trained on photos that have only tags, with masks that networks and tags agree on."
     if recipe.get("flatlays"):
         share = f"{recipe['flatlay_share']:.0%}"
         text += f" About {share} of its training crops show flat-lays (CC0), garments without a person."
     if recipe.get("teacher"):
-        text += f" It learned from the probabilities of another network too, `{recipe['teacher']}`."
+        text += f" It was also trained on the probabilities of another network, `{recipe['teacher']}`."
     return text
 
 

@@ -48,7 +48,7 @@ def check_owner(owner: str) -> None:
         who = api.whoami()
         names = [who["name"], *(organisation["name"] for organisation in who.get("orgs", []))]
     if owner not in names:
-        raise HubError(f"The token is that of {names[0]}, who cannot publish under {owner}. Name {' or '.join(names)}.")
+        raise HubError(f"The token belongs to {names[0]}, who cannot publish under {owner}. Name {' or '.join(names)}.")
 
 
 def push(folder: Path, repository: str, *, private: bool = False, message: str = "") -> Published:

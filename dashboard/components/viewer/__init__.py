@@ -1,4 +1,4 @@
-"""The picture component: a photo and its class map go to the browser once, and everything is looked at there.
+"""The viewer: a photo and its class map are sent to the browser once, and explored there.
 
 Opacity, class chips, confidence threshold, outlines, wipe, zoom and the reading under the pointer are all answered in
 `viewer.js`; none of them asks the server. A mount shows one stage with its table of garments, or two to four stages of
@@ -97,7 +97,7 @@ class Stage:
 
 
 def encode_photo(photo: Pixels) -> bytes:
-    """A photo as the browser gets it: a JPEG of at most `MAX_SIDE` pixels a side.
+    """A photo as it is sent to the browser: a JPEG of at most `MAX_SIDE` pixels a side.
 
     Args:
         photo: uint8 `(H, W, 3)` RGB.
@@ -112,7 +112,7 @@ def encode_photo(photo: Pixels) -> bytes:
 
 
 def round_confidence(plane: Pixels) -> Pixels:
-    """Confidence in the steps in which the viewer shows it, which pack well and are shown the same.
+    """Rounds confidence to the steps that the viewer shows, which compress better and look the same.
 
     Args:
         plane: uint8 `(H, W)`, 0..255.
@@ -252,9 +252,9 @@ def _png(plane: Pixels) -> bytes:
     return cv2.imencode(".png", plane, options)[1].tobytes()
 
 
-# What is there before the script runs, so that the wait has the shape of what comes.
+# Placeholder until the script runs, in the shape of the viewer.
 _SKELETON = """
-<div class="skeleton" role="status" aria-label="The picture is being prepared.">
+<div class="skeleton" role="status" aria-label="Preparing the photo.">
   <div class="skeleton-stage"></div>
   <div class="skeleton-lines"><i></i><i></i><i></i><i></i><i></i><i></i></div>
 </div>

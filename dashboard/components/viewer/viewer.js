@@ -6,8 +6,8 @@ const MAX_DENSITY = 2; // device pixels per CSS pixel beyond which nobody sees a
 const HIDDEN = 255; // id of a pixel without overlay: class off, confidence too low, or outside the picture
 const OUTLINE = 1.5; // CSS pixels
 const STAGE_KEYS =
-  "Arrow keys read the picture, with Shift in long steps. Plus, minus and 0 zoom. Space shows the photo alone, " +
-  "W wipes, [ and ] change the opacity.";
+  "Arrow keys move the reading point over the photo, with Shift in larger steps. Plus and minus zoom, 0 fits the " +
+  "photo. Space shows only the photo, W turns the wipe on or off, [ and ] change the opacity.";
 
 // ---------------------------------------------------------------- small things
 
@@ -240,7 +240,7 @@ class Stage {
     this.heading.textContent = data.title;
     this.caption.textContent = data.caption;
     this.box.setAttribute("aria-label", `Photo ${data.name} with the classes found in it`);
-    this.trouble.textContent = picture ? "" : `${data.name} could not be shown: its data came damaged. Add it again.`;
+    this.trouble.textContent = picture ? "" : `${data.name} could not be shown: its data arrived damaged. Add it again.`;
     this.trouble.hidden = Boolean(picture);
     this.surface.hidden = this.tools.hidden = !picture;
   }
@@ -512,7 +512,7 @@ function classToggle(viewer, { id, name, colour }, share = null) {
   const button = el(
     "button",
     {
-      ...{ type: "button", class: "chip", title: "Show or hide. Alt-click shows only this one." },
+      ...{ type: "button", class: "chip", title: "Click to show or hide this class, Alt-click to show only this one." },
       click: (event) => (event.altKey ? viewer.solo(id) : viewer.toggle(id)),
     },
     ...[swatch(colour), el("span", { class: "name" }, name), share && el("span", { class: "share" }, share)],
@@ -639,14 +639,14 @@ class Viewer {
       mode("outline", "Outline", "A line along the edge of each class"),
       mode("differences", "Differences", "Only where the models name different classes"),
       mode("wipe", "Wipe", "Photo left of a divider, overlay right of it (W)"),
-      mode("photo", "Photo", "The photo alone (Space)"),
+      mode("photo", "Photo", "Only the photo (Space)"),
     );
     return el("div", { class: "controls" }, el("div", { class: "sliders" }, this.opacity.label, this.threshold.label), group);
   }
 
   /** What stands on one side of the wipe, where there are several stages. */
   buildChoice(name, side) {
-    const select = el("select", { "aria-label": `${name} of the wipe` });
+    const select = el("select", { "aria-label": `${name} side of the wipe` });
     select.addEventListener("change", () => this.chooseSide(side, Number(select.value)));
     const note = el("span", { class: "caption" });
     const heading = el("span", { class: "quiet" }, name);

@@ -87,7 +87,7 @@ def test_photos_go_in_and_the_same_again_adds_nothing(page: Page, cache: Path) -
     assert len(rows_of(Archive(cache / "archives" / "Spring 2024"))) == 3
 
     add(page, {"letter.jpg": b"Dear tailor, this is no photo at all."})
-    expect(page.get_by_text("1 rejected, see rejected.csv. Nothing was added.")).to_be_visible()
+    expect(page.get_by_text("1 of 1 photo rejected (see rejected.csv). Nothing was added.")).to_be_visible()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="rejected.csv").first.click()
     assert "letter.jpg is text, not a photo" in Path(waiting.value.path()).read_text(encoding="utf-8")

@@ -131,7 +131,7 @@ def test_what_fails_is_a_sentence_and_can_be_tried_again(
         patch.setattr(jobs, "ingest", surprise)
         job = done(Job(target, found, None, lambda: segmenter))
         assert job.phase == "failed"
-        assert job.error == "The ingest broke off: out of luck. What was written before is whole."
+        assert job.error == "The ingest failed: out of luck. What was written before is kept."
     assert done(job.again()).phase == "done"
 
 

@@ -145,7 +145,7 @@ def test_bad_files_are_sentences_and_the_others_are_in(opened: Callable[[], AppT
     page = add(opened(), {"letter.jpg": b"Dear tailor, no photo. " * 9, "looks.zip": climbing, "a.jpg": jpeg(1)})
     assert "2 photos added" in said(page)
     error = page.error[0].value.replace("\\", "")
-    assert error.startswith("2 rejected, see rejected.csv. 2 are in.")
+    assert error.startswith("2 of 4 photos rejected (see rejected.csv).")
     assert "letter.jpg is text, not a photo" in error and "../../evil.jpg points outside of looks.zip" in error
     assert downloads(page) == ["rejected.csv"] * 2
     assert not list(cache.parent.glob("**/evil.jpg")) and len(rows_of(Archive(cache / "My photos"))) == 2
@@ -158,7 +158,7 @@ def test_bad_files_are_sentences_and_the_others_are_in(opened: Callable[[], AppT
         ({"looks.csv": b"file_name,market\na.jpg,Paris\n"}, "A CSV alone adds nothing."),
         ({"a.jpg": jpeg(1), "looks.csv": b"file_name#market\na.jpg#Paris\n"}, "separate columns by one of: comma,"),
         ({"a.jpg": jpeg(1), "looks.csv": b"", "b.csv": b""}, "looks.csv and b.csv are two CSVs. Keep one."),
-        ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is no ZIP or is damaged."),
+        ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is not a ZIP, or is damaged."),
     ],
 )
 def test_what_cannot_begin_is_a_sentence_and_the_files_stay(

@@ -81,7 +81,7 @@ def test_a_name_cannot_climb_or_hide(name: str, shipped: Path, environment: dict
 def test_no_name_and_a_shipped_name_are_sentences(shipped: Path, environment: dict[str, str]) -> None:
     with pytest.raises(ArchiveError, match="needs a name"):
         choose_target("  ", environment, shipped)
-    with pytest.raises(ArchiveError, match="ccp comes with the app and stays as it is"):
+    with pytest.raises(ArchiveError, match="ccp comes with the app and cannot be changed"):
         choose_target("ccp", environment, shipped)
 
 

@@ -174,7 +174,7 @@ def test_a_link_names_models_once_and_those_there_are() -> None:
     assert parse_link("", ["fpn"]) == ([], [])
     chosen, sentences = parse_link("fpn,gone,fpn", ["fpn", "unet"])
     assert chosen == ["fpn"]
-    assert ["names fpn twice" in sentences[0], "no model gone" in sentences[1]] == [True, True]
+    assert ["names fpn twice" in sentences[0], 'Model "gone" not found' in sentences[1]] == [True, True]
     many = [f"m{number}" for number in range(12)]
     chosen, sentences = parse_link(",".join(many), many)
     assert (chosen, "first 9" in sentences[0]) == (many[:9], True)

@@ -70,7 +70,7 @@ def test_from_models_and_photo_to_wipe_table_and_downloads(page: Page) -> None:
     expect(wipe).to_have_attribute("aria-valuenow", "100")
     wipe.press("ArrowLeft")
     expect(wipe).to_have_attribute("aria-valuenow", "98")
-    page.get_by_label("Left of the wipe").select_option("fpn")
+    page.get_by_label("Left side of the wipe").select_option("fpn")
     expect(wipe).to_have_attribute("aria-label", "Wipe: fpn left, tiny right")
     button.click()
     expect(page.get_by_role("application")).to_have_count(2)

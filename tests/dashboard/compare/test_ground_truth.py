@@ -77,26 +77,26 @@ BAD = {
     "a photo": (b"\xff\xd8\xff\xe0" + bytes(99), "is not a mask"),
     "colours": (colour_picture(), "its pixels are colours"),
     "another size": (png(np.zeros((8, 9), np.uint8)), "9 x 8 pixels; the photo is 4 x 6"),
-    "an unknown id": (with_id(15), "holds the id 15"),
-    "nothing labelled": (png(np.full((6, 4), UNLABELLED, np.uint8)), "labels no pixel"),
+    "an unknown id": (with_id(15), "contains the id 15"),
+    "nothing labelled": (png(np.full((6, 4), UNLABELLED, np.uint8)), "has no labelled pixel"),
     "a PNG cut off": (png(ids())[:-40], "is damaged"),
     "a PNG of a few bytes": (png(ids())[:20], "is damaged"),
-    "another variable": (mat(mask=ids()), "it holds mask"),
+    "another variable": (mat(mask=ids()), "it has mask"),
     "words": (mat(groundtruth="Dear tailor"), "groundtruth is char"),
     "cells": (mat(groundtruth=np.array([ids(), "x"], object)), "groundtruth is cell"),
     "another size in a mat": (mat(groundtruth=np.zeros((8, 9), np.uint8)), "9 x 8 pixels; the photo is 4 x 6"),
     "an unknown label": (mat(groundtruth=np.full((6, 4), 59, np.uint8)), "label 59"),
-    "broken numbers": (mat(groundtruth=np.full((6, 4), 0.5)), "does not hold labels from 0 to 58"),
-    "no numbers": (mat(groundtruth=np.full((6, 4), np.nan)), "does not hold labels from 0 to 58"),
-    "an unknown storage": (unknown_storage(), "does not hold the pixels"),
+    "broken numbers": (mat(groundtruth=np.full((6, 4), 0.5)), "has values other than 0 to 58"),
+    "no numbers": (mat(groundtruth=np.full((6, 4), np.nan)), "has values other than 0 to 58"),
+    "an unknown storage": (unknown_storage(), "does not have the size"),
     "too few pixels": (
         mat(False, groundtruth=ids()).replace(struct.pack("<II", 2, 24), struct.pack("<II", 2, 20)),
-        "does not hold the pixels",
+        "does not have the size",
     ),
     "a mat cut off": (mat(groundtruth=ids())[:150], "0001"),
-    "a header alone": (b"MATLAB 5.0", "no MATLAB 5 file"),
-    "too much": (bomb(), "more than a mask of this photo can"),
-    "a newer mat": (b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400), "no MATLAB 5 file"),
+    "a header alone": (b"MATLAB 5.0", "not a MATLAB 5 file"),
+    "too much": (bomb(), "larger than a mask of this photo can"),
+    "a newer mat": (b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400), "not a MATLAB 5 file"),
 }
 
 
@@ -114,7 +114,7 @@ def test_masks_find_their_photos_by_name() -> None:
     assert match_masks(["whatever.png"], photos, shown=2) == ({0: 2}, [])
     matched, sentences = match_masks(["b.png", "d.png", "b.mat"], photos, shown=0)
     assert matched == {0: 1}
-    assert ["d.png belongs to no photo" in sentences[0], "b.mat is left out" in sentences[1]] == [True, True]
+    assert ["d.png matches no photo" in sentences[0], "b.mat is left out" in sentences[1]] == [True, True]
 
 
 def test_of_two_photos_of_one_name_the_one_on_show_gets_the_mask() -> None:

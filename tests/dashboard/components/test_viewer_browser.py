@@ -442,7 +442,7 @@ def test_two_stages_share_chips_reading_and_zoom(open_page: Open):
 
 def test_a_wipe_stands_between_any_two_stages(open_page: Open):
     page = open_page("two")
-    expect(page.get_by_label("Left of the wipe")).to_be_hidden()
+    expect(page.get_by_label("Left side of the wipe")).to_be_hidden()
     page.get_by_role("button", name="Wipe").click()
     expect(page.get_by_role("application")).to_have_count(1)
     stage, wipe = stage_of(page), page.get_by_role("slider", name="Wipe")
@@ -457,11 +457,11 @@ def test_a_wipe_stands_between_any_two_stages(open_page: Open):
     assert_near(pixel(stage, (120, 150)), tinted)
     hover(stage, (120, 150))
     expect(page.locator(".tip:visible")).to_have_text("Coatconf. 0.80")
-    page.get_by_label("Right of the wipe").select_option("FPN")
-    expect(page.get_by_label("Left of the wipe").locator("option:checked")).to_have_text("U-Net")
+    page.get_by_label("Right side of the wipe").select_option("FPN")
+    expect(page.get_by_label("Left side of the wipe").locator("option:checked")).to_have_text("U-Net")
     expect(page.get_by_role("slider", name="Wipe: U-Net left, FPN right")).to_be_visible()
     assert_near(pixel(stage_of(page), (120, 150)), PHOTO_RED)
-    page.get_by_label("Left of the wipe").select_option("Photo alone")
+    page.get_by_label("Left side of the wipe").select_option("Photo alone")
     assert_near(pixel(stage_of(page), (120, 300)), PHOTO_BLUE)
     page.get_by_role("button", name="Wipe").click()
     expect(page.get_by_role("application")).to_have_count(2)

@@ -25,15 +25,15 @@ def test_the_photos_that_have_a_mask_are_listed(photo_folder: Path) -> None:
 
 
 def test_another_folder_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match=r"nowhere, which is no folder. Name the folder that holds photos/"):
+    with pytest.raises(FolderError, match=r"nowhere, which is not a folder. Set it to the folder that has photos/"):
         list_masks(tmp_path / "nowhere")
-    with pytest.raises(FolderError, match="holds no photos/"):
+    with pytest.raises(FolderError, match="has no photos/"):
         list_masks(tmp_path)
     (tmp_path / "photos").mkdir()
-    with pytest.raises(FolderError, match="holds no annotations/pixel-level/"):
+    with pytest.raises(FolderError, match="has no annotations/pixel-level/"):
         list_masks(tmp_path)
     (tmp_path / "annotations" / "pixel-level").mkdir(parents=True)
-    with pytest.raises(FolderError, match="holds no mask"):
+    with pytest.raises(FolderError, match="has no mask"):
         list_masks(tmp_path)
 
 

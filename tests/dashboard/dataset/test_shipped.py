@@ -104,12 +104,18 @@ def damaged(change: Callable[[dict[str, Any]], None]) -> str:
         (damaged(lambda f: f.pop("photos_by_number_of_garments")), "has no 'photos_by_number_of_garments'; an older"),
         (damaged(lambda f: f["classes"].pop("Coat")), "its classes are not those of OUTFIT_15"),
         (damaged(lambda f: f.update(photos="many")), "is damaged"),
-        (damaged(lambda f: f["width"]["histogram"]["edges"].pop()), "one edge more than bins"),
-        (damaged(lambda f: f.update(pixels=1)), "pixels of its classes are not all"),
-        (damaged(lambda f: f["labels"]["blazer"].update({"class": "Cape"})), "blazer becomes Cape, which is no class"),
-        (damaged(lambda f: f["labels"]["blazer"].update({"class": "Hat"})), "the labels that become Coat have not"),
-        (damaged(lambda f: f["height"]["histogram"]["photos"].__setitem__(0, 3)), "does not hold all of its photos"),
-        (damaged(lambda f: f["parts"].pop()), "parts of its split do not hold all"),
+        (damaged(lambda f: f["width"]["histogram"]["edges"].pop()), "one edge more than it has bins"),
+        (damaged(lambda f: f.update(pixels=1)), "pixels of its classes do not add up"),
+        (
+            damaged(lambda f: f["labels"]["blazer"].update({"class": "Cape"})),
+            "which is not a class",
+        ),
+        (
+            damaged(lambda f: f["labels"]["blazer"].update({"class": "Hat"})),
+            "labels that become Coat do not add",
+        ),
+        (damaged(lambda f: f["height"]["histogram"]["photos"].__setitem__(0, 3)), "does not cover all of its photos"),
+        (damaged(lambda f: f["parts"].pop()), "parts of its split do not cover all"),
     ],
 )
 def test_a_file_of_another_form_is_a_sentence(tmp_path: Path, content: str, message: str) -> None:

@@ -56,9 +56,9 @@ def test_from_the_models_chosen_to_the_photos_of_a_cell(page: Page) -> None:
     page.keyboard.press("Escape")
 
     click_cell(page, "Pants", "Pants")
-    expect(page.get_by_text("Pants found as such in 8 photos")).to_be_visible()
+    expect(page.get_by_text("Pants recognised in 8 photos")).to_be_visible()
     click_cell(page, "Coat", "Shirt")
-    expect(page.get_by_text("Coat taken for Shirt in 8 photos; the 6 that add most to it")).to_be_visible()
+    expect(page.get_by_text("Coat predicted as Shirt in 8 photos; the 6 that add most to it")).to_be_visible()
     listed = page.locator(".photo-cards").first.locator("figcaption")
     expect(listed.first).to_have_text("0008 160 pixels, 22% of the cell")
     assert [text[:4] for text in listed.all_inner_texts()] == ["0008", "0007", "0006", "0005", "0004", "0003"]
@@ -74,7 +74,7 @@ def test_from_the_models_chosen_to_the_photos_of_a_cell(page: Page) -> None:
     assert chart.evaluate(places) == ["Coat", "Shirt"], "the frame is around it"
     page.get_by_role("radio", name="Pixels").click()
     expect(page.get_by_role("combobox", name="Cell (or click in the matrix)")).to_have_value(
-        "Coat taken for Shirt: 720 pixels"
+        "Coat predicted as Shirt: 720 pixels"
     )
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 

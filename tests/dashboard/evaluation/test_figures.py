@@ -76,7 +76,7 @@ def test_bars_by_class_sorted_by_their_mean(standings: list[Standing], theme: Th
     assert means == sorted(means, reverse=True)
     assert figure.layout.xaxis.range[0] == 0 and figure.layout.xaxis.title.text == "IoU"
     coat = list(figure.data[0].y).index("Coat")
-    assert "4,000 pixels in the truth in 8 photos" in figure.data[0].customdata[coat]
+    assert "4,000 pixels in the ground truth in 8 photos" in figure.data[0].customdata[coat]
     assert len({trace.marker.color for trace in figure.data}) == 3
 
 

@@ -90,7 +90,7 @@ def test_other_photos_are_another_ranking(page: AppTest) -> None:
 def test_a_cell_lists_the_photos_that_add_most_to_it(page: AppTest) -> None:
     opened(page, models="sharp,blunt")
     assert box(page, "Cell (or click in the matrix)").value == Cell("Coat", "Shirt")
-    assert "Coat taken for Shirt in 8 photos; the 6 that add most to it:" in said(page)
+    assert "Coat predicted as Shirt in 8 photos; the 6 that add most to it:" in said(page)
     shown = cards(page)[0]
     assert shown.index("0008") < shown.index("0006") < shown.index("0003") and "0002" not in shown
     assert "160 pixels, 22% of the cell" in shown
@@ -98,7 +98,7 @@ def test_a_cell_lists_the_photos_that_add_most_to_it(page: AppTest) -> None:
     assert shown.count("Prediction of photo") == 6
     assert "0007.mat" in said(page)
     box(page, "Cell (or click in the matrix)").select(Cell("Socks", "Socks")).run()
-    assert "Socks found as such in 1 photo:" in said(page) and "0001" in cards(page)[0]
+    assert "Socks recognised in 1 photo:" in said(page) and "0001" in cards(page)[0]
 
 
 def test_the_difference_of_two_models_with_its_interval(page: AppTest) -> None:
@@ -113,13 +113,10 @@ def test_classes_background_and_unit(page: AppTest) -> None:
     opened(page, models="sharp")
     page.toggle[0].set_value(False).run()
     page.multiselect[1].set_value(["Coat", "Pants"]).run()
-    assert box(page, "Cell (or click in the matrix)").options == [
-        "Pants found as such: 100.0%",
-        "Coat found as such: 82.0%",
-    ]
+    assert box(page, "Cell (or click in the matrix)").options == ["Pants recognised: 100.0%", "Coat recognised: 82.0%"]
     unit = next(each for each in page.button_group if each.label == "Shares or pixels")
     unit.set_value("pixels").run()
-    assert "Coat found as such: 3,280 pixels" in box(page, "Cell (or click in the matrix)").options
+    assert "Coat recognised: 3,280 pixels" in box(page, "Cell (or click in the matrix)").options
     assert box(page, "Cell (or click in the matrix)").value == Cell("Pants", "Pants"), "the cell stays"
     page.multiselect[1].set_value(["Hat"]).run()
     assert "No pixel has one of these classes." in said(page) and not page.exception
@@ -158,12 +155,12 @@ def test_bad_files_are_a_sentence_each_and_the_rest_works(
     write_model(tmp_path / "silent", None)
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     opened(page, models="good,blind,other")
-    assert "torn: metrics.json is damaged" in said(page) and "Its row is left out. Evaluate it again." in said(page)
+    assert "torn: metrics.json is damaged" in said(page) and "Its scores are left out. Evaluate it again." in said(page)
     assert "odd: evaluation 1 in metrics.json cannot be used" in said(page)
     assert "odd: the learning curve" in said(page)
     assert "Not measured there: fpn, odd, silent, torn." in said(page)
     assert cards(page)
-    for name, sentence in (("blind", "is damaged or no file of evidence"), ("other", "is of other photos than")):
+    for name, sentence in (("blind", "is damaged or not an evidence file"), ("other", "belongs to other photos than")):
         box(page, "Model").select(name).run()
         assert sentence in said(page) and not page.exception
     assert not any(str(tmp_path) in each for each in (said(page),)), "no path of the server"

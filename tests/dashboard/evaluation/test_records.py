@@ -113,7 +113,7 @@ def test_photos_of_one_name_that_differ_are_two_sets(tmp_path: Path) -> None:
     ]
     first, second = photo_sets(models)
     assert (first.label, first.models, first.photos) == (LABEL, ("a", "b"), 8)
-    assert second.label == f"{LABEL}, other photos of the same name (2)" and second.models == ("c",)
+    assert second.label == f"{LABEL}, other photos with the same name (2)" and second.models == ("c",)
     assert models[2].measured_on(first) is None and models[2].measured_on(second) is models[2].measurements[0]
 
 
@@ -147,7 +147,7 @@ def test_no_photo_is_shown_for_a_number_that_it_is_no_part_of(tmp_path: Path) ->
     assert len(found) == 8 and not sentence
     for wrong in (others, rows[:7], []):
         found, sentence = evidence_of_measurement(model, measurement, wrong)
-        assert not found and "is of other photos than ccp, eight.txt" in sentence
+        assert not found and "belongs to other photos than ccp, eight.txt" in sentence
 
 
 def test_without_ids_the_photos_of_a_run_are_found_among_others(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_what_training_had_to_do_with_the_photos(tmp_path: Path) -> None:
     metrics = {"evaluations": [evaluation(judged(1), photos) for photos in (*sets, PHOTOS)]}
     model = read_model("m", write_model(tmp_path / "m", metrics))
     chose, learnt, neither = (model.acquaintance(each) for each in model.measurements)
-    assert "chose the epoch" in chose and "were trained on" in learnt and neither == ""
+    assert "epoch was chosen on these" in chose and "was trained on these" in learnt and neither == ""
 
 
 def test_a_file_of_a_newer_version_is_a_sentence(tmp_path: Path) -> None:

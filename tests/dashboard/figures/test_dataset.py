@@ -35,7 +35,7 @@ def test_photos_stand_as_numbers_with_room_beside_the_longest_bar() -> None:
     figure = shares_figure([Share(Count("Coat", "Coat", 463, 9), 463, 463 / 900)], "photos", OUTFIT_15, "light")
     (bars,) = figure.data
     assert list(bars.x) == [463] and list(bars.text) == ["463"] and bars.customdata[0][0] == ""
-    assert figure.layout.xaxis.title.text == "Photos that show it" and figure.layout.xaxis.range[1] > 463 * 1.2
+    assert figure.layout.xaxis.title.text == "Number of photos" and figure.layout.xaxis.range[1] > 463 * 1.2
 
 
 def test_every_label_has_a_row_of_its_own() -> None:

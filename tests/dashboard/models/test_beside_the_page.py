@@ -51,7 +51,7 @@ def test_a_slow_hub_keeps_nobody_waiting(gate: threading.Event) -> None:
 def test_what_the_hub_said_last_stays_when_it_fails() -> None:
     answers = iter([([FOUND], ""), ([], "It cannot be reached.")])
     listing = Listing("atelier", lambda: next(answers))
-    for problem in ("", "It cannot be reached.", "The Hub could not be asked (StopIteration). Try again later."):
+    for problem in ("", "It cannot be reached.", "The Hub could not be queried (StopIteration). Try again later."):
         listing.ask()
         listing.wait(WAIT)
         assert listing.problem == problem and listing.checkpoints == [FOUND]
@@ -64,7 +64,7 @@ def test_a_failure_that_nobody_foresaw_shows_no_token() -> None:
     listing = Listing("atelier", ask)
     listing.ask()
     listing.wait(WAIT)
-    assert listing.problem == "The Hub could not be asked (RuntimeError). Try again later." and listing.answered
+    assert listing.problem == "The Hub could not be queried (RuntimeError). Try again later." and listing.answered
 
 
 def test_a_pull_runs_beside_the_page_and_once(gate: threading.Event) -> None:
@@ -90,7 +90,7 @@ def test_a_pull_runs_beside_the_page_and_once(gate: threading.Event) -> None:
         (HubError("The disk is full."), "The disk is full."),
         (
             RuntimeError(f"Authorization: Bearer {TOKEN}"),
-            "The pull broke off (RuntimeError). What was pulled before is still there. Try again.",
+            "The pull failed (RuntimeError). A revision pulled before is kept. Try again.",
         ),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_pull_that_fails_is_a_sentence(error: Exception, sentence: str) -> Non
 @pytest.mark.parametrize(
     ("done", "total", "text"),
     [
-        (0, 0, "Asking the Hub for the files."),
+        (0, 0, "Requesting the files from the Hub."),
         (0, 98_000_000, "0 of 98 MB"),
         (1_240_000, 9_540_000, "1.2 of 9.5 MB"),
         (60_000, 123_000, "0.1 of 0.1 MB"),

@@ -110,7 +110,7 @@ def test_a_hub_that_cannot_be_reached(published: HubServer, opened: Callable[[],
     published.faults.append(Fault("", status=503))
     page = opened()
     assert (
-        "The Hub has a fault of its own (status 503). Try again later. `GARMENTSCOPE_HUB` is set to atelier."
+        "The Hub reported an internal error (status 503). Try again later. `GARMENTSCOPE_HUB` is set to atelier."
         in said(page)
     )
     assert "works offline" in said(page) and not page.error and list(cards(page)) == ["fpn"]
@@ -198,8 +198,14 @@ def test_a_failed_pull_is_its_own_sentence_and_can_be_tried_again(
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     page = opened()
     for fault, sentence in (
-        (Fault("GET /store/", status=403), f"The token may not read {REPOSITORY}. Use one that may, or another owner."),
-        (Fault("GET /store/", status=429), "The Hub had too many requests from here. Try again in some minutes."),
+        (
+            Fault("GET /store/", status=403),
+            f"The token has no permission to read {REPOSITORY}. Use another token or another owner.",
+        ),
+        (
+            Fault("GET /store/", status=429),
+            "The Hub received too many requests from this address. Try again in a few minutes.",
+        ),
         (Fault("GET /store/", body=lambda content: content[:-1] + b"\x01", times=1), "model.safetensors of"),
     ):
         published.faults[:] = [fault]
@@ -210,7 +216,7 @@ def test_a_failed_pull_is_its_own_sentence_and_can_be_tried_again(
     published.faults.clear()
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
-        assert errors(pull(page))[0].startswith(f"The disk is full: there is no room for {REPOSITORY}")
+        assert errors(pull(page))[0].startswith(f"The disk is full: there is no space for {REPOSITORY}")
     assert not errors(pull(page)) and "Pulled from the Hub" in cards(page)["tiny"]
 
 

@@ -51,7 +51,7 @@ def test_an_embedded_checkpoint(sheet: Make) -> None:
     found = sheet(crop="person")
     assert found.place == "Embedded: ships with the app" and found.address == ""
     assert found.architecture == "Architecture fpn" and found.paper.startswith("Lin et al.")
-    assert found.facts == {"Parameters": "0.001 M", "Size": "2 kB", "Input": "480 x 240, each person"}
+    assert found.facts == {"Parameters": "0.001 M", "Size": "2 kB", "Input": "480 x 240, cropped to each person"}
     assert list(found.scores) == ["Mean IoU", "Mean F1", "Accuracy"] and found.measured == f"On {LABEL}"
     assert found.scores["Accuracy"] == f"{evaluation(judged(1))['scores']['pixel_accuracy']:.3f}"
     assert found.revision == "0123456789ab" and found.usable and found.pull == "" and found.note == ""
@@ -76,7 +76,7 @@ def test_an_ensemble_names_all_its_networks(sheet: Make) -> None:
     member = {"architecture": "unet", "arguments": {"encoder": "resnet50"}, "height": 320, "width": 320, "share": 0.4}
     found = sheet(ensemble=[member], crop="person")
     assert found.architecture == "Architecture fpn; averaged with unet, encoder resnet50"
-    assert found.facts["Input"] == "480 x 240 and 320 x 320, each person"
+    assert found.facts["Input"] == "480 x 240 and 320 x 320, cropped to each person"
     assert sheet(ensemble="damaged").architecture == sheet(ensemble=["damaged"]).architecture == "Architecture fpn"
 
 
@@ -96,9 +96,9 @@ def test_what_ships_without_its_weights(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(written))
     model = read_model("large", folder)
     found = describe(Offer("large", described=folder), model, scores_to_show([model])["large"])
-    assert found.place == "Described: its weights do not ship" and found.address == found.revision == ""
+    assert found.place == "Described: weights not included" and found.address == found.revision == ""
     assert found.facts["Parameters"] == "39.6 M" and found.facts["Size"] == "–"
-    assert found.note == "Its weights are to be trained; the model card has the command."
+    assert found.note == "Its weights are not included; the model card has the command that trains them."
     assert not found.usable and not found.here and found.obstacle == "" and found.pull == ""
     assert found.measured == f"On {LABEL}"
 
@@ -119,13 +119,13 @@ def test_a_newer_revision(sheet: Make) -> None:
 def test_a_newer_revision_that_is_no_good(sheet: Make) -> None:
     found = sheet("hub", on_hub(NEWER, "It is of format 2."))
     assert found.pull == "" and found.usable
-    assert found.note == "What is pulled still works, the newest revision does not: It is of format 2."
+    assert found.note == "The pulled revision still works; the newest one cannot be used: It is of format 2."
 
 
 @pytest.mark.parametrize(("source", "which"), [("embedded", "embedded one"), ("folder", "one of the local folder")])
 def test_a_name_that_the_hub_has_too(sheet: Make, source: str, which: str) -> None:
     found = sheet(source, on_hub())
-    assert found.pull == "" and f"The {which} goes first" in found.note and REPOSITORY in found.note
+    assert found.pull == "" and f"The {which} is used" in found.note and REPOSITORY in found.note
 
 
 def test_what_the_hub_has_but_cannot_give() -> None:
@@ -170,7 +170,7 @@ def test_no_scores_are_said_to_be_none(tmp_path: Path) -> None:
     model = read_model("fpn", write_model(tmp_path / "fpn", None))
     assert scores_to_show([model]) == {}
     found = describe(Offer("fpn", CatalogEntry("fpn", "embedded", model.folder)), model)
-    assert found.scores == {} and "No scores: it was not measured." in sheet_html(found, in_use=False)
+    assert found.scores == {} and "Not measured, so there are no scores." in sheet_html(found, in_use=False)
 
 
 def test_scores_on_the_photos_that_most_were_measured_on(tmp_path: Path) -> None:

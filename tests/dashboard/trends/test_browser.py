@@ -106,7 +106,7 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     behind(page, "Hat", 10)
 
     page.get_by_role("button", name="Garments").click()
-    page.get_by_role("combobox", name="Outfits with all of").fill("Footw")  # of a long list only a part is drawn
+    page.get_by_role("combobox", name="Must include all of").fill("Footw")  # of a long list only a part is drawn
     page.get_by_role("option", name="Footwear", exact=True).click()
     page.wait_for_url("**garments=Footwear*")
     settle(page)

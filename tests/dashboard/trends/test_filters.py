@@ -37,15 +37,15 @@ def test_a_link_gives_the_view_back(view: View) -> None:
 @pytest.mark.parametrize(
     ("link", "sentence"),
     [
-        ({"from": "soon"}, "from is no date (soon)"),
-        ({"from": "2023-05-01", "to": "2023-04-01"}, "first day is after its last"),
-        ({"tag.market": "West"}, "No photo of this archive has the link's market"),
-        ({"tag.shop": "A"}, "link's shop"),
-        ({"garments": "Cape"}, "no Cape among the garments"),
-        ({"garments": "Skin"}, "no Skin among the garments"),
-        ({"colours": "mud"}, "no mud among the colours"),
-        ({"share": "much"}, "share is no number from 0 to 1"),
-        ({"confidence": "nan"}, "confidence is no number from 0 to 1"),
+        ({"from": "soon"}, 'start date in the link ("soon") is not a date'),
+        ({"from": "2023-05-01", "to": "2023-04-01"}, "start date in the link is after its end date"),
+        ({"tag.market": "West"}, 'filter on "market" in the link matches no photo'),
+        ({"tag.shop": "A"}, 'filter on "shop"'),
+        ({"garments": "Cape"}, '"Cape", which is not one of the garments'),
+        ({"garments": "Skin"}, '"Skin", which is not one of the garments'),
+        ({"colours": "mud"}, '"mud", which is not one of the colours'),
+        ({"share": "much"}, 'minimum share in the link ("much") is not a number from 0 to 1'),
+        ({"confidence": "nan"}, 'minimum confidence in the link ("nan") is not a number from 0 to 1'),
     ],
 )
 def test_what_a_link_cannot_mean_is_left_out_and_said(link: dict[str, str | list[str]], sentence: str) -> None:
@@ -69,10 +69,10 @@ def test_each_filter_can_be_taken_away() -> None:
 
 def test_the_evidence_line() -> None:
     assert evidence_line(Size(1800, 1912, 0, None, None), "fpn", "3f2a91c") == (
-        "1,800 photos, 1,912 outfits, no dates, found by fpn 3f2a91c"
+        "1,800 photos, 1,912 outfits, no dates, analysed by fpn 3f2a91c"
     )
     some = evidence_line(Size(1, 1, 1, date(2023, 1, 2), date(2023, 1, 2)), "fpn", "3f2a91c")
-    assert some == "1 photo, 1 outfit, 2023-01-02, found by fpn 3f2a91c"
+    assert some == "1 photo, 1 outfit, 2023-01-02, analysed by fpn 3f2a91c"
     part = evidence_line(Size(3, 3, 2, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
     assert "2023-01-02 to 2023-01-03 (1 outfit without a date)" in part
 

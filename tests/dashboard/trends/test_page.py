@@ -82,15 +82,18 @@ def test_a_link_opens_a_view_as_it_was_left(  # type: ignore[no-untyped-def]
 
 def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -> None:
     opened(page, tab="With what", view="Companions", photos='trends-companions:{"worn": ["Hat", "Coat"]}')
-    assert headings(page) == ["With Coat, and not without", "Hat with Coat"]
+    assert headings(page) == ["Worn with Coat, compared with outfits without", "Hat with Coat"]
     widget(page.selectbox, "With and without").set_value("Hat").run()
-    assert headings(page)[0] == "With Hat, and not without" and page.query_params["garment"] == "Hat"
+    assert headings(page)[0] == "Worn with Hat, compared with outfits without" and page.query_params["garment"] == "Hat"
     page.session_state["trends-tab"] = "In which colours"
     page.run()
     assert "garment" not in page.query_params and "view" not in page.query_params
     page.session_state["trends-tab"] = "With what"
     page.run()
-    assert headings(page)[0] == "With Hat, and not without" and page.query_params["view"] == "Companions"
+    assert (
+        headings(page)[0] == "Worn with Hat, compared with outfits without"
+        and page.query_params["view"] == "Companions"
+    )
     widget(page.button_group, "View").set_value("Over time").run()
     assert widget(page.selectbox, "Garment").value == "Socks", "each view has its own"
     assert not page.exception and not page.error
@@ -99,7 +102,7 @@ def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -
 def test_a_view_that_there_is_none_of(page: AppTest) -> None:
     opened(page, tab="With what", view="Tower", measure="weight", against="A tag")
     assert headings(page)[0] == "What is worn together"
-    assert "The link's view (Tower) cannot be chosen here; it is left out." in said(page)
+    assert 'The value "Tower" for view in the link is not available here; it is ignored.' in said(page)
     assert "measure (weight)" in said(page) and "view" not in page.query_params
 
 
@@ -113,12 +116,12 @@ def test_a_link_that_is_wrong_in_every_part(page: AppTest) -> None:
 
 def test_a_filter_applies_to_all_and_one_that_leaves_nothing_can_be_taken_away(page: AppTest) -> None:
     opened(page)
-    widget(page.multiselect, "Outfits with all of").set_value(["Hat", "Coat"]).run()
+    widget(page.multiselect, "Must include all of").set_value(["Hat", "Coat"]).run()
     assert "10 photos, 10 outfits" in said(page) and page.query_params["garments"] == "Hat,Coat"
-    widget(page.multiselect, "Outfits with all of").set_value(["Hat", "Romper"]).run()
+    widget(page.multiselect, "Must include all of").set_value(["Hat", "Romper"]).run()
     assert "0 of 60 photos match." in headings(page) and not page.exception
     widget(page.button, "Remove Romper").click().run()
-    assert "10 photos" in said(page) and widget(page.multiselect, "Outfits with all of").value == ["Hat"]
+    assert "10 photos" in said(page) and widget(page.multiselect, "Must include all of").value == ["Hat"]
     widget(page.button, "Clear filters").click().run()
     assert "60 photos, 60 outfits" in said(page)
 
@@ -136,12 +139,12 @@ def test_what_was_clicked_lists_its_photos(page: AppTest) -> None:
     ("tab", "label", "choice", "title"),
     [
         ("With what", "View", "Rules", "Rules of pairs"),
-        ("With what", "View", "Companions", "With Coat, and not without"),
+        ("With what", "View", "Companions", "Worn with Coat, compared with outfits without"),
         ("With what", "View", "Network", "Network"),
         ("With what", "Measure", "npmi", "What is worn together"),
         ("How it moves", "View", "Rising and falling", "Rising and falling"),
         ("How it moves", "View", "Forecast", "Forecast of Footwear"),
-        ("What is worn", "View", "Areas", "How much of the outfit"),
+        ("What is worn", "View", "Areas", "Share of the outfit's pixels"),
         ("What is worn", "Against", "Another period", "What is worn"),
         ("What is worn", "Against", "A tag", "What is worn"),
         ("In which colours", "View", "One garment", "Colours of Coat"),
@@ -159,7 +162,7 @@ def test_every_view_of_every_tab_opens(page: AppTest, tab: str, label: str, choi
 def test_a_pair_that_nobody_wears(page: AppTest) -> None:
     opened(page, tab="With what")
     widget(page.button_group, "View").set_value("Over time").run()
-    assert "Nobody wears Socks here. Choose another garment." in said(page) and not page.exception
+    assert "None of these outfits has Socks. Choose another garment." in said(page) and not page.exception
 
 
 def test_two_models_are_never_added(page: AppTest, write, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
@@ -200,7 +203,7 @@ def test_an_archive_that_holds_too_little(
     elif kind == "one":
         assert "there is 1" in text and "1 photo, 1 outfit" in text
     elif tab == "How it moves":
-        assert ("needs dates" if kind == "undated" else "all that have a date are of 2023-01-01") in text
+        assert ("needs dates" if kind == "undated" else "all dated photos are from 2023-01-01") in text
     else:
         assert len(headings(page)) == 2
 
@@ -225,6 +228,8 @@ def test_making_the_sample_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, t
     told: list[tuple[float, str]] = []
     make_sample(Choice(MADE_UP, str(tmp_path), made_up=True), lambda share, text: told.append((share, text)))
     assert [share for share, _ in told] == [0, 0.375, 0.75, 1]
-    assert told[0][1] == "Making photos up, once: 0 of 800."
-    assert told[1][1].startswith("Making photos up, once: 300 of 800, ") and told[1][1].endswith(" s left.")
+    assert told[0][1] == "Generating the made-up photos, only once: 0 of 800."
+    assert told[1][1].startswith("Generating the made-up photos, only once: 300 of 800, ") and told[1][1].endswith(
+        " s left."
+    )
     assert len(list(tmp_path.rglob("*.parquet"))) == 1, "it is there whole or not at all"

@@ -45,7 +45,7 @@ def test_ray_gives_the_rows_of_the_local_engine(folder: Path, tmp_path: Path, mo
     again = ingest(found["ray"], Archive(tmp_path / "ray"), version, engines["ray"])
     assert (again.added, again.known) == (0, 6)
     wrong = partial(analyse_on_ray, str(more_models / "blank"), version)
-    with pytest.raises(ArchiveError, match=r"cluster gave up.*has blank .*where tiny"):
+    with pytest.raises(ArchiveError, match=r"cluster failed.*has blank .*instead of tiny"):
         ingest(found["ray"], Archive(tmp_path / "wrong"), version, wrong)
 
 

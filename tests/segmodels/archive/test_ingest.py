@@ -105,8 +105,8 @@ def test_dates_come_from_the_csv_else_exif_else_are_none(
     assert rows["taken_at"]["exif.jpg"] == datetime(2021, 6, 7, 8, 9, 10)
     assert rows["taken_at"].isna().sum() == 3
     assert dict(rows["tags"]["exif.jpg"]) == {"market": "South"} and dict(rows["tags"]["none.jpg"]) == {}
-    assert "3 of 5 new photos have no date. They count everywhere but on the time axis." in report.notes
-    assert "The camera's date lies in the future and was not used: ahead.jpg." in report.notes
+    assert "3 of 5 new photos have no date. They are counted everywhere except on the time axis." in report.notes
+    assert "The camera's date is in the future and was not used: ahead.jpg." in report.notes
     assert report.photos_without_row == ["ahead.jpg", "none.jpg", "zero.jpg"]
 
 
@@ -155,7 +155,7 @@ def test_names_may_repeat_in_folders_and_one_photo_may_have_two_names(
 
 
 def test_an_empty_folder_and_none_are_sentences(tmp_path: Path, take: Take, photo: Photo) -> None:
-    with pytest.raises(ArchiveError, match="There is no photo to take in"):
+    with pytest.raises(ArchiveError, match="There is no photo to add"):
         take(tmp_path)
     with pytest.raises(ArchiveError, match="nowhere does not exist"):
         find_sources(tmp_path / "nowhere")
@@ -211,7 +211,7 @@ def test_zip_bombs_are_refused(take: Take, photo: Photo, archive: Archive, monke
     monkeypatch.setattr("segmodels.archive.sources._BOMB_BYTES", 1000)
     with pytest.raises(ArchiveError, match=r"big\.zip would unpack to 2 files of 0\.1 GB"):
         from_zip(big, "big.zip")
-    with pytest.raises(ArchiveError, match="no ZIP or is damaged"):
+    with pytest.raises(ArchiveError, match="not a ZIP, or is damaged"):
         from_zip(big[:5000], "big.zip")
 
 
@@ -403,7 +403,7 @@ def test_a_full_disk_is_a_sentence_and_what_is_in_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", fill)
-        with pytest.raises(ArchiveError, match="There is no space left in .*run the same command again"):
+        with pytest.raises(ArchiveError, match="No space is left in .*run the same command again"):
             take(folder)
     assert len(rows_of(archive)) == 2
     assert not list(parts_of(archive)[0].parent.glob("*.unfinished"))
@@ -422,7 +422,7 @@ def test_a_disk_that_is_really_full(
     try:
         (disk / "filler").write_bytes(bytes(60 * 1024))
         assert main(command) == 1
-        assert "There is no space left in" in capsys.readouterr().err
+        assert "No space is left in" in capsys.readouterr().err
         (disk / "filler").unlink()
         assert main(command) == 0
         assert len(rows_of(Archive(disk / "archive"))) == 6

@@ -49,7 +49,7 @@ def test_what_is_not_utf_8_is_read_and_said() -> None:
         (b"photo\0market", "not text"),
         (b"\x81\x8d\x8f", "not text"),
         (b"photo,market,market\na.jpg,1,2\n", "two columns called 'market'"),
-        (b'photo,market\na.jpg,"' + b"x" * 200_000, "no CSV: field larger"),
+        (b'photo,market\na.jpg,"' + b"x" * 200_000, "not a valid CSV: field larger"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_a_sentence(data: bytes, message: str) -> None:
@@ -92,7 +92,7 @@ def test_dates_that_cannot_be_right_are_said_and_not_used() -> None:
     assert [entry.taken_at for entry in metadata.entries] == [None, None, datetime(2026, 6, 2), None]
     said = " ".join(metadata.notes)
     for part in (
-        "2031-01-01 in looks.csv lie in the future",
+        "2031-01-01 in looks.csv are in the future",
         "1066-10-14 in",
         "before 1900",
         "soon in looks.csv cannot",
@@ -103,13 +103,13 @@ def test_dates_that_cannot_be_right_are_said_and_not_used() -> None:
 def test_mixed_time_zones_keep_the_clock_of_the_place_and_are_said() -> None:
     metadata = parsed("photo,date\na.jpg,2024-03-01T00:30:00+09:00\nb.jpg,2024-03-01T00:30:00Z\nc.jpg,2024-03-01\n")
     assert [str(entry.taken_at) for entry in metadata.entries] == ["2024-03-01 00:30:00"] * 2 + ["2024-03-01 00:00:00"]
-    assert metadata.notes == ["The dates of looks.csv have 2 time zones: each keeps the clock of its place."]
+    assert metadata.notes == ["The dates of looks.csv have 2 time zones: each date keeps its local time."]
 
 
 def test_a_tag_with_ten_thousand_values_is_kept_and_said() -> None:
     metadata = parsed("photo,sku\n" + "".join(f"{number}.jpg,S{number}\n" for number in range(10_000)))
     assert len({entry.tags["sku"] for entry in metadata.entries}) == 10_000
-    assert metadata.notes == ["The tag 'sku' has 10,000 different values: kept, but too many to compare by."]
+    assert metadata.notes == ["The tag 'sku' has 10,000 different values: too many for comparisons."]
 
 
 def test_rows_find_photos_by_path_then_by_a_name_that_is_unique() -> None:
@@ -130,4 +130,4 @@ def test_rows_find_photos_by_path_then_by_a_name_that_is_unique() -> None:
 def test_two_rows_for_one_photo_are_said_where_they_differ() -> None:
     joined = join(parsed("photo,tag\na.jpg,1\na.jpg,1\nb.jpg,1\nb.jpg,2\n"), ["a.jpg", "b.jpg"])
     assert joined.entries["b.jpg"].tags == {"tag": "1"}
-    assert joined.notes == ["More than one row, and not the same, for b.jpg: the first was used."]
+    assert joined.notes == ["Several different rows for b.jpg: the first was used."]

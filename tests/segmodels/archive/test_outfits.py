@@ -167,7 +167,7 @@ def test_a_forecast_follows_the_season_and_says_how_far_off_it_was(facts: Facts)
 
 @pytest.mark.parametrize(
     ("rows", "sentence"),
-    [(slice(0, 11), "at least 12 periods"), ([*range(10), *range(12, 20)], "every period in between")],
+    [(slice(0, 11), "at least 12 periods"), ([*range(10), *range(12, 20)], "in every period")],
 )
 def test_a_forecast_needs_enough(facts: Facts, rows: slice | list[int], sentence: str) -> None:
     series = by_period(facts.masks(View(), "month"), OUTFIT_15)

@@ -116,7 +116,7 @@ def test_what_ships_without_weights_is_offered_but_not_here(described: Path) -> 
     large = offers["large"]
     assert (large.place, large.folder, large.here, large.has_update) == ("described", described, None, False)
     with pytest.raises(
-        CheckpointError, match=r"weights of 'large' do not ship: train it with `python -m train fit own/"
+        CheckpointError, match=r"weights of 'large' are not included: train it with `python -m train fit own/"
     ):
         load_segmenter("large")
 

@@ -109,7 +109,7 @@ def test_a_folder_that_is_not_the_data_set(root: Path, missing: str) -> None:
     for read in (read_cfpd, read_cfpd_colours):
         with pytest.raises(DatasetError) as caught:
             read(root)
-        assert str(caught.value).startswith(f"{root / missing} is missing. Colorful Fashion Parsing Data is to be had")
+        assert str(caught.value).startswith(f"{root / missing} is missing. Colorful Fashion Parsing Data is available")
         assert "https://github.com/hrsma2i/dataset-CFPD" in str(caught.value)
 
 
@@ -175,9 +175,9 @@ def test_a_damaged_file_is_named(root: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(DatasetError) as caught:
             read_cfpd(root)
-        assert str(caught.value).startswith(f"{path} is damaged or no MATLAB 7.3 file (")
+        assert str(caught.value).startswith(f"{path} is damaged or not a MATLAB 7.3 file (")
     savemat(path, {"all_category_name": np.zeros(23)})  # MATLAB 5
-    with pytest.raises(DatasetError, match="is damaged or no MATLAB 7.3 file"):
+    with pytest.raises(DatasetError, match="is damaged or not a MATLAB 7.3 file"):
         read_cfpd(root)
 
 
@@ -191,5 +191,5 @@ def test_a_missing_or_damaged_photo_is_named(root: Path) -> None:
 
 def test_a_photo_that_the_file_does_not_hold(root: Path) -> None:
     Image.new("RGB", (40, 60)).save(root / "image" / "7.jpg")
-    with pytest.raises(DatasetError, match=r"fashon_parsing_data\.mat holds nothing of photo 7\."):
+    with pytest.raises(DatasetError, match=r"fashon_parsing_data\.mat has no entry for photo 7\."):
         read_cfpd(root).pair("7")

@@ -54,14 +54,14 @@ def test_the_reader_is_registered() -> None:
 
 @pytest.mark.parametrize("photo_id", ["0001", "ccp0001", "coco-0001", ""])
 def test_an_id_of_neither(root: Path, photo_id: str) -> None:
-    with pytest.raises(DatasetError, match=rf"^{photo_id} is no photo of ccp_cfpd; ids begin with ccp- or cfpd-\.$"):
+    with pytest.raises(DatasetError, match=rf"^{photo_id} is not a photo of ccp_cfpd; ids begin with ccp- or cfpd-\.$"):
         read_ccp_cfpd(root).pair(photo_id)
 
 
 @pytest.mark.parametrize("missing", ["ccp", "cfpd"])
 def test_one_of_the_two_is_missing(root: Path, missing: str) -> None:
     (root / missing).rename(root / "elsewhere")
-    with pytest.raises(DatasetError, match=rf"{missing}/\w+ is missing\. .* is to be had at"):
+    with pytest.raises(DatasetError, match=rf"{missing}/\w+ is missing\. .* is available at"):
         read_ccp_cfpd(root)
 
 

@@ -47,7 +47,7 @@ def test_parts_and_ids_select(write: Callable[..., Path]) -> None:
     assert [photo.id for photo in flatlays.part("train").photos] == ["a", "b"]
     assert [photo.id for photo in flatlays.part("test").photos] == ["c"]
     assert [photo.id for photo in flatlays.select(["c", "a"]).photos] == ["c", "a"]
-    with pytest.raises(DatasetError, match=r"2 of 3 ids are no flat-lays at .*: x, y\.$"):
+    with pytest.raises(DatasetError, match=r"2 of 3 ids are not flat-lays at .*: x, y\.$"):
         flatlays.select(["a", "x", "y"])
     with pytest.raises(DatasetError, match="no photo of part 'choice'; parts are train and test"):
         flatlays.part("choice")
@@ -62,13 +62,13 @@ def test_a_photo_that_is_missing_is_an_error_when_it_is_opened(write: Callable[.
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ("../a.jpg,Hat,Hat,1,False,train", r"line 2: '\.\./a\.jpg' is no name of a file"),
-        (",Hat,Hat,1,False,train", "line 2: '' is no name of a file"),
-        ("a.jpg,Hat,Helmet,1,False,train", "line 2: 'Helmet' is no garment of OUTFIT_15"),
-        ("a.jpg,Hat,Skin,1,False,train", "line 2: 'Skin' is no garment"),
+        ("../a.jpg,Hat,Hat,1,False,train", r"line 2: '\.\./a\.jpg' is not the name of a file"),
+        (",Hat,Hat,1,False,train", "line 2: '' is not the name of a file"),
+        ("a.jpg,Hat,Helmet,1,False,train", "line 2: 'Helmet' is not a garment of OUTFIT_15"),
+        ("a.jpg,Hat,Skin,1,False,train", "line 2: 'Skin' is not a garment"),
         ("a.jpg,Hat,Hat,1,yes,train", "line 2: kids is 'yes'; it must be True or False"),
         ("a.jpg,Hat,Hat,1,False,dev", "line 2: part is 'dev'; it must be train or test"),
-        ("a.jpg,Hat", "line 2: '' is no garment"),
+        ("a.jpg,Hat", "line 2: '' is not a garment"),
     ],
 )
 def test_a_wrong_row_is_named(write: Callable[..., Path], row: str, sentence: str) -> None:
@@ -77,7 +77,7 @@ def test_a_wrong_row_is_named(write: Callable[..., Path], row: str, sentence: st
 
 
 def test_a_photo_that_stands_there_twice_is_an_error(write: Callable[..., Path]) -> None:
-    with pytest.raises(DatasetError, match="line 3: a stands there twice"):
+    with pytest.raises(DatasetError, match="line 3: a occurs twice"):
         read_flatlays(write(ROWS[1], "a.png,Hat,Hat,1,False,train"))
 
 
@@ -87,7 +87,7 @@ def test_other_columns_are_an_error(write: Callable[..., Path]) -> None:
 
 
 def test_a_set_without_a_photo_is_an_error(write: Callable[..., Path]) -> None:
-    with pytest.raises(DatasetError, match="names no photo"):
+    with pytest.raises(DatasetError, match="lists no photo"):
         read_flatlays(write())
 
 

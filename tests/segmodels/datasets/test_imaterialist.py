@@ -112,7 +112,7 @@ def test_names_of_the_classes_decide_where_they_are_given(root: Path) -> None:
     path.write_text(json.dumps({"categories": [{"id": 45 - i, "name": name} for i, name in enumerate(names)]}))
     assert set(np.unique(read_imaterialist(root).read_truth(SECOND))) == {0, 46 - DRESS, 46 - SHOE}
     path.write_text(json.dumps({"categories": [{"id": DRESS, "name": "dress"}, {"id": SHOE, "name": "clog"}]}))
-    with pytest.raises(DatasetError, match=rf"train\.csv, photo {SECOND}: class {SHOE} is none of the 46"):
+    with pytest.raises(DatasetError, match=rf"train\.csv, photo {SECOND}: class {SHOE} is not one of the 46"):
         read_imaterialist(root).read_truth(SECOND)
 
 
@@ -131,7 +131,7 @@ def test_a_folder_that_is_not_the_data_set(root: Path, missing: str) -> None:
     with pytest.raises(DatasetError) as caught:
         read_imaterialist(root)
     assert str(caught.value).startswith(
-        f"{root / missing} is missing. iMaterialist 2019 is to be had at https://www.kag"
+        f"{root / missing} is missing. iMaterialist 2019 is available at https://www.kag"
     )
 
 
@@ -159,12 +159,12 @@ def test_a_row_without_a_photo(tmp_path: Path) -> None:
         (row(FIRST, "0 3", 0), "EncodedPixels holds a start or a length below 1"),
         (row(FIRST, "5 -3", 0), "EncodedPixels holds a start or a length below 1"),
         (row(FIRST, "5 0", 0), "EncodedPixels holds a start or a length below 1"),
-        (row(FIRST, "1 3", ""), "ClassId is '', which is no whole number"),
-        (row(FIRST, "1 3", "hat"), "ClassId is 'hat', which is no whole number"),
-        (row(FIRST, "1 3", 0, height="2e1"), "Height is '2e1', which is no whole number"),
-        (row(FIRST, "1 3", 0, width=-18), "Width is '-18', which is no whole number"),
-        (row(FIRST, "1 3", 0, width=0), "a size of 0 x 24 pixels is none that a photo can have"),
-        (row(FIRST, "1 3", 0, height=10**9), "a size of 18 x 1000000000 pixels is none that a photo can have"),
+        (row(FIRST, "1 3", ""), "ClassId is '', which is not a whole number"),
+        (row(FIRST, "1 3", "hat"), "ClassId is 'hat', which is not a whole number"),
+        (row(FIRST, "1 3", 0, height="2e1"), "Height is '2e1', which is not a whole number"),
+        (row(FIRST, "1 3", 0, width=-18), "Width is '-18', which is not a whole number"),
+        (row(FIRST, "1 3", 0, width=0), "0 x 24 pixels is not a possible size"),
+        (row(FIRST, "1 3", 0, height=10**9), "18 x 1000000000 pixels is not a possible size"),
         (f"{FIRST}.jpg,1 3 8", "the row has 2 fields instead of 5"),
         (f"{FIRST}.jpg", "the row has 1 fields instead of 5"),
     ],
@@ -175,14 +175,14 @@ def test_a_damaged_row_is_named_and_the_other_photo_read(tmp_path: Path, line: s
         dataset.pair(FIRST)
     said = str(caught.value)
     assert said.startswith(f"{tmp_path / 'train.csv'}, byte {len(HEADER + ROWS[1])}, photo {FIRST}: ")
-    assert f"{sentence}. iMaterialist 2019 is to be had" in said
+    assert f"{sentence}. iMaterialist 2019 is available" in said
     assert (dataset.pair(SECOND)[1] == expected((box(2, 20, 5, 12), DRESS))).all()
 
 
 def test_an_unknown_class_is_an_error_if_a_pixel_carries_it(tmp_path: Path) -> None:
     covered = [row(FIRST, box(2, 6, 2, 6), 46), row(FIRST, box(2, 4, 2, 6), SHOE), row(FIRST, box(4, 6, 2, 6), SHIRT)]
     assert set(np.unique(read_imaterialist(write(tmp_path, covered)).read_truth(FIRST))) == {0, SHOE + 1, SHIRT + 1}
-    with pytest.raises(DatasetError, match=rf"train\.csv, photo {FIRST}: class 46 is none of the 46"):
+    with pytest.raises(DatasetError, match=rf"train\.csv, photo {FIRST}: class 46 is not one of the 46"):
         read_imaterialist(write(tmp_path, covered[:2])).read_truth(FIRST)
 
 

@@ -37,9 +37,9 @@ def test_a_photo_has_tags_and_is_of_a_kind(write: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ("a/b.png,bust,1,Shirt,,bw,dark,x", "line 2: 'a/b.png' is no name of a file"),
-        ("a.png,bust,some,Shirt,,bw,dark,x", "line 2: people is 'some', which is no whole number"),
-        ("a.png,bust,1,Shirt|Cape,Tie,bw,dark,x", "line 2: Cape, Tie is no class of OUTFIT_15"),
+        ("a/b.png,bust,1,Shirt,,bw,dark,x", "line 2: 'a/b.png' is not the name of a file"),
+        ("a.png,bust,some,Shirt,,bw,dark,x", "line 2: people is 'some', which is not a whole number"),
+        ("a.png,bust,1,Shirt|Cape,Tie,bw,dark,x", "line 2: Cape, Tie is not a class of OUTFIT_15"),
         ("a.png,bust,1,Shirt|Coat,Coat,bw,dark,x", "line 2: Coat cannot be in tags and in unsure"),
     ],
 )
@@ -53,7 +53,7 @@ def test_other_columns_or_no_rows_are_an_error(write: Callable[..., Path]) -> No
     with pytest.raises(DatasetError, match=r"wild\.csv has no column unsure, light, skin\.$"):
         read_wild(root)
     (root / "wild.csv").write_text(HEADER + "\n")
-    with pytest.raises(DatasetError, match="names no photo"):
+    with pytest.raises(DatasetError, match="lists no photo"):
         read_wild(root)
 
 

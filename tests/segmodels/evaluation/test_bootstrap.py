@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 
 def test_other_photos_cannot_be_compared() -> None:
-    with pytest.raises(ValueError, match=r"did not judge the same photos: 1 are in one only \(29\)"):
+    with pytest.raises(ValueError, match=r"were not evaluated on the same photos: 1 are in only one \(29\)"):
         difference(photos(30, 0.7), photos(29, 0.7), NAMES)
 
 

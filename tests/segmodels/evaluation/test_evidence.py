@@ -58,11 +58,11 @@ def test_nothing_judged_is_an_empty_matrix() -> None:
 
 def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "evidence.parquet"
-    with pytest.raises(EvidenceError, match="is missing. Judge the checkpoint again with --keep"):
+    with pytest.raises(EvidenceError, match="is missing. Evaluate the checkpoint again with --keep"):
         read_evidence(path)
     for content in (b"", b"no parquet at all"):
         path.write_bytes(content)
-        with pytest.raises(EvidenceError, match="is damaged or no file of evidence"):
+        with pytest.raises(EvidenceError, match="is damaged or not an evidence file"):
             read_evidence(path)
     other = pq.read_table
     write_evidence(path, [evidence_of("a", *maps(1), OUTFIT_15)], OUTFIT_15)

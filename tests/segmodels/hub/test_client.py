@@ -242,7 +242,7 @@ def test_offline_by_the_environment(hub: HubServer, tiny: Path, tmp_path: Path) 
     offline = run("models", HF_HUB_OFFLINE="1")
     assert offline.returncode == 0 and re.search(r"^tiny +hub +unet_classic", offline.stdout, re.MULTILINE)
     assert offline.stderr.startswith(
-        "HF_HUB_OFFLINE is set: the Hub is not asked about atelier, and only what was pulled"
+        "HF_HUB_OFFLINE is set, so the Hub was not queried for atelier; only models pulled"
     )
     assert not hub.requests
 
@@ -263,9 +263,9 @@ def test_no_network(hub: HubServer, tiny: Path, monkeypatch: pytest.MonkeyPatch)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        assert said() == f"127.0.0.1 cannot be reached about {REPOSITORY}. Check the network connection."
+        assert said() == f"127.0.0.1 cannot be reached for {REPOSITORY}. Check the network connection."
     monkeypatch.setenv("HF_ENDPOINT", "http://no-such-host.invalid")
-    assert said() == f"no-such-host.invalid cannot be reached about {REPOSITORY}. Check the network connection."
+    assert said() == f"no-such-host.invalid cannot be reached for {REPOSITORY}. Check the network connection."
 
 
 @pytest.mark.parametrize("asked", ["GET /api/models/.*/revision", "GET /api/models/.*/tree"])
@@ -273,19 +273,19 @@ def test_a_hub_that_does_not_answer(hub: HubServer, tiny: Path, monkeypatch: pyt
     """The second is a request that the client itself would wait for without end."""
     monkeypatch.setattr(module, "_SECONDS", 0.3)
     hub.faults.append(Fault(asked, silent=1.5))
-    assert said() == f"127.0.0.1 did not answer in time about {REPOSITORY}. Try again later."
+    assert said() == f"127.0.0.1 did not answer in time for {REPOSITORY}. Try again later."
     assert_nothing_is_pulled()
 
 
 ANSWERS = {
-    401: f"The Hub shows {REPOSITORY} to nobody without a login: it is private, or there is none. Check the name, or "
-    "run `hf auth login`, or set HF_TOKEN.",
-    403: f"The token may not read {REPOSITORY}. Use one that may, or another owner.",
-    404: f"There is no {REPOSITORY} on the Hub, or the token may not see it. Check the name.",
-    418: f"The Hub refuses what was asked about {REPOSITORY} (status 418).",
-    429: "The Hub had too many requests from here. Try again in 7 seconds.",
-    500: "The Hub has a fault of its own (status 500). Try again later.",
-    503: "The Hub has a fault of its own (status 503). Try again later.",
+    401: f"The Hub does not show {REPOSITORY} without a login: it is private, or does not exist. Check the name, run "
+    "`hf auth login`, or set HF_TOKEN.",
+    403: f"The token has no permission to read {REPOSITORY}. Use another token or another owner.",
+    404: f"{REPOSITORY} does not exist on the Hub, or the token has no access to it. Check the name.",
+    418: f"The Hub refused the request for {REPOSITORY} (status 418).",
+    429: "The Hub received too many requests from this address. Try again in 7 seconds.",
+    500: "The Hub reported an internal error (status 500). Try again later.",
+    503: "The Hub reported an internal error (status 503). Try again later.",
 }
 
 
@@ -305,12 +305,12 @@ def test_what_the_hub_itself_says_of_a_name(hub: HubServer, tiny: Path, monkeypa
     assert said(HubAddress(REPOSITORY, "v9")) == (
         f"{REPOSITORY} has no revision 'v9' on the Hub. Name a branch, a tag or a commit of it."
     )
-    assert "'not a name/at all' is no repository's name" in said(HubAddress("not a name/at all"))
+    assert "'not a name/at all' is not a repository name" in said(HubAddress("not a name/at all"))
 
 
 def test_a_gated_repository(hub: HubServer, tiny: Path) -> None:
     hub.faults.append(Fault("/revision/", status=403, headers={"X-Error-Code": "GatedRepo"}))
-    assert said().startswith(f"{REPOSITORY} is given only to whom its owner allows it.")
+    assert said().startswith(f"{REPOSITORY} is restricted by its owner.")
 
 
 def test_a_passing_fault_passes(hub: HubServer, tiny: Path) -> None:
@@ -338,7 +338,7 @@ def test_a_connection_that_is_reset_is_made_again(hub: HubServer, tiny: Path) ->
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_connection_that_is_always_cut(hub: HubServer, tiny: Path, reset: bool) -> None:
     hub.faults.append(Fault(WEIGHTS, cut=0 if not reset else 100, reset=reset))
-    assert said() == "The connection to 127.0.0.1 was cut. Nothing is half-written; try again."
+    assert said() == "The connection to 127.0.0.1 was cut. No incomplete file was kept; try again."
     assert_nothing_is_pulled()
 
 
@@ -349,8 +349,8 @@ def test_a_file_that_is_damaged_on_the_way(hub: HubServer, tiny: Path, file: str
 
     hub.faults.append(Fault(WEIGHTS if "safetensors" in file else f"GET .*{file}", body=damage, times=1))
     assert said() == (
-        f"{file} of {REPOSITORY} does not have the checksum that the Hub states: it was damaged on the way, and is "
-        "deleted. Pull it again."
+        f"{file} of {REPOSITORY} does not have the checksum that the Hub states: it was damaged in transfer and "
+        "has been deleted. Pull it again."
     )
     assert_nothing_is_pulled()
     pulled = pull(ADDRESS)
@@ -420,7 +420,7 @@ def full_disk() -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-FULL = "The disk is full: there is no room for {} in {}. Make room, or set HF_HOME to a folder on another disk."
+FULL = "The disk is full: there is no space for {} in {}. Free space, or set HF_HOME to a folder on another disk."
 
 
 def test_a_disk_that_becomes_full(hub: HubServer, tiny: Path) -> None:
@@ -446,7 +446,7 @@ def test_a_cache_that_cannot_be_written(
 
 def test_what_is_no_hub(hub: HubServer, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.faults.append(Fault("/revision/", status=200))
-    assert said() == "127.0.0.1 does not answer as a Hub. Check HF_ENDPOINT, and whether a proxy stands between."
+    assert said() == "127.0.0.1 does not answer like a Hub. Check HF_ENDPOINT and the proxy, if there is one."
     monkeypatch.setenv("HF_ENDPOINT", "huggingface.co")
     assert said() == "HF_ENDPOINT is not the address of a Hub. Unset it, or write https://..."
 
@@ -522,7 +522,7 @@ def test_a_name_that_the_hub_does_not_have(hub: HubServer, tiny: Path, owner: st
     with pytest.raises(HubError) as caught:
         load_segmenter("other")
     assert str(caught.value).startswith(
-        "There is no model 'other'. Installed: none. The Hub shows atelier/garmentscope-"
+        "There is no model 'other'. Installed: none. The Hub does not show atelier/garmentscope-"
     )
 
 
@@ -556,7 +556,7 @@ def test_offers_of_a_hub_that_cannot_be_asked(hub: HubServer, tiny: Path, owner:
     pulled = pull_checkpoint("tiny")
     hub.faults.append(Fault("", status=503))
     offers, problem = list_offers()
-    assert problem == "The Hub has a fault of its own (status 503). Try again later."
+    assert problem == "The Hub reported an internal error (status 503). Try again later."
     (offer,) = offers
     assert offer.place == "hub" and offer.folder == pulled.folder and offer.hub is None and not offer.has_update
     assert len(hub.asked("/api/models[?]")) == 1, "a page should not wait for further attempts"
@@ -567,7 +567,7 @@ def test_offers_of_a_hub_that_is_silent(
 ) -> None:
     monkeypatch.setattr(module, "_FIRST_SECONDS", 0.2)
     hub.faults.append(Fault("", silent=1.5))
-    assert list_offers() == ([], "127.0.0.1 did not answer in time about atelier. Try again later.")
+    assert list_offers() == ([], "127.0.0.1 did not answer in time for atelier. Try again later.")
     assert len(hub.requests) == 1
 
 
@@ -587,7 +587,7 @@ def test_an_owner_without_checkpoints(hub: HubServer, owner: str) -> None:
 def test_an_owner_that_is_none(hub: HubServer, monkeypatch: pytest.MonkeyPatch, models: Path) -> None:
     monkeypatch.setenv("GARMENTSCOPE_HUB", "no/owner at all")
     assert "tiny" in {entry.name for entry in list_checkpoints()}
-    with pytest.raises(HubError, match="is no repository's name"):
+    with pytest.raises(HubError, match="is not a repository name"):
         pull_checkpoint("other")
 
 
@@ -598,7 +598,7 @@ def test_pull_on_the_command_line(hub: HubServer, tiny: Path, owner: str, capsys
     assert main(["pull", "other", "tiny"]) == 1, "one that fails does not keep the next from being pulled"
     out, error = capsys.readouterr()
     assert out.startswith(f"tiny: revision {hub.head(REPOSITORY)} of {REPOSITORY} is in ") and out.count("\n") == 1
-    assert error.startswith("The Hub shows atelier/garmentscope-other to nobody")
+    assert error.startswith("The Hub does not show atelier/garmentscope-other without a login")
 
 
 def test_models_on_the_command_line(

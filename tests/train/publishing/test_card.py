@@ -69,7 +69,7 @@ def test_front_matter_there_and_back() -> None:
 
 def test_front_matter_without_scores() -> None:
     card = ModelCard(model_card("fpn", config_of(), Results()))
-    assert "model-index" not in card.data.to_dict() and "Not judged yet" in card.text
+    assert "model-index" not in card.data.to_dict() and "Not evaluated yet" in card.text
 
 
 def test_a_score_that_does_not_exist_is_left_out() -> None:
@@ -95,7 +95,7 @@ def test_data_and_licence(dataset: str, licence: str, words: str) -> None:
 def test_pseudo_labels_are_not_hidden() -> None:
     recipe = {"fold": 1, "pseudo": "runs/pseudo"}
     card = model_card("fpn", config_of(training={"dataset": "ccp", "epoch": 3, "recipe": recipe}), Results())
-    assert "learned from photos that have only tags" in card
+    assert "also trained on photos that have only tags" in card
     assert "only tags" not in model_card("fpn", config_of(), Results())
 
 
@@ -129,7 +129,7 @@ def test_the_confusion_matrix() -> None:
 def test_a_matrix_too_large_for_a_page() -> None:
     names = TAXONOMIES["CCP_59"].names if "CCP_59" in TAXONOMIES else CCP_59
     text = model_card("fpn", config_of(), Results(evaluations=(evaluation(names=tuple(names)),)))
-    assert "stands in `metrics.json`" in text and "| truth |" not in text
+    assert "is in `metrics.json`" in text and "| truth |" not in text
 
 
 def test_the_embedded_cards_are_what_is_written_today() -> None:
@@ -144,7 +144,7 @@ def test_a_card_says_what_else_it_learned_from() -> None:
     recipe = {"fold": 0, "flatlays": "flatlay", "flatlay_share": 0.18, "teacher": "runs/pair"}
     text = model_card("light", config_of(training={"dataset": "ccp", "recipe": recipe}), Results())
     assert "About 18% of its training crops show flat-lays (CC0), garments without a person." in text
-    assert "It learned from the probabilities of another network too, `runs/pair`." in text
+    assert "It was also trained on the probabilities of another network, `runs/pair`." in text
     plain = model_card(
         "light", config_of(training={"dataset": "ccp", "recipe": {"fold": 0, "flatlay_share": 0.2}}), Results()
     )
@@ -161,7 +161,7 @@ def test_a_description_says_where_the_weights_come_from() -> None:
 def test_a_description_says_what_has_to_be_there_first() -> None:
     training = {"dataset": "ccp", "command": "python -m train fit own/large"}
     text = model_card("large", config_of(training={**training, "recipe": {"fold": -1, "start": "runs/a"}}), Results())
-    assert "goes on from the checkpoint `runs/a`. The comment" in text
+    assert "continues from the checkpoint `runs/a`. The comment" in text
     text = model_card(
         "large", config_of(training={**training, "recipe": {"fold": 0, "pseudo": "runs/masks"}}), Results()
     )
@@ -172,7 +172,9 @@ def test_a_description_says_what_has_to_be_there_first() -> None:
 def test_an_ensemble_says_how_each_network_came_about() -> None:
     members = [{"name": "second", "revision": "0123456789ab", "epoch": 7, "recipe": {"fold": 0, "start": "runs/a"}}]
     text = model_card("both", config_of(training={"dataset": "ccp", "members": members}), Results())
-    assert "second (revision 0123456789ab), which it is averaged with: epoch 7, chosen on fold 0. It went on" in text
+    assert (
+        "second (revision 0123456789ab), which it is averaged with: epoch 7, chosen on fold 0. Training started" in text
+    )
     assert "from the weights of an earlier fit, `runs/a`." in text
 
 

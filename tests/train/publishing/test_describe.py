@@ -50,7 +50,7 @@ def test_before_any_training(root: Path, tmp_path: Path, capsys: pytest.CaptureF
     )
     assert command in capsys.readouterr().out
     card = (out / "README.md").read_text("utf-8")
-    assert "do not ship" in card and command in card and "not trained yet" in card
+    assert "are not included" in card and command in card and "not trained yet" in card
 
 
 def test_the_command_is_the_one_that_trains_it() -> None:

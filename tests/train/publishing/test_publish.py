@@ -171,7 +171,7 @@ def test_nobody_is_logged_in(hub: HubServer, checkpoint: Path) -> None:
 
 def test_a_token_that_may_only_read(hub: HubServer, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", READER)
-    sentence = f"The token may not write to {REPOSITORY}. Use one that may, or another owner."
+    sentence = f"The token has no permission to write to {REPOSITORY}. Use another token or another owner."
     assert refused(checkpoint) == sentence
     hub.create(REPOSITORY)
     assert refused(checkpoint) == sentence
@@ -190,7 +190,7 @@ def test_a_token_that_is_wrong(hub: HubServer, checkpoint: Path, monkeypatch: py
 def test_the_owner(hub: HubServer) -> None:
     check_owner("atelier")
     check_owner("school")
-    sentence = "The token is that of atelier, who cannot publish under others. Name atelier or school."
+    sentence = "The token belongs to atelier, who cannot publish under others. Name atelier or school."
     with pytest.raises(HubError, match=f"^{sentence}$"):
         check_owner("others")
 
@@ -199,10 +199,10 @@ def test_the_owner(hub: HubServer) -> None:
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ({"status": 503}, "The Hub has a fault of its own (status 503). Try again later."),
-        ({"status": 429}, "The Hub had too many requests from here. Try again in some minutes."),
-        ({"status": 403}, f"The token may not write to {REPOSITORY}. Use one that may, or another owner."),
-        ({"silent": 0.01}, "The connection to 127.0.0.1 was cut. Nothing is half-written; try again."),
+        ({"status": 503}, "The Hub reported an internal error (status 503). Try again later."),
+        ({"status": 429}, "The Hub received too many requests from this address. Try again in a few minutes."),
+        ({"status": 403}, f"The token has no permission to write to {REPOSITORY}. Use another token or another owner."),
+        ({"silent": 0.01}, "The connection to 127.0.0.1 was cut. No incomplete file was kept; try again."),
     ],
     ids=["fault", "busy", "forbidden", "cut"],
 )
@@ -225,7 +225,7 @@ def test_offline(hub: HubServer, checkpoint: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("logged_in")
 def test_a_name_that_no_repository_has(hub: HubServer, checkpoint: Path) -> None:
-    assert refused(checkpoint, "atelier/not a name").startswith("'atelier/not a name' is no repository's name.")
+    assert refused(checkpoint, "atelier/not a name").startswith("'atelier/not a name' is not a repository name.")
 
 
 @pytest.mark.usefixtures("logged_in")
