@@ -172,18 +172,18 @@ def test_which_folds_were_trained_on(checkpoint: Path, training: dict[str, Any],
 def test_what_a_checkpoint_learned_from_must_not_have_seen_the_fold(
     checkpoint: Path, source: str, subject: str
 ) -> None:
-    def check(dataset: str, **fit: Any) -> None:
+    def check(**fit: Any) -> None:
         training = {"recipe": {"dataset": "ccp", "fold": 0}, source: {"trained_on": [fit]}}
-        check_fold(replace(load_checkpoint(checkpoint).config, training=training), dataset, 0)
+        check_fold(replace(load_checkpoint(checkpoint).config, training=training), "ccp", 0)
 
-    check("ccp", dataset="ccp", fold=0, folds=5)
-    check("ccp", dataset="imaterialist", fold=1, folds=5)
+    check(dataset="ccp", fold=0, folds=5)
+    check(dataset="imaterialist", fold=1, folds=5)
     with pytest.raises(DatasetError, match=f"^{subject} was trained on fold 0 of ccp; only fold 3 was left out"):
-        check("ccp", dataset="ccp", fold=3, folds=5)
+        check(dataset="ccp", fold=3, folds=5)
     with pytest.raises(DatasetError, match=f"^{subject} was trained on fold 0 of ccp; no fold was left out"):
-        check("ccp", dataset="ccp_cfpd", fold=-1, folds=5)
+        check(dataset="ccp_cfpd", fold=-1, folds=5)
     with pytest.raises(DatasetError, match="only fold 0 was left out, of 3 and not of 5"):
-        check("ccp", dataset="ccp", fold=0, folds=3)
+        check(dataset="ccp", fold=0, folds=3)
 
 
 def test_the_default_may_be_judged_on_its_fold() -> None:
