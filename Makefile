@@ -83,12 +83,13 @@ weights: $(READY) ## train the default network, what it is compared with and the
 		--share 0.5 --scales 1 --margin 0.04 --out runs/pair
 	$(BIN)/python -m train pseudo-label runs/pair --data "$(DATA)" --out runs/pseudo3
 	$(BIN)/python -m train mask-flatlays runs/pair --data "$(FLATLAY)" --out runs/flatlay_masks
-	$(BIN)/python -m train fit own/fpn_light --set flatlays="$(FLATLAY)" --data "$(DATA)" --out runs/fpn_light --name fpn
-	for run in fpn_inacio/checkpoint pair fpn_light/checkpoint; do \
+	$(BIN)/python -m train fit own/fpn_light --set flatlays="$(FLATLAY)" --data "$(DATA)" --out runs/fpn_light
+	$(BIN)/python -m train fit own/fpn_light_more --set flatlays="$(FLATLAY)" --data "$(DATA)" --out runs/fpn_light_more --name fpn
+	for run in fpn_inacio/checkpoint pair fpn_light_more/checkpoint; do \
 		$(BIN)/python -m train evaluate runs/$$run --dataset ccp --data "$(DATA)" --fold 0 --json runs/$$run.json --keep || exit 1; \
 	done
-	$(BIN)/python -m train compare runs/fpn_inacio/checkpoint runs/fpn_light/checkpoint
-	$(BIN)/python -m train compare runs/pair runs/fpn_light/checkpoint
+	$(BIN)/python -m train compare runs/fpn_inacio/checkpoint runs/fpn_light_more/checkpoint
+	$(BIN)/python -m train compare runs/pair runs/fpn_light_more/checkpoint
 	$(BIN)/python -m train fit-person --data "$(DATA)" --out runs/person
 
 architectures: $(READY) ## train and judge all nine, and fpn from random weights, by one small recipe: make architectures DATA=folder
