@@ -75,7 +75,7 @@ def test_photos_and_labels_can_be_counted_instead(opened: Open) -> None:
 
 def test_a_wrong_folder_is_a_sentence_and_the_numbers_stay(opened: Open, tmp_path: Path) -> None:
     page = opened(tmp_path / "nowhere")
-    assert "which is no folder" in said(page) and page.metric[0].value == "1,800"
+    assert "which is not a folder" in said(page) and page.metric[0].value == "1,800"
     page = opened(tmp_path)
     assert "which holds no photos/" in said(page)
 

@@ -60,7 +60,7 @@ def test_the_page_opens_on_the_photos_that_most_models_have(page: AppTest) -> No
 def test_a_link_reopens_models_and_photos_and_says_what_it_left_out(page: AppTest) -> None:
     opened(page, models="blunt,gone,fpn", on=LABEL)
     assert page.multiselect[0].value == ["blunt", "fpn"]
-    assert "no model gone" in said(page)
+    assert 'Model "gone" not found' in said(page)
     assert "fpn was not measured on these photos" in said(page)
     page.multiselect[0].set_value(["sharp"]).run()
     assert page.query_params["models"] == "sharp" and page.query_params["on"] == LABEL

@@ -73,7 +73,10 @@ def test_cost_and_training(tmp_path: Path) -> None:
         ({"evaluations": [{"photos": LABEL, "scores": {"mean_iou": "good"}}]}, "good should be a number"),
         ({"evaluations": [{"photos": LABEL, "scores": {"confusion_matrix": [[1, 2], [3, 4]]}}]}, "15 classes"),
         ({"evaluations": [{"photos": LABEL, "scores": {"confusion_matrix": [[-1] * 15] * 15}}]}, "negative"),
-        ({"evaluations": [{"photos": LABEL, "scores": {"confusion_matrix": [["a"] * 15] * 15}}]}, "numbers of pixels"),
+        (
+            {"evaluations": [{"photos": LABEL, "scores": {"confusion_matrix": [["a"] * 15] * 15}}]},
+            "does not contain pixel counts",
+        ),
         ({"learning_curve": 7}, "the learning curve in metrics.json cannot be used"),
         ({"learning_curve": [{"loss": 1}]}, "an epoch has no number"),
         ({"crossval": {"folds": []}}, "the cross-validation in metrics.json cannot be used"),
