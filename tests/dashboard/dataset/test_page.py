@@ -77,7 +77,7 @@ def test_a_wrong_folder_is_a_sentence_and_the_numbers_stay(opened: Open, tmp_pat
     page = opened(tmp_path / "nowhere")
     assert "which is not a folder" in said(page) and page.metric[0].value == "1,800"
     page = opened(tmp_path)
-    assert "which holds no photos/" in said(page)
+    assert "which has no photos/" in said(page)
 
 
 def test_photos_are_paged_and_chosen_by_class(opened: Open, photo_folder: Path) -> None:
