@@ -161,7 +161,7 @@ def test_a_pixel_of_nobody_is_an_error() -> None:
         ({"confidence": np.ones((HEIGHT, WIDTH), np.float32)}, "confidence must be uint8 .* not float32"),
         ({"confidence": np.ones((WIDTH, HEIGHT), np.uint8)}, r"confidence must be uint8 .* \(40, 60\)"),
         ({"class_map": np.full((HEIGHT, WIDTH), 15, np.uint8)}, "has the id 15, which is beyond OUTFIT_15"),
-        ({"class_map": np.full((HEIGHT, WIDTH), 255, np.uint8)}, "holds id 255"),
+        ({"class_map": np.full((HEIGHT, WIDTH), 255, np.uint8)}, "has the id 255"),
         ({"people": ()}, "at least one person"),
     ],
 )
