@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from segmodels.checkpoints.catalog import Offer, list_offers, load_segmenter, pull_checkpoint
+from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.hub.client import Progress
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(
-        "--model", default="fpn", metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
+        "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
     )
     add_device_arguments(segment)
     commands.add_parser("models", help="list the models and where they come from")

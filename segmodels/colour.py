@@ -165,7 +165,7 @@ def dominant_colours(photo: np.ndarray, mask: np.ndarray, *, limit: int = 3) -> 
 def dominant_colours_of(
     garments: Sequence[tuple[np.ndarray, np.ndarray]], *, limit: int = 3
 ) -> list[tuple[Colour, ...]]:
-    """As `dominant_colours` for several garments, photo and mask of each, in less time than one after another."""
+    """Dominant colours of several garments, photo and mask of each, in less time than one after another."""
     for photo, mask in garments:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ValueError(f"Expected a photo of uint8 (H, W, 3), got {photo.dtype} {photo.shape}.")

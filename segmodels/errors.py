@@ -11,6 +11,11 @@
   - `segmodels.evaluation.results.ResultsError`: a `metrics.json` of a newer version
   - `segmodels.datasets.DatasetError`: a data set that is missing, damaged or of another layout
   - `segmodels.archive.place.ArchiveError`: an archive that cannot be read or written
+  - `segmodels.archive.outfits.NotEnoughError`: an archive with too few outfits for a question
+  - `dashboard.compare.ground_truth.MaskError`: a ground truth that cannot be used
+  - `dashboard.dataset.folder.FolderError`: a folder that is not Clothing Co-Parsing
+  - `dashboard.dataset.shipped.StatisticsError`: statistics of a data set that cannot be read
+  - `dashboard.evaluation.pictures.PictureError`: a photo or a class map of the evidence that cannot be shown
   - `train.recipe.RecipeError`: a recipe that cannot be used
   - `train.resume.FitError`: a fit that cannot start or go on
   - `train.segmentation.pretrained.PretrainedError`: weights to start from that cannot be had

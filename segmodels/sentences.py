@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["listed"]
+__all__ = ["first_line", "listed"]
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -17,3 +17,12 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     unique = list(dict.fromkeys(names))
     more = len(unique) - most
     return ", ".join(unique[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without the full stop at its end, to go on with in a sentence.
+
+    Args:
+        error: The error.
+    """
+    return str(error).partition("\n")[0].rstrip(". ")

@@ -22,13 +22,15 @@ _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 def set_waiting(environment: MutableMapping[str, str] = os.environ) -> bool:
     """Sets `GOMP_SPINCOUNT`, which libgomp reads once, when PyTorch is loaded; child processes inherit it.
 
+    `PYTORCH_ENABLE_MPS_FALLBACK` is set as well, unless the user set it: operations that Apple's GPU lacks then run on
+    the processor. PyTorch reads it at the same moment.
+
     Args:
         environment: Variables of this process.
 
     Returns:
-        Whether it was set: a value of `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY` that the user set wins.
+        Whether `GOMP_SPINCOUNT` was set: a value of `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY` that the user set wins.
     """
-    # Apple's GPU lacks a few operations; with this the processor takes those alone. It is read at the same moment.
     environment.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     if any(environment.get(name) for name in _WAITING):
         return False

@@ -15,7 +15,7 @@ SOURCES: Mapping[str, str] = {
     "teacher": "The teacher that the network learned from",
     "pseudo": "A network that made its pseudo-labels",
 }
-"""By the key under which a checkpoint's `training` says of a fit, whose fit it was, as the subject of a sentence."""
+"""Key under which a checkpoint's `training` tells of a fit, and whose fit it was, as the subject of a sentence."""
 
 
 def fits_behind(training: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -52,7 +52,7 @@ class Recipe:
     epoch, so that `epochs` must have been chosen before."""
 
     folds: Annotated[int, Field(ge=2)] = 5
-    """In how many folds the photos are split; where five are stored, any other number hashes their photos anew."""
+    """Number of folds of the photos; where five are stored, any other number hashes their photos anew."""
 
     photos: CountOrZero = 0
     """How many of the training photos are used, the first ones; 0 for all."""
@@ -113,7 +113,7 @@ class Recipe:
     """Border around the person, as a share of the longer side of the box; training jitters around it."""
 
     crop_margin: float = 0.03
-    """The same border when the checkpoint is used."""
+    """Border around the person when the checkpoint is used."""
 
     scales: list[float] = field(default_factory=lambda: [1.0])
     """Factors on the input's size over which the checkpoint, when it is used, averages."""
@@ -137,7 +137,7 @@ class Recipe:
     """Largest relative change of brightness and contrast of four fifths of the training crops."""
 
     saturation_jitter: float = 0.25
-    """The same of saturation; hue moves by a tenth of it."""
+    """Largest relative change of saturation of the same crops; hue moves by a tenth of it."""
 
     grey: Share = 0.03
     """Share of the training crops that lose their colours."""
@@ -180,7 +180,7 @@ class Recipe:
     """Key in `train.segmentation.losses.LOSSES`."""
 
     gamma: Amount = 2.0
-    """Of the focal loss: how strongly easy pixels are played down; 0 is cross-entropy."""
+    """Exponent of the focal loss: how strongly easy pixels are played down; 0 is cross-entropy."""
 
     optimiser: Literal["adam", "adamw", "rmsprop", "sgd"] = "adamw"
     """Which optimiser steps."""
@@ -189,7 +189,7 @@ class Recipe:
     """Highest learning rate of the schedule."""
 
     momentum: Amount = 0.0
-    """Of SGD and RMSprop."""
+    """Momentum of SGD and RMSprop."""
 
     weight_decay: Amount = 0.01
     """Decoupled weight decay with AdamW, added to the gradient with the others; biases and norms are not decayed."""
@@ -200,10 +200,10 @@ class Recipe:
     `plateau_patience` epochs."""
 
     decay: Amount = 0.0
-    """Of the schedule `inverse_time`, by step."""
+    """Decay of the schedule `inverse_time`, by step."""
 
     plateau_patience: CountOrZero = 3
-    """Of the schedule `plateau`, in epochs."""
+    """Patience of the schedule `plateau`, in epochs."""
 
     clip: Amount = 5.0
     """Largest norm of the gradient; a longer one is shortened to it. 0 for no limit."""
@@ -228,7 +228,7 @@ class Recipe:
     """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the plain weights."""
 
     seed: int = 0
-    """Of all random numbers."""
+    """Seed of all random numbers."""
 
     def __post_init__(self) -> None:
         checked_fields(Recipe, vars(self), RecipeError)

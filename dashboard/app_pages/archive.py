@@ -29,6 +29,7 @@ from segmodels.archive.sentences import (
 )
 from segmodels.archive.sources import from_uploads
 from segmodels.archive.store import Archive, ArchiveError
+from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
 state = page_state(ArchiveState)
 
@@ -171,7 +172,7 @@ def _form(archives: Sequence[Shelved]) -> None:
 def _model() -> str:
     """The model that is to analyse the photos; nothing to choose where there is one only."""
     models = networks.model_names()
-    model = models[0] if models else "fpn"
+    model = models[0] if models else DEFAULT_MODEL
     if len(models) > 1:
         model = st.selectbox(
             "Model",

@@ -35,11 +35,12 @@ from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
+from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.taxonomy import OUTFIT_15
 
 state = page_state(CompareState)
 
-FIRST_PAIR = ("fpn", "unet")  # chosen where no link names any: the model that Segment uses, and the best known
+FIRST_PAIR = (DEFAULT_MODEL, "unet")  # chosen where no link names any: the model that Segment uses, and the best known
 UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments, on this machine."
 MEANS = (
     " Scores: against the ground truth, at the photo's full resolution; means over the classes in the ground truth or "
@@ -300,7 +301,7 @@ def _results() -> None:
 
 
 def _staged(comparison: Comparison) -> Comparison:
-    """Of the models that stand side by side."""
+    """The comparison of the models that stand side by side."""
     names = [finding.model for finding in comparison.findings]
     if len(names) <= MAX_STAGES:
         return comparison

@@ -31,7 +31,7 @@ from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
 from segmodels.archive.facts import Facts, View
-from segmodels.archive.outfits import NotEnough
+from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.store import ArchiveError, Version
 from segmodels.archive.synthetic import MADE_UP_MODEL
 from segmodels.settings import read_settings
@@ -98,7 +98,7 @@ def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, B
             with container:
                 try:
                     build = tab.choose(question, trust, state.chosen)
-                except NotEnough as error:
+                except NotEnoughError as error:
                     st.info(literal(str(error)))
                     continue
                 finally:
@@ -256,7 +256,7 @@ def _show(question: Question, build: Builder, choice: Choice) -> None:
     try:
         with st.spinner("Counting.", show_time=False):
             section = build(question)
-    except NotEnough as error:
+    except NotEnoughError as error:
         st.info(literal(str(error)))
         return
     left, right = st.columns([60, 40], gap="large")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dashboard.archive.jobs import Job
+from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
 __all__ = ["ArchiveState"]
 
@@ -27,7 +28,7 @@ class ArchiveState:
 
     job: Job | None = None
     target: str = ""
-    model: str = "fpn"
+    model: str = DEFAULT_MODEL
     intake: int = 0
     arrived: list[str] = field(default_factory=list)
     arrivals: int = 0

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from segmodels.errors import GarmentscopeError
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 
 __all__ = ["MaskError", "match_masks", "read_ccp_labels", "read_mask"]
@@ -32,7 +33,7 @@ _SLACK = 1 << 16  # bytes beside the pixels: tags, names, padding
 _CCP = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
 
 
-class MaskError(ValueError):
+class MaskError(GarmentscopeError, ValueError):
     """A file that is not a mask of the photo; the message is for the visitor."""
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from dashboard.compare.ground_truth import MaskError, read_ccp_labels
 from dashboard.components.viewer import Stage, encode_stage, sample_plane
+from segmodels.errors import GarmentscopeError
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 
@@ -37,7 +38,7 @@ _SIDE = (320, 480)  # pixels of a small picture, at most
 _QUALITY = 85
 
 
-class FolderError(ValueError):
+class FolderError(GarmentscopeError, ValueError):
     """A folder, or a photo or mask in it, that cannot be shown; the message is for the visitor."""
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from segmodels.errors import GarmentscopeError
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
@@ -44,7 +45,7 @@ Level = Literal["classes", "labels"]
 _AGAIN = "Count it again: python -m train stats --dataset ccp --data DIR --out RUN --json FILE"
 
 
-class StatisticsError(ValueError):
+class StatisticsError(GarmentscopeError, ValueError):
     """A file that does not hold the counts of a data set; the message is for the visitor."""
 
 

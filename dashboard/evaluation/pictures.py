@@ -14,6 +14,7 @@ from PIL import Image
 
 from dashboard.compare.ground_truth import MaskError, read_mask
 from segmodels.datasets import DATASETS, DatasetError
+from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.evidence import CLASS_MAP_SIDE
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import Taxonomy
@@ -35,7 +36,7 @@ _PALE = 56  # of 255: opacity of what a highlight leaves out
 _LAYOUT = "photos/ and annotations/pixel-level/"
 
 
-class PictureError(ValueError):
+class PictureError(GarmentscopeError, ValueError):
     """A picture that cannot be shown; the message is for the visitor."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dashboard.shared.analysed import Analysed
 from dashboard.shared.examples import Example
+from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
 __all__ = ["SegmentState", "is_of", "sort_photos"]
 
@@ -29,7 +30,7 @@ class SegmentState:
         cancelled: Model and revision whose run over photos of another model was cancelled.
     """
 
-    model: str = "fpn"
+    model: str = DEFAULT_MODEL
     photos: dict[str, Analysed] = field(default_factory=dict)
     shown: str | None = None
     stage: tuple[Analysed, dict[str, Any]] | None = None

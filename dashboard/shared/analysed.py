@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
-from segmodels.inference.segmentation import Garment, Person, Segmentation
+from segmodels.inference.segmentation import Garment, Person, Segmentation, to_coco
 from segmodels.photo import open_photo
 from segmodels.taxonomy import Taxonomy
 
@@ -222,7 +222,7 @@ def json_text(analysed: Analysed) -> str:
 
 def coco_text(analysed: Analysed) -> str:
     """COCO's detection format."""
-    return json.dumps(_coco([analysed]))
+    return json.dumps(analysed.segmentation().to_coco(analysed.name))
 
 
 def cut_out(analysed: Analysed, garment: Garment) -> bytes:
@@ -257,7 +257,7 @@ def as_zip(photos: Sequence[Analysed]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
-        archive.writestr("coco.json", json.dumps(_coco(photos)))
+        archive.writestr("coco.json", json.dumps(to_coco((each.name, each.segmentation()) for each in photos)))
         for number, analysed in enumerate(photos, start=1):
             folder = f"{number:03d}-{analysed.photo.stem}"
             found, pixels = analysed.segmentation(), analysed.photo.pixels()
@@ -277,18 +277,6 @@ def file_name(garment: Garment) -> str:
 def _uploaded(name: str, data: bytes, pixels: np.ndarray) -> UploadedPhoto:
     height, width = pixels.shape[:2]
     return UploadedPhoto(name, data, width, height, encode_photo(pixels))
-
-
-def _coco(photos: Sequence[Analysed]) -> dict[str, Any]:
-    """One COCO document over all photos, which are unpacked one at a time."""
-    merged: dict[str, Any] = {}
-    for image_id, analysed in enumerate(photos, start=1):
-        part = analysed.segmentation().to_coco(analysed.name)
-        merged = merged or part | {"images": [], "annotations": []}
-        merged["images"] += [image | {"id": image_id} for image in part["images"]]
-        for annotation in part["annotations"]:
-            merged["annotations"].append(annotation | {"id": len(merged["annotations"]) + 1, "image_id": image_id})
-    return merged
 
 
 def _title(analysed: Analysed) -> str:

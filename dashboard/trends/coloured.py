@@ -10,7 +10,7 @@ from dashboard.figures.together import pair_matrix
 from dashboard.figures.trends import palette_figure, share_figure
 from dashboard.trends.behind import Behind
 from dashboard.trends.section import LEAST_OUTFITS, LEAST_TOGETHER, Question, Section, percent, records, rows
-from segmodels.archive.outfits import SIGNIFICANT, NotEnough, colour_pairs, colour_shares
+from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, colour_pairs, colour_shares
 from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
 
 __all__ = ["colour_section", "hexes", "pair_section", "palette_section"]
@@ -30,7 +30,7 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
     """All garments with their main colours.
 
     Raises:
-        NotEnough: If there are too few outfits.
+        NotEnoughError: If there are too few outfits.
     """
     size = question.outfits(LEAST_OUTFITS, "A palette")
     table = _shares(question, fine)
@@ -73,7 +73,7 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
         fine: Whether finer names replace the basic ones.
 
     Raises:
-        NotEnough: If there are too few of it.
+        NotEnoughError: If there are too few of it.
     """
     question.outfits(LEAST_OUTFITS, "A share of colours")
     table = _shares(question, fine)
@@ -81,7 +81,7 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     part = table[table["garment"] == garment].sort_values("outfits", ascending=False, ignore_index=True)
     count = int(part["outfits"].sum())
     if count < _LEAST_GARMENTS:
-        raise NotEnough(
+        raise NotEnoughError(
             f"Colours need at least {_LEAST_GARMENTS} outfits with {garment}; there {'is' if count == 1 else 'are'} "
             f"{count}. Choose another garment."
         )
@@ -105,18 +105,20 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
         fine: Whether finer names replace the basic ones.
 
     Raises:
-        NotEnough: If too few wear both.
+        NotEnoughError: If too few wear both.
     """
     question.outfits(LEAST_TOGETHER, "A matrix of colours")
     if not first or not second:
         counts = _shares(question, False).groupby("garment")["outfits"].sum().nlargest(2)
         if len(counts) < 2:
-            raise NotEnough("The colours of a pair need two garments that occur in these outfits. Remove a filter.")
+            raise NotEnoughError(
+                "The colours of a pair need two garments that occur in these outfits. Remove a filter."
+            )
         first, second = map(str, counts.index)
     found = question.facts.colour_pairs(question.view, first, second, fine=fine)
     count = int(found["outfits"].sum())
     if count < LEAST_TOGETHER:
-        raise NotEnough(
+        raise NotEnoughError(
             f"Colours of a pair need at least {LEAST_TOGETHER} outfits with {first} and {second}; there "
             f"{'is' if count == 1 else 'are'} {count}. Choose other garments."
         )
@@ -149,7 +151,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
 def _shares(question: Question, fine: bool) -> pd.DataFrame:
     table = colour_shares(question.facts.colours(question.view, fine=fine), question.facts.taxonomy)
     if table.empty:
-        raise NotEnough("No garment in these outfits has a colour. Remove a filter.")
+        raise NotEnoughError("No garment in these outfits has a colour. Remove a filter.")
     return table
 
 

@@ -15,7 +15,7 @@ from segmodels.archive.facts import Period
 from segmodels.archive.movements import LEAST_PERIODS, forecast, movements
 from segmodels.archive.outfits import (
     SIGNIFICANT,
-    NotEnough,
+    NotEnoughError,
     by_period,
     colours_by_period,
 )
@@ -59,12 +59,12 @@ def line_section(
         names: Names of the lines; the most frequent if there are none.
 
     Raises:
-        NotEnough: If there are no two periods with dates.
+        NotEnoughError: If there are no two periods with dates.
     """
     size = question.periods(period, 2, "A line over time")
     names = list(names) or shown_first(things(question, of))
     if not names:
-        raise NotEnough(f"None of these outfits has {of}, so there are no colours. Choose another garment.")
+        raise NotEnoughError(f"None of these outfits has {of}, so there are no colours. Choose another garment.")
     rows = _series(question, period, of)
     table = rows[rows["name"].isin(names)].reset_index(drop=True)
     shown = _pointed(table, period, of).rename(columns={"share": "value"})
@@ -100,7 +100,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         of: `GARMENTS`, or anything else for the colours of all garments.
 
     Raises:
-        NotEnough: If there are too few periods.
+        NotEnoughError: If there are too few periods.
     """
     size = question.periods(period, LEAST_PERIODS, "A trend")
     facts = question.facts
@@ -112,7 +112,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         by = ["garment", "colour"]
     table = movements(found, period, by)
     if table.empty:
-        raise NotEnough("Nothing is worn often enough here to test for a trend. Remove a filter.")
+        raise NotEnoughError("Nothing is worn often enough here to test for a trend. Remove a filter.")
     behind = [
         Behind(worn=(row["garment"],)) if of == GARMENTS else Behind(coloured=((row["garment"], row["colour"]),))
         for row in records(table)
@@ -148,14 +148,14 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
         garment: Name of the garment; the most worn if left out.
 
     Raises:
-        NotEnough: If there are too few periods.
+        NotEnoughError: If there are too few periods.
     """
     size = question.periods(period, 2, "A forecast")
     garment = garment or (things(question, GARMENTS) or [""])[0]
     rows = _series(question, period, GARMENTS)
     past = rows[rows["name"] == garment].reset_index(drop=True)
     if past.empty or not past["outfits"].sum():
-        raise NotEnough(f"None of these outfits has {garment or 'a garment'}. Choose another garment.")
+        raise NotEnoughError(f"None of these outfits has {garment or 'a garment'}. Choose another garment.")
     ahead = forecast(past, period)
     shown = _pointed(past, period, GARMENTS)
     repeated = "the same period of the year before" if ahead.seasonal else f"the last {period}"

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.io as pio
 
 from dashboard.trends.section import Builder, Question
-from segmodels.archive.outfits import NotEnough
+from segmodels.archive.outfits import NotEnoughError
 
 __all__ = ["report_html"]
 
@@ -60,7 +60,7 @@ def report_html(
     for build in builders:
         try:
             section = build(question)
-        except NotEnough as error:
+        except NotEnoughError as error:
             parts.append(f'<h2>Not shown</h2><p class="note">{html.escape(str(error))}</p>')
             continue
         drawn = pio.to_html(

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from dashboard.figures import Theme
 from dashboard.trends.behind import Behind
 from segmodels.archive.facts import Facts, Period, Size, View
-from segmodels.archive.outfits import NotEnough
+from segmodels.archive.outfits import NotEnoughError
 
 __all__ = [
     "LEAST_OUTFITS",
@@ -82,11 +82,11 @@ class Question:
         """Size of the view.
 
         Raises:
-            NotEnough: If there are fewer than `least` outfits.
+            NotEnoughError: If there are fewer than `least` outfits.
         """
         size = self.facts.size(self.view)
         if size.outfits < least:
-            raise NotEnough(
+            raise NotEnoughError(
                 f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} {size.outfits}. "
                 "Add photos or remove a filter."
             )
@@ -96,21 +96,21 @@ class Question:
         """Size of the view, if it has enough dates.
 
         Raises:
-            NotEnough: If there are no dates, or too few periods between the first and the last.
+            NotEnoughError: If there are no dates, or too few periods between the first and the last.
         """
         size = self.outfits(LEAST_OUTFITS, what)
         if not size.dated or not size.first or not size.last:
-            raise NotEnough(
+            raise NotEnoughError(
                 f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Add dates with a CSV "
                 "at ingest (--metadata), or open the made-up sample."
             )
         if size.first == size.last:
-            raise NotEnough(
+            raise NotEnoughError(
                 f"{what} needs photos of at least {least} {period}s; all dated photos are from {size.first}."
             )
         found = self.facts.masks(self.view, period)["start"].nunique()
         if found < least:
-            raise NotEnough(
+            raise NotEnoughError(
                 f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}. "
                 "Choose a shorter period."
             )
@@ -118,7 +118,7 @@ class Question:
 
 
 Builder = Callable[[Question], Section]
-"""Function that makes a section; raises `NotEnough` if there is too little data."""
+"""Function that makes a section; raises `NotEnoughError` if there is too little data."""
 
 
 def class_inks(facts: Facts) -> dict[str, str]:

@@ -27,7 +27,7 @@ from dashboard.trends.together import (
 )
 from dashboard.trends.worn import Against, area_section, days_before, other_period, other_tag, share_section
 from segmodels.archive.facts import PERIODS, Period
-from segmodels.archive.outfits import NotEnough
+from segmodels.archive.outfits import NotEnoughError
 
 __all__ = ["TABS", "Tab"]
 
@@ -132,7 +132,7 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
     worn = seen(question)
     if not worn:
-        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
+        raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if view == "Over time":
             garment = _one(chosen, "garment", "Garment", worn, "Coat")

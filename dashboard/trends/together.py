@@ -15,7 +15,7 @@ from dashboard.figures.trends import interval_figure, line_figure
 from dashboard.trends.behind import Behind, period_name
 from dashboard.trends.section import LEAST_TOGETHER, Question, Section, class_inks, records, rows
 from segmodels.archive.facts import Period
-from segmodels.archive.outfits import SIGNIFICANT, NotEnough, companions, pair_lift_by_period, pairs, triples, worn
+from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, companions, pair_lift_by_period, pairs, triples, worn
 
 __all__ = [
     "MEASURES",
@@ -60,13 +60,13 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     """Each pair of garments.
 
     Raises:
-        NotEnough: If there are too few outfits, or no two garments.
+        NotEnoughError: If there are too few outfits, or no two garments.
     """
     size = question.outfits(LEAST_TOGETHER, "A matrix of pairs")
     table = pairs(question.facts.masks(question.view), question.facts.taxonomy)
     names = seen(question)
     if len(names) < 2:
-        raise NotEnough("A matrix needs at least two garments that occur in these outfits. Remove a filter.")
+        raise NotEnoughError("A matrix needs at least two garments that occur in these outfits. Remove a filter.")
     shown = table[table["first"].isin(names) & table["second"].isin(names)]
     behind = [Behind(worn=pair) for pair in zip(shown["first"], shown["second"], strict=True)]
     shown = shown.assign(
@@ -109,7 +109,7 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
         only_sure: Whether rules that are not significant are left out of the figure.
 
     Raises:
-        NotEnough: If there are too few outfits.
+        NotEnoughError: If there are too few outfits.
     """
     size = question.outfits(LEAST_TOGETHER, "A rule")
     masks, taxonomy = question.facts.masks(question.view), question.facts.taxonomy
@@ -127,7 +127,7 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
     table["code"] = [Behind(worn=each).code() for each in behind]
     shown = table[table["significant"]] if only_sure else table
     if shown.empty:
-        raise NotEnough(
+        raise NotEnoughError(
             f"No rule of {parts} garments is significant in these {size.outfits:,} outfits. Add photos, or include "
             "rules that are not significant."
         )
@@ -157,17 +157,17 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
         garment: Name of the garment; the first that is worn if left out.
 
     Raises:
-        NotEnough: If there are too few outfits with it, or without.
+        NotEnoughError: If there are too few outfits with it, or without.
     """
     size = question.outfits(LEAST_TOGETHER, "A comparison")
     facts = question.facts
     garment = garment or ([*seen(question), ""])[0]
     if not garment:
-        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
+        raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
     worn_by = facts.count(question.view, worn=(garment,))
     for count, words in ((worn_by, "with"), (size.outfits - worn_by, "without")):
         if count < 5:
-            raise NotEnough(
+            raise NotEnoughError(
                 f"This needs at least 5 outfits {words} {garment}; there are {count}. Choose another garment."
             )
     table = companions(facts.masks(question.view), facts.taxonomy, garment)
@@ -211,17 +211,17 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         period: Length of the periods into which time is divided.
 
     Raises:
-        NotEnough: If there are no two periods, or one of the two is never worn.
+        NotEnoughError: If there are no two periods, or one of the two is never worn.
     """
     size = question.periods(period, 2, "A lift over time")
     names = seen(question)
     if not first or not second:
         if len(names) < 2:
-            raise NotEnough("The lift of a pair needs two garments that occur in these outfits. Remove a filter.")
+            raise NotEnoughError("The lift of a pair needs two garments that occur in these outfits. Remove a filter.")
         first, second = names[:2]
     for name in (first, second):
         if name not in names:
-            raise NotEnough(f"None of these outfits has {name}. Choose another garment.")
+            raise NotEnoughError(f"None of these outfits has {name}. Choose another garment.")
     facts = question.facts
     table = pair_lift_by_period(facts.masks(question.view, period), facts.taxonomy, first, second)
     table["start"] = pd.to_datetime(table["start"])
@@ -237,7 +237,7 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         ],
     )
     if not shown["value"].notna().any():
-        raise NotEnough(f"No {period} has outfits with {first} and outfits with {second}. Choose a longer period.")
+        raise NotEnoughError(f"No {period} has outfits with {first} and outfits with {second}. Choose a longer period.")
     look = series(0, question.theme)
     figure = line_figure(shown, {pair: (look.ink, "solid")}, question.theme, axis="Lift", factor=True)
     caption = (
@@ -255,7 +255,7 @@ def network_section(question: Question) -> Section:
     """All significant pairs as a network.
 
     Raises:
-        NotEnough: If there are too few outfits, or no pair is significant.
+        NotEnoughError: If there are too few outfits, or no pair is significant.
     """
     size = question.outfits(LEAST_TOGETHER, "A network")
     facts = question.facts
@@ -263,7 +263,7 @@ def network_section(question: Question) -> Section:
     table = pairs(masks, facts.taxonomy)
     sure = table[table["significant"] & (np.abs(np.log2(table["lift"].clip(lower=1 / 64))) >= np.log2(1.1))]
     if sure.empty:
-        raise NotEnough(
+        raise NotEnoughError(
             f"No pair is significant in these {size.outfits:,} outfits, so there is no network to draw. Add photos."
         )
     sure = sure.assign(

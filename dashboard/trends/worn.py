@@ -15,7 +15,7 @@ from dashboard.trends.reliability import WHY_NO_PAIRS, Trust
 from dashboard.trends.section import LEAST_OUTFITS, Question, Section, class_inks, percent, records, rows
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.intervals import Corrected, Reliability, corrected
-from segmodels.archive.outfits import SIGNIFICANT, NotEnough, worn
+from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, worn
 
 __all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
 
@@ -44,11 +44,11 @@ def days_before(facts: Facts, view: View) -> tuple[date, date]:
     """Default days to compare a view with: as many before it, or its first half if there are none before.
 
     Raises:
-        NotEnough: If there are no two days.
+        NotEnoughError: If there are no two days.
     """
     here, all_of = facts.size(view), facts.size(replace(view, first=None, last=None))
     if not here.first or not here.last or not all_of.first or all_of.first == all_of.last:
-        raise NotEnough("A comparison of periods needs dated photos from at least two days.")
+        raise NotEnoughError("A comparison of periods needs dated photos from at least two days.")
     length = here.last - here.first
     if here.first > all_of.first:
         return max(all_of.first, here.first - length - timedelta(1)), here.first - timedelta(1)
@@ -59,11 +59,11 @@ def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
     """Compares a view without some days with those days.
 
     Raises:
-        NotEnough: If nothing is left of the view, or it would be in two pieces.
+        NotEnoughError: If nothing is left of the view, or it would be in two pieces.
     """
     here = facts.size(view)
     if not here.first or not here.last:
-        raise NotEnough("A comparison of periods needs dates, and none of these outfits has one.")
+        raise NotEnoughError("A comparison of periods needs dates, and none of these outfits has one.")
     start, end = view.first or here.first, view.last or here.last
     if first <= end and last >= start:
         if first <= start and last < end:
@@ -71,7 +71,7 @@ def other_period(facts: Facts, view: View, first: date, last: date) -> Against:
         elif first > start and last >= end:
             end = first - timedelta(1)
         else:
-            raise NotEnough(
+            raise NotEnoughError(
                 f"{first} to {last} leaves no single period of {start} to {end} to compare with. Choose days that "
                 "begin before, or end after, those of the filter, but not both."
             )
@@ -107,7 +107,7 @@ def share_section(
         correct: Whether shares are corrected for the reliability.
 
     Raises:
-        NotEnough: If there are too few outfits.
+        NotEnoughError: If there are too few outfits.
     """
     here = question.within(against.view) if against else question
     size = here.outfits(LEAST_OUTFITS, f"A share ({against.label})" if against else "A share")
@@ -162,7 +162,7 @@ def area_section(question: Question) -> Section:
     """Share of the outfit that each garment takes, where it is worn.
 
     Raises:
-        NotEnough: If there are too few outfits.
+        NotEnoughError: If there are too few outfits.
     """
     size = question.outfits(LEAST_OUTFITS, "A mean area")
     facts = question.facts
@@ -175,7 +175,7 @@ def area_section(question: Question) -> Section:
         }
     )
     if table.empty:
-        raise NotEnough("None of these outfits has a garment that can be counted. Remove a filter.")
+        raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
     half = 1.96 * (found["deviation"] / np.sqrt(found["garments"])).where(found["garments"] > 1)
     table["low"], table["high"] = (table["share"] - half).clip(lower=0), (table["share"] + half).clip(upper=1)
     table = table.sort_values("share", ascending=False, ignore_index=True)

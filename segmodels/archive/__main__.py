@@ -14,6 +14,7 @@ from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.sentences import duration
 from segmodels.archive.sources import find_sources
 from segmodels.archive.store import Archive, ArchiveError
+from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         "folder", metavar="FOLDER", help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket"
     )
     take.add_argument("--metadata", metavar="CSV", type=Path, help="dates and tags by file name")
-    take.add_argument("--model", default="fpn", metavar="NAME", help="catalog name, or folder of a checkpoint")
+    take.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
     show = commands.add_parser("show", help="show what an archive contains")

@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from segmodels.archive.facts import Period
 from segmodels.archive.intervals import adjusted
-from segmodels.archive.outfits import SIGNIFICANT, NotEnough
+from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError
 
 __all__ = ["LEAST_PERIODS", "Forecast", "forecast", "movements"]
 
@@ -45,11 +45,13 @@ def movements(series: pd.DataFrame, period: Period, by: list[str]) -> pd.DataFra
         `significant`.
 
     Raises:
-        NotEnough: If there are fewer than six periods.
+        NotEnoughError: If there are fewer than six periods.
     """
     starts = np.sort(series["start"].unique())
     if len(starts) < LEAST_PERIODS:
-        raise NotEnough(f"A trend needs at least {LEAST_PERIODS} periods with dated photos; there are {len(starts)}.")
+        raise NotEnoughError(
+            f"A trend needs at least {LEAST_PERIODS} periods with dated photos; there are {len(starts)}."
+        )
     counts = series.pivot_table(index=by, columns="start", values="outfits", aggfunc="sum").fillna(0)
     sizes = series.pivot_table(index=by, columns="start", values="of", aggfunc="sum").fillna(0)
     total = counts.sum(axis=1)
@@ -96,14 +98,14 @@ def forecast(series: pd.DataFrame, period: Period, ahead: int = 6) -> Forecast:
         ahead: Number of periods to look ahead.
 
     Raises:
-        NotEnough: If there are fewer than 12 periods, or one in between is missing.
+        NotEnoughError: If there are fewer than 12 periods, or one in between is missing.
     """
     part = series.sort_values("start")
     if len(part) < _LEAST_TO_FORECAST:
-        raise NotEnough(f"A forecast needs at least {_LEAST_TO_FORECAST} periods in a row; there are {len(part)}.")
+        raise NotEnoughError(f"A forecast needs at least {_LEAST_TO_FORECAST} periods in a row; there are {len(part)}.")
     starts = pd.DatetimeIndex(part["start"])
     if not (starts[1:] == _ahead(starts[0], period, len(part) - 1)).all():
-        raise NotEnough("A forecast needs dated photos in every period; some have none.")
+        raise NotEnoughError("A forecast needs dated photos in every period; some have none.")
     count, of = part["outfits"].to_numpy(), part["of"].to_numpy()
     odds, share = np.log((count + 0.5) / (of - count + 0.5)), count / of
     year = _PERIODS_A_YEAR[period]

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from segmodels.archive.intervals import adjusted, association, difference, normalised_pmi, wilson
+from segmodels.errors import GarmentscopeError
 from segmodels.taxonomy import Taxonomy
 
 __all__ = [
     "SIGNIFICANT",
-    "NotEnough",
+    "NotEnoughError",
     "by_period",
     "colour_pairs",
     "colour_shares",
@@ -35,7 +36,7 @@ SIGNIFICANT = 0.01
 _LEAST_EACH = 5  # fewest outfits with a garment for its pairs
 
 
-class NotEnough(ValueError):
+class NotEnoughError(GarmentscopeError, ValueError):
     """Too little data for an answer; the message says what is needed."""
 
 
@@ -168,7 +169,7 @@ def colour_shares(colours: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
 
 
 def colours_by_period(colours: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
-    """As `colour_shares` by period, with a column `start` and rows of 0 for colours that were not worn."""
+    """`colour_shares` by period, with a column `start` and rows of 0 for colours that were not worn."""
     table = _named(colours, taxonomy)
     if table.empty:
         return _with_shares(table.assign(of=pd.Series(dtype=int)))

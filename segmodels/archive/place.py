@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from segmodels.errors import GarmentscopeError
+from segmodels.sentences import first_line
 
 try:
     import fcntl
@@ -51,7 +52,7 @@ class Place:
             try:
                 filesystem, path = fs.FileSystem.from_uri(self.location)
             except (pa.ArrowException, OSError, ValueError) as error:
-                raise ArchiveError(f"{self.location} cannot be reached: {_first_line(error)}.") from error
+                raise ArchiveError(f"{self.location} cannot be reached: {first_line(error)}.") from error
             if isinstance(filesystem, fs.LocalFileSystem):
                 self.local = Path(path)
         else:
@@ -187,9 +188,5 @@ class Place:
             raise
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(". ")
-
-
 def _reason(error: OSError) -> str:
-    return error.strerror or _first_line(error)
+    return error.strerror or first_line(error)

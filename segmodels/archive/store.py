@@ -30,6 +30,7 @@ from pyarrow import fs
 
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import SCHEMA
+from segmodels.sentences import first_line
 
 __all__ = ["Archive", "ArchiveError", "Change", "Reader", "Version", "Writer"]
 
@@ -157,7 +158,7 @@ class Reader:
                 return
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 if attempt == _ATTEMPTS - 1 or _parts(self._place, self.version) == self._parts:
-                    raise ArchiveError(f"{self._place.location} cannot be read: {_first_line(error)}.") from error
+                    raise ArchiveError(f"{self._place.location} cannot be read: {first_line(error)}.") from error
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
         """Runs a query; reads the list of parts again if the known ones were merged meanwhile.
@@ -365,7 +366,7 @@ class Writer:
                 yield pq.ParquetFile(stream)
         except (pa.ArrowException, KeyError, OSError) as error:
             raise ArchiveError(
-                f"{self._place.location}/{part} is damaged or not part of an archive: {_first_line(error)}. "
+                f"{self._place.location}/{part} is damaged or not part of an archive: {first_line(error)}. "
                 "Move it away; its photos can be ingested again."
             ) from error
 
@@ -383,7 +384,3 @@ def _parts(place: Place, version: Version) -> list[str]:
 def _without_pattern(path: str) -> str:
     """A path with DuckDB's pattern characters escaped."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(". ")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
 __all__ = [
+    "DEFAULT_MODEL",
     "EMBEDDED",
     "CatalogEntry",
     "Offer",
@@ -45,6 +46,9 @@ __all__ = [
 
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "segmentation"
 """Folder of the checkpoints that ship with the package, and of the descriptions that ship without weights."""
+
+DEFAULT_MODEL = "fpn"
+"""Name of the checkpoint that the app and the commands take where none is named."""
 
 _WEIGHTS = "model.safetensors"
 
@@ -182,7 +186,7 @@ def pull_checkpoint(name: str, progress: Progress | None = None) -> Pulled:
 
 
 def load_segmenter(
-    name: str = "fpn",
+    name: str = DEFAULT_MODEL,
     device: str | torch.device | None = None,
     *,
     precision: str | None = None,

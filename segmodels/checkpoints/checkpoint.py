@@ -216,7 +216,7 @@ def write_folder(
     metrics: Mapping[str, Any] | None = None,
     card: str = "",
 ) -> None:
-    """As `save_checkpoint`, for a network of any kind whose config is already a mapping."""
+    """Does what `save_checkpoint` does, for a network of any kind whose config is already a mapping."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:

@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class PrecisionRecallF1:
-    """As printed; the three need not agree with one another."""
+    """Scores as the paper prints them; the three need not agree with one another."""
 
     precision: float
     recall: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +119,12 @@ class Segmentation:
 
     @property
     def height(self) -> int:
-        """Size of this side of the photo, in pixels."""
+        """Height of the photo, in pixels."""
         return int(self.class_map.shape[0])
 
     @property
     def width(self) -> int:
-        """Size of this side of the photo, in pixels."""
+        """Width of the photo, in pixels."""
         return int(self.class_map.shape[1])
 
     def mask(self, garment: Garment) -> np.ndarray:
@@ -334,21 +334,23 @@ def paint(photo: np.ndarray, class_map: np.ndarray, taxonomy: Taxonomy, opacity:
     return shown
 
 
-def to_coco(segmentations: Sequence[tuple[str, Segmentation]]) -> dict[str, Any]:
+def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]:
     """COCO's detection format with compressed RLE: one annotation per garment, `score` its confidence.
 
     Args:
-        segmentations: File name and segmentation of each photo, all of one taxonomy.
+        segmentations: File name and segmentation of each photo, all of one taxonomy; they are taken one at a time.
 
     Raises:
         ValueError: If they are of more than one taxonomy.
     """
-    taxonomies = {segmentation.taxonomy.name for _, segmentation in segmentations}
-    if len(taxonomies) > 1:
-        raise ValueError(f"One COCO file holds one taxonomy, not {', '.join(sorted(taxonomies))}.")
+    taxonomy: Taxonomy | None = None
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (name, segmentation) in enumerate(segmentations, start=1):
+        taxonomy = taxonomy or segmentation.taxonomy
+        if segmentation.taxonomy.name != taxonomy.name:
+            both = sorted((taxonomy.name, segmentation.taxonomy.name))
+            raise ValueError(f"One COCO file holds one taxonomy, not {', '.join(both)}.")
         images.append({"id": image_id, "file_name": name, "width": segmentation.width, "height": segmentation.height})
         for garment in segmentation.garments:
             mask = segmentation.mask(garment)
@@ -369,7 +371,6 @@ def to_coco(segmentations: Sequence[tuple[str, Segmentation]]) -> dict[str, Any]
                     "person": garment.person,
                 }
             )
-    taxonomy = segmentations[0][1].taxonomy if segmentations else None
     return {
         "info": {"description": "Garments found by Garmentscope"},
         "images": images,

@@ -38,11 +38,11 @@ _MIN_COMPONENT = 0.1
 _WORTH_A_REFINE_PASS = 0.85
 _DETECTOR_MARGIN = 0.15  # of the box's longer side, for the coarse pass: a hat or a bag may stick out of the box
 _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
-_FILLS_THE_PHOTO = 0.6  # share of the photo's height from which the coarse pass over a single person takes all of it
-_SURE = (
-    0.9  # score of a single person's box below which the region is the whole photo; chosen on fold 0, flat-lays, others
-)
-_MOST_OF_THE_PHOTO = 0.65  # share of the photo from which a single person's box is the whole photo; chosen likewise
+_WHOLE_FROM_HEIGHT = 0.6  # share of the photo's height from which the coarse pass over a single person takes all of it
+# Without a coarse pass a single person's region is the whole photo where the detector's score is below the first or the
+# box covers more of the photo's area than the second; chosen on fold 0, flat-lays and photos of other kinds.
+_WHOLE_BELOW_SCORE = 0.9
+_WHOLE_FROM_AREA = 0.65
 _MOST_PEOPLE = 8
 _GPU_BATCH = 8
 _PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
@@ -158,7 +158,7 @@ class Segmenter:
         return map_in_parts(self._segment, arrays, self.device) if arrays else []
 
     def _segment(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
-        """As `segment_batch`, all at once."""
+        """Does what `segment_batch` does, with all photos at once."""
         started = time.perf_counter()
         regions = self._regions_of_interest(photos)
         self._fill_probabilities(photos, regions)
@@ -199,7 +199,7 @@ class Segmenter:
         return results
 
     def probability(self, photo: np.ndarray) -> tuple[torch.Tensor, Box]:
-        """As `probabilities`, of one photo."""
+        """Probabilities of one photo, as `probabilities` gives them."""
         return self.probabilities([photo])[0]
 
     def probabilities(self, photos: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, Box]]:
@@ -215,7 +215,7 @@ class Segmenter:
         self._fill_probabilities(photos, list(nearest.values()))
         return [(region.probability, region.crop) for region in nearest.values() if region.probability is not None]
 
-    def find_people(self, photo: np.ndarray) -> list[FoundPerson]:
+    def people_to_segment(self, photo: np.ndarray) -> list[FoundPerson]:
         """The people of a photo who are segmented, the farthest first.
 
         People much smaller than the tallest are passers-by whose outfit nobody wants; they are left out, and so is
@@ -234,7 +234,7 @@ class Segmenter:
         if self.checkpoint.config.crop not in ("person", "box"):
             everybody: list[list[FoundPerson]] = [[] for _ in photos]
         elif len(photos) == 1:
-            everybody = [self.find_people(photos[0])]
+            everybody = [self.people_to_segment(photos[0])]
         else:
             everybody = [_people_to_segment(people) for people in self.detector.find_batch(photos)]
         return [
@@ -255,7 +255,7 @@ class Segmenter:
                 crop_around(person.box, config.aspect, margin),
                 crop_around(person.box, None, margin),
                 person,
-                _widened(person.box, _REGION_MARGIN) if len(people) > 1 else None,
+                crop_around(person.box, None, _REGION_MARGIN) if len(people) > 1 else None,
             )
             for person in people
         ]
@@ -267,9 +267,9 @@ class Segmenter:
         detector is not sure, as of a close-up or a flat-lay, and where the box leaves little out.
         """
         if self.checkpoint.config.crop == "person":
-            return person.box.height > _FILLS_THE_PHOTO * whole.height
+            return person.box.height > _WHOLE_FROM_HEIGHT * whole.height
         area = person.box.width * person.box.height / (whole.width * whole.height)
-        return person.confidence < _SURE or area > _MOST_OF_THE_PHOTO
+        return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
 
     def _fill_probabilities(self, photos: Sequence[np.ndarray], regions: Sequence[_Region]) -> None:
         """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.
@@ -392,7 +392,7 @@ class Segmenter:
 
 
 def _people_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
-    """Of the people that the detector found those that are segmented, the farthest first; see `find_people`."""
+    """Those of the detected people that are segmented, the farthest first; see `Segmenter.people_to_segment`."""
     tallest = max((person.box.height for person in people), default=0)
     tall = [person for person in people if person.box.height >= _PASSER_BY * tallest]
     people = [*tall[:1], *(person for person in tall[1:] if person.confidence >= _COMPANION)][:_MOST_PEOPLE]
@@ -492,12 +492,6 @@ def _edges(box: Box) -> tuple[int, int, int, int]:
     """Left, top, right and bottom in whole pixels, as `cut` takes them."""
     left, top = round(box.x), round(box.y)
     return left, top, max(left + 1, round(box.x + box.width)), max(top + 1, round(box.y + box.height))
-
-
-def _widened(box: Box, margin: float) -> Box:
-    """The box with a margin on each side, a share of its longer side."""
-    border = margin * max(box.width, box.height)
-    return Box(box.x - border, box.y - border, box.width + 2 * border, box.height + 2 * border)
 
 
 def _whole_pixels(box: Box) -> tuple[int, int, int, int]:

@@ -215,7 +215,7 @@ def _metrics(recipe: Recipe, found: CrossValidation, taxonomy: Taxonomy) -> dict
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    """Of the sample, over the folds; None with fewer than two."""
+    """Standard deviation of the sample, over the folds; None with fewer than two."""
     return stdev(values) if len(values) > 1 else None
 
 

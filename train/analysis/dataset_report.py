@@ -238,7 +238,7 @@ def _is_body(dataset: Dataset, label: str) -> bool:
 
 
 def _parts(dataset: Dataset, counted: Sequence[PhotoCounts]) -> list[dict[str, Any]]:
-    """Of the photos counted, how many each stored fold, the test and none hold; nothing where no folds are stored."""
+    """Number of the counted photos that each stored fold, the test and none hold; nothing where no folds are stored."""
     if not (SPLITS / f"{dataset.name}_folds.csv").is_file():
         return []
     ids = {f"Fold {fold}": set(fold_ids(dataset.name, fold)[1]) for fold in range(FOLDS)}
@@ -320,7 +320,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def _sizes(values: np.ndarray) -> dict[str, Any]:
-    """Of int `(photos,)` pixels; `largest_difference` is that between two photos, as Castro & Ramirez have it."""
+    """Statistics of int `(photos,)` pixels; `largest_difference` is that between two photos (Castro & Ramirez)."""
     step = -(-int(np.ptp(values) + 1) // _BINS)  # rounded up: each bin holds as many whole pixels
     edges = np.arange(values.min(), values.max() + 1 + step, step)
     photos = np.histogram(values, bins=edges)[0]

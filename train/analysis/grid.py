@@ -40,7 +40,7 @@ class Grid:
     """Values of the recipe's `batch_size`."""
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """By architecture, a table of what its function takes; where there is none, the recipe's own architecture has the
+    """A table by architecture of what its function takes; where there is none, the recipe's own architecture has the
     recipe's arguments, and the others their defaults."""
 
     one_epochs: Count = 300

@@ -362,7 +362,7 @@ _COLUMNS = (  # heading, step, score, format
 
 
 def _table(cells: list[Cell]) -> str:
-    """For the terminal; mean IoU where a heading says nothing else."""
+    """A table for the terminal; mean IoU where a heading says nothing else."""
     rows = [["cell", *(heading for heading, *_ in _COLUMNS), "minutes", "verdict"]]
     for cell in cells:
         shown = [

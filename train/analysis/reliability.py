@@ -138,7 +138,7 @@ def rates(truth: np.ndarray, judged: np.ndarray, names: Sequence[str]) -> dict[s
 
 
 def _digest(path: Path) -> bytes:
-    """Of a file's bytes; of one that is not there, no other file's."""
+    """Digest of a file's bytes; that of a missing file equals no other."""
     try:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError:

@@ -102,25 +102,25 @@ class PersonRecipe:
     """Long side at which photos are kept, in pixels."""
 
     learning_rate: float = 1e-3
-    """Highest of the one-cycle schedule."""
+    """Highest learning rate of the one-cycle schedule."""
 
     weight_decay: float = 0.01
-    """Of AdamW; biases and norms are not decayed."""
+    """Weight decay of AdamW; biases and norms are not decayed."""
 
     batch_size: int = 16
     """Scenes in a step."""
 
     epoch_scenes: int = 2048
-    """Scenes between two looks at the fold."""
+    """Scenes of an epoch, after which the fold is judged."""
 
     epochs: int = 10
-    """How many such."""
+    """Number of epochs."""
 
     average: float = 0.995
     """Weight of the past in the moving average of the weights, which is what is judged and kept."""
 
     seed: int = 0
-    """Of the scenes and the first weights."""
+    """Seed of the scenes and of the first weights."""
 
     bystanders: bool = True
     """Whether the stored list of bystanders is known; without it all beside a photo's person is unknown."""

@@ -75,7 +75,7 @@ def join(
 
 
 def _name(folder: Path) -> str:
-    """Of the run that left a checkpoint, or of the checkpoint's own folder."""
+    """Name of the run that left a checkpoint, or of the checkpoint's own folder."""
     folder = folder.resolve()
     return folder.parent.name if folder.name == "checkpoint" else folder.name
 

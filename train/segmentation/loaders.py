@@ -145,7 +145,7 @@ def smallest_batch(photos: int, recipe: Recipe, processes: Processes) -> int:
 
 
 def class_shares(cache: Cache, classes: int) -> list[float]:
-    """By class, its share of a photo's labelled pixels, 0 to 1, averaged over the photos.
+    """Share of each class in a photo's labelled pixels, 0 to 1, averaged over the photos.
 
     Args:
         cache: Photos with their truths.

@@ -217,7 +217,7 @@ def _probabilities(
 def _true_probability(
     probability: torch.Tensor, ids: torch.Tensor, labelled: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """By class, `(C,)`: the sum of its probability over its true pixels, and the number of these."""
+    """Sums by class, `(C,)`: of its probability over its true pixels, and the number of these."""
     hits = probability.gather(1, ids.unsqueeze(1)).flatten()  # of the true class, by pixel
     classes = probability.shape[1]
     overlap = hits.new_zeros(classes).index_add(0, ids.flatten(), hits)

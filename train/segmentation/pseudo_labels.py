@@ -205,12 +205,12 @@ def photo_probabilities(teachers: Sequence[Segmenter], photos: Sequence[np.ndarr
     """
     by_teacher = [map_in_parts(teacher.probabilities, photos, teacher.device) for teacher in teachers]
     return [
-        _at_photo_size(seen, photo.shape[0], photo.shape[1], teachers[0].device)
+        _mean_at_photo_size(seen, photo.shape[0], photo.shape[1], teachers[0].device)
         for photo, *seen in zip(photos, *by_teacher, strict=True)
     ]
 
 
-def _at_photo_size(
+def _mean_at_photo_size(
     seen: Sequence[tuple[torch.Tensor, Box]], height: int, width: int, device: torch.device
 ) -> torch.Tensor:
     """The mean float32 `(C, height, width)` of probabilities in frames of their own."""

@@ -29,7 +29,7 @@ from dashboard.trends.together import (
 from dashboard.trends.worn import area_section, days_before, other_period, other_tag, share_section
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.intervals import Reliability, corrected, wilson
-from segmodels.archive.outfits import NotEnough
+from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.store import Archive
 from segmodels.taxonomy import OUTFIT_15
 
@@ -119,7 +119,7 @@ def test_another_period_never_shares_a_day(question: Question) -> None:
     assert against.other.last and against.view.first and against.other.last < against.view.first
     sizes = [question.facts.size(view).outfits for view in (against.view, against.other)]
     assert sum(sizes) == 60 and min(sizes) > 20
-    with pytest.raises(NotEnough, match="leaves no single period"):
+    with pytest.raises(NotEnoughError, match="leaves no single period"):
         other_period(question.facts, question.view, date(2023, 3, 1), date(2023, 4, 1))
 
 
@@ -213,7 +213,7 @@ def test_too_little_is_said_and_not_drawn(write, name: str, photos: int, dated, 
     with Archive(place).reader() as reader:
         question = Question(Facts(reader, OUTFIT_15), View())
         for build in builders:
-            with pytest.raises(NotEnough, match=needs):
+            with pytest.raises(NotEnoughError, match=needs):
                 build(question)
 
 
@@ -236,7 +236,7 @@ def test_a_garment_that_nobody_wears(question: Question) -> None:
         lambda q: line_section(q, of="Romper"),
         lambda q: forecast_section(q, garment="Romper"),
     ):
-        with pytest.raises(NotEnough, match="Romper"):
+        with pytest.raises(NotEnoughError, match="Romper"):
             build(question)
 
 

@@ -12,7 +12,7 @@ from mlxtend.frequent_patterns import apriori, association_rules
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.movements import forecast, movements
 from segmodels.archive.outfits import (
-    NotEnough,
+    NotEnoughError,
     by_period,
     colour_pairs,
     colour_shares,
@@ -150,7 +150,7 @@ def test_a_trend_of_one_market_is_not_seen_in_the_other(facts: Facts) -> None:
 
 def test_a_movement_needs_periods() -> None:
     series = pd.DataFrame({"start": pd.date_range("2024-01-01", periods=5), "garment": "Hat", "outfits": 3, "of": 9})
-    with pytest.raises(NotEnough, match="at least 6 periods with dated photos; there are 5"):
+    with pytest.raises(NotEnoughError, match="at least 6 periods with dated photos; there are 5"):
         movements(series, "week", ["garment"])
 
 
@@ -171,7 +171,7 @@ def test_a_forecast_follows_the_season_and_says_how_far_off_it_was(facts: Facts)
 )
 def test_a_forecast_needs_enough(facts: Facts, rows: slice | list[int], sentence: str) -> None:
     series = by_period(facts.masks(View(), "month"), OUTFIT_15)
-    with pytest.raises(NotEnough, match=sentence):
+    with pytest.raises(NotEnoughError, match=sentence):
         forecast(series[series["garment"] == "Coat"].iloc[rows], "month")
 
 

@@ -312,7 +312,7 @@ def test_a_person_in_whom_nothing_is_found_has_no_garments(
 def test_passers_by_are_left_out(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
     near, far, passer_by = (100, 50, 200, 500), (400, 200, 80, 270), (600, 250, 60, 200)
     segmenter = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(600, 800, near, far, passer_by))
-    people = segmenter.find_people(photo_with(600, 800))
+    people = segmenter.people_to_segment(photo_with(600, 800))
     assert [round(person.box.height) for person in people] == [270, 500]
 
 
@@ -325,7 +325,7 @@ def test_somebody_unsure_beside_the_surest_is_left_out(checkpoint_of: MakeCheckp
     ):
         found = [FoundPerson(Box(200 * n, 50, 150, h), score) for n, (score, h) in enumerate(seen)]
         segmenter = Segmenter(checkpoint_of(crop="person"), CPU, Seeing(*found))  # type: ignore[arg-type]
-        people = segmenter.find_people(photo_with(600, 800))
+        people = segmenter.people_to_segment(photo_with(600, 800))
         assert sorted((person.confidence for person in people), reverse=True) == counted
 
 

@@ -184,6 +184,8 @@ def test_what_a_checkpoint_learned_from_must_not_have_seen_the_fold(
         check(dataset="ccp_cfpd", fold=-1, folds=5)
     with pytest.raises(DatasetError, match="only fold 0 was left out, of 3 and not of 5"):
         check(dataset="ccp", fold=0, folds=3)
+    with pytest.raises(DatasetError, match="was trained on fold 1 of ccp_cfpd; only fold 0 was left out"):
+        check_fold(load_checkpoint(checkpoint).config, "ccp_cfpd", 1)
 
 
 def test_the_default_may_be_judged_on_its_fold() -> None:
