@@ -95,7 +95,7 @@ def test_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None
         raise URLError("no route")
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", refuse)
-    with pytest.raises(CheckpointError, match=r"COCO weights cannot be fetched \(<urlopen error no route>\)"):
+    with pytest.raises(CheckpointError, match=r"COCO weights cannot be downloaded \(<urlopen error no route>\)"):
         load_detector("coco")
 
 

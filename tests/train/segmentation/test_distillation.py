@@ -138,7 +138,7 @@ def test_a_fit_learns_from_a_teacher(tiny: MakeRecipe, root: Path, tmp_path: Pat
 
 
 def test_a_share_is_between_0_and_1(tiny: MakeRecipe) -> None:
-    with pytest.raises(ValueError, match="teacher_share is a share"):
+    with pytest.raises(ValueError, match="teacher_share must be a number between 0 and 1, not 1.5"):
         replace(tiny(), teacher_share=1.5)
 
 

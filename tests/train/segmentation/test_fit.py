@@ -541,4 +541,4 @@ def test_the_command_stopped_by_hand(
     recipe.write_text(SMALL_RECIPE)
     arguments = ["fit", recipe, "--data", root, "--out", tmp_path / "run", "--workers", 0]
     assert main([str(argument) for argument in arguments]) == 130
-    assert "Stopped. The same command goes on" in capsys.readouterr().err
+    assert "Stopped. Run the same command to continue" in capsys.readouterr().err
