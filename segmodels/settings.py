@@ -63,7 +63,7 @@ class Settings:
     cache: Path = _variable(
         "Folder of decoded photos, a teacher's probabilities, the app's archives and its made-up sample.",
         "`garmentscope` in `XDG_CACHE_HOME`, or in the system's folder of caches: `~/.cache`, `~/Library/Caches` on "
-        "macOS, `%LOCALAPPDATA%` on Windows",
+        "macOS, `%LOCALAPPDATA%\\garmentscope\\Cache` on Windows",
     )
 
 

@@ -32,13 +32,30 @@ def fits_behind(training: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, An
         A key in `SOURCES`, and `dataset` (its name), `fold` (the one that was left out; -1 for none) and `folds` (in
         how many the photos were split).
     """
-    for part in (training, *training.get("members", [])):
-        recipe = part.get("recipe", {})
-        if {"dataset", "fold"} <= recipe.keys():
-            yield "recipe", {"dataset": recipe["dataset"], "fold": recipe["fold"], "folds": recipe.get("folds", FOLDS)}
+    members = training.get("members")
+    for part in (training, *(members if isinstance(members, list) else [])):
+        for fit in filter(None, [_recorded(_table(part, "recipe"))]):
+            yield "recipe", fit
         for source in ("start", "teacher", "pseudo"):
-            for fit in part.get(source, {}).get("trained_on", []):
+            fits = _table(part, source).get("trained_on")
+            for fit in filter(None, map(_recorded, fits if isinstance(fits, list) else [])):
                 yield source, fit
+
+
+def _table(values: object, key: str) -> dict[str, Any]:
+    """The table under a key; empty where there is none: what a checkpoint says of its training was not validated."""
+    found = values.get(key) if isinstance(values, Mapping) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _recorded(fit: object) -> dict[str, Any] | None:
+    """Data set, fold and number of folds of a recipe or of a recorded fit; None if they are not there."""
+    if not isinstance(fit, dict):
+        return None
+    dataset, fold, folds = fit.get("dataset"), fit.get("fold"), fit.get("folds", FOLDS)
+    if not (isinstance(dataset, str) and type(fold) is int and type(folds) is int):
+        return None
+    return {"dataset": dataset, "fold": fold, "folds": folds}
 
 
 def trained_on(training: Mapping[str, Any]) -> list[dict[str, Any]]:

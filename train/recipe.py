@@ -227,7 +227,7 @@ class Recipe:
     average: Annotated[float, Field(ge=0, lt=1), expected("at least 0 and below 1")] = 0.998
     """Decay of the exponential moving average of the weights that is judged and kept; 0 keeps the plain weights."""
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=4_000_000)] = 0
     """Seed of all random numbers."""
 
     def __post_init__(self) -> None:

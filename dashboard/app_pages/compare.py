@@ -229,12 +229,12 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
     revisions = {model: networks.revision(model) for model in models}  # one may have been pulled anew
     missing = {model: [key for key in photos if state.revision(key, model) != revisions[model]] for model in models}
     todo = [model for model in models if missing[model]]
-    state.unloaded = {}
+    unloaded = state.unloaded = {}  # held, as a stopped script must not write into the state of the next run
     total = sum(len(keys) for keys in missing.values())
     pixels_of = lru_cache(maxsize=1)(UploadedPhoto.pixels)  # a single photo is decoded once for all models
     before = 0
     for index, model in enumerate(todo):
-        text = progress_text(todo, index, list(state.unloaded))
+        text = progress_text(todo, index, list(unloaded))
         bar.progress(before / total, text=literal(text))
         keys = missing[model]
         try:
@@ -242,7 +242,7 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
             if segmenter.taxonomy is not OUTFIT_15:
                 raise ValueError(f"it predicts the classes of {segmenter.taxonomy.name}, not the 15 of this page.")
         except ValueError as error:
-            state.unloaded[model] = str(error)
+            unloaded[model] = str(error)
             before += len(keys)
             continue
         size = networks.model_bytes(model)

@@ -272,7 +272,7 @@ def evidence_of_measurement(
         if rows and np.array_equal(sum(row.counts for row in rows), measurement.matrix):
             return rows, ""
     return [], (
-        f"{model.name}: evidence.parquet belongs to other photos than {measurement.photos}, or of an earlier run. "
+        f"{model.name}: evidence.parquet belongs to other photos than {measurement.photos}, or to an earlier run. "
         "Evaluate it again with --keep to see the photos behind its numbers."
     )
 

@@ -1,5 +1,6 @@
 """Files written at one go."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -73,3 +74,12 @@ def test_two_writers_do_not_meet(tmp_path: Path) -> None:
         second.write_bytes(b"second")
     assert path.read_bytes() == b"first", "the outer block ends last"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_goes_after_an_hour(tmp_path: Path) -> None:
+    path, old, new = tmp_path / "a.json", tmp_path / ".a.json.0123abcd.part", tmp_path / ".a.json.4567abcd.part"
+    for part in (old, new):
+        part.write_text("half")
+    os.utime(old, (0, 0))
+    write_whole(path, "whole")
+    assert path.read_text() == "whole" and not old.exists() and new.exists(), "another process may be at work on that"

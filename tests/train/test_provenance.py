@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from train.provenance import SOURCES, fits_behind, trained_on
 
 
@@ -41,3 +43,17 @@ def test_the_next_fit_records_each_of_them_once_and_the_chain_grows() -> None:
     second = {"recipe": fit(0), "start": {"trained_on": trained_on(first)}, "teacher": {"trained_on": [fit(0), fit(1)]}}
     third = {"recipe": fit(0), "start": {"trained_on": trained_on(second)}}
     assert trained_on(second) == trained_on(third) == [fit(0), fit(1)]
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"start": "imagenet"},
+        {"start": None, "teacher": {"trained_on": 7}},
+        {"recipe": "own/fpn", "members": None},
+        {"teacher": {"trained_on": [{"dataset": "ccp"}, "ccp", {"dataset": "ccp", "fold": "0"}]}},
+        {"members": ["fpn"], "pseudo": {"trained_on": [{"dataset": "ccp", "fold": 0, "folds": None}]}},
+    ],
+)
+def test_what_is_no_record_of_a_fit_is_passed_over(training: dict[str, Any]) -> None:
+    assert list(fits_behind(training)) == []

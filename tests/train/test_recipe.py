@@ -138,3 +138,9 @@ def test_a_change_that_cannot_be_made(change: str, sentence: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("own/fpn", [change])
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("seed", [-1, 10_000_000])
+def test_a_seed_that_no_epoch_could_use(seed: int) -> None:
+    with pytest.raises(RecipeError, match="seed"):
+        recipe_from({"seed": seed})

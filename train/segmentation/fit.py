@@ -8,7 +8,7 @@ import subprocess
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from segmodels.architectures import build, check_batch
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, CheckpointError, check_config
 from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
@@ -103,7 +103,7 @@ def fit(
     precision = precision or pick_precision(None, pick_device())
     tune(precision.device, equal_batches=True)
     photos = _select_photos(recipe, data, ids)
-    state = read_resume(out / _RESUME, lambda state: int(state["epoch"]))
+    state = read_resume(out / _RESUME, partial(_is_over, recipe=recipe))
     epoch = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + epoch, workers=True, verbose=False)
     network = _build_network(photos)
@@ -111,6 +111,10 @@ def fit(
     start = None if state else load_start(network, recipe)
     module = _module(network, start, photos)
     config = _trained_here(recipe, photos.dataset, precision, workers)
+    try:
+        check_config(config, Path("config.json"))
+    except CheckpointError as error:
+        raise FitError(f"The recipe gives a checkpoint that could not be opened: {error}") from None
     best = BestCheckpoint(out / "checkpoint", name or recipe.architecture, config)
     if state and _is_over(state, recipe):
         module.on_load_checkpoint(state)

@@ -542,3 +542,18 @@ def test_the_command_stopped_by_hand(
     arguments = ["fit", recipe, "--data", root, "--out", tmp_path / "run", "--workers", 0]
     assert main([str(argument) for argument in arguments]) == 130
     assert "Stopped. Run the same command to continue" in capsys.readouterr().err
+
+
+def test_a_recipe_whose_checkpoint_could_not_be_opened_is_refused_before_it_trains(
+    tiny: MakeRecipe, root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(FitError, match="could not be opened: config.json: scales"):
+        fit(tiny(scales=[9.0]), root, tmp_path / "run", workers=0)
+    assert not (tmp_path / "run" / "resume.ckpt").exists()
+
+
+def test_a_resume_file_that_no_fit_left_is_damaged(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    torch.save({"epoch": 3}, tmp_path / "run" / "resume.ckpt")
+    with pytest.raises(FitError, match="resume.ckpt is damaged"):
+        fit(tiny(), root, tmp_path / "run", workers=0)
