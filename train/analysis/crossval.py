@@ -37,8 +37,10 @@ from train.analysis.evaluate import HOW, evaluate, keep_crossval, write_json
 from train.analysis.report import Section, class_picture, picture, write_page
 from train.data.split import fold_ids
 from train.distributed import this_process
+from train.provenance import trained_on
 from train.recipe import Recipe, RecipeError
 from train.segmentation.fit import fit, open_dataset
+from train.segmentation.pseudo_labels import pseudo_labels_trained_on
 
 __all__ = ["compare", "crossval"]
 
@@ -79,13 +81,14 @@ def crossval(
         DatasetError: If the data set cannot be read.
         EvidenceError: If the evidence of a finished fold is damaged.
         FitError: If a fit cannot start or go on.
-        RecipeError: If the recipe does not leave a fold out.
+        RecipeError: If the recipe does not leave a fold out, or learns from a network that was trained on the data set.
         KeyboardInterrupt: If it is stopped by hand.
     """
     if recipe.fold == -1:
         raise RecipeError(
             "crossval leaves out each fold in turn, and fold is -1: its settings were made for a fit on all."
         )
+    _check_sources(recipe)
     if keep:
         read_config(keep)
     dataset = open_dataset(recipe.dataset, data)
@@ -98,6 +101,27 @@ def crossval(
     if this_process().is_first:
         _write(out, dataset, found, metrics, list(chain.from_iterable(by_fold)), keep)
     return metrics
+
+
+def _check_sources(recipe: Recipe) -> None:
+    """Refuses a start, a teacher or pseudo-labels behind which is a fit on the same photos, as far as that is recorded.
+
+    Such a fit left out one fold at most, so that the scores of the others would be of photos that were learned from.
+    """
+    sources = {
+        key: trained_on(read_config(Path(folder)).training)
+        for key, folder in (("start", recipe.start), ("teacher", recipe.teacher))
+        if folder
+    }
+    if recipe.pseudo:
+        sources["pseudo"] = pseudo_labels_trained_on(Path(recipe.pseudo))
+    for key, fits in sources.items():
+        if any(not set(recipe.dataset.split("_")).isdisjoint(fit["dataset"].split("_")) for fit in fits):
+            raise RecipeError(
+                f"{key} {getattr(recipe, key)}: behind it is a network that was trained on {recipe.dataset}, and "
+                f"crossval judges each photo by a network that has not seen it. Leave it out with --set {key}=, or "
+                "judge one fit on the fold that none of them saw: evaluate --fold."
+            )
 
 
 def _write(

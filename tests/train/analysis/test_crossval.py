@@ -15,6 +15,7 @@ from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
 from train.analysis.crossval import compare, crossval
 from train.recipe import Recipe, RecipeError
+from train.segmentation.fit import fit
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -132,3 +133,20 @@ def test_runs_are_compared_on_the_photos_that_both_judged(recipe: Recipe, root: 
     assert "Left out" not in compare(run, run)
     with pytest.raises(DatasetError, match="judged no photo in common"):
         compare(run / "fold1", run / "fold0")
+
+
+@pytest.mark.parametrize("key", ["start", "teacher"])
+def test_a_network_that_saw_the_folds_is_refused_before_the_first_fit(
+    tiny: MakeRecipe, root: Path, tmp_path: Path, key: str
+) -> None:
+    source = fit(tiny(epochs=1, folds=2), root, tmp_path / "source", workers=0)
+    with pytest.raises(RecipeError, match=rf"^{key} .*: behind it is a network that was trained on ccp"):
+        crossval(tiny(epochs=1, **{key: str(source)}), root, tmp_path / "run", folds=2, workers=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pseudo_labels_of_networks_that_saw_the_folds_are_refused(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
+    fits = [{"dataset": "ccp_cfpd", "fold": 0, "folds": 5}]
+    (tmp_path / "labels.json").write_text(json.dumps({"trained_on": fits}))
+    with pytest.raises(RecipeError, match="^pseudo "):
+        crossval(tiny(pseudo=str(tmp_path)), root, tmp_path / "run", folds=2, workers=0)
