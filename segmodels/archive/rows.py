@@ -12,10 +12,14 @@
 | `people` | list of structs | `box`, `confidence`, `detected` |
 | `garments` | list of structs | `class`, `person`, `area_share`, `outfit_share`, `confidence`, `box`, `colours` |
 | `class_map` | binary | palette PNG, longest side 128 pixels |
-| `outfits` | list of int64 | one for each of `people`: bit i is set if the person wears class i of the taxonomy |
+| `outfits` | list of int64 | one for each of `people`: bit i is set if class i of the taxonomy was found on the person |
+| `presence` | list of lists of float32 | one for each of `people`: the probability that the person shows a garment, for \
+each garment and accessory class in the taxonomy's display order; null without a calibration |
+| `monochrome` | bool | whether the photo is black and white or sepia, so that its colours say nothing; null if unknown |
+| `fingerprint` | int64 | 64-bit perceptual hash of the photo, by which near-duplicates are found; null if unknown |
 
 `outfits` is derived from `garments` when the row is written: a query that counts what is worn together reads it alone.
-It includes every garment found, at any confidence.
+It includes every garment found, at any confidence. Parts written before a column existed lack it; it reads as null.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
 __all__ = [
+    "ADDED_LATER",
     "CLASS_MAP_SIDE",
     "MAX_PHOTO_BYTES",
     "SCHEMA",
@@ -91,9 +96,15 @@ SCHEMA = pa.schema(
         ),
         ("class_map", pa.binary()),
         ("outfits", pa.list_(pa.int64())),
+        ("presence", pa.list_(pa.list_(pa.float32()))),
+        ("monochrome", pa.bool_()),
+        ("fingerprint", pa.int64()),
     ]
 )
 """Schema of every part."""
+
+ADDED_LATER: Mapping[str, str] = {"presence": "FLOAT[][]", "monochrome": "BOOLEAN", "fingerprint": "BIGINT"}
+"""Columns that parts of earlier versions lack, with their types in DuckDB."""
 
 
 def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
@@ -139,11 +150,22 @@ def row_of(segmentation: Segmentation, file_name: str, data: bytes) -> Row:
         "tags": {},
         **{key: found[key] for key in ("width", "height", "model", "revision", "taxonomy")},
         "analysed_at": datetime.now(UTC).replace(tzinfo=None),
-        "people": found["people"],
+        "people": [{key: person[key] for key in ("box", "confidence", "detected")} for person in found["people"]],
         "garments": found["garments"],
         "class_map": small_map(segmentation.class_map, segmentation.taxonomy, CLASS_MAP_SIDE),
         "outfits": bits(found["garments"], len(found["people"]), segmentation.taxonomy),
+        "presence": _presence(segmentation),
+        "monochrome": None,
+        "fingerprint": None,
     }
+
+
+def _presence(segmentation: Segmentation) -> list[list[float]] | None:
+    """Presence of each person, by class in display order; None without a calibration."""
+    found = [person.presence for person in segmentation.people]
+    worn = [garment.name for garment in segmentation.taxonomy.worn]
+    rows = [[each[name] for name in worn] for each in found if each is not None]
+    return rows if len(rows) == len(found) else None
 
 
 def photo_id(data: bytes) -> str:

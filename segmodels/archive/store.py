@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from segmodels.archive.place import ArchiveError, Place
-from segmodels.archive.rows import SCHEMA
+from segmodels.archive.rows import ADDED_LATER, SCHEMA
 from segmodels.sentences import first_line
 
 __all__ = ["Archive", "ArchiveError", "Change", "Reader", "Version", "Writer"]
@@ -185,16 +185,23 @@ class Reader:
             raise FileNotFoundError(f"no part of {self.version} is left")
         if self._place.local is not None:
             names = [_without_pattern(self._place.path(name)) for name in self._parts]
-            source = "read_parquet([" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "])"
+            files = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+            source = f"read_parquet([{files}], union_by_name = true)"
         else:
             paths = [self._place.path(name) for name in self._parts]
             self._connection.register("parts", ds.dataset(paths, schema=SCHEMA, filesystem=self._place.filesystem))
             source = "parts"
+        source = f"(SELECT *{self._lacking(source)} FROM {source})"
         self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source}")
         row = self._connection.execute("SELECT count(*) - count(DISTINCT photo_id) FROM photos").fetchone()
         if row and row[0]:  # another process is writing, or was killed while writing
             once = "QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY analysed_at DESC) = 1"
             self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source} {once}")
+
+    def _lacking(self, source: str) -> str:
+        """The columns of `ADDED_LATER` that no part of a source has, as nulls for a SELECT."""
+        there = {row[0] for row in self._connection.execute(f"DESCRIBE FROM {source}").fetchall()}
+        return "".join(f", NULL::{kind} AS {name}" for name, kind in ADDED_LATER.items() if name not in there)
 
 
 class Writer:
@@ -357,7 +364,11 @@ class Writer:
 
     def _read(self, part: str) -> pa.Table:
         with self._opened(part) as file:
-            return file.read().select(SCHEMA.names).cast(SCHEMA)
+            table = file.read()
+            for name in ADDED_LATER:
+                if name not in table.column_names:
+                    table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+            return table.select(SCHEMA.names).cast(SCHEMA)
 
     @contextmanager
     def _opened(self, part: str) -> Iterator[pq.ParquetFile]:

@@ -102,6 +102,9 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         "garments": _garments(random, outfit, kind, share, photo_of, starts, (days / (span - 1))[photo_of], markets),
         "class_map": _same(_figure(), count),
         "outfits": _lists(starts, pa.array(masks)),
+        "presence": pa.nulls(count, SCHEMA.field("presence").type),
+        "monochrome": _same(False, count),
+        "fingerprint": pa.array(random.integers(-(2**63), 2**63 - 1, count)),
     }
     return pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
 

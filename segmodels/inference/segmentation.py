@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,24 @@ class Person:
         box: Left, top, width, height in pixels of the photo.
         confidence: Confidence, 0..1.
         detected: Whether a detector found the person; False where the box is what was found in the photo, or all of it.
+        presence: Calibrated probability that the person shows a garment of a class, 0..1, by name of each garment and
+            accessory class, found or not; None if the checkpoint has no calibration.
     """
 
     box: tuple[int, int, int, int]
     confidence: float
     detected: bool
+    presence: Mapping[str, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The person with the keys of the command line's JSON."""
+        presence = self.presence
+        return {
+            "box": list(self.box),
+            "confidence": round(self.confidence, 4),
+            "detected": self.detected,
+            "presence": None if presence is None else {name: round(value, 4) for name, value in presence.items()},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +159,7 @@ class Segmentation:
             "width": self.width,
             "height": self.height,
             "seconds": round(self.seconds, 4),
-            "people": [
-                {"box": list(person.box), "confidence": round(person.confidence, 4), "detected": person.detected}
-                for person in self.people
-            ],
+            "people": [person.to_json() for person in self.people],
             "garments": [garment.to_json() for garment in self.garments],
         }
 

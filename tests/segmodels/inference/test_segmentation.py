@@ -212,7 +212,7 @@ def test_json_has_exactly_the_keys_of_the_design() -> None:
     assert list(listing) == [
         *("photo", "model", "revision", "taxonomy", "width", "height", "seconds", "people", "garments")
     ]
-    assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected"]]
+    assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected", "presence"]]
     keys = ["class", "person", "area_share", "outfit_share", "confidence", "box", "colours"]
     assert all(list(garment) == keys for garment in listing["garments"])
     assert all(list(c) == ["hex", "name", "share"] for garment in listing["garments"] for c in garment["colours"])
