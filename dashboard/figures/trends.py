@@ -337,9 +337,13 @@ def _factor_places(factors: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     powers = [power for power in range(lowest, highest + 1) if power % step == 0]
     marks = {2.0**power: f"{2**power}" if power >= 0 else f"1/{2**-power}" for power in powers}
     if (below := known[known < least]).size:
-        marks[least / 2] = "0" if not below.any() else f"0–{marks[least]}"
+        marks[least / 2] = f"0–1/{2**-lowest}" if below.any() else "0"
+        if step > 1:
+            marks.pop(least, None)  # their labels would touch
     if (known > most).any():
-        marks[2 * most] = f">{marks[most]}"
+        marks[2 * most] = f">{2**highest}"
+        if step > 1:
+            marks.pop(most, None)
     drawn = [*places[~np.isnan(places)], 0.5, 2]
     axis = {
         "type": "log",

@@ -54,7 +54,8 @@ def test_factors_beyond_the_axis_stand_on_steps_that_say_so() -> None:
     ends = points.x + points.error_x.array
     assert at[ends[2]] == ">64" and ends[1] == pytest.approx(0.8)
     assert at[points.x[0] - points.error_x.arrayminus[0]] == "0–1/64"
-    assert at[1 / 64] == "1/64" and at[64] == "64" and at[1] == "1"
+    assert list(at.values()) == ["0–1/64", "1/16", "1/4", "1", "4", "16", ">64"], "no two labels touch"
+    assert at[1 / 16] == "1/16" and at[16] == "16"
 
 
 def test_the_colour_of_0_in_a_matrix_is_that_of_a_quarter_and_says_so() -> None:
