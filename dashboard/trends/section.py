@@ -146,7 +146,7 @@ def factor(value: float) -> str:
 
 
 def factor_cell(value: float) -> str:
-    """As `factor`, with one decimal, for the cell of a matrix."""
+    """A factor with one decimal for the cell of a matrix; otherwise like `factor`."""
     return "<0.1" if _ZERO <= value < 0.05 else f"{value:.1f}" if value >= 0.05 else factor(value)
 
 
