@@ -205,8 +205,8 @@ class Segmentation:
 
         `xyxy` is float32 `(n, 4)`: left, top, right and bottom in pixels, where right and bottom are the first column
         and row outside the box. `mask` is bool `(n, H, W)`, `class_id` int64 `(n,)`, `confidence` float32 `(n,)`.
-        `data` holds `class_name`, str `(n,)`, `person`, int64 `(n,)`, the index into the people, and `presence`, float32
-        `(n,)`, 0..1, NaN without a calibration.
+        `data` holds `class_name`, str `(n,)`, `person`, int64 `(n,)`, the index into the people, and `presence`,
+        float32 `(n,)`, 0..1, NaN without a calibration.
 
         The extra `supervision` takes version 0.30 or newer, which uses the OpenCV that is installed. Older ones require
         opencv-python, which overwrites the files of the opencv-python-headless that Garmentscope requires.

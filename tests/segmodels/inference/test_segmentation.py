@@ -143,7 +143,7 @@ def test_garments_belong_to_whoever_wears_them() -> None:
 
 
 def with_presence() -> Segmentation:
-    """Two people: the first surely wears the shirt, hardly the pants; the second the bag, just so, and not the shirt."""
+    """Two people: the first surely wears the shirt, hardly the pants; the second the bag, just so, and no shirt."""
     segmentation = two_people()
     nothing = dict.fromkeys((garment.name for garment in OUTFIT_15.worn), 0.01)
     presence = {"Shirt": 0.98, "Pants": 0.37516, "Hat": 0.62}, {"Shirt": 0.499, "Bag": LIKELY}
