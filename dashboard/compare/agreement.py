@@ -93,7 +93,7 @@ class Finding:
     def summary(self) -> str:
         """The heading of the Segment page, and the number of garments that it leaves out."""
         less_likely = len(self.analysed.less_likely)
-        return heading(self.analysed) + (f", {less_likely} less likely" if less_likely else "")
+        return heading(self.analysed) + (f" and {less_likely} less likely" if less_likely else "")
 
     def reduced_class_map(self) -> np.ndarray:
         """uint8 `(h, w)` as the viewer shows it, unpacked anew."""

@@ -354,6 +354,6 @@ def _caption(analysed: Analysed) -> str:
     else:
         note = "Raw counts: this model has no calibration, so every garment it found is listed."
     return (
-        "Share of outfit: of this person's pixels of the garments listed. Conf.: mean probability of the class. "
+        "Share of outfit: of the pixels of all garments listed, for each person. Conf.: mean probability of the class. "
         f"{note} {analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."
     )

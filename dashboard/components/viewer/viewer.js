@@ -583,7 +583,8 @@ function garmentRow(viewer, garment, largest, isLessLikely = false) {
 function notOutlinedRow(garment) {
   const swatchOff = el("span", { class: "swatch off", "aria-hidden": "true" });
   const note = el("span", { class: "note" }, `${perCent(garment.presence)} likely, not outlined`);
-  const name = el("div", { class: "unmeasured" }, swatchOff, el("span", { class: "name" }, garment.class), note);
+  const text = el("span", {}, el("span", { class: "name" }, garment.class), " ", note);
+  const name = el("div", { class: "unmeasured" }, swatchOff, text);
   return el("tr", { role: "row", class: "whole" }, el("th", { role: "rowheader", scope: "row", colspan: "4" }, name));
 }
 

@@ -143,7 +143,7 @@ def test_garments_are_counted_as_on_the_segment_page_person_by_person() -> None:
     calibrated = tuple(replace(person, presence=each) for person, each in zip(people, presence, strict=True))
     doubted = replace(raw, analysed=replace(raw.analysed, people=calibrated))
     assert doubted.analysed.stage()["title"] == "3 garments on 2 people"
-    assert doubted.summary == "3 garments on 2 people, 1 less likely"
+    assert doubted.summary == "3 garments on 2 people and 1 less likely"
 
 
 def test_the_stage_is_named_after_its_model() -> None:
