@@ -588,9 +588,9 @@ function notOutlinedRow(garment) {
   return el("tr", { role: "row", class: "whole" }, el("th", { role: "rowheader", scope: "row", colspan: "4" }, name));
 }
 
-function headingRow(text) {
+function headingRow(text, kind = "") {
   const title = el("th", { role: "rowheader", scope: "rowgroup", colspan: "4" }, text);
-  return el("tr", { role: "row", class: "heading" }, title);
+  return el("tr", { role: "row", class: `heading ${kind}` }, title);
 }
 
 /** The rows of one person, largest share first: what counts, what is likely but not outlined, what is less likely. */
@@ -600,7 +600,7 @@ function personRows(viewer, { garments, less_likely, not_outlined }, largest, he
   return el(
     "tbody",
     { role: "rowgroup" },
-    heading && headingRow(heading),
+    heading && headingRow(heading, "person"),
     none ? el("tr", { role: "row", class: "whole" }, el("td", { role: "cell", colspan: "4" }, "No likely garment")) : null,
     ...sorted(garments).map((garment) => garmentRow(viewer, garment, largest)),
     ...not_outlined.toSorted((a, b) => b.presence - a.presence).map(notOutlinedRow),
