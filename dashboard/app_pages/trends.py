@@ -70,6 +70,11 @@ def page() -> None:
         choice = replace(choice, made_up=True)
         st.info("Made-up data, not from photos or a model. Known trends are built in.")
     evidence = st.container()
+    if wrong := [tag or value for tag, value in read_settings().southern if not (tag and value)]:
+        names = ", ".join(f'"{each}"' for each in wrong)
+        st.warning(
+            literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
+        )
     view = _filters(facts)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision)
@@ -299,7 +304,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
         "start": behind.start,
     }
     count = facts.count(view, **asked)  # type: ignore[arg-type]
-    st.subheader(literal(behind.words()))
+    st.subheader(literal(behind.words(south=bool(facts.southern))))
     if not count:
         st.caption("No photos. Click another bar, cell, line or point.")
         return

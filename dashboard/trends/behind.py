@@ -42,15 +42,19 @@ class Behind:
         """Classes that the outfits must have."""
         return tuple(dict.fromkeys([*self.worn, *(name for name, _ in self.coloured)]))
 
-    def words(self) -> str:
-        """The conditions as a heading: `navy Pants with Coat, without Hat, in March 2024`."""
+    def words(self, *, south: bool = False) -> str:
+        """The conditions as a heading: `navy Pants with Coat, without Hat, March 2024`.
+
+        Args:
+            south: Whether some photos are of the southern hemisphere, as in `period_name`.
+        """
         plain = [name for name in self.worn if name not in dict(self.coloured)]
         named = [f"{colour} {name}" for name, colour in self.coloured] + plain
         text = " with ".join(named) or "All outfits"
         if self.not_worn:
             text += f", without {' or '.join(self.not_worn)}"
         if self.period and self.start:
-            text += f", {period_name(self.start, self.period)}"
+            text += f", {period_name(self.start, self.period, south=south)}"
         return text[:1].upper() + text[1:]
 
     def code(self) -> str:
@@ -83,13 +87,31 @@ def read_behind(code: object, taxonomy: Taxonomy) -> Behind | None:
     return behind if known and behind.period in (None, *PERIODS) else None
 
 
-def period_name(start: date | pd.Timestamp, period: Period) -> str:
-    """Name of the period that begins on a day: `March 2024`, `winter 2023/24`, `week of 2024-03-04`."""
+def period_name(start: date | pd.Timestamp, period: Period, *, south: bool = False) -> str:
+    """Name of the period that begins on a day: `March 2024`, `winter 2023/24`, `SS 2024`, `week of 2024-03-04`.
+
+    Args:
+        start: First day of the period; of a season, the first day in the north.
+        period: Length of the period.
+        south: Whether photos of the southern hemisphere are counted with the seasons of the north. Their seasons of the
+            same name are half a year later, so that some need another year: `winter 2023/24 (south: 2024)`.
+    """
     if period == "week":
         return f"week of {start:%Y-%m-%d}"
     if period == "month":
         return f"{start:%B %Y}"
+    if period == "half-year":
+        return f"{'first' if start.month <= 6 else 'second'} half of {start:%Y}"
     if period == "year":
         return f"{start:%Y}"
-    name = {12: "winter", 3: "spring", 6: "summer", 9: "autumn"}.get(start.month, "season from")
-    return f"{name} {start.year}/{(start.year + 1) % 100:02d}" if start.month == 12 else f"{name} {start.year}"
+    names = {12: "winter", 3: "spring", 6: "summer", 9: "autumn"} if period == "season" else {3: "SS", 9: "AW"}
+    months = 3 if period == "season" else 6
+    north, there = _years(start.year, start.month, months), _years(start.year, start.month + 6, months)
+    years = f"{north} (south: {there})" if south and there != north else north
+    return f"{names.get(start.month, f'{period} from {start:%B}')} {years}"
+
+
+def _years(year: int, month: int, months: int) -> str:
+    """Year of some months, or both of them: `2024`, `2023/24`; months beyond December are of the next year."""
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    return f"{year}/{(year + 1) % 100:02d}" if month + months > 13 else f"{year}"

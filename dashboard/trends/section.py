@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Theme
-from dashboard.trends.behind import Behind
-from segmodels.archive.facts import Facts, Period, Size, View
+from dashboard.trends.behind import Behind, period_name
+from segmodels.archive.facts import PERIODS, SEASONS, Facts, Period, Size, View
 from segmodels.archive.outfits import NotEnoughError
 
 __all__ = [
@@ -105,16 +106,33 @@ class Question:
                 "at ingest (--metadata), or open the made-up sample."
             )
         if size.first == size.last:
-            raise NotEnoughError(
-                f"{what} needs photos of at least {least} {period}s; all dated photos are from {size.first}."
-            )
-        found = self.facts.masks(self.view, period)["start"].nunique()
+            raise NotEnoughError(f"{what} needs photos of several {period}s; all dated photos are from {size.first}.")
+        found = len(self.starts(period))
         if found < least:
+            shorter = [each for each in PERIODS[: PERIODS.index(period)] if len(self.starts(each)) >= least]
             raise NotEnoughError(
-                f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}. "
-                "Choose a shorter period."
+                f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}."
+                + (f" {what} by {shorter[-1]} is possible." if shorter else "")
             )
         return size
+
+    def starts(self, period: Period) -> pd.DatetimeIndex:
+        """First days of the periods with photos, in order."""
+        return pd.DatetimeIndex(sorted(self.facts.masks(self.view, period)["start"].unique()))
+
+    def named(self, start: date | pd.Timestamp, period: Period) -> str:
+        """Name of the period that begins on a day, for the hemispheres of the archive's photos."""
+        return period_name(start, period, south=bool(self.facts.southern))
+
+    def southern(self, period: Period) -> str:
+        """Sentence on how photos of the southern hemisphere are counted by a period, after a space; else empty."""
+        if period not in SEASONS or not self.facts.southern:
+            return ""
+        tags = " or ".join(f"{key} {value}" for key, value in self.facts.southern)
+        return (
+            f" Photos with {tags} are of the southern hemisphere: each counts in the {period} of the same name that "
+            "began half a year earlier in the north, and dates are those of the north."
+        )
 
 
 Builder = Callable[[Question], Section]

@@ -12,7 +12,7 @@ import pandas as pd
 from dashboard.figures import series
 from dashboard.figures.together import Scale, network_figure, pair_matrix
 from dashboard.figures.trends import interval_figure, line_figure
-from dashboard.trends.behind import Behind, period_name
+from dashboard.trends.behind import Behind
 from dashboard.trends.section import LEAST_TOGETHER, Question, Section, class_inks, records, rows
 from segmodels.archive.facts import Period
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, companions, pair_lift_by_period, pairs, triples, worn
@@ -231,7 +231,7 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         value=table["lift"],
         code=[Behind(worn=(first, second), period=period, start=s.date()).code() for s in table["start"]],
         hover=[
-            f"{pair}, {period_name(row['start'], period)}<br>lift {row['lift']:.2f} ({row['low']:.2f} to "
+            f"{pair}, {question.named(row['start'], period)}<br>lift {row['lift']:.2f} ({row['low']:.2f} to "
             f"{row['high']:.2f})<br>{row['outfits']:,} of {row['of']:,} outfits<br>Click for the photos"
             for row in records(table)
         ],
@@ -242,9 +242,9 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
     figure = line_figure(shown, {pair: (look.ink, "solid")}, question.theme, axis="Lift", factor=True)
     caption = (
         f"{size.dated:,} dated outfits, by {period}. Lift (1 = as often as expected by chance); band: 95 % interval of "
-        f"the share of {second} among outfits with {first}."
+        f"the share of {second} among outfits with {first}.{question.southern(period)}"
     )
-    words = "; ".join(f"{row['start']:%Y-%m} {row['lift']:.2f}" for row in records(table))
+    words = "; ".join(f"{question.named(row['start'], period)} {row['lift']:.2f}" for row in records(table))
     together = table.loc[table["outfits"] > 0, "start"]
     last = (together if len(together) else table.loc[table["lift"].notna(), "start"]).max().date()
     behind = Behind(worn=(first, second), period=period, start=last)

@@ -20,21 +20,36 @@ from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["PERIODS", "Facts", "Period", "Size", "View"]
+__all__ = ["PERIODS", "SEASONS", "Facts", "Period", "Size", "View"]
 
-Period = Literal["week", "month", "season", "year"]
-PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
-"""Periods into which time can be divided; a season is three months, and winter starts in December."""
+Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
+PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
+"""Periods into which time can be divided, shorter ones first.
+
+A season is three months, and winter starts in December. Fashion seasons are those in which clothes are worn:
+Spring/Summer from March to August, Autumn/Winter from September to February. Half-years start in January and July.
+"""
+
+SEASONS: tuple[Period, ...] = ("season", "fashion season")
+"""Periods that follow the hemisphere.
+
+Photos of the south are counted half a year earlier: with the northern season of the same name that began six months
+before theirs, so that winter is added to winter and Spring/Summer to Spring/Summer in a view of both hemispheres. The
+first day of such a period is that of the north. The filters by day, and all other periods, go by the real day.
+"""
 
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
+_HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
 _CALENDAR = ", ".join(
-    f"({start})::DATE AS {period}"
+    f'({start})::DATE AS "{period}"'
     for period, start in {
         "week": "date_trunc('week', day)",
         "month": "date_trunc('month', day)",
         "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+        "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
+        "half-year": _HALF.format("day"),
         "year": "date_trunc('year', day)",
     }.items()
 )
@@ -82,17 +97,24 @@ class Facts:
         reader: Reader whose rows are read once, here; it must stay open.
         taxonomy: Taxonomy of the rows.
         progress: Function that is called with a sentence before each long step.
+        southern: Pairs of a tag and a value; photos with one of them are of the southern hemisphere.
     """
 
-    def __init__(self, reader: Reader, taxonomy: Taxonomy, progress: Callable[[str], None] = lambda sentence: None):
+    def __init__(
+        self,
+        reader: Reader,
+        taxonomy: Taxonomy,
+        progress: Callable[[str], None] = lambda sentence: None,
+        southern: Sequence[tuple[str, str]] = (),
+    ):
         self.taxonomy = taxonomy
         self.version = reader.version
         self._reader = reader
         self._lock = threading.Lock()
         self._views: OrderedDict[View, str] = OrderedDict()
         self._tables = 0
-        self.tags = self._load(progress)
-        """Values by tag, the most frequent first."""
+        self.tags, self.southern = self._load(progress, southern)
+        """Values by tag, the most frequent first; and the pairs of `southern` that photos have."""
 
     def size(self, view: View) -> Size:
         """Size of a view."""
@@ -118,8 +140,8 @@ class Facts:
             return self._ask(view, "SELECT mask, count(*) outfits FROM {v} GROUP BY mask ORDER BY mask")
         return self._ask(
             view,
-            f"SELECT {period} AS start, mask, count(*) outfits FROM {{v}} JOIN calendar USING (day) "
-            "GROUP BY ALL ORDER BY ALL",
+            f'SELECT "{period}" AS start, mask, count(*) outfits FROM {{v}} v '
+            f"JOIN calendar c ON c.day = v.{_day(period)} GROUP BY ALL ORDER BY ALL",
         )
 
     def holding(self, view: View, least: Mapping[str, tuple[float, float]]) -> dict[str, int]:
@@ -165,12 +187,12 @@ class Facts:
         Returns:
             Columns `class` id, `colour` name, `garments` int64, and with a period `start`.
         """
-        start, calendar = (f"{period} AS start, ", "JOIN calendar USING (day) ") if period else ("", "")
+        start, calendar = (f'"{period}" AS start, ', "JOIN calendar USING (day) ") if period else ("", "")
         return self._ask(
             view,
             f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, count(*) garments "
-            f"FROM (SELECT day, unnest(worn) AS g FROM {{v}}) {calendar}JOIN colour c ON g.colour = c.id "
-            "GROUP BY ALL ORDER BY ALL",
+            f"FROM (SELECT {_day(period)} AS day, unnest(worn) AS g FROM {{v}}) {calendar}"
+            "JOIN colour c ON g.colour = c.id GROUP BY ALL ORDER BY ALL",
         )
 
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
@@ -270,14 +292,17 @@ class Facts:
         parameters: dict[str, object] = {}
         conditions += [self._coloured([name], [colour], fine=fine) for name, colour in coloured]
         if period and start:
-            conditions.append(f"day IN (SELECT day FROM calendar WHERE {period} = $start)")
+            conditions.append(f'{_day(period)} IN (SELECT day FROM calendar WHERE "{period}" = $start)')
             parameters["start"] = start
         return " AND ".join(conditions), parameters
 
     def _ask(
         self, view: View, sql: str, parameters: Mapping[str, object] | None = None, **parts: object
     ) -> pd.DataFrame:
-        """Runs a query in which `{v}` is the table of the view: `o`, `p`, `day`, `mask`, `alone` and `worn`."""
+        """Runs a query in which `{v}` is the table of the view.
+
+        Its columns are `o`, `p`, `day`, `season_day`, `mask`, `alone` and `worn`.
+        """
         with self._lock:
             return self._reader.query(sql.format(v=self._table(view), **parts), parameters or {})
 
@@ -298,7 +323,7 @@ class Facts:
         self._tables += 1
         table = f"view_{self._tables}"
         self._reader.query(
-            f"CREATE TABLE {table} AS SELECT o, p, day, mask, alone, worn FROM {source} "
+            f"CREATE TABLE {table} AS SELECT o, p, day, season_day, mask, alone, worn FROM {source} "
             f"WHERE {' AND '.join(conditions)}",
             parameters,
         )
@@ -334,8 +359,14 @@ class Facts:
             condition += f" AND g.class IN ({', '.join(str(self.taxonomy[name].id) for name in names)})"
         return f"len([1 FOR g IN worn IF {condition}]) > 0"
 
-    def _load(self, progress: Callable[[str], None]) -> dict[str, list[str]]:
-        """Fills the tables `photo`, `outfit`, `colour` and `calendar`; gives the tags and their values."""
+    def _load(
+        self, progress: Callable[[str], None], southern: Sequence[tuple[str, str]]
+    ) -> tuple[dict[str, list[str]], tuple[tuple[str, str], ...]]:
+        """Fills the tables `photo`, `outfit`, `colour` and `calendar`.
+
+        Returns:
+            Values by tag, and the pairs of `southern` that photos have.
+        """
         run = self._reader.query
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
         fine = ", ".join(f"'{name}'" for name, _ in _FINE)
@@ -345,7 +376,8 @@ class Facts:
         progress("Reading photos and their garments.")
         run(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
-            f"taken_at::DATE AS day, tags, outfits, [{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
+            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, "
+            f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
             f"'colour': (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT}} FOR g IN garments] AS garments "
             "FROM photos"
@@ -359,15 +391,29 @@ class Facts:
         chosen = "".join(
             f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
         )
+        there = {(str(key), str(value)) for key, value in zip(found["key"], found["value"], strict=True)}
         progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
         run(
             f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
+            "CASE WHEN south THEN (day - INTERVAL 6 MONTH)::DATE ELSE day END AS season_day, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, "
             "[{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour} FOR g IN garments "
             f"IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{chosen} FROM (SELECT *, "
             "unnest(outfits) AS mask, generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
-        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
+        days = "SELECT day FROM outfit UNION SELECT season_day FROM outfit"  # without duplicates
+        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM ({days})")
         run("DROP TABLE staged")
-        return tags
+        return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
+
+
+def _day(period: Period | None) -> str:
+    """Column of an outfit's day by which it belongs to a period."""
+    return "season_day" if period in SEASONS else "day"
+
+
+def _south(southern: Sequence[tuple[str, str]]) -> str:
+    """SQL condition: a photo has one of the tags."""
+    parts = [[text.replace("'", "''") for text in pair] for pair in southern]
+    return " OR ".join(f"coalesce(tags['{key}'] = '{value}', false)" for key, value in parts) or "false"
