@@ -167,12 +167,21 @@ def test_growth_where_a_year_has_two_parts_is_exact(period: Period, step: int, c
     assert found["outfits"] == pytest.approx((1000 * odds / (1 + odds)).sum())
 
 
+def test_growth_where_a_year_has_one_part_is_exact() -> None:
+    """Shows each September: a wave would be nearly the same as growth, as a year has no whole number of days."""
+    starts = pd.date_range("2020-09-01", periods=6, freq="12MS")
+    odds = 0.3 * 1.5 ** ((starts - starts[0]).days.to_numpy() / 365.25)
+    series = pd.DataFrame({"start": starts, "garment": "Hat", "outfits": 1000 * odds / (1 + odds), "of": 1000.0})
+    found = movements(series, "month", ["garment"]).iloc[0]
+    assert found["growth"] == pytest.approx(1.5, rel=1e-4) and 1.4 < found["low"] < found["high"] < 1.6
+
+
 def test_expected_counts_need_no_integers() -> None:
     starts = pd.date_range("2023-01-01", periods=50, freq="MS")
     parts = {
         "Hat": np.full(50, 0.1),  # sums to 5, but 4.999999999999998 as floats
         "Romper": np.full(50, 0.0999),
-        "Footwear": np.full(50, 0.1) * 30,  # everyone: 3.0000000000000004 of 3
+        "Footwear": np.full(50, np.nextafter(3, 0)),  # everyone, but for the rounding
         "Coat": np.linspace(0.5, 2.5, 50),
     }
     assert sum(parts["Hat"].tolist()) < 5
