@@ -67,8 +67,8 @@ class Settings:
     )
 
     southern: tuple[tuple[str, str], ...] = _variable(
-        "Tags of photos from the southern hemisphere, such as `market=AU,market=Brazil`, whose seasons Trends counts "
-        "as those of the south.",
+        "Tags of photos from the southern hemisphere, such as `market=AU,market=Brazil`, whose seasons Trends names "
+        "as they are there.",
         "none",
     )
 

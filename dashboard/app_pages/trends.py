@@ -304,7 +304,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
         "start": behind.start,
     }
     count = facts.count(view, **asked)  # type: ignore[arg-type]
-    st.subheader(literal(behind.words(south=bool(facts.southern))))
+    st.subheader(literal(behind.words(question.hemispheres)))
     if not count:
         st.caption("No photos. Click another bar, cell, line or point.")
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import Theme
 from dashboard.trends.behind import Behind, period_name
-from segmodels.archive.facts import PERIODS, SEASONS, Facts, Period, Size, View
+from segmodels.archive.facts import PERIODS, Facts, Hemispheres, Period, Size, View
 from segmodels.archive.outfits import NotEnoughError
 
 __all__ = [
@@ -120,18 +121,25 @@ class Question:
         """First days of the periods with photos, in order."""
         return pd.DatetimeIndex(sorted(self.facts.masks(self.view, period)["start"].unique()))
 
+    @cached_property
+    def hemispheres(self) -> Hemispheres:
+        """Hemispheres of the view's dated photos."""
+        return self.facts.hemispheres(self.view)
+
     def named(self, start: date | pd.Timestamp, period: Period) -> str:
-        """Name of the period that begins on a day, for the hemispheres of the archive's photos."""
-        return period_name(start, period, south=bool(self.facts.southern))
+        """Name of the period that begins on a day, in the hemispheres of the view."""
+        return period_name(start, period, self.hemispheres)
 
     def southern(self, period: Period) -> str:
-        """Sentence on how photos of the southern hemisphere are counted by a period, after a space; else empty."""
-        if period not in SEASONS or not self.facts.southern:
+        """Sentence on the seasons of the southern hemisphere, after a space; empty where none is in the view."""
+        if period not in ("season", "fashion season") or self.hemispheres == "north":
             return ""
         tags = " or ".join(f"{key} {value}" for key, value in self.facts.southern)
+        if self.hemispheres == "south":
+            return f" All photos are of the southern hemisphere ({tags}), and {period}s have their names there."
         return (
-            f" Photos with {tags} are of the southern hemisphere: each counts in the {period} of the same name that "
-            "began half a year earlier in the north, and dates are those of the north."
+            f" Photos with {tags} are of the southern hemisphere, where {period}s are opposite: each holds photos of "
+            "both, and has its name in the north and in the south. Filter by a tag to see one hemisphere."
         )
 
 

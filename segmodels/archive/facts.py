@@ -20,7 +20,7 @@ from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["PERIODS", "SEASONS", "Facts", "Period", "Size", "View"]
+__all__ = ["PERIODS", "Facts", "Hemispheres", "Period", "Size", "View"]
 
 Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
 PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
@@ -30,12 +30,13 @@ A season is three months, and winter starts in December. Fashion seasons are tho
 Spring/Summer from March to August, Autumn/Winter from September to February. Half-years start in January and July.
 """
 
-SEASONS: tuple[Period, ...] = ("season", "fashion season")
-"""Periods that follow the hemisphere.
+Hemispheres = Literal["north", "south", "both"]
+"""Hemispheres of the dated photos of a view.
 
-Photos of the south are counted half a year earlier: with the northern season of the same name that began six months
-before theirs, so that winter is added to winter and Spring/Summer to Spring/Summer in a view of both hemispheres. The
-first day of such a period is that of the north. The filters by day, and all other periods, go by the real day.
+Seasons and fashion seasons have the same first days in both, half a year apart in name: the season from June is summer
+in the north and winter in the south. So photos of the south are counted in the period of their real day, and only its
+name depends on the hemispheres of a view. Counting winters of both as one period was tried and dropped: in the first
+and the last half-year such periods have photos of one hemisphere only, which looks like growth.
 """
 
 _MOST_TAGS = 50  # keys that can be filtered by
@@ -126,6 +127,13 @@ class Facts:
         first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in "ab")
         return Size(int(row.photos), int(row.outfits), int(row.dated), first, last)
 
+    def hemispheres(self, view: View) -> Hemispheres:
+        """Hemispheres of the dated photos of a view; north if none of them has a tag of the south."""
+        if not self.southern:
+            return "north"
+        found = set(self._ask(view, "SELECT DISTINCT south FROM {v} WHERE day IS NOT NULL")["south"])
+        return "both" if len(found) > 1 else "south" if True in found else "north"
+
     def masks(self, view: View, period: Period | None = None) -> pd.DataFrame:
         """Number of outfits by the exact set of their classes.
 
@@ -140,8 +148,8 @@ class Facts:
             return self._ask(view, "SELECT mask, count(*) outfits FROM {v} GROUP BY mask ORDER BY mask")
         return self._ask(
             view,
-            f'SELECT "{period}" AS start, mask, count(*) outfits FROM {{v}} v '
-            f"JOIN calendar c ON c.day = v.{_day(period)} GROUP BY ALL ORDER BY ALL",
+            f'SELECT "{period}" AS start, mask, count(*) outfits FROM {{v}} JOIN calendar USING (day) '
+            "GROUP BY ALL ORDER BY ALL",
         )
 
     def holding(self, view: View, least: Mapping[str, tuple[float, float]]) -> dict[str, int]:
@@ -191,8 +199,8 @@ class Facts:
         return self._ask(
             view,
             f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, count(*) garments "
-            f"FROM (SELECT {_day(period)} AS day, unnest(worn) AS g FROM {{v}}) {calendar}"
-            "JOIN colour c ON g.colour = c.id GROUP BY ALL ORDER BY ALL",
+            f"FROM (SELECT day, unnest(worn) AS g FROM {{v}}) {calendar}JOIN colour c ON g.colour = c.id "
+            "GROUP BY ALL ORDER BY ALL",
         )
 
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
@@ -292,17 +300,14 @@ class Facts:
         parameters: dict[str, object] = {}
         conditions += [self._coloured([name], [colour], fine=fine) for name, colour in coloured]
         if period and start:
-            conditions.append(f'{_day(period)} IN (SELECT day FROM calendar WHERE "{period}" = $start)')
+            conditions.append(f'day IN (SELECT day FROM calendar WHERE "{period}" = $start)')
             parameters["start"] = start
         return " AND ".join(conditions), parameters
 
     def _ask(
         self, view: View, sql: str, parameters: Mapping[str, object] | None = None, **parts: object
     ) -> pd.DataFrame:
-        """Runs a query in which `{v}` is the table of the view.
-
-        Its columns are `o`, `p`, `day`, `season_day`, `mask`, `alone` and `worn`.
-        """
+        """Runs a query in which `{v}` is the table of the view, whose columns `_table` lists."""
         with self._lock:
             return self._reader.query(sql.format(v=self._table(view), **parts), parameters or {})
 
@@ -323,7 +328,7 @@ class Facts:
         self._tables += 1
         table = f"view_{self._tables}"
         self._reader.query(
-            f"CREATE TABLE {table} AS SELECT o, p, day, season_day, mask, alone, worn FROM {source} "
+            f"CREATE TABLE {table} AS SELECT o, p, day, south, mask, alone, worn FROM {source} "
             f"WHERE {' AND '.join(conditions)}",
             parameters,
         )
@@ -395,22 +400,15 @@ class Facts:
         progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
         run(
-            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
-            "CASE WHEN south THEN (day - INTERVAL 6 MONTH)::DATE ELSE day END AS season_day, "
+            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, south, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, "
             "[{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour} FOR g IN garments "
             f"IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{chosen} FROM (SELECT *, "
             "unnest(outfits) AS mask, generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
-        days = "SELECT day FROM outfit UNION SELECT season_day FROM outfit"  # without duplicates
-        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM ({days})")
+        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
         run("DROP TABLE staged")
         return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
-
-
-def _day(period: Period | None) -> str:
-    """Column of an outfit's day by which it belongs to a period."""
-    return "season_day" if period in SEASONS else "day"
 
 
 def _south(southern: Sequence[tuple[str, str]]) -> str:

@@ -57,36 +57,19 @@ def test_a_day_is_in_one_period_of_each_length(opened: Open, day: date, expected
     assert facts.southern == ()
 
 
-@pytest.mark.parametrize(
-    ("day", "season", "fashion"),
-    [
-        (date(2024, 3, 31), "2023-09-01", "2023-09-01"),  # autumn and AW begin there in March
-        (date(2024, 6, 15), "2023-12-01", "2023-09-01"),  # winter
-        (date(2024, 8, 31), "2023-12-01", "2023-09-01"),
-        (date(2024, 9, 1), "2024-03-01", "2024-03-01"),  # spring, SS
-        (date(2024, 12, 31), "2024-06-01", "2024-03-01"),  # summer
-        (date(2025, 2, 28), "2024-06-01", "2024-03-01"),
-    ],
-)
-@pytest.mark.parametrize("tags", [{"market": "AU"}, {"market": "x", "shop": "Rio's"}])
-def test_a_southern_day_counts_in_the_season_of_the_same_name(
-    opened: Open, day: date, season: str, fashion: str, tags: dict[str, str]
-) -> None:
-    facts = opened({day: tags}, SOUTH)
-    assert (starts(facts, "season"), starts(facts, "fashion season")) == ([season], [fashion])
-    assert starts(facts, "month") == [f"{day:%Y-%m-01}"] and starts(facts, "year") == [f"{day:%Y-01-01}"]
-    assert starts(facts, "half-year") == [f"{day:%Y}-{'01' if day.month <= 6 else '07'}-01"]
-    assert facts.southern == (SOUTH[0] if "AU" in tags.values() else SOUTH[1],), "only those that photos have"
-
-
-def test_winters_of_both_hemispheres_are_one(opened: Open) -> None:
-    north, south, none = date(2024, 1, 10), date(2024, 7, 10), date(2024, 7, 11)
-    facts = opened({north: {"market": "FR"}, south: {"market": "AU"}, none: {}}, SOUTH)
-    found = facts.masks(View(), "season").set_index("start")["outfits"]
-    assert {f"{start:%Y-%m}": outfits for start, outfits in found.items()} == {"2023-12": 2, "2024-06": 1}
-    winter = facts.photos(View(), period="season", start=date(2023, 12, 1))
-    assert [f"{day:%Y-%m-%d}" for day in winter["day"]] == [str(south), str(north)], "with the days of the photos"
-    assert facts.count(View(), period="fashion season", start=date(2023, 9, 1)) == 2
-    assert facts.count(View(first=none), period="season", start=date(2024, 6, 1)) == 1, "a view has the days too"
-    assert facts.masks(View(first=south), "season")["outfits"].tolist() == [1, 1]
-    assert facts.count(View(), period="month", start=date(2024, 7, 1)) == 2
+def test_a_view_knows_its_hemispheres(opened: Open) -> None:
+    days = {
+        date(2024, 1, 10): {"market": "FR"},
+        date(2024, 7, 10): {"market": "AU"},
+        date(2024, 7, 11): {},
+        date(2024, 7, 12): {"market": "FR", "shop": "Rio's"},
+    }
+    facts = opened(days, SOUTH)
+    assert facts.southern == SOUTH[:2], "only those that photos have"
+    assert facts.hemispheres(View()) == "both"
+    assert facts.hemispheres(View(tags=(("market", ("AU",)),))) == "south"
+    assert facts.hemispheres(View(first=date(2024, 7, 12))) == "south", "by any of the tags"
+    assert facts.hemispheres(View(last=date(2024, 7, 9))) == facts.hemispheres(View(last=date(2023, 1, 1))) == "north"
+    assert starts(facts, "season") == ["2023-12-01", "2024-06-01"], "by the real day"
+    assert facts.count(View(), period="fashion season", start=date(2024, 3, 1)) == 3
+    assert opened({}).hemispheres(View()) == "north", "without the setting"
