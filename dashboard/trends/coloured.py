@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 import pandas as pd
 
 from dashboard.figures.together import pair_matrix
 from dashboard.figures.trends import palette_figure, share_figure
 from dashboard.trends.behind import Behind
-from dashboard.trends.section import LEAST_OUTFITS, LEAST_TOGETHER, Question, Section, percent, records, rows
+from dashboard.trends.section import (
+    LEAST_OUTFITS,
+    LEAST_TOGETHER,
+    Question,
+    Section,
+    factor,
+    factor_cell,
+    percent,
+    records,
+    rows,
+)
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, colour_pairs, colour_shares
 from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
 
@@ -160,14 +168,14 @@ def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: int, f
     first, second = garments
     return table.assign(
         value=table["lift"],
-        text=["–" if isnan(lift) else f"{lift:.1f}" for lift in table["lift"]],
+        text=[factor_cell(lift) for lift in table["lift"]],
         code=[
             Behind(coloured=((first, a), (second, b)), fine=fine).code()
             for a, b in zip(table["first"], table["second"], strict=True)
         ],
         hover=[
             f"{row['first']} {first} with {row['second']} {second}<br>{row['outfits']:,} of {count:,} outfits<br>"
-            f"lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p']:.2g}"
+            f"lift {factor(row['lift'])} ({factor(row['low'])} to {factor(row['high'])}), p {row['p']:.2g}"
             f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
             for row in records(table)
         ],

@@ -90,7 +90,7 @@ def test_an_archive_of_shows_opens_by_fashion_season(
     monkeypatch.setenv("GARMENTSCOPE_SOUTHERN", "market=South, Chile")
     opened(page, tab="How it moves", view="Forecast", garment="Coat")
     by = widget(page.button_group, "By")
-    assert by.value == "fashion season" and "period" not in page.query_params
+    assert by.value == page.query_params["period"] == "fashion season"
     assert by.options == ["Week", "Month", "Season", "Fashion season", "Half-year", "Year"]
     assert [each.replace("\\", "") for each in headings(page)] == ["Forecast of Coat", "Coat, AW 2024/25 (south: SS)"]
     assert 'GARMENTSCOPE_SOUTHERN has "Chile", not written as tag=value: ignored.' in said(page)
