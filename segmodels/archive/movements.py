@@ -60,7 +60,7 @@ def movements(series: pd.DataFrame, period: Period, by: list[str]) -> pd.DataFra
     years = (pd.to_datetime(counts.columns) - pd.Timestamp(starts[0])).days.to_numpy() / 365.25
     growth = _growth(counts.to_numpy(float), sizes.to_numpy(float), years, wave=_PERIODS_A_YEAR[period] >= 4)
     table = pd.DataFrame(counts.index.to_list(), columns=by)
-    table["outfits"] = counts.sum(axis=1).to_numpy(int)
+    table["outfits"] = counts.sum(axis=1).to_numpy().astype(series["outfits"].to_numpy().dtype)
     table = table.join(growth)
     table["p"] = adjusted(table["p"].to_numpy())
     table["significant"] = table["p"] < SIGNIFICANT
