@@ -41,8 +41,8 @@ def add_up(names: Sequence[str], blocks: Iterable[tuple[np.ndarray, np.ndarray]]
 
     Args:
         names: Names of the garments.
-        blocks: Weights of some outfits, `(n,)`, and the probabilities that each wears each garment, `(n, k)`; of dtype
-            int64 (all of them 0 or 1, and the weight is a number of equal outfits) or float64.
+        blocks: Weights of some outfits, `(n,)`, and the probability that each garment is worn in each of them,
+            `(k, n)`; of dtype int64 (all of them 0 or 1, and the weight is a number of equal outfits) or float64.
         triples: Whether to count triples.
     """
     k = len(names)
@@ -50,12 +50,12 @@ def add_up(names: Sequence[str], blocks: Iterable[tuple[np.ndarray, np.ndarray]]
     whole = np.zeros(1, np.int64)
     each, together, three = np.zeros(k, np.int64), np.zeros((k, k), np.int64), np.zeros((k, k, k), np.int64)
     for weight, presence in blocks:
-        weighted = weight[:, None] * presence
+        weighted = weight * presence
         whole = whole + weight.sum()
-        each = each + weighted.sum(axis=0)
-        together = together + weighted.T @ presence
+        each = each + weighted.sum(axis=1)
+        together = together + weighted @ presence.T
         if triples:
-            found = (weighted[:, one] * presence[:, other]).T @ presence
+            found = (weighted[one] * presence[other]) @ presence.T
             three = three + np.zeros_like(three, found.dtype)
             three[one, other] += found
             three[other, one] += found

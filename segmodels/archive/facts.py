@@ -38,7 +38,7 @@ PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 12_000_000  # of the kept views together
-_BLOCK = 16_384  # outfits that are added up at once
+_BLOCK = 4_096  # outfits that are added up at once
 _LIKELY = 0.5  # least probability with which an outfit is listed
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _CALENDAR = ", ".join(
@@ -161,7 +161,7 @@ class Facts:
         def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             for batch in self._reader.batches(sql.format(v=self._table(view)), _BLOCK):
                 values = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]).astype(dtype)
-                yield values[0], values[1:].T
+                yield values[0], values[1:]
 
         with self._lock:
             return add_up(names, blocks(), triples=triples)

@@ -46,7 +46,7 @@ def random_outfits(size: int = 400) -> tuple[Counts, pd.DataFrame]:
     often = np.where(np.array(WORN) == "Hat", 0.1, random.uniform(0.2, 0.7, len(WORN)))
     table = pd.DataFrame(random.random((size, len(WORN))) < often, columns=WORN)
     table["Hat"] |= table["Coat"] & (random.random(size) < 0.5)
-    return add_up(WORN, [(np.ones(size, np.int64), table.to_numpy(np.int64))], triples=True), table
+    return add_up(WORN, [(np.ones(size, np.int64), table.to_numpy(np.int64).T)], triples=True), table
 
 
 def test_shares_and_their_changes() -> None:
@@ -86,7 +86,7 @@ def test_a_planted_pair_is_significant_and_chance_is_not() -> None:
 
 
 def test_a_garment_that_is_never_worn_has_no_lift() -> None:
-    coats = np.array([[name == "Coat" for name in WORN]]).astype(np.int64)
+    coats = np.array([[name == "Coat"] for name in WORN]).astype(np.int64)
     found = pairs(add_up(WORN, [(np.array([10]), coats)])).set_index(["first", "second"]).loc[("Hat", "Coat")]
     assert np.isnan(found["lift"]) and np.isnan(found["p"]) and not found["significant"]
     assert worn(add_up(WORN, []))["share"].isna().all()
