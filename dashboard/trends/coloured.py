@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 import pandas as pd
 
 from dashboard.figures.together import pair_matrix
@@ -14,6 +12,8 @@ from dashboard.trends.section import (
     LEAST_TOGETHER,
     Question,
     Section,
+    factor,
+    factor_cell,
     number,
     outfits_in_words,
     percent,
@@ -175,7 +175,7 @@ def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: float,
     first, second = garments
     return table.assign(
         value=table["lift"],
-        text=["–" if isnan(lift) else f"{lift:.1f}" for lift in table["lift"]],
+        text=[factor_cell(lift) for lift in table["lift"]],
         code=[
             Behind(coloured=((first, a), (second, b)), fine=fine).code()
             for a, b in zip(table["first"], table["second"], strict=True)
@@ -183,7 +183,7 @@ def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: float,
         hover=[
             f"{row['first']} {first} with {row['second']} {second}<br>"
             f"{number(row['outfits'])} of {number(count)} outfits<br>"
-            f"lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p']:.2g}"
+            f"lift {factor(row['lift'])} ({factor(row['low'])} to {factor(row['high'])}), p {row['p']:.2g}"
             f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
             for row in records(table)
         ],

@@ -11,12 +11,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
 from segmodels.checkpoints.catalog import list_checkpoints
+from segmodels.inference.presence import CalibrationError, read_calibration
+from segmodels.taxonomy import TAXONOMIES
 
 __all__ = ["Trust", "read_share_errors", "read_trust"]
 
@@ -52,20 +53,19 @@ def read_share_errors(version: Version) -> Mapping[str, float]:
     """Standard error of a mean presence by class, from the calibration of an installed checkpoint.
 
     Args:
-        version: Version of the rows; empty if no checkpoint of its model and revision is installed.
+        version: Version of the rows.
+
+    Returns:
+        Errors by class; none without an installed checkpoint of the same model and revision that has a calibration.
     """
     for entry in list_checkpoints():
         if entry.name == version.model and version.revision == (entry.revision or _revision(entry.folder)):
-            return _share_errors(entry.folder)
+            try:
+                calibration = read_calibration(entry.folder, TAXONOMIES[version.taxonomy])
+            except CalibrationError:
+                return {}
+            return calibration.share_errors if calibration else {}
     return {}
-
-
-def _share_errors(folder: Path) -> Mapping[str, float]:
-    try:
-        calibration = import_module("segmodels.inference.presence").read_calibration(folder)
-    except ImportError:
-        return {}
-    return dict(calibration.share_errors) if calibration else {}
 
 
 def _revision(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,8 @@ __all__ = [
     "Question",
     "Section",
     "class_inks",
+    "factor",
+    "factor_cell",
     "number",
     "outfits_in_words",
     "percent",
@@ -40,6 +43,8 @@ LEAST_OUTFITS = 10
 
 LEAST_TOGETHER = 20
 """Fewest outfits in which pairs are counted."""
+
+_ZERO = 1e-9  # factor that rounding made of 0
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,20 @@ def outfits_in_words(value: float) -> str:
 def percent(value: float, low: float, high: float) -> str:
     """A share with its interval: `24.1 % (23.2 % to 25.0 %)`."""
     return f"{value:.1%} ({low:.1%} to {high:.1%})"
+
+
+def factor(value: float) -> str:
+    """A factor with two decimals; `0` only for 0 itself, a dash for NaN."""
+    if isnan(value):
+        return "–"
+    if value < _ZERO:
+        return "0"
+    return "<0.01" if value < 0.005 else f"{value:.2f}" if value < 1000 else ">1,000"
+
+
+def factor_cell(value: float) -> str:
+    """A factor with one decimal for the cell of a matrix; otherwise like `factor`."""
+    return "<0.1" if _ZERO <= value < 0.05 else f"{value:.1f}" if value >= 0.05 else factor(value)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ import pandas as pd
 from segmodels.archive.counts import Counting, Counts, add_up
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
+from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["PERIODS", "Facts", "Period", "Size", "View"]
@@ -39,7 +40,6 @@ _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 12_000_000  # of the kept views together
 _BLOCK = 4_096  # outfits that are added up at once
-_LIKELY = 0.5  # least probability with which an outfit is listed
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _CALENDAR = ", ".join(
     f"({start})::DATE AS {period}"
@@ -334,7 +334,7 @@ class Facts:
             people=_MOST_PEOPLE,
             conditions=conditions,
             chance=chance,
-            likely=_LIKELY,
+            likely=LIKELY,
             limit=int(limit),
         )
         with self._lock:
@@ -358,7 +358,7 @@ class Facts:
         """Number of outfits that `photos` with the same arguments would find without a limit."""
         view = self._resolved(view)
         chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
-        sql = f"SELECT count(*) n FROM {{v}} WHERE {conditions} AND {chance} >= {_LIKELY}"
+        sql = f"SELECT count(*) n FROM {{v}} WHERE {conditions} AND {chance} >= {LIKELY}"
         return int(self._ask(view, sql, parameters)["n"].iloc[0])
 
     def expected(
