@@ -11,7 +11,7 @@ from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
 from dashboard.trends.behind import Behind
 from dashboard.trends.coloured import hexes
-from dashboard.trends.section import Question, Section, class_inks, factor, percent, records, rows
+from dashboard.trends.section import Question, Section, class_inks, factor, number, percent, records, rows
 from segmodels.archive.facts import PERIODS, Period
 from segmodels.archive.movements import LEAST_PERIODS, forecast, forecast_lacks, movements
 from segmodels.archive.outfits import (
@@ -33,14 +33,13 @@ _ENDS = 8  # number of rises, and of falls, in the figure
 def things(question: Question, of: str) -> list[str]:
     """Names of the possible lines: garments, or the colours of one, the most frequent first."""
     if of == GARMENTS:
-        worn = question.facts.masks(question.view)
-        taxonomy = question.facts.taxonomy
-        counts = {g.name: worn.loc[worn["mask"] & (1 << g.id) > 0, "outfits"].sum() for g in taxonomy.worn}
+        worn = question.facts.counts(question.view)
+        counts = dict(zip(worn.names, worn.each.tolist(), strict=True))
     else:
         found = question.facts.colours(question.view)
         part = found[found["class"] == question.facts.taxonomy[of].id]
         counts = dict(zip(part["colour"], part["garments"], strict=True))
-    return [name for name in sorted(counts, key=lambda name: -counts[name]) if counts[name]]
+    return [name for name in sorted(counts, key=lambda name: -counts[name]) if counts[name] >= 0.5]
 
 
 def shown_first(names: Sequence[str]) -> list[str]:
@@ -71,8 +70,8 @@ def line_section(
     shown = _pointed(question, table, period, of).rename(columns={"share": "value"})
     whole = "outfits" if of == GARMENTS else f"{of}, by main colour"
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Bands: 95 % intervals (Wilson); the first and the last {period} "
-        f"may be incomplete, which widens their intervals.{question.southern(period)}"
+        f"{number(size.dated)} dated outfits, by {period}. Bands: 95 % intervals (Wilson); the first and the last "
+        f"{period} may be incomplete, which widens their intervals.{question.southern(period)} {question.counted}"
     )
     figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
     words = "; ".join(
@@ -106,7 +105,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     size = question.periods(period, LEAST_PERIODS, "A trend")
     facts = question.facts
     if of == GARMENTS:
-        found = by_period(facts.masks(question.view, period), facts.taxonomy)
+        found = by_period(facts.counts_by_period(question.view, period), question.errors)
         by = ["garment"]
     else:
         found = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
@@ -123,9 +122,9 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     less = f" Shown: the {_ENDS} strongest in each direction." if len(table) > len(shown) else ""
     season = "" if period == "year" else " that includes the season where two years are covered"
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Odds ratio per year with 95 % interval, from binomial "
+        f"{number(size.dated)} dated outfits, by {period}. Odds ratio per year with 95 % interval, from binomial "
         f"regression{season}. {sure} of {len(table)} are significant (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
-        f"others are grey.{less}{question.southern(period)}"
+        f"others are grey.{less}{question.southern(period)} {question.counted}"
     )
     figure = interval_figure(shown, question.theme, axis="Odds ratio per year")
     words = "; ".join(f"{row.name} odds ratio {row.value:.2f}" for row in rows(shown[shown["significant"]]))
@@ -166,10 +165,11 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     repeated = same if ahead.naive == "year" else last
     warning = "" if ahead.error < ahead.naive_error else ", so do not rely on this forecast"
     caption = (
-        f"{garment}, {size.dated:,} dated outfits by {period}. Local-level model"
+        f"{garment}, {number(size.dated)} dated outfits by {period}. Local-level model"
         f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95 % interval. Back-test "
         f"of the same model on the last {ahead.tested} {period}s: {100 * ahead.error:.1f} points off on average; "
-        f"repeating {repeated} would be {100 * ahead.naive_error:.1f}{warning}.{question.southern(period)}"
+        f"repeating {repeated} would be {100 * ahead.naive_error:.1f}{warning}.{question.southern(period)} "
+        f"{question.counted}"
     )
     table = pd.concat([past.assign(what="seen"), ahead.table.assign(name=garment, what="forecast")], ignore_index=True)
     named = [question.named(start, period) for start in table["start"]]
@@ -196,11 +196,6 @@ def _possible(question: Question, period: Period) -> str:
     return ""
 
 
-def _counted(outfits: float) -> str:
-    """A number of outfits; an expected count has one decimal."""
-    return f"{outfits:,.1f}" if isinstance(outfits, float) else f"{outfits:,}"
-
-
 def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
     """The movements at both ends of the table, with what a point says and whose photos stand behind it."""
     shown = table.rename(columns={"growth": "value"}).assign(
@@ -210,7 +205,7 @@ def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
         shown = pd.concat([shown.head(_ENDS), shown.tail(_ENDS)])
     shown["hover"] = [
         f"{row.name_}<br>odds ratio per year {factor(row.value)} ({factor(row.low)} to {factor(row.high)})<br>"
-        f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{_counted(row.outfits)} outfits, p {row.p:.2g}"
+        f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{number(row.outfits)} outfits, p {row.p:.2g}"
         + ("" if row.significant else "<br>not significant")
         + "<br>Click for the photos"
         for row in rows(shown.rename(columns={"name": "name_"}))
@@ -222,7 +217,8 @@ def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
     """Shares over time: `name`, `start`, `outfits`, `of`, `share`, `low`, `high`."""
     facts = question.facts
     if of == GARMENTS:
-        found = by_period(facts.masks(question.view, period), facts.taxonomy).rename(columns={"garment": "name"})
+        found = by_period(facts.counts_by_period(question.view, period), question.errors)
+        found = found.rename(columns={"garment": "name"})
     else:
         rows = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
         found = rows[rows["garment"] == of].drop(columns="garment").rename(columns={"colour": "name"})
@@ -236,7 +232,7 @@ def _pointed(question: Question, table: pd.DataFrame, period: Period, of: str) -
         hover=[
             f"{row['name']}, {question.named(row['start'], period)}<br>"
             f"{percent(row['share'], row['low'], row['high'])}<br>"
-            f"{_counted(row['outfits'])} of {_counted(row['of'])}<br>Click for the photos"
+            f"{number(row['outfits'])} of {number(row['of'])}<br>Click for the photos"
             for row in rows
         ],
         code=[_behind(row["name"], of, period, row["start"].date()).code() for row in rows],

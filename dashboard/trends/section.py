@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from math import isnan
@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import Theme
 from dashboard.trends.behind import Behind, period_name
+from segmodels.archive.counts import Counting
 from segmodels.archive.facts import PERIODS, Facts, Hemispheres, Period, Size, View
 from segmodels.archive.outfits import NotEnoughError
 
@@ -26,10 +27,18 @@ __all__ = [
     "class_inks",
     "factor",
     "factor_cell",
+    "number",
+    "outfits_in_words",
     "percent",
     "records",
     "rows",
 ]
+
+_COUNTED: Mapping[Counting, str] = {
+    "expected": "Expected counts: sums of the probability that a garment is worn.",
+    "raw": "Raw counts: every garment the network found.",
+}
+_NUMBERS = ("outfits", "of", "garments")  # columns of tables that hold counts
 
 LEAST_OUTFITS = 10
 """Fewest outfits for which a share is given."""
@@ -64,6 +73,11 @@ class Section:
     behind: Behind
     view: View | None = None
 
+    @property
+    def numbers(self) -> pd.DataFrame:
+        """The table as it is shown and exported: expected counts with one decimal."""
+        return self.table.round({name: 1 for name in _NUMBERS if self.table.get(name, pd.Series(0)).dtype == float})
+
 
 @dataclass(frozen=True)
 class Question:
@@ -74,12 +88,36 @@ class Question:
         view: View with the filters.
         theme: Theme of the figures.
         marked: Code of the element that was clicked.
+        share_errors: Standard error of a mean presence that stems from the calibration, by class.
     """
 
     facts: Facts
     view: View
     theme: Theme = "light"
     marked: str = ""
+    share_errors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def counting(self) -> Counting:
+        """Way of counting."""
+        return self.facts.counting_of(self.view)
+
+    @property
+    def errors(self) -> Mapping[str, float]:
+        """Standard errors of shares by class; those of raw counts are unknown."""
+        return self.share_errors if self.counting == "expected" else {}
+
+    @property
+    def counted(self) -> str:
+        """Sentences on what is counted."""
+        text = _COUNTED[self.counting]
+        if self.counting == "expected":
+            if self.view.garments or self.view.colours:
+                text += " An outfit counts with the probability that it meets the filter."
+            if lacking := self.facts.lacking:
+                text += f" {lacking:,} outfit{'' if lacking == 1 else 's'} without a probability "
+                text += f"count{'s' if lacking == 1 else ''} as found."
+        return text
 
     def within(self, view: View) -> Question:
         """The same question about the outfits of another view."""
@@ -94,7 +132,8 @@ class Question:
         size = self.facts.size(self.view)
         if size.outfits < least:
             raise NotEnoughError(
-                f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} {size.outfits}. "
+                f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} "
+                f"{_shortfall(size.outfits, least)}. "
                 "Add photos or remove a filter."
             )
         return size
@@ -108,7 +147,7 @@ class Question:
         size = self.outfits(LEAST_OUTFITS, what)
         if not size.dated or not size.first or not size.last:
             raise NotEnoughError(
-                f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Add dates with a CSV "
+                f"{what} needs dates, and none of these {number(size.outfits)} outfits has one. Add dates with a CSV "
                 "at ingest (--metadata), or open the made-up sample."
             )
         if size.first == size.last:
@@ -124,7 +163,7 @@ class Question:
 
     def starts(self, period: Period) -> pd.DatetimeIndex:
         """First days of the periods with photos, in order."""
-        return pd.DatetimeIndex(sorted(self.facts.masks(self.view, period)["start"].unique()))
+        return pd.DatetimeIndex(self.facts.periods(self.view, period))
 
     @cached_property
     def hemispheres(self) -> Hemispheres:
@@ -157,6 +196,16 @@ def class_inks(facts: Facts) -> dict[str, str]:
     return {garment.name: garment.colour for garment in facts.taxonomy.classes}
 
 
+def number(value: float) -> str:
+    """A count: whole, or an expected one without decimals, below 10 with one."""
+    return f"{value:,.1f}" if isinstance(value, float) and value < 9.95 else f"{value:,.0f}"
+
+
+def outfits_in_words(value: float) -> str:
+    """Number of outfits: `1 outfit`, `1,234 outfits`, or `about 1,234 outfits` where they are expected."""
+    return f"{'about ' if isinstance(value, float) else ''}{number(value)} outfit{'' if value == 1 else 's'}"
+
+
 def percent(value: float, low: float, high: float) -> str:
     """A share with its interval: `24.1 % (23.2 % to 25.0 %)`."""
     return f"{value:.1%} ({low:.1%} to {high:.1%})"
@@ -185,3 +234,8 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def rows(table: pd.DataFrame) -> Iterable[Any]:
     """The rows of a table, with its columns as attributes."""
     return table.itertuples(index=False)
+
+
+def _shortfall(value: float, least: float) -> str:
+    """A count below another one, never rounded up to it."""
+    return number(value) if isinstance(value, int) else f"about {min(value, least - 0.1):.1f}"

@@ -56,9 +56,6 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             against = _period_against(question, chosen)
         elif way == "A tag":
             against = _tag_against(question, tags, chosen)
-        correct = bool(trust.garments) and _toggle(chosen, "corrected", "Corrected for recognition errors")
-    if correct and against:
-        st.caption("Corrected shares cannot be compared. Turn the correction off to compare.")
     if trust.sentence:
         st.caption(literal(trust.sentence))
     elif trust.how:
@@ -68,7 +65,7 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
                 f"whom it is reported. {trust.how}"
             )
         )
-    return partial(share_section, against=None if correct else against, trust=trust, correct=correct)
+    return partial(share_section, against=against, trust=trust)
 
 
 def _period_against(question: Question, chosen: Chosen) -> Against | None:

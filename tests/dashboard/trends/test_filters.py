@@ -115,7 +115,7 @@ def test_reliability_is_of_one_model(tmp_path: Path) -> None:
         '"Romper": {"sensitivity": null, "worn": 0, "specificity": 1.0, "not_worn": 300}}}}'
     )
     trust = read_trust(file, version)
-    assert trust.garments == {"Hat": Reliability(0.8, 40, 0.9, 260)} and trust.thresholds == {"Hat": (0.01, 0.5)}
+    assert trust.garments == {"Hat": Reliability(0.8, 40, 0.9, 260)} and not trust.share_errors
     assert trust.how == "On 300 photos." and not trust.sentence
     other = read_trust(file, Version("OUTFIT_15", "fpn", "2"))
     assert "not for fpn 2" in other.sentence and not other.garments

@@ -30,7 +30,7 @@ from dashboard.trends.together import (
 )
 from dashboard.trends.worn import area_section, days_before, other_period, other_tag, share_section
 from segmodels.archive.facts import Facts, Period, View
-from segmodels.archive.intervals import Reliability, corrected, wilson
+from segmodels.archive.intervals import Reliability, wilson
 from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.store import Archive, Version
 from segmodels.taxonomy import OUTFIT_15
@@ -132,28 +132,6 @@ def test_a_rate_from_a_few_photos_is_given_in_photos(question: Question) -> None
     labels = share_section(question, trust=trust).figure.layout.yaxis.ticktext
     text = " ".join(labels)
     assert "recall 0 of 2, false alarms 10%" in text and "recall 100%, false alarms 2 of 2" in text
-
-
-def test_corrected_shares_are_rogan_and_gladens(question: Question) -> None:
-    known = Reliability(0.8, 100, 0.95, 300)
-    trust = Trust("Measured on paper.", {"Hat": known, "Coat": Reliability(0.5, 10, 0.55, 20)})
-    section = share_section(question, trust=trust, correct=True)
-    table = section.table.set_index("garment")
-    expected = corrected(10, 60, known)
-    assert expected and table.loc["Hat", "corrected"] == pytest.approx(expected.share)
-    assert np.isnan(table.loc["Coat", "corrected"]), "its errors are too large"
-    assert "Pairs are not corrected" in section.caption and "Coat" in section.caption
-    bars = section.figure.data[0]
-    names = [text.partition("<br>")[0] for text in section.figure.layout.yaxis.ticktext]
-    assert bars.x[names.index("Hat")] == pytest.approx(expected.share)
-    assert len([note for note in section.figure.layout.annotations if note.text == "–"]) == 11
-    assert "recall 80%, false alarms 5%" in section.figure.layout.yaxis.ticktext[names.index("Hat")]
-    assert question.facts.holding(View(), {"Hat": (0.2, 0.9), "Coat": (0.3, 0), "Dress": (0, 0.95)}) == {
-        "Hat": 10,
-        "Coat": 0,
-        "Dress": 0,
-    }, "what was too small or too unsure where the errors were measured does not count"
-    assert question.facts.holding(View(min_share=0.3), {"Hat": (0.2, 0.9)}) == {"Hat": 10}
 
 
 @pytest.mark.parametrize("measure", MEASURES)

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from archive_rows import VERSION, made
 
@@ -33,7 +32,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 
 def starts(facts: Facts, period: Period) -> list[str]:
-    return [f"{start:%Y-%m-%d}" for start in pd.to_datetime(facts.masks(View(), period)["start"])]
+    return list(map(str, facts.periods(View(), period)))
 
 
 @pytest.mark.parametrize(
