@@ -11,7 +11,17 @@ from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
 from dashboard.trends.behind import Behind, period_name
 from dashboard.trends.coloured import hexes
-from dashboard.trends.section import Question, Section, class_inks, factor, number, percent, records, rows
+from dashboard.trends.section import (
+    Question,
+    Section,
+    class_inks,
+    factor,
+    number,
+    outfits_in_words,
+    percent,
+    records,
+    rows,
+)
 from segmodels.archive.facts import Period
 from segmodels.archive.movements import LEAST_PERIODS, forecast, movements
 from segmodels.archive.outfits import (
@@ -70,7 +80,8 @@ def line_section(
     shown = _pointed(table, period, of).rename(columns={"share": "value"})
     whole = "outfits" if of == GARMENTS else f"{of}, by main colour"
     caption = (
-        f"{number(size.dated)} dated outfits, by {period}. Bands: 95 % intervals (Wilson); the first and the last "
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, by {period}. Bands: 95 % intervals (Wilson)"
+        f"{question.allowing}; the first and the last "
         f"{period} may be incomplete, which widens their intervals. {question.counted}"
     )
     figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
@@ -121,7 +132,8 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     sure = int(table["significant"].sum())
     less = f" Shown: the {_ENDS} strongest in each direction." if len(table) > len(shown) else ""
     caption = (
-        f"{number(size.dated)} dated outfits, by {period}. Odds ratio per year with 95 % interval, from binomial "
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
+        f"by {period}. Odds ratio per year with 95 % interval, from binomial "
         f"regression that includes the season where two years are covered. {sure} of {len(table)} are significant "
         f"(Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are grey.{less} {question.counted}"
     )
@@ -161,7 +173,7 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     repeated = "the same period of the year before" if ahead.seasonal else f"the last {period}"
     warning = "" if ahead.error < ahead.naive_error else ", so do not rely on this forecast"
     caption = (
-        f"{garment}, {number(size.dated)} dated outfits by {period}. Local-level model"
+        f"{garment}, {outfits_in_words(size.dated, 'dated')} by {period}. Local-level model"
         f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95 % interval. Back-test on "
         f"the last {ahead.tested} {period}s: {100 * ahead.error:.1f} points off on average; repeating {repeated} "
         f"would be {100 * ahead.naive_error:.1f}{warning}. {question.counted}"
