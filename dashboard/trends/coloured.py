@@ -54,7 +54,8 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
     ).sort_values(["place", "rank"], ignore_index=True)
     shown = _pointed(shown, fine)
     caption = (
-        f"{outfits_in_words(size.outfits)}. Main colour of each garment found, {'finer' if fine else 'basic'} names; "
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        f"Main colour of each garment found, {'finer' if fine else 'basic'} names; "
         "95 % intervals (Wilson) in the tooltip and the table. A colour shown stands for its name, not for one "
         f"garment. {question.counted}"
     )
@@ -100,7 +101,8 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     shown = _pointed(shown.assign(garment=garment), fine, garment)
     more = f" {len(part) - len(shown)} rarer colours are in the table." if len(part) > len(shown) else ""
     caption = (
-        f"{outfits_in_words(count)} with {garment} found, by its main colour. Lines: 95 % intervals (Wilson).{more} "
+        f"{outfits_in_words(count).capitalize()} "
+        f"with {garment} found, by its main colour. Lines: 95 % intervals (Wilson).{more} "
         f"{question.counted}"
     )
     figure = share_figure(shown, hexes(fine=fine), question.theme, axis=f"Share of {garment}, by main colour")
@@ -153,7 +155,8 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     )
     sure = int(table["significant"].sum())
     caption = (
-        f"{outfits_in_words(count)} with {first} and {second} found. Lift of their main colours; {sure} of "
+        f"{outfits_in_words(count).capitalize()} "
+        f"with {first} and {second} found. Lift of their main colours; {sure} of "
         f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on whole outfits, Benjamini-Hochberg, "
         f"{SIGNIFICANT:.0%}); the others have grey numbers. {question.counted}"
     )

@@ -11,7 +11,17 @@ from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
 from dashboard.trends.behind import Behind
 from dashboard.trends.coloured import hexes
-from dashboard.trends.section import Question, Section, class_inks, factor, number, percent, records, rows
+from dashboard.trends.section import (
+    Question,
+    Section,
+    class_inks,
+    factor,
+    number,
+    outfits_in_words,
+    percent,
+    records,
+    rows,
+)
 from segmodels.archive.facts import PERIODS, Period
 from segmodels.archive.movements import LEAST_PERIODS, forecast, forecast_lacks, movements
 from segmodels.archive.outfits import (
@@ -70,7 +80,8 @@ def line_section(
     shown = _pointed(question, table, period, of).rename(columns={"share": "value"})
     whole = "outfits" if of == GARMENTS else f"{of}, by main colour"
     caption = (
-        f"{number(size.dated)} dated outfits, by {period}. Bands: 95 % intervals (Wilson); the first and the last "
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, by {period}. Bands: 95 % intervals (Wilson)"
+        f"{question.allowing}; the first and the last "
         f"{period} may be incomplete, which widens their intervals.{question.southern(period)} {question.counted}"
     )
     figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
@@ -122,7 +133,8 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     less = f" Shown: the {_ENDS} strongest in each direction." if len(table) > len(shown) else ""
     season = "" if period == "year" else " that includes the season where two years are covered"
     caption = (
-        f"{number(size.dated)} dated outfits, by {period}. Odds ratio per year with 95 % interval, from binomial "
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
+        f"by {period}. Odds ratio per year with 95 % interval, from binomial "
         f"regression{season}. {sure} of {len(table)} are significant (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
         f"others are grey.{less}{question.southern(period)} {question.counted}"
     )
@@ -165,7 +177,7 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     repeated = same if ahead.naive == "year" else last
     warning = "" if ahead.error < ahead.naive_error else ", so do not rely on this forecast"
     caption = (
-        f"{garment}, {number(size.dated)} dated outfits by {period}. Local-level model"
+        f"{garment}, {outfits_in_words(size.dated, 'dated')} by {period}. Local-level model"
         f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95 % interval. Back-test "
         f"of the same model on the last {ahead.tested} {period}s: {100 * ahead.error:.1f} points off on average; "
         f"repeating {repeated} would be {100 * ahead.naive_error:.1f}{warning}.{question.southern(period)} "

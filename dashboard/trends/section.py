@@ -108,6 +108,11 @@ class Question:
         return self.share_errors if self.counting == "expected" else {}
 
     @property
+    def allowing(self) -> str:
+        """Words after "intervals" on the errors that those of shares include."""
+        return " that allow for the error of the calibration" if self.errors else ""
+
+    @property
     def counted(self) -> str:
         """Sentences on what is counted."""
         text = _COUNTED[self.counting]
@@ -201,9 +206,15 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if isinstance(value, float) and value < 9.95 else f"{value:,.0f}"
 
 
-def outfits_in_words(value: float) -> str:
-    """Number of outfits: `1 outfit`, `1,234 outfits`, or `about 1,234 outfits` where they are expected."""
-    return f"{'about ' if isinstance(value, float) else ''}{number(value)} outfit{'' if value == 1 else 's'}"
+def outfits_in_words(value: float, kind: str = "") -> str:
+    """Number of outfits: `1 outfit`, `1,234 dated outfits`, or `about 1,234 outfits` where they are expected.
+
+    Args:
+        value: Number of outfits.
+        kind: Adjective of the outfits.
+    """
+    what = f"{kind} outfit".strip() + ("" if value == 1 else "s")
+    return f"{'about ' if isinstance(value, float) else ''}{number(value)} {what}"
 
 
 def percent(value: float, low: float, high: float) -> str:

@@ -72,7 +72,7 @@ _TESTED = (
     "Fisher's exact test (mid-p) on whole outfits, corrected for multiple testing "
     f"(Benjamini-Hochberg, {SIGNIFICANT:.0%})"
 )
-_INTERVAL = "95 % likelihood interval, given how often each of the two is worn"
+_INTERVAL = "95 % likelihood interval, given how often each of the two occurs"
 
 
 def seen(question: Question) -> list[str]:
@@ -111,7 +111,8 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     )
     sure = int(table["significant"].sum())
     caption = (
-        f"{outfits_in_words(size.outfits)}. {_MEANINGS[measure]} {sure} of {len(table)} pairs occur together "
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        f"{_MEANINGS[measure]} {sure} of {len(table)} pairs occur together "
         f"significantly more, or less, often than by chance: {_TESTED}. The others have grey numbers. "
         f"{question.counted}"
     )
@@ -160,7 +161,7 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
     shown = shown.assign(value=shown["lift"], hover=[_rule_hover(row) for row in records(shown)])
     once = "" if parts == 3 else " Each pair is listed once, in the direction of the larger confidence."
     caption = (
-        f"{outfits_in_words(size.outfits)}. Lift with {_INTERVAL.replace('the two', 'both sides')}; support, "
+        f"{outfits_in_words(size.outfits).capitalize()}. Lift with {_INTERVAL}; support, "
         f"confidence in both directions and p are in the tooltip and the table. {int(table['significant'].sum())} of "
         f"{len(table)} rules with at least five outfits are significant: {_TESTED}. Shown: the {len(shown)} "
         f"strongest.{once} {question.counted}"
@@ -210,7 +211,8 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
         ],
     )
     caption = (
-        f"{outfits_in_words(worn_by)} with {garment} against {number(counts.size - worn_by)} without. Difference in "
+        f"{outfits_in_words(worn_by).capitalize()} "
+        f"with {garment} against {number(counts.size - worn_by)} without. Difference in "
         "points with 95 % interval (Newcombe); score test, corrected for all garments (Benjamini-Hochberg, "
         f"{SIGNIFICANT:.0%}). {question.counted}"
     )
@@ -270,7 +272,8 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
     look = series(0, question.theme)
     figure = line_figure(shown, {pair: (look.ink, "solid")}, question.theme, axis="Lift", factor=True)
     caption = (
-        f"{number(size.dated)} dated outfits, by {period}. Lift (1 = as often as expected by chance); band: "
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
+        f"by {period}. Lift (1 = as often as expected by chance); band: "
         f"{_INTERVAL}.{question.southern(period)} {question.counted}"
     )
     words = "; ".join(f"{question.named(row['start'], period)} {factor(row['lift'])}" for row in records(table))
@@ -304,7 +307,8 @@ def network_section(question: Question) -> Section:
     kept = {name: shares[name] for name in _seen(counts)}
     figure = network_figure(sure, kept, class_inks(facts), question.theme)
     caption = (
-        f"{outfits_in_words(size.outfits)}. Solid lines: more often together than expected by chance; dotted: less "
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        "Solid lines: more often together than expected by chance; dotted: less "
         "often; thicker: stronger, up to a lift of 4 or down to 1/4; crosses: never together. Shown: pairs whose lift "
         f"is significant and at least 10 % above or below 1. {_TESTED}. Larger discs: worn more often. "
         f"{question.counted}"

@@ -128,8 +128,8 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
     table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]
     table["specificity"] = [known[name].specificity if name in known else np.nan for name in table["garment"]]
     shown = table.rename(columns={"garment": "name"})
-    allowing = " that allow for the error of the calibration" if here.errors else ""
-    caption = f"{outfits_in_words(size.outfits)} in {number(size.photos)} photos. "
+    allowing = here.allowing
+    caption = f"{outfits_in_words(size.outfits).capitalize()} in {number(size.photos)} photos. "
     caption += f"Lines: 95 % intervals (Wilson){allowing}."
     if against:
         caption = (
@@ -193,7 +193,8 @@ def area_section(question: Question) -> Section:
         for row in rows(shown)
     ]
     caption = (
-        f"{outfits_in_words(size.outfits)}. Mean share of the outfit's garment and accessory pixels, over the outfits "
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        "Mean share of the outfit's garment and accessory pixels, over the outfits "
         f"with the garment. Lines: 95 % intervals of the mean. {question.counted}"
     )
     figure = share_figure(shown, class_inks(facts), question.theme, axis="Mean share of the outfit's pixels")

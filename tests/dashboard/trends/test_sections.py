@@ -4,7 +4,9 @@ import io
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -51,6 +53,7 @@ ALL: list[Builder] = [
     colour_section,
     pair_section,
 ]
+EVERY_RULE: Builder = partial(rule_section, only_sure=False)
 DATED = [line_section, movement_section, forecast_section, lift_section]
 Write = Callable[..., Path]
 
@@ -132,6 +135,74 @@ def test_a_rate_from_a_few_photos_is_given_in_photos(question: Question) -> None
     labels = share_section(question, trust=trust).figure.layout.yaxis.ticktext
     text = " ".join(labels)
     assert "recall 0 of 2, false alarms 10%" in text and "recall 100%, false alarms 2 of 2" in text
+
+
+@pytest.mark.parametrize("view", [View(), View(garments=("Coat",)), View(colours=("blue",)), View(counting="raw")])
+@pytest.mark.parametrize("build", [*[each for each in ALL if each not in (network_section, rule_section)], EVERY_RULE])
+def test_every_view_says_what_it_counts(expected: Question, build: Builder, view: View) -> None:
+    section = build(expected.within(view))
+    raw, weighted = view.counting == "raw", bool(view.garments or view.colours)
+    assert ("Raw counts: every garment the network found." in section.caption) is raw
+    assert ("Expected counts: sums of the probability that a garment is worn." in section.caption) is not raw
+    assert ("An outfit counts with the probability that it meets the filter." in section.caption) is weighted
+    assert section.behind in codes(section) and section.words and section.caption[0].upper() == section.caption[0]
+    counts = section.numbers.filter(["outfits", "of", "garments"]).dropna()
+    assert counts.equals(counts.round(0 if raw else 1))
+
+
+def test_shares_of_expected_counts(expected: Question) -> None:
+    # ten of sixty wear a hat with probability 0.9, the others with 0.1
+    section = share_section(expected)
+    hat = section.table.set_index("garment").loc["Hat"]
+    assert (hat["outfits"], hat["share"]) == (pytest.approx(14), pytest.approx(14 / 60))
+    low, high = wilson([14.0], 60.0)
+    assert (hat["low"], hat["high"]) == (pytest.approx(low[0]), pytest.approx(high[0]))
+    assert section.caption.startswith("60 outfits in 60 photos.") and "calibration" not in section.caption
+    told = replace(expected, share_errors={"Hat": 0.05})
+    section = share_section(told)
+    hat = section.table.set_index("garment").loc["Hat"]
+    low, high = wilson([14.0], 60.0, 0.05)
+    assert (hat["low"], hat["high"]) == (pytest.approx(low[0]), pytest.approx(high[0]))
+    assert "95 % intervals (Wilson) that allow for the error of the calibration." in section.caption
+    lines = line_section(told, names=("Hat",)).table
+    low, high = wilson(lines["outfits"], lines["of"], 0.05)
+    assert lines["low"].tolist() == pytest.approx(low.tolist()) and lines["high"].tolist() == pytest.approx(
+        high.tolist()
+    )
+    raw = share_section(told.within(View(counting="raw"))).table.set_index("garment").loc["Hat"]
+    low, high = wilson([10], 60)
+    assert (raw["outfits"], raw["low"], raw["high"]) == (10, pytest.approx(low[0]), pytest.approx(high[0]))
+
+
+def test_shares_under_a_filter_are_of_those_who_probably_meet_it(expected: Question) -> None:
+    # half wear a coat: 30 * 0.9 + 30 * 0.1 are expected. With a hat: 10 * 0.81 + 20 * 0.09 + 30 * 0.01
+    section = share_section(expected.within(View(garments=("Coat",))))
+    table = section.table.set_index("garment")
+    assert section.caption.startswith("About 30 outfits in 30 photos.")
+    assert table.loc["Coat", "share"] == pytest.approx(1), "of the outfits with a coat, all have one"
+    assert table.loc["Hat", "outfits"] == pytest.approx(10.2, rel=1e-6)
+    assert table.loc["Hat", "share"] == pytest.approx(0.34, rel=1e-6)
+
+
+def test_pairs_and_companions_of_expected_counts(expected: Question) -> None:
+    pair = matrix_section(expected).table.set_index(["first", "second"]).loc[("Hat", "Coat")]
+    assert pair["outfits"] == pytest.approx(10.2) and pair["lift"] == pytest.approx(10.2 * 60 / (14 * 30))
+    assert pair["confidence"] == pytest.approx(10.2 / 14) and pair["reverse"] == pytest.approx(10.2 / 30)
+    table = companion_section(expected, garment="Coat").table.set_index("garment")
+    assert table.loc["Hat", "share"] == pytest.approx(10.2 / 30)
+    assert table.loc["Hat", "other_share"] == pytest.approx((14 - 10.2) / 30)
+
+
+def test_a_rule_is_listed_once_in_the_direction_that_says_more(question: Question, expected: Question) -> None:
+    for asked in (question, expected):
+        section = rule_section(asked, only_sure=False)
+        table = section.table
+        listed = [frozenset(pair) for pair in table[["first", "second"]].to_numpy()]
+        assert len(listed) == len(set(listed)) and (table["confidence"] >= table["reverse"]).all()
+        hat = table.set_index(["first", "second"]).loc[("Hat", "Coat")]
+        assert hat["confidence"] > hat["reverse"], "a third of those in coats wear a hat, all hats are on coats"
+        assert "Hat → Coat" in section.figure.layout.yaxis.ticktext
+        assert "Each pair is listed once" in section.caption
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -395,6 +466,16 @@ def test_the_report_needs_nothing_beside_it(question: Question) -> None:
     assert text.count("plotly-graph-div") == 2 and "This needs" not in text.partition("Not shown")[0]
     assert "outfits with Romper" in text and "Benjamini-Hochberg" in text
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
+
+
+def test_the_report_says_what_is_counted(expected: Question) -> None:
+    builders = [rule_section, share_section]
+    given = {"archive": "a", "evidence": "60 photos", "filters": [], "made_up": False}
+    text = report_html(expected.within(View(garments=("Coat",))), builders, **given).decode()  # type: ignore[arg-type]
+    assert "one person's outfit. Expected counts: sums of the probability that a garment is worn." in text
+    assert "<td>10.2</td>" in text, "coats with a hat"
+    raw = report_html(expected.within(View(counting="raw")), builders, **given).decode()  # type: ignore[arg-type]
+    assert "one person's outfit. Raw counts: every garment the network found." in raw and "<td>10</td>" in raw
 
 
 def test_a_code_that_is_none() -> None:
