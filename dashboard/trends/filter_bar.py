@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
 import streamlit as st
 
 from dashboard.shared.text import literal
+from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Facts, View
 from segmodels.colour import BASIC_COLOURS
 
 __all__ = ["choose_filters"]
 
+_COUNTINGS: Mapping[Counting, str] = {"expected": "Expected counts", "raw": "Raw counts"}
 _MANY_TAGS = 8  # tags in the filter at most
 
 
@@ -33,6 +36,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
     whole = facts.size(View())
     with st.container(horizontal=True):
+        view = _counting(facts, view, key.format("count"))
         with st.popover("Dates"):
             view = _dates(view, whole.first, whole.last, key.format("dates"))
         with st.popover("Tags"):
@@ -51,6 +55,8 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
                 placeholder="Any colour",
             )
             view = replace(view, colours=tuple(colours))
+        if facts.counting_of(view) == "expected":
+            return replace(view, min_share=0.0, min_confidence=0.0)
         with st.popover("Share and confidence"):
             share = st.slider(
                 "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
@@ -59,6 +65,24 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
             st.caption("Garments below either minimum are not counted.")
             view = replace(view, min_share=share / 100, min_confidence=sure / 100)
     return view
+
+
+def _counting(facts: Facts, view: View, key: str) -> View:
+    """Choice of the way of counting, where there is one."""
+    options = facts.countings
+    if len(options) == 1:
+        return view
+    chosen = st.segmented_control(
+        "Count",
+        options,
+        default=facts.counting_of(view),
+        required=True,
+        key=key,
+        format_func=_COUNTINGS.__getitem__,
+        label_visibility="collapsed",
+        help="Expected counts add up the probability that a garment is worn. Raw counts are of every garment found.",
+    )
+    return replace(view, counting=None if chosen in (None, options[0]) else chosen)
 
 
 def _dates(view: View, first: date | None, last: date | None, key: str) -> View:
