@@ -25,6 +25,7 @@ LEAST_PERIODS = 6
 _PERIODS_A_YEAR: Mapping[Period, int] = {"week": 52, "month": 12, "season": 4, "year": 1}
 _NEWTON_STEPS, _RIDGE = 25, 1e-9
 _LEAST_TO_FORECAST = 12  # periods
+_ALL = 1 - 1e-9  # share from which everybody has it; sums of probabilities are rounded
 _LEAST_EACH = 5  # fewest outfits for a trend
 
 
@@ -55,7 +56,7 @@ def movements(series: pd.DataFrame, period: Period, by: list[str]) -> pd.DataFra
     counts = series.pivot_table(index=by, columns="start", values="outfits", aggfunc="sum").fillna(0)
     sizes = series.pivot_table(index=by, columns="start", values="of", aggfunc="sum").fillna(0)
     total = counts.sum(axis=1)
-    kept = ((sizes > 0).sum(axis=1) >= LEAST_PERIODS) & (total >= _LEAST_EACH) & (total < sizes.sum(axis=1))
+    kept = ((sizes > 0).sum(axis=1) >= LEAST_PERIODS) & (total >= _LEAST_EACH) & (total < sizes.sum(axis=1) * _ALL)
     counts, sizes = counts[kept], sizes[kept]
     years = (pd.to_datetime(counts.columns) - pd.Timestamp(starts[0])).days.to_numpy() / 365.25
     growth = _growth(counts.to_numpy(float), sizes.to_numpy(float), years, wave=_PERIODS_A_YEAR[period] >= 4)

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from segmodels.archive.outfits import (
     companions,
     pair_lift_by_period,
     pairs,
+    rules,
     triples,
     worn,
 )
@@ -78,6 +80,17 @@ def test_pairs_and_triples_as_mlxtend_has_them() -> None:
         assert (row.support, row.confidence, row.lift) == pytest.approx((rule.support, rule.confidence, rule.lift))
 
 
+def test_a_rule_goes_in_the_direction_of_the_larger_confidence() -> None:
+    counts, table = random_outfits()
+    found = rules(counts, least=1)
+    assert len(found) == len(pairs(counts)) == 66 and found["lift"].is_monotonic_decreasing
+    for row in found.itertuples():
+        assert row.confidence == pytest.approx(table[row.second][table[row.first]].mean())
+        assert row.reverse == pytest.approx(table[row.first][table[row.second]].mean())
+        assert row.reverse <= row.confidence
+    assert ("Hat", "Coat") in set(zip(found["first"], found["second"], strict=True))
+
+
 def test_a_planted_pair_is_significant_and_chance_is_not() -> None:
     counts, _ = random_outfits()
     found = pairs(counts)
@@ -127,6 +140,29 @@ def test_the_planted_trends_are_found_and_nothing_else(facts: Facts) -> None:
     colours = colours_by_period(facts.colours(coats, fine=True, period="month"), OUTFIT_15)
     found = movements(colours[colours["garment"] == "Coat"], "month", ["garment", "colour"])
     assert set(found["colour"][found["significant"]]) == {"olive"}
+
+
+def test_planted_shares_lie_in_the_intervals_of_expected_counts_and_not_of_raw_ones(facts: Facts) -> None:
+    north, shorts = View(tags=(("market", ("North",)),)), View(garments=("Shorts",))
+    planted = [
+        *((north, "Hat", year, 0.08 + 0.16 * (year - 2021.5) / 3) for year in (2022, 2023, 2024)),
+        *((shorts, "Socks", year, 0.2 + 0.4 * (year - 2021.5) / 3) for year in (2022, 2023, 2024)),
+        *((north, "Bag", year, 0.35) for year in (2022, 2023, 2024)),
+    ]
+    missed = {"expected": 0, "raw": 0}
+    for view, name, year, share in planted:
+        for counting in ("expected", "raw"):
+            counts = facts.counts_by_period(replace(view, counting=counting), "year")
+            found = by_period(counts).set_index(["start", "garment"]).loc[(pd.Timestamp(year, 1, 1), name)]
+            missed[counting] += not found["low"] < share < found["high"]
+    assert missed["expected"] <= 1 and missed["raw"] >= 7
+
+
+def test_a_planted_lift_lies_in_the_interval_of_expected_counts(facts: Facts) -> None:
+    found = pair_lift_by_period(facts.pair_by_period(View(), "Socks", "Shorts", "year"))
+    for row, time in zip(found.itertuples(), (1 / 6, 3 / 6, 5 / 6), strict=True):
+        with_shorts = 0.2 + 0.4 * time
+        assert row.low < with_shorts / (0.15 * with_shorts + 0.85 * 0.15) < row.high
 
 
 def test_chance_alone_is_rarely_called_significant() -> None:
