@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from segmodels.archive.counts import Counting, Counts, add_up
+from segmodels.archive.counts import Counting, Counts
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.inference.presence import LIKELY
@@ -39,7 +40,6 @@ PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 12_000_000  # of the kept views together
-_BLOCK = 4_096  # outfits that are added up at once
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _CALENDAR = ", ".join(
     f"({start})::DATE AS {period}"
@@ -152,19 +152,29 @@ class Facts:
         """
         view = self._resolved(view)
         names = [garment.name for garment in self.taxonomy.worn]
-        columns = ", ".join(self._presence(view, name) for name in names)
-        sql = f"SELECT {_weight(view)}, {columns} FROM {{v}}"
-        if view.counting == "raw":
-            sql = f"SELECT n, {columns} FROM (SELECT mask, count(*) AS n FROM {{v}} GROUP BY mask)"
-        dtype = np.int64 if view.counting == "raw" else np.float64
-
-        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for batch in self._reader.batches(sql.format(v=self._table(view)), _BLOCK):
-                values = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]).astype(dtype)
-                yield values[0], values[1:]
-
-        with self._lock:
-            return add_up(names, blocks(), triples=triples)
+        shown = [self._presence(view, name) for name in names]
+        sizes = (1, 2, 3) if triples else (1, 2)
+        chosen = [(), *(places for size in sizes for places in combinations(range(len(names)), size))]
+        raw = view.counting == "raw"
+        products = [
+            " * ".join(["n" if raw else _weight(view), *(shown[place] for place in places)]) for places in chosen
+        ]
+        number = "BIGINT" if raw else "DOUBLE"
+        sums = ", ".join(f"coalesce(sum({product}), 0)::{number} AS s_{n}" for n, product in enumerate(products))
+        source = "(SELECT mask, count(*) AS n FROM {v} GROUP BY mask)" if raw else "{v}"
+        values = self._ask(view, f"SELECT {sums} FROM {source}").to_numpy()[0]
+        found = dict(zip(chosen, values, strict=True))
+        together = np.zeros((len(names),) * 2, values.dtype)
+        three = np.zeros((len(names),) * 3, values.dtype)
+        for places, value in found.items():
+            for order in permutations(places):
+                if len(order) == 2:
+                    together[order] = value
+                elif len(order) == 3:
+                    three[order] = value
+        each = values[1 : 1 + len(names)]
+        np.fill_diagonal(together, each)
+        return Counts(tuple(names), values[0].item(), each, together, three if triples else None)
 
     def periods(self, view: View, period: Period) -> list[date]:
         """First days of the periods in which the view has outfits."""

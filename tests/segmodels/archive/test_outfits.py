@@ -10,7 +10,7 @@ import pytest
 import statsmodels.api as sm
 from mlxtend.frequent_patterns import apriori, association_rules
 
-from segmodels.archive.counts import Counts, add_up
+from segmodels.archive.counts import Counts
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.movements import forecast, movements
 from segmodels.archive.outfits import (
@@ -48,7 +48,13 @@ def random_outfits(size: int = 400) -> tuple[Counts, pd.DataFrame]:
     often = np.where(np.array(WORN) == "Hat", 0.1, random.uniform(0.2, 0.7, len(WORN)))
     table = pd.DataFrame(random.random((size, len(WORN))) < often, columns=WORN)
     table["Hat"] |= table["Coat"] & (random.random(size) < 0.5)
-    return add_up(WORN, [(np.ones(size, np.int64), table.to_numpy(np.int64).T)], triples=True), table
+    return counts_of(table), table
+
+
+def counts_of(table: pd.DataFrame) -> Counts:
+    bits = table.to_numpy(np.int64)
+    three = np.einsum("ni,nj,nk->ijk", bits, bits, bits)
+    return Counts(tuple(WORN), len(table), bits.sum(axis=0), bits.T @ bits, three)
 
 
 def test_shares_and_their_changes() -> None:
@@ -99,10 +105,10 @@ def test_a_planted_pair_is_significant_and_chance_is_not() -> None:
 
 
 def test_a_garment_that_is_never_worn_has_no_lift() -> None:
-    coats = np.array([[name == "Coat"] for name in WORN]).astype(np.int64)
-    found = pairs(add_up(WORN, [(np.array([10]), coats)])).set_index(["first", "second"]).loc[("Hat", "Coat")]
+    coats = pd.DataFrame([[name == "Coat" for name in WORN]] * 10)
+    found = pairs(counts_of(coats)).set_index(["first", "second"]).loc[("Hat", "Coat")]
     assert np.isnan(found["lift"]) and np.isnan(found["p"]) and not found["significant"]
-    assert worn(add_up(WORN, []))["share"].isna().all()
+    assert worn(counts_of(coats.iloc[:0]))["share"].isna().all()
 
 
 def test_companions_are_shares_with_and_without() -> None:
