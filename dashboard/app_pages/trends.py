@@ -71,6 +71,11 @@ def page() -> None:
         choice = replace(choice, made_up=True)
         st.info("Made-up data, not from photos or a model. Known trends are built in.")
     evidence = st.container()
+    if wrong := [tag or value for tag, value in read_settings().southern if not (tag and value)]:
+        names = ", ".join(f'"{each}"' for each in wrong)
+        st.warning(
+            literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
+        )
     view = _filters(facts)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision)
@@ -323,7 +328,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     expected = ""
     if question.counting == "expected":
         expected = f"About {number(facts.expected(view, **asked))} expected; "  # type: ignore[arg-type]
-    st.subheader(literal(behind.words()))
+    st.subheader(literal(behind.words(question.hemispheres)))
     if not count:
         none = f"{expected}no outfit at 50 % or more" if expected else "No photos"
         st.caption(literal(f"{none}. Click another bar, cell, line or point."))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
 from math import isnan
 from typing import Any
 
@@ -11,9 +13,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Theme
-from dashboard.trends.behind import Behind
+from dashboard.trends.behind import Behind, period_name
 from segmodels.archive.counts import Counting
-from segmodels.archive.facts import Facts, Period, Size, View
+from segmodels.archive.facts import PERIODS, Facts, Hemispheres, Period, Size, View
 from segmodels.archive.outfits import NotEnoughError
 
 __all__ = [
@@ -154,16 +156,40 @@ class Question:
                 "at ingest (--metadata), or open the made-up sample."
             )
         if size.first == size.last:
-            raise NotEnoughError(
-                f"{what} needs photos of at least {least} {period}s; all dated photos are from {size.first}."
-            )
-        found = len(self.facts.periods(self.view, period))
+            raise NotEnoughError(f"{what} needs photos of several {period}s; all dated photos are from {size.first}.")
+        found = len(self.starts(period))
         if found < least:
+            shorter = [each for each in PERIODS[: PERIODS.index(period)] if len(self.starts(each)) >= least]
             raise NotEnoughError(
-                f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}. "
-                "Choose a shorter period."
+                f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}."
+                + (f" {what} by {shorter[-1]} is possible." if shorter else "")
             )
         return size
+
+    def starts(self, period: Period) -> pd.DatetimeIndex:
+        """First days of the periods with photos, in order."""
+        return pd.DatetimeIndex(self.facts.periods(self.view, period))
+
+    @cached_property
+    def hemispheres(self) -> Hemispheres:
+        """Hemispheres of the view's dated photos."""
+        return self.facts.hemispheres(self.view)
+
+    def named(self, start: date | pd.Timestamp, period: Period) -> str:
+        """Name of the period that begins on a day, in the hemispheres of the view."""
+        return period_name(start, period, self.hemispheres)
+
+    def southern(self, period: Period) -> str:
+        """Sentence on the seasons of the southern hemisphere, after a space; empty where none is in the view."""
+        if period not in ("season", "fashion season") or self.hemispheres == "north":
+            return ""
+        tags = " or ".join(f"{key} {value}" for key, value in self.facts.southern)
+        if self.hemispheres == "south":
+            return f" All photos are of the southern hemisphere ({tags}), and {period}s have their names there."
+        return (
+            f" Photos with {tags} are of the southern hemisphere, where {period}s are opposite: each holds photos of "
+            "both, and has its name in the north and in the south. Filter by a tag to see one hemisphere."
+        )
 
 
 Builder = Callable[[Question], Section]

@@ -158,10 +158,12 @@ def _view(chosen: Chosen, names: Sequence[str]) -> str:
 
 
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
-    """Choice of the period; without `usual` the default depends on the number of days."""
+    """Choice of the period; without `usual` the default depends on the days, and on how many months have photos."""
     size = question.facts.size(question.view)
     days = (size.last - size.first).days if size.first and size.last else 0
     fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
+    if not usual and days >= 365 and 12 * days > 2 * 365 * len(question.starts("month")):
+        fitting = "fashion season"  # most months have no photos, as where all are of shows in March and September
     said = str.capitalize
     return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said, constant=usual is not None))
 

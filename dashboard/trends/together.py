@@ -12,7 +12,7 @@ import pandas as pd
 from dashboard.figures import series
 from dashboard.figures.together import Scale, network_figure, pair_matrix
 from dashboard.figures.trends import interval_figure, line_figure
-from dashboard.trends.behind import Behind, period_name
+from dashboard.trends.behind import Behind
 from dashboard.trends.section import (
     LEAST_TOGETHER,
     Question,
@@ -261,7 +261,7 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         value=table["lift"],
         code=[Behind(worn=(first, second), period=period, start=s.date()).code() for s in table["start"]],
         hover=[
-            f"{pair}, {period_name(row['start'], period)}<br>lift {factor(row['lift'])} "
+            f"{pair}, {question.named(row['start'], period)}<br>lift {factor(row['lift'])} "
             f"({factor(row['low'])} to {factor(row['high'])})<br>"
             f"{number(row['outfits'])} of {number(row['of'])} outfits<br>Click for the photos"
             for row in records(table)
@@ -274,9 +274,9 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
     caption = (
         f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
         f"by {period}. Lift (1 = as often as expected by chance); band: "
-        f"{_INTERVAL}. {question.counted}"
+        f"{_INTERVAL}.{question.southern(period)} {question.counted}"
     )
-    words = "; ".join(f"{row['start']:%Y-%m} {factor(row['lift'])}" for row in records(table))
+    words = "; ".join(f"{question.named(row['start'], period)} {factor(row['lift'])}" for row in records(table))
     together = table.loc[table["outfits"] > 0, "start"]
     last = (together if len(together) else table.loc[table["lift"].notna(), "start"]).max().date()
     behind = Behind(worn=(first, second), period=period, start=last)

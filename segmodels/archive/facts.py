@@ -31,22 +31,38 @@ from segmodels.colour import FINE_COLOURS
 from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["PERIODS", "Facts", "Period", "Size", "View"]
+__all__ = ["PERIODS", "Facts", "Hemispheres", "Period", "Size", "View"]
 
-Period = Literal["week", "month", "season", "year"]
-PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
-"""Periods into which time can be divided; a season is three months, and winter starts in December."""
+Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
+PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
+"""Periods into which time can be divided, shorter ones first.
+
+A season is three months, and winter starts in December. Fashion seasons are those in which clothes are worn:
+Spring/Summer from March to August, Autumn/Winter from September to February. Half-years start in January and July.
+"""
+
+Hemispheres = Literal["north", "south", "both"]
+"""Hemispheres of the dated photos of a view.
+
+Seasons and fashion seasons have the same first days in both, half a year apart in name: the season from June is summer
+in the north and winter in the south. So photos of the south are counted in the period of their real day, and only its
+name depends on the hemispheres of a view. Counting winters of both as one period was tried and dropped: in the first
+and the last half-year such periods have photos of one hemisphere only, which looks like growth.
+"""
 
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 12_000_000  # of the kept views together
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
+_HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
 _CALENDAR = ", ".join(
-    f"({start})::DATE AS {period}"
+    f'({start})::DATE AS "{period}"'
     for period, start in {
         "week": "date_trunc('week', day)",
         "month": "date_trunc('month', day)",
         "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+        "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
+        "half-year": _HALF.format("day"),
         "year": "date_trunc('year', day)",
     }.items()
 )
@@ -99,9 +115,16 @@ class Facts:
         reader: Reader whose rows are read once, here; it must stay open.
         taxonomy: Taxonomy of the rows.
         progress: Function that is called with a sentence before each long step.
+        southern: Pairs of a tag and a value; photos with one of them are of the southern hemisphere.
     """
 
-    def __init__(self, reader: Reader, taxonomy: Taxonomy, progress: Callable[[str], None] = lambda sentence: None):
+    def __init__(
+        self,
+        reader: Reader,
+        taxonomy: Taxonomy,
+        progress: Callable[[str], None] = lambda sentence: None,
+        southern: Sequence[tuple[str, str]] = (),
+    ):
         self.taxonomy = taxonomy
         self.version = reader.version
         self._reader = reader
@@ -112,8 +135,8 @@ class Facts:
         """Whether any outfit has a presence, so that there are expected counts."""
         self.lacking = 0
         """Number of outfits without a presence, which count as what was found."""
-        self.tags = self._load(progress)
-        """Values by tag, the most frequent first."""
+        self.tags, self.southern = self._load(progress, southern)
+        """Values by tag, the most frequent first; and the pairs of `southern` that photos have."""
 
     @property
     def countings(self) -> tuple[Counting, ...]:
@@ -142,6 +165,13 @@ class Facts:
         if weight == "1":
             photos, outfits, dated = round(photos), round(outfits), round(dated)
         return Size(photos, outfits, dated, first, last)
+
+    def hemispheres(self, view: View) -> Hemispheres:
+        """Hemispheres of the dated photos of a view; north if none of them has a tag of the south."""
+        if not self.southern:
+            return "north"
+        found = set(self._ask(view, "SELECT DISTINCT south FROM {v} WHERE day IS NOT NULL")["south"])
+        return "both" if len(found) > 1 else "south" if True in found else "north"
 
     def counts(self, view: View, *, triples: bool = False) -> Counts:
         """Outfits by what is worn.
@@ -179,7 +209,7 @@ class Facts:
     def periods(self, view: View, period: Period) -> list[date]:
         """First days of the periods in which the view has outfits."""
         found = self._ask(
-            view, f"SELECT DISTINCT {period} AS start FROM {{v}} JOIN calendar USING (day) ORDER BY start"
+            view, f'SELECT DISTINCT "{period}" AS start FROM {{v}} JOIN calendar USING (day) ORDER BY start'
         )
         return [pd.Timestamp(start).date() for start in found["start"]]
 
@@ -198,7 +228,7 @@ class Facts:
         sums = ", ".join(f"{_sum(view, self._presence(view, name))} AS s_{place}" for place, name in enumerate(names))
         found = self._ask(
             view,
-            f"SELECT {period} AS start, {_sum(view, '1')} AS whole, {sums} FROM {{v}} JOIN calendar USING (day) "
+            f'SELECT "{period}" AS start, {_sum(view, "1")} AS whole, {sums} FROM {{v}} JOIN calendar USING (day) '
             "GROUP BY start ORDER BY start",
         )
         outfits = found[[f"s_{place}" for place in range(len(names))]].to_numpy()
@@ -227,7 +257,7 @@ class Facts:
         one, other = (self._presence(view, name) for name in (first, second))
         return self._ask(
             view,
-            f"SELECT {period} AS start, {_sum(view, one)} AS first, {_sum(view, other)} AS second, "
+            f'SELECT "{period}" AS start, {_sum(view, one)} AS first, {_sum(view, other)} AS second, '
             f'{_sum(view, f"{one} * {other}")} AS outfits, {_sum(view, "1")} AS "of" '
             "FROM {v} JOIN calendar USING (day) GROUP BY start ORDER BY start",
         )
@@ -273,7 +303,7 @@ class Facts:
             Columns `class` id, `colour` name, number of `garments`, and with a period `start`.
         """
         view = self._resolved(view)
-        start, calendar = (f"{period} AS start, ", "JOIN calendar USING (day) ") if period else ("", "")
+        start, calendar = (f'"{period}" AS start, ', "JOIN calendar USING (day) ") if period else ("", "")
         return self._ask(
             view,
             f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, "
@@ -405,7 +435,7 @@ class Facts:
         conditions = ["true", *(self._coloured([name], [colour], fine=fine) for name, colour in coloured)]
         parameters: dict[str, object] = {}
         if period and start:
-            conditions.append(f"day IN (SELECT day FROM calendar WHERE {period} = $start)")
+            conditions.append(f'day IN (SELECT day FROM calendar WHERE "{period}" = $start)')
             parameters["start"] = start
         return " * ".join(factors), " AND ".join(conditions), parameters
 
@@ -436,8 +466,8 @@ class Facts:
     ) -> pd.DataFrame:
         """Runs a query in which `{v}` is the table of the view.
 
-        Its columns are `o`, `p`, `day`, `mask`, `alone`, `worn`, with expected counts `p_<class id>`, and with a filter
-        on garments or colours `weight`.
+        Its columns are `o`, `p`, `day`, `south`, `mask`, `alone`, `worn`, with expected counts `p_<class id>`, and with
+        a filter on garments or colours `weight`.
         """
         view = self._resolved(view)
         with self._lock:
@@ -476,7 +506,7 @@ class Facts:
             mask = "coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn]), 0)"
             source = f"(SELECT * REPLACE ({mask} AS mask) FROM (SELECT * REPLACE ({large} AS worn) FROM outfit))"
             parameters |= {"share": view.min_share, "confidence": view.min_confidence}
-        return f"SELECT o, p, day, mask, alone, worn FROM {source} WHERE {' AND '.join(conditions)}", parameters
+        return f"SELECT o, p, day, south, mask, alone, worn FROM {source} WHERE {' AND '.join(conditions)}", parameters
 
     def _expected_table(self, view: View) -> tuple[str, dict[str, object]]:
         """Query of the outfits of a view with their weights, and its parameters.
@@ -505,7 +535,7 @@ class Facts:
                 f"AS p_{number}"
                 for number in presence
             }
-        columns = ["o", "p", "day", "mask", "alone", "worn", *presence.values()]
+        columns = ["o", "p", "day", "south", "mask", "alone", "worn", *presence.values()]
         if weight:
             columns.append(f"({weight})::FLOAT AS weight")
             conditions.append(f"{weight} > 0")
@@ -534,8 +564,14 @@ class Facts:
             condition += f" AND g.class IN ({', '.join(str(self.taxonomy[name].id) for name in names)})"
         return f"len([1 FOR g IN worn IF {condition}]) > 0"
 
-    def _load(self, progress: Callable[[str], None]) -> dict[str, list[str]]:
-        """Fills the tables `photo`, `outfit`, `colour` and `calendar`; gives the tags and their values."""
+    def _load(
+        self, progress: Callable[[str], None], southern: Sequence[tuple[str, str]]
+    ) -> tuple[dict[str, list[str]], tuple[tuple[str, str], ...]]:
+        """Fills the tables `photo`, `outfit`, `colour` and `calendar`.
+
+        Returns:
+            Values by tag, and the pairs of `southern` that photos have.
+        """
         run = self._reader.query
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
         fine = ", ".join(f"'{name}'" for name, _ in _FINE)
@@ -546,7 +582,7 @@ class Facts:
         progress("Reading photos and their garments.")
         run(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
-            "taken_at::DATE AS day, tags, outfits, presence, "
+            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
             f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
             f"'colour': (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT}} FOR g IN garments] AS garments "
@@ -561,6 +597,7 @@ class Facts:
         chosen = "".join(
             f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
         )
+        there = {(str(key), str(value)) for key, value in zip(found["key"], found["value"], strict=True)}
         row = run(
             "SELECT coalesce(sum(len(outfits)), 0)::BIGINT outfits, "
             "coalesce(sum(len(outfits)) FILTER (presence IS NULL), 0)::BIGINT lacking FROM staged"
@@ -576,7 +613,7 @@ class Facts:
                 for place, number in enumerate(numbers, 1)
             )
         run(
-            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
+            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, south, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, "
             f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}}} FOR g IN "
             f"garments IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{presences}{chosen} FROM "
@@ -585,7 +622,13 @@ class Facts:
         )
         run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
         run("DROP TABLE staged")
-        return tags
+        return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
+
+
+def _south(southern: Sequence[tuple[str, str]]) -> str:
+    """SQL condition: a photo has one of the tags."""
+    parts = [[text.replace("'", "''") for text in pair] for pair in southern]
+    return " OR ".join(f"coalesce(tags['{key}'] = '{value}', false)" for key, value in parts) or "false"
 
 
 def _weight(view: View) -> str:

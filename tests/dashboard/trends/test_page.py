@@ -80,6 +80,27 @@ def test_a_link_opens_a_view_as_it_was_left(  # type: ignore[no-untyped-def]
     assert {key: page.query_params[key] for key in link} == link
 
 
+def test_an_archive_of_shows_opens_by_fashion_season(
+    page: AppTest,
+    write,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = write("page-shows", dated=lambda number: datetime(2021 + number // 2 % 4, 9 if number < 30 else 3, 1))
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(place))
+    monkeypatch.setenv("GARMENTSCOPE_SOUTHERN", "market=South, Chile")
+    opened(page, tab="How it moves", view="Forecast", garment="Coat")
+    by = widget(page.button_group, "By")
+    assert by.value == page.query_params["period"] == "fashion season"
+    assert by.options == ["Week", "Month", "Season", "Fashion season", "Half-year", "Year"]
+    assert [each.replace("\\", "") for each in headings(page)] == ["Forecast of Coat", "Coat, AW 2024/25 (south: SS)"]
+    assert 'GARMENTSCOPE_SOUTHERN has "Chile", not written as tag=value: ignored.' in said(page)
+    assert "Photos with market South are of the southern hemisphere" in said(page)
+    by.set_value("half-year").run()
+    assert page.query_params["period"] == "half-year" and headings(page)[1] == "Coat, second half of 2024"
+    widget(page.button_group, "By").set_value("month").run()
+    assert "A forecast by fashion season is possible." in said(page) and not page.exception
+
+
 def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -> None:
     opened(page, tab="With what", view="Companions", photos='trends-companions:{"worn": ["Hat", "Coat"]}')
     assert headings(page) == ["Worn with Coat, compared with outfits without", "Hat with Coat"]

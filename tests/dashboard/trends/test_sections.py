@@ -2,8 +2,10 @@
 
 import io
 import re
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -29,7 +31,7 @@ from dashboard.trends.together import (
     rule_section,
 )
 from dashboard.trends.worn import area_section, days_before, other_period, other_tag, share_section
-from segmodels.archive.facts import Facts, View
+from segmodels.archive.facts import Facts, Period, View
 from segmodels.archive.intervals import Reliability, wilson
 from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.store import Archive, Version
@@ -53,6 +55,7 @@ ALL: list[Builder] = [
 ]
 EVERY_RULE: Builder = partial(rule_section, only_sure=False)
 DATED = [line_section, movement_section, forecast_section, lift_section]
+Write = Callable[..., Path]
 
 
 def codes(section: Section) -> set[Behind]:
@@ -240,6 +243,129 @@ def test_lines_and_their_points(question: Question) -> None:
         assert behind and behind.period == "month" and count(question, behind) == round(5 * share)
     colours = line_section(question, of="Shirt")
     assert set(colours.table["name"]) == {"white"} and (colours.table["share"] == 1).all()
+
+
+def shows(number: int) -> datetime:
+    """Shows of four years: coats (the first 30) in September, others in March."""
+    return datetime(2021 + number % 4, 9 if number < 30 else 3, 1 + number // 4)
+
+
+def asked(place: Path, stack: ExitStack, southern: tuple[tuple[str, str], ...] = ()) -> Question:
+    return Question(Facts(stack.enter_context(Archive(place).reader()), OUTFIT_15, southern=southern), View())
+
+
+def test_an_archive_of_shows_is_forecast_by_fashion_season(write: Write) -> None:
+    with ExitStack() as stack:
+        question = asked(write("shows", dated=shows), stack)
+        with pytest.raises(NotEnoughError) as caught:
+            forecast_section(question, period="month", garment="Coat")
+        assert str(caught.value) == (
+            "A forecast needs at least 12 months in a row; there are 8, with gaps between. "
+            "A forecast by fashion season is possible."
+        )
+        section = forecast_section(question, period="fashion season", garment="Coat")
+        ahead = section.table[section.table["what"] == "forecast"]
+        assert [f"{start:%Y-%m}" for start in ahead["start"]] == ["2025-03", "2025-09", "2026-03", "2026-09"]
+        assert ahead["share"].round().tolist() == [0, 1, 0, 1]
+        assert "with yearly seasonality" in section.caption
+        assert "Back-test of the same model on the last 4 fashion seasons: " in section.caption
+        assert "repeating the same fashion seasons of the year before would be 0.0, so do not" in section.caption
+        assert section.words.startswith("Coat: 100% (AW 2024/25); forecast for AW 2026/27: ")
+        assert section.behind.words() == "Coat, AW 2024/25" and count(question, section.behind) == 7
+        told = [text for trace in section.figure.data for text in trace.text or ()]
+        assert told[0].startswith("Coat, SS 2021<br>0.0%") and told[-1].startswith("Coat, AW 2026/27<br>forecast ")
+        lines = line_section(question, period="half-year", names=("Coat",)).table
+        assert lines["share"].tolist() == [0, 1] * 4
+        moves = movement_section(question, period="fashion season").table.set_index("garment")
+        assert moves.loc["Hat", "outfits"] == 10 and not moves["significant"].any(), "what alternates does not grow"
+
+
+@pytest.mark.parametrize(
+    ("weeks", "repeated"),
+    [(60, "the same weeks of the year before would be 100.0"), (57, "the last week before them would be 0.0")],
+)
+def test_the_naive_forecast_is_named(write: Write, weeks: int, repeated: str) -> None:
+    """Coats in the first 30 weeks only; those of the last 6 are compared with weeks 3 to 8, or with the one before."""
+    place = write(f"weeks{weeks}", weeks, dated=lambda number: datetime(2022, 1, 3) + timedelta(weeks=number))
+    with ExitStack() as stack:
+        caption = forecast_section(asked(place, stack), period="week", garment="Coat").caption
+    assert "Local-level model (statsmodels)" in caption and f"repeating {repeated}" in caption
+
+
+def every_month(months: int) -> Callable[[int], datetime]:
+    return lambda number: datetime(2022 + number % months // 12, 1 + number % months % 12, 1)
+
+
+@pytest.mark.parametrize(
+    ("months", "period", "sentence"),
+    [
+        (30, "season", "at least 12 seasons in a row; there are 11. A forecast by month is possible."),
+        (30, "year", "at least 6 years in a row; there are 3. A forecast by fashion season is possible."),
+        (36, "year", "at least 6 years in a row; there are 3. A forecast by half-year is possible."),
+        (10, "season", "at least 12 seasons in a row; there are 4."),
+        (10, "week", "at least 12 weeks in a row; there are 10, with gaps between."),
+        (
+            30,
+            "week",
+            "dated photos in every week; 97 of the 127 weeks from first to last have none. A forecast by month",
+        ),
+    ],
+)
+def test_a_refused_forecast_names_a_period_that_works(write: Write, months: int, period: Period, sentence: str) -> None:
+    place = write(f"months{months}{period}", dated=every_month(months))
+    with ExitStack() as stack, pytest.raises(NotEnoughError) as caught:
+        forecast_section(asked(place, stack), period=period)
+    said = str(caught.value).removeprefix("A forecast needs ")
+    assert said == sentence or (sentence.endswith("month") and said == f"{sentence} is possible.")
+
+
+@pytest.mark.parametrize(
+    ("build", "months", "period", "sentence"),
+    [
+        (movement_section, 36, "year", "at least 6 years; there are 3. A trend by half-year is possible."),
+        (
+            movement_section,
+            30,
+            "half-year",
+            "at least 6 half-years; there are 5. A trend by fashion season is possible.",
+        ),
+        (movement_section, 5, "season", "at least 6 seasons; there are 2."),
+        (line_section, 10, "year", "at least 2 years; there is 1. A line over time by half-year is possible."),
+    ],
+)
+def test_a_refused_trend_names_a_shorter_period_that_works(
+    write: Write, build: Builder, months: int, period: Period, sentence: str
+) -> None:
+    place = write(f"trend{months}{period}", dated=every_month(months))
+    with ExitStack() as stack, pytest.raises(NotEnoughError) as caught:
+        build(asked(place, stack), period=period)  # type: ignore[call-arg]
+    assert str(caught.value).endswith(f" needs photos of {sentence}")
+
+
+def test_seasons_of_the_south_are_named_and_explained(question: Question, sixty: Path) -> None:
+    """Odd photos are of the South, in even months; dresses are worn there alone."""
+    with ExitStack() as stack:
+        both = asked(sixty, stack, (("market", "South"),))
+        south = both.within(View(tags=(("market", ("South",)),)))
+        north = both.within(View(tags=(("market", ("North",)),)))
+        for build in (line_section, lift_section):
+            assert "Photos with market South are of the southern hemisphere, where seasons are" in (
+                build(both, period="season").caption
+            )
+            quiet = [(question, "season"), (north, "season"), (both, "month")]
+            assert not any("hemisphere" in build(each, period=period).caption for each, period in quiet)
+        section = line_section(south, period="fashion season", names=("Dress",))
+        sentence = (
+            "All photos are of the southern hemisphere (market South), and fashion seasons have their names there."
+        )
+        assert sentence in section.caption
+        names = {"2022-09": "SS 2022/23", "2023-03": "AW 2023", "2023-09": "SS 2023/24"}
+        held = {f"{start:%Y-%m}": outfits for start, outfits in section.table[["start", "outfits"]].to_numpy()}
+        assert held == {"2022-09": 5, "2023-03": 15, "2023-09": 10}, "February; April, June, August; October, December"
+        told = [text for trace in section.figure.data for text in trace.text or ()]
+        assert [text.partition("<br>")[0] for text in told] == [f"Dress, {name}" for name in names.values()]
+        told = line_section(both, period="season", names=("Dress",)).figure.data[-1].text
+        assert told[2].startswith("Dress, summer 2023 (south: winter)<br>66.7%"), "10 of June and August, 5 of July"
 
 
 @pytest.mark.parametrize("theme", get_args(Theme))

@@ -198,7 +198,7 @@ def test_a_movement_needs_periods() -> None:
 def test_a_forecast_follows_the_season_and_says_how_far_off_it_was(facts: Facts) -> None:
     series = by_period(facts.counts_by_period(View(), "month"))
     coats = series[series["garment"] == "Coat"]
-    found = forecast(coats, "month", 6)
+    found = forecast(coats, "month")
     assert found.seasonal and found.tested == 6
     assert list(found.table["start"].dt.date) == [date(2025, month, 1) for month in range(1, 7)]
     assert found.table["share"][0] == pytest.approx(0.55, abs=0.05) and found.table["share"][5] < 0.2
@@ -208,7 +208,7 @@ def test_a_forecast_follows_the_season_and_says_how_far_off_it_was(facts: Facts)
 
 @pytest.mark.parametrize(
     ("rows", "sentence"),
-    [(slice(0, 11), "at least 12 periods"), ([*range(10), *range(12, 20)], "in every period")],
+    [(slice(0, 11), "at least 12 months in a row; there are 11"), ([*range(10), *range(12, 20)], "in every month")],
 )
 def test_a_forecast_needs_enough(facts: Facts, rows: slice | list[int], sentence: str) -> None:
     series = by_period(facts.counts_by_period(View(), "month"))
