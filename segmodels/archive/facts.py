@@ -52,7 +52,7 @@ and the last half-year such periods have photos of one hemisphere only, which lo
 
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
-_KEPT_OUTFITS = 12_000_000  # of the kept views together
+_KEPT_OUTFITS = 17_000_000  # of the kept views together: all of ten million photos, and a half to compare with
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
 _CALENDAR = ", ".join(
@@ -130,7 +130,7 @@ class Facts:
         self._reader = reader
         self._lock = threading.Lock()
         self._views: OrderedDict[View, tuple[str, int]] = OrderedDict()
-        self._tables = 0
+        self._tables = self._outfits = 0
         self.has_presence = False
         """Whether any outfit has a presence, so that there are expected counts."""
         self.lacking = 0
@@ -480,6 +480,11 @@ class Facts:
         if view in self._views:
             self._views.move_to_end(view)
             return self._views[view][0]
+        while self._views and (
+            len(self._views) >= _KEPT_VIEWS
+            or self._outfits + sum(size for _, size in self._views.values()) > _KEPT_OUTFITS
+        ):
+            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1][0]}")
         self._tables += 1
         table = f"view_{self._tables}"
         make = self._expected_table if view.counting == "expected" else self._raw_table
@@ -487,10 +492,6 @@ class Facts:
         self._reader.query(f"CREATE TABLE {table} AS {sql}", parameters)
         outfits = int(self._reader.query(f"SELECT count(*) AS n FROM {table}")["n"].iloc[0])
         self._views[view] = table, outfits
-        while len(self._views) > 1 and (
-            len(self._views) > _KEPT_VIEWS or sum(size for _, size in self._views.values()) > _KEPT_OUTFITS
-        ):
-            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1][0]}")
         return table
 
     def _raw_table(self, view: View) -> tuple[str, dict[str, object]]:
@@ -602,9 +603,12 @@ class Facts:
             "SELECT coalesce(sum(len(outfits)), 0)::BIGINT outfits, "
             "coalesce(sum(len(outfits)) FILTER (presence IS NULL), 0)::BIGINT lacking FROM staged"
         ).iloc[0]
-        self.lacking, self.has_presence = int(row.lacking), int(row.lacking) < int(row.outfits)
+        self._outfits, self.lacking = int(row.outfits), int(row.lacking)
+        self.has_presence = self.lacking < self._outfits
         progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
+        for column in ("photo_id", "file_name"):  # their memory is needed below
+            run(f"ALTER TABLE staged DROP {column}")
         shown, presences = "", ""
         if self.has_presence:
             shown = f", 'presence': coalesce(shown[list_position({numbers}, g.class)], 1)"
