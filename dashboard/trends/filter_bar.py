@@ -35,7 +35,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
     if not set(view.garments) <= known:  # of another version's taxonomy
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
     whole = facts.size(View())
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         view = _counting(facts, view, key.format("count"))
         with st.popover("Dates"):
             view = _dates(view, whole.first, whole.last, key.format("dates"))
@@ -55,15 +55,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
                 placeholder="Any colour",
             )
             view = replace(view, colours=tuple(colours))
-        if facts.counting_of(view) == "expected":
-            return replace(view, min_share=0.0, min_confidence=0.0)
-        with st.popover("Share and confidence"):
-            share = st.slider(
-                "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
-            )
-            sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
-            st.caption("Garments below either minimum are not counted.")
-            view = replace(view, min_share=share / 100, min_confidence=sure / 100)
+        view = _least(view, key) if facts.counting_of(view) == "raw" else replace(view, min_share=0, min_confidence=0)
     return view
 
 
@@ -83,6 +75,17 @@ def _counting(facts: Facts, view: View, key: str) -> View:
         help="Expected counts add up the probability that a garment is worn. Raw counts are of every garment found.",
     )
     return replace(view, counting=None if chosen in (None, options[0]) else chosen)
+
+
+def _least(view: View, key: str) -> View:
+    """Choice of the minimums."""
+    with st.popover("Share and confidence"):
+        share = st.slider(
+            "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
+        )
+        sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
+        st.caption("Garments below either minimum are not counted.")
+    return replace(view, min_share=share / 100, min_confidence=sure / 100)
 
 
 def _dates(view: View, first: date | None, last: date | None, key: str) -> View:

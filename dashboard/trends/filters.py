@@ -117,7 +117,7 @@ def evidence_line(size: Size, model: str, revision: str) -> str:
         dates = f"{size.first}" if size.first == size.last else f"{size.first} to {size.last}"
         if round(undated := size.outfits - size.dated):
             dates += f" ({_count(undated, 'outfit')} without a date)"
-    found = f"{_count(size.photos, 'photo')}, {_count(size.outfits, 'outfit')}"
+    found = f"{_count(size.photos, 'photo').capitalize()}, {_count(size.outfits, 'outfit')}"
     return f"{found}, {dates}, analysed by {model} {revision[:12]}"
 
 
