@@ -72,7 +72,7 @@ def page() -> None:
     evidence = st.container()
     view = _filters(facts)
     size = facts.size(view)
-    line = evidence_line(size, version.model, version.revision)
+    line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
     evidence.markdown(f"**{literal(line)}**")
     remarks = st.empty()
     if size.outfits:

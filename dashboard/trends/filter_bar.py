@@ -58,6 +58,17 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
             sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
             st.caption("Garments below either minimum are not counted.")
             view = replace(view, min_share=share / 100, min_confidence=sure / 100)
+        if facts.duplicates or view.duplicates:
+            view = replace(
+                view,
+                duplicates=st.toggle(
+                    "Count near-duplicates",
+                    view.duplicates,
+                    key=key.format("duplicates"),
+                    help="Count each file of a photo that is there several times: recompressed, resized or made "
+                    "brighter. Otherwise the largest counts, with its date and tags.",
+                ),
+            )
     return view
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 import pandas as pd
 
+from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.taxonomy import Taxonomy
@@ -28,6 +29,7 @@ PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
 
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
+_VIEW_COLUMNS = "o, p, day, mask, alone, worn, monochrome"
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _CALENDAR = ", ".join(
     f"({start})::DATE AS {period}"
@@ -53,6 +55,7 @@ class View:
         colours: Basic colours of which a garment (one of `garments`, if any) must have one.
         min_share: Least share of the outfit that a garment must have to count, 0..1.
         min_confidence: Least confidence of a garment to count, 0..1.
+        duplicates: Whether each of several near-duplicates counts, instead of one of them.
     """
 
     first: date | None = None
@@ -62,6 +65,7 @@ class View:
     colours: tuple[str, ...] = ()
     min_share: float = 0.0
     min_confidence: float = 0.0
+    duplicates: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Facts:
         self._lock = threading.Lock()
         self._views: OrderedDict[View, str] = OrderedDict()
         self._tables = 0
+        self.duplicates = load_duplicates(reader, progress)
+        """Number of photos that are near-duplicates of one that counts; None if they were never looked for."""
         self.tags = self._load(progress)
         """Values by tag, the most frequent first."""
 
@@ -103,6 +109,16 @@ class Facts:
         ).iloc[0]
         first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in "ab")
         return Size(int(row.photos), int(row.outfits), int(row.dated), first, last)
+
+    def monochrome(self, view: View) -> int:
+        """Number of photos of a view that are black and white or toned: their garments have no colour here."""
+        return int(self._ask(view, "SELECT count(DISTINCT p) n FROM {v} WHERE monochrome")["n"].iloc[0])
+
+    def near_duplicates(self, view: View) -> int:
+        """Number of photos that a view leaves out because they are near-duplicates of others."""
+        if not self.duplicates or view.duplicates:
+            return 0
+        return self.size(replace(view, duplicates=True)).photos - self.size(view).photos
 
     def masks(self, view: View, period: Period | None = None) -> pd.DataFrame:
         """Number of outfits by the exact set of their classes.
@@ -277,13 +293,15 @@ class Facts:
     def _ask(
         self, view: View, sql: str, parameters: Mapping[str, object] | None = None, **parts: object
     ) -> pd.DataFrame:
-        """Runs a query in which `{v}` is the table of the view: `o`, `p`, `day`, `mask`, `alone` and `worn`."""
+        """Runs a query in which `{v}` is the table of the view, with the columns of `_VIEW_COLUMNS`."""
         with self._lock:
             return self._reader.query(sql.format(v=self._table(view), **parts), parameters or {})
 
     def _table(self, view: View) -> str:
         """The table of a view, created if it is not among the latest ones."""
-        if view == View():
+        if not self.duplicates:
+            view = replace(view, duplicates=True)
+        if view == View(duplicates=True):
             return "outfit"
         if view in self._views:
             self._views.move_to_end(view)
@@ -298,8 +316,7 @@ class Facts:
         self._tables += 1
         table = f"view_{self._tables}"
         self._reader.query(
-            f"CREATE TABLE {table} AS SELECT o, p, day, mask, alone, worn FROM {source} "
-            f"WHERE {' AND '.join(conditions)}",
+            f"CREATE TABLE {table} AS SELECT {_VIEW_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}",
             parameters,
         )
         self._views[view] = table
@@ -322,6 +339,8 @@ class Facts:
                 continue
             conditions.append(f"{columns[key]} IN (SELECT unnest(${columns[key]}))")
             parameters[columns[key]] = list(values)
+        if not view.duplicates:
+            conditions.append("NOT duplicate")
         if view.colours:
             conditions.append(self._coloured(view.garments, view.colours))
         return conditions, parameters
@@ -347,8 +366,10 @@ class Facts:
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
             f"taken_at::DATE AS day, tags, outfits, [{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
-            f"'colour': (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT}} FOR g IN garments] AS garments "
-            "FROM photos"
+            "'colour': CASE WHEN monochrome THEN NULL "
+            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
+            "coalesce(monochrome, false) AS monochrome, "
+            "photo_id IN (SELECT photo_id FROM duplicate) AS duplicate FROM photos"
         )
         found = run(
             "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM staged) "
@@ -363,7 +384,7 @@ class Facts:
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
         run(
             f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
-            f"mask & {worn} AS mask, len(outfits) = 1 AS alone, "
+            f"mask & {worn} AS mask, len(outfits) = 1 AS alone, monochrome, duplicate, "
             "[{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour} FOR g IN garments "
             f"IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{chosen} FROM (SELECT *, "
             "unnest(outfits) AS mask, generate_subscripts(outfits, 1) - 1 AS person FROM staged)"

@@ -241,8 +241,8 @@ def _found(
     try:
         segmentations = segmenter.segment_batch([photo for _, photo in read.values()])
         rows = [
-            row_of(segmentation, sources[index].name, data)
-            for segmentation, (index, (data, _)) in zip(segmentations, read.items(), strict=True)
+            row_of(segmentation, photo, sources[index].name, data)
+            for segmentation, (index, (data, photo)) in zip(segmentations, read.items(), strict=True)
         ]
     except CheckpointError:
         raise
