@@ -37,6 +37,7 @@ _COMMANDS = (
     fitting.add_probe,
     fitting.add_compare,
     judging.add_evaluate,
+    judging.add_calibrate,
     publishing.add_join,
     publishing.add_describe,
     publishing.add_push,

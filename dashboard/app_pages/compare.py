@@ -42,6 +42,7 @@ state = page_state(CompareState)
 
 FIRST_PAIR = (DEFAULT_MODEL, "unet")  # chosen where no link names any: the model that Segment uses, and the best known
 UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments, on this machine."
+LESS_LIKELY = " Pictures, shares and agreement include less likely garments."
 MEANS = (
     " Scores: against the ground truth, at the photo's full resolution; means over the classes in the ground truth or "
     "the prediction."
@@ -338,7 +339,8 @@ def _disagreement(comparison: Comparison) -> None:
 def _table(comparison: Comparison) -> None:
     st.subheader("What each model found" if comparison.scores is None else "What each model found, with scores")
     st.html(table_html(comparison))
-    st.caption(UNDER_TABLE + (MEANS if comparison.scores else ""))
+    less_likely = any(finding.analysed.less_likely for finding in comparison.findings)
+    st.caption(UNDER_TABLE + (LESS_LIKELY if less_likely else "") + (MEANS if comparison.scores else ""))
 
 
 def _agreement(comparison: Comparison) -> None:

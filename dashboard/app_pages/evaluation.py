@@ -93,10 +93,10 @@ def page() -> None:
         st.info(literal(f"{', '.join(absent)} {verb} not measured on these photos; only the learning curve is shown."))
     left, right = st.columns(2, gap="large")
     with left:
-        _cost(standings, [row.model.name for row in shown])
+        _cost(standings, chosen)
         _curves([model for name in chosen for model in models if model.name == name])
     with right:
-        _classes(shown)
+        _classes(shown, chosen)
     _conditions([model for name in chosen for model in models if model.name == name], photos)
     with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
     if with_matrix:
@@ -182,8 +182,7 @@ def _leaderboard(
         "Below the sorted score: 95 % interval (bootstrap over the photos)."
     )  # fmt: skip
     st.caption(literal(f"{scope(models, photos)} {spread}"))
-    ranked = [name for name in chosen if name in photos.models]
-    inks = {name: series(place, page_theme()).ink for place, name in enumerate(ranked)}
+    inks = {name: series(place, page_theme()).ink for place, name in enumerate(chosen)}
     show_leaderboard(leaderboard_data(standings, inks), "evaluation-leaderboard")
     remarks = []
     if any(row.model.acquaintance(row.measurement) for row in standings):
@@ -214,7 +213,7 @@ def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
     show_chart(figure, "evaluation-cost-chart", words, data=partial(leaderboard_table, standings))
 
 
-def _classes(standings: Sequence[Standing]) -> None:
+def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
     st.subheader("Scores by class")
     rows = [row for row in standings if row.measurement.scores.classes]
     if not rows:
@@ -243,7 +242,7 @@ def _classes(standings: Sequence[Standing]) -> None:
         for name, scores in row.measurement.scores.classes.items()
         if (score := getattr(scores, measure)) is not None
     )
-    figure = class_figure(rows, measure, taxonomy, photos, page_theme())
+    figure = class_figure(rows, measure, taxonomy, photos, page_theme(), chosen)
     show_chart(figure, "evaluation-classes", words, data=partial(classes_table, rows, photos))
 
 

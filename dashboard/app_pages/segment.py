@@ -29,6 +29,7 @@ from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
+from segmodels.inference.segmentation import Garment
 from segmodels.taxonomy import OUTFIT_15
 
 state = page_state(SegmentState)
@@ -235,15 +236,12 @@ def _downloads(analysed: Analysed) -> None:
         if analysed.garments:
             with st.popover("Cut out one garment"):
                 for garment in analysed.garments:
-                    st.download_button(
-                        f"{garment.name}, person {garment.person + 1}" if garment.person else garment.name,
-                        partial(cut_out, analysed, garment),
-                        f"{stem}-{file_name(garment)}.png",
-                        "image/png",
-                        on_click="ignore",
-                        key=f"cut-{garment.person}-{garment.name}",
-                        width="stretch",
-                    )
+                    if analysed.likely(garment):
+                        _cut_out_button(analysed, garment)
+                if analysed.less_likely:
+                    st.caption("Less likely")
+                for garment in analysed.less_likely:
+                    _cut_out_button(analysed, garment)
         st.download_button("JSON", partial(json_text, analysed), f"{stem}.json", "application/json", on_click="ignore")
         st.download_button(
             "COCO", partial(coco_text, analysed), f"{stem}-coco.json", "application/json", on_click="ignore"
@@ -261,6 +259,23 @@ def _downloads(analysed: Analysed) -> None:
             st.download_button(
                 f"All {count} (CSV)", partial(as_csv, everything), "garmentscope.csv", "text/csv", on_click="ignore"
             )
+    if any(photo.less_likely for photo in everything):
+        st.caption(
+            "Downloads hold every garment found, with its presence."
+            + (" In the ZIP, cut-outs of less likely garments are in less\\_likely/." if len(everything) > 1 else "")
+        )
+
+
+def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
+    st.download_button(
+        f"{garment.name}, person {garment.person + 1}" if garment.person else garment.name,
+        partial(cut_out, analysed, garment),
+        f"{analysed.photo.stem}-{file_name(garment)}.png",
+        "image/png",
+        on_click="ignore",
+        key=f"cut-{garment.person}-{garment.name}",
+        width="stretch",
+    )
 
 
 def _legend() -> str:

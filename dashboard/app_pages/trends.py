@@ -85,7 +85,7 @@ def page() -> None:
         _nothing(facts, view)
     if state.sentences:
         remarks.error("\n\n".join(map(literal, state.sentences)))
-    _write_link(choice, view)
+    _write_link(choice, version, view)
 
 
 def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, Builder]]:
@@ -116,16 +116,15 @@ def _link() -> dict[str, list[str]]:
     return {key: st.query_params.get_all(key) for key in st.query_params}
 
 
-def _write_link(choice: Choice, view: View) -> None:
-    """Puts into the link what brings this view back."""
+def _write_link(choice: Choice, version: Version, view: View) -> None:
+    """Puts into the link what brings this view back, after the archive has grown too."""
     link: dict[str, str | list[str]] = {
         "archive": choice.name,
+        "by": _label(version),
         "tab": _open_tab(),
         **to_link(view),
         **state.chosen.link,
     }
-    if state.version:
-        link["by"] = state.version
     st.query_params.from_dict(link)
 
 
@@ -188,13 +187,18 @@ def _version(choice: Choice) -> Version | None:
             + " `python -m segmodels.archive ingest PHOTOS --archive FOLDER`"
         )
         return None
+    names = {_label(each): each for each in found}
+    linked = "" if state.link_read else st.query_params.get("by", "")
+    missing = f'Model "{linked[:80]}" not found in this archive' if linked and linked not in names else ""
     if len(found) == 1:
+        if missing and not state.version:
+            state.sentences = [*state.sentences, f'{missing}; showing "{next(iter(names))}".']
+        state.version = next(iter(names))
         return found[0]
-    names = {f"{each.model} {each.revision[:12]} ({each.taxonomy})": each for each in found}
-    linked = st.query_params.get("by", "")
     if state.version not in names:
         state.version = linked if linked in names else None
-    st.warning(f"This archive holds results of {len(found)} models, which are kept separate. Choose a model.")
+    sentence = f"This archive holds results of {len(found)} models, which are kept separate. Choose a model."
+    st.warning(literal(f"{missing}. {sentence}" if missing else sentence))
     chosen = st.selectbox(
         "Model",
         list(names),
@@ -206,6 +210,11 @@ def _version(choice: Choice) -> Version | None:
     if chosen != state.version:
         state.version, state.clicked = chosen, ("", "")
     return names[chosen] if chosen else None
+
+
+def _label(version: Version) -> str:
+    """Name of a version in the list of models and in links."""
+    return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
 
 
 def _facts(choice: Choice, version: Version) -> Facts:
@@ -274,11 +283,10 @@ def _show(question: Question, build: Builder, choice: Choice) -> None:
         with st.expander("Numbers"):
             st.dataframe(section.table, hide_index=True)
     key, code = state.clicked
-    behind = read_behind(code, question.facts.taxonomy) if key == section.key else None
-    if behind:
-        state.chosen.link["photos"] = [f"{key}:{code}"]
+    behind = (read_behind(code, question.facts.taxonomy) if key == section.key else None) or section.behind
+    state.chosen.link["photos"] = [f"{section.key}:{behind.code()}"]
     with right, st.container(key="trends-photos"):
-        _photos(question.within(section.view or question.view), behind or section.behind, choice)
+        _photos(question.within(section.view or question.view), behind, choice)
 
 
 def _clicked(key: str) -> None:

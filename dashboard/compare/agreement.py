@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dashboard.components.viewer import reduced_size, sample_plane
 from dashboard.figures.theme import COLOURS
-from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto
+from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto, heading
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.inference.segmentation import paint
 from segmodels.taxonomy import UNLABELLED, Taxonomy
@@ -91,9 +91,9 @@ class Finding:
 
     @property
     def summary(self) -> str:
-        """Number of garment classes found, in words."""
-        count = len(self.shares)
-        return "1 garment" if count == 1 else f"{count or 'No'} garments"
+        """The heading of the Segment page, and the number of garments that it leaves out."""
+        less_likely = len(self.analysed.less_likely)
+        return heading(self.analysed) + (f" and {less_likely} less likely" if less_likely else "")
 
     def reduced_class_map(self) -> np.ndarray:
         """uint8 `(h, w)` as the viewer shows it, unpacked anew."""

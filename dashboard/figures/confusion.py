@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.evaluation.confusion import Cell, MatrixView
-from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_scale, heat_map, lay_out_cells
+from dashboard.figures.theme import COLOURS, Theme, colour_scale, contrast, difference_scale, heat_map, lay_out_cells
 
 __all__ = ["confusion_figure"]
 
@@ -141,14 +141,4 @@ def _digits(view: MatrixView, value: float) -> str:
 def _ink_on(depth: float, scale: Sequence[Sequence[Any]], colours: Mapping[str, Any]) -> str:
     """The text or the background colour, whichever has more contrast with a point of the scale."""
     colour = scale[min(len(scale) - 1, max(0, round(depth * (len(scale) - 1))))][1]
-    own = _luminance(colour)
-    contrast = {each: (max(own, (light := _luminance(each))) + 0.05) / (min(own, light) + 0.05)
-                for each in (colours["ink"], colours["ground"])}  # fmt: skip
-    return str(max(contrast, key=lambda each: contrast[each]))
-
-
-def _luminance(colour: str) -> float:
-    """Relative luminance of `#RRGGBB` after WCAG 2.1, 0..1."""
-    parts = [value / 255 for value in bytes.fromhex(colour[1:])]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return str(max((colours["ink"], colours["ground"]), key=lambda each: contrast(each, colour)))

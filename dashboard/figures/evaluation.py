@@ -46,7 +46,7 @@ def cost_figure(
         score: Key of `COLUMNS`.
         cost: Key of `COLUMNS`, one of `COSTS`.
         theme: Theme of the page.
-        chosen: Names of the models of the other charts, which have their ink; the others are hollow.
+        chosen: Names of the models of all charts, in the order of their inks; the other models are hollow.
         lines: What papers print for this score, on other photos.
     """
     colours = COLOURS[theme]
@@ -66,11 +66,10 @@ def cost_figure(
         [row.model.name for row, _, _ in points],
         [((value - low) / (high - low), text) for value, text in notes],
     )
-    figure = go.Figure()
+    figure, looks = go.Figure(), _looks(chosen, theme)
     for (row, _, _), x, y, place in zip(points, xs, ys, places, strict=True):
         name = row.model.name
-        looks = series(list(chosen).index(name), theme) if name in chosen else None
-        _draw_point(figure, (x, y), name, place, looks, _point_words(row, score, cost), colours)
+        _draw_point(figure, (x, y), name, place, looks.get(name), _point_words(row, score, cost), colours)
     _draw_references(figure, lines, notes, colours["mute"])
     figure.update_xaxes(
         type="log",
@@ -223,7 +222,12 @@ def _log_ticks(left: float, right: float) -> list[float]:
 
 
 def class_figure(
-    standings: Sequence[Standing], measure: str, taxonomy: Taxonomy, photos: Mapping[str, int], theme: Theme
+    standings: Sequence[Standing],
+    measure: str,
+    taxonomy: Taxonomy,
+    photos: Mapping[str, int],
+    theme: Theme,
+    chosen: Sequence[str] = (),
 ) -> go.Figure:
     """A score of each class, one bar per model; the classes sorted by their mean over the models.
 
@@ -233,16 +237,18 @@ def class_figure(
         taxonomy: Taxonomy of the classes; a class that no model has a score of has no bar.
         photos: Number of photos that show each class; empty if not known.
         theme: Theme of the page.
+        chosen: Names of the models of all charts, in the order of their inks; the order of `standings` if left out.
     """
     colours = COLOURS[theme]
     values = {row.model.name: row.measurement.scores.classes for row in standings}
+    looks = _looks(chosen or list(values), theme)
     absent = ClassScores()
     known = {name: [v for each in values.values() if (v := getattr(each.get(name, absent), measure)) is not None]
              for name in taxonomy.display_order}  # fmt: skip
     names = sorted((name for name in known if known[name]), key=lambda name: -float(np.mean(known[name])))
     few = len(standings) <= 3
     figure = go.Figure()
-    for place, (model, classes) in enumerate(values.items()):
+    for model, classes in values.items():
         shown = [getattr(classes.get(name, absent), measure) for name in names]
         details = [_class_details(classes.get(name, absent), photos.get(name)) for name in names]
         figure.add_bar(
@@ -250,7 +256,7 @@ def class_figure(
             y=names,
             orientation="h",
             name=model,
-            marker={"color": series(place, theme).ink},
+            marker={"color": looks[model].ink},
             text=["–" if value is None else f"{value:.2f}" for value in shown] if few else None,
             textposition="outside",
             textfont={"size": 12, "color": colours["ink"]},
@@ -291,17 +297,18 @@ def condition_figure(models: Sequence[Model], photos: str, theme: Theme) -> go.F
     """A score under each condition, one bar per model, in the page's order.
 
     Args:
-        models: Models in the order of their inks; those without conditions have no bar.
+        models: Models of all charts, in the order of their inks; those without conditions have no bar.
         photos: Label of the set of photos.
         theme: Theme of the page.
     """
     colours = COLOURS[theme]
     found = {model.name: {label_of(each): each for each in conditions_of(model, photos)} for model in models}
+    looks = _looks(list(found), theme)
     order = [*LABELS.values(), *dict.fromkeys(label for each in found.values() for label in each)]
     names = [label for label in dict.fromkeys(order) if any(label in each for each in found.values())]
     few = len(models) <= 3
     figure = go.Figure()
-    for place, (model, conditions) in enumerate(found.items()):
+    for model, conditions in found.items():
         if not conditions:
             continue
         shown = [conditions.get(name) for name in names]
@@ -310,7 +317,7 @@ def condition_figure(models: Sequence[Model], photos: str, theme: Theme) -> go.F
             y=names,
             orientation="h",
             name=model,
-            marker={"color": series(place, theme).ink},
+            marker={"color": looks[model].ink},
             text=[f"{each.score:.2f}" if each else "–" for each in shown] if few else None,
             textposition="outside",
             textfont={"size": 12, "color": colours["ink"]},
@@ -332,18 +339,19 @@ def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:
     """A number by epoch, one line per model; the epoch that was kept has a point.
 
     Args:
-        models: Models; those without the number have no line.
+        models: Models of all charts, in the order of their inks; those without the number have no line.
         key: Key of the number: `mean_iou`, `pixel_accuracy`, `loss` or `validation_loss`.
         theme: Theme of the page.
     """
+    looks_of = _looks([model.name for model in models], theme)
     figure = go.Figure()
     shown = 0
-    for place, model in enumerate(models):
+    for model in models:
         points = [(epoch["epoch"], epoch[key]) for epoch in model.curve if key in epoch]
         if not points:
             continue
         shown += 1
-        looks = series(place, theme)
+        looks = looks_of[model.name]
         kept = [epoch == model.epoch for epoch, _ in points]
         figure.add_scatter(
             x=[epoch for epoch, _ in points],
@@ -360,6 +368,11 @@ def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:
     figure.update_yaxes(title=_CURVES[key], showgrid=True, rangemode="tozero")
     figure.update_layout(template=template(theme), height=360 + legend)
     return _with_legend(figure, legend)
+
+
+def _looks(names: Sequence[str], theme: Theme) -> dict[str, Series]:
+    """Style of each model, by its place among all those chosen, also where a chart lacks some of them."""
+    return {name: series(place, theme) for place, name in enumerate(names)}
 
 
 def _with_legend(figure: go.Figure, height: int) -> go.Figure:

@@ -13,6 +13,7 @@ __all__ = [
     "Theme",
     "colour_scale",
     "colours",
+    "contrast",
     "difference_scale",
     "heat_map",
     "lay_out_cells",
@@ -70,6 +71,12 @@ def colours(theme: Theme) -> Mapping[str, Any]:
     return COLOURS[theme]
 
 
+def contrast(first: str, second: str) -> float:
+    """Contrast of two colours `#RRGGBB` after WCAG 2.1, 1..21."""
+    low, high = sorted(map(_luminance, (first, second)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def colour_scale(theme: Theme) -> list[list[Any]]:
     """Sequential colour scale, from nothing to all."""
     return _spread(COLOURS[theme]["scale"])
@@ -79,6 +86,13 @@ def difference_scale(theme: Theme) -> list[list[Any]]:
     """Diverging colour scale from less to more; its middle is the first colour of `colour_scale`."""
     colours = COLOURS[theme]
     return _spread([*colours["less"], colours["scale"][0], *colours["more"]])
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of `#RRGGBB` after WCAG 2.1, 0..1."""
+    parts = [value / 255 for value in bytes.fromhex(colour[1:])]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _spread(scale: list[str]) -> list[list[Any]]:

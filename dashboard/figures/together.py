@@ -15,7 +15,7 @@ from dashboard.figures.theme import COLOURS, Theme, colour_scale, difference_sca
 __all__ = ["Scale", "network_figure", "pair_matrix"]
 
 Scale = Literal["factor", "balance", "share", "count"]
-"""Scale of the shades: log2 around 1 from 1/4 to 4; around 0; from 0; square root from 0."""
+"""Scale of the shades: log2 around 1, from 1/4 or less (0 too) to 4 or more; around 0; from 0; square root from 0."""
 
 _KEPT = {"selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}}}
 
@@ -76,7 +76,8 @@ def network_figure(rows: pd.DataFrame, worn: Mapping[str, float], inks: Mapping[
     """Garments as discs on a ring, sized by how often they are worn, with lines between pairs.
 
     Args:
-        rows: Edges: `first`, `second`, `lift`, `hover`, `code`. Solid for a lift above 1, dotted below.
+        rows: Edges: `first`, `second`, `lift`, `hover`, `code`. Solid for a lift above 1, dotted below; a cross for 0.
+            Widths do not grow beyond a lift of 4, or of 1/4.
         worn: Share of outfits by garment.
         inks: Colour by garment.
         theme: Theme of the page.
@@ -140,7 +141,12 @@ def _draw_edges(
         x=[0.5 * (a[0] + b[0]) for a, b in ends],
         y=[0.5 * (a[1] + b[1]) for a, b in ends],
         mode="markers",
-        marker={"size": 9, "color": colours["ground"], "line": {"color": colours["mute"], "width": 1}},
+        marker={
+            "symbol": ["circle" if lift else "x" for lift in rows["lift"]],
+            "size": 9,
+            "color": colours["ground"],
+            "line": {"color": colours["mute"], "width": 1},
+        },
         customdata=rows["code"].tolist(),
         text=rows["hover"].tolist(),
         hovertemplate="%{text}<extra></extra>",
@@ -196,7 +202,7 @@ def _shades(values: np.ndarray, scale: Scale) -> np.ndarray:
 
 def _ticks(scale: Scale, top: float) -> tuple[list[float], list[str]]:
     if scale == "factor":
-        return [-2, -1, 0, 1, 2], ["1/4", "1/2", "1", "2", "4"]
+        return [-2, -1, 0, 1, 2], ["0–1/4", "1/2", "1", "2", "≥4"]
     if scale == "balance":
         return [-1, -0.5, 0, 0.5, 1], ["−1", "−0.5", "0", "0.5", "1"]
     if scale == "count":

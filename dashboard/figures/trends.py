@@ -9,14 +9,18 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.figures.theme import COLOURS, Theme, template
+from dashboard.figures.theme import COLOURS, Theme, contrast, template
 
 __all__ = ["forecast_figure", "interval_figure", "line_figure", "palette_figure", "share_figure"]
 
 _ROW = 30  # pixels
 _KEPT = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
-_FACTORS = [1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64]
-_FACTOR_TEXTS = ["1/64", "1/32", "1/16", "1/8", "1/4", "1/2", "1", "2", "4", "8", "16", "32", "64"]
+_POWER = 6  # a logarithmic axis reaches from 1/2**_POWER to 2**_POWER at most
+_MOST_TICKS = 8  # beyond which every second one is left out
+_ZERO = 1e-9  # factor that rounding made of 0
+_SEEN_FROM = 3.0  # contrast with the ground below which a line has an outline
+_DASHES = {"solid": "solid", "dash": "9px,9px", "dot": "3px,3px", "dashdot": "9px,3px,3px,3px", "longdash": "15px,15px"}
+"""plotly's dashes in pixels, as it draws them in lines of 2 pixels; an outline needs the same."""
 
 
 def share_figure(
@@ -95,10 +99,10 @@ def _share_bars(rows: pd.DataFrame, inks: Mapping[str, str], thickness: float, c
 def _draw_diamonds(figure: go.Figure, rows: pd.DataFrame, other: str, colours: Mapping[str, Any]) -> None:
     """The shares of the other group."""
     for sure, symbol in ((True, "diamond"), (False, "diamond-open")):
-        part = rows[rows["significant"].eq(sure)]
+        at = np.flatnonzero(rows["significant"].eq(sure))
         figure.add_scatter(
-            x=part["other_share"],
-            y=part.index,
+            x=rows["other_share"].to_numpy(float)[at],
+            y=at,
             mode="markers",
             name=other + ("" if sure else " (difference not significant)"),
             marker={"symbol": symbol, "size": 9, "color": colours["ink"] if sure else colours["mute"]},
@@ -116,14 +120,14 @@ def interval_figure(
         rows: `name`, `value`, `low`, `high`, `significant`, `hover`, `code`.
         theme: Theme of the page.
         axis: Title of the axis.
-        factor: Whether values are factors about 1, on a logarithmic axis; differences about 0 otherwise.
+        factor: Whether values are factors about 1, on a logarithmic axis with a step for 0; differences about 0
+            otherwise.
         tick: Format of differences.
     """
     colours = COLOURS[theme]
-    floor = 1 / 64 if factor else -1.0
-    values, low, high = (
-        np.clip(rows[key].to_numpy(float), floor, 64 if factor else 1) for key in ("value", "low", "high")
-    )
+    numbers = rows[["value", "low", "high"]].to_numpy(float)
+    places, ticks = _factor_places(numbers) if factor else (np.clip(numbers, -1, 1), {})
+    values, low, high = places.T
     figure = go.Figure()
     for sure in (True, False):
         at = np.flatnonzero(rows["significant"].to_numpy(bool) == sure)
@@ -152,8 +156,7 @@ def interval_figure(
     figure.add_vline(1 if factor else 0, line={"color": colours["mute"], "width": 1, "dash": "dot"})
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=rows["name"].tolist(), range=[len(rows) - 0.5, -0.5])
     if factor:
-        ends = np.log10([min([*low, 0.5]) / 1.1, max([*high, 2]) * 1.1])
-        figure.update_xaxes(type="log", title=axis, range=ends, tickvals=_FACTORS, ticktext=_FACTOR_TEXTS)
+        figure.update_xaxes(title=axis, **ticks)
     else:
         reach = max(0.02, float(np.abs([*low, *high, 0.02]).max())) * 1.08
         figure.update_xaxes(title=axis, range=[-reach, reach], tickformat=tick, nticks=5)
@@ -164,29 +167,34 @@ def interval_figure(
 def line_figure(
     rows: pd.DataFrame, looks: Mapping[str, tuple[str, str]], theme: Theme, *, axis: str, factor: bool = False
 ) -> go.Figure:
-    """Lines over time with their 95 % bands.
+    """Lines over time with their 95 % bands; a line in nearly the colour of the ground has an outline.
 
     Args:
         rows: `name`, `start`, `value`, `low`, `high`, `hover`, `code`.
         looks: Ink and dash by name.
         theme: Theme of the page.
         axis: Title of the axis.
-        factor: Whether values are factors, on a logarithmic axis.
+        factor: Whether values are factors, on a logarithmic axis with a step for 0.
     """
     colours = COLOURS[theme]
     figure = go.Figure()
+    ticks: dict[str, Any] = {}
+    if factor:
+        places, ticks = _factor_places(rows[["value", "low", "high"]].to_numpy(float))
+        rows = rows.assign(value=places[:, 0], low=places[:, 1], high=places[:, 2])
     for name, (ink, dash) in looks.items():
         part = rows[rows["name"] == name].dropna(subset=["value"])
-        if factor:
-            part = part.assign(**{key: part[key].clip(1 / 64, 64) for key in ("value", "low", "high")})
-        _band(figure, part, ink)
+        faint = contrast(ink, colours["ground"]) < _SEEN_FROM
+        _band(figure, part, colours["mute"] if faint else ink)
+        if faint:
+            _draw_outline(figure, part, colours["mute"], _DASHES[dash])
         figure.add_scatter(
             x=part["start"],
             y=part["value"],
             mode="lines+markers",
             name=name,
-            line={"color": ink, "width": 2, "dash": dash},
-            marker={"size": 6},
+            line={"color": ink, "width": 2, "dash": _DASHES[dash] if faint else dash},
+            marker={"size": 6, "color": ink, "line": {"color": colours["mute"], "width": 1 if faint else 0}},
             customdata=part["code"].tolist(),
             text=part["hover"].tolist(),
             hovertemplate="%{text}<extra></extra>",
@@ -194,8 +202,7 @@ def line_figure(
         )
     if factor:
         figure.add_hline(1, line={"color": colours["mute"], "width": 1, "dash": "dot"})
-        ends = np.log10([rows["low"].clip(1 / 64, 0.5).min() / 1.1, rows["high"].clip(2, 64).max() * 1.1])
-        figure.update_yaxes(type="log", title=axis, range=ends, tickvals=_FACTORS, ticktext=_FACTOR_TEXTS)
+        figure.update_yaxes(title=axis, **ticks)
     else:
         top = min(1.02, float(rows["high"].max()) * 1.06)
         figure.update_yaxes(title=axis, range=[0, top], tickformat=".0%", nticks=7)
@@ -292,6 +299,59 @@ def _band(figure: go.Figure, part: pd.DataFrame, ink: str) -> None:
         hoverinfo="skip",
         showlegend=False,
     )
+
+
+def _draw_outline(figure: go.Figure, part: pd.DataFrame, ink: str, dash: str) -> None:
+    """A wider line, to lie below a line that would not stand out from the ground."""
+    figure.add_scatter(
+        x=part["start"],
+        y=part["value"],
+        mode="lines",
+        line={"color": ink, "width": 4, "dash": dash},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _factor_places(factors: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Places of factors on a logarithmic axis, and the axis.
+
+    A logarithm has no place for 0: it stands a step below the power of 2 below all other factors, labelled 0. Factors
+    above 2**`_POWER` or below its reciprocal stand a step beyond these.
+
+    Args:
+        factors: Factors of any shape, 0 or more; NaN for none.
+
+    Returns:
+        Places of the same shape, and the properties of the axis.
+    """
+    factors = np.where(factors < _ZERO, 0.0, factors)
+    known = factors[~np.isnan(factors)]
+    inside = np.clip(known[known > 0], 2.0**-_POWER, 2.0**_POWER)
+    lowest, highest = (
+        int(end) for end in (np.floor(np.log2(min([*inside, 0.5]))), np.ceil(np.log2(max([*inside, 2]))))
+    )
+    least, most = 2.0**lowest, 2.0**highest
+    places = np.where(factors < least, least / 2, np.where(factors > most, 2 * most, factors))
+    step = 1 if highest - lowest <= _MOST_TICKS else 2
+    powers = [power for power in range(lowest, highest + 1) if power % step == 0]
+    marks = {2.0**power: f"{2**power}" if power >= 0 else f"1/{2**-power}" for power in powers}
+    if (below := known[known < least]).size:
+        marks[least / 2] = f"0–1/{2**-lowest}" if below.any() else "0"
+        if step > 1:
+            marks.pop(least, None)  # their labels would touch
+    if (known > most).any():
+        marks[2 * most] = f">{2**highest}"
+        if step > 1:
+            marks.pop(most, None)
+    drawn = [*places[~np.isnan(places)], 0.5, 2]
+    axis = {
+        "type": "log",
+        "range": np.log10([min(drawn) / 1.1, max(drawn) * 1.1]),
+        "tickvals": sorted(marks),
+        "ticktext": [marks[place] for place in sorted(marks)],
+    }
+    return places, axis
 
 
 def _dates(figure: go.Figure, starts: pd.Series) -> None:

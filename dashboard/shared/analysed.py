@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
-from segmodels.inference.segmentation import Garment, Person, Segmentation, to_coco
+from segmodels.inference.segmentation import LIKELY, Garment, Person, Segmentation, to_coco
 from segmodels.photo import open_photo
 from segmodels.taxonomy import Taxonomy
 
@@ -38,6 +38,7 @@ __all__ = [
     "coco_text",
     "cut_out",
     "file_name",
+    "heading",
     "json_text",
     "read_photo",
 ]
@@ -157,6 +158,35 @@ class Analysed:
             owners=self.owners.pixels() if self.owners else None,
         )
 
+    def presence_of(self, garment: Garment) -> float | None:
+        """Calibrated probability that the garment's person shows one of its class, 0..1; None without a calibration."""
+        return self.people[garment.person].presence_of(garment.name)
+
+    def likely(self, garment: Garment) -> bool:
+        """Whether a garment counts; True without a calibration."""
+        return self.people[garment.person].likely(garment.name)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the presence of the garments is known."""
+        return any(person.presence is not None for person in self.people)
+
+    @property
+    def less_likely(self) -> tuple[Garment, ...]:
+        """Garments that were found but do not count."""
+        return tuple(garment for garment in self.garments if not self.likely(garment))
+
+    @property
+    def not_outlined(self) -> tuple[tuple[int, str], ...]:
+        """Index of the person and name of the class, for each class that counts although no pixel of it was found."""
+        found = {(garment.person, garment.name) for garment in self.garments}
+        return tuple(
+            (index, name)
+            for index, person in enumerate(self.people)
+            for name in person.presence or ()
+            if person.likely(name) and (index, name) not in found
+        )
+
     @cached_property
     def listing(self) -> dict[str, Any]:
         """The command line's JSON."""
@@ -166,18 +196,30 @@ class Analysed:
         """The stage for the viewer; takes some ten milliseconds per megapixel.
 
         Args:
-            title: Heading; the number of garments if left out.
+            title: Heading; the number of garments that count if left out.
             caption: Line under the table; an explanation of its columns if left out.
         """
+        found = self.segmentation()
+        rows = [
+            {**row, "presence": self.presence_of(garment)}
+            for row, garment in zip(self.listing["garments"], self.garments, strict=True)
+        ]
+        likely = [self.likely(garment) for garment in self.garments]
         return encode_stage(
             Stage(
                 photo=self.photo.shown,
-                class_map=self.class_map.pixels(),
-                confidence=self.confidence.pixels(),
+                class_map=found.class_map,
+                confidence=found.confidence,
                 name=self.name,
-                title=title or _title(self),
+                title=title or heading(self),
                 caption=caption or _caption(self),
-                garments=tuple(self.listing["garments"]),
+                garments=tuple(row for row, counts in zip(rows, likely, strict=True) if counts),
+                less_likely=tuple(row for row, counts in zip(rows, likely, strict=True) if not counts),
+                less_likely_map=_numbered(found, self.less_likely),
+                not_outlined=tuple(
+                    {"class": name, "person": person, "presence": self.people[person].presence_of(name)}
+                    for person, name in self.not_outlined
+                ),
             )
         )
 
@@ -231,10 +273,13 @@ def cut_out(analysed: Analysed, garment: Garment) -> bytes:
 
 
 def as_csv(photos: Sequence[Analysed]) -> bytes:
-    """One row per garment of every photo, and one with empty garment columns for a photo without any; UTF-8."""
+    """One row per garment of every photo, likely or not, and one with empty garment columns for a photo without any.
+
+    UTF-8. `presence` is that of the garment's class on its person, 0..1, and empty without a calibration.
+    """
     out = io.StringIO()
     columns = ["photo", "model", "revision", "person", "class", "area_share", "outfit_share", "confidence"]
-    columns += ["x", "y", "width", "height"]
+    columns += ["presence", "x", "y", "width", "height"]
     columns += [f"colour_{rank}_{part}" for rank in (1, 2, 3) for part in ("name", "hex", "share")]
     writer = csv.DictWriter(out, columns, restval="")
     writer.writeheader()
@@ -243,8 +288,10 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
         photo = {key: listing[key] for key in ("photo", "model", "revision")}
         if not listing["garments"]:
             writer.writerow(photo)
-        for garment in listing["garments"]:
+        for garment, found in zip(listing["garments"], analysed.garments, strict=True):
             row = photo | {key: garment[key] for key in columns[3:8]}
+            if (presence := analysed.presence_of(found)) is not None:
+                row["presence"] = round(presence, 4)
             row |= dict(zip(("x", "y", "width", "height"), garment["box"], strict=True))
             for rank, colour in enumerate(garment["colours"][:3], start=1):
                 row |= {f"colour_{rank}_{part}": colour[part] for part in ("name", "hex", "share")}
@@ -253,7 +300,10 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
 
 
 def as_zip(photos: Sequence[Analysed]) -> bytes:
-    """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV and one COCO file over all."""
+    """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV and one COCO file over all.
+
+    Cut-outs of garments that do not count are in a folder `less_likely` of the photo's.
+    """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
@@ -264,8 +314,17 @@ def as_zip(photos: Sequence[Analysed]) -> bytes:
             archive.writestr(f"{folder}/class_map.png", found.class_map_png())
             archive.writestr(f"{folder}/garments.json", json_text(analysed))
             for garment in analysed.garments:
-                archive.writestr(f"{folder}/{file_name(garment)}.png", found.cutout_png(pixels, garment))
+                place = folder if analysed.likely(garment) else f"{folder}/less_likely"
+                archive.writestr(f"{place}/{file_name(garment)}.png", found.cutout_png(pixels, garment))
     return out.getvalue()
+
+
+def heading(analysed: Analysed) -> str:
+    """The number of garments that count and, where there are several, of people: `8 garments on 2 people`."""
+    count = sum(map(analysed.likely, analysed.garments)) + len(analysed.not_outlined)
+    people = len(analysed.people)
+    garments = "1 garment" if count == 1 else f"{count or 'No'} garments"
+    return f"{garments} on {people} people" if people > 1 else garments
 
 
 def file_name(garment: Garment) -> str:
@@ -279,14 +338,22 @@ def _uploaded(name: str, data: bytes, pixels: np.ndarray) -> UploadedPhoto:
     return UploadedPhoto(name, data, width, height, encode_photo(pixels))
 
 
-def _title(analysed: Analysed) -> str:
-    count, people = len(analysed.garments), len(analysed.people)
-    garments = "1 garment" if count == 1 else f"{count or 'No'} garments"
-    return f"{garments} on {people} people" if people > 1 else garments
+def _numbered(found: Segmentation, garments: Sequence[Garment]) -> np.ndarray | None:
+    """The number, from 1, of the garment that each pixel belongs to, uint8 `(H, W)`, 0 elsewhere; None without any."""
+    if not garments:
+        return None
+    numbered = np.zeros(found.class_map.shape, np.uint8)
+    for number, garment in enumerate(garments, start=1):
+        numbered[found.mask(garment)] = number
+    return numbered
 
 
 def _caption(analysed: Analysed) -> str:
+    if analysed.is_calibrated:
+        note = f"Likely: calibrated probability that the garment is there; below {LIKELY:.0%} it is not counted."
+    else:
+        note = "Raw counts: this model has no calibration, so every garment it found is listed."
     return (
-        "Share of outfit: of this person's garment and accessory pixels. Conf.: mean probability of the class. "
-        f"{analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."
+        "Share of outfit: of the pixels of all garments listed, for each person. Conf.: mean probability of the class. "
+        f"{note} {analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."
     )

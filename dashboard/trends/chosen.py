@@ -15,7 +15,7 @@ class Chosen:
         link: All values of each parameter; parameters without a widget in the view are ignored.
 
     Attributes:
-        link: Choices in the open view that differ from the defaults, as parameters of a link.
+        link: Choices in the open view as parameters of a link, without those that are the default of every archive.
     """
 
     def __init__(self, link: Mapping[str, Sequence[str]]) -> None:
@@ -70,11 +70,22 @@ class Chosen:
             self._refuse(name, " ".join(values))
         return usual
 
-    def keep(self, name: str, values: Sequence[str], usual: Sequence[str]) -> None:
-        """Keeps the current choice; the default may change between calls."""
+    def keep(self, name: str, values: Sequence[str], usual: Sequence[str], *, constant: bool = False) -> None:
+        """Keeps the current choice.
+
+        Args:
+            name: Name of the widget in the link.
+            values: Current choice; the default applies if it is empty.
+            usual: Default, which may change between calls; a choice equal to it follows it.
+            constant: Whether every archive has this default; if so, the link leaves it out. Any other default is
+                written, so that the link shows the same after the archive has grown.
+        """
+        values = list(filter(None, values)) or list(filter(None, usual))
         self._kept.pop((self._place, name), None)
-        if values and list(values) != list(usual):
-            self._kept[self._place, name] = self.link[name] = list(values)
+        if values != list(usual):
+            self._kept[self._place, name] = values
+        if values and not (constant and values == list(usual)):
+            self.link[name] = values
 
     def settle(self) -> list[str]:
         """Ends the reading of the link; returns sentences on the choices that are not available."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 import pandas as pd
 
 from dashboard.figures.together import pair_matrix
 from dashboard.figures.trends import palette_figure, share_figure
 from dashboard.trends.behind import Behind
-from dashboard.trends.section import LEAST_OUTFITS, LEAST_TOGETHER, Question, Section, percent, records, rows
+from dashboard.trends.section import (
+    LEAST_OUTFITS,
+    LEAST_TOGETHER,
+    Question,
+    Section,
+    factor,
+    factor_cell,
+    percent,
+    records,
+    rows,
+)
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, colour_pairs, colour_shares
 from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
 
@@ -46,6 +54,7 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
     caption = (
         f"{size.outfits:,} outfits. Main colour of each garment, {'finer' if fine else 'basic'} names; 95 % intervals "
         "(Wilson) in the tooltip and the table. A colour shown stands for its name, not for one garment."
+        f"{question.left_out()}"
     )
     words = "; ".join(
         f"{name}: " + ", ".join(f"{row.colour} {row.share:.0%}" for row in rows(part.nlargest(3, "share")))
@@ -89,6 +98,7 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     shown = _pointed(shown.assign(garment=garment), fine, garment)
     more = f" {len(part) - len(shown)} rarer colours are in the table." if len(part) > len(shown) else ""
     caption = f"{count:,} outfits with {garment}, by its main colour. Lines: 95 % intervals (Wilson).{more}"
+    caption += question.left_out()
     figure = share_figure(shown, hexes(fine=fine), question.theme, axis=f"Share of {garment}, by main colour")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
     behind = Behind(coloured=((garment, str(shown["colour"].iloc[0])),), fine=fine)
@@ -141,6 +151,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     caption = (
         f"{count:,} outfits with {first} and {second}. Lift of their main colours; {sure} of {len(table)} pairs are "
         f"significant (Fisher's exact test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others have grey numbers."
+        f"{question.left_out()}"
     )
     top = shown.nlargest(1, "outfits").iloc[0]
     words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {top['outfits']:,} outfits"
@@ -151,7 +162,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
 def _shares(question: Question, fine: bool) -> pd.DataFrame:
     table = colour_shares(question.facts.colours(question.view, fine=fine), question.facts.taxonomy)
     if table.empty:
-        raise NotEnoughError("No garment in these outfits has a colour. Remove a filter.")
+        raise NotEnoughError(f"No garment in these outfits has a colour. Remove a filter.{question.left_out()}")
     return table
 
 
@@ -160,14 +171,14 @@ def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: int, f
     first, second = garments
     return table.assign(
         value=table["lift"],
-        text=["–" if isnan(lift) else f"{lift:.1f}" for lift in table["lift"]],
+        text=[factor_cell(lift) for lift in table["lift"]],
         code=[
             Behind(coloured=((first, a), (second, b)), fine=fine).code()
             for a, b in zip(table["first"], table["second"], strict=True)
         ],
         hover=[
             f"{row['first']} {first} with {row['second']} {second}<br>{row['outfits']:,} of {count:,} outfits<br>"
-            f"lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p']:.2g}"
+            f"lift {factor(row['lift'])} ({factor(row['low'])} to {factor(row['high'])}), p {row['p']:.2g}"
             f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
             for row in records(table)
         ],

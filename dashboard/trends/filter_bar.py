@@ -76,8 +76,11 @@ def _dates(view: View, first: date | None, last: date | None, key: str) -> View:
     if first is None or last is None:
         st.caption("No photo in this archive has a date.")
         return replace(view, first=None, last=None)
-    low, high = min(filter(None, (view.first, first))), max(filter(None, (view.last, last)))
-    given = (view.first or first, view.last or last) if view.first or view.last else ()
+    ends = [day for day in (view.first, view.last, first, last) if day]
+    low, high = min(ends), max(ends)
+    start = view.first or min(first, view.last or first)
+    end = view.last or max(last, start)
+    given = (start, end) if view.first or view.last else ()
     days = st.date_input("From and to", given, min_value=low, max_value=high, key=key, format="YYYY-MM-DD")  # type: ignore[arg-type]
     st.caption(f"A date range leaves out photos without a date. Dates run from {first} to {last}.")
     if len(days) == 2:

@@ -49,9 +49,14 @@ def from_link(
     found = []
     for key in (key for key in link if key.startswith(_TAG)):
         name = key.removeprefix(_TAG)
-        values = tuple(value for value in link[key] if value in tags.get(name, ()))
+        known = tags.get(name, ())
+        values = tuple(dict.fromkeys(value for value in link[key] if value in known))
         if values:
             found.append((name, values))
+            sentences.extend(
+                f'No photo here has the value "{value[:40]}" of "{name[:40]}", which is in the link; it is ignored.'
+                for value in [value for value in link[key] if value not in known][:3]
+            )
         else:
             sentences.append(f'The filter on "{name[:40]}" in the link matches no photo here; it is ignored.')
     return View(
@@ -60,8 +65,8 @@ def from_link(
         tags=tuple(found),
         garments=_known(link, "garments", worn, sentences),
         colours=_known(link, "colours", BASIC_COLOURS, sentences),
-        min_share=_share(link, "share", sentences),
-        min_confidence=_share(link, "confidence", sentences),
+        min_share=_share(link, "share", 0.5, sentences),
+        min_confidence=_share(link, "confidence", 0.99, sentences),
         duplicates=_yes(link, "duplicates", sentences),
     ), sentences
 
@@ -144,13 +149,14 @@ def _yes(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> b
     return text == "yes"
 
 
-def _share(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> float:
+def _share(link: Mapping[str, Sequence[str]], key: str, most: float, sentences: list[str]) -> float:
+    """A minimum, 0..most, in the whole percents of the filter's slider."""
     text = "".join(link.get(key, ())[:1])
     try:
         value = float(text or 0)
     except ValueError:
         value = -1.0
-    if 0 <= value < 1:
-        return value
-    sentences.append(f'The minimum {key} in the link ("{text[:20]}") is not a number from 0 to 1; it is ignored.')
+    if 0 <= value <= most:
+        return round(100 * value) / 100
+    sentences.append(f'The minimum {key} in the link ("{text[:20]}") is not a number from 0 to {most}; it is ignored.')
     return 0.0

@@ -10,7 +10,8 @@ import pandas as pd
 from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
 from dashboard.trends.behind import Behind, period_name
-from dashboard.trends.section import Question, Section, class_inks, percent, records, rows
+from dashboard.trends.coloured import hexes
+from dashboard.trends.section import Question, Section, class_inks, factor, percent, records, rows
 from segmodels.archive.facts import Period
 from segmodels.archive.movements import LEAST_PERIODS, forecast, movements
 from segmodels.archive.outfits import (
@@ -73,6 +74,8 @@ def line_section(
         f"{size.dated:,} dated outfits, by {period}. Bands: 95 % intervals (Wilson); the first and the last {period} "
         "may be incomplete, which widens their intervals."
     )
+    if of != GARMENTS:
+        caption += question.left_out()
     figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
     words = "; ".join(
         f"{name} {part['share'].iloc[0]:.0%} to {part['share'].iloc[-1]:.0%}"
@@ -125,6 +128,8 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         f"that includes the season where two years are covered. {sure} of {len(table)} are significant "
         f"(Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are grey.{less}"
     )
+    if of != GARMENTS:
+        caption += question.left_out()
     figure = interval_figure(shown, question.theme, axis="Odds ratio per year")
     words = "; ".join(f"{row.name} odds ratio {row.value:.2f}" for row in rows(shown[shown["significant"]]))
     strongest = int(table["p"].to_numpy().argmin())
@@ -183,7 +188,7 @@ def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
     if len(shown) > 2 * _ENDS:
         shown = pd.concat([shown.head(_ENDS), shown.tail(_ENDS)])
     shown["hover"] = [
-        f"{row.name_}<br>odds ratio per year {row.value:.2f} ({row.low:.2f} to {row.high:.2f})<br>"
+        f"{row.name_}<br>odds ratio per year {factor(row.value)} ({factor(row.low)} to {factor(row.high)})<br>"
         f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{row.outfits:,} outfits, p {row.p:.2g}"
         + ("" if row.significant else "<br>not significant")
         + "<br>Click for the photos"
@@ -223,6 +228,6 @@ def _behind(name: str, of: str, period: Period, start: date) -> Behind:
 
 
 def _looks(question: Question, of: str, names: Sequence[str]) -> Mapping[str, tuple[str, str]]:
-    inks = class_inks(question.facts)
-    looks = {name: series(place, question.theme) for place, name in enumerate(names)}
-    return {name: (inks.get(name, look.ink) if of == GARMENTS else look.ink, look.dash) for name, look in looks.items()}
+    """Ink of the garment or colour, and a dash, for each line."""
+    inks = class_inks(question.facts) if of == GARMENTS else hexes(fine=False)
+    return {name: (inks[name], series(place, question.theme).dash) for place, name in enumerate(names)}

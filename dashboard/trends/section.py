@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,8 @@ __all__ = [
     "Question",
     "Section",
     "class_inks",
+    "factor",
+    "factor_cell",
     "percent",
     "records",
     "rows",
@@ -31,6 +34,8 @@ LEAST_OUTFITS = 10
 
 LEAST_TOGETHER = 20
 """Fewest outfits in which pairs are counted."""
+
+_ZERO = 1e-9  # factor that rounding made of 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,11 @@ class Question:
     def within(self, view: View) -> Question:
         """The same question about the outfits of another view."""
         return replace(self, view=view)
+
+    def left_out(self) -> str:
+        """Sentence on photos without colours, to put behind a caption on colours; empty if there are none."""
+        count = self.facts.monochrome(self.view)
+        return f" {count:,} black-and-white photo{' is' if count == 1 else 's are'} left out." if count else ""
 
     def outfits(self, least: int, what: str) -> Size:
         """Size of the view.
@@ -129,6 +139,20 @@ def class_inks(facts: Facts) -> dict[str, str]:
 def percent(value: float, low: float, high: float) -> str:
     """A share with its interval: `24.1 % (23.2 % to 25.0 %)`."""
     return f"{value:.1%} ({low:.1%} to {high:.1%})"
+
+
+def factor(value: float) -> str:
+    """A factor with two decimals; `0` only for 0 itself, a dash for NaN."""
+    if isnan(value):
+        return "–"
+    if value < _ZERO:
+        return "0"
+    return "<0.01" if value < 0.005 else f"{value:.2f}" if value < 1000 else ">1,000"
+
+
+def factor_cell(value: float) -> str:
+    """A factor with one decimal for the cell of a matrix; otherwise like `factor`."""
+    return "<0.1" if _ZERO <= value < 0.05 else f"{value:.1f}" if value >= 0.05 else factor(value)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ class TrendsState:
 
     Args:
         archive: Name of the archive that is open; None before one is.
-        version: Label of the model whose results are shown, where the archive holds those of several.
+        version: Label of the model whose results are shown; None before one of several is chosen.
         link_read: Whether filters, choices and click of the page's address have been taken over.
         view: Filters.
         generation: Number of times that the filters were set other than by their widgets; part of the widgets' keys, as

@@ -50,7 +50,8 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     against = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
-        way = _segment(chosen, "against", "Compare with", ["Nothing", "Another period", *(["A tag"] if tags else [])])
+        ways = ["Nothing", "Another period", *(["A tag"] if tags else [])]
+        way = _segment(chosen, "against", "Compare with", ways, constant=True)
         if way == "Another period":
             against = _period_against(question, chosen)
         elif way == "A tag":
@@ -94,9 +95,8 @@ def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = _period(question, chosen)
         if view == "Rising and falling":
-            return partial(
-                movement_section, period=period, of=_segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS])
-            )
+            of = _segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS], constant=True)
+            return partial(movement_section, period=period, of=of)
         worn = things(question, GARMENTS)
         if view == "Forecast":
             return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn))
@@ -111,10 +111,10 @@ def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
         return network_section
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if view == "Matrix":
-            measure = _segment(chosen, "measure", "Measure", list(MEASURES), said=MEASURES.__getitem__)  # type: ignore[arg-type]
+            measure = _segment(chosen, "measure", "Measure", list(MEASURES), said=MEASURES.__getitem__, constant=True)  # type: ignore[arg-type]
             return partial(matrix_section, measure=cast(Measure, measure))
         if view == "Rules":
-            kind = _segment(chosen, "of", "Rules of", ["Pairs", "Triples"])
+            kind = _segment(chosen, "of", "Rules of", ["Pairs", "Triples"], constant=True)
             every = _toggle(chosen, "every", "Include rules that are not significant")
             return partial(rule_section, parts=3 if kind == "Triples" else 2, only_sure=not every)
         worn = [garment.name for garment in question.facts.taxonomy.worn]
@@ -155,17 +155,18 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
 
 def _view(chosen: Chosen, names: Sequence[str]) -> str:
     """Choice of the tab's view."""
-    view = _segment(chosen, "view", "View", names, label_visibility="collapsed", wrap=True)
+    view = _segment(chosen, "view", "View", names, constant=True, label_visibility="collapsed", wrap=True)
     chosen.enter_view(view)
     return view
 
 
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
-    """Choice of the period; the default depends on the number of days."""
+    """Choice of the period; without `usual` the default depends on the number of days."""
     size = question.facts.size(question.view)
     days = (size.last - size.first).days if size.first and size.last else 0
     fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
-    return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said=str.capitalize))
+    said = str.capitalize
+    return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said, constant=usual is not None))
 
 
 def _segment(
@@ -175,14 +176,16 @@ def _segment(
     options: Sequence[str],
     usual: str = "",
     said: Callable[[str], str] = str,
+    *,
+    constant: bool = False,
     **looks: Any,
 ) -> str:
-    """Choice of one of a few options, side by side."""
+    """Choice of one of a few options, side by side; `constant` as in `Chosen.keep`."""
     usual = usual or options[0]
     begin = chosen.one(name, options, usual)
     key = chosen.key(name, usual, *options)
     found = st.segmented_control(label, options, default=begin, required=True, key=key, format_func=said, **looks)
-    chosen.keep(name, [found or begin], [usual])
+    chosen.keep(name, [found or begin], [usual], constant=constant)
     return found or begin
 
 
@@ -217,7 +220,7 @@ def _some(chosen: Chosen, name: str, label: str, options: Sequence[str], of: str
 def _toggle(chosen: Chosen, name: str, label: str) -> bool:
     begin = chosen.one(name, ["no", "yes"], "no") == "yes"
     found = st.toggle(label, begin, key=chosen.key(name))
-    chosen.keep(name, ["yes" if found else "no"], ["no"])
+    chosen.keep(name, ["yes" if found else "no"], ["no"], constant=True)
     return found
 
 

@@ -13,7 +13,7 @@ from dashboard.figures import series
 from dashboard.figures.together import Scale, network_figure, pair_matrix
 from dashboard.figures.trends import interval_figure, line_figure
 from dashboard.trends.behind import Behind, period_name
-from dashboard.trends.section import LEAST_TOGETHER, Question, Section, class_inks, records, rows
+from dashboard.trends.section import LEAST_TOGETHER, Question, Section, class_inks, factor, factor_cell, records, rows
 from segmodels.archive.facts import Period
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, companions, pair_lift_by_period, pairs, triples, worn
 
@@ -231,8 +231,9 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         value=table["lift"],
         code=[Behind(worn=(first, second), period=period, start=s.date()).code() for s in table["start"]],
         hover=[
-            f"{pair}, {period_name(row['start'], period)}<br>lift {row['lift']:.2f} ({row['low']:.2f} to "
-            f"{row['high']:.2f})<br>{row['outfits']:,} of {row['of']:,} outfits<br>Click for the photos"
+            f"{pair}, {period_name(row['start'], period)}<br>lift {factor(row['lift'])} "
+            f"({factor(row['low'])} to {factor(row['high'])})<br>{row['outfits']:,} of {row['of']:,} outfits"
+            "<br>Click for the photos"
             for row in records(table)
         ],
     )
@@ -244,7 +245,7 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         f"{size.dated:,} dated outfits, by {period}. Lift (1 = as often as expected by chance); band: 95 % interval of "
         f"the share of {second} among outfits with {first}."
     )
-    words = "; ".join(f"{row['start']:%Y-%m} {row['lift']:.2f}" for row in records(table))
+    words = "; ".join(f"{row['start']:%Y-%m} {factor(row['lift'])}" for row in records(table))
     together = table.loc[table["outfits"] > 0, "start"]
     last = (together if len(together) else table.loc[table["lift"].notna(), "start"]).max().date()
     behind = Behind(worn=(first, second), period=period, start=last)
@@ -275,8 +276,8 @@ def network_section(question: Question) -> Section:
     figure = network_figure(sure, kept, class_inks(facts), question.theme)
     caption = (
         f"{size.outfits:,} outfits. Solid lines: more often together than expected by chance; dotted: less often; "
-        "thicker: stronger. Shown: pairs whose lift is significant and at least 10 % above or below 1. "
-        f"{_TESTED}. Larger discs: worn more often."
+        "thicker: stronger, up to a lift of 4 or down to 1/4; crosses: never together. Shown: pairs whose lift is "
+        f"significant and at least 10 % above or below 1. {_TESTED}. Larger discs: worn more often."
     )
     top = sure.nlargest(6, "lift")
     words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
@@ -290,22 +291,22 @@ def _cell(value: float, measure: Measure) -> str:
     if measure == "outfits":
         return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}"
     if measure == "lift":
-        return f"{value:.1f}"
+        return factor_cell(value)
     return f"{round(value, 2) + 0.0:g}".replace("-", "−").replace("0.", ".")  # short enough for a phone's cells
 
 
 def _pair_hover(row: Mapping[str, float], size: int) -> str:
     chance = "" if row["significant"] else "<br>not significant"
     return (
-        f"{row['first']} with {row['second']}<br>{row['outfits']:,} of {size:,} outfits<br>lift {row['lift']:.2f} "
-        f"({row['low']:.2f} to {row['high']:.2f})<br>Jaccard {row['jaccard']:.2f}, NPMI {row['npmi']:.2f}, "
+        f"{row['first']} with {row['second']}<br>{row['outfits']:,} of {size:,} outfits<br>lift {factor(row['lift'])} "
+        f"({factor(row['low'])} to {factor(row['high'])})<br>Jaccard {row['jaccard']:.2f}, NPMI {row['npmi']:.2f}, "
         f"p {row['p']:.2g}{chance}<br>Click for the photos"
     )
 
 
 def _rule_hover(row: Mapping[str, float]) -> str:
     return (
-        f"{row['name']}<br>lift {row['lift']:.2f} ({row['low']:.2f} to {row['high']:.2f})<br>support "
+        f"{row['name']}<br>lift {factor(row['lift'])} ({factor(row['low'])} to {factor(row['high'])})<br>support "
         f"{row['support']:.1%}, confidence {row['confidence']:.1%}<br>{row['outfits']:,} outfits, p {row['p']:.2g}"
         f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
     )

@@ -12,15 +12,14 @@
 | `people` | list of structs | `box`, `confidence`, `detected` |
 | `garments` | list of structs | `class`, `person`, `area_share`, `outfit_share`, `confidence`, `box`, `colours` |
 | `class_map` | binary | palette PNG, longest side 128 pixels |
-| `outfits` | list of int64 | one for each of `people`: bit i is set if class i of the taxonomy was found |
-| `presence` | list of lists of float32 | one for each of `people`: the probability that the person shows a garment, \
-for each garment and accessory class in the taxonomy's display order; null without a calibration |
-| `monochrome` | bool | whether the photo is black and white or toned, so that its colours say nothing; null if \
-unknown |
-| `fingerprint` | int64 | 64-bit perceptual hash of the photo, by which near-duplicates are found; null if unknown |
+| `outfits` | list of int64 | one for each of `people`: bit i is set if class i of the taxonomy was found on them |
+| `presence` | list of lists of float32 | one for each of `people`: presence of each garment and accessory class |
+| `monochrome` | bool | whether the photo is black and white or sepia, without garments' colours; null if unknown |
+| `fingerprint` | int64 | perceptual hash of the photo, by which near-duplicates are found; null if unknown |
 
-`outfits` is derived from `garments` when the row is written: a query that counts what is worn together reads it alone.
-It includes every garment found, at any confidence. Parts written before a column existed lack it; it reads as null.
+`presence` is in the taxonomy's display order, and null without a calibration. `outfits` is derived from `garments` when
+the row is written: a query that counts what is worn together reads it alone. It includes every garment found, at any
+confidence. Parts written before a column existed lack it; it reads as null.
 """
 
 from __future__ import annotations

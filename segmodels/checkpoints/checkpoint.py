@@ -1,4 +1,4 @@
-"""A checkpoint is a directory: `config.json`, `model.safetensors`, `metrics.json`, `README.md`.
+"""A checkpoint is a directory: `config.json`, `model.safetensors`, `metrics.json`, `calibration.json`, `README.md`.
 
 It is identical on disk, among the embedded ones and on the Hub. Loading is strict and nothing is ever unpickled.
 """
@@ -24,6 +24,7 @@ from segmodels.architectures import ARCHITECTURES, build
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
+from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 from segmodels.validation import Amount, Positive, checked_fields, expected, key_of
 
@@ -170,6 +171,7 @@ class Checkpoint:
         results: Scores and learning curve, as in `metrics.json`; empty if there is none.
         revision: Identifier of the weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
             Hub's commit.
+        calibration: What turns probabilities into presence, as in `calibration.json`; None if there is none.
     """
 
     name: str
@@ -177,6 +179,7 @@ class Checkpoint:
     network: nn.Module
     results: Results
     revision: str
+    calibration: Calibration | None = None
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -305,7 +308,15 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
         network=network.eval(),
         results=read_results(folder),
         revision=revision or digest,
+        calibration=_calibration(folder, config),
     )
+
+
+def _calibration(folder: Path, config: CheckpointConfig) -> Calibration | None:
+    try:
+        return read_calibration(folder, TAXONOMIES[config.taxonomy])
+    except CalibrationError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def count_parameters(config: CheckpointConfig) -> int:

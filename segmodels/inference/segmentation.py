@@ -20,7 +20,10 @@ from segmodels.taxonomy import Taxonomy
 if TYPE_CHECKING:
     from supervision import Detections
 
-__all__ = ["Garment", "Person", "Segmentation", "measure", "paint", "to_coco"]
+__all__ = ["LIKELY", "Garment", "Person", "Segmentation", "measure", "paint", "to_coco"]
+
+LIKELY = 0.5
+"""Presence from which a garment counts: it is more likely there than not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,24 @@ class Person:
     confidence: float
     detected: bool
     presence: Mapping[str, float] | None = None
+
+    def presence_of(self, name: str) -> float | None:
+        """Calibrated probability that the person shows a garment of a class, 0..1; None without a calibration.
+
+        Args:
+            name: Name of a garment or accessory class.
+        """
+        value = None if self.presence is None else self.presence.get(name)
+        return None if value is None else float(value)
+
+    def likely(self, name: str) -> bool:
+        """Whether a class counts as shown: its presence is at least `LIKELY`; True without a calibration.
+
+        Args:
+            name: Name of a garment or accessory class.
+        """
+        presence = self.presence_of(name)
+        return presence is None or presence >= LIKELY
 
     def to_json(self) -> dict[str, Any]:
         """The person with the keys of the command line's JSON."""
@@ -145,6 +166,14 @@ class Segmentation:
         mask = np.asarray(self.class_map == self.taxonomy[garment.name].id)
         return mask if self.owners is None else mask & (self.owners == garment.person)
 
+    def presence_of(self, garment: Garment) -> float | None:
+        """Calibrated probability that the garment's person shows one of its class, 0..1; None without a calibration."""
+        return self.people[garment.person].presence_of(garment.name)
+
+    def likely(self, garment: Garment) -> bool:
+        """Whether a garment counts: its presence is at least `LIKELY`; True without a calibration."""
+        return self.people[garment.person].likely(garment.name)
+
     def to_json(self, photo: str = "") -> dict[str, Any]:
         """All but the pixels, with the keys of the command line's JSON.
 
@@ -164,7 +193,7 @@ class Segmentation:
         }
 
     def to_coco(self, photo: str = "") -> dict[str, Any]:
-        """COCO's detection format with compressed RLE: one annotation per garment, `score` its confidence.
+        """COCO's detection format with compressed RLE: one annotation per garment, likely or not.
 
         Args:
             photo: File name of the photo.
@@ -176,7 +205,8 @@ class Segmentation:
 
         `xyxy` is float32 `(n, 4)`: left, top, right and bottom in pixels, where right and bottom are the first column
         and row outside the box. `mask` is bool `(n, H, W)`, `class_id` int64 `(n,)`, `confidence` float32 `(n,)`.
-        `data` holds `class_name`, str `(n,)`, and `person`, int64 `(n,)`, the index into the people.
+        `data` holds `class_name`, str `(n,)`, `person`, int64 `(n,)`, the index into the people, and `presence`,
+        float32 `(n,)`, 0..1, NaN without a calibration.
 
         The extra `supervision` takes version 0.30 or newer, which uses the OpenCV that is installed. Older ones require
         opencv-python, which overwrites the files of the opencv-python-headless that Garmentscope requires.
@@ -201,6 +231,7 @@ class Segmentation:
             data={
                 "class_name": np.array(names, str),
                 "person": np.array([garment.person for garment in self.garments], np.int64),
+                "presence": np.array([self.presence_of(garment) for garment in self.garments], np.float32),
             },
         )
 
@@ -345,7 +376,10 @@ def paint(photo: np.ndarray, class_map: np.ndarray, taxonomy: Taxonomy, opacity:
 
 
 def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]:
-    """COCO's detection format with compressed RLE: one annotation per garment, `score` its confidence.
+    """COCO's detection format with compressed RLE: one annotation per garment, likely or not.
+
+    An annotation's `score` is the garment's confidence, `person` the index of its person in the photo, and `presence`
+    the calibrated probability, 0..1, that this person shows a garment of the class, null without a calibration.
 
     Args:
         segmentations: File name and segmentation of each photo, all of one taxonomy; they are taken one at a time.
@@ -364,6 +398,7 @@ def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]
         images.append({"id": image_id, "file_name": name, "width": segmentation.width, "height": segmentation.height})
         for garment in segmentation.garments:
             mask = segmentation.mask(garment)
+            presence = segmentation.presence_of(garment)
             run_lengths = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
             annotations.append(
                 {
@@ -379,6 +414,7 @@ def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]
                     "iscrowd": 0,
                     "score": round(garment.confidence, 4),
                     "person": garment.person,
+                    "presence": None if presence is None else round(presence, 4),
                 }
             )
     return {

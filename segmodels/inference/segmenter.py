@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,7 @@ from segmodels.device import Precision, keep_memory, pick_device, pick_precision
 from segmodels.inference.boxes import Box, box_of, crop_around, cut
 from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
 from segmodels.inference.memory import map_in_parts, run_in_parts
+from segmodels.inference.presence import features
 from segmodels.inference.segmentation import Person, Segmentation, measure
 from segmodels.photo import open_photo
 from segmodels.settings import read_settings
@@ -45,11 +46,12 @@ _WHOLE_BELOW_SCORE = 0.9
 _WHOLE_FROM_AREA = 0.65
 _MOST_PEOPLE = 8
 _GPU_BATCH = 8
+_CELL = 4  # side, in pixels of the input, of the cells over which probabilities are averaged for the presence
 _PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
 _COMPANION = 0.95  # score from which somebody beside the surest person counts; chosen on the folds
 
 
-@dataclass
+@dataclass(eq=False)
 class _Region:
     """A region of interest: one person, or a whole photo where nobody was found or the only person stands for it.
 
@@ -162,41 +164,75 @@ class Segmenter:
         started = time.perf_counter()
         regions = self._regions_of_interest(photos)
         self._fill_probabilities(photos, regions)
-        inferred = time.perf_counter()
-        results = []
-        for index, photo in enumerate(photos):
-            begun = time.perf_counter()
-            class_map, confidence, owners = _merge(
-                [region for region in regions if region.photo == index], photo.shape[0], photo.shape[1]
-            )
-            found = [region.person for region in regions if region.photo == index and region.person]
-            if len(found) > 1:  # from the farthest to the nearest until here; from left to right for people
-                order = np.argsort([person.box.x + person.box.width / 2 for person in found], stable=True)
-                found, owners = [found[place] for place in order], np.argsort(order).astype(np.uint8)[owners]
-            for owner in range(max(1, len(found))):
-                _drop_specks(class_map, self.taxonomy, owners, owner)
-            people, garments = measure(
-                photo,
-                self.taxonomy,
-                class_map,
-                confidence,
-                [Person(_whole_pixels(person.box), person.confidence, detected=True) for person in found],
-                owners,
-            )
-            results.append(
-                Segmentation(
-                    taxonomy=self.taxonomy,
-                    class_map=class_map,
-                    confidence=confidence,
-                    people=people,
-                    garments=garments,
-                    model=self.checkpoint.name,
-                    revision=self.checkpoint.revision,
-                    seconds=(inferred - started) / len(photos) + time.perf_counter() - begun,
-                    owners=owners,
-                )
-            )
-        return results
+        seconds = (time.perf_counter() - started) / len(photos)
+        return [
+            self._assemble(photo, [region for region in regions if region.photo == index], seconds)
+            for index, photo in enumerate(photos)
+        ]
+
+    def _assemble(self, photo: np.ndarray, regions: Sequence[_Region], seconds: float) -> Segmentation:
+        """The segmentation of a photo, from the probabilities of its regions.
+
+        Args:
+            photo: uint8 `(H, W, 3)`.
+            regions: Regions of the photo, the farthest first.
+            seconds: Seconds that the networks took for it.
+        """
+        started = time.perf_counter()
+        people = _from_left_to_right(regions)
+        class_map, confidence, owners = _merge(regions, photo.shape[0], photo.shape[1])
+        if len(regions) > 1:
+            owners = np.array([people.index(region) for region in regions], np.uint8)[owners]
+        for owner in range(len(regions)):
+            _drop_specks(class_map, self.taxonomy, owners, owner)
+        found = [
+            Person(_whole_pixels(region.person.box), region.person.confidence, detected=True)
+            for region in people
+            if region.person
+        ]
+        measured, garments = measure(photo, self.taxonomy, class_map, confidence, found, owners)
+        if calibration := self.checkpoint.calibration:
+            presence = [calibration.presence(self._features(region), self.taxonomy) for region in people]
+            measured = tuple(replace(person, presence=each) for person, each in zip(measured, presence, strict=True))
+        return Segmentation(
+            taxonomy=self.taxonomy,
+            class_map=class_map,
+            confidence=confidence,
+            people=measured,
+            garments=garments,
+            model=self.checkpoint.name,
+            revision=self.checkpoint.revision,
+            seconds=seconds + time.perf_counter() - started,
+            owners=owners,
+        )
+
+    def _features(self, region: _Region) -> np.ndarray:
+        """Features of a region for its presence; what lies beyond the region's limit is background."""
+        assert region.probability is not None
+        cells = functional.avg_pool2d(region.probability[None], _CELL, ceil_mode=True)[0].cpu().numpy()
+        if region.limit is not None:
+            y, x = cells.shape[1] / region.crop.height, cells.shape[2] / region.crop.width
+            left, top = (region.limit.x - region.crop.x) * x, (region.limit.y - region.crop.y) * y
+            right, bottom = left + region.limit.width * x, top + region.limit.height * y
+            outside = np.ones(cells.shape[1:], bool)
+            outside[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = False
+            cells[:, outside] = 0
+            cells[0, outside] = 1
+        return features(cells)
+
+    def segment_with_features(self, photo: np.ndarray) -> tuple[Segmentation, list[np.ndarray]]:
+        """Does what `segment` does, and gives what a calibration is fitted on.
+
+        Args:
+            photo: uint8 `(H, W, 3)` RGB, upright.
+
+        Returns:
+            The segmentation, and by person its features from `segmodels.inference.presence.features`.
+        """
+        regions = self._regions_of_interest([photo])
+        self._fill_probabilities([photo], regions)
+        people = _from_left_to_right(regions)
+        return self._assemble(photo, regions, 0.0), [self._features(region) for region in people]
 
     def probability(self, photo: np.ndarray) -> tuple[torch.Tensor, Box]:
         """Probabilities of one photo, as `probabilities` gives them."""
@@ -389,6 +425,11 @@ class Segmenter:
             if fitted < len(batch):
                 self._most_photos = fitted
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _from_left_to_right(regions: Sequence[_Region]) -> list[_Region]:
+    """Regions in the order of a segmentation's people; those of one photo come from the farthest to the nearest."""
+    return sorted(regions, key=lambda region: region.person.box.x + region.person.box.width / 2 if region.person else 0)
 
 
 def _people_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:

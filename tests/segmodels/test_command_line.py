@@ -59,7 +59,8 @@ def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert listing["photo"] == str(photos / "one.jpg")
     assert listing["model"] == "tiny" and len(listing["revision"]) == 12
     assert (listing["width"], listing["height"], listing["taxonomy"]) == (40, 60, "OUTFIT_15")
-    assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected"]]
+    assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected", "presence"]]
+    assert all(person["presence"] is None for person in listing["people"]), "tiny has no calibration"
     present = {OUTFIT_15.names[class_id] for class_id in np.unique(np.asarray(image))}
     worn = {garment.name for garment in OUTFIT_15.worn}
     assert {garment["class"] for garment in listing["garments"]} == present & worn

@@ -115,4 +115,5 @@ def keep_condition(folder: Path, found: ConditionScore) -> None:
     checkpoint = load_checkpoint(folder)
     kept = [old for old in checkpoint.results.conditions if replace(old, scores=found.scores) != found]
     results = replace(checkpoint.results, conditions=(*kept, found))
-    save_results(folder, results, card=model_card(checkpoint.name, checkpoint.config, results))
+    card = model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
+    save_results(folder, results, card=card)

@@ -224,7 +224,8 @@ def _keep(folder: Path, add: Callable[[Results], Results], evidence: Sequence[Ev
     rows = [*(row for row in earlier if row.photo_id not in judged), *evidence]
     write_evidence(file, rows, checkpoint.taxonomy)
     results = add(checkpoint.results)
-    save_results(folder, results, card=model_card(checkpoint.name, checkpoint.config, results))
+    card = model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
+    save_results(folder, results, card=card)
 
 
 def check_writable(path: Path) -> None:

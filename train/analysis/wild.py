@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from segmodels.datasets import DatasetError
 from segmodels.datasets.wild import WildPhoto, read_wild
+from segmodels.inference.presence import LIKELY
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
@@ -29,11 +30,13 @@ class WildJudgement:
         names: Classes that are judged: the garments and accessories of the taxonomy.
         found: Photo, and names of the classes found on its main person, for each photo that could be read.
         left_out: Number of photos that could not be read.
+        likely: The same with the classes whose presence is at least `LIKELY`; empty without a calibration.
     """
 
     names: tuple[str, ...]
     found: tuple[tuple[WildPhoto, frozenset[str]], ...]
     left_out: int = 0
+    likely: tuple[tuple[WildPhoto, frozenset[str]], ...] = ()
 
     def scores(self) -> dict[str, Any]:
         """The scores, ready for JSON; a score that does not exist is None.
@@ -41,7 +44,8 @@ class WildJudgement:
         Returns:
             `photos`; over all photos and classes `micro_f1`, `hits`, `false_alarms`, `missed`; the same for each kind
             of photo that occurs under `framing`, `light` and `skin`, and for each class that is shown or found under
-            `classes`; and `photos_left_out` where there are any.
+            `classes`; with a calibration the same four by presence instead of area under `presence`; and
+            `photos_left_out` where there are any.
         """
         kinds: dict[str, Callable[[WildPhoto], str]] = {
             "framing": lambda photo: photo.framing,
@@ -56,6 +60,8 @@ class WildJudgement:
                 scores[kind][value] = {"photos": len(some), **self._counts(some, self.names)}
         by_class = {name: self._counts(self.found, (name,)) for name in self.names}
         scores["classes"] = {name: counts for name, counts in by_class.items() if counts["micro_f1"] is not None}
+        if self.likely:
+            scores["presence"] = self._counts(self.likely, self.names)
         return {**scores, **({"photos_left_out": self.left_out} if self.left_out else {})}
 
     @staticmethod
@@ -88,6 +94,7 @@ def judge_wild(segmenter: Segmenter, folder: Path) -> WildJudgement:
     if segmenter.taxonomy.name != wild.taxonomy.name:
         raise DatasetError(f"The tags are in {wild.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
     found: list[tuple[WildPhoto, frozenset[str]]] = []
+    likely: list[tuple[WildPhoto, frozenset[str]]] = []
     with tqdm(wild.photos, desc="Judging photos of other kinds", unit="photo") as bar:
         for photo in bar:
             try:
@@ -96,11 +103,14 @@ def judge_wild(segmenter: Segmenter, folder: Path) -> WildJudgement:
                 bar.write(f"{photo.file} is left out: {error}")
                 continue
             segmentation = segmenter.segment(pixels)
-            found.append((photo, worn_by(segmentation, main_person(segmentation))))
+            main = main_person(segmentation)
+            found.append((photo, worn_by(segmentation, main)))
+            if (presence := segmentation.people[main].presence) is not None:
+                likely.append((photo, frozenset(name for name, value in presence.items() if value >= LIKELY)))
     if not found:
         raise DatasetError(f"None of the {len(wild.photos)} photos could be read.")
     names = tuple(garment.name for garment in wild.taxonomy.worn)
-    return WildJudgement(names, tuple(found), len(wild.photos) - len(found))
+    return WildJudgement(names, tuple(found), len(wild.photos) - len(found), tuple(likely))
 
 
 def main_person(segmentation: Segmentation) -> int:

@@ -8,9 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
+from segmodels.inference.presence import LIKELY
 from segmodels.inference.segmenter import Segmenter
+from train.analysis.calibration import (
+    fit,
+    judge,
+    judgement_sentence,
+    keep_calibration,
+    observe_flatlays,
+    observe_framings,
+)
 from train.analysis.conditions import (
     judge_condition,
     judge_flatlay_part,
@@ -19,7 +29,7 @@ from train.analysis.conditions import (
 )
 from train.analysis.dataset_report import report_statistics
 from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
-from train.analysis.flatlays import check_flatlays
+from train.analysis.flatlays import check_flatlays, choice_ids
 from train.analysis.framing import FRAMINGS
 from train.analysis.reliability import lines, measure_reliability
 from train.analysis.shift import SHIFTS
@@ -29,7 +39,7 @@ from train.data.split import fold_ids, read_ids
 from train.distributed import this_process
 from train.segmentation.fit import open_dataset
 
-__all__ = ["add_evaluate", "add_reliability", "add_stats", "add_suspects"]
+__all__ = ["add_calibrate", "add_evaluate", "add_reliability", "add_stats", "add_suspects"]
 
 
 def add_evaluate(commands: Subparsers) -> None:
@@ -62,6 +72,21 @@ def add_evaluate(commands: Subparsers) -> None:
     command.add_argument("--keep", action="store_true", help="also write the scores into the checkpoint's metrics.json")
     add_device_arguments(command)
     command.set_defaults(run=_evaluate)
+
+
+def add_calibrate(commands: Subparsers) -> None:
+    """Adds `calibrate`."""
+    command = commands.add_parser(
+        "calibrate", help="fit the probability that a garment is worn, on photos that a checkpoint never saw"
+    )
+    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
+    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--fold", type=int, metavar="N", help="fold to fit on (default: the one that was left out)")
+    command.add_argument("--flatlays", type=Path, metavar="DIR", help="folder of flat-lays to fit and judge on as well")
+    command.add_argument("--ids", type=Path, metavar="FILE", help="list of other photos to judge on, one id per line")
+    add_device_arguments(command)
+    command.set_defaults(run=_calibrate)
 
 
 def add_suspects(commands: Subparsers) -> None:
@@ -100,6 +125,39 @@ def add_stats(commands: Subparsers) -> None:
         help="file for the numbers, in addition (the dashboard's: dashboard/data/ccp.json)",
     )
     command.set_defaults(run=_stats)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    arguments.checkpoint = folder_of(arguments.checkpoint)
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
+    config = segmenter.checkpoint.config
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    fold = config.training.get("recipe", {}).get("fold", -1) if arguments.fold is None else arguments.fold
+    if fold == -1:
+        raise DatasetError(
+            f"{segmenter.checkpoint.name} was trained on all folds, so none of them can calibrate it. Train it with a "
+            "fold left out, or name one with --fold that it has not seen."
+        )
+    check_fold(config, dataset.name, fold)
+    ids = fold_ids(dataset, fold, folds_of(config))[1]
+    others = read_ids(arguments.ids) if arguments.ids else []
+    if both := sorted(set(ids) & set(others)):
+        raise DatasetError(f"{both[0]} is in fold {fold}, which fits, and in {arguments.ids}, which judges. Remove it.")
+    photos = EvaluatedPhotos(dataset=dataset.name, split="fold", fold=fold)
+    flatlays = read_flatlays(arguments.flatlays) if arguments.flatlays else None
+    samples = observe_framings(segmenter, dataset, ids)
+    if flatlays:
+        check_flatlays(config.training, arguments.flatlays, choice_ids())
+        samples += observe_flatlays(segmenter, flatlays.select(choice_ids()))
+    calibration = fit(samples, segmenter.taxonomy, photos, "flatlay_choice.txt")
+    judged = observe_framings(segmenter, dataset, others) if others else []
+    judged += observe_flatlays(segmenter, flatlays.part("test")) if flatlays else []
+    where = EvaluatedPhotos(dataset=dataset.name, split="ids", ids_file=arguments.ids.name if arguments.ids else "")
+    calibration = replace(calibration, judged_on=tuple(judge(calibration, judged, segmenter.taxonomy, where)))
+    keep_calibration(arguments.checkpoint, calibration)
+    for each in (*calibration.fitted_on, *calibration.judged_on):
+        print(judgement_sentence(each))
+    return 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -191,6 +249,9 @@ def _evaluate_wild(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
         photos = EvaluatedPhotos(dataset="wild", number=scores["photos"])
         keep_condition(arguments.checkpoint, ConditionScore(kind="wild", photos=photos, scores=scores))
     print("micro F1 {score:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed".format(**scores))
+    if "presence" in scores:
+        counts = "micro F1 {micro_f1:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed"
+        print(f"from presence {LIKELY}: {counts.format(**scores['presence'])}")
     for name, row in scores["classes"].items():
         print("{:12} {hits} found, {false_alarms} false alarms, {missed} missed".format(name, **row))
     return 0

@@ -11,6 +11,7 @@ from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig
+from segmodels.inference.presence import LIKELY, Calibration, PresenceJudgement
 
 __all__ = ["card_data", "detector_card", "model_card"]
 
@@ -34,7 +35,14 @@ _METRICS = {  # key among the scores: the Hub's identifier, a name for people
 _LARGEST_MATRIX = 20  # classes up to which a confusion matrix fits a page
 
 
-def model_card(name: str, config: CheckpointConfig, results: Results, repository: str = "") -> str:
+def model_card(
+    name: str,
+    config: CheckpointConfig,
+    results: Results,
+    repository: str = "",
+    *,
+    calibration: Calibration | None = None,
+) -> str:
     """README.md of a checkpoint: what it is, how to load it, on what it was trained, its scores and its limits.
 
     It begins with the front matter that the Hugging Face Hub reads.
@@ -44,6 +52,7 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         config: Configuration of the checkpoint.
         results: Scores of the checkpoint.
         repository: `owner/name` on the Hub, if it goes there.
+        calibration: Calibration of the checkpoint, if it has one.
     """
     lines = [
         "---",
@@ -61,7 +70,7 @@ def model_card(name: str, config: CheckpointConfig, results: Results, repository
         lines += _scores(evaluation)
     if not results.evaluations:
         lines += ["## Scores", "", "Not evaluated yet on photos that were not used in training or selection.", ""]
-    return "\n".join([*lines, *_conditions(results.conditions), *_LIMITS])
+    return "\n".join([*lines, *_conditions(results.conditions), *_presence(calibration), *_LIMITS])
 
 
 _LIMITS = (
@@ -152,6 +161,32 @@ def _conditions(conditions: Sequence[ConditionScore]) -> list[str]:
         *(f"| {each.name} | {_cell(each.score)} | {each.measure} | {each.photos} |" for each in conditions),
         "",
     ]
+
+
+def _presence(calibration: Calibration | None) -> list[str]:
+    """A table of how far counts of garments are right, with and without the calibration."""
+    if calibration is None:
+        return []
+    return [
+        "## Counts",
+        "",
+        "Presence is the calibrated probability that a person shows a garment. Error: mean over the garments of the "
+        "absolute error of the share of photos that show it. F1: micro F1 over photos and garments, from presence "
+        f"{LIKELY}. Each first without the calibration, then with it.",
+        "",
+        "| photos | framing | how | error | F1 | Brier score |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {each.photos} | {each.framing} | {each.how} | {_both(each, 'share_error')} | {_both(each, 'f1')} | "
+            f"{_both(each, 'brier')} |"
+            for each in (*calibration.fitted_on, *calibration.judged_on)
+        ),
+        "",
+    ]
+
+
+def _both(judgement: PresenceJudgement, score: str) -> str:
+    return f"{_cell(getattr(judgement.raw, score))} → {_cell(getattr(judgement.calibrated, score))}"
 
 
 def _weights(training: Mapping[str, Any]) -> list[str]:

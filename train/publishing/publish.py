@@ -69,7 +69,7 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
     if (folder / EVIDENCE_FILE).is_file():
         read_evidence(folder / EVIDENCE_FILE)
     name = repository.rpartition("/")[2].removeprefix(REPOSITORY_PREFIX)
-    card = model_card(name, checkpoint.config, checkpoint.results, repository)
+    card = model_card(name, checkpoint.config, checkpoint.results, repository, calibration=checkpoint.calibration)
     api = open_api()
     with explain_failures(repository, writing=True):
         try:

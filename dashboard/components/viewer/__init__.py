@@ -46,6 +46,8 @@ MAX_STAGES = 4
 
 _JPEG_QUALITY = 90
 _GARMENT_KEYS = frozenset({"class", "person", "area_share", "outfit_share", "confidence", "box", "colours"})
+_NOT_OUTLINED_KEYS = frozenset({"class", "person", "presence"})
+_ROWS = ("garments", "less_likely", "not_outlined")  # fields of a stage
 _COLOUR_KEYS = frozenset({"hex", "name", "share"})
 _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
@@ -67,10 +69,15 @@ class Stage:
         caption: Line under the table, or under the stage where there are several.
         garments: Rows of the table: dicts with the keys `class`, `person` (index, from 0), `area_share`,
             `outfit_share`, `confidence` (all 0..1, the last may be None), `box` (`[x, y, width, height]`) and
-            `colours` (dicts with `hex`, `name` and `share`).
+            `colours` (dicts with `hex`, `name` and `share`), and where it is known `presence` (0..1 or None).
+        less_likely: Rows set apart, with the same keys: they are neither listed nor painted until switched on.
+        less_likely_map: uint8 `(H, W)`: the number, from 1, of the row of `less_likely` that a pixel belongs to, 0
+            elsewhere; None where there are none.
+        not_outlined: Rows of classes that are likely but have no pixels: dicts with `class`, `person` and `presence`.
 
     Raises:
-        ValueError: If an array has another dtype or shape, the name is empty, or a garment has other keys or values.
+        ValueError: If an array has another dtype or shape, the name is empty, a garment has other keys or values, or
+            `less_likely_map` does not number the rows of `less_likely`.
     """
 
     photo: Pixels | bytes
@@ -80,6 +87,9 @@ class Stage:
     title: str
     caption: str
     garments: tuple[Mapping[str, Any], ...]
+    less_likely: tuple[Mapping[str, Any], ...] = ()
+    less_likely_map: Pixels | None = None
+    not_outlined: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.class_map.shape
@@ -87,13 +97,20 @@ class Stage:
             if self.photo.ndim != 3 or self.photo.shape[2] != 3 or self.photo.dtype != np.uint8 or not self.photo.size:
                 raise ValueError(f"photo: expected uint8 (H, W, 3) with pixels, got {_describe(self.photo)}.")
             shape = self.photo.shape[:2]
-        for field, plane in (("class_map", self.class_map), ("confidence", self.confidence)):
+        for field in ("class_map", "confidence", "less_likely_map"):
+            plane = getattr(self, field)
             if plane is not None and (plane.shape != shape or plane.dtype != np.uint8):
                 raise ValueError(f"{field}: expected uint8 {shape} as the photo, got {_describe(plane)}.")
         if not self.name:
             raise ValueError("name: expected the photo's file name, got an empty string.")
-        for index, garment in enumerate(self.garments):
-            _check_garment(garment, f"garments[{index}]")
+        rows = 0 if self.less_likely_map is None else int(self.less_likely_map.max())
+        if rows > len(self.less_likely) or (self.less_likely and self.less_likely_map is None):
+            raise ValueError(f"less_likely_map: expected the numbers of {len(self.less_likely)} rows, got {rows}.")
+        for field in ("garments", "less_likely"):
+            for index, garment in enumerate(getattr(self, field)):
+                _check_garment(garment, f"{field}[{index}]")
+        for index, garment in enumerate(self.not_outlined):
+            _check_not_outlined(garment, f"not_outlined[{index}]")
 
 
 def encode_photo(photo: Pixels) -> bytes:
@@ -126,15 +143,15 @@ def round_confidence(plane: Pixels) -> Pixels:
 def encode_stage(stage: Stage) -> dict[str, Any]:
     """Turn a stage into the JSON that the browser gets; cache it, as it costs some ten milliseconds a megapixel.
 
-    Photo, class map and confidence are reduced alike to at most `MAX_SIDE` pixels; ids are sampled, never mixed.
+    Photo and maps are reduced alike to at most `MAX_SIDE` pixels; ids are sampled, never mixed.
 
     Args:
         stage: Stage to show.
 
     Returns:
         `id` (hash of the pixels sent), `width`, `height`, `photo` (JPEG), `class_map` and `confidence` (8-bit grey
-        PNG; confidence in per cent, steps of 5, or None), the three in base64, and the stage's `name`, `title`,
-        `caption` and `garments`.
+        PNG; confidence in per cent, steps of 5, or None) and `less_likely_map` (8-bit grey PNG or None), the four in
+        base64, and the stage's `name`, `title`, `caption`, `garments`, `less_likely` and `not_outlined`.
     """
     height, width = reduced_size(*stage.class_map.shape)
     files = {
@@ -143,16 +160,19 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
     }
     if stage.confidence is not None:
         files["confidence"] = _png(_looked_up(_PER_CENT, sample_plane(stage.confidence, height, width)))
+    if stage.less_likely_map is not None:
+        files["less_likely_map"] = _png(sample_plane(stage.less_likely_map, height, width))
     return {
         "id": hashlib.sha256(b"".join(files.values())).hexdigest()[:16],
         "width": width,
         "height": height,
         "confidence": None,
+        "less_likely_map": None,
         **{field: base64.b64encode(content).decode("ascii") for field, content in files.items()},
         "name": stage.name,
         "title": stage.title,
         "caption": stage.caption,
-        "garments": [dict(garment) for garment in stage.garments],
+        **{field: [dict(garment) for garment in getattr(stage, field)] for field in _ROWS},
     }
 
 
@@ -174,7 +194,8 @@ def viewer(
     if not 1 <= len(stages) <= MAX_STAGES:
         raise ValueError(f"stages: expected 1 to {MAX_STAGES}, got {len(stages)}.")
     encoded = [encode_stage(stage) if isinstance(stage, Stage) else dict(stage) for stage in stages]
-    unknown = {garment["class"] for stage in encoded for garment in stage["garments"]} - set(taxonomy.names)
+    named = {garment["class"] for stage in encoded for field in _ROWS for garment in stage[field]}
+    unknown = named - set(taxonomy.names)
     if unknown:
         raise ValueError(f"garments: {taxonomy.name} has no class {', '.join(sorted(unknown))}.")
     _component(
@@ -190,11 +211,15 @@ def viewer(
     )
 
 
+def _check_not_outlined(garment: Mapping[str, Any], where: str) -> None:
+    _check_row(garment, where, _NOT_OUTLINED_KEYS)
+    _check_share(garment["presence"], f"{where}: presence")
+
+
 def _check_garment(garment: Mapping[str, Any], where: str) -> None:
-    if set(garment) != _GARMENT_KEYS:
-        raise ValueError(f"{where}: expected the keys {sorted(_GARMENT_KEYS)}, got {sorted(garment)}.")
-    if not isinstance(garment["person"], int) or garment["person"] < 0:
-        raise ValueError(f"{where}: person must be an index from 0, got {garment['person']!r}.")
+    _check_row(garment, where, _GARMENT_KEYS | {"presence"} & set(garment))
+    if garment.get("presence") is not None:
+        _check_share(garment["presence"], f"{where}: presence")
     if len(garment["box"]) != 4:
         raise ValueError(f"{where}: box must be [x, y, width, height], got {garment['box']!r}.")
     for field in ("area_share", "outfit_share", "confidence"):
@@ -206,6 +231,13 @@ def _check_garment(garment: Mapping[str, Any], where: str) -> None:
         if not _HEX.fullmatch(colour["hex"]):
             raise ValueError(f"{where}: colours[{index}] must have a hex like #1F2A36, got {colour['hex']!r}.")
         _check_share(colour["share"], f"{where}: share of colours[{index}]")
+
+
+def _check_row(garment: Mapping[str, Any], where: str, keys: frozenset[str]) -> None:
+    if set(garment) != keys:
+        raise ValueError(f"{where}: expected the keys {sorted(keys)}, got {sorted(garment)}.")
+    if not isinstance(garment["person"], int) or garment["person"] < 0:
+        raise ValueError(f"{where}: person must be an index from 0, got {garment['person']!r}.")
 
 
 def _check_share(value: float, what: str) -> None:

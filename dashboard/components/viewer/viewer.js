@@ -5,6 +5,7 @@ const MAX_ZOOM = 12;
 const MAX_DENSITY = 2; // device pixels per CSS pixel beyond which nobody sees a difference, but a phone feels one
 const HIDDEN = 255; // id of a pixel without overlay: class off, confidence too low, or outside the picture
 const OUTLINE = 1.5; // CSS pixels
+const SURE = 0.9; // presence from which it is not mentioned
 const STAGE_KEYS =
   "Arrow keys move the reading point over the photo, with Shift in larger steps. Plus and minus zoom, 0 fits the " +
   "photo. Space shows only the photo, W turns the wipe on or off, [ and ] change the opacity.";
@@ -27,6 +28,22 @@ function el(tag, attributes = {}, ...children) {
 /** A share as people write it; what is there but rounds to nothing is not 0%. */
 function perCent(share) {
   return share > 0 && share < 0.005 ? "<1%" : `${Math.round(share * 100)}%`;
+}
+
+function countOf(garments) {
+  return garments.length === 1 ? "1 less likely garment" : `${garments.length} less likely garments`;
+}
+
+/** "38% likely" where the presence is known and worth a word. */
+function likelihood({ presence }) {
+  return presence == null || presence >= SURE ? null : `${perCent(presence)} likely`;
+}
+
+/** The garments with `share`: of the pixels of all of them on the same person. */
+function sharesAmong(garments) {
+  const sums = new Map();
+  for (const { person, outfit_share } of garments) sums.set(person, (sums.get(person) ?? 0) + outfit_share);
+  return garments.map((garment) => ({ ...garment, share: garment.outfit_share / (sums.get(garment.person) || 1) }));
 }
 
 function swatch(colour) {
@@ -101,24 +118,30 @@ function paeth(left, up, corner) {
   return toUp <= toCorner ? up : corner;
 }
 
-/** What a stage's data hold: the photo as a bitmap, class ids, confidence (per cent) if known, and which ids occur. */
+/**
+ * What a stage's data hold: the photo as a bitmap, class ids, confidence (per cent) if known, the number of the less
+ * likely garment (from 1, or 0) if there are any, and which ids occur.
+ */
 async function decodePicture(data) {
-  const [photo, classes, confidence] = await Promise.all([
+  const [photo, classes, confidence, lessLikely] = await Promise.all([
     createImageBitmap(new Blob([fromBase64(data.photo)], { type: "image/jpeg" })),
     decodeGreyPng(fromBase64(data.class_map)),
     data.confidence && decodeGreyPng(fromBase64(data.confidence)),
+    data.less_likely_map && decodeGreyPng(fromBase64(data.less_likely_map)),
   ]);
   const { width, height } = classes;
-  if ([photo, confidence ?? photo].some((part) => part.width !== width || part.height !== height)) {
-    throw new Error("photo, class map and confidence differ in size");
+  const others = [photo, confidence, lessLikely].filter(Boolean);
+  if (others.some((part) => part.width !== width || part.height !== height)) {
+    throw new Error("photo and maps differ in size");
   }
   const ids = new Set(classes.values);
-  return { photo, width, height, classes: classes.values, confidence: confidence?.values, ids };
+  const values = { classes: classes.values, confidence: confidence?.values, lessLikely: lessLikely?.values };
+  return { photo, width, height, ids, ...values };
 }
 
 // ---------------------------------------------------------------- painting
 
-/** Class ids of the pixels whose overlay is to be seen; HIDDEN for the others, and where `hidden` (if given) is 1. */
+/** Class ids of the pixels whose overlay is to be seen; HIDDEN for the others, and where one of `hidden` is not 0. */
 function visibleClasses(picture, off, threshold, hidden) {
   const shown = new Uint8Array(256).fill(1);
   for (const id of off) shown[id] = 0;
@@ -126,7 +149,7 @@ function visibleClasses(picture, off, threshold, hidden) {
   for (let i = 0; i < visible.length; i++) {
     const id = picture.classes[i];
     const sure = !picture.confidence || picture.confidence[i] >= threshold;
-    visible[i] = shown[id] && sure && !hidden?.[i] ? id : HIDDEN;
+    visible[i] = shown[id] && sure && !hidden.some((plane) => plane[i]) ? id : HIDDEN;
   }
   return visible;
 }
@@ -239,7 +262,6 @@ class Stage {
     this.box.style.aspectRatio = `${data.width} / ${data.height}`;
     this.heading.textContent = data.title;
     this.caption.textContent = data.caption;
-    this.box.setAttribute("aria-label", `Photo ${data.name} with the classes found in it`);
     this.trouble.textContent = picture ? "" : `${data.name} could not be shown: its data arrived damaged. Add it again.`;
     this.trouble.hidden = Boolean(picture);
     this.surface.hidden = this.tools.hidden = !picture;
@@ -290,13 +312,15 @@ class Stage {
     return [keep(u, x - boxWidth / 2, width, boxWidth), keep(v, y - boxHeight / 2, height, boxHeight)];
   }
 
-  /** Class and, if known, confidence at a place; null outside the picture. */
+  /** Class and, if known, confidence at a place, and how likely its garment is if it is less likely; null outside. */
   read([u, v]) {
     if (!this.picture || u < 0 || v < 0 || u >= 1 || v >= 1) return null;
     const { width, height, classes, confidence } = this.picture;
     const i = Math.floor(v * height) * width + Math.floor(u * width);
     const name = this.viewer.nameOf(classes[i]);
-    return { id: classes[i], name, confidence: confidence && (confidence[i] / 100).toFixed(2) };
+    const garment = this.data.less_likely[(this.picture.lessLikely?.[i] ?? 0) - 1];
+    const likely = garment ? likelihood(garment) : null;
+    return { id: classes[i], name, likely, confidence: confidence && (confidence[i] / 100).toFixed(2) };
   }
 
   /** The stage whose overlay is seen at a place: the rival left of the divider, else this one. */
@@ -345,11 +369,18 @@ class Stage {
     if (isWiped) put(this.beneath, this.rival);
   }
 
-  /** The classes to be seen, kept until chips, threshold or differences change. */
+  /** The classes to be seen, kept until chips, threshold, differences or less likely garments are switched. */
   seen() {
     const { settings, off, agreed } = this.viewer;
-    this.visible ??= visibleClasses(this.picture, off, settings.threshold, settings.differences ? agreed : null);
+    const hidden = [settings.differences && agreed, this.viewer.hidesLessLikely && this.picture.lessLikely];
+    this.visible ??= visibleClasses(this.picture, off, settings.threshold, hidden.filter(Boolean));
     return this.visible;
+  }
+
+  showLabel() {
+    const { name, less_likely } = this.data;
+    const except = this.viewer.hidesLessLikely && less_likely.length ? `, except ${countOf(less_likely)}` : "";
+    this.box.setAttribute("aria-label", `Photo ${name} with the classes found in it${except}`);
   }
 
   /** Photo and overlay as shown, at the picture's own size. */
@@ -478,7 +509,7 @@ class Stage {
     this.marker.style.translate = `${x}px ${y}px`;
     const name = el("strong", {}, reading.name);
     const sure = reading.confidence ? `conf. ${reading.confidence}` : "";
-    this.tip.replaceChildren(swatch(this.viewer.colourOf(reading.id)), name, sure);
+    this.tip.replaceChildren(swatch(this.viewer.colourOf(reading.id)), name, reading.likely ?? "", sure);
     const [width, height] = [this.tip.offsetWidth, this.tip.offsetHeight];
     const right = x + 14 + width > this.box.clientWidth ? x - 14 - width : x + 14;
     const below = how === "hover" && y + 18 + height <= this.box.clientHeight ? y + 18 : y - 16 - height;
@@ -508,14 +539,15 @@ class Stage {
 // ---------------------------------------------------------------- chips and table
 
 /** A button that switches one class; the viewer keeps all toggles of a class in step. */
-function classToggle(viewer, { id, name, colour }, share = null) {
+function classToggle(viewer, { id, name, colour }, { share = null, note = null } = {}) {
+  const label = el("span", { class: "name" }, name, note && el("span", { class: "note" }, note));
   const button = el(
     "button",
     {
       ...{ type: "button", class: "chip", title: "Click to show or hide this class, Alt-click to show only this one." },
       click: (event) => (event.altKey ? viewer.solo(id) : viewer.toggle(id)),
     },
-    ...[swatch(colour), el("span", { class: "name" }, name), share && el("span", { class: "share" }, share)],
+    ...[swatch(colour), label, share && el("span", { class: "share" }, share)],
   );
   viewer.toggles.push({ id, button });
   return button;
@@ -528,14 +560,14 @@ function colourList(colours) {
   return entries.length ? entries : ["–"];
 }
 
-function garmentRow(viewer, garment, largest) {
+function garmentRow(viewer, garment, largest, isLessLikely = false) {
   const known = viewer.classes.find((each) => each.name === garment.class);
-  const share = garment.outfit_share;
+  const { share } = garment;
   const bar = `--colour:${known.colour};--length:${(share / largest) * 100}%`;
   const row = el(
     "tr",
-    { role: "row" },
-    el("th", { role: "rowheader", scope: "row" }, classToggle(viewer, known)),
+    { role: "row", class: isLessLikely ? "less" : null },
+    el("th", { role: "rowheader", scope: "row" }, classToggle(viewer, known, { note: likelihood(garment) })),
     el(
       "td",
       { role: "cell", class: "number" },
@@ -547,21 +579,40 @@ function garmentRow(viewer, garment, largest) {
   return viewer.follow(known.id, row);
 }
 
-/** The rows of one person, largest share first. */
-function personRows(viewer, garments, largest, heading) {
-  const sorted = garments.toSorted((a, b) => b.outfit_share - a.outfit_share);
-  const title = el("th", { role: "rowheader", scope: "rowgroup", colspan: "4" }, heading ?? "");
+/** A class that is likely although nothing of it was outlined: there is nothing to measure, nor to switch. */
+function notOutlinedRow(garment) {
+  const swatchOff = el("span", { class: "swatch off", "aria-hidden": "true" });
+  const note = el("span", { class: "note" }, `${perCent(garment.presence)} likely, not outlined`);
+  const text = el("span", {}, el("span", { class: "name" }, garment.class), " ", note);
+  const name = el("div", { class: "unmeasured" }, swatchOff, text);
+  return el("tr", { role: "row", class: "whole" }, el("th", { role: "rowheader", scope: "row", colspan: "4" }, name));
+}
+
+function headingRow(text, kind = "") {
+  const title = el("th", { role: "rowheader", scope: "rowgroup", colspan: "4" }, text);
+  return el("tr", { role: "row", class: `heading ${kind}` }, title);
+}
+
+/** The rows of one person, largest share first: what counts, what is likely but not outlined, what is less likely. */
+function personRows(viewer, { garments, less_likely, not_outlined }, largest, heading) {
+  const sorted = (rows) => rows.toSorted((a, b) => b.share - a.share);
+  const none = heading && !garments.length && !not_outlined.length;
   return el(
     "tbody",
     { role: "rowgroup" },
-    heading && el("tr", { role: "row", class: "person" }, title),
-    ...sorted.map((garment) => garmentRow(viewer, garment, largest)),
+    heading && headingRow(heading, "person"),
+    none ? el("tr", { role: "row", class: "whole" }, el("td", { role: "cell", colspan: "4" }, "No likely garment")) : null,
+    ...sorted(garments).map((garment) => garmentRow(viewer, garment, largest)),
+    ...not_outlined.toSorted((a, b) => b.presence - a.presence).map(notOutlinedRow),
+    less_likely.length ? headingRow("Less likely") : null,
+    ...sorted(less_likely).map((garment) => garmentRow(viewer, garment, largest, true)),
   );
 }
 
-function garmentTable(viewer, garments, title) {
-  const people = [...new Set(garments.map((garment) => garment.person))].sort((a, b) => a - b);
-  const largest = Math.max(...garments.map((garment) => garment.outfit_share)) || 1;
+/** The table of what is listed: rows of garments, of less likely ones if they are switched on, of those not outlined. */
+function garmentTable(viewer, listed, people, title) {
+  const garments = [...listed.garments, ...listed.less_likely];
+  const largest = Math.max(...garments.map((garment) => garment.share)) || 1;
   const columns = { garment: "Garment", share: "Share of outfit", confidence: "Conf.", colours: "Colours" };
   if (garments.every((garment) => garment.confidence === null)) delete columns.confidence;
   const headers = Object.entries(columns).map(([name, text]) =>
@@ -572,7 +623,8 @@ function garmentTable(viewer, garments, title) {
     { role: "table", "aria-label": title },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...headers)),
     ...people.map((person) => {
-      const theirs = garments.filter((garment) => garment.person === person);
+      const ofPerson = ([name, rows]) => [name, rows.filter((garment) => garment.person === person)];
+      const theirs = Object.fromEntries(Object.entries(listed).map(ofPerson));
       return personRows(viewer, theirs, largest, people.length > 1 ? `Person ${person + 1}` : null);
     }),
   );
@@ -585,7 +637,7 @@ class Viewer {
   constructor(parent) {
     this.parent = parent;
     this.settings = { opacity: 55, threshold: 0, wipeAt: 0.5 };
-    Object.assign(this.settings, { outline: true, differences: false, wipe: false, photo: false });
+    Object.assign(this.settings, { outline: true, differences: false, wipe: false, photo: false, lessLikely: false });
     this.view = { zoom: 1, centre: [0.5, 0.5] };
     this.stages = [];
     this.sides = [-1, 0]; // of the wipe, left and right: indices of stages, -1 is the photo
@@ -751,16 +803,18 @@ class Viewer {
     this.toggles = [];
     this.followers = [];
     const found = new Set(pictures.flatMap((picture) => [...(picture?.ids ?? [])]));
-    const garments = stages.length === 1 ? stages[0].garments : [];
+    const listed = stages.length === 1 ? this.listed(stages[0]) : { garments: [], less_likely: [] };
+    const garments = [...listed.garments, ...listed.less_likely];
     const inTable = (each) => garments.some((garment) => garment.class === each.name);
+    const isFolded = (each) => this.folded(stages[0]).some((garment) => garment.class === each.name) && !inTable(each);
     const worn = (each) => each.group === "garment" || each.group === "accessory";
     const inStrip = (each) => (stages.length > 1 ? worn(each) && found.has(each.id) : inTable(each));
     const onePerson = new Set(garments.map((garment) => garment.person)).size === 1;
-    const shareOf = (each) => perCent(garments.find((garment) => garment.class === each.name).outfit_share);
+    const shareOf = (each) => perCent(garments.find((garment) => garment.class === each.name).share);
     const chip = (each) =>
-      this.follow(each.id, classToggle(this, each, inTable(each) && onePerson ? shareOf(each) : null));
+      this.follow(each.id, classToggle(this, each, { share: inTable(each) && onePerson ? shareOf(each) : null }));
     this.strip.replaceChildren(...this.classes.filter(inStrip).map(chip));
-    const others = this.classes.filter((each) => found.has(each.id) && !inStrip(each)).map(chip);
+    const others = this.classes.filter((each) => found.has(each.id) && !inStrip(each) && !isFolded(each)).map(chip);
     this.showAlso(others, pictures.some(Boolean));
     this.side.replaceChildren(...(stages.length === 1 ? this.tableSide(stages[0]) : []));
   }
@@ -772,9 +826,43 @@ class Viewer {
     this.also.replaceChildren(el("div", { class: "chips" }, label, ...chips), canExport ? download : "");
   }
 
-  tableSide({ title, caption, garments }) {
-    const body = garments.length ? garmentTable(this, garments, title) : el("p", {}, "No garment found in this photo.");
-    return [el("h2", {}, title), body, el("p", { class: "caption" }, caption)];
+  /** Less likely garments are switched on and off where they are listed; several stages show what each model outlined. */
+  get hidesLessLikely() {
+    return this.stages.length === 1 && !this.settings.lessLikely;
+  }
+
+  folded({ less_likely }) {
+    return this.hidesLessLikely ? less_likely : [];
+  }
+
+  /** What the table lists of a stage; shares are of what is listed. */
+  listed(stage) {
+    const { garments, less_likely, not_outlined } = stage;
+    if (this.folded(stage).length) return { garments: sharesAmong(garments), less_likely: [], not_outlined };
+    const measured = (rows) => rows.map((garment) => ({ ...garment, share: garment.outfit_share }));
+    return { garments: measured(garments), less_likely: measured(less_likely), not_outlined };
+  }
+
+  tableSide(stage) {
+    const { title, caption, garments, less_likely, not_outlined } = stage;
+    const people = new Set([...garments, ...less_likely, ...not_outlined].map((garment) => garment.person));
+    const listed = this.listed(stage);
+    const table = () => garmentTable(this, listed, [...people].sort((a, b) => a - b), title);
+    const none = less_likely.length ? "No likely garment in this photo." : "No garment found in this photo.";
+    const body = Object.values(listed).some((rows) => rows.length) ? table() : el("p", {}, none);
+    const fold = less_likely.length ? this.buildFold(less_likely) : "";
+    return [el("h2", {}, title), body, fold, el("p", { class: "caption" }, caption)];
+  }
+
+  /** The button that lists and paints the less likely garments, or folds them away. */
+  buildFold(lessLikely) {
+    const { lessLikely: isOpen } = this.settings;
+    const click = () => {
+      this.set({ lessLikely: !isOpen });
+      this.side.querySelector(".fold").focus(); // another button than the one pressed
+    };
+    const text = `${isOpen ? "Hide" : "Show"} ${countOf(lessLikely)}`;
+    return el("button", { type: "button", class: "fold", "aria-expanded": String(isOpen), click }, text);
   }
 
   // Classes
@@ -825,7 +913,8 @@ class Viewer {
   set(change) {
     if (change.wipe) change.photo = false;
     Object.assign(this.settings, change);
-    if ("threshold" in change || "differences" in change) this.classesChanged();
+    if ("lessLikely" in change) this.showChips(this.data.stages, this.stages.map((stage) => stage.picture));
+    if (["threshold", "differences", "lessLikely"].some((name) => name in change)) this.classesChanged();
     else this.refresh();
   }
 
@@ -841,7 +930,10 @@ class Viewer {
     for (const [name, button] of Object.entries(this.modes)) button.setAttribute("aria-pressed", this.settings[name]);
     for (const { id, button } of this.toggles) button.setAttribute("aria-pressed", !this.off.has(id));
     this.showSides();
-    for (const stage of this.stages) stage.showWipe(this.settings);
+    for (const stage of this.stages) {
+      stage.showWipe(this.settings);
+      stage.showLabel();
+    }
     this.redraw();
   }
 
@@ -912,7 +1004,8 @@ class Viewer {
     const readings = this.stages.map((stage) => stage.read(place));
     for (const stage of this.stages) if (stage.picture) stage.showTip(stage.seenAt(place).read(place), place, how);
     this.light(reading.id);
-    const sure = ({ confidence }) => (confidence ? `, confidence ${confidence}` : "");
+    const sure = ({ likely, confidence }) =>
+      (likely ? `, ${likely}` : "") + (confidence ? `, confidence ${confidence}` : "");
     const words = readings.map((each) => each && each.name + sure(each));
     const named = words.map((text, index) => (words.length > 1 ? `${this.stages[index].data.title}: ${text}` : text));
     this.say(named.join("; "));

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from dashboard.compare.agreement import (
 from dashboard.components.viewer import encode_photo
 from dashboard.shared.analysed import Analysed, UploadedPhoto
 from dashboard.shared.model_links import parse_link
-from segmodels.inference.segmentation import Segmentation, measure
+from segmodels.inference.segmentation import Person, Segmentation, measure
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 
 COAT, SHIRT = OUTFIT_15["Coat"].id, OUTFIT_15["Shirt"].id
@@ -127,6 +128,22 @@ def test_no_garment_is_known() -> None:
     assert nothing.summary == "No garments"
     assert not Comparison((nothing,)).has_garments
     assert Comparison((nothing, SECOND)).has_garments
+
+
+def test_garments_are_counted_as_on_the_segment_page_person_by_person() -> None:
+    class_map, owners = np.zeros((HEIGHT, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
+    class_map[:40], class_map[40:60], owners[:, 30:] = COAT, SHIRT, 1
+    photo, confidence = np.full((HEIGHT, WIDTH, 3), 200, np.uint8), np.full((HEIGHT, WIDTH), 255, np.uint8)
+    pair = [Person((left, 0, 30, 60), 0.9, detected=True) for left in (0, 30)]
+    people, garments = measure(photo, OUTFIT_15, class_map, confidence, pair, owners)
+    found = Segmentation(OUTFIT_15, class_map, confidence, people, garments, "fpn", "abc", 0.25, owners)
+    raw = Finding(Analysed.of(UploadedPhoto("pair.jpg", b"", WIDTH, HEIGHT, encode_photo(photo)), found), 1, 1)
+    assert raw.summary == raw.analysed.stage()["title"] == "4 garments on 2 people", "of two classes"
+    presence = {"Coat": 0.9, "Shirt": 0.7}, {"Coat": 0.8, "Shirt": 0.3}
+    calibrated = tuple(replace(person, presence=each) for person, each in zip(people, presence, strict=True))
+    doubted = replace(raw, analysed=replace(raw.analysed, people=calibrated))
+    assert doubted.analysed.stage()["title"] == "3 garments on 2 people"
+    assert doubted.summary == "3 garments on 2 people and 1 less likely"
 
 
 def test_the_stage_is_named_after_its_model() -> None:

@@ -93,6 +93,19 @@ def test_a_ground_truth_has_no_confidence():
         make_stage(confidence=np.zeros((5, 5), np.uint8))
 
 
+def test_less_likely_garments_are_sent_apart_with_the_pixels_that_they_hold():
+    numbers = np.zeros((3200, 1600), np.uint8)
+    numbers[:800, 400:] = 1
+    doubtful, absent = {**GARMENT, "presence": 0.38}, {"class": "Hat", "person": 0, "presence": 0.62}
+    fields = {"less_likely": (doubtful,), "less_likely_map": numbers, "not_outlined": (absent,)}
+    plain, encoded = encode_stage(make_stage(3200, 1600)), encode_stage(make_stage(3200, 1600, **fields))
+    assert encoded["less_likely"] == [doubtful] and encoded["not_outlined"] == [absent]
+    expected = np.zeros((1600, 800), np.uint8)
+    expected[:400, 200:] = 1
+    np.testing.assert_array_equal(np.asarray(opened(encoded, "less_likely_map")), expected)
+    assert plain["less_likely_map"] is None and plain["id"] != encoded["id"]
+
+
 def test_the_id_follows_the_pixels_and_nothing_else():
     first, again = encode_stage(make_stage()), encode_stage(make_stage(title="Another", name="b.png"))
     assert first["id"] == again["id"]
@@ -113,6 +126,12 @@ def test_the_id_follows_the_pixels_and_nothing_else():
         ({"garments": ({"class": "Coat"},)}, r"garments\[0\]: expected the keys"),
         ({"garments": (GARMENT, {**GARMENT, "person": -1})}, r"garments\[1\]: person"),
         ({"garments": ({**GARMENT, "box": [1, 2, 3]},)}, "box must be"),
+        ({"garments": ({**GARMENT, "presence": 38},)}, r"garments\[0\]: presence must be within 0\.\.1, got 38"),
+        ({"not_outlined": (GARMENT,)}, r"not_outlined\[0\]: expected the keys \['class', 'person', 'presence'\]"),
+        ({"not_outlined": ({"class": "Hat", "person": 0, "presence": 2},)}, r"not_outlined\[0\]: presence must be"),
+        ({"less_likely": (GARMENT,)}, "less_likely_map: expected the numbers of 1 rows, got 0"),
+        ({"less_likely_map": np.ones((30, 20), np.uint8)}, "less_likely_map: expected the numbers of 0 rows, got 1"),
+        ({"less_likely_map": np.zeros((20, 30), np.uint8)}, r"less_likely_map: expected uint8 \(30, 20\)"),
         ({"garments": ({**GARMENT, "confidence": 80},)}, r"confidence must be within 0\.\.1, got 80"),
         ({"garments": ({**GARMENT, "outfit_share": float("nan")},)}, "outfit_share must be within"),
         ({"garments": ({**GARMENT, "colours": [{"hex": "#000000"}]},)}, r"colours\[0\] must have the keys"),
@@ -131,3 +150,6 @@ def test_the_viewer_refuses_too_few_and_too_many_stages_and_unknown_classes():
         viewer([make_stage()] * 5, taxonomy=OUTFIT_15, key="v")
     with pytest.raises(ValueError, match="OUTFIT_15 has no class Cape"):
         viewer([make_stage(garments=({**GARMENT, "class": "Cape"},))], taxonomy=OUTFIT_15, key="v")
+    with pytest.raises(ValueError, match="OUTFIT_15 has no class Cape"):
+        absent = {"class": "Cape", "person": 0, "presence": 0.6}
+        viewer([make_stage(not_outlined=(absent,))], taxonomy=OUTFIT_15, key="v")

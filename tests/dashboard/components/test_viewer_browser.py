@@ -6,6 +6,7 @@ Pixels are taken from screenshots, so they are what a person sees: photo, overla
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ SCRIPT = """
 import base64
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -51,6 +53,17 @@ def make_stage(shift=0, title="3 garments", people=(0, 0, 0), empty=False, name=
         })
     class_map[20:80, 150:250] = OUTFIT_15["Hair"].id
     return Stage(photo, class_map, confidence, name, title, "FPN", () if empty else tuple(garments))
+
+
+def make_doubted(people=(0, 0, 0), absent=0, **changes):
+    # The pants are less likely than not, the footwear is doubtful, and a hat has no pixels.
+    whole = make_stage(people=people)
+    likely = {"Coat": 0.97, "Pants": 0.38, "Footwear": 0.62}
+    rows = [{**row, "presence": likely[row["class"]]} for row in whole.garments]
+    return replace(
+        whole, garments=(rows[0], rows[2]), less_likely=(rows[1],),
+        less_likely_map=(whole.class_map == OUTFIT_15["Pants"].id).astype(np.uint8),
+        not_outlined=({"class": "Hat", "person": absent, "presence": 0.55},), **changes)
 
 
 def png_with_every_filter(plane):
@@ -89,6 +102,10 @@ stages = {
         "wide.jpg", "Nothing", "FPN", ())],
     "damaged": lambda: [{**encode_stage(make_stage()), "class_map": "AAAA"}],
     "noise": lambda: [{**encode_stage(make_stage()), "class_map": png_with_every_filter(noise())}],
+    "doubted": lambda: [make_doubted()],
+    "doubted-people": lambda: [make_doubted(people=(0, 1, 0), absent=0)],
+    "unlikely": lambda: [replace(make_doubted(), garments=(), not_outlined=(), title="No garments")],
+    "doubted-two": lambda: [make_doubted(title="FPN"), make_stage(shift=90, title="U-Net")],
     "two": lambda: [make_stage(title="FPN"), make_stage(shift=90, title="U-Net")],
 }[case]()
 if st.button("Next photo"):
@@ -389,6 +406,72 @@ def test_the_table_has_headers_rows_by_share_and_people(open_page: Open):
     expect(row(page, "Pants").get_by_role("cell")).to_have_text(["30%", "0.40", "red 100%"])
     page = open_page("people")
     expect(page.get_by_role("rowheader")).to_have_text(["Person 1", "Pants", "Footwear", "Person 2", "Coat"])
+
+
+def test_less_likely_garments_are_neither_painted_nor_listed_until_switched_on(open_page: Open):
+    page = open_page("doubted")
+    stage, table = stage_of(page), page.get_by_role("table")
+    assert_near(pixel(stage, COAT), blend(PHOTO_RED, "Coat", 0.55))
+    assert_near(pixel(stage, PANTS), PHOTO_BLUE)
+    expect(stage).to_have_attribute("aria-label", re.compile("except 1 less likely garment$"))
+    expect(table.get_by_role("rowheader")).to_have_text(["Coat", "Footwear62% likely", "Hat 55% likely, not outlined"])
+    expect(row(page, "Coat").get_by_role("cell").first).to_have_text("71%")  # 0.5 / 0.7
+    expect(row(page, "Footwear").get_by_role("cell").first).to_have_text("29%")
+    expect(page.locator(".chips .chip .name")).to_have_text(["Hair", "Background"])
+    hover(stage, PANTS)
+    expect(page.locator(".tip")).to_have_text("Pants38% likelyconf. 0.40")
+    expect(page.get_by_role("status")).to_have_text("Pants, 38% likely, confidence 0.40")
+
+    fold = page.get_by_role("button", name="Show 1 less likely garment")
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    fold.press("Enter")
+    fold = page.get_by_role("button", name="Hide 1 less likely garment")
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    expect(fold).to_be_focused()
+    assert_near(pixel(stage, PANTS), blend(PHOTO_BLUE, "Pants", 0.55))
+    expect(stage).to_have_attribute("aria-label", "Photo look.jpg with the classes found in it")
+    expect(table.get_by_role("rowheader")).to_have_text(
+        ["Coat", "Footwear62% likely", "Hat 55% likely, not outlined", "Less likely", "Pants38% likely"]
+    )
+    expect(row(page, "Coat").get_by_role("cell").first).to_have_text("50%")
+    expect(row(page, "Pants").get_by_role("cell").first).to_have_text("30%")
+    fold.click()
+    assert_near(pixel(stage, PANTS), PHOTO_BLUE)
+
+
+def test_each_person_has_likely_and_less_likely_garments(open_page: Open):
+    page = open_page("doubted-people")
+    headers = page.get_by_role("rowheader")
+    expect(headers).to_have_text(["Person 1", "Coat", "Footwear62% likely", "Hat 55% likely, not outlined", "Person 2"])
+    expect(page.get_by_role("cell", name="No likely garment")).to_be_visible()
+    page.get_by_role("button", name="Show 1 less likely garment").click()
+    expect(headers.nth(4)).to_have_text("Person 2")
+    expect(headers.nth(5)).to_have_text("Less likely")
+    expect(headers.nth(6)).to_have_text("Pants38% likely")
+
+
+def test_where_nothing_is_likely_a_sentence_says_so(open_page: Open):
+    page = open_page("unlikely")
+    expect(page.get_by_text("No likely garment in this photo.")).to_be_visible()
+    page.get_by_role("button", name="Show 1 less likely garment").click()
+    expect(page.get_by_role("rowheader")).to_have_text(["Less likely", "Pants38% likely"])
+
+
+def test_several_stages_show_all_that_each_model_outlined(open_page: Open):
+    page = open_page("doubted-two")
+    assert_near(pixel(stage_of(page), PANTS), blend(PHOTO_BLUE, "Pants", 0.55))
+    expect(page.get_by_role("button", name="less likely")).to_have_count(0)
+
+
+def test_on_a_phone_less_likely_garments_can_be_switched_on(open_page: Open):
+    page = open_page("doubted", width=390, height=844, touch=True)
+    chips = page.get_by_role("group", name="Garments").get_by_role("button")
+    expect(chips).to_have_text(["Coat71%", "Footwear29%"])
+    fold = page.get_by_role("button", name="Show 1 less likely garment")
+    assert (fold.bounding_box() or {"height": 0})["height"] >= 44
+    fold.tap()
+    expect(chips).to_have_text(["Coat50%", "Pants30%", "Footwear20%"])
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_no_garment_is_said_in_a_sentence(open_page: Open):

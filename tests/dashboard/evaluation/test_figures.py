@@ -80,6 +80,17 @@ def test_bars_by_class_sorted_by_their_mean(standings: list[Standing], theme: Th
     assert len({trace.marker.color for trace in figure.data}) == 3
 
 
+def test_a_model_keeps_its_ink_where_another_has_no_scores(standings: list[Standing]) -> None:
+    chosen = ["gone", "blunt", "sharp", "old"]
+    bars = class_figure([standings[2], standings[0]], "iou", OUTFIT_15, {}, "light", chosen).data
+    points = {
+        trace.name: trace.marker.color
+        for trace in cost_figure(standings, "mean_iou", "parameters", "light", chosen).data
+    }
+    assert {trace.name: trace.marker.color for trace in bars} == {"blunt": "#B4691F", "sharp": "#5E8FB8"}
+    assert points == {"blunt": "#B4691F", "sharp": "#5E8FB8", "old": "#8A8984"}
+
+
 def test_the_papers_classes_stand_only_beside_their_own_scores(standings: list[Standing]) -> None:
     assert len(class_figure(standings, "iou", OUTFIT_15, {}, "light").data) == 3
     ticks = class_figure(standings, "f1", OUTFIT_15, {}, "light").data[-1]

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
 from dashboard.evaluation.confusion import Cell
+from dashboard.figures import evaluation as evaluation_figures
 from segmodels.checkpoints import catalog
 from segmodels.evaluation.results import VERSION
 
@@ -65,6 +66,25 @@ def test_a_link_reopens_models_and_photos_and_says_what_it_left_out(page: AppTes
     page.multiselect[0].set_value(["sharp"]).run()
     assert page.query_params["models"] == "sharp" and page.query_params["on"] == LABEL
     assert not page.exception
+
+
+def test_a_model_has_one_ink_on_the_whole_page(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+    monkeypatch.setattr(
+        "dashboard.components.leaderboard.show_leaderboard",
+        lambda data, key: seen.update({row["name"]: row["ink"] for row in data["rows"]}),
+    )
+    draw = evaluation_figures.class_figure
+
+    def drawn(*arguments: object) -> object:
+        figure = draw(*arguments)  # type: ignore[arg-type]
+        seen["bar"] = figure.data[0].marker.color
+        return figure
+
+    monkeypatch.setattr("dashboard.figures.class_figure", drawn)
+    opened(page, models="fpn,blunt", on=LABEL)
+    second = "#B4691F"
+    assert seen == {"sharp": None, "old": None, "blunt": second, "bar": second}, "fpn has the first, in its curve"
 
 
 def test_a_link_to_models_opens_on_the_photos_that_they_have(page: AppTest) -> None:

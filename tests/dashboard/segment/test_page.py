@@ -60,6 +60,31 @@ def test_the_example_is_analysed(page: AppTest) -> None:
     assert photo.listing["garments"]
 
 
+def test_less_likely_garments_are_said_to_be_in_the_downloads(page: AppTest) -> None:
+    page.button[0].click().run()
+    ((key, photo),) = state(page).photos.items()
+    (person,) = photo.people
+    raw = replace(photo, people=(replace(person, presence=None),))
+    first, *rest = {garment.name for garment in photo.garments}
+    presence = {first: 0.9, **dict.fromkeys(rest, 0.9)}
+
+    def captions(shown: photos.Analysed) -> list[str]:
+        state(page).photos[key] = shown
+        page.run()
+        assert not page.exception
+        return [caption.value for caption in page.caption]
+
+    assert captions(raw) == []
+    assert captions(replace(raw, people=(replace(person, presence=presence),))) == []
+    doubted = replace(raw, people=(replace(person, presence=presence | {first: 0.3}),))
+    assert captions(doubted) == ["Less likely", "Downloads hold every garment found, with its presence."]
+    state(page).photos["another"] = raw
+    assert captions(doubted)[-1] == (
+        "Downloads hold every garment found, with its presence. In the ZIP, cut-outs of less likely garments are in "
+        "less\\_likely/."
+    )
+
+
 def test_what_is_done_stays_when_others_fail(page: AppTest) -> None:
     good = example(0)
     page.file_uploader[0].upload("first.png", good.data, "image/png")

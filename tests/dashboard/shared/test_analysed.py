@@ -1,3 +1,4 @@
+import base64
 import csv
 import io
 import json
@@ -9,10 +10,11 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from dashboard.components.viewer import Stage, encode_stage
+from dashboard.components.viewer import Stage, encode_photo, encode_stage
 from dashboard.shared.analysed import (
     Analysed,
     Plane,
+    UploadedPhoto,
     analyse,
     as_csv,
     as_zip,
@@ -20,9 +22,11 @@ from dashboard.shared.analysed import (
     coco_text,
     cut_out,
     file_name,
+    heading,
 )
 from dashboard.shared.examples import example, example_count
 from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.inference.segmentation import Person, Segmentation, measure
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
@@ -125,5 +129,80 @@ def test_the_viewer_gets_the_same_of_what_is_kept(segmenter: Segmenter, astronau
     pixels = astronaut.photo.pixels()
     found = segmenter.segment(pixels)
     garments = tuple(astronaut.listing["garments"])
+    garments = tuple({**garment, "presence": None} for garment in garments)
     stage = Stage(pixels, found.class_map, found.confidence, astronaut.name, "one", "two", garments)
     assert astronaut.stage("one", "two") == encode_stage(stage)
+
+
+def two_people(*presence: dict[str, float] | None) -> Analysed:
+    """Two people, left and right, each with the outline of a coat on 8 rows, pants on 6 and a bag on 2."""
+    class_map = np.zeros((20, 20), np.uint8)
+    for name, rows in (("Coat", slice(0, 8)), ("Pants", slice(8, 14)), ("Bag", slice(16, 18))):
+        class_map[rows] = OUTFIT_15[name].id
+    owners = np.zeros((20, 20), np.uint8)
+    owners[:, 10:] = 1
+    photo, confidence = np.full((20, 20, 3), 99, np.uint8), np.full((20, 20), 204, np.uint8)
+    nothing = dict.fromkeys((garment.name for garment in OUTFIT_15.worn), 0.02)
+    boxes = (0, 0, 10, 20), (10, 0, 10, 20)
+    people = [
+        Person(box, 0.9, detected=True, presence=None if each is None else nothing | each)
+        for box, each in zip(boxes, presence or (None, None), strict=True)
+    ]
+    seen, garments = measure(photo, OUTFIT_15, class_map, confidence, people, owners)
+    found = Segmentation(OUTFIT_15, class_map, confidence, seen, garments, "fake", "abc", 0.1, owners)
+    out = io.BytesIO()
+    Image.fromarray(photo).save(out, "PNG")
+    return Analysed.of(UploadedPhoto("pair.png", out.getvalue(), 20, 20, encode_photo(photo)), found)
+
+
+DOUBTED = {"Coat": 0.38, "Pants": 0.97, "Bag": 0.6}, {"Coat": 0.95, "Pants": 0.1234567, "Bag": 0.2, "Hat": 0.62}
+
+
+def test_the_heading_counts_what_is_likely_outlined_or_not() -> None:
+    assert heading(two_people(*DOUBTED)) == "4 garments on 2 people"  # pants and bag; coat and a hat without pixels
+    assert heading(two_people()) == "6 garments on 2 people"
+    assert heading(two_people({}, {"Coat": 0.5})) == "1 garment on 2 people"
+    assert heading(two_people({}, {})) == "No garments on 2 people"
+
+
+def test_the_viewer_gets_apart_what_is_less_likely_and_what_is_not_outlined() -> None:
+    stage = two_people(*DOUBTED).stage()
+
+    def rows(field: str) -> list[tuple[str, int, float]]:
+        return [(row["class"], row["person"], row["presence"]) for row in stage[field]]
+
+    assert rows("garments") == [("Pants", 0, 0.97), ("Bag", 0, 0.6), ("Coat", 1, 0.95)]
+    assert rows("less_likely") == [("Coat", 0, 0.38), ("Pants", 1, 0.1234567), ("Bag", 1, 0.2)]
+    assert stage["not_outlined"] == [{"class": "Hat", "person": 1, "presence": 0.62}]
+    assert stage["title"] == "4 garments on 2 people" and "below 50% it is not counted" in stage["caption"]
+    numbers = np.asarray(Image.open(io.BytesIO(base64.b64decode(stage["less_likely_map"]))))
+    expected = np.zeros((20, 20), np.uint8)
+    expected[:8, :10], expected[8:14, 10:], expected[16:18, 10:] = 1, 2, 3
+    np.testing.assert_array_equal(numbers, expected)
+
+
+def test_without_a_calibration_every_garment_is_listed_and_the_caption_says_so() -> None:
+    stage = two_people().stage()
+    assert len(stage["garments"]) == 6 and stage["less_likely"] == stage["not_outlined"] == []
+    assert stage["less_likely_map"] is None
+    assert "this model has no calibration, so every garment it found is listed" in stage["caption"]
+
+
+def test_the_csv_has_presence_and_every_garment() -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv([two_people(*DOUBTED), two_people()]).decode())))
+    assert [row["class"] for row in rows] == ["Coat", "Pants", "Bag"] * 4
+    assert [row["presence"] for row in rows] == ["0.38", "0.97", "0.6", "0.95", "0.1235", "0.2"] + [""] * 6
+    assert {row["outfit_share"] for row in rows if row["class"] == "Coat"} == {"0.5"}, "as measured"
+
+
+def test_the_zip_sets_cut_outs_of_less_likely_garments_apart() -> None:
+    with zipfile.ZipFile(io.BytesIO(as_zip([two_people(*DOUBTED), two_people()]))) as archive:
+        names = set(archive.namelist())
+        listing = json.loads(archive.read("001-pair/garments.json"))
+    first = {name.removeprefix("001-pair/") for name in names if name.startswith("001-pair/")}
+    likely = {"pants.png", "bag.png", "coat-2.png"}
+    assert first == {"class_map.png", "garments.json", *likely} | {
+        f"less_likely/{name}.png" for name in ("coat", "pants-2", "bag-2")
+    }
+    assert not any("less_likely" in name for name in names if name.startswith("002-pair/"))
+    assert len(listing["garments"]) == 6 and listing["people"][1]["presence"]["Pants"] == 0.1235

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from segmodels.inference.class_map import small_map
 from segmodels.taxonomy import OUTFIT_15
 
 VERSION = Version("OUTFIT_15", "fake", "abc123")
-BLUE, WHITE = ("#203050", "navy"), ("#ffffff", "white")
+BLUE, WHITE, RED = ("#203050", "navy"), ("#ffffff", "white"), ("#d21f26", "red")
 
 Write = Callable[..., Path]
 """Takes a folder's name, how many photos, and what differs from the sixty; gives the archive's folder."""
@@ -49,7 +49,9 @@ def day(number: int) -> datetime:
     return datetime(2023, 1 + number % 12, 1 + number // 12)
 
 
-def row(number: int, version: Version, taken: datetime | None) -> dict[str, Any]:
+def row(
+    number: int, version: Version, taken: datetime | None, parts: dict[str, tuple[str, str]] | None = None
+) -> dict[str, Any]:
     garments = [
         {
             "class": name,
@@ -60,7 +62,7 @@ def row(number: int, version: Version, taken: datetime | None) -> dict[str, Any]
             "box": [0, 0, 10, 10],
             "colours": [{"hex": hue, "name": colour, "share": 0.9}],
         }
-        for name, (hue, colour) in worn(number).items()
+        for name, (hue, colour) in (worn(number) if parts is None else parts).items()
     ]
     figure = np.zeros((60, 40), np.uint8)
     for place, garment in enumerate(garments):
@@ -103,6 +105,34 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
 @pytest.fixture(scope="session")
 def sixty(write: Write) -> Path:
     return write("sixty")
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An archive of 60 photos, and the same with 120 more, which change the default of every choice.
+
+    Before: nobody wears a coat, Footwear is the most frequent, hats are white, 98 days, one model, and of the only tag
+    the first value is North. After: dresses are the most frequent, hats are mostly red, 458 days, and two models; a
+    tag `brand` comes first, and of the tag `market` South does.
+    """
+    root = tmp_path_factory.mktemp("grown")
+    few, many = root / "before" / "looks", root / "after" / "looks"
+    first = datetime(2023, 1, 1)
+    rows = []
+    for number in range(60):
+        parts = {name: hue for name, hue in worn(number).items() if name != "Coat"}
+        rows.append(row(number, VERSION, first + timedelta(number * 98 // 59), parts))
+    later = []
+    for number in range(120):
+        parts = {"Dress": RED, "Coat": RED, "Hat": RED, "Shirt": RED} if number % 8 else {"Dress": RED}
+        taken = first + timedelta(100 + number * 3)
+        tags = {"brand": "A" if number < 110 else "B"} | ({"market": "South"} if number < 60 else {})
+        later.append(row(60 + number, VERSION, taken, parts) | {"tags": tags})
+    Archive(few).writer(VERSION).append(as_table(rows))
+    Archive(many).writer(VERSION).append(as_table([*rows, *later]))
+    other = Version("OUTFIT_15", "other", "xyz")
+    Archive(many).writer(other).append(as_table([row(number, other, day(number)) for number in range(60)]))
+    return few, many
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import pandas as pd
 import pytest
@@ -80,24 +81,25 @@ def taken(page: Page, menu: str, form: str, name: str) -> bytes:
     return Path(waiting.value.path()).read_bytes()
 
 
-def click_first(page: Page, key: str) -> None:
-    """Clicks the first thing of a chart that has photos behind it."""
+def click_first(page: Page, key: str) -> str:
+    """Clicks the first thing of a chart that has photos behind it; gives its code."""
     chart = page.locator(f".st-key-{key} .js-plotly-plot")
     expect(chart).to_be_visible(timeout=WAIT)
     settle(page)
     chart.scroll_into_view_if_needed()
-    left, top = chart.evaluate(
+    left, top, code = chart.evaluate(
         """chart => {
             const { xaxis, yaxis } = chart._fullLayout, box = chart.getBoundingClientRect();
             const trace = chart._fullData.find(each => each.customdata?.length);
             const point = chart.calcdata[trace.index][0], bar = trace.type === "bar";
             return [box.x + xaxis._offset + xaxis.c2p(bar ? point.b + point.s / 2 : point.x),
-                    box.y + yaxis._offset + yaxis.c2p(bar ? point.p : point.y)];
+                    box.y + yaxis._offset + yaxis.c2p(bar ? point.p : point.y), trace.customdata[0]];
         }"""
     )
     page.mouse.move(left - 3, top)
     page.mouse.move(left, top)
     page.mouse.click(left, top)
+    return str(code)
 
 
 def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
@@ -180,8 +182,8 @@ def test_every_view_shows_the_photos_of_a_click_and_a_link_opens_it_again(page: 
         page.get_by_role("tab", name=tab).click()
         for view, key in views.items():
             page.get_by_role("radio", name=view, exact=True).click()
-            click_first(page, key)
-            page.wait_for_url(f"**photos={key}*")
+            code = click_first(page, key)
+            page.wait_for_url(lambda url, shown=f"{key}:{code}": parse_qs(urlparse(url).query).get("photos") == [shown])
             settle(page)
             expect(page.get_by_role("alert")).to_have_count(0)
     heading = page.locator(".st-key-trends-photos h3").inner_text()

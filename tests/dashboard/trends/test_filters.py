@@ -44,13 +44,24 @@ def test_a_link_gives_the_view_back(view: View) -> None:
         ({"garments": "Cape"}, '"Cape", which is not one of the garments'),
         ({"garments": "Skin"}, '"Skin", which is not one of the garments'),
         ({"colours": "mud"}, '"mud", which is not one of the colours'),
-        ({"share": "much"}, 'minimum share in the link ("much") is not a number from 0 to 1'),
-        ({"confidence": "nan"}, 'minimum confidence in the link ("nan") is not a number from 0 to 1'),
+        ({"share": "much"}, 'minimum share in the link ("much") is not a number from 0 to 0.5;'),
+        ({"share": "0.6"}, 'minimum share in the link ("0.6") is not a number from 0 to 0.5;'),
+        ({"confidence": "nan"}, 'minimum confidence in the link ("nan") is not a number from 0 to 0.99;'),
     ],
 )
 def test_what_a_link_cannot_mean_is_left_out_and_said(link: dict[str, str | list[str]], sentence: str) -> None:
     view, sentences = parsed(link)
     assert view == View() and len(sentences) == 1 and sentence in sentences[0]
+
+
+def test_one_value_of_a_tag_that_there_is_not_is_said() -> None:
+    view, sentences = parsed({"tag.market": ["West", "South"]})
+    assert view.tags == (("market", ("South",)),)
+    assert sentences == ['No photo here has the value "West" of "market", which is in the link; it is ignored.']
+
+
+def test_minimums_are_whole_percents_as_in_their_sliders() -> None:
+    assert parsed({"share": "0.054", "confidence": "0.99"})[0] == View(min_share=0.05, min_confidence=0.99)
 
 
 def test_each_filter_can_be_taken_away() -> None:

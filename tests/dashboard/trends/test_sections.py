@@ -17,7 +17,7 @@ from dashboard.trends.coloured import colour_section, pair_section, palette_sect
 from dashboard.trends.moves import forecast_section, line_section, movement_section
 from dashboard.trends.reliability import Trust
 from dashboard.trends.report import report_html
-from dashboard.trends.section import Builder, Question, Section
+from dashboard.trends.section import Builder, Question, Section, factor, factor_cell
 from dashboard.trends.together import (
     MEASURES,
     companion_section,
@@ -30,9 +30,10 @@ from dashboard.trends.worn import area_section, days_before, other_period, other
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.intervals import Reliability, corrected, wilson
 from segmodels.archive.outfits import NotEnoughError
-from segmodels.archive.store import Archive
+from segmodels.archive.store import Archive, Version
 from segmodels.taxonomy import OUTFIT_15
 
+VERSION = Version("OUTFIT_15", "fake", "abc123")
 ALL: list[Builder] = [
     share_section,
     area_section,
@@ -190,6 +191,49 @@ def test_lines_and_their_points(question: Question) -> None:
         assert behind and behind.period == "month" and count(question, behind) == round(5 * share)
     colours = line_section(question, of="Shirt")
     assert set(colours.table["name"]) == {"white"} and (colours.table["share"] == 1).all()
+
+
+@pytest.mark.parametrize("theme", get_args(Theme))
+def test_lines_have_the_colour_of_their_name_wherever_they_stand(grown: tuple[Path, Path], theme: Theme) -> None:
+    def inks(names: tuple[str, ...], of: str = "Garments") -> dict[str, str]:
+        lines = line_section(Question(facts, View(), theme), of=of, names=names).figure.data
+        return {trace.name: trace.line.color for trace in lines if trace.name}
+
+    with Archive(grown[1]).reader(VERSION) as reader:
+        facts = Facts(reader, OUTFIT_15)
+        colours = {"red": "#d21f26", "white": "#fcfcfc"}
+        assert inks(("red", "white"), "Hat") == inks(("white", "red"), "Hat") == colours
+        assert inks(("white",), "Hat") == {"white": "#fcfcfc"}
+        garments = {"Coat": "#A19604", "Dress": "#D47898", "Pants": "#7692E1"}
+        assert inks(("Coat", "Dress", "Pants")) == inks(("Pants", "Dress", "Coat")) == garments
+        assert inks(("Pants",)) == {"Pants": "#7692E1"}
+
+
+def test_a_pair_that_is_never_together_has_a_lift_of_0(question: Question) -> None:
+    matrix = matrix_section(question)
+    names = list(matrix.figure.layout.xaxis.ticktext)
+    place = names.index("Dress"), names.index("Pants")
+    texts = {(note.x, note.y): note.text for note in matrix.figure.layout.annotations}
+    assert texts[place] == "0" and texts[names.index("Coat"), names.index("Hat")] == "2.0"
+    markers = matrix.figure.data[1]
+    hover = next(markers.text[i] for i in range(len(markers.x)) if (markers.x[i], markers.y[i]) == place)
+    assert "0 of 60 outfits<br>lift 0 (0 to 0." in hover
+    line = lift_section(question, first="Dress", second="Pants", period="season").figure
+    drawn = next(trace for trace in line.data if trace.name)
+    at = dict(zip(line.layout.yaxis.tickvals, line.layout.yaxis.ticktext, strict=True))
+    assert {at[value] for value in drawn.y} == {"0"} and all("lift 0 (0 to " in text for text in drawn.text)
+    edges = next(trace for trace in network_section(question).figure.data if trace.name == "edges")
+    crosses = [code for code, symbol in zip(edges.customdata, edges.marker.symbol, strict=True) if symbol == "x"]
+    assert {frozenset(read_behind(code, OUTFIT_15).worn) for code in crosses} == {  # type: ignore[union-attr]
+        frozenset(pair) for pair in (("Dress", "Pants"), ("Dress", "Shirt"))
+    }
+
+
+def test_a_factor_is_0_only_if_it_is() -> None:
+    assert [factor(value) for value in (0, 2e-19, 0.004, 0.126, 12, 5000, np.inf, np.nan)] == [
+        *("0", "0", "<0.01", "0.13", "12.00", ">1,000", ">1,000", "–")
+    ]
+    assert [factor_cell(value) for value in (0, 0.04, 0.26, 12, np.nan)] == ["0", "<0.1", "0.3", "12.0", "–"]
 
 
 def test_colours_of_two_garments(question: Question) -> None:

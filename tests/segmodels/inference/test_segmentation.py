@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from segmodels.errors import GarmentscopeError
-from segmodels.inference.segmentation import Garment, Person, Segmentation, measure, to_coco
+from segmodels.inference.segmentation import LIKELY, Garment, Person, Segmentation, measure, to_coco
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 HEIGHT, WIDTH = 60, 40
@@ -142,6 +142,47 @@ def test_garments_belong_to_whoever_wears_them() -> None:
     assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48)]
 
 
+def with_presence() -> Segmentation:
+    """Two people: the first surely wears the shirt, hardly the pants; the second the bag, just so, and no shirt."""
+    segmentation = two_people()
+    nothing = dict.fromkeys((garment.name for garment in OUTFIT_15.worn), 0.01)
+    presence = {"Shirt": 0.98, "Pants": 0.37516, "Hat": 0.62}, {"Shirt": 0.499, "Bag": LIKELY}
+    people = [
+        replace(person, presence=nothing | each) for person, each in zip(segmentation.people, presence, strict=True)
+    ]
+    return replace(segmentation, people=tuple(people))
+
+
+def test_a_garment_counts_from_presence_one_half_of_its_class_on_its_person() -> None:
+    segmentation = with_presence()
+    assert [segmentation.presence_of(garment) for garment in segmentation.garments] == [0.98, 0.37516, 0.499, 0.5]
+    assert [segmentation.likely(garment) for garment in segmentation.garments] == [True, False, False, True]
+    assert segmentation.people[0].likely("Hat") and not segmentation.people[1].likely("Hat")
+
+
+def test_without_a_calibration_every_garment_counts() -> None:
+    segmentation = two_people()
+    assert [segmentation.presence_of(garment) for garment in segmentation.garments] == [None] * 4
+    assert all(segmentation.likely(garment) for garment in segmentation.garments)
+
+
+def test_presence_is_in_coco_and_json_and_changes_no_share() -> None:
+    raw, calibrated = two_people(), with_presence()
+    annotations = calibrated.to_coco("a.jpg")["annotations"]
+    assert [row["presence"] for row in annotations] == [0.98, 0.3752, 0.499, 0.5]
+    assert [row["presence"] for row in raw.to_coco("a.jpg")["annotations"]] == [None] * 4
+    assert calibrated.to_json()["garments"] == raw.to_json()["garments"]
+    assert calibrated.to_json()["people"][0]["presence"]["Pants"] == 0.3752
+
+
+def test_supervision_gets_presence() -> None:
+    pytest.importorskip("supervision")
+    presence = with_presence().to_supervision().data["presence"]
+    assert presence.dtype == np.float32 and presence == pytest.approx([0.98, 0.37516, 0.499, 0.5])
+    presence = two_people().to_supervision().data["presence"]
+    assert presence.dtype == np.float32 and presence.shape == (4,) and np.isnan(presence).all()
+
+
 def test_a_pixel_of_nobody_is_an_error() -> None:
     segmentation = two_people()
     with pytest.raises(ValueError, match=r"A pixel belongs to nobody: there are 2 people\."):
@@ -230,7 +271,7 @@ def test_json_by_hand() -> None:
         "width": WIDTH,
         "height": HEIGHT,
         "seconds": 0.1235,
-        "people": [{"box": [12, 5, 28, 50], "confidence": 0.8, "detected": False}],
+        "people": [{"box": [12, 5, 28, 50], "confidence": 0.8, "detected": False, "presence": None}],
     }
     colours = garments[2].pop("colours")
     assert garments[2] == {
