@@ -3,7 +3,8 @@
 Files of the same bytes are one photo already, as the id of a photo is their SHA-256. Others are compared by
 `segmodels.fingerprint`. Two photos are near-duplicates if their fingerprints differ in at most `MOST_BITS` of 64 bits,
 their shapes (width by height) by at most 2 %, and the mean colours of what is worn in them by less than 9 in CIELAB:
-catalogue photos of two garments of one cut may differ in nothing else. Groups are the connected components.
+catalogue photos of two garments of one cut may differ in nothing else. Of a black-and-white photo and one in colour
+the lightness alone is compared. Groups are the connected components.
 """
 
 from __future__ import annotations
@@ -56,23 +57,23 @@ def near_duplicates(reader: Reader) -> pd.DataFrame:
         reader: Reader of the rows; those without a fingerprint are passed over.
 
     Returns:
-        A row for each photo: `photo_id`, `group` (its number, from 0), and `kept`, whether it is the one of its group
-        that counts: the largest by pixels, of these the first that was analysed, of these the first by id. The kept
-        one is the first of its group.
+        A row for each photo: `photo_id`, `group` (its number, from 1), and `kept`, whether it is the one of its group
+        that counts: one in colour if there is one, the largest by pixels, the first that was analysed, the first by
+        id. The kept one is the first of its group. Also `file_name`, `width` and `height`.
     """
-    found = reader.query("SELECT photo_id, fingerprint FROM photos WHERE fingerprint IS NOT NULL ORDER BY photo_id")
-    hashes = found["fingerprint"].to_numpy(np.int64).view(np.uint64)
-    alike = np.unique(_pairs(hashes))
-    photos = _described(reader, found["photo_id"].iloc[alike]).assign(fingerprint=hashes[alike])
-    pairs = _pairs(hashes[alike], photos["lightness"].to_numpy())
+    found = reader.query("SELECT fingerprint FROM photos WHERE fingerprint IS NOT NULL")["fingerprint"]
+    photos = _described(reader, found.iloc[np.unique(_pairs(_bits(found)))])
+    pairs = _pairs(_bits(photos["fingerprint"]), photos["lightness"].to_numpy())
     groups = _groups(_confirmed(photos, pairs), len(photos))
     photos["group"], photos["members"] = groups, np.bincount(groups, minlength=1)[groups] if len(groups) else groups
     photos = photos[photos["members"] > 1].assign(pixels=lambda rows: rows["width"] * rows["height"])
     photos = photos.sort_values(
-        ["group", "pixels", "analysed_at", "photo_id"], ascending=[True, False, True, True], ignore_index=True
+        ["group", "monochrome", "pixels", "analysed_at", "photo_id"],
+        ascending=[True, True, False, True, True],
+        ignore_index=True,
     )
-    return photos.assign(group=pd.factorize(photos["group"])[0], kept=~photos["group"].duplicated())[
-        ["photo_id", "group", "kept"]
+    return photos.assign(group=pd.factorize(photos["group"])[0] + 1, kept=~photos["group"].duplicated())[
+        ["photo_id", "group", "kept", "file_name", "width", "height"]
     ]
 
 
@@ -101,18 +102,26 @@ def _pairs(hashes: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros((0, 2), np.int64)
 
 
-def _described(reader: Reader, ids: pd.Series[str]) -> pd.DataFrame:
-    """Size of photos and mean colour in CIELAB of what is worn in them, NaN if nothing is; in the order of the ids."""
+def _bits(fingerprints: pd.Series[int]) -> np.ndarray:
+    return fingerprints.to_numpy(np.int64).view(np.uint64)
+
+
+def _described(reader: Reader, fingerprints: pd.Series[int]) -> pd.DataFrame:
+    """Name, size, tone and mean colour of what is worn, in CIELAB, of the photos with these fingerprints.
+
+    The colour is NaN if nothing is worn. Photos are in the order of their ids.
+    """
+    asked = {"asked": sorted(set(fingerprints.tolist()))}
     photos = reader.query(
-        "SELECT photo_id, width, height, analysed_at FROM photos WHERE photo_id IN (SELECT unnest($ids))"
-        " ORDER BY photo_id",
-        {"ids": ids.tolist()},
+        "SELECT photo_id, fingerprint, file_name, width, height, analysed_at, coalesce(monochrome, false) AS monochrome"
+        " FROM photos WHERE fingerprint IN (SELECT unnest($asked)) ORDER BY photo_id",
+        asked,
     )
     colours = reader.query(
         "SELECT photo_id, c.hex AS hex, sum(c.share * area) AS weight FROM (SELECT photo_id, g.area_share AS area,"
         " unnest(g.colours) AS c FROM (SELECT photo_id, unnest(garments) AS g FROM photos"
-        " WHERE photo_id IN (SELECT unnest($ids)))) GROUP BY ALL ORDER BY ALL",
-        {"ids": ids.tolist()},
+        " WHERE fingerprint IN (SELECT unnest($asked)))) GROUP BY ALL ORDER BY ALL",
+        asked,
     )
     rgb = np.frombuffer(bytes.fromhex("".join(colours["hex"].str.removeprefix("#"))), np.uint8).reshape(-1, 3)
     lab = pd.DataFrame(rgb2lab(rgb / 255), columns=["lightness", "a", "b"])
@@ -127,7 +136,10 @@ def _confirmed(photos: pd.DataFrame, pairs: np.ndarray) -> np.ndarray:
     shapes = np.log(photos["width"].to_numpy() / photos["height"].to_numpy())
     colours = photos[["lightness", "a", "b"]].to_numpy(float)
     bare = np.isnan(colours[one, 0]) & np.isnan(colours[other, 0])
-    near = np.linalg.norm(colours[one] - colours[other], axis=1) < _COLOUR  # False where one is NaN
+    off = np.abs(colours[one] - colours[other])
+    grey = photos["monochrome"].to_numpy(bool)
+    far = np.where(grey[one] != grey[other], off[:, 0], np.linalg.norm(off, axis=1))  # lightness alone if one is grey
+    near = far < _COLOUR  # False where one is NaN
     kept: np.ndarray = pairs[(np.abs(shapes[one] - shapes[other]) <= _SHAPE) & (near | bare)]
     return kept
 
