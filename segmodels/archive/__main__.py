@@ -128,7 +128,8 @@ def _duplicates(archive: Archive, *, as_csv: bool) -> int:
         if not compared:
             print(f"{version}: near-duplicates cannot be found, as the photos were added by an earlier Garmentscope.")
             continue
-        print(f"{version}: {found['kept'].sum():,} groups of near-duplicates among {compared:,} photos.")
+        count = int(found["kept"].sum())
+        print(f"{version}: {count:,} group{'' if count == 1 else 's'} of near-duplicates among {compared:,} photos.")
         for row in found.to_dict("records"):
             name = row["file_name"] if row["kept"] else f"  {row['file_name']}"
             print(f"{name} ({row['width']:,} x {row['height']:,} pixels)")

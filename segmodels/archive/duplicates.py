@@ -22,7 +22,7 @@ from segmodels.archive.store import Reader
 __all__ = ["MOST_BITS", "load_duplicates", "near_duplicates"]
 
 MOST_BITS = 2
-"""Most bits in which the fingerprints of near-duplicates differ."""
+"""Most bits in which the fingerprints of near-duplicates differ; nearly all pairs differ in an even number of bits."""
 
 _SHAPE = 0.02  # largest difference of the logarithms of width by height
 _COLOUR = 9.0  # distance in CIELAB from which the colours are those of other garments
