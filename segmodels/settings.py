@@ -66,6 +66,12 @@ class Settings:
         "macOS, `%LOCALAPPDATA%\\garmentscope\\Cache` on Windows",
     )
 
+    southern: tuple[tuple[str, str], ...] = _variable(
+        "Tags of photos from the southern hemisphere, such as `market=AU,market=Brazil`, whose seasons Trends names "
+        "as they are there.",
+        "none",
+    )
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings as they are now; nothing is kept between calls.
@@ -83,6 +89,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     def folders(name: str) -> tuple[Path, ...]:
         return tuple(folder(part) for part in text(name).split(os.pathsep) if part)
 
+    def pair(entry: str) -> tuple[str, str]:
+        """A tag and its value; what is written without `=` has no value, and no photo has it."""
+        tag, _, value = entry.partition("=")
+        return tag.strip(), value.strip()
+
     archives = re.split(rf"{re.escape(os.pathsep)}(?!//)", text("ARCHIVE"))  # not at the colon of s3://
     return Settings(
         device=text("DEVICE"),
@@ -93,6 +104,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         archive=tuple(os.path.expanduser(part) for part in archives if part.strip()),
         photos=folders("PHOTOS"),
         cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),
+        southern=tuple(pair(entry) for entry in text("SOUTHERN").split(",") if entry.strip()),
     )
 
 

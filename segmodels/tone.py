@@ -2,8 +2,8 @@
 
 A photo is monochrome if its pixels have no chroma (black and white), or if one curve from black to white holds their
 colours (sepia, a blue tone, duotone): then chroma is a function of lightness. A brown dress in warm light on a brown
-floor lies on such a curve too, so a tone is only looked for where skin or hair is seen: a person in colour does not. The
-README of `segmodels.archive` says how often this errs.
+floor lies on such a curve too, so a tone is only looked for where skin or hair is seen: a person in colour does not.
+How often this errs stands in the README of `segmodels.archive`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,11 @@ VERSION = Version("OUTFIT_15", "fake", "abc123")
 
 
 def made(
-    *names: str, version: Version = VERSION, tags: Mapping[str, str] | None = None, at: datetime | None = None
+    *names: str,
+    version: Version = VERSION,
+    tags: Mapping[str, str] | None = None,
+    at: datetime | None = None,
+    taken: datetime | None = None,
 ) -> pa.Table:
     """Rows whose photo ids are the names."""
     return as_table(
@@ -24,7 +28,7 @@ def made(
             {
                 "photo_id": name,
                 "file_name": f"{name}.jpg",
-                "taken_at": None,
+                "taken_at": taken,
                 "tags": tags or {},
                 "width": 40,
                 "height": 60,

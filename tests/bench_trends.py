@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from itertools import pairwise
@@ -140,9 +141,16 @@ def _queries() -> dict[str, Ask]:
         "two colours": {"coloured": (("Pants", "blue"), ("Shirt", "white"))},
         "a garment of a month": {"worn": ("Coat",), "period": "month", "start": date(2023, 5, 1)},
     }
-    asked: dict[str, Ask] = {"size": lambda facts, _: facts.size(whole), "masks": lambda facts, _: facts.masks(whole)}
-    for period in PERIODS:
-        asked[f"masks by {period}"] = lambda facts, _, period=period: facts.masks(whole, period)
+    raw = View(counting="raw")
+    asked: dict[str, Ask] = {"size": lambda facts, _: facts.size(whole)}
+    for view, name in ((whole, "counts"), (raw, "raw counts")):
+        asked[name] = lambda facts, _, view=view: facts.counts(view)
+        asked[f"{name}, triples"] = lambda facts, _, view=view: facts.counts(view, triples=True)
+        for period in PERIODS:
+            asked[f"{name} by {period}"] = lambda facts, _, view=view, period=period: facts.counts_by_period(
+                view, period
+            )
+    asked["pair by month"] = lambda facts, _: facts.pair_by_period(whole, "Shorts", "Socks", "month")
     asked["areas"] = lambda facts, _: facts.areas(whole)
     for fine in (False, True):
         name = "fine" if fine else "basic"
@@ -154,6 +162,7 @@ def _queries() -> dict[str, Ask]:
         asked[f"colours by {period}"] = lambda facts, _, period=period: facts.colours(whole, period=period)
     for name, those in behind.items():
         asked[f"count: {name}"] = lambda facts, _, those=those: facts.count(whole, **those)
+        asked[f"expected: {name}"] = lambda facts, _, those=those: facts.expected(whole, **those)
         asked[f"photos: {name}"] = lambda facts, _, those=those: facts.photos(whole, **those)
     asked["photos: 5,000 names"] = lambda facts, _: facts.photos(whole, limit=5000)
     return asked
@@ -170,8 +179,6 @@ def _filters() -> dict[str, Ask]:
             (("market", ("North",)), ("season", ("winter", "summer"))),
             ("Footwear",),
             ("black", "blue", "white"),
-            0.03 + turn / 1000,
-            0.65,
         )
 
     views: dict[str, Callable[[int], View]] = {
@@ -182,20 +189,25 @@ def _filters() -> dict[str, Ask]:
         "colours of a garment": lambda turn: View(
             date(2021, 1, 1) + turn * day, garments=("Footwear",), colours=("blue",)
         ),
-        "share": lambda turn: View(min_share=0.05 + turn / 1000),
-        "confidence": lambda turn: View(min_confidence=0.7 + turn / 1000),
-        "share, of a garment": lambda turn: View(min_share=0.06 + turn / 1000, garments=("Footwear",)),
+        "share, raw": lambda turn: View(min_share=0.05 + turn / 1000, counting="raw"),
+        "confidence, raw": lambda turn: View(min_confidence=0.7 + turn / 1000, counting="raw"),
+        "share, of a garment, raw": lambda turn: View(
+            min_share=0.06 + turn / 1000, garments=("Footwear",), counting="raw"
+        ),
         "everything": everything,
+        "everything, raw": lambda turn: replace(
+            everything(turn), min_share=0.03 + turn / 1000, min_confidence=0.65, counting="raw"
+        ),
     }
     asked: dict[str, Ask] = {}
     for name, view in views.items():
         asked[f"new filter: {name}"] = lambda facts, turn, view=view: facts.size(view(turn))
-    small = View(min_share=0.05)
-    asked["areas under a share"] = lambda facts, _: facts.areas(small)
-    asked["colours under a share"] = lambda facts, _: facts.colours(small)
-    least = {garment.name: (0.05, 0.7) for garment in OUTFIT_15.worn}
-    asked["garments above thresholds of their own"] = lambda facts, _: facts.holding(View(), least)
-    asked["the same under a share"] = lambda facts, _: facts.holding(small, least)
+    small, coats = View(min_share=0.05, counting="raw"), View(garments=("Coat",))
+    asked["areas under a share, raw"] = lambda facts, _: facts.areas(small)
+    asked["colours under a share, raw"] = lambda facts, _: facts.colours(small)
+    asked["areas with a garment"] = lambda facts, _: facts.areas(coats)
+    asked["colours with a garment"] = lambda facts, _: facts.colours(coats)
+    asked["counts with a garment"] = lambda facts, _: facts.counts(coats)
     return asked
 
 

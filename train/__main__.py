@@ -43,6 +43,7 @@ _COMMANDS = (
     publishing.add_push,
     judging.add_suspects,
     judging.add_reliability,
+    judging.add_truth,
     judging.add_stats,
     labelling.add_pseudo_label,
     labelling.add_mask_flatlays,

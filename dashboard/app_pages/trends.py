@@ -25,7 +25,7 @@ from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards
 from dashboard.trends.reliability import Trust, read_trust
 from dashboard.trends.report import report_html
-from dashboard.trends.section import Builder, Question
+from dashboard.trends.section import Builder, Question, number
 from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
@@ -41,6 +41,7 @@ state = page_state(TrendsState)
 SHOWN, MORE, MOST = 6, 12, 60  # photos in a list
 NAMES = 5000  # file names in a list to export
 POLL_SECONDS = 0.1
+LEAST_SHOWN = 0.5  # outfits; below, the filter leaves none
 DEFAULTS: dict[str, Builder] = {
     TABS[0].name: share_section,
     TABS[1].name: movement_section,
@@ -65,19 +66,26 @@ def page() -> None:
         return
     if version is None or facts is None:
         return
-    state.read_link(_link(), facts.taxonomy, facts.tags)
+    state.read_link(_link(), facts.taxonomy, facts.tags, facts.countings)
     if version.model == MADE_UP_MODEL:
         choice = replace(choice, made_up=True)
         st.info("Made-up data, not from photos or a model. Known trends are built in.")
     evidence = st.container()
+    if wrong := [tag or value for tag, value in read_settings().southern if not (tag and value)]:
+        names = ", ".join(f'"{each}"' for each in wrong)
+        st.warning(
+            literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
+        )
     view = _filters(facts)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
     evidence.markdown(f"**{literal(line)}**")
+    if sentence := _lacking(facts):
+        evidence.caption(sentence)
     remarks = st.empty()
-    if size.outfits:
+    if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
-        question = Question(facts, view, page_theme(), state.clicked[1])
+        question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
         current = _tabs(question, trust, choice)
         with away, st.popover("Export", type="primary"):
             _export(question, current, choice, line)
@@ -85,7 +93,7 @@ def page() -> None:
         _nothing(facts, view)
     if state.sentences:
         remarks.error("\n\n".join(map(literal, state.sentences)))
-    _write_link(choice, version, view)
+    _write_link(choice, version, replace(view, counting=facts.counting_of(view)))
 
 
 def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, Builder]]:
@@ -242,8 +250,18 @@ def _filters(facts: Facts) -> View:
     if active := removals(view):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(literal("Filters: " + "; ".join(text for text, _ in active)), width="content")
-            st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(),))
+            st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(counting=view.counting),))
     return view
+
+
+def _lacking(facts: Facts) -> str:
+    """Why the counts are raw, and how to get expected ones; empty if the archive has them for all outfits."""
+    again = "For expected counts, ingest the photos again with a model that has a calibration."
+    if not facts.has_presence:
+        return f"This archive holds raw counts: every garment the network found. {again}"
+    if facts.lacking:
+        return f"{facts.lacking:,} of its outfits have raw counts only. {again}"
+    return ""
 
 
 def _nothing(facts: Facts, view: View) -> None:
@@ -277,11 +295,11 @@ def _show(question: Question, build: Builder, choice: Choice) -> None:
                 section.figure,
                 section.key,
                 section.words,
-                data=lambda: section.table,
+                data=lambda: section.numbers,
                 on_select=partial(_clicked, section.key),
             )
         with st.expander("Numbers"):
-            st.dataframe(section.table, hide_index=True)
+            st.dataframe(section.numbers, hide_index=True)
     key, code = state.clicked
     behind = (read_behind(code, question.facts.taxonomy) if key == section.key else None) or section.behind
     state.chosen.link["photos"] = [f"{section.key}:{behind.code()}"]
@@ -307,15 +325,20 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
         "start": behind.start,
     }
     count = facts.count(view, **asked)  # type: ignore[arg-type]
-    st.subheader(literal(behind.words()))
+    expected = ""
+    if question.counting == "expected":
+        expected = f"About {number(facts.expected(view, **asked))} expected; "  # type: ignore[arg-type]
+    st.subheader(literal(behind.words(question.hemispheres)))
     if not count:
-        st.caption("No photos. Click another bar, cell, line or point.")
+        none = f"{expected}no outfit at 50 % or more" if expected else "No photos"
+        st.caption(literal(f"{none}. Click another bar, cell, line or point."))
         return
     shown = min(MOST, SHOWN + state.more)
     found = facts.photos(view, **asked, limit=shown)  # type: ignore[arg-type]
     dated = found["day"].notna().any()
     which = f"; {'the newest ' if dated else ''}{len(found)} are shown" if count > len(found) else ""
-    st.caption(f"{count:,} outfit{'' if count == 1 else 's'}{which}. Click in the chart for others.")
+    likely = " at 50 % or more" if expected else ""
+    st.caption(f"{expected}{count:,} outfit{'' if count == 1 else 's'}{likely}{which}. Click in the chart for others.")
     roots = () if choice.made_up else _roots()
     cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))

@@ -216,7 +216,7 @@ def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Th
 
     Args:
         past: `start`, `share`, `low`, `high`, `hover`, `code`.
-        ahead: `start`, `share`, `low`, `high`.
+        ahead: `start`, `share`, `low`, `high`, `hover`.
         ink: Colour of the line.
         theme: Theme of the page.
     """
@@ -235,7 +235,7 @@ def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Th
         **_KEPT,
     )
     now = past["share"].iloc[-1]
-    last = past.tail(1)[["start", "share"]].assign(low=now, high=now)
+    last = past.tail(1)[["start", "share", "hover"]].assign(low=now, high=now)
     joined = pd.concat([last, ahead], ignore_index=True)
     _band(figure, joined, ink)
     figure.add_scatter(
@@ -245,10 +245,7 @@ def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Th
         name="Forecast",
         line={"color": ink, "width": 2, "dash": "dot"},
         marker={"size": 6, "symbol": "circle-open"},
-        text=[
-            f"{row.start:%Y-%m-%d}<br>{row.share:.1%} ({row.low:.1%} to {row.high:.1%})<br>forecast"
-            for row in joined.itertuples()
-        ],
+        text=joined["hover"].tolist(),
         hovertemplate="%{text}<extra></extra>",
         **_KEPT,
     )

@@ -13,6 +13,7 @@ from dashboard.evaluation.records import Measurement, Model, photo_sets
 from segmodels.checkpoints.catalog import Offer, hub_owner
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.hub.cache import REPOSITORY_PREFIX
+from segmodels.inference.presence import CalibrationError, read_calibration
 from segmodels.taxonomy import OUTFIT_15
 
 __all__ = ["Sheet", "describe", "megabytes", "read_card", "scores_to_show", "sheet_html"]
@@ -43,6 +44,7 @@ class Sheet:
         scores: Scores by label; empty if it was not measured.
         measured: Text that says on which photos it was measured, or that it was not.
         machines: The devices and number formats of training and measurement; empty if not known.
+        counts: How garments are counted with it: calibrated, with the error that is left, or raw; empty if not known.
         revision: What identifies the weights, or the Hub's commit, 12 digits; empty if not known.
         folder: Folder of its model card; None if there is none.
         obstacle: Sentences on why it cannot be used; empty if it can, or is not here.
@@ -61,6 +63,7 @@ class Sheet:
     scores: Mapping[str, str]
     measured: str
     machines: str
+    counts: str
     revision: str
     folder: Path | None
     obstacle: str = ""
@@ -115,6 +118,7 @@ def describe(
         scores=_scores(measurement),
         measured=f"On {measurement.photos}" if measurement else "Not measured, so there are no scores.",
         machines=_machines(model, measurement),
+        counts=_counts(model) if here else "",
         revision=(commit or revision)[:12],
         folder=offer.folder,
         obstacle=obstacle,
@@ -165,7 +169,8 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
     ]
     if sheet.folder:
         lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.paper), _list(sheet.facts)]
-        lines += [_list(sheet.scores), _paragraph(sheet.measured, "where"), _paragraph(sheet.machines, "where")]
+        lines += [_list(sheet.scores), _paragraph(sheet.measured, "where"), _paragraph(sheet.counts, "where")]
+        lines += [_paragraph(sheet.machines, "where")]
     revision = f"Revision {sheet.revision}" if sheet.revision else ""
     lines += [_paragraph(revision, "where"), _paragraph(sheet.note)]
     return f'<article class="model">{"".join(lines)}</article>'
@@ -200,6 +205,23 @@ def _machines(model: Model | None, measurement: Measurement | None) -> str:
     ]
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
+
+
+def _counts(model: Model | None) -> str:
+    """Sentence on the calibration of a checkpoint that is here."""
+    if model is None or model.taxonomy is None:
+        return ""
+    try:
+        calibration = read_calibration(model.folder, model.taxonomy)
+    except CalibrationError as error:
+        return str(error)
+    if calibration is None:
+        return "Raw counts: no calibration."
+    judged = (*calibration.judged_on, *calibration.fitted_on)
+    if not judged:
+        return "Calibrated counts."
+    raw, left = judged[0].raw.share_error, judged[0].calibrated.share_error
+    return f"Calibrated counts: a garment's share is off by {left:.1%} instead of {raw:.1%} on {judged[0].photos}."
 
 
 def _place(offer: Offer) -> str:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
-from segmodels.inference.segmentation import LIKELY, Garment, Person, Segmentation, to_coco
+from segmodels.inference.presence import LIKELY
+from segmodels.inference.segmentation import Garment, Person, Segmentation, to_coco
 from segmodels.photo import open_photo
 from segmodels.taxonomy import Taxonomy
 

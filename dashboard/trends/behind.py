@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from segmodels.archive.facts import PERIODS, Period
+from segmodels.archive.facts import PERIODS, Hemispheres, Period
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Behind", "period_name", "read_behind"]
 
+_SEASONS = {12: "winter", 3: "spring", 6: "summer", 9: "autumn"}  # of the north, by first month
+_FASHION_SEASONS = {3: "SS", 9: "AW"}
 _MOST = 4000  # characters of a code at most
 
 
@@ -42,15 +44,19 @@ class Behind:
         """Classes that the outfits must have."""
         return tuple(dict.fromkeys([*self.worn, *(name for name, _ in self.coloured)]))
 
-    def words(self) -> str:
-        """The conditions as a heading: `navy Pants with Coat, without Hat, in March 2024`."""
+    def words(self, where: Hemispheres = "north") -> str:
+        """The conditions as a heading: `navy Pants with Coat, without Hat, March 2024`.
+
+        Args:
+            where: Hemispheres of the photos, as in `period_name`.
+        """
         plain = [name for name in self.worn if name not in dict(self.coloured)]
         named = [f"{colour} {name}" for name, colour in self.coloured] + plain
         text = " with ".join(named) or "All outfits"
         if self.not_worn:
             text += f", without {' or '.join(self.not_worn)}"
         if self.period and self.start:
-            text += f", {period_name(self.start, self.period)}"
+            text += f", {period_name(self.start, self.period, where)}"
         return text[:1].upper() + text[1:]
 
     def code(self) -> str:
@@ -83,13 +89,26 @@ def read_behind(code: object, taxonomy: Taxonomy) -> Behind | None:
     return behind if known and behind.period in (None, *PERIODS) else None
 
 
-def period_name(start: date | pd.Timestamp, period: Period) -> str:
-    """Name of the period that begins on a day: `March 2024`, `winter 2023/24`, `week of 2024-03-04`."""
+def period_name(start: date | pd.Timestamp, period: Period, where: Hemispheres = "north") -> str:
+    """Name of the period that begins on a day: `March 2024`, `winter 2023/24`, `SS 2024`, `week of 2024-03-04`.
+
+    Args:
+        start: First day of the period.
+        period: Length of the period.
+        where: Hemispheres of the photos; in both, a season has two names: `summer 2024 (south: winter)`.
+    """
     if period == "week":
         return f"week of {start:%Y-%m-%d}"
     if period == "month":
         return f"{start:%B %Y}"
+    if period == "half-year":
+        return f"{'first' if start.month <= 6 else 'second'} half of {start:%Y}"
     if period == "year":
         return f"{start:%Y}"
-    name = {12: "winter", 3: "spring", 6: "summer", 9: "autumn"}.get(start.month, "season from")
-    return f"{name} {start.year}/{(start.year + 1) % 100:02d}" if start.month == 12 else f"{name} {start.year}"
+    names = _SEASONS if period == "season" else _FASHION_SEASONS
+    if start.month not in names:
+        return f"{period} from {start:%B %Y}"
+    north, south = names[start.month], names[(start.month + 5) % 12 + 1]
+    ends_later = start.month + 12 // len(names) > 13
+    years = f"{start.year}/{(start.year + 1) % 100:02d}" if ends_later else f"{start.year}"
+    return f"{south if where == 'south' else north} {years}" + (f" (south: {south})" if where == "both" else "")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from segmodels.settings import read_settings
+
 if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
@@ -34,7 +36,7 @@ def facts(location: str, version: Version) -> tuple[Future[Facts], list[str]]:
     Returns:
         Future with the facts, or with the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
     """
-    key = (location, version, _parts_stamp(location, version))
+    key = (location, version, read_settings().southern, _parts_stamp(location, version))
     future, steps = _loading_facts(*key)
     if future.done() and future.exception():
         _loading_facts.clear(*key)
@@ -66,22 +68,26 @@ def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _loading_facts(location: str, version: Version, stamp: object) -> tuple[Future[Facts], list[str]]:
+def _loading_facts(
+    location: str, version: Version, southern: tuple[tuple[str, str], ...], stamp: object
+) -> tuple[Future[Facts], list[str]]:
     steps: list[str] = []
     executor = ThreadPoolExecutor(1, thread_name_prefix="facts")
-    future = executor.submit(_load_facts, location, version, steps.append)
+    future = executor.submit(_load_facts, location, version, southern, steps.append)
     executor.shutdown(wait=False)
     return future, steps
 
 
-def _load_facts(location: str, version: Version, progress: Callable[[str], None]) -> Facts:
+def _load_facts(
+    location: str, version: Version, southern: tuple[tuple[str, str], ...], progress: Callable[[str], None]
+) -> Facts:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Archive, ArchiveError
     from segmodels.taxonomy import TAXONOMIES
 
     if version.taxonomy not in TAXONOMIES:
         raise ArchiveError(f"{version} has classes that this app does not know. Update the app.")
-    return Facts(Archive(location).reader(version), TAXONOMIES[version.taxonomy], progress)
+    return Facts(Archive(location).reader(version), TAXONOMIES[version.taxonomy], progress, southern)
 
 
 atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends

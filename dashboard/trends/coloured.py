@@ -14,6 +14,8 @@ from dashboard.trends.section import (
     Section,
     factor,
     factor_cell,
+    number,
+    outfits_in_words,
     percent,
     records,
     rows,
@@ -52,9 +54,10 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
     ).sort_values(["place", "rank"], ignore_index=True)
     shown = _pointed(shown, fine)
     caption = (
-        f"{size.outfits:,} outfits. Main colour of each garment, {'finer' if fine else 'basic'} names; 95 % intervals "
-        "(Wilson) in the tooltip and the table. A colour shown stands for its name, not for one garment."
-        f"{question.left_out()}"
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        f"Main colour of each garment found, {'finer' if fine else 'basic'} names; "
+        "95 % intervals (Wilson) in the tooltip and the table. A colour shown stands for its name, not for one "
+        f"garment. {question.counted}{question.left_out()}"
     )
     words = "; ".join(
         f"{name}: " + ", ".join(f"{row.colour} {row.share:.0%}" for row in rows(part.nlargest(3, "share")))
@@ -88,17 +91,20 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     table = _shares(question, fine)
     garment = garment or str(table.groupby("garment")["outfits"].sum().idxmax())
     part = table[table["garment"] == garment].sort_values("outfits", ascending=False, ignore_index=True)
-    count = int(part["outfits"].sum())
+    count = part["outfits"].to_numpy().sum().item()
     if count < _LEAST_GARMENTS:
         raise NotEnoughError(
             f"Colours need at least {_LEAST_GARMENTS} outfits with {garment}; there {'is' if count == 1 else 'are'} "
-            f"{count}. Choose another garment."
+            f"{number(count)}. Choose another garment."
         )
     shown = part.head(_MOST).assign(name=part["colour"])
     shown = _pointed(shown.assign(garment=garment), fine, garment)
     more = f" {len(part) - len(shown)} rarer colours are in the table." if len(part) > len(shown) else ""
-    caption = f"{count:,} outfits with {garment}, by its main colour. Lines: 95 % intervals (Wilson).{more}"
-    caption += question.left_out()
+    caption = (
+        f"{outfits_in_words(count).capitalize()} "
+        f"with {garment} found, by its main colour. Lines: 95 % intervals (Wilson).{more} "
+        f"{question.counted}{question.left_out()}"
+    )
     figure = share_figure(shown, hexes(fine=fine), question.theme, axis=f"Share of {garment}, by main colour")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
     behind = Behind(coloured=((garment, str(shown["colour"].iloc[0])),), fine=fine)
@@ -126,11 +132,11 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
             )
         first, second = map(str, counts.index)
     found = question.facts.colour_pairs(question.view, first, second, fine=fine)
-    count = int(found["outfits"].sum())
+    count = found["outfits"].to_numpy().sum().item()
     if count < LEAST_TOGETHER:
         raise NotEnoughError(
             f"Colours of a pair need at least {LEAST_TOGETHER} outfits with {first} and {second}; there "
-            f"{'is' if count == 1 else 'are'} {count}. Choose other garments."
+            f"{'is' if count == 1 else 'are'} {number(count)}. Choose other garments."
         )
     table = colour_pairs(found)
     order = list(hexes(fine=fine))
@@ -149,12 +155,13 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     )
     sure = int(table["significant"].sum())
     caption = (
-        f"{count:,} outfits with {first} and {second}. Lift of their main colours; {sure} of {len(table)} pairs are "
-        f"significant (Fisher's exact test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others have grey numbers."
-        f"{question.left_out()}"
+        f"{outfits_in_words(count).capitalize()} "
+        f"with {first} and {second} found. Lift of their main colours; {sure} of "
+        f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on whole outfits, Benjamini-Hochberg, "
+        f"{SIGNIFICANT:.0%}); the others have grey numbers. {question.counted}{question.left_out()}"
     )
     top = shown.nlargest(1, "outfits").iloc[0]
-    words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {top['outfits']:,} outfits"
+    words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {outfits_in_words(top['outfits'])}"
     behind = Behind(coloured=((first, top["first"]), (second, top["second"])), fine=fine)
     return Section("trends-colour-pairs", f"{first} and {second}", caption, figure, table, words, behind)
 
@@ -166,7 +173,7 @@ def _shares(question: Question, fine: bool) -> pd.DataFrame:
     return table
 
 
-def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: int, fine: bool) -> pd.DataFrame:
+def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: float, fine: bool) -> pd.DataFrame:
     """Adds the text of each cell, what it says when pointed at, and whose photos stand behind it."""
     first, second = garments
     return table.assign(
@@ -177,7 +184,8 @@ def _pointed_pairs(table: pd.DataFrame, garments: tuple[str, str], count: int, f
             for a, b in zip(table["first"], table["second"], strict=True)
         ],
         hover=[
-            f"{row['first']} {first} with {row['second']} {second}<br>{row['outfits']:,} of {count:,} outfits<br>"
+            f"{row['first']} {first} with {row['second']} {second}<br>"
+            f"{number(row['outfits'])} of {number(count)} outfits<br>"
             f"lift {factor(row['lift'])} ({factor(row['low'])} to {factor(row['high'])}), p {row['p']:.2g}"
             f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
             for row in records(table)
@@ -190,7 +198,7 @@ def _pointed(table: pd.DataFrame, fine: bool, garment: str = "") -> pd.DataFrame
     return table.assign(
         hover=[
             f"{row['colour']} {garment or row['name']}<br>{percent(row['share'], row['low'], row['high'])}<br>"
-            f"{row['outfits']:,} of {row['of']:,}<br>Click for the photos"
+            f"{number(row['outfits'])} of {number(row['of'])}<br>Click for the photos"
             for row in rows
         ],
         code=[Behind(coloured=((garment or row["name"], row["colour"]),), fine=fine).code() for row in rows],

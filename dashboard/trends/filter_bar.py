@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
 import streamlit as st
 
 from dashboard.shared.text import literal
+from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Facts, View
 from segmodels.colour import BASIC_COLOURS
 
 __all__ = ["choose_filters"]
 
+_COUNTINGS: Mapping[Counting, str] = {"expected": "Expected counts", "raw": "Raw counts"}
 _MANY_TAGS = 8  # tags in the filter at most
 
 
@@ -33,6 +36,8 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
     whole = facts.size(View())
     with st.container(horizontal=True):
+        view = _counting(facts, view, key.format("count"))
+        view = _near_duplicates(facts, view, key.format("duplicates"))
         with st.popover("Dates"):
             view = _dates(view, whole.first, whole.last, key.format("dates"))
         with st.popover("Tags"):
@@ -51,6 +56,8 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
                 placeholder="Any colour",
             )
             view = replace(view, colours=tuple(colours))
+        if facts.counting_of(view) == "expected":
+            return replace(view, min_share=0.0, min_confidence=0.0)
         with st.popover("Share and confidence"):
             share = st.slider(
                 "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
@@ -58,18 +65,39 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
             sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
             st.caption("Garments below either minimum are not counted.")
             view = replace(view, min_share=share / 100, min_confidence=sure / 100)
-        if facts.duplicates or view.duplicates:
-            view = replace(
-                view,
-                duplicates=st.toggle(
-                    "Count near-duplicates",
-                    view.duplicates,
-                    key=key.format("duplicates"),
-                    help="Count each file of a photo that is there several times: recompressed, resized or made "
-                    "brighter. Otherwise the largest counts, with its date and tags.",
-                ),
-            )
     return view
+
+
+def _counting(facts: Facts, view: View, key: str) -> View:
+    """Choice of the way of counting, where there is one."""
+    options = facts.countings
+    if len(options) == 1:
+        return view
+    chosen = st.segmented_control(
+        "Count",
+        options,
+        default=facts.counting_of(view),
+        required=True,
+        key=key,
+        format_func=_COUNTINGS.__getitem__,
+        label_visibility="collapsed",
+        help="Expected counts add up the probability that a garment is worn. Raw counts are of every garment found.",
+    )
+    return replace(view, counting=None if chosen in (None, options[0]) else chosen)
+
+
+def _near_duplicates(facts: Facts, view: View, key: str) -> View:
+    """Choice of how near-duplicates count, where there are any."""
+    if not (facts.duplicates or view.duplicates):
+        return view
+    chosen = st.toggle(
+        "Count near-duplicates",
+        view.duplicates,
+        key=key,
+        help="Count every file of a photo that is in the archive several times: recompressed, resized, brighter. "
+        "Otherwise the largest of them counts, with its date and tags.",
+    )
+    return replace(view, duplicates=chosen)
 
 
 def _dates(view: View, first: date | None, last: date | None, key: str) -> View:

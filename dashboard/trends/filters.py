@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
+from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Size, View
 from segmodels.colour import BASIC_COLOURS
 from segmodels.taxonomy import Taxonomy
@@ -24,6 +25,7 @@ def to_link(view: View) -> dict[str, str | list[str]]:
         "colours": ",".join(view.colours),
         "share": f"{view.min_share:g}" if view.min_share else "",
         "confidence": f"{view.min_confidence:g}" if view.min_confidence else "",
+        "count": view.counting or "",
         "duplicates": "yes" if view.duplicates else "",
     }
     link |= {_TAG + key: list(values) for key, values in view.tags}
@@ -31,7 +33,10 @@ def to_link(view: View) -> dict[str, str | list[str]]:
 
 
 def from_link(
-    link: Mapping[str, Sequence[str]], taxonomy: Taxonomy, tags: Mapping[str, Sequence[str]]
+    link: Mapping[str, Sequence[str]],
+    taxonomy: Taxonomy,
+    tags: Mapping[str, Sequence[str]],
+    countings: Sequence[Counting] = ("raw",),
 ) -> tuple[View, list[str]]:
     """The view of a link, and a sentence for each filter in it that cannot be used.
 
@@ -39,8 +44,16 @@ def from_link(
         link: All values of each parameter.
         taxonomy: Taxonomy of the archive.
         tags: Values by tag that the archive has.
+        countings: Ways of counting that the archive has, the default first.
     """
     sentences: list[str] = []
+    counting = _counting(link, countings, sentences)
+    least = {key: _share(link, key, most, sentences) for key, most in (("share", 0.5), ("confidence", 0.99))}
+    if (counting or countings[0]) == "expected" and any(least.values()):
+        sentences.append("Minimum shares and confidences apply to raw counts only; those in the link are ignored.")
+        least = dict.fromkeys(least, 0.0)
+    if link.get("corrected"):
+        sentences.append("Shares are no longer corrected for recognition errors; expected counts allow for them.")
     worn = [garment.name for garment in taxonomy.worn]
     first, last = (_day(link, key, sentences) for key in ("from", "to"))
     if first and last and first > last:
@@ -65,8 +78,9 @@ def from_link(
         tags=tuple(found),
         garments=_known(link, "garments", worn, sentences),
         colours=_known(link, "colours", BASIC_COLOURS, sentences),
-        min_share=_share(link, "share", 0.5, sentences),
-        min_confidence=_share(link, "confidence", 0.99, sentences),
+        min_share=least["share"],
+        min_confidence=least["confidence"],
+        counting=counting,
         duplicates=_yes(link, "duplicates", sentences),
     ), sentences
 
@@ -112,16 +126,31 @@ def evidence_line(size: Size, model: str, revision: str, near_duplicates: int = 
         dates = "no dates"
     else:
         dates = f"{size.first}" if size.first == size.last else f"{size.first} to {size.last}"
-        if size.dated < size.outfits:
-            dates += f" ({_count(size.outfits - size.dated, 'outfit')} without a date)"
+        if round(undated := size.outfits - size.dated):
+            dates += f" ({_count(undated, 'outfit')} without a date)"
     found = f"{_count(size.photos, 'photo')}, {_count(size.outfits, 'outfit')}"
     if near_duplicates:
         found += f", {_count(near_duplicates, 'near-duplicate')} not counted"
     return f"{found}, {dates}, analysed by {model} {revision[:12]}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: float, what: str) -> str:
+    return f"{'about ' if isinstance(number, float) else ''}{number:,.0f} {what}{'' if number == 1 else 's'}"
+
+
+def _counting(
+    link: Mapping[str, Sequence[str]], countings: Sequence[Counting], sentences: list[str]
+) -> Counting | None:
+    """Way of counting, if the link names another one than the default."""
+    text = "".join(link.get("count", ())[:1])
+    if not text or text in countings:
+        return next((each for each in countings[1:] if each == text), None)
+    sentences.append(
+        "This archive has raw counts only."
+        if text == "expected"
+        else f'The way of counting in the link ("{text[:20]}") is not "expected" or "raw"; it is ignored.'
+    )
+    return None
 
 
 def _day(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> date | None:

@@ -9,11 +9,21 @@ import pandas as pd
 
 from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
-from dashboard.trends.behind import Behind, period_name
+from dashboard.trends.behind import Behind
 from dashboard.trends.coloured import hexes
-from dashboard.trends.section import Question, Section, class_inks, factor, percent, records, rows
-from segmodels.archive.facts import Period
-from segmodels.archive.movements import LEAST_PERIODS, forecast, movements
+from dashboard.trends.section import (
+    Question,
+    Section,
+    class_inks,
+    factor,
+    number,
+    outfits_in_words,
+    percent,
+    records,
+    rows,
+)
+from segmodels.archive.facts import PERIODS, Period
+from segmodels.archive.movements import LEAST_PERIODS, forecast, forecast_lacks, movements
 from segmodels.archive.outfits import (
     SIGNIFICANT,
     NotEnoughError,
@@ -33,14 +43,13 @@ _ENDS = 8  # number of rises, and of falls, in the figure
 def things(question: Question, of: str) -> list[str]:
     """Names of the possible lines: garments, or the colours of one, the most frequent first."""
     if of == GARMENTS:
-        worn = question.facts.masks(question.view)
-        taxonomy = question.facts.taxonomy
-        counts = {g.name: int(worn.loc[worn["mask"] & (1 << g.id) > 0, "outfits"].sum()) for g in taxonomy.worn}
+        worn = question.facts.counts(question.view)
+        counts = dict(zip(worn.names, worn.each.tolist(), strict=True))
     else:
         found = question.facts.colours(question.view)
         part = found[found["class"] == question.facts.taxonomy[of].id]
         counts = dict(zip(part["colour"], part["garments"], strict=True))
-    return [name for name in sorted(counts, key=lambda name: -counts[name]) if counts[name]]
+    return [name for name in sorted(counts, key=lambda name: -counts[name]) if counts[name] >= 0.5]
 
 
 def shown_first(names: Sequence[str]) -> list[str]:
@@ -68,11 +77,12 @@ def line_section(
         raise NotEnoughError(f"None of these outfits has {of}, so there are no colours. Choose another garment.")
     rows = _series(question, period, of)
     table = rows[rows["name"].isin(names)].reset_index(drop=True)
-    shown = _pointed(table, period, of).rename(columns={"share": "value"})
+    shown = _pointed(question, table, period, of).rename(columns={"share": "value"})
     whole = "outfits" if of == GARMENTS else f"{of}, by main colour"
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Bands: 95 % intervals (Wilson); the first and the last {period} "
-        "may be incomplete, which widens their intervals."
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, by {period}. Bands: 95 % intervals (Wilson)"
+        f"{question.allowing}; the first and the last "
+        f"{period} may be incomplete, which widens their intervals.{question.southern(period)} {question.counted}"
     )
     if of != GARMENTS:
         caption += question.left_out()
@@ -108,7 +118,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     size = question.periods(period, LEAST_PERIODS, "A trend")
     facts = question.facts
     if of == GARMENTS:
-        found = by_period(facts.masks(question.view, period), facts.taxonomy)
+        found = by_period(facts.counts_by_period(question.view, period), question.errors)
         by = ["garment"]
     else:
         found = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
@@ -123,10 +133,12 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     shown = _strongest(table, behind)
     sure = int(table["significant"].sum())
     less = f" Shown: the {_ENDS} strongest in each direction." if len(table) > len(shown) else ""
+    season = "" if period == "year" else " that includes the season where two years are covered"
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Odds ratio per year with 95 % interval, from binomial regression "
-        f"that includes the season where two years are covered. {sure} of {len(table)} are significant "
-        f"(Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are grey.{less}"
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
+        f"by {period}. Odds ratio per year with 95 % interval, from binomial "
+        f"regression{season}. {sure} of {len(table)} are significant (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
+        f"others are grey.{less}{question.southern(period)} {question.counted}"
     )
     if of != GARMENTS:
         caption += question.left_out()
@@ -153,31 +165,51 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
         garment: Name of the garment; the most worn if left out.
 
     Raises:
-        NotEnoughError: If there are too few periods.
+        NotEnoughError: If there are too few periods, or gaps between them; it names a period that has enough, if any.
     """
-    size = question.periods(period, 2, "A forecast")
+    size = question.periods(period, 1, "A forecast")
+    if lack := forecast_lacks(question.starts(period), period):
+        raise NotEnoughError(lack + _possible(question, period))
     garment = garment or (things(question, GARMENTS) or [""])[0]
-    rows = _series(question, period, GARMENTS)
-    past = rows[rows["name"] == garment].reset_index(drop=True)
+    found = _series(question, period, GARMENTS)
+    past = found[found["name"] == garment].reset_index(drop=True)
     if past.empty or not past["outfits"].sum():
         raise NotEnoughError(f"None of these outfits has {garment or 'a garment'}. Choose another garment.")
     ahead = forecast(past, period)
-    shown = _pointed(past, period, GARMENTS)
-    repeated = "the same period of the year before" if ahead.seasonal else f"the last {period}"
+    shown = _pointed(question, past, period, GARMENTS)
+    same, last = f"the same {period}s of the year before", f"the last {period} before them"
+    repeated = same if ahead.naive == "year" else last
     warning = "" if ahead.error < ahead.naive_error else ", so do not rely on this forecast"
     caption = (
-        f"{garment}, {size.dated:,} dated outfits by {period}. Local-level model"
-        f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95 % interval. Back-test on "
-        f"the last {ahead.tested} {period}s: {100 * ahead.error:.1f} points off on average; repeating {repeated} "
-        f"would be {100 * ahead.naive_error:.1f}{warning}."
+        f"{garment}, {outfits_in_words(size.dated, 'dated')} by {period}. Local-level model"
+        f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95 % interval. Back-test "
+        f"of the same model on the last {ahead.tested} {period}s: {100 * ahead.error:.1f} points off on average; "
+        f"repeating {repeated} would be {100 * ahead.naive_error:.1f}{warning}.{question.southern(period)} "
+        f"{question.counted}"
     )
     table = pd.concat([past.assign(what="seen"), ahead.table.assign(name=garment, what="forecast")], ignore_index=True)
-    figure = forecast_figure(shown, ahead.table, class_inks(question.facts)[garment], question.theme)
+    named = [question.named(start, period) for start in table["start"]]
+    coming = ahead.table.assign(
+        hover=[
+            f"{garment}, {name}<br>forecast {percent(row.share, row.low, row.high)}"
+            for name, row in zip(named[len(past) :], rows(ahead.table), strict=True)
+        ]
+    )
+    figure = forecast_figure(shown, coming, class_inks(question.facts)[garment], question.theme)
     end = ahead.table.iloc[-1]
-    latest = f"{past['share'].iloc[-1]:.0%} in the last {period}"
-    words = f"{garment}: {latest}, {percent(end.share, end.low, end.high)} at the end of the forecast"
+    latest = f"{past['share'].iloc[-1]:.0%} ({named[len(past) - 1]})"
+    words = f"{garment}: {latest}; forecast for {named[-1]}: {percent(end.share, end.low, end.high)}"
     behind = Behind(worn=(garment,), period=period, start=past.loc[past["outfits"] > 0, "start"].max().date())
     return Section("trends-forecast", f"Forecast of {garment}", caption, figure, table, words, behind)
+
+
+def _possible(question: Question, period: Period) -> str:
+    """Sentence on a period by which a forecast is possible, after a space: the next shorter one, else a longer one."""
+    place = PERIODS.index(period)
+    for other in (*reversed(PERIODS[:place]), *PERIODS[place + 1 :]):
+        if not forecast_lacks(question.starts(other), other):
+            return f" A forecast by {other} is possible."
+    return ""
 
 
 def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
@@ -189,7 +221,7 @@ def _strongest(table: pd.DataFrame, behind: Sequence[Behind]) -> pd.DataFrame:
         shown = pd.concat([shown.head(_ENDS), shown.tail(_ENDS)])
     shown["hover"] = [
         f"{row.name_}<br>odds ratio per year {factor(row.value)} ({factor(row.low)} to {factor(row.high)})<br>"
-        f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{row.outfits:,} outfits, p {row.p:.2g}"
+        f"{row.first_share:.1%} to {row.last_share:.1%} (fitted)<br>{number(row.outfits)} outfits, p {row.p:.2g}"
         + ("" if row.significant else "<br>not significant")
         + "<br>Click for the photos"
         for row in rows(shown.rename(columns={"name": "name_"}))
@@ -201,20 +233,22 @@ def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
     """Shares over time: `name`, `start`, `outfits`, `of`, `share`, `low`, `high`."""
     facts = question.facts
     if of == GARMENTS:
-        found = by_period(facts.masks(question.view, period), facts.taxonomy).rename(columns={"garment": "name"})
+        found = by_period(facts.counts_by_period(question.view, period), question.errors)
+        found = found.rename(columns={"garment": "name"})
     else:
         rows = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
         found = rows[rows["garment"] == of].drop(columns="garment").rename(columns={"colour": "name"})
     return found.assign(start=pd.to_datetime(found["start"]))
 
 
-def _pointed(table: pd.DataFrame, period: Period, of: str) -> pd.DataFrame:
+def _pointed(question: Question, table: pd.DataFrame, period: Period, of: str) -> pd.DataFrame:
     """Adds the tooltip of each point and the code of the photos behind it."""
     rows = records(table)
     return table.assign(
         hover=[
-            f"{row['name']}, {period_name(row['start'], period)}<br>{percent(row['share'], row['low'], row['high'])}"
-            f"<br>{row['outfits']:,} of {row['of']:,}<br>Click for the photos"
+            f"{row['name']}, {question.named(row['start'], period)}<br>"
+            f"{percent(row['share'], row['low'], row['high'])}<br>"
+            f"{number(row['outfits'])} of {number(row['of'])}<br>Click for the photos"
             for row in rows
         ],
         code=[_behind(row["name"], of, period, row["start"].date()).code() for row in rows],

@@ -1,24 +1,25 @@
 """Reliability of the garments in an archive, measured on photos whose garments are known.
 
 `archives/reliability.json`: by taxonomy, `model`, `revision`, `how` it was measured, and by garment `sensitivity` of
-`worn` outfits, `specificity` of `not_worn` ones, and the thresholds of share and confidence that it was measured at.
+`worn` outfits and `specificity` of `not_worn` ones.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
+from segmodels.checkpoints.catalog import list_checkpoints
+from segmodels.inference.presence import CalibrationError, read_calibration
+from segmodels.taxonomy import TAXONOMIES
 
-__all__ = ["WHY_NO_PAIRS", "Trust", "read_trust"]
-
-WHY_NO_PAIRS = (
-    "Pairs are not corrected: the errors on two garments depend on each other (a coat taken for a shirt removes one "
-    "and adds the other), and errors were measured for single garments only."
-)
+__all__ = ["Trust", "read_share_errors", "read_trust"]
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,62 @@ class Trust:
     Args:
         how: Sentence on which photos and how it was measured.
         garments: Reliability by class.
-        thresholds: Least share and confidence that it was measured at, by class, where they are known.
         sentence: Sentence for the visitor on why no reliability is known; empty if it is.
+        share_errors: Standard error of a mean presence that stems from the calibration, by class; empty if unknown.
     """
 
     how: str = ""
     garments: dict[str, Reliability] = field(default_factory=dict)
-    thresholds: dict[str, tuple[float, float]] = field(default_factory=dict)
     sentence: str = ""
+    share_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_trust(file: Path, version: Version) -> Trust:
-    """Reads the error rates of a version.
+    """Reads the error rates of a version, and the errors of its calibration.
 
     Args:
-        file: JSON file, which may be missing.
+        file: JSON file of the error rates, which may be missing.
         version: Version of the rows.
     """
+    return replace(_read_rates(file, version), share_errors=read_share_errors(version))
+
+
+def read_share_errors(version: Version) -> Mapping[str, float]:
+    """Standard error of a mean presence by class, from the calibration of an installed checkpoint.
+
+    Args:
+        version: Version of the rows.
+
+    Returns:
+        Errors by class; none without an installed checkpoint of the same model and revision that has a calibration.
+    """
+    for entry in list_checkpoints():
+        if entry.name == version.model and version.revision == (entry.revision or _revision(entry.folder)):
+            try:
+                calibration = read_calibration(entry.folder, TAXONOMIES[version.taxonomy])
+            except CalibrationError:
+                return {}
+            return calibration.share_errors if calibration else {}
+    return {}
+
+
+def _revision(folder: Path) -> str:
+    """Revision of a checkpoint that is not from the Hub; empty if its weights cannot be read."""
+    file = folder / "model.safetensors"
+    try:
+        found = file.stat()
+        return _digest(file, found.st_mtime_ns, found.st_size)
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=64)
+def _digest(file: Path, changed: int, size: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
+
+
+def _read_rates(file: Path, version: Version) -> Trust:
     try:
         found = json.loads(file.read_text("utf-8"))[version.taxonomy]
         model, revision = str(found["model"]), str(found["revision"])
@@ -54,11 +94,6 @@ def read_trust(file: Path, version: Version) -> Trust:
             )
             for name, each in found["garments"].items()
             if each.get("sensitivity") is not None and each.get("specificity") is not None
-        }
-        thresholds = {
-            str(name): (float(each["share_threshold"]), float(each["confidence_threshold"]))
-            for name, each in found["garments"].items()
-            if each.get("share_threshold") is not None and each.get("confidence_threshold") is not None
         }
         how = str(found["how"])
     except (OSError, KeyError):
@@ -72,4 +107,4 @@ def read_trust(file: Path, version: Version) -> Trust:
             sentence=f"Reliability was measured for {model} {revision[:12]}, not for {version.model} "
             f"{version.revision[:12]}, so it is not shown."
         )
-    return Trust(how, garments, thresholds)
+    return Trust(how, garments)

@@ -14,6 +14,7 @@ from segmodels.archive.outfits import NotEnoughError
 
 __all__ = ["report_html"]
 
+_LARGE = 1000  # from here numbers are not rounded to four digits
 _ROWS = 60  # rows of a table in the report at most
 _STYLE = """
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1d; background: #fff;
@@ -51,8 +52,8 @@ def report_html(
         f"<h1>{html.escape(archive)}</h1>",
         f"<p>{html.escape(evidence)}.</p>",
         f"<p>Filters: {html.escape('; '.join(filters)) or 'none'}.</p>",
-        '<p class="note">The unit is one person\'s outfit. Counts are of what the model recognised and include its '
-        f"errors. Written {datetime.now():%Y-%m-%d %H:%M}.</p>",
+        f'<p class="note">The unit is one person\'s outfit. {html.escape(question.counted)} '
+        f"Written {datetime.now():%Y-%m-%d %H:%M}.</p>",
     ]
     if made_up:
         parts.insert(1, "<p><b>Synthetic data: the photos are made up.</b></p>")
@@ -70,7 +71,7 @@ def report_html(
         more = f'<p class="note">The first {_ROWS} of {len(section.table):,} rows.</p>' * (len(section.table) > _ROWS)
         parts.append(
             f'<h2>{html.escape(section.title)}</h2><p class="note">{html.escape(section.caption)}</p>{drawn}'
-            f'<details><summary>Table</summary><div class="scroll">{_table(section.table)}</div>{more}</details>'
+            f'<details><summary>Table</summary><div class="scroll">{_table(section.numbers)}</div>{more}</details>'
         )
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     head += f"<title>{html.escape(archive)}</title>"
@@ -81,6 +82,10 @@ def report_html(
 def _table(table: pd.DataFrame) -> str:
     return str(
         table.head(_ROWS).to_html(
-            index=False, border=0, na_rep="–", float_format=lambda value: f"{value:.4g}", escape=True
+            index=False,
+            border=0,
+            na_rep="–",
+            float_format=lambda value: f"{value:,.1f}" if abs(value) >= _LARGE else f"{value:.4g}",
+            escape=True,
         )
     )

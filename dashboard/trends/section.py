@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
 from math import isnan
 from typing import Any
 
@@ -11,8 +13,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Theme
-from dashboard.trends.behind import Behind
-from segmodels.archive.facts import Facts, Period, Size, View
+from dashboard.trends.behind import Behind, period_name
+from segmodels.archive.counts import Counting
+from segmodels.archive.facts import PERIODS, Facts, Hemispheres, Period, Size, View
 from segmodels.archive.outfits import NotEnoughError
 
 __all__ = [
@@ -24,10 +27,18 @@ __all__ = [
     "class_inks",
     "factor",
     "factor_cell",
+    "number",
+    "outfits_in_words",
     "percent",
     "records",
     "rows",
 ]
+
+_COUNTED: Mapping[Counting, str] = {
+    "expected": "Expected counts: sums of the probability that a garment is worn.",
+    "raw": "Raw counts: every garment the network found.",
+}
+_NUMBERS = ("outfits", "of", "garments")  # columns of tables that hold counts
 
 LEAST_OUTFITS = 10
 """Fewest outfits for which a share is given."""
@@ -62,6 +73,11 @@ class Section:
     behind: Behind
     view: View | None = None
 
+    @property
+    def numbers(self) -> pd.DataFrame:
+        """The table as it is shown and exported: expected counts with one decimal."""
+        return self.table.round({name: 1 for name in _NUMBERS if self.table.get(name, pd.Series(0)).dtype == float})
+
 
 @dataclass(frozen=True)
 class Question:
@@ -72,12 +88,41 @@ class Question:
         view: View with the filters.
         theme: Theme of the figures.
         marked: Code of the element that was clicked.
+        share_errors: Standard error of a mean presence that stems from the calibration, by class.
     """
 
     facts: Facts
     view: View
     theme: Theme = "light"
     marked: str = ""
+    share_errors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def counting(self) -> Counting:
+        """Way of counting."""
+        return self.facts.counting_of(self.view)
+
+    @property
+    def errors(self) -> Mapping[str, float]:
+        """Standard errors of shares by class; those of raw counts are unknown."""
+        return self.share_errors if self.counting == "expected" else {}
+
+    @property
+    def allowing(self) -> str:
+        """Words after "intervals" on the errors that those of shares include."""
+        return " that allow for the error of the calibration" if self.errors else ""
+
+    @property
+    def counted(self) -> str:
+        """Sentences on what is counted."""
+        text = _COUNTED[self.counting]
+        if self.counting == "expected":
+            if self.view.garments or self.view.colours:
+                text += " An outfit counts with the probability that it meets the filter."
+            if lacking := self.facts.lacking:
+                text += f" {lacking:,} outfit{'' if lacking == 1 else 's'} without a probability "
+                text += f"count{'s' if lacking == 1 else ''} as found."
+        return text
 
     def within(self, view: View) -> Question:
         """The same question about the outfits of another view."""
@@ -97,7 +142,8 @@ class Question:
         size = self.facts.size(self.view)
         if size.outfits < least:
             raise NotEnoughError(
-                f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} {size.outfits}. "
+                f"{what} needs at least {least} outfits; there {'is' if size.outfits == 1 else 'are'} "
+                f"{_shortfall(size.outfits, least)}. "
                 "Add photos or remove a filter."
             )
         return size
@@ -111,20 +157,44 @@ class Question:
         size = self.outfits(LEAST_OUTFITS, what)
         if not size.dated or not size.first or not size.last:
             raise NotEnoughError(
-                f"{what} needs dates, and none of these {size.outfits:,} outfits has one. Add dates with a CSV "
+                f"{what} needs dates, and none of these {number(size.outfits)} outfits has one. Add dates with a CSV "
                 "at ingest (--metadata), or open the made-up sample."
             )
         if size.first == size.last:
-            raise NotEnoughError(
-                f"{what} needs photos of at least {least} {period}s; all dated photos are from {size.first}."
-            )
-        found = self.facts.masks(self.view, period)["start"].nunique()
+            raise NotEnoughError(f"{what} needs photos of several {period}s; all dated photos are from {size.first}.")
+        found = len(self.starts(period))
         if found < least:
+            shorter = [each for each in PERIODS[: PERIODS.index(period)] if len(self.starts(each)) >= least]
             raise NotEnoughError(
-                f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}. "
-                "Choose a shorter period."
+                f"{what} needs photos of at least {least} {period}s; there {'is' if found == 1 else 'are'} {found}."
+                + (f" {what} by {shorter[-1]} is possible." if shorter else "")
             )
         return size
+
+    def starts(self, period: Period) -> pd.DatetimeIndex:
+        """First days of the periods with photos, in order."""
+        return pd.DatetimeIndex(self.facts.periods(self.view, period))
+
+    @cached_property
+    def hemispheres(self) -> Hemispheres:
+        """Hemispheres of the view's dated photos."""
+        return self.facts.hemispheres(self.view)
+
+    def named(self, start: date | pd.Timestamp, period: Period) -> str:
+        """Name of the period that begins on a day, in the hemispheres of the view."""
+        return period_name(start, period, self.hemispheres)
+
+    def southern(self, period: Period) -> str:
+        """Sentence on the seasons of the southern hemisphere, after a space; empty where none is in the view."""
+        if period not in ("season", "fashion season") or self.hemispheres == "north":
+            return ""
+        tags = " or ".join(f"{key} {value}" for key, value in self.facts.southern)
+        if self.hemispheres == "south":
+            return f" All photos are of the southern hemisphere ({tags}), and {period}s have their names there."
+        return (
+            f" Photos with {tags} are of the southern hemisphere, where {period}s are opposite: each holds photos of "
+            "both, and has its name in the north and in the south. Filter by a tag to see one hemisphere."
+        )
 
 
 Builder = Callable[[Question], Section]
@@ -134,6 +204,22 @@ Builder = Callable[[Question], Section]
 def class_inks(facts: Facts) -> dict[str, str]:
     """Display colour by class."""
     return {garment.name: garment.colour for garment in facts.taxonomy.classes}
+
+
+def number(value: float) -> str:
+    """A count: whole, or an expected one without decimals, below 10 with one."""
+    return f"{value:,.1f}" if isinstance(value, float) and value < 9.95 else f"{value:,.0f}"
+
+
+def outfits_in_words(value: float, kind: str = "") -> str:
+    """Number of outfits: `1 outfit`, `1,234 dated outfits`, or `about 1,234 outfits` where they are expected.
+
+    Args:
+        value: Number of outfits.
+        kind: Adjective of the outfits.
+    """
+    what = f"{kind} outfit".strip() + ("" if value == 1 else "s")
+    return f"{'about ' if isinstance(value, float) else ''}{number(value)} {what}"
 
 
 def percent(value: float, low: float, high: float) -> str:
@@ -164,3 +250,8 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def rows(table: pd.DataFrame) -> Iterable[Any]:
     """The rows of a table, with its columns as attributes."""
     return table.itertuples(index=False)
+
+
+def _shortfall(value: float, least: float) -> str:
+    """A count below another one, never rounded up to it."""
+    return number(value) if isinstance(value, int) else f"about {min(value, least - 0.1):.1f}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.filters import from_link
+from segmodels.archive.counts import Counting
 from segmodels.archive.facts import View
 from segmodels.taxonomy import Taxonomy
 
@@ -41,7 +42,11 @@ class TrendsState:
     sentences: list[str] = field(default_factory=list)
 
     def read_link(
-        self, link: Mapping[str, Sequence[str]], taxonomy: Taxonomy, tags: Mapping[str, Sequence[str]]
+        self,
+        link: Mapping[str, Sequence[str]],
+        taxonomy: Taxonomy,
+        tags: Mapping[str, Sequence[str]],
+        countings: Sequence[Counting] = ("raw",),
     ) -> None:
         """Takes over filters, choices and click of the page's address, once for a visit.
 
@@ -49,11 +54,12 @@ class TrendsState:
             link: All values of each parameter.
             taxonomy: Taxonomy of the archive.
             tags: Values by tag that the archive has.
+            countings: Ways of counting that the archive has, the default first.
         """
         if self.link_read:
             return
         self.link_read = True
-        self.view, sentences = from_link(link, taxonomy, tags)
+        self.view, sentences = from_link(link, taxonomy, tags, countings)
         self.sentences = [*self.sentences, *sentences]
         self.chosen = Chosen(link)
         key, _, code = (link.get("photos") or [""])[-1].partition(":")

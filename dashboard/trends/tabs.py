@@ -56,9 +56,6 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             against = _period_against(question, chosen)
         elif way == "A tag":
             against = _tag_against(question, tags, chosen)
-        correct = bool(trust.garments) and _toggle(chosen, "corrected", "Corrected for recognition errors")
-    if correct and against:
-        st.caption("Corrected shares cannot be compared. Turn the correction off to compare.")
     if trust.sentence:
         st.caption(literal(trust.sentence))
     elif trust.how:
@@ -68,7 +65,7 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
                 f"whom it is reported. {trust.how}"
             )
         )
-    return partial(share_section, against=None if correct else against, trust=trust, correct=correct)
+    return partial(share_section, against=against, trust=trust)
 
 
 def _period_against(question: Question, chosen: Chosen) -> Against | None:
@@ -161,10 +158,12 @@ def _view(chosen: Chosen, names: Sequence[str]) -> str:
 
 
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
-    """Choice of the period; without `usual` the default depends on the number of days."""
+    """Choice of the period; without `usual` the default depends on the days, and on how many months have photos."""
     size = question.facts.size(question.view)
     days = (size.last - size.first).days if size.first and size.last else 0
     fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
+    if not usual and days >= 365 and 12 * days > 2 * 365 * len(question.starts("month")):
+        fitting = "fashion season"  # most months have no photos, as where all are of shows in March and September
     said = str.capitalize
     return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said, constant=usual is not None))
 

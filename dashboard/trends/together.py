@@ -12,10 +12,30 @@ import pandas as pd
 from dashboard.figures import series
 from dashboard.figures.together import Scale, network_figure, pair_matrix
 from dashboard.figures.trends import interval_figure, line_figure
-from dashboard.trends.behind import Behind, period_name
-from dashboard.trends.section import LEAST_TOGETHER, Question, Section, class_inks, factor, factor_cell, records, rows
+from dashboard.trends.behind import Behind
+from dashboard.trends.section import (
+    LEAST_TOGETHER,
+    Question,
+    Section,
+    class_inks,
+    factor,
+    factor_cell,
+    number,
+    outfits_in_words,
+    records,
+    rows,
+)
+from segmodels.archive.counts import Counts
 from segmodels.archive.facts import Period
-from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, companions, pair_lift_by_period, pairs, triples, worn
+from segmodels.archive.outfits import (
+    SIGNIFICANT,
+    NotEnoughError,
+    companions,
+    pair_lift_by_period,
+    pairs,
+    rules,
+    triples,
+)
 
 __all__ = [
     "MEASURES",
@@ -45,15 +65,19 @@ _TITLES: Mapping[Measure, str] = {
     "jaccard": "Jaccard index",
     "npmi": "Normalised PMI",
 }
+_LEAST_SEEN = 0.5  # fewest outfits with a garment that somebody wears
 _RULES = 16  # rules in the figure at most
-_TESTED = f"Fisher's exact test (mid-p), corrected for multiple testing (Benjamini-Hochberg, {SIGNIFICANT:.0%})"
+_LEAST_EACH = 5  # fewest outfits with a garment, and without it, to compare
+_TESTED = (
+    "Fisher's exact test (mid-p) on whole outfits, corrected for multiple testing "
+    f"(Benjamini-Hochberg, {SIGNIFICANT:.0%})"
+)
+_INTERVAL = "95 % likelihood interval, given how often each of the two occurs"
 
 
 def seen(question: Question) -> list[str]:
     """Garments that somebody wears, in display order."""
-    table = worn(question.facts.masks(question.view), question.facts.taxonomy)
-    held = set(table.loc[table["outfits"] > 0, "garment"])
-    return [garment.name for garment in question.facts.taxonomy.worn if garment.name in held]
+    return _seen(question.facts.counts(question.view))
 
 
 def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
@@ -63,8 +87,8 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
         NotEnoughError: If there are too few outfits, or no two garments.
     """
     size = question.outfits(LEAST_TOGETHER, "A matrix of pairs")
-    table = pairs(question.facts.masks(question.view), question.facts.taxonomy)
-    names = seen(question)
+    counts = question.facts.counts(question.view)
+    table, names = pairs(counts), _seen(counts)
     if len(names) < 2:
         raise NotEnoughError("A matrix needs at least two garments that occur in these outfits. Remove a filter.")
     shown = table[table["first"].isin(names) & table["second"].isin(names)]
@@ -87,9 +111,10 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     )
     sure = int(table["significant"].sum())
     caption = (
-        f"{size.outfits:,} outfits. {_MEANINGS[measure]} {sure} of {len(table)} pairs occur together significantly "
-        f"more, or less, often than by chance: {_TESTED}. The others have grey numbers. Pairs are not corrected for "
-        "recognition errors."
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        f"{_MEANINGS[measure]} {sure} of {len(table)} pairs occur together "
+        f"significantly more, or less, often than by chance: {_TESTED}. The others have grey numbers. "
+        f"{question.counted}"
     )
     top = shown.loc[shown["significant"]].nlargest(5, "lift")
     words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
@@ -112,33 +137,34 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
         NotEnoughError: If there are too few outfits.
     """
     size = question.outfits(LEAST_TOGETHER, "A rule")
-    masks, taxonomy = question.facts.masks(question.view), question.facts.taxonomy
+    counts = question.facts.counts(question.view, triples=parts == 3)
     if parts == 3:
-        table = triples(masks, taxonomy)
+        table = triples(counts)
         table["name"] = [
             f"{a} + {b} → {c}" for a, b, c in zip(table["first"], table["second"], table["then"], strict=True)
         ]
         behind = [tuple(row) for row in table[["first", "second", "then"]].to_numpy()]
     else:
-        table = pairs(masks, taxonomy)
-        table = table[table["outfits"] >= 5].sort_values("lift", ascending=False, kind="stable", ignore_index=True)
+        table = rules(counts)
         table["name"] = [f"{a} → {b}" for a, b in zip(table["first"], table["second"], strict=True)]
         behind = [tuple(row) for row in table[["first", "second"]].to_numpy()]
     table["code"] = [Behind(worn=each).code() for each in behind]
     shown = table[table["significant"]] if only_sure else table
     if shown.empty:
         raise NotEnoughError(
-            f"No rule of {parts} garments is significant in these {size.outfits:,} outfits. Add photos, or include "
-            "rules that are not significant."
+            f"No rule of {parts} garments is significant in these {number(size.outfits)} outfits. Add photos, or "
+            "include rules that are not significant."
         )
     above, below = shown[shown["lift"] >= 1], shown[shown["lift"] < 1]
     few = min(len(below), max(_RULES // 2, _RULES - len(above)))
     shown = pd.concat([above.head(_RULES - few), below.tail(few)])
     shown = shown.assign(value=shown["lift"], hover=[_rule_hover(row) for row in records(shown)])
+    once = "" if parts == 3 else " Each pair is listed once, in the direction of the larger confidence."
     caption = (
-        f"{size.outfits:,} outfits. Lift with 95 % interval; support, confidence and p are in the tooltip and the "
-        f"table. {int(table['significant'].sum())} of {len(table)} rules with at least five outfits are significant: "
-        f"{_TESTED}. Shown: the {len(shown)} strongest."
+        f"{outfits_in_words(size.outfits).capitalize()}. Lift with {_INTERVAL}; support, "
+        f"confidence in both directions and p are in the tooltip and the table. {int(table['significant'].sum())} of "
+        f"{len(table)} rules with at least five outfits are significant: {_TESTED}. Shown: the {len(shown)} "
+        f"strongest.{once} {question.counted}"
     )
     figure = interval_figure(shown.reset_index(drop=True), question.theme, axis="Lift")
     words = "; ".join(f"{name} lift {lift:.2f}" for name, lift in zip(shown["name"], shown["lift"], strict=True))
@@ -159,18 +185,20 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
     Raises:
         NotEnoughError: If there are too few outfits with it, or without.
     """
-    size = question.outfits(LEAST_TOGETHER, "A comparison")
+    question.outfits(LEAST_TOGETHER, "A comparison")
     facts = question.facts
-    garment = garment or ([*seen(question), ""])[0]
+    counts = facts.counts(question.view)
+    garment = garment or ([*_seen(counts), ""])[0]
     if not garment:
         raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
-    worn_by = facts.count(question.view, worn=(garment,))
-    for count, words in ((worn_by, "with"), (size.outfits - worn_by, "without")):
-        if count < 5:
+    worn_by = counts.each[counts.names.index(garment)].item()
+    for count, words in ((worn_by, "with"), (counts.size - worn_by, "without")):
+        if count < _LEAST_EACH:
             raise NotEnoughError(
-                f"This needs at least 5 outfits {words} {garment}; there are {count}. Choose another garment."
+                f"This needs at least {_LEAST_EACH} outfits {words} {garment}; there are {number(count)}. "
+                "Choose another garment."
             )
-    table = companions(facts.masks(question.view), facts.taxonomy, garment)
+    table = companions(counts, garment)
     shown = table.rename(columns={"garment": "name", "change": "value", "change_low": "low", "change_high": "high"})
     behind = [Behind(worn=(garment, name)) for name in shown["name"]]
     shown = shown.assign(
@@ -183,8 +211,10 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
         ],
     )
     caption = (
-        f"{worn_by:,} outfits with {garment} against {size.outfits - worn_by:,} without. Difference in points with "
-        f"95 % interval (Newcombe); score test, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+        f"{outfits_in_words(worn_by).capitalize()} "
+        f"with {garment} against {number(counts.size - worn_by)} without. Difference in "
+        "points with 95 % interval (Newcombe); score test, corrected for all garments (Benjamini-Hochberg, "
+        f"{SIGNIFICANT:.0%}). {question.counted}"
     )
     figure = interval_figure(
         shown, question.theme, axis=f"Share with {garment} minus share without (points)", factor=False, tick="+.0%"
@@ -223,7 +253,7 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         if name not in names:
             raise NotEnoughError(f"None of these outfits has {name}. Choose another garment.")
     facts = question.facts
-    table = pair_lift_by_period(facts.masks(question.view, period), facts.taxonomy, first, second)
+    table = pair_lift_by_period(facts.pair_by_period(question.view, first, second, period))
     table["start"] = pd.to_datetime(table["start"])
     pair = f"{first} with {second}"
     shown = table.assign(
@@ -231,9 +261,9 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
         value=table["lift"],
         code=[Behind(worn=(first, second), period=period, start=s.date()).code() for s in table["start"]],
         hover=[
-            f"{pair}, {period_name(row['start'], period)}<br>lift {factor(row['lift'])} "
-            f"({factor(row['low'])} to {factor(row['high'])})<br>{row['outfits']:,} of {row['of']:,} outfits"
-            "<br>Click for the photos"
+            f"{pair}, {question.named(row['start'], period)}<br>lift {factor(row['lift'])} "
+            f"({factor(row['low'])} to {factor(row['high'])})<br>"
+            f"{number(row['outfits'])} of {number(row['of'])} outfits<br>Click for the photos"
             for row in records(table)
         ],
     )
@@ -242,10 +272,11 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
     look = series(0, question.theme)
     figure = line_figure(shown, {pair: (look.ink, "solid")}, question.theme, axis="Lift", factor=True)
     caption = (
-        f"{size.dated:,} dated outfits, by {period}. Lift (1 = as often as expected by chance); band: 95 % interval of "
-        f"the share of {second} among outfits with {first}."
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
+        f"by {period}. Lift (1 = as often as expected by chance); band: "
+        f"{_INTERVAL}.{question.southern(period)} {question.counted}"
     )
-    words = "; ".join(f"{row['start']:%Y-%m} {factor(row['lift'])}" for row in records(table))
+    words = "; ".join(f"{question.named(row['start'], period)} {factor(row['lift'])}" for row in records(table))
     together = table.loc[table["outfits"] > 0, "start"]
     last = (together if len(together) else table.loc[table["lift"].notna(), "start"]).max().date()
     behind = Behind(worn=(first, second), period=period, start=last)
@@ -260,29 +291,36 @@ def network_section(question: Question) -> Section:
     """
     size = question.outfits(LEAST_TOGETHER, "A network")
     facts = question.facts
-    masks = facts.masks(question.view)
-    table = pairs(masks, facts.taxonomy)
+    counts = facts.counts(question.view)
+    table = pairs(counts)
     sure = table[table["significant"] & (np.abs(np.log2(table["lift"].clip(lower=1 / 64))) >= np.log2(1.1))]
     if sure.empty:
         raise NotEnoughError(
-            f"No pair is significant in these {size.outfits:,} outfits, so there is no network to draw. Add photos."
+            f"No pair is significant in these {number(size.outfits)} outfits, so there is no network to draw. Add "
+            "photos."
         )
     sure = sure.assign(
         code=[Behind(worn=pair).code() for pair in zip(sure["first"], sure["second"], strict=True)],
         hover=[_pair_hover(row, size.outfits) for row in records(sure)],
     )
-    shares = worn(masks, facts.taxonomy).set_index("garment")["share"]
-    kept = {name: float(shares[name]) for name in seen(question)}
+    shares = dict(zip(counts.names, (counts.each / counts.size).tolist(), strict=True))
+    kept = {name: shares[name] for name in _seen(counts)}
     figure = network_figure(sure, kept, class_inks(facts), question.theme)
     caption = (
-        f"{size.outfits:,} outfits. Solid lines: more often together than expected by chance; dotted: less often; "
-        "thicker: stronger, up to a lift of 4 or down to 1/4; crosses: never together. Shown: pairs whose lift is "
-        f"significant and at least 10 % above or below 1. {_TESTED}. Larger discs: worn more often."
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        "Solid lines: more often together than expected by chance; dotted: less "
+        "often; thicker: stronger, up to a lift of 4 or down to 1/4; crosses: never together. Shown: pairs whose lift "
+        f"is significant and at least 10 % above or below 1. {_TESTED}. Larger discs: worn more often. "
+        f"{question.counted}"
     )
     top = sure.nlargest(6, "lift")
     words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
     first = Behind(worn=(top.iloc[0]["first"], top.iloc[0]["second"]))
     return Section("trends-network", "Network", caption, figure, table, words, first)
+
+
+def _seen(counts: Counts) -> list[str]:
+    return [name for name, outfits in zip(counts.names, counts.each, strict=True) if outfits >= _LEAST_SEEN]
 
 
 def _cell(value: float, measure: Measure) -> str:
@@ -295,18 +333,19 @@ def _cell(value: float, measure: Measure) -> str:
     return f"{round(value, 2) + 0.0:g}".replace("-", "−").replace("0.", ".")  # short enough for a phone's cells
 
 
-def _pair_hover(row: Mapping[str, float], size: int) -> str:
+def _pair_hover(row: Mapping[str, float], size: float) -> str:
     chance = "" if row["significant"] else "<br>not significant"
     return (
-        f"{row['first']} with {row['second']}<br>{row['outfits']:,} of {size:,} outfits<br>lift {factor(row['lift'])} "
-        f"({factor(row['low'])} to {factor(row['high'])})<br>Jaccard {row['jaccard']:.2f}, NPMI {row['npmi']:.2f}, "
-        f"p {row['p']:.2g}{chance}<br>Click for the photos"
+        f"{row['first']} with {row['second']}<br>{number(row['outfits'])} of {number(size)} outfits<br>"
+        f"lift {factor(row['lift'])} ({factor(row['low'])} to {factor(row['high'])})<br>"
+        f"Jaccard {row['jaccard']:.2f}, NPMI {row['npmi']:.2f}, p {row['p']:.2g}{chance}<br>Click for the photos"
     )
 
 
 def _rule_hover(row: Mapping[str, float]) -> str:
     return (
         f"{row['name']}<br>lift {factor(row['lift'])} ({factor(row['low'])} to {factor(row['high'])})<br>support "
-        f"{row['support']:.1%}, confidence {row['confidence']:.1%}<br>{row['outfits']:,} outfits, p {row['p']:.2g}"
+        f"{row['support']:.1%}, confidence {row['confidence']:.1%} (the other way {row['reverse']:.1%})<br>"
+        f"{number(row['outfits'])} outfits, p {row['p']:.2g}"
         f"{'' if row['significant'] else '<br>not significant'}<br>Click for the photos"
     )

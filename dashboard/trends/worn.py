@@ -1,4 +1,4 @@
-"""Views of what is worn: shares of outfits, compared with others or corrected for known errors; areas."""
+"""Views of what is worn: shares of outfits, alone or compared with others; areas."""
 
 from __future__ import annotations
 
@@ -11,10 +11,20 @@ import pandas as pd
 
 from dashboard.figures.trends import share_figure
 from dashboard.trends.behind import Behind
-from dashboard.trends.reliability import WHY_NO_PAIRS, Trust
-from dashboard.trends.section import LEAST_OUTFITS, Question, Section, class_inks, percent, records, rows
+from dashboard.trends.reliability import Trust
+from dashboard.trends.section import (
+    LEAST_OUTFITS,
+    Question,
+    Section,
+    class_inks,
+    number,
+    outfits_in_words,
+    percent,
+    records,
+    rows,
+)
 from segmodels.archive.facts import Facts, View
-from segmodels.archive.intervals import Corrected, Reliability, corrected
+from segmodels.archive.intervals import Reliability
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, worn
 
 __all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
@@ -95,16 +105,13 @@ def other_tag(facts: Facts, view: View, key: str, value: str, other: str | None)
     )
 
 
-def share_section(
-    question: Question, *, against: Against | None = None, trust: Trust | None = None, correct: bool = False
-) -> Section:
+def share_section(question: Question, *, against: Against | None = None, trust: Trust | None = None) -> Section:
     """Share of outfits with each garment.
 
     Args:
         question: Question that the section answers.
         against: Two groups to compare, instead of the question's view.
         trust: Reliability of the garments.
-        correct: Whether shares are corrected for the reliability.
 
     Raises:
         NotEnoughError: If there are too few outfits.
@@ -115,35 +122,32 @@ def share_section(
     other = None
     if against:
         question.within(against.other).outfits(LEAST_OUTFITS, f"A share ({against.other_label})")
-        other = facts.masks(against.other)
-    table = worn(facts.masks(here.view), facts.taxonomy, other)
+        other = facts.counts(against.other)
+    table = worn(facts.counts(here.view), other, here.errors)
     known = trust.garments if trust else {}
     table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]
     table["specificity"] = [known[name].specificity if name in known else np.nan for name in table["garment"]]
     shown = table.rename(columns={"garment": "name"})
-    caption = f"{size.outfits:,} outfits in {size.photos:,} photos. Lines: 95 % intervals (Wilson)."
-    if correct and trust:
-        table, caption = _corrected(here, table, trust, size.outfits)
-        shown = table.rename(columns={"garment": "name", "corrected": "share_", "share": "raw"})
-        shown = shown.drop(columns=["low", "high"]).rename(
-            columns={"share_": "share", "corrected_low": "low", "corrected_high": "high"}
-        )
-    elif against:
+    allowing = here.allowing
+    caption = f"{outfits_in_words(size.outfits).capitalize()} in {number(size.photos)} photos. "
+    caption += f"Lines: 95 % intervals (Wilson){allowing}."
+    if against:
         caption = (
-            f"Bars: {against.label} ({size.outfits:,} outfits); diamonds: {against.other_label} "
-            f"({facts.size(against.other).outfits:,}). 95 % intervals (Wilson); differences: score test, corrected for "
-            f"all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+            f"Bars: {against.label} ({outfits_in_words(size.outfits)}); diamonds: {against.other_label} "
+            f"({number(facts.size(against.other).outfits)}). 95 % intervals (Wilson){allowing}; differences: score "
+            f"test for sampling alone, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
         )
+    caption += f" {here.counted}"
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
-    shown["hover"] = [_hover(row, against, correct) for row in records(shown)]
+    shown["hover"] = [_hover(row, against) for row in records(shown)]
     figure = share_figure(
         shown,
         class_inks(facts),
         question.theme,
-        axis="Share of outfits, corrected" if correct else "Share of outfits",
+        axis="Share of outfits",
         notes={name: _recognised(each) for name, each in known.items()},
-        other=against.other_label if against and not correct else "",
+        other=against.other_label if against else "",
     )
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown) if row.share == row.share)
     return Section("trends-shares", "What is worn", caption, figure, table, words, behind[0], here.view)
@@ -176,7 +180,7 @@ def area_section(question: Question) -> Section:
     )
     if table.empty:
         raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
-    half = 1.96 * (found["deviation"] / np.sqrt(found["garments"])).where(found["garments"] > 1)
+    half = 1.96 * (found["deviation"] / np.sqrt(found["size"])).where(found["size"] > 1)
     table["low"], table["high"] = (table["share"] - half).clip(lower=0), (table["share"] + half).clip(upper=1)
     table = table.sort_values("share", ascending=False, ignore_index=True)
     shown = table.rename(columns={"garment": "name"})
@@ -184,48 +188,25 @@ def area_section(question: Question) -> Section:
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
     shown["hover"] = [
-        f"{row.name}<br>{percent(row.share, row.low, row.high)} of the outfit<br>mean of {row.garments:,} garments"
+        f"{row.name}<br>{percent(row.share, row.low, row.high)} of the outfit<br>"
+        f"mean of {number(row.garments)} garments"
         for row in rows(shown)
     ]
     caption = (
-        f"{size.outfits:,} outfits. Mean share of the outfit's garment and accessory pixels, over the outfits with the "
-        "garment. Lines: 95 % intervals of the mean."
+        f"{outfits_in_words(size.outfits).capitalize()}. "
+        "Mean share of the outfit's garment and accessory pixels, over the outfits "
+        f"with the garment. Lines: 95 % intervals of the mean. {question.counted}"
     )
     figure = share_figure(shown, class_inks(facts), question.theme, axis="Mean share of the outfit's pixels")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
     return Section("trends-areas", "Share of the outfit's pixels", caption, figure, table, words, behind[0])
 
 
-def _corrected(question: Question, table: pd.DataFrame, trust: Trust, size: int) -> tuple[pd.DataFrame, str]:
-    """Adds the corrected shares, counted at the thresholds at which the error rates were measured."""
-    view = question.view
-    least = {name: trust.thresholds.get(name, (view.min_share, view.min_confidence)) for name in trust.garments}
-    counts = question.facts.holding(view, {name: least[name] for name in table["garment"] if name in least})
-    found: dict[str, Corrected | None] = {
-        name: corrected(counts[name], size, trust.garments[name]) if name in counts else None
-        for name in table["garment"]
-    }
-    table = table.assign(
-        corrected=[each.share if (each := found[name]) else np.nan for name in table["garment"]],
-        corrected_low=[each.low if (each := found[name]) else np.nan for name in table["garment"]],
-        corrected_high=[each.high if (each := found[name]) else np.nan for name in table["garment"]],
-    )
-    caption = (
-        f"{size:,} outfits; shares corrected for missed garments and false alarms (Rogan-Gladen). Lines: 95 % "
-        f"intervals that include the uncertainty of both rates (Lang & Reiczigel). {trust.how} {WHY_NO_PAIRS}"
-    )
-    if missing := [name for name, each in found.items() if each is None]:
-        caption += f" A dash: error rates unknown or too large to correct for ({', '.join(missing)})."
-    return table, caption
-
-
-def _hover(row: dict[str, object], against: Against | None, correct: bool) -> str:
+def _hover(row: dict[str, object], against: Against | None) -> str:
     share, low, high = (float(row[key]) for key in ("share", "low", "high"))  # type: ignore[arg-type]
     lines = [str(row["name"]), "–" if isnan(share) else percent(share, low, high)]
-    if correct:
-        lines.append(f"{float(row['raw']):.1%} as counted")  # type: ignore[arg-type]
-    lines.append(f"{row['outfits']:,} outfits")
-    if against and not correct:
+    lines.append(outfits_in_words(row["outfits"]))  # type: ignore[arg-type]
+    if against:
         change, least, most = (100 * float(row[key]) for key in ("change", "change_low", "change_high"))  # type: ignore[arg-type]
         lines.append(f"{against.other_label}: {float(row['other_share']):.1%}")  # type: ignore[arg-type]
         lines.append(f"{change:+.1f} points ({least:+.1f} to {most:+.1f}), p {row['p']:.2g}")

@@ -1,42 +1,70 @@
 """The rows of an archive as flat tables, and the counts for the Trends page.
 
-The unit is one person's outfit. What a person wears is a number whose bit i says whether class i is worn, so that all
-pairs and triples come from one count of equal numbers: 12 garments make 4,096 of them at most. Beside it lies the list
-of the outfit's garments with share, confidence and colour, so that nothing is joined with them.
+The unit is one person's outfit. Two ways of counting:
+
+- Expected counts add up, over outfits, the calibrated probability that a garment is worn (its presence), one number for
+  each outfit and class. A filter on garments is a weight: an outfit counts with the probability that it meets it. Where
+  a row has no presence, what was found counts as 1 and the rest as 0.
+- Raw counts are of every garment found. What was found on a person is a number whose bit i says whether class i was, so
+  that all pairs and triples come from one count of equal numbers: 12 garments make 4,096 of them at most.
+
+Beside them lies the list of the outfit's garments found, with share, confidence, colour and presence, so that nothing
+is joined with them.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
+from segmodels.archive.counts import Counting, Counts, add_up
 from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
+from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["PERIODS", "Facts", "Period", "Size", "View"]
+__all__ = ["PERIODS", "Facts", "Hemispheres", "Period", "Size", "View"]
 
-Period = Literal["week", "month", "season", "year"]
-PERIODS: tuple[Period, ...] = ("week", "month", "season", "year")
-"""Periods into which time can be divided; a season is three months, and winter starts in December."""
+Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
+PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
+"""Periods into which time can be divided, shorter ones first.
+
+A season is three months, and winter starts in December. Fashion seasons are those in which clothes are worn:
+Spring/Summer from March to August, Autumn/Winter from September to February. Half-years start in January and July.
+"""
+
+Hemispheres = Literal["north", "south", "both"]
+"""Hemispheres of the dated photos of a view.
+
+Seasons and fashion seasons have the same first days in both, half a year apart in name: the season from June is summer
+in the north and winter in the south. So photos of the south are counted in the period of their real day, and only its
+name depends on the hemispheres of a view. Counting winters of both as one period was tried and dropped: in the first
+and the last half-year such periods have photos of one hemisphere only, which looks like growth.
+"""
 
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
-_VIEW_COLUMNS = "o, p, day, mask, alone, worn, monochrome"
+_KEPT_OUTFITS = 12_000_000  # of the kept views together
+_BLOCK = 4_096  # outfits that are added up at once
+_VIEW_COLUMNS = "o, p, day, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
+_HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
 _CALENDAR = ", ".join(
-    f"({start})::DATE AS {period}"
+    f'({start})::DATE AS "{period}"'
     for period, start in {
         "week": "date_trunc('week', day)",
         "month": "date_trunc('month', day)",
         "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+        "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
+        "half-year": _HALF.format("day"),
         "year": "date_trunc('year', day)",
     }.items()
 )
@@ -53,8 +81,9 @@ class View:
         tags: Pairs of a tag and values, of which a photo must have one.
         garments: Classes that an outfit must hold, all of them.
         colours: Basic colours of which a garment (one of `garments`, if any) must have one.
-        min_share: Least share of the outfit that a garment must have to count, 0..1.
-        min_confidence: Least confidence of a garment to count, 0..1.
+        min_share: Least share of the outfit that a garment must have to count, 0..1; for raw counts only.
+        min_confidence: Least confidence of a garment to count, 0..1; for raw counts only.
+        counting: Way of counting; None for the archive's default (`Facts.countings`).
         duplicates: Whether each of several near-duplicates counts, instead of one of them.
     """
 
@@ -65,16 +94,20 @@ class View:
     colours: tuple[str, ...] = ()
     min_share: float = 0.0
     min_confidence: float = 0.0
+    counting: Counting | None = None
     duplicates: bool = False
 
 
 @dataclass(frozen=True)
 class Size:
-    """Size of a view: photos, outfits, outfits with a date, and the first and last day."""
+    """Size of a view: photos, outfits, outfits with a date, and the first and last day.
 
-    photos: int
-    outfits: int
-    dated: int
+    The numbers are float where outfits count with a probability, and int otherwise.
+    """
+
+    photos: float
+    outfits: float
+    dated: float
     first: date | None
     last: date | None
 
@@ -86,107 +119,205 @@ class Facts:
         reader: Reader whose rows are read once, here; it must stay open.
         taxonomy: Taxonomy of the rows.
         progress: Function that is called with a sentence before each long step.
+        southern: Pairs of a tag and a value; photos with one of them are of the southern hemisphere.
     """
 
-    def __init__(self, reader: Reader, taxonomy: Taxonomy, progress: Callable[[str], None] = lambda sentence: None):
+    def __init__(
+        self,
+        reader: Reader,
+        taxonomy: Taxonomy,
+        progress: Callable[[str], None] = lambda sentence: None,
+        southern: Sequence[tuple[str, str]] = (),
+    ):
         self.taxonomy = taxonomy
         self.version = reader.version
         self._reader = reader
         self._lock = threading.Lock()
-        self._views: OrderedDict[View, str] = OrderedDict()
+        self._views: OrderedDict[View, tuple[str, int]] = OrderedDict()
         self._tables = 0
+        self.has_presence = False
+        """Whether any outfit has a presence, so that there are expected counts."""
+        self.lacking = 0
+        """Number of outfits without a presence, which count as what was found."""
         self.duplicates = load_duplicates(reader, progress)
         """Number of photos that are near-duplicates of one that counts; None if they were never looked for."""
-        self.tags = self._load(progress)
-        """Values by tag, the most frequent first."""
+        self.tags, self.southern = self._load(progress, southern)
+        """Values by tag, the most frequent first; and the pairs of `southern` that photos have."""
+
+    @property
+    def countings(self) -> tuple[Counting, ...]:
+        """Ways of counting, the default first: expected if every outfit has a presence; raw alone if none has one."""
+        if not self.has_presence:
+            return ("raw",)
+        return ("raw", "expected") if self.lacking else ("expected", "raw")
+
+    def counting_of(self, view: View) -> Counting:
+        """Way of counting of a view."""
+        return view.counting if view.counting in self.countings else self.countings[0]
 
     def size(self, view: View) -> Size:
         """Size of a view."""
+        view = self._resolved(view)
+        weight = _weight(view)
         row = self._ask(
             view,
-            "SELECT count(*) FILTER (alone) + (SELECT count(DISTINCT p) FROM {v} WHERE NOT alone) photos, "
-            "count(*) outfits, count(day) dated, min(day) a, max(day) b FROM {v}",
+            f"SELECT (coalesce(sum({weight}) FILTER (alone), 0) + coalesce((SELECT sum(1 - none) FROM "
+            f"(SELECT product(1 - {weight}) AS none FROM {{v}} WHERE NOT alone GROUP BY p)), 0))::DOUBLE photos, "
+            f"coalesce(sum({weight}), 0)::DOUBLE outfits, coalesce(sum({weight}) FILTER (day IS NOT NULL), 0)::DOUBLE "
+            "dated, min(day) a, max(day) b FROM {v}",
         ).iloc[0]
         first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in "ab")
-        return Size(int(row.photos), int(row.outfits), int(row.dated), first, last)
+        photos, outfits, dated = (float(row[key]) for key in ("photos", "outfits", "dated"))
+        if weight == "1":
+            photos, outfits, dated = round(photos), round(outfits), round(dated)
+        return Size(photos, outfits, dated, first, last)
 
     def monochrome(self, view: View) -> int:
         """Number of photos of a view that are black and white or toned: their garments have no colour here."""
-        return int(self._ask(view, "SELECT count(DISTINCT p) n FROM {v} WHERE monochrome")["n"].iloc[0])
+        view = self._resolved(view)
+        sql = f"SELECT count(DISTINCT p) n FROM {{v}} WHERE monochrome AND {_weight(view)} >= {LIKELY}"
+        return int(self._ask(view, sql)["n"].iloc[0])
 
     def near_duplicates(self, view: View) -> int:
         """Number of photos that a view leaves out because they are near-duplicates of others."""
         if not self.duplicates or view.duplicates:
             return 0
-        return self.size(replace(view, duplicates=True)).photos - self.size(view).photos
+        return round(self.size(replace(view, duplicates=True)).photos - self.size(view).photos)
 
-    def masks(self, view: View, period: Period | None = None) -> pd.DataFrame:
-        """Number of outfits by the exact set of their classes.
+    def hemispheres(self, view: View) -> Hemispheres:
+        """Hemispheres of the dated photos of a view; north if none of them has a tag of the south."""
+        if not self.southern:
+            return "north"
+        found = set(self._ask(view, "SELECT DISTINCT south FROM {v} WHERE day IS NOT NULL")["south"])
+        return "both" if len(found) > 1 else "south" if True in found else "north"
+
+    def counts(self, view: View, *, triples: bool = False) -> Counts:
+        """Outfits by what is worn.
 
         Args:
             view: View that chooses the outfits.
-            period: Period by which the outfits are divided, without those that have no date; None for no division.
-
-        Returns:
-            Columns `mask` int64, `outfits` int64, and with a period `start` (its first day).
+            triples: Whether to count triples.
         """
-        if period is None:
-            return self._ask(view, "SELECT mask, count(*) outfits FROM {v} GROUP BY mask ORDER BY mask")
-        return self._ask(
-            view,
-            f"SELECT {period} AS start, mask, count(*) outfits FROM {{v}} JOIN calendar USING (day) "
-            "GROUP BY ALL ORDER BY ALL",
+        view = self._resolved(view)
+        names = [garment.name for garment in self.taxonomy.worn]
+        columns = ", ".join(self._presence(view, name) for name in names)
+        sql = f"SELECT {_weight(view)}, {columns} FROM {{v}}"
+        if view.counting == "raw":
+            sql = f"SELECT n, {columns} FROM (SELECT mask, count(*) AS n FROM {{v}} GROUP BY mask)"
+        dtype = np.int64 if view.counting == "raw" else np.float64
+
+        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for batch in self._reader.batches(sql.format(v=self._table(view)), _BLOCK):
+                values = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]).astype(dtype)
+                yield values[0], values[1:]
+
+        with self._lock:
+            return add_up(names, blocks(), triples=triples)
+
+    def periods(self, view: View, period: Period) -> list[date]:
+        """First days of the periods in which the view has outfits."""
+        found = self._ask(
+            view, f'SELECT DISTINCT "{period}" AS start FROM {{v}} JOIN calendar USING (day) ORDER BY start'
         )
+        return [pd.Timestamp(start).date() for start in found["start"]]
 
-    def holding(self, view: View, least: Mapping[str, tuple[float, float]]) -> dict[str, int]:
-        """Outfits with a garment of enough share and confidence, ignoring the minimums of the view.
+    def counts_by_period(self, view: View, period: Period) -> pd.DataFrame:
+        """Outfits with each garment over time, without those that have no date.
 
         Args:
             view: View that chooses the outfits.
-            least: Least share of the outfit and least confidence, by class.
+            period: Period by which the outfits are divided.
 
         Returns:
-            Number of outfits by class.
+            Columns `start` (first day of the period), `garment`, `outfits` with it, and `of` (all of that period).
         """
-        if not least:
-            return {}
-        lacking = view.min_share > 0 or view.min_confidence > 0  # the table of the view lacks some garments
-        source = "outfit WHERE o IN (SELECT o FROM {v})" if lacking else "{v}"
-        asked = ", ".join(f"({self.taxonomy[name].id}, {share}, {sure})" for name, (share, sure) in least.items())
+        view = self._resolved(view)
+        names = [garment.name for garment in self.taxonomy.worn]
+        sums = ", ".join(f"{_sum(view, self._presence(view, name))} AS s_{place}" for place, name in enumerate(names))
         found = self._ask(
             view,
-            f"SELECT g.class AS class, count(*) outfits FROM (SELECT unnest(worn) AS g FROM {source}) "
-            f"JOIN (VALUES {asked}) least(class, share, confidence) ON g.class = least.class "
-            "WHERE g.share >= least.share AND g.confidence >= least.confidence GROUP BY ALL",
+            f'SELECT "{period}" AS start, {_sum(view, "1")} AS whole, {sums} FROM {{v}} JOIN calendar USING (day) '
+            "GROUP BY start ORDER BY start",
         )
-        counts = dict(zip(found["class"], found["outfits"], strict=True))
-        return {name: int(counts.get(self.taxonomy[name].id, 0)) for name in least}
+        outfits = found[[f"s_{place}" for place in range(len(names))]].to_numpy()
+        return pd.DataFrame(
+            {
+                "start": found["start"].repeat(len(names)).to_numpy(),
+                "garment": np.tile(np.array(names, object), len(found)),
+                "outfits": outfits.ravel(),
+                "of": found["whole"].repeat(len(names)).to_numpy(),
+            }
+        )
 
-    def areas(self, view: View) -> pd.DataFrame:
-        """Areas by class: `class` id, `share` (mean share of the outfit), its `deviation`, and number of `garments`."""
+    def pair_by_period(self, view: View, first: str, second: str, period: Period) -> pd.DataFrame:
+        """Outfits with two garments over time, without those that have no date.
+
+        Args:
+            view: View that chooses the outfits.
+            first: Name of a class.
+            second: Name of another class.
+            period: Period by which the outfits are divided.
+
+        Returns:
+            Columns `start`, `first` and `second` (outfits with each), `outfits` with both, and `of` (all).
+        """
+        view = self._resolved(view)
+        one, other = (self._presence(view, name) for name in (first, second))
         return self._ask(
             view,
-            "SELECT g.class AS class, avg(g.share) AS share, coalesce(stddev_samp(g.share), 0) AS deviation, "
-            "count(*) AS garments FROM (SELECT unnest(worn) AS g FROM {v}) GROUP BY ALL ORDER BY ALL",
+            f'SELECT "{period}" AS start, {_sum(view, one)} AS first, {_sum(view, other)} AS second, '
+            f'{_sum(view, f"{one} * {other}")} AS outfits, {_sum(view, "1")} AS "of" '
+            "FROM {v} JOIN calendar USING (day) GROUP BY start ORDER BY start",
         )
 
+    def areas(self, view: View) -> pd.DataFrame:
+        """Areas by class, over the garments found, each with the probability that its class is worn.
+
+        Returns:
+            Columns `class` id, `share` (mean share of the outfit), its `deviation` and `size` (effective number of
+            garments, by which the mean varies), and the number of `garments`.
+        """
+        view = self._resolved(view)
+        found = self._ask(
+            view,
+            f"SELECT g.class AS class, {_sum(view, 'w', weighted=False)} AS garments, sum(w * w)::DOUBLE AS squares, "
+            "sum(w * g.share::DOUBLE) AS total, sum(w * g.share::DOUBLE * g.share) AS total_squares "
+            f"FROM (SELECT g, {self._garment(view)} AS w FROM "
+            f"(SELECT {_weight(view)} AS weight, unnest(worn) AS g FROM {{v}})) GROUP BY ALL ORDER BY ALL",
+        )
+        found = found[found["garments"] > 0]
+        weight = found["garments"].astype(float)
+        size, share = weight**2 / found["squares"], found["total"] / weight
+        variance = (found["total_squares"] / weight - share**2).clip(lower=0) * size / (size - 1).where(size > 1)
+        return pd.DataFrame(
+            {
+                "class": found["class"],
+                "share": share,
+                "deviation": variance.fillna(0) ** 0.5,
+                "size": size,
+                "garments": found["garments"],
+            }
+        ).reset_index(drop=True)
+
     def colours(self, view: View, *, fine: bool = False, period: Period | None = None) -> pd.DataFrame:
-        """Garments by class and main colour.
+        """Garments by class and main colour, each with the probability that its class is worn.
 
         Args:
             view: View that chooses the outfits.
             fine: Whether to use fine names instead of basic ones.
-            period: Period by which the garments are divided, as in `masks`.
+            period: Period by which the garments are divided, without those that have no date; None for no division.
 
         Returns:
-            Columns `class` id, `colour` name, `garments` int64, and with a period `start`.
+            Columns `class` id, `colour` name, number of `garments`, and with a period `start`.
         """
-        start, calendar = (f"{period} AS start, ", "JOIN calendar USING (day) ") if period else ("", "")
+        view = self._resolved(view)
+        start, calendar = (f'"{period}" AS start, ', "JOIN calendar USING (day) ") if period else ("", "")
         return self._ask(
             view,
-            f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, count(*) garments "
-            f"FROM (SELECT day, unnest(worn) AS g FROM {{v}}) {calendar}JOIN colour c ON g.colour = c.id "
-            "GROUP BY ALL ORDER BY ALL",
+            f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, "
+            f"{_sum(view, self._garment(view), weighted=False)} AS garments "
+            f"FROM (SELECT day, {_weight(view)} AS weight, unnest(worn) AS g FROM {{v}}) {calendar}"
+            "JOIN colour c ON g.colour = c.id GROUP BY ALL ORDER BY ALL",
         )
 
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
@@ -199,15 +330,17 @@ class Facts:
             fine: Whether to use fine names instead of basic ones.
 
         Returns:
-            Columns `first` and `second`, names of colours, and `outfits` int64.
+            Columns `first` and `second`, names of colours, and number of `outfits`.
         """
+        view = self._resolved(view)
         name = "fine" if fine else "basic"
         one, other = self.taxonomy[first].id, self.taxonomy[second].id
         both = 1 << one | 1 << other
+        product = f"{_weight(view)} * {self._presence(view, first)} * {self._presence(view, second)}"
         return self._ask(
             view,
-            f"SELECT c.{name} AS first, d.{name} AS second, count(*) outfits FROM "
-            f"(SELECT [g.colour FOR g IN worn IF g.class = {one}][1] AS one, "
+            f"SELECT c.{name} AS first, d.{name} AS second, {_sum(view, 'w', weighted=False)} AS outfits FROM "
+            f"(SELECT [g.colour FOR g IN worn IF g.class = {one}][1] AS one, {product} AS w, "
             f"[g.colour FOR g IN worn IF g.class = {other}][1] AS other FROM {{v}} WHERE mask & {both} = {both}) "
             "JOIN colour c ON c.id = one JOIN colour d ON d.id = other GROUP BY ALL ORDER BY ALL",
         )
@@ -226,6 +359,8 @@ class Facts:
     ) -> pd.DataFrame:
         """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
 
+        With expected counts, those that fit all conditions, the view's among them, with a probability of 0.5 or more.
+
         Args:
             view: View that chooses the outfits.
             worn: Classes that the outfit holds, all of them.
@@ -236,15 +371,18 @@ class Facts:
             start: First day of the period.
             limit: Largest number of photos.
         """
-        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
+        view = self._resolved(view)
+        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
         found = self._ask(
             view,
             "SELECT photo_id, file_name, day, o % {people} AS person "
-            "FROM (SELECT o, p, day FROM {v} WHERE {conditions} "
+            "FROM (SELECT o, p, day FROM {v} WHERE {conditions} AND {chance} >= {likely} "
             "ORDER BY day DESC NULLS LAST, o LIMIT {limit}) JOIN photo USING (p) ORDER BY day DESC NULLS LAST, o",
             parameters,
             people=_MOST_PEOPLE,
             conditions=conditions,
+            chance=chance,
+            likely=LIKELY,
             limit=int(limit),
         )
         with self._lock:
@@ -266,68 +404,155 @@ class Facts:
         start: date | None = None,
     ) -> int:
         """Number of outfits that `photos` with the same arguments would find without a limit."""
-        conditions, parameters = self._chosen(worn, not_worn, coloured, fine, period, start)
-        sql = "SELECT count(*) n FROM {v} WHERE {conditions}"
-        return int(self._ask(view, sql, parameters, conditions=conditions)["n"].iloc[0])
+        view = self._resolved(view)
+        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
+        sql = f"SELECT count(*) n FROM {{v}} WHERE {conditions} AND {chance} >= {LIKELY}"
+        return int(self._ask(view, sql, parameters)["n"].iloc[0])
+
+    def expected(
+        self,
+        view: View,
+        *,
+        worn: Sequence[str] = (),
+        not_worn: Sequence[str] = (),
+        coloured: Sequence[tuple[str, str]] = (),
+        fine: bool = False,
+        period: Period | None = None,
+        start: date | None = None,
+    ) -> float:
+        """Sum of the probabilities that outfits fit the conditions, which are those of `photos`."""
+        view = self._resolved(view)
+        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
+        sql = f"SELECT coalesce(sum({chance}), 0)::DOUBLE n FROM {{v}} WHERE {conditions}"
+        return float(self._ask(view, sql, parameters)["n"].iloc[0])
 
     def _chosen(
         self,
+        view: View,
         worn: Sequence[str],
         not_worn: Sequence[str],
         coloured: Sequence[tuple[str, str]],
         fine: bool,
         period: Period | None,
         start: date | None,
-    ) -> tuple[str, dict[str, object]]:
-        """Conditions of `photos`, and their parameters."""
-        held = sum(1 << self.taxonomy[name].id for name in worn)
-        lacking = sum(1 << self.taxonomy[name].id for name in not_worn)
-        conditions = [f"mask & {held} = {held}", f"mask & {lacking} = 0"]
+    ) -> tuple[str, str, dict[str, object]]:
+        """Probability that an outfit fits what is asked of `photos`, the conditions besides, and their parameters."""
+        held = dict.fromkeys([*worn, *(name for name, _ in coloured)])
+        factors = [_weight(view), *(self._presence(view, name) for name in held)]
+        factors += [f"(1 - {self._presence(view, name)})" for name in not_worn]
+        conditions = ["true", *(self._coloured([name], [colour], fine=fine) for name, colour in coloured)]
         parameters: dict[str, object] = {}
-        conditions += [self._coloured([name], [colour], fine=fine) for name, colour in coloured]
         if period and start:
-            conditions.append(f"day IN (SELECT day FROM calendar WHERE {period} = $start)")
+            conditions.append(f'day IN (SELECT day FROM calendar WHERE "{period}" = $start)')
             parameters["start"] = start
-        return " AND ".join(conditions), parameters
+        return " * ".join(factors), " AND ".join(conditions), parameters
+
+    def _resolved(self, view: View) -> View:
+        """The view with its way of counting, and without what that ignores."""
+        view = replace(view, duplicates=view.duplicates or not self.duplicates)
+        if self.counting_of(view) == "raw":
+            return replace(view, counting="raw")
+        return replace(view, counting="expected", min_share=0.0, min_confidence=0.0)
+
+    def _presence(self, view: View, name: str) -> str:
+        """SQL: probability that an outfit of a resolved view wears a class."""
+        number = self.taxonomy[name].id
+        return f"(mask >> {number} & 1)" if view.counting == "raw" else f"p_{number}"
+
+    def _garment(self, view: View) -> str:
+        """SQL: probability that a garment `g` of an outfit of a resolved view is worn, and the outfit fits the view."""
+        if view.counting == "raw":
+            return "1"
+        if view.garments:
+            held = ", ".join(str(self.taxonomy[name].id) for name in view.garments)
+            return f"weight * CASE WHEN g.class IN ({held}) THEN 1 ELSE g.presence END"
+        if view.colours:
+            return f"CASE WHEN g.colour IN ({_colour_ids(view.colours)}) THEN g.presence ELSE weight * g.presence END"
+        return "g.presence"
 
     def _ask(
         self, view: View, sql: str, parameters: Mapping[str, object] | None = None, **parts: object
     ) -> pd.DataFrame:
-        """Runs a query in which `{v}` is the table of the view, with the columns of `_VIEW_COLUMNS`."""
+        """Runs a query in which `{v}` is the table of the view.
+
+        Its columns are `_VIEW_COLUMNS`, with expected counts `p_<class id>`, and with a filter on garments or colours
+        `weight`.
+        """
+        view = self._resolved(view)
         with self._lock:
             return self._reader.query(sql.format(v=self._table(view), **parts), parameters or {})
 
     def _table(self, view: View) -> str:
-        """The table of a view, created if it is not among the latest ones."""
-        if not self.duplicates:
-            view = replace(view, duplicates=True)
-        if view == View(duplicates=True):
+        """The table of a resolved view, created if it is not among the latest ones."""
+        if view == View(counting=view.counting, duplicates=True):
             return "outfit"
         if view in self._views:
             self._views.move_to_end(view)
-            return self._views[view]
+            return self._views[view][0]
+        self._tables += 1
+        table = f"view_{self._tables}"
+        make = self._expected_table if view.counting == "expected" else self._raw_table
+        sql, parameters = make(view)
+        self._reader.query(f"CREATE TABLE {table} AS {sql}", parameters)
+        outfits = int(self._reader.query(f"SELECT count(*) AS n FROM {table}")["n"].iloc[0])
+        self._views[view] = table, outfits
+        while len(self._views) > 1 and (
+            len(self._views) > _KEPT_VIEWS or sum(size for _, size in self._views.values()) > _KEPT_OUTFITS
+        ):
+            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1][0]}")
+        return table
+
+    def _raw_table(self, view: View) -> tuple[str, dict[str, object]]:
+        """Query of the outfits of a view, and its parameters."""
+        held = sum(1 << self.taxonomy[name].id for name in view.garments)
         conditions, parameters = self._conditions(view)
+        conditions.append(f"mask & {held} = {held}")
+        if view.colours:
+            conditions.append(self._coloured(view.garments, view.colours))
         source = "outfit"
         if view.min_share > 0 or view.min_confidence > 0:
             large = "[g FOR g IN worn IF g.share >= $share AND g.confidence >= $confidence]"
             mask = "coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn]), 0)"
             source = f"(SELECT * REPLACE ({mask} AS mask) FROM (SELECT * REPLACE ({large} AS worn) FROM outfit))"
             parameters |= {"share": view.min_share, "confidence": view.min_confidence}
-        self._tables += 1
-        table = f"view_{self._tables}"
-        self._reader.query(
-            f"CREATE TABLE {table} AS SELECT {_VIEW_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}",
-            parameters,
-        )
-        self._views[view] = table
-        if len(self._views) > _KEPT_VIEWS:
-            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1]}")
-        return table
+        return f"SELECT {_VIEW_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}", parameters
+
+    def _expected_table(self, view: View) -> tuple[str, dict[str, object]]:
+        """Query of the outfits of a view with their weights, and its parameters.
+
+        In it, the probabilities are those given that the outfit fits the view: 1 for the garments of the filter. With
+        a filter on colours alone, an outfit fits if any of the garments found in these colours is worn; the
+        probability of each of them grows by the same factor, which ignores that they then depend on each other.
+        """
+        conditions, parameters = self._conditions(view)
+        presence = {garment.id: f"p_{garment.id}" for garment in self.taxonomy.worn}
+        weight, source = "", "outfit"
+        if view.garments:
+            held = [self.taxonomy[name].id for name in view.garments]
+            weight = " * ".join(f"p_{number}" for number in held)
+            presence |= {number: f"1::FLOAT AS p_{number}" for number in held}
+            if view.colours:
+                conditions.append(self._coloured(view.garments, view.colours))
+        elif view.colours:
+            found = f"[1::BIGINT << g.class FOR g IN worn IF g.colour IN ({_colour_ids(view.colours)})]"
+            none = " * ".join(f"(1 - p_{number} * (fits >> {number} & 1))" for number in presence)
+            source = f"(SELECT *, coalesce(list_bit_or({found}), 0) AS fits FROM outfit)"
+            source = f"(SELECT *, (1 - {none})::FLOAT AS either FROM {source} WHERE fits != 0)"
+            weight = "either"
+            presence = {
+                number: f"CASE WHEN fits >> {number} & 1 = 1 THEN least(1, p_{number} / either) ELSE p_{number} END "
+                f"AS p_{number}"
+                for number in presence
+            }
+        columns = [_VIEW_COLUMNS, *presence.values()]
+        if weight:
+            columns.append(f"({weight})::FLOAT AS weight")
+            conditions.append(f"{weight} > 0")
+        return f"SELECT {', '.join(columns)} FROM {source} WHERE {' AND '.join(conditions)}", parameters
 
     def _conditions(self, view: View) -> tuple[list[str], dict[str, object]]:
-        """SQL conditions of a view on an outfit, and their parameters."""
-        held = sum(1 << self.taxonomy[name].id for name in view.garments)
-        conditions, parameters = [f"mask & {held} = {held}"], dict[str, object]()
+        """SQL conditions of a view's dates, tags and near-duplicates on an outfit, and their parameters."""
+        conditions, parameters = ["true" if view.duplicates else "NOT duplicate"], dict[str, object]()
         for name, operator in (("first", ">="), ("last", "<=")):
             if (day := getattr(view, name)) is not None:
                 conditions.append(f"day {operator} ${name}")
@@ -339,32 +564,35 @@ class Facts:
                 continue
             conditions.append(f"{columns[key]} IN (SELECT unnest(${columns[key]}))")
             parameters[columns[key]] = list(values)
-        if not view.duplicates:
-            conditions.append("NOT duplicate")
-        if view.colours:
-            conditions.append(self._coloured(view.garments, view.colours))
         return conditions, parameters
 
     def _coloured(self, names: Sequence[str], colours: Sequence[str], *, fine: bool = False) -> str:
         """SQL condition: an outfit has a garment of one of the colours, and of one of the classes if any are given."""
-        asked = {number for number, each in enumerate(_FINE) if set(each[: 1 if fine else 2]) & set(colours)}
-        condition = f"g.colour IN ({', '.join(map(str, sorted(asked))) or 'NULL'})"
+        condition = f"g.colour IN ({_colour_ids(colours, fine=fine)})"
         if names:
             condition += f" AND g.class IN ({', '.join(str(self.taxonomy[name].id) for name in names)})"
         return f"len([1 FOR g IN worn IF {condition}]) > 0"
 
-    def _load(self, progress: Callable[[str], None]) -> dict[str, list[str]]:
-        """Fills the tables `photo`, `outfit`, `colour` and `calendar`; gives the tags and their values."""
+    def _load(
+        self, progress: Callable[[str], None], southern: Sequence[tuple[str, str]]
+    ) -> tuple[dict[str, list[str]], tuple[tuple[str, str], ...]]:
+        """Fills the tables `photo`, `outfit`, `colour` and `calendar`.
+
+        Returns:
+            Values by tag, and the pairs of `southern` that photos have.
+        """
         run = self._reader.query
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
         fine = ", ".join(f"'{name}'" for name, _ in _FINE)
         worn = sum(1 << garment.id for garment in self.taxonomy.worn)
+        numbers = [garment.id for garment in self.taxonomy.worn]
         colours = ", ".join(f"({number}, '{fine}', '{basic}')" for number, (fine, basic) in enumerate(_FINE))
         run(f"CREATE OR REPLACE TABLE colour AS FROM (VALUES {colours}) colour(id, fine, basic)")
         progress("Reading photos and their garments.")
         run(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
-            f"taken_at::DATE AS day, tags, outfits, [{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
+            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
+            f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
             "'colour': CASE WHEN monochrome THEN NULL "
             f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
@@ -380,15 +608,59 @@ class Facts:
         chosen = "".join(
             f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
         )
+        there = {(str(key), str(value)) for key, value in zip(found["key"], found["value"], strict=True)}
+        row = run(
+            "SELECT coalesce(sum(len(outfits)), 0)::BIGINT outfits, "
+            "coalesce(sum(len(outfits)) FILTER (presence IS NULL), 0)::BIGINT lacking FROM staged"
+        ).iloc[0]
+        self.lacking, self.has_presence = int(row.lacking), int(row.lacking) < int(row.outfits)
         progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
+        shown, presences = "", ""
+        if self.has_presence:
+            shown = f", 'presence': coalesce(shown[list_position({numbers}, g.class)], 1)"
+            presences = "".join(
+                f", coalesce(shown[{place}], (mask >> {number} & 1)::FLOAT) AS p_{number}"
+                for place, number in enumerate(numbers, 1)
+            )
         run(
-            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, "
+            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, south, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, monochrome, duplicate, "
-            "[{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour} FOR g IN garments "
-            f"IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{chosen} FROM (SELECT *, "
-            "unnest(outfits) AS mask, generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
+            f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}}} FOR g IN "
+            f"garments IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{presences}{chosen} FROM "
+            "(SELECT *, unnest(outfits) AS mask, unnest(presence) AS shown, "
+            "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
         run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
         run("DROP TABLE staged")
-        return tags
+        return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
+
+
+def _south(southern: Sequence[tuple[str, str]]) -> str:
+    """SQL condition: a photo has one of the tags."""
+    parts = [[text.replace("'", "''") for text in pair] for pair in southern]
+    return " OR ".join(f"coalesce(tags['{key}'] = '{value}', false)" for key, value in parts) or "false"
+
+
+def _weight(view: View) -> str:
+    """SQL: probability that an outfit in the table of a resolved view fits it."""
+    return "weight" if view.counting == "expected" and (view.garments or view.colours) else "1"
+
+
+def _sum(view: View, value: str, *, weighted: bool = True) -> str:
+    """SQL: sum over the outfits of a resolved view; whole with raw counts.
+
+    Args:
+        view: View that chooses the outfits.
+        value: SQL of what is added up.
+        weighted: Whether each is multiplied by the weight of the outfit.
+    """
+    factor = _weight(view) if weighted else "1"
+    product = value if factor == "1" else factor if value == "1" else f"{factor} * {value}"
+    return f"coalesce(sum({product}), 0)::{'BIGINT' if view.counting == 'raw' else 'DOUBLE'}"
+
+
+def _colour_ids(colours: Sequence[str], *, fine: bool = False) -> str:
+    """Ids of the main colours with these basic or fine names, for an SQL list; a name that is both is the fine one."""
+    asked = {number for number, each in enumerate(_FINE) if set(each[: 1 if fine else 2]) & set(colours)}
+    return ", ".join(map(str, sorted(asked))) or "NULL"

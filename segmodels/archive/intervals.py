@@ -1,4 +1,8 @@
-"""Statistics of counts: intervals, tests, and counts corrected for a network's known errors.
+"""Statistics of counts: intervals and tests.
+
+Counts are real numbers: an expected count is a sum of probabilities, each from 0 to 1. It varies no more than as many
+whole outfits would, so that the intervals hold for both. The size of a weighted group is the sum of its weights: as no
+weight passes 1, it is never above Kish's effective size, (sum w)^2 / sum w^2.
 
 Standard methods come from statsmodels and SciPy; only what neither has is written here. statsmodels belongs to the
 extra `app`, so it is imported where it is used.
@@ -11,23 +15,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
-from scipy.stats import false_discovery_control, hypergeom, norm
+from scipy.special import gammaln, xlogy
+from scipy.stats import chi2, false_discovery_control, hypergeom, norm
 
 __all__ = [
-    "Corrected",
     "Difference",
     "Reliability",
     "adjusted",
     "association",
-    "corrected",
     "difference",
+    "lift_interval",
     "normalised_pmi",
     "wilson",
 ]
 
 _Z = float(norm.ppf(0.975))
-_LEAST_YOUDEN = 0.2  # least sensitivity + specificity - 1; below it, the correction multiplies noise by more than five
+_DEVIANCE = float(chi2.ppf(0.95, 1))
+_HALVINGS = 60  # of the range in which an end of an interval is sought
 
 
 @dataclass(frozen=True)
@@ -65,36 +69,36 @@ class Reliability:
     not_worn: int
 
 
-@dataclass(frozen=True)
-class Corrected:
-    """A share corrected for known errors, with an interval that includes the uncertainty of the error rates."""
-
-    share: float
-    low: float
-    high: float
-
-
 def wilson(
-    counts: np.ndarray | Sequence[int], sizes: np.ndarray | Sequence[int] | int
+    counts: np.ndarray | Sequence[float],
+    sizes: np.ndarray | Sequence[float] | float,
+    errors: np.ndarray | Sequence[float] | float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """95 % intervals of shares (Wilson 1927): low and high, float64; 0 and 1 without observations.
+    """95 % intervals of shares: low and high, float64; 0 and 1 without observations.
+
+    Wilson's (1927) interval holds the shares p for which the found share m is within z standard errors,
+    `(m - p)^2 <= z^2 p (1 - p) / n`. A standard error e of the share that does not shrink with n adds `z^2 e^2` on the
+    right.
 
     Args:
         counts: Number of observations that have the property.
         sizes: Number of all observations.
+        errors: Standard errors of the shares that stem from how the observations were made.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
-    counts, sizes = np.broadcast_arrays(np.asarray(counts, float), np.asarray(sizes, float))
+    counts, sizes, errors = np.broadcast_arrays(*(np.asarray(each, float) for each in (counts, sizes, errors)))
     some = sizes > 0
-    low, high = np.zeros(counts.shape), np.ones(counts.shape)
-    if some.any():
-        low[some], high[some] = proportion_confint(counts[some], sizes[some], method="wilson")
-    return low, high
+    n = np.where(some, sizes, 1.0)
+    share = np.clip(counts / n, 0, 1)
+    middle, width = share + _Z**2 / (2 * n), 1 + _Z**2 / n
+    root = np.sqrt(np.maximum(middle**2 - width * (share**2 - (_Z * errors) ** 2), 0.0))
+    low, high = np.clip((middle - root) / width, 0, share), np.clip((middle + root) / width, share, 1)
+    return np.where(some, low, 0.0), np.where(some, high, 1.0)
 
 
-def difference(count: int, size: int, before: int, before_size: int) -> Difference:
+def difference(count: float, size: float, before: float, before_size: float) -> Difference:
     """Difference between the shares of two independent groups.
+
+    Errors that both groups have alike, such as those of one calibration, are not part of the interval.
 
     Args:
         count: Number in the first group that have the property.
@@ -125,8 +129,10 @@ def adjusted(p: np.ndarray | Sequence[float]) -> np.ndarray:
     return false_discovery_control(values) if values.size else values
 
 
-def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
+def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: float) -> np.ndarray:
     """Two-sided p values of independence, by pair (Fisher's exact test, mid-p).
+
+    Counts are rounded to whole outfits. For expected counts, which vary less than whole ones, the test is conservative.
 
     Args:
         both: Number of outfits that have both.
@@ -134,65 +140,76 @@ def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: i
         second: Number of outfits that have the second.
         size: Number of all outfits.
     """
-    both, first, second = (np.asarray(values, np.int64) for values in (both, first, second))
+    both, first, second = (np.rint(np.asarray(values, float)).astype(np.int64) for values in (both, first, second))
+    size = round(size)
+    both = np.clip(both, np.maximum(0, first + second - size), np.minimum(first, second))  # rounding may pass the ends
     at = np.exp(_log_probability(both, first, second, size))
     more = hypergeom.sf(both, size, first, second) + at / 2
     fewer = hypergeom.cdf(both - 1, size, first, second) + at / 2
     return np.asarray(np.minimum(1.0, 2 * np.minimum(more, fewer)))
 
 
-def normalised_pmi(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:
+def lift_interval(
+    both: np.ndarray, first: np.ndarray, second: np.ndarray, size: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """95 % intervals of the lift of pairs: low and high, float64; NaN where one of the two is never worn.
+
+    Likelihood intervals: the shares a and b of the two are held at what was found, so that the share x of outfits with
+    both is the only unknown of the four-fold table, between `max(0, a + b - 1)` and `min(a, b)`. The interval holds the
+    x whose log-likelihood is within 1.92 of the largest (Wilks 1938), divided by `a b`. Which of the two is named first
+    makes no difference, and no interval passes the largest and smallest possible lift. The interval says how far the two
+    belong together given how often each is worn; it does not allow for the chance in that.
+
+    Args:
+        both: Number of outfits that have both.
+        first: Number of outfits that have the first.
+        second: Number of outfits that have the second.
+        size: Number of all outfits.
+    """
+    both, first, second, n = np.broadcast_arrays(*(np.asarray(values, float) for values in (both, first, second, size)))
+    known = (first > 0) & (second > 0)
+    n = np.where(n > 0, n, 1.0)
+    found, a, b = both / n, first / n, second / n
+    least, most = np.maximum(0.0, a + b - 1), np.minimum(a, b)
+    found = np.clip(found, least, most)
+
+    def log_likelihood(x: np.ndarray) -> np.ndarray:
+        shares = (x, a - x, b - x, 1 - a - b + x)
+        observed = (found, a - found, b - found, 1 - a - b + found)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(
+                n
+                * sum(
+                    xlogy(np.maximum(seen, 0.0), np.maximum(share, 0.0))
+                    for seen, share in zip(observed, shares, strict=True)
+                )
+            )
+
+    bound = log_likelihood(found) - _DEVIANCE / 2
+    ends = []
+    for outer in (least, most):
+        inside, outside = found.copy(), outer.copy()
+        for _ in range(_HALVINGS):
+            middle = (inside + outside) / 2
+            fits = log_likelihood(middle) >= bound
+            inside, outside = np.where(fits, middle, inside), np.where(fits, outside, middle)
+        reached = log_likelihood(outer) >= bound
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends.append(np.where(known, np.where(reached, outer, inside) / (a * b), np.nan))
+    return ends[0], ends[1]
+
+
+def normalised_pmi(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: float) -> np.ndarray:
     """Pointwise mutual information over its largest possible value (Bouma 2009): -1 never together, 0 chance, 1 always.
 
     NaN where one of the two is never worn. Arguments as in `association`.
     """
-    together, alone, other = (np.asarray(values, float) / max(size, 1) for values in (both, first, second))
+    together, alone, other = (np.asarray(values, float) / (size or 1) for values in (both, first, second))
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.log(together / (alone * other)) / -np.log(together)
     value = np.where(together == 1, 1.0, value)
     value = np.where(together == 0, -1.0, value)
     return np.where((alone > 0) & (other > 0), value, np.nan)
-
-
-def corrected(count: int, size: int, reliability: Reliability) -> Corrected | None:
-    """The true share, estimated from the recognised share; None if the error rates are too large to correct for.
-
-    The estimate is Rogan & Gladen's (1978), `(share + specificity - 1) / (sensitivity + specificity - 1)`, cut to
-    0..1; the interval is Lang & Reiczigel's (2014, Preventive Veterinary Medicine 113), which allows for the limited
-    number of photos that sensitivity and specificity were measured on.
-
-    Args:
-        count: Outfits in which the garment was recognised.
-        size: Outfits in all.
-        reliability: Reliability of the recognition.
-    """
-    if not size or not reliability.worn or not reliability.not_worn:
-        return None
-    youden = reliability.sensitivity + reliability.specificity - 1
-    if youden < _LEAST_YOUDEN:
-        return None
-    estimate = (count / size + reliability.specificity - 1) / youden
-    # Section 2 of the paper adds z^2 / 2 successes and failures to the share, and one of each to the others.
-    n = size + _Z**2
-    share = (count + _Z**2 / 2) / n
-    worn, not_worn = reliability.worn + 2, reliability.not_worn + 2
-    sensitivity = (reliability.worn * reliability.sensitivity + 1) / worn
-    specificity = (reliability.not_worn * reliability.specificity + 1) / not_worn
-    spread = sensitivity + specificity - 1
-    middle = (share + specificity - 1) / spread
-    shift = (
-        2
-        * _Z**2
-        * (middle * sensitivity * (1 - sensitivity) / worn - (1 - middle) * specificity * (1 - specificity) / not_worn)
-    )
-    variance = (
-        share * (1 - share) / n
-        + middle**2 * sensitivity * (1 - sensitivity) / worn
-        + (1 - middle) ** 2 * specificity * (1 - specificity) / not_worn
-    ) / spread**2
-    half = _Z * math.sqrt(max(variance, 0.0))
-    low, high = middle + shift - half, middle + shift + half
-    return Corrected(*(min(1.0, max(0.0, value)) for value in (estimate, low, high)))
 
 
 def _log_probability(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: int) -> np.ndarray:

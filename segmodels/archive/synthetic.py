@@ -9,6 +9,11 @@ with the value `made up`. Planted trends between the first and the last day:
 - Olive coats: of the coats in the South, from 5 to 25 in a hundred are mainly olive; in the North 5 all the time.
 
 Everything else stays constant.
+
+The network that looked at these people is made up too. For each outfit and class it has a score, normally distributed
+about +1.2 if the class is worn and -1.2 if not, and knows how likely that outfit was to wear it. The presence is the
+probability that follows by Bayes' rule, so that of the outfits with presence p a share p wears the class. A garment is
+found where its presence is at least 0.25: raw counts are then too high, and expected counts are right.
 """
 
 from __future__ import annotations
@@ -30,12 +35,15 @@ __all__ = ["FIRST_DAY", "LAST_DAY", "MADE_UP_MODEL", "make_archive"]
 FIRST_DAY, LAST_DAY = datetime(2022, 1, 1), datetime(2024, 12, 31)
 MADE_UP_MODEL = "made-up"
 
+_APART = 1.2  # distance of the scores' means from 0, in standard deviations
+_FOUND = 0.25  # least presence of a garment that is found
 _PART = 50_000  # photos per part
 _PIECE = 5_000  # photos made at once
 _HEIGHT, _WIDTH = 900, 600
 _MARKETS = np.array(["North", "South"])
 _SEASONS = np.array(["winter", "spring", "summer", "autumn"])
 _NAMES = np.array(OUTFIT_15.names)
+_WORN = np.array([garment.id for garment in OUTFIT_15.worn])
 _COLOURS = [(name, codes.split()[0]) for colours in FINE_COLOURS.values() for name, codes in colours.items()]
 _COLOUR_NAMES, _COLOUR_CODES = (np.array(column) for column in zip(*_COLOURS, strict=True))
 _OLIVE = int(np.flatnonzero(_COLOUR_NAMES == "olive")[0])
@@ -79,14 +87,15 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
     markets = random.integers(0, 2, count)
     people = 1 + (random.random(count) < 0.1)
     photo_of = np.repeat(np.arange(count), people)  # by outfit
-    worn = _outfits(random, days[photo_of] / (span - 1), markets[photo_of])
-    outfit, kind = np.nonzero(worn)  # by garment
+    presence = _presence(random, days[photo_of] / (span - 1), markets[photo_of])
+    found = presence >= _FOUND
+    outfit, kind = np.nonzero(found)  # by garment
     weight = random.gamma(2.0, size=len(outfit)) * np.where(np.isin(_NAMES[kind], ("Coat", "Dress", "Pants")), 4, 1)
-    share = (weight / np.bincount(outfit, weight, len(worn))[outfit]).astype(np.float32)
+    share = (weight / np.bincount(outfit, weight, len(found))[outfit]).astype(np.float32)
     order = np.lexsort((-share, outfit))  # of a person, the largest first
     outfit, kind, share = outfit[order], kind[order], share[order]
     starts = np.concatenate([[0], np.cumsum(people)])
-    masks = (worn.astype(np.int64) << np.arange(len(_NAMES))).sum(axis=1)
+    masks = (found.astype(np.int64) << np.arange(len(_NAMES))).sum(axis=1)
     columns = {
         "photo_id": _ids(random, count),
         "file_name": pa.array([f"made-up-{number:07d}.jpg" for number in range(first, first + count)]),
@@ -102,15 +111,15 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         "garments": _garments(random, outfit, kind, share, photo_of, starts, (days / (span - 1))[photo_of], markets),
         "class_map": _same(_figure(), count),
         "outfits": _lists(starts, pa.array(masks)),
-        "presence": pa.nulls(count, SCHEMA.field("presence").type),
+        "presence": _lists(starts, _rows(presence[:, _WORN])),
         "monochrome": _same(False, count),
         "fingerprint": pa.array(random.integers(-(2**63), 2**63 - 1, count)),
     }
     return pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
 
 
-def _outfits(random: np.random.Generator, time: np.ndarray, market: np.ndarray) -> np.ndarray:
-    """Classes that each person wears, bool `(n, classes)`.
+def _presence(random: np.random.Generator, time: np.ndarray, market: np.ndarray) -> np.ndarray:
+    """Probability that each person wears each class, float32 `(n, classes)`; 0 or 1 where there is no doubt.
 
     Args:
         random: Random generator to draw from.
@@ -132,7 +141,9 @@ def _outfits(random: np.random.Generator, time: np.ndarray, market: np.ndarray) 
         chance[:, OUTFIT_15[name].id] = chosen
     chance[:, OUTFIT_15["Shirt"].id] = pants | shorts
     chance[:, OUTFIT_15["Socks"].id] = np.where(shorts, 0.2 + 0.4 * time, 0.15)
-    return draw < chance
+    score = np.where(draw < chance, _APART, -_APART) + random.standard_normal(chance.shape)
+    likelier = np.exp(2 * _APART * score)  # times as likely if the class is worn
+    return (chance * likelier / (chance * likelier + 1 - chance)).astype(np.float32)
 
 
 def _garments(
@@ -219,8 +230,12 @@ def _lists(starts: np.ndarray, values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), values)
 
 
+def _rows(values: np.ndarray) -> pa.Array:
+    return _lists(np.arange(0, values.size + 1, values.shape[1]), pa.array(values.ravel()))
+
+
 def _boxes(boxes: np.ndarray) -> pa.Array:
-    return _lists(np.arange(0, 4 * len(boxes) + 1, 4), pa.array(boxes.astype(np.int32).ravel()))
+    return _rows(boxes.astype(np.int32))
 
 
 def _same(value: object, count: int) -> pa.Array:

@@ -15,15 +15,13 @@ from segmodels.colour import Colour, dominant_colours_of
 from segmodels.errors import GarmentscopeError
 from segmodels.extras import missing_extra
 from segmodels.inference.boxes import Box, box_of
+from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from supervision import Detections
 
-__all__ = ["LIKELY", "Garment", "Person", "Segmentation", "measure", "paint", "to_coco"]
-
-LIKELY = 0.5
-"""Presence from which a garment counts: it is more likely there than not."""
+__all__ = ["Garment", "Person", "Segmentation", "measure", "paint", "to_coco"]
 
 
 @dataclass(frozen=True, slots=True)

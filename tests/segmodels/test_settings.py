@@ -6,10 +6,12 @@ import re
 import shutil
 import tempfile
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 import torch
+from archive_rows import VERSION, made
 from PIL import Image
 from platformdirs.macos import MacOS
 from streamlit.testing.v1 import AppTest
@@ -19,8 +21,11 @@ import segmodels.inference.segmenter
 from dashboard.archive.shelf import cache_folder as folder_of_archives
 from dashboard.archive.shelf import list_archives
 from dashboard.shared.examples import example, example_count
+from dashboard.trends.cache import facts as load_facts
 from dashboard.trends.choice import choices
 from segmodels import load_segmenter
+from segmodels.archive.facts import View
+from segmodels.archive.store import Archive
 from segmodels.checkpoints.catalog import hub_owner, list_checkpoints
 from segmodels.device import DeviceError, pick_device
 from segmodels.inference.detector import find_people
@@ -43,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_set(home: Path) -> None:
-    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope")
+    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", ())
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
 
@@ -60,6 +65,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_ARCHIVE": between.join(["~/looks", "s3://bucket/looks", " ", "/looks"]),
             "GARMENTSCOPE_PHOTOS": between.join(["~/photos", "/photos"]),
             "GARMENTSCOPE_CACHE": "~/cache",
+            "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
         }
     ) == Settings(
         device="cuda:1",
@@ -70,6 +76,7 @@ def test_everything_is_set(home: Path) -> None:
         archive=(str(home / "looks"), "s3://bucket/looks", "/looks"),
         photos=(home / "photos", Path("/photos")),
         cache=home / "cache",
+        southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
     )
     assert read_settings({"GARMENTSCOPE_DETECTOR": "coco"}).detector == "coco"
     assert read_settings({"XDG_CACHE_HOME": "~/caches"}).cache == home / "caches" / "garmentscope"
@@ -182,6 +189,16 @@ def test_photos(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Trends page asks for them; its own tests look at the pictures."""
     monkeypatch.setenv("GARMENTSCOPE_PHOTOS", "~/photos")
     assert read_settings().photos == (home / "photos",)
+
+
+def test_southern(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Archive(home).writer(VERSION).append(made("one", tags={"market": "AU"}, taken=datetime(2024, 6, 15)))
+    opened = []
+    for setting in ("", "market=AU,market=Brazil"):
+        monkeypatch.setenv("GARMENTSCOPE_SOUTHERN", setting)
+        facts = load_facts(str(home), VERSION)[0].result()
+        opened.append((facts.southern, facts.hemispheres(View())))
+    assert opened == [((), "north"), ((("market", "AU"),), "south")]
 
 
 @pytest.mark.parametrize("name", ["GARMENTSCOPE_CACHE", "XDG_CACHE_HOME"])

@@ -51,9 +51,9 @@ FLATLAY = "flat-lay"
 """Kind of a sample that is a flat-lay; the others are named by their framing."""
 
 _FOLDS = 8
-_REFITS = 100
 _WEIGHT = 300.0  # of each kind of photo in the likelihood, whatever its number of photos
-_INVERSE_PENALTY = 0.02  # scikit-learn's C; chosen by the cross-validated scores and on photos of other kinds
+_INVERSE_PENALTY = 0.05  # scikit-learn's C; this and the next by cross-validated scores and on photos of other kinds
+_CONTEXT_SCALE = 0.5  # of the standardised features of other classes, whose weights so cost four times as much
 _LEAST_EACH = 3  # photos with and without a class from which its regression is fitted
 _BINS = 10
 
@@ -123,7 +123,14 @@ def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays) -> list[Sample]:
     )
 
 
-def fit(samples: Sequence[Sample], taxonomy: Taxonomy, photos: EvaluatedPhotos, flatlays: str = "") -> Calibration:
+def fit(
+    samples: Sequence[Sample],
+    taxonomy: Taxonomy,
+    photos: EvaluatedPhotos,
+    flatlays: str = "",
+    *,
+    refits: int = 100,
+) -> Calibration:
     """Fits a calibration, with its cross-validated scores and the errors of its shares.
 
     Each kind of photo has the same weight. The penalty on the weights is on standardised features.
@@ -133,6 +140,7 @@ def fit(samples: Sequence[Sample], taxonomy: Taxonomy, photos: EvaluatedPhotos, 
         taxonomy: Taxonomy of the features.
         photos: Photos of which the framings are, for the record.
         flatlays: Name of the file that lists the flat-lays, for the record.
+        refits: Number of bootstrap samples from which the errors of the shares are estimated.
     """
     kinds = np.array([sample.kind for sample in samples])
     ids = np.array([sample.photo_id for sample in samples])
@@ -144,7 +152,7 @@ def fit(samples: Sequence[Sample], taxonomy: Taxonomy, photos: EvaluatedPhotos, 
         regressions = _regressions([samples[index] for index in train], weight[train], taxonomy)
         held_out[test] = _predict(regressions, [samples[index] for index in test], taxonomy)
     regressions = _regressions(samples, weight, taxonomy)
-    errors = _share_errors(samples, kinds, ids, taxonomy)
+    errors = _share_errors(samples, kinds, ids, taxonomy, refits)
     return Calibration(
         taxonomy=taxonomy.name,
         classes={
@@ -257,6 +265,7 @@ def _regressions(samples: Sequence[Sample], weight: np.ndarray, taxonomy: Taxono
             continue
         mean = np.average(rows, axis=0, weights=weight)
         scale = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weight)) + 1e-6
+        scale[-len(taxonomy) :] /= _CONTEXT_SCALE
         model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=2000)
         model.fit((rows - mean) / scale, shown, sample_weight=weight)
         weights = model.coef_[0] / scale
@@ -275,14 +284,16 @@ def _predict(
     return np.stack(columns, axis=1)
 
 
-def _share_errors(samples: Sequence[Sample], kinds: np.ndarray, ids: np.ndarray, taxonomy: Taxonomy) -> list[float]:
+def _share_errors(
+    samples: Sequence[Sample], kinds: np.ndarray, ids: np.ndarray, taxonomy: Taxonomy, refits: int
+) -> list[float]:
     """Standard deviation of the mean presence over refits on bootstrap samples of the photos, by class.
 
     It is the root mean square over the kinds of photo, as an archive's photos may be of any.
     """
     random = np.random.default_rng(0)
     means = []
-    for chosen in _draws(ids, random):
+    for chosen in _draws(ids, random, refits):
         again = [samples[index] for index in chosen]
         presence = _predict(_regressions(again, _weights(kinds[chosen]), taxonomy), samples, taxonomy)
         means.append([presence[kinds == kind].mean(axis=0) for kind in np.unique(kinds)])
@@ -290,11 +301,11 @@ def _share_errors(samples: Sequence[Sample], kinds: np.ndarray, ids: np.ndarray,
     return [float(error) for error in np.sqrt((spread**2).mean(axis=0))]
 
 
-def _draws(ids: np.ndarray, random: np.random.Generator) -> Iterator[np.ndarray]:
+def _draws(ids: np.ndarray, random: np.random.Generator, count: int) -> Iterator[np.ndarray]:
     """Indices of the samples of photos that are drawn with replacement."""
     photos, place = np.unique(ids, return_inverse=True)
     of_photo = [np.flatnonzero(place == index) for index in range(len(photos))]
-    for _ in range(_REFITS):
+    for _ in range(count):
         yield np.concatenate([of_photo[index] for index in random.integers(0, len(photos), len(photos))])
 
 

@@ -34,12 +34,13 @@ from train.analysis.framing import FRAMINGS
 from train.analysis.reliability import lines, measure_reliability
 from train.analysis.shift import SHIFTS
 from train.analysis.suspects import find_suspects, write_suspects
+from train.analysis.truth import compare_with_truth
 from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_of
 from train.data.split import fold_ids, read_ids
 from train.distributed import this_process
 from train.segmentation.fit import open_dataset
 
-__all__ = ["add_calibrate", "add_evaluate", "add_reliability", "add_stats", "add_suspects"]
+__all__ = ["add_calibrate", "add_evaluate", "add_reliability", "add_stats", "add_suspects", "add_truth"]
 
 
 def add_evaluate(commands: Subparsers) -> None:
@@ -87,6 +88,19 @@ def add_calibrate(commands: Subparsers) -> None:
     command.add_argument("--ids", type=Path, metavar="FILE", help="list of other photos to judge on, one id per line")
     add_device_arguments(command)
     command.set_defaults(run=_calibrate)
+
+
+def add_truth(commands: Subparsers) -> None:
+    """Adds `truth`."""
+    command = commands.add_parser("truth", help="compare counts of garments, pairs and colours with the ground truth")
+    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
+    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--ids", type=Path, required=True, metavar="FILE", help="list of photos that had no part")
+    command.add_argument("--framing", choices=list(FRAMINGS), default="full", help="crop each photo to this part first")
+    command.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers, in addition")
+    add_device_arguments(command)
+    command.set_defaults(run=_truth)
 
 
 def add_suspects(commands: Subparsers) -> None:
@@ -157,6 +171,18 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     keep_calibration(arguments.checkpoint, calibration)
     for each in (*calibration.fitted_on, *calibration.judged_on):
         print(judgement_sentence(each))
+    return 0
+
+
+def _truth(arguments: argparse.Namespace) -> int:
+    segmenter = open_segmenter(folder_of(arguments.checkpoint), arguments)
+    if arguments.json:
+        check_writable(arguments.json)
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    compared = compare_with_truth(segmenter, dataset, read_ids(arguments.ids), arguments.framing)
+    if arguments.json:
+        write_json(arguments.json, compared.to_json())
+    print("\n".join(compared.lines()))
     return 0
 
 

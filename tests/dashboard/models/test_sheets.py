@@ -13,6 +13,15 @@ from dashboard.models.sheets import Sheet, describe, megabytes, read_card, score
 from segmodels.checkpoints.catalog import CatalogEntry, Offer
 from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.hub.client import HubCheckpoint
+from segmodels.inference.presence import (
+    Calibration,
+    ClassCalibration,
+    PresenceJudgement,
+    PresenceScores,
+    feature_names,
+    write_calibration,
+)
+from segmodels.taxonomy import OUTFIT_15
 
 COMMIT, NEWER = "a" * 40, "b" * 40
 REPOSITORY = "atelier/garmentscope-fpn"
@@ -206,3 +215,26 @@ def test_a_model_card_without_front_matter_and_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "text"), [(98_123_456, "98.1 MB"), (123_456, "0.1 MB"), (2_400, "2 kB")])
 def test_sizes(size: int, text: str) -> None:
     assert megabytes(size) == text
+
+
+def test_how_a_model_counts(sheet: Make, tmp_path: Path) -> None:
+    found = sheet()
+    assert found.counts == "Raw counts: no calibration." and "Raw counts" in sheet_html(found, in_use=False)
+    assert found.folder is not None
+    rest = (0.0,) * len(feature_names(OUTFIT_15))
+    one = ClassCalibration(intercept=0.0, weights=rest, share_error=0.01)
+    judgement = PresenceJudgement(
+        photos=EvaluatedPhotos(dataset="ccp", split="ids", ids_file="others.txt", number=90),
+        how="held out",
+        raw=PresenceScores(share_error=0.084, f1=0.8, brier=0.1),
+        calibrated=PresenceScores(share_error=0.019, f1=0.9, brier=0.05),
+    )
+    classes = {garment.name: one for garment in OUTFIT_15.worn}
+    write_calibration(found.folder, Calibration(taxonomy="OUTFIT_15", classes=classes, judged_on=(judgement,)))
+    entry = CatalogEntry("fpn", "embedded", found.folder, "")
+    counts = describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts
+    assert (
+        counts == "Calibrated counts: a garment's share is off by 1.9% instead of 8.4% on ccp, others.txt (90 photos)."
+    )
+    (found.folder / "calibration.json").write_text("{")
+    assert "is damaged" in describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts

@@ -1,3 +1,4 @@
+import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -5,10 +6,12 @@ import pytest
 
 from dashboard.trends.choice import MADE_UP, choices
 from dashboard.trends.filters import evidence_line, from_link, removals, to_link
-from dashboard.trends.reliability import read_trust
+from dashboard.trends.reliability import read_share_errors, read_trust
+from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Size, View
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
+from segmodels.inference.presence import Calibration, ClassCalibration, feature_names, write_calibration
 from segmodels.taxonomy import OUTFIT_15
 
 TAGS = {"market": ["North", "South"], "season": ["winter"]}
@@ -33,6 +36,29 @@ def parsed(link: dict[str, str | list[str]]) -> tuple[View, list[str]]:
 def test_a_link_gives_the_view_back(view: View) -> None:
     assert parsed(to_link(view)) == (view, [])
     assert to_link(View()) == {}
+
+
+def test_the_way_of_counting_is_in_the_link() -> None:
+    raw = View(counting="raw")
+    assert to_link(raw) == {"count": "raw"}
+    ways: tuple[Counting, ...] = ("expected", "raw")
+    assert from_link({"count": ["raw"]}, OUTFIT_15, TAGS, ways) == (raw, [])
+    assert from_link({"count": ["expected"]}, OUTFIT_15, TAGS, ways) == (View(), []), "the default"
+    assert from_link({"count": ["raw"]}, OUTFIT_15, TAGS) == (View(), []), "there is no other"
+    view, sentences = from_link({"count": ["expected"]}, OUTFIT_15, TAGS)
+    assert view == View() and sentences == ["This archive has raw counts only."]
+    view, sentences = from_link({"count": ["all"]}, OUTFIT_15, TAGS, ways)
+    assert view == View() and 'The way of counting in the link ("all")' in sentences[0]
+
+
+def test_a_link_of_an_earlier_version_says_what_is_gone() -> None:
+    view, sentences = from_link({"share": ["0.05"], "confidence": ["0.5"]}, OUTFIT_15, TAGS, ("expected", "raw"))
+    assert view == View()
+    assert sentences == ["Minimum shares and confidences apply to raw counts only; those in the link are ignored."]
+    view, sentences = from_link({"share": ["0.05"], "count": ["raw"]}, OUTFIT_15, TAGS, ("expected", "raw"))
+    assert view == View(min_share=0.05, counting="raw") and not sentences
+    view, sentences = from_link({"corrected": ["yes"]}, OUTFIT_15, TAGS)
+    assert view == View() and "no longer corrected for recognition errors" in sentences[0]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +117,8 @@ def test_the_evidence_line() -> None:
     assert copies == "1,788 photos, 1,900 outfits, 12 near-duplicates not counted, no dates, analysed by fpn 3f2a91c"
     part = evidence_line(Size(3, 3, 2, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
     assert "2023-01-02 to 2023-01-03 (1 outfit without a date)" in part
+    about = evidence_line(Size(1234.4, 1300.2, 1300.1, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
+    assert about == "about 1,234 photos, about 1,300 outfits, 2023-01-02 to 2023-01-03, analysed by fpn 3f2a91c"
 
 
 def test_archives_that_can_be_opened(tmp_path: Path) -> None:
@@ -120,7 +148,32 @@ def test_reliability_is_of_one_model(tmp_path: Path) -> None:
         '"Romper": {"sensitivity": null, "worn": 0, "specificity": 1.0, "not_worn": 300}}}}'
     )
     trust = read_trust(file, version)
-    assert trust.garments == {"Hat": Reliability(0.8, 40, 0.9, 260)} and trust.thresholds == {"Hat": (0.01, 0.5)}
+    assert trust.garments == {"Hat": Reliability(0.8, 40, 0.9, 260)} and not trust.share_errors
     assert trust.how == "On 300 photos." and not trust.sentence
     other = read_trust(file, Version("OUTFIT_15", "fpn", "2"))
     assert "not for fpn 2" in other.sentence and not other.garments
+
+
+def test_the_errors_of_a_calibration_are_those_of_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    revision = hashlib.sha256(b"weights").hexdigest()[:12]
+    mine = Version("OUTFIT_15", "mine", revision)
+    assert read_share_errors(mine) == {}, "no calibration"
+    count = len(feature_names(OUTFIT_15))
+    classes = {
+        garment.name: ClassCalibration(intercept=0.0, weights=(0.0,) * count, share_error=garment.id / 100)
+        for garment in OUTFIT_15.worn
+    }
+    write_calibration(folder, Calibration(taxonomy="OUTFIT_15", classes=classes))
+    assert read_share_errors(mine)["Hat"] == 0.07
+    assert read_trust(tmp_path / "reliability.json", mine).share_errors["Coat"] == 0.02
+    assert read_share_errors(Version("OUTFIT_15", "mine", "0" * 12)) == {}, "of other weights"
+    assert read_share_errors(Version("OUTFIT_15", "yours", revision)) == {}
+    (folder / "calibration.json").write_text("{")
+    assert read_share_errors(mine) == {}

@@ -80,6 +80,27 @@ def test_a_link_opens_a_view_as_it_was_left(  # type: ignore[no-untyped-def]
     assert {key: page.query_params[key] for key in link} == link
 
 
+def test_an_archive_of_shows_opens_by_fashion_season(
+    page: AppTest,
+    write,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = write("page-shows", dated=lambda number: datetime(2021 + number // 2 % 4, 9 if number < 30 else 3, 1))
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(place))
+    monkeypatch.setenv("GARMENTSCOPE_SOUTHERN", "market=South, Chile")
+    opened(page, tab="How it moves", view="Forecast", garment="Coat")
+    by = widget(page.button_group, "By")
+    assert by.value == page.query_params["period"] == "fashion season"
+    assert by.options == ["Week", "Month", "Season", "Fashion season", "Half-year", "Year"]
+    assert [each.replace("\\", "") for each in headings(page)] == ["Forecast of Coat", "Coat, AW 2024/25 (south: SS)"]
+    assert 'GARMENTSCOPE_SOUTHERN has "Chile", not written as tag=value: ignored.' in said(page)
+    assert "Photos with market South are of the southern hemisphere" in said(page)
+    by.set_value("half-year").run()
+    assert page.query_params["period"] == "half-year" and headings(page)[1] == "Coat, second half of 2024"
+    widget(page.button_group, "By").set_value("month").run()
+    assert "A forecast by fashion season is possible." in said(page) and not page.exception
+
+
 def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -> None:
     opened(page, tab="With what", view="Companions", photos='trends-companions:{"worn": ["Hat", "Coat"]}')
     assert headings(page) == ["Worn with Coat, compared with outfits without", "Hat with Coat"]
@@ -257,3 +278,56 @@ def test_making_the_sample_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, t
         " s left."
     )
     assert len(list(tmp_path.rglob("*.parquet"))) == 1, "it is there whole or not at all"
+
+
+def test_expected_counts_are_the_default_and_raw_ones_a_choice(
+    page: AppTest, likely: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
+    opened(page, garments="Coat", share="0.1", photos='trends-shares:{"worn": ["Hat", "Coat"]}')
+    text = said(page)
+    assert "about 30 photos, about 30 outfits" in text and "Expected counts: sums of the probability" in text
+    assert "Minimum shares and confidences apply to raw counts only" in text and "holds raw counts" not in text
+    # a hat and a coat: ten outfits with 0.81, twenty with 0.09, thirty with 0.01
+    assert "About 10 expected; 10 outfits at 50 % or more; the newest 6 are shown" in text
+    assert not page.slider and page.query_params["count"] == "expected"
+    widget(page.button_group, "Count").set_value("raw").run()
+    assert "30 photos, 30 outfits" in said(page) and "Raw counts: every garment the network found." in said(page)
+    assert page.query_params["count"] == "raw" and len(page.slider) == 2 and "expected" not in said(page)
+    widget(page.button, "Clear filters").click().run()
+    assert "60 photos, 60 outfits" in said(page) and widget(page.button_group, "Count").value == "raw"
+    assert not page.exception
+
+
+def test_a_link_opens_raw_counts(page: AppTest, likely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
+    opened(page, count="raw", share="0.1")
+    assert "Raw counts: every garment" in said(page) and not page.error
+    assert page.query_params["count"] == "raw" and page.query_params["share"] == "0.1"
+
+
+def test_nothing_probable_is_said(page: AppTest, likely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
+    opened(page, photos='trends-shares:{"worn": ["Romper"]}')
+    assert "About 6.0 expected; no outfit at 50 % or more. Click another bar" in said(page)
+
+
+def test_an_archive_without_probabilities_says_how_to_get_them(
+    page: AppTest,
+    write,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened(page, corrected="yes")
+    assert (
+        "This archive holds raw counts: every garment the network found. For expected counts, ingest the photos again "
+        "with a model that has a calibration." in said(page)
+    )
+    assert "no longer corrected for recognition errors" in said(page)
+    assert not [each for each in page.button_group if each.label == "Count"]
+    half = write("half", chances=lambda number: [[0.5] * 12] if number % 2 else None)
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(half))
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    opened(page)
+    assert "30 of its outfits have raw counts only." in said(page) and "Raw counts: every garment" in said(page)
+    widget(page.button_group, "Count").set_value("expected").run()
+    assert "30 outfits without a probability count as found." in said(page) and not page.exception

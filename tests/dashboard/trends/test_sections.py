@@ -2,7 +2,11 @@
 
 import io
 import re
-from datetime import date, datetime
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -27,8 +31,8 @@ from dashboard.trends.together import (
     rule_section,
 )
 from dashboard.trends.worn import area_section, days_before, other_period, other_tag, share_section
-from segmodels.archive.facts import Facts, View
-from segmodels.archive.intervals import Reliability, corrected, wilson
+from segmodels.archive.facts import Facts, Period, View
+from segmodels.archive.intervals import Reliability, wilson
 from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.store import Archive, Version
 from segmodels.taxonomy import OUTFIT_15
@@ -49,7 +53,9 @@ ALL: list[Builder] = [
     colour_section,
     pair_section,
 ]
+EVERY_RULE: Builder = partial(rule_section, only_sure=False)
 DATED = [line_section, movement_section, forecast_section, lift_section]
+Write = Callable[..., Path]
 
 
 def codes(section: Section) -> set[Behind]:
@@ -131,26 +137,72 @@ def test_a_rate_from_a_few_photos_is_given_in_photos(question: Question) -> None
     assert "recall 0 of 2, false alarms 10%" in text and "recall 100%, false alarms 2 of 2" in text
 
 
-def test_corrected_shares_are_rogan_and_gladens(question: Question) -> None:
-    known = Reliability(0.8, 100, 0.95, 300)
-    trust = Trust("Measured on paper.", {"Hat": known, "Coat": Reliability(0.5, 10, 0.55, 20)})
-    section = share_section(question, trust=trust, correct=True)
+@pytest.mark.parametrize("view", [View(), View(garments=("Coat",)), View(colours=("blue",)), View(counting="raw")])
+@pytest.mark.parametrize("build", [*[each for each in ALL if each not in (network_section, rule_section)], EVERY_RULE])
+def test_every_view_says_what_it_counts(expected: Question, build: Builder, view: View) -> None:
+    section = build(expected.within(view))
+    raw, weighted = view.counting == "raw", bool(view.garments or view.colours)
+    assert ("Raw counts: every garment the network found." in section.caption) is raw
+    assert ("Expected counts: sums of the probability that a garment is worn." in section.caption) is not raw
+    assert ("An outfit counts with the probability that it meets the filter." in section.caption) is weighted
+    assert section.behind in codes(section) and section.words and section.caption[0].upper() == section.caption[0]
+    counts = section.numbers.filter(["outfits", "of", "garments"]).dropna()
+    assert counts.equals(counts.round(0 if raw else 1))
+
+
+def test_shares_of_expected_counts(expected: Question) -> None:
+    # ten of sixty wear a hat with probability 0.9, the others with 0.1
+    section = share_section(expected)
+    hat = section.table.set_index("garment").loc["Hat"]
+    assert (hat["outfits"], hat["share"]) == (pytest.approx(14), pytest.approx(14 / 60))
+    low, high = wilson([14.0], 60.0)
+    assert (hat["low"], hat["high"]) == (pytest.approx(low[0]), pytest.approx(high[0]))
+    assert section.caption.startswith("60 outfits in 60 photos.") and "calibration" not in section.caption
+    told = replace(expected, share_errors={"Hat": 0.05})
+    section = share_section(told)
+    hat = section.table.set_index("garment").loc["Hat"]
+    low, high = wilson([14.0], 60.0, 0.05)
+    assert (hat["low"], hat["high"]) == (pytest.approx(low[0]), pytest.approx(high[0]))
+    assert "95 % intervals (Wilson) that allow for the error of the calibration." in section.caption
+    lines = line_section(told, names=("Hat",)).table
+    low, high = wilson(lines["outfits"], lines["of"], 0.05)
+    assert lines["low"].tolist() == pytest.approx(low.tolist()) and lines["high"].tolist() == pytest.approx(
+        high.tolist()
+    )
+    raw = share_section(told.within(View(counting="raw"))).table.set_index("garment").loc["Hat"]
+    low, high = wilson([10], 60)
+    assert (raw["outfits"], raw["low"], raw["high"]) == (10, pytest.approx(low[0]), pytest.approx(high[0]))
+
+
+def test_shares_under_a_filter_are_of_those_who_probably_meet_it(expected: Question) -> None:
+    # half wear a coat: 30 * 0.9 + 30 * 0.1 are expected. With a hat: 10 * 0.81 + 20 * 0.09 + 30 * 0.01
+    section = share_section(expected.within(View(garments=("Coat",))))
     table = section.table.set_index("garment")
-    expected = corrected(10, 60, known)
-    assert expected and table.loc["Hat", "corrected"] == pytest.approx(expected.share)
-    assert np.isnan(table.loc["Coat", "corrected"]), "its errors are too large"
-    assert "Pairs are not corrected" in section.caption and "Coat" in section.caption
-    bars = section.figure.data[0]
-    names = [text.partition("<br>")[0] for text in section.figure.layout.yaxis.ticktext]
-    assert bars.x[names.index("Hat")] == pytest.approx(expected.share)
-    assert len([note for note in section.figure.layout.annotations if note.text == "–"]) == 11
-    assert "recall 80%, false alarms 5%" in section.figure.layout.yaxis.ticktext[names.index("Hat")]
-    assert question.facts.holding(View(), {"Hat": (0.2, 0.9), "Coat": (0.3, 0), "Dress": (0, 0.95)}) == {
-        "Hat": 10,
-        "Coat": 0,
-        "Dress": 0,
-    }, "what was too small or too unsure where the errors were measured does not count"
-    assert question.facts.holding(View(min_share=0.3), {"Hat": (0.2, 0.9)}) == {"Hat": 10}
+    assert section.caption.startswith("About 30 outfits in 30 photos.")
+    assert table.loc["Coat", "share"] == pytest.approx(1), "of the outfits with a coat, all have one"
+    assert table.loc["Hat", "outfits"] == pytest.approx(10.2, rel=1e-6)
+    assert table.loc["Hat", "share"] == pytest.approx(0.34, rel=1e-6)
+
+
+def test_pairs_and_companions_of_expected_counts(expected: Question) -> None:
+    pair = matrix_section(expected).table.set_index(["first", "second"]).loc[("Hat", "Coat")]
+    assert pair["outfits"] == pytest.approx(10.2) and pair["lift"] == pytest.approx(10.2 * 60 / (14 * 30))
+    assert pair["confidence"] == pytest.approx(10.2 / 14) and pair["reverse"] == pytest.approx(10.2 / 30)
+    table = companion_section(expected, garment="Coat").table.set_index("garment")
+    assert table.loc["Hat", "share"] == pytest.approx(10.2 / 30)
+    assert table.loc["Hat", "other_share"] == pytest.approx((14 - 10.2) / 30)
+
+
+def test_a_rule_is_listed_once_in_the_direction_that_says_more(question: Question, expected: Question) -> None:
+    for asked in (question, expected):
+        section = rule_section(asked, only_sure=False)
+        table = section.table
+        listed = [frozenset(pair) for pair in table[["first", "second"]].to_numpy()]
+        assert len(listed) == len(set(listed)) and (table["confidence"] >= table["reverse"]).all()
+        hat = table.set_index(["first", "second"]).loc[("Hat", "Coat")]
+        assert hat["confidence"] > hat["reverse"], "a third of those in coats wear a hat, all hats are on coats"
+        assert "Hat → Coat" in section.figure.layout.yaxis.ticktext
+        assert "Each pair is listed once" in section.caption
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -191,6 +243,129 @@ def test_lines_and_their_points(question: Question) -> None:
         assert behind and behind.period == "month" and count(question, behind) == round(5 * share)
     colours = line_section(question, of="Shirt")
     assert set(colours.table["name"]) == {"white"} and (colours.table["share"] == 1).all()
+
+
+def shows(number: int) -> datetime:
+    """Shows of four years: coats (the first 30) in September, others in March."""
+    return datetime(2021 + number % 4, 9 if number < 30 else 3, 1 + number // 4)
+
+
+def asked(place: Path, stack: ExitStack, southern: tuple[tuple[str, str], ...] = ()) -> Question:
+    return Question(Facts(stack.enter_context(Archive(place).reader()), OUTFIT_15, southern=southern), View())
+
+
+def test_an_archive_of_shows_is_forecast_by_fashion_season(write: Write) -> None:
+    with ExitStack() as stack:
+        question = asked(write("shows", dated=shows), stack)
+        with pytest.raises(NotEnoughError) as caught:
+            forecast_section(question, period="month", garment="Coat")
+        assert str(caught.value) == (
+            "A forecast needs at least 12 months in a row; there are 8, with gaps between. "
+            "A forecast by fashion season is possible."
+        )
+        section = forecast_section(question, period="fashion season", garment="Coat")
+        ahead = section.table[section.table["what"] == "forecast"]
+        assert [f"{start:%Y-%m}" for start in ahead["start"]] == ["2025-03", "2025-09", "2026-03", "2026-09"]
+        assert ahead["share"].round().tolist() == [0, 1, 0, 1]
+        assert "with yearly seasonality" in section.caption
+        assert "Back-test of the same model on the last 4 fashion seasons: " in section.caption
+        assert "repeating the same fashion seasons of the year before would be 0.0, so do not" in section.caption
+        assert section.words.startswith("Coat: 100% (AW 2024/25); forecast for AW 2026/27: ")
+        assert section.behind.words() == "Coat, AW 2024/25" and count(question, section.behind) == 7
+        told = [text for trace in section.figure.data for text in trace.text or ()]
+        assert told[0].startswith("Coat, SS 2021<br>0.0%") and told[-1].startswith("Coat, AW 2026/27<br>forecast ")
+        lines = line_section(question, period="half-year", names=("Coat",)).table
+        assert lines["share"].tolist() == [0, 1] * 4
+        moves = movement_section(question, period="fashion season").table.set_index("garment")
+        assert moves.loc["Hat", "outfits"] == 10 and not moves["significant"].any(), "what alternates does not grow"
+
+
+@pytest.mark.parametrize(
+    ("weeks", "repeated"),
+    [(60, "the same weeks of the year before would be 100.0"), (57, "the last week before them would be 0.0")],
+)
+def test_the_naive_forecast_is_named(write: Write, weeks: int, repeated: str) -> None:
+    """Coats in the first 30 weeks only; those of the last 6 are compared with weeks 3 to 8, or with the one before."""
+    place = write(f"weeks{weeks}", weeks, dated=lambda number: datetime(2022, 1, 3) + timedelta(weeks=number))
+    with ExitStack() as stack:
+        caption = forecast_section(asked(place, stack), period="week", garment="Coat").caption
+    assert "Local-level model (statsmodels)" in caption and f"repeating {repeated}" in caption
+
+
+def every_month(months: int) -> Callable[[int], datetime]:
+    return lambda number: datetime(2022 + number % months // 12, 1 + number % months % 12, 1)
+
+
+@pytest.mark.parametrize(
+    ("months", "period", "sentence"),
+    [
+        (30, "season", "at least 12 seasons in a row; there are 11. A forecast by month is possible."),
+        (30, "year", "at least 6 years in a row; there are 3. A forecast by fashion season is possible."),
+        (36, "year", "at least 6 years in a row; there are 3. A forecast by half-year is possible."),
+        (10, "season", "at least 12 seasons in a row; there are 4."),
+        (10, "week", "at least 12 weeks in a row; there are 10, with gaps between."),
+        (
+            30,
+            "week",
+            "dated photos in every week; 97 of the 127 weeks from first to last have none. A forecast by month",
+        ),
+    ],
+)
+def test_a_refused_forecast_names_a_period_that_works(write: Write, months: int, period: Period, sentence: str) -> None:
+    place = write(f"months{months}{period}", dated=every_month(months))
+    with ExitStack() as stack, pytest.raises(NotEnoughError) as caught:
+        forecast_section(asked(place, stack), period=period)
+    said = str(caught.value).removeprefix("A forecast needs ")
+    assert said == sentence or (sentence.endswith("month") and said == f"{sentence} is possible.")
+
+
+@pytest.mark.parametrize(
+    ("build", "months", "period", "sentence"),
+    [
+        (movement_section, 36, "year", "at least 6 years; there are 3. A trend by half-year is possible."),
+        (
+            movement_section,
+            30,
+            "half-year",
+            "at least 6 half-years; there are 5. A trend by fashion season is possible.",
+        ),
+        (movement_section, 5, "season", "at least 6 seasons; there are 2."),
+        (line_section, 10, "year", "at least 2 years; there is 1. A line over time by half-year is possible."),
+    ],
+)
+def test_a_refused_trend_names_a_shorter_period_that_works(
+    write: Write, build: Builder, months: int, period: Period, sentence: str
+) -> None:
+    place = write(f"trend{months}{period}", dated=every_month(months))
+    with ExitStack() as stack, pytest.raises(NotEnoughError) as caught:
+        build(asked(place, stack), period=period)  # type: ignore[call-arg]
+    assert str(caught.value).endswith(f" needs photos of {sentence}")
+
+
+def test_seasons_of_the_south_are_named_and_explained(question: Question, sixty: Path) -> None:
+    """Odd photos are of the South, in even months; dresses are worn there alone."""
+    with ExitStack() as stack:
+        both = asked(sixty, stack, (("market", "South"),))
+        south = both.within(View(tags=(("market", ("South",)),)))
+        north = both.within(View(tags=(("market", ("North",)),)))
+        for build in (line_section, lift_section):
+            assert "Photos with market South are of the southern hemisphere, where seasons are" in (
+                build(both, period="season").caption
+            )
+            quiet = [(question, "season"), (north, "season"), (both, "month")]
+            assert not any("hemisphere" in build(each, period=period).caption for each, period in quiet)
+        section = line_section(south, period="fashion season", names=("Dress",))
+        sentence = (
+            "All photos are of the southern hemisphere (market South), and fashion seasons have their names there."
+        )
+        assert sentence in section.caption
+        names = {"2022-09": "SS 2022/23", "2023-03": "AW 2023", "2023-09": "SS 2023/24"}
+        held = {f"{start:%Y-%m}": outfits for start, outfits in section.table[["start", "outfits"]].to_numpy()}
+        assert held == {"2022-09": 5, "2023-03": 15, "2023-09": 10}, "February; April, June, August; October, December"
+        told = [text for trace in section.figure.data for text in trace.text or ()]
+        assert [text.partition("<br>")[0] for text in told] == [f"Dress, {name}" for name in names.values()]
+        told = line_section(both, period="season", names=("Dress",)).figure.data[-1].text
+        assert told[2].startswith("Dress, summer 2023 (south: winter)<br>66.7%"), "10 of June and August, 5 of July"
 
 
 @pytest.mark.parametrize("theme", get_args(Theme))
@@ -313,6 +488,16 @@ def test_the_report_needs_nothing_beside_it(question: Question) -> None:
     assert text.count("plotly-graph-div") == 2 and "This needs" not in text.partition("Not shown")[0]
     assert "outfits with Romper" in text and "Benjamini-Hochberg" in text
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
+
+
+def test_the_report_says_what_is_counted(expected: Question) -> None:
+    builders = [rule_section, share_section]
+    given = {"archive": "a", "evidence": "60 photos", "filters": [], "made_up": False}
+    text = report_html(expected.within(View(garments=("Coat",))), builders, **given).decode()  # type: ignore[arg-type]
+    assert "one person's outfit. Expected counts: sums of the probability that a garment is worn." in text
+    assert "<td>10.2</td>" in text, "coats with a hat"
+    raw = report_html(expected.within(View(counting="raw")), builders, **given).decode()  # type: ignore[arg-type]
+    assert "one person's outfit. Raw counts: every garment the network found." in raw and "<td>10</td>" in raw
 
 
 def test_a_code_that_is_none() -> None:

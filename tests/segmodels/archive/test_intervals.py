@@ -2,15 +2,15 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom, fisher_exact
+from scipy.optimize import brentq
+from scipy.stats import fisher_exact, nchypergeom_fisher
 from statsmodels.stats.proportion import proportion_confint
 
 from segmodels.archive.intervals import (
-    Reliability,
     adjusted,
     association,
-    corrected,
     difference,
+    lift_interval,
     normalised_pmi,
     wilson,
 )
@@ -32,6 +32,25 @@ def test_wilson_as_statsmodels_has_it_and_nothing_of_nothing() -> None:
     assert [float(end[0]) for end in wilson([0], 0)] == [0.0, 1.0]
 
 
+def test_an_error_of_the_calibration_does_not_shrink_with_the_outfits() -> None:
+    low, high = wilson([0.2e9, 0.0, 1e9], 1e9, [0.01, 0.01, 0.02])
+    assert low == pytest.approx([0.2 - 0.0196, 0, 1 - 0.0392], abs=1e-5), "1.96 standard errors"
+    assert high == pytest.approx([0.2 + 0.0196, 0.0196, 1], abs=1e-5)
+    (low,), (high,) = wilson([10.0], 100.0, 0.05)
+    for end in (low, high):
+        assert (0.1 - end) ** 2 == pytest.approx(1.959964**2 * (end * (1 - end) / 100 + 0.05**2)), "as far as it may be"
+
+
+def test_intervals_with_a_calibration_cover_the_truth_nineteen_times_in_twenty() -> None:
+    random = np.random.default_rng(5)
+    true, error, size = 0.15, 0.02, 400
+    counts = random.binomial(size, np.clip(true + random.normal(0, error, 4000), 0, 1))
+    low, high = wilson(counts, size, error)
+    assert 0.94 < ((low <= true) & (true <= high)).mean() < 0.96
+    low, high = wilson(counts, size)
+    assert ((low <= true) & (true <= high)).mean() < 0.88, "the sampling alone is not all that is uncertain"
+
+
 def test_difference_by_hand() -> None:
     # Newcombe 1998 (Statistics in Medicine 17:873), table II, row a: 56/70 less 48/80, method 10
     found = difference(56, 70, 48, 80)
@@ -48,6 +67,14 @@ def test_no_difference_where_nobody_or_everybody_has_it(arguments: tuple[int, in
 def test_an_empty_group_differs_from_nothing() -> None:
     found = difference(1, 2, 0, 0)
     assert math.isnan(found.value) and (found.low, found.high, found.p) == (-1, 1, 1)
+
+
+def test_differences_of_expected_counts() -> None:
+    between = difference(10.5, 60.5, 20.5, 70.5)
+    assert difference(10, 60, 21, 70).value < between.value < difference(11, 61, 20, 71).value
+    assert between.low < between.value < between.high and 0 < between.p < 1
+    rare = difference(0.3, 50.0, 0.0, 60.0)
+    assert rare.low < 0 < rare.value < rare.high and 0.3 < rare.p <= 1
 
 
 def test_benjamini_hochberg_by_hand() -> None:
@@ -74,38 +101,71 @@ def test_association_of_what_is_independent_is_evenly_spread() -> None:
     assert 0.035 < (p < 0.05).mean() < 0.065
 
 
+def test_association_of_expected_counts_is_that_of_whole_outfits() -> None:
+    whole = association(np.array([12]), np.array([30]), np.array([20]), 100)
+    assert association(np.array([12.4]), np.array([29.7]), np.array([20.2]), 99.8) == pytest.approx(whole)
+    assert 0 <= association(np.array([1.0]), np.array([3.5]), np.array([3.5]), 6.0)[0] <= 1, "rounded past the ends"
+
+
+def log_likelihood(table: list[float], both: float) -> float:
+    """Of a share with both, the margins as observed."""
+    n = sum(table)
+    a, b = (table[0] + table[1]) / n, (table[0] + table[2]) / n
+    shares = (both, a - both, b - both, 1 - a - b + both)
+    return sum(count * math.log(share) for count, share in zip(table, shares, strict=True) if count)
+
+
+@pytest.mark.parametrize("table", [[10.0, 20.0, 30.0, 40.0], [3.5, 1.5, 10.25, 84.75], [40.0, 2.0, 1.0, 5.0]])
+def test_the_interval_of_a_lift_ends_where_the_likelihood_has_fallen(table: list[float]) -> None:
+    n, (both, alone, other, _) = sum(table), table
+    a, b = (both + alone) / n, (both + other) / n
+
+    def over(x: float) -> float:
+        return 2 * (log_likelihood(table, both / n) - log_likelihood(table, x)) - 3.841459
+
+    ends = [
+        brentq(over, max(1e-12, a + b - 1 + 1e-12), both / n),
+        brentq(over, both / n, min(a, b) - 1e-12),
+    ]
+    low, high = lift_interval(np.array([both]), np.array([both + alone]), np.array([both + other]), n)
+    assert [low[0], high[0]] == pytest.approx([end / (a * b) for end in ends], rel=1e-6)
+    turned = lift_interval(np.array([both]), np.array([both + other]), np.array([both + alone]), n)
+    assert [low[0], high[0]] == pytest.approx([turned[0][0], turned[1][0]]), "neither of the two comes first"
+
+
+def test_the_interval_of_a_lift_never_passes_what_is_possible() -> None:
+    random = np.random.default_rng(7)
+    n = 50
+    first, second = random.integers(1, n + 1, 500), random.integers(1, n + 1, 500)
+    least, most = np.maximum(0, first + second - n), np.minimum(first, second)
+    both = random.integers(least, most + 1)
+    low, high = lift_interval(both, first, second, n)
+    lift = both * n / (first * second)
+    assert (low <= lift + 1e-9).all() and (lift <= high + 1e-9).all()
+    assert (low >= least * n / (first * second) - 1e-9).all() and (high <= most * n / (first * second) + 1e-9).all()
+    # never together, each worn by half: the likelihood is (1/2 - x)^n, so that x ends at (1 - exp(-1.92 / n)) / 2
+    low, high = lift_interval(np.array([0]), np.array([25]), np.array([25]), 50)
+    assert low[0] == 0 and high[0] == pytest.approx(2 * (1 - math.exp(-1.920729 / 50)))
+    always, never = (lift_interval(np.array([each]), np.array([each]), np.array([20]), 50) for each in (20, 0))
+    assert always[1][0] == pytest.approx(2.5), "the largest possible lift"
+    assert np.isnan(never).all()
+    assert lift_interval(np.array([20]), np.array([50]), np.array([20]), 50)[1][0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("size", "first", "second", "odds_ratio"), [(300, 90, 60, 2.5), (300, 75, 75, 40.0), (1000, 500, 500, 80.0)]
+)
+def test_the_interval_of_a_lift_covers_the_truth_nineteen_times_in_twenty(
+    size: int, first: int, second: int, odds_ratio: float
+) -> None:
+    """Given how many wear each of the two, of which the interval does not allow for the chance."""
+    drawn = nchypergeom_fisher(size, first, second, odds_ratio)
+    both = drawn.rvs(size=4000, random_state=np.random.default_rng(8))
+    low, high = lift_interval(both, np.full(4000, first), np.full(4000, second), size)
+    lift = drawn.mean() * size / (first * second)
+    assert 0.93 < ((low <= lift) & (lift <= high)).mean() < 0.97
+
+
 def test_normalised_pmi_at_its_ends() -> None:
     found = normalised_pmi(np.array([0, 10, 25, 0]), np.array([10, 10, 50, 0]), np.array([10, 10, 50, 5]), 100)
     assert found[:3] == pytest.approx([-1, 1, 0], abs=1e-12) and math.isnan(found[3])
-
-
-def test_rogan_gladen_by_hand() -> None:
-    found = corrected(200, 1000, Reliability(0.8, 100, 0.9, 100))
-    assert found is not None
-    assert found.share == pytest.approx((0.2 + 0.9 - 1) / 0.7)
-    assert found.low < found.share < found.high
-
-
-def test_no_correction_where_the_errors_are_too_large_or_unknown() -> None:
-    assert corrected(5, 10, Reliability(0.6, 50, 0.55, 50)) is None
-    assert corrected(5, 10, Reliability(0.9, 0, 0.9, 50)) is None
-    assert corrected(0, 0, Reliability(0.9, 50, 0.9, 50)) is None
-
-
-def test_the_corrected_interval_covers_the_truth_nineteen_times_in_twenty() -> None:
-    # Lang & Reiczigel 2014 report 95 % within about a point for such sizes; a plain interval misses far more.
-    random = np.random.default_rng(3)
-    true, sensitivity, specificity, worn, not_worn, size = 0.1, 0.8, 0.95, 40, 110, 2000
-    covered = plain = 0
-    for _ in range(600):
-        count = int(binom.rvs(size, true * sensitivity + (1 - true) * (1 - specificity), random_state=random))
-        reliability = Reliability(
-            random.binomial(worn, sensitivity) / worn, worn, random.binomial(not_worn, specificity) / not_worn, not_worn
-        )
-        found = corrected(count, size, reliability)
-        assert found is not None
-        covered += found.low <= true <= found.high
-        low, high = wilson([count], size)
-        plain += bool(low[0] <= true <= high[0])
-    assert 0.93 < covered / 600 < 0.985
-    assert plain / 600 < 0.93

@@ -9,6 +9,7 @@ import pytest
 import statsmodels.api as sm
 from mlxtend.frequent_patterns import apriori, association_rules
 
+from segmodels.archive.counts import Counts, add_up
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.movements import forecast, movements
 from segmodels.archive.outfits import (
@@ -39,20 +40,18 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facts]:
         yield Facts(reader, OUTFIT_15)
 
 
-def random_outfits(size: int = 400) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The same outfits as masks and as one column of bools a garment."""
+def random_outfits(size: int = 400) -> tuple[Counts, pd.DataFrame]:
+    """Counts of random outfits, and the outfits as one column of bools a garment."""
     random = np.random.default_rng(0)
     often = np.where(np.array(WORN) == "Hat", 0.1, random.uniform(0.2, 0.7, len(WORN)))
     table = pd.DataFrame(random.random((size, len(WORN))) < often, columns=WORN)
     table["Hat"] |= table["Coat"] & (random.random(size) < 0.5)
-    mask = sum(table[name].to_numpy(np.int64) << OUTFIT_15[name].id for name in WORN)
-    masks = pd.Series(mask).value_counts().rename_axis("mask").reset_index(name="outfits")
-    return masks, table
+    return add_up(WORN, [(np.ones(size, np.int64), table.to_numpy(np.int64).T)], triples=True), table
 
 
 def test_shares_and_their_changes() -> None:
-    masks, table = random_outfits()
-    found = worn(masks, OUTFIT_15, masks).set_index("garment")
+    counts, table = random_outfits()
+    found = worn(counts, counts).set_index("garment")
     for name in WORN:
         assert found.loc[name, "outfits"] == table[name].sum()
         assert found.loc[name, "share"] == pytest.approx(table[name].mean())
@@ -61,18 +60,18 @@ def test_shares_and_their_changes() -> None:
 
 
 def test_pairs_and_triples_as_mlxtend_has_them() -> None:
-    masks, table = random_outfits()
+    counts, table = random_outfits()
     rules = association_rules(
         apriori(table, 0.001, use_colnames=True, max_len=3), metric="support", min_threshold=0.001
     )
     expected = {
         (frozenset(rule.antecedents), frozenset(rule.consequents)): rule for rule in rules.itertuples(index=False)
     }
-    for row in pairs(masks, OUTFIT_15).itertuples():
+    for row in pairs(counts).itertuples():
         rule = expected[frozenset([row.first]), frozenset([row.second])]
         assert (row.support, row.confidence, row.lift) == pytest.approx((rule.support, rule.confidence, rule.lift))
         assert row.jaccard == pytest.approx(rule.jaccard)
-    found = triples(masks, OUTFIT_15, least=1)
+    found = triples(counts, least=1)
     assert len(found) > 300
     for row in found.itertuples():
         rule = expected[frozenset([row.first, row.second]), frozenset([row.then])]
@@ -80,22 +79,22 @@ def test_pairs_and_triples_as_mlxtend_has_them() -> None:
 
 
 def test_a_planted_pair_is_significant_and_chance_is_not() -> None:
-    masks, _ = random_outfits()
-    found = pairs(masks, OUTFIT_15)
+    counts, _ = random_outfits()
+    found = pairs(counts)
     significant = set(zip(found["first"][found["significant"]], found["second"][found["significant"]], strict=True))
     assert ("Hat", "Coat") in significant and len(significant) <= 3
 
 
 def test_a_garment_that_is_never_worn_has_no_lift() -> None:
-    masks = pd.DataFrame({"mask": [1 << OUTFIT_15["Coat"].id], "outfits": [10]})
-    found = pairs(masks, OUTFIT_15).set_index(["first", "second"]).loc[("Hat", "Coat")]
+    coats = np.array([[name == "Coat"] for name in WORN]).astype(np.int64)
+    found = pairs(add_up(WORN, [(np.array([10]), coats)])).set_index(["first", "second"]).loc[("Hat", "Coat")]
     assert np.isnan(found["lift"]) and np.isnan(found["p"]) and not found["significant"]
-    assert worn(masks.iloc[:0], OUTFIT_15)["share"].isna().all()
+    assert worn(add_up(WORN, []))["share"].isna().all()
 
 
 def test_companions_are_shares_with_and_without() -> None:
-    masks, table = random_outfits()
-    found = companions(masks, OUTFIT_15, "Coat")
+    counts, table = random_outfits()
+    found = companions(counts, "Coat")
     assert found.iloc[0]["garment"] == "Hat" and found.iloc[0]["significant"]
     assert found.iloc[0]["share"] == pytest.approx(table["Hat"][table["Coat"]].mean())
     assert found.iloc[0]["other_share"] == pytest.approx(table["Hat"][~table["Coat"]].mean())
@@ -122,7 +121,7 @@ def test_growth_as_statsmodels_fits_it() -> None:
 
 
 def test_the_planted_trends_are_found_and_nothing_else(facts: Facts) -> None:
-    found = movements(by_period(facts.masks(View(), "month"), OUTFIT_15), "month", ["garment"])
+    found = movements(by_period(facts.counts_by_period(View(), "month")), "month", ["garment"])
     assert set(found["garment"][found["significant"]]) == {"Hat", "Socks"}
     coats = View(garments=("Coat",))
     colours = colours_by_period(facts.colours(coats, fine=True, period="month"), OUTFIT_15)
@@ -144,7 +143,7 @@ def test_chance_alone_is_rarely_called_significant() -> None:
 
 def test_a_trend_of_one_market_is_not_seen_in_the_other(facts: Facts) -> None:
     south = View(tags=(("market", ("South",)),))
-    found = movements(by_period(facts.masks(south, "month"), OUTFIT_15), "month", ["garment"])
+    found = movements(by_period(facts.counts_by_period(south, "month")), "month", ["garment"])
     assert not found.set_index("garment").loc["Hat", "significant"], "hats rise in the North only"
 
 
@@ -155,9 +154,9 @@ def test_a_movement_needs_periods() -> None:
 
 
 def test_a_forecast_follows_the_season_and_says_how_far_off_it_was(facts: Facts) -> None:
-    series = by_period(facts.masks(View(), "month"), OUTFIT_15)
+    series = by_period(facts.counts_by_period(View(), "month"))
     coats = series[series["garment"] == "Coat"]
-    found = forecast(coats, "month", 6)
+    found = forecast(coats, "month")
     assert found.seasonal and found.tested == 6
     assert list(found.table["start"].dt.date) == [date(2025, month, 1) for month in range(1, 7)]
     assert found.table["share"][0] == pytest.approx(0.55, abs=0.05) and found.table["share"][5] < 0.2
@@ -167,16 +166,16 @@ def test_a_forecast_follows_the_season_and_says_how_far_off_it_was(facts: Facts)
 
 @pytest.mark.parametrize(
     ("rows", "sentence"),
-    [(slice(0, 11), "at least 12 periods"), ([*range(10), *range(12, 20)], "in every period")],
+    [(slice(0, 11), "at least 12 months in a row; there are 11"), ([*range(10), *range(12, 20)], "in every month")],
 )
 def test_a_forecast_needs_enough(facts: Facts, rows: slice | list[int], sentence: str) -> None:
-    series = by_period(facts.masks(View(), "month"), OUTFIT_15)
+    series = by_period(facts.counts_by_period(View(), "month"))
     with pytest.raises(NotEnoughError, match=sentence):
         forecast(series[series["garment"] == "Coat"].iloc[rows], "month")
 
 
 def test_a_pairs_lift_moves(facts: Facts) -> None:
-    found = pair_lift_by_period(facts.masks(View(), "year"), OUTFIT_15, "Shorts", "Socks")
+    found = pair_lift_by_period(facts.pair_by_period(View(), "Shorts", "Socks", "year"))
     assert list(found["lift"]) == sorted(found["lift"]) and len(found) == 3
     assert (found["low"] < found["lift"]).all() and (found["lift"] < found["high"]).all()
 
@@ -185,8 +184,8 @@ def test_palettes_and_colour_pairs(facts: Facts) -> None:
     palette = colour_shares(facts.colours(View()), OUTFIT_15)
     assert palette.groupby("garment")["share"].sum().round(9).eq(1).all()
     found = colour_pairs(facts.colour_pairs(View(), "Pants", "Shirt"))
-    total = worn(facts.masks(View(garments=("Pants", "Shirt"))), OUTFIT_15).set_index("garment").loc["Shirt", "outfits"]
-    assert found["outfits"].sum() == total
+    total = worn(facts.counts(View(garments=("Pants", "Shirt")))).set_index("garment").loc["Shirt", "outfits"]
+    assert found["outfits"].sum() == pytest.approx(total), "they are certain in the made-up outfits"
     assert not found["significant"].any(), "the made-up colours of two garments have nothing to do with each other"
 
 
@@ -202,6 +201,7 @@ def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
             garments=("Shirt",),
             min_share=0.1,
             min_confidence=0.7,
+            counting="raw",
         )
         expected = {}
         for row, person in [(each, person) for each in rows for person in range(len(each["people"]))]:
@@ -215,11 +215,17 @@ def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
             north = dict(row["tags"])["market"] == "North"
             if north and row["taken_at"] >= pd.Timestamp(2022, 6, 1) and "Shirt" in held:
                 expected[frozenset(held)] = expected.get(frozenset(held), 0) + 1
-        found = {
-            frozenset(name for name in WORN if mask >> OUTFIT_15[name].id & 1): outfits
-            for mask, outfits in facts.masks(view).itertuples(index=False)
-        }
-        assert found == expected and expected
+        found = facts.counts(view, triples=True)
+        assert found.size == sum(expected.values()) > 0 and found.each.dtype == np.int64
+        for one, other, third in itertools.combinations_with_replacement(range(len(WORN)), 3):
+            names = {WORN[one], WORN[other], WORN[third]}
+            held = sum(n for outfit, n in expected.items() if names <= outfit)
+            if len(names) == 3:
+                assert found.three is not None and found.three[one, other, third] == held
+            elif len(names) == 2:
+                assert found.together[one, third] == found.together[third, one] == held
+            else:
+                assert found.each[one] == held
 
         shown = facts.photos(view, worn=["Shirt", "Footwear"], limit=1000)
         assert len(shown) == sum(n for held, n in expected.items() if {"Shirt", "Footwear"} <= held)
@@ -234,4 +240,4 @@ def test_filters_by_colour_and_unknown_tags(facts: Facts) -> None:
     assert facts.photos(View(garments=("Coat",), colours=("blue",)), coloured=[("Coat", "red")]).empty
     assert facts.size(View(tags=(("brand", ("x",)),))).outfits == 0
     for garments in itertools.combinations(("Romper", "Dress", "Pants"), 3):
-        assert facts.masks(View(garments=garments)).empty
+        assert facts.counts(View(garments=garments)).size == 0

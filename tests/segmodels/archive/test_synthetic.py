@@ -3,6 +3,8 @@ from datetime import timedelta
 import pytest
 from archive_rows import parts_of, rows_of
 
+from segmodels.archive import outfits
+from segmodels.archive.facts import Facts, View
 from segmodels.archive.store import Archive
 from segmodels.archive.synthetic import FIRST_DAY, LAST_DAY, make_archive
 from segmodels.taxonomy import OUTFIT_15
@@ -18,15 +20,16 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 
 def worn(name: str) -> str:
-    return f"((mask >> {OUTFIT_15[name].id}) & 1)"
+    """Probability that a person wears it."""
+    return f"shown[{[garment.name for garment in OUTFIT_15.worn].index(name) + 1}]"
 
 
-def shares(archive: Archive, sql: str, among: str = "true") -> dict[tuple[int, str], float]:
+def shares(archive: Archive, value: str, weight: str = "1") -> dict[tuple[int, str], float]:
     """Of outfits, by year and market."""
     with archive.reader() as reader:
         rows = reader.query(
-            f"SELECT year(taken_at) y, tags['market'] market, avg({sql}) share"
-            f" FROM (SELECT taken_at, tags, unnest(outfits) mask FROM photos) WHERE {among} GROUP BY ALL"
+            f"SELECT year(taken_at) y, tags['market'] market, sum({weight} * {value}) / sum({weight}) share"
+            f" FROM (SELECT taken_at, tags, unnest(presence) shown, unnest(outfits) mask FROM photos) GROUP BY ALL"
         )
     return {(int(year), market): share for year, market, share in rows.values.tolist()}
 
@@ -35,14 +38,14 @@ def test_the_planted_trends_are_there(made_up: Archive) -> None:
     hats = shares(made_up, worn("Hat"))
     assert hats[2024, "North"] > 0.19 > 0.13 > hats[2022, "North"]
     assert all(hats[year, "South"] == pytest.approx(0.08, abs=0.015) for year in (2022, 2023, 2024))
-    socks = shares(made_up, worn("Socks"), f"{worn('Shorts')} = 1")
+    socks = shares(made_up, worn("Socks"), worn("Shorts"))
     assert all(socks[2024, market] - socks[2022, market] > 0.18 for market in ("North", "South"))
-    pants = shares(made_up, worn("Socks"), f"{worn('Pants')} = 1")
+    pants = shares(made_up, worn("Socks"), worn("Pants"))
     assert all(pants[2024, market] == pytest.approx(pants[2022, market], abs=0.03) for market in ("North", "South"))
     with made_up.reader() as reader:
         coats = reader.query(
             f"SELECT month(taken_at) m, avg({worn('Coat')}) share"
-            " FROM (SELECT taken_at, unnest(outfits) mask FROM photos) GROUP BY m ORDER BY m"
+            " FROM (SELECT taken_at, unnest(presence) shown FROM photos) GROUP BY m ORDER BY m"
         )["share"]
         olive = reader.query(
             "SELECT year(taken_at) y, tags['market'] market, avg((g.colours[1].name = 'olive')::INT) share"
@@ -51,6 +54,22 @@ def test_the_planted_trends_are_there(made_up: Archive) -> None:
     assert coats[0] > 0.5 and coats[6] < 0.15
     assert olive[2024, "South"] > 0.17 and olive[2022, "South"] < 0.13
     assert all(olive[year, "North"] < 0.08 for year in (2022, 2023, 2024))
+
+
+def test_expected_counts_are_right_and_raw_counts_are_not(made_up: Archive) -> None:
+    planted = {"Footwear": 0.9, "Bag": 0.35, "Glasses": 0.18, "Scarf/Tie": 0.1, "Dress": 0.3, "Shirt": 0.68}
+    with made_up.reader() as reader:
+        facts = Facts(reader, OUTFIT_15)
+        expected, raw = (
+            outfits.worn(facts.counts(View(counting=counting))).set_index("garment")  # type: ignore[arg-type]
+            for counting in ("expected", "raw")
+        )
+    low, high = expected["low"], expected["high"]
+    missed = [name for name, share in planted.items() if not low[name] < share < high[name]]
+    assert len(missed) <= 1, "95 % intervals"
+    for name in ("Footwear", "Bag", "Glasses", "Scarf/Tie"):
+        assert planted[name] < raw.loc[name, "low"], "false alarms that nobody took off"
+        assert raw.loc[name, "share"] - planted[name] > 3 * abs(expected.loc[name, "share"] - planted[name])
 
 
 def test_rows_agree_with_themselves_and_say_what_they_are(made_up: Archive) -> None:
@@ -67,7 +86,8 @@ def test_rows_agree_with_themselves_and_say_what_they_are(made_up: Archive) -> N
         row = reader.query(
             "SELECT count(*) photos, count(DISTINCT photo_id) ids, count(DISTINCT tags['market']) markets,"
             " count(DISTINCT tags['season']) seasons, bool_and(tags['source'] = 'made up') labelled,"
-            " min(taken_at) first, max(taken_at) last, bool_and(len(outfits) = len(people)) outfits FROM photos"
+            " min(taken_at) first, max(taken_at) last,"
+            " bool_and(len(outfits) = len(people) AND len(presence) = len(people)) outfits FROM photos"
         ).iloc[0]
     assert (row.photos, row.ids, row.markets, row.seasons) == (PHOTOS, PHOTOS, 2, 4)
     assert row.labelled and row.outfits

@@ -10,7 +10,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from segmodels.errors import GarmentscopeError
-from segmodels.inference.segmentation import LIKELY, Garment, Person, Segmentation, measure, to_coco
+from segmodels.inference.presence import LIKELY
+from segmodels.inference.segmentation import Garment, Person, Segmentation, measure, to_coco
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 HEIGHT, WIDTH = 60, 40

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import segmodels.inference.segmenter as module
 from segmodels.checkpoints.checkpoint import Checkpoint, Member
 from segmodels.inference.boxes import Box, box_of
 from segmodels.inference.detector import FoundPerson, PersonDetector
+from segmodels.inference.presence import Calibration, ClassCalibration, feature_names
 from segmodels.inference.segmentation import Person, Segmentation
 from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open
 from segmodels.taxonomy import OUTFIT_15
@@ -601,3 +603,44 @@ def test_a_frame_lands_where_it_was_cut(
     assert (class_map[rows, columns] == expected[rows, columns])[sure].all() and sure.mean() > 0.9
     assert np.abs(confidence[rows, columns] - certainty[shown]).max() <= 1
     assert (class_map[outside] == 0).all() and (confidence[outside] == 255).all()
+
+
+# --- Presence ---------------------------------------------------------------------------------------------------------
+
+
+def coat_by_area() -> Calibration:
+    """Log odds of a class: 10 plus twice the log of its share of the cells that are not background."""
+    weights = (2.0, *(0.0,) * (len(feature_names(OUTFIT_15)) - 1))
+    one = ClassCalibration(intercept=10.0, weights=weights, share_error=0.0)
+    return Calibration(taxonomy="OUTFIT_15", classes={garment.name: one for garment in OUTFIT_15.worn})
+
+
+def test_without_a_calibration_there_is_no_presence(checkpoint_of: MakeCheckpoint) -> None:
+    (person,) = Segmenter(checkpoint_of(), CPU).segment(photo_with(200, 150, (40, 40, 60, 90, RED))).people
+    assert person.presence is None
+
+
+def test_a_calibration_gives_every_person_a_presence(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
+    photo = photo_with(300, 600, (60, 60, 100, 200, RED), (420, 60, 100, 200, BLUE))
+    detector = detector_of(300, 600, (40, 40, 140, 240), (400, 40, 140, 240))
+    checkpoint = replace(checkpoint_of(crop="box"), calibration=coat_by_area())
+    left, right = Segmenter(checkpoint, CPU, detector).segment(photo).people
+    assert left.presence is not None and right.presence is not None
+    assert list(left.presence) == [garment.name for garment in OUTFIT_15.worn]
+    # All that is not background is coat on the left (log odds 10 - 0) and pants on the right; -3.8 is 10 + 2 log 0.001.
+    assert left.presence["Coat"] > 0.99 and left.presence["Pants"] == pytest.approx(1 / (1 + np.exp(3.8155)), abs=1e-3)
+    assert right.presence["Pants"] > 0.99 and right.presence["Coat"] < 0.03
+
+
+def test_the_features_for_a_calibration_are_those_of_the_people(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector
+) -> None:
+    photo = photo_with(300, 600, (60, 60, 100, 200, RED), (420, 60, 100, 200, BLUE))
+    detector = detector_of(300, 600, (400, 40, 140, 240), (40, 40, 140, 240))
+    segmenter = Segmenter(replace(checkpoint_of(crop="box"), calibration=coat_by_area()), CPU, detector)
+    segmentation, found = segmenter.segment_with_features(photo)
+    calibration = segmenter.checkpoint.calibration
+    assert calibration is not None
+    for person, each in zip(segmentation.people, found, strict=True):
+        assert calibration.presence(each, OUTFIT_15) == person.presence
+    assert segmentation.people[0].box[0] < segmentation.people[1].box[0]

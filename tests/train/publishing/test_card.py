@@ -10,6 +10,7 @@ from segmodels.checkpoints.checkpoint import CheckpointConfig, read_config, read
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Results, parse_scores
+from segmodels.inference.presence import read_calibration
 from segmodels.taxonomy import CCP_59, OUTFIT_15, TAXONOMIES
 from train.publishing.card import card_data, model_card
 
@@ -136,7 +137,9 @@ def test_the_embedded_cards_are_what_is_written_today() -> None:
     folders = [path.parent for path in EMBEDDED.glob("*/config.json")]
     assert len(folders) > 9
     for folder in folders:
-        card = model_card(folder.name, read_config(folder), read_results(folder))
+        config = read_config(folder)
+        calibration = read_calibration(folder, TAXONOMIES[config.taxonomy])
+        card = model_card(folder.name, config, read_results(folder), calibration=calibration)
         assert (folder / "README.md").read_text("utf-8") == card, folder.name
 
 
