@@ -167,6 +167,33 @@ def test_photos_without_colours_are_left_out_of_colours_alone(archive: Archive) 
         assert facts.count(View(), coloured=[("Coat", "red")]) == 2
 
 
+def test_expected_counts_leave_out_the_same(archive: Archive) -> None:
+    """Four photos, of which two are one in two files and one is black and white; each shows a coat at times."""
+    worn = [garment.name for garment in OUTFIT_15.worn]
+
+    def shown(coat: float) -> list[list[float]]:
+        return [[coat if name == "Coat" else 0.0 for name in worn]]
+
+    rows = [
+        row("a", width=800, height=1200, presence=shown(0.75)),
+        row("b", presence=shown(0.5)),
+        row("c", ~BASE, GREY, monochrome=True, presence=shown(0.25)),
+        row("d", 99, presence=shown(0.5)),
+    ]
+    with reading(archive, *rows) as reader:
+        facts = Facts(reader, OUTFIT_15)
+        assert facts.counting_of(View()) == "expected" and facts.near_duplicates(View()) == 1
+        each = dict(zip(facts.counts(View()).names, facts.counts(View()).each, strict=True))
+        assert each["Coat"] == 1.5
+        assert facts.counts(View(duplicates=True)).each.sum() == 2
+        assert facts.size(View(garments=("Coat",))).outfits == 1.5
+        assert facts.size(View(garments=("Coat",), colours=("red",))).outfits == 1.25
+        assert facts.size(View(colours=("red",), duplicates=True)).outfits == 1.75
+        assert facts.colours(View())[["colour", "garments"]].values.tolist() == [["red", 1.25]]
+        assert facts.monochrome(View()) == 1
+        assert facts.monochrome(View(garments=("Coat",))) == 0, "it shows a coat with a probability of 0.25"
+
+
 def test_the_command_lists_the_groups(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--archive", archive.place.location]
     assert main(["duplicates", *where]) == 1
