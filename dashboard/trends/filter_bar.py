@@ -34,10 +34,9 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
     known = set(worn)
     if not set(view.garments) <= known:  # of another version's taxonomy
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
-    whole = facts.size(View())
-    with st.container(horizontal=True):
+    whole = facts.size(View(duplicates=True))
+    with st.container(horizontal=True, vertical_alignment="center"):
         view = _counting(facts, view, key.format("count"))
-        view = _near_duplicates(facts, view, key.format("duplicates"))
         with st.popover("Dates"):
             view = _dates(view, whole.first, whole.last, key.format("dates"))
         with st.popover("Tags"):
@@ -57,15 +56,18 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
             )
             view = replace(view, colours=tuple(colours))
         if facts.counting_of(view) == "expected":
-            return replace(view, min_share=0.0, min_confidence=0.0)
-        with st.popover("Share and confidence"):
-            share = st.slider(
-                "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
-            )
-            sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
-            st.caption("Garments below either minimum are not counted.")
-            view = replace(view, min_share=share / 100, min_confidence=sure / 100)
-    return view
+            view = replace(view, min_share=0.0, min_confidence=0.0)
+        else:
+            with st.popover("Share and confidence"):
+                view = _minimums(view, key)
+        return _near_duplicates(facts, view, key.format("duplicates"))
+
+
+def _minimums(view: View, key: str) -> View:
+    share = st.slider("Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share"))
+    sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
+    st.caption("Garments below either minimum are not counted.")
+    return replace(view, min_share=share / 100, min_confidence=sure / 100)
 
 
 def _counting(facts: Facts, view: View, key: str) -> View:
