@@ -284,13 +284,16 @@ def save_description(folder: Path, config: CheckpointConfig, results: Results, *
     save_results(folder, results, card=card)
 
 
-def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -> Checkpoint:
+def load_checkpoint(
+    folder: Path, name: str | None = None, revision: str = "", *, with_calibration: bool = True
+) -> Checkpoint:
     """Reads a checkpoint and builds its network.
 
     Args:
         folder: Folder that holds `config.json` and `model.safetensors`.
         name: Name of the checkpoint in the catalog; the folder's name if left out.
         revision: Commit on the Hub; computed from the weights if left out.
+        with_calibration: Whether its calibration is read; one that is fitted anew may be damaged.
 
     Raises:
         CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
@@ -308,7 +311,7 @@ def load_checkpoint(folder: Path, name: str | None = None, revision: str = "") -
         network=network.eval(),
         results=read_results(folder),
         revision=revision or digest,
-        calibration=_calibration(folder, config),
+        calibration=_calibration(folder, config) if with_calibration else None,
     )
 
 

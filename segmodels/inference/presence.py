@@ -53,6 +53,7 @@ _LEAST_ODDS = 1e-4  # probabilities are kept this far from 0 and 1 before their 
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]
+_Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class CalibrationError(GarmentscopeError, ValueError):
@@ -131,6 +132,10 @@ class Calibration:
     classes: Mapping[str, ClassCalibration]
     """Regression by name of each garment and accessory class."""
 
+    correlations: tuple[tuple[_Correlation, ...], ...] = ()
+    """Correlation of the errors of two classes, -1..1, in rows and columns of the taxonomy's display order: below 0
+    where one of the two is worn and the network cannot tell which. Empty if not known; its diagonal is 0."""
+
     fitted_on: tuple[PresenceJudgement, ...] = ()
     """Cross-validated scores on the photos of the fit, by kind of photo."""
 
@@ -161,19 +166,20 @@ class Calibration:
 
 def feature_names(taxonomy: Taxonomy) -> list[str]:
     """Names of the features, in the order of `features`."""
-    return [*_OWN, *(f"{_OWN[3]} of {name}" for name in taxonomy.names)]
+    return [*_OWN, *(f"{_OWN[3]} of {name}" for name in taxonomy.names), "score of the person"]
 
 
-def features(probability: np.ndarray) -> np.ndarray:
-    """Features of each class, float64 `(C, 6 + C)`, from the probabilities of a region of interest.
+def features(probability: np.ndarray, score: float) -> np.ndarray:
+    """Features of each class, float64 `(C, 6 + C + 1)`, from the probabilities of a region of interest.
 
     Of the class itself: log share of the cells that are not background in which it is the likeliest class; its mean
     probability there; log odds of its mean probability in the 0.1 %, 0.8 % and 5 % of all cells where it is strongest;
     log of its summed probability over that of all classes but the background. Of every class, for what is worn
-    together and which part of a person is shown: the second of the log odds.
+    together and which part of a person is shown: the second of the log odds; and at last the detector's score.
 
     Args:
         probability: Probabilities, float `(C, h, w)`, averaged over cells of a few pixels; class 0 is the background.
+        score: Score of the detector for the person, 0..1; 0 where it found nobody.
     """
     maps = probability.reshape(len(probability), -1).astype(np.float32)
     likeliest = maps.argmax(axis=0)
@@ -186,7 +192,8 @@ def features(probability: np.ndarray) -> np.ndarray:
     strongest = [_log_odds(upper[:, -count:].mean(axis=1, dtype=np.float64)) for count in counts]
     mass = np.log(maps.sum(axis=1, dtype=np.float64) / ((1 - maps[0]).sum(dtype=np.float64) + 1) + _LEAST_SHARE)
     own = np.stack([area, confidence, *strongest, mass], axis=1)
-    return np.hstack([own, np.broadcast_to(strongest[1], (len(maps), len(maps)))])
+    context = np.broadcast_to([*strongest[1], score], (len(maps), len(maps) + 1))
+    return np.hstack([own, context])
 
 
 def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
@@ -219,6 +226,9 @@ def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
     if calibration.taxonomy != taxonomy.name or set(calibration.classes) != set(names):
         raise CalibrationError(f"{path} is not a calibration of the classes of {taxonomy.name}. {again}")
     count = len(feature_names(taxonomy))
+    sizes = {len(row) for row in calibration.correlations}
+    if calibration.correlations and (len(calibration.correlations) != len(names) or sizes != {len(names)}):
+        raise CalibrationError(f"{path} is damaged: correlations are not {len(names)} rows of {len(names)}. {again}")
     if wrong := [name for name in names if len(calibration.classes[name].weights) != count]:
         raise CalibrationError(f"{path} is damaged: {wrong[0]} has not {count} weights. {again}")
     return calibration

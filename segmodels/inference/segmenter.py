@@ -218,7 +218,7 @@ class Segmenter:
             outside[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = False
             cells[:, outside] = 0
             cells[0, outside] = 1
-        return features(cells)
+        return features(cells, region.person.confidence if region.person else 0.0)
 
     def segment_with_features(self, photo: np.ndarray) -> tuple[Segmentation, list[np.ndarray]]:
         """Does what `segment` does, and gives what a calibration is fitted on.

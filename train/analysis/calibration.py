@@ -52,8 +52,9 @@ FLATLAY = "flat-lay"
 
 _FOLDS = 8
 _WEIGHT = 300.0  # of each kind of photo in the likelihood, whatever its number of photos
-_INVERSE_PENALTY = 0.05  # scikit-learn's C; this and the next by cross-validated scores and on photos of other kinds
-_CONTEXT_SCALE = 0.5  # of the standardised features of other classes, whose weights so cost four times as much
+_INVERSE_PENALTY = 0.1  # scikit-learn's C; this and the next by cross-validated scores and on photos of other kinds
+_CONTEXT_SCALE = 0.5  # of the standardised features that all classes share, whose weights so cost four times as much
+_PRIOR = 10.0  # weight of no correlation, in the unit of _WEIGHT
 _LEAST_EACH = 3  # photos with and without a class from which its regression is fitted
 _BINS = 10
 
@@ -159,6 +160,7 @@ def fit(
             garment.name: ClassCalibration(intercept=intercept, weights=tuple(weights), share_error=error)
             for garment, (intercept, weights), error in zip(taxonomy.worn, regressions, errors, strict=True)
         },
+        correlations=_correlations(shown, held_out, weight),
         fitted_on=tuple(
             _judgement(
                 [sample for sample in samples if sample.kind == kind],
@@ -265,7 +267,7 @@ def _regressions(samples: Sequence[Sample], weight: np.ndarray, taxonomy: Taxono
             continue
         mean = np.average(rows, axis=0, weights=weight)
         scale = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weight)) + 1e-6
-        scale[-len(taxonomy) :] /= _CONTEXT_SCALE
+        scale[-len(taxonomy) - 1 :] /= _CONTEXT_SCALE
         model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=2000)
         model.fit((rows - mean) / scale, shown, sample_weight=weight)
         weights = model.coef_[0] / scale
@@ -282,6 +284,23 @@ def _predict(
         rows = np.array([sample.features[garment.id] for sample in samples])
         columns.append(1 / (1 + np.exp(-(intercept + rows @ np.array(weights)))))
     return np.stack(columns, axis=1)
+
+
+def _correlations(shown: np.ndarray, presence: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """Correlation of the errors of each two classes, drawn towards 0 where both are nearly always certain.
+
+    Args:
+        shown: Whether a class is shown, bool `(samples, K)`.
+        presence: Presence by regressions that did not see the photo, `(samples, K)`.
+        weight: Weight of each sample, `(samples,)`.
+    """
+    error, deviation = shown - presence, np.sqrt(presence * (1 - presence))
+    observed = (error * weight[:, None]).T @ error
+    largest = (deviation * weight[:, None]).T @ deviation
+    found = np.clip(observed / (largest + _PRIOR), -1, 1)
+    found = (found + found.T) / 2
+    np.fill_diagonal(found, 0)
+    return tuple(tuple(row) for row in found.tolist())
 
 
 def _share_errors(

@@ -143,7 +143,7 @@ def add_stats(commands: Subparsers) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     arguments.checkpoint = folder_of(arguments.checkpoint)
-    segmenter = open_segmenter(arguments.checkpoint, arguments)
+    segmenter = open_segmenter(arguments.checkpoint, arguments, with_calibration=False)
     config = segmenter.checkpoint.config
     dataset = open_dataset(arguments.dataset, arguments.data)
     fold = config.training.get("recipe", {}).get("fold", -1) if arguments.fold is None else arguments.fold

@@ -46,15 +46,15 @@ def folder_of(checkpoint: Path) -> Path:
     return checkpoint if checkpoint.exists() else by_name.get(str(checkpoint), checkpoint)
 
 
-def open_segmenter(folder: Path, arguments: argparse.Namespace) -> Segmenter:
-    """A checkpoint on the device that a command names.
+def open_segmenter(folder: Path, arguments: argparse.Namespace, *, with_calibration: bool = True) -> Segmenter:
+    """A checkpoint on the device that a command names, with its calibration if wanted.
 
     Raises:
         CheckpointError: If the folder holds none, or a damaged one.
         DeviceError: If there is no such device.
     """
     precision = precision_of(arguments)
-    return Segmenter(load_checkpoint(folder), precision.device, precision=precision)
+    return Segmenter(load_checkpoint(folder, with_calibration=with_calibration), precision.device, precision=precision)
 
 
 def photos_of(dataset: str, number: int, arguments: argparse.Namespace) -> EvaluatedPhotos:

@@ -48,8 +48,8 @@ def test_features_by_hand() -> None:
     away = np.ones((10, 10), bool)
     away[:5, :5] = False
     probability[0, away], probability[1, away], probability[2, away] = 0.9, 0.06, 0.04
-    found = features(probability)
-    assert found.shape == (3, 6 + 3)
+    found = features(probability, 0.75)
+    assert found.shape == (3, 6 + 3 + 1)
     worn = 25 * 0.9 + 75 * 0.1
     odds = math.log(0.8 / 0.2)
     expected = [
@@ -62,16 +62,16 @@ def test_features_by_hand() -> None:
     ]
     assert found[2, :6] == pytest.approx(expected, rel=1e-5)
     assert found[1, 0] == pytest.approx(math.log(1e-3)) and found[1, 1] == 0  # nowhere the likeliest
-    strongest = [math.log(0.9 / 0.1), math.log(0.1 / 0.9), odds]
-    assert found[:, 6:] == pytest.approx(np.tile(strongest, (3, 1)), rel=1e-5)
+    context = [math.log(0.9 / 0.1), math.log(0.1 / 0.9), odds, 0.75]
+    assert found[:, 6:] == pytest.approx(np.tile(context, (3, 1)), rel=1e-5)
 
 
 def test_features_of_certain_and_empty_maps_are_finite() -> None:
     certain = np.zeros((15, 4, 4))
     certain[0] = 1
-    assert np.isfinite(features(certain)).all()
+    assert np.isfinite(features(certain, 0.0)).all()
     certain[0], certain[5] = 0, 1
-    assert np.isfinite(features(certain)).all()
+    assert np.isfinite(features(certain, 0.0)).all()
 
 
 def test_presence_is_the_logistic_function_of_the_features() -> None:
@@ -96,7 +96,7 @@ def test_written_and_read_again(tmp_path: Path) -> None:
         framing="bust",
         reliability=(ReliabilityBin(predicted=0.05, observed=0.04, number=700),),
     )
-    written = replace(calibration(Coat=(0.25,) * COUNT), fitted_on=(judgement,))
+    written = replace(calibration(Coat=(0.25,) * COUNT), fitted_on=(judgement,), correlations=((0.0,) * 12,) * 12)
     write_calibration(tmp_path, written)
     found = read_calibration(tmp_path, OUTFIT_15)
     assert found == written
@@ -123,6 +123,10 @@ def _text(values: dict[str, Any]) -> None:
     values["classes"]["Hat"]["share_error"] = "small"
 
 
+def _one_row(values: dict[str, Any]) -> None:
+    values["correlations"] = [[0.0] * len(NAMES)]
+
+
 def _newer(values: dict[str, Any]) -> None:
     values["version"] = 9
 
@@ -134,6 +138,7 @@ def _newer(values: dict[str, Any]) -> None:
         (_short, f"Hat has not {COUNT} weights"),
         (_infinite, "classes.Hat.intercept"),
         (_text, "classes.Hat.share_error"),
+        (_one_row, "correlations are not 12 rows of 12"),
         (_newer, "is of version 9; this Garmentscope reads 1"),
     ],
 )

@@ -78,6 +78,23 @@ def test_a_class_that_is_hardly_ever_shown_has_its_share_alone() -> None:
     assert 0 < presence["Romper"] < 0.01
 
 
+def test_errors_that_exclude_each_other_are_correlated() -> None:
+    """Of two classes that look alike exactly one is shown, and nothing tells which."""
+    random = np.random.default_rng(5)
+    first, second = NAMES.index("Dress"), NAMES.index("Pants")
+    some = []
+    for sample in samples(200):
+        shown = sample.shown.copy()
+        shown[first] = random.random() < 0.5
+        shown[second] = not shown[first]
+        some.append(replace(sample, shown=shown))
+    correlations = np.array(fit(some, OUTFIT_15, PHOTOS, refits=2).correlations)
+    assert (correlations == correlations.T).all() and not correlations.diagonal().any()
+    assert correlations[first, second] < -0.7
+    others = np.delete(np.delete(correlations, [first, second], 0), [first, second], 1)
+    assert np.abs(others).max() < 0.3
+
+
 def test_scores_by_hand() -> None:
     off = ClassCalibration(intercept=-30.0, weights=(0.0,) * COUNT, share_error=0.0)
     on = replace(off, intercept=30.0)
