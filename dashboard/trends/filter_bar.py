@@ -55,19 +55,8 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
                 placeholder="Any colour",
             )
             view = replace(view, colours=tuple(colours))
-        if facts.counting_of(view) == "expected":
-            view = replace(view, min_share=0.0, min_confidence=0.0)
-        else:
-            with st.popover("Share and confidence"):
-                view = _minimums(view, key)
+        view = _least(view, key) if facts.counting_of(view) == "raw" else replace(view, min_share=0, min_confidence=0)
         return _near_duplicates(facts, view, key.format("duplicates"))
-
-
-def _minimums(view: View, key: str) -> View:
-    share = st.slider("Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share"))
-    sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
-    st.caption("Garments below either minimum are not counted.")
-    return replace(view, min_share=share / 100, min_confidence=sure / 100)
 
 
 def _counting(facts: Facts, view: View, key: str) -> View:
@@ -86,6 +75,17 @@ def _counting(facts: Facts, view: View, key: str) -> View:
         help="Expected counts add up the probability that a garment is worn. Raw counts are of every garment found.",
     )
     return replace(view, counting=None if chosen in (None, options[0]) else chosen)
+
+
+def _least(view: View, key: str) -> View:
+    """Choice of the minimums."""
+    with st.popover("Share and confidence"):
+        share = st.slider(
+            "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
+        )
+        sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
+        st.caption("Garments below either minimum are not counted.")
+    return replace(view, min_share=share / 100, min_confidence=sure / 100)
 
 
 def _near_duplicates(facts: Facts, view: View, key: str) -> View:

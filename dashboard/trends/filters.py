@@ -128,7 +128,7 @@ def evidence_line(size: Size, model: str, revision: str, near_duplicates: int = 
         dates = f"{size.first}" if size.first == size.last else f"{size.first} to {size.last}"
         if round(undated := size.outfits - size.dated):
             dates += f" ({_count(undated, 'outfit')} without a date)"
-    found = f"{_count(size.photos, 'photo')}, {_count(size.outfits, 'outfit')}"
+    found = f"{_count(size.photos, 'photo').capitalize()}, {_count(size.outfits, 'outfit')}"
     if near_duplicates:
         found += f", {_count(near_duplicates, 'near-duplicate')} not counted"
     return f"{found}, {dates}, analysed by {model} {revision[:12]}"

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from segmodels.archive.counts import Counting, Counts, add_up
+from segmodels.archive.counts import Counting, Counts
 from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
@@ -52,8 +53,7 @@ and the last half-year such periods have photos of one hemisphere only, which lo
 
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
-_KEPT_OUTFITS = 12_000_000  # of the kept views together
-_BLOCK = 4_096  # outfits that are added up at once
+_KEPT_OUTFITS = 17_000_000  # of the kept views together: all of ten million photos, and a half to compare with
 _VIEW_COLUMNS = "o, p, day, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
@@ -134,7 +134,7 @@ class Facts:
         self._reader = reader
         self._lock = threading.Lock()
         self._views: OrderedDict[View, tuple[str, int]] = OrderedDict()
-        self._tables = 0
+        self._tables = self._outfits = 0
         self.has_presence = False
         """Whether any outfit has a presence, so that there are expected counts."""
         self.lacking = 0
@@ -200,19 +200,29 @@ class Facts:
         """
         view = self._resolved(view)
         names = [garment.name for garment in self.taxonomy.worn]
-        columns = ", ".join(self._presence(view, name) for name in names)
-        sql = f"SELECT {_weight(view)}, {columns} FROM {{v}}"
-        if view.counting == "raw":
-            sql = f"SELECT n, {columns} FROM (SELECT mask, count(*) AS n FROM {{v}} GROUP BY mask)"
-        dtype = np.int64 if view.counting == "raw" else np.float64
-
-        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for batch in self._reader.batches(sql.format(v=self._table(view)), _BLOCK):
-                values = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]).astype(dtype)
-                yield values[0], values[1:]
-
-        with self._lock:
-            return add_up(names, blocks(), triples=triples)
+        shown = [self._presence(view, name) for name in names]
+        sizes = (1, 2, 3) if triples else (1, 2)
+        chosen = [(), *(places for size in sizes for places in combinations(range(len(names)), size))]
+        raw = view.counting == "raw"
+        products = [
+            " * ".join(["n" if raw else _weight(view), *(shown[place] for place in places)]) for places in chosen
+        ]
+        number = "BIGINT" if raw else "DOUBLE"
+        sums = ", ".join(f"coalesce(sum({product}), 0)::{number} AS s_{n}" for n, product in enumerate(products))
+        source = "(SELECT mask, count(*) AS n FROM {v} GROUP BY mask)" if raw else "{v}"
+        values = self._ask(view, f"SELECT {sums} FROM {source}").to_numpy()[0]
+        found = dict(zip(chosen, values, strict=True))
+        together = np.zeros((len(names),) * 2, values.dtype)
+        three = np.zeros((len(names),) * 3, values.dtype)
+        for places, value in found.items():
+            for order in permutations(places):
+                if len(order) == 2:
+                    together[order] = value
+                elif len(order) == 3:
+                    three[order] = value
+        each = values[1 : 1 + len(names)]
+        np.fill_diagonal(together, each)
+        return Counts(tuple(names), values[0].item(), each, together, three if triples else None)
 
     def periods(self, view: View, period: Period) -> list[date]:
         """First days of the periods in which the view has outfits."""
@@ -489,6 +499,11 @@ class Facts:
         if view in self._views:
             self._views.move_to_end(view)
             return self._views[view][0]
+        while self._views and (
+            len(self._views) >= _KEPT_VIEWS
+            or self._outfits + sum(size for _, size in self._views.values()) > _KEPT_OUTFITS
+        ):
+            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1][0]}")
         self._tables += 1
         table = f"view_{self._tables}"
         make = self._expected_table if view.counting == "expected" else self._raw_table
@@ -496,10 +511,6 @@ class Facts:
         self._reader.query(f"CREATE TABLE {table} AS {sql}", parameters)
         outfits = int(self._reader.query(f"SELECT count(*) AS n FROM {table}")["n"].iloc[0])
         self._views[view] = table, outfits
-        while len(self._views) > 1 and (
-            len(self._views) > _KEPT_VIEWS or sum(size for _, size in self._views.values()) > _KEPT_OUTFITS
-        ):
-            self._reader.query(f"DROP TABLE {self._views.popitem(last=False)[1][0]}")
         return table
 
     def _raw_table(self, view: View) -> tuple[str, dict[str, object]]:
@@ -613,9 +624,12 @@ class Facts:
             "SELECT coalesce(sum(len(outfits)), 0)::BIGINT outfits, "
             "coalesce(sum(len(outfits)) FILTER (presence IS NULL), 0)::BIGINT lacking FROM staged"
         ).iloc[0]
-        self.lacking, self.has_presence = int(row.lacking), int(row.lacking) < int(row.outfits)
+        self._outfits, self.lacking = int(row.outfits), int(row.lacking)
+        self.has_presence = self.lacking < self._outfits
         progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
+        for column in ("photo_id", "file_name"):  # their memory is needed below
+            run(f"ALTER TABLE staged DROP {column}")
         shown, presences = "", ""
         if self.has_presence:
             shown = f", 'presence': coalesce(shown[list_position({numbers}, g.class)], 1)"

@@ -31,6 +31,7 @@ __all__ = [
 
 _Z = float(norm.ppf(0.975))
 _DEVIANCE = float(chi2.ppf(0.95, 1))
+_NOTHING = 1e-6  # outfits; sums of probabilities are rounded
 _HALVINGS = 60  # of the range in which an end of an interval is sought
 
 
@@ -112,7 +113,7 @@ def difference(count: float, size: float, before: float, before_size: float) -> 
         return Difference(math.nan, -1.0, 1.0, 1.0)
     value = count / size - before / before_size
     low, high = confint_proportions_2indep(count, size, before, before_size, method="newcomb", compare="diff")
-    if count + before in (0, size + before_size):  # all or none of both groups have it
+    if min(count + before, size + before_size - count - before) < _NOTHING:  # none or all of both groups have it
         return Difference(value, float(low), float(high), 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # warnings on ratios that statsmodels computes as well
         p = test_proportions_2indep(count, size, before, before_size, method="score", compare="diff").pvalue
@@ -157,8 +158,8 @@ def lift_interval(
     Likelihood intervals: the shares a and b of the two are held at what was found, so that the share x of outfits with
     both is the only unknown of the four-fold table, between `max(0, a + b - 1)` and `min(a, b)`. The interval holds the
     x whose log-likelihood is within 1.92 of the largest (Wilks 1938), divided by `a b`. Which of the two is named first
-    makes no difference, and no interval passes the largest and smallest possible lift. The interval says how far the two
-    belong together given how often each is worn; it does not allow for the chance in that.
+    makes no difference, and no interval passes the largest and smallest possible lift. The interval says how far the
+    two belong together given how often each is worn; it does not allow for the chance in that.
 
     Args:
         both: Number of outfits that have both.

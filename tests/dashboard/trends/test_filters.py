@@ -118,7 +118,7 @@ def test_the_evidence_line() -> None:
     part = evidence_line(Size(3, 3, 2, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
     assert "2023-01-02 to 2023-01-03 (1 outfit without a date)" in part
     about = evidence_line(Size(1234.4, 1300.2, 1300.1, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
-    assert about == "about 1,234 photos, about 1,300 outfits, 2023-01-02 to 2023-01-03, analysed by fpn 3f2a91c"
+    assert about == "About 1,234 photos, about 1,300 outfits, 2023-01-02 to 2023-01-03, analysed by fpn 3f2a91c"
 
 
 def test_archives_that_can_be_opened(tmp_path: Path) -> None:

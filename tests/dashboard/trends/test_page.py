@@ -286,7 +286,7 @@ def test_expected_counts_are_the_default_and_raw_ones_a_choice(
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
     opened(page, garments="Coat", share="0.1", photos='trends-shares:{"worn": ["Hat", "Coat"]}')
     text = said(page)
-    assert "about 30 photos, about 30 outfits" in text and "Expected counts: sums of the probability" in text
+    assert "About 30 photos, about 30 outfits" in text and "Expected counts: sums of the probability" in text
     assert "Minimum shares and confidences apply to raw counts only" in text and "holds raw counts" not in text
     # a hat and a coat: ten outfits with 0.81, twenty with 0.09, thirty with 0.01
     assert "About 10 expected; 10 outfits at 50 % or more; the newest 6 are shown" in text

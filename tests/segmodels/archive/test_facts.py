@@ -228,3 +228,21 @@ def test_outfits_without_presence_count_as_what_was_found(archive: Archive, tmp_
             expected += np.sum(bits if presence is None else presence, axis=0)
         assert found.each == pytest.approx(expected)
         assert some.counts(View()).each.tolist() == without.counts(View(counting="expected")).each.tolist()
+
+
+def test_the_oldest_views_make_room(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    with archive.reader() as reader:
+        facts = Facts(reader, OUTFIT_15)
+
+        def kept() -> int:
+            tables = "SELECT count(*) AS n FROM duckdb_tables() WHERE starts_with(table_name, 'view_')"
+            return int(reader.query(tables)["n"].iloc[0])
+
+        views = [View(garments=(name,)) for name in WORN]
+        sizes = [facts.size(view).outfits for view in views]
+        assert kept() == 12
+        facts.size(View(colours=("blue",)))
+        assert kept() == 12, "the oldest is gone"
+        monkeypatch.setattr("segmodels.archive.facts._KEPT_OUTFITS", facts.size(View()).outfits + 1)
+        assert [facts.size(view).outfits for view in views] == pytest.approx(sizes)
+        assert kept() == 1

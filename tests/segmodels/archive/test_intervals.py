@@ -59,8 +59,8 @@ def test_difference_by_hand() -> None:
     assert 0.001 < found.p < 0.02
 
 
-@pytest.mark.parametrize("arguments", [(0, 10, 0, 20), (10, 10, 20, 20)])
-def test_no_difference_where_nobody_or_everybody_has_it(arguments: tuple[int, int, int, int]) -> None:
+@pytest.mark.parametrize("arguments", [(0, 10, 0, 20), (10, 10, 20, 20), (10 - 1e-12, 10, 20 + 1e-12, 20)])
+def test_no_difference_where_nobody_or_everybody_has_it(arguments: tuple[float, float, float, float]) -> None:
     assert difference(*arguments).p == 1
 
 

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import statsmodels.api as sm
 from mlxtend.frequent_patterns import apriori, association_rules
 
-from segmodels.archive.counts import Counts, add_up
+from segmodels.archive.counts import Counts
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.movements import forecast, movements
 from segmodels.archive.outfits import (
@@ -21,6 +22,7 @@ from segmodels.archive.outfits import (
     companions,
     pair_lift_by_period,
     pairs,
+    rules,
     triples,
     worn,
 )
@@ -46,7 +48,13 @@ def random_outfits(size: int = 400) -> tuple[Counts, pd.DataFrame]:
     often = np.where(np.array(WORN) == "Hat", 0.1, random.uniform(0.2, 0.7, len(WORN)))
     table = pd.DataFrame(random.random((size, len(WORN))) < often, columns=WORN)
     table["Hat"] |= table["Coat"] & (random.random(size) < 0.5)
-    return add_up(WORN, [(np.ones(size, np.int64), table.to_numpy(np.int64).T)], triples=True), table
+    return counts_of(table), table
+
+
+def counts_of(table: pd.DataFrame) -> Counts:
+    bits = table.to_numpy(np.int64)
+    three = np.einsum("ni,nj,nk->ijk", bits, bits, bits)
+    return Counts(tuple(WORN), len(table), bits.sum(axis=0), bits.T @ bits, three)
 
 
 def test_shares_and_their_changes() -> None:
@@ -78,6 +86,17 @@ def test_pairs_and_triples_as_mlxtend_has_them() -> None:
         assert (row.support, row.confidence, row.lift) == pytest.approx((rule.support, rule.confidence, rule.lift))
 
 
+def test_a_rule_goes_in_the_direction_of_the_larger_confidence() -> None:
+    counts, table = random_outfits()
+    found = rules(counts, least=1)
+    assert len(found) == len(pairs(counts)) == 66 and found["lift"].is_monotonic_decreasing
+    for row in found.itertuples():
+        assert row.confidence == pytest.approx(table[row.second][table[row.first]].mean())
+        assert row.reverse == pytest.approx(table[row.first][table[row.second]].mean())
+        assert row.reverse <= row.confidence
+    assert ("Hat", "Coat") in set(zip(found["first"], found["second"], strict=True))
+
+
 def test_a_planted_pair_is_significant_and_chance_is_not() -> None:
     counts, _ = random_outfits()
     found = pairs(counts)
@@ -86,10 +105,10 @@ def test_a_planted_pair_is_significant_and_chance_is_not() -> None:
 
 
 def test_a_garment_that_is_never_worn_has_no_lift() -> None:
-    coats = np.array([[name == "Coat"] for name in WORN]).astype(np.int64)
-    found = pairs(add_up(WORN, [(np.array([10]), coats)])).set_index(["first", "second"]).loc[("Hat", "Coat")]
+    coats = pd.DataFrame([[name == "Coat" for name in WORN]] * 10)
+    found = pairs(counts_of(coats)).set_index(["first", "second"]).loc[("Hat", "Coat")]
     assert np.isnan(found["lift"]) and np.isnan(found["p"]) and not found["significant"]
-    assert worn(add_up(WORN, []))["share"].isna().all()
+    assert worn(counts_of(coats.iloc[:0]))["share"].isna().all()
 
 
 def test_companions_are_shares_with_and_without() -> None:
@@ -127,6 +146,29 @@ def test_the_planted_trends_are_found_and_nothing_else(facts: Facts) -> None:
     colours = colours_by_period(facts.colours(coats, fine=True, period="month"), OUTFIT_15)
     found = movements(colours[colours["garment"] == "Coat"], "month", ["garment", "colour"])
     assert set(found["colour"][found["significant"]]) == {"olive"}
+
+
+def test_planted_shares_lie_in_the_intervals_of_expected_counts_and_not_of_raw_ones(facts: Facts) -> None:
+    north, shorts = View(tags=(("market", ("North",)),)), View(garments=("Shorts",))
+    planted = [
+        *((north, "Hat", year, 0.08 + 0.16 * (year - 2021.5) / 3) for year in (2022, 2023, 2024)),
+        *((shorts, "Socks", year, 0.2 + 0.4 * (year - 2021.5) / 3) for year in (2022, 2023, 2024)),
+        *((north, "Bag", year, 0.35) for year in (2022, 2023, 2024)),
+    ]
+    missed = {"expected": 0, "raw": 0}
+    for view, name, year, share in planted:
+        for counting in ("expected", "raw"):
+            counts = facts.counts_by_period(replace(view, counting=counting), "year")
+            found = by_period(counts).set_index(["start", "garment"]).loc[(pd.Timestamp(year, 1, 1), name)]
+            missed[counting] += not found["low"] < share < found["high"]
+    assert missed["expected"] <= 1 and missed["raw"] >= 7
+
+
+def test_a_planted_lift_lies_in_the_interval_of_expected_counts(facts: Facts) -> None:
+    found = pair_lift_by_period(facts.pair_by_period(View(), "Socks", "Shorts", "year"))
+    for row, time in zip(found.itertuples(), (1 / 6, 3 / 6, 5 / 6), strict=True):
+        with_shorts = 0.2 + 0.4 * time
+        assert row.low < with_shorts / (0.15 * with_shorts + 0.85 * 0.15) < row.high
 
 
 def test_chance_alone_is_rarely_called_significant() -> None:
