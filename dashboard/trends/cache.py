@@ -81,13 +81,16 @@ def _loading_facts(
 def _load_facts(
     location: str, version: Version, southern: tuple[tuple[str, str], ...], progress: Callable[[str], None]
 ) -> Facts:
+    from dashboard.trends.reliability import installed_calibration
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Archive, ArchiveError
     from segmodels.taxonomy import TAXONOMIES
 
     if version.taxonomy not in TAXONOMIES:
         raise ArchiveError(f"{version} has classes that this app does not know. Update the app.")
-    return Facts(Archive(location).reader(version), TAXONOMIES[version.taxonomy], progress, southern)
+    taxonomy = TAXONOMIES[version.taxonomy]
+    correlations = calibration.correlations if (calibration := installed_calibration(version)) else ()
+    return Facts(Archive(location).reader(version), taxonomy, progress, southern, correlations)
 
 
 atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends

@@ -16,10 +16,10 @@ from pathlib import Path
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
 from segmodels.checkpoints.catalog import list_checkpoints
-from segmodels.inference.presence import CalibrationError, read_calibration
+from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import TAXONOMIES
 
-__all__ = ["Trust", "read_share_errors", "read_trust"]
+__all__ = ["Trust", "installed_calibration", "read_trust"]
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,23 @@ def read_trust(file: Path, version: Version) -> Trust:
         file: JSON file of the error rates, which may be missing.
         version: Version of the rows.
     """
-    return replace(_read_rates(file, version), share_errors=read_share_errors(version))
+    calibration = installed_calibration(version)
+    return replace(_read_rates(file, version), share_errors=calibration.share_errors if calibration else {})
 
 
-def read_share_errors(version: Version) -> Mapping[str, float]:
-    """Standard error of a mean presence by class, from the calibration of an installed checkpoint.
+def installed_calibration(version: Version) -> Calibration | None:
+    """The calibration of the installed checkpoint of the same model and revision; None if there is none.
 
     Args:
         version: Version of the rows.
-
-    Returns:
-        Errors by class; none without an installed checkpoint of the same model and revision that has a calibration.
     """
     for entry in list_checkpoints():
         if entry.name == version.model and version.revision == (entry.revision or _revision(entry.folder)):
             try:
-                calibration = read_calibration(entry.folder, TAXONOMIES[version.taxonomy])
+                return read_calibration(entry.folder, TAXONOMIES[version.taxonomy])
             except CalibrationError:
-                return {}
-            return calibration.share_errors if calibration else {}
-    return {}
+                return None
+    return None
 
 
 def _revision(folder: Path) -> str:

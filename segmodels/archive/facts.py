@@ -120,6 +120,8 @@ class Facts:
         taxonomy: Taxonomy of the rows.
         progress: Function that is called with a sentence before each long step.
         southern: Pairs of a tag and a value; photos with one of them are of the southern hemisphere.
+        correlations: Correlation of the errors of each two garments' presence, `(k, k)` in display order, from the
+            calibration; without it the presences of an outfit count as independent of each other, given its photo.
     """
 
     def __init__(
@@ -128,8 +130,16 @@ class Facts:
         taxonomy: Taxonomy,
         progress: Callable[[str], None] = lambda sentence: None,
         southern: Sequence[tuple[str, str]] = (),
+        correlations: Sequence[Sequence[float]] = (),
     ):
         self.taxonomy = taxonomy
+        names = [garment.name for garment in taxonomy.worn]
+        self._correlations = {
+            (one, other): value
+            for one, row in zip(names, correlations, strict=bool(correlations))
+            for other, value in zip(names, row, strict=True)
+            if value
+        }
         self.version = reader.version
         self._reader = reader
         self._lock = threading.Lock()
@@ -204,22 +214,29 @@ class Facts:
         sizes = (1, 2, 3) if triples else (1, 2)
         chosen = [(), *(places for size in sizes for places in combinations(range(len(names)), size))]
         raw = view.counting == "raw"
-        products = [
-            " * ".join(["n" if raw else _weight(view), *(shown[place] for place in places)]) for places in chosen
-        ]
         number = "BIGINT" if raw else "DOUBLE"
-        sums = ", ".join(f"coalesce(sum({product}), 0)::{number} AS s_{n}" for n, product in enumerate(products))
+        factor = "n" if raw else _weight(view)
+        asked = [f"sum({' * '.join([factor, *(shown[place] for place in places)])})" for places in chosen]
+        related = [] if raw else [(one, other) for one, other in combinations(range(len(names)), 2)
+                                  if (names[one], names[other]) in self._correlations]  # fmt: skip
+        asked += [f"sum({factor} * {self._both(view, names[one], names[other])})" for one, other in related]
         source = "(SELECT mask, count(*) AS n FROM {v} GROUP BY mask)" if raw else "{v}"
+        sums = ", ".join(f"coalesce({each}, 0)::{number} AS s_{place}" for place, each in enumerate(asked))
         values = self._ask(view, f"SELECT {sums} FROM {source}").to_numpy()[0]
-        found = dict(zip(chosen, values, strict=True))
         together = np.zeros((len(names),) * 2, values.dtype)
         three = np.zeros((len(names),) * 3, values.dtype)
-        for places, value in found.items():
+        for places, value in zip(chosen, values, strict=False):
             for order in permutations(places):
                 if len(order) == 2:
                     together[order] = value
                 elif len(order) == 3:
                     three[order] = value
+        for (one, other), value in zip(related, values[len(chosen) :], strict=True):
+            if triples:  # each of the three pairs of a triple is as much more or less frequent as it is alone
+                ratio = value / together[one, other] if together[one, other] else 1.0
+                for order in permutations((one, other, slice(None))):
+                    three[order] *= ratio
+            together[one, other] = together[other, one] = value
         each = values[1 : 1 + len(names)]
         np.fill_diagonal(together, each)
         return Counts(tuple(names), values[0].item(), each, together, three if triples else None)
@@ -273,10 +290,11 @@ class Facts:
         """
         view = self._resolved(view)
         one, other = (self._presence(view, name) for name in (first, second))
+        both = self._both(view, first, second)
         return self._ask(
             view,
             f'SELECT "{period}" AS start, {_sum(view, one)} AS first, {_sum(view, other)} AS second, '
-            f'{_sum(view, f"{one} * {other}")} AS outfits, {_sum(view, "1")} AS "of" '
+            f'{_sum(view, both)} AS outfits, {_sum(view, "1")} AS "of" '
             "FROM {v} JOIN calendar USING (day) GROUP BY start ORDER BY start",
         )
 
@@ -346,7 +364,7 @@ class Facts:
         name = "fine" if fine else "basic"
         one, other = self.taxonomy[first].id, self.taxonomy[second].id
         both = 1 << one | 1 << other
-        product = f"{_weight(view)} * {self._presence(view, first)} * {self._presence(view, second)}"
+        product = f"{_weight(view)} * {self._both(view, first, second)}"
         return self._ask(
             view,
             f"SELECT c.{name} AS first, d.{name} AS second, {_sum(view, 'w', weighted=False)} AS outfits FROM "
@@ -447,9 +465,9 @@ class Facts:
         start: date | None,
     ) -> tuple[str, str, dict[str, object]]:
         """Probability that an outfit fits what is asked of `photos`, the conditions besides, and their parameters."""
-        held = dict.fromkeys([*worn, *(name for name, _ in coloured)])
-        factors = [_weight(view), *(self._presence(view, name) for name in held)]
-        factors += [f"(1 - {self._presence(view, name)})" for name in not_worn]
+        held = list(dict.fromkeys([*worn, *(name for name, _ in coloured)]))
+        factors = [_weight(view), self._all(view, held)]
+        factors += [f"(1 - {self._given(view, name, held)})" for name in not_worn]
         conditions = ["true", *(self._coloured([name], [colour], fine=fine) for name, colour in coloured)]
         parameters: dict[str, object] = {}
         if period and start:
@@ -468,6 +486,38 @@ class Facts:
         """SQL: probability that an outfit of a resolved view wears a class."""
         number = self.taxonomy[name].id
         return f"(mask >> {number} & 1)" if view.counting == "raw" else f"p_{number}"
+
+    def _both(self, view: View, first: str, second: str) -> str:
+        """SQL: probability that an outfit of a resolved view wears two classes.
+
+        With presences p and q whose errors have the correlation r, it is `p q + r sqrt(p (1 - p) q (1 - q))`, at least
+        `p + q - 1` and at most the smaller of the two.
+        """
+        p, q = self._presence(view, first), self._presence(view, second)
+        r = self._correlations.get((first, second), 0.0)
+        if view.counting == "raw" or not r:
+            return f"{p} * {q}"
+        joint = f"{p} * {q} + {r!r} * sqrt({p} * (1 - {p}) * {q} * (1 - {q}))"
+        return f"greatest(0, {p} + {q} - 1, least({p}, {q}, {joint}))"
+
+    def _given(self, view: View, name: str, held: Sequence[str]) -> str:
+        """SQL: probability that an outfit of a resolved view wears a class, given that it wears others.
+
+        The ratios by which each of the others changes it are multiplied.
+        """
+        p = self._presence(view, name)
+        related = [other for other in held if (name, other) in self._correlations]
+        if view.counting == "raw" or not related:
+            return p
+        ratios = [
+            f"{self._both(view, name, other)} / greatest({p} * {self._presence(view, other)}, 1e-12)"
+            for other in related
+        ]
+        return f"least(1, {' * '.join([p, *(f'({ratio})' for ratio in ratios)])})"
+
+    def _all(self, view: View, names: Sequence[str]) -> str:
+        """SQL: probability that an outfit of a resolved view wears all of some classes."""
+        return " * ".join(self._given(view, name, names[:place]) for place, name in enumerate(names)) or "1"
 
     def _garment(self, view: View) -> str:
         """SQL: probability that a garment `g` of an outfit of a resolved view is worn, and the outfit fits the view."""
@@ -540,7 +590,11 @@ class Facts:
         weight, source = "", "outfit"
         if view.garments:
             held = [self.taxonomy[name].id for name in view.garments]
-            weight = " * ".join(f"p_{number}" for number in held)
+            weight = self._all(view, view.garments)
+            presence |= {
+                garment.id: f"({self._given(view, garment.name, view.garments)})::FLOAT AS p_{garment.id}"
+                for garment in self.taxonomy.worn
+            }
             presence |= {number: f"1::FLOAT AS p_{number}" for number in held}
             if view.colours:
                 conditions.append(self._coloured(view.garments, view.colours))

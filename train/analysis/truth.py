@@ -137,7 +137,8 @@ def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str
     if not found:
         raise DatasetError(f"None of the {len(ids)} photos could be read.")
     with tempfile.TemporaryDirectory() as folder:
-        seen, true = (_facts(Path(folder) / name, rows, taxonomy) for name, rows in (("seen", found), ("true", known)))
+        seen = _facts(Path(folder) / "seen", found, taxonomy, calibration.correlations)
+        true = _facts(Path(folder) / "true", known, taxonomy)
         counted = {
             "true": (true, View(counting="raw", duplicates=True)),
             "raw": (seen, View(counting="raw", duplicates=True)),
@@ -167,11 +168,13 @@ def _true(photo: np.ndarray, truth: np.ndarray, taxonomy: Taxonomy) -> Segmentat
     return Segmentation(taxonomy, class_map, confidence, people, garments, "truth", "truth", 0.0)
 
 
-def _facts(folder: Path, rows: Sequence[Row], taxonomy: Taxonomy) -> Facts:
+def _facts(
+    folder: Path, rows: Sequence[Row], taxonomy: Taxonomy, correlations: Sequence[Sequence[float]] = ()
+) -> Facts:
     archive = Archive(folder)
     version = Version(taxonomy.name, rows[0]["model"], rows[0]["revision"])
     archive.writer(version).append(as_table(rows))
-    return Facts(archive.reader(version), taxonomy)
+    return Facts(archive.reader(version), taxonomy, correlations=correlations)
 
 
 def _side_by_side(columns: Mapping[str, pd.Series]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.trends.choice import MADE_UP, choices
 from dashboard.trends.filters import evidence_line, from_link, removals, to_link
-from dashboard.trends.reliability import read_share_errors, read_trust
+from dashboard.trends.reliability import installed_calibration, read_trust
 from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Size, View
 from segmodels.archive.intervals import Reliability
@@ -164,16 +164,16 @@ def test_the_errors_of_a_calibration_are_those_of_the_same_weights(
     (folder / "model.safetensors").write_bytes(b"weights")
     revision = hashlib.sha256(b"weights").hexdigest()[:12]
     mine = Version("OUTFIT_15", "mine", revision)
-    assert read_share_errors(mine) == {}, "no calibration"
+    assert installed_calibration(mine) is None, "no calibration"
     count = len(feature_names(OUTFIT_15))
     classes = {
         garment.name: ClassCalibration(intercept=0.0, weights=(0.0,) * count, share_error=garment.id / 100)
         for garment in OUTFIT_15.worn
     }
     write_calibration(folder, Calibration(taxonomy="OUTFIT_15", classes=classes))
-    assert read_share_errors(mine)["Hat"] == 0.07
+    assert (found := installed_calibration(mine)) and found.share_errors["Hat"] == 0.07
     assert read_trust(tmp_path / "reliability.json", mine).share_errors["Coat"] == 0.02
-    assert read_share_errors(Version("OUTFIT_15", "mine", "0" * 12)) == {}, "of other weights"
-    assert read_share_errors(Version("OUTFIT_15", "yours", revision)) == {}
+    assert installed_calibration(Version("OUTFIT_15", "mine", "0" * 12)) is None, "of other weights"
+    assert installed_calibration(Version("OUTFIT_15", "yours", revision)) is None
     (folder / "calibration.json").write_text("{")
-    assert read_share_errors(mine) == {}
+    assert installed_calibration(mine) is None

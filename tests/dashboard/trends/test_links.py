@@ -9,7 +9,7 @@ from streamlit_page import opened, state_of
 from dashboard.trends.state import TrendsState
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "trends.py"
-BY = {"archive": ["looks"], "by": ["fake abc123 (OUTFIT_15)"]}
+BY = {"archive": ["looks"], "by": ["fake abc123 (OUTFIT_15)"], "count": ["raw"]}
 
 Link = dict[str, list[str]]
 

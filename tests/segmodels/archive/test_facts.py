@@ -246,3 +246,44 @@ def test_the_oldest_views_make_room(archive: Archive, monkeypatch: pytest.Monkey
         monkeypatch.setattr("segmodels.archive.facts._KEPT_OUTFITS", facts.size(View()).outfits + 1)
         assert [facts.size(view).outfits for view in views] == pytest.approx(sizes)
         assert kept() == 1
+
+
+def joint(p: float, q: float, r: float) -> float:
+    """Probability of two events of which the errors have the correlation r."""
+    return max(0.0, p + q - 1, min(p, q, p * q + r * (p * (1 - p) * q * (1 - q)) ** 0.5))
+
+
+def test_errors_that_exclude_each_other_lower_the_joint_counts(archive: Archive, outfits: list[Outfit]) -> None:
+    """Coat and Bag are seldom both worn where the network hesitates; Hat and Glasses are, more often than by chance."""
+    correlations = np.zeros((len(WORN),) * 2)
+    for first, second, r in (("Coat", "Bag", -0.8), ("Hat", "Glasses", 0.4)):
+        one, other = WORN.index(first), WORN.index(second)
+        correlations[one, other] = correlations[other, one] = r
+    with archive.reader() as reader:
+        facts = Facts(reader, OUTFIT_15, correlations=correlations.tolist())
+        found = facts.counts(View(), triples=True)
+        coat, bag, hat, glasses = (WORN.index(name) for name in ("Coat", "Bag", "Hat", "Glasses"))
+        expected = {
+            (one, other): sum(joint(each.presence[WORN[one]], each.presence[WORN[other]], r) for each in outfits)
+            for one, other, r in ((coat, bag, -0.8), (hat, glasses, 0.4), (coat, hat, 0.0))
+        }
+        for (one, other), value in expected.items():
+            assert found.together[one, other] == found.together[other, one] == pytest.approx(value)
+        assert found.each == pytest.approx([sum(each.presence[name] for each in outfits) for name in WORN])
+        # Of a triple, the pair's ratio to independence; of a filter, the share given that the garment is worn.
+        alone = sum(each.presence["Coat"] * each.presence["Bag"] for each in outfits)
+        triple = sum(prod(each.presence[name] for name in ("Coat", "Bag", "Shirt")) for each in outfits)
+        ratio = expected[coat, bag] / alone
+        assert found.three is not None
+        assert found.three[bag, WORN.index("Shirt"), coat] == pytest.approx(triple * ratio)
+        filtered = facts.counts(View(garments=("Bag",)))
+        assert filtered.each[coat] == pytest.approx(expected[coat, bag], rel=1e-5)
+        assert filtered.size == pytest.approx(found.each[bag], rel=1e-5)
+        by_month = facts.pair_by_period(View(), "Coat", "Bag", "month")
+        assert by_month["outfits"].sum() == pytest.approx(expected[coat, bag])
+        assert facts.expected(View(), worn=["Coat", "Bag"]) == pytest.approx(expected[coat, bag])
+        left = facts.expected(View(), worn=["Bag"], not_worn=["Coat"])
+        assert left == pytest.approx(found.each[bag] - expected[coat, bag])
+        raw = facts.counts(View(counting="raw"))
+        both = sum({"Coat", "Bag"} <= set(each.colours) for each in outfits)
+        assert raw.together[coat, bag] == both
