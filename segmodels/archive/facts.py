@@ -234,8 +234,10 @@ class Facts:
         for (one, other), value in zip(related, values[len(chosen) :], strict=True):
             if triples:  # each of the three pairs of a triple is as much more or less frequent as it is alone
                 ratio = value / together[one, other] if together[one, other] else 1.0
-                for order in permutations((one, other, slice(None))):
-                    three[order] *= ratio
+                for first, second in ((one, other), (other, one)):
+                    three[first, second] *= ratio
+                    three[first, :, second] *= ratio
+                    three[:, first, second] *= ratio
             together[one, other] = together[other, one] = value
         each = values[1 : 1 + len(names)]
         np.fill_diagonal(together, each)
