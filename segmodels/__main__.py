@@ -46,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("models", help="list the models and where they come from")
     pull = commands.add_parser("pull", help="download models from the Hugging Face Hub, or update them")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
-    commands.add_parser("archive", help="turn photos into data: ingest, show, make-up; each has its own --help")
+    commands.add_parser(
+        "archive", help="turn photos into data: ingest, show, duplicates, make-up; each has its own --help"
+    )
     for name, entry in brought.items():
         commands.add_parser(name, help=f"run the package {entry.module.partition('.')[0]}; has its own --help")
     parsed = parser.parse_args(arguments)

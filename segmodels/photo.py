@@ -36,6 +36,7 @@ __all__ = [
     "find_photos",
     "open_photo",
     "over_limit",
+    "reduced",
 ]
 
 MAX_PIXELS = 50_000_000
@@ -179,6 +180,22 @@ def over_limit(name: str, size: int, max_bytes: int) -> str:
         f"{_printable(name)} has {size / 1024**2:,.1f} MB, more than the {max_bytes / 1024**2:,.4g} MB allowed. "
         "Save it smaller."
     )
+
+
+def reduced(photo: np.ndarray, side: int) -> np.ndarray:
+    """A copy of a photo by means over areas; the photo itself if it is no larger.
+
+    Args:
+        photo: uint8 `(H, W, 3)`.
+        side: Largest number of pixels of the copy's longer side.
+    """
+    import cv2
+
+    scale = side / max(photo.shape[:2])
+    if scale >= 1:
+        return photo
+    size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:

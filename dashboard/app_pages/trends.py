@@ -78,7 +78,7 @@ def page() -> None:
         )
     view = _filters(facts)
     size = facts.size(view)
-    line = evidence_line(size, version.model, version.revision)
+    line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
     evidence.markdown(f"**{literal(line)}**")
     if sentence := _lacking(facts):
         evidence.caption(sentence)

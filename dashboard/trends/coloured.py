@@ -57,7 +57,7 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
         f"{outfits_in_words(size.outfits).capitalize()}. "
         f"Main colour of each garment found, {'finer' if fine else 'basic'} names; "
         "95 % intervals (Wilson) in the tooltip and the table. A colour shown stands for its name, not for one "
-        f"garment. {question.counted}"
+        f"garment. {question.counted}{question.left_out()}"
     )
     words = "; ".join(
         f"{name}: " + ", ".join(f"{row.colour} {row.share:.0%}" for row in rows(part.nlargest(3, "share")))
@@ -103,7 +103,7 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     caption = (
         f"{outfits_in_words(count).capitalize()} "
         f"with {garment} found, by its main colour. Lines: 95 % intervals (Wilson).{more} "
-        f"{question.counted}"
+        f"{question.counted}{question.left_out()}"
     )
     figure = share_figure(shown, hexes(fine=fine), question.theme, axis=f"Share of {garment}, by main colour")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
@@ -158,7 +158,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
         f"{outfits_in_words(count).capitalize()} "
         f"with {first} and {second} found. Lift of their main colours; {sure} of "
         f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on whole outfits, Benjamini-Hochberg, "
-        f"{SIGNIFICANT:.0%}); the others have grey numbers. {question.counted}"
+        f"{SIGNIFICANT:.0%}); the others have grey numbers. {question.counted}{question.left_out()}"
     )
     top = shown.nlargest(1, "outfits").iloc[0]
     words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {outfits_in_words(top['outfits'])}"
@@ -169,7 +169,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
 def _shares(question: Question, fine: bool) -> pd.DataFrame:
     table = colour_shares(question.facts.colours(question.view, fine=fine), question.facts.taxonomy)
     if table.empty:
-        raise NotEnoughError("No garment in these outfits has a colour. Remove a filter.")
+        raise NotEnoughError(f"No garment in these outfits has a colour. Remove a filter.{question.left_out()}")
     return table
 
 

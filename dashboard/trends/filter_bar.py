@@ -34,7 +34,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
     known = set(worn)
     if not set(view.garments) <= known:  # of another version's taxonomy
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
-    whole = facts.size(View())
+    whole = facts.size(View(duplicates=True))
     with st.container(horizontal=True, vertical_alignment="center"):
         view = _counting(facts, view, key.format("count"))
         with st.popover("Dates"):
@@ -56,7 +56,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
             )
             view = replace(view, colours=tuple(colours))
         view = _least(view, key) if facts.counting_of(view) == "raw" else replace(view, min_share=0, min_confidence=0)
-    return view
+        return _near_duplicates(facts, view, key.format("duplicates"))
 
 
 def _counting(facts: Facts, view: View, key: str) -> View:
@@ -86,6 +86,20 @@ def _least(view: View, key: str) -> View:
         sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
         st.caption("Garments below either minimum are not counted.")
     return replace(view, min_share=share / 100, min_confidence=sure / 100)
+
+
+def _near_duplicates(facts: Facts, view: View, key: str) -> View:
+    """Choice of how near-duplicates count, where there are any."""
+    if not (facts.duplicates or view.duplicates):
+        return view
+    chosen = st.toggle(
+        "Count near-duplicates",
+        view.duplicates,
+        key=key,
+        help="Count every file of a photo that is in the archive several times: recompressed, resized, brighter. "
+        "Otherwise the largest of them counts, with its date and tags.",
+    )
+    return replace(view, duplicates=chosen)
 
 
 def _dates(view: View, first: date | None, last: date | None, key: str) -> View:

@@ -26,6 +26,7 @@ def to_link(view: View) -> dict[str, str | list[str]]:
         "share": f"{view.min_share:g}" if view.min_share else "",
         "confidence": f"{view.min_confidence:g}" if view.min_confidence else "",
         "count": view.counting or "",
+        "duplicates": "yes" if view.duplicates else "",
     }
     link |= {_TAG + key: list(values) for key, values in view.tags}
     return {key: value for key, value in link.items() if value}
@@ -80,6 +81,7 @@ def from_link(
         min_share=least["share"],
         min_confidence=least["confidence"],
         counting=counting,
+        duplicates=_yes(link, "duplicates", sentences),
     ), sentences
 
 
@@ -106,11 +108,20 @@ def removals(view: View) -> list[tuple[str, View]]:
         found.append((f"share of at least {view.min_share:.0%}", replace(view, min_share=0.0)))
     if view.min_confidence:
         found.append((f"confidence of at least {view.min_confidence:.0%}", replace(view, min_confidence=0.0)))
+    if view.duplicates:
+        found.append(("near-duplicates counted", replace(view, duplicates=False)))
     return found
 
 
-def evidence_line(size: Size, model: str, revision: str) -> str:
-    """Size and source of the data: `1,800 photos, 1,912 outfits, no dates, analysed by fpn 3f2a91c`."""
+def evidence_line(size: Size, model: str, revision: str, near_duplicates: int = 0) -> str:
+    """Size and source of the data: `1,800 photos, 1,912 outfits, no dates, analysed by fpn 3f2a91c`.
+
+    Args:
+        size: Size of the view.
+        model: Name of the model.
+        revision: Revision of the model.
+        near_duplicates: Number of photos that are left out as near-duplicates of others.
+    """
     if not size.dated or not size.first or not size.last:
         dates = "no dates"
     else:
@@ -118,6 +129,8 @@ def evidence_line(size: Size, model: str, revision: str) -> str:
         if round(undated := size.outfits - size.dated):
             dates += f" ({_count(undated, 'outfit')} without a date)"
     found = f"{_count(size.photos, 'photo').capitalize()}, {_count(size.outfits, 'outfit')}"
+    if near_duplicates:
+        found += f", {_count(near_duplicates, 'near-duplicate')} not counted"
     return f"{found}, {dates}, analysed by {model} {revision[:12]}"
 
 
@@ -156,6 +169,13 @@ def _known(link: Mapping[str, Sequence[str]], key: str, known: Sequence[str], se
     unknown = [name for name in named if name not in known][:3]
     sentences.extend(f'The link names "{name[:40]}", which is not one of the {key}; it is ignored.' for name in unknown)
     return tuple(dict.fromkeys(name for name in named if name in known))
+
+
+def _yes(link: Mapping[str, Sequence[str]], key: str, sentences: list[str]) -> bool:
+    text = "".join(link.get(key, ())[:1])
+    if text not in ("", "yes", "no"):
+        sentences.append(f'The value "{text[:20]}" for {key} in the link is not yes or no; it is ignored.')
+    return text == "yes"
 
 
 def _share(link: Mapping[str, Sequence[str]], key: str, most: float, sentences: list[str]) -> float:

@@ -84,6 +84,8 @@ def line_section(
         f"{question.allowing}; the first and the last "
         f"{period} may be incomplete, which widens their intervals.{question.southern(period)} {question.counted}"
     )
+    if of != GARMENTS:
+        caption += question.left_out()
     figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
     words = "; ".join(
         f"{name} {part['share'].iloc[0]:.0%} to {part['share'].iloc[-1]:.0%}"
@@ -138,6 +140,8 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         f"regression{season}. {sure} of {len(table)} are significant (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
         f"others are grey.{less}{question.southern(period)} {question.counted}"
     )
+    if of != GARMENTS:
+        caption += question.left_out()
     figure = interval_figure(shown, question.theme, axis="Odds ratio per year")
     words = "; ".join(f"{row.name} odds ratio {row.value:.2f}" for row in rows(shown[shown["significant"]]))
     strongest = int(table["p"].to_numpy().argmin())

@@ -128,6 +128,11 @@ class Question:
         """The same question about the outfits of another view."""
         return replace(self, view=view)
 
+    def left_out(self) -> str:
+        """Sentence on photos without colours, to put behind a caption on colours; empty if there are none."""
+        count = self.facts.monochrome(self.view)
+        return f" {count:,} black-and-white photo{' is' if count == 1 else 's are'} left out." if count else ""
+
     def outfits(self, least: int, what: str) -> Size:
         """Size of the view.
 

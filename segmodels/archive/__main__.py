@@ -1,4 +1,4 @@
-"""`python -m segmodels.archive ingest | show | make-up`."""
+"""`python -m segmodels.archive ingest | show | duplicates | make-up`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
+
+from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.sentences import duration
 from segmodels.archive.sources import find_sources
-from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.device import DeviceError, add_device_arguments
@@ -36,10 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
     show = commands.add_parser("show", help="show what an archive contains")
+    duplicates = commands.add_parser("duplicates", help="list near-duplicates: one photo in several files")
+    duplicates.add_argument("--csv", action="store_true", help="write a CSV, one photo a line")
     make_up = commands.add_parser("make-up", help="write an archive of made-up photos with planted trends")
     make_up.add_argument("photos", metavar="N", type=int)
     make_up.add_argument("--seed", type=int, default=0)
-    for command in (take, show, make_up):
+    for command in (take, show, duplicates, make_up):
         command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
     parsed = parser.parse_args(arguments)
     if parsed.command == "make-up" and parsed.photos < 1:
@@ -51,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         archive = Archive(parsed.archive)
         if parsed.command == "show":
             return _show(archive)
+        if parsed.command == "duplicates":
+            return _duplicates(archive, as_csv=parsed.csv)
         if parsed.command == "make-up":
             from segmodels.archive.synthetic import make_archive
 
@@ -93,21 +100,50 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
 
 
 def _show(archive: Archive) -> int:
-    versions = archive.versions()
-    if not versions:
-        print(f"{archive.place.location} holds no archive yet.", file=sys.stderr)
-        return 1
-    for version in versions:
+    for version in (versions := _versions(archive)):
         with archive.reader(version) as reader:
             row = reader.query(
                 "SELECT count(*) photos, count(taken_at) dated, min(taken_at) first, max(taken_at) last,"
                 " sum(len(outfits)) outfits FROM photos"
             ).iloc[0]
+            alike = int((~near_duplicates(reader)["kept"]).sum())
         dates = (
             f", {row.dated:,} dated {row['first']:%Y-%m-%d} to {row['last']:%Y-%m-%d}" if row.dated else ", no dates"
         )
-        print(f"{version}: {row.photos:,} photos, {row.outfits:,.0f} outfits{dates}")
-    return 0
+        alike_too = f" ({alike:,} near-duplicate{'' if alike == 1 else 's'} of others)" if alike else ""
+        print(f"{version}: {row.photos:,} photos{alike_too}, {row.outfits:,.0f} outfits{dates}")
+    return 0 if versions else 1
+
+
+def _duplicates(archive: Archive, *, as_csv: bool) -> int:
+    """Lists the groups of near-duplicates of each version, with the photo that counts first."""
+    tables = []
+    for version in (versions := _versions(archive)):
+        with archive.reader(version) as reader:
+            compared = int(reader.query("SELECT count(fingerprint) n FROM photos")["n"].iloc[0])
+            found = near_duplicates(reader)
+        if as_csv:
+            tables.append(found.assign(taxonomy=version.taxonomy, model=version.model, revision=version.revision))
+            continue
+        if not compared:
+            print(f"{version}: near-duplicates cannot be found, as the photos were added by an earlier Garmentscope.")
+            continue
+        count = int(found["kept"].sum())
+        print(f"{version}: {count:,} group{'' if count == 1 else 's'} of near-duplicates among {compared:,} photos.")
+        for row in found.to_dict("records"):
+            name = row["file_name"] if row["kept"] else f"  {row['file_name']}"
+            print(f"{name} ({row['width']:,} x {row['height']:,} pixels)")
+    if tables:
+        print(pd.concat(tables).to_csv(index=False, lineterminator="\n"), end="")
+    return 0 if versions else 1
+
+
+def _versions(archive: Archive) -> list[Version]:
+    """The versions of an archive; says so if there are none."""
+    versions = archive.versions()
+    if not versions:
+        print(f"{archive.place.location} holds no archive yet.", file=sys.stderr)
+    return versions
 
 
 def _print(report: Report, archive: Archive) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from segmodels.archive.counts import Counting, Counts, add_up
+from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.inference.presence import LIKELY
@@ -53,6 +54,7 @@ _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 17_000_000  # of the kept views together: all of ten million photos, and a half to compare with
 _BLOCK = 1024  # outfits that are added up at once: their products fit the processor's cache
+_VIEW_COLUMNS = "o, p, day, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
 _CALENDAR = ", ".join(
@@ -82,6 +84,7 @@ class View:
         min_share: Least share of the outfit that a garment must have to count, 0..1; for raw counts only.
         min_confidence: Least confidence of a garment to count, 0..1; for raw counts only.
         counting: Way of counting; None for the archive's default (`Facts.countings`).
+        duplicates: Whether each of several near-duplicates counts, instead of one of them.
     """
 
     first: date | None = None
@@ -92,6 +95,7 @@ class View:
     min_share: float = 0.0
     min_confidence: float = 0.0
     counting: Counting | None = None
+    duplicates: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,8 @@ class Facts:
         """Whether any outfit has a presence, so that there are expected counts."""
         self.lacking = 0
         """Number of outfits without a presence, which count as what was found."""
+        self.duplicates = load_duplicates(reader, progress)
+        """Number of photos that are near-duplicates of one that counts; None if they were never looked for."""
         self.tags, self.southern = self._load(progress, southern)
         """Values by tag, the most frequent first; and the pairs of `southern` that photos have."""
 
@@ -175,6 +181,18 @@ class Facts:
         if weight == "1":
             photos, outfits, dated = round(photos), round(outfits), round(dated)
         return Size(photos, outfits, dated, first, last)
+
+    def monochrome(self, view: View) -> int:
+        """Number of photos of a view that are black and white or toned: their garments have no colour here."""
+        view = self._resolved(view)
+        sql = f"SELECT count(DISTINCT p) n FROM {{v}} WHERE monochrome AND {_weight(view)} >= {LIKELY}"
+        return int(self._ask(view, sql)["n"].iloc[0])
+
+    def near_duplicates(self, view: View) -> int:
+        """Number of photos that a view leaves out because they are near-duplicates of others."""
+        if not self.duplicates or view.duplicates:
+            return 0
+        return round(self.size(replace(view, duplicates=True)).photos - self.size(view).photos)
 
     def hemispheres(self, view: View) -> Hemispheres:
         """Hemispheres of the dated photos of a view; north if none of them has a tag of the south."""
@@ -446,6 +464,7 @@ class Facts:
 
     def _resolved(self, view: View) -> View:
         """The view with its way of counting, and without what that ignores."""
+        view = replace(view, duplicates=view.duplicates or not self.duplicates)
         if self.counting_of(view) == "raw":
             return replace(view, counting="raw")
         return replace(view, counting="expected", min_share=0.0, min_confidence=0.0)
@@ -503,8 +522,8 @@ class Facts:
     ) -> pd.DataFrame:
         """Runs a query in which `{v}` is the table of the view.
 
-        Its columns are `o`, `p`, `day`, `south`, `mask`, `alone`, `worn`, with expected counts `p_<class id>`, and with
-        a filter on garments or colours `weight`.
+        Its columns are `_VIEW_COLUMNS`, with expected counts `p_<class id>`, and with a filter on garments or colours
+        `weight`.
         """
         view = self._resolved(view)
         with self._lock:
@@ -512,7 +531,7 @@ class Facts:
 
     def _table(self, view: View) -> str:
         """The table of a resolved view, created if it is not among the latest ones."""
-        if view == View(counting=view.counting):
+        if view == View(counting=view.counting, duplicates=True):
             return "outfit"
         if view in self._views:
             self._views.move_to_end(view)
@@ -544,7 +563,7 @@ class Facts:
             mask = "coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn]), 0)"
             source = f"(SELECT * REPLACE ({mask} AS mask) FROM (SELECT * REPLACE ({large} AS worn) FROM outfit))"
             parameters |= {"share": view.min_share, "confidence": view.min_confidence}
-        return f"SELECT o, p, day, south, mask, alone, worn FROM {source} WHERE {' AND '.join(conditions)}", parameters
+        return f"SELECT {_VIEW_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}", parameters
 
     def _expected_table(self, view: View) -> tuple[str, dict[str, object]]:
         """Query of the outfits of a view with their weights, and its parameters.
@@ -577,15 +596,15 @@ class Facts:
                 f"AS p_{number}"
                 for number in presence
             }
-        columns = ["o", "p", "day", "south", "mask", "alone", "worn", *presence.values()]
+        columns = [_VIEW_COLUMNS, *presence.values()]
         if weight:
             columns.append(f"({weight})::FLOAT AS weight")
             conditions.append(f"{weight} > 0")
         return f"SELECT {', '.join(columns)} FROM {source} WHERE {' AND '.join(conditions)}", parameters
 
     def _conditions(self, view: View) -> tuple[list[str], dict[str, object]]:
-        """SQL conditions of a view's dates and tags on an outfit, and their parameters."""
-        conditions, parameters = ["true"], dict[str, object]()
+        """SQL conditions of a view's dates, tags and near-duplicates on an outfit, and their parameters."""
+        conditions, parameters = ["true" if view.duplicates else "NOT duplicate"], dict[str, object]()
         for name, operator in (("first", ">="), ("last", "<=")):
             if (day := getattr(view, name)) is not None:
                 conditions.append(f"day {operator} ${name}")
@@ -627,8 +646,10 @@ class Facts:
             f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
             f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
-            f"'colour': (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT}} FOR g IN garments] AS garments "
-            "FROM photos"
+            "'colour': CASE WHEN monochrome THEN NULL "
+            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
+            "coalesce(monochrome, false) AS monochrome, "
+            "photo_id IN (SELECT photo_id FROM duplicate) AS duplicate FROM photos"
         )
         found = run(
             "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM staged) "
@@ -659,7 +680,7 @@ class Facts:
             )
         run(
             f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, south, "
-            f"mask & {worn} AS mask, len(outfits) = 1 AS alone, "
+            f"mask & {worn} AS mask, len(outfits) = 1 AS alone, monochrome, duplicate, "
             f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}}} FOR g IN "
             f"garments IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{presences}{chosen} FROM "
             "(SELECT *, unnest(outfits) AS mask, unnest(presence) AS shown, "

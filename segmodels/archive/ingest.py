@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import torch
 
+from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.metadata import Entry, Joined, Metadata, implausible, join
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
@@ -241,8 +242,8 @@ def _found(
     try:
         segmentations = segmenter.segment_batch([photo for _, photo in read.values()])
         rows = [
-            row_of(segmentation, sources[index].name, data)
-            for segmentation, (index, (data, _)) in zip(segmentations, read.items(), strict=True)
+            row_of(segmentation, photo, sources[index].name, data)
+            for segmentation, (index, (data, photo)) in zip(segmentations, read.items(), strict=True)
         ]
     except CheckpointError:
         raise
@@ -307,6 +308,7 @@ class _Run:
         self._ids: dict[str, str] = {}  # ids of the photos of this ingest, with the name of the first photo of each id
         self._changes: dict[str, Change] = {}
         self._tagged: dict[str, str] = {}
+        self._new: set[str] = set()
         self._odd_dates: dict[str, list[str]] = {}
         self._other_tags: list[str] = []
         self._undated = 0
@@ -357,6 +359,7 @@ class _Run:
         """Writes what is waiting as a part."""
         if self._rows:
             rows, self._rows = self._rows, []
+            self._new.update(row["photo_id"] for row in rows)
             added = self.writer.append(as_table(rows))
             self.report.added += added
             self.report.known += len(rows) - added
@@ -375,6 +378,7 @@ class _Run:
         self.writer.compact()
         self.report.seconds = time.monotonic() - self._started
         self._note()
+        self._note_near_duplicates(archive)
         if self._joined:
             lists = {"no photo": self.report.rows_without_photo, "no row": self.report.photos_without_row}
             rows = [{"file": name, "missing": missing} for missing, names in lists.items() for name in names]
@@ -424,6 +428,22 @@ class _Run:
             notes.append(
                 f"Duplicate photos with other tags in the CSV: {listed(self._other_tags, _NAMED)}. The tags of the "
                 "first were used."
+            )
+
+    def _note_near_duplicates(self, archive: Archive) -> None:
+        if not self._new:
+            return
+        with archive.reader(self.writer.version) as reader:
+            found = near_duplicates(reader)
+        names = [self._ids[key] for key in found["photo_id"] if key in self._new]
+        if names:
+            who = (
+                "1 new photo is a near-duplicate"
+                if len(names) == 1
+                else f"{len(names):,} new photos are near-duplicates"
+            )
+            self.report.notes.append(
+                f"{who} of others in the archive: {listed(names, _NAMED)}. Trends counts one photo of each group."
             )
 
 

@@ -32,9 +32,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from segmodels.fingerprint import fingerprint
 from segmodels.inference.class_map import small_map
-from segmodels.photo import date_taken, open_photo
+from segmodels.photo import date_taken, open_photo, reduced
 from segmodels.taxonomy import Taxonomy
+from segmodels.tone import is_monochrome
 
 if TYPE_CHECKING:
     from segmodels.inference.segmentation import Segmentation
@@ -59,6 +61,8 @@ CLASS_MAP_SIDE = 128
 
 MAX_PHOTO_BYTES = 100 * 1024 * 1024
 """Most bytes that a photo's file may have."""
+
+_SMALL_SIDE = 256  # pixels of the longest side of the copy from which tone and fingerprint are computed
 
 Row = dict[str, Any]
 """One photo as a mapping with the columns of `SCHEMA`."""
@@ -118,7 +122,8 @@ def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
     Raises:
         PhotoError: If the file cannot be read; the message is for a person.
     """
-    return row_of(segmenter.segment(decode(file_name, data)), file_name, data)
+    photo = decode(file_name, data)
+    return row_of(segmenter.segment(photo), photo, file_name, data)
 
 
 def decode(file_name: str, data: bytes) -> np.ndarray:
@@ -134,15 +139,17 @@ def decode(file_name: str, data: bytes) -> np.ndarray:
     return open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES)
 
 
-def row_of(segmentation: Segmentation, file_name: str, data: bytes) -> Row:
+def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: bytes) -> Row:
     """The row of a photo whose garments are found; its date is that of the EXIF data, its tags are empty.
 
     Args:
         segmentation: The garments and the people.
+        photo: uint8 `(H, W, 3)`, as `decode` gives it.
         file_name: Name of the file.
         data: Bytes of the file.
     """
     found = segmentation.to_json(file_name)
+    small = reduced(photo, _SMALL_SIDE)
     return {
         "photo_id": photo_id(data),
         "file_name": file_name,
@@ -155,9 +162,15 @@ def row_of(segmentation: Segmentation, file_name: str, data: bytes) -> Row:
         "class_map": small_map(segmentation.class_map, segmentation.taxonomy, CLASS_MAP_SIDE),
         "outfits": bits(found["garments"], len(found["people"]), segmentation.taxonomy),
         "presence": _presence(segmentation),
-        "monochrome": None,
-        "fingerprint": None,
+        "monochrome": is_monochrome(small, _body_share(segmentation)),
+        "fingerprint": fingerprint(small),
     }
+
+
+def _body_share(segmentation: Segmentation) -> float:
+    """Share of the photo that is skin or hair, from every fourth pixel of every fourth row."""
+    body = [each.id for each in segmentation.taxonomy.classes if each.group == "body"]
+    return float(np.isin(segmentation.class_map[::4, ::4], body).mean())
 
 
 def _presence(segmentation: Segmentation) -> list[list[float]] | None:

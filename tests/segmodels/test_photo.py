@@ -670,6 +670,7 @@ def test_public_names() -> None:
         "find_photos",
         "open_photo",
         "over_limit",
+        "reduced",
     ]
 
 
@@ -707,3 +708,14 @@ def test_a_file_without_exif_or_that_is_no_photo_has_no_date() -> None:
     Image.new("RGB", (20, 20)).save(out, "PNG")
     assert date_taken(out.getvalue()) is None
     assert date_taken(b"a letter to the tailor") is None
+
+
+def test_a_reduced_copy_has_the_means_of_areas_and_a_small_photo_stays() -> None:
+    photo = np.zeros((40, 20, 3), np.uint8)
+    photo[:20] = 200, 100, 50
+    photo[20:22, :2] = 80
+    small = module.reduced(photo, 20)
+    assert small.shape == (20, 10, 3) and small.dtype == np.uint8
+    assert (small[:10] == (200, 100, 50)).all() and (small[10, 0] == 80).all() and not small[11:].any()
+    assert module.reduced(photo, 40) is photo
+    assert module.reduced(np.zeros((2000, 3, 3), np.uint8), 20).shape == (20, 1, 3)

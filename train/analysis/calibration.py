@@ -54,7 +54,7 @@ _FOLDS = 8
 _WEIGHT = 300.0  # of each kind of photo in the likelihood, whatever its number of photos
 _INVERSE_PENALTY = 0.1  # scikit-learn's C; this and the next by cross-validated scores and on photos of other kinds
 _CONTEXT_SCALE = 0.5  # of the standardised features that all classes share, whose weights so cost four times as much
-_PRIOR = 10.0  # weight of no correlation, in the unit of _WEIGHT
+_PRIOR = 60.0  # weight of no correlation, in the unit of _WEIGHT: ten photos, of which each is in six kinds
 _LEAST_EACH = 3  # photos with and without a class from which its regression is fitted
 _BINS = 10
 

@@ -132,17 +132,17 @@ def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str
                 bar.write(f"{photo_id} is left out: {error}")
                 continue
             photo = np.ascontiguousarray(photo)
-            found.append(row_of(segmenter.segment(photo), photo_id, photo_id.encode()))
-            known.append(row_of(_true(photo, truth, taxonomy), photo_id, photo_id.encode()))
+            found.append(row_of(segmenter.segment(photo), photo, photo_id, photo_id.encode()))
+            known.append(row_of(_true(photo, truth, taxonomy), photo, photo_id, photo_id.encode()))
     if not found:
         raise DatasetError(f"None of the {len(ids)} photos could be read.")
     with tempfile.TemporaryDirectory() as folder:
         seen = _facts(Path(folder) / "seen", found, taxonomy, calibration.correlations)
         true = _facts(Path(folder) / "true", known, taxonomy)
         counted = {
-            "true": (true, View(counting="raw")),
-            "raw": (seen, View(counting="raw")),
-            "expected": (seen, View(counting="expected")),
+            "true": (true, View(counting="raw", duplicates=True)),
+            "raw": (seen, View(counting="raw", duplicates=True)),
+            "expected": (seen, View(counting="expected", duplicates=True)),
         }
         shares = _side_by_side(
             {name: worn(facts.counts(view)).set_index("garment")["share"] for name, (facts, view) in counted.items()}

@@ -105,9 +105,12 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
         version: Version = VERSION,
         dated: Callable[[int], datetime | None] = day,
         chances: Callable[[int], list[list[float]] | None] = lambda number: None,
+        changes: Callable[[int], dict[str, Any]] = lambda number: {},
     ) -> Path:
-        rows = as_table([row(number, version, dated(number), chances=chances(number)) for number in range(photos)])
-        Archive(root / name).writer(version).append(rows)
+        rows = [
+            row(number, version, dated(number), chances=chances(number)) | changes(number) for number in range(photos)
+        ]
+        Archive(root / name).writer(version).append(as_table(rows))
         return root / name
 
     return make
@@ -116,6 +119,17 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
 @pytest.fixture(scope="session")
 def sixty(write: Write) -> Path:
     return write("sixty")
+
+
+@pytest.fixture(scope="session")
+def copied(write: Write) -> Path:
+    """The sixty, of which 58 is a copy of 56, and 0 to 2 are black and white."""
+
+    def changes(number: int) -> dict[str, Any]:
+        taken_of = 56 if number == 58 else number
+        return {"fingerprint": taken_of * 0x1234_5678_9ABC_DEF, "monochrome": number < 3}
+
+    return write("copied", changes=changes)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ FULL = View(
     colours=("blue",),
     min_share=0.05,
     min_confidence=0.5,
+    duplicates=True,
 )
 
 
@@ -72,6 +73,7 @@ def test_a_link_of_an_earlier_version_says_what_is_gone() -> None:
         ({"colours": "mud"}, '"mud", which is not one of the colours'),
         ({"share": "much"}, 'minimum share in the link ("much") is not a number from 0 to 0.5;'),
         ({"share": "0.6"}, 'minimum share in the link ("0.6") is not a number from 0 to 0.5;'),
+        ({"duplicates": "maybe"}, 'value "maybe" for duplicates in the link is not yes or no'),
         ({"confidence": "nan"}, 'minimum confidence in the link ("nan") is not a number from 0 to 0.99;'),
     ],
 )
@@ -100,6 +102,7 @@ def test_each_filter_can_be_taken_away() -> None:
         "blue",
         "share of at least 5%",
         "confidence of at least 50%",
+        "near-duplicates counted",
     ]
     assert left[2][1].garments == ("Scarf/Tie",) and left[1][1].tags == () and left[0][1].first is None
 
@@ -110,6 +113,8 @@ def test_the_evidence_line() -> None:
     )
     some = evidence_line(Size(1, 1, 1, date(2023, 1, 2), date(2023, 1, 2)), "fpn", "3f2a91c")
     assert some == "1 photo, 1 outfit, 2023-01-02, analysed by fpn 3f2a91c"
+    copies = evidence_line(Size(1788, 1900, 0, None, None), "fpn", "3f2a91c", near_duplicates=12)
+    assert copies == "1,788 photos, 1,900 outfits, 12 near-duplicates not counted, no dates, analysed by fpn 3f2a91c"
     part = evidence_line(Size(3, 3, 2, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")
     assert "2023-01-02 to 2023-01-03 (1 outfit without a date)" in part
     about = evidence_line(Size(1234.4, 1300.2, 1300.1, date(2023, 1, 2), date(2023, 1, 3)), "fpn", "3f2a91c")

@@ -147,6 +147,30 @@ def test_a_filter_applies_to_all_and_one_that_leaves_nothing_can_be_taken_away(p
     assert "60 photos, 60 outfits" in said(page)
 
 
+def test_near_duplicates_count_once_unless_told_otherwise(
+    page: AppTest, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(copied))
+    opened(page)
+    assert "59 photos, 59 outfits, 1 near-duplicate not counted, 2023-01-01" in said(page)
+    widget(page.toggle, "Count near-duplicates").set_value(True).run()
+    assert "60 photos, 60 outfits, 2023-01-01" in said(page) and page.query_params["duplicates"] == "yes"
+    widget(page.button, "Clear filters").click().run()
+    assert "59 photos" in said(page) and "duplicates" not in page.query_params
+    assert not widget(page.toggle, "Count near-duplicates").value and not page.exception
+
+
+def test_a_link_counts_near_duplicates(page: AppTest, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(copied))
+    opened(page, duplicates="yes")
+    assert "60 photos" in said(page) and widget(page.toggle, "Count near-duplicates").value
+
+
+def test_an_archive_without_near_duplicates_has_no_toggle_for_them(page: AppTest) -> None:
+    opened(page)
+    assert "near-duplicate" not in said(page) and "Count near-duplicates" not in [each.label for each in page.toggle]
+
+
 def test_what_was_clicked_lists_its_photos(page: AppTest) -> None:
     opened(page, tab="With what")
     click(page, "trends-matrix", '{"worn": ["Hat", "Coat"]}')

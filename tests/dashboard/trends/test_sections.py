@@ -411,6 +411,28 @@ def test_a_factor_is_0_only_if_it_is() -> None:
     assert [factor_cell(value) for value in (0, 0.04, 0.26, 12, np.nan)] == ["0", "<0.1", "0.3", "12.0", "–"]
 
 
+def test_black_and_white_photos_are_left_out_of_colours_and_said(copied: Path) -> None:
+    """Photos 0 to 2 are black and white; all wear Footwear and Coat in navy; 0 and 2 Pants, 1 a Dress."""
+    with Archive(copied).reader() as reader:
+        question = Question(Facts(reader, OUTFIT_15), View(duplicates=True))
+        said = "3 black-and-white photos are left out."
+        for build in (
+            palette_section,
+            colour_section,
+            lambda question: pair_section(question, first="Pants", second="Shirt"),
+            lambda question: line_section(question, of="Coat"),
+        ):
+            assert build(question).caption.endswith(said)
+        assert said not in line_section(question).caption and said not in share_section(question).caption
+        table = palette_section(question).table
+        assert dict(zip(table["garment"], table["of"], strict=True)) == {
+            **{"Footwear": 57, "Coat": 27, "Hat": 9, "Pants": 28, "Shirt": 28, "Dress": 29}
+        }
+        assert pair_section(question, first="Pants", second="Shirt").table["outfits"].tolist() == [28]
+        one = question.within(View(garments=("Dress",), duplicates=True))
+        assert colour_section(one).caption.endswith("1 black-and-white photo is left out.")
+
+
 def test_colours_of_two_garments(question: Question) -> None:
     section = pair_section(question, first="Pants", second="Shirt", fine=True)
     assert list(section.figure.layout.yaxis.ticktext) == ["navy"] and section.behind.fine

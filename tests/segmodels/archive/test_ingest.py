@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from archive_rows import parts_of, rows_of
 from PIL import Image
+from skimage.data import astronaut
 from small_memory import SmallMemory
 
 from segmodels.archive import ingest as module
@@ -24,6 +25,7 @@ from segmodels.archive.sources import Found, find_sources, from_uploads, from_zi
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.fingerprint import fingerprint
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15
@@ -77,6 +79,34 @@ def test_a_row_holds_what_the_segmenter_finds(folder: Path, take: Take, archive:
             assert (image.mode, max(image.size)) == ("P", 60)
     version = version_of(segmenter)
     assert rows["model"].unique().tolist() == [version.model]
+
+
+def test_tone_and_fingerprint_are_those_of_the_photo(
+    tmp_path: Path, take: Take, archive: Archive, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A photo in colour, the same in black and white, and both in a batch as on a GPU."""
+    for name, mode in {"colour.png": "RGB", "grey.png": "L"}.items():
+        Image.fromarray(astronaut()).resize((80, 80)).convert(mode).save(tmp_path / name)
+    take(tmp_path)
+    rows = rows_of(archive).set_index("file_name")
+    assert rows["monochrome"].to_dict() == {"colour.png": False, "grey.png": True}
+    for name, found in rows["fingerprint"].items():
+        assert found == fingerprint(np.array(Image.open(tmp_path / str(name)).convert("RGB")))
+    monkeypatch.setattr(Segmenter, "batch_photos", 2)
+    outcomes = analyse_here(segmenter, find_sources(tmp_path).sources, ())
+    found = [(row["monochrome"], row["fingerprint"]) for outcome in outcomes if (row := outcome.row)]
+    assert found == list(rows[["monochrome", "fingerprint"]].itertuples(index=False, name=None))
+
+
+def test_new_photos_that_look_like_others_are_said(folder: Path, take: Take, archive: Archive) -> None:
+    assert not any("near-duplicate" in note for note in take(folder).notes)
+    with Image.open(folder / "look1.jpg") as image:
+        image.save(folder / "again.png")
+    report = take(folder)
+    assert report.added == 1 and report.notes[-1] == (
+        "1 new photo is a near-duplicate of others in the archive: again.png. Trends counts one photo of each group."
+    )
+    assert not any("near-duplicate" in note for note in take(folder).notes), "nothing is new"
 
 
 def test_bits_are_class_ids_by_person() -> None:

@@ -90,7 +90,8 @@ def test_errors_that_exclude_each_other_are_correlated() -> None:
         some.append(replace(sample, shown=shown))
     correlations = np.array(fit(some, OUTFIT_15, PHOTOS, refits=2).correlations)
     assert (correlations == correlations.T).all() and not correlations.diagonal().any()
-    assert correlations[first, second] < -0.7
+    # It is -1 before it is drawn towards 0: 300 x 0.25 / (300 x 0.25 + 60) = 0.56.
+    assert correlations[first, second] == pytest.approx(-0.56, abs=0.06)
     others = np.delete(np.delete(correlations, [first, second], 0), [first, second], 1)
     assert np.abs(others).max() < 0.3
 
