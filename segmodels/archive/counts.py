@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-__all__ = ["Counting", "Counts"]
+__all__ = ["Counting", "Counts", "add_up"]
 
 Counting = Literal["expected", "raw"]
 """Expected counts are sums of the probability that a garment is worn; raw counts are of every garment found."""
@@ -33,3 +34,66 @@ class Counts:
     each: np.ndarray
     together: np.ndarray
     three: np.ndarray | None = None
+
+
+def add_up(
+    names: Sequence[str],
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    correlations: np.ndarray | None = None,
+    triples: bool = False,
+) -> Counts:
+    """Adds up outfits.
+
+    Two presences p and q whose errors have the correlation r are both right with the probability
+    `p q + r sqrt(p (1 - p) q (1 - q))`, at least `p + q - 1` and at most the smaller of the two. A triple is as much
+    more or less frequent than without correlations as its three pairs are.
+
+    Args:
+        names: Names of the garments, `k` of them.
+        blocks: Weights of some outfits, `(n,)`, and the probability that each garment is worn in each of them,
+            `(k, n)`; of dtype int64 (all of them 0 or 1, and the weight is a number of equal outfits) or float32.
+        correlations: Correlation of the errors of each two garments, `(k, k)`; None for none.
+        triples: Whether to count triples.
+    """
+    k = len(names)
+    one, other = np.triu_indices(k, 1)
+    related = None if correlations is None else correlations[one, other][:, None].astype(np.float32)
+    size, each, apart, both = np.zeros((), np.int64), np.zeros(k, np.int64), *np.zeros((2, len(one)), np.int64)
+    three = np.zeros((len(one), k), np.int64)
+    for weight, presence in blocks:
+        first, second = presence[one], presence[other]
+        product = first * second
+        size = size + weight.sum()
+        each = each + _wide(presence @ weight)
+        apart = apart + _wide(product @ weight)
+        if triples:
+            three = three + _wide((weight * product) @ presence.T)
+        if related is not None:
+            spread = np.sqrt(presence * (1 - presence))
+            joint = product + related * (spread[one] * spread[other])
+            joint = np.clip(joint, np.maximum(first + second - 1, 0), np.minimum(first, second))
+            both = both + _wide(joint @ weight)
+    if related is None:
+        both = apart
+    together = np.zeros((k, k), each.dtype)
+    together[one, other] = together[other, one] = both
+    np.fill_diagonal(together, each)
+    return Counts(tuple(names), size.item(), each, together, _triples(three, apart, both, k) if triples else None)
+
+
+def _wide(values: np.ndarray) -> np.ndarray:
+    """The sums of a block in the dtype of the sums of all."""
+    return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+
+def _triples(three: np.ndarray, apart: np.ndarray, both: np.ndarray, k: int) -> np.ndarray:
+    """Triples by their three garments, `(k, k, k)`, from those by pair and garment, `(pairs, k)`."""
+    one, other = np.triu_indices(k, 1)
+    result = np.zeros((k, k, k), three.dtype)
+    result[one, other] = result[other, one] = three
+    if both is not apart:
+        ratio = np.ones((k, k))
+        ratio[one, other] = ratio[other, one] = np.where(apart > 0, both / np.where(apart > 0, apart, 1), 1)
+        result = result * ratio[:, :, None] * ratio[:, None, :] * ratio[None, :, :]
+    return result

@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from segmodels.archive.counts import Counting, Counts
+from segmodels.archive.counts import Counting, Counts, add_up
 from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
@@ -54,6 +53,7 @@ and the last half-year such periods have photos of one hemisphere only, which lo
 _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 17_000_000  # of the kept views together: all of ten million photos, and a half to compare with
+_BLOCK = 1024  # outfits that are added up at once: their products fit the processor's cache
 _VIEW_COLUMNS = "o, p, day, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
@@ -210,38 +210,23 @@ class Facts:
         """
         view = self._resolved(view)
         names = [garment.name for garment in self.taxonomy.worn]
-        shown = [self._presence(view, name) for name in names]
-        sizes = (1, 2, 3) if triples else (1, 2)
-        chosen = [(), *(places for size in sizes for places in combinations(range(len(names)), size))]
+        shown = ", ".join(self._presence(view, name) for name in names)
         raw = view.counting == "raw"
-        number = "BIGINT" if raw else "DOUBLE"
-        factor = "n" if raw else _weight(view)
-        asked = [f"sum({' * '.join([factor, *(shown[place] for place in places)])})" for places in chosen]
-        related = [] if raw else [(one, other) for one, other in combinations(range(len(names)), 2)
-                                  if (names[one], names[other]) in self._correlations]  # fmt: skip
-        asked += [f"sum({factor} * {self._both(view, names[one], names[other])})" for one, other in related]
-        source = "(SELECT mask, count(*) AS n FROM {v} GROUP BY mask)" if raw else "{v}"
-        sums = ", ".join(f"coalesce({each}, 0)::{number} AS s_{place}" for place, each in enumerate(asked))
-        values = self._ask(view, f"SELECT {sums} FROM {source}").to_numpy()[0]
-        together = np.zeros((len(names),) * 2, values.dtype)
-        three = np.zeros((len(names),) * 3, values.dtype)
-        for places, value in zip(chosen, values, strict=False):
-            for order in permutations(places):
-                if len(order) == 2:
-                    together[order] = value
-                elif len(order) == 3:
-                    three[order] = value
-        for (one, other), value in zip(related, values[len(chosen) :], strict=True):
-            if triples:  # each of the three pairs of a triple is as much more or less frequent as it is alone
-                ratio = value / together[one, other] if together[one, other] else 1.0
-                for first, second in ((one, other), (other, one)):
-                    three[first, second] *= ratio
-                    three[first, :, second] *= ratio
-                    three[:, first, second] *= ratio
-            together[one, other] = together[other, one] = value
-        each = values[1 : 1 + len(names)]
-        np.fill_diagonal(together, each)
-        return Counts(tuple(names), values[0].item(), each, together, three if triples else None)
+        sql = f"SELECT {_weight(view)}, {shown} FROM {{v}}"
+        if raw:
+            sql = f"SELECT n, {shown} FROM (SELECT mask, count(*) AS n FROM {{v}} GROUP BY mask)"
+        correlations = None
+        if self._correlations and not raw:
+            correlations = np.array([[self._correlations.get((a, b), 0.0) for b in names] for a in names])
+
+        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for batch in self._reader.batches(sql.format(v=self._table(view)), _BLOCK):
+                columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+                values = np.stack(columns, dtype=np.int64 if raw else np.float32, casting="unsafe")
+                yield values[0], values[1:]
+
+        with self._lock:
+            return add_up(names, blocks(), correlations=correlations, triples=triples)
 
     def periods(self, view: View, period: Period) -> list[date]:
         """First days of the periods in which the view has outfits."""
@@ -499,8 +484,8 @@ class Facts:
         r = self._correlations.get((first, second), 0.0)
         if view.counting == "raw" or not r:
             return f"{p} * {q}"
-        joint = f"{p} * {q} + {r!r} * sqrt({p} * (1 - {p}) * {q} * (1 - {q}))"
-        return f"greatest(0, {p} + {q} - 1, least({p}, {q}, {joint}))"
+        joint = f"{p} * {q} + {r!r}::FLOAT * (sqrt({p} * (1 - {p})) * sqrt({q} * (1 - {q})))"  # DuckDB roots each once
+        return f"least({p}, {q}, {joint})" if r > 0 else f"greatest(0, {p} + {q} - 1, {joint})"
 
     def _given(self, view: View, name: str, held: Sequence[str]) -> str:
         """SQL: probability that an outfit of a resolved view wears a class, given that it wears others.

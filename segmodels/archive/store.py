@@ -180,6 +180,16 @@ class Reader:
                 self.refresh()
         raise ArchiveError(f"{self._place.location} changes faster than it can be read. Try again.")
 
+    def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """Runs a query over tables made from `photos`, and gives the result a few rows at a time.
+
+        Args:
+            sql: Query in DuckDB's dialect.
+            rows: Number of rows in a batch, at most.
+        """
+        with self._connection.cursor() as cursor:  # a connection that another result is read from refuses
+            yield from cursor.sql(sql).to_arrow_reader(rows)
+
     def _connect(self) -> None:
         if not self._parts:
             raise FileNotFoundError(f"no part of {self.version} is left")
