@@ -72,7 +72,7 @@ _TESTED = (
     "Fisher's exact test (mid-p) on whole outfits, corrected for multiple testing "
     f"(Benjamini-Hochberg, {SIGNIFICANT:.0%})"
 )
-_INTERVAL = "95 % likelihood interval, given how often each of the two occurs"
+_INTERVAL = "95 % likelihood interval"
 
 
 def seen(question: Question) -> list[str]:

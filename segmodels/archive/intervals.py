@@ -157,9 +157,12 @@ def lift_interval(
 
     Likelihood intervals: the shares a and b of the two are held at what was found, so that the share x of outfits with
     both is the only unknown of the four-fold table, between `max(0, a + b - 1)` and `min(a, b)`. The interval holds the
-    x whose log-likelihood is within 1.92 of the largest (Wilks 1938), divided by `a b`. Which of the two is named first
-    makes no difference, and no interval passes the largest and smallest possible lift. The interval says how far the
-    two belong together given how often each is worn; it does not allow for the chance in that.
+    x whose log-likelihood is within 1.92 v of the largest (Wilks 1938), divided by `a b`. Which of the two is named
+    first makes no difference, and no interval passes the largest and smallest lift that the two shares allow.
+
+    v allows for the chance in a and b themselves. It is the variance of the log lift by the delta method,
+    `1 / x - 1 / a - 1 / b + 2 x / (a b) - 1`, over that with a and b held: 1 where the two are independent, and
+    more the closer they belong together.
 
     Args:
         both: Number of outfits that have both.
@@ -186,7 +189,7 @@ def lift_interval(
                 )
             )
 
-    bound = log_likelihood(found) - _DEVIANCE / 2
+    bound = log_likelihood(found) - _DEVIANCE / 2 * _spread(both, first, second, n)
     ends = []
     for outer in (least, most):
         inside, outside = found.copy(), outer.copy()
@@ -198,6 +201,16 @@ def lift_interval(
         with np.errstate(divide="ignore", invalid="ignore"):
             ends.append(np.where(known, np.where(reached, outer, inside) / (a * b), np.nan))
     return ends[0], ends[1]
+
+
+def _spread(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Variance of the log lift over that with both margins held, at least 1; half an outfit is added to each cell."""
+    n = size + 2
+    x, a, b = (both + 0.5) / n, (first + 1) / n, (second + 1) / n
+    whole = 1 / x - 1 / a - 1 / b + 2 * x / (a * b) - 1
+    held = x**2 * (1 / x + 1 / (a - x) + 1 / (b - x) + 1 / (1 - a - b + x))
+    ratio: np.ndarray = np.maximum(1.0, whole * held)
+    return ratio
 
 
 def normalised_pmi(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: float) -> np.ndarray:

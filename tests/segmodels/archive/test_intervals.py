@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.stats import fisher_exact, nchypergeom_fisher
+from scipy.stats import fisher_exact
 from statsmodels.stats.proportion import proportion_confint
 
 from segmodels.archive.intervals import (
@@ -115,13 +115,24 @@ def log_likelihood(table: list[float], both: float) -> float:
     return sum(count * math.log(share) for count, share in zip(table, shares, strict=True) if count)
 
 
+def variance_ratio(table: list[float]) -> float:
+    """Variance of a log lift by the delta method, over that with both margins held."""
+    # Half an outfit is added to each cell.
+    shares = (np.array(table) + 0.5) / (sum(table) + 2)
+    x, a, b = shares[0], shares[0] + shares[1], shares[0] + shares[2]
+    slope = np.array([1 / x - 1 / a - 1 / b, -1 / a, -1 / b, 0.0])  # of log x - log a - log b in each cell
+    whole = slope @ (np.diag(shares) - np.outer(shares, shares)) @ slope
+    return max(1.0, whole * x**2 * (1 / shares).sum())
+
+
 @pytest.mark.parametrize("table", [[10.0, 20.0, 30.0, 40.0], [3.5, 1.5, 10.25, 84.75], [40.0, 2.0, 1.0, 5.0]])
 def test_the_interval_of_a_lift_ends_where_the_likelihood_has_fallen(table: list[float]) -> None:
     n, (both, alone, other, _) = sum(table), table
     a, b = (both + alone) / n, (both + other) / n
+    ratio = variance_ratio(table)
 
     def over(x: float) -> float:
-        return 2 * (log_likelihood(table, both / n) - log_likelihood(table, x)) - 3.841459
+        return 2 * (log_likelihood(table, both / n) - log_likelihood(table, x)) - 3.841459 * ratio
 
     ends = [
         brentq(over, max(1e-12, a + b - 1 + 1e-12), both / n),
@@ -143,9 +154,10 @@ def test_the_interval_of_a_lift_never_passes_what_is_possible() -> None:
     lift = both * n / (first * second)
     assert (low <= lift + 1e-9).all() and (lift <= high + 1e-9).all()
     assert (low >= least * n / (first * second) - 1e-9).all() and (high <= most * n / (first * second) + 1e-9).all()
-    # never together, each worn by half: the likelihood is (1/2 - x)^n, so that x ends at (1 - exp(-1.92 / n)) / 2
+    # never together, each worn by half: the likelihood is (1/2 - x)^n, so that x ends at (1 - exp(-1.92 v / n)) / 2
     low, high = lift_interval(np.array([0]), np.array([25]), np.array([25]), 50)
-    assert low[0] == 0 and high[0] == pytest.approx(2 * (1 - math.exp(-1.920729 / 50)))
+    v = variance_ratio([0, 25, 25, 0])
+    assert low[0] == 0 and high[0] == pytest.approx(2 * (1 - math.exp(-1.920729 * v / 50)))
     always, never = (lift_interval(np.array([each]), np.array([each]), np.array([20]), 50) for each in (20, 0))
     assert always[1][0] == pytest.approx(2.5), "the largest possible lift"
     assert np.isnan(never).all()
@@ -153,16 +165,23 @@ def test_the_interval_of_a_lift_never_passes_what_is_possible() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "first", "second", "odds_ratio"), [(300, 90, 60, 2.5), (300, 75, 75, 40.0), (1000, 500, 500, 80.0)]
+    ("both", "first", "second", "size"),
+    [
+        (0.0625, 0.25, 0.25, 200),
+        (0.2, 0.25, 0.25, 1000),
+        (0.05, 0.1, 0.1, 300),
+        (0.02, 0.3, 0.3, 300),
+        (0.4, 0.5, 0.5, 300),
+    ],
 )
 def test_the_interval_of_a_lift_covers_the_truth_nineteen_times_in_twenty(
-    size: int, first: int, second: int, odds_ratio: float
+    both: float, first: float, second: float, size: int
 ) -> None:
-    """Given how many wear each of the two, of which the interval does not allow for the chance."""
-    drawn = nchypergeom_fisher(size, first, second, odds_ratio)
-    both = drawn.rvs(size=4000, random_state=np.random.default_rng(8))
-    low, high = lift_interval(both, np.full(4000, first), np.full(4000, second), size)
-    lift = drawn.mean() * size / (first * second)
+    """Over samples from all outfits, in which the shares of the two vary as well."""
+    cells = [both, first - both, second - both, 1 - first - second + both]
+    drawn = np.random.default_rng(8).multinomial(size, cells, 4000)
+    low, high = lift_interval(drawn[:, 0], drawn[:, :2].sum(axis=1), drawn[:, [0, 2]].sum(axis=1), size)
+    lift = both / (first * second)
     assert 0.93 < ((low <= lift) & (lift <= high)).mean() < 0.97
 
 
