@@ -329,16 +329,18 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     if question.counting == "expected":
         expected = f"About {number(facts.expected(view, **asked))} expected; "  # type: ignore[arg-type]
     st.subheader(literal(behind.words(question.hemispheres)))
-    if not count:
-        none = f"{expected}no outfit at 50 % or more" if expected else "No photos"
-        st.caption(literal(f"{none}. Click another bar, cell, line or point."))
-        return
     shown = min(MOST, SHOWN + state.more)
-    found = facts.photos(view, **asked, limit=shown)  # type: ignore[arg-type]
+    found = facts.photos(view, **asked, limit=shown, likely=count > 0)  # type: ignore[arg-type]
+    if found.empty:
+        st.caption("No photos. Click another bar, cell, line or point.")
+        return
     dated = found["day"].notna().any()
     which = f"; {'the newest ' if dated else ''}{len(found)} are shown" if count > len(found) else ""
     likely = " at 50 % or more" if expected else ""
-    st.caption(f"{expected}{count:,} outfit{'' if count == 1 else 's'}{likely}{which}. Click in the chart for others.")
+    outfits = f"{count:,} outfit{'' if count == 1 else 's'}{likely}{which}"
+    if not count:
+        outfits = "no outfit at 50 % or more; the likeliest are shown"
+    st.caption(f"{expected}{outfits}. Click in the chart for others.")
     roots = () if choice.made_up else _roots()
     cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))
@@ -353,7 +355,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     with st.container(horizontal=True):
         if count > shown and shown < MOST:
             st.button("More photos", on_click=_more)
-        names = partial(_names, lambda: facts.photos(view, **asked, limit=NAMES))  # type: ignore[arg-type]
+        names = partial(_names, lambda: facts.photos(view, **asked, limit=NAMES, likely=count > 0))  # type: ignore[arg-type]
         show_downloads("File names", "trends-names", names)
 
 

@@ -371,6 +371,7 @@ class Facts:
         period: Period | None = None,
         start: date | None = None,
         limit: int = 24,
+        likely: bool = True,
     ) -> pd.DataFrame:
         """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
 
@@ -385,19 +386,22 @@ class Facts:
             period: Period to which the photos are limited; only used together with `start`.
             start: First day of the period.
             limit: Largest number of photos.
+            likely: False for photos of any probability but 0, the most probable first.
         """
         view = self._resolved(view)
         chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
+        order = "day DESC NULLS LAST, o" if likely else "chance DESC, o"
         found = self._ask(
             view,
             "SELECT photo_id, file_name, day, o % {people} AS person "
-            "FROM (SELECT o, p, day FROM {v} WHERE {conditions} AND {chance} >= {likely} "
-            "ORDER BY day DESC NULLS LAST, o LIMIT {limit}) JOIN photo USING (p) ORDER BY day DESC NULLS LAST, o",
+            "FROM (SELECT o, p, day, {chance} AS chance FROM {v} WHERE {conditions} AND {chance} {least} "
+            "ORDER BY {order} LIMIT {limit}) JOIN photo USING (p) ORDER BY {order}",
             parameters,
             people=_MOST_PEOPLE,
             conditions=conditions,
             chance=chance,
-            likely=LIKELY,
+            least=f">= {LIKELY}" if likely else "> 0",
+            order=order,
             limit=int(limit),
         )
         with self._lock:

@@ -56,6 +56,7 @@ _INVERSE_PENALTY = 0.1  # scikit-learn's C; this and the next by cross-validated
 _CONTEXT_SCALE = 0.5  # of the standardised features that all classes share, whose weights so cost four times as much
 _PRIOR = 60.0  # weight of no correlation, in the unit of _WEIGHT: ten photos, of which each is in six kinds
 _LEAST_EACH = 3  # photos with and without a class from which its regression is fitted
+_LEAST_CORRELATED = 10  # photos that show a class for its correlations
 _BINS = 10
 
 
@@ -160,7 +161,7 @@ def fit(
             garment.name: ClassCalibration(intercept=intercept, weights=tuple(weights), share_error=error)
             for garment, (intercept, weights), error in zip(taxonomy.worn, regressions, errors, strict=True)
         },
-        correlations=_correlations(shown, held_out, weight),
+        correlations=_correlations(ids, shown, held_out, weight),
         fitted_on=tuple(
             _judgement(
                 [sample for sample in samples if sample.kind == kind],
@@ -286,10 +287,15 @@ def _predict(
     return np.stack(columns, axis=1)
 
 
-def _correlations(shown: np.ndarray, presence: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, ...], ...]:
+def _correlations(
+    ids: np.ndarray, shown: np.ndarray, presence: np.ndarray, weight: np.ndarray
+) -> tuple[tuple[float, ...], ...]:
     """Correlation of the errors of each two classes, drawn towards 0 where both are nearly always certain.
 
+    A class that few photos show has none: they say little of others like them, however many samples they make.
+
     Args:
+        ids: Photo of each sample, `(samples,)`.
         shown: Whether a class is shown, bool `(samples, K)`.
         presence: Presence by regressions that did not see the photo, `(samples, K)`.
         weight: Weight of each sample, `(samples,)`.
@@ -300,6 +306,8 @@ def _correlations(shown: np.ndarray, presence: np.ndarray, weight: np.ndarray) -
     found = np.clip(observed / (largest + _PRIOR), -1, 1)
     found = (found + found.T) / 2
     np.fill_diagonal(found, 0)
+    rare = np.array([len(set(ids[column])) < _LEAST_CORRELATED for column in shown.T])
+    found[rare], found[:, rare] = 0, 0
     return tuple(tuple(row) for row in found.tolist())
 
 

@@ -309,7 +309,7 @@ def test_a_link_opens_raw_counts(page: AppTest, likely: Path, monkeypatch: pytes
 def test_nothing_probable_is_said(page: AppTest, likely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
     opened(page, photos='trends-shares:{"worn": ["Romper"]}')
-    assert "About 6.0 expected; no outfit at 50 % or more. Click another bar" in said(page)
+    assert "About 6.0 expected; no outfit at 50 % or more; the likeliest are shown. Click in the chart" in said(page)
 
 
 def test_an_archive_without_probabilities_says_how_to_get_them(

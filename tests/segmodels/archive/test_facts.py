@@ -199,6 +199,15 @@ def test_photos_are_those_that_probably_fit(facts: Facts, outfits: list[Outfit])
     assert len(found) == likely and found["day"].is_monotonic_decreasing
 
 
+def test_the_likeliest_photos_come_first_where_none_is_likely(facts: Facts, outfits: list[Outfit]) -> None:
+    chance = {each.photo: 0.0 for each in outfits}
+    for each in outfits:
+        chance[each.photo] = max(chance[each.photo], each.presence["Hat"] * each.presence["Scarf/Tie"])
+    found = facts.photos(View(), worn=("Hat", "Scarf/Tie"), likely=False, limit=5)
+    shown = [chance[photo] for photo in found["photo_id"]]
+    assert shown[0] == pytest.approx(max(chance.values())) and shown == sorted(shown, reverse=True)
+
+
 def test_least_shares_and_confidences_are_for_raw_counts(facts: Facts) -> None:
     least = View(min_share=0.3, min_confidence=0.9)
     assert facts.counts(least).each.tolist() == facts.counts(View()).each.tolist()

@@ -81,17 +81,20 @@ def test_a_class_that_is_hardly_ever_shown_has_its_share_alone() -> None:
 def test_errors_that_exclude_each_other_are_correlated() -> None:
     """Of two classes that look alike exactly one is shown, and nothing tells which."""
     random = np.random.default_rng(5)
-    first, second = NAMES.index("Dress"), NAMES.index("Pants")
+    first, second, rare = (NAMES.index(name) for name in ("Dress", "Pants", "Romper"))
     some = []
     for sample in samples(200):
         shown = sample.shown.copy()
         shown[first] = random.random() < 0.5
         shown[second] = not shown[first]
+        shown[rare] = len(some) < 9  # of nine photos, which all show the first
+        shown[first] |= shown[rare]
         some.append(replace(sample, shown=shown))
     correlations = np.array(fit(some, OUTFIT_15, PHOTOS, refits=2).correlations)
     assert (correlations == correlations.T).all() and not correlations.diagonal().any()
     # It is -1 before it is drawn towards 0: 300 x 0.25 / (300 x 0.25 + 60) = 0.56.
     assert correlations[first, second] == pytest.approx(-0.56, abs=0.06)
+    assert not correlations[rare].any() and not correlations[:, rare].any()
     others = np.delete(np.delete(correlations, [first, second], 0), [first, second], 1)
     assert np.abs(others).max() < 0.3
 
