@@ -9,16 +9,22 @@ model of Machado et al. 2009).
 
 `CFPD_23` and `IMATERIALIST_47` are the classes of those two data sets. A class that `OUTFIT_15` has keeps its colour
 there; the others lie as far from all as was found: 12 apart (10 in colour-blind vision) among 23, 10 (6.5) among 47.
+
+`make_taxonomy` makes one of any other classes; such a taxonomy stands in the checkpoint itself, and beside the rows of
+an archive, as `Taxonomy.to_json` has it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+
+from segmodels.errors import GarmentscopeError
 
 __all__ = [
     "CCP_59",
@@ -35,7 +41,11 @@ __all__ = [
     "GarmentClass",
     "Group",
     "Taxonomy",
+    "TaxonomyError",
     "label_lookup",
+    "make_taxonomy",
+    "taxonomy_entries",
+    "taxonomy_of",
 ]
 
 Group = Literal["background", "body", "garment", "accessory", "part"]
@@ -43,6 +53,12 @@ Group = Literal["background", "body", "garment", "accessory", "part"]
 
 UNLABELLED = 255
 """Class id of a pixel that no truth speaks of: outside the photo, or of a label that no alias table knows."""
+
+_LONGEST = 60  # characters of a name
+
+
+class TaxonomyError(GarmentscopeError, ValueError):
+    """Classes that make no taxonomy; the message says what is wrong with which class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,7 @@ class Taxonomy:
     """An ordered set of classes; the position of a class is its id in every class map.
 
     Args:
-        name: Name of the taxonomy, a key in `TAXONOMIES`.
+        name: Name of the taxonomy; a key in `TAXONOMIES`, or a name of its own.
         classes: All classes, ids 0 to n - 1 without gaps.
         display_order: Names in the one order in which pages list them (head to toe), each class once.
 
@@ -120,6 +136,51 @@ class Taxonomy:
         for garment in self.classes:
             palette[garment.id] = tuple(bytes.fromhex(garment.colour[1:]))
         return palette
+
+    def has_classes_of(self, other: Taxonomy) -> bool:
+        """Whether another taxonomy has the same classes under the same ids, in the same groups."""
+        return [(each.name, each.group) for each in self.classes] == [(each.name, each.group) for each in other.classes]
+
+    def name_beside(self, other: Taxonomy) -> str:
+        """Its name in a sentence that names another taxonomy before it; two of the same name are told apart."""
+        return "another taxonomy of that name" if self.name == other.name else self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it: `name`, `classes` by id (each with `name`, `group` and `colour`) and `display_order`."""
+        return {
+            "name": self.name,
+            "classes": [{"name": each.name, "group": each.group, "colour": each.colour} for each in self.classes],
+            "display_order": list(self.display_order),
+        }
+
+    @classmethod
+    def from_json(cls, values: object) -> Taxonomy:
+        """Reads what `to_json` gave.
+
+        Args:
+            values: Mapping with `name` and `classes`; without `display_order` the classes are listed by id, and the
+                background last.
+
+        Raises:
+            TaxonomyError: If a key is missing or unknown, or `make_taxonomy` refuses the classes.
+        """
+        if not isinstance(values, Mapping) or not {"name", "classes"} <= set(values):
+            raise TaxonomyError("A taxonomy is an object with the keys name and classes.")
+        rows = values["classes"]
+        keys = {"name", "group", "colour"}
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) and set(row) == keys for row in rows):
+            raise TaxonomyError("The classes of a taxonomy are a list of objects with the keys name, group and colour.")
+        names = [row["name"] for row in rows]
+        made = make_taxonomy(
+            values["name"],
+            names,
+            dict(zip(names, (row["group"] for row in rows), strict=True)) if _are_texts(names) else None,
+            dict(zip(names, (row["colour"] for row in rows), strict=True)) if _are_texts(names) else None,
+        )
+        order = values.get("display_order", list(made.display_order))
+        if not isinstance(order, list) or not _are_texts(order) or sorted(order) != sorted(names):
+            raise TaxonomyError(f"Taxonomy {made.name}: display_order must hold each class name exactly once.")
+        return cls(made.name, made.classes, tuple(order))
 
 
 OUTFIT_15 = Taxonomy(
@@ -398,3 +459,166 @@ def label_lookup(labels: Sequence[str], aliases: Mapping[str, str], taxonomy: Ta
         if label in aliases:
             table[label_id] = taxonomy[aliases[label]].id
     return table
+
+
+_ACCESSORIES = frozenset(
+    "accessories accessory backpack bag bandana beanie belt beret bow bowtie bracelet briefcase brooch cap clutch "
+    "crown earring eyeglass eyeglasses eyewear fascinator glasses glove handbag hat headband headscarf headwear helmet "
+    "jewellery jewelry mask mitten necklace necktie purse ring rucksack scarf shawl sunglass sunglasses tiara tie "
+    "turban umbrella veil wallet watch".split()
+)
+_BODY = frozenset(
+    "ankle arm back beard body chest ear elbow eye eyebrow face feet finger foot hair hand head knee leg limb lip "
+    "moustache mouth mustache neck nose shoulder skin stomach thigh toe tongue torso wrist".split()
+)
+_SIDES = frozenset("bare front left lower of person right the upper".split())
+_BACKGROUNDS = frozenset("backdrop background bg bk none null".split())
+_COLOUR = re.compile("#[0-9A-Fa-f]{6}")
+
+
+def make_taxonomy(
+    name: str,
+    classes: Sequence[str],
+    groups: Mapping[str, Group] | None = None,
+    colours: Mapping[str, str] | None = None,
+) -> Taxonomy:
+    """Makes a taxonomy of any classes. Pages list them in the given order, the background last.
+
+    A group that is not given is guessed from the words of the name: `left arm` is body, `tote bag` an accessory, and
+    what has no such word a garment. A colour that is not given is that of `OUTFIT_15`, where it has a class of the same
+    name, or else the one of a grid over sRGB that lies farthest, in Oklab, from all colours before it.
+
+    Args:
+        name: Name of the taxonomy.
+        classes: Names of 2 to 255 classes, by id; the first is the background.
+        groups: Group by class name, for any of the classes.
+        colours: Display colour (`#RRGGBB`) by class name, for any of the classes.
+
+    Raises:
+        TaxonomyError: If there are too few or too many classes, a name is empty, too long or occurs twice, a class that
+            is not the first is the background, or a group or a colour is none or that of no class.
+    """
+    groups, colours = groups or {}, colours or {}
+    if isinstance(classes, str) or not _are_texts([name, *classes]):
+        raise TaxonomyError("The name of a taxonomy and those of its classes must be texts.")
+    for each in (name, *classes):
+        if not each or each != each.strip() or not each.isprintable() or len(each) > _LONGEST:
+            raise TaxonomyError(
+                f"{each!r} is no name: a name has 1 to {_LONGEST} printable characters, and no space at either end."
+            )
+    if name.startswith("."):
+        raise TaxonomyError(f"{name} begins with a dot. Choose a name for the taxonomy that does not.")
+    if not 2 <= len(classes) <= UNLABELLED:
+        raise TaxonomyError(f"{name} has {len(classes)} classes; a taxonomy has 2 to {UNLABELLED}.")
+    if twice := next((each for at, each in enumerate(classes) if each in classes[:at]), ""):
+        raise TaxonomyError(f"{name} has the class {twice} twice. Give each class a name of its own.")
+    if unknown := next((each for each in (*groups, *colours) if each not in classes), ""):
+        raise TaxonomyError(f"{name} has no class {unknown}; its classes are {', '.join(classes)}.")
+    for each, group in groups.items():
+        if group not in get_args(Group):
+            raise TaxonomyError(f"{each} is in the group {group!r}; the groups are {', '.join(get_args(Group))}.")
+    for each, colour in colours.items():
+        if not isinstance(colour, str) or not _COLOUR.fullmatch(colour):
+            raise TaxonomyError(f"{each} has the colour {colour!r}; a colour is written #RRGGBB.")
+    first, *others = classes
+    if groups.get(first, "background") != "background":
+        raise TaxonomyError(f"{first} is the first class, which is the background. Put the background before it.")
+    grouped: list[Group] = ["background", *(groups.get(each) or _group(each) for each in others)]
+    if "background" in grouped[1:]:
+        raise TaxonomyError(f"{classes[grouped.index('background', 1)]} is the background. Put it first.")
+    known = {each.name.lower(): each.colour for each in OUTFIT_15.classes}
+    given = [colours.get(each, known.get(each.lower(), "")).upper() for each in classes]
+    given[0] = given[0] or OUTFIT_15.classes[0].colour
+    return Taxonomy(
+        name,
+        tuple(map(GarmentClass, range(len(classes)), classes, grouped, _colours(given))),
+        (*others, first),
+    )
+
+
+def taxonomy_of(config: Mapping[str, Any]) -> Taxonomy:
+    """The taxonomy of a checkpoint: the one in its own file, or else the one of `TAXONOMIES` that it names.
+
+    Args:
+        config: Content of the checkpoint's `config.json`, with the keys `taxonomy`, `classes` and, where the taxonomy
+            is not in `TAXONOMIES`, `own_taxonomy`, as `Taxonomy.to_json` gives it.
+
+    Raises:
+        TaxonomyError: If there is no such taxonomy, its own cannot be read or has a name that is taken, or `classes`
+            are not its classes.
+    """
+    name, own = config.get("taxonomy"), config.get("own_taxonomy")
+    if own is not None:
+        taxonomy = Taxonomy.from_json(own)
+        if taxonomy.name != name:
+            raise TaxonomyError(f"taxonomy must be {taxonomy.name!r}, the name of own_taxonomy, not {name!r}.")
+        if name in TAXONOMIES:
+            raise TaxonomyError(f"own_taxonomy needs a name of its own; {name} is the name of other classes.")
+    elif isinstance(name, str) and name in TAXONOMIES:
+        taxonomy = TAXONOMIES[name]
+    else:
+        raise TaxonomyError(
+            f"taxonomy must be one of {', '.join(TAXONOMIES)}, not {name!r}, as the file has no own_taxonomy."
+        )
+    if config.get("classes", list(taxonomy.names)) != list(taxonomy.names):
+        raise TaxonomyError(f"its classes are not those of {taxonomy.name}, in their order.")
+    return taxonomy
+
+
+def taxonomy_entries(taxonomy: Taxonomy) -> dict[str, Any]:
+    """The entries of a checkpoint's config that `taxonomy_of` reads."""
+    known = TAXONOMIES.get(taxonomy.name) == taxonomy
+    return {
+        "taxonomy": taxonomy.name,
+        "classes": list(taxonomy.names),
+        "own_taxonomy": None if known else taxonomy.to_json(),
+    }
+
+
+def _are_texts(values: Sequence[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _group(name: str) -> Group:
+    """The group that the words of a name suggest."""
+    words = set(re.findall(r"[^\W\d_]+", name.lower()))
+    words |= {word.removesuffix("s") for word in words}
+    if words <= _BACKGROUNDS:
+        return "background"
+    if words & _ACCESSORIES:
+        return "accessory"
+    if words & _BODY and {word.removesuffix("s") for word in words} <= {*_BODY, *_SIDES}:
+        return "body"
+    return "garment"
+
+
+def _colours(given: Sequence[str]) -> list[str]:
+    """Colours for all: those given (`#RRGGBB`), and for each that is empty the farthest from all before it.
+
+    Distances are Euclidean in Oklab, Björn Ottosson, "A perceptual color space for image processing", 2020. The grid
+    has no colour that is nearly black or white, or glaring.
+    """
+    steps = np.arange(24, 256, 21)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    lab = _oklab(grid)
+    usable = (lab[:, 0] > 0.35) & (lab[:, 0] < 0.92) & (np.hypot(lab[:, 1], lab[:, 2]) < 0.19)
+    grid, lab = grid[usable], lab[usable]
+    taken = [tuple(bytes.fromhex(colour[1:])) for colour in given if colour]
+    away = np.min(np.linalg.norm(lab[:, None] - _oklab(np.array(taken))[None], axis=-1), axis=1)
+    found = list(given)
+    for place in [at for at, colour in enumerate(given) if not colour]:
+        farthest = int(np.argmax(away))
+        away = np.minimum(away, np.linalg.norm(lab - lab[farthest], axis=-1))
+        found[place] = "#{:02X}{:02X}{:02X}".format(*grid[farthest])
+    return found
+
+
+def _oklab(rgb: np.ndarray) -> np.ndarray:
+    """Oklab of uint8 sRGB, float `(n, 3)`: lightness 0..1, and two axes of colour."""
+    share = rgb / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    cones = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566]]
+    cones.append([0.0883024619, 0.2817188376, 0.6299787005])
+    axes = [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099]]
+    axes.append([0.0259040371, 0.7827717662, -0.8086757660])
+    return np.asarray(np.cbrt(linear @ np.array(cones).T) @ np.array(axes).T)

@@ -69,7 +69,13 @@ class Job(background.Task):
             self.phase = "running"
             archive, engine = Archive(self.target.location), partial(analyse_here, segmenter, pool=self._pool)
             self.report = ingest(
-                self._found, archive, version_of(segmenter), engine, self._metadata, self._note_progress
+                self._found,
+                archive,
+                version_of(segmenter),
+                engine,
+                self._metadata,
+                self._note_progress,
+                segmenter.taxonomy,
             )
             self._found, self._metadata = Found([], []), None  # the photos' bytes are not needed any more
         finally:

@@ -27,7 +27,7 @@ from segmodels.evaluation.results import (
     parse_results,
     shorten,
 )
-from segmodels.taxonomy import TAXONOMIES, Taxonomy
+from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
 
 __all__ = [
     "Measurement",
@@ -213,7 +213,10 @@ def read_model(name: str, folder: Path) -> Model:
         folder: Folder of the checkpoint.
     """
     config, config_fault = _json(folder / "config.json", "Get the checkpoint again.")
-    taxonomy = TAXONOMIES.get(str(config.get("taxonomy")))
+    try:
+        taxonomy = taxonomy_of(config)
+    except TaxonomyError:
+        taxonomy = None
     training = config.get("training")
     training = training if isinstance(training, dict) else {}
     parameters, size = _cost(folder / "model.safetensors")

@@ -83,14 +83,12 @@ def _load_facts(
 ) -> Facts:
     from dashboard.trends.reliability import installed_calibration
     from segmodels.archive.facts import Facts
-    from segmodels.archive.store import Archive, ArchiveError
-    from segmodels.taxonomy import TAXONOMIES
+    from segmodels.archive.store import Archive
 
-    if version.taxonomy not in TAXONOMIES:
-        raise ArchiveError(f"{version} has classes that this app does not know. Update the app.")
-    taxonomy = TAXONOMIES[version.taxonomy]
+    archive = Archive(location)
+    taxonomy = archive.taxonomy(version)
     correlations = calibration.correlations if (calibration := installed_calibration(version)) else ()
-    return Facts(Archive(location).reader(version), taxonomy, progress, southern, correlations)
+    return Facts(archive.reader(version), taxonomy, progress, southern, correlations)
 
 
 atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends

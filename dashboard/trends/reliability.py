@@ -16,8 +16,8 @@ from pathlib import Path
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
 from segmodels.checkpoints.catalog import list_checkpoints
-from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
-from segmodels.taxonomy import TAXONOMIES
+from segmodels.inference.presence import Calibration, read_calibration
+from segmodels.taxonomy import taxonomy_of
 
 __all__ = ["Trust", "installed_calibration", "read_trust"]
 
@@ -59,8 +59,9 @@ def installed_calibration(version: Version) -> Calibration | None:
     for entry in list_checkpoints():
         if entry.name == version.model and version.revision == (entry.revision or _revision(entry.folder)):
             try:
-                return read_calibration(entry.folder, TAXONOMIES[version.taxonomy])
-            except CalibrationError:
+                config = dict(json.loads((entry.folder / "config.json").read_text("utf-8")))
+                return read_calibration(entry.folder, taxonomy_of(config))
+            except (OSError, TypeError, ValueError):
                 return None
     return None
 

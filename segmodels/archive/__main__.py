@@ -92,7 +92,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         )
     line = _ProgressLine()
     try:
-        report = ingest(found, archive, version, engine, metadata, line.show)
+        report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy)
     finally:
         line.end()
     _print(report, archive)

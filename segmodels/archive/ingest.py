@@ -33,6 +33,7 @@ from segmodels.sentences import listed
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
+    from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Engine", "Outcome", "Progress", "Report", "analyse_here", "ingest", "version_of"]
 
@@ -125,6 +126,7 @@ def ingest(
     engine: Engine,
     metadata: Metadata | None = None,
     progress: Callable[[Progress], None] | None = None,
+    taxonomy: Taxonomy | None = None,
 ) -> Report:
     """Adds photos to an archive.
 
@@ -139,13 +141,17 @@ def ingest(
         engine: `analyse_here` or `cluster.analyse_on_ray`, with their first arguments bound.
         metadata: Dates and tags.
         progress: Function that is called after each photo.
+        taxonomy: Taxonomy of the version, which is kept beside the rows; may be left out for one in `TAXONOMIES`.
 
     Raises:
-        ArchiveError: If there are no photos, or the archive cannot be read or written.
+        ArchiveError: If there are no photos, the taxonomy has too many classes, or the archive cannot be read or
+            written.
         CheckpointError: If the model is missing or damaged.
     """
     if not found.sources and not found.rejected:
         raise ArchiveError("There is no photo to add: no file name ends in .jpg, .png, .webp, .heic or the like.")
+    if taxonomy:
+        archive.keep_taxonomy(version, taxonomy)
     with archive.place.lock(".ingest", wait=False) as alone:
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None

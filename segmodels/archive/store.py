@@ -1,8 +1,10 @@
 """The archive on disk or in a bucket: Parquet parts, written whole, read with DuckDB.
 
     DIR/<taxonomy>/<model>@<revision>/<time>-<random>.parquet
+    DIR/<taxonomy>/<model>@<revision>/taxonomy.json
 
-Rows of one version, that is of one model, revision and taxonomy, share a folder and are never mixed with others'. Each
+Rows of one version, that is of one model, revision and taxonomy, share a folder and are never mixed with others'. A
+taxonomy that is not in `segmodels.taxonomy.TAXONOMIES` stands there too, as `Taxonomy.to_json` gives it. Each
 part appears whole and never changes, so that readers never see a mixture. New tags, and small parts that
 become one, make a new part, then the old ones go; in between, rows are in two parts. On an object store, which has no
 locks, two who write at once may both add a photo. A `Reader` counts each photo once all the same, and the next `Writer`
@@ -11,6 +13,7 @@ removes duplicates.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,11 +34,14 @@ from pyarrow import fs
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
 from segmodels.sentences import first_line
+from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = ["Archive", "ArchiveError", "Change", "Reader", "Version", "Writer"]
 
 _FULL_PART = 50_000  # rows from which a part is left as it is
 _SMALL_PARTS = 8  # number of small parts that are merged
+_TAXONOMY_FILE = "taxonomy.json"
+_MOST_CLASSES = 63  # bits of an outfit, see `rows.bits`
 _ATTEMPTS = 5  # attempts at reading while another process rewrites parts
 
 
@@ -115,6 +121,64 @@ class Archive:
                 f"{self.place.location} holds no rows of {version}, only of {'; '.join(map(str, versions))}."
             )
         return Reader(self.place, version)
+
+    def taxonomy(self, version: Version) -> Taxonomy:
+        """The classes of the rows of a version.
+
+        Raises:
+            ArchiveError: If they are not known here and do not stand beside the rows, or the file is damaged.
+        """
+        if version.taxonomy in TAXONOMIES:
+            return TAXONOMIES[version.taxonomy]
+        name = f"{version.folder}/{_TAXONOMY_FILE}"
+        try:
+            taxonomy = Taxonomy.from_json(json.loads(self.place.read(name)))
+        except FileNotFoundError:
+            raise ArchiveError(f"{version} has classes that this app does not know. Update the app.") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ArchiveError(
+                f"{self.place.location}/{name} is damaged: {first_line(error)}. Ingest a photo with {version.model} "
+                "again, which writes the file anew."
+            ) from None
+        if taxonomy.name != version.taxonomy:
+            raise ArchiveError(
+                f"{self.place.location}/{name} is of {taxonomy.name}, not of {version.taxonomy}. "
+                "Put the right one there."
+            )
+        return taxonomy
+
+    def keep_taxonomy(self, version: Version, taxonomy: Taxonomy) -> None:
+        """Writes the classes of a version beside its rows, unless `TAXONOMIES` has them.
+
+        Args:
+            version: Version of the rows.
+            taxonomy: Taxonomy of the name in `version`.
+
+        Raises:
+            ArchiveError: If it has too many classes for rows, the rows of the version are of other classes, or it
+                cannot be written.
+        """
+        if len(taxonomy) > _MOST_CLASSES:
+            raise ArchiveError(
+                f"{taxonomy.name} has {len(taxonomy)} classes, and the rows of an archive hold {_MOST_CLASSES} at "
+                "most. Use a model with fewer classes."
+            )
+        if version.taxonomy in TAXONOMIES:
+            return
+        with self.place.lock():
+            try:
+                there = Taxonomy.from_json(json.loads(self.place.read(f"{version.folder}/{_TAXONOMY_FILE}")))
+            except (OSError, ValueError, RecursionError):  # none yet, or a damaged one
+                there = None
+            if there == taxonomy:
+                return
+            if there and (not there.has_classes_of(taxonomy) or there.display_order != taxonomy.display_order):
+                raise ArchiveError(
+                    f"{self.place.location} holds rows of {version} with other classes, groups or order. Choose another "
+                    "folder, or give the taxonomy another name."
+                )
+            content = json.dumps(taxonomy.to_json(), indent=1, ensure_ascii=False) + "\n"
+            self.place.write(f"{version.folder}/{_TAXONOMY_FILE}", content.encode())
 
     def writer(self, version: Version) -> Writer:
         """Opens the archive for adding rows of one version; others may do so at the same time.

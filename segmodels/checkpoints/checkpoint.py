@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -25,7 +26,7 @@ from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
-from segmodels.taxonomy import TAXONOMIES, Taxonomy
+from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
 from segmodels.validation import Amount, Positive, checked_fields, expected, key_of
 
 __all__ = [
@@ -52,7 +53,8 @@ __all__ = [
     "write_folder",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Newest format that is read. A file without `own_taxonomy` is of format 1, which every Garmentscope reads."""
 
 Config = TypeVar("Config")
 
@@ -121,8 +123,8 @@ class Member(NetworkConfig):
 class CheckpointConfig(NetworkConfig):
     """Everything needed to run a network, and its origin."""
 
-    taxonomy: Annotated[str, key_of(TAXONOMIES)]
-    """Key in `TAXONOMIES`."""
+    taxonomy: str
+    """Name of the taxonomy: a key in `TAXONOMIES`, or the name in `own_taxonomy`."""
 
     classes: list[str]
     """Class names by id; must be those of the taxonomy."""
@@ -156,8 +158,18 @@ class CheckpointConfig(NetworkConfig):
     training: dict[str, Any] = field(default_factory=dict)
     """Data set, split, recipe, epoch and git commit; for information, not needed to run the network."""
 
-    format_version: int = FORMAT_VERSION
-    """Version of the format of this file."""
+    own_taxonomy: dict[str, Any] | None = None
+    """The taxonomy as `Taxonomy.to_json` gives it; None, and not in the file, for one in `TAXONOMIES`."""
+
+    format_version: int = 1
+    """Version of the format of this file: 2 with `own_taxonomy`, else 1."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Content of `config.json`."""
+        values = asdict(self)
+        if self.own_taxonomy is None:
+            del values["own_taxonomy"]
+        return {**values, "format_version": 1 if self.own_taxonomy is None else 2}
 
 
 @dataclass(frozen=True)
@@ -181,10 +193,10 @@ class Checkpoint:
     revision: str
     calibration: Calibration | None = None
 
-    @property
+    @cached_property
     def taxonomy(self) -> Taxonomy:
         """The classes of its class maps."""
-        return TAXONOMIES[self.config.taxonomy]
+        return taxonomy_of(vars(self.config))
 
 
 def save_checkpoint(
@@ -208,7 +220,7 @@ def save_checkpoint(
         OSError: If the folder cannot be written.
         CheckpointError: If a weight is not a number, or too large for fp16.
     """
-    write_folder(folder, asdict(config), network, metrics=results.to_json() if results else None, card=card)
+    write_folder(folder, config.to_json(), network, metrics=results.to_json() if results else None, card=card)
 
 
 def write_folder(
@@ -280,7 +292,7 @@ def save_description(folder: Path, config: CheckpointConfig, results: Results, *
         OSError: If the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", asdict(config))
+    _write_json(folder / "config.json", config.to_json())
     save_results(folder, results, card=card)
 
 
@@ -317,7 +329,7 @@ def load_checkpoint(
 
 def _calibration(folder: Path, config: CheckpointConfig) -> Calibration | None:
     try:
-        return read_calibration(folder, TAXONOMIES[config.taxonomy])
+        return read_calibration(folder, taxonomy_of(vars(config)))
     except CalibrationError as error:
         raise CheckpointError(str(error)) from None
 
@@ -424,8 +436,10 @@ def check_config(config: CheckpointConfig, path: Path) -> None:
     """
     for network in (config, *config.ensemble):
         check_fields(network, path)
-    if config.classes != list(TAXONOMIES[config.taxonomy].names):
-        raise CheckpointError(f"{path}: its classes are not those of {config.taxonomy}, in their order.")
+    try:
+        taxonomy_of(vars(config))
+    except TaxonomyError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ a photo or a ground truth being kept.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,8 @@ def write_evidence(path: Path, evidence: Sequence[Evidence], taxonomy: Taxonomy)
         "counts": [row.counts.ravel() for row in evidence],
         "class_map": [row.class_map for row in evidence],
     }
-    schema = _SCHEMA.with_metadata({"taxonomy": taxonomy.name})
+    known = {} if TAXONOMIES.get(taxonomy.name) == taxonomy else {"own_taxonomy": json.dumps(taxonomy.to_json())}
+    schema = _SCHEMA.with_metadata({"taxonomy": taxonomy.name, **known})
     with replacing(path) as part:
         pq.write_table(pa.table(columns, schema), part, compression="zstd")
 
@@ -119,8 +121,9 @@ def read_evidence(path: Path) -> tuple[list[Evidence], Taxonomy]:
     """
     try:
         table = pq.read_table(path)
-        name = (table.schema.metadata or {}).get(b"taxonomy", b"").decode()
-        taxonomy = TAXONOMIES[name]
+        metadata = table.schema.metadata or {}
+        own = metadata.get(b"own_taxonomy")
+        taxonomy = Taxonomy.from_json(json.loads(own)) if own else TAXONOMIES[metadata.get(b"taxonomy", b"").decode()]
         size = len(taxonomy)
         rows = [
             Evidence(

@@ -18,14 +18,7 @@ from torchvision.models.detection.ssdlite import SSDLite320_MobileNet_V3_Large_W
 
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import ssd_lite0
-from segmodels.checkpoints.checkpoint import (
-    FORMAT_VERSION,
-    CheckpointError,
-    check_fields,
-    load_weights,
-    read_fields,
-    write_folder,
-)
+from segmodels.checkpoints.checkpoint import CheckpointError, check_fields, load_weights, read_fields, write_folder
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.inference.boxes import Box, crop_around, cut, overlap_coefficient
 from segmodels.settings import read_settings
@@ -78,7 +71,7 @@ class DetectorConfig:
     training: dict[str, Any] = field(default_factory=dict)
     """Data set, split, recipe and epoch; for information, not needed to run the detector."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = 1
     """Version of the format of this file."""
 
 

@@ -1,8 +1,11 @@
 import itertools
+import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
+from own_classes import KIMONO
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from segmodels.taxonomy import (
@@ -19,7 +22,11 @@ from segmodels.taxonomy import (
     UNLABELLED,
     GarmentClass,
     Taxonomy,
+    TaxonomyError,
     label_lookup,
+    make_taxonomy,
+    taxonomy_entries,
+    taxonomy_of,
 )
 
 # Table I of Inácio, Brilhador & Lopes, as printed: the number, the label, the original labels.
@@ -234,3 +241,126 @@ def test_label_lookup_over_ccp() -> None:
         CCP_TO_OUTFIT_15
     )
     assert set(np.unique(table[:59])) == {*range(15), UNLABELLED}
+
+
+# --- Taxonomies of one's own ------------------------------------------------------------------------------------------
+
+
+def test_groups_are_guessed_from_the_words_of_a_name() -> None:
+    expected = {
+        "body": ["Hair", "left arm", "Right-leg", "face skin", "upper_body"],
+        "accessory": ["Tote bags", "Sunglasses", "hair accessory", "wrist watch", "Scarf/Tie", "belt"],
+        "garment": ["Kimono", "leg warmer", "Bodysuit", "upper clothes", "Shoes", "T-shirt", "Dress"],
+    }
+    names = [name for group in expected.values() for name in group]
+    made = make_taxonomy("mine", ["Wall", *names])
+    assert {group: [each.name for each in made.classes if each.group == group] for group in expected} == expected
+    assert made.classes[0] == GarmentClass(0, "Wall", "background", "#837B78")
+
+
+def test_what_is_given_is_taken_and_the_background_is_listed_last() -> None:
+    made = make_taxonomy("mine", ["bg", "hat", "cuff"], {"cuff": "part"}, {"hat": "#00ff00"})
+    assert made.display_order == ("hat", "cuff", "bg")
+    assert made["cuff"].group == "part" and made["hat"].group == "accessory"
+    assert made["hat"].colour == "#00FF00"
+    assert make_taxonomy("mine", ["bg", "hat"])["hat"].colour == OUTFIT_15["Hat"].colour
+
+
+@pytest.mark.parametrize(("count", "least"), [(2, 30), (16, 15), (31, 10), (255, 3.5)])
+def test_made_colours_are_apart(count: int, least: float) -> None:
+    made = make_taxonomy("mine", ["Background", *(f"thing {number}" for number in range(1, count))])
+    again = make_taxonomy("mine", made.names)
+    assert again == made
+    lab = rgb2lab(made.palette[:count] / 255)
+    one, other = np.array(list(itertools.combinations(range(count), 2))).T
+    assert deltaE_ciede2000(lab[one], lab[other]).min() >= least
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("mine", ["bg"]), "mine has 1 classes; a taxonomy has 2 to 255."),
+        (("mine", [str(number) for number in range(256)]), "mine has 256 classes"),
+        (("mine", ["bg", "hat", "hat"]), "mine has the class hat twice"),
+        (("mine", ["bg", ""]), "'' is no name: a name has 1 to 60 printable characters"),
+        (("mine", ["bg", " hat"]), "' hat' is no name"),
+        (("mine", ["bg", "h\nat"]), "'h\\nat' is no name"),
+        (("mine", ["bg", "h" * 61]), "is no name"),
+        (("", ["bg", "hat"]), "'' is no name"),
+        (("..", ["bg", "hat"]), ".. begins with a dot"),
+        (("mine", ["bg", 3]), "must be texts"),
+        (("mine", "bg"), "must be texts"),
+        (("mine", ["hat", "Background"]), "Background is the background. Put it first."),
+        (("mine", ["hat", "bg"], {"hat": "accessory"}), "hat is the first class, which is the background"),
+        (("mine", ["bg", "hat"], {"cap": "accessory"}), "mine has no class cap; its classes are bg, hat."),
+        (("mine", ["bg", "hat"], {"hat": "thing"}), "hat is in the group 'thing'; the groups are background, body, "),
+        (("mine", ["bg", "hat"], None, {"hat": "red"}), "hat has the colour 'red'; a colour is written #RRGGBB."),
+    ],
+)
+def test_classes_that_make_no_taxonomy(arguments: tuple[Any, ...], sentence: str) -> None:
+    with pytest.raises(TaxonomyError) as caught:
+        make_taxonomy(*arguments)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("taxonomy", [*TAXONOMIES.values(), KIMONO], ids=lambda taxonomy: taxonomy.name)
+def test_json_holds_all_of_a_taxonomy(taxonomy: Taxonomy) -> None:
+    assert Taxonomy.from_json(json.loads(json.dumps(taxonomy.to_json()))) == taxonomy
+
+
+def test_json_without_an_order_lists_the_background_last() -> None:
+    values = OUTFIT_15.to_json()
+    del values["display_order"]
+    assert Taxonomy.from_json(values).display_order == (*OUTFIT_15.names[1:], "Background")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"classes": None}, "The classes of a taxonomy are a list of objects"),
+        ({"classes": [{"name": "bg", "group": "background"}]}, "with the keys name, group and colour"),
+        ({"classes": [{"name": 3, "group": "garment", "colour": "#000000"}]}, "must be texts"),
+        ({"name": 5}, "must be texts"),
+        ({"display_order": ["Backdrop"]}, "display_order must hold each class name exactly once"),
+        ({"display_order": 5}, "display_order must hold each class name exactly once"),
+    ],
+)
+def test_json_that_is_no_taxonomy(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(TaxonomyError, match=sentence):
+        Taxonomy.from_json(KIMONO.to_json() | changes)
+    with pytest.raises(TaxonomyError, match="an object with the keys name and classes"):
+        Taxonomy.from_json([])
+
+
+def test_the_taxonomy_of_a_config() -> None:
+    assert taxonomy_of({"taxonomy": "CFPD_23", "classes": list(CFPD_23.names)}) is CFPD_23
+    assert taxonomy_entries(CFPD_23) == {
+        "taxonomy": "CFPD_23",
+        "classes": list(CFPD_23.names),
+        "own_taxonomy": None,
+    }
+    entries = taxonomy_entries(KIMONO)
+    assert entries["own_taxonomy"]["classes"][2] == {
+        "name": "Obi <sash>",
+        "group": "garment",
+        "colour": KIMONO["Obi <sash>"].colour,
+    }
+    assert taxonomy_of(entries) == KIMONO
+    for changes, sentence in (
+        ({"own_taxonomy": None}, "taxonomy must be one of OUTFIT_15, CFPD_23, IMATERIALIST_47, not 'kimono shop'"),
+        ({"taxonomy": "other"}, "taxonomy must be 'kimono shop', the name of own_taxonomy, not 'other'"),
+        ({"classes": ["Backdrop"]}, "its classes are not those of kimono shop, in their order"),
+        ({"own_taxonomy": 3}, "an object with the keys name and classes"),
+    ):
+        with pytest.raises(TaxonomyError, match=sentence):
+            taxonomy_of(entries | changes)
+    with pytest.raises(TaxonomyError, match="own_taxonomy needs a name of its own; CFPD_23 is the name of other"):
+        taxonomy_of(taxonomy_entries(make_taxonomy("CFPD_23", KIMONO.names)))
+
+
+def test_same_classes_and_their_names_in_a_sentence() -> None:
+    recoloured = make_taxonomy("blue", KIMONO.names, None, {"Kimono": "#0000FF"})
+    assert KIMONO.has_classes_of(recoloured) and recoloured != KIMONO
+    assert not KIMONO.has_classes_of(make_taxonomy("kimono shop", KIMONO.names, {"Kimono": "accessory"}))
+    assert recoloured.name_beside(KIMONO) == "blue"
+    assert KIMONO.name_beside(KIMONO) == "another taxonomy of that name"

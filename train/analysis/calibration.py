@@ -220,8 +220,8 @@ def judgement_sentence(judgement: PresenceJudgement) -> str:
 
 
 def _check(segmenter: Segmenter, taxonomy: Taxonomy, dataset: str) -> None:
-    if segmenter.taxonomy.name != taxonomy.name:
-        raise DatasetError(f"{dataset} is in {taxonomy.name}, the model in {segmenter.taxonomy.name}.")
+    if not segmenter.taxonomy.has_classes_of(taxonomy):
+        raise DatasetError(f"{dataset} is in {taxonomy.name}, the model in {segmenter.taxonomy.name_beside(taxonomy)}.")
 
 
 def _observe(

@@ -153,8 +153,9 @@ def compare(first: Path, second: Path) -> str:
         DatasetError: If there is no such photo, or the classes are not the same.
     """
     (before, taxonomy), (after, other) = (read_evidence(folder / EVIDENCE_FILE) for folder in (first, second))
-    if taxonomy.name != other.name:
-        raise DatasetError(f"{first} is in {taxonomy.name}, {second} in {other.name}; they cannot be compared.")
+    if not taxonomy.has_classes_of(other):
+        name = other.name_beside(taxonomy)
+        raise DatasetError(f"{first} is in {taxonomy.name}, {second} in {name}; they cannot be compared.")
     shared = {row.photo_id for row in before} & {row.photo_id for row in after}
     if not shared:
         raise DatasetError(

@@ -90,8 +90,9 @@ def evaluate(
     Raises:
         DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
     """
-    if dataset.taxonomy.name != segmenter.taxonomy.name:
-        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
+    if not dataset.taxonomy.has_classes_of(segmenter.taxonomy):
+        other = segmenter.taxonomy.name_beside(dataset.taxonomy)
+        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {other}.")
     processes = this_process()
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]

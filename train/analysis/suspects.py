@@ -52,8 +52,9 @@ def find_suspects(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) ->
     Raises:
         DatasetError: If the taxonomies differ or an id is unknown.
     """
-    if dataset.taxonomy.name != segmenter.taxonomy.name:
-        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {segmenter.taxonomy.name}.")
+    if not dataset.taxonomy.has_classes_of(segmenter.taxonomy):
+        other = segmenter.taxonomy.name_beside(dataset.taxonomy)
+        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {other}.")
     found = []
     with tqdm(dataset.select(list(ids)), desc="Doubting", unit="photo") as bar:
         for photo_id in bar:

@@ -120,8 +120,9 @@ def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str
             read.
     """
     taxonomy = segmenter.taxonomy
-    if taxonomy.name != dataset.taxonomy.name:
-        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {taxonomy.name}.")
+    if not taxonomy.has_classes_of(dataset.taxonomy):
+        other = taxonomy.name_beside(dataset.taxonomy)
+        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {other}.")
     calibration = segmenter.checkpoint.calibration
     if calibration is None:
         raise DatasetError(

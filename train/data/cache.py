@@ -20,6 +20,7 @@ from segmodels.datasets.inspection import background_sentence, unreadable_senten
 from segmodels.files import replacing
 from segmodels.photo import PhotoError
 from segmodels.settings import read_settings
+from segmodels.taxonomy import TAXONOMIES
 
 _FORMAT = 3  # of the files below; a cache of another one is not found
 
@@ -91,7 +92,9 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
     if not ids:
         raise DatasetError(f"No photos: the split selects none of {dataset.name} at {dataset.root}.")
     key = hashlib.sha256()
-    key.update(json.dumps([_FORMAT, str(dataset.root.resolve()), dataset.taxonomy.name, side]).encode())
+    known = dataset.taxonomy.name in TAXONOMIES
+    classes = dataset.taxonomy.name if known else dataset.taxonomy.names
+    key.update(json.dumps([_FORMAT, str(dataset.root.resolve()), classes, side]).encode())
     for photo_id in ids:
         for path in (dataset.photo_path(photo_id), dataset.truth_path(photo_id)):
             stat = path.stat() if path.is_file() else None

@@ -53,10 +53,10 @@ def join(
     for folder, checkpoint in zip(folders, checkpoints, strict=True):
         if checkpoint.config.ensemble:
             raise CheckpointError(f"{folder} is an ensemble itself. Name the checkpoints that it was joined from.")
-        if checkpoint.config.taxonomy != first.config.taxonomy:
+        if not checkpoint.taxonomy.has_classes_of(first.taxonomy):
             raise CheckpointError(
                 f"{folder} names the classes of {checkpoint.config.taxonomy}, and {folders[0]} those of "
-                f"{first.config.taxonomy}. Join checkpoints of one taxonomy."
+                f"{first.taxonomy.name_beside(checkpoint.taxonomy)}. Join checkpoints of one taxonomy."
             )
     training = {**first.config.training, "members": [_origin(other) for other in others]}
     members = [_member(other, float(share)) for other, share in zip(others, shares, strict=True)]

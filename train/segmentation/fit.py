@@ -26,6 +26,7 @@ from segmodels.datasets import DATASETS, Dataset, DatasetError
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
+from segmodels.taxonomy import taxonomy_entries
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
 from train.data.split import fold_ids
@@ -370,8 +371,7 @@ def checkpoint_config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
     return CheckpointConfig(
         architecture=recipe.architecture,
         arguments=dict(recipe.arguments),
-        taxonomy=dataset.taxonomy.name,
-        classes=list(dataset.taxonomy.names),
+        **taxonomy_entries(dataset.taxonomy),
         height=recipe.height,
         width=recipe.width,
         mean=recipe.mean,

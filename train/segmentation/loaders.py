@@ -82,8 +82,9 @@ def open_teacher(recipe: Recipe, taxonomy: Taxonomy) -> Checkpoint:
         teacher = load_checkpoint(Path(recipe.teacher))
     except CheckpointError as error:
         raise FitError(f"The recipe learns from {recipe.teacher}: {error}") from None
-    if teacher.taxonomy.name != taxonomy.name:
-        raise FitError(f"The teacher {recipe.teacher} is in {teacher.taxonomy.name}, the data in {taxonomy.name}.")
+    if not teacher.taxonomy.has_classes_of(taxonomy):
+        data = taxonomy.name_beside(teacher.taxonomy)
+        raise FitError(f"The teacher {recipe.teacher} is in {teacher.taxonomy.name}, the data in {data}.")
     return teacher
 
 

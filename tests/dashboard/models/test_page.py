@@ -221,12 +221,12 @@ def test_a_failed_pull_is_its_own_sentence_and_can_be_tried_again(
 
 
 def test_what_the_hub_has_but_nobody_can_use(published: HubServer, opened: Callable[[], AppTest]) -> None:
-    config = json.loads(published.repositories[REPOSITORY].commits[-1][2]["config.json"]) | {"format_version": 2}
+    config = json.loads(published.repositories[REPOSITORY].commits[-1][2]["config.json"]) | {"format_version": 3}
     revision = published.commit(REPOSITORY, {"config.json": json.dumps(config).encode()})
     page = opened()
     assert errors(page) == [
-        f"{REPOSITORY}, revision {revision[:7]}, cannot be used. config.json is of format 2; this Garmentscope reads "
-        "up to 1. Update Garmentscope."
+        f"{REPOSITORY}, revision {revision[:7]}, cannot be used. config.json is of format 3; this Garmentscope reads "
+        "up to 2. Update Garmentscope."
     ]
     published.commit(REPOSITORY, {"model.safetensors": None, "weights.pt": b"x"})
     press(page, "Ask the Hub again")

@@ -160,7 +160,7 @@ def test_the_errors_of_a_calibration_are_those_of_the_same_weights(
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"taxonomy": "OUTFIT_15"}')
     (folder / "model.safetensors").write_bytes(b"weights")
     revision = hashlib.sha256(b"weights").hexdigest()[:12]
     mine = Version("OUTFIT_15", "mine", revision)

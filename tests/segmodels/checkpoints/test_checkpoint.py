@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from own_classes import KIMONO, save_own
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 import segmodels.checkpoints.checkpoint as module
 from segmodels.architectures import build
+from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.checkpoints.checkpoint import (
     FORMAT_VERSION,
     CheckpointConfig,
@@ -23,6 +25,7 @@ from segmodels.checkpoints.checkpoint import (
     read_config,
     read_results,
     save_checkpoint,
+    save_description,
     save_results,
 )
 from segmodels.evaluation.results import Results
@@ -288,7 +291,7 @@ def test_json_that_is_no_text(folder: Path) -> None:
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 99, "1", None, 1.5])
 def test_a_newer_format(folder: Path, version: object) -> None:
     change(folder, format_version=version, key_of_the_future=1)
-    assert f"is of format {version}; this Garmentscope reads up to 1. Update Garmentscope." in refused(folder)
+    assert f"is of format {version}; this Garmentscope reads up to 2. Update Garmentscope." in refused(folder)
 
 
 def test_a_key_that_nobody_knows(folder: Path) -> None:
@@ -393,3 +396,43 @@ def test_an_ensemble_that_cannot_be_is_refused(folder: Path, ensemble: object, s
     path.write_text(json.dumps({**json.loads(path.read_text()), "ensemble": ensemble}))
     with pytest.raises(CheckpointError, match=sentence):
         load_checkpoint(folder)
+
+
+# --- Taxonomies of one's own ------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_carries_its_own_taxonomy(tmp_path: Path) -> None:
+    loaded = load_checkpoint(save_own(tmp_path / "own"))
+    assert loaded.taxonomy == KIMONO
+    values = json.loads((tmp_path / "own" / "config.json").read_text())
+    assert values["format_version"] == 2, "which an older Garmentscope refuses with a sentence"
+    assert values["taxonomy"] == "kimono shop"
+    assert values["classes"] == ["Backdrop", "Kimono", "Obi <sash>", "Left hand", "Tote bag"]
+    assert [row["group"] for row in values["own_taxonomy"]["classes"]] == [
+        "background", "garment", "garment", "body", "accessory"
+    ]  # fmt: skip
+    save_checkpoint(tmp_path / "again", loaded.config, loaded.network)
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "own" / name).read_bytes()
+
+
+@pytest.mark.parametrize("entry", sorted(EMBEDDED.iterdir()), ids=lambda path: path.name)
+def test_what_ships_is_written_as_it_is(entry: Path, tmp_path: Path) -> None:
+    save_description(tmp_path, read_config(entry), Results(), card="")
+    assert (tmp_path / "config.json").read_bytes() == (entry / "config.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"own_taxonomy": None}, "taxonomy must be one of OUTFIT_15, CFPD_23, IMATERIALIST_47, not 'kimono shop'"),
+        ({"own_taxonomy": [1]}, "own_taxonomy must be a table of keys and values"),
+        ({"own_taxonomy": {"name": "kimono shop"}}, "A taxonomy is an object with the keys name and classes"),
+        ({"taxonomy": "OUTFIT_15"}, "taxonomy must be 'kimono shop', the name of own_taxonomy"),
+        ({"classes": ["Backdrop", "Kimono"]}, "its classes are not those of kimono shop, in their order"),
+    ],
+)
+def test_a_taxonomy_that_cannot_be_read(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
+    folder = save_own(tmp_path / "own")
+    change(folder, **changes)
+    assert reason in refused(folder)

@@ -364,11 +364,11 @@ def test_a_file_that_is_too_long(hub: HubServer, tiny: Path) -> None:
 
 
 def test_a_newer_format(hub: HubServer, tiny: Path) -> None:
-    config = json.loads((tiny / "config.json").read_text()) | {"format_version": 2}
+    config = json.loads((tiny / "config.json").read_text()) | {"format_version": 3}
     revision = hub.commit(REPOSITORY, {"config.json": json.dumps(config).encode()})
     assert said() == (
-        f"{REPOSITORY}, revision {revision[:7]}, cannot be used. config.json is of format 2; this Garmentscope reads "
-        "up to 1. Update Garmentscope."
+        f"{REPOSITORY}, revision {revision[:7]}, cannot be used. config.json is of format 3; this Garmentscope reads "
+        "up to 2. Update Garmentscope."
     )
     assert not hub.asked(WEIGHTS), "which nobody can use"
     assert_nothing_is_pulled()
