@@ -174,8 +174,8 @@ class Archive:
                 return
             if there and (not there.has_classes_of(taxonomy) or there.display_order != taxonomy.display_order):
                 raise ArchiveError(
-                    f"{self.place.location} holds rows of {version} with other classes, groups or order. Choose another "
-                    "folder, or give the taxonomy another name."
+                    f"{self.place.location} holds rows of {version} with other classes, groups or order. Choose "
+                    "another folder, or give the taxonomy another name."
                 )
             content = json.dumps(taxonomy.to_json(), indent=1, ensure_ascii=False) + "\n"
             self.place.write(f"{version.folder}/{_TAXONOMY_FILE}", content.encode())

@@ -390,8 +390,8 @@ def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]
     annotations: list[dict[str, Any]] = []
     for image_id, (name, segmentation) in enumerate(segmentations, start=1):
         taxonomy = taxonomy or segmentation.taxonomy
-        if segmentation.taxonomy.name != taxonomy.name:
-            both = sorted((taxonomy.name, segmentation.taxonomy.name))
+        if segmentation.taxonomy != taxonomy:
+            both = sorted((taxonomy.name, segmentation.taxonomy.name_beside(taxonomy)))
             raise ValueError(f"One COCO file holds one taxonomy, not {', '.join(both)}.")
         images.append({"id": image_id, "file_name": name, "width": segmentation.width, "height": segmentation.height})
         for garment in segmentation.garments:

@@ -109,6 +109,12 @@ def config() -> Callable[..., CheckpointConfig]:
     return make
 
 
+@pytest.fixture(scope="session")
+def by_colour() -> Callable[[Mapping[int, tuple[int, int, int]], int], nn.Module]:
+    """Makes a network that names pixels by their colour: the colour by class id, and the number of classes."""
+    return ByColour
+
+
 @pytest.fixture
 def checkpoint_of(config: Callable[..., CheckpointConfig]) -> Callable[..., Checkpoint]:
     """Makes a checkpoint in memory around a network; by default one that names pixels by their colour."""

@@ -13,22 +13,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archive_rows import parts_of, rows_of
+from own_classes import KIMONO, save_own
 from PIL import Image
 from skimage.data import astronaut
 from small_memory import SmallMemory
 
 from segmodels.archive import ingest as module
 from segmodels.archive.__main__ import main
+from segmodels.archive.facts import Facts, View
 from segmodels.archive.ingest import Progress, Report, analyse_here, version_of
 from segmodels.archive.rows import MAX_PHOTO_BYTES, bits
 from segmodels.archive.sources import Found, find_sources, from_uploads, from_zip
-from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.fingerprint import fingerprint
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15, make_taxonomy
 
 Take = Callable[..., Report]
 Photo = Callable[..., bytes]
@@ -500,3 +502,74 @@ def test_found_nothing_but_refused_files_is_no_error(take: Take, archive: Archiv
 def test_a_zip_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"^looks\.zip cannot be read: No such file or directory\.$"):
         from_zip(tmp_path / "looks.zip", "looks.zip")
+
+
+# --- Classes of one's own ---------------------------------------------------------------------------------------------
+
+
+def test_an_archive_keeps_the_taxonomy_of_its_rows(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path / "models"))
+    save_own(tmp_path / "models" / "own")
+    place = tmp_path / "archive"
+    arguments = ["ingest", str(folder), "--archive", str(place), "--model", "own"]
+    assert main(arguments) == 0, capsys.readouterr().err
+    archive = Archive(place)
+    (version,) = archive.versions()
+    assert version.taxonomy == "kimono shop"
+    (file,) = place.rglob("taxonomy.json")
+    assert file.parent == place / version.folder
+    written = file.stat().st_mtime_ns
+    assert archive.taxonomy(version) == KIMONO
+    with archive.reader() as reader:
+        facts = Facts(reader, archive.taxonomy(version))
+        areas = facts.areas(View(duplicates=True))
+        held = {name: facts.size(View(duplicates=True, garments=(name,))).outfits for name in KIMONO.names[1:]}
+    rows = [[garment["class"] for garment in row] for row in rows_of(archive)["garments"]]
+    worn = {name for row in rows for name in row}
+    assert worn and worn <= {"Kimono", "Obi <sash>", "Tote bag"}
+    assert {KIMONO.names[number] for number in areas["class"]} == worn
+    assert held == {name: sum(name in row for row in rows) for name in KIMONO.names[1:]}, "one person a photo"
+    assert main(arguments) == 0 and file.stat().st_mtime_ns == written, "it is there already"
+
+
+def test_rows_of_classes_that_changed_are_not_mixed(archive: Archive) -> None:
+    version = Version("kimono shop", "own", "1")
+    archive.keep_taxonomy(version, KIMONO)
+    blue = make_taxonomy("kimono shop", KIMONO.names, None, {"Kimono": "#0000FF"})
+    archive.keep_taxonomy(version, blue)
+    assert archive.taxonomy(version) == blue, "another colour is no other class"
+    with pytest.raises(ArchiveError, match="with other classes, groups or order. Choose another folder"):
+        archive.keep_taxonomy(version, make_taxonomy("kimono shop", [*KIMONO.names, "Fan"]))
+    assert archive.taxonomy(version) == blue
+
+
+def test_a_taxonomy_that_nobody_knows(archive: Archive) -> None:
+    version = Version("kimono shop", "own", "1")
+    assert archive.taxonomy(Version("OUTFIT_15", "fpn", "1")) is OUTFIT_15
+    with pytest.raises(ArchiveError, match="has classes that this app does not know. Update the app."):
+        archive.taxonomy(version)
+    archive.place.write(f"{version.folder}/taxonomy.json", b"{")
+    with pytest.raises(ArchiveError, match="taxonomy.json is damaged: .*Ingest a photo with own again"):
+        archive.taxonomy(version)
+    archive.keep_taxonomy(version, KIMONO)
+    assert archive.taxonomy(version) == KIMONO, "which writes it anew"
+    archive.keep_taxonomy(Version("OUTFIT_15", "fpn", "1"), OUTFIT_15)
+    assert [name for name in archive.place.files() if "OUTFIT_15" in name] == [], "everybody knows it"
+
+
+def test_more_classes_than_rows_can_hold(folder: Path, archive: Archive, segmenter: Segmenter) -> None:
+    names = [f"thing {number}" for number in range(64)]
+    for count in (63, 64):
+        taxonomy = make_taxonomy("many", names[:count])
+        version = Version("many", "own", str(count))
+        if count == 63:
+            archive.keep_taxonomy(version, taxonomy)
+            continue
+        with pytest.raises(ArchiveError) as caught:
+            module.ingest(find_sources(folder), archive, version, lambda *_: iter(()), taxonomy=taxonomy)  # type: ignore[arg-type, return-value]
+        assert str(caught.value) == (
+            "many has 64 classes, and the rows of an archive hold 63 at most. Use a model with fewer classes."
+        )
+    assert archive.versions() == []

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from own_classes import KIMONO
 from PIL import Image
 
 from segmodels.evaluation.evidence import EvidenceError, evidence_of, read_evidence, total, write_evidence
@@ -69,3 +70,14 @@ def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
     pq.write_table(other(path).replace_schema_metadata({"taxonomy": "SHOES_3"}), path)
     with pytest.raises(EvidenceError, match="SHOES_3"):
         read_evidence(path)
+
+
+def test_classes_of_ones_own_stand_in_the_file(tmp_path: Path) -> None:
+    truth = np.random.default_rng(0).integers(0, len(KIMONO), (40, 24), np.uint8)
+    path = tmp_path / "evidence.parquet"
+    write_evidence(path, [evidence_of("0001", truth, truth, KIMONO)], KIMONO)
+    ((row,), taxonomy) = read_evidence(path)
+    assert taxonomy == KIMONO
+    assert (row.counts == np.diag(np.bincount(truth.ravel()))).all()
+    write_evidence(path, [], OUTFIT_15)
+    assert pq.read_schema(path).metadata == {b"taxonomy": b"OUTFIT_15"}, "as it was before"

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -5,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from own_classes import KIMONO
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 
@@ -15,7 +18,7 @@ from segmodels.inference.detector import FoundPerson, PersonDetector
 from segmodels.inference.presence import Calibration, ClassCalibration, feature_names
 from segmodels.inference.segmentation import Person, Segmentation
 from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15, taxonomy_entries
 
 MakeCheckpoint = Callable[..., Checkpoint]
 MakeDetector = Callable[..., PersonDetector]
@@ -644,3 +647,31 @@ def test_the_features_for_a_calibration_are_those_of_the_people(
     for person, each in zip(segmentation.people, found, strict=True):
         assert calibration.presence(each, OUTFIT_15) == person.presence
     assert segmentation.people[0].box[0] < segmentation.people[1].box[0]
+
+
+# --- Classes of one's own ---------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_of_other_classes_names_them_everywhere(
+    checkpoint_of: MakeCheckpoint, by_colour: Callable[..., nn.Module]
+) -> None:
+    colours = {1: RED, 2: BLUE, 3: GREEN}  # Kimono, Obi <sash>, Left hand
+    checkpoint = checkpoint_of(by_colour(colours, len(KIMONO)), **taxonomy_entries(KIMONO))
+    parts = (100, 100, 100, 200, RED), (100, 300, 100, 100, BLUE), (100, 60, 100, 40, GREEN)
+    result = Segmenter(checkpoint, CPU).segment(photo_with(480, 360, *parts))
+    assert result.taxonomy == KIMONO
+    assert set(np.unique(result.class_map)) == {0, 1, 2, 3}
+    assert [garment.name for garment in result.garments] == ["Kimono", "Obi <sash>"], "a hand is of the body"
+    assert [garment.outfit_share for garment in result.garments] == pytest.approx([2 / 3, 1 / 3], abs=0.02)
+    listing = result.to_json("look.jpg")
+    assert listing["taxonomy"] == "kimono shop"
+    assert [garment["class"] for garment in listing["garments"]] == ["Kimono", "Obi <sash>"]
+    coco = result.to_coco("look.jpg")
+    assert [(each["id"], each["name"], each["supercategory"]) for each in coco["categories"]] == [
+        (1, "Kimono", "garment"),
+        (2, "Obi <sash>", "garment"),
+        (4, "Tote bag", "accessory"),
+    ]
+    with Image.open(io.BytesIO(result.class_map_png())) as image:
+        assert (np.array(image) == result.class_map).all()
+        assert image.convert("RGB").getpixel((150, 200)) == tuple(KIMONO.palette[1])

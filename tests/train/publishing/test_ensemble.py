@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from own_classes import KIMONO, save_own
 from torch import nn
 
 from segmodels.architectures import build
 from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
 from segmodels.inference.segmenter import Segmenter
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15, make_taxonomy
 from train.__main__ import main
 
 
@@ -103,3 +104,17 @@ def test_what_cannot_be_joined_is_refused(two: list[Path], tmp_path: Path, capsy
     assert main(["join", str(two[0]), str(other), "--share", "0.5", "--out", str(again)]) == 1
     assert "taxonomy must be one of OUTFIT_15, CFPD_23, IMATERIALIST_47, not 'nope'" in capsys.readouterr().err
     assert not again.exists()
+
+
+def test_classes_of_the_same_name_that_differ_are_not_joined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_taxonomy(KIMONO.name, [*KIMONO.names[:-1], "Fan"])
+    for name, taxonomy in {"one": KIMONO, "same": KIMONO, "other": other}.items():
+        save_own(tmp_path / name, taxonomy)
+    given = ["--share", "0.5", "--out", str(tmp_path / "joined")]
+    assert main(["join", str(tmp_path / "one"), str(tmp_path / "other"), *given]) == 1
+    assert "names the classes of kimono shop, and" in (said := capsys.readouterr().err)
+    assert "those of another taxonomy of that name. Join checkpoints of one taxonomy." in said
+    assert main(["join", str(tmp_path / "one"), str(tmp_path / "same"), *given]) == 0
+    assert load_checkpoint(tmp_path / "joined").taxonomy == KIMONO
