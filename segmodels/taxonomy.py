@@ -137,9 +137,10 @@ class Taxonomy:
             palette[garment.id] = tuple(bytes.fromhex(garment.colour[1:]))
         return palette
 
-    def has_classes_of(self, other: Taxonomy) -> bool:
-        """Whether another taxonomy has the same classes under the same ids, in the same groups."""
-        return [(each.name, each.group) for each in self.classes] == [(each.name, each.group) for each in other.classes]
+    def matches(self, other: Taxonomy) -> bool:
+        """Whether another has the same name, and the same classes under the same ids and in the same groups."""
+        mine, others = ([(each.name, each.group) for each in one.classes] for one in (self, other))
+        return self.name == other.name and mine == others
 
     def name_beside(self, other: Taxonomy) -> str:
         """Its name in a sentence that names another taxonomy before it; two of the same name are told apart."""
@@ -495,8 +496,8 @@ def make_taxonomy(
         colours: Display colour (`#RRGGBB`) by class name, for any of the classes.
 
     Raises:
-        TaxonomyError: If there are too few or too many classes, a name is empty, too long or occurs twice, a class that
-            is not the first is the background, or a group or a colour is none or that of no class.
+        TaxonomyError: If there are too few or too many classes, a name is empty, too long or occurs twice (in whatever
+            case), a class that is not the first is the background, or a group or a colour is none or that of no class.
     """
     groups, colours = groups or {}, colours or {}
     if isinstance(classes, str) or not _are_texts([name, *classes]):
@@ -510,7 +511,8 @@ def make_taxonomy(
         raise TaxonomyError(f"{name} begins with a dot. Choose a name for the taxonomy that does not.")
     if not 2 <= len(classes) <= UNLABELLED:
         raise TaxonomyError(f"{name} has {len(classes)} classes; a taxonomy has 2 to {UNLABELLED}.")
-    if twice := next((each for at, each in enumerate(classes) if each in classes[:at]), ""):
+    folded = [each.casefold() for each in classes]
+    if twice := next((each for at, each in enumerate(classes) if folded[at] in folded[:at]), ""):
         raise TaxonomyError(f"{name} has the class {twice} twice. Give each class a name of its own.")
     if unknown := next((each for each in (*groups, *colours) if each not in classes), ""):
         raise TaxonomyError(f"{name} has no class {unknown}; its classes are {', '.join(classes)}.")

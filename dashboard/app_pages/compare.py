@@ -24,7 +24,7 @@ from dashboard.compare.state import CompareState
 from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
 from dashboard.components.upload_limit import watch_uploads
-from dashboard.components.viewer import MAX_STAGES, viewer
+from dashboard.components.viewer import MAX_STAGES, viewer, viewer_key
 from dashboard.figures import agreement_figure, scores_figure
 from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
@@ -36,7 +36,7 @@ from dashboard.shared.text import literal
 from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 state = page_state(CompareState)
 
@@ -56,9 +56,10 @@ def page() -> None:
     watch_uploads(state.intake, _refuse)
     uploads, asked, place = _header(installed) if state.photos else _welcome(installed)
     st.query_params["models"] = ",".join(state.models)
-    enough = len(state.models) >= 2
+    comparable = _comparable()
+    enough = len(comparable) >= 2
     if uploads or asked:
-        _work(uploads, state.models if enough else [], place)
+        _work(uploads, comparable if enough else [], place)
         st.rerun()
     if state.photos:
         if enough:
@@ -73,7 +74,36 @@ def _read_link(installed: Sequence[str]) -> None:
     state.link_read = True
     chosen, state.sentences = parse_link(st.query_params.get("models", ""), installed)
     usual = [name for name in FIRST_PAIR if name in installed]
-    state.models = chosen or [*usual, *(name for name in installed if name not in usual)][:2]
+    alike = _alike([*usual, *(name for name in installed if name not in usual)])
+    state.models = chosen or alike[:2]
+
+
+def _alike(models: Sequence[str]) -> list[str]:
+    """Those with the classes of the first one; a model whose classes are not known stays, and says why on loading."""
+    first = _taxonomy(models)
+    return [name for name in models if not (own := networks.taxonomy(name)) or own.matches(first)]
+
+
+def _comparable() -> list[str]:
+    """The models chosen that have the same classes as the first of them."""
+    return _alike(state.models)
+
+
+def _taxonomy(models: Sequence[str]) -> Taxonomy:
+    """The classes of the first model whose classes are known."""
+    return next((found for name in models if (found := networks.taxonomy(name))), OUTFIT_15)
+
+
+def _left_out() -> list[str]:
+    """A sentence for each model chosen that has other classes than the first."""
+    first, kept = _taxonomy(state.models), _comparable()
+    named = ((name, networks.taxonomy(name)) for name in state.models if name not in kept)
+    return [
+        f"{name} is left out: it names the {len(own)} classes of {own.name_beside(first)}, and {kept[0]} the "
+        f"{len(first)} of {first.name}. Compare models of the same classes."
+        for name, own in named
+        if own
+    ]
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -94,7 +124,7 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenera
         place = st.container()
         _choose_models(installed)
         uploads = upload_photos(f"compare-upload-{state.intake}")
-        if st.button("Try an example", type="primary", disabled=len(state.models) < 2):
+        if st.button("Try an example", type="primary", disabled=len(_comparable()) < 2):
             uploads.append(example(0))
         _show_sentences()
     with right:
@@ -144,6 +174,8 @@ def _choose_models(installed: Sequence[str]) -> None:
         key="compare-models",
         placeholder="Choose two models",
     )
+    if sentences := _left_out():
+        st.info("\n\n".join(map(literal, sentences)))
 
 
 def _choose_photo() -> None:
@@ -166,6 +198,7 @@ def _masks() -> None:
     keys = list(state.photos)
     if state.shown in state.masks and st.button("Remove the ground truth", type="tertiary"):
         del state.masks[state.shown]
+        state.mask_classes.pop(state.shown, None)
         st.rerun()
     if not files:
         return
@@ -176,11 +209,12 @@ def _masks() -> None:
     for index, place in matched.items():
         name, data = files[index].name, files[index].getvalue()
         try:
-            read_mask(name, data, photos[place].width, photos[place].height)
+            taxonomy = _taxonomy(state.models)
+            read_mask(name, data, photos[place].width, photos[place].height, taxonomy)
         except MaskError as error:
             sentences.append(str(error))
         else:
-            state.masks[keys[place]] = Example(name, data)
+            state.masks[keys[place]], state.mask_classes[keys[place]] = Example(name, data), taxonomy
     state.sentences, state.refused = sentences, ()
     state.intake += 1
     st.rerun()
@@ -240,8 +274,6 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
         keys = missing[model]
         try:
             segmenter = networks.segmenter(model)
-            if segmenter.taxonomy is not OUTFIT_15:
-                raise ValueError(f"it predicts the classes of {segmenter.taxonomy.name}, not the 15 of this page.")
         except ValueError as error:
             unloaded[model] = str(error)
             before += len(keys)
@@ -271,7 +303,7 @@ def _show_sentences() -> None:
 
 def _results() -> None:
     """The photo on show under the models that have run, and all that is computed from them."""
-    models = state.models
+    models = _comparable()
     comparisons = {key: state.comparison(key) for key in state.photos}
     for model in (model for model in models if model in state.unloaded):
         with st.container(border=True):
@@ -285,11 +317,20 @@ def _results() -> None:
     comparison = comparisons[key]
     if comparison is None:
         return
+    if key in state.masks and comparison.truth is None:
+        st.info(
+            literal(
+                f"The ground truth of {comparison.photo} has other classes than these models, so there are no scores. "
+                f"Add one with the ids of {comparison.taxonomy.name}."
+            )
+        )
     if not comparison.has_garments:
         who = "Neither model" if len(comparison.findings) == 2 else "No model"
         st.info(literal(f"{who} finds a garment in {comparison.photo}. Try a photo of a whole outfit."))
     staged = _staged(comparison)
-    viewer(state.stages_of(staged.findings), taxonomy=OUTFIT_15, key="compare-viewer")
+    viewer(
+        state.stages_of(staged.findings), taxonomy=comparison.taxonomy, key=viewer_key("compare", comparison.taxonomy)
+    )
     left, right = st.columns([42, 58], gap="large")
     with left:
         _disagreement(staged)

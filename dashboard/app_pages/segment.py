@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.upload_limit import watch_uploads
-from dashboard.components.viewer import viewer
+from dashboard.components.viewer import viewer, viewer_key
 from dashboard.segment.state import SegmentState, is_of, sort_photos
 from dashboard.shared import networks
 from dashboard.shared.analysed import (
@@ -30,7 +31,7 @@ from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.inference.segmentation import Garment
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 state = page_state(SegmentState)
 
@@ -82,8 +83,10 @@ def _welcome() -> tuple[list[Example], DeltaGenerator]:
         uploads += state.examples + _camera()
         _show_failures()
     with right:
-        st.caption("15 classes, from head to toe")
-        st.html(_legend())
+        if taxonomy := networks.taxonomy(state.model):
+            ordered = "" if taxonomy.name not in TAXONOMIES else ", from head to toe"
+            st.caption(f"{len(taxonomy)} classes{ordered}")
+            st.html(_legend(taxonomy))
     return uploads, place
 
 
@@ -141,11 +144,6 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
         cancel = st.empty()
     try:
         segmenter = networks.segmenter(model)
-        if segmenter.taxonomy is not OUTFIT_15:
-            classes = segmenter.taxonomy.name
-            raise ValueError(
-                f"{model} predicts the classes of {classes}, not the 15 of this page. Choose another model."
-            )
     except ValueError as error:
         state.examples = []
         bar.empty()
@@ -219,7 +217,7 @@ def _results() -> None:
     analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
     if state.stage is None or state.stage[0] is not analysed:
         state.stage = analysed, analysed.stage()
-    viewer([state.stage[1]], taxonomy=OUTFIT_15, key="segment-viewer")
+    viewer([state.stage[1]], taxonomy=analysed.taxonomy, key=viewer_key("segment", analysed.taxonomy))
     _downloads(analysed)
 
 
@@ -268,7 +266,7 @@ def _downloads(analysed: Analysed) -> None:
 
 def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
     st.download_button(
-        f"{garment.name}, person {garment.person + 1}" if garment.person else garment.name,
+        literal(f"{garment.name}, person {garment.person + 1}" if garment.person else garment.name),
         partial(cut_out, analysed, garment),
         f"{analysed.photo.stem}-{file_name(garment)}.png",
         "image/png",
@@ -278,14 +276,17 @@ def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
     )
 
 
-def _legend() -> str:
+def _legend(taxonomy: Taxonomy) -> str:
     swatch = (
         '<div style="display:flex;align-items:center;gap:.75rem;padding:.32rem 0;break-inside:avoid">'
-        '<span style="width:1.9rem;height:1rem;background:{colour};outline:1px solid rgba(128,128,128,.6)"></span>'
-        "{name}</div>"
+        '<span style="flex:none;width:1.9rem;height:1rem;background:{colour};'
+        'outline:1px solid rgba(128,128,128,.6)"></span>'
+        '<span style="min-width:0;overflow-wrap:anywhere">{name}</span></div>'
     )
-    rows = "".join(swatch.format(colour=OUTFIT_15[n].colour, name=n) for n in OUTFIT_15.display_order)
-    return f'<div style="columns:2;column-gap:2rem">{rows}</div>'
+    rows = "".join(
+        swatch.format(colour=taxonomy[name].colour, name=html.escape(name)) for name in taxonomy.display_order
+    )
+    return f'<div style="max-height:34rem;overflow:auto"><div style="columns:2;column-gap:2rem">{rows}</div></div>'
 
 
 page()

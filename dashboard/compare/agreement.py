@@ -146,7 +146,9 @@ class Comparison:
             raise ValueError("A comparison needs the finding of at least one model.")
         if len({finding.model for finding in self.findings}) < len(self.findings):
             raise ValueError("A model occurs twice in the comparison.")
-        if len({(each.analysed.name, each.taxonomy.name) for each in self.findings}) > 1:
+        if len({each.analysed.name for each in self.findings}) > 1 or not all(
+            each.taxonomy.matches(self.taxonomy) for each in self.findings
+        ):
             raise ValueError("The findings are of different photos or taxonomies.")
 
     @property

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from segmodels.errors import GarmentscopeError
-from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
+from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, Taxonomy, label_lookup
 
 __all__ = ["MaskError", "match_masks", "read_ccp_labels", "read_mask"]
 
@@ -47,32 +47,35 @@ class _Variable(NamedTuple):
     content: bytes
 
 
-def read_mask(name: str, data: bytes, width: int, height: int) -> np.ndarray:
+def read_mask(name: str, data: bytes, width: int, height: int, taxonomy: Taxonomy = OUTFIT_15) -> np.ndarray:
     """Reads the ground truth of a photo.
 
     Args:
         name: File name, for messages.
-        data: The file: a PNG of 8-bit palette or grey whose values are ids of `OUTFIT_15` (255: unlabelled), or a
-            MATLAB 5 file of Clothing Co-Parsing with `groundtruth`.
+        data: The file: a PNG of 8-bit palette or grey whose values are ids of the taxonomy (255: unlabelled), or, for
+            `OUTFIT_15`, a MATLAB 5 file of Clothing Co-Parsing with `groundtruth`.
         width: Width of the photo, in pixels.
         height: Height of the photo, in pixels.
+        taxonomy: Taxonomy of the ids.
 
     Returns:
-        uint8 `(height, width)`: ids of `OUTFIT_15`, or `UNLABELLED`.
+        uint8 `(height, width)`: ids of the taxonomy, or `UNLABELLED`.
 
     Raises:
         MaskError: If it is neither, has another size than the photo, holds ids that are no class, or is damaged.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         truth = _read_png(name, data, width, height)
+    elif data.startswith(b"MATLAB") and taxonomy != OUTFIT_15:
+        raise MaskError(f"{name} has the labels of Clothing Co-Parsing, not {taxonomy.name}. Add a PNG of class ids.")
     elif data.startswith(b"MATLAB"):
         truth = _read_mat(name, data, width, height)
     else:
         raise MaskError(f"{name} is not a mask. Add class ids as a palette PNG, or a .mat of Clothing Co-Parsing.")
-    unknown = sorted(set(np.unique(truth).tolist()) - {*range(len(OUTFIT_15)), UNLABELLED})
+    unknown = sorted(set(np.unique(truth).tolist()) - {*range(len(taxonomy)), UNLABELLED})
     if unknown:
         raise MaskError(
-            f"{name} contains the id {unknown[0]}; class ids run from 0 to {len(OUTFIT_15) - 1}, and {UNLABELLED} is "
+            f"{name} contains the id {unknown[0]}; class ids run from 0 to {len(taxonomy) - 1}, and {UNLABELLED} is "
             "unlabelled. Use the ids of the app's class maps."
         )
     if (truth == UNLABELLED).all():

@@ -10,6 +10,7 @@ from dashboard.compare.agreement import Comparison, Finding
 from dashboard.compare.ground_truth import read_mask
 from dashboard.shared.analysed import UploadedPhoto
 from dashboard.shared.examples import Example
+from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 __all__ = ["CompareState"]
 
@@ -24,6 +25,7 @@ class CompareState:
         photos: Photos by digest, in the order of arrival.
         findings: What was found, by digest and model.
         masks: Files of ground truth, by digest of their photo.
+        mask_classes: Taxonomies of the ids in them, by the same digest; `OUTFIT_15` where left out.
         unloaded: Reasons why models could not be loaded, by model.
         sentences: Sentences on what was wrong in the address or with the last files.
         refused: Sentences about the last files that are too large to be sent.
@@ -40,6 +42,7 @@ class CompareState:
     photos: dict[str, UploadedPhoto] = field(default_factory=dict)
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
     masks: dict[str, Example] = field(default_factory=dict)
+    mask_classes: dict[str, Taxonomy] = field(default_factory=dict)
     unloaded: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
     refused: Sequence[str] = ()
@@ -52,6 +55,7 @@ class CompareState:
     def start_over(self) -> None:
         """Forgets the photos and all that was found, and empties the uploaders; the models stay."""
         self.photos, self.findings, self.masks, self.unloaded, self.latest = {}, {}, {}, {}, {}
+        self.mask_classes = {}
         self.sentences, self.refused, self.stages, self.shown = [], (), None, ""
         self.intake += 1
 
@@ -61,9 +65,12 @@ class CompareState:
         return finding.analysed.revision if finding else None
 
     def comparison(self, key: str) -> Comparison | None:
-        """The comparison of a photo under the models chosen that have run; None where none has."""
-        found = (self.findings.get((key, model)) for model in self.models)
-        present = tuple(finding for finding in found if finding)
+        """The comparison of a photo under the models chosen that have run; None where none has.
+
+        Of models of several taxonomies, those of the first one's are compared.
+        """
+        found = [finding for model in self.models if (finding := self.findings.get((key, model)))]
+        present = tuple(finding for finding in found if finding.taxonomy.matches(found[0].taxonomy))
         return self._kept(key, key, present) if present else None
 
     def side_by_side(self, findings: tuple[Finding, ...]) -> Comparison:
@@ -81,6 +88,8 @@ class CompareState:
         mask, kept = self.masks.get(key), self.latest.get(place)
         if kept is None or kept[0] != findings or kept[1] is not mask:
             photo = findings[0].analysed.photo
-            truth = read_mask(mask.name, mask.data, photo.width, photo.height) if mask else None
+            taxonomy = findings[0].taxonomy
+            fits = mask and self.mask_classes.get(key, OUTFIT_15).matches(taxonomy)
+            truth = read_mask(mask.name, mask.data, photo.width, photo.height, taxonomy) if mask and fits else None
             kept = self.latest[place] = findings, mask, Comparison(findings, truth)
         return kept[2]

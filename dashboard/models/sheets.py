@@ -14,6 +14,7 @@ from segmodels.checkpoints.catalog import Offer, hub_owner
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.hub.cache import REPOSITORY_PREFIX
 from segmodels.inference.presence import CalibrationError, read_calibration
+from segmodels.sentences import listed
 from segmodels.taxonomy import OUTFIT_15
 
 __all__ = ["Sheet", "describe", "megabytes", "read_card", "scores_to_show", "sheet_html"]
@@ -26,6 +27,7 @@ _LOOKS = {
     "none": "whole photo",
 }
 _LARGEST_CARD = 200_000  # characters of a model card that are shown
+_CLASSES = 8  # names of classes that a card lists
 NONE = "–"
 _FORMATS = {"32": "float32"}  # names of number formats for people, by their name on the command line
 
@@ -52,6 +54,7 @@ class Sheet:
         bytes_to_pull: Size of the weights on the Hub, in bytes.
         note: A further sentence; empty if there is none.
         here: Whether it is on this machine.
+        classes: Classes of the model; empty if they are those of `OUTFIT_15`, or not known.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Sheet:
     bytes_to_pull: int = 0
     note: str = ""
     here: bool = True
+    classes: str = ""
 
     @property
     def usable(self) -> bool:
@@ -126,6 +130,7 @@ def describe(
         bytes_to_pull=hub.size if hub else 0,
         note=_note(offer, model),
         here=here is not None,
+        classes=_classes(model),
     )
 
 
@@ -168,7 +173,8 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
         _paragraph(sheet.address, "where"),
     ]
     if sheet.folder:
-        lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.paper), _list(sheet.facts)]
+        lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.classes)]
+        lines += [_paragraph(sheet.paper), _list(sheet.facts)]
         lines += [_list(sheet.scores), _paragraph(sheet.measured, "where"), _paragraph(sheet.counts, "where")]
         lines += [_paragraph(sheet.machines, "where")]
     revision = f"Revision {sheet.revision}" if sheet.revision else ""
@@ -252,14 +258,19 @@ def _obstacle(model: Model | None) -> str:
         return "model.safetensors is missing. Get the checkpoint again."
     if model.parameters is None:
         return "model.safetensors is damaged. Get the checkpoint again."
-    return _foreign_classes(model)
+    return _unknown_classes(model)
 
 
-def _foreign_classes(model: Model) -> str:
-    if model.taxonomy is OUTFIT_15:
+def _classes(model: Model | None) -> str:
+    """What the classes are, where they are others than those of `OUTFIT_15`."""
+    if model is None or model.taxonomy is None or model.taxonomy == OUTFIT_15:
         return ""
-    classes = f"the {len(model.taxonomy)} of {model.taxonomy.name}" if model.taxonomy else "not known here"
-    return f"Its classes are {classes}; the Segment page shows the 15 of OUTFIT_15."
+    names = [name for name in model.taxonomy.display_order if name != model.taxonomy.names[0]]
+    return f"{len(model.taxonomy)} classes of {model.taxonomy.name}: {listed(names, _CLASSES)}"
+
+
+def _unknown_classes(model: Model) -> str:
+    return "" if model.taxonomy else "Its classes are not known here. Update Garmentscope, or get the checkpoint again."
 
 
 def _note(offer: Offer, model: Model | None) -> str:
@@ -267,7 +278,7 @@ def _note(offer: Offer, model: Model | None) -> str:
     if offer.place == "described":
         return "Its weights are not included; the model card has the command that trains them."
     if here is None:
-        return _foreign_classes(model) if model else ""
+        return _unknown_classes(model) if model else ""
     if hub is None:
         return ""
     if here.source != "hub":

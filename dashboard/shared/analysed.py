@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -303,12 +304,16 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
 def as_zip(photos: Sequence[Analysed]) -> bytes:
     """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV and one COCO file over all.
 
+    Photos in the classes of several models have a COCO file for each taxonomy, the second `coco-2.json`.
+
     Cut-outs of garments that do not count are in a folder `less_likely` of the photo's.
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
-        archive.writestr("coco.json", json.dumps(to_coco((each.name, each.segmentation()) for each in photos)))
+        for number, taxonomy in enumerate(dict.fromkeys(each.taxonomy for each in photos), start=1):
+            of_one = ((each.name, each.segmentation()) for each in photos if each.taxonomy == taxonomy)
+            archive.writestr("coco.json" if number == 1 else f"coco-{number}.json", json.dumps(to_coco(of_one)))
         for number, analysed in enumerate(photos, start=1):
             folder = f"{number:03d}-{analysed.photo.stem}"
             found, pixels = analysed.segmentation(), analysed.photo.pixels()
@@ -330,7 +335,7 @@ def heading(analysed: Analysed) -> str:
 
 def file_name(garment: Garment) -> str:
     """The class of a garment as part of a file name, with a number from the second person on: `scarf-tie-2`."""
-    name = garment.name.lower().replace("/", "-")
+    name = re.sub(r'[<>:"/\\|?*]', "-", garment.name.lower())
     return f"{name}-{garment.person + 1}" if garment.person else name
 
 

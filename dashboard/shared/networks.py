@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import hashlib
+import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,8 +20,9 @@ import streamlit as st
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit
     from segmodels.inference.segmenter import Segmenter
+    from segmodels.taxonomy import Taxonomy
 
-__all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmenter", "visit", "warm_up"]
+__all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmenter", "taxonomy", "visit", "warm_up"]
 
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
@@ -73,6 +75,20 @@ def model_bytes(name: str) -> int:
         if entry.name == name:
             return (entry.folder / "model.safetensors").stat().st_size
     raise ValueError(f"There is no model {name!r}.")
+
+
+def taxonomy(name: str) -> Taxonomy | None:
+    """Taxonomy of a checkpoint that can be chosen; None if there is none, or its config cannot be read."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.taxonomy import taxonomy_of
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                return taxonomy_of(dict(json.loads((entry.folder / "config.json").read_text("utf-8"))))
+            except (OSError, TypeError, ValueError):
+                return None
+    return None
 
 
 def visit() -> Visit:

@@ -172,7 +172,7 @@ class Archive:
                 there = None
             if there == taxonomy:
                 return
-            if there and (not there.has_classes_of(taxonomy) or there.display_order != taxonomy.display_order):
+            if there and (not there.matches(taxonomy) or there.display_order != taxonomy.display_order):
                 raise ArchiveError(
                     f"{self.place.location} holds rows of {version} with other classes, groups or order. Choose "
                     "another folder, or give the taxonomy another name."

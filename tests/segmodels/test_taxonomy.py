@@ -282,6 +282,7 @@ def test_made_colours_are_apart(count: int, least: float) -> None:
         (("mine", ["bg"]), "mine has 1 classes; a taxonomy has 2 to 255."),
         (("mine", [str(number) for number in range(256)]), "mine has 256 classes"),
         (("mine", ["bg", "hat", "hat"]), "mine has the class hat twice"),
+        (("mine", ["bg", "hat", "Hat"]), "mine has the class Hat twice"),
         (("mine", ["bg", ""]), "'' is no name: a name has 1 to 60 printable characters"),
         (("mine", ["bg", " hat"]), "' hat' is no name"),
         (("mine", ["bg", "h\nat"]), "'h\\nat' is no name"),
@@ -359,8 +360,9 @@ def test_the_taxonomy_of_a_config() -> None:
 
 
 def test_same_classes_and_their_names_in_a_sentence() -> None:
-    recoloured = make_taxonomy("blue", KIMONO.names, None, {"Kimono": "#0000FF"})
-    assert KIMONO.has_classes_of(recoloured) and recoloured != KIMONO
-    assert not KIMONO.has_classes_of(make_taxonomy("kimono shop", KIMONO.names, {"Kimono": "accessory"}))
-    assert recoloured.name_beside(KIMONO) == "blue"
+    recoloured = make_taxonomy("kimono shop", KIMONO.names, None, {"Kimono": "#0000FF"})
+    assert KIMONO.matches(recoloured) and recoloured != KIMONO
+    assert not KIMONO.matches(make_taxonomy("kimono shop", KIMONO.names, {"Kimono": "accessory"}))
+    assert not KIMONO.matches(make_taxonomy("other shop", KIMONO.names))
+    assert OUTFIT_15.name_beside(KIMONO) == "OUTFIT_15"
     assert KIMONO.name_beside(KIMONO) == "another taxonomy of that name"

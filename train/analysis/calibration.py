@@ -220,7 +220,7 @@ def judgement_sentence(judgement: PresenceJudgement) -> str:
 
 
 def _check(segmenter: Segmenter, taxonomy: Taxonomy, dataset: str) -> None:
-    if not segmenter.taxonomy.has_classes_of(taxonomy):
+    if not segmenter.taxonomy.matches(taxonomy):
         raise DatasetError(f"{dataset} is in {taxonomy.name}, the model in {segmenter.taxonomy.name_beside(taxonomy)}.")
 
 

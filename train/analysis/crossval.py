@@ -153,7 +153,7 @@ def compare(first: Path, second: Path) -> str:
         DatasetError: If there is no such photo, or the classes are not the same.
     """
     (before, taxonomy), (after, other) = (read_evidence(folder / EVIDENCE_FILE) for folder in (first, second))
-    if not taxonomy.has_classes_of(other):
+    if not taxonomy.matches(other):
         name = other.name_beside(taxonomy)
         raise DatasetError(f"{first} is in {taxonomy.name}, {second} in {name}; they cannot be compared.")
     shared = {row.photo_id for row in before} & {row.photo_id for row in after}

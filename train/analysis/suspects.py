@@ -52,7 +52,7 @@ def find_suspects(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str]) ->
     Raises:
         DatasetError: If the taxonomies differ or an id is unknown.
     """
-    if not dataset.taxonomy.has_classes_of(segmenter.taxonomy):
+    if not dataset.taxonomy.matches(segmenter.taxonomy):
         other = segmenter.taxonomy.name_beside(dataset.taxonomy)
         raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {other}.")
     found = []

@@ -120,7 +120,7 @@ def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str
             read.
     """
     taxonomy = segmenter.taxonomy
-    if not taxonomy.has_classes_of(dataset.taxonomy):
+    if not taxonomy.matches(dataset.taxonomy):
         other = taxonomy.name_beside(dataset.taxonomy)
         raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {other}.")
     calibration = segmenter.checkpoint.calibration

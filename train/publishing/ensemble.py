@@ -53,7 +53,7 @@ def join(
     for folder, checkpoint in zip(folders, checkpoints, strict=True):
         if checkpoint.config.ensemble:
             raise CheckpointError(f"{folder} is an ensemble itself. Name the checkpoints that it was joined from.")
-        if not checkpoint.taxonomy.has_classes_of(first.taxonomy):
+        if not checkpoint.taxonomy.matches(first.taxonomy):
             raise CheckpointError(
                 f"{folder} names the classes of {checkpoint.config.taxonomy}, and {folders[0]} those of "
                 f"{first.taxonomy.name_beside(checkpoint.taxonomy)}. Join checkpoints of one taxonomy."

@@ -82,7 +82,7 @@ def open_teacher(recipe: Recipe, taxonomy: Taxonomy) -> Checkpoint:
         teacher = load_checkpoint(Path(recipe.teacher))
     except CheckpointError as error:
         raise FitError(f"The recipe learns from {recipe.teacher}: {error}") from None
-    if not teacher.taxonomy.has_classes_of(taxonomy):
+    if not teacher.taxonomy.matches(taxonomy):
         data = taxonomy.name_beside(teacher.taxonomy)
         raise FitError(f"The teacher {recipe.teacher} is in {teacher.taxonomy.name}, the data in {data}.")
     return teacher

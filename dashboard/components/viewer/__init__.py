@@ -34,6 +34,7 @@ __all__ = [
     "round_confidence",
     "sample_plane",
     "viewer",
+    "viewer_key",
 ]
 
 Pixels = npt.NDArray[np.uint8]
@@ -209,6 +210,16 @@ def viewer(
             "height": height,
         },
     )
+
+
+def viewer_key(page: str, taxonomy: Taxonomy) -> str:
+    """Key of a page's viewer; each taxonomy has its own, as the classes switched off are kept by id.
+
+    Args:
+        page: Name of the page.
+        taxonomy: Taxonomy of the viewer.
+    """
+    return f"{page}-viewer" if taxonomy.name == "OUTFIT_15" else f"{page}-viewer-{taxonomy.name}"
 
 
 def _check_not_outlined(garment: Mapping[str, Any], where: str) -> None:

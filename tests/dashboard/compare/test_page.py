@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_classes import save_own
 from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
@@ -113,6 +114,40 @@ def test_a_model_that_cannot_be_loaded_is_a_card_and_the_others_go_on(page: AppT
     assert "has no model.safetensors" in said(page)
     assert "The other models are compared." in said(page)
     assert [model for _, model in state(page).findings] == ["fpn", "tiny"]
+
+
+def test_models_of_other_classes_are_left_out(
+    page: AppTest, more_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tiny", "blank"):
+        (tmp_path / name).symlink_to(more_models / name)
+    save_own(tmp_path / "own")
+    save_own(tmp_path / "own2", seed=4)
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    with_example(page, "tiny,own,blank")
+    sentence = (
+        "own is left out: it names the 5 classes of kimono shop, and tiny the 15 of OUTFIT_15. Compare models of the "
+        "same classes."
+    )
+    assert sentence in said(page)
+    assert [model for _, model in state(page).findings] == ["tiny", "blank"]
+    page.multiselect[0].set_value(["own", "tiny"]).run()
+    assert "tiny is left out: it names the 15 classes of OUTFIT_15, and own the 5 of kimono shop." in said(page)
+    assert "Choose a second model, then press Compare." in said(page)
+    page.multiselect[0].set_value(["own", "own2", "tiny"]).run()
+    button(page, "Compare").click().run()
+    assert not page.exception
+    assert [model for _, model in state(page).findings] == ["tiny", "blank", "own", "own2"]
+    assert "Kimono" in table(page) and "own2" in table(page) and "tiny" not in table(page)
+    judge(page, "truth.png", mask((512, 512), 5))
+    assert "contains the id 5; class ids run from 0 to 4" in said(page)
+    judge(page, "truth.png", mask((512, 512), 4))
+    assert "Mean IoU" in table(page)
+    page.multiselect[0].set_value(["tiny", "blank"]).run()
+    assert not page.exception and "Mean IoU" not in table(page)
+    assert "has other classes than these models, so there are no scores. Add one with the ids of OUTFIT_15" in said(
+        page
+    )
 
 
 def test_a_model_chosen_later_waits_for_the_button(page: AppTest) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_classes import KIMONO
 from scored import LABEL, evaluation, judged, write_model
 
 from dashboard.evaluation.records import read_model
@@ -21,7 +22,7 @@ from segmodels.inference.presence import (
     feature_names,
     write_calibration,
 )
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15, taxonomy_entries
 
 COMMIT, NEWER = "a" * 40, "b" * 40
 REPOSITORY = "atelier/garmentscope-fpn"
@@ -143,16 +144,30 @@ def test_what_the_hub_has_but_cannot_give() -> None:
     assert "<dl>" not in sheet_html(found, in_use=False), "nothing is known of it"
 
 
-def test_classes_that_segment_does_not_show(sheet: Make) -> None:
-    sentence = "Its classes are the 23 of CFPD_23; the Segment page shows the 15 of OUTFIT_15."
-    found = describe(*_unmeasured(sheet("hub", taxonomy="OUTFIT_15"), "CFPD_23"))
-    assert found.obstacle == sentence and not found.usable
+def test_other_classes_are_listed(sheet: Make) -> None:
+    assert sheet("hub").classes == ""
+    found = describe(*_unmeasured(sheet("hub"), {"taxonomy": "CFPD_23"}))
+    assert found.usable and found.classes == (
+        "23 classes of CFPD_23: Hat, Sunglasses, Scarf, Coat, Blazer, Sweater, Blouse, T-shirt and 14 more"
+    )
+    found = describe(*_unmeasured(sheet("hub"), taxonomy_entries(KIMONO)))
+    assert found.usable and found.classes == "5 classes of kimono shop: Kimono, Obi <sash>, Left hand, Tote bag"
+    assert "<p>5 classes of kimono shop: Kimono, Obi &lt;sash&gt;, Left hand" in sheet_html(found, in_use=False)
 
 
-def _unmeasured(found: Sheet, taxonomy: str) -> tuple[Offer, Any]:
+def test_classes_that_nobody_knows(sheet: Make) -> None:
+    hub = sheet("hub")
+    assert hub.folder
+    (hub.folder / "metrics.json").unlink()
+    found = describe(*_unmeasured(hub, {"taxonomy": "OUTFIT_16"}))
+    assert not found.usable
+    assert found.obstacle == "Its classes are not known here. Update Garmentscope, or get the checkpoint again."
+
+
+def _unmeasured(found: Sheet, entries: dict[str, Any]) -> tuple[Offer, Any]:
     assert found.folder
     path = found.folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"taxonomy": taxonomy}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
     return Offer("fpn", CatalogEntry("fpn", "hub", found.folder, COMMIT)), read_model("fpn", found.folder)
 
 

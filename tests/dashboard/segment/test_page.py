@@ -1,7 +1,9 @@
 import io
+import json
 import re
 import struct
 import threading
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,20 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_classes import KIMONO, save_own
 from PIL import Image
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
 from streamlit_page import state_of
 
+import dashboard.components.viewer as viewer_module
 from dashboard.segment.state import SegmentState
 from dashboard.shared import analysed as photos
 from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
-from segmodels.architectures import build
-from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
-from segmodels.taxonomy import CFPD_23
+from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
+COCO = ("coco.json", "coco-2.json")
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "segment.py"
 
 
@@ -162,27 +166,40 @@ def test_photos_of_an_older_revision_are_analysed_anew(tiny_page: AppTest) -> No
     assert list(state(tiny_page).photos.values()) == [anew], "once"
 
 
-def test_a_model_of_other_classes_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = CheckpointConfig(
-        architecture="unet_classic",
-        arguments={"width": 0.05},
-        taxonomy="CFPD_23",
-        classes=list(CFPD_23.names),
-        height=64,
-        width=64,
-        mean=0.5,
-        std=0.5,
-        crop="none",
-    )
-    save_checkpoint(tmp_path / "other", config, build(config.architecture, len(CFPD_23), config.arguments))
+def test_a_model_of_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_own(tmp_path / "own")
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    shown: list[tuple[Taxonomy, str]] = []
+    monkeypatch.setattr(viewer_module, "_component", lambda key, data: shown.append((data["classes"], key)))
     page = AppTest.from_file(str(PAGE), default_timeout=120)
-    state(page).model = "other"
-    page.run().button[0].click().run()
-    assert not page.exception and not state(page).photos
-    assert page.error[0].value == (
-        "other predicts the classes of CFPD_23, not the 15 of this page. Choose another model."
-    )
+    state(page).model = "own"
+    page.run()
+    assert page.caption[0].value == "5 classes"
+    legend = next(each.body for each in page.get("html"))
+    assert re.findall(r"anywhere\">([^<]*)</span>", legend) == [
+        "Kimono", "Obi &lt;sash&gt;", "Left hand", "Tote bag", "Backdrop"
+    ]  # fmt: skip
+    page.button[0].click().run()
+    assert not page.exception and not page.error
+    (photo,) = state(page).photos.values()
+    assert photo.taxonomy == KIMONO and photo.garments
+    assert {garment.name for garment in photo.garments} <= {"Kimono", "Obi <sash>", "Tote bag"}
+    classes, key = shown[-1]
+    assert key == "segment-viewer-kimono shop"
+    assert classes[0] == {"id": 1, "name": "Kimono", "group": "garment", "colour": KIMONO["Kimono"].colour}
+
+
+def test_downloads_of_photos_in_different_classes(tmp_path: Path) -> None:
+    found = []
+    for taxonomy in (OUTFIT_15, KIMONO):
+        folder = save_own(tmp_path / taxonomy.name, taxonomy) if taxonomy == KIMONO else None
+        segmenter = load_segmenter(str(folder) if folder else "fpn")
+        found.append(photos.analyse(segmenter, "look.png", example(0).data))
+    with zipfile.ZipFile(io.BytesIO(photos.as_zip(found))) as archive:
+        names = [{each["name"] for each in json.loads(archive.read(name))["categories"]} for name in COCO]
+        assert names == [{garment.name for garment in OUTFIT_15.worn}, {"Kimono", "Obi <sash>", "Tote bag"}]
+        for name in archive.namelist():
+            assert not set(name) & set('<>:"\\|?*'), "which Windows refuses in a file's name"
 
 
 WAIT = 60.0
