@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_classes import KIMONO, save_own
 from PIL import Image
 
 from segmodels.__main__ import main
@@ -71,6 +72,18 @@ def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         pixels = (np.asarray(image) == OUTFIT_15[garment["class"]].id).mean()
         assert garment["area_share"] == pytest.approx(pixels, abs=1e-5)
     assert capsys.readouterr().err == ""
+
+
+def test_a_model_of_other_classes(photos: Path, tmp_path: Path) -> None:
+    folder, out = save_own(tmp_path / "own"), tmp_path / "out"
+    assert segment(photos / "one.jpg", "--out", out, model=str(folder)) == 0
+    listing = json.loads((out / "one.json").read_text("utf-8"))
+    assert listing["taxonomy"] == "kimono shop"
+    image = opened(out / "one.png")
+    ids = set(np.unique(np.asarray(image)).tolist())
+    assert ids <= set(range(5)) and image.getpalette()[:15] == KIMONO.palette[:5].ravel().tolist()  # type: ignore[index]
+    worn = {"Kimono", "Obi <sash>", "Tote bag"}
+    assert {each["class"] for each in listing["garments"]} <= {KIMONO.names[id_] for id_ in ids} & worn
 
 
 def test_a_folder_and_a_photo_in_it(photos: Path, tmp_path: Path) -> None:

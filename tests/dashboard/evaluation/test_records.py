@@ -2,15 +2,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from own_classes import KIMONO
 from scored import LABEL, PHOTOS, curve, evaluation, judged, write_model
 
 from dashboard.evaluation.records import evidence_of_measurement, photo_sets, read_model
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.checkpoints.checkpoint import load_checkpoint
-from segmodels.evaluation.evidence import read_evidence, total
-from segmodels.evaluation.results import EvaluatedPhotos, parse_scores
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.evaluation.evidence import evidence_of, read_evidence, total
+from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, parse_scores, to_json
+from segmodels.taxonomy import OUTFIT_15, taxonomy_entries
 
 
 def test_the_embedded_checkpoint_is_read_whole() -> None:
@@ -41,6 +43,20 @@ def test_scores_are_those_of_the_matrix(tmp_path: Path) -> None:
     model = read_model("m", write_model(tmp_path / "m", {"evaluations": [entry]}))
     assert model.measurements[0].scores.mean_iou == total(rows, OUTFIT_15).mean_iou != 0.99
     assert model.measurements[0].scores.classes["Coat"].pixels == 8 * 500
+
+
+def test_scores_in_classes_of_ones_own(tmp_path: Path) -> None:
+    labels = np.array([[0, 1], [1, 4]], np.uint8)
+    found = evidence_of("0001", labels, np.array([[0, 1], [2, 4]], np.uint8), KIMONO)
+    scores = parse_scores(total([found], KIMONO).scores())
+    entry = to_json(Evaluation(photos=EvaluatedPhotos(dataset="mine", number=1), how="", scores=scores))
+    folder = write_model(tmp_path / "m", {"evaluations": [entry]})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | taxonomy_entries(KIMONO) | {"format_version": 2}))
+    model = read_model("m", folder)
+    assert model.taxonomy == KIMONO and not model.sentences
+    classes = model.measurements[0].scores.classes
+    assert (classes["Kimono"].iou, classes["Tote bag"].iou, classes["Kimono"].pixels) == (0.5, 1.0, 2)
 
 
 def test_an_older_file_without_a_matrix_keeps_its_scores(tmp_path: Path) -> None:

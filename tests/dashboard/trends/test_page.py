@@ -1,13 +1,19 @@
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from own_classes import save_own
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened, state_of
 
 from dashboard.trends.choice import MADE_UP, Choice, make_sample
 from dashboard.trends.state import TrendsState
-from segmodels.archive.store import Version
+from segmodels.archive.ingest import analyse_here, ingest, version_of
+from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.sources import find_sources
+from segmodels.archive.store import Archive, Version
+from segmodels.checkpoints.catalog import load_segmenter
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "trends.py"
 
@@ -331,3 +337,28 @@ def test_an_archive_without_probabilities_says_how_to_get_them(
     assert "30 of its outfits have raw counts only." in said(page) and "Raw counts: every garment" in said(page)
     widget(page.button_group, "Count").set_value("expected").run()
     assert "30 outfits without a probability count as found." in said(page) and not page.exception
+
+
+def test_an_archive_of_other_classes(
+    tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path_factory.mktemp("own")
+    segmenter = load_segmenter(str(save_own(place / "models" / "own")))
+    archive, version = Archive(place / "archive"), version_of(segmenter)
+    found = find_sources(photo_folder)
+    engine = partial(analyse_here, segmenter)
+    lines = ["file,date", *(f"look{n:02d}.jpg,2023-{1 + n // 5:02d}-01" for n in range(60))]
+    metadata = parse_metadata("\n".join(lines).encode(), "looks.csv")
+    ingest(found, archive, version, engine, metadata, taxonomy=segmenter.taxonomy)
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(place / "archive"))
+    monkeypatch.setenv("GARMENTSCOPE_PHOTOS", str(photo_folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    opened(page)
+    assert not page.error and "photos" in said(page)
+    assert widget(page.multiselect, "Must include all of").options == ["Kimono", "Obi <sash>", "Tote bag"]
+    for tab in ("How it moves", "With what", "In which colours", "What is worn"):
+        assert not opened(page, tab=tab).error, tab
+    (place / "archive" / version.folder / "taxonomy.json").unlink()
+    page = opened(AppTest.from_file(str(PAGE), default_timeout=120))
+    assert "has classes that this app does not know. Update the app." in said(page)

@@ -17,11 +17,11 @@ import train.segmentation.fit
 import train.segmentation.lightning_module
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_results
-from segmodels.datasets import DatasetError
+from segmodels.datasets import DATASETS, DatasetError
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Scores
 from segmodels.inference.segmenter import Segmenter
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15, make_taxonomy
 from train.__main__ import main
 from train.recipe import Recipe
 from train.resume import FitError
@@ -257,6 +257,17 @@ def test_other_classes_are_no_start(tiny: MakeRecipe, root: Path, tmp_path: Path
     first = run(tiny(**changes, arguments={**WIDE_FPN, "encoder": "resnet34"}), root, tmp_path / "first")
     with pytest.raises(FitError, match="not the same encoder either"):
         run(tiny(**changes, start=str(first), arguments=NARROW_FPN), root, tmp_path / "second")
+
+
+def test_a_fit_on_classes_of_ones_own(
+    tiny: MakeRecipe, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = make_taxonomy("mine", [f"{name} of mine" for name in OUTFIT_15.names], {"Background of mine": "background"})
+    read = DATASETS["ccp"]
+    monkeypatch.setitem(DATASETS, "ccp", lambda folder: replace(read(folder), taxonomy=own))
+    checkpoint = load_checkpoint(run(tiny(), root, tmp_path))
+    assert checkpoint.taxonomy == own
+    assert checkpoint.config.format_version == 2
 
 
 def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
