@@ -541,10 +541,12 @@ class Stage {
 /** A button that switches one class; the viewer keeps all toggles of a class in step. */
 function classToggle(viewer, { id, name, colour }, { share = null, note = null } = {}) {
   const label = el("span", { class: "name" }, name, note && el("span", { class: "note" }, note));
+  const whole = name.length > 24 ? `${name}. ` : ""; // which may be cut off
   const button = el(
     "button",
     {
-      ...{ type: "button", class: "chip", title: "Click to show or hide this class, Alt-click to show only this one." },
+      ...{ type: "button", class: "chip" },
+      title: `${whole}Click to show or hide this class, Alt-click to show only this one.`,
       click: (event) => (event.altKey ? viewer.solo(id) : viewer.toggle(id)),
     },
     ...[swatch(colour), label, share && el("span", { class: "share" }, share)],
