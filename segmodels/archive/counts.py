@@ -47,7 +47,8 @@ def add_up(
 
     Two presences p and q whose errors have the correlation r are both right with the probability
     `p q + r sqrt(p (1 - p) q (1 - q))`, at least `p + q - 1` and at most the smaller of the two. A triple is as much
-    more or less frequent than without correlations as its three pairs are.
+    more or less frequent than without correlations as its three pairs are, within what they allow. Sums of rounded
+    numbers are kept within what they are parts of: a pair is no more frequent than either garment, say.
 
     Args:
         names: Names of the garments, `k` of them.
@@ -76,10 +77,15 @@ def add_up(
             both = both + _wide(joint @ weight)
     if related is None:
         both = apart
+    each = np.minimum(each, size)
     together = np.zeros((k, k), each.dtype)
-    together[one, other] = together[other, one] = both
+    least, most = each[one] + each[other] - size, np.minimum(each[one], each[other])
+    together[one, other] = together[other, one] = np.minimum(np.maximum(both, least), most)
     np.fill_diagonal(together, each)
-    return Counts(tuple(names), size.item(), each, together, _triples(three, apart, both, k) if triples else None)
+    if triples:
+        found = _within_pairs(_triples(three, apart, both, k), together, each)
+        return Counts(tuple(names), size.item(), each, together, found)
+    return Counts(tuple(names), size.item(), each, together)
 
 
 def _wide(values: np.ndarray) -> np.ndarray:
@@ -97,3 +103,12 @@ def _triples(three: np.ndarray, apart: np.ndarray, both: np.ndarray, k: int) -> 
         ratio[one, other] = ratio[other, one] = np.where(apart > 0, both / np.where(apart > 0, apart, 1), 1)
         result = result * ratio[:, :, None] * ratio[:, None, :] * ratio[None, :, :]
     return result
+
+
+def _within_pairs(three: np.ndarray, together: np.ndarray, each: np.ndarray) -> np.ndarray:
+    """Triples, `(k, k, k)`, within what the numbers of their pairs allow."""
+    ij, ik, jk = together[:, :, None], together[:, None, :], together[None, :, :]
+    i, j, k = np.ix_(each, each, each)
+    least = np.maximum(np.maximum(ij + ik - i, ij + jk - j), ik + jk - k)
+    most = np.minimum(np.minimum(ij, ik), jk)
+    return np.asarray(np.minimum(np.maximum(three, least), most))

@@ -109,8 +109,9 @@ def difference(count: float, size: float, before: float, before_size: float) -> 
     """
     from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
-    if not size or not before_size:
+    if min(size, before_size) < _NOTHING:
         return Difference(math.nan, -1.0, 1.0, 1.0)
+    count, before = min(max(count, 0.0), size), min(max(before, 0.0), before_size)
     value = count / size - before / before_size
     low, high = confint_proportions_2indep(count, size, before, before_size, method="newcomb", compare="diff")
     if min(count + before, size + before_size - count - before) < _NOTHING:  # none or all of both groups have it
@@ -143,6 +144,9 @@ def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: f
     """
     both, first, second = (np.rint(np.asarray(values, float)).astype(np.int64) for values in (both, first, second))
     size = round(size)
+    if not size:  # less than half an outfit
+        return np.ones(both.shape)
+    first, second = np.minimum(first, size), np.minimum(second, size)
     both = np.clip(both, np.maximum(0, first + second - size), np.minimum(first, second))  # rounding may pass the ends
     at = np.exp(_log_probability(both, first, second, size))
     more = hypergeom.sf(both, size, first, second) + at / 2

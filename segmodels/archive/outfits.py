@@ -41,6 +41,7 @@ SIGNIFICANT = 0.01
 """Corrected p below which a result is significant: a false discovery rate of 1 %."""
 
 _LEAST_EACH = 5  # fewest outfits with a garment for its pairs
+_ROUNDING = 1e-6  # of sums of probabilities, as a share
 
 
 Errors = Mapping[str, float]
@@ -85,8 +86,11 @@ def companions(counts: Counts, name: str) -> pd.DataFrame:
     others = np.arange(len(counts.names)) != place
     size, with_it = counts.each[place].item(), counts.together[place][others]
     without = (counts.each - counts.together[place])[others]
+    rest = counts.size - size
+    if rest < _ROUNDING * counts.size:  # everybody wears it
+        rest, without = 0, np.zeros_like(without)
     table = pd.DataFrame({"garment": np.array(counts.names, object)[others], "outfits": with_it, "of": size})
-    changes = _changes(with_it, size, without, counts.size - size)
+    changes = _changes(with_it, size, without, rest)
     table = _with_shares(table)[["garment", "share"]].join(changes)
     return table.sort_values("change", ascending=False, kind="stable", ignore_index=True)
 

@@ -120,6 +120,21 @@ def test_companions_are_shares_with_and_without() -> None:
     assert set(found["garment"]) == set(WORN) - {"Coat"}
 
 
+def test_companions_of_a_garment_that_everybody_wears_have_nobody_to_compare_with() -> None:
+    """The sums of a filter on the garment are rounded: its outfits may be a little more than all."""
+    together = np.array([[129.34364319, 42.7], [42.7, 42.70001]])
+    found = companions(Counts(("Coat", "Hat"), 129.34362793, together.diagonal(), together), "Coat").iloc[0]
+    assert found["share"] == pytest.approx(42.7 / 129.34362793)
+    assert np.isnan(found["change"]) and found["p"] == 1 and not found["significant"]
+
+
+def test_pairs_of_a_sliver_of_an_outfit() -> None:
+    together = np.array([[0.3, 0.1], [0.1, 0.2]])
+    found = pairs(Counts(("Coat", "Hat"), 0.4, together.diagonal(), together)).iloc[0]
+    assert found["lift"] == pytest.approx(0.1 * 0.4 / (0.3 * 0.2))
+    assert found["p"] == 1 and not found["significant"]
+
+
 def test_growth_as_statsmodels_fits_it() -> None:
     random = np.random.default_rng(4)
     starts = pd.date_range("2022-01-01", periods=36, freq="MS")
