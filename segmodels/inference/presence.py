@@ -49,11 +49,11 @@ _OWN = ("area", "confidence", "strongest 0.1 %", "strongest 0.8 %", "strongest 5
 _STRONGEST = (0.001, 0.008, 0.05)
 _LEAST_SHARE = 1e-3  # is added to shares before their logarithm is taken
 _LEAST_ODDS = 1e-4  # probabilities are kept this far from 0 and 1 before their log odds are taken
+_LARGEST = 1e9  # coefficient; sums of products with features, which are below 10, are finite
 
-
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Correlation = Annotated[float, Field(ge=-1, le=1)]
+_Coefficient = Annotated[float, Field(strict=True, ge=-_LARGEST, le=_LARGEST)]
+_Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+_Correlation = Annotated[float, Field(strict=True, ge=-1, le=1)]
 
 
 class CalibrationError(GarmentscopeError, ValueError):
@@ -64,9 +64,9 @@ class CalibrationError(GarmentscopeError, ValueError):
 class ClassCalibration:
     """Logistic regression of one class: log odds = intercept + weights · features."""
 
-    intercept: _Finite
+    intercept: _Coefficient
 
-    weights: tuple[_Finite, ...]
+    weights: tuple[_Coefficient, ...]
     """Weights of `features`, in their order."""
 
     share_error: _Share
@@ -207,7 +207,7 @@ def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
         CalibrationError: If the file is damaged, of a newer version, or of other classes.
     """
     path = folder / CALIBRATION_FILE
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return None
     again = "Fit it again with `python -m train calibrate`, or remove the file: counts are raw then."
     try:
@@ -216,12 +216,14 @@ def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
         if isinstance(version, int) and version > VERSION:
             raise CalibrationError(f"{path} is of version {version}; this Garmentscope reads {VERSION}. Update it.")
         calibration = _ADAPTER.validate_python(values)
-    except (OSError, UnicodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CalibrationError(f"{path} is damaged: {error}. {again}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise CalibrationError(f"{path} is damaged: {place}: {first['msg']}. {again}") from None
+    except CalibrationError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # json raises any ValueError for a number of many digits
+        raise CalibrationError(f"{path} is damaged: {error}. {again}") from None
     names = [garment.name for garment in taxonomy.worn]
     if calibration.taxonomy != taxonomy.name or set(calibration.classes) != set(names):
         raise CalibrationError(f"{path} is not a calibration of the classes of {taxonomy.name}. {again}")
@@ -229,6 +231,9 @@ def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
     sizes = {len(row) for row in calibration.correlations}
     if calibration.correlations and (len(calibration.correlations) != len(names) or sizes != {len(names)}):
         raise CalibrationError(f"{path} is damaged: correlations are not {len(names)} rows of {len(names)}. {again}")
+    matrix = np.array(calibration.correlations)
+    if matrix.size and (matrix.diagonal().any() or (matrix != matrix.T).any()):
+        raise CalibrationError(f"{path} is damaged: correlations are not symmetric with a diagonal of 0. {again}")
     if wrong := [name for name in names if len(calibration.classes[name].weights) != count]:
         raise CalibrationError(f"{path} is damaged: {wrong[0]} has not {count} weights. {again}")
     return calibration
