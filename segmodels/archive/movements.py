@@ -200,7 +200,8 @@ def _continued(values: np.ndarray, year: int, ahead: int) -> tuple[np.ndarray, n
         warnings.simplefilter("ignore")  # the optimiser may stop early; the back-test shows the quality
         model = UnobservedComponents(values, level="local level", **wave)
         found = model.fit(disp=False).get_forecast(ahead)
-    return np.asarray(found.predicted_mean), np.asarray(found.se_mean), model.k_states
+    variance = np.maximum(np.asarray(found.var_pred_mean), 0)  # that of a constant series is rounded, to below 0 too
+    return np.asarray(found.predicted_mean), np.sqrt(variance), model.k_states
 
 
 def _growth(counts: np.ndarray, sizes: np.ndarray, years: np.ndarray, year: int) -> pd.DataFrame:
