@@ -143,6 +143,9 @@ def fit(
         photos: Photos of which the framings are, for the record.
         flatlays: Name of the file that lists the flat-lays, for the record.
         refits: Number of bootstrap samples from which the errors of the shares are estimated.
+
+    Raises:
+        DatasetError: If there is only one photo.
     """
     kinds = np.array([sample.kind for sample in samples])
     ids = np.array([sample.photo_id for sample in samples])
@@ -150,6 +153,8 @@ def fit(
     weight = _weights(kinds)
     held_out = np.zeros(shown.shape)
     folds = min(_FOLDS, len(set(ids)))
+    if folds < 2:
+        raise DatasetError("A calibration needs at least two photos that can be read; some hundred make a good one.")
     for train, test in GroupKFold(folds, shuffle=True, random_state=0).split(shown, groups=ids):
         regressions = _regressions([samples[index] for index in train], weight[train], taxonomy)
         held_out[test] = _predict(regressions, [samples[index] for index in test], taxonomy)

@@ -54,11 +54,14 @@ class Compared:
     colours: pd.DataFrame
     coverage: Mapping[str, float]
 
-    def errors(self) -> dict[str, dict[str, float]]:
-        """Mean absolute error of raw and expected counts, by `shares`, `lifts` and `colours`."""
+    def errors(self) -> dict[str, dict[str, float | None]]:
+        """Mean absolute error of raw and expected counts, by `shares`, `lifts`, `colours`; None of an empty table."""
         tables = {"shares": self.shares, "lifts": self.lifts, "colours": self.colours}
         return {
-            name: {kind: float((table[kind] - table["true"]).abs().mean()) for kind in ("raw", "expected")}
+            name: {
+                kind: float((table[kind] - table["true"]).abs().mean()) if len(table) else None
+                for kind in ("raw", "expected")
+            }
             for name, table in tables.items()
         }
 
@@ -87,15 +90,22 @@ class Compared:
             "",
             "| mean absolute error | raw | expected |",
             "|---|---|---|",
-            f"| share of a garment ({len(self.shares)}) | {errors['shares']['raw']:.3f} | "
-            f"{errors['shares']['expected']:.3f} |",
-            f"| lift of a pair ({len(self.lifts)}) | {errors['lifts']['raw']:.3f} | "
-            f"{errors['lifts']['expected']:.3f} |",
-            f"| share of a garment's colour ({len(self.colours)}) | {errors['colours']['raw']:.3f} | "
-            f"{errors['colours']['expected']:.3f} |",
+            *(
+                f"| {words} ({len(table)}) | {_three_digits(errors[name]['raw'])} | "
+                f"{_three_digits(errors[name]['expected'])} |"
+                for name, words, table in (
+                    ("shares", "share of a garment", self.shares),
+                    ("lifts", "lift of a pair", self.lifts),
+                    ("colours", "share of a garment's colour", self.colours),
+                )
+            ),
             f"| 95 % intervals of shares that hold the true share | {self.coverage['raw']:.0%} | "
             f"{self.coverage['expected']:.0%} |",
         ]
+
+
+def _three_digits(error: float | None) -> str:
+    return "–" if error is None else f"{error:.3f}"
 
 
 def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framing: str = "full") -> Compared:

@@ -11,7 +11,7 @@ from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
-from segmodels.inference.presence import LIKELY
+from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.calibration import (
     fit,
@@ -158,14 +158,19 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     if both := sorted(set(ids) & set(others)):
         raise DatasetError(f"{both[0]} is in fold {fold}, which fits, and in {arguments.ids}, which judges. Remove it.")
     photos = EvaluatedPhotos(dataset=dataset.name, split="fold", fold=fold)
+    for wanted in (ids, others):  # what is missing, or cannot be written, is known before the hours of work
+        dataset.select(wanted)
     flatlays = read_flatlays(arguments.flatlays) if arguments.flatlays else None
-    samples = observe_framings(segmenter, dataset, ids)
     if flatlays:
         check_flatlays(config.training, arguments.flatlays, choice_ids())
-        samples += observe_flatlays(segmenter, flatlays.select(choice_ids()))
+        chosen, test = flatlays.select(choice_ids()), flatlays.part("test")
+    for name in (CALIBRATION_FILE, f".{CALIBRATION_FILE}"):  # the file, and a new one beside it that takes its place
+        check_writable(arguments.checkpoint / name)
+    samples = observe_framings(segmenter, dataset, ids)
+    samples += observe_flatlays(segmenter, chosen) if flatlays else []
     calibration = fit(samples, segmenter.taxonomy, photos, "flatlay_choice.txt")
     judged = observe_framings(segmenter, dataset, others) if others else []
-    judged += observe_flatlays(segmenter, flatlays.part("test")) if flatlays else []
+    judged += observe_flatlays(segmenter, test) if flatlays else []
     where = EvaluatedPhotos(dataset=dataset.name, split="ids", ids_file=arguments.ids.name if arguments.ids else "")
     calibration = replace(calibration, judged_on=tuple(judge(calibration, judged, segmenter.taxonomy, where)))
     keep_calibration(arguments.checkpoint, calibration)
