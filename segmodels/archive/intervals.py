@@ -44,7 +44,7 @@ class Difference:
         low: Lower end of the 95 % interval (Newcombe 1998, method 10).
         high: Upper end of that interval.
         p: Two-sided p value of the hypothesis that there is no difference (score test); 1 where one of the groups is
-            empty.
+            empty, or both together are one outfit or less.
     """
 
     value: float
@@ -114,7 +114,8 @@ def difference(count: float, size: float, before: float, before_size: float) -> 
     count, before = min(max(count, 0.0), size), min(max(before, 0.0), before_size)
     value = count / size - before / before_size
     low, high = confint_proportions_2indep(count, size, before, before_size, method="newcomb", compare="diff")
-    if min(count + before, size + before_size - count - before) < _NOTHING:  # none or all of both groups have it
+    none_or_all = min(count + before, size + before_size - count - before) < _NOTHING  # of both groups have it
+    if none_or_all or size + before_size <= 1:
         return Difference(value, float(low), float(high), 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # warnings on ratios that statsmodels computes as well
         p = test_proportions_2indep(count, size, before, before_size, method="score", compare="diff").pvalue

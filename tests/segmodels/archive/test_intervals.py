@@ -75,6 +75,12 @@ def test_a_group_of_rounding_errors_is_empty(rest: float) -> None:
     assert math.isnan(found.value) and (found.low, found.high, found.p) == (-1.0, 1.0, 1.0)
 
 
+@pytest.mark.parametrize("size", [0.01, 0.3, 0.5])
+def test_a_sliver_of_an_outfit_differs_from_nothing(size: float) -> None:
+    found = difference(0.8 * size, size, 0.3 * size, size)
+    assert found.value == pytest.approx(0.5) and found.p == 1 and -1 <= found.low < 0.5 < found.high <= 1
+
+
 def test_a_rounded_count_of_everybody_is_everybody() -> None:
     over, exact = difference(129.34364319, 129.34362793, 20.0, 80.0), difference(129.34362793, 129.34362793, 20.0, 80.0)
     assert over == exact and over.value == pytest.approx(0.75) and over.high <= 1
