@@ -145,6 +145,11 @@ class Calibration:
     version: Literal[1] = 1
 
     @property
+    def judgement(self) -> PresenceJudgement | None:
+        """The first judgement on other photos, or else on the photos of the fit; None if there is none."""
+        return next(iter((*self.judged_on, *self.fitted_on)), None)
+
+    @property
     def share_errors(self) -> dict[str, float]:
         """Standard error of a share that stems from the calibration, by class."""
         return {name: each.share_error for name, each in self.classes.items()}

@@ -137,6 +137,15 @@ def test_a_rate_from_a_few_photos_is_given_in_photos(question: Question) -> None
     assert "recall 0 of 2, false alarms 10%" in text and "recall 100%, false alarms 2 of 2" in text
 
 
+def test_rates_of_raw_counts_do_not_stand_beside_expected_ones(expected: Question) -> None:
+    trust = Trust("Measured on paper.", {"Hat": Reliability(0.5, 20, 0.9, 20)})
+    raw = share_section(expected.within(View(counting="raw")), trust=trust)
+    assert "recall 50%, false alarms 10%" in " ".join(raw.figure.layout.yaxis.ticktext)
+    assert raw.table.set_index("garment").loc["Hat", "specificity"] == 0.9
+    section = share_section(expected, trust=trust)
+    assert "recall" not in " ".join(section.figure.layout.yaxis.ticktext) and "specificity" not in section.table
+
+
 @pytest.mark.parametrize("view", [View(), View(garments=("Coat",)), View(colours=("blue",)), View(counting="raw")])
 @pytest.mark.parametrize("build", [*[each for each in ALL if each not in (network_section, rule_section)], EVERY_RULE])
 def test_every_view_says_what_it_counts(expected: Question, build: Builder, view: View) -> None:
