@@ -69,7 +69,7 @@ _LEAST_SEEN = 0.5  # fewest outfits with a garment that somebody wears
 _RULES = 16  # rules in the figure at most
 _LEAST_EACH = 5  # fewest outfits with a garment, and without it, to compare
 _TESTED = (
-    "Fisher's exact test (mid-p) on whole outfits, corrected for multiple testing "
+    "Fisher's exact test (mid-p) on counts rounded to whole outfits, corrected for multiple testing "
     f"(Benjamini-Hochberg, {SIGNIFICANT:.0%})"
 )
 _INTERVAL = "95 % likelihood interval"

@@ -375,7 +375,7 @@ class Facts:
     ) -> pd.DataFrame:
         """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
 
-        With expected counts, those that fit all conditions, the view's among them, with a probability of 0.5 or more.
+        With expected counts, those that meet all conditions, including the view's, with a probability of at least 0.5.
 
         Args:
             view: View that chooses the outfits.
