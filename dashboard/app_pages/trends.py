@@ -260,7 +260,7 @@ def _lacking(facts: Facts) -> str:
     if not facts.has_presence:
         return f"This archive holds raw counts: every garment the network found. {again}"
     if facts.lacking:
-        return f"{facts.lacking:,} of its outfits have raw counts only. {again}"
+        return f"{facts.lacking:,} outfits of this archive have raw counts only. {again}"
     return ""
 
 
@@ -315,6 +315,7 @@ def _clicked(key: str) -> None:
 
 
 def _photos(question: Question, behind: Behind, choice: Choice) -> None:
+    """How many outfits meet the conditions, some of their photos, and a list of all file names."""
     facts, view = question.facts, question.view
     asked = {
         "worn": behind.classes,

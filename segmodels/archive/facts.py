@@ -638,32 +638,16 @@ class Facts:
             Values by tag, and the pairs of `southern` that photos have.
         """
         run = self._reader.query
-        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
-        fine = ", ".join(f"'{name}'" for name, _ in _FINE)
-        worn = sum(1 << garment.id for garment in self.taxonomy.worn)
-        numbers = [garment.id for garment in self.taxonomy.worn]
         colours = ", ".join(f"({number}, '{fine}', '{basic}')" for number, (fine, basic) in enumerate(_FINE))
         run(f"CREATE OR REPLACE TABLE colour AS FROM (VALUES {colours}) colour(id, fine, basic)")
         progress("Reading photos and their garments.")
-        run(
-            "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
-            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
-            f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
-            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
-            "'colour': CASE WHEN monochrome THEN NULL "
-            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
-            "coalesce(monochrome, false) AS monochrome, "
-            "photo_id IN (SELECT photo_id FROM duplicate) AS duplicate FROM photos"
-        )
+        self._stage(southern)
         found = run(
             "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM staged) "
             "GROUP BY ALL ORDER BY n DESC, value"
         )
         tags = {str(key): list(map(str, rows["value"])) for key, rows in found.groupby("key", sort=False)}
         tags = {key: tags[key] for key in list(tags)[:_MOST_TAGS]}
-        chosen = "".join(
-            f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
-        )
         there = {(str(key), str(value)) for key, value in zip(found["key"], found["value"], strict=True)}
         row = run(
             "SELECT coalesce(sum(len(outfits)), 0)::BIGINT outfits, "
@@ -673,8 +657,39 @@ class Facts:
         self.has_presence = self.lacking < self._outfits
         progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
-        for column in ("photo_id", "file_name"):  # their memory is needed below
+        for column in ("photo_id", "file_name"):  # their memory is needed for the outfits
             run(f"ALTER TABLE staged DROP {column}")
+        self._make_outfits(list(tags))
+        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
+        run("DROP TABLE staged")
+        return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
+
+    def _stage(self, southern: Sequence[tuple[str, str]]) -> None:
+        """Fills the table `staged`: a row for each photo, its garments with numbers in place of names."""
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
+        fine = ", ".join(f"'{name}'" for name, _ in _FINE)
+        self._reader.query(
+            "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
+            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
+            f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
+            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
+            "'colour': CASE WHEN monochrome THEN NULL "
+            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
+            "coalesce(monochrome, false) AS monochrome, "
+            "photo_id IN (SELECT photo_id FROM duplicate) AS duplicate FROM photos"
+        )
+
+    def _make_outfits(self, tags: Sequence[str]) -> None:
+        """Fills the table `outfit` from `staged`.
+
+        Args:
+            tags: Tags that become columns.
+        """
+        worn = sum(1 << garment.id for garment in self.taxonomy.worn)
+        numbers = [garment.id for garment in self.taxonomy.worn]
+        chosen = "".join(
+            f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
+        )
         shown, presences = "", ""
         if self.has_presence:
             shown = f", 'presence': coalesce(shown[list_position({numbers}, g.class)], 1)"
@@ -682,7 +697,7 @@ class Facts:
                 f", coalesce(shown[{place}], (mask >> {number} & 1)::FLOAT) AS p_{number}"
                 for place, number in enumerate(numbers, 1)
             )
-        run(
+        self._reader.query(
             f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, south, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, monochrome, duplicate, "
             f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}}} FOR g IN "
@@ -690,9 +705,6 @@ class Facts:
             "(SELECT *, unnest(outfits) AS mask, unnest(presence) AS shown, "
             "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
-        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
-        run("DROP TABLE staged")
-        return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
 
 
 def _south(southern: Sequence[tuple[str, str]]) -> str:
