@@ -55,11 +55,11 @@ class Compared:
     colours: pd.DataFrame
     coverage: Mapping[str, float]
 
-    def errors(self) -> dict[str, dict[str, float]]:
-        """Mean absolute error of raw and expected counts, by `shares`, `lifts` and `colours`."""
+    def errors(self) -> dict[str, dict[str, float | None]]:
+        """Mean absolute error of raw and expected counts, by `shares`, `lifts` and `colours`; None without any row."""
         tables = {"shares": self.shares, "lifts": self.lifts, "colours": self.colours}
         return {
-            name: {kind: float((table[kind] - table["true"]).abs().mean()) for kind in ("raw", "expected")}
+            name: {kind: _mean_error(table[kind], table["true"]) for kind in ("raw", "expected")}
             for name, table in tables.items()
         }
 
@@ -75,7 +75,10 @@ class Compared:
 
     def lines(self) -> list[str]:
         """Markdown for a terminal or a README: the shares, then the errors of all."""
-        errors = self.errors()
+        errors = {
+            name: {kind: "-" if error is None else f"{error:.3f}" for kind, error in each.items()}
+            for name, each in self.errors().items()
+        }
         return [
             f"{self.photos} photos. Share of photos that show a garment:",
             "",
@@ -88,15 +91,17 @@ class Compared:
             "",
             "| mean absolute error | raw | expected |",
             "|---|---|---|",
-            f"| share of a garment ({len(self.shares)}) | {errors['shares']['raw']:.3f} | "
-            f"{errors['shares']['expected']:.3f} |",
-            f"| lift of a pair ({len(self.lifts)}) | {errors['lifts']['raw']:.3f} | "
-            f"{errors['lifts']['expected']:.3f} |",
-            f"| share of a garment's colour ({len(self.colours)}) | {errors['colours']['raw']:.3f} | "
-            f"{errors['colours']['expected']:.3f} |",
+            f"| share of a garment ({len(self.shares)}) | {errors['shares']['raw']} | {errors['shares']['expected']} |",
+            f"| lift of a pair ({len(self.lifts)}) | {errors['lifts']['raw']} | {errors['lifts']['expected']} |",
+            f"| share of a garment's colour ({len(self.colours)}) | {errors['colours']['raw']} | "
+            f"{errors['colours']['expected']} |",
             f"| 95 % intervals of shares that hold the true share | {self.coverage['raw']:.0%} | "
             f"{self.coverage['expected']:.0%} |",
         ]
+
+
+def _mean_error(counts: pd.Series, true: pd.Series) -> float | None:
+    return float((counts - true).abs().mean()) if len(counts) else None
 
 
 def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framing: str = "full") -> Compared:

@@ -1,4 +1,5 @@
-from dataclasses import replace
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,68 +10,75 @@ from made_ccp import write_ccp
 
 from segmodels.datasets import DatasetError, read_ccp
 from segmodels.inference.presence import Calibration, ClassCalibration, feature_names
-from segmodels.inference.segmentation import Segmentation, measure
+from segmodels.inference.segmentation import Garment, Person, Segmentation
 from segmodels.inference.segmenter import Segmenter
-from segmodels.taxonomy import CFPD_23, OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15
+from train.__main__ import main
 from train.analysis.truth import compare_with_truth
 
 NAMES = [garment.name for garment in OUTFIT_15.worn]
-ONE = ClassCalibration(intercept=0.0, weights=(0.0,) * len(feature_names(OUTFIT_15)), share_error=0.0)
-PRESENCE = dict.fromkeys(NAMES, 0.0) | {"Shirt": 1.0, "Pants": 1.0, "Scarf/Tie": 0.125}
 
 
-class Finds:
-    """Stands for a segmenter that finds a red shirt and a coat on everybody, and expects what `PRESENCE` says."""
+def a_calibration() -> Calibration:
+    weights = (0.0,) * len(feature_names(OUTFIT_15))
+    one = ClassCalibration(intercept=0.0, weights=weights, share_error=0.01)
+    return Calibration(taxonomy="OUTFIT_15", classes=dict.fromkeys(NAMES, one))
+
+
+class Sees:
+    """Stands for a segmenter: finds a shirt, a coat and trousers on everybody, with given presences."""
 
     taxonomy = OUTFIT_15
-    checkpoint = SimpleNamespace(
-        name="fake", calibration=Calibration(taxonomy="OUTFIT_15", classes=dict.fromkeys(NAMES, ONE))
-    )
+
+    def __init__(self, presence: Mapping[str, float], calibration: Calibration | None) -> None:
+        self.presence = dict.fromkeys(NAMES, 0.0) | dict(presence)
+        self.checkpoint = SimpleNamespace(name="sees", calibration=calibration)
 
     def segment(self, photo: np.ndarray) -> Segmentation:
-        class_map = np.zeros(photo.shape[:2], np.uint8)
-        class_map[16:30, 20:30] = OUTFIT_15["Shirt"].id
-        class_map[40:50, 20:30] = OUTFIT_15["Coat"].id
-        confidence = np.full_like(class_map, 255)
-        people, garments = measure(photo, OUTFIT_15, class_map, confidence)
-        people = tuple(replace(person, presence=PRESENCE) for person in people)
-        return Segmentation(OUTFIT_15, class_map, confidence, people, garments, "fake", "1", 0.0)
+        empty = np.zeros(photo.shape[:2], np.uint8)
+        person = Person((0, 0, *photo.shape[1::-1]), 0.9, detected=True, presence=self.presence)
+        found = [Garment(name, 0, 0.1, 0.5, 0.8, (0, 0, 1, 1), ()) for name in ("Shirt", "Coat", "Pants")]
+        return Segmentation(OUTFIT_15, empty, empty, (person,), tuple(found), "sees", "abc123", 0.1)
 
 
-def test_true_raw_and_expected_counts(tmp_path: Path) -> None:
-    """Eight people, of whom all wear a shirt, trousers and shoes, and one a scarf."""
+def test_shares_and_lifts_by_hand(tmp_path: Path) -> None:
+    """All of eight people wear a shirt, trousers and shoes, and one a scarf; none wears a coat."""
     dataset = read_ccp(write_ccp(tmp_path / "ccp"))
-    found = compare_with_truth(cast(Segmenter, Finds()), dataset, dataset.ids)
-    shares = found.shares.set_index("garment")
+    segmenter = cast(Segmenter, Sees({"Shirt": 0.75, "Coat": 0.25, "Pants": 1.0}, a_calibration()))
+    found = compare_with_truth(segmenter, dataset, dataset.ids)
     assert found.photos == 8
-    for name, values in {
-        "Shirt": [1, 1, 1],
-        "Coat": [0, 1, 0],
-        "Pants": [1, 0, 1],
-        "Scarf/Tie": [1 / 8, 0, 1 / 8],
-    }.items():
-        assert shares.loc[name, ["true", "raw", "expected"]].tolist() == pytest.approx(values)
-    # Raw counts miss trousers, shoes and the scarf, and have a coat too many; expected ones lack the shoes.
-    errors = found.errors()["shares"]
-    assert errors["raw"] == pytest.approx((1 + 1 + 1 / 8 + 1) / 12) and errors["expected"] == pytest.approx(1 / 12)
-    # Intervals of 0 of 8 outfits reach to a third, so that they hold the share of the scarf.
-    assert found.coverage == {"raw": pytest.approx(9 / 12), "expected": pytest.approx(11 / 12)}
-    shirt = found.colours.set_index(["garment", "colour"]).loc[("Shirt", "red")]
-    assert shirt[["true", "raw", "expected"]].tolist() == [1, 1, 1]
-    assert "| Scarf/Tie | 12.5% | 0.0% | 12.5% |" in found.lines()
-    assert found.to_json()["photos"] == 8
+    shares = found.shares.set_index("garment")
+    assert shares.loc["Shirt"].tolist() == pytest.approx([1, 1, 0.75])
+    assert shares.loc["Coat"].tolist() == pytest.approx([0, 1, 0.25])
+    assert shares.loc["Scarf/Tie"].tolist() == pytest.approx([1 / 8, 0, 0])
+    # Raw: coat 1, footwear 1, scarf 1/8. Expected: shirt 1/4, coat 1/4, footwear 1, scarf 1/8.
+    assert found.errors()["shares"]["raw"] == pytest.approx((1 + 1 + 1 / 8) / 12)
+    assert found.errors()["shares"]["expected"] == pytest.approx((1 / 4 + 1 / 4 + 1 + 1 / 8) / 12)
+    lifts = found.lifts.set_index(["first", "second"])
+    assert lifts.index.tolist() == [("Shirt", "Pants")], "the only pair that all three know"
+    assert lifts.loc[("Shirt", "Pants")].tolist() == pytest.approx([1, 1, 1])
+    text = "\n".join(found.lines())
+    assert "| Shirt | 100.0% | 100.0% | 75.0% |" in text
+    json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
+def test_nothing_to_compare_is_no_number(tmp_path: Path) -> None:
     dataset = read_ccp(write_ccp(tmp_path / "ccp"))
+    nobody = cast(Segmenter, Sees({}, a_calibration()))
+    found = compare_with_truth(nobody, dataset, dataset.ids[:3])
+    assert found.errors()["lifts"] == {"raw": None, "expected": None} and found.lifts.empty
+    assert "| lift of a pair (0) | - | - |" in found.lines()
+    json.dumps(found.to_json(), allow_nan=False)
 
-    class Other(Finds):
-        taxonomy = CFPD_23
 
-    class Raw(Finds):
-        checkpoint = SimpleNamespace(name="fake", calibration=None)
+def test_a_network_without_a_calibration_is_refused(tmp_path: Path) -> None:
+    dataset = read_ccp(write_ccp(tmp_path / "ccp"))
+    with pytest.raises(DatasetError, match="sees has no calibration, so it has raw counts only"):
+        compare_with_truth(cast(Segmenter, Sees({}, None)), dataset, dataset.ids)
 
-    with pytest.raises(DatasetError, match="ccp is in OUTFIT_15, the model in CFPD_23"):
-        compare_with_truth(cast(Segmenter, Other()), dataset, dataset.ids)
-    with pytest.raises(DatasetError, match="fake has no calibration"):
-        compare_with_truth(cast(Segmenter, Raw()), dataset, dataset.ids)
+
+def test_the_command_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("0001\n")
+    assert main(["truth", "unet", "--data", str(write_ccp(tmp_path / "ccp")), "--ids", str(ids)]) == 1
+    assert "unet has no calibration" in capsys.readouterr().err
