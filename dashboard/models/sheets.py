@@ -217,8 +217,9 @@ def _counts(model: Model | None) -> str:
         return str(error)
     if calibration is None:
         return "Raw counts: no calibration."
-    if (judged := calibration.judgement) is None:
+    if not calibration.judgements:
         return "Calibrated counts."
+    judged = calibration.judgements[0]
     raw, left = 100 * judged.raw.share_error, 100 * judged.calibrated.share_error
     return (
         f"Calibrated counts: on {judged.photos}, the share of a garment is {left:.1f} points off on average, without "

@@ -96,8 +96,9 @@ def _expected(calibration: Calibration | None) -> str:
             "The calibration of this model is not installed here, so intervals leave out its error, and the errors of "
             "two garments of an outfit count as independent."
         )
-    if (judged := calibration.judgement) is None:
+    if not calibration.judgements:
         return ""
+    judged = calibration.judgements[0]
     raw, left = 100 * judged.raw.share_error, 100 * judged.calibrated.share_error
     number = "" if judged.photos.number is None else f"{judged.photos.number:,} "
     return (

@@ -142,9 +142,9 @@ class Calibration:
     version: Literal[1] = 1
 
     @property
-    def judgement(self) -> PresenceJudgement | None:
-        """The first judgement on other photos, or else on the photos of the fit; None if there is none."""
-        return next(iter((*self.judged_on, *self.fitted_on)), None)
+    def judgements(self) -> tuple[PresenceJudgement, ...]:
+        """Scores on other photos; the cross-validated ones if there are none."""
+        return self.judged_on or self.fitted_on
 
     @property
     def share_errors(self) -> dict[str, float]:

@@ -328,6 +328,8 @@ def test_an_archive_without_probabilities_says_how_to_get_them(
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(half))
     page = AppTest.from_file(str(PAGE), default_timeout=120)
     opened(page)
-    assert "30 outfits of this archive have raw counts only." in said(page) and "Raw counts: every garment" in said(page)
+    assert "30 outfits of this archive have raw counts only." in said(page) and "Raw counts: every garment" in said(
+        page
+    )
     widget(page.button_group, "Count").set_value("expected").run()
     assert "30 outfits without a probability count as found." in said(page) and not page.exception
