@@ -316,22 +316,14 @@ def _clicked(key: str) -> None:
 
 def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     """How many outfits meet the conditions, some of their photos, and a list of all file names."""
-    facts, view = question.facts, question.view
-    asked = {
-        "worn": behind.classes,
-        "not_worn": behind.not_worn,
-        "coloured": behind.coloured,
-        "fine": behind.fine,
-        "period": behind.period,
-        "start": behind.start,
-    }
-    count = facts.count(view, **asked)  # type: ignore[arg-type]
+    facts, view, asked = question.facts, question.view, behind.conditions
+    count = facts.count(view, asked)
     expected = ""
     if question.counting == "expected":
-        expected = f"About {number(facts.expected(view, **asked))} expected; "  # type: ignore[arg-type]
+        expected = f"About {number(facts.expected(view, asked))} expected; "
     st.subheader(literal(behind.words(question.hemispheres)))
     shown = min(MOST, SHOWN + state.more)
-    found = facts.photos(view, **asked, limit=shown, likely=count > 0)  # type: ignore[arg-type]
+    found = facts.photos(view, asked, limit=shown, likely=count > 0)
     if found.empty:
         st.caption("No photos. Click another bar, cell, line or point.")
         return
@@ -356,7 +348,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     with st.container(horizontal=True):
         if count > shown and shown < MOST:
             st.button("More photos", on_click=_more)
-        names = partial(_names, lambda: facts.photos(view, **asked, limit=NAMES, likely=count > 0))  # type: ignore[arg-type]
+        names = partial(_names, lambda: facts.photos(view, asked, limit=NAMES, likely=count > 0))
         show_downloads("File names", "trends-names", names)
 
 

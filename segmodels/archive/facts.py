@@ -31,7 +31,7 @@ from segmodels.colour import FINE_COLOURS
 from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["PERIODS", "Facts", "Hemispheres", "Period", "Size", "View"]
+__all__ = ["PERIODS", "Conditions", "Facts", "Hemispheres", "Period", "Size", "View"]
 
 Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
 PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
@@ -96,6 +96,30 @@ class View:
     min_confidence: float = 0.0
     counting: Counting | None = None
     duplicates: bool = False
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions on the outfits behind a number, beside the filters of its view.
+
+    Args:
+        worn: Classes that an outfit holds, all of them.
+        not_worn: Classes that it does not hold.
+        coloured: Pairs of a class and a basic or fine colour; the outfit holds a garment for each pair.
+        fine: Whether a name that is both, such as gray, is the fine colour.
+        period: Period to which the photos are limited; only used together with `start`.
+        start: First day of the period.
+    """
+
+    worn: Sequence[str] = ()
+    not_worn: Sequence[str] = ()
+    coloured: Sequence[tuple[str, str]] = ()
+    fine: bool = False
+    period: Period | None = None
+    start: date | None = None
+
+
+_NO_CONDITIONS = Conditions()
 
 
 @dataclass(frozen=True)
@@ -361,17 +385,7 @@ class Facts:
         )
 
     def photos(
-        self,
-        view: View,
-        *,
-        worn: Sequence[str] = (),
-        not_worn: Sequence[str] = (),
-        coloured: Sequence[tuple[str, str]] = (),
-        fine: bool = False,
-        period: Period | None = None,
-        start: date | None = None,
-        limit: int = 24,
-        likely: bool = True,
+        self, view: View, conditions: Conditions = _NO_CONDITIONS, *, limit: int = 24, likely: bool = True
     ) -> pd.DataFrame:
         """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
 
@@ -379,26 +393,21 @@ class Facts:
 
         Args:
             view: View that chooses the outfits.
-            worn: Classes that the outfit holds, all of them.
-            not_worn: Classes that it does not hold.
-            coloured: Pairs of a class and a basic or fine colour; the outfit holds a garment for each pair.
-            fine: Whether a name that is both, such as gray, is the fine colour.
-            period: Period to which the photos are limited; only used together with `start`.
-            start: First day of the period.
+            conditions: Conditions on the outfits.
             limit: Largest number of photos.
             likely: False for photos of any probability but 0, the most probable first.
         """
         view = self._resolved(view)
-        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
+        chance, certain, parameters = self._chosen(view, conditions)
         order = "day DESC NULLS LAST, o" if likely else "chance DESC, o"
         found = self._ask(
             view,
             "SELECT photo_id, file_name, day, o % {people} AS person "
-            "FROM (SELECT o, p, day, {chance} AS chance FROM {v} WHERE {conditions} AND {chance} {least} "
+            "FROM (SELECT o, p, day, {chance} AS chance FROM {v} WHERE {certain} AND {chance} {least} "
             "ORDER BY {order} LIMIT {limit}) JOIN photo USING (p) ORDER BY {order}",
             parameters,
             people=_MOST_PEOPLE,
-            conditions=conditions,
+            certain=certain,
             chance=chance,
             least=f">= {LIKELY}" if likely else "> 0",
             order=order,
@@ -411,60 +420,31 @@ class Facts:
             )
         return found.merge(maps, on="photo_id", how="left")
 
-    def count(
-        self,
-        view: View,
-        *,
-        worn: Sequence[str] = (),
-        not_worn: Sequence[str] = (),
-        coloured: Sequence[tuple[str, str]] = (),
-        fine: bool = False,
-        period: Period | None = None,
-        start: date | None = None,
-    ) -> int:
+    def count(self, view: View, conditions: Conditions = _NO_CONDITIONS) -> int:
         """Number of outfits that `photos` with the same arguments would find without a limit."""
         view = self._resolved(view)
-        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
-        sql = f"SELECT count(*) n FROM {{v}} WHERE {conditions} AND {chance} >= {LIKELY}"
+        chance, certain, parameters = self._chosen(view, conditions)
+        sql = f"SELECT count(*) n FROM {{v}} WHERE {certain} AND {chance} >= {LIKELY}"
         return int(self._ask(view, sql, parameters)["n"].iloc[0])
 
-    def expected(
-        self,
-        view: View,
-        *,
-        worn: Sequence[str] = (),
-        not_worn: Sequence[str] = (),
-        coloured: Sequence[tuple[str, str]] = (),
-        fine: bool = False,
-        period: Period | None = None,
-        start: date | None = None,
-    ) -> float:
-        """Sum of the probabilities that outfits fit the conditions, which are those of `photos`."""
+    def expected(self, view: View, conditions: Conditions = _NO_CONDITIONS) -> float:
+        """Sum, over the outfits of a view, of the probability that an outfit meets the conditions."""
         view = self._resolved(view)
-        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
-        sql = f"SELECT coalesce(sum({chance}), 0)::DOUBLE n FROM {{v}} WHERE {conditions}"
+        chance, certain, parameters = self._chosen(view, conditions)
+        sql = f"SELECT coalesce(sum({chance}), 0)::DOUBLE n FROM {{v}} WHERE {certain}"
         return float(self._ask(view, sql, parameters)["n"].iloc[0])
 
-    def _chosen(
-        self,
-        view: View,
-        worn: Sequence[str],
-        not_worn: Sequence[str],
-        coloured: Sequence[tuple[str, str]],
-        fine: bool,
-        period: Period | None,
-        start: date | None,
-    ) -> tuple[str, str, dict[str, object]]:
-        """Probability that an outfit fits what is asked of `photos`, the conditions besides, and their parameters."""
-        held = list(dict.fromkeys([*worn, *(name for name, _ in coloured)]))
+    def _chosen(self, view: View, asked: Conditions) -> tuple[str, str, dict[str, object]]:
+        """SQL: probability that an outfit meets the conditions, conditions that are certain, and their parameters."""
+        held = list(dict.fromkeys([*asked.worn, *(name for name, _ in asked.coloured)]))
         factors = [_weight(view), self._all(view, held)]
-        factors += [f"(1 - {self._given(view, name, held)})" for name in not_worn]
-        conditions = ["true", *(self._coloured([name], [colour], fine=fine) for name, colour in coloured)]
+        factors += [f"(1 - {self._given(view, name, held)})" for name in asked.not_worn]
+        certain = ["true", *(self._coloured([name], [colour], fine=asked.fine) for name, colour in asked.coloured)]
         parameters: dict[str, object] = {}
-        if period and start:
-            conditions.append(f'day IN (SELECT day FROM calendar WHERE "{period}" = $start)')
-            parameters["start"] = start
-        return " * ".join(factors), " AND ".join(conditions), parameters
+        if asked.period and asked.start:
+            certain.append(f'day IN (SELECT day FROM calendar WHERE "{asked.period}" = $start)')
+            parameters["start"] = asked.start
+        return " * ".join(factors), " AND ".join(certain), parameters
 
     def _resolved(self, view: View) -> View:
         """The view with its way of counting, and without what that ignores."""

@@ -69,15 +69,7 @@ def codes(section: Section) -> set[Behind]:
 
 
 def count(question: Question, behind: Behind) -> int:
-    return question.facts.count(
-        question.view,
-        worn=behind.classes,
-        not_worn=behind.not_worn,
-        coloured=behind.coloured,
-        fine=behind.fine,
-        period=behind.period,
-        start=behind.start,
-    )
+    return question.facts.count(question.view, behind.conditions)
 
 
 @pytest.mark.parametrize("theme", get_args(Theme))
