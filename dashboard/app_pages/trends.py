@@ -86,6 +86,8 @@ def page() -> None:
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
+        if trust.lacking and question.counting == "expected":
+            evidence.caption(literal(trust.lacking))
         current = _tabs(question, trust, choice)
         with away, st.popover("Export", type="primary"):
             _export(question, current, choice, line)

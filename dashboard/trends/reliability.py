@@ -23,6 +23,11 @@ from segmodels.taxonomy import TAXONOMIES
 
 __all__ = ["Trust", "installed_calibration", "read_trust"]
 
+_NOT_INSTALLED = (
+    "The calibration of this model is not installed here: intervals leave out its error, and the errors of two "
+    "garments of an outfit count as independent."
+)
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -34,6 +39,7 @@ class Trust:
         sentence: Sentence for the visitor on why no reliability of raw counts is known; empty if it is.
         share_errors: Standard error of a mean presence that stems from the calibration, by class; empty if unknown.
         expected: Sentence for the visitor on the errors of expected counts; empty if nothing is known of them.
+        lacking: Sentence for the visitor on what expected counts lack without the calibration; empty with it.
     """
 
     how: str = ""
@@ -41,6 +47,7 @@ class Trust:
     sentence: str = ""
     share_errors: Mapping[str, float] = field(default_factory=dict)
     expected: str = ""
+    lacking: str = ""
 
 
 def read_trust(file: Path, version: Version) -> Trust:
@@ -54,7 +61,8 @@ def read_trust(file: Path, version: Version) -> Trust:
     return replace(
         _read_rates(file, version),
         share_errors=calibration.share_errors if calibration else {},
-        expected=_expected(calibration),
+        expected=_expected(calibration) if calibration else "",
+        lacking="" if calibration else _NOT_INSTALLED,
     )
 
 
@@ -89,13 +97,8 @@ def _digest(file: Path, changed: int, size: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
 
 
-def _expected(calibration: Calibration | None) -> str:
-    """Sentence on the errors of expected counts."""
-    if calibration is None:
-        return (
-            "The calibration of this model is not installed here, so intervals leave out its error, and the errors of "
-            "two garments of an outfit count as independent."
-        )
+def _expected(calibration: Calibration) -> str:
+    """Sentence on the errors of expected counts; empty if nobody measured them."""
     if not calibration.judgements:
         return ""
     judged = calibration.judgements[0]

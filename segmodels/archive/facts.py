@@ -313,8 +313,8 @@ class Facts:
         """Areas by class, over the garments found, each with the probability that its class is worn.
 
         Returns:
-            Columns `class` id, `share` (mean share of the outfit), its `deviation` and `size` (effective number of
-            garments, by which the mean varies), and the number of `garments`.
+            Columns `class` id, `share` (weighted mean share of the outfit), `deviation` (standard deviation of the
+            shares), `size` (Kish's effective number of garments), and `garments` (sum of the weights).
         """
         view = self._resolved(view)
         found = self._ask(

@@ -159,7 +159,7 @@ def test_reliability_is_of_one_model(tmp_path: Path) -> None:
     trust = read_trust(file, version)
     assert trust.garments == {"Hat": Reliability(0.8, 40, 0.9, 260)} and not trust.share_errors
     assert trust.how == "On 300 photos. Garments below 1.0% of the outfit or 50% confidence did not count there."
-    assert not trust.sentence and "not installed" in trust.expected
+    assert not trust.sentence and not trust.expected and "calibration of this model is not installed" in trust.lacking
     other = read_trust(file, Version("OUTFIT_15", "fpn", "2"))
     assert "not for fpn 2" in other.sentence and not other.garments
 
@@ -182,7 +182,8 @@ def test_the_errors_of_a_calibration_are_those_of_the_same_weights(
     }
     calibration = Calibration(taxonomy="OUTFIT_15", classes=classes)
     write_calibration(folder, calibration)
-    assert not read_trust(tmp_path / "reliability.json", mine).expected, "nobody judged it"
+    trust = read_trust(tmp_path / "reliability.json", mine)
+    assert not trust.expected and not trust.lacking, "nobody judged it"
     assert (found := installed_calibration(mine)) and found.share_errors["Hat"] == 0.07
     assert read_trust(tmp_path / "reliability.json", mine).share_errors["Coat"] == 0.02
     fitted, judged = (
