@@ -22,6 +22,7 @@ from dashboard.evaluation.confusion import (
     photos_of_class,
     view_matrix,
 )
+from dashboard.evaluation.counts import calibration_of, count_caption, count_table, kind_of
 from dashboard.evaluation.pictures import (
     Card,
     PictureError,
@@ -44,7 +45,15 @@ from dashboard.evaluation.ranking import (
 )
 from dashboard.evaluation.records import Model, PhotoSet, photo_sets
 from dashboard.evaluation.state import EvaluationState
-from dashboard.figures import class_figure, condition_figure, confusion_figure, cost_figure, curve_figure, series
+from dashboard.figures import (
+    class_figure,
+    condition_figure,
+    confusion_figure,
+    cost_figure,
+    curve_figure,
+    reliability_figure,
+    series,
+)
 from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
@@ -98,6 +107,7 @@ def page() -> None:
     with right:
         _classes(shown, chosen)
     _conditions([model for name in chosen for model in models if model.name == name], photos)
+    _counts([model for name in chosen for model in models if model.name == name])
     with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
     if with_matrix:
         _confusion(with_matrix)
@@ -297,6 +307,25 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
     )
     figure = condition_figure(models, photos.label, page_theme())
     show_chart(figure, "evaluation-conditions", words, data=partial(conditions_table, measured, photos.label))
+
+
+def _counts(models: Sequence[Model]) -> None:
+    """How far counts with the first of the models chosen that has a calibration can be believed."""
+    calibrated = [(model, each) for model in models if (each := calibration_of(model)) and each.judgements]
+    if not calibrated:
+        return
+    model, calibration = calibrated[0]
+    found = calibration.judgements
+    st.subheader("Counts of garments")
+    st.caption(literal(count_caption(model.name, calibration)))
+    words = "; ".join(
+        f"{kind_of(each)}: error of a share {each.calibrated.share_error:.1%}, raw {each.raw.share_error:.1%}"
+        for each in found
+    )
+    figure = reliability_figure(found, page_theme())
+    show_chart(figure, "evaluation-counts", words, data=partial(count_table, [each for each, _ in calibrated]))
+    with st.expander("Numbers"):
+        st.dataframe(count_table([each for each, _ in calibrated]), hide_index=True)
 
 
 # --- The matrix -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dashboard.figures.comparison import agreement_figure, scores_figure
 from dashboard.figures.confusion import confusion_figure
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
-from dashboard.figures.evaluation import class_figure, condition_figure, cost_figure, curve_figure
+from dashboard.figures.evaluation import (
+    class_figure,
+    condition_figure,
+    cost_figure,
+    curve_figure,
+    reliability_figure,
+)
 from dashboard.figures.theme import Series, Theme, colours, series, template
 
 __all__ = [
@@ -21,6 +27,7 @@ __all__ = [
     "flow_figure",
     "flow_order",
     "garments_figure",
+    "reliability_figure",
     "scores_figure",
     "series",
     "shares_figure",

@@ -10,14 +10,23 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.evaluation.conditions import LABELS, conditions_of, label_of
+from dashboard.evaluation.counts import kind_of
 from dashboard.evaluation.ranking import COLUMNS, Reference, Standing
 from dashboard.evaluation.records import Model
 from dashboard.figures.theme import COLOURS, Series, Theme, series, template
 from segmodels.evaluation.papers import INACIO_TABLE_3
 from segmodels.evaluation.results import ClassScores
+from segmodels.inference.presence import PresenceJudgement
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["class_figure", "condition_figure", "cost_figure", "curve_figure", "spread_labels"]
+__all__ = [
+    "class_figure",
+    "condition_figure",
+    "cost_figure",
+    "curve_figure",
+    "reliability_figure",
+    "spread_labels",
+]
 
 _PHONE = (300, 300)  # pixels of a plot between its axes, on a phone; labels that fit there fit everywhere
 _LETTER, _LINE = 6.6, 17  # pixels of a label's letter and line
@@ -367,6 +376,39 @@ def curve_figure(models: Sequence[Model], key: str, theme: Theme) -> go.Figure:
     figure.update_xaxes(title="Epoch", rangemode="tozero", tickformat="d")
     figure.update_yaxes(title=_CURVES[key], showgrid=True, rangemode="tozero")
     figure.update_layout(template=template(theme), height=360 + legend)
+    return _with_legend(figure, legend)
+
+
+def reliability_figure(found: Sequence[PresenceJudgement], theme: Theme) -> go.Figure:
+    """Share of photos that show a garment, against the presence that was predicted; one line per kind of photo.
+
+    Args:
+        found: Scores of one calibration, each with a reliability curve.
+        theme: Theme of the page.
+    """
+    looks = _looks([kind_of(each) for each in found], theme)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", showlegend=False, hoverinfo="skip",
+        line={"color": COLOURS[theme]["mute"], "dash": "dot", "width": 1},
+    )  # fmt: skip
+    for each in found:
+        name = kind_of(each)
+        figure.add_scatter(
+            x=[point.predicted for point in each.reliability],
+            y=[point.observed for point in each.reliability],
+            mode="lines+markers",
+            name=name,
+            line={"color": looks[name].ink, "dash": looks[name].dash, "width": 2},
+            marker={"symbol": looks[name].symbol, "size": 8},
+            customdata=[point.number for point in each.reliability],
+            hovertemplate=f"{name}<br>predicted %{{x:.0%}}, shown %{{y:.0%}}<br>"
+            "%{customdata:,} pairs of a photo and a garment<extra></extra>",
+        )
+    legend = -(-len(found) // 2) * 20 + 8 if len(found) > 1 else 0
+    figure.update_xaxes(title="Predicted presence", range=[0, 1], tickformat=".0%", showgrid=True)
+    figure.update_yaxes(title="Share that shows the garment", range=[0, 1.03], tickformat=".0%", showgrid=True)
+    figure.update_layout(template=template(theme), height=380 + legend)
     return _with_legend(figure, legend)
 
 

@@ -135,7 +135,8 @@ def adjusted(p: np.ndarray | Sequence[float]) -> np.ndarray:
 def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: float) -> np.ndarray:
     """Two-sided p values of independence, by pair (Fisher's exact test, mid-p).
 
-    Counts are rounded to whole outfits. For expected counts, which vary less than whole ones, the test is conservative.
+    Counts are rounded to whole outfits. Expected counts vary less from sample to sample than those, so that
+    the test is conservative for them.
 
     Args:
         both: Number of outfits that have both.
@@ -165,9 +166,9 @@ def lift_interval(
     x whose log-likelihood is within 1.92 v of the largest (Wilks 1938), divided by `a b`. Which of the two is named
     first makes no difference, and no interval passes the largest and smallest lift that the two shares allow.
 
-    v allows for the chance in a and b themselves. It is the variance of the log lift by the delta method,
-    `1 / x - 1 / a - 1 / b + 2 x / (a b) - 1`, over that with a and b held: 1 where the two are independent, and
-    more the closer they belong together.
+    v allows for the sampling error of a and b. It is the variance of the log lift by the delta method,
+    `1 / x - 1 / a - 1 / b + 2 x / (a b) - 1`, divided by the variance with a and b held: 1 where the two are
+    independent, and larger the further they are from independence.
 
     Args:
         both: Number of outfits that have both.

@@ -1,4 +1,7 @@
-"""Commands that judge a checkpoint, or a data set: `evaluate`, `suspects`, `reliability`, `stats`."""
+"""Commands that judge a checkpoint, its counts or a data set.
+
+`evaluate`, `calibrate`, `truth`, `suspects`, `reliability` and `stats`.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,9 @@ def add_truth(commands: Subparsers) -> None:
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    command.add_argument("--ids", type=Path, required=True, metavar="FILE", help="list of photos that had no part")
+    command.add_argument(
+        "--ids", type=Path, required=True, metavar="FILE", help="list of photos that it was not trained on"
+    )
     command.add_argument("--framing", choices=list(FRAMINGS), default="full", help="crop each photo to this part first")
     command.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers, in addition")
     add_device_arguments(command)

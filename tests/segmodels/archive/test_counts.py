@@ -8,14 +8,20 @@ from segmodels.archive.counts import add_up
 NAMES = ("Coat", "Hat", "Bag")
 
 
-def test_a_triple_is_no_more_frequent_than_its_pairs() -> None:
-    """Each of three garments is worn or not together with the others, nine times in ten."""
-    one = np.ones(1, np.float32), np.full((3, 1), 0.5, np.float32)
-    found = add_up(NAMES, [one], correlations=np.full((3, 3), 0.9) - 0.9 * np.eye(3), triples=True)
-    assert found.three is not None
-    assert found.together[0, 1] == pytest.approx(0.5 * 0.5 + 0.9 * 0.25)
-    # The pairs' ratios alone would give 0.125 * (0.475 / 0.25) ** 3 = 0.86.
-    assert found.three[0, 1, 2] == found.three[2, 1, 0] == pytest.approx(0.475)
+def test_no_triple_is_more_frequent_than_its_pairs() -> None:
+    """Three presences of 0.5 whose errors are the same: all three are worn in half of the outfits, as each pair is."""
+    correlations = np.ones((3, 3)) - np.eye(3)
+    block = np.ones(8, np.float32), np.full((3, 8), 0.5, np.float32)
+    found = add_up(NAMES, [block], correlations=correlations, triples=True)
+    assert found.together == pytest.approx(np.full((3, 3), 4.0))
+    assert found.three is not None and found.three[0, 1, 2] == found.three[2, 0, 1] == pytest.approx(4.0)
+
+
+def test_triples_without_correlations_are_products() -> None:
+    block = np.ones(8, np.float32), np.full((3, 8), 0.5, np.float32)
+    found = add_up(NAMES, [block], triples=True)
+    assert found.size == 8 and found.together[0, 1] == pytest.approx(2.0)
+    assert found.three is not None and found.three[0, 1, 2] == pytest.approx(1.0)
 
 
 def test_the_rarest_pair_bounds_a_triple_of_pairs_that_contradict_each_other() -> None:

@@ -11,7 +11,7 @@ import statsmodels.api as sm
 from mlxtend.frequent_patterns import apriori, association_rules
 
 from segmodels.archive.counts import Counts
-from segmodels.archive.facts import Facts, View
+from segmodels.archive.facts import Conditions, Facts, View
 from segmodels.archive.movements import forecast, movements
 from segmodels.archive.outfits import (
     NotEnoughError,
@@ -284,7 +284,7 @@ def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
             else:
                 assert found.each[one] == held
 
-        shown = facts.photos(view, worn=["Shirt", "Footwear"], limit=1000)
+        shown = facts.photos(view, Conditions(worn=["Shirt", "Footwear"]), limit=1000)
         assert len(shown) == sum(n for held, n in expected.items() if {"Shirt", "Footwear"} <= held)
         assert shown["class_map"].notna().all() and shown["day"].is_monotonic_decreasing
         size = facts.size(view)
@@ -292,9 +292,9 @@ def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
 
 
 def test_filters_by_colour_and_unknown_tags(facts: Facts) -> None:
-    blue = facts.photos(View(garments=("Coat",), colours=("blue",)), coloured=[("Coat", "blue")], limit=50)
+    blue = facts.photos(View(garments=("Coat",), colours=("blue",)), Conditions(coloured=[("Coat", "blue")]), limit=50)
     assert len(blue) == 50
-    assert facts.photos(View(garments=("Coat",), colours=("blue",)), coloured=[("Coat", "red")]).empty
+    assert facts.photos(View(garments=("Coat",), colours=("blue",)), Conditions(coloured=[("Coat", "red")])).empty
     assert facts.size(View(tags=(("brand", ("x",)),))).outfits == 0
     for garments in itertools.combinations(("Romper", "Dress", "Pants"), 3):
         assert facts.counts(View(garments=garments)).size == 0
