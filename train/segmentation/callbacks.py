@@ -23,7 +23,7 @@ from segmodels.checkpoints.checkpoint import (
 from segmodels.evaluation.results import Results
 from segmodels.files import replacing
 from segmodels.inference.presence import CalibrationError, read_calibration
-from segmodels.taxonomy import TAXONOMIES
+from segmodels.taxonomy import taxonomy_of
 from train.publishing.card import model_card
 from train.segmentation.lightning_module import SegmentationModule
 
@@ -88,7 +88,7 @@ class BestCheckpoint(Callback):
         config = read_config(self.folder)
         calibration = None
         with suppress(CalibrationError):  # said by all that load the checkpoint
-            calibration = read_calibration(self.folder, TAXONOMIES[config.taxonomy])
+            calibration = read_calibration(self.folder, taxonomy_of(vars(config)))
         card = model_card(self.name, config, results, calibration=calibration)
         save_results(self.folder, results, card=card)
 
