@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
@@ -38,19 +38,20 @@ from train.analysis.truth import compare_with_truth
 from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_of
 from train.data.split import fold_ids, read_ids
 from train.distributed import this_process
-from train.segmentation.fit import open_dataset
 
 __all__ = ["add_calibrate", "add_evaluate", "add_reliability", "add_stats", "add_suspects", "add_truth"]
+
+
+_DATASET = "name of the data set, such as ccp, or a source, such as coco:annotations.json, masks:FOLDER, yolo:data.yaml"
+_DATA = "folder of the data set; of a source, of its photos, where they do not lie with it"
 
 
 def add_evaluate(commands: Subparsers) -> None:
     """Adds `evaluate`."""
     command = commands.add_parser("evaluate", help="evaluate a checkpoint on photos it was not trained on")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
-    command.add_argument(
-        "--dataset", required=True, help="name of the data set, such as ccp; or flatlay, or wild, which have no masks"
-    )
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--dataset", required=True, help=f"{_DATASET}; or flatlay, or wild, which have no masks")
+    command.add_argument("--data", type=Path, help=_DATA)
     which = command.add_mutually_exclusive_group()
     which.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
@@ -107,8 +108,8 @@ def add_suspects(commands: Subparsers) -> None:
     """Adds `suspects`."""
     command = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
-    command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--dataset", required=True, help=_DATASET)
+    command.add_argument("--data", type=Path, help=_DATA)
     command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the list (CSV)")
     add_device_arguments(command)
@@ -128,8 +129,8 @@ def add_reliability(commands: Subparsers) -> None:
 def add_stats(commands: Subparsers) -> None:
     """Adds `stats`."""
     command = commands.add_parser("stats", help="describe a data set in numbers and pictures")
-    command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--dataset", required=True, help=_DATASET)
+    command.add_argument("--data", type=Path, help=_DATA)
     command.add_argument("--out", type=Path, required=True, help="folder of the report")
     command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     command.add_argument(
@@ -190,6 +191,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     arguments.checkpoint = folder_of(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
+        if arguments.data is None:
+            raise DatasetError(f"Name the folder of {arguments.dataset} with --data.")
         return _WITHOUT_MASKS[arguments.dataset](segmenter, arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids = list(dataset.ids)

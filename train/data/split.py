@@ -73,7 +73,7 @@ def read_ids(path: Path) -> list[str]:
         DatasetError: If the file cannot be read or holds no id.
     """
     try:
-        ids = list(dict.fromkeys(path.read_text(encoding="utf-8").split()))
+        ids = list(dict.fromkeys(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines()))))
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"The list of ids {path} cannot be read: {error}.") from None
     if not ids:

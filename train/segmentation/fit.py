@@ -22,10 +22,11 @@ from torch.utils.data import DataLoader
 
 from segmodels.architectures import build, check_batch
 from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, CheckpointError, check_config
-from segmodels.datasets import DATASETS, Dataset, DatasetError
+from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
+from segmodels.taxonomy import TAXONOMIES
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
 from train.data.split import fold_ids
@@ -43,21 +44,10 @@ from train.segmentation.pretrained import Start
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on, with_pseudo_labels
 from train.segmentation.start import load_start
 
-__all__ = ["checkpoint_config", "fit", "open_dataset"]
+__all__ = ["checkpoint_config", "fit"]
 
 _RESUME = "resume.ckpt"
 _LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
-
-
-def open_dataset(name: str, data: Path) -> Dataset:
-    """The data set of a recipe.
-
-    Raises:
-        DatasetError: If there is no reader of that name, or the folder is not that data set.
-    """
-    if name not in DATASETS:
-        raise DatasetError(f"There is no data set {name!r}; there are {', '.join(DATASETS)}.")
-    return DATASETS[name](data)
 
 
 def fit(
@@ -156,6 +146,8 @@ class _Photos:
 def _select_photos(recipe: Recipe, data: Path, ids: tuple[Sequence[str], Sequence[str]] | None) -> _Photos:
     """The given photos, or those of the recipe's fold; with pseudo-labelled ones and flat-lays to train on."""
     dataset = open_dataset(recipe.dataset, data)
+    if dataset.taxonomy.name not in TAXONOMIES:
+        raise FitError(f"{recipe.dataset} has classes of its own, on which networks cannot be trained yet.")
     training, choice = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
     if not ids:
         training = training[: recipe.photos or None]

@@ -126,8 +126,8 @@ def test_a_fold_without_a_photo() -> None:
 
 def test_ids_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "ids.txt"
-    path.write_text("0003\n\n 0001 \r\n0002")
-    assert read_ids(path) == ["0003", "0001", "0002"]
+    path.write_text("0003\n\n 0001 \r\n0002\nsummer 2024/IMG 1")
+    assert read_ids(path) == ["0003", "0001", "0002", "summer 2024/IMG 1"]
 
 
 def test_a_file_of_ids_that_cannot_be_used(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import train.segmentation.fit
 import train.segmentation.lightning_module
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_results
-from segmodels.datasets import DatasetError
+from segmodels.datasets import DatasetError, open_dataset
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Scores
 from segmodels.inference.segmenter import Segmenter
@@ -25,7 +25,7 @@ from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
 from train.recipe import Recipe
 from train.resume import FitError
-from train.segmentation.fit import fit, open_dataset
+from train.segmentation.fit import fit
 from train.segmentation.losses import LOSSES
 from train.segmentation.pruning import prune_segmentation_blocks
 
@@ -474,7 +474,7 @@ def test_a_data_set_that_is_none(tiny: MakeRecipe, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="photos is missing"):
         run(tiny(), tmp_path / "nowhere", tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(DatasetError, match="There is no data set 'coco'; there are ccp"):
+    with pytest.raises(DatasetError, match="'coco' starts with none of coco:, masks:, yolo: and a path, nor is"):
         open_dataset("coco", tmp_path)
 
 
