@@ -87,12 +87,27 @@ class Dataset:
             DatasetError: If the truth is missing or damaged, or its size is not the photo's.
         """
         photo, truth = self.photo(photo_id), self.read_truth(photo_id)
+        self._check_size(photo_id, photo, truth)
+        return photo, truth
+
+    def drawn_pair(self, photo_id: str) -> tuple[np.ndarray, DrawnTruth]:
+        """The photo, and its truth with what had to be decided to make it.
+
+        Raises:
+            PhotoError: If the photo is missing or damaged.
+            DatasetError: If the truth is missing or damaged, or its size is not the photo's.
+        """
+        photo = self.photo(photo_id)
+        drawn = self.draw_truth(photo_id) if self.draw_truth else DrawnTruth(self.read_truth(photo_id))
+        self._check_size(photo_id, photo, drawn.truth)
+        return photo, drawn
+
+    def _check_size(self, photo_id: str, photo: np.ndarray, truth: np.ndarray) -> None:
         if truth.shape != photo.shape[:2]:
             raise DatasetError(
                 f"{self.name} {photo_id}: the mask is {truth.shape[1]} x {truth.shape[0]} pixels, "
                 f"its photo {photo.shape[1]} x {photo.shape[0]}. Get both files again."
             )
-        return photo, truth
 
     def select(self, ids: list[str]) -> tuple[str, ...]:
         """The given ids, in their order.

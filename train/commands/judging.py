@@ -1,4 +1,4 @@
-"""Commands that judge a checkpoint, or a data set: `evaluate`, `suspects`, `reliability`, `stats`."""
+"""Commands that judge a checkpoint, or a data set: `evaluate`, `suspects`, `reliability`, `stats`, `check-data`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from train.analysis.conditions import (
     judge_wild_photos,
     keep_condition,
 )
+from train.analysis.data_check import GROUPINGS, check_data, suggest_folds, write_check
 from train.analysis.dataset_report import report_statistics
 from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
 from train.analysis.flatlays import check_flatlays, choice_ids
@@ -39,7 +40,15 @@ from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_
 from train.data.split import fold_ids, read_ids
 from train.distributed import this_process
 
-__all__ = ["add_calibrate", "add_evaluate", "add_reliability", "add_stats", "add_suspects", "add_truth"]
+__all__ = [
+    "add_calibrate",
+    "add_check_data",
+    "add_evaluate",
+    "add_reliability",
+    "add_stats",
+    "add_suspects",
+    "add_truth",
+]
 
 
 _DATASET = "name of the data set, such as ccp, or a source, such as coco:annotations.json, masks:FOLDER, yolo:data.yaml"
@@ -140,6 +149,16 @@ def add_stats(commands: Subparsers) -> None:
         help="file for the numbers, in addition (the dashboard's: dashboard/data/ccp.json)",
     )
     command.set_defaults(run=_stats)
+
+
+def add_check_data(commands: Subparsers) -> None:
+    """Adds `check-data`."""
+    command = commands.add_parser("check-data", help="read a whole data set and say what is in it and what is wrong")
+    command.add_argument("source", help=_DATASET)
+    command.add_argument("--data", type=Path, help=_DATA)
+    command.add_argument("--group-by", choices=GROUPINGS, help="keep photos of one folder in one fold of the split")
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder for a picture, the split and what is wrong")
+    command.set_defaults(run=_check_data)
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
@@ -326,6 +345,16 @@ def _stats(arguments: argparse.Namespace) -> int:
     for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
     print(f"The pictures are in {arguments.out / 'index.html'}.")
+    return 0
+
+
+def _check_data(arguments: argparse.Namespace) -> int:
+    dataset = open_dataset(arguments.source, arguments.data)
+    check = check_data(dataset)
+    folds, sentence = suggest_folds(check, arguments.group_by)
+    print(*check.lines(folds), sentence, sep="\n")
+    if arguments.out:
+        print(f"Written: {', '.join(str(path) for path in write_check(check, folds, arguments.out))}.")
     return 0
 
 

@@ -222,7 +222,10 @@ def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"--dataset": "coco"}, "There is no data set 'coco'; there are ccp"),
+        (
+            {"--dataset": "coco"},
+            "The data set 'coco' starts with none of coco:, masks:, yolo: and a path, nor",
+        ),
         ({"--data": "nowhere"}, "photos is missing."),
         ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),
         ({"checkpoint": "nowhere"}, "There is no checkpoint folder nowhere."),
