@@ -10,6 +10,7 @@ from segmodels.datasets.cfpd import read_cfpd
 from segmodels.datasets.coco import read_coco
 from segmodels.datasets.combined import read_ccp_cfpd
 from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
+from segmodels.datasets.drawn import name_of
 from segmodels.datasets.imaterialist import read_imaterialist
 from segmodels.datasets.inspection import Inspection, inspect_dataset
 from segmodels.datasets.masks import read_masks
@@ -22,6 +23,7 @@ __all__ = [
     "DatasetError",
     "DrawnTruth",
     "Inspection",
+    "dataset_name",
     "inspect_dataset",
     "is_dataset",
     "open_dataset",
@@ -59,6 +61,16 @@ def is_dataset(name: str) -> bool:
     """
     kind, colon, path = name.partition(":")
     return name in DATASETS or bool(colon and path and kind in SOURCES)
+
+
+def dataset_name(name: str) -> str:
+    """The `Dataset.name` of what `open_dataset` opens, without opening it.
+
+    Args:
+        name: Text such as `ccp` or `coco:annotations.json`.
+    """
+    kind, _, path = name.partition(":")
+    return name_of(kind, Path(path)) if kind in SOURCES and path else name
 
 
 def open_dataset(name: str, data: Path | None = None) -> Dataset:

@@ -123,6 +123,7 @@ def _images(
     faults: list[str] = []
     by_number: dict[int | str, _Image] = {}
     by_id: dict[str, list[_Image]] = {}
+    files = folder.find(name for row in content["images"] if isinstance(name := row.get("file_name"), str))
     for place, row in enumerate(content["images"]):
         number, name = row.get("id"), row.get("file_name")
         if not _is_id(number) or not isinstance(name, str) or not name.strip():
@@ -132,8 +133,9 @@ def _images(
                 f"{path}, images[{place}]: the id {number!r} of {name} is {by_number[number].file_name}'s too."
             )
         else:
-            found = folder.find(name) or folder.folder / PurePosixPath(name.replace("\\", "/")).name
-            image = _Image(name, found, row.get("width"), row.get("height"), [])
+            parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
+            nowhere = folder.folder.joinpath(*parts)
+            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [])
             by_number[number] = image
             by_id.setdefault(_id_of(name), []).append(image)
     for place, row in enumerate(content["annotations"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -110,11 +111,15 @@ def _make_taxonomy(name: str, names: Sequence[str]) -> Taxonomy:
 def name_of(kind: str, path: Path) -> str:
     """Name of a data set that is a file or folder, fit to be part of a file's name: `coco-annotations`.
 
+    A file `data.yaml`, as all of YOLO's are called, has the name of its folder.
+
     Args:
         kind: Kind of the source.
         path: Path of its file or folder.
     """
-    return f"{kind}-{re.sub(r'[^A-Za-z0-9.]+', '-', path.resolve().stem).strip('-.') or 'data'}"
+    whole = path.resolve()
+    stem = whole.parent.name if whole.stem == "data" else whole.stem
+    return f"{kind}-{re.sub(r'[^A-Za-z0-9.]+', '-', stem).strip('-.') or 'data'}"
 
 
 def is_background(name: str) -> bool:
@@ -172,18 +177,32 @@ class PhotoFolder:
             self._by_key.setdefault(key, []).append(path)
             self._by_name.setdefault(key.rpartition("/")[2], []).append(path)
 
-    def find(self, name: str) -> Path | None:
-        """The file of a name that another file gives: by its whole path, else by its last part where only one has it.
+    def find(self, names: Iterable[str]) -> dict[str, Path]:
+        """The files of names that another file gives, by name; those that are not there are left out.
+
+        A name is a path from the folder, or from wherever the tool that wrote it had the photos: where there is no file
+        of the whole path, the only file of its last part is taken, unless another name is that file's as well.
 
         Args:
-            name: Path from the folder, or from wherever the tool that wrote it had the photos.
+            names: Names to find.
         """
-        key = _key(name)
-        for files in (self._by_key.get(key, []), self._by_name.get(key.rpartition("/")[2], [])):
-            same = [path for path in files if path.relative_to(self.folder).as_posix() == name]
-            if same or len(files) == 1:
-                return (same or files)[0]
-        return None
+        names = list(names)
+        exact = {name: path for name in names if (path := self._one(self._by_key.get(_key(name), []), name))}
+        taken = set(exact.values())
+        by_last = {
+            name: path
+            for name in names
+            if name not in exact
+            and (path := self._one(self._by_name.get(_key(name).rpartition("/")[2], []), name))
+            and path not in taken
+        }
+        claims = Counter(by_last.values())
+        return exact | {name: path for name, path in by_last.items() if claims[path] == 1}
+
+    def _one(self, files: Sequence[Path], name: str) -> Path | None:
+        """The file of exactly that name, else the only one."""
+        same = [path for path in files if path.relative_to(self.folder).as_posix() == name]
+        return (same or files)[0] if same or len(files) == 1 else None
 
     def by_id(self) -> dict[str, list[Path]]:
         """Files by their path from the folder without the ending, in NFC: one each, unless endings differ only."""

@@ -52,7 +52,7 @@ def read_yolo(path: Path, root: Path | None = None) -> Dataset:
         DatasetError: If the file is not such a file, or there is no photo.
     """
     content = _load(path)
-    name = name_of("yolo", path.resolve().parent if path.stem == "data" else path)
+    name = name_of("yolo", path)
     classes = _classes(path, content.get("names"), name)
     pairs, faults = _pairs(path, content, root)
     if not pairs:

@@ -144,12 +144,11 @@ def suggest_folds(check: DataCheck, group_by: str | None = None) -> tuple[dict[s
     except DatasetError as error:
         what = " Photos of one folder are kept together." if groups else ""
         return {}, f"No split can be suggested: {error}{what}"
-    names = check.dataset.taxonomy.names
-    rare = [
-        name
-        for class_id, name in enumerate(names)
-        if class_id and len({folds[photo_id] for photo_id, ids in classes.items() if class_id in ids}) < FOLDS
-    ]
+    folds_with = {
+        name: {folds[photo_id] for photo_id, ids in classes.items() if class_id in ids}
+        for class_id, name in enumerate(check.dataset.taxonomy.names)
+    }
+    rare = [name for name, some in folds_with.items() if 0 < len(some) < FOLDS]
     chosen = sum(fold == 0 for fold in folds.values())
     missing = f" Not every fold shows {listed(rare)}." if rare else ""
     return folds, (

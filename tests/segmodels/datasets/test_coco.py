@@ -296,3 +296,18 @@ def test_a_file_outside_of_the_folder_is_not_opened(write: Write, tmp_path: Path
         read_coco(path, tmp_path / "nowhere")
     with pytest.raises(DatasetError, match=r"none\.json cannot be read: No such file"):
         read_coco(tmp_path / "none.json")
+
+
+def test_a_photo_is_not_taken_for_another_of_its_name(write: Write, tmp_path: Path) -> None:
+    write([], images=("y/a.jpg", "z/b.jpg"))
+    names = ["x/a.jpg", "y/a.jpg", "p/b.jpg", "q/b.jpg", "elsewhere/z/b.jpg"]
+    rows = [{"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT} for number, name in enumerate(names)]
+    path = tmp_path / "instances.json"
+
+    def readable(rows: list[dict[str, Any]]) -> list[str]:
+        path.write_text(json.dumps({"images": rows, "annotations": [], "categories": CATEGORIES}), "utf-8")
+        dataset = read_coco(path)
+        return [photo_id for photo_id in dataset.ids if dataset.photo_path(photo_id).is_file()]
+
+    assert readable(rows) == ["y/a"], "three are z/b.jpg by their last part, and none by its whole path"
+    assert readable(rows[:1]) == ["x/a"] and readable(rows[4:]) == ["elsewhere/z/b"]

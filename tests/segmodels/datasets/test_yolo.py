@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmodels.datasets import DatasetError, open_dataset, read_yolo
+from segmodels.datasets import DatasetError, dataset_name, open_dataset, read_yolo
 
 WIDTH, HEIGHT = 40, 20
 SHIRT = "0 0.1 0.1 0.6 0.1 0.6 0.9 0.1 0.9"  # pixels 4 to 24, 2 to 18
@@ -66,7 +66,9 @@ def test_a_file_that_lies_elsewhere(root: Path, tmp_path: Path) -> None:
     moved.parent.mkdir()
     moved.write_bytes((root / "data.yaml").read_bytes())
     dataset = read_yolo(moved, root)
-    assert len(dataset.ids) == 3 and dataset.name == "yolo-clothes"
+    assert len(dataset.ids) == 3 and dataset.name == "yolo-clothes" == dataset_name(f"yolo:{moved}")
+    assert read_yolo(root / "data.yaml").name == f"yolo-{root.name.replace('_', '-')}"
+    assert dataset_name("ccp") == "ccp"
 
 
 def test_names_in_another_spelling(root: Path) -> None:

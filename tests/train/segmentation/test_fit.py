@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import train.segmentation.fit
 import train.segmentation.lightning_module
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_results
-from segmodels.datasets import DatasetError, open_dataset
+from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Scores
 from segmodels.inference.segmenter import Segmenter
@@ -557,3 +558,18 @@ def test_a_resume_file_that_no_fit_left_is_damaged(tiny: MakeRecipe, root: Path,
     torch.save({"epoch": 3}, tmp_path / "run" / "resume.ckpt")
     with pytest.raises(FitError, match="resume.ckpt is damaged"):
         fit(tiny(), root, tmp_path / "run", workers=0)
+
+
+def test_ones_own_masks(tiny: MakeRecipe, root: Path, dataset: Dataset, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "masks").mkdir(parents=True)
+    for photo_id in dataset.ids:
+        Image.fromarray(dataset.read_truth(photo_id)).save(own / "masks" / f"{photo_id}.png")
+    (own / "classes.txt").write_text("\n".join(OUTFIT_15.names), "utf-8")
+    recipe = tiny(dataset=f"masks:{own}", epochs=1, fold=-1)
+    run(recipe, root / "photos", tmp_path / "run")
+    training = load_checkpoint(tmp_path / "run" / "checkpoint").config.training
+    assert training["recipe"]["dataset"] == f"masks:{own}"
+    (own / "classes.txt").write_text("\n".join(f"c{number}" for number in range(20)), "utf-8")
+    with pytest.raises(FitError, match="has classes of its own, on which networks cannot be trained yet"):
+        run(recipe, root / "photos", tmp_path / "other")
