@@ -1,9 +1,9 @@
 """Black-and-white and toned photos: their colours say nothing about the colours of the clothes.
 
 A photo is monochrome if its pixels have no chroma (black and white), or if one curve from black to white holds their
-colours (sepia, a blue tone, duotone): then chroma is a function of lightness. A brown dress in warm light on a brown
-floor lies on such a curve too, so a tone is only looked for where skin or hair is seen: a person in colour does not.
-How often this errs stands in the README of `segmodels.archive`.
+colours (sepia, a blue tone, duotone): then chroma is a function of lightness. The pixels of a brown dress in warm light
+on a brown floor lie on such a curve too; those of a person in colour do not. So toned photos are only recognised where
+skin or hair is seen. The README of `segmodels.archive` has the error rates.
 """
 
 from __future__ import annotations

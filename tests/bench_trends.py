@@ -32,7 +32,7 @@ from dashboard.trends.moves import forecast_section, line_section, movement_sect
 from dashboard.trends.section import Builder, Question
 from dashboard.trends.together import companion_section, lift_section, matrix_section, network_section, rule_section
 from dashboard.trends.worn import area_section, share_section
-from segmodels.archive.facts import PERIODS, Facts, View
+from segmodels.archive.facts import PERIODS, Conditions, Facts, View
 from segmodels.archive.store import Archive
 from segmodels.archive.synthetic import make_archive
 from segmodels.taxonomy import OUTFIT_15
@@ -134,12 +134,12 @@ def _queries() -> dict[str, Ask]:
     """Everything that is asked of a view that is open."""
     whole = View()
     behind = {
-        "all": {},
-        "a garment": {"worn": ("Hat",)},
-        "one without another": {"worn": ("Footwear",), "not_worn": ("Coat",)},
-        "a colour": {"coloured": (("Coat", "olive"),)},
-        "two colours": {"coloured": (("Pants", "blue"), ("Shirt", "white"))},
-        "a garment of a month": {"worn": ("Coat",), "period": "month", "start": date(2023, 5, 1)},
+        "all": Conditions(),
+        "a garment": Conditions(worn=("Hat",)),
+        "one without another": Conditions(worn=("Footwear",), not_worn=("Coat",)),
+        "a colour": Conditions(coloured=(("Coat", "olive"),)),
+        "two colours": Conditions(coloured=(("Pants", "blue"), ("Shirt", "white"))),
+        "a garment of a month": Conditions(worn=("Coat",), period="month", start=date(2023, 5, 1)),
     }
     raw = View(counting="raw")
     asked: dict[str, Ask] = {"size": lambda facts, _: facts.size(whole)}
@@ -161,9 +161,9 @@ def _queries() -> dict[str, Ask]:
     for period in PERIODS:
         asked[f"colours by {period}"] = lambda facts, _, period=period: facts.colours(whole, period=period)
     for name, those in behind.items():
-        asked[f"count: {name}"] = lambda facts, _, those=those: facts.count(whole, **those)
-        asked[f"expected: {name}"] = lambda facts, _, those=those: facts.expected(whole, **those)
-        asked[f"photos: {name}"] = lambda facts, _, those=those: facts.photos(whole, **those)
+        asked[f"count: {name}"] = lambda facts, _, those=those: facts.count(whole, those)
+        asked[f"expected: {name}"] = lambda facts, _, those=those: facts.expected(whole, those)
+        asked[f"photos: {name}"] = lambda facts, _, those=those: facts.photos(whole, those)
     asked["photos: 5,000 names"] = lambda facts, _: facts.photos(whole, limit=5000)
     return asked
 

@@ -22,7 +22,7 @@ from dashboard.evaluation.confusion import (
     photos_of_class,
     view_matrix,
 )
-from dashboard.evaluation.counts import calibration_of, count_caption, count_table, judgements, kind_of
+from dashboard.evaluation.counts import calibration_of, count_caption, count_table, kind_of
 from dashboard.evaluation.pictures import (
     Card,
     PictureError,
@@ -311,11 +311,11 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
 
 def _counts(models: Sequence[Model]) -> None:
     """How far counts with the first of the models chosen that has a calibration can be believed."""
-    calibrated = [(model, each) for model in models if (each := calibration_of(model)) and judgements(each)]
+    calibrated = [(model, each) for model in models if (each := calibration_of(model)) and each.judgements]
     if not calibrated:
         return
     model, calibration = calibrated[0]
-    found = judgements(calibration)
+    found = calibration.judgements
     st.subheader("Counts of garments")
     st.caption(literal(count_caption(model.name, calibration)))
     words = "; ".join(

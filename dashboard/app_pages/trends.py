@@ -86,6 +86,8 @@ def page() -> None:
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
+        if trust.lacking and question.counting == "expected":
+            evidence.caption(literal(trust.lacking))
         current = _tabs(question, trust, choice)
         with away, st.popover("Export", type="primary"):
             _export(question, current, choice, line)
@@ -260,7 +262,7 @@ def _lacking(facts: Facts) -> str:
     if not facts.has_presence:
         return f"This archive holds raw counts: every garment the network found. {again}"
     if facts.lacking:
-        return f"{facts.lacking:,} of its outfits have raw counts only. {again}"
+        return f"{facts.lacking:,} outfits of this archive have raw counts only. {again}"
     return ""
 
 
@@ -315,22 +317,15 @@ def _clicked(key: str) -> None:
 
 
 def _photos(question: Question, behind: Behind, choice: Choice) -> None:
-    facts, view = question.facts, question.view
-    asked = {
-        "worn": behind.classes,
-        "not_worn": behind.not_worn,
-        "coloured": behind.coloured,
-        "fine": behind.fine,
-        "period": behind.period,
-        "start": behind.start,
-    }
-    count = facts.count(view, **asked)  # type: ignore[arg-type]
+    """How many outfits meet the conditions, some of their photos, and a list of all file names."""
+    facts, view, asked = question.facts, question.view, behind.conditions
+    count = facts.count(view, asked)
     expected = ""
     if question.counting == "expected":
-        expected = f"About {number(facts.expected(view, **asked))} expected; "  # type: ignore[arg-type]
+        expected = f"About {number(facts.expected(view, asked))} expected; "
     st.subheader(literal(behind.words(question.hemispheres)))
     shown = min(MOST, SHOWN + state.more)
-    found = facts.photos(view, **asked, limit=shown, likely=count > 0)  # type: ignore[arg-type]
+    found = facts.photos(view, asked, limit=shown, likely=count > 0)
     if found.empty:
         st.caption("No photos. Click another bar, cell, line or point.")
         return
@@ -355,7 +350,7 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     with st.container(horizontal=True):
         if count > shown and shown < MOST:
             st.button("More photos", on_click=_more)
-        names = partial(_names, lambda: facts.photos(view, **asked, limit=NAMES, likely=count > 0))  # type: ignore[arg-type]
+        names = partial(_names, lambda: facts.photos(view, asked, limit=NAMES, likely=count > 0))
         show_downloads("File names", "trends-names", names)
 
 

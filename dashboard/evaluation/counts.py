@@ -10,7 +10,7 @@ from dashboard.evaluation.conditions import LABELS
 from dashboard.evaluation.records import Model
 from segmodels.inference.presence import Calibration, CalibrationError, PresenceJudgement, read_calibration
 
-__all__ = ["calibration_of", "count_caption", "count_table", "judgements", "kind_of"]
+__all__ = ["calibration_of", "count_caption", "count_table", "kind_of"]
 
 _FLATLAYS = "Flat-lays"
 
@@ -23,11 +23,6 @@ def calibration_of(model: Model) -> Calibration | None:
         return read_calibration(model.folder, model.taxonomy)
     except CalibrationError:
         return None
-
-
-def judgements(calibration: Calibration) -> list[PresenceJudgement]:
-    """The scores on photos that had no part in a calibration; the cross-validated ones if there are none."""
-    return list(calibration.judged_on or calibration.fitted_on)
 
 
 def kind_of(judgement: PresenceJudgement) -> str:
@@ -44,17 +39,18 @@ def count_caption(name: str, calibration: Calibration) -> str:
         name: Name of the model.
         calibration: Its calibration, with scores.
     """
-    found = judgements(calibration)
+    found = calibration.judgements
     if calibration.judged_on:
         which = "Photos that had no part in the training of the network or in the calibration"
     else:
-        which = "Photos of the calibration, by parts that each fit left out"
+        which = "Photos of the calibration, cross-validated"
     photos = ", ".join(dict.fromkeys(str(each.photos) for each in found))
     first = found[0]
+    raw, left = 100 * first.raw.share_error, 100 * first.calibrated.share_error
     return (
         f"Presence is {name}'s probability that a garment is worn. Where it is 70 %, the garment should be there in "
         f"70 % of the photos: the dotted line. {which}: {photos}. {kind_of(first)}: the share of photos with a garment "
-        f"is off by {first.calibrated.share_error:.1%} on average, raw counts by {first.raw.share_error:.1%}."
+        f"is {left:.1f} points off on average, with raw counts {raw:.1f}."
     )
 
 

@@ -217,11 +217,14 @@ def _counts(model: Model | None) -> str:
         return str(error)
     if calibration is None:
         return "Raw counts: no calibration."
-    judged = (*calibration.judged_on, *calibration.fitted_on)
-    if not judged:
+    if not calibration.judgements:
         return "Calibrated counts."
-    raw, left = judged[0].raw.share_error, judged[0].calibrated.share_error
-    return f"Calibrated counts: a garment's share is off by {left:.1%} instead of {raw:.1%} on {judged[0].photos}."
+    judged = calibration.judgements[0]
+    raw, left = 100 * judged.raw.share_error, 100 * judged.calibrated.share_error
+    return (
+        f"Calibrated counts: on {judged.photos}, the share of a garment is {left:.1f} points off on average, without "
+        f"the calibration {raw:.1f}."
+    )
 
 
 def _place(offer: Offer) -> str:

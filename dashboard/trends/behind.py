@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from segmodels.archive.facts import PERIODS, Hemispheres, Period
+from segmodels.archive.facts import PERIODS, Conditions, Hemispheres, Period
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Behind", "period_name", "read_behind"]
@@ -21,7 +21,7 @@ _MOST = 4000  # characters of a code at most
 
 @dataclass(frozen=True)
 class Behind:
-    """Conditions on outfits, with the names of `Facts.photos`.
+    """Conditions on outfits, as in `Conditions`.
 
     Args:
         worn: Classes that are worn, all of them.
@@ -43,6 +43,11 @@ class Behind:
     def classes(self) -> tuple[str, ...]:
         """Classes that the outfits must have."""
         return tuple(dict.fromkeys([*self.worn, *(name for name, _ in self.coloured)]))
+
+    @property
+    def conditions(self) -> Conditions:
+        """The conditions for `Facts`."""
+        return Conditions(self.classes, self.not_worn, self.coloured, self.fine, self.period, self.start)
 
     def words(self, where: Hemispheres = "north") -> str:
         """The conditions as a heading: `navy Pants with Coat, without Hat, March 2024`.

@@ -36,7 +36,11 @@ def facts(location: str, version: Version) -> tuple[Future[Facts], list[str]]:
     Returns:
         Future with the facts, or with the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
     """
-    key = (location, version, read_settings().southern, _parts_stamp(location, version))
+    from dashboard.trends.reliability import installed_calibration
+
+    calibration = installed_calibration(version)
+    correlations = calibration.correlations if calibration else ()
+    key = (location, version, read_settings().southern, correlations, _parts_stamp(location, version))
     future, steps = _loading_facts(*key)
     if future.done() and future.exception():
         _loading_facts.clear(*key)
@@ -69,28 +73,33 @@ def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _loading_facts(
-    location: str, version: Version, southern: tuple[tuple[str, str], ...], stamp: object
+    location: str,
+    version: Version,
+    southern: tuple[tuple[str, str], ...],
+    correlations: tuple[tuple[float, ...], ...],
+    stamp: object,
 ) -> tuple[Future[Facts], list[str]]:
     steps: list[str] = []
     executor = ThreadPoolExecutor(1, thread_name_prefix="facts")
-    future = executor.submit(_load_facts, location, version, southern, steps.append)
+    future = executor.submit(_load_facts, location, version, southern, correlations, steps.append)
     executor.shutdown(wait=False)
     return future, steps
 
 
 def _load_facts(
-    location: str, version: Version, southern: tuple[tuple[str, str], ...], progress: Callable[[str], None]
+    location: str,
+    version: Version,
+    southern: tuple[tuple[str, str], ...],
+    correlations: tuple[tuple[float, ...], ...],
+    progress: Callable[[str], None],
 ) -> Facts:
-    from dashboard.trends.reliability import installed_calibration
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Archive, ArchiveError
     from segmodels.taxonomy import TAXONOMIES
 
     if version.taxonomy not in TAXONOMIES:
         raise ArchiveError(f"{version} has classes that this app does not know. Update the app.")
-    taxonomy = TAXONOMIES[version.taxonomy]
-    correlations = calibration.correlations if (calibration := installed_calibration(version)) else ()
-    return Facts(Archive(location).reader(version), taxonomy, progress, southern, correlations)
+    return Facts(Archive(location).reader(version), TAXONOMIES[version.taxonomy], progress, southern, correlations)
 
 
 atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends

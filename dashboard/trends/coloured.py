@@ -157,8 +157,9 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     caption = (
         f"{outfits_in_words(count).capitalize()} "
         f"with {first} and {second} found. Lift of their main colours; {sure} of "
-        f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on whole outfits, Benjamini-Hochberg, "
-        f"{SIGNIFICANT:.0%}); the others have grey numbers. {question.counted}{question.left_out()}"
+        f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on counts rounded to whole "
+        f"outfits, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others have grey numbers. {question.counted}"
+        f"{question.left_out()}"
     )
     top = shown.nlargest(1, "outfits").iloc[0]
     words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {outfits_in_words(top['outfits'])}"

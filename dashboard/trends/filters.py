@@ -11,7 +11,7 @@ from segmodels.archive.facts import Size, View
 from segmodels.colour import BASIC_COLOURS
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["evidence_line", "from_link", "removals", "to_link", "words"]
+__all__ = ["evidence_line", "from_link", "removals", "to_link"]
 
 _TAG = "tag."
 
@@ -83,11 +83,6 @@ def from_link(
         counting=counting,
         duplicates=_yes(link, "duplicates", sentences),
     ), sentences
-
-
-def words(view: View) -> list[str]:
-    """A view in words, one entry for each filter; empty without filters."""
-    return [text for text, _ in removals(view)]
 
 
 def removals(view: View) -> list[tuple[str, View]]:

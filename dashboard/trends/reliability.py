@@ -1,17 +1,19 @@
-"""Reliability of the garments in an archive, measured on photos whose garments are known.
+"""Reliability of the counts of an archive, measured on photos whose garments are known.
 
-`archives/reliability.json`: by taxonomy, `model`, `revision`, `how` it was measured, and by garment `sensitivity` of
-`worn` outfits and `specificity` of `not_worn` ones.
+That of expected counts stands in the calibration of the model. That of raw counts stands in `data/reliability.json`: by
+taxonomy, `model`, `revision`, `how` it was measured, and by garment `sensitivity` of `worn` outfits, `specificity` of
+`not_worn` ones, and the minimums that counted there, `share_threshold` and `confidence_threshold`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
@@ -21,33 +23,47 @@ from segmodels.taxonomy import TAXONOMIES
 
 __all__ = ["Trust", "installed_calibration", "read_trust"]
 
+_NOT_INSTALLED = (
+    "The calibration of this model is not installed here: intervals leave out its error, and the errors of two "
+    "garments of an outfit count as independent."
+)
+
 
 @dataclass(frozen=True)
 class Trust:
-    """Known error rates of a version.
+    """Known errors of the counts of a version.
 
     Args:
-        how: Sentence on which photos and how it was measured.
-        garments: Reliability by class.
-        sentence: Sentence for the visitor on why no reliability is known; empty if it is.
+        how: Sentences on which photos and how the reliability of raw counts was measured.
+        garments: Reliability of raw counts by class.
+        sentence: Sentence for the visitor on why no reliability of raw counts is known; empty if it is.
         share_errors: Standard error of a mean presence that stems from the calibration, by class; empty if unknown.
+        expected: Sentence for the visitor on the errors of expected counts; empty if nothing is known of them.
+        lacking: Sentence for the visitor on what expected counts lack without the calibration; empty with it.
     """
 
     how: str = ""
     garments: dict[str, Reliability] = field(default_factory=dict)
     sentence: str = ""
     share_errors: Mapping[str, float] = field(default_factory=dict)
+    expected: str = ""
+    lacking: str = ""
 
 
 def read_trust(file: Path, version: Version) -> Trust:
-    """Reads the error rates of a version, and the errors of its calibration.
+    """Reads what is known of the errors of raw and expected counts.
 
     Args:
-        file: JSON file of the error rates, which may be missing.
+        file: JSON file of the reliability of raw counts, which may be missing.
         version: Version of the rows.
     """
     calibration = installed_calibration(version)
-    return replace(_read_rates(file, version), share_errors=calibration.share_errors if calibration else {})
+    return replace(
+        _read_rates(file, version),
+        share_errors=calibration.share_errors if calibration else {},
+        expected=_expected(calibration) if calibration else "",
+        lacking="" if calibration else _NOT_INSTALLED,
+    )
 
 
 def installed_calibration(version: Version) -> Calibration | None:
@@ -81,6 +97,19 @@ def _digest(file: Path, changed: int, size: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
 
 
+def _expected(calibration: Calibration) -> str:
+    """Sentence on the errors of expected counts; empty if nobody measured them."""
+    if not calibration.judgements:
+        return ""
+    judged = calibration.judgements[0]
+    raw, left = 100 * judged.raw.share_error, 100 * judged.calibrated.share_error
+    number = "" if judged.photos.number is None else f"{judged.photos.number:,} "
+    return (
+        f"On {number}photos whose garments are known, expected shares were {left:.1f} points off on "
+        f"average, raw shares {raw:.1f}."
+    )
+
+
 def _read_rates(file: Path, version: Version) -> Trust:
     try:
         found = json.loads(file.read_text("utf-8"))[version.taxonomy]
@@ -92,7 +121,7 @@ def _read_rates(file: Path, version: Version) -> Trust:
             for name, each in found["garments"].items()
             if each.get("sensitivity") is not None and each.get("specificity") is not None
         }
-        how = str(found["how"])
+        how = str(found["how"]) + _minimums(found["garments"].values())
     except (OSError, KeyError):
         return Trust(sentence="The reliability of these counts was not measured for this model.")
     except (ValueError, TypeError, AttributeError):
@@ -105,3 +134,11 @@ def _read_rates(file: Path, version: Version) -> Trust:
             f"{version.revision[:12]}, so it is not shown."
         )
     return Trust(how, garments)
+
+
+def _minimums(garments: Iterable[Mapping[str, Any]]) -> str:
+    """Sentence, after a space, on the minimums that counted; all garments have the same."""
+    first = next(iter(garments), {})
+    share, sure = (float(first.get(f"{key}_threshold") or 0) for key in ("share", "confidence"))
+    least = [f"{share:.1%} of the outfit"] * (share > 0) + [f"{sure:.0%} confidence"] * (sure > 0)
+    return f" Garments below {' or '.join(least)} did not count there." if least else ""

@@ -56,7 +56,10 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             against = _period_against(question, chosen)
         elif way == "A tag":
             against = _tag_against(question, tags, chosen)
-    if trust.sentence:
+    if question.counting == "expected":
+        if trust.expected:
+            st.caption(literal(trust.expected))
+    elif trust.sentence:
         st.caption(literal(trust.sentence))
     elif trust.how:
         st.caption(

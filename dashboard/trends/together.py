@@ -69,7 +69,7 @@ _LEAST_SEEN = 0.5  # fewest outfits with a garment that somebody wears
 _RULES = 16  # rules in the figure at most
 _LEAST_EACH = 5  # fewest outfits with a garment, and without it, to compare
 _TESTED = (
-    "Fisher's exact test (mid-p) on whole outfits, corrected for multiple testing "
+    "Fisher's exact test (mid-p) on counts rounded to whole outfits, corrected for multiple testing "
     f"(Benjamini-Hochberg, {SIGNIFICANT:.0%})"
 )
 _INTERVAL = "95 % likelihood interval"
@@ -118,9 +118,8 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     )
     top = shown.loc[shown["significant"]].nlargest(5, "lift")
     words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
-    most = shown.iloc[
-        int(np.nanargmin(shown["p"].where(shown["lift"] > 1, 2.0)))
-    ]  # the surest of those that belong together
+    # The pair with the smallest p of those with a lift above 1.
+    most = shown.iloc[int(np.nanargmin(shown["p"].where(shown["lift"] > 1, 2.0)))]
     first = Behind(worn=(most["first"], most["second"]))
     return Section(
         "trends-matrix", "What is worn together", caption, figure, table, words or "No pair is significant.", first

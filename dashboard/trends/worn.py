@@ -111,7 +111,7 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
     Args:
         question: Question that the section answers.
         against: Two groups to compare, instead of the question's view.
-        trust: Reliability of the garments.
+        trust: Reliability of the garments, which is shown beside raw counts.
 
     Raises:
         NotEnoughError: If there are too few outfits.
@@ -124,9 +124,10 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         question.within(against.other).outfits(LEAST_OUTFITS, f"A share ({against.other_label})")
         other = facts.counts(against.other)
     table = worn(facts.counts(here.view), other, here.errors)
-    known = trust.garments if trust else {}
-    table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]
-    table["specificity"] = [known[name].specificity if name in known else np.nan for name in table["garment"]]
+    known = trust.garments if trust and here.counting == "raw" else {}
+    if known:
+        table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]
+        table["specificity"] = [known[name].specificity if name in known else np.nan for name in table["garment"]]
     shown = table.rename(columns={"garment": "name"})
     allowing = here.allowing
     caption = f"{outfits_in_words(size.outfits).capitalize()} in {number(size.photos)} photos. "

@@ -18,8 +18,8 @@ Counting = Literal["expected", "raw"]
 class Counts:
     """Outfits of a view, by what is worn.
 
-    The numbers are int64 in raw counts and float64 in expected ones. An expected number of outfits with two garments is
-    the sum of the products of their probabilities: given an outfit's photo, the two are taken to be independent.
+    The numbers are int64 in raw counts and float64 in expected ones. An expected number of outfits with two or three
+    garments is the sum of the probabilities that an outfit has all of them: see `add_up`.
 
     Args:
         names: Names of the garments, `k` of them, in display order.
@@ -45,9 +45,11 @@ def add_up(
 ) -> Counts:
     """Adds up outfits.
 
-    Two presences p and q whose errors have the correlation r are both right with the probability
-    `p q + r sqrt(p (1 - p) q (1 - q))`, at least `p + q - 1` and at most the smaller of the two. A triple is as much
-    more or less frequent than without correlations as its three pairs are.
+    An outfit has two garments with the probability `p q + r sqrt(p (1 - p) q (1 - q))`, limited to at least
+    `max(0, p + q - 1)` and at most the smaller of p and q: their presences p and q, and the correlation r of the errors
+    of the presences. The number of a triple is the sum of `p q s` times three ratios: for each of its pairs, the number
+    with correlations over the number without. Sums, which are rounded, and triples are kept within what they are parts
+    of allow: a triple is at most the number of each of its pairs.
 
     Args:
         names: Names of the garments, `k` of them.
@@ -76,10 +78,15 @@ def add_up(
             both = both + _wide(joint @ weight)
     if related is None:
         both = apart
+    each = np.minimum(each, size)
     together = np.zeros((k, k), each.dtype)
-    together[one, other] = together[other, one] = both
+    least, most = each[one] + each[other] - size, np.minimum(each[one], each[other])
+    together[one, other] = together[other, one] = np.minimum(np.maximum(both, least), most)
     np.fill_diagonal(together, each)
-    return Counts(tuple(names), size.item(), each, together, _triples(three, apart, both, k) if triples else None)
+    if triples:
+        found = _within_pairs(_triples(three, apart, both, k), together, each)
+        return Counts(tuple(names), size.item(), each, together, found)
+    return Counts(tuple(names), size.item(), each, together)
 
 
 def _wide(values: np.ndarray) -> np.ndarray:
@@ -88,7 +95,14 @@ def _wide(values: np.ndarray) -> np.ndarray:
 
 
 def _triples(three: np.ndarray, apart: np.ndarray, both: np.ndarray, k: int) -> np.ndarray:
-    """Triples by their three garments, `(k, k, k)`, from those by pair and garment, `(pairs, k)`."""
+    """Triples by their three garments, `(k, k, k)`.
+
+    Args:
+        three: Sums of the products of three presences, by pair and garment, `(pairs, k)`.
+        apart: Pairs without correlations, `(pairs,)`.
+        both: Pairs with correlations, `(pairs,)`; `apart` itself if there are none.
+        k: Number of garments.
+    """
     one, other = np.triu_indices(k, 1)
     result = np.zeros((k, k, k), three.dtype)
     result[one, other] = result[other, one] = three
@@ -97,3 +111,12 @@ def _triples(three: np.ndarray, apart: np.ndarray, both: np.ndarray, k: int) -> 
         ratio[one, other] = ratio[other, one] = np.where(apart > 0, both / np.where(apart > 0, apart, 1), 1)
         result = result * ratio[:, :, None] * ratio[:, None, :] * ratio[None, :, :]
     return result
+
+
+def _within_pairs(three: np.ndarray, together: np.ndarray, each: np.ndarray) -> np.ndarray:
+    """Triples, `(k, k, k)`, within what the numbers of their pairs allow."""
+    ij, ik, jk = together[:, :, None], together[:, None, :], together[None, :, :]
+    i, j, k = np.ix_(each, each, each)
+    least = np.maximum(np.maximum(ij + ik - i, ij + jk - j), ik + jk - k)
+    most = np.minimum(np.minimum(ij, ik), jk)
+    return np.asarray(np.minimum(np.maximum(three, least), most))

@@ -31,7 +31,7 @@ from segmodels.colour import FINE_COLOURS
 from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["PERIODS", "Facts", "Hemispheres", "Period", "Size", "View"]
+__all__ = ["PERIODS", "Conditions", "Facts", "Hemispheres", "Period", "Size", "View"]
 
 Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
 PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
@@ -96,6 +96,30 @@ class View:
     min_confidence: float = 0.0
     counting: Counting | None = None
     duplicates: bool = False
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Conditions on the outfits behind a number, beside the filters of its view.
+
+    Args:
+        worn: Classes that an outfit holds, all of them.
+        not_worn: Classes that it does not hold.
+        coloured: Pairs of a class and a basic or fine colour; the outfit holds a garment for each pair.
+        fine: Whether a name that is both, such as gray, is the fine colour.
+        period: Period to which the photos are limited; only used together with `start`.
+        start: First day of the period.
+    """
+
+    worn: Sequence[str] = ()
+    not_worn: Sequence[str] = ()
+    coloured: Sequence[tuple[str, str]] = ()
+    fine: bool = False
+    period: Period | None = None
+    start: date | None = None
+
+
+_NO_CONDITIONS = Conditions()
 
 
 @dataclass(frozen=True)
@@ -289,8 +313,8 @@ class Facts:
         """Areas by class, over the garments found, each with the probability that its class is worn.
 
         Returns:
-            Columns `class` id, `share` (mean share of the outfit), its `deviation` and `size` (effective number of
-            garments, by which the mean varies), and the number of `garments`.
+            Columns `class` id, `share` (weighted mean share of the outfit), `deviation` (standard deviation of the
+            shares), `size` (Kish's effective number of garments), and `garments` (sum of the weights).
         """
         view = self._resolved(view)
         found = self._ask(
@@ -361,44 +385,29 @@ class Facts:
         )
 
     def photos(
-        self,
-        view: View,
-        *,
-        worn: Sequence[str] = (),
-        not_worn: Sequence[str] = (),
-        coloured: Sequence[tuple[str, str]] = (),
-        fine: bool = False,
-        period: Period | None = None,
-        start: date | None = None,
-        limit: int = 24,
-        likely: bool = True,
+        self, view: View, conditions: Conditions = _NO_CONDITIONS, *, limit: int = 24, likely: bool = True
     ) -> pd.DataFrame:
         """The photos behind a number: `photo_id`, `file_name`, `day`, `person` and `class_map`, the newest first.
 
-        With expected counts, those that fit all conditions, the view's among them, with a probability of 0.5 or more.
+        With expected counts, those that meet all conditions, including the view's, with a probability of at least 0.5.
 
         Args:
             view: View that chooses the outfits.
-            worn: Classes that the outfit holds, all of them.
-            not_worn: Classes that it does not hold.
-            coloured: Pairs of a class and a basic or fine colour; the outfit holds a garment for each pair.
-            fine: Whether a name that is both, such as gray, is the fine colour.
-            period: Period to which the photos are limited; only used together with `start`.
-            start: First day of the period.
+            conditions: Conditions on the outfits.
             limit: Largest number of photos.
             likely: False for photos of any probability but 0, the most probable first.
         """
         view = self._resolved(view)
-        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
+        chance, certain, parameters = self._chosen(view, conditions)
         order = "day DESC NULLS LAST, o" if likely else "chance DESC, o"
         found = self._ask(
             view,
             "SELECT photo_id, file_name, day, o % {people} AS person "
-            "FROM (SELECT o, p, day, {chance} AS chance FROM {v} WHERE {conditions} AND {chance} {least} "
+            "FROM (SELECT o, p, day, {chance} AS chance FROM {v} WHERE {certain} AND {chance} {least} "
             "ORDER BY {order} LIMIT {limit}) JOIN photo USING (p) ORDER BY {order}",
             parameters,
             people=_MOST_PEOPLE,
-            conditions=conditions,
+            certain=certain,
             chance=chance,
             least=f">= {LIKELY}" if likely else "> 0",
             order=order,
@@ -411,60 +420,31 @@ class Facts:
             )
         return found.merge(maps, on="photo_id", how="left")
 
-    def count(
-        self,
-        view: View,
-        *,
-        worn: Sequence[str] = (),
-        not_worn: Sequence[str] = (),
-        coloured: Sequence[tuple[str, str]] = (),
-        fine: bool = False,
-        period: Period | None = None,
-        start: date | None = None,
-    ) -> int:
+    def count(self, view: View, conditions: Conditions = _NO_CONDITIONS) -> int:
         """Number of outfits that `photos` with the same arguments would find without a limit."""
         view = self._resolved(view)
-        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
-        sql = f"SELECT count(*) n FROM {{v}} WHERE {conditions} AND {chance} >= {LIKELY}"
+        chance, certain, parameters = self._chosen(view, conditions)
+        sql = f"SELECT count(*) n FROM {{v}} WHERE {certain} AND {chance} >= {LIKELY}"
         return int(self._ask(view, sql, parameters)["n"].iloc[0])
 
-    def expected(
-        self,
-        view: View,
-        *,
-        worn: Sequence[str] = (),
-        not_worn: Sequence[str] = (),
-        coloured: Sequence[tuple[str, str]] = (),
-        fine: bool = False,
-        period: Period | None = None,
-        start: date | None = None,
-    ) -> float:
-        """Sum of the probabilities that outfits fit the conditions, which are those of `photos`."""
+    def expected(self, view: View, conditions: Conditions = _NO_CONDITIONS) -> float:
+        """Sum, over the outfits of a view, of the probability that an outfit meets the conditions."""
         view = self._resolved(view)
-        chance, conditions, parameters = self._chosen(view, worn, not_worn, coloured, fine, period, start)
-        sql = f"SELECT coalesce(sum({chance}), 0)::DOUBLE n FROM {{v}} WHERE {conditions}"
+        chance, certain, parameters = self._chosen(view, conditions)
+        sql = f"SELECT coalesce(sum({chance}), 0)::DOUBLE n FROM {{v}} WHERE {certain}"
         return float(self._ask(view, sql, parameters)["n"].iloc[0])
 
-    def _chosen(
-        self,
-        view: View,
-        worn: Sequence[str],
-        not_worn: Sequence[str],
-        coloured: Sequence[tuple[str, str]],
-        fine: bool,
-        period: Period | None,
-        start: date | None,
-    ) -> tuple[str, str, dict[str, object]]:
-        """Probability that an outfit fits what is asked of `photos`, the conditions besides, and their parameters."""
-        held = list(dict.fromkeys([*worn, *(name for name, _ in coloured)]))
+    def _chosen(self, view: View, asked: Conditions) -> tuple[str, str, dict[str, object]]:
+        """SQL: probability that an outfit meets the conditions, conditions that are certain, and their parameters."""
+        held = list(dict.fromkeys([*asked.worn, *(name for name, _ in asked.coloured)]))
         factors = [_weight(view), self._all(view, held)]
-        factors += [f"(1 - {self._given(view, name, held)})" for name in not_worn]
-        conditions = ["true", *(self._coloured([name], [colour], fine=fine) for name, colour in coloured)]
+        factors += [f"(1 - {self._given(view, name, held)})" for name in asked.not_worn]
+        certain = ["true", *(self._coloured([name], [colour], fine=asked.fine) for name, colour in asked.coloured)]
         parameters: dict[str, object] = {}
-        if period and start:
-            conditions.append(f'day IN (SELECT day FROM calendar WHERE "{period}" = $start)')
-            parameters["start"] = start
-        return " * ".join(factors), " AND ".join(conditions), parameters
+        if asked.period and asked.start:
+            certain.append(f'day IN (SELECT day FROM calendar WHERE "{asked.period}" = $start)')
+            parameters["start"] = asked.start
+        return " * ".join(factors), " AND ".join(certain), parameters
 
     def _resolved(self, view: View) -> View:
         """The view with its way of counting, and without what that ignores."""
@@ -638,32 +618,16 @@ class Facts:
             Values by tag, and the pairs of `southern` that photos have.
         """
         run = self._reader.query
-        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
-        fine = ", ".join(f"'{name}'" for name, _ in _FINE)
-        worn = sum(1 << garment.id for garment in self.taxonomy.worn)
-        numbers = [garment.id for garment in self.taxonomy.worn]
         colours = ", ".join(f"({number}, '{fine}', '{basic}')" for number, (fine, basic) in enumerate(_FINE))
         run(f"CREATE OR REPLACE TABLE colour AS FROM (VALUES {colours}) colour(id, fine, basic)")
         progress("Reading photos and their garments.")
-        run(
-            "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
-            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
-            f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
-            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
-            "'colour': CASE WHEN monochrome THEN NULL "
-            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
-            "coalesce(monochrome, false) AS monochrome, "
-            "photo_id IN (SELECT photo_id FROM duplicate) AS duplicate FROM photos"
-        )
+        self._stage(southern)
         found = run(
             "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM staged) "
             "GROUP BY ALL ORDER BY n DESC, value"
         )
         tags = {str(key): list(map(str, rows["value"])) for key, rows in found.groupby("key", sort=False)}
         tags = {key: tags[key] for key in list(tags)[:_MOST_TAGS]}
-        chosen = "".join(
-            f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
-        )
         there = {(str(key), str(value)) for key, value in zip(found["key"], found["value"], strict=True)}
         row = run(
             "SELECT coalesce(sum(len(outfits)), 0)::BIGINT outfits, "
@@ -673,8 +637,39 @@ class Facts:
         self.has_presence = self.lacking < self._outfits
         progress("Reading outfits.")
         run("CREATE OR REPLACE TABLE photo AS SELECT p, photo_id, file_name FROM staged")
-        for column in ("photo_id", "file_name"):  # their memory is needed below
+        for column in ("photo_id", "file_name"):  # their memory is needed for the outfits
             run(f"ALTER TABLE staged DROP {column}")
+        self._make_outfits(list(tags))
+        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
+        run("DROP TABLE staged")
+        return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
+
+    def _stage(self, southern: Sequence[tuple[str, str]]) -> None:
+        """Fills the table `staged`: a row for each photo, its garments with numbers in place of names."""
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
+        fine = ", ".join(f"'{name}'" for name, _ in _FINE)
+        self._reader.query(
+            "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
+            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
+            f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
+            "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
+            "'colour': CASE WHEN monochrome THEN NULL "
+            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
+            "coalesce(monochrome, false) AS monochrome, "
+            "photo_id IN (SELECT photo_id FROM duplicate) AS duplicate FROM photos"
+        )
+
+    def _make_outfits(self, tags: Sequence[str]) -> None:
+        """Fills the table `outfit` from `staged`.
+
+        Args:
+            tags: Tags that become columns.
+        """
+        worn = sum(1 << garment.id for garment in self.taxonomy.worn)
+        numbers = [garment.id for garment in self.taxonomy.worn]
+        chosen = "".join(
+            f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
+        )
         shown, presences = "", ""
         if self.has_presence:
             shown = f", 'presence': coalesce(shown[list_position({numbers}, g.class)], 1)"
@@ -682,7 +677,7 @@ class Facts:
                 f", coalesce(shown[{place}], (mask >> {number} & 1)::FLOAT) AS p_{number}"
                 for place, number in enumerate(numbers, 1)
             )
-        run(
+        self._reader.query(
             f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, south, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, monochrome, duplicate, "
             f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}}} FOR g IN "
@@ -690,9 +685,6 @@ class Facts:
             "(SELECT *, unnest(outfits) AS mask, unnest(presence) AS shown, "
             "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
-        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
-        run("DROP TABLE staged")
-        return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
 
 
 def _south(southern: Sequence[tuple[str, str]]) -> str:

@@ -44,7 +44,7 @@ class Difference:
         low: Lower end of the 95 % interval (Newcombe 1998, method 10).
         high: Upper end of that interval.
         p: Two-sided p value of the hypothesis that there is no difference (score test); 1 where one of the groups is
-            empty.
+            empty, or both together are one outfit or less.
     """
 
     value: float
@@ -109,11 +109,13 @@ def difference(count: float, size: float, before: float, before_size: float) -> 
     """
     from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
-    if not size or not before_size:
+    if min(size, before_size) < _NOTHING:
         return Difference(math.nan, -1.0, 1.0, 1.0)
+    count, before = min(max(count, 0.0), size), min(max(before, 0.0), before_size)
     value = count / size - before / before_size
     low, high = confint_proportions_2indep(count, size, before, before_size, method="newcomb", compare="diff")
-    if min(count + before, size + before_size - count - before) < _NOTHING:  # none or all of both groups have it
+    none_or_all = min(count + before, size + before_size - count - before) < _NOTHING  # of both groups have it
+    if none_or_all or size + before_size <= 1:
         return Difference(value, float(low), float(high), 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):  # warnings on ratios that statsmodels computes as well
         p = test_proportions_2indep(count, size, before, before_size, method="score", compare="diff").pvalue
@@ -133,7 +135,8 @@ def adjusted(p: np.ndarray | Sequence[float]) -> np.ndarray:
 def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: float) -> np.ndarray:
     """Two-sided p values of independence, by pair (Fisher's exact test, mid-p).
 
-    Counts are rounded to whole outfits. For expected counts, which vary less than whole ones, the test is conservative.
+    Counts are rounded to whole outfits. Expected counts vary less from sample to sample than those, so that
+    the test is conservative for them.
 
     Args:
         both: Number of outfits that have both.
@@ -143,6 +146,9 @@ def association(both: np.ndarray, first: np.ndarray, second: np.ndarray, size: f
     """
     both, first, second = (np.rint(np.asarray(values, float)).astype(np.int64) for values in (both, first, second))
     size = round(size)
+    if not size:  # less than half an outfit
+        return np.ones(both.shape)
+    first, second = np.minimum(first, size), np.minimum(second, size)
     both = np.clip(both, np.maximum(0, first + second - size), np.minimum(first, second))  # rounding may pass the ends
     at = np.exp(_log_probability(both, first, second, size))
     more = hypergeom.sf(both, size, first, second) + at / 2
@@ -160,9 +166,9 @@ def lift_interval(
     x whose log-likelihood is within 1.92 v of the largest (Wilks 1938), divided by `a b`. Which of the two is named
     first makes no difference, and no interval passes the largest and smallest lift that the two shares allow.
 
-    v allows for the chance in a and b themselves. It is the variance of the log lift by the delta method,
-    `1 / x - 1 / a - 1 / b + 2 x / (a b) - 1`, over that with a and b held: 1 where the two are independent, and
-    more the closer they belong together.
+    v allows for the sampling error of a and b. It is the variance of the log lift by the delta method,
+    `1 / x - 1 / a - 1 / b + 2 x / (a b) - 1`, divided by the variance with a and b held: 1 where the two are
+    independent, and larger the further they are from independence.
 
     Args:
         both: Number of outfits that have both.

@@ -3,8 +3,8 @@
 The functions turn counts and tables of `Facts` into tables for a page; expected and raw counts are treated alike.
 Shares are of outfits, 0..1. All tests of a call are corrected together (Benjamini & Hochberg), including those that are
 not shown. `errors` are standard errors of a share that stem from the calibration of the presence, by class: the
-intervals of shares include them. Those of differences and lifts allow for sampling only, as the calibration's error is
-common to what is compared.
+intervals of shares of garments include them. The intervals of colours, differences and lifts allow for sampling only:
+where groups are compared, the error of the calibration is largely common to both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ __all__ = [
 SIGNIFICANT = 0.01
 """Corrected p below which a result is significant: a false discovery rate of 1 %."""
 
-_LEAST_EACH = 5  # fewest outfits with a garment for its pairs
+_LEAST_TOGETHER = 5  # fewest outfits with all garments of a rule
+_ROUNDING = 1e-6  # of sums of probabilities, as a share
 
 
 Errors = Mapping[str, float]
@@ -85,8 +86,11 @@ def companions(counts: Counts, name: str) -> pd.DataFrame:
     others = np.arange(len(counts.names)) != place
     size, with_it = counts.each[place].item(), counts.together[place][others]
     without = (counts.each - counts.together[place])[others]
+    rest = counts.size - size
+    if rest < _ROUNDING * counts.size:  # everybody wears it
+        rest, without = 0, np.zeros_like(without)
     table = pd.DataFrame({"garment": np.array(counts.names, object)[others], "outfits": with_it, "of": size})
-    changes = _changes(with_it, size, without, counts.size - size)
+    changes = _changes(with_it, size, without, rest)
     table = _with_shares(table)[["garment", "share"]].join(changes)
     return table.sort_values("change", ascending=False, kind="stable", ignore_index=True)
 
@@ -106,7 +110,7 @@ def pairs(counts: Counts) -> pd.DataFrame:
     return _associations(table, counts.each[one], counts.each[other], counts.size)
 
 
-def rules(counts: Counts, least: int = _LEAST_EACH) -> pd.DataFrame:
+def rules(counts: Counts, least: int = _LEAST_TOGETHER) -> pd.DataFrame:
     """Pairs that are worn, each once, in the direction of the larger confidence, the greatest lift first.
 
     Args:
@@ -126,7 +130,7 @@ def rules(counts: Counts, least: int = _LEAST_EACH) -> pd.DataFrame:
     return table[table["outfits"] >= least].sort_values("lift", ascending=False, kind="stable", ignore_index=True)
 
 
-def triples(counts: Counts, least: int = _LEAST_EACH) -> pd.DataFrame:
+def triples(counts: Counts, least: int = _LEAST_TOGETHER) -> pd.DataFrame:
     """Rules "who wears these two also wears this": each triple that is worn, in its three directions.
 
     Args:

@@ -187,7 +187,7 @@ class Reader:
             sql: Query in DuckDB's dialect.
             rows: Number of rows in a batch, at most.
         """
-        with self._connection.cursor() as cursor:  # a connection that another result is read from refuses
+        with self._connection.cursor() as cursor:  # its own: a connection refuses queries while a result is read
             yield from cursor.sql(sql).to_arrow_reader(rows)
 
     def _connect(self) -> None:

@@ -10,10 +10,11 @@ with the value `made up`. Planted trends between the first and the last day:
 
 Everything else stays constant.
 
-The network that looked at these people is made up too. For each outfit and class it has a score, normally distributed
-about +1.2 if the class is worn and -1.2 if not, and knows how likely that outfit was to wear it. The presence is the
-probability that follows by Bayes' rule, so that of the outfits with presence p a share p wears the class. A garment is
-found where its presence is at least 0.25: raw counts are then too high, and expected counts are right.
+The network that analysed these people is made up too. For each outfit and class it has a score, from a normal
+distribution with standard deviation 1 and mean +1.2 if the class is worn, -1.2 if not, and it knows how likely that
+outfit was to wear the class. The presence follows by Bayes' rule, so that of the outfits with presence p a share p
+wears the class. A garment is found where its presence is at least 0.25: raw counts are too high, expected counts are
+right.
 """
 
 from __future__ import annotations

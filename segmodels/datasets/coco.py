@@ -161,7 +161,7 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: 
         raise DatasetError(f"{path} has no photo {photo_id}.")
     image = images[photo_id]
     width, height = image.width, image.height
-    if not all(isinstance(side, int) and side > 0 for side in (width, height)) or width * height > MAX_PIXELS:
+    if not all(type(side) is int and side > 0 for side in (width, height)) or width * height > MAX_PIXELS:
         raise DatasetError(f"{path}: {image.file_name} is given {width!r} x {height!r} pixels, which cannot be.")
     regions, wrong = [], []
     for place, row in image.annotations:

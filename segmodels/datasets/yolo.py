@@ -103,7 +103,7 @@ def _pairs(path: Path, content: Mapping[str, Any], root: Path | None) -> tuple[d
         for entry in entries if isinstance(entries, list) else [entries]:
             if entry is None or entry == "":
                 continue
-            folder = _folder(start, entry) if isinstance(entry, str) else None
+            folder = _folder(start, entry, path.parent) if isinstance(entry, str) else None
             if folder is None:
                 faults.append(f"{path}: {part} is {entry!r}, which is no folder in {start}.")
                 continue
@@ -126,16 +126,27 @@ def _pairs(path: Path, content: Mapping[str, Any], root: Path | None) -> tuple[d
 
 def _texts(folder: Path) -> dict[str, Path]:
     """The text files of a folder by their path without the ending, in Unicode's NFC."""
-    return {
-        normalize("NFC", path.relative_to(folder).with_suffix("").as_posix()): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() == ".txt" and path.name != "classes.txt"
-    }
+    try:
+        files = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() == ".txt" and path.name != "classes.txt"
+        )
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be listed: {error.strerror}.") from None
+    return {normalize("NFC", path.relative_to(folder).with_suffix("").as_posix()): path for path in files}
 
 
-def _folder(start: Path, entry: str) -> Path | None:
-    """The folder of an entry; Roboflow's entries begin with `../` and mean the folder of the YAML file."""
-    return next((path for path in (start / entry, start / entry.removeprefix("../")) if path.is_dir()), None)
+def _folder(start: Path, entry: str, yaml_folder: Path) -> Path | None:
+    """The folder of an entry; Roboflow's entries begin with `../` and mean the folder of the YAML file.
+
+    One that holds the YAML file's own folder is none: it would be searched for photos that have nothing to do with it.
+    """
+    for folder in (start / entry, start / entry.removeprefix("../")):
+        try:
+            if folder.is_dir() and folder.resolve() not in yaml_folder.resolve().parents:
+                return folder
+        except OSError:  # a name that is too long, say
+            continue
+    return None
 
 
 def _labels_of(photo: Path) -> Path:

@@ -42,18 +42,16 @@ CALIBRATION_FILE = "calibration.json"
 LIKELY = 0.5
 """Presence from which a garment counts as worn where a yes or no is needed."""
 
-VERSION = 1
-"""Version of the file and of the features."""
-
+_VERSION = 1  # of the file and of the features
 _OWN = ("area", "confidence", "strongest 0.1 %", "strongest 0.8 %", "strongest 5 %", "mass")
-_STRONGEST = (0.001, 0.008, 0.05)
-_LEAST_SHARE = 1e-3  # is added to shares before their logarithm is taken
+_STRONGEST = (0.001, 0.008, 0.05)  # shares of all cells
+_LEAST_SHARE = 1e-3  # added to shares before their logarithm is taken
 _LEAST_ODDS = 1e-4  # probabilities are kept this far from 0 and 1 before their log odds are taken
+_LARGEST = 1e9  # coefficient; sums of products with features, which are below 10, are finite
 
-
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Correlation = Annotated[float, Field(ge=-1, le=1)]
+_Coefficient = Annotated[float, Field(strict=True, ge=-_LARGEST, le=_LARGEST)]
+_Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+_Correlation = Annotated[float, Field(strict=True, ge=-1, le=1)]
 
 
 class CalibrationError(GarmentscopeError, ValueError):
@@ -64,14 +62,14 @@ class CalibrationError(GarmentscopeError, ValueError):
 class ClassCalibration:
     """Logistic regression of one class: log odds = intercept + weights · features."""
 
-    intercept: _Finite
+    intercept: _Coefficient
 
-    weights: tuple[_Finite, ...]
+    weights: tuple[_Coefficient, ...]
     """Weights of `features`, in their order."""
 
     share_error: _Share
-    """Standard error of the mean presence of many photos that stems from the limited number of photos of the fit:
-    standard deviation over refits on bootstrap samples of the photos."""
+    """Standard error of the mean presence that does not shrink with the number of photos counted: the regression was
+    fitted on few. It is the standard deviation over refits on bootstrap samples of the photos of the fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +143,11 @@ class Calibration:
     version: Literal[1] = 1
 
     @property
+    def judgements(self) -> tuple[PresenceJudgement, ...]:
+        """Scores on other photos; the cross-validated ones if there are none."""
+        return self.judged_on or self.fitted_on
+
+    @property
     def share_errors(self) -> dict[str, float]:
         """Standard error of a share that stems from the calibration, by class."""
         return {name: each.share_error for name, each in self.classes.items()}
@@ -172,10 +175,15 @@ def feature_names(taxonomy: Taxonomy) -> list[str]:
 def features(probability: np.ndarray, score: float) -> np.ndarray:
     """Features of each class, float64 `(C, 6 + C + 1)`, from the probabilities of a region of interest.
 
-    Of the class itself: log share of the cells that are not background in which it is the likeliest class; its mean
-    probability there; log odds of its mean probability in the 0.1 %, 0.8 % and 5 % of all cells where it is strongest;
-    log of its summed probability over that of all classes but the background. Of every class, for what is worn
-    together and which part of a person is shown: the second of the log odds; and at last the detector's score.
+    Of the class itself:
+
+    - log of its share of the cells that are not background, where a cell belongs to its likeliest class;
+    - its mean probability in its cells;
+    - log odds of its mean probability in the 0.1 %, 0.8 % and 5 % of all cells where it is strongest;
+    - log of its summed probability over that of all classes but the background.
+
+    The same for all classes: the log odds at 0.8 % of each of them, which say what is worn together and which part of a
+    person is shown, and the detector's score.
 
     Args:
         probability: Probabilities, float `(C, h, w)`, averaged over cells of a few pixels; class 0 is the background.
@@ -207,21 +215,23 @@ def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
         CalibrationError: If the file is damaged, of a newer version, or of other classes.
     """
     path = folder / CALIBRATION_FILE
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return None
     again = "Fit it again with `python -m train calibrate`, or remove the file: counts are raw then."
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values.get("version") if isinstance(values, dict) else None
-        if isinstance(version, int) and version > VERSION:
-            raise CalibrationError(f"{path} is of version {version}; this Garmentscope reads {VERSION}. Update it.")
+        if isinstance(version, int) and version > _VERSION:
+            raise CalibrationError(f"{path} is of version {version}; this Garmentscope reads {_VERSION}. Update it.")
         calibration = _ADAPTER.validate_python(values)
-    except (OSError, UnicodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CalibrationError(f"{path} is damaged: {error}. {again}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise CalibrationError(f"{path} is damaged: {place}: {first['msg']}. {again}") from None
+    except CalibrationError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # json raises any ValueError for a number of many digits
+        raise CalibrationError(f"{path} is damaged: {error}. {again}") from None
     names = [garment.name for garment in taxonomy.worn]
     if calibration.taxonomy != taxonomy.name or set(calibration.classes) != set(names):
         raise CalibrationError(f"{path} is not a calibration of the classes of {taxonomy.name}. {again}")
@@ -229,6 +239,9 @@ def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
     sizes = {len(row) for row in calibration.correlations}
     if calibration.correlations and (len(calibration.correlations) != len(names) or sizes != {len(names)}):
         raise CalibrationError(f"{path} is damaged: correlations are not {len(names)} rows of {len(names)}. {again}")
+    matrix = np.array(calibration.correlations)
+    if matrix.size and (matrix.diagonal().any() or (matrix != matrix.T).any()):
+        raise CalibrationError(f"{path} is damaged: correlations are not symmetric with a diagonal of 0. {again}")
     if wrong := [name for name in names if len(calibration.classes[name].weights) != count]:
         raise CalibrationError(f"{path} is damaged: {wrong[0]} has not {count} weights. {again}")
     return calibration
@@ -244,7 +257,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    """A JSON value with its numbers cut to seven significant digits, without what is not known."""
+    """A JSON value with its numbers rounded to seven significant digits, and without keys whose value is None."""
     if isinstance(value, dict):
         return {key: _rounded(each) for key, each in value.items() if each is not None}
     if isinstance(value, list | tuple):

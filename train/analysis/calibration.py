@@ -1,8 +1,8 @@
 """Fits and judges the calibration that turns a network's probabilities into the presence of garments.
 
-The regressions are fitted on photos that the weights never saw: the fold that was left out, cut to all framings, and
-flat-lays to choose by. Where a checkpoint's fold chose its epochs, its scores there are somewhat optimistic; the scores
-on other photos say how far the calibration holds.
+The regressions are fitted on photos that the weights never saw: the fold that was left out of training, cut to all
+framings, and the flat-lays kept for choices. Where that fold chose the epoch of a checkpoint, the scores on it are
+somewhat optimistic; the scores on other photos say how far the calibration holds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -52,17 +53,17 @@ FLATLAY = "flat-lay"
 
 _FOLDS = 8
 _WEIGHT = 300.0  # of each kind of photo in the likelihood, whatever its number of photos
-_INVERSE_PENALTY = 0.1  # scikit-learn's C; this and the next by cross-validated scores and on photos of other kinds
-_CONTEXT_SCALE = 0.5  # of the standardised features that all classes share, whose weights so cost four times as much
-_PRIOR = 60.0  # weight of no correlation, in the unit of _WEIGHT: ten photos, of which each is in six kinds
-_LEAST_EACH = 3  # photos with and without a class from which its regression is fitted
-_LEAST_CORRELATED = 10  # photos that show a class for its correlations
+_INVERSE_PENALTY = 0.1  # scikit-learn's C; this and the next chosen by cross-validation and on photos of other kinds
+_CONTEXT_SCALE = 0.5  # of the standardised features that all classes share: their weights are penalised four times
+_PRIOR = 60.0  # draws correlations towards 0; by lifts on fold 0, raised once after a look at the test photos (RESULTS)
+_LEAST_EACH = 3  # fewest samples with a class, and without it, for its regression
+_LEAST_CORRELATED = 10  # fewest photos that show a class for its correlations
 _BINS = 10
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A photo, or a part of one, whose garments are known.
+    """A photo, or a part of a photo, whose garments are known.
 
     Args:
         photo_id: Id of the photo; samples of one photo are kept together in cross-validation.
@@ -140,9 +141,12 @@ def fit(
     Args:
         samples: Photos of the fit.
         taxonomy: Taxonomy of the features.
-        photos: Photos of which the framings are, for the record.
+        photos: Photos that were cut to the framings, for the record.
         flatlays: Name of the file that lists the flat-lays, for the record.
         refits: Number of bootstrap samples from which the errors of the shares are estimated.
+
+    Raises:
+        DatasetError: If there is only one photo.
     """
     kinds = np.array([sample.kind for sample in samples])
     ids = np.array([sample.photo_id for sample in samples])
@@ -150,6 +154,8 @@ def fit(
     weight = _weights(kinds)
     held_out = np.zeros(shown.shape)
     folds = min(_FOLDS, len(set(ids)))
+    if folds < 2:
+        raise DatasetError("A calibration needs at least two photos that can be read; some hundred make a good one.")
     for train, test in GroupKFold(folds, shuffle=True, random_state=0).split(shown, groups=ids):
         regressions = _regressions([samples[index] for index in train], weight[train], taxonomy)
         held_out[test] = _predict(regressions, [samples[index] for index in test], taxonomy)
@@ -183,7 +189,7 @@ def judge(
         calibration: Calibration to judge.
         samples: Photos whose garments are known.
         taxonomy: Taxonomy of the features.
-        photos: Photos of which the framings are, for the record; flat-lays are of their part `test`.
+        photos: Photos that were cut to the framings, for the record; flat-lays are recorded as the part `test`.
     """
     found = []
     for kind in dict.fromkeys(sample.kind for sample in samples):
@@ -229,7 +235,7 @@ def _observe(
     wanted: Sequence[tuple[str, str]],
     read: Callable[[str, str], tuple[np.ndarray, np.ndarray]],
 ) -> list[Sample]:
-    """Samples of kinds and photo ids; `read` gives the photo and what it shows."""
+    """A sample of each pair of a kind and a photo id; `read` gives the photo and which classes it shows."""
     names = [garment.name for garment in segmenter.taxonomy.worn]
     samples = []
     with tqdm(wanted, desc="Observing", unit="photo") as bar:
@@ -250,14 +256,17 @@ def _observe(
 
 
 def _weights(kinds: np.ndarray) -> np.ndarray:
-    """Weight of each sample: that of its kind over the kind's number."""
+    """Weight of each sample: `_WEIGHT` over the number of samples of its kind."""
     _, place, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     weights: np.ndarray = _WEIGHT / counts[place]
     return weights
 
 
 def _regressions(samples: Sequence[Sample], weight: np.ndarray, taxonomy: Taxonomy) -> list[tuple[float, list[float]]]:
-    """Intercept and weights of each class; a class that is hardly ever or nearly always shown has its share alone."""
+    """Intercept and weights of each class.
+
+    Where too few samples show a class, or too few do not, the intercept gives its share and the weights are 0.
+    """
     found = []
     for column, garment in enumerate(taxonomy.worn):
         rows = np.array([sample.features[garment.id] for sample in samples])
@@ -290,9 +299,11 @@ def _predict(
 def _correlations(
     ids: np.ndarray, shown: np.ndarray, presence: np.ndarray, weight: np.ndarray
 ) -> tuple[tuple[float, ...], ...]:
-    """Correlation of the errors of each two classes, drawn towards 0 where both are nearly always certain.
+    """Correlation of the errors of each two classes.
 
-    A class that few photos show has none: they say little of others like them, however many samples they make.
+    With presences p and q and weights w it is the sum of `w (shown - p) (shown - q)` over the sum of
+    `w sqrt(p (1 - p) q (1 - q))` and `_PRIOR`. A class that few photos show has none: they say little of others like
+    them, however many samples they make.
 
     Args:
         ids: Photo of each sample, `(samples,)`.
@@ -336,12 +347,17 @@ def _draws(ids: np.ndarray, random: np.random.Generator, count: int) -> Iterator
         yield np.concatenate([of_photo[index] for index in random.integers(0, len(photos), len(photos))])
 
 
-def _judgement(samples: Sequence[Sample], presence: np.ndarray, photos: EvaluatedPhotos, how: str) -> PresenceJudgement:
+def _judgement(
+    samples: Sequence[Sample],
+    presence: np.ndarray,
+    photos: EvaluatedPhotos,
+    how: Literal["cross-validated", "held out"],
+) -> PresenceJudgement:
     shown = np.array([sample.shown for sample in samples])
     found = np.array([sample.found for sample in samples])
     return PresenceJudgement(
         photos=photos,
-        how=how,  # type: ignore[arg-type]
+        how=how,
         framing=samples[0].kind if samples[0].kind != FLATLAY else "full",
         raw=_scores(shown, found.astype(float)),
         calibrated=_scores(shown, presence),

@@ -57,7 +57,7 @@ def measure_reliability(segmenter: Segmenter, data: Path) -> dict[str, Any]:
             "model": segmenter.checkpoint.name,
             "revision": segmenter.checkpoint.revision,
             "photos": int((~choose).sum()),
-            "how": f"Clothing Co-Parsing, ccp_tags_reserved.txt: thresholds chosen on {int(choose.sum())} of the "
+            "how": f"Clothing Co-Parsing, ccp_tags_reserved.txt: minimums chosen on {int(choose.sum())} of the "
             f"photos, rates measured on the other {int((~choose).sum())}, against the data set's own tags.",
             "garments": garments,
         }

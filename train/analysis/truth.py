@@ -1,7 +1,7 @@
-"""Counts of an archive against the truth: shares, pairs and colours as known, as found, and as expected.
+"""Compares counts with the ground truth: shares, pairs and colours; true, raw and expected.
 
-Photos with ground truth are put into two archives, as the segmenter sees them and as the truth has them, and both are
-counted by the functions of the Trends page.
+Photos with ground truth are put into two archives, one with the segmenter's garments and one with the true ones, and
+both are counted by the functions of the Trends page.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ _LEAST_WITH_COLOUR = 5  # photos that show a garment for its colours to be compa
 
 @dataclass(frozen=True)
 class Compared:
-    """Counts of some photos as known, as found, and as expected.
+    """True, raw and expected counts of some photos.
 
     Args:
         photos: Number of photos.
-        shares: A row for each garment: `garment`, `true`, `raw`, `expected` (shares of the photos, 0..1).
-        lifts: A row for each pair that is shown together or apart: `first`, `second`, `true`, `raw`, `expected`.
+        shares: A row for each garment: `garment`, `true`, `raw`, `expected` (shares of the outfits, 0..1).
+        lifts: A row for each pair whose garments both occur in all three counts: `first`, `second`, `true`, `raw`,
+            `expected`.
         colours: A row for each garment and basic colour of its main colour: `garment`, `colour`, `true`, `raw`,
-            `expected` (shares of the garment's photos).
+            `expected` (shares of the garments of that class).
         coverage: Share of the 95 % intervals of raw and of expected shares that hold the true share, over resamples of
             the photos and all garments.
     """
@@ -63,7 +64,7 @@ class Compared:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """All numbers, ready for JSON."""
         tables = {"shares": self.shares, "lifts": self.lifts, "colours": self.colours}
         return {
             "photos": self.photos,
@@ -104,10 +105,10 @@ def _mean_error(counts: pd.Series, true: pd.Series) -> float | None:
 
 
 def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framing: str = "full") -> Compared:
-    """Counts photos with ground truth as known, as found by a segmenter, and as its calibration expects.
+    """Counts photos with ground truth: true garments, garments that a segmenter found, and presence.
 
-    A photo that cannot be read or cut is named and left out. The data sets with ground truth have one person a photo;
-    of the people that a segmenter finds, all count as one outfit each, as in an archive.
+    A photo that cannot be read or cut is named and left out. The ground truth is one outfit a photo; each person that
+    the segmenter finds is an outfit, as in an archive.
 
     Args:
         segmenter: Segmenter with a calibration, in the classes of the data set.
@@ -128,19 +129,7 @@ def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str
             f"{segmenter.checkpoint.name} has no calibration, so it has raw counts only. Fit one with "
             "`python -m train calibrate`."
         )
-    found, known = [], []
-    with tqdm(dataset.select(list(ids)), desc="Counting", unit="photo") as bar:
-        for photo_id in bar:
-            try:
-                photo, truth = framed(framing, *dataset.pair(photo_id), photo_id)
-            except (DatasetError, PhotoError) as error:
-                bar.write(f"{photo_id} is left out: {error}")
-                continue
-            photo = np.ascontiguousarray(photo)
-            found.append(row_of(segmenter.segment(photo), photo, photo_id, photo_id.encode()))
-            known.append(row_of(_true(photo, truth, taxonomy), photo, photo_id, photo_id.encode()))
-    if not found:
-        raise DatasetError(f"None of the {len(ids)} photos could be read.")
+    found, known = _rows(segmenter, dataset, ids, framing)
     with tempfile.TemporaryDirectory() as folder:
         seen = _facts(Path(folder) / "seen", found, taxonomy, calibration.correlations)
         true = _facts(Path(folder) / "true", known, taxonomy)
@@ -161,8 +150,26 @@ def compare_with_truth(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str
     return Compared(len(found), shares, lifts, colours, coverage)
 
 
+def _rows(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framing: str) -> tuple[list[Row], list[Row]]:
+    """Rows of the photos with the garments that the segmenter found, and with the true ones."""
+    found, known = [], []
+    with tqdm(dataset.select(list(ids)), desc="Counting", unit="photo") as bar:
+        for photo_id in bar:
+            try:
+                photo, truth = framed(framing, *dataset.pair(photo_id), photo_id)
+            except (DatasetError, PhotoError) as error:
+                bar.write(f"{photo_id} is left out: {error}")
+                continue
+            photo = np.ascontiguousarray(photo)
+            found.append(row_of(segmenter.segment(photo), photo, photo_id, photo_id.encode()))
+            known.append(row_of(_true(photo, truth, segmenter.taxonomy), photo, photo_id, photo_id.encode()))
+    if not found:
+        raise DatasetError(f"None of the {len(ids)} photos could be read.")
+    return found, known
+
+
 def _true(photo: np.ndarray, truth: np.ndarray, taxonomy: Taxonomy) -> Segmentation:
-    """A segmentation that is right; what is too small to be shown is left out, as a segmenter does."""
+    """The ground truth as a segmentation; a garment of too few pixels is left out, as a segmenter leaves it out."""
     class_map = np.where(truth < len(taxonomy), truth, 0).astype(np.uint8)
     pixels = np.bincount(class_map.ravel(), minlength=len(taxonomy))
     least = SMALLEST_GARMENT * sum(pixels[garment.id] for garment in taxonomy.worn)
@@ -187,7 +194,7 @@ def _side_by_side(columns: Mapping[str, pd.Series]) -> pd.DataFrame:
 
 
 def _colours(counted: Mapping[str, tuple[Facts, View]], taxonomy: Taxonomy) -> pd.DataFrame:
-    """Shares of colours, of the garments that enough photos show; a colour that is not found has a share of 0."""
+    """Shares of colours of the garments that enough photos show; a colour that does not occur has a share of 0."""
     tables = {name: colour_shares(facts.colours(view), taxonomy) for name, (facts, view) in counted.items()}
     enough = tables["true"].loc[tables["true"]["of"] >= _LEAST_WITH_COLOUR, "garment"].unique()
     columns = {
@@ -200,7 +207,7 @@ def _colours(counted: Mapping[str, tuple[Facts, View]], taxonomy: Taxonomy) -> p
 def _coverage(
     shares: pd.DataFrame, rows: Sequence[Row], errors: Mapping[str, float], taxonomy: Taxonomy
 ) -> dict[str, float]:
-    """How often the intervals of resampled photos hold the share that is true of all photos."""
+    """Share of the intervals, over resamples of the outfits, that hold the true share of all photos."""
     names = [garment.name for garment in taxonomy.worn]
     bits = np.array([garment.id for garment in taxonomy.worn])
     people = [(mask, presence) for row in rows for mask, presence in zip(row["outfits"], row["presence"], strict=True)]

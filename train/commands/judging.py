@@ -1,4 +1,7 @@
-"""Commands that judge a checkpoint, or a data set: `evaluate`, `suspects`, `reliability`, `stats`, `check-data`."""
+"""Commands that judge a checkpoint, its counts or a data set.
+
+`evaluate`, `calibrate`, `truth`, `suspects`, `reliability`, `stats` and `check-data`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
-from segmodels.inference.presence import LIKELY
+from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.calibration import (
     fit,
@@ -106,7 +109,9 @@ def add_truth(commands: Subparsers) -> None:
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    command.add_argument("--ids", type=Path, required=True, metavar="FILE", help="list of photos that had no part")
+    command.add_argument(
+        "--ids", type=Path, required=True, metavar="FILE", help="list of photos that it was not trained on"
+    )
     command.add_argument("--framing", choices=list(FRAMINGS), default="full", help="crop each photo to this part first")
     command.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers, in addition")
     add_device_arguments(command)
@@ -178,14 +183,19 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     if both := sorted(set(ids) & set(others)):
         raise DatasetError(f"{both[0]} is in fold {fold}, which fits, and in {arguments.ids}, which judges. Remove it.")
     photos = EvaluatedPhotos(dataset=dataset.name, split="fold", fold=fold)
+    for wanted in (ids, others):  # what is missing, or cannot be written, is known before the hours of work
+        dataset.select(wanted)
     flatlays = read_flatlays(arguments.flatlays) if arguments.flatlays else None
-    samples = observe_framings(segmenter, dataset, ids)
     if flatlays:
         check_flatlays(config.training, arguments.flatlays, choice_ids())
-        samples += observe_flatlays(segmenter, flatlays.select(choice_ids()))
+        chosen, test = flatlays.select(choice_ids()), flatlays.part("test")
+    for name in (CALIBRATION_FILE, f".{CALIBRATION_FILE}"):  # the file, and a new one beside it that takes its place
+        check_writable(arguments.checkpoint / name)
+    samples = observe_framings(segmenter, dataset, ids)
+    samples += observe_flatlays(segmenter, chosen) if flatlays else []
     calibration = fit(samples, segmenter.taxonomy, photos, "flatlay_choice.txt")
     judged = observe_framings(segmenter, dataset, others) if others else []
-    judged += observe_flatlays(segmenter, flatlays.part("test")) if flatlays else []
+    judged += observe_flatlays(segmenter, test) if flatlays else []
     where = EvaluatedPhotos(dataset=dataset.name, split="ids", ids_file=arguments.ids.name if arguments.ids else "")
     calibration = replace(calibration, judged_on=tuple(judge(calibration, judged, segmenter.taxonomy, where)))
     keep_calibration(arguments.checkpoint, calibration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from segmodels.checkpoints.checkpoint import (
 )
 from segmodels.evaluation.results import Results
 from segmodels.files import replacing
+from segmodels.inference.presence import CalibrationError, read_calibration
+from segmodels.taxonomy import TAXONOMIES
 from train.publishing.card import model_card
 from train.segmentation.lightning_module import SegmentationModule
 
@@ -77,13 +79,18 @@ class BestCheckpoint(Callback):
         save_checkpoint(self.folder, self.config, module.judged, results=results, card=card)
 
     def write_curve(self, curve: list[dict[str, float]]) -> None:
-        """Completes the learning curve, which goes on after the best epoch; evaluations stay.
+        """Completes the learning curve, which goes on after the best epoch; evaluations and a calibration stay.
 
         Args:
             curve: Entries of all epochs, as the module keeps them.
         """
         results = replace(read_results(self.folder), learning_curve=tuple(curve))
-        save_results(self.folder, results, card=model_card(self.name, read_config(self.folder), results))
+        config = read_config(self.folder)
+        calibration = None
+        with suppress(CalibrationError):  # said by all that load the checkpoint
+            calibration = read_calibration(self.folder, TAXONOMIES[config.taxonomy])
+        card = model_card(self.name, config, results, calibration=calibration)
+        save_results(self.folder, results, card=card)
 
     def state_dict(self) -> dict[str, Any]:
         """Keeps the highest mean IoU so far."""

@@ -5,7 +5,7 @@ from scored import evaluation, judged, write_model
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
-from dashboard.evaluation.counts import calibration_of, count_table, judgements, kind_of
+from dashboard.evaluation.counts import calibration_of, count_table, kind_of
 from dashboard.evaluation.records import Model, read_model
 from dashboard.figures import reliability_figure
 from segmodels.evaluation.results import EvaluatedPhotos
@@ -52,13 +52,13 @@ def calibrated(folder: Path, *judged_on: PresenceJudgement, fitted_on: tuple[Pre
 def test_kinds_of_photo_have_the_pages_names(tmp_path: Path) -> None:
     model = calibrated(tmp_path / "m", judgement("ccp"), judgement("ccp", "bust"), judgement("flatlay"))
     calibration = calibration_of(model)
-    assert calibration and [kind_of(each) for each in judgements(calibration)] == ["Whole outfit", "Bust", "Flat-lays"]
+    assert calibration and [kind_of(each) for each in calibration.judgements] == ["Whole outfit", "Bust", "Flat-lays"]
 
 
 def test_cross_validated_scores_stand_in_where_there_are_no_others(tmp_path: Path) -> None:
     own = judgement("ccp", how="cross-validated")
     calibration = calibration_of(calibrated(tmp_path / "m", fitted_on=(own,)))
-    assert calibration and judgements(calibration) == [own]
+    assert calibration and calibration.judgements == (own,)
 
 
 def test_a_row_for_each_kind_and_way(tmp_path: Path) -> None:
@@ -94,5 +94,5 @@ def test_the_page_says_how_far_counts_are_off(tmp_path: Path, monkeypatch: pytes
     page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
     said = " ".join(each.value for each in page.caption).replace("\\", "")
     assert "Counts of garments" in [each.value for each in page.subheader]
-    assert "off by 2.0% on average, raw counts by 8.0%" in said and "ccp, part test (90 photos)" in said
+    assert "2.0 points off on average, with raw counts 8.0." in said and "ccp, part test (90 photos)" in said
     assert not page.exception

@@ -233,8 +233,9 @@ def test_how_a_model_counts(sheet: Make, tmp_path: Path) -> None:
     write_calibration(found.folder, Calibration(taxonomy="OUTFIT_15", classes=classes, judged_on=(judgement,)))
     entry = CatalogEntry("fpn", "embedded", found.folder, "")
     counts = describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts
-    assert (
-        counts == "Calibrated counts: a garment's share is off by 1.9% instead of 8.4% on ccp, others.txt (90 photos)."
+    assert counts == (
+        "Calibrated counts: on ccp, others.txt (90 photos), the share of a garment is 1.9 points off on average, "
+        "without the calibration 8.4."
     )
     (found.folder / "calibration.json").write_text("{")
     assert "is damaged" in describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,15 @@ from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Size, View
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
-from segmodels.inference.presence import Calibration, ClassCalibration, feature_names, write_calibration
+from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.inference.presence import (
+    Calibration,
+    ClassCalibration,
+    PresenceJudgement,
+    PresenceScores,
+    feature_names,
+    write_calibration,
+)
 from segmodels.taxonomy import OUTFIT_15
 
 TAGS = {"market": ["North", "South"], "season": ["winter"]}
@@ -149,7 +158,8 @@ def test_reliability_is_of_one_model(tmp_path: Path) -> None:
     )
     trust = read_trust(file, version)
     assert trust.garments == {"Hat": Reliability(0.8, 40, 0.9, 260)} and not trust.share_errors
-    assert trust.how == "On 300 photos." and not trust.sentence
+    assert trust.how == "On 300 photos. Garments below 1.0% of the outfit or 50% confidence did not count there."
+    assert not trust.sentence and not trust.expected and "calibration of this model is not installed" in trust.lacking
     other = read_trust(file, Version("OUTFIT_15", "fpn", "2"))
     assert "not for fpn 2" in other.sentence and not other.garments
 
@@ -170,9 +180,25 @@ def test_the_errors_of_a_calibration_are_those_of_the_same_weights(
         garment.name: ClassCalibration(intercept=0.0, weights=(0.0,) * count, share_error=garment.id / 100)
         for garment in OUTFIT_15.worn
     }
-    write_calibration(folder, Calibration(taxonomy="OUTFIT_15", classes=classes))
+    calibration = Calibration(taxonomy="OUTFIT_15", classes=classes)
+    write_calibration(folder, calibration)
+    trust = read_trust(tmp_path / "reliability.json", mine)
+    assert not trust.expected and not trust.lacking, "nobody judged it"
     assert (found := installed_calibration(mine)) and found.share_errors["Hat"] == 0.07
     assert read_trust(tmp_path / "reliability.json", mine).share_errors["Coat"] == 0.02
+    fitted, judged = (
+        PresenceJudgement(
+            photos=EvaluatedPhotos(dataset="ccp", number=number),
+            how="held out",
+            raw=PresenceScores(share_error=0.0528, f1=0.8, brier=0.1),
+            calibrated=PresenceScores(share_error=error, f1=0.9, brier=0.05),
+        )
+        for number, error in ((158, 0.012), (1101, 0.025))
+    )
+    write_calibration(folder, replace(calibration, fitted_on=(fitted,), judged_on=(judged,)))
+    assert read_trust(tmp_path / "reliability.json", mine).expected == (
+        "On 1,101 photos whose garments are known, expected shares were 2.5 points off on average, raw shares 5.3."
+    )
     assert installed_calibration(Version("OUTFIT_15", "mine", "0" * 12)) is None, "of other weights"
     assert installed_calibration(Version("OUTFIT_15", "yours", revision)) is None
     (folder / "calibration.json").write_text("{")

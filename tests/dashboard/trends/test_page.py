@@ -312,6 +312,16 @@ def test_nothing_probable_is_said(page: AppTest, likely: Path, monkeypatch: pyte
     assert "About 6.0 expected; no outfit at 50 % or more; the likeliest are shown. Click in the chart" in said(page)
 
 
+def test_a_calibration_that_is_not_installed_is_said_in_every_tab_with_expected_counts(
+    page: AppTest, likely: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
+    opened(page, tab="With what")
+    assert "The calibration of this model is not installed here" in said(page) and not page.exception
+    widget(page.button_group, "Count").set_value("raw").run()
+    assert "not installed" not in said(page)
+
+
 def test_an_archive_without_probabilities_says_how_to_get_them(
     page: AppTest,
     write,  # type: ignore[no-untyped-def]
@@ -328,6 +338,7 @@ def test_an_archive_without_probabilities_says_how_to_get_them(
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(half))
     page = AppTest.from_file(str(PAGE), default_timeout=120)
     opened(page)
-    assert "30 of its outfits have raw counts only." in said(page) and "Raw counts: every garment" in said(page)
+    assert "30 outfits of this archive have raw counts only." in said(page)
+    assert "Raw counts: every garment" in said(page)
     widget(page.button_group, "Count").set_value("expected").run()
     assert "30 outfits without a probability count as found." in said(page) and not page.exception

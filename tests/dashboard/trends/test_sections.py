@@ -69,15 +69,7 @@ def codes(section: Section) -> set[Behind]:
 
 
 def count(question: Question, behind: Behind) -> int:
-    return question.facts.count(
-        question.view,
-        worn=behind.classes,
-        not_worn=behind.not_worn,
-        coloured=behind.coloured,
-        fine=behind.fine,
-        period=behind.period,
-        start=behind.start,
-    )
+    return question.facts.count(question.view, behind.conditions)
 
 
 @pytest.mark.parametrize("theme", get_args(Theme))
@@ -135,6 +127,15 @@ def test_a_rate_from_a_few_photos_is_given_in_photos(question: Question) -> None
     labels = share_section(question, trust=trust).figure.layout.yaxis.ticktext
     text = " ".join(labels)
     assert "recall 0 of 2, false alarms 10%" in text and "recall 100%, false alarms 2 of 2" in text
+
+
+def test_rates_of_raw_counts_do_not_stand_beside_expected_ones(expected: Question) -> None:
+    trust = Trust("Measured on paper.", {"Hat": Reliability(0.5, 20, 0.9, 20)})
+    raw = share_section(expected.within(View(counting="raw")), trust=trust)
+    assert "recall 50%, false alarms 10%" in " ".join(raw.figure.layout.yaxis.ticktext)
+    assert raw.table.set_index("garment").loc["Hat", "specificity"] == 0.9
+    section = share_section(expected, trust=trust)
+    assert "recall" not in " ".join(section.figure.layout.yaxis.ticktext) and "specificity" not in section.table
 
 
 @pytest.mark.parametrize("view", [View(), View(garments=("Coat",)), View(colours=("blue",)), View(counting="raw")])

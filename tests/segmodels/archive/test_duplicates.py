@@ -11,7 +11,7 @@ from archive_rows import VERSION, made
 from segmodels.archive import duplicates
 from segmodels.archive.__main__ import main
 from segmodels.archive.duplicates import load_duplicates, near_duplicates
-from segmodels.archive.facts import Facts, View
+from segmodels.archive.facts import Conditions, Facts, View
 from segmodels.archive.rows import as_table, bits
 from segmodels.archive.store import Archive, Reader, Version
 from segmodels.taxonomy import OUTFIT_15
@@ -164,7 +164,7 @@ def test_photos_without_colours_are_left_out_of_colours_alone(archive: Archive) 
         assert facts.size(View()).outfits == 3 and facts.counts(View()).each.sum() == 3
         assert facts.colours(View())[["colour", "garments"]].values.tolist() == [["red", 2]]
         assert facts.size(View(colours=("red",))).outfits == 2
-        assert facts.count(View(), coloured=[("Coat", "red")]) == 2
+        assert facts.count(View(), Conditions(coloured=[("Coat", "red")])) == 2
 
 
 def test_expected_counts_leave_out_the_same(archive: Archive) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from archive_rows import parts_of, rows_of
 
-from segmodels.archive.facts import Facts, View
+from segmodels.archive.facts import Conditions, Facts, View
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive
 from segmodels.archive.synthetic import make_archive
@@ -191,11 +191,11 @@ def test_photos_are_those_that_probably_fit(facts: Facts, outfits: list[Outfit])
         for each in outfits
         if each.colours.get("Coat") == "blue"
     ]
-    asked = {"worn": ("Coat",), "not_worn": ("Bag",), "coloured": (("Coat", "blue"),)}
-    assert facts.expected(view, **asked) == pytest.approx(sum(chances))  # type: ignore[arg-type]
+    asked = Conditions(worn=("Coat",), not_worn=("Bag",), coloured=(("Coat", "blue"),))
+    assert facts.expected(view, asked) == pytest.approx(sum(chances))
     likely = sum(chance >= 0.5 for chance in chances)
-    assert facts.count(view, **asked) == likely > 0  # type: ignore[arg-type]
-    found = facts.photos(view, **asked)  # type: ignore[arg-type]
+    assert facts.count(view, asked) == likely > 0
+    found = facts.photos(view, asked)
     assert len(found) == likely and found["day"].is_monotonic_decreasing
 
 
@@ -203,7 +203,7 @@ def test_the_likeliest_photos_come_first_where_none_is_likely(facts: Facts, outf
     chance = {each.photo: 0.0 for each in outfits}
     for each in outfits:
         chance[each.photo] = max(chance[each.photo], each.presence["Hat"] * each.presence["Scarf/Tie"])
-    found = facts.photos(View(), worn=("Hat", "Scarf/Tie"), likely=False, limit=5)
+    found = facts.photos(View(), Conditions(worn=("Hat", "Scarf/Tie")), likely=False, limit=5)
     shown = [chance[photo] for photo in found["photo_id"]]
     assert shown[0] == pytest.approx(max(chance.values())) and shown == sorted(shown, reverse=True)
 
@@ -291,8 +291,8 @@ def test_errors_that_exclude_each_other_lower_the_joint_counts(archive: Archive,
         assert filtered.size == pytest.approx(found.each[bag], rel=1e-5)
         by_month = facts.pair_by_period(View(), "Coat", "Bag", "month")
         assert by_month["outfits"].sum() == pytest.approx(expected[coat, bag])
-        assert facts.expected(View(), worn=["Coat", "Bag"]) == pytest.approx(expected[coat, bag])
-        left = facts.expected(View(), worn=["Bag"], not_worn=["Coat"])
+        assert facts.expected(View(), Conditions(worn=["Coat", "Bag"])) == pytest.approx(expected[coat, bag])
+        left = facts.expected(View(), Conditions(worn=["Bag"], not_worn=["Coat"]))
         assert left == pytest.approx(found.each[bag] - expected[coat, bag])
         raw = facts.counts(View(counting="raw"))
         both = sum({"Coat", "Bag"} <= set(each.colours) for each in outfits)

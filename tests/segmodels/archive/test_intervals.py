@@ -69,6 +69,23 @@ def test_an_empty_group_differs_from_nothing() -> None:
     assert math.isnan(found.value) and (found.low, found.high, found.p) == (-1, 1, 1)
 
 
+@pytest.mark.parametrize("rest", [-1.5e-5, -1e-9, 0.0, 1e-9])
+def test_a_group_of_rounding_errors_is_empty(rest: float) -> None:
+    found = difference(2.3, 7.7, 0.0, rest)
+    assert math.isnan(found.value) and (found.low, found.high, found.p) == (-1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("size", [0.01, 0.3, 0.5])
+def test_a_sliver_of_an_outfit_differs_from_nothing(size: float) -> None:
+    found = difference(0.8 * size, size, 0.3 * size, size)
+    assert found.value == pytest.approx(0.5) and found.p == 1 and -1 <= found.low < 0.5 < found.high <= 1
+
+
+def test_a_rounded_count_of_everybody_is_everybody() -> None:
+    over, exact = difference(129.34364319, 129.34362793, 20.0, 80.0), difference(129.34362793, 129.34362793, 20.0, 80.0)
+    assert over == exact and over.value == pytest.approx(0.75) and over.high <= 1
+
+
 def test_differences_of_expected_counts() -> None:
     between = difference(10.5, 60.5, 20.5, 70.5)
     assert difference(10, 60, 21, 70).value < between.value < difference(11, 61, 20, 71).value
@@ -105,6 +122,11 @@ def test_association_of_expected_counts_is_that_of_whole_outfits() -> None:
     whole = association(np.array([12]), np.array([30]), np.array([20]), 100)
     assert association(np.array([12.4]), np.array([29.7]), np.array([20.2]), 99.8) == pytest.approx(whole)
     assert 0 <= association(np.array([1.0]), np.array([3.5]), np.array([3.5]), 6.0)[0] <= 1, "rounded past the ends"
+
+
+def test_less_than_half_an_outfit_shows_no_association() -> None:
+    some = np.array([0.1, 0.4])
+    assert association(some / 2, some, some, 0.45).tolist() == [1.0, 1.0]
 
 
 def log_likelihood(table: list[float], both: float) -> float:

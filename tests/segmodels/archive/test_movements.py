@@ -102,6 +102,18 @@ def test_an_interval_is_never_narrower_than_chance() -> None:
     assert found["high"] == pytest.approx(1 / (1 + np.exp(-(middle + 2.776 * spread))), abs=2e-3)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("months", [24, 25, 26, 30])
+def test_a_constant_share_goes_on_with_an_interval(months: int, share: float) -> None:
+    """The variance of its forecast is 0, or a rounding error below; the sampling error remains."""
+    table = forecast(series_of("month", [share] * months, of=100), "month").table
+    yes, no = 100 * share + 0.5, 100 * (1 - share) + 0.5
+    assert table["share"].to_numpy() == pytest.approx(yes / 101, abs=1e-3)
+    error = np.sqrt(1 / yes + 1 / no)
+    width = np.log(table["high"] / (1 - table["high"])) - np.log(table["low"] / (1 - table["low"]))
+    assert (width >= 2 * 1.96 * error).all() and (width < 2 * 2.3 * error).all()
+
+
 @pytest.mark.parametrize(
     ("period", "kept", "sentence"),
     [

@@ -11,7 +11,7 @@ import statsmodels.api as sm
 from mlxtend.frequent_patterns import apriori, association_rules
 
 from segmodels.archive.counts import Counts
-from segmodels.archive.facts import Facts, View
+from segmodels.archive.facts import Conditions, Facts, View
 from segmodels.archive.movements import forecast, movements
 from segmodels.archive.outfits import (
     NotEnoughError,
@@ -118,6 +118,21 @@ def test_companions_are_shares_with_and_without() -> None:
     assert found.iloc[0]["share"] == pytest.approx(table["Hat"][table["Coat"]].mean())
     assert found.iloc[0]["other_share"] == pytest.approx(table["Hat"][~table["Coat"]].mean())
     assert set(found["garment"]) == set(WORN) - {"Coat"}
+
+
+def test_companions_of_a_garment_that_everybody_wears_have_nobody_to_compare_with() -> None:
+    """The sums of a filter on the garment are rounded: its outfits may be a little more than all."""
+    together = np.array([[129.34364319, 42.7], [42.7, 42.70001]])
+    found = companions(Counts(("Coat", "Hat"), 129.34362793, together.diagonal(), together), "Coat").iloc[0]
+    assert found["share"] == pytest.approx(42.7 / 129.34362793)
+    assert np.isnan(found["change"]) and found["p"] == 1 and not found["significant"]
+
+
+def test_pairs_of_a_sliver_of_an_outfit() -> None:
+    together = np.array([[0.3, 0.1], [0.1, 0.2]])
+    found = pairs(Counts(("Coat", "Hat"), 0.4, together.diagonal(), together)).iloc[0]
+    assert found["lift"] == pytest.approx(0.1 * 0.4 / (0.3 * 0.2))
+    assert found["p"] == 1 and not found["significant"]
 
 
 def test_growth_as_statsmodels_fits_it() -> None:
@@ -269,7 +284,7 @@ def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
             else:
                 assert found.each[one] == held
 
-        shown = facts.photos(view, worn=["Shirt", "Footwear"], limit=1000)
+        shown = facts.photos(view, Conditions(worn=["Shirt", "Footwear"]), limit=1000)
         assert len(shown) == sum(n for held, n in expected.items() if {"Shirt", "Footwear"} <= held)
         assert shown["class_map"].notna().all() and shown["day"].is_monotonic_decreasing
         size = facts.size(view)
@@ -277,9 +292,9 @@ def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
 
 
 def test_filters_by_colour_and_unknown_tags(facts: Facts) -> None:
-    blue = facts.photos(View(garments=("Coat",), colours=("blue",)), coloured=[("Coat", "blue")], limit=50)
+    blue = facts.photos(View(garments=("Coat",), colours=("blue",)), Conditions(coloured=[("Coat", "blue")]), limit=50)
     assert len(blue) == 50
-    assert facts.photos(View(garments=("Coat",), colours=("blue",)), coloured=[("Coat", "red")]).empty
+    assert facts.photos(View(garments=("Coat",), colours=("blue",)), Conditions(coloured=[("Coat", "red")])).empty
     assert facts.size(View(tags=(("brand", ("x",)),))).outfits == 0
     for garments in itertools.combinations(("Romper", "Dress", "Pants"), 3):
         assert facts.counts(View(garments=garments)).size == 0

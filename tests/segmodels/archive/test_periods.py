@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from archive_rows import VERSION, made
 
-from segmodels.archive.facts import PERIODS, Facts, Period, View
+from segmodels.archive.facts import PERIODS, Conditions, Facts, Period, View
 from segmodels.archive.store import Archive
 from segmodels.taxonomy import OUTFIT_15
 
@@ -70,5 +70,5 @@ def test_a_view_knows_its_hemispheres(opened: Open) -> None:
     assert facts.hemispheres(View(first=date(2024, 7, 12))) == "south", "by any of the tags"
     assert facts.hemispheres(View(last=date(2024, 7, 9))) == facts.hemispheres(View(last=date(2023, 1, 1))) == "north"
     assert starts(facts, "season") == ["2023-12-01", "2024-06-01"], "by the real day"
-    assert facts.count(View(), period="fashion season", start=date(2024, 3, 1)) == 3
+    assert facts.count(View(), Conditions(period="fashion season", start=date(2024, 3, 1))) == 3
     assert opened({}).hemispheres(View()) == "north", "without the setting"

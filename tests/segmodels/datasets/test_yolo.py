@@ -140,6 +140,9 @@ def test_damaged_files(root: Path) -> None:
         (b"names: {a: Shirt}", "names must be a list of names, or names by number."),
         (b"names: [Shirt]\ntrain: nowhere", "data.yaml leads to no photo. "),
         (b"names: [Shirt]\ntrain: nowhere", "train is 'nowhere', which is no folder in "),
+        (b"names: [Shirt]\ntrain: ../..", "train is '../..', which is no folder in "),
+        (b"names: [Shirt]\ntrain: /", "train is '/', which is no folder in "),
+        (b"names: [Shirt]\ntrain: " + b"x" * 300, "which is no folder in "),
         (b"names: [Shirt]\ntrain: 3", "train is 3, which is no folder in "),
     ],
 )

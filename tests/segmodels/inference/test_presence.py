@@ -127,6 +127,31 @@ def _one_row(values: dict[str, Any]) -> None:
     values["correlations"] = [[0.0] * len(NAMES)]
 
 
+def _huge(values: dict[str, Any]) -> None:
+    values["classes"]["Hat"]["weights"] = [1e308, -1e308] * (COUNT // 2)
+
+
+def _digits(values: dict[str, Any]) -> None:
+    values["classes"]["Hat"]["intercept"] = "1.5"
+
+
+def _yes(values: dict[str, Any]) -> None:
+    values["classes"]["Hat"]["share_error"] = True
+
+
+def _unknown(values: dict[str, Any]) -> None:
+    values["correlations"] = [[math.nan] * len(NAMES)] * len(NAMES)
+
+
+def _one_way(values: dict[str, Any]) -> None:
+    values["correlations"] = [[0.0] * len(NAMES) for _ in NAMES]
+    values["correlations"][0][1] = 0.5
+
+
+def _itself(values: dict[str, Any]) -> None:
+    values["correlations"] = np.eye(len(NAMES)).tolist()
+
+
 def _newer(values: dict[str, Any]) -> None:
     values["version"] = 9
 
@@ -139,6 +164,12 @@ def _newer(values: dict[str, Any]) -> None:
         (_infinite, "classes.Hat.intercept"),
         (_text, "classes.Hat.share_error"),
         (_one_row, "correlations are not 12 rows of 12"),
+        (_huge, "classes.Hat.weights.0"),
+        (_digits, "classes.Hat.intercept"),
+        (_yes, "classes.Hat.share_error"),
+        (_unknown, "correlations.0.0"),
+        (_one_way, "correlations are not symmetric with a diagonal of 0"),
+        (_itself, "correlations are not symmetric with a diagonal of 0"),
         (_newer, "is of version 9; this Garmentscope reads 1"),
     ],
 )
@@ -153,9 +184,20 @@ def test_a_file_that_cannot_be_used_is_a_sentence(tmp_path: Path, change: Any, w
     assert words in str(caught.value) and str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "\udcff"])
+@pytest.mark.parametrize("text", ["", "[]", "{", "\udcff", '{"version": ' + "9" * 5000 + "}"])
 def test_a_damaged_file_is_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / CALIBRATION_FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CalibrationError, match="is damaged"):
+        read_calibration(tmp_path, OUTFIT_15)
+
+
+def test_a_folder_or_a_link_to_nothing_is_not_taken_for_no_calibration(tmp_path: Path) -> None:
+    path = tmp_path / CALIBRATION_FILE
+    path.mkdir()
+    with pytest.raises(CalibrationError, match="is damaged"):
+        read_calibration(tmp_path, OUTFIT_15)
+    path.rmdir()
+    path.symlink_to(tmp_path / "gone.json")
     with pytest.raises(CalibrationError, match="is damaged"):
         read_calibration(tmp_path, OUTFIT_15)
 

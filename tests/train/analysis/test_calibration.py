@@ -17,6 +17,7 @@ from segmodels.taxonomy import CFPD_23, OUTFIT_15
 from train.__main__ import main
 from train.analysis.calibration import FLATLAY, Sample, fit, judge, keep_calibration, observe_framings
 from train.analysis.framing import FRAMINGS
+from train.commands import judging
 
 NAMES = [garment.name for garment in OUTFIT_15.worn]
 COUNT = len(feature_names(OUTFIT_15))
@@ -99,6 +100,11 @@ def test_errors_that_exclude_each_other_are_correlated() -> None:
     assert np.abs(others).max() < 0.3
 
 
+def test_one_photo_is_too_few() -> None:
+    with pytest.raises(DatasetError, match="at least two photos"):
+        fit([samples(1)[0], replace(samples(1)[0], kind="bust")], OUTFIT_15, PHOTOS)
+
+
 def test_scores_by_hand() -> None:
     off = ClassCalibration(intercept=-30.0, weights=(0.0,) * COUNT, share_error=0.0)
     on = replace(off, intercept=30.0)
@@ -169,3 +175,25 @@ def test_photos_that_fit_and_judge_are_refused(tmp_path: Path, capsys: pytest.Ca
     write_ccp(data)
     assert main(["calibrate", "fpn", "--data", str(data), "--ids", str(ids)]) == 1
     assert "which fits, and in" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object) -> list[Sample]:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(judging, "observe_framings", work)
+    monkeypatch.setattr(judging, "fold_ids", lambda *_: ([], ["0001"]))
+    data, own, ids = write_ccp(tmp_path / "ccp"), tmp_path / "own", tmp_path / "others.txt"
+    shutil.copytree(Path("segmodels/embedded/segmentation/fpn"), own)
+    ids.write_text("nowhere")
+    assert main(["calibrate", str(own), "--data", str(data), "--ids", str(ids)]) == 1
+    assert "1 of 1 ids are not in ccp" in capsys.readouterr().err
+    flatlays = tmp_path / "flatlays"
+    assert main(["calibrate", str(own), "--data", str(data), "--flatlays", str(flatlays)]) == 1
+    assert f"{flatlays / 'photos'} is missing" in capsys.readouterr().err
+    (own / "calibration.json").unlink()
+    (own / "calibration.json").mkdir()
+    assert main(["calibrate", str(own), "--data", str(data)]) == 1
+    assert "Is a directory" in capsys.readouterr().err
