@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -32,10 +33,12 @@ __all__ = [
     "MIN_SIDE",
     "PHOTO_SUFFIXES",
     "PhotoError",
+    "StoredPhoto",
     "date_taken",
     "find_photos",
     "open_photo",
     "over_limit",
+    "read_stored",
     "reduced",
 ]
 
@@ -147,6 +150,60 @@ def open_photo(
         raise PhotoError(f"{name} needs more memory than is available. Save it smaller.") from error
     except OSError as error:
         raise PhotoError(f"{name} cannot be read: {error.strerror or 'the file is damaged'}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """How a photo lies in its file, before it is turned upright.
+
+    Args:
+        width: Width as stored, in pixels.
+        height: Height as stored, in pixels.
+        orientation: EXIF orientation, 1 to 8 (CIPA DC-008, tag 0x0112); 1 is upright.
+    """
+
+    width: int
+    height: int
+    orientation: int
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the photo that `open_photo` gives, in pixels."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
+    def upright(self, values: np.ndarray) -> np.ndarray:
+        """Turns a map of the stored pixels as `open_photo` turns the photo.
+
+        Args:
+            values: uint8 `(height, width)`.
+        """
+        method = _UPRIGHT.get(self.orientation)
+        return values if method is None else np.array(Image.fromarray(values).transpose(method))
+
+
+def read_stored(path: Path) -> StoredPhoto:
+    """Size and orientation from the header of a photo's file, without decoding it.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        PhotoError: If the file cannot be read or is no photo of a known format.
+    """
+    name = _printable(os.fspath(path))
+    with _quiet(), _opened(path, name, None) as stream:
+        kind = _kind(stream, name)
+        try:
+            stream.seek(0)
+            with Image.open(stream, formats=_FORMATS[kind]) as image:
+                (width, height), orientation = image.size, _orientation(image)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise what they like
+            raise _damage(stream, kind, name, error) from error
+    if kind == "TIFF" and orientation >= 5:  # Pillow gives the size of what it turns when it loads one
+        width, height = height, width
+    return StoredPhoto(width, height, orientation)
 
 
 def date_taken(data: bytes) -> datetime | None:
@@ -594,9 +651,14 @@ def _through_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> I
 def _upright(rgb: Image.Image, image: Image.Image) -> Image.Image:
     if image.format == "TIFF":  # done by Pillow when it loads one
         return rgb
+    method = _UPRIGHT.get(_orientation(image))
+    return rgb if method is None else rgb.transpose(method)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none that can be read."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except Exception:  # EXIF that cannot be read says nothing
-        return rgb
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return rgb if method is None else rgb.transpose(method)
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _UPRIGHT else 1

@@ -54,7 +54,7 @@ Group = Literal["background", "body", "garment", "accessory", "part"]
 UNLABELLED = 255
 """Class id of a pixel that no truth speaks of: outside the photo, or of a label that no alias table knows."""
 
-_LONGEST = 60  # characters of a name
+_LONGEST = 80  # characters of a name
 
 
 class TaxonomyError(GarmentscopeError, ValueError):

@@ -45,6 +45,7 @@ _COMMANDS = (
     judging.add_reliability,
     judging.add_truth,
     judging.add_stats,
+    judging.add_check_data,
     labelling.add_pseudo_label,
     labelling.add_mask_flatlays,
     detecting.add_fit_person,

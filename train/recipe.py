@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from segmodels.architectures import ARCHITECTURES
-from segmodels.datasets import DATASETS
+from segmodels.datasets import DATASETS, SOURCES, is_dataset
 from segmodels.errors import GarmentscopeError
 from segmodels.validation import Amount, Count, CountOrZero, Positive, Share, checked_fields, expected, key_of
 from train.segmentation.losses import LOSSES
@@ -24,6 +25,14 @@ RECIPES = Path(__file__).parent / "recipes"
 
 class RecipeError(GarmentscopeError, ValueError):
     """A recipe that cannot be used; the message names the file, the key and what is expected."""
+
+
+def _check_dataset(value: Any, rest: Callable[[Any], Any]) -> Any:
+    """Takes the texts that `open_dataset` takes."""
+    if not is_dataset(rest(value)):
+        kinds = " or ".join(f"{kind}:" for kind in SOURCES)
+        raise PydanticCustomError("key", "{text}", {"text": f"one of {', '.join(DATASETS)}, or {kinds} and a path"})
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +49,8 @@ class Recipe:
     """Whether the network starts from weights of ImageNet, or of a segmentation task where it has them, or from random
     ones; what it starts from is printed."""
 
-    dataset: Annotated[str, key_of(DATASETS)] = "ccp"
-    """Key in `segmodels.datasets.DATASETS`."""
+    dataset: Annotated[str, WrapValidator(_check_dataset)] = "ccp"
+    """Key in `segmodels.datasets.DATASETS`; or one in its `SOURCES`, a colon and a path, as `coco:annotations.json`."""
 
     start: str = ""
     """Folder of a checkpoint of the same architecture to start from: all its weights, those of a wider FPN pruned, or

@@ -7,21 +7,33 @@ from pathlib import Path
 
 from segmodels.datasets.ccp import read_ccp
 from segmodels.datasets.cfpd import read_cfpd
+from segmodels.datasets.coco import read_coco
 from segmodels.datasets.combined import read_ccp_cfpd
-from segmodels.datasets.dataset import Dataset, DatasetError
+from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
+from segmodels.datasets.drawn import name_of
 from segmodels.datasets.imaterialist import read_imaterialist
 from segmodels.datasets.inspection import Inspection, inspect_dataset
+from segmodels.datasets.masks import read_masks
+from segmodels.datasets.yolo import read_yolo
 
 __all__ = [
     "DATASETS",
+    "SOURCES",
     "Dataset",
     "DatasetError",
+    "DrawnTruth",
     "Inspection",
+    "dataset_name",
     "inspect_dataset",
+    "is_dataset",
+    "open_dataset",
     "read_ccp",
     "read_ccp_cfpd",
     "read_cfpd",
+    "read_coco",
     "read_imaterialist",
+    "read_masks",
+    "read_yolo",
 ]
 
 DATASETS: Mapping[str, Callable[[Path], Dataset]] = {
@@ -31,3 +43,54 @@ DATASETS: Mapping[str, Callable[[Path], Dataset]] = {
     "imaterialist": read_imaterialist,
 }
 """Reader by the name that recipes and the command line use; each takes the folder of the data set."""
+
+SOURCES: Mapping[str, Callable[[Path, Path | None], Dataset]] = {
+    "coco": read_coco,
+    "masks": read_masks,
+    "yolo": read_yolo,
+}
+"""Reader of annotation tools' files by the kind that stands before the colon: `coco:annotations.json`. Each takes the
+file or folder, and the folder of the photos where that is another."""
+
+
+def is_dataset(name: str) -> bool:
+    """Whether a text is the name of a data set or begins as a source does.
+
+    Args:
+        name: Text such as `ccp` or `coco:annotations.json`.
+    """
+    kind, colon, path = name.partition(":")
+    return name in DATASETS or bool(colon and path and kind in SOURCES)
+
+
+def dataset_name(name: str) -> str:
+    """The `Dataset.name` of what `open_dataset` opens, without opening it.
+
+    Args:
+        name: Text such as `ccp` or `coco:annotations.json`.
+    """
+    kind, _, path = name.partition(":")
+    return name_of(kind, Path(path)) if kind in SOURCES and path else name
+
+
+def open_dataset(name: str, data: Path | None = None) -> Dataset:
+    """Opens a data set by its name, or by its source.
+
+    Args:
+        name: Key in `DATASETS`, or a key in `SOURCES`, a colon and a path.
+        data: Folder of the data set; of a source, folder of its photos, which may be left out where they lie with it.
+
+    Raises:
+        DatasetError: If there is no such reader, or what it finds is not such a data set.
+    """
+    if not is_dataset(name):
+        kinds = ", ".join(f"{kind}:" for kind in SOURCES)
+        raise DatasetError(
+            f"The data set {name!r} starts with none of {kinds} and a path, nor is it one of {', '.join(DATASETS)}."
+        )
+    if name in DATASETS:
+        if data is None:
+            raise DatasetError(f"Name the folder of {name} with --data.")
+        return DATASETS[name](data)
+    kind, _, path = name.partition(":")
+    return SOURCES[kind](Path(path), data)

@@ -13,7 +13,7 @@ from segmodels.photo import open_photo
 from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Dataset", "DatasetError"]
+__all__ = ["Dataset", "DatasetError", "DrawnTruth"]
 
 
 class DatasetError(GarmentscopeError, ValueError):
@@ -21,11 +21,26 @@ class DatasetError(GarmentscopeError, ValueError):
 
 
 @dataclass(frozen=True)
+class DrawnTruth:
+    """The truth of one photo, and what had to be decided to make it.
+
+    Args:
+        truth: Class ids, uint8 `(H, W)`, upright.
+        turned: Whether it was drawn on the photo as it lies in its file, and turned upright with it.
+        contested: Number of pixels that were marked as two classes.
+    """
+
+    truth: np.ndarray
+    turned: bool = False
+    contested: int = 0
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Photos with a ground truth for each of their pixels.
 
     Args:
-        name: Name of the data set, a key in `DATASETS`.
+        name: Name of the data set, a key in `DATASETS`; of a source, its kind, `-` and the name of its file or folder.
         root: The folder that was read.
         taxonomy: The classes of the truth.
         ids: Ids of all photos that have a truth, sorted.
@@ -37,6 +52,8 @@ class Dataset:
         aliases: Class name by label; a label without one is in no class.
         read_labels: Function that gives the labels of an id before they become classes, uint8 `(H, W)`.
         tagged: Ids of further photos that have tags and no truth.
+        draw_truth: Function that gives what `read_truth` gives, and how it came about; None where nothing was decided.
+        faults: A sentence for each thing that was wrong when the data set was opened and belongs to none of the ids.
     """
 
     name: str
@@ -51,6 +68,8 @@ class Dataset:
     aliases: Mapping[str, str] = field(default_factory=dict)
     read_labels: Callable[[str], np.ndarray] | None = None
     tagged: tuple[str, ...] = ()
+    draw_truth: Callable[[str], DrawnTruth] | None = None
+    faults: tuple[str, ...] = ()
 
     def photo(self, photo_id: str) -> np.ndarray:
         """The photo, uint8 `(H, W, 3)` RGB.
@@ -68,12 +87,27 @@ class Dataset:
             DatasetError: If the truth is missing or damaged, or its size is not the photo's.
         """
         photo, truth = self.photo(photo_id), self.read_truth(photo_id)
+        self._check_size(photo_id, photo, truth)
+        return photo, truth
+
+    def drawn_pair(self, photo_id: str) -> tuple[np.ndarray, DrawnTruth]:
+        """The photo, and its truth with what had to be decided to make it.
+
+        Raises:
+            PhotoError: If the photo is missing or damaged.
+            DatasetError: If the truth is missing or damaged, or its size is not the photo's.
+        """
+        photo = self.photo(photo_id)
+        drawn = self.draw_truth(photo_id) if self.draw_truth else DrawnTruth(self.read_truth(photo_id))
+        self._check_size(photo_id, photo, drawn.truth)
+        return photo, drawn
+
+    def _check_size(self, photo_id: str, photo: np.ndarray, truth: np.ndarray) -> None:
         if truth.shape != photo.shape[:2]:
             raise DatasetError(
                 f"{self.name} {photo_id}: the mask is {truth.shape[1]} x {truth.shape[0]} pixels, "
                 f"its photo {photo.shape[1]} x {photo.shape[0]}. Get both files again."
             )
-        return photo, truth
 
     def select(self, ids: list[str]) -> tuple[str, ...]:
         """The given ids, in their order.

@@ -17,7 +17,14 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 COMMANDS = PROJECT["entry-points"]["garmentscope.commands"]
-NAMES = {"PIL": "pillow", "cv2": "opencv-python-headless", "pydantic_core": "pydantic", "skimage": "scikit-image"}
+NAMES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "pydantic_core": "pydantic",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 ABSENT = "streamlit plotly statsmodels lightning pytorch_lightning ray supervision tensorboard".split()
 Run = Callable[..., str]
 

@@ -25,6 +25,7 @@ from segmodels.photo import (
     date_taken,
     find_photos,
     open_photo,
+    read_stored,
 )
 
 # --- Files made for the tests -----------------------------------------------------------------------------------------
@@ -666,10 +667,12 @@ def test_public_names() -> None:
         "MIN_SIDE",
         "PHOTO_SUFFIXES",
         "PhotoError",
+        "StoredPhoto",
         "date_taken",
         "find_photos",
         "open_photo",
         "over_limit",
+        "read_stored",
         "reduced",
     ]
 
@@ -719,3 +722,38 @@ def test_a_reduced_copy_has_the_means_of_areas_and_a_small_photo_stays() -> None
     assert (small[:10] == (200, 100, 50)).all() and (small[10, 0] == 80).all() and not small[11:].any()
     assert module.reduced(photo, 40) is photo
     assert module.reduced(np.zeros((2000, 3, 3), np.uint8), 20).shape == (20, 1, 3)
+
+
+# --- How a photo lies in its file -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_map_of_the_stored_pixels_turns_with_the_photo(tmp_path: Path, kind: str, orientation: int) -> None:
+    bright = np.zeros((24, 40), np.uint8)
+    bright[:8, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo"
+    path.write_bytes(encode(Image.fromarray(bright).convert("RGB"), kind, exif=exif))
+    photo, stored = open_photo(path), read_stored(path)
+    assert stored.upright_size == photo.shape[1::-1]
+    if kind == "HEIF":  # its container turns it, not EXIF
+        orientation = 1
+    assert (stored.width, stored.height, stored.orientation) == (40, 24, orientation)
+    assert ((photo[..., 0] > 127) == (stored.upright(bright) > 127)).all()
+    assert photo.shape[:2] == ((40, 24) if orientation > 4 else (24, 40))
+
+
+def test_how_something_else_lies_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    for content, sentence in (
+        (b"", "is empty"),
+        (b"text", "is text, not a photo"),
+        (b"\xff\xd8\xff\xe0", "is damaged"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(PhotoError, match=sentence):
+            read_stored(path)
+    with pytest.raises(PhotoError, match="does not exist"):
+        read_stored(tmp_path / "none.jpg")

@@ -47,6 +47,10 @@ def test_a_recipe_goes_through_json_and_comes_back() -> None:
     assert list(recipe.to_dict()) == [item.name for item in fields(Recipe)]
 
 
+def test_a_source_is_a_data_set(write) -> None:  # type: ignore[no-untyped-def]
+    assert load_recipe(write("dataset = 'coco:my photos/instances.json'")).dataset == "coco:my photos/instances.json"
+
+
 def test_a_whole_number_is_a_number(write) -> None:  # type: ignore[no-untyped-def]
     recipe = load_recipe(write("rotation = 5\nlearning_rate = 1"))
     assert recipe.rotation == 5.0 and type(recipe.rotation) is float
@@ -93,6 +97,16 @@ def test_every_field_is_documented() -> None:
         ("std = 0", "mine.toml: std must be above 0, not 0."),
         ("architecture = 'fnp'", "mine.toml: architecture must be one of fpn"),
         ("dataset = 'coco'", "mine.toml: dataset must be one of ccp"),
+        (
+            "dataset = 'voc:x'",
+            "mine.toml: dataset must be one of ccp, cfpd, ccp_cfpd, imaterialist, "
+            "or coco: or masks: or yolo: and a path, not 'voc:x'.",
+        ),
+        (
+            "dataset = 'coco:'",
+            "mine.toml: dataset must be one of ccp, cfpd, ccp_cfpd, imaterialist, "
+            "or coco: or masks: or yolo: and a path, not 'coco:'.",
+        ),
         ("loss = 'lovasz'", "mine.toml: loss must be one of complement_cross_entropy, cross_entropy, "),
         ("epochs = ", "mine.toml is not valid TOML: "),
         ("epochs = 3\nepochs = 4", "mine.toml is not valid TOML: "),

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
-from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.device import Precision
 from segmodels.evaluation.bootstrap import SCORES, difference, interval
 from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
@@ -39,7 +39,7 @@ from train.data.split import fold_ids
 from train.distributed import this_process
 from train.provenance import trained_on
 from train.recipe import Recipe, RecipeError
-from train.segmentation.fit import fit, open_dataset
+from train.segmentation.fit import fit
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on
 
 __all__ = ["compare", "crossval"]

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_results
-from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets import Dataset, DatasetError, dataset_name
 from segmodels.device import describe_device
 from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
 from segmodels.evaluation.metrics import ConfusionMatrix
@@ -159,7 +159,9 @@ def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
         DatasetError: If one of them was trained on photos of that fold.
     """
     for source, fit in fits_behind(config.training):
-        apart = set(dataset.split("_")).isdisjoint(str(fit["dataset"]).split("_"))  # `ccp_cfpd` holds both
+        apart = set(dataset.split("_")).isdisjoint(
+            dataset_name(str(fit["dataset"])).split("_")
+        )  # `ccp_cfpd` holds both
         if apart or (fit["fold"], fit["folds"]) == (fold, folds_of(config)):
             continue
         left_out = f"only fold {fit['fold']} was left out" if fit["fold"] >= 0 else "no fold was left out"

@@ -24,7 +24,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_results
-from segmodels.datasets import Dataset
+from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.files import write_whole
@@ -37,7 +37,7 @@ from train.distributed import this_process
 from train.recipe import Recipe
 from train.resume import FitError
 from train.segmentation.crops import ValidationCrops, cut_crops, join_plans
-from train.segmentation.fit import fit, open_dataset
+from train.segmentation.fit import fit
 from train.segmentation.fit_all import describe_failure
 
 __all__ = ["STEPS", "Cell", "ProbePhotos", "choose_photos", "probe", "varied_subset"]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config
-from segmodels.datasets import DatasetError
+from segmodels.datasets import DatasetError, open_dataset
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import EvaluatedPhotos
@@ -20,7 +20,7 @@ from train.data.split import fold_ids
 from train.distributed import this_process
 from train.publishing.publish import check_owner, push, repository_of
 from train.recipe import Recipe, load_recipe
-from train.segmentation.fit import fit, open_dataset
+from train.segmentation.fit import fit
 from train.segmentation.fit_all import fit_all
 
 __all__ = ["add_compare", "add_crossval", "add_fit", "add_probe"]

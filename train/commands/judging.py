@@ -1,6 +1,6 @@
 """Commands that judge a checkpoint, its counts or a data set.
 
-`evaluate`, `calibrate`, `truth`, `suspects`, `reliability` and `stats`.
+`evaluate`, `calibrate`, `truth`, `suspects`, `reliability`, `stats` and `check-data`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
@@ -30,6 +30,7 @@ from train.analysis.conditions import (
     judge_wild_photos,
     keep_condition,
 )
+from train.analysis.data_check import GROUPINGS, check_data, suggest_folds, write_check
 from train.analysis.dataset_report import report_statistics
 from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
 from train.analysis.flatlays import check_flatlays, choice_ids
@@ -41,19 +42,28 @@ from train.analysis.truth import compare_with_truth
 from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_of
 from train.data.split import fold_ids, read_ids
 from train.distributed import this_process
-from train.segmentation.fit import open_dataset
 
-__all__ = ["add_calibrate", "add_evaluate", "add_reliability", "add_stats", "add_suspects", "add_truth"]
+__all__ = [
+    "add_calibrate",
+    "add_check_data",
+    "add_evaluate",
+    "add_reliability",
+    "add_stats",
+    "add_suspects",
+    "add_truth",
+]
+
+
+_DATASET = "name of the data set, such as ccp, or a source, such as coco:annotations.json, masks:FOLDER, yolo:data.yaml"
+_DATA = "folder of the data set; of a source, of its photos, where they do not lie with it"
 
 
 def add_evaluate(commands: Subparsers) -> None:
     """Adds `evaluate`."""
     command = commands.add_parser("evaluate", help="evaluate a checkpoint on photos it was not trained on")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
-    command.add_argument(
-        "--dataset", required=True, help="name of the data set, such as ccp; or flatlay, or wild, which have no masks"
-    )
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--dataset", required=True, help=f"{_DATASET}; or flatlay, or wild, which have no masks")
+    command.add_argument("--data", type=Path, help=_DATA)
     which = command.add_mutually_exclusive_group()
     which.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
@@ -112,8 +122,8 @@ def add_suspects(commands: Subparsers) -> None:
     """Adds `suspects`."""
     command = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
     command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
-    command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--dataset", required=True, help=_DATASET)
+    command.add_argument("--data", type=Path, help=_DATA)
     command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the list (CSV)")
     add_device_arguments(command)
@@ -133,8 +143,8 @@ def add_reliability(commands: Subparsers) -> None:
 def add_stats(commands: Subparsers) -> None:
     """Adds `stats`."""
     command = commands.add_parser("stats", help="describe a data set in numbers and pictures")
-    command.add_argument("--dataset", required=True, help="name of the data set, such as ccp")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--dataset", required=True, help=_DATASET)
+    command.add_argument("--data", type=Path, help=_DATA)
     command.add_argument("--out", type=Path, required=True, help="folder of the report")
     command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
     command.add_argument(
@@ -144,6 +154,16 @@ def add_stats(commands: Subparsers) -> None:
         help="file for the numbers, in addition (the dashboard's: dashboard/data/ccp.json)",
     )
     command.set_defaults(run=_stats)
+
+
+def add_check_data(commands: Subparsers) -> None:
+    """Adds `check-data`."""
+    command = commands.add_parser("check-data", help="read a whole data set and say what is in it and what is wrong")
+    command.add_argument("source", help=_DATASET)
+    command.add_argument("--data", type=Path, help=_DATA)
+    command.add_argument("--group-by", choices=GROUPINGS, help="keep photos of one folder in one fold of the split")
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder for a picture, the split and what is wrong")
+    command.set_defaults(run=_check_data)
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
@@ -200,6 +220,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     arguments.checkpoint = folder_of(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
+        if arguments.data is None:
+            raise DatasetError(f"Name the folder of {arguments.dataset} with --data.")
         return _WITHOUT_MASKS[arguments.dataset](segmenter, arguments)
     dataset = open_dataset(arguments.dataset, arguments.data)
     ids = list(dataset.ids)
@@ -333,6 +355,16 @@ def _stats(arguments: argparse.Namespace) -> int:
     for name, values in sorted(found["classes"].items(), key=lambda item: -item[1]["pixels"]):
         print("{:24} {photos:6} photos {share_of_photos:8.2%} {share_of_pixels:8.3%} of pixels".format(name, **values))
     print(f"The pictures are in {arguments.out / 'index.html'}.")
+    return 0
+
+
+def _check_data(arguments: argparse.Namespace) -> int:
+    dataset = open_dataset(arguments.source, arguments.data)
+    check = check_data(dataset)
+    folds, sentence = suggest_folds(check, arguments.group_by)
+    print(*check.lines(folds), sentence, sep="\n")
+    if arguments.out:
+        print(f"Written: {', '.join(str(path) for path in write_check(check, folds, arguments.out))}.")
     return 0
 
 

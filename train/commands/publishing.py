@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from segmodels.datasets import open_dataset
 from train.commands.shared import Subparsers, add_change
 from train.publishing.describe import command_of, describe
 from train.publishing.ensemble import join
 from train.publishing.publish import push
 from train.recipe import load_recipe
-from train.segmentation.fit import open_dataset
 
 __all__ = ["add_describe", "add_join", "add_push"]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from segmodels.datasets import Dataset, DatasetError
 
-__all__ = ["FOLDS", "SPLITS", "fold_ids", "read_ids"]
+__all__ = ["FOLDS", "SPLITS", "fold_ids", "read_ids", "stratified_folds"]
 
 FOLDS = 5
 """How many folds every data set has: the papers' 5-fold cross-validation."""
@@ -66,6 +68,50 @@ def _hashed(photo_id: str, folds: int) -> int:
     return int.from_bytes(hashlib.sha256(photo_id.encode()).digest()) % folds
 
 
+def stratified_folds(
+    shown: Mapping[str, Collection[int]], folds: int = FOLDS, groups: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """Folds in which each class is on about equally many photos.
+
+    Photos of the rarest class are dealt out first, each to the fold that has the fewest of that class, or else of all;
+    then those of the class that is the rarest of what is left, and so on (Sechidis, Tsoumakas & Vlahavas, *On the
+    stratification of multi-label data*, 2011).
+
+    Args:
+        shown: Class ids that a photo shows, by photo id; the background need not be among them.
+        folds: Number of folds.
+        groups: Name of the group by photo id; the photos of a group are in one fold. Each is its own if left out.
+
+    Returns:
+        Fold by photo id, in the order of the ids.
+
+    Raises:
+        DatasetError: If there are fewer photos, or groups, than folds.
+    """
+    units: dict[str, list[str]] = {}
+    for photo_id in shown:
+        units.setdefault(groups[photo_id] if groups else photo_id, []).append(photo_id)
+    if len(units) < folds:
+        raise DatasetError(f"{len(units)} {'groups' if groups else 'photos'} are too few for {folds} folds.")
+    counts = {
+        unit: Counter(class_id for photo_id in ids for class_id in shown[photo_id]) for unit, ids in units.items()
+    }
+    waiting = sorted(units, key=lambda unit: (-len(units[unit]), hashlib.sha256(unit.encode()).digest()))
+    fold_of: dict[str, int] = {}
+    sizes = [0] * folds
+    classes: list[Counter[int]] = [Counter() for _ in range(folds)]
+    while waiting:
+        left = sum((counts[unit] for unit in waiting), Counter[int]())
+        rarest = min(left, key=lambda class_id: (left[class_id], class_id)) if left else None
+        for unit in [unit for unit in waiting if rarest is None or rarest in counts[unit]]:
+            fold = min(range(folds), key=lambda fold: (classes[fold][rarest or 0], sizes[fold], fold))
+            fold_of[unit] = fold
+            sizes[fold] += len(units[unit])
+            classes[fold] += counts[unit]
+        waiting = [unit for unit in waiting if unit not in fold_of]
+    return {photo_id: fold_of[groups[photo_id] if groups else photo_id] for photo_id in sorted(shown)}
+
+
 def read_ids(path: Path) -> list[str]:
     """One id a line; blank lines are passed over, and an id that stands there twice counts once.
 
@@ -73,7 +119,7 @@ def read_ids(path: Path) -> list[str]:
         DatasetError: If the file cannot be read or holds no id.
     """
     try:
-        ids = list(dict.fromkeys(path.read_text(encoding="utf-8").split()))
+        ids = list(dict.fromkeys(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines()))))
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"The list of ids {path} cannot be read: {error}.") from None
     if not ids:

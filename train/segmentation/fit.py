@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from segmodels.architectures import build, check_batch
 from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, CheckpointError, check_config
-from segmodels.datasets import DATASETS, Dataset, DatasetError
+from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
@@ -44,21 +44,10 @@ from train.segmentation.pretrained import Start
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on, with_pseudo_labels
 from train.segmentation.start import load_start
 
-__all__ = ["checkpoint_config", "fit", "open_dataset"]
+__all__ = ["checkpoint_config", "fit"]
 
 _RESUME = "resume.ckpt"
 _LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
-
-
-def open_dataset(name: str, data: Path) -> Dataset:
-    """The data set of a recipe.
-
-    Raises:
-        DatasetError: If there is no reader of that name, or the folder is not that data set.
-    """
-    if name not in DATASETS:
-        raise DatasetError(f"There is no data set {name!r}; there are {', '.join(DATASETS)}.")
-    return DATASETS[name](data)
 
 
 def fit(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoints.checkpoint import CheckpointError, read_results
-from segmodels.datasets import DatasetError
+from segmodels.datasets import DatasetError, open_dataset
 from segmodels.device import DeviceError, Precision
 from train.distributed import this_process
 from train.recipe import Recipe, RecipeError
 from train.resume import FitError
-from train.segmentation.fit import fit, open_dataset
+from train.segmentation.fit import fit
 from train.segmentation.pretrained import PretrainedError
 
 __all__ = ["Outcome", "describe_failure", "fit_all"]

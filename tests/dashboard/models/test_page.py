@@ -172,7 +172,7 @@ def test_a_pull_shows_how_far_it_is(published: HubServer, opened: Callable[[], A
     published.faults.append(Fault("GET /store/", silent=2, times=1))
     press(page, "Pull")
     texts = [each.proto.text for each in page.get("progress")]
-    assert len(texts) == 1 and (" of " in texts[0] or texts[0].startswith("Asking the Hub"))
+    assert len(texts) == 1 and (" of " in texts[0] or texts[0].startswith("Requesting the files"))
     assert "models-pull-tiny" not in [each.key for each in page.button]
     running()["tiny"].wait(WAIT)
 

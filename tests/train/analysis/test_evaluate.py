@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.io import savemat
 from small_memory import SmallMemory
 from torch import nn
@@ -188,6 +189,43 @@ def test_what_a_checkpoint_learned_from_must_not_have_seen_the_fold(
         check_fold(load_checkpoint(checkpoint).config, "ccp_cfpd", 1)
 
 
+def test_a_source_trained_on_is_known_by_its_name(checkpoint: Path) -> None:
+    training = {"recipe": {"dataset": "coco:some/where/my_clothes.json", "fold": 2}}
+    config = replace(load_checkpoint(checkpoint).config, training=training)
+    check_fold(config, "coco-my-clothes", 2)
+    check_fold(config, "coco-yours", 0)
+    with pytest.raises(DatasetError, match="was trained on fold 0 of coco-my-clothes; only fold 2 was left out"):
+        check_fold(config, "coco-my-clothes", 0)
+
+
+def test_ones_own_masks_in_the_classes_of_the_network(checkpoint: Path, dataset: Dataset, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "masks").mkdir(parents=True)
+    for photo_id in dataset.ids:
+        Image.fromarray(dataset.read_truth(photo_id)).save(own / "masks" / f"{photo_id}.png")
+    (own / "classes.txt").write_text("\n".join(OUTFIT_15.names), "utf-8")
+    found = {}
+    for name, data in (("ccp", dataset.root), (f"masks:{own}", dataset.root / "photos")):
+        arguments = ["evaluate", checkpoint, "--dataset", name, "--data", data, "--json", tmp_path / "scores.json"]
+        assert main(list(map(str, arguments))) == 0
+        found[name] = json.loads((tmp_path / "scores.json").read_text())
+    assert found[f"masks:{own}"] == found["ccp"] and found["ccp"]["photos"] == 8
+
+
+def test_ones_own_classes_are_refused(
+    checkpoint: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own" / "masks").mkdir(parents=True)
+    Image.fromarray(dataset.read_truth("0001")).save(tmp_path / "own" / "masks" / "0001.png")
+    (tmp_path / "own" / "classes.txt").write_text("Shirt\nHat\n", "utf-8")
+    source, data, out = f"masks:{tmp_path / 'own'}", dataset.root / "photos", tmp_path / "scores.json"
+    arguments = ["evaluate", checkpoint, "--dataset", source, "--data", data, "--json", out]
+    assert main(list(map(str, arguments))) == 1
+    assert capsys.readouterr().err == "masks-own is in masks-own, the model in OUTFIT_15.\n"
+    assert main(["evaluate", str(checkpoint), "--dataset", "wild", "--json", str(out)]) == 1
+    assert capsys.readouterr().err == "Name the folder of wild with --data.\n"
+
+
 def test_the_default_may_be_judged_on_its_fold() -> None:
     config = read_config(EMBEDDED / "fpn")
     check_fold(config, "ccp", 0)
@@ -222,7 +260,10 @@ def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"--dataset": "coco"}, "There is no data set 'coco'; there are ccp"),
+        (
+            {"--dataset": "coco"},
+            "The data set 'coco' starts with none of coco:, masks:, yolo: and a path, nor",
+        ),
         ({"--data": "nowhere"}, "photos is missing."),
         ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),
         ({"checkpoint": "nowhere"}, "There is no checkpoint folder nowhere."),

@@ -9,7 +9,7 @@ import pytest
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.taxonomy import OUTFIT_15
-from train.data.split import SPLITS, fold_ids, read_ids
+from train.data.split import SPLITS, fold_ids, read_ids, stratified_folds
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_a_fold_without_a_photo() -> None:
 
 def test_ids_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "ids.txt"
-    path.write_text("0003\n\n 0001 \r\n0002")
-    assert read_ids(path) == ["0003", "0001", "0002"]
+    path.write_text("0003\n\n 0001 \r\n0002\nsummer 2024/IMG 1")
+    assert read_ids(path) == ["0003", "0001", "0002", "summer 2024/IMG 1"]
 
 
 def test_a_file_of_ids_that_cannot_be_used(tmp_path: Path) -> None:
@@ -156,3 +156,27 @@ def test_another_number_of_folds_than_is_stored_hashes_the_same_photos() -> None
         assert 0.05 < len(choice) / len(stored) < 0.15
     with pytest.raises(DatasetError, match="ccp has folds 0 to 9, not 10"):
         fold_ids("ccp", 10, 10)
+
+
+def test_stratified_folds_share_out_every_class() -> None:
+    shown = {
+        f"{number:03}": {1, *([2] if number < 50 else []), *([3] if number % 20 == 0 else [])} for number in range(100)
+    }
+    folds = stratified_folds(shown)
+    assert list(folds) == sorted(shown) and folds == stratified_folds(dict(reversed(shown.items())))
+    for class_id, number in ((1, 20), (2, 10), (3, 1)):
+        assert [sum(folds[it] == fold for it in shown if class_id in shown[it]) for fold in range(5)] == [number] * 5
+
+
+def test_photos_of_a_group_are_in_one_stratified_fold() -> None:
+    shown = {f"{number:02}": {1 + number // 20} for number in range(40)}
+    groups = {photo_id: photo_id[0] + str(int(photo_id[1]) // 5) for photo_id in shown}  # 8 groups of 5 photos
+    folds = stratified_folds(shown, 4, groups)
+    assert len({(groups[photo_id], fold) for photo_id, fold in folds.items()}) == 8
+    for class_id in (1, 2):
+        assert [sum(folds[it] == fold for it in shown if class_id in shown[it]) for fold in range(4)] == [5] * 4
+    assert set(stratified_folds({"a": (), "b": ()}, 2).values()) == {0, 1}
+    with pytest.raises(DatasetError, match="8 groups are too few for 9 folds"):
+        stratified_folds(shown, 9, groups)
+    with pytest.raises(DatasetError, match="1 photos are too few for 5 folds"):
+        stratified_folds({"a": {1}})

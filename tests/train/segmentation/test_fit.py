@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import train.segmentation.fit
 import train.segmentation.lightning_module
 from segmodels.architectures import ARCHITECTURES, build
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_results, save_results
-from segmodels.datasets import DATASETS, DatasetError
+from segmodels.datasets import DATASETS, Dataset, DatasetError, open_dataset
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Scores
 from segmodels.inference.segmenter import Segmenter
@@ -25,7 +26,7 @@ from segmodels.taxonomy import OUTFIT_15, make_taxonomy
 from train.__main__ import main
 from train.recipe import Recipe
 from train.resume import FitError
-from train.segmentation.fit import fit, open_dataset
+from train.segmentation.fit import fit
 from train.segmentation.losses import LOSSES
 from train.segmentation.pruning import prune_segmentation_blocks
 
@@ -485,7 +486,7 @@ def test_a_data_set_that_is_none(tiny: MakeRecipe, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="photos is missing"):
         run(tiny(), tmp_path / "nowhere", tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(DatasetError, match="There is no data set 'coco'; there are ccp"):
+    with pytest.raises(DatasetError, match="'coco' starts with none of coco:, masks:, yolo: and a path, nor is"):
         open_dataset("coco", tmp_path)
 
 
@@ -568,3 +569,18 @@ def test_a_resume_file_that_no_fit_left_is_damaged(tiny: MakeRecipe, root: Path,
     torch.save({"epoch": 3}, tmp_path / "run" / "resume.ckpt")
     with pytest.raises(FitError, match="resume.ckpt is damaged"):
         fit(tiny(), root, tmp_path / "run", workers=0)
+
+
+def test_ones_own_masks(tiny: MakeRecipe, root: Path, dataset: Dataset, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "masks").mkdir(parents=True)
+    for photo_id in dataset.ids:
+        Image.fromarray(dataset.read_truth(photo_id)).save(own / "masks" / f"{photo_id}.png")
+    (own / "classes.txt").write_text("\n".join(OUTFIT_15.names), "utf-8")
+    recipe = tiny(dataset=f"masks:{own}", epochs=1, fold=-1)
+    run(recipe, root / "photos", tmp_path / "run")
+    training = load_checkpoint(tmp_path / "run" / "checkpoint").config.training
+    assert training["recipe"]["dataset"] == f"masks:{own}"
+    (own / "classes.txt").write_text("\n".join(f"c{number}" for number in range(20)), "utf-8")
+    found = load_checkpoint(run(recipe, root / "photos", tmp_path / "other")).taxonomy
+    assert found.names == ("Background", *(f"c{number}" for number in range(20)))

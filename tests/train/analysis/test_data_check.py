@@ -1,0 +1,131 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmodels.datasets import DatasetError, open_dataset
+from train.__main__ import main
+from train.analysis.data_check import check_data, suggest_folds
+
+WIDTH, HEIGHT = 40, 30
+
+
+def box(left: int, top: int, right: int, bottom: int) -> list[list[float]]:
+    return [[left, top, right, top, right, bottom, left, bottom]]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """20 photos in 5 folders; all show a shirt, those of `d0` a hat on it as well, and one is damaged."""
+    photos = [f"d{number % 5}/{number:02}.png" for number in range(20)]
+    images, annotations = [], []
+    for number, name in enumerate(photos):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        exif = Image.Exif()
+        exif[0x0112] = 3 if number == 7 else 1
+        Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 150)).save(tmp_path / name, exif=exif)
+        images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
+        annotations.append({"image_id": number, "category_id": 1, "segmentation": box(0, 0, 10, 10)})
+        if number % 5 == 0:
+            annotations.append({"image_id": number, "category_id": 2, "segmentation": box(8, 0, 12, 5)})
+    annotations.append({"image_id": 1, "category_id": 9, "segmentation": box(0, 0, 10, 10)})
+    annotations.append({"image_id": 2, "category_id": 2, "segmentation": box(20, 20, 30, 30), "iscrowd": 1})
+    annotations.append({"image_id": 99, "category_id": 1, "segmentation": box(0, 0, 10, 10)})
+    categories = [{"id": 1, "name": "Shirt"}, {"id": 2, "name": "Hat"}, {"id": 3, "name": "Shoe"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path = tmp_path / "clothes.json"
+    path.write_text(json.dumps(content), "utf-8")
+    return path
+
+
+def test_what_is_in_it_and_what_is_wrong(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["check-data", f"coco:{source}", "--out", str(out)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    damaged = f"d1/01: {source}, d1/01.png, annotations[24]: category 9 is not in the list of categories."
+    stray = f"{source}, annotations[26]: there is no image with the id 99."
+    assert said[0] == "19 of 20 photos of coco-clothes can be read."
+    rows = {line.split()[0]: line.split()[1:] for line in said[2:7]}
+    # 19 shirts of 10 x 10, of which 4 lose 2 x 5 to a hat; 4 hats of 4 x 5; 22800 pixels less 100 of the crowd
+    assert rows["Shirt"][0] == "19" and rows["Shirt"][2:] == ["1,860", f"{1860 / 22700:.2%}"]
+    assert rows["Hat"][0] == "4" and rows["Hat"][2:] == ["80", f"{80 / 22700:.2%}"]
+    assert rows["Shoe"] == ["0", "0", "0", "0.00%"]
+    assert rows["Background"][2] == f"{22700 - 1860 - 80:,}"
+    assert rows["unlabelled"] == ["1", rows["unlabelled"][1], "100"]
+    assert "Photos that lie turned in their files, and whose masks were turned with them: 1." in said
+    assert "Marked as two classes, and given to the smaller region: 40 pixels in 4 photos." in said
+    at = said.index("What is wrong (2):")
+    assert said[at + 1 : at + 3] == [stray, damaged]
+    assert said[-2] == (
+        "A split to begin with: 15 photos to train on and 4 to choose by, fold 0 of 5. Not every fold shows Hat."
+    )
+    assert (out / "faults.txt").read_text("utf-8").splitlines() == [stray, damaged]
+    folds = list(csv.DictReader((out / "split.csv").read_text("utf-8").splitlines()))
+    assert len(folds) == 19 and {row["fold"] for row in folds} == set("01234")
+    sheet = np.asarray(Image.open(out / "photos.png"))
+    shirt = open_dataset(f"coco:{source}").taxonomy.palette[1]
+    painted = np.rint(np.array([90, 120, 150]) * 0.45 + shirt * 0.55)
+    assert (sheet == painted).all(axis=2).sum() == 1860
+
+
+def test_photos_of_one_folder_stay_together(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folds, sentence = suggest_folds(check_data(open_dataset(f"coco:{source}")), "folder")
+    assert len({(photo_id[:2], fold) for photo_id, fold in folds.items()}) == 5
+    assert sorted(set(folds.values())) == [0, 1, 2, 3, 4]
+    assert "Not every fold shows Hat." in sentence
+
+
+def test_too_few_folders(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads(source.read_text("utf-8"))
+    content["images"] = content["images"][:3]
+    source.write_text(json.dumps(content), "utf-8")
+    out = tmp_path / "out"
+    assert main(["check-data", f"coco:{source}", "--group-by", "folder", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "No split can be suggested: 2 groups are too few for 5 folds. Photos of one folder are kept together." in said
+    )
+    assert not (out / "split.csv").exists() and (out / "photos.png").is_file()
+
+
+def test_a_named_data_set(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-data", "ccp", "--data", str(root)]) == 0
+    assert capsys.readouterr().out.startswith("8 of 8 photos of ccp can be read.\n")
+
+
+def test_only_some_photos_are_shown(tmp_path: Path) -> None:
+    for number in range(60):
+        for folder, mode in (("photos", "RGB"), ("masks", "L")):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.new(mode, (16, 16)).save(tmp_path / folder / f"{number:02}.png")
+    (tmp_path / "classes.txt").write_text("Shirt\n", "utf-8")
+    shown = list(check_data(open_dataset(f"masks:{tmp_path}")).pictures)
+    assert len(shown) == 24 and shown[0] == "00" and shown[-1] >= "57"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["ccp"], "Name the folder of ccp with --data."),
+        (["voc:x"], "The data set 'voc:x' starts with none of coco:, masks:, yolo: and a path, nor is it one of ccp, "),
+        (["coco:none.json"], "none.json cannot be read: No such file or directory."),
+        (["masks:none"], "none is not a folder."),
+        (["yolo:none.yaml"], "none.yaml cannot be read: No such file or directory."),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-data", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(sentence) and said.count("\n") == 1
+
+
+def test_no_photo_and_a_folder_that_cannot_be_written(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["check-data", f"coco:{source}", "--out", str(tmp_path / "file" / "out")]) == 1
+    for path in tmp_path.glob("d*/*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"None of the 20 photos can be read\. The first: .*00\.png is empty"):
+        check_data(open_dataset(f"coco:{source}"))

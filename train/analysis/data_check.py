@@ -1,0 +1,210 @@
+"""Reads a whole data set: what it shows, what cannot be read and why, and folds to begin with."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from tqdm import tqdm
+
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets.inspection import background_sentence
+from segmodels.files import replacing, write_whole
+from segmodels.inference.segmentation import paint
+from segmodels.photo import PhotoError, reduced
+from segmodels.sentences import listed
+from segmodels.taxonomy import UNLABELLED, Taxonomy
+from train.data.split import FOLDS, stratified_folds
+
+__all__ = ["GROUPINGS", "DataCheck", "check_data", "suggest_folds", "write_check"]
+
+GROUPINGS = ("folder",)
+"""What photos can be kept together by."""
+
+_SHOWN = 24  # photos of the picture
+_LISTED = 100  # sentences on the terminal; the file has all
+_COLUMNS, _SIDE, _LINE = 6, 220, 18  # of the picture: tiles in a row, pixels of a tile's sides and of a line of text
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What is in a data set.
+
+    Args:
+        dataset: The data set.
+        shown: Number of pixels by class id, without the classes that it does not show, by id of each readable photo.
+        unreadable: Sentence by id for each photo that cannot be read.
+        turned: Ids of the photos whose masks were turned with them.
+        contested: Number of pixels that were marked as two classes, by id of each photo with such.
+        pictures: Reduced photos with their masks painted, uint8 `(H, W, 3)`, by id: up to 24, spread over the data set.
+    """
+
+    dataset: Dataset
+    shown: Mapping[str, Mapping[int, int]]
+    unreadable: Mapping[str, str]
+    turned: tuple[str, ...]
+    contested: Mapping[str, int]
+    pictures: Mapping[str, np.ndarray]
+
+    def faults(self) -> list[str]:
+        """One sentence for each thing that is wrong: first those of the data set, then those of its photos."""
+        return [*self.dataset.faults, *(f"{photo_id}: {why}" for photo_id, why in self.unreadable.items())]
+
+    def lines(self, folds: Mapping[str, int]) -> list[str]:
+        """The report for people.
+
+        Args:
+            folds: Fold by photo id, whose fold 0 gets a column of its own; may be empty.
+        """
+        taxonomy, faults = self.dataset.taxonomy, self.faults()
+        labelled = sum(number for pixels in self.shown.values() for key, number in pixels.items() if key != UNLABELLED)
+        width = max(map(len, (*taxonomy.names, "unlabelled")))
+        lines = [
+            f"{len(self.shown)} of {len(self.dataset.ids)} photos of {self.dataset.name} can be read.",
+            f"{'class':{width}}  photos  in fold 0          pixels    share",
+        ]
+        for class_id, name in [*enumerate(taxonomy.names), (UNLABELLED, "unlabelled")]:
+            having = [photo_id for photo_id, pixels in self.shown.items() if class_id in pixels]
+            number = sum(self.shown[photo_id][class_id] for photo_id in having)
+            if class_id == UNLABELLED and not number:
+                continue
+            share = f"{number / labelled:8.2%}" if class_id != UNLABELLED and labelled else ""
+            chosen = sum(folds.get(photo_id) == 0 for photo_id in having)
+            lines.append(f"{name:{width}}  {len(having):6}  {chosen:9}  {number:14,}  {share}".rstrip())
+        lines += background_sentence([photo_id for photo_id, pixels in self.shown.items() if pixels.keys() == {0}])
+        if self.turned:
+            lines.append(
+                f"Photos that lie turned in their files, and whose masks were turned with them: {len(self.turned)}."
+            )
+        if self.contested:
+            lines.append(
+                f"Marked as two classes, and given to the smaller region: {sum(self.contested.values()):,} pixels in "
+                f"{len(self.contested)} photos."
+            )
+        if faults:
+            lines += [f"What is wrong ({len(faults)}):", *faults[:_LISTED]]
+        if len(faults) > _LISTED:
+            lines.append(f"and {len(faults) - _LISTED:,} more; --out writes all of them.")
+        return lines
+
+
+def check_data(dataset: Dataset) -> DataCheck:
+    """Reads each photo and its truth once; what cannot be read is named and never ends it.
+
+    Args:
+        dataset: Data set to read.
+
+    Raises:
+        DatasetError: If no photo can be read.
+    """
+    shown: dict[str, dict[int, int]] = {}
+    unreadable: dict[str, str] = {}
+    turned: list[str] = []
+    contested: dict[str, int] = {}
+    pictures: dict[str, np.ndarray] = {}
+    for place, photo_id in enumerate(tqdm(dataset.ids, desc=f"Reading {dataset.name}", unit="photo")):
+        try:
+            photo, drawn = dataset.drawn_pair(photo_id)
+        except (DatasetError, PhotoError) as error:
+            unreadable[photo_id] = str(error)
+            continue
+        numbers = np.bincount(drawn.truth.ravel(), minlength=256)
+        shown[photo_id] = {int(class_id): int(numbers[class_id]) for class_id in np.flatnonzero(numbers)}
+        if drawn.turned:
+            turned.append(photo_id)
+        if drawn.contested:
+            contested[photo_id] = drawn.contested
+        if len(pictures) * len(dataset.ids) <= place * _SHOWN and len(pictures) < _SHOWN:
+            pictures[photo_id] = _picture(photo, drawn.truth, dataset.taxonomy)
+    if not shown:
+        first = next(iter(unreadable.values()), "there is none")
+        raise DatasetError(f"None of the {len(dataset.ids)} photos can be read. The first: {first}")
+    return DataCheck(dataset, shown, unreadable, tuple(turned), contested, pictures)
+
+
+def suggest_folds(check: DataCheck, group_by: str | None = None) -> tuple[dict[str, int], str]:
+    """Folds of the readable photos, and a sentence about them.
+
+    Args:
+        check: What is in the data set.
+        group_by: What keeps photos in one fold, one of `GROUPINGS`; None for nothing.
+
+    Returns:
+        Fold by photo id, empty where there are too few photos or folders; and the sentence.
+    """
+    classes = {photo_id: pixels.keys() - {0, UNLABELLED} for photo_id, pixels in check.shown.items()}
+    groups = {photo_id: str(PurePosixPath(photo_id).parent) for photo_id in classes} if group_by else None
+    try:
+        folds = stratified_folds(classes, groups=groups)
+    except DatasetError as error:
+        what = " Photos of one folder are kept together." if groups else ""
+        return {}, f"No split can be suggested: {error}{what}"
+    folds_with = {
+        name: {folds[photo_id] for photo_id, ids in classes.items() if class_id in ids}
+        for class_id, name in enumerate(check.dataset.taxonomy.names)
+    }
+    rare = [name for name, some in folds_with.items() if 0 < len(some) < FOLDS]
+    chosen = sum(fold == 0 for fold in folds.values())
+    missing = f" Not every fold shows {listed(rare)}." if rare else ""
+    return folds, (
+        f"A split to begin with: {len(folds) - chosen} photos to train on and {chosen} to choose by, fold 0 of {FOLDS}."
+        f"{missing}"
+    )
+
+
+def write_check(check: DataCheck, folds: Mapping[str, int], out: Path) -> list[Path]:
+    """Writes `photos.png` with masks painted, `faults.txt` with a sentence a line, and `split.csv` (`id`, `fold`).
+
+    Args:
+        check: What is in the data set.
+        folds: Fold by photo id; where it is empty, no `split.csv` is written.
+        out: Folder for the files.
+
+    Returns:
+        Paths of the files.
+
+    Raises:
+        DatasetError: If they cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with replacing(out / "photos.png") as part:
+            _sheet(check).save(part, "PNG")
+        write_whole(out / "faults.txt", "".join(f"{fault}\n" for fault in check.faults()))
+        written = [out / "photos.png", out / "faults.txt"]
+        if folds:
+            with replacing(out / "split.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([("id", "fold"), *folds.items()])
+            written.append(out / "split.csv")
+    except OSError as error:
+        raise DatasetError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
+    return written
+
+
+def _picture(photo: np.ndarray, truth: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    small = reduced(photo, _SIDE)
+    size = (small.shape[1], small.shape[0])
+    return paint(small, cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST_EXACT), taxonomy)
+
+
+def _sheet(check: DataCheck) -> Image.Image:
+    """The pictures in rows, each with its id, and the colours of the classes below."""
+    cell = _SIDE + 8
+    garments = check.dataset.taxonomy.classes[1:]
+    rows, legend = -(-len(check.pictures) // _COLUMNS), -(-len(garments) // _COLUMNS)
+    sheet = Image.new("RGB", (_COLUMNS * cell, rows * (cell + _LINE) + legend * _LINE + 8), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for place, (photo_id, picture) in enumerate(check.pictures.items()):
+        left, top = place % _COLUMNS * cell + 4, place // _COLUMNS * (cell + _LINE) + 4
+        sheet.paste(Image.fromarray(picture), (left, top))
+        pen.text((left, top + _SIDE + 2), photo_id[-32:], "black", font)
+    for place, garment in enumerate(garments):
+        left, top = place % _COLUMNS * cell + 4, rows * (cell + _LINE) + place // _COLUMNS * _LINE + 4
+        pen.rectangle((left, top, left + 12, top + 12), garment.colour)
+        pen.text((left + 18, top - 1), garment.name[:32], "black", font)
+    return sheet
