@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import re
 import unicodedata
 from collections import Counter
@@ -15,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from segmodels.datasets.dataset import DatasetError, DrawnTruth
 from segmodels.photo import PhotoError, StoredPhoto, find_photos
-from segmodels.taxonomy import TAXONOMIES, UNLABELLED, GarmentClass, Taxonomy
+from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy, TaxonomyError, make_taxonomy
 
 __all__ = [
     "Classes",
@@ -63,7 +62,8 @@ def name_classes(names: Mapping[int, str], source: str, where: Path) -> Classes:
         where: File that holds the names, for messages.
 
     Raises:
-        DatasetError: If there is no name, one is empty, too long or there twice, or there are more than 255 classes.
+        DatasetError: If there is no name, one is empty, too long or there twice (in whatever case), or there are more
+            than 255 classes.
     """
     found: dict[str, int] = {}
     ids: dict[int, int] = {}
@@ -94,18 +94,10 @@ def name_classes(names: Mapping[int, str], source: str, where: Path) -> Classes:
         if set(known.names[1:]) == set(found):
             by_name = {number: known[name].id for name, number in found.items()}
             return Classes(known, {number: by_name.get(number, 0) for number in ids})
-    return Classes(_make_taxonomy(source, tuple(found)), ids)
-
-
-def _make_taxonomy(name: str, names: Sequence[str]) -> Taxonomy:
-    """A taxonomy of garments after the background; the golden angle keeps the hues of neighbours apart."""
-    classes = [GarmentClass(0, "Background", "background", "#837B78")]
-    for number, garment in enumerate(names):
-        value, saturation = (0.85, 0.6, 1.0)[number // 12 % 3], (0.75, 0.45)[number // 36 % 2]
-        rgb = colorsys.hsv_to_rgb(number * 0.381966 % 1, saturation, value)
-        colour = "#" + "".join(f"{round(channel * 255):02X}" for channel in rgb)
-        classes.append(GarmentClass(number + 1, garment, "garment", colour))
-    return Taxonomy(name, tuple(classes), (*names, "Background"))
+    try:
+        return Classes(make_taxonomy(source, ("Background", *found)), ids)
+    except TaxonomyError as error:
+        raise DatasetError(f"{where}: {error}") from None
 
 
 def name_of(kind: str, path: Path) -> str:
