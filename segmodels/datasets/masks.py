@@ -55,7 +55,7 @@ def read_masks(root: Path, photos: Path | None = None) -> Dataset:
 
     Args:
         root: The folder.
-        photos: Folder of the photos, where they are not in it.
+        photos: Folder of the photos, or of `photos/` or `images/`, where they are not in it.
 
     Raises:
         DatasetError: If the folder does not have that layout, or no photo has a mask.
@@ -64,7 +64,7 @@ def read_masks(root: Path, photos: Path | None = None) -> Dataset:
         raise DatasetError(f"{root} is not a folder. Name the folder that holds photos/, masks/ and classes.txt.")
     name = name_of("masks", root)
     classes = _classes(root, name)
-    photo_folder = photos or _first_folder(root, _PHOTOS)
+    photo_folder = _first_folder(photos or root, _PHOTOS)
     mask_folder = _first_folder(root, _MASKS)
     pairs, faults = _pairs(photo_folder, mask_folder)
     if not pairs:

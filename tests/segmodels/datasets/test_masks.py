@@ -46,6 +46,10 @@ def shown(dataset: Dataset, photo_id: str) -> list[int]:
     return [int(truth[0, 0]), int(truth[3, 4]), int((truth == truth[0, 0]).sum())]
 
 
+def test_the_folder_itself_may_be_named_for_the_photos(root: Path) -> None:
+    assert open_dataset(f"masks:{root}", root).ids == open_dataset(f"masks:{root}", root / "photos").ids == ("a", "b")
+
+
 def test_index_and_palette(root: Path) -> None:
     dataset = open_dataset(f"masks:{root}")
     assert dataset.ids == ("a", "b") and dataset.taxonomy.names == ("Background", "Shirt", "Trousers")
