@@ -37,11 +37,11 @@ def count_caption(name: str, calibration: Calibration) -> str:
 
     Args:
         name: Name of the model.
-        calibration: Its calibration, with scores.
+        calibration: Calibration of the model, with scores.
     """
     found = calibration.judgements
     if calibration.judged_on:
-        which = "Photos that had no part in the training of the network or in the calibration"
+        which = "Photos on which neither the network nor the calibration was fitted"
     else:
         which = "Photos of the calibration, cross-validated"
     photos = ", ".join(dict.fromkeys(str(each.photos) for each in found))

@@ -15,7 +15,7 @@ from segmodels.taxonomy import Taxonomy
 __all__ = ["Behind", "period_name", "read_behind"]
 
 _SEASONS = {12: "winter", 3: "spring", 6: "summer", 9: "autumn"}  # of the north, by first month
-_FASHION_SEASONS = {3: "SS", 9: "AW"}
+_FASHION_SEASONS = {3: "SS", 9: "FW"}
 _MOST = 4000  # characters of a code at most
 
 

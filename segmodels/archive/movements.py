@@ -88,7 +88,7 @@ class Forecast:
     Args:
         table: Columns `start`, `share`, `low`, `high` (95 %) of the periods ahead.
         error: Mean absolute error of a back-test on the last periods, as a share.
-        naive_error: The same error of the naive forecast.
+        naive_error: Mean absolute error of the naive forecast on the same periods, as a share.
         naive: What the naive forecast repeats: the `year` before the tested periods, or the last `period` before them
             where there is no whole year, or a year has one period.
         tested: Number of periods in the back-test, and of periods ahead.

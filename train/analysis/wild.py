@@ -30,7 +30,8 @@ class WildJudgement:
         names: Classes that are judged: the garments and accessories of the taxonomy.
         found: Photo, and names of the classes found on its main person, for each photo that could be read.
         left_out: Number of photos that could not be read.
-        likely: The same with the classes whose presence is at least `LIKELY`; empty without a calibration.
+        likely: Photo, and names of the classes whose presence on its main person is at least `LIKELY`; empty without a
+            calibration.
     """
 
     names: tuple[str, ...]

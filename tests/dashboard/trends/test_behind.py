@@ -22,9 +22,9 @@ from segmodels.taxonomy import OUTFIT_15
         ("season", date(2024, 3, 1), "spring 2024", "autumn 2024", "spring 2024 (south: autumn)"),
         ("season", date(2024, 6, 1), "summer 2024", "winter 2024", "summer 2024 (south: winter)"),
         ("season", date(2024, 9, 1), "autumn 2024", "spring 2024", "autumn 2024 (south: spring)"),
-        ("fashion season", date(2024, 3, 1), "SS 2024", "AW 2024", "SS 2024 (south: AW)"),
-        ("fashion season", date(2024, 9, 1), "AW 2024/25", "SS 2024/25", "AW 2024/25 (south: SS)"),
-        ("fashion season", date(1999, 9, 1), "AW 1999/00", "SS 1999/00", "AW 1999/00 (south: SS)"),
+        ("fashion season", date(2024, 3, 1), "SS 2024", "FW 2024", "SS 2024 (south: FW)"),
+        ("fashion season", date(2024, 9, 1), "FW 2024/25", "SS 2024/25", "FW 2024/25 (south: SS)"),
+        ("fashion season", date(1999, 9, 1), "FW 1999/00", "SS 1999/00", "FW 1999/00 (south: SS)"),
     ],
 )
 def test_a_period_has_a_name(period: Period, start: date, north: str, south: str, both: str) -> None:

@@ -271,10 +271,10 @@ def test_an_archive_of_shows_is_forecast_by_fashion_season(write: Write) -> None
         assert "with yearly seasonality" in section.caption
         assert "Back-test of the same model on the last 4 fashion seasons: " in section.caption
         assert "repeating the same fashion seasons of the year before would be 0.0, so do not" in section.caption
-        assert section.words.startswith("Coat: 100% (AW 2024/25); forecast for AW 2026/27: ")
-        assert section.behind.words() == "Coat, AW 2024/25" and count(question, section.behind) == 7
+        assert section.words.startswith("Coat: 100% (FW 2024/25); forecast for FW 2026/27: ")
+        assert section.behind.words() == "Coat, FW 2024/25" and count(question, section.behind) == 7
         told = [text for trace in section.figure.data for text in trace.text or ()]
-        assert told[0].startswith("Coat, SS 2021<br>0.0%") and told[-1].startswith("Coat, AW 2026/27<br>forecast ")
+        assert told[0].startswith("Coat, SS 2021<br>0.0%") and told[-1].startswith("Coat, FW 2026/27<br>forecast ")
         lines = line_section(question, period="half-year", names=("Coat",)).table
         assert lines["share"].tolist() == [0, 1] * 4
         moves = movement_section(question, period="fashion season").table.set_index("garment")
@@ -360,7 +360,7 @@ def test_seasons_of_the_south_are_named_and_explained(question: Question, sixty:
             "All photos are of the southern hemisphere (market South), and fashion seasons have their names there."
         )
         assert sentence in section.caption
-        names = {"2022-09": "SS 2022/23", "2023-03": "AW 2023", "2023-09": "SS 2023/24"}
+        names = {"2022-09": "SS 2022/23", "2023-03": "FW 2023", "2023-09": "SS 2023/24"}
         held = {f"{start:%Y-%m}": outfits for start, outfits in section.table[["start", "outfits"]].to_numpy()}
         assert held == {"2022-09": 5, "2023-03": 15, "2023-09": 10}, "February; April, June, August; October, December"
         told = [text for trace in section.figure.data for text in trace.text or ()]
