@@ -45,7 +45,8 @@ def polygons_of(mask: np.ndarray, left: int = 0, top: int = 0) -> list[np.ndarra
             if cv2.pointPolygonTest(ring.astype(np.float32), [float(value) for value in hole[0]], False) >= 0
         ]
         inside[around[-1] if around else 0].append(hole)
-    return [joined([polygon, *rings]) + (left, top) for polygon, rings in zip(polygons, inside, strict=True)]
+    corner = np.array([left, top])
+    return [joined([polygon, *rings]) + corner for polygon, rings in zip(polygons, inside, strict=True)]
 
 
 def joined(rings: Sequence[np.ndarray]) -> np.ndarray:

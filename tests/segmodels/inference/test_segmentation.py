@@ -286,50 +286,6 @@ def test_json_by_hand() -> None:
     assert colours == [{"hex": "#0f0f0f", "name": "black", "share": 1.0}]
 
 
-@quiet_pycocotools
-def test_coco_run_lengths_decode_to_the_masks() -> None:
-    first, second = a_segmentation(), a_segmentation(np.rot90(a_map(), 2).copy())
-    coco = to_coco([("a.jpg", first), ("b.jpg", second)])
-    coco = json.loads(json.dumps(coco, allow_nan=False))
-    assert [(image["id"], image["file_name"], image["width"], image["height"]) for image in coco["images"]] == [
-        (1, "a.jpg", WIDTH, HEIGHT),
-        (2, "b.jpg", WIDTH, HEIGHT),
-    ]
-    garments = [(1, first, g) for g in first.garments] + [(2, second, g) for g in second.garments]
-    assert [annotation["id"] for annotation in coco["annotations"]] == list(range(1, 7))
-    for annotation, (image_id, segmentation, garment) in zip(coco["annotations"], garments, strict=True):
-        mask = coco_mask.decode(annotation["segmentation"])
-        assert (mask == segmentation.mask(garment)).all()
-        assert annotation["image_id"] == image_id
-        assert annotation["area"] == mask.sum() == coco_mask.area(annotation["segmentation"])
-        assert annotation["bbox"] == list(garment.box) == coco_mask.toBbox(annotation["segmentation"]).tolist()
-        assert OUTFIT_15.names[annotation["category_id"]] == garment.name
-        assert annotation["score"] == 0.8 and annotation["iscrowd"] == 0 and annotation["person"] == 0
-
-
-def test_coco_categories_are_what_is_worn_under_the_ids_of_the_class_map() -> None:
-    categories = to_coco([("a.jpg", a_segmentation())])["categories"]
-    assert {entry["name"]: entry["id"] for entry in categories} == {g.name: g.id for g in OUTFIT_15.worn}
-    assert all(entry["supercategory"] in ("garment", "accessory") for entry in categories)
-
-
-@quiet_pycocotools
-def test_pycocotools_takes_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    coco = COCO()
-    coco.dataset = to_coco([("a.jpg", a_segmentation())])
-    coco.createIndex()
-    (bag,) = coco.getAnnIds(catIds=coco.getCatIds(catNms=["Bag"]))
-    assert (coco.annToMask(coco.loadAnns(bag)[0]) == (a_map() == 1)).all()
-    assert "index created" in capsys.readouterr().out
-
-
-def test_coco_of_nothing_and_of_two_taxonomies() -> None:
-    assert to_coco([])["annotations"] == to_coco([])["images"] == to_coco([])["categories"] == []
-    other = replace(OUTFIT_15, name="OTHER")
-    with pytest.raises(ValueError, match="one taxonomy, not OTHER, OUTFIT_15"):
-        to_coco([("a.jpg", a_segmentation()), ("b.jpg", a_segmentation(taxonomy=other))])
-
-
 def test_supervision_gets_masks_ids_and_names() -> None:
     supervision = pytest.importorskip("supervision")
     segmentation = a_segmentation()
