@@ -43,16 +43,22 @@ class AnnotationFormat:
         hint: What the files are and where they go, in a sentence.
         open: Function that makes a writer of it, from what comes before a photo's path in its address; only the tasks
             of Label Studio name addresses.
+        only_file: Path of its file, where it has only one.
     """
 
     title: str
     hint: str
     open: Callable[[str], AnnotationWriter]
+    only_file: str = ""
 
 
 ANNOTATION_FORMATS: Mapping[str, AnnotationFormat] = {
-    "coco": AnnotationFormat("COCO, masks", "One JSON with compressed run lengths (RLE).", lambda _: CocoWriter()),
-    "coco-polygons": AnnotationFormat("COCO, polygons", "One JSON with polygons.", lambda _: CocoWriter(polygons=True)),
+    "coco": AnnotationFormat(
+        "COCO, masks", "One JSON with compressed run lengths (RLE).", lambda _: CocoWriter(), "coco.json"
+    ),
+    "coco-polygons": AnnotationFormat(
+        "COCO, polygons", "One JSON with polygons.", lambda _: CocoWriter(polygons=True), "coco.json"
+    ),
     "yolo": AnnotationFormat(
         "YOLO, polygons",
         "data.yaml and labels/ for Ultralytics; put the photos into images/ beside them.",
@@ -69,10 +75,16 @@ ANNOTATION_FORMATS: Mapping[str, AnnotationFormat] = {
         lambda address: LabelStudioWriter(polygons=True, address=address),
     ),
     "cvat": AnnotationFormat(
-        "CVAT, masks", "CVAT for images 1.1; upload it to a task as CVAT 1.1.", lambda _: CvatWriter()
+        "CVAT, masks",
+        "CVAT for images 1.1; upload it to a task as CVAT 1.1.",
+        lambda _: CvatWriter(),
+        "annotations.xml",
     ),
     "cvat-polygons": AnnotationFormat(
-        "CVAT, polygons", "CVAT for images 1.1; upload it to a task as CVAT 1.1.", lambda _: CvatWriter(polygons=True)
+        "CVAT, polygons",
+        "CVAT for images 1.1; upload it to a task as CVAT 1.1.",
+        lambda _: CvatWriter(polygons=True),
+        "annotations.xml",
     ),
     "masks": AnnotationFormat(
         "Index PNG, 8 bits", "Grey PNGs whose values are class ids, and classes.txt.", lambda _: IndexMaskWriter()

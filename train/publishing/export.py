@@ -1,12 +1,12 @@
 """Writes a network for other programs to run: ONNX, TorchScript or OpenVINO, checked against what it is here.
 
 The file holds the bare network. Its input `pixels` is float32 `(N, 3, height, width)`: RGB, divided by 255, minus the
-mean, divided by the standard deviation. Its output `probabilities` is float32 `(N, C, height, width)`. `N` is free. What
-surrounds a network here stays here: the person detector, the second pass, test-time augmentation, the opening of maps,
-and the calibration.
+mean, divided by the standard deviation. Its output `probabilities` is float32 `(N, C, height, width)`. Any `N` will do.
+What surrounds a network here stays here: the person detector, the second pass, test-time augmentation, the opening of
+maps, and the calibration.
 
-Metadata is one JSON (`metadata_of`): ONNX has it in `metadata_props` under `garmentscope`, TorchScript as the extra file
-`garmentscope.json`, OpenVINO in `rt_info` under `garmentscope`.
+Metadata is one JSON (`metadata_of`): ONNX has it in `metadata_props` under `garmentscope`, TorchScript as the extra
+file `garmentscope.json`, OpenVINO in `rt_info` under `garmentscope`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,17 @@ def test_a_photo_without_anybody_and_no_photo_at_all(kind: str) -> None:
 
 
 def test_names_that_would_share_a_file_are_told_apart() -> None:
-    names = ["a.jpg", "A.JPG", "b/a.jpg", "a.png", "a-2.jpg", "..\\x?.jpg", "/etc/../a:b.jpg", "e\u0301.jpg", "\u00e9.png"]
+    names = [
+        "a.jpg",
+        "A.JPG",
+        "b/a.jpg",
+        "a.png",
+        "a-2.jpg",
+        "..\\x?.jpg",
+        "/etc/../a:b.jpg",
+        "e\u0301.jpg",
+        "\u00e9.png",
+    ]
     assert list(names_apart(names)) == [
         "a.jpg",
         "A-2.JPG",

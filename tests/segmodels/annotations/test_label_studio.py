@@ -42,8 +42,8 @@ def test_runs_of_a_brush_are_those_of_rle_pack(shape: tuple[int, int]) -> None:
 
 def test_runs_by_hand() -> None:
     """One row of two pixels, the second filled: 8 values, 4 of 0 and 4 of 255."""
-    head = f"{8:032b}" "00111" "0010" "0011" "0111" "1111"
-    bits = head + "1" "00" "011" "00000000" + "1" "00" "011" "11111111"
+    head = f"{8:032b}001110010001101111111"
+    bits = head + "10001100000000" + "10001111111111"
     padded = bits + "0" * (-len(bits) % 8)
     assert brush_runs(np.array([[False, True]])) == [int(padded[at : at + 8], 2) for at in range(0, len(padded), 8)]
 

@@ -19,7 +19,7 @@ def test_a_row_is_a_garment_and_fills_its_pixels() -> None:
     assert look.owners is not None
     for row, (name, person) in zip(rows, wanted, strict=True):
         shares = np.array(row[1:], float).reshape(-1, 2)
-        assert len(shares) >= 3 and 0 <= shares.min() and shares.max() <= 1
+        assert len(shares) >= 3 and shares.min() >= 0 and shares.max() <= 1
         mask = (look.class_map == OUTFIT_15[name].id) & (look.owners == person)
         # as Ultralytics draws it, at eight times the size, but for the seams
         large = np.zeros((HEIGHT * 8, WIDTH * 8), np.uint8)
@@ -37,4 +37,4 @@ def test_names_count_from_zero_without_the_background() -> None:
 def test_labels_lie_where_ultralytics_looks_for_them() -> None:
     """Of `images/shop/images/a.jpg`, the last `images` becomes `labels`."""
     files = dict(annotation_files("yolo", [("shop/images/a.jpg", a_look())]))
-    assert list(files)[0] == "images/shop/labels/a.txt"
+    assert next(iter(files)) == "images/shop/labels/a.txt"

@@ -6,18 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from segmodels.errors import GarmentscopeError
+from segmodels.inference.boxes import box_of
 from segmodels.inference.presence import LIKELY
-from segmodels.inference.segmentation import Garment, Person, Segmentation, measure, to_coco
+from segmodels.inference.segmentation import Garment, Person, Segmentation, measure
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 HEIGHT, WIDTH = 60, 40
-quiet_pycocotools = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-)
 
 
 def a_map() -> np.ndarray:
@@ -139,8 +135,9 @@ def test_garments_belong_to_whoever_wears_them() -> None:
     assert mine.outfit_share == pytest.approx(360 / 710) and theirs.outfit_share == bag.outfit_share == 0.5
     assert theirs.box == (34, 12, 6, 8) and theirs.area_share == 48 / (HEIGHT * WIDTH)
     assert segmentation.mask(mine).sum() == 360 and segmentation.mask(theirs).sum() == 48
-    annotations = to_coco([("a.jpg", segmentation)])["annotations"]
-    assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48)]
+    annotations = segmentation.to_coco("a.jpg")["annotations"]
+    hair = (0, 30)
+    assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48), hair]
 
 
 def with_presence() -> Segmentation:
@@ -170,8 +167,8 @@ def test_without_a_calibration_every_garment_counts() -> None:
 def test_presence_is_in_coco_and_json_and_changes_no_share() -> None:
     raw, calibrated = two_people(), with_presence()
     annotations = calibrated.to_coco("a.jpg")["annotations"]
-    assert [row["presence"] for row in annotations] == [0.98, 0.3752, 0.499, 0.5]
-    assert [row["presence"] for row in raw.to_coco("a.jpg")["annotations"]] == [None] * 4
+    assert [row["presence"] for row in annotations] == [0.98, 0.3752, 0.499, 0.5, None], "hair has none"
+    assert [row["presence"] for row in raw.to_coco("a.jpg")["annotations"]] == [None] * 5
     assert calibrated.to_json()["garments"] == raw.to_json()["garments"]
     assert calibrated.to_json()["people"][0]["presence"]["Pants"] == 0.3752
 
@@ -252,7 +249,7 @@ def test_class_map_png_of_one_class_keeps_its_id(class_id: int) -> None:
 def test_json_has_exactly_the_keys_of_the_design() -> None:
     listing = a_segmentation().to_json("look.jpg")
     assert list(listing) == [
-        *("photo", "model", "revision", "taxonomy", "width", "height", "seconds", "people", "garments")
+        *("photo", "model", "revision", "taxonomy", "width", "height", "orientation", "seconds", "people", "garments")
     ]
     assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected", "presence"]]
     keys = ["class", "person", "area_share", "outfit_share", "confidence", "box", "colours"]
@@ -271,6 +268,7 @@ def test_json_by_hand() -> None:
         "taxonomy": "OUTFIT_15",
         "width": WIDTH,
         "height": HEIGHT,
+        "orientation": 1,
         "seconds": 0.1235,
         "people": [{"box": [12, 5, 28, 50], "confidence": 0.8, "detected": False, "presence": None}],
     }
@@ -284,6 +282,33 @@ def test_json_by_hand() -> None:
         "box": [34, 25, 6, 8],
     }
     assert colours == [{"hex": "#0f0f0f", "name": "black", "share": 1.0}]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_segmentation_turned_back_fits_the_stored_pixels(orientation: int) -> None:
+    upright = replace(two_people(), orientation=orientation)
+    stored = upright.as_stored()
+    assert stored.to_json()["orientation"] == orientation
+    if orientation == 1:
+        assert stored is upright
+        return
+    assert not stored.upright and (stored.height, stored.width) == (
+        (WIDTH, HEIGHT) if orientation > 4 else (HEIGHT, WIDTH)
+    )
+    assert stored.as_stored() is stored
+    for garment, before in zip(stored.garments, upright.garments, strict=True):
+        mask = stored.mask(garment)
+        assert mask.sum() == upright.mask(before).sum()
+        assert garment.box == tuple(map(int, box_of(mask) or ()))
+    corner = {2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (-1, 0), 7: (-1, -1), 8: (0, -1)}[orientation]
+    marked = replace(upright, class_map=np.zeros((HEIGHT, WIDTH), np.uint8), garments=())
+    marked.class_map[0, 0] = 1
+    assert marked.as_stored().class_map[corner] == 1, "where EXIF has the upright photo's top left corner"
+
+
+def test_there_is_no_other_orientation() -> None:
+    with pytest.raises(ValueError, match="orientation is 1 to 8, not 9"):
+        replace(a_segmentation(), orientation=9)
 
 
 def test_supervision_gets_masks_ids_and_names() -> None:

@@ -670,6 +670,7 @@ def test_a_checkpoint_of_other_classes_names_them_everywhere(
     assert [(each["id"], each["name"], each["supercategory"]) for each in coco["categories"]] == [
         (1, "Kimono", "garment"),
         (2, "Obi <sash>", "garment"),
+        (3, "Left hand", "body"),
         (4, "Tote bag", "accessory"),
     ]
     with Image.open(io.BytesIO(result.class_map_png())) as image:
