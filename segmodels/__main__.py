@@ -101,8 +101,8 @@ def _exports() -> str:
             "",
             "Photos are named by their path in the folder given. Every class but the background is exported, for each",
             "person. Masks are exact; polygons keep within one pixel of the outline, and holes are cut in by a seam.",
-            "Annotations are of the photo turned upright, as CVAT, Label Studio, OpenCV and Ultralytics read it. Programs",
-            "that ignore EXIF, as Pillow and torchvision do if not told otherwise, need --as-stored.",
+            "Annotations are of the photo turned upright, as CVAT, Label Studio, OpenCV and Ultralytics read it.",
+            "Programs that ignore EXIF, as Pillow and torchvision do if not told otherwise, need --as-stored.",
         ]
     )
 
