@@ -120,11 +120,12 @@ def test_the_example_gives_our_class_map_without_us(
     assert shares == {name: pytest.approx((given == KIMONO[name].id).mean(), abs=1e-4) for name in KIMONO.names}
 
 
-def test_the_example_is_short(own: Path) -> None:
+def test_the_example_is_short_and_in_the_documentation() -> None:
     for kind in FORMATS:
         lines = [line for line in module.example(kind, "a.bin").splitlines() if line.strip()]
         assert len(lines) <= 26
         compile("\n".join(lines), "example.py", "exec")
+    assert module.example("onnx", "fpn.onnx") in (Path(module.__file__).parents[1] / "TRAINING.md").read_text("utf-8")
 
 
 def test_the_file_tells_classes_input_licence_and_revision(own: Path, tmp_path: Path) -> None:
