@@ -286,6 +286,8 @@ def _annotations(analysed: Analysed, everything: Sequence[Analysed]) -> None:
             key=f"annotations-{label}",
             width="stretch",
         )
+    if len(everything) > 1:
+        st.caption("The ZIP of all photos has annotations in this format, too.")
     if any(photo.photo.orientation > 1 for photo in everything):
         st.caption("Annotations are of the photos turned upright, as EXIF says.")
 

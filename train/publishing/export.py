@@ -157,7 +157,9 @@ def _compare(expected: np.ndarray, form: Format, path: Path, batch: np.ndarray, 
         ExportError: If the outputs differ by more than rounding.
     """
     try:
-        given = [form.run(path, batch), form.run(path, batch[:1])]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript says that it is old
+            given = [form.run(path, batch), form.run(path, batch[:1])]
     except Exception as error:  # so do those who run them
         reason = " ".join(str(error).split())[:300]
         raise ExportError(f"{what} was written, but cannot be run: {reason}. The file was not kept.") from error
@@ -283,9 +285,7 @@ def _write_torchscript(network: nn.Module, batch: torch.Tensor, metadata: str, p
 
 
 def _run_torchscript(path: Path, batch: np.ndarray) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        network = torch.jit.load(str(path), map_location="cpu")
+    network = torch.jit.load(str(path), map_location="cpu")
     with torch.inference_mode():
         return np.asarray(network(torch.from_numpy(np.array(batch))).numpy())
 
