@@ -5,7 +5,9 @@ from __future__ import annotations
 __all__ = ["example"]
 
 _EXAMPLE = '''"""Runs {file} on a photo: python example.py photo.jpg classes.png (needs numpy, Pillow and {package})."""
-import json, sys
+
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +44,15 @@ _PARTS = {
         'files = {{"garmentscope.json": ""}}\n'
         'network = torch.jit.load(Path(__file__).with_name("{file}"), "cpu", _extra_files=files)\n'
         'about = json.loads(files["garmentscope.json"])',
-        "probabilities = network(torch.from_numpy(batch)).numpy()",
+        "probabilities = network(torch.from_numpy(batch)).detach().numpy()",
     ),
     "openvino": (
         "openvino",
         "import openvino",
         'model = openvino.Core().read_model(Path(__file__).with_name("{file}"))\n'
         'about = json.loads(model.get_rt_info(["garmentscope"]).astype(str))',
-        'network = openvino.compile_model(model, "CPU")\nprobabilities = network(batch)["probabilities"]',
+        'network = openvino.compile_model(model, "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})  # else bf16 on some\n'
+        'probabilities = network(batch)["probabilities"]',
     ),
 }
 

@@ -94,3 +94,30 @@ def test_names_that_would_share_a_file_are_told_apart() -> None:
         "e\u0301.jpg",
         "\u00e9-2.png",
     ]
+
+
+def test_supervision_reads_coco_and_yolo(tmp_path: Path) -> None:
+    supervision = pytest.importorskip("supervision")
+    look = a_look()
+    for kind, photos in (("coco", "coco"), ("coco-polygons", "coco-polygons"), ("yolo", "yolo/images")):
+        export(kind, tmp_path / kind, look)
+        save_photo(tmp_path / photos / "a.png")
+        if kind == "yolo":
+            found = supervision.DetectionDataset.from_yolo(
+                str(tmp_path / photos), str(tmp_path / kind / "labels"), str(tmp_path / kind / "data.yaml"), True
+            )
+        else:
+            found = supervision.DetectionDataset.from_coco(
+                str(tmp_path / photos), str(tmp_path / kind / "coco.json"), force_masks=True
+            )
+        ((_, _, detections),) = list(found)
+        assert len(detections) == 9
+        for mask, class_id in zip(detections.mask, detections.class_id, strict=True):
+            wanted = look.class_map == look.taxonomy[found.classes[class_id]].id
+            person = look.owners == (1 if mask[:, 50:].any() else 0)
+            if kind == "coco":
+                assert (mask == (wanted & person)).all()
+            elif (
+                kind == "coco-polygons" or found.classes[class_id] != "Coat"
+            ):  # seams join its parts, a pixel wide here
+                assert farthest(wanted & person, mask) < 2, "it cuts off the fractions, and fills the border, too"
