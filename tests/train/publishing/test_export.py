@@ -149,6 +149,7 @@ def test_the_file_tells_classes_input_licence_and_revision(own: Path, tmp_path: 
     assert given.name == "pixels" and given.type.tensor_type.shape.dim[0].dim_param
 
 
+@pytest.mark.timeout(900)  # each takes ten seconds of a processor, on a busy machine minutes
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_as_onnx(architecture: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
