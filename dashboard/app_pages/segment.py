@@ -17,8 +17,8 @@ from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
     analyse,
-    annotations,
     annotations_name,
+    as_annotations,
     as_csv,
     as_zip,
     class_map_png,
@@ -280,7 +280,7 @@ def _annotations(analysed: Analysed, everything: Sequence[Analysed]) -> None:
     for label, photos in choices:
         st.download_button(
             label,
-            partial(annotations, photos, kind),
+            partial(as_annotations, photos, kind),
             annotations_name(photos, kind),
             on_click="ignore",
             key=f"annotations-{label}",

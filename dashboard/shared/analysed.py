@@ -35,8 +35,8 @@ __all__ = [
     "Plane",
     "UploadedPhoto",
     "analyse",
-    "annotations",
     "annotations_name",
+    "as_annotations",
     "as_csv",
     "as_zip",
     "class_map_png",
@@ -269,7 +269,7 @@ def json_text(analysed: Analysed) -> str:
     return json.dumps(analysed.listing, indent=1, ensure_ascii=False)
 
 
-def annotations(photos: Sequence[Analysed], kind: str) -> bytes:
+def as_annotations(photos: Sequence[Analysed], kind: str) -> bytes:
     """Annotations of photos in a format: its file, or a ZIP where it has several.
 
     Args:
@@ -287,7 +287,7 @@ def annotations(photos: Sequence[Analysed], kind: str) -> bytes:
 
 
 def annotations_name(photos: Sequence[Analysed], kind: str) -> str:
-    """The file name under which `annotations` is saved: `look-coco.json`, or `garmentscope-yolo.zip` of several."""
+    """The file name under which `as_annotations` is saved: `look-coco.json`, or `garmentscope-yolo.zip` of several."""
     stem = photos[0].photo.stem if len(photos) == 1 else "garmentscope"
     return f"{stem}-{kind}{PurePath(ANNOTATION_FORMATS[kind].only_file).suffix if _one_file(photos, kind) else '.zip'}"
 

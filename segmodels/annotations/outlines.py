@@ -30,7 +30,8 @@ def polygons_of(mask: np.ndarray, left: int = 0, top: int = 0) -> list[np.ndarra
     """
     from skimage.measure import find_contours
 
-    outer, holes = [], []
+    outer: list[tuple[float, np.ndarray]] = []
+    holes: list[tuple[float, np.ndarray]] = []
     for contour in find_contours(np.pad(mask, 1).astype(np.uint8), 0.5, fully_connected="high"):
         ring = contour[:-1, ::-1] - 0.5  # the last point is the first; centres are at halves, and one pixel is padding
         area = _area(ring)

@@ -247,7 +247,7 @@ def _drawn() -> np.ndarray:
     ):
         photo[top:bottom, left:right] = colour
     photo += 12 * np.sin(x / 3 + y / 5)[..., None]
-    return np.clip(np.rint(photo), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(photo), 0, 255), np.uint8)
 
 
 # --- Formats ----------------------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def _write_onnx(network: nn.Module, batch: torch.Tensor, metadata: str, path: Pa
 
 
 def _run_onnx(path: Path, batch: np.ndarray) -> np.ndarray:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(["probabilities"], {"pixels": batch})[0])
@@ -291,7 +291,7 @@ def _run_torchscript(path: Path, batch: np.ndarray) -> np.ndarray:
 
 
 def _write_openvino(network: nn.Module, batch: torch.Tensor, metadata: str, path: Path) -> None:
-    import openvino
+    import openvino  # type: ignore[import-untyped]
 
     model = openvino.convert_model(network, example_input=batch, input=[(-1, *batch.shape[1:])])
     model.inputs[0].get_tensor().set_names({"pixels"})
@@ -301,7 +301,7 @@ def _write_openvino(network: nn.Module, batch: torch.Tensor, metadata: str, path
 
 
 def _run_openvino(path: Path, batch: np.ndarray) -> np.ndarray:
-    import openvino
+    import openvino  # type: ignore[import-untyped]
 
     # some processors would compute in bf16 otherwise
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

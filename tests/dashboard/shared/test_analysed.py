@@ -16,8 +16,8 @@ from dashboard.shared.analysed import (
     Plane,
     UploadedPhoto,
     analyse,
-    annotations,
     annotations_name,
+    as_annotations,
     as_csv,
     as_zip,
     class_map_png,
@@ -48,7 +48,7 @@ def test_what_was_found_is_the_same_in_every_form(astronaut: Analysed) -> None:
     class_map = np.asarray(Image.open(io.BytesIO(class_map_png(astronaut))))
     assert class_map.shape == (512, 512)
     assert astronaut.listing["garments"], "the embedded network finds no garment on a person in a bright suit"
-    rows = json.loads(annotations([astronaut], "coco"))["annotations"]
+    rows = json.loads(as_annotations([astronaut], "coco"))["annotations"]
     assert {row["category_id"] for row in rows} == set(np.unique(class_map)) - {0}
     for garment, row, annotation in zip(astronaut.garments, astronaut.listing["garments"], rows, strict=False):
         mask = coco_mask.decode(annotation["segmentation"]).astype(bool)
@@ -100,12 +100,12 @@ def test_annotations_of_one_photo_and_of_many(astronaut: Analysed) -> None:
     assert annotations_name([astronaut], "labelstudio") == "astronaut-labelstudio.zip"
     assert annotations_name([astronaut, astronaut], "coco") == "garmentscope-coco.json"
     assert annotations_name([astronaut, other], "coco") == "garmentscope-coco.zip"
-    assert annotations([astronaut], "cvat").startswith(b"<?xml")
+    assert as_annotations([astronaut], "cvat").startswith(b"<?xml")
     for photos, kind, wanted in (
         ([astronaut, astronaut], "masks", ["masks/astronaut.png", "masks/astronaut-2.png", "classes.txt"]),
         ([astronaut, other], "coco", ["coco.json", "2/coco.json"]),
     ):
-        with zipfile.ZipFile(io.BytesIO(annotations(photos, kind))) as archive:
+        with zipfile.ZipFile(io.BytesIO(as_annotations(photos, kind))) as archive:
             assert archive.namelist() == wanted
 
 
@@ -122,7 +122,7 @@ def test_a_turned_photo_says_so(segmenter: Segmenter) -> None:
     Image.open(io.BytesIO(example(0).data)).convert("RGB").resize((300, 200)).save(out, "JPEG", exif=exif)
     found = analyse(segmenter, "turned.jpg", out.getvalue())
     assert (found.listing["width"], found.listing["height"], found.listing["orientation"]) == (200, 300, 6)
-    (image,) = json.loads(annotations([found], "coco"))["images"]
+    (image,) = json.loads(as_annotations([found], "coco"))["images"]
     assert (image["width"], image["height"], image["orientation"], image["upright"]) == (200, 300, 6, True)
 
 
