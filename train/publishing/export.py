@@ -301,7 +301,7 @@ def _write_openvino(network: nn.Module, batch: torch.Tensor, metadata: str, path
 
 
 def _run_openvino(path: Path, batch: np.ndarray) -> np.ndarray:
-    import openvino  # type: ignore[import-untyped]
+    import openvino
 
     # some processors would compute in bf16 otherwise
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
