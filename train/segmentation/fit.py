@@ -29,6 +29,7 @@ from segmodels.inference.memory import is_out_of_memory
 from segmodels.taxonomy import taxonomy_entries
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
+from train.data.people import with_people
 from train.data.split import fold_ids
 from train.distributed import Processes, say, this_process
 from train.provenance import trained_on
@@ -38,7 +39,7 @@ from train.segmentation.callbacks import BestCheckpoint, Progress, ResumeFile
 from train.segmentation.crops import ValidationCrops
 from train.segmentation.depthwise import widen_depthwise
 from train.segmentation.fit_log import FitLog, tensorboard_loggers
-from train.segmentation.lightning_module import SegmentationModule
+from train.segmentation.lightning_module import SegmentationModule, encoder_of
 from train.segmentation.loaders import choice_loader, class_shares, open_teacher, smallest_batch, training_loader
 from train.segmentation.pretrained import Start
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on, with_pseudo_labels
@@ -97,8 +98,8 @@ def fit(
     epoch = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + epoch, workers=True, verbose=False)
     network = _build_network(photos)
+    start = None if state else load_start(network, recipe, photos.dataset.taxonomy)
     _claim(out, recipe)
-    start = None if state else load_start(network, recipe)
     module = _module(network, start, photos)
     config = _trained_here(recipe, photos.dataset, precision, workers)
     try:
@@ -140,7 +141,7 @@ class _Photos:
         cache = open_cache(self.dataset, self.dataset.select(ids), self.recipe.cache_side)
         for remark in cache.remarks():
             say(remark)
-        return cache
+        return with_people(cache) if self.recipe.person == "detector" else cache
 
 
 def _select_photos(recipe: Recipe, data: Path, ids: tuple[Sequence[str], Sequence[str]] | None) -> _Photos:
@@ -168,6 +169,10 @@ def _build_network(photos: _Photos) -> nn.Module:
         check_batch(network, smallest, recipe.height, recipe.width)
     except ValueError as error:
         raise FitError(str(error)) from None
+    if (recipe.frozen or recipe.encoder_rate != 1) and encoder_of(network) is None:
+        raise FitError(f"{recipe.architecture} has no encoder to freeze. Set frozen=0 and encoder_rate=1.")
+    if recipe.frozen and this_process().count > 1:
+        raise FitError("Several processes cannot train with a frozen encoder. Start one, or set frozen=0.")
     return network
 
 
@@ -370,6 +375,7 @@ def checkpoint_config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         margin=recipe.crop_margin,
         scales=list(recipe.scales),
         mirror=recipe.mirror,
+        opening_kernel=recipe.opening_kernel,
         training={
             "dataset": dataset.name,
             "recipe": recipe.to_dict(),
