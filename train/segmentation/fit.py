@@ -26,6 +26,7 @@ from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
+from segmodels.sentences import listed
 from segmodels.taxonomy import taxonomy_entries
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
@@ -36,7 +37,7 @@ from train.provenance import trained_on
 from train.recipe import Recipe, recipe_from
 from train.resume import FitError, another_recipe, read_resume
 from train.segmentation.callbacks import BestCheckpoint, Progress, ResumeFile
-from train.segmentation.crops import ValidationCrops
+from train.segmentation.crops import ValidationCrops, classes_shown
 from train.segmentation.depthwise import widen_depthwise
 from train.segmentation.fit_log import FitLog, tensorboard_loggers
 from train.segmentation.lightning_module import SegmentationModule, encoder_of
@@ -101,6 +102,8 @@ def fit(
     start = None if state else load_start(network, recipe, photos.dataset.taxonomy)
     _claim(out, recipe)
     module = _module(network, start, photos)
+    if not state:
+        _say_rare(photos)
     config = _trained_here(recipe, photos.dataset, precision, workers)
     try:
         check_config(config, Path("config.json"))
@@ -174,6 +177,20 @@ def _build_network(photos: _Photos) -> nn.Module:
     if recipe.frozen and this_process().count > 1:
         raise FitError("Several processes cannot train with a frozen encoder. Start one, or set frozen=0.")
     return network
+
+
+def _say_rare(photos: _Photos) -> None:
+    """Says which classes are on no photo to train on, or on none that chooses the epoch."""
+    names = photos.dataset.taxonomy.names
+
+    def absent(cache: Cache) -> list[str]:
+        shown = classes_shown(cache, len(names)).any(axis=0)
+        return [name for name, there in zip(names, shown, strict=True) if not there]
+
+    if missing := absent(photos.training):
+        say(f"No photo to train on shows {listed(missing)}: not learned. Mark more photos, or take another fold.")
+    if photos.choice and (missing := absent(photos.choice)):
+        say(f"No photo that chooses the epoch shows {listed(missing)}: no say in which one is kept.")
 
 
 def _module(network: nn.Module, start: Start | None, photos: _Photos) -> SegmentationModule:

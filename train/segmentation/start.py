@@ -124,8 +124,8 @@ def _start_from(
     sentence = f"The {what} starts from {where} ({len(chosen)} tensors loaded)"
     if head:
         new = [name for name in taxonomy.names if name not in copied]
-        kept = f", that of {listed(copied)} copied" if copied else ""
-        sentence += f"; the last layer is new for {listed(new)}{kept}."
+        kept = f"{listed(copied)} copied; " if copied else ""
+        sentence += f"; last layer: {kept}{listed(new)} new."
     else:
         sentence += f", the rest from random weights ({len(fresh)} tensors)."
     return Start("checkpoint", sentence, trained_on=behind, loaded=len(chosen), copied=copied, new=fresh)
