@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # type: ignore[import-untyped]
 
 from segmodels.datasets import Dataset, DatasetError
 from train.data.cache import read_classes
