@@ -11,17 +11,15 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
 from segmodels.device import DeviceError, add_device_arguments
-from segmodels.hub.client import Progress
+from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, find_photos, open_photo
 
@@ -82,7 +80,7 @@ def _segment(arguments: argparse.Namespace) -> int:
         if (result := out / f"{stem}.png").resolve() in originals:
             print(f"{result} is a photo that its class map would overwrite. Name another --out.", file=sys.stderr)
             return 1
-    with _pull_bar(arguments.model) as progress:
+    with pull_bar(arguments.model) as progress:
         segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
     with tqdm(named, unit="photo", disable=None) as bar:
@@ -133,7 +131,7 @@ def _pull(names: list[str]) -> int:
     failed = 0
     for name in names:
         try:
-            with _pull_bar(name) as progress:
+            with pull_bar(name) as progress:
                 pulled = pull_checkpoint(name, progress)
         except CheckpointError as error:
             failed += 1
@@ -141,24 +139,6 @@ def _pull(names: list[str]) -> int:
             continue
         print(f"{name}: revision {pulled.revision} of {pulled.repository} is in {pulled.folder}")
     return 1 if failed else 0
-
-
-@contextmanager
-def _pull_bar(name: str) -> Iterator[Progress]:
-    """A progress bar that appears when the first byte arrives."""
-    bar: tqdm[Any] | None = None
-
-    def progress(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, desc=f"Pulling {name}", unit="B", unit_scale=True, disable=None)
-        bar.update(done - bar.n)
-
-    try:
-        yield progress
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def _models() -> int:
