@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -38,10 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
+        "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder, ONNX file, or hf://owner/repo"
     )
     add_device_arguments(segment)
-    commands.add_parser("models", help="list the models and where they come from")
+    models = commands.add_parser("models", help="list the models and where they come from")
+    models.add_argument("--json", action="store_true", help="print all that is known of each, as JSON")
     pull = commands.add_parser("pull", help="download models from the Hugging Face Hub, or update them")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
     commands.add_parser(
@@ -53,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if parsed.command == "segment":
             return _segment(parsed)
-        return _pull(parsed.names) if parsed.command == "pull" else _models()
+        return _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
     except KeyboardInterrupt:
         print("\nStopped. Results written so far are complete.", file=sys.stderr)
         return 130
@@ -141,7 +143,7 @@ def _pull(names: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _models() -> int:
+def _models(*, as_json: bool) -> int:
     offers, problem = list_offers()
     if problem:
         print(problem, file=sys.stderr)
@@ -149,6 +151,16 @@ def _models() -> int:
         print("No model is installed. Set GARMENTSCOPE_MODELS to a folder of checkpoints.", file=sys.stderr)
         return 1
     failed = 0
+    if as_json:
+        rows = []
+        for offer in offers:
+            try:
+                rows.append(_model_json(offer))
+            except CheckpointError as error:
+                failed += 1
+                rows.append({"name": offer.name, "from": offer.place, "problem": str(error)})
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 1 if failed else 0
     width = max(16, *(len(offer.name) + 2 for offer in offers))
     print(f"{'name':<{width}}{'from':<12}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
     for offer in offers:
@@ -160,9 +172,32 @@ def _models() -> int:
     return 1 if failed else 0
 
 
+def _model_json(offer: Offer) -> dict[str, Any]:
+    """What `models --json` says of a model."""
+    if offer.folder is None:
+        raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
+    config, results = read_config(offer.folder), read_results(offer.folder)
+    measured = next(iter(results.evaluations), None)
+    values: dict[str, Any] = {
+        "name": offer.name,
+        "from": offer.place,
+        "folder": str(offer.folder),
+        "architecture": [network.architecture for network in (config, *config.ensemble)],
+        "input": [config.height, config.width],
+        "taxonomy": config.taxonomy,
+        "classes": config.classes,
+        "mean_iou": measured.scores.mean_iou if measured else None,
+        "photos": str(measured.photos) if measured else None,
+    }
+    if foreign := config.foreign:
+        values |= {"library": foreign.library, "source": foreign.source, "licence": foreign.licence}
+        values["notes"] = foreign.notes
+    return values
+
+
 def _model_line(offer: Offer, width: int) -> str:
     if offer.folder is None:
-        raise CheckpointError(offer.hub.problem if offer.hub else "it cannot be read")
+        raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
     config, results = read_config(offer.folder), read_results(offer.folder)
     measured = next(iter(results.evaluations), None)
     mean_iou = measured.scores.mean_iou if measured else None

@@ -224,9 +224,7 @@ def load_segmenter(
     return Segmenter(open_checkpoint(name, progress=progress), where, precision=how)
 
 
-def open_checkpoint(
-    name: str | Path, *, with_calibration: bool = True, progress: Progress | None = None
-) -> Checkpoint:
+def open_checkpoint(name: str | Path, *, with_calibration: bool = True, progress: Progress | None = None) -> Checkpoint:
     """The checkpoint of a name, loaded.
 
     Args:

@@ -196,6 +196,12 @@ class Checkpoint:
         """The classes of its class maps."""
         return taxonomy_of(vars(self.config))
 
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases of the network."""
+        counted: int | None = getattr(self.network, "parameter_count", None)  # of an ONNX file, which is no module
+        return counted or sum(parameter.numel() for parameter in self.network.parameters())
+
 
 def save_checkpoint(
     folder: Path,
@@ -264,18 +270,19 @@ def write_folder(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None:
-    """Replaces `metrics.json` and `README.md` of a checkpoint; the weights stay.
+def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str | None) -> None:
+    """Replaces `metrics.json` and, unless `card` is None, `README.md` of a checkpoint; the weights stay.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     _write_json(folder / "metrics.json", metrics)
-    write_whole(folder / "README.md", card)
+    if card is not None:
+        write_whole(folder / "README.md", card)
 
 
-def save_results(folder: Path, results: Results, *, card: str) -> None:
-    """Replaces the scores and the learning curve of a checkpoint, and its card; the weights stay.
+def save_results(folder: Path, results: Results, *, card: str | None) -> None:
+    """Replaces the scores and the learning curve of a checkpoint, and its card if there is one; the weights stay.
 
     Raises:
         OSError: If the folder cannot be written.

@@ -18,7 +18,7 @@ import yaml
 from pydantic import Field
 
 from segmodels.checkpoints.errors import CheckpointError
-from segmodels.foreign.kinds import FOREIGN_CONFIG, home_of, read_kind
+from segmodels.foreign.kinds import FOREIGN_CONFIG, read_kind
 from segmodels.foreign.labels import Labels, arrange
 from segmodels.foreign.onnx_file import ONNX_METADATA, find_onnx, read_onnx
 from segmodels.taxonomy import Group, Taxonomy, TaxonomyError, taxonomy_entries
@@ -186,8 +186,8 @@ def _of_onnx(path: Path) -> dict[str, Any]:
     settings = _settings(values, where)
     if settings.classes is None:
         raise CheckpointError(
-            f"{path} does not say what its classes are. Write {path.with_suffix('.json').name} beside it, with the keys "
-            "classes, mean and std (README of segmodels, Networks from elsewhere)."
+            f"{path} does not say what its classes are. Write {path.with_suffix('.json').name} beside it, with the "
+            "keys classes, mean and std (README of segmodels, Networks from elsewhere)."
         )
     if settings.mean is None or settings.std is None:
         raise CheckpointError(f"{where} lacks mean or std: by what the input is normalised after scaling to 0..1.")
@@ -218,7 +218,7 @@ def _of_onnx(path: Path) -> dict[str, Any]:
 
 
 def _onnx_settings(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], Path]:
-    """The settings of an ONNX file, and where they stand: a JSON beside it, its metadata, or what transformers wrote."""
+    """The settings of an ONNX file, and where they stand: a JSON beside it, its metadata, or transformers' files."""
     for beside in (path.with_suffix(".json"), path.parent / FOREIGN_CONFIG):
         if beside.is_file():
             return _read(beside), beside

@@ -14,7 +14,18 @@ from typing import Any, Literal
 
 from segmodels.checkpoints.errors import CheckpointError
 
-__all__ = ["FOREIGN_CONFIG", "PICKLES", "Kind", "digest", "files_of", "home_of", "is_weights", "kind_of", "read_kind", "weights_of"]
+__all__ = [
+    "FOREIGN_CONFIG",
+    "PICKLES",
+    "Kind",
+    "digest",
+    "files_of",
+    "home_of",
+    "is_weights",
+    "kind_of",
+    "read_kind",
+    "weights_of",
+]
 
 Kind = Literal["garmentscope", "transformers", "onnx"]
 """Whose network it is: a checkpoint of Garmentscope, a folder of transformers, or an ONNX file."""
@@ -23,7 +34,7 @@ PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 """Endings of files that may hold weights as a pickle, which is refused."""
 
 FOREIGN_CONFIG = "garmentscope.json"
-"""File beside a network from elsewhere that says what its own files do not, as `segmodels.foreign.description` reads it."""
+"""File beside a network from elsewhere that says what its own files do not: the keys of `ForeignSettings`."""
 
 _SMALL = (
     "config.json",
@@ -126,8 +137,8 @@ def _check_transformers(where: str, names: Collection[str], config: Mapping[str,
     name = str(named[0]) if isinstance(named, list) and named else ""
     if "auto_map" in config:
         raise CheckpointError(
-            f"{where} brings Python code of its own (auto_map in config.json), which is never run. Take a network whose "
-            "class is part of transformers, or an ONNX file of this one."
+            f"{where} brings Python code of its own (auto_map in config.json), which is never run. Take a network "
+            "whose class is part of transformers, or an ONNX file of this one."
         )
     if not _TRANSFORMERS.fullmatch(name):
         task = name.rpartition("For")[2]
@@ -146,8 +157,8 @@ def _check_transformers(where: str, names: Collection[str], config: Mapping[str,
         if pickles:
             raise CheckpointError(
                 f"{where} holds its weights only as a pickle ({pickles[0]}), which can run any code and is refused. "
-                f"Where you trust it, convert it: {name}.from_pretrained(FOLDER).save_pretrained(FOLDER) of transformers "
-                "writes model.safetensors."
+                f"Where you trust it, convert it: {name}.from_pretrained(FOLDER).save_pretrained(FOLDER) of "
+                "transformers writes model.safetensors."
             )
         raise CheckpointError(f"{where} has no model.safetensors. Get the network again.")
 

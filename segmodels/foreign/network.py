@@ -86,9 +86,9 @@ class TransformersNetwork(ForeignNetwork):
 
     def prepare(self, crops: Sequence[np.ndarray]) -> torch.Tensor:
         """Does what the library's image processor does."""
-        prepared: torch.Tensor = self.processor(images=list(crops), return_tensors="pt", input_data_format="channels_last")[
-            "pixel_values"
-        ]
+        prepared: torch.Tensor = self.processor(
+            images=list(crops), return_tensors="pt", input_data_format="channels_last"
+        )["pixel_values"]
         return prepared
 
     def scores(self, batch: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,6 @@ class TransformersNetwork(ForeignNetwork):
         classes = found["class_queries_logits"].float().softmax(dim=-1)[..., :-1]
         summed = torch.einsum("nqc,nqhw->nchw", classes, masks.sigmoid())
         return summed.clamp_min(_LEAST).log()
-
 
 
 class OnnxNetwork(ForeignNetwork):
@@ -138,6 +137,11 @@ class OnnxNetwork(ForeignNetwork):
             reason = str(error).strip().splitlines()[0]
             raise CheckpointError(f"{path} cannot be run by onnxruntime: {reason}") from None
         self.input = self.session.get_inputs()[0].name
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of weights and biases in the file."""
+        return self.file.parameters
 
     def prepare(self, crops: Sequence[np.ndarray]) -> torch.Tensor:
         """Resizes, averaging where a photo shrinks, and normalises by channel."""

@@ -41,9 +41,11 @@ class OnnxFile:
 
 
 def check_extra() -> None:
-    """Raises:
-    CheckpointError: If a library is missing.
-    """  # noqa: D205, D400, D415
+    """Whether what an ONNX file needs is installed.
+
+    Raises:
+        CheckpointError: If it is not; the sentence says how to install it.
+    """
     if problem := missing_extra("onnx", "onnx", "onnxruntime", what="An ONNX file"):
         raise CheckpointError(problem)
 

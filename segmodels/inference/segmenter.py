@@ -328,7 +328,12 @@ class Segmenter:
             cropped = config.crop == "none" or (config.crop == "box" and region.person)
             (refined if cropped else coarse).append(region)
         if coarse:
-            batch = self._crops(self.networks[0], config, [photos[region.photo] for region in coarse], [region.crop for region in coarse])
+            batch = self._crops(
+                self.networks[0],
+                config,
+                [photos[region.photo] for region in coarse],
+                [region.crop for region in coarse],
+            )
             for region, logits in zip(coarse, self._logits(self.networks[0], batch), strict=True):
                 if self._narrow_crop(region, logits):
                     refined.append(region)

@@ -15,6 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from segmodels.checkpoints.catalog import find_model
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.device import Precision
@@ -109,9 +110,9 @@ def _check_sources(recipe: Recipe) -> None:
     Such a fit left out one fold at most, so that the scores of the others would be of photos that were learned from.
     """
     sources = {
-        key: trained_on(read_config(Path(folder)).training)
-        for key, folder in (("start", recipe.start), ("teacher", recipe.teacher))
-        if folder
+        key: trained_on(read_config(find_model(name).folder).training)
+        for key, name in (("start", recipe.start), ("teacher", recipe.teacher))
+        if name
     }
     if recipe.pseudo:
         sources["pseudo"] = pseudo_labels_trained_on(Path(recipe.pseudo))
