@@ -264,7 +264,7 @@ def find_model(name: str | Path, progress: Progress | None = None) -> CatalogEnt
     for entry in list_checkpoints():
         if named and entry.name == name:
             return entry
-    path = Path(os.path.expanduser(name))
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser fails on the ~ of a user who is not there
     if path.exists():
         called = path.stem if path.is_file() else path.resolve().name
         return CatalogEntry(called, "folder", path)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field
 
 from segmodels.checkpoints.errors import CheckpointError
@@ -236,7 +235,7 @@ def _onnx_settings(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, A
             if shortest:
                 raise CheckpointError(f"{folder / 'preprocessor_config.json'}: an ONNX file needs a fixed size.")
             factor = 255 * float(steps.get("rescale_factor", 1 / 255)) if steps.get("do_rescale", True) else 255.0
-            means, deviations = (0.0,) * 3, (1.0,) * 3
+            means, deviations = _three(0), _three(1)
             if steps.get("do_normalize", True):
                 means, deviations = (_three(steps.get(key, 0.5)) for key in ("image_mean", "image_std"))
             values = {
@@ -344,14 +343,12 @@ def _size(folder: Path) -> tuple[int, int, bool]:
 
 def _origin(folder: Path, named: str) -> tuple[str, str]:
     """Licence and source that the files of a folder state."""
-    card: Any = {}
+    from huggingface_hub import metadata_load
+
     try:
-        text = (folder / "README.md").read_text("utf-8", errors="replace").replace("\r\n", "\n")
-        if found := re.match(r"\A---\n(.*?)\n---\n", text, flags=re.DOTALL):
-            card = yaml.safe_load(found[1])
-    except (OSError, yaml.YAMLError, RecursionError):
-        pass
-    card = card if isinstance(card, dict) else {}
+        card = metadata_load(folder / "README.md") or {}
+    except Exception:  # the library's own for YAML, or a file that cannot be read: nothing is stated
+        card = {}
     licence = card.get("license")
     if licence in (None, "other"):
         licence = card.get("license_name") or licence

@@ -88,7 +88,7 @@ def arrange(
     """
     names = _names(labels)
     if background is None:
-        nothing = [at for at, each in enumerate(names) if set(re.findall(r"[^\W\d_]+", each.lower())) <= _BACKGROUNDS]
+        nothing = [at for at, each in enumerate(names) if _is_background(each)]
     else:
         nothing = [at for at, each in enumerate(names) if each == background]
         if background and not nothing:
@@ -106,8 +106,15 @@ def arrange(
                 channels = (tuple(nothing), *((by_name[each],) for each in wanted))
                 return Labels(taxonomy, channels, sentence)
     first = names[nothing[0]] if nothing else "Background"
-    taxonomy = make_taxonomy(name, [first, *(names[at] for at in worn)], groups, colours)
+    unnamed = [names[at] for at in worn if _is_background(names[at])]  # where another one was named as the background
+    grouped: dict[str, Group] = {name: "body" for name in unnamed} | dict(groups or {})
+    taxonomy = make_taxonomy(name, [first, *(names[at] for at in worn)], grouped, colours)
     return Labels(taxonomy, (tuple(nothing), *((at,) for at in worn)), sentence)
+
+
+def _is_background(name: str) -> bool:
+    words = set(re.findall(r"[^\W\d_]+", name.lower()))
+    return bool(words) and words <= _BACKGROUNDS
 
 
 def _names(labels: Sequence[str]) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.extras import missing_extra
@@ -29,6 +30,7 @@ class OnnxFile:
         metadata: Metadata by key.
         parameters: Number of weights and biases.
         producer: Name of the program that wrote it; may be empty.
+        beside: Files with further weights, as it names them.
     """
 
     batch: int
@@ -38,6 +40,7 @@ class OnnxFile:
     metadata: Mapping[str, str]
     parameters: int
     producer: str
+    beside: tuple[str, ...]
 
 
 def check_extra() -> None:
@@ -77,24 +80,23 @@ def read_onnx(path: Path) -> OnnxFile:
     """
     check_extra()
     stat = path.stat()
-    return _read(path, stat.st_mtime_ns, stat.st_size)
+    file = _read(path, stat.st_mtime_ns, stat.st_size)
+    for location in file.beside:
+        _check_inside(path, location)
+    return file
 
 
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int, size: int) -> OnnxFile:
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(path, load_external_data=False)
-    except (DecodeError, OSError, ValueError) as error:
+    except Exception as error:  # protobuf's own has no base that onnx names
         raise CheckpointError(f"{path} is not an ONNX file, or is damaged: {error}.") from None
-    parameters = 0
-    for tensor in model.graph.initializer:
-        parameters += math.prod(tensor.dims)
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                _check_inside(path, entry.value)
+    parameters = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+    entries = (entry for tensor in _tensors(model.graph) for entry in tensor.external_data)
+    beside = tuple(dict.fromkeys(entry.value for entry in entries if entry.key == "location"))
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in weights]
     kinds = {onnx.TensorProto.FLOAT: False, onnx.TensorProto.FLOAT16: True}
@@ -112,7 +114,17 @@ def _read(path: Path, changed: int, size: int) -> OnnxFile:
     if batch > 1:
         raise CheckpointError(f"{path} takes {batch} photos at a time. Export it for one, or for any number.")
     metadata = {each.key: each.value for each in model.metadata_props}
-    return OnnxFile(batch, height, width, kinds[element], metadata, parameters, model.producer_name)
+    return OnnxFile(batch, height, width, kinds[element], metadata, parameters, model.producer_name, beside)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All tensors of a graph that may name a file: weights, constants, and those of graphs within."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _tensors(inner)
 
 
 def _check_inside(path: Path, location: str) -> None:
