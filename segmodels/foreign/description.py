@@ -20,7 +20,7 @@ from segmodels.checkpoints.errors import CheckpointError
 from segmodels.foreign.kinds import FOREIGN_CONFIG, read_kind
 from segmodels.foreign.labels import Labels, arrange
 from segmodels.foreign.onnx_file import ONNX_METADATA, find_onnx, read_onnx
-from segmodels.taxonomy import Group, Taxonomy, TaxonomyError, taxonomy_entries
+from segmodels.taxonomy import TAXONOMIES, Group, Taxonomy, TaxonomyError, taxonomy_entries
 from segmodels.validation import Amount, Positive, checked_fields, expected
 
 __all__ = ["NOT_STATED", "Foreign", "ForeignSettings", "config_values", "describe_foreign"]
@@ -221,13 +221,11 @@ def _onnx_settings(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, A
     for beside in (path.with_suffix(".json"), path.parent / FOREIGN_CONFIG):
         if beside.is_file():
             return _read(beside), beside
-    known = {each.name for each in fields(ForeignSettings)}
     if ONNX_METADATA in metadata:
         try:
-            values = json.loads(metadata[ONNX_METADATA])
-            return {key: value for key, value in values.items() if key in known}, path
-        except (AttributeError, ValueError, RecursionError):
-            raise CheckpointError(f"{path}: its metadata {ONNX_METADATA} is no JSON object.") from None
+            return _exported(json.loads(metadata[ONNX_METADATA])), path
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            raise CheckpointError(f"{path}: its metadata {ONNX_METADATA} cannot be read. Export it again.") from None
     for folder in (path.parent, path.parent.parent):  # `model.onnx` or `onnx/model.onnx` beside the two
         if (folder / "preprocessor_config.json").is_file() and (folder / "config.json").is_file():
             height, width, shortest = _size(folder)
@@ -247,6 +245,22 @@ def _onnx_settings(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, A
             }
             return values, folder / "config.json"
     return {}, path
+
+
+def _exported(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings in the metadata of an ONNX file: those of `train export`, or the keys of `ForeignSettings`."""
+    if "input" not in values:
+        known = {each.name for each in fields(ForeignSettings)}
+        return {key: value for key, value in values.items() if key in known}
+    rows = [{key: row[key] for key in ("name", "group", "colour")} for row in values["classes"]]
+    return {
+        "classes": [row["name"] for row in rows],
+        "taxonomy": {"name": values["taxonomy"], "classes": rows},
+        **{key: values["input"][key] for key in ("height", "width", "mean", "std", "resize")},
+        "output": values["output"]["name"],
+        "licence": values.get("license"),
+        "source": f"{values['name']} of Garmentscope, revision {values['revision']}",
+    }
 
 
 def _values(
@@ -286,7 +300,7 @@ def _values(
 def _labels(names: Sequence[str], settings: ForeignSettings, what: str, where: Path) -> Labels:
     try:
         if isinstance(settings.taxonomy, dict):
-            taxonomy = Taxonomy.from_json(settings.taxonomy)
+            taxonomy = TAXONOMIES.get(str(settings.taxonomy.get("name"))) or Taxonomy.from_json(settings.taxonomy)
             if list(taxonomy.names) != list(names):
                 raise ValueError(f"its classes are not those of its taxonomy {taxonomy.name}")
             own = tuple((at,) for at in range(len(names)))

@@ -9,9 +9,9 @@ from foreign_networks import COLOURS, save_onnx
 from onnx import TensorProto
 
 from segmodels.checkpoints.catalog import list_checkpoints, load_segmenter
-from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
+from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
 from segmodels.foreign.network import OnnxNetwork
-from segmodels.taxonomy import OUTFIT_15
+from segmodels.taxonomy import OUTFIT_15, make_taxonomy, taxonomy_of
 
 RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (128, 128, 128)
 SETTINGS = {"classes": list(COLOURS), "mean": 0, "std": 1}
@@ -101,6 +101,40 @@ def test_metadata_in_place_of_a_file(tmp_path: Path) -> None:
     assert (checkpoint.config.height, checkpoint.config.width) == (32, 16)
     path.with_suffix(".json").write_text(json.dumps({**SETTINGS, "height": 64, "width": 64}))
     assert load_checkpoint(path).config.height == 64, "a file beside it goes before"
+
+
+def test_a_network_that_train_exports(tmp_path: Path) -> None:
+    own = make_taxonomy("three", ["Nothing", "Kimono", "Obi"], {"Obi": "accessory"}, {"Kimono": "#112233"})
+    for taxonomy in (own, OUTFIT_15):
+        words = {
+            "format_version": 1,
+            "name": "fpn",
+            "revision": "abc123",
+            "architecture": "fpn",
+            "input": {
+                "height": 32,
+                "width": 16,
+                "mean": 0.5,
+                "std": 0.25,
+                "resize": "keep",
+                "scale": 255,
+                "layout": "NCHW",
+            },
+            "output": {"name": "probabilities", "layout": "NCHW"},
+            "taxonomy": taxonomy.name,
+            "classes": [
+                {"id": each.id, "name": each.name, "group": each.group, "colour": each.colour}
+                for each in taxonomy.classes
+            ],
+            "license": "Apache-2.0",
+        }
+        path = save_onnx(tmp_path / f"{taxonomy.name}.onnx", {}, metadata={"garmentscope": json.dumps(words)})
+        config = read_config(path)
+        assert taxonomy_of(vars(config)) == taxonomy
+        foreign = config.foreign
+        assert foreign and (foreign.output, foreign.mean, foreign.std) == ("probabilities", (0.5,) * 3, (0.25,) * 3)
+        assert (config.height, config.width, config.resize) == (32, 16, "keep")
+        assert (foreign.licence, foreign.source) == ("Apache-2.0", "fpn of Garmentscope, revision abc123")
 
 
 def test_what_optimum_writes_is_enough(tmp_path: Path) -> None:
