@@ -27,7 +27,7 @@ __all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmen
 
 _SMALL_FILES = (
     *("config.json", "metrics.json", "calibration.json", "evidence.parquet"),
-    *("preprocessor_config.json", "garmentscope.json", "model.json"),  # of networks from elsewhere
+    *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
@@ -106,7 +106,9 @@ def visit() -> Visit:
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """A value that changes when a file of a checkpoint changes."""
     found = []
-    for file in (*(folder / name for name in _SMALL_FILES), *weights_of(folder)):
+    weights = weights_of(folder)
+    settings = [file.with_suffix(".json") for file in weights if file.suffix == ".onnx"]
+    for file in (*(folder / name for name in _SMALL_FILES), *settings, *weights):
         try:
             stat = file.stat()
         except OSError:
