@@ -140,7 +140,7 @@ def _save(folder: Path, network: Any, config: Any, processor: str, seed: int, op
         elif name.endswith("weight") and any(
             each in name for each in ("mask_embedder", "mask_projection", "class_pred")
         ):
-            torch.nn.init.normal_(parameter)
+            torch.nn.init.normal_(parameter, std=0.005 if "mask_embedder.2" in name else 1)  # logits of about 10
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save_pretrained(folder)

@@ -106,8 +106,10 @@ def arrange(
                 channels = (tuple(nothing), *((by_name[each],) for each in wanted))
                 return Labels(taxonomy, channels, sentence)
     first = names[nothing[0]] if nothing else "Background"
-    unnamed = [names[at] for at in worn if _is_background(names[at])]  # where another one was named as the background
-    grouped: dict[str, Group] = dict.fromkeys(unnamed, "body") | dict(groups or {})
+    grouped = dict(groups or {})
+    for at in worn:
+        if _is_background(names[at]):  # where another one was named as the background
+            grouped.setdefault(names[at], "body")
     taxonomy = make_taxonomy(name, [first, *(names[at] for at in worn)], grouped, colours)
     return Labels(taxonomy, (tuple(nothing), *((at,) for at in worn)), sentence)
 

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["ForeignNetwork", "OnnxNetwork", "TransformersNetwork", "load_network"]
 
 _NEVER = -1e4  # logit of a background that the network does not have
+_MASK2FORMER = (384, 384)  # to which transformers brings the masks of any input before they are summed
 _LEAST = 1e-8  # probability below which all are alike
 
 
 class ForeignNetwork(nn.Module, ABC):
-    """A network from elsewhere: maps a batch that it prepared itself to logits `(N, classes, h, w)` at its size.
+    """A network from elsewhere: maps a batch that it prepared itself to logits `(N, classes, h, w)`.
 
     Args:
         foreign: What the config says of the network.
@@ -55,14 +56,12 @@ class ForeignNetwork(nn.Module, ABC):
         """Output of the network by its own channels: logits, or logarithms of probabilities, `(N, channels, h, w)`."""
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Logits `(N, classes, H, W)` by class id of the taxonomy, at the size of the batch.
+        """Logits `(N, classes, h, w)` by class id of the taxonomy.
 
         Args:
             batch: Batch from `prepare`, `(N, 3, H, W)`.
         """
         scores = self.scores(batch)
-        if scores.shape[-2:] != batch.shape[-2:]:
-            scores = functional.interpolate(scores, batch.shape[-2:], mode="bilinear")
         background, *classes = self.foreign.channels
         first = scores[:, list(background)].logsumexp(dim=1, keepdim=True)
         if not background:
@@ -100,9 +99,10 @@ class TransformersNetwork(ForeignNetwork):
         """
         found = self.model(pixel_values=batch)
         if "logits" in found:
-            logits: torch.Tensor = found["logits"]
-            return logits
-        masks = functional.interpolate(found["masks_queries_logits"].float(), batch.shape[-2:], mode="bilinear")
+            return _at_size_of(batch, found["logits"])
+        masks = found["masks_queries_logits"].float()
+        if "mask2former" in self.model.config.model_type:
+            masks = functional.interpolate(masks, _MASK2FORMER, mode="bilinear")
         classes = found["class_queries_logits"].float().softmax(dim=-1)[..., :-1]
         summed = torch.einsum("nqc,nqhw->nchw", classes, masks.sigmoid())
         return summed.clamp_min(_LEAST).log()
@@ -162,7 +162,15 @@ class OnnxNetwork(ForeignNetwork):
             found = [each for each in self.session.run(None, {self.input: part}) if getattr(each, "ndim", 0) == 4]
             outputs.append(found[0] if found else np.zeros((1, 0, 1, 1), np.float32))
         output = torch.from_numpy(np.concatenate(outputs).astype(np.float32)).to(batch.device)
+        output = _at_size_of(batch, output)
         return output.clamp_min(_LEAST).log() if self.foreign.output == "probabilities" else output
+
+
+def _at_size_of(batch: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Scores `(N, C, h, w)` at the size of the input, as networks give them at a fourth of it or less."""
+    if scores.shape[-2:] == batch.shape[-2:] or not scores.numel():
+        return scores
+    return functional.interpolate(scores, batch.shape[-2:], mode="bilinear")
 
 
 def _resized(photo: np.ndarray, height: int, width: int) -> np.ndarray:
