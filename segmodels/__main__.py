@@ -11,7 +11,6 @@ import importlib
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFil
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
 from segmodels.device import DeviceError, add_device_arguments
-from segmodels.hub.client import Progress
+from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, decode_photo, find_photos
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
+        "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder, ONNX file, or hf://owner/repo"
     )
     segment.add_argument(
         "--export",
@@ -69,7 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="what comes before a photo's name in Label Studio's tasks (default: %(default)s)",
     )
     add_device_arguments(segment)
-    commands.add_parser("models", help="list the models and where they come from")
+    models = commands.add_parser("models", help="list the models and where they come from")
+    models.add_argument("--json", action="store_true", help="print all that is known of each, as JSON")
     pull = commands.add_parser("pull", help="download models from the Hugging Face Hub, or update them")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
     commands.add_parser(
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if parsed.command == "segment":
             return _segment(parsed)
-        return _pull(parsed.names) if parsed.command == "pull" else _models()
+        return _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
     except KeyboardInterrupt:
         print("\nStopped. Results written so far are complete.", file=sys.stderr)
         return 130
@@ -130,7 +130,7 @@ def _segment(arguments: argparse.Namespace) -> int:
         if result.resolve() in originals:
             print(f"{result} is a photo that its class map would overwrite. Name another --out.", file=sys.stderr)
             return 1
-    with _pull_bar(arguments.model) as progress:
+    with pull_bar(arguments.model) as progress:
         segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
     writers = {kind: ANNOTATION_FORMATS[kind].open(arguments.image_address) for kind in dict.fromkeys(arguments.export)}
@@ -202,7 +202,7 @@ def _pull(names: list[str]) -> int:
     failed = 0
     for name in names:
         try:
-            with _pull_bar(name) as progress:
+            with pull_bar(name) as progress:
                 pulled = pull_checkpoint(name, progress)
         except CheckpointError as error:
             failed += 1
@@ -212,25 +212,7 @@ def _pull(names: list[str]) -> int:
     return 1 if failed else 0
 
 
-@contextmanager
-def _pull_bar(name: str) -> Iterator[Progress]:
-    """A progress bar that appears when the first byte arrives."""
-    bar: tqdm[Any] | None = None
-
-    def progress(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, desc=f"Pulling {name}", unit="B", unit_scale=True, disable=None)
-        bar.update(done - bar.n)
-
-    try:
-        yield progress
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def _models() -> int:
+def _models(*, as_json: bool) -> int:
     offers, problem = list_offers()
     if problem:
         print(problem, file=sys.stderr)
@@ -238,6 +220,16 @@ def _models() -> int:
         print("No model is installed. Set GARMENTSCOPE_MODELS to a folder of checkpoints.", file=sys.stderr)
         return 1
     failed = 0
+    if as_json:
+        rows = []
+        for offer in offers:
+            try:
+                rows.append(_model_json(offer))
+            except CheckpointError as error:
+                failed += 1
+                rows.append({"name": offer.name, "from": offer.place, "problem": str(error)})
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 1 if failed else 0
     width = max(16, *(len(offer.name) + 2 for offer in offers))
     print(f"{'name':<{width}}{'from':<12}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
     for offer in offers:
@@ -249,9 +241,32 @@ def _models() -> int:
     return 1 if failed else 0
 
 
+def _model_json(offer: Offer) -> dict[str, Any]:
+    """What `models --json` says of a model."""
+    if offer.folder is None:
+        raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
+    config, results = read_config(offer.folder), read_results(offer.folder)
+    measured = next(iter(results.evaluations), None)
+    values: dict[str, Any] = {
+        "name": offer.name,
+        "from": offer.place,
+        "folder": str(offer.folder),
+        "architecture": [network.architecture for network in (config, *config.ensemble)],
+        "input": [config.height, config.width],
+        "taxonomy": config.taxonomy,
+        "classes": config.classes,
+        "mean_iou": measured.scores.mean_iou if measured else None,
+        "photos": str(measured.photos) if measured else None,
+    }
+    if foreign := config.foreign:
+        values |= {"library": foreign.library, "source": foreign.source, "licence": foreign.licence}
+        values["notes"] = foreign.notes
+    return values
+
+
 def _model_line(offer: Offer, width: int) -> str:
     if offer.folder is None:
-        raise CheckpointError(offer.hub.problem if offer.hub else "it cannot be read")
+        raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
     config, results = read_config(offer.folder), read_results(offer.folder)
     measured = next(iter(results.evaluations), None)
     mean_iou = measured.scores.mean_iou if measured else None

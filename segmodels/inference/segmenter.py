@@ -17,6 +17,7 @@ from torch.nn import functional
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
+from segmodels.foreign.network import ForeignNetwork
 from segmodels.inference.boxes import Box, box_of, crop_around, cut
 from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
 from segmodels.inference.memory import map_in_parts, run_in_parts
@@ -102,7 +103,9 @@ class Segmenter:
         tune(self.device)
         network = checkpoint.network
         self.networks = [
-            fold_batch_norm(one).to(self.device).to(memory_format=torch.channels_last)
+            (one if isinstance(one, ForeignNetwork) else fold_batch_norm(one))
+            .to(self.device)
+            .to(memory_format=torch.channels_last)
             for one in (network if isinstance(network, nn.ModuleList) else [network])
         ]
         if self.device.type == "cpu":
@@ -319,13 +322,22 @@ class Segmenter:
         2. Refine pass, of all ensemble members, on crops around that.
         """
         config = self.checkpoint.config
+        if config.foreign and config.foreign.shortest and len(regions) > 1:  # each has an input of its own size
+            for region in regions:
+                self._fill_probabilities(photos, [region])
+            return
         coarse: list[_Region] = []
         refined: list[_Region] = []
         for region in regions:
             cropped = config.crop == "none" or (config.crop == "box" and region.person)
             (refined if cropped else coarse).append(region)
         if coarse:
-            batch = self._crops(config, [photos[region.photo] for region in coarse], [region.crop for region in coarse])
+            batch = self._crops(
+                self.networks[0],
+                config,
+                [photos[region.photo] for region in coarse],
+                [region.crop for region in coarse],
+            )
             for region, logits in zip(coarse, self._logits(self.networks[0], batch), strict=True):
                 if self._narrow_crop(region, logits):
                     refined.append(region)
@@ -353,7 +365,7 @@ class Segmenter:
         config = self.checkpoint.config
         crop = region.crop
         found = (logits[1:].amax(dim=0) > logits[0]).cpu().numpy().astype(np.uint8)
-        x, y = crop.width / config.width, crop.height / config.height  # pixels of the photo in one of the input
+        x, y = crop.width / logits.shape[2], crop.height / logits.shape[1]  # pixels of the photo in one of the input
         if region.limit is not None:
             left, top = (region.limit.x - crop.x) / x, (region.limit.y - crop.y) / y
             right, bottom = left + region.limit.width / x, top + region.limit.height / y
@@ -406,7 +418,7 @@ class Segmenter:
             mirror: Whether the mirrored crops are averaged in (test-time augmentation).
             scale: Factor on the input's size.
         """
-        batch = self._crops(config, photos, crops, scale)
+        batch = self._crops(network, config, photos, crops, scale)
         probability = self._logits(network, batch).softmax(dim=1)
         if mirror:
             probability += self._logits(network, batch.flip(dims=[3])).softmax(dim=1).flip(dims=[3])
@@ -414,9 +426,17 @@ class Segmenter:
         return probability
 
     def _crops(
-        self, config: NetworkConfig, photos: Sequence[np.ndarray], crops: Sequence[Box], scale: float = 1.0
+        self,
+        network: nn.Module,
+        config: NetworkConfig,
+        photos: Sequence[np.ndarray],
+        crops: Sequence[Box],
+        scale: float = 1.0,
     ) -> torch.Tensor:
         """Input of a network: float32 `(N, 3, h, w)`, normalised, at its size times `scale`."""
+        if isinstance(network, ForeignNetwork):
+            whole = [cut(photo, crop, *_whole_size(crop)) for photo, crop in zip(photos, crops, strict=True)]
+            return network.prepare(whole).to(self.device)
         size = round(config.height * scale), round(config.width * scale)
         pixels = np.stack([cut(photo, crop, *size) for photo, crop in zip(photos, crops, strict=True)])
         batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
@@ -566,6 +586,12 @@ def _edges(box: Box) -> tuple[int, int, int, int]:
     """Left, top, right and bottom in whole pixels, as `cut` takes them."""
     left, top = round(box.x), round(box.y)
     return left, top, max(left + 1, round(box.x + box.width)), max(top + 1, round(box.y + box.height))
+
+
+def _whole_size(crop: Box) -> tuple[int, int]:
+    """Height and width of a crop at the photo's own size, in whole pixels."""
+    left, top, right, bottom = _edges(crop)
+    return bottom - top, right - left
 
 
 def _whole_pixels(box: Box) -> tuple[int, int, int, int]:

@@ -15,6 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from segmodels.checkpoints.catalog import find_model
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.device import Precision
@@ -113,7 +114,7 @@ def _check_sources(recipe: Recipe) -> None:
     if recipe.start:
         sources["start"] = trained_on(open_start(recipe.start)[0].config.training)
     if recipe.teacher:
-        sources["teacher"] = trained_on(read_config(Path(recipe.teacher)).training)
+        sources["teacher"] = trained_on(read_config(find_model(recipe.teacher).folder).training)
     if recipe.pseudo:
         sources["pseudo"] = pseudo_labels_trained_on(Path(recipe.pseudo))
     for key, fits in sources.items():
