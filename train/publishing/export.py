@@ -102,15 +102,16 @@ def export(checkpoint: Checkpoint, kind: str, out: Path, photo: np.ndarray | Non
         photo: Photo to check with, uint8 `(H, W, 3)` RGB, upright; a drawn one if left out.
 
     Raises:
-        ExportError: If the checkpoint is an ensemble or a network from elsewhere, the extra is not installed, the path has another ending,
-            `example.py` there is another file, the network has a step that the format lacks, or the outputs differ.
+        ExportError: If the checkpoint is an ensemble or a network from elsewhere, the extra is not installed, the path
+            has another ending, `example.py` there is another file, the network has a step that the format lacks, or the
+            outputs differ.
         OSError: If the file cannot be written.
     """
     form, config = FORMATS[kind], checkpoint.config
     name = checkpoint.name
     if config.foreign:
         raise ExportError(
-            f"{name} is a network of {config.foreign.library}, which Garmentscope runs as it is. Export it by its own library."
+            f"{name} is a network of {config.foreign.library}, which is run as it is. Export it by that library."
         )
     if config.ensemble:
         members = ", ".join(
