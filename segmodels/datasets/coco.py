@@ -1,20 +1,20 @@
 """Instances in COCO's JSON, as CVAT, Label Studio, Roboflow and others export them.
 
-images          id, file_name, width, height
+images          id, file_name, width, height; whatever else a row holds is a column to group photos by
 annotations     image_id, category_id, segmentation, iscrowd
-categories      id, name
+categories      id, name, supercategory
 
 A segmentation is a list of polygons, run lengths (`counts` as a list), or compressed run lengths (`counts` as text),
 see https://cocodataset.org/#format-data. All parts of an annotation are its mask. Masks overlap; the smaller one is on
 top, of two of one size the later one. A crowd (`iscrowd`) does not tell which pixels are the garment's, so it is
-unlabelled.
+unlabelled. A supercategory that says accessory, body, garment or part, or one of Fashionpedia's for parts, is the group
+of its class; the groups of the others are guessed.
 
 A photo with an annotation that cannot be read has no truth, since that would lack a garment.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,9 @@ from segmodels.datasets.drawn import (
     Classes,
     PhotoFolder,
     Region,
+    columns_of,
     draw,
+    load_json,
     name_classes,
     name_of,
     polygon_runs,
@@ -38,11 +40,18 @@ from segmodels.datasets.drawn import (
 )
 from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
 from segmodels.sentences import listed
-from segmodels.taxonomy import UNLABELLED
+from segmodels.taxonomy import UNLABELLED, Group
 
 __all__ = ["read_coco"]
 
 _LISTS = ("images", "annotations", "categories")
+_KEYS = frozenset(("id", "file_name", "width", "height", "coco_url", "flickr_url"))  # of an image; others are columns
+_GROUPS: Mapping[str, Group] = {
+    **dict.fromkeys(("accessory", "accessories"), "accessory"),
+    **dict.fromkeys(("body", "body part", "body parts"), "body"),
+    **dict.fromkeys(("garment", "garments", "clothes", "clothing"), "garment"),
+    **dict.fromkeys(("part", "parts", "garment parts", "closures", "decorations"), "part"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class _Image:
     width: Any
     height: Any
     annotations: list[tuple[int, Mapping[str, Any]]]
+    others: Mapping[str, Any]
+    """What else the row holds."""
 
 
 def read_coco(path: Path, photos: Path | None = None) -> Dataset:
@@ -69,7 +80,7 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
         DatasetError: If the file is not COCO's JSON, or names no photo or no class.
     """
     content = _load(path)
-    names = {}
+    names, groups = {}, {}
     for row in content["categories"]:
         number, name = row.get("id"), row.get("name")
         if not _is_id(number) or not isinstance(number, int) or not isinstance(name, str) or number in names:
@@ -77,8 +88,10 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
                 f"{path}: a category has the id {number!r} and the name {name!r}; expected one number each."
             )
         names[number] = name
+        if group := _GROUPS.get(str(row.get("supercategory")).strip().lower()):
+            groups[number] = group
     name = name_of("coco", path)
-    classes = name_classes(names, name, path)
+    classes = name_classes(names, name, path, groups)
     folder = photos or (path.parent.parent if path.parent.name == "annotations" else path.parent)
     images, faults = _images(path, content, PhotoFolder(folder))
     if not images:
@@ -93,18 +106,13 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
         read_truth=lambda photo_id: _draw(path, images, classes, photo_id).truth,
         draw_truth=partial(_draw, path, images, classes),
         faults=tuple(faults),
+        columns=columns_of({photo_id: image.others for photo_id, image in images.items()}),
+        reading=classes.reading,
     )
 
 
 def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is not JSON ({error}). Export it again.") from None
+    content = load_json(path)
     for name in _LISTS:
         rows = content.get(name) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -135,7 +143,8 @@ def _images(
         else:
             parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
             nowhere = folder.folder.joinpath(*parts)
-            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [])
+            others = {key: value for key, value in row.items() if key not in _KEYS}
+            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [], others)
             by_number[number] = image
             by_id.setdefault(_id_of(name), []).append(image)
     for place, row in enumerate(content["annotations"]):
