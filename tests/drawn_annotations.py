@@ -1,4 +1,4 @@
-"""Two drawn pictures and what each of their pixels shows; `make_annotations.py` has the tools' libraries annotate them."""
+"""Two drawn pictures and what each of their pixels shows, which `make_annotations.py` writes as annotations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLYGONS: dict[tuple[str, str], list[tuple[int, int]]] = {("front", "skirt"): [(
 
 
 def truth(name: str) -> np.ndarray:
-    """Numbers of `NAMES`, uint8 `(36, 48)`: a skirt with a belt on it and a pair of boots; from the side, boots only."""
+    """Numbers of `NAMES`, uint8 `(36, 48)`: a skirt with a belt and a pair of boots; from the side, a boot."""
     values = np.zeros((36, 48), np.uint8)
     rows, columns = np.mgrid[:36, :48]
     if name == "front":

@@ -1,4 +1,4 @@
-"""Makes `tests/segmodels/datasets/files`: annotations of two drawn pictures, written by the annotation tools' libraries.
+"""Makes `tests/segmodels/datasets/files`: two drawn pictures, and annotations by the annotation tools' libraries.
 
 Needs `pip install label-studio-sdk datumaro` in an environment of its own (they want another NumPy), and
 `PYTHONPATH=.`:
@@ -30,7 +30,7 @@ def main(out: Path) -> None:
         Image.fromarray(picture(name)).save(out / "photos" / f"{name}.png")
     label_studio(out / "labelstudio.json")
     for kind, folder in (("cvat", "cvat"), ("voc_segmentation", "cvat_masks"), ("coco_instances", "coco")):
-        dataset(out / "photos").export(str(out / folder), kind, save_media=False)
+        dataset(out / "photos", masks_only=kind == "voc_segmentation").export(str(out / folder), kind, save_media=False)
     for path in (*out.glob("cvat_masks/*"), out / "coco" / "images"):  # lists and other masks that the reader ignores
         if path.name not in ("labelmap.txt", "SegmentationClass"):
             shutil.rmtree(path)
@@ -74,12 +74,13 @@ def outlines(name: str) -> list[tuple[str, object]]:
     ]
 
 
-def dataset(photos: Path) -> dm.Dataset:
+def dataset(photos: Path, masks_only: bool) -> dm.Dataset:
     items = []
     for name in PHOTOS:
         annotations = []
         for layer, (label, drawn) in enumerate(outlines(name)):
             class_id = NAMES.index(label)
+            drawn = truth(name) == class_id if masks_only else drawn
             if isinstance(drawn, np.ndarray):
                 annotations.append(dm.Mask(drawn, label=class_id, z_order=layer))
             else:

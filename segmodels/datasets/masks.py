@@ -14,8 +14,8 @@ CVAT's "Segmentation mask 1.1" and Pascal VOC name the folders otherwise, and th
 
 JPEGImages/             the photos; CVAT writes them where images are saved too
 SegmentationClass/      one PNG for each, RGB or with a palette
-labelmap.txt            a class a line, `name:red,green,blue::`, or without colours where they are Pascal VOC's, by line;
-                        black is the background where no line says otherwise, and VOC's 224,224,192 is unlabelled
+labelmap.txt            a class a line, `name:red,green,blue::`, or `name:::` where the colours are Pascal VOC's, by
+                        line; black is the background where no line says otherwise, VOC's 224,224,192 is unlabelled
 """
 
 from __future__ import annotations

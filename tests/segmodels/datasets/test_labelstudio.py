@@ -205,7 +205,7 @@ def test_tasks_that_are_none_are_named(write: Write) -> None:
 def test_a_photo_that_is_not_there(write: Write) -> None:
     path = write(task(SKIRT, image="/data/upload/1/0a1b2c3d-b.png"))
     with pytest.raises(DatasetError, match=r"task 1: there is no file 0a1b2c3d-b\.png or b\.png among the photos\."):
-        read_labelstudio(path).pair("0a1b2c3d-b")
+        read_labelstudio(path).read_truth("0a1b2c3d-b")
 
 
 @pytest.mark.parametrize(
