@@ -1,7 +1,6 @@
 """Makes `tests/segmodels/datasets/files`: two drawn pictures, and annotations by the annotation tools' libraries.
 
-Needs `pip install label-studio-sdk datumaro` in an environment of its own (they want another NumPy), and
-`PYTHONPATH=.`:
+Needs `pip install label-studio-sdk datumaro` in an environment of its own (they want another NumPy):
 
     python tests/make_annotations.py tests/segmodels/datasets/files
 
@@ -17,10 +16,9 @@ from pathlib import Path
 
 import datumaro as dm  # type: ignore[import-not-found]
 import numpy as np
+from drawn_annotations import NAMES, PHOTOS, POLYGONS, picture, truth
 from label_studio_sdk.converter.brush import mask2rle  # type: ignore[import-not-found]
 from PIL import Image
-
-from tests.drawn_annotations import NAMES, PHOTOS, POLYGONS, picture, truth
 
 
 def main(out: Path) -> None:
@@ -80,9 +78,8 @@ def dataset(photos: Path, masks_only: bool) -> dm.Dataset:
         annotations = []
         for layer, (label, drawn) in enumerate(outlines(name)):
             class_id = NAMES.index(label)
-            drawn = truth(name) == class_id if masks_only else drawn
-            if isinstance(drawn, np.ndarray):
-                annotations.append(dm.Mask(drawn, label=class_id, z_order=layer))
+            if masks_only or isinstance(drawn, np.ndarray):
+                annotations.append(dm.Mask(truth(name) == class_id, label=class_id, z_order=layer))
             else:
                 points = [value for point in drawn for value in point]
                 annotations.append(dm.Polygon(points, label=class_id, z_order=layer))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_annotations import NAMES, PHOTOS, truth
 from PIL import Image
 
 from segmodels.datasets import Dataset, DatasetError, open_dataset, read_cvat
 from segmodels.taxonomy import UNLABELLED
-from tests.drawn_annotations import NAMES, PHOTOS, truth
 
 FILES = Path(__file__).parent / "files"
 WIDTH, HEIGHT = 40, 30

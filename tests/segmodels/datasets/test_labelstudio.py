@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_annotations import NAMES, PHOTOS, truth
 from PIL import Image
 
 from segmodels.datasets import Dataset, DatasetError, open_dataset, read_labelstudio
-from tests.drawn_annotations import NAMES, PHOTOS, truth
 
 FILES = Path(__file__).parent / "files"
 WIDTH, HEIGHT = 40, 30
