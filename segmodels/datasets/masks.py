@@ -52,6 +52,7 @@ LABEL_MAP = "labelmap.txt"
 
 _PHOTOS, _MASKS = ("photos", "images", "JPEGImages"), ("masks", "labels", "SegmentationClass")
 _OBJECTS = "SegmentationObject"  # other masks, one colour an object
+_UPRIGHT = "garmentscope:upright"  # text of a PNG that Garmentscope wrote
 _BLACK, _BORDER = 0x000000, 0xE0E0C0
 _SUFFIX = "_mask"
 _MODES = ("1", "L", "P", "I", "I;16", "I;16B")  # of Pillow, with one whole number for each pixel
@@ -215,6 +216,7 @@ def _draw(pairs: Mapping[str, _Pair], values: _Values, photo_id: str) -> DrawnTr
         raise DatasetError(f"There is no photo {photo_id} with a mask.")
     photo, mask = pairs[photo_id]
     with _opened(mask) as image:
+        upright = image.info.get(_UPRIGHT) == "yes"
         if values.colours is None:
             truth = values_of(image, values.classes, str(mask))
         else:
@@ -223,7 +225,7 @@ def _draw(pairs: Mapping[str, _Pair], values: _Values, photo_id: str) -> DrawnTr
         stored = read_stored(photo)
     except PhotoError as error:
         raise DatasetError(str(error)) from None
-    return turn_upright(DrawnTruth(truth), stored, str(mask))
+    return turn_upright(DrawnTruth(truth), stored, str(mask), seen_upright=upright)
 
 
 def values_of(image: Image.Image, classes: Classes, where: str) -> np.ndarray:

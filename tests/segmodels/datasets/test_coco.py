@@ -322,6 +322,30 @@ def test_a_file_that_datumaro_wrote() -> None:
     for name in PHOTOS:
         names = np.array([each.lower() for each in dataset.taxonomy.names])
         assert (names[dataset.pair(name)[1]] == np.array(NAMES)[drawn_truth(name)]).all()
+    assert dataset.notes == ("3 of 4 annotations are crowds, taken for masks.",)
+
+
+def test_masks_that_cvat_writes_as_crowds(write: Write) -> None:
+    polygons = [annotation([rectangle(0, 0, 10, 10)]) for _ in range(3)]
+    mask = annotation(uncompressed(box(20, 20, 30, 30)), POCKET, iscrowd=1)
+    assert (truth_of(read_coco(write([*polygons, mask])))[20:, 20:30] == UNLABELLED).all()
+    dataset = read_coco(write([*polygons, {**mask, "attributes": {"occluded": False}}]))
+    assert (truth_of(dataset)[20:, 20:30] == 1).all()
+    assert dataset.notes == ("1 of 4 annotations are crowds, taken for masks.",)
+
+
+@pytest.mark.parametrize(("upright", "turned"), [(True, False), (False, True), (None, True)])
+def test_a_photo_upside_down_is_as_its_row_says(write: Write, tmp_path: Path, upright: object, turned: bool) -> None:
+    rows = [{"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, "orientation": 3, "upright": upright}]
+    path = write([annotation([rectangle(0, 0, WIDTH, 10)])])
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "images": rows}), "utf-8")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.jpg", exif=exif)
+    dataset = read_coco(path)
+    assert dataset.draw_truth and dataset.columns == {}
+    drawn = dataset.draw_truth("a")
+    assert drawn.turned is turned and drawn.truth[-1 if turned else 0].all() and not drawn.truth[15].any()
 
 
 def test_what_segment_writes_comes_back_as_it_was(tmp_path: Path) -> None:
