@@ -26,7 +26,7 @@ from segmodels.photo import open_photo
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter"]
+__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter", "regions_to_segment"]
 
 PhotoSource = np.ndarray | Image.Image | bytes | str | Path
 """A photo: uint8 `(H, W, 3)` RGB, upright, or what `segmodels.photo.open_photo` takes."""
@@ -304,8 +304,7 @@ class Segmenter:
         """
         if self.checkpoint.config.crop == "person":
             return person.box.height > _WHOLE_FROM_HEIGHT * whole.height
-        area = person.box.width * person.box.height / (whole.width * whole.height)
-        return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
+        return _is_unsure_or_large(person, whole)
 
     def _fill_probabilities(self, photos: Sequence[np.ndarray], regions: Sequence[_Region]) -> None:
         """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.
@@ -430,6 +429,29 @@ class Segmenter:
 def _from_left_to_right(regions: Sequence[_Region]) -> list[_Region]:
     """Regions in the order of a segmentation's people; those of one photo come from the farthest to the nearest."""
     return sorted(regions, key=lambda region: region.person.box.x + region.person.box.width / 2 if region.person else 0)
+
+
+def regions_to_segment(people: list[FoundPerson], height: int, width: int) -> list[Box]:
+    """Boxes that the rule `box` of `CheckpointConfig.crop` crops around: of each person, or the whole photo.
+
+    Args:
+        people: People that the detector found.
+        height: Height of the photo, in pixels.
+        width: Width of the photo, in pixels.
+
+    Returns:
+        One box a region of interest, the farthest person's first.
+    """
+    whole = Box(0, 0, width, height)
+    people = _people_to_segment(people)
+    if not people or (len(people) == 1 and _is_unsure_or_large(people[0], whole)):
+        return [whole]
+    return [person.box for person in people]
+
+
+def _is_unsure_or_large(person: FoundPerson, whole: Box) -> bool:
+    area = person.box.width * person.box.height / (whole.width * whole.height)
+    return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
 
 
 def _people_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:

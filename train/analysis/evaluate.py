@@ -90,7 +90,7 @@ def evaluate(
     Raises:
         DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
     """
-    if not dataset.taxonomy.matches(segmenter.taxonomy):
+    if dataset.taxonomy.names != segmenter.taxonomy.names:
         other = segmenter.taxonomy.name_beside(dataset.taxonomy)
         raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {other}.")
     processes = this_process()
