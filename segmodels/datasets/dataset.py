@@ -56,6 +56,7 @@ class Dataset:
         faults: A sentence for each thing that was wrong when the data set was opened and belongs to none of the ids.
         notes: A sentence for each thing that had to be decided when it was opened.
         columns: What the source says of its photos beside their truths: text by id, by name of the column.
+        folds: Fold by id, where a file says so; None where folds are stored or made.
         reading: Text that is another one wherever the same files would give another truth: what stands for a class.
     """
 
@@ -75,6 +76,7 @@ class Dataset:
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    folds: Mapping[str, int] | None = None
     reading: str = ""
 
     def photo(self, photo_id: str) -> np.ndarray:
