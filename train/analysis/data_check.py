@@ -138,8 +138,8 @@ def group_photos(dataset: Dataset, group_by: str) -> dict[str, str]:
 
     Args:
         dataset: Data set with the photos.
-        group_by: `folder`, a column of the data set, or a CSV file, a colon and one of its columns; a row of the file
-            belongs to the photo whose name is in its first column, or in one called `file_name`, `photo` or the like.
+        group_by: `folder`, a column of the data set, or a CSV file, a colon and one of its columns. The file names the
+            photos in a column `file_name`, `photo` or the like, as the CSV of an archive does.
 
     Raises:
         DatasetError: If there is no such column, or the file cannot be read.
@@ -154,7 +154,10 @@ def group_photos(dataset: Dataset, group_by: str) -> dict[str, str]:
         raise DatasetError(f"{group_by!r} groups no photos. Take folder{there}, or FILE.csv:COLUMN.")
     try:
         found = parse_metadata(Path(file).read_bytes(), file)
-        names = {photo_id: f"{photo_id}{dataset.photo_path(photo_id).suffix}" for photo_id in dataset.ids}
+        names = {
+            photo_id: str(PurePosixPath(photo_id).with_name(dataset.photo_path(photo_id).name))
+            for photo_id in dataset.ids
+        }
         joined = join(found, list(names.values()))
     except OSError as error:
         raise DatasetError(f"{file} cannot be read: {error.strerror}.") from None
