@@ -114,7 +114,7 @@ def test_only_some_photos_are_shown(tmp_path: Path) -> None:
         (["ccp"], "Name the folder of ccp with --data."),
         (
             ["voc:x"],
-            "The data set 'voc:x' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a path, nor is it one of ccp, ",
+            "The data set 'voc:x' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a path, ",
         ),
         (["coco:none.json"], "none.json cannot be read: No such file or directory."),
         (["masks:none"], "none is not a folder."),
