@@ -9,7 +9,10 @@ from PIL import Image
 from segmodels.datasets import DatasetError, open_dataset
 from train.__main__ import main
 from train.analysis.data_check import check_data, suggest_folds
+from train.analysis.evaluate import split_as_trained
 from train.data.split import fold_ids, folds_sentence, with_split
+from train.recipe import Recipe
+from train.segmentation.fit import checkpoint_config
 
 WIDTH, HEIGHT = 40, 30
 
@@ -189,3 +192,18 @@ def test_notes_and_groups_are_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "Groups, as the source tells them or guessed from the names: accessory belt; garment boots, skirt." in said
     rows = {line.split()[0]: line.split()[1:] for line in said[3:9]}
     assert rows["skirt"][::2] == ["1", "492"] and rows["boots"][::2] == ["2", "448"] and rows["belt"][2] == "48"
+
+
+def test_a_checkpoint_is_judged_by_the_folds_of_its_training_only(source: Path) -> None:
+    assert main(["check-data", f"coco:{source}", "--save-split"]) == 0
+    dataset = open_dataset(f"coco:{source}")
+    trained = checkpoint_config(Recipe(dataset=f"coco:{source}"), with_split(dataset))
+    assert split_as_trained(dataset, trained).folds == with_split(dataset).folds
+    (source.parent / "split.csv").unlink()
+    with pytest.raises(
+        DatasetError, match=r"trained by the split split\.csv, and the folds of coco-clothes are others"
+    ):
+        split_as_trained(dataset, trained)
+    assert split_as_trained(dataset, trained, allow_other=True).folds is None
+    without = checkpoint_config(Recipe(dataset=f"coco:{source}"), dataset)
+    assert split_as_trained(dataset, without) is dataset
