@@ -63,6 +63,10 @@ class Recipe:
     encoder_rate: Share = 1.0
     """Learning rate of the encoder, as a share of `learning_rate`."""
 
+    split: str = ""
+    """File with the columns `id` and `fold`, as `check-data` writes it. If empty, the folds are those that are stored
+    for the data set, else those of `split.csv` in its folder, else dealt out by the classes that photos show."""
+
     fold: int = 0
     """Fold of the split that is left out of training and chooses the epoch; -1 trains on all folds and keeps the last
     epoch, so that `epochs` must have been chosen before."""

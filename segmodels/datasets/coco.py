@@ -1,20 +1,23 @@
 """Instances in COCO's JSON, as CVAT, Label Studio, Roboflow and others export them.
 
-images          id, file_name, width, height
+images          id, file_name, width, height; whatever else a row holds is a column to group photos by
 annotations     image_id, category_id, segmentation, iscrowd
-categories      id, name
+categories      id, name, supercategory
 
 A segmentation is a list of polygons, run lengths (`counts` as a list), or compressed run lengths (`counts` as text),
 see https://cocodataset.org/#format-data. All parts of an annotation are its mask. Masks overlap; the smaller one is on
 top, of two of one size the later one. A crowd (`iscrowd`) does not tell which pixels are the garment's, so it is
-unlabelled.
+unlabelled. CVAT and datumaro write every painted mask as a crowd: where crowds have `attributes`, as theirs have, or
+are most of the annotations, they are taken for masks.
+
+A supercategory that says accessory, body, garment or part, or one of Fashionpedia's for parts, is the group of its
+class; the groups of the others are guessed.
 
 A photo with an annotation that cannot be read has no truth, since that would lack a garment.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +32,9 @@ from segmodels.datasets.drawn import (
     Classes,
     PhotoFolder,
     Region,
+    columns_of,
     draw,
+    load_json,
     name_classes,
     name_of,
     polygon_runs,
@@ -38,11 +43,20 @@ from segmodels.datasets.drawn import (
 )
 from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
 from segmodels.sentences import listed
-from segmodels.taxonomy import UNLABELLED
+from segmodels.taxonomy import UNLABELLED, Group
 
 __all__ = ["read_coco"]
 
 _LISTS = ("images", "annotations", "categories")
+_KEYS = frozenset(  # of an image; others are columns
+    ("id", "file_name", "width", "height", "coco_url", "flickr_url", "orientation", "upright")
+)
+_GROUPS: Mapping[str, Group] = {
+    **dict.fromkeys(("accessory", "accessories"), "accessory"),
+    **dict.fromkeys(("body", "body part", "body parts"), "body"),
+    **dict.fromkeys(("garment", "garments", "clothes", "clothing"), "garment"),
+    **dict.fromkeys(("part", "parts", "garment parts", "closures", "decorations"), "part"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,10 @@ class _Image:
     height: Any
     annotations: list[tuple[int, Mapping[str, Any]]]
     upright: bool
-    """Whether the row says that its annotations are of the photo turned upright."""
+    """Whether it says that it was marked upright, as files that Garmentscope wrote do."""
+
+    others: Mapping[str, Any]
+    """What else the row holds."""
 
 
 def read_coco(path: Path, photos: Path | None = None) -> Dataset:
@@ -71,7 +88,7 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
         DatasetError: If the file is not COCO's JSON, or names no photo or no class.
     """
     content = _load(path)
-    names = {}
+    names, groups = {}, {}
     for row in content["categories"]:
         number, name = row.get("id"), row.get("name")
         if not _is_id(number) or not isinstance(number, int) or not isinstance(name, str) or number in names:
@@ -79,10 +96,14 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
                 f"{path}: a category has the id {number!r} and the name {name!r}; expected one number each."
             )
         names[number] = name
+        if group := _GROUPS.get(str(row.get("supercategory")).strip().lower()):
+            groups[number] = group
     name = name_of("coco", path)
-    classes = name_classes(names, name, path)
+    classes = name_classes(names, name, path, groups)
     folder = photos or (path.parent.parent if path.parent.name == "annotations" else path.parent)
     images, faults = _images(path, content, PhotoFolder(folder))
+    crowds = [row for row in content["annotations"] if row.get("iscrowd")]
+    lumps = not any("attributes" in row for row in crowds) and 2 * len(crowds) <= len(content["annotations"])
     if not images:
         raise DatasetError(f"{path} names no photo that can be used. {' '.join(faults[:1])}".rstrip())
     return Dataset(
@@ -92,21 +113,21 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
         ids=tuple(sorted(images)),
         photo_path=lambda photo_id: images[photo_id].path,
         truth_path=lambda _: path,
-        read_truth=lambda photo_id: _draw(path, images, classes, photo_id).truth,
-        draw_truth=partial(_draw, path, images, classes),
+        read_truth=lambda photo_id: _draw(path, images, classes, lumps, photo_id).truth,
+        draw_truth=partial(_draw, path, images, classes, lumps),
         faults=tuple(faults),
+        notes=(
+            (f"{len(crowds)} of {len(content['annotations'])} annotations are crowds, taken for masks.",)
+            if crowds and not lumps
+            else ()
+        ),
+        columns=columns_of({photo_id: image.others for photo_id, image in images.items()}),
+        reading=classes.reading,
     )
 
 
 def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is not JSON ({error}). Export it again.") from None
+    content = load_json(path)
     for name in _LISTS:
         rows = content.get(name) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -137,9 +158,9 @@ def _images(
         else:
             parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
             nowhere = folder.folder.joinpath(*parts)
-            image = _Image(
-                name, files.get(name, nowhere), row.get("width"), row.get("height"), [], row.get("upright") is True
-            )
+            others = {key: value for key, value in row.items() if key not in _KEYS}
+            upright = row.get("upright") is True
+            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [], upright, others)
             by_number[number] = image
             by_id.setdefault(_id_of(name), []).append(image)
     for place, row in enumerate(content["annotations"]):
@@ -160,7 +181,7 @@ def _id_of(file_name: str) -> str:
     return str(path.with_suffix("")) if path.name else str(path)
 
 
-def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: str) -> DrawnTruth:
+def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, lumps: bool, photo_id: str) -> DrawnTruth:
     if photo_id not in images:
         raise DatasetError(f"{path} has no photo {photo_id}.")
     image = images[photo_id]
@@ -170,7 +191,7 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: 
     regions, wrong = [], []
     for place, row in image.annotations:
         try:
-            regions.append(_region(row, classes, height, width))
+            regions.append(_region(row, classes, lumps, height, width))
         except ValueError as error:
             wrong.append(f"annotations[{place}]: {error}")
     if wrong:
@@ -179,12 +200,12 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: 
         stored = read_stored(image.path)
     except PhotoError as error:
         raise DatasetError(str(error)) from None
-    drawn = draw(regions, height, width)
-    return turn_upright(drawn, stored, f"{path}: {image.file_name}", is_upright=image.upright)
+    drawn, where = draw(regions, height, width), f"{path}: {image.file_name}"
+    return turn_upright(drawn, stored, where, seen_upright=image.upright)
 
 
-def _region(row: Mapping[str, Any], classes: Classes, height: int, width: int) -> Region:
-    """Reads one annotation.
+def _region(row: Mapping[str, Any], classes: Classes, lumps: bool, height: int, width: int) -> Region:
+    """Reads one annotation; `lumps` says whether crowds are lumps of objects rather than masks.
 
     Raises:
         ValueError: If it is none; the message says what is wrong, without a full stop.
@@ -201,7 +222,7 @@ def _region(row: Mapping[str, Any], classes: Classes, height: int, width: int) -
         runs = _checked_runs(drawn, height, width)
     else:
         raise ValueError("it has no segmentation, such as a polygon")
-    return Region(UNLABELLED if row.get("iscrowd") else classes.ids[category], runs)
+    return Region(UNLABELLED if lumps and row.get("iscrowd") else classes.ids[category], runs)
 
 
 def _is_number(value: object) -> bool:

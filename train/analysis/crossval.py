@@ -36,7 +36,7 @@ from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
 from train.analysis.evaluate import HOW, evaluate, keep_crossval, write_json
 from train.analysis.report import Section, class_picture, picture, write_page
-from train.data.split import fold_ids
+from train.data.split import fold_ids, with_split
 from train.distributed import this_process
 from train.provenance import trained_on
 from train.recipe import Recipe, RecipeError
@@ -52,7 +52,7 @@ _SIDE = 320  # of a picture on the page, in pixels
 
 def crossval(
     recipe: Recipe,
-    data: Path,
+    data: Path | None,
     out: Path,
     *,
     folds: int = 5,
@@ -68,7 +68,7 @@ def crossval(
 
     Args:
         recipe: Recipe of the fits; only its `fold` and `folds` are replaced.
-        data: Folder of the data set.
+        data: Folder of the data set; None where a source's photos lie with it.
         out: Folder of the run.
         folds: Number of folds; five are those stored with the data set, where there are any.
         workers: Processes that read cached photos.
@@ -93,7 +93,7 @@ def crossval(
     _check_sources(recipe)
     if keep:
         read_config(keep)
-    dataset = open_dataset(recipe.dataset, data)
+    dataset = with_split(open_dataset(recipe.dataset, data), recipe.split)
     out.mkdir(parents=True, exist_ok=True)
     _store_folds(out / "folds.csv", dataset, folds)
     recipes = [replace(recipe, fold=fold, folds=folds) for fold in range(folds)]
@@ -178,7 +178,7 @@ def compare(first: Path, second: Path) -> str:
 
 
 def _fold(
-    recipe: Recipe, dataset: Dataset, data: Path, out: Path, workers: int, precision: Precision | None
+    recipe: Recipe, dataset: Dataset, data: Path | None, out: Path, workers: int, precision: Precision | None
 ) -> list[Evidence]:
     """Evidence of one fold, from an earlier run where there is some."""
     home, label = out / f"fold{recipe.fold}", f"Fold {recipe.fold + 1} of {recipe.folds}. "

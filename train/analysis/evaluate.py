@@ -22,7 +22,7 @@ from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import CrossValidation, EvaluatedPhotos, Evaluation, Results, parse_scores
 from segmodels.inference.segmenter import Segmenter
 from train.data.reading import read_batches
-from train.data.split import FOLDS
+from train.data.split import FOLDS, SPLIT_FILE, folds_digest, with_split
 from train.distributed import gather, this_process
 from train.provenance import SOURCES, fits_behind
 from train.publishing.card import card_of
@@ -36,6 +36,7 @@ __all__ = [
     "folds_of",
     "keep_crossval",
     "keep_evaluation",
+    "split_as_trained",
     "write_json",
 ]
 
@@ -171,6 +172,31 @@ def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
             f"{SOURCES[source]} was trained on fold {fold} of {dataset}; {left_out}. Judge it on other photos, or add "
             "--allow-trained to measure what it has learned by heart."
         )
+
+
+def split_as_trained(dataset: Dataset, config: CheckpointConfig, *, allow_other: bool = False) -> Dataset:
+    """The data set with the folds that a checkpoint was trained by.
+
+    Args:
+        dataset: The data set that is judged on.
+        config: Configuration of the checkpoint.
+        allow_other: Whether other folds may be taken.
+
+    Raises:
+        DatasetError: If the checkpoint was trained on this data set by other folds than are found now, which would make
+            trained photos those of a fold.
+    """
+    told = config.training.get("recipe", {}).get("split", "")
+    found = with_split(dataset, told if told and Path(told).is_file() else "")
+    trained = config.training.get("folds_digest", "")
+    if config.training.get("dataset") != dataset.name or allow_other or trained == folds_digest(found):
+        return found
+    what = f"by the split {told or SPLIT_FILE}" if trained else "without a split of its own"
+    raise DatasetError(
+        f"The checkpoint was trained {what}, and the folds of {dataset.name} are others now, so a fold may hold photos "
+        f"that it was trained on. Put the split back as {dataset.root / SPLIT_FILE}, or take the new one away; or add "
+        "--allow-trained."
+    )
 
 
 def keep_evaluation(folder: Path, photos: EvaluatedPhotos, judgement: Judgement) -> None:

@@ -24,7 +24,7 @@ from train.commands.shared import (
     own_folder,
     precision_of,
 )
-from train.data.split import fold_ids
+from train.data.split import fold_ids, with_split
 from train.distributed import this_process
 from train.publishing.publish import check_owner, push, repository_of
 from train.recipe import Recipe, load_recipe
@@ -141,7 +141,7 @@ def _judge(folder: Path, recipe: Recipe, arguments: argparse.Namespace) -> None:
     """Judges a network on the fold that its recipe leaves out, so that what is published says how good it is."""
     if recipe.fold == -1:
         return
-    dataset = open_dataset(recipe.dataset, arguments.data)
+    dataset = with_split(open_dataset(recipe.dataset, arguments.data), recipe.split)
     ids = fold_ids(dataset, recipe.fold, recipe.folds)[1]
     judgement = evaluate(open_segmenter(folder, arguments), dataset, ids, fold=recipe.fold)
     if this_process().is_first:

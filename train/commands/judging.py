@@ -31,9 +31,17 @@ from train.analysis.conditions import (
     judge_wild_photos,
     keep_condition,
 )
-from train.analysis.data_check import GROUPINGS, check_data, suggest_folds, write_check
+from train.analysis.data_check import check_data, suggest_folds, write_check, write_split
 from train.analysis.dataset_report import report_statistics
-from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
+from train.analysis.evaluate import (
+    check_fold,
+    check_writable,
+    evaluate,
+    folds_of,
+    keep_evaluation,
+    split_as_trained,
+    write_json,
+)
 from train.analysis.flatlays import check_flatlays, choice_ids
 from train.analysis.framing import FRAMINGS
 from train.analysis.reliability import lines, measure_reliability
@@ -41,7 +49,7 @@ from train.analysis.shift import SHIFTS
 from train.analysis.suspects import find_suspects, write_suspects
 from train.analysis.truth import compare_with_truth
 from train.commands.shared import MODEL, Subparsers, open_segmenter, own_folder, photos_of
-from train.data.split import fold_ids, read_ids
+from train.data.split import SPLIT_FILE, fold_ids, read_ids
 from train.distributed import this_process
 
 __all__ = [
@@ -55,7 +63,10 @@ __all__ = [
 ]
 
 
-_DATASET = "name of the data set, such as ccp, or a source, such as coco:annotations.json, masks:FOLDER, yolo:data.yaml"
+_DATASET = (
+    "name of the data set, such as ccp, or a source: coco:FILE.json, masks:FOLDER, yolo:FILE.yaml, "
+    "labelstudio:FILE.json, cvat:FILE.xml (or its folder or ZIP), hub:OWNER/NAME (or a folder)"
+)
 _DATA = "folder of the data set; of a source, of its photos, where they do not lie with it"
 
 
@@ -169,7 +180,15 @@ def add_check_data(commands: Subparsers) -> None:
     command = commands.add_parser("check-data", help="read a whole data set and say what is in it and what is wrong")
     command.add_argument("source", help=_DATASET)
     command.add_argument("--data", type=Path, help=_DATA)
-    command.add_argument("--group-by", choices=GROUPINGS, help="keep photos of one folder in one fold of the split")
+    command.add_argument(
+        "--group-by",
+        metavar="WHAT",
+        help="keep together in the split what is in one folder (folder), or has one value in a column of the source or "
+        "of a table (FILE.csv:COLUMN)",
+    )
+    command.add_argument(
+        "--save-split", action="store_true", help="also write split.csv into the data set's folder, where fit finds it"
+    )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder for a picture, the split and what is wrong")
     command.set_defaults(run=_check_data)
 
@@ -178,7 +197,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     folder = own_folder(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments, with_calibration=False)
     config = segmenter.checkpoint.config
-    dataset = open_dataset(arguments.dataset, arguments.data)
+    dataset = split_as_trained(open_dataset(arguments.dataset, arguments.data), config)
     fold = config.training.get("recipe", {}).get("fold", -1) if arguments.fold is None else arguments.fold
     if fold == -1:
         raise DatasetError(
@@ -241,6 +260,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         config = segmenter.checkpoint.config
         if not arguments.allow_trained:
             check_fold(config, dataset.name, arguments.fold)
+        dataset = split_as_trained(dataset, config, allow_other=arguments.allow_trained)
         ids = fold_ids(dataset, arguments.fold, folds_of(config))[1]
     check_writable(arguments.json)
     if (arguments.framing, arguments.shift) != ("full", ""):
@@ -387,7 +407,18 @@ def _check_data(arguments: argparse.Namespace) -> int:
     folds, sentence = suggest_folds(check, arguments.group_by)
     print(*check.lines(folds), sentence, sep="\n")
     if arguments.out:
-        print(f"Written: {', '.join(str(path) for path in write_check(check, folds, arguments.out))}.")
+        written = write_check(check, folds, arguments.out)
+        print(f"Written: {', '.join(map(str, written))}.")
+        if folds and not arguments.save_split:
+            print(f"To train by the split: --set split={written[-1]}, or --save-split here.")
+    if arguments.save_split and folds:
+        try:
+            print(f"Written: {write_split(folds, dataset.root)}, by which fit trains.")
+        except OSError as error:
+            raise DatasetError(
+                f"{dataset.root / SPLIT_FILE} cannot be written: {error.strerror}. Write it elsewhere with --out, and "
+                "train with --set split=FILE."
+            ) from None
     return 0
 
 

@@ -41,7 +41,9 @@ _WORKERS = min(8, max(1, (os.cpu_count() or 2) - 1))
 def add_recipe(command: argparse.ArgumentParser) -> None:
     """The arguments of a command that trains by a recipe."""
     command.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument(
+        "--data", type=Path, help="folder of the data set; of a source, of its photos, where they do not lie with it"
+    )
     command.add_argument("--out", type=Path, required=True, help="folder of the run")
     add_change(command)
     command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that read photos")

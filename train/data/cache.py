@@ -151,7 +151,8 @@ def _key(dataset: Dataset, ids: Sequence[str], side: int) -> str:
     key = hashlib.sha256()
     known = dataset.taxonomy.name in TAXONOMIES
     classes = dataset.taxonomy.name if known else dataset.taxonomy.names
-    key.update(json.dumps([_FORMAT, str(dataset.root.resolve()), classes, side]).encode())
+    reading = [dataset.reading] if dataset.reading else []
+    key.update(json.dumps([_FORMAT, str(dataset.root.resolve()), classes, side, *reading]).encode())
     for photo_id in ids:
         for path in (dataset.photo_path(photo_id), dataset.truth_path(photo_id)):
             stat = path.stat() if path.is_file() else None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,17 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # type: ignore[i
 from segmodels.datasets import Dataset, DatasetError
 from train.data.cache import read_classes
 
-__all__ = ["FOLDS", "SPLITS", "fold_ids", "read_ids", "stratified_folds"]
+__all__ = [
+    "FOLDS",
+    "SPLITS",
+    "SPLIT_FILE",
+    "fold_ids",
+    "folds_digest",
+    "folds_sentence",
+    "read_ids",
+    "stratified_folds",
+    "with_split",
+]
 
 FOLDS = 5
 """How many folds every data set has: the papers' 5-fold cross-validation."""
@@ -25,13 +38,78 @@ SPLITS = Path(__file__).parents[1] / "splits"
 """
 
 
+SPLIT_FILE = "split.csv"
+"""Name of the file with the columns `id` and `fold` that `check-data` writes; beside the data it is used unasked."""
+
+
+def with_split(dataset: Dataset, split: str | Path = "") -> Dataset:
+    """The data set with the folds of a file, if there is one.
+
+    Args:
+        dataset: The data set.
+        split: File with the columns `id` and `fold`; if empty, `SPLIT_FILE` in the data set's folder, where it is.
+
+    Raises:
+        DatasetError: If a file that is named cannot be read, or one holds no fold of a photo of the data set.
+    """
+    path = Path(split) if split else dataset.root / SPLIT_FILE
+    if not split and (not path.is_file() or _stored(dataset.name) is not None):
+        return dataset
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"The split {path} cannot be read: {error}.") from None
+    known, folds = set(dataset.ids), {}
+    for number, row in enumerate(rows, 2):
+        photo_id, fold = row.get("id"), (row.get("fold") or "").strip()
+        if not photo_id or not (fold.isascii() and fold.isdecimal()) or photo_id in folds:
+            raise DatasetError(
+                f"The split {path}, line {number}: the id is {photo_id!r} and the fold {fold!r}; expected one whole "
+                "number for each id."
+            )
+        if photo_id in known:
+            folds[photo_id] = int(fold)
+    if not folds:
+        raise DatasetError(f"The split {path} names none of the {len(known)} photos of {dataset.name}.")
+    return replace(dataset, folds=folds)
+
+
+def folds_digest(dataset: Dataset) -> str:
+    """What tells folds of a file from others; empty where they are stored or made.
+
+    Args:
+        dataset: The data set, as `with_split` gives it.
+    """
+    if dataset.folds is None:
+        return ""
+    return hashlib.sha256(json.dumps(sorted(dataset.folds.items())).encode()).hexdigest()[:16]
+
+
+def folds_sentence(dataset: Dataset, split: str | Path = "") -> str:
+    """Where the folds of a data set come from, as a sentence.
+
+    Args:
+        dataset: The data set, as `with_split` gives it.
+        split: File that `with_split` was given.
+    """
+    if dataset.folds is not None:
+        left = len(dataset.ids) - len(dataset.folds)
+        without = f"; {left} photos are not in it and left out" if left else ""
+        return f"The folds are those of {split or dataset.root / SPLIT_FILE}, of {len(dataset.folds)} photos{without}."
+    if _stored(dataset.name) is not None:
+        return f"The folds are those that are stored for {dataset.name}."
+    return "The folds are dealt out by the classes that the photos show; no split was named or lies beside the data."
+
+
 def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[list[str], list[str]]:
     """Ids to train on and ids to choose by: all other folds, and the given one; with -1 all folds, and none.
 
-    Where no folds are stored for a data set, its photos are dealt out by the classes that they show
-    (`stratified_folds`): the same photos always in the same way, while another photo, or a class more on one, may move
-    others. A data set that combines others takes each one's folds; with stored folds come stored tests, so the photos
-    of CCP's test are in none. Another number of folds than is stored is made of the photos of the stored ones.
+    Where no folds are stored for a data set, and none are told by a file (`with_split`), its photos are dealt out by
+    the classes that they show (`stratified_folds`): the same photos always in the same way, while another photo, or a
+    class more on one, may move others. A data set that combines others takes each one's folds; with stored folds come
+    stored tests, so the photos of CCP's test are in none. Another number of folds than is stored is made of the photos
+    of the stored ones.
 
     Args:
         dataset: The open data set, or the name of one whose folds are stored.
@@ -66,6 +144,8 @@ def _stored(name: str) -> list[tuple[str, int]] | None:
 def _all_ids(dataset: str | Dataset) -> list[str]:
     """Ids of the photos that may be trained on."""
     name = dataset if isinstance(dataset, str) else dataset.name
+    if isinstance(dataset, Dataset) and dataset.folds is not None:
+        return [photo_id for photo_id in dataset.ids if photo_id in dataset.folds]
     if (stored := _stored(name)) is not None:
         return [photo_id for photo_id, _ in stored]
     if isinstance(dataset, str):
@@ -80,10 +160,13 @@ def _all_ids(dataset: str | Dataset) -> list[str]:
 def _folds(dataset: str | Dataset, folds: int) -> list[tuple[str, int]]:
     """Id and fold of each photo that may be trained on."""
     name = dataset if isinstance(dataset, str) else dataset.name
-    stored = _stored(name)
-    if stored is not None and folds == FOLDS:
-        return stored
     ids = _all_ids(dataset)
+    told = dataset.folds if isinstance(dataset, Dataset) else None
+    if told is not None and max(told.values()) + 1 == folds:
+        return [(photo_id, told[photo_id]) for photo_id in ids]
+    stored = _stored(name)
+    if told is None and stored is not None and folds == FOLDS:
+        return stored
     if isinstance(dataset, str):
         raise DatasetError(f"{name} is stored in {FOLDS} folds, not in {folds}.")
     if dataset.parts:

@@ -22,6 +22,8 @@ _DATA_SETS = {
     "cfpd": "[Colorful Fashion Parsing Data](https://github.com/hrsma2i/dataset-CFPD), on its authors' terms",
     "imaterialist": "[iMaterialist (Fashion) 2019](https://www.kaggle.com/c/imaterialist-fashion-2019-FGVC6), on the "
     "terms of its competition",
+    "fashionpedia": "[Fashionpedia](https://fashionpedia.github.io/home) (Jia et al., ECCV 2020), annotations CC BY "
+    "4.0, photos on the terms of their owners",
 }
 _DATA_SETS["ccp_cfpd"] = f"{_DATA_SETS['ccp']}; and {_DATA_SETS['cfpd']}"
 

@@ -31,7 +31,7 @@ from segmodels.taxonomy import taxonomy_entries
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
 from train.data.people import with_people
-from train.data.split import fold_ids
+from train.data.split import fold_ids, folds_digest, folds_sentence, with_split
 from train.distributed import Processes, say, this_process
 from train.provenance import trained_on
 from train.recipe import Recipe, recipe_from
@@ -54,7 +54,7 @@ _LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "li
 
 def fit(
     recipe: Recipe,
-    data: Path,
+    data: Path | None,
     out: Path,
     *,
     name: str | None = None,
@@ -72,7 +72,7 @@ def fit(
 
     Args:
         recipe: Recipe of the experiment.
-        data: Folder of the data set.
+        data: Folder of the data set; None where a source's photos lie with it.
         out: Folder of the run.
         name: Name of the checkpoint in the catalog; the architecture if left out.
         workers: Processes that read cached photos; they do not change what comes out.
@@ -147,11 +147,12 @@ class _Photos:
         return with_people(cache) if self.recipe.person == "detector" else cache
 
 
-def _select_photos(recipe: Recipe, data: Path, ids: tuple[Sequence[str], Sequence[str]] | None) -> _Photos:
+def _select_photos(recipe: Recipe, data: Path | None, ids: tuple[Sequence[str], Sequence[str]] | None) -> _Photos:
     """The given photos, or those of the recipe's fold; with pseudo-labelled ones and flat-lays to train on."""
-    dataset = open_dataset(recipe.dataset, data)
+    dataset = with_split(open_dataset(recipe.dataset, data), recipe.split)
     training, choice = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
     if not ids:
+        say(folds_sentence(dataset, recipe.split))
         training = training[: recipe.photos or None]
     flatlays: list[str] = []
     if recipe.pseudo:
@@ -396,6 +397,7 @@ def checkpoint_config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         training={
             "dataset": dataset.name,
             "recipe": recipe.to_dict(),
+            **({"folds_digest": digest} if (digest := folds_digest(dataset)) else {}),
         },
     )
 

@@ -284,7 +284,7 @@ def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
     [
         (
             {"--dataset": "coco"},
-            "The data set 'coco' starts with none of coco:, masks:, yolo: and a path, nor",
+            "The data set 'coco' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a",
         ),
         ({"--data": "nowhere"}, "photos is missing."),
         ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),

@@ -1,6 +1,7 @@
 import csv
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
-from train.data.split import SPLITS, fold_ids, read_ids, stratified_folds
+from train.data.split import SPLITS, fold_ids, folds_digest, read_ids, stratified_folds, with_split
 
 
 @pytest.mark.parametrize(
@@ -208,3 +209,44 @@ def test_photos_of_a_group_are_in_one_stratified_fold() -> None:
         stratified_folds(shown, 9, groups)
     with pytest.raises(DatasetError, match="1 photos are too few for 5 folds"):
         stratified_folds({"a": {1}})
+
+
+def test_a_file_tells_the_folds(tmp_path: Path) -> None:
+    dataset = replace(opened("coco-x", [f"p{number}" for number in range(10)]), root=tmp_path)
+    assert with_split(dataset) is dataset and folds_digest(dataset) == ""
+    rows = [f"p{number},{number % 5}" for number in range(9)]
+    path = tmp_path / "other.csv"
+    path.write_text("\n".join(["id,fold", *rows, "gone,3"]), "utf-8")
+    split = with_split(dataset, path)
+    assert fold_ids(split, 3) == ([f"p{number}" for number in range(9) if number % 5 != 3], ["p3", "p8"])
+    assert fold_ids(split, -1) == ([f"p{number}" for number in range(9)], [])
+    path.rename(tmp_path / "split.csv")
+    assert with_split(dataset).folds == split.folds and folds_digest(with_split(dataset)) == folds_digest(split) != ""
+    (tmp_path / "split.csv").write_text("\n".join(["id,fold", *rows[:-1], "p8,0"]), "utf-8")
+    assert folds_digest(with_split(dataset)) != folds_digest(split)
+
+
+def test_a_file_is_before_stored_folds_only_where_it_is_named(tmp_path: Path) -> None:
+    dataset = replace(opened("ccp", ["0001", "0002", "0003"]), root=tmp_path)
+    (tmp_path / "split.csv").write_text("id,fold\n0001,0\n0002,1\n", "utf-8")
+    assert with_split(dataset) is dataset
+    named = with_split(dataset, tmp_path / "split.csv")
+    assert fold_ids(named, 0, 2) == (["0002"], ["0001"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "names none of the 2 photos"),
+        ("id,fold\nz,0\n", "names none of the 2 photos of coco-x"),
+        ("id,fold\na,0\na,1\n", "line 3: the id is 'a' and the fold '1'; expected one whole number for each id"),
+        ("id,fold\na,x\n", "line 2: the id is 'a' and the fold 'x'"),
+        ("id\na\n", "line 2: the id is 'a' and the fold ''"),
+    ],
+)
+def test_files_that_tell_no_folds(tmp_path: Path, content: str, sentence: str) -> None:
+    (tmp_path / "split.csv").write_text(content, "utf-8")
+    with pytest.raises(DatasetError, match=sentence):
+        with_split(replace(opened("coco-x", ["a", "b"]), root=tmp_path))
+    with pytest.raises(DatasetError, match=r"The split .*none\.csv cannot be read"):
+        with_split(opened("coco-x", ["a", "b"]), tmp_path / "none.csv")

@@ -528,7 +528,9 @@ def test_a_data_set_that_is_none(tiny: MakeRecipe, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="photos is missing"):
         run(tiny(), tmp_path / "nowhere", tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(DatasetError, match="'coco' starts with none of coco:, masks:, yolo: and a path, nor is"):
+    with pytest.raises(
+        DatasetError, match="'coco' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a"
+    ):
         open_dataset("coco", tmp_path)
 
 
