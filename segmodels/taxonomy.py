@@ -390,6 +390,7 @@ CCP_59: tuple[str, ...] = tuple(
     "sweatshirt swimwear t-shirt tie tights top vest wallet watch wedges".split()
 )
 
+
 def _mapped(file: str) -> dict[str, str]:
     """Class of `OUTFIT_15` by class of a data set, from one of the files in `mappings/`; without classes of none."""
     table = tomllib.loads((Path(__file__).with_name("mappings") / file).read_text("utf-8"))["classes"]

@@ -11,6 +11,7 @@ from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError
 from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import ResultsError
+from segmodels.mappings import MappingError
 from train.commands import detecting, fitting, judging, labelling, publishing
 from train.recipe import RecipeError
 from train.resume import FitError
@@ -24,6 +25,7 @@ _FORESEEN = (
     DeviceError,
     EvidenceError,
     FitError,
+    MappingError,
     OSError,
     PretrainedError,
     RecipeError,

@@ -36,7 +36,7 @@ from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
 from segmodels.sentences import listed
 from segmodels.taxonomy import UNLABELLED
 
-__all__ = ["read_masks"]
+__all__ = ["class_table", "listed_classes", "read_classes", "read_ids", "read_masks"]
 
 _PHOTOS, _MASKS = ("photos", "images"), ("masks", "labels")
 _SUFFIX = "_mask"
@@ -63,7 +63,7 @@ def read_masks(root: Path, photos: Path | None = None) -> Dataset:
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder. Name the folder that holds photos/, masks/ and classes.txt.")
     name = name_of("masks", root)
-    classes = _classes(root, name)
+    classes = read_classes(root, name)
     photo_folder = _first_folder(photos or root, _PHOTOS)
     mask_folder = _first_folder(root, _MASKS)
     pairs, faults = _pairs(photo_folder, mask_folder)
@@ -89,28 +89,50 @@ def _first_folder(root: Path, names: tuple[str, ...]) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
-def _classes(root: Path, name: str) -> Classes:
+def read_classes(root: Path, name: str) -> Classes:
+    """Reads classes.txt or classes.json of a folder.
+
+    Args:
+        root: The folder.
+        name: Name of the taxonomy.
+
+    Raises:
+        DatasetError: If there is neither, or both, or one that cannot be used.
+    """
     text, table = root / "classes.txt", root / "classes.json"
     if text.is_file() and table.is_file():
         raise DatasetError(f"{root} holds classes.txt and classes.json. Remove one.")
     if not text.is_file() and not table.is_file():
         raise DatasetError(f"{root} holds no classes.txt. Write the name of one class a line.")
-    if text.is_file():
-        return name_classes(_numbered([line.strip() for line in read_text(text).strip().splitlines()]), name, text)
+    file = text if text.is_file() else table
+    return listed_classes(file, read_text(file), name)
+
+
+def listed_classes(file: Path, content: str, name: str) -> Classes:
+    """The classes that a list names.
+
+    Args:
+        file: Path of the list; it ends in `.json` if it is JSON, else it has one name a line.
+        content: Text of the list.
+        name: Name of the taxonomy.
+
+    Raises:
+        DatasetError: If it is no such list.
+    """
+    if file.suffix.lower() != ".json":
+        return name_classes(_numbered([line.strip() for line in content.strip().splitlines()]), name, file)
     try:
-        content = json.loads(read_text(table))
+        values = json.loads(content)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f"{table} is not JSON ({error}).") from None
-    values = content if isinstance(content, list) else content.values() if isinstance(content, dict) else [None]
-    if not all(isinstance(value, str) for value in values):
-        raise DatasetError(f"{table} is neither a list of names nor names by number.")
-    if isinstance(content, list):
-        return name_classes(_numbered(content), name, table)
-    if wrong := [key for key in content if not (key.isascii() and key.isdecimal() and int(key) < UNLABELLED)]:
-        raise DatasetError(f"{table}: {wrong[0]!r} is not a number from 0 to {UNLABELLED - 1}.")
-    return name_classes({int(key): value for key, value in content.items()}, name, table)
+        raise DatasetError(f"{file} is not JSON ({error}).") from None
+    names = values if isinstance(values, list) else values.values() if isinstance(values, dict) else [None]
+    if not all(isinstance(each, str) for each in names):
+        raise DatasetError(f"{file} is neither a list of names nor names by number.")
+    if isinstance(values, list):
+        return name_classes(_numbered(values), name, file)
+    if wrong := [key for key in values if not (key.isascii() and key.isdecimal() and int(key) < UNLABELLED)]:
+        raise DatasetError(f"{file}: {wrong[0]!r} is not a number from 0 to {UNLABELLED - 1}.")
+    return name_classes({int(key): value for key, value in values.items()}, name, file)
 
 
 def _numbered(names: list[str]) -> dict[int, str]:
@@ -152,11 +174,25 @@ def _draw(pairs: Mapping[str, _Pair], classes: Classes, photo_id: str) -> DrawnT
     if photo_id not in pairs:
         raise DatasetError(f"There is no photo {photo_id} with a mask.")
     photo, mask = pairs[photo_id]
-    values = _values(mask)
-    table = np.full(256, -1, np.int16)
-    table[0], table[UNLABELLED] = 0, UNLABELLED
-    for number, class_id in classes.ids.items():
-        table[number] = class_id
+    truth = read_ids(mask, classes)
+    try:
+        stored = read_stored(photo)
+    except PhotoError as error:
+        raise DatasetError(str(error)) from None
+    return turn_upright(DrawnTruth(truth), stored, str(mask))
+
+
+def read_ids(mask: Path, classes: Classes) -> np.ndarray:
+    """Class ids of an index or palette PNG, uint8 `(H, W)`; 255 stays `UNLABELLED`.
+
+    Args:
+        mask: Path of the PNG.
+        classes: Classes that its numbers stand for.
+
+    Raises:
+        DatasetError: If it is no such PNG, or has a number of no class.
+    """
+    values, table = _values(mask), class_table(classes)
     inside = (values >= 0) & (values <= UNLABELLED)
     truth = np.where(inside, table[np.where(inside, values, 0)], -1)
     if (truth < 0).any():
@@ -165,11 +201,16 @@ def _draw(pairs: Mapping[str, _Pair], classes: Classes, photo_id: str) -> DrawnT
             f"{mask}: no class has the number {listed(list(map(str, unknown)))}; the last one is {max(classes.ids)}. "
             "Name it, or correct the mask."
         )
-    try:
-        stored = read_stored(photo)
-    except PhotoError as error:
-        raise DatasetError(str(error)) from None
-    return turn_upright(DrawnTruth(truth.astype(np.uint8)), stored, str(mask))
+    return truth.astype(np.uint8)
+
+
+def class_table(classes: Classes) -> np.ndarray:
+    """Class id by number, int16 `(256,)`: 0 is the background, 255 `UNLABELLED`, -1 a number of no class."""
+    table = np.full(256, -1, np.int16)
+    table[0], table[UNLABELLED] = 0, UNLABELLED
+    for number, class_id in classes.ids.items():
+        table[number] = class_id
+    return table
 
 
 def _values(path: Path) -> np.ndarray:

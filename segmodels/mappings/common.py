@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from segmodels.mappings.mapping import ClassMapping, MappingError, folded, shipped_mappings
+from segmodels.mappings.mapping import MAPPING_FILE, ClassMapping, MappingError, folded, shipped_mappings
 from segmodels.sentences import listed
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED, GarmentClass, Taxonomy
 
@@ -274,6 +274,7 @@ def _unconnected(taxonomies: Mapping[str, Taxonomy], own: Sequence[ClassMapping]
     known = {folded(name) for name in OUTFIT_15.names}
     unknown = [name for name in taxonomy.names[1:] if folded(name) not in known] or taxonomy.names[1:]
     return (
-        f"{who} has the classes of {taxonomy.name}, and no mapping says what {listed(unknown, 3)} would be in {target}. "
-        "Write a mapping, and put it as mapping.toml into the folder of the checkpoint, or name it with --mapping."
+        f"{who} has the classes of {taxonomy.name}, and no mapping says what {listed(unknown, 3)} would be in "
+        f"{target}. Write a mapping, and put it as {MAPPING_FILE} into the folder of the checkpoint, or name it with "
+        "--mapping."
     )

@@ -15,7 +15,15 @@ from train.analysis.crossval import compare, crossval
 from train.analysis.evaluate import evaluate, keep_evaluation
 from train.analysis.grid import load_grid
 from train.analysis.probe import probe
-from train.commands.shared import Subparsers, add_recipe, open_segmenter, precision_of
+from train.commands.shared import (
+    Subparsers,
+    add_mapping,
+    add_recipe,
+    folder_of,
+    open_segmenter,
+    own_mappings,
+    precision_of,
+)
 from train.data.split import fold_ids
 from train.distributed import this_process
 from train.publishing.publish import check_owner, push, repository_of
@@ -70,6 +78,7 @@ def add_compare(commands: Subparsers) -> None:
     command = commands.add_parser("compare", help="compare two runs on the photos that they share")
     command.add_argument("first", type=Path, help="folder of a crossval run, or of a checkpoint evaluated with --keep")
     command.add_argument("second", type=Path, help="folder of the other run or checkpoint")
+    add_mapping(command)
     command.set_defaults(run=_compare)
 
 
@@ -157,7 +166,8 @@ def _crossval(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    print(compare(arguments.first, arguments.second))
+    first, second = folder_of(arguments.first), folder_of(arguments.second)
+    print(compare(first, second, own_mappings(arguments.mapping, first, second)))
     return 0
 
 

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
@@ -35,12 +36,21 @@ from train.analysis.dataset_report import report_statistics
 from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
 from train.analysis.flatlays import check_flatlays, choice_ids
 from train.analysis.framing import FRAMINGS
+from train.analysis.maps import check_maps_folder, evaluate_maps, keep_maps
 from train.analysis.reliability import lines, measure_reliability
 from train.analysis.shift import SHIFTS
 from train.analysis.suspects import find_suspects, write_suspects
 from train.analysis.truth import compare_with_truth
-from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_of
-from train.data.split import fold_ids, read_ids
+from train.commands.shared import (
+    Subparsers,
+    add_mapping,
+    folder_of,
+    keep_mapping,
+    open_segmenter,
+    own_mappings,
+    photos_of,
+)
+from train.data.split import FOLDS, fold_ids, read_ids
 from train.distributed import this_process
 
 __all__ = [
@@ -61,7 +71,19 @@ _DATA = "folder of the data set; of a source, of its photos, where they do not l
 def add_evaluate(commands: Subparsers) -> None:
     """Adds `evaluate`."""
     command = commands.add_parser("evaluate", help="evaluate a checkpoint on photos it was not trained on")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument(
+        "checkpoint", type=Path, nargs="?", help="folder of the checkpoint, or its name in the catalog"
+    )
+    command.add_argument(
+        "--maps",
+        type=Path,
+        metavar="DIR",
+        help="evaluate class maps made elsewhere instead: PNGs named like the photos, and classes.txt",
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder for the scores of --maps")
+    command.add_argument("--source", default="", metavar="TEXT", help="with --maps: where they are from")
+    command.add_argument("--licence", default="", metavar="TEXT", help="with --maps: their licence")
+    add_mapping(command)
     command.add_argument("--dataset", required=True, help=f"{_DATASET}; or flatlay, or wild, which have no masks")
     command.add_argument("--data", type=Path, help=_DATA)
     which = command.add_mutually_exclusive_group()
@@ -82,7 +104,7 @@ def add_evaluate(commands: Subparsers) -> None:
         default="",
         help="change each photo first, or evaluate every change (all)",
     )
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the scores")
+    command.add_argument("--json", type=Path, metavar="FILE", help="file for the scores; needed without --maps")
     command.add_argument("--keep", action="store_true", help="also write the scores into the checkpoint's metrics.json")
     add_device_arguments(command)
     command.set_defaults(run=_evaluate)
@@ -217,6 +239,13 @@ def _truth(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    if arguments.maps:
+        return _evaluate_maps(arguments)
+    if arguments.checkpoint is None or arguments.json is None:
+        raise DatasetError("evaluate needs a checkpoint and --json FILE, or --maps DIR and --out DIR.")
+    for name in ("out", "source", "licence"):
+        if getattr(arguments, name):
+            raise DatasetError(f"--{name} goes with --maps. Leave it out.")
     arguments.checkpoint = folder_of(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
@@ -235,19 +264,62 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     check_writable(arguments.json)
     if (arguments.framing, arguments.shift) != ("full", ""):
         return _evaluate_conditions(segmenter, dataset, ids, arguments)
-    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
+    own = own_mappings(arguments.mapping, arguments.checkpoint)
+    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold, own=own)
     scores = judgement.scores
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
         keep_evaluation(arguments.checkpoint, photos_of(dataset.name, scores["photos"], arguments), judgement)
+        if arguments.mapping and not judgement.common.is_whole:
+            keep_mapping(arguments.mapping, arguments.checkpoint)
+    _print_scores(scores)
+    return 0
+
+
+def _print_scores(scores: Mapping[str, Any]) -> None:
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
         "pixel accuracy {pixel_accuracy}, binary IoU {binary_iou}".format(**shown),
         f"on {scores['photos']} photos",
     )
+    if "classes_scored" in scores:
+        print(scores["classes_scored"])
+
+
+def _evaluate_maps(arguments: argparse.Namespace) -> int:
+    """Judges class maps that were made elsewhere."""
+    if arguments.checkpoint is not None:
+        raise DatasetError(f"Name either the checkpoint {arguments.checkpoint} or --maps, not both.")
+    if arguments.out is None:
+        raise DatasetError("Name the folder for the scores of the maps with --out.")
+    if arguments.dataset in _WITHOUT_MASKS or (arguments.framing, arguments.shift) != ("full", ""):
+        raise DatasetError(
+            "Maps are evaluated on whole photos of a data set with masks. Leave --framing and --shift out."
+        )
+    if arguments.keep:
+        raise DatasetError("--keep writes into a checkpoint; the scores of maps are in the folder of --out.")
+    check_maps_folder(arguments.out)
+    if arguments.json:
+        check_writable(arguments.json)
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    ids = list(dataset.ids)
+    if arguments.ids:
+        ids = read_ids(arguments.ids)
+    elif arguments.fold is not None:
+        ids = fold_ids(dataset, arguments.fold, FOLDS)[1]
+    own = own_mappings(arguments.mapping, arguments.maps, arguments.out)
+    judgement, taxonomy = evaluate_maps(arguments.maps, dataset, ids, own, fold=arguments.fold)
+    photos = photos_of(dataset.name, judgement.scores["photos"], arguments)
+    keep_maps(arguments.out, taxonomy, photos, judgement, source=arguments.source, licence=arguments.licence)
+    if arguments.mapping and not judgement.common.is_whole:
+        keep_mapping(arguments.mapping, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, judgement.scores)
+    _print_scores(judgement.scores)
+    print(f"The scores are in {arguments.out}. With GARMENTSCOPE_MODELS={arguments.out.parent} Evaluation shows them.")
     return 0
 
 
