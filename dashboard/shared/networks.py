@@ -20,10 +20,25 @@ import streamlit as st
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit
     from segmodels.inference.segmenter import Segmenter
+    from segmodels.mappings import ClassMapping
     from segmodels.taxonomy import Taxonomy
 
-__all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmenter", "taxonomy", "visit", "warm_up"]
+__all__ = [
+    "checkpoint_stamp",
+    "model_bytes",
+    "model_names",
+    "own_mapping",
+    "revision",
+    "segmenter",
+    "taxonomy",
+    "visit",
+    "warm_up",
+]
 
+_FILES = (
+    *("config.json", "maps.json", "mapping.toml", "metrics.json", "calibration.json", "evidence.parquet"),
+    "model.safetensors",
+)
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
 
@@ -91,6 +106,20 @@ def taxonomy(name: str) -> Taxonomy | None:
     return None
 
 
+def own_mapping(name: str) -> ClassMapping | None:
+    """The mapping in the folder of a checkpoint that can be chosen; None if there is none, or it cannot be used."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.mappings import MappingError, mapping_beside
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                return mapping_beside(entry.folder)
+            except MappingError:
+                return None
+    return None
+
+
 def visit() -> Visit:
     """A visitor's place in the queue for the networks, which all visitors and ingests share."""
     return _queue().visit()
@@ -99,7 +128,7 @@ def visit() -> Visit:
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """A value that changes when a file of a checkpoint changes."""
     found = []
-    for name in ("config.json", "metrics.json", "calibration.json", "evidence.parquet", "model.safetensors"):
+    for name in _FILES:
         try:
             stat = (folder / name).stat()
         except OSError:

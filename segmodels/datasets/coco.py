@@ -36,11 +36,11 @@ from segmodels.datasets.drawn import (
     runs_of,
     turn_upright,
 )
-from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
+from segmodels.photo import MAX_PIXELS, PhotoError, StoredPhoto, read_stored
 from segmodels.sentences import listed
-from segmodels.taxonomy import UNLABELLED
+from segmodels.taxonomy import UNLABELLED, Taxonomy
 
-__all__ = ["read_coco"]
+__all__ = ["draw_coco", "read_coco"]
 
 _LISTS = ("images", "annotations", "categories")
 
@@ -68,17 +68,12 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
     Raises:
         DatasetError: If the file is not COCO's JSON, or names no photo or no class.
     """
-    content = _load(path)
-    names = {}
-    for row in content["categories"]:
-        number, name = row.get("id"), row.get("name")
-        if not _is_id(number) or not isinstance(number, int) or not isinstance(name, str) or number in names:
-            raise DatasetError(
-                f"{path}: a category has the id {number!r} and the name {name!r}; expected one number each."
-            )
-        names[number] = name
+    try:
+        content = _load(path, path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
     name = name_of("coco", path)
-    classes = name_classes(names, name, path)
+    classes = _classes(path, content, name)
     folder = photos or (path.parent.parent if path.parent.name == "annotations" else path.parent)
     images, faults = _images(path, content, PhotoFolder(folder))
     if not images:
@@ -96,11 +91,53 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
     )
 
 
-def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
+def draw_coco(path: Path, data: bytes, photos: Mapping[str, StoredPhoto]) -> tuple[Taxonomy, dict[str, DrawnTruth]]:
+    """The truths of given photos, from the content of a JSON file.
+
+    Args:
+        path: Name of the file, for messages.
+        data: Content of the file.
+        photos: Size and orientation of each photo, by the name that it has without folders.
+
+    Returns:
+        The classes, and the truth of each of the photos that the file names once.
+
+    Raises:
+        DatasetError: If the file is not COCO's JSON, or an annotation of one of the photos cannot be read.
+    """
+    content = _load(path, data)
+    classes = _classes(path, content, name_of("coco", path))
+    found: dict[str, list[_Image]] = {}
+    by_number = {}
+    for row in content["images"]:
+        name = row.get("file_name")
+        last = normalize("NFC", str(name).replace("\\", "/")).rpartition("/")[2]
+        if last in photos and _is_id(row.get("id")):
+            image = _Image(str(name), Path(last), row.get("width"), row.get("height"), [])
+            by_number[row["id"]] = image
+            found.setdefault(last, []).append(image)
+    for place, row in enumerate(content["annotations"]):
+        if _is_id(number := row.get("image_id")) and number in by_number:
+            by_number[number].annotations.append((place, row))
+    once = {name: images[0] for name, images in found.items() if len(images) == 1}
+    return classes.taxonomy, {name: _drawn(path, image, classes, photos[name]) for name, image in once.items()}
+
+
+def _classes(path: Path, content: Mapping[str, list[dict[str, Any]]], name: str) -> Classes:
+    names = {}
+    for row in content["categories"]:
+        number, title = row.get("id"), row.get("name")
+        if not _is_id(number) or not isinstance(number, int) or not isinstance(title, str) or number in names:
+            raise DatasetError(
+                f"{path}: a category has the id {number!r} and the name {title!r}; expected one number each."
+            )
+        names[number] = title
+    return name_classes(names, name, path)
+
+
+def _load(path: Path, data: bytes) -> dict[str, list[dict[str, Any]]]:
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
+        content = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise DatasetError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
     except (ValueError, RecursionError) as error:
@@ -160,6 +197,16 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: 
     if photo_id not in images:
         raise DatasetError(f"{path} has no photo {photo_id}.")
     image = images[photo_id]
+    stored: StoredPhoto | str
+    try:
+        stored = read_stored(image.path)
+    except PhotoError as error:
+        stored = str(error)  # said after what is wrong with the annotations
+    return _drawn(path, image, classes, stored)
+
+
+def _drawn(path: Path, image: _Image, classes: Classes, stored: StoredPhoto | str) -> DrawnTruth:
+    """The truth of a photo, whose size and orientation are known; or else a sentence on why they are not."""
     width, height = image.width, image.height
     if not all(type(side) is int and side > 0 for side in (width, height)) or width * height > MAX_PIXELS:
         raise DatasetError(f"{path}: {image.file_name} is given {width!r} x {height!r} pixels, which cannot be.")
@@ -171,10 +218,8 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: 
             wrong.append(f"annotations[{place}]: {error}")
     if wrong:
         raise DatasetError(f"{path}, {image.file_name}, {listed(wrong)}.")
-    try:
-        stored = read_stored(image.path)
-    except PhotoError as error:
-        raise DatasetError(str(error)) from None
+    if isinstance(stored, str):
+        raise DatasetError(stored)
     return turn_upright(draw(regions, height, width), stored, f"{path}: {image.file_name}")
 
 

@@ -127,10 +127,10 @@ class CommonClasses:
         np.add.at(mapped, places, counts[kept])
         return mapped
 
-    def name_of(self, taxonomy: Taxonomy, name: str) -> str | None:
-        """Name in `shown` of a taxonomy's class; None if it is left out on purpose."""
+    def shown_name(self, taxonomy: Taxonomy, name: str) -> str:
+        """Name in `shown` of a taxonomy's class; that of the background if it is left out on purpose."""
         found = int(self.shown_ids(taxonomy)[taxonomy[name].id])
-        return None if found == UNLABELLED else self.shown.names[found]
+        return self.shown.names[0 if found == UNLABELLED else found]
 
     def remark(self) -> str:
         """What is scored, for people; empty if nothing is mapped."""
@@ -254,7 +254,12 @@ def _members(target: Taxonomy, mapped: Sequence[_Sets]) -> tuple[tuple[str, ...]
 
 def _joined(target: Taxonomy, members: Sequence[str]) -> str:
     """Name of a common class; the background keeps its own."""
-    return members[0] if members[0] == target.names[0] else " or ".join(members)
+    if members[0] == target.names[0]:
+        return members[0]
+    if len(members) == len(target) - 1:
+        return f"Not {target.names[0]}"
+    more = len(members) - 3
+    return " or ".join(members) if more <= 0 else f"{', '.join(members[:3])} or {more} more"
 
 
 def _named(taxonomies: Mapping[str, Taxonomy]) -> str:

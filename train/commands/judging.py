@@ -107,7 +107,7 @@ def add_evaluate(commands: Subparsers) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help="file for the scores; needed without --maps")
     command.add_argument("--keep", action="store_true", help="also write the scores into the checkpoint's metrics.json")
     add_device_arguments(command)
-    command.set_defaults(run=_evaluate)
+    command.set_defaults(run=_evaluate, wrong_usage=command.error)
 
 
 def add_calibrate(commands: Subparsers) -> None:
@@ -242,10 +242,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.maps:
         return _evaluate_maps(arguments)
     if arguments.checkpoint is None or arguments.json is None:
-        raise DatasetError("evaluate needs a checkpoint and --json FILE, or --maps DIR and --out DIR.")
+        arguments.wrong_usage("a checkpoint and --json FILE are needed, or --maps DIR and --out DIR")
     for name in ("out", "source", "licence"):
         if getattr(arguments, name):
-            raise DatasetError(f"--{name} goes with --maps. Leave it out.")
+            arguments.wrong_usage(f"--{name} goes with --maps")
     arguments.checkpoint = folder_of(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
@@ -291,16 +291,12 @@ def _print_scores(scores: Mapping[str, Any]) -> None:
 
 def _evaluate_maps(arguments: argparse.Namespace) -> int:
     """Judges class maps that were made elsewhere."""
-    if arguments.checkpoint is not None:
-        raise DatasetError(f"Name either the checkpoint {arguments.checkpoint} or --maps, not both.")
-    if arguments.out is None:
-        raise DatasetError("Name the folder for the scores of the maps with --out.")
+    if arguments.checkpoint is not None or arguments.out is None or arguments.keep:
+        arguments.wrong_usage("--maps needs --out DIR, and takes neither a checkpoint nor --keep")
     if arguments.dataset in _WITHOUT_MASKS or (arguments.framing, arguments.shift) != ("full", ""):
         raise DatasetError(
-            "Maps are evaluated on whole photos of a data set with masks. Leave --framing and --shift out."
+            "Maps are evaluated on whole photos with masks. Choose another --dataset, without --framing."
         )
-    if arguments.keep:
-        raise DatasetError("--keep writes into a checkpoint; the scores of maps are in the folder of --out.")
     check_maps_folder(arguments.out)
     if arguments.json:
         check_writable(arguments.json)

@@ -37,7 +37,7 @@ def test_classes_that_one_does_not_tell_apart_are_one_and_those_it_has_not_are_l
     theirs = common.shown_ids(ATR)
     shoes = [ATR["Left-shoe"].id, ATR["Right-shoe"].id]
     assert theirs[shoes].tolist() == [4, 4] and theirs[ATR["Upper-clothes"].id] == 2
-    assert common.name_of(ATR, "Skirt") == "Dress" and common.name_of(OUTFIT_15, "Socks") == "Socks"
+    assert common.shown_name(ATR, "Skirt") == "Dress" and common.shown_name(OUTFIT_15, "Socks") == "Socks"
 
 
 def test_every_mapping_meets_every_other() -> None:
