@@ -402,7 +402,7 @@ def _ask(file: TruthFile, comparison: Comparison) -> None:
                 )
             )
         else:
-            st.markdown(literal(f"{file.question} There are no scores until you say so."))
+            st.markdown(literal(f"{file.question} Choose to see the scores."))
             _choose_convention(file, "Meaning of the ids")
 
 

@@ -215,7 +215,10 @@ class Comparison:
 
     @property
     def contested(self) -> float:
-        """Share of the pixels at which models disagree or, with ground truth, at least one is wrong, 0..1."""
+        """Share of the pixels at which models disagree or, with ground truth, at least one is wrong, 0..1.
+
+        Pixels of classes that not all of them can name do not count.
+        """
         return self._computed.contested
 
     @property
@@ -233,13 +236,14 @@ class Comparison:
         """All values computed from the maps; at once, as the maps are unpacked for it and not kept."""
         maps = {finding.model: self.shown_map(finding) for finding in self.findings}
         sure = [finding.reduced_confidence() for finding in self.findings]
-        judged, truth = list(maps.values()), None
+        compared = {each.model: self.common.true_ids(each.taxonomy)[each.reduced_class_map()] for each in self.findings}
+        judged, truth = list(compared.values()), None
         if self.truth is not None:
             judged = [self.scored.shown_ids(each.taxonomy)[each.reduced_class_map()] for each in self.findings]
             truth = self.scored.true_ids(self._true)[sample_plane(self.truth, *judged[0].shape)]
         strength = strength_of(judged, sure, truth)
         return _Computed(
-            agreements=_agreements(maps, self.taxonomy.names, self.shown.names),
+            agreements=_agreements(compared, self.taxonomy.names),
             contested=_contested(judged, truth),
             strength_png=_over_pale(self.findings[0].analysed.photo.shown, strength),
             found=frozenset(int(value) for each in maps.values() for value in np.unique(each)),
@@ -442,18 +446,14 @@ def _legend(comparison: Comparison) -> list[tuple[str, str]]:
     return [(each.name, each.colour) for each in classes if each.id in comparison.found and each.group != "background"]
 
 
-def _agreements(
-    maps: Mapping[str, np.ndarray], names: tuple[str, ...], shown: tuple[str, ...]
-) -> tuple[Agreement, ...]:
-    """Agreement of each pair: pixels over the classes `shown`, IoU over those that all can name, the first of them."""
+def _agreements(maps: Mapping[str, np.ndarray], names: tuple[str, ...]) -> tuple[Agreement, ...]:
     result = []
     for (first, one), (second, other) in combinations(maps.items(), 2):
-        matrix = ConfusionMatrix(shown)
+        matrix = ConfusionMatrix(names)
         matrix.add(np.where(other == UNLABELLED, UNLABELLED, one), other)
         scores = matrix.scores()
         iou = {name: scores["classes"][name]["iou"] for name in names}
-        known = [value for value in iou.values() if value is not None]
-        result.append(Agreement(first, second, scores["pixel_accuracy"], float(np.mean(known)), iou))
+        result.append(Agreement(first, second, scores["pixel_accuracy"] or 0.0, scores["mean_iou"] or 0.0, iou))
     return tuple(result)
 
 

@@ -242,6 +242,14 @@ def test_models_of_two_taxonomies_are_compared_in_common_classes() -> None:
         assert image.format == "PNG"
 
 
+def test_models_cannot_disagree_on_a_class_that_one_of_them_cannot_name() -> None:
+    """A coat in rows 0 to 40 of the left half and socks below; segformer has a leg there."""
+    socks = finding("fpn", slice(0, 40), other=OUTFIT_15["Socks"].id)
+    comparison = Comparison((socks, segformer(slice(0, 40))))
+    assert comparison.contested == 0.0 and comparison.agreements[0].mean_iou == 1.0
+    assert comparison.shown.names[11:] == ("Romper", "Socks") and 12 in comparison.found, "it is shown"
+
+
 def test_scores_of_two_taxonomies_by_hand() -> None:
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     labels[:40, :30] = SHIRT

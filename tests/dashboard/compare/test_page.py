@@ -173,7 +173,7 @@ def test_a_mask_of_0_and_255_is_asked_about(page: AppTest) -> None:
     half[:, 256:] = 255
     Image.fromarray(half).save(out, "PNG")
     judge(page, "truth.png", out.getvalue())
-    assert "truth.png has only the values 0 and 255. What is 255? There are no scores until you say so." in said(page)
+    assert "truth.png has only the values 0 and 255. What is 255? Choose to see the scores." in said(page)
     assert "Mean IoU" not in table(page)
     box = next(each for each in page.selectbox if each.label == "Meaning of the ids")
     assert box.value is None
