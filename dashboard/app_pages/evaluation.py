@@ -108,7 +108,8 @@ def page() -> None:
         _curves([model for name in chosen for model in models if model.name == name])
     with right:
         _classes(shown, chosen)
-    _conditions([model for name in chosen for model in models if model.name == name], photos)
+    if photos.common is None:  # each model's conditions are scored in its own classes
+        _conditions([model for name in chosen for model in models if model.name == name], photos)
     _counts([model for name in chosen for model in models if model.name == name])
     with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
     if with_matrix:

@@ -65,7 +65,7 @@ class Convention:
 
     def read(self, values: np.ndarray) -> np.ndarray:
         """Class ids or `UNLABELLED`, uint8 `(H, W)`."""
-        return self.table[values].astype(np.uint8)
+        return np.asarray(self.table[values], np.uint8)
 
     def words(self, values: Sequence[int]) -> str:
         """Its name, and what some values of a mask stand for."""

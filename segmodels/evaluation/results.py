@@ -151,6 +151,9 @@ class Evaluation:
     """Taxonomy of the truth, where it is not the checkpoint's: its name in `TAXONOMIES`, or what `Taxonomy.to_json`
     gives. The rows of the confusion matrix are its classes then, and the scores those of the classes in common."""
 
+    classes_scored: str = ""
+    """Which classes are scored then, for people."""
+
     seconds_per_photo: float | None = None
     """Median time from decoded photo to garments, in seconds; None if not known."""
 
@@ -494,6 +497,7 @@ def _evaluation(entry: Mapping[str, Any], classes: tuple[str, ...] | None) -> Ev
         photos=_photos(entry["photos"]),
         scores=parse_scores(entry["scores"], None if truth else classes),
         truth_taxonomy=truth,
+        classes_scored=_text(entry.get("classes_scored", "")),
         how=_text(entry.get("how", "")),
         ids=_ids(entry.get("ids")),
         photos_left_out=int(entry.get("photos_left_out", 0)),

@@ -139,8 +139,8 @@ class CommonClasses:
         parts = [f"Scored on {len(self)} of the {len(self.target)} classes of {self.target.name}, which all can name."]
         if merged := [self._merged(members) for members in self.members if len(members) > 1]:
             parts.append(f"Counted as one: {'; '.join(merged)}.")
-        for names, who in self._missing():
-            parts.append(f"Left out: {', '.join(names)}, which {listed(who)} cannot name.")
+        for names, lacking in self._missing():
+            parts.append(f"Left out: {', '.join(names)}, which {listed(lacking)} cannot name.")
         for who, taxonomy, sets in self.sets:
             ignored = [name for name, to in zip(taxonomy.names, sets, strict=True) if not to]
             if ignored:

@@ -250,10 +250,11 @@ def evaluation_of(photos: EvaluatedPhotos, judgement: Judgement) -> Evaluation:
     return Evaluation(
         photos=photos,
         scores=scores,
-        how=" ".join(filter(None, (HOW, judgement.common.remark()))),
+        how=HOW,
         ids=tuple(row.photo_id for row in judgement.evidence),
         photos_left_out=judgement.scores.get("photos_left_out", 0),
         truth_taxonomy=taxonomy_entry(truth) if truth else "",
+        classes_scored=judgement.common.remark(),
         seconds_per_photo=judgement.seconds_per_photo,
         device=judgement.device,
         precision=judgement.precision,

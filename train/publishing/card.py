@@ -131,7 +131,7 @@ def _scores(evaluation: Evaluation) -> list[str]:
     return [
         f"## Scores on {evaluation.photos}",
         "",
-        evaluation.how,
+        " ".join(filter(None, (evaluation.how, evaluation.classes_scored))),
         "",
         "| class | IoU | F1 | precision | recall |",
         "|---|---|---|---|---|",

@@ -381,7 +381,8 @@ def test_a_network_of_other_classes_is_judged_on_what_it_can_name(
 
     evaluation = read_results(folder).evaluations[0]
     assert evaluation.truth_taxonomy == "OUTFIT_15" and np.shape(evaluation.scores.confusion_matrix) == (15, 18)
-    assert "Counted as one: Coat and Shirt; Pants and Shorts." in evaluation.how
+    assert "Counted as one: Coat and Shirt; Pants and Shorts." in evaluation.classes_scored and evaluation.how == HOW
+    assert evaluation.classes_scored in (folder / "README.md").read_text()
     rows, taxonomy = read_evidence(folder / "evidence.parquet")
     assert taxonomy == atr and rows[0].counts.shape == (15, 18) and rows[0].truth_taxonomy == OUTFIT_15
 
