@@ -324,10 +324,11 @@ def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str],
     framings = list(FRAMINGS) if arguments.framing == "all" else [arguments.framing]
     shifts = list(SHIFTS) if arguments.shift == "all" else [arguments.shift]
     photos = photos_of(dataset.name, len(ids), arguments)
+    own = own_mappings(arguments.mapping, arguments.checkpoint)
     found = {}
     for framing in framings:
         for shift in shifts:
-            scores = judge_condition(segmenter, dataset, ids, framing, shift)
+            scores = judge_condition(segmenter, dataset, ids, framing, shift, own)
             kind = "whole" if framing == "full" else "framing"
             condition = ConditionScore(kind=kind, framing=framing, shift=shift, photos=photos, scores=scores)
             found[condition.name] = scores

@@ -141,7 +141,7 @@ def test_what_cannot_be_judged_is_a_sentence(
         (out / "config.json").write_text("{}")
     else:
         assert evaluated(maps, dataset, "--out", out) == 0
-        (maps / "classes.txt").write_text("\n".join(ATR[:-2] + ["Scarf", "Bag"]))
+        (maps / "classes.txt").write_text("\n".join([*ATR[:-2], "Scarf", "Bag"]))
     assert evaluated(maps, dataset, "--out", out) == 1
     assert sentence in capsys.readouterr().err
 
