@@ -127,7 +127,7 @@ def total(evidence: Sequence[Evidence], taxonomy: Taxonomy) -> ConfusionMatrix:
 
     Args:
         evidence: Evidence of the photos, with truth and prediction in one taxonomy.
-        taxonomy: That taxonomy.
+        taxonomy: Taxonomy of both.
     """
     size = len(taxonomy)
     start = np.zeros(evidence[0].counts.shape if evidence else (size, size), np.int64)

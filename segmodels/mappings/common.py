@@ -97,12 +97,12 @@ class CommonClasses:
         return table
 
     def true_ids(self, taxonomy: Taxonomy) -> np.ndarray:
-        """As `shown_ids`, for a ground truth: also a class that is not common is `UNLABELLED`."""
+        """The table of `shown_ids` for a ground truth: a class that is not common is `UNLABELLED` too."""
         table = self.shown_ids(taxonomy)
         return np.where(table < len(self), table, UNLABELLED).astype(np.uint8)
 
     def predicted_ids(self, taxonomy: Taxonomy) -> np.ndarray:
-        """As `shown_ids`, for a prediction: all classes that are not common are one more id, `len(self)`."""
+        """The table of `shown_ids` for a prediction: all classes that are not common have the id `len(self)`."""
         table = self.shown_ids(taxonomy)
         return np.where(table == UNLABELLED, table, np.minimum(table, len(self))).astype(np.uint8)
 
