@@ -10,7 +10,7 @@ import argparse
 import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -18,12 +18,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, names_apart
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.hub.client import Progress
+from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
-from segmodels.photo import PhotoError, find_photos, open_photo
+from segmodels.photo import PhotoError, decode_photo, find_photos
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,11 +38,35 @@ def main(arguments: list[str] | None = None) -> int:
         return brought[arguments[0]].load()(arguments[1:])  # type: ignore[no-any-return]
     parser = argparse.ArgumentParser(prog="garmentscope", description="Finds the garments in outfit photos.")
     commands = parser.add_subparsers(dest="command", required=True)
-    segment = commands.add_parser("segment", help="write a class map (PNG) and a list of garments (JSON) per photo")
+    segment = commands.add_parser(
+        "segment",
+        help="write a class map (PNG) and a list of garments (JSON) per photo, and files for annotation tools",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_exports(),
+    )
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(
         "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
+    )
+    segment.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        choices=ANNOTATION_FORMATS,
+        metavar="FORMAT",
+        help="also write annotations of all photos into DIR/FORMAT; may be repeated; the formats are listed below",
+    )
+    segment.add_argument(
+        "--as-stored",
+        action="store_true",
+        help="turn exported annotations of photos with an EXIF orientation back to the pixels that the file stores",
+    )
+    segment.add_argument(
+        "--image-address",
+        default=LOCAL_FILES,
+        metavar="PREFIX",
+        help="what comes before a photo's name in Label Studio's tasks (default: %(default)s)",
     )
     add_device_arguments(segment)
     commands.add_parser("models", help="list the models and where they come from")
@@ -64,6 +90,23 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _exports() -> str:
+    """The formats of `--export`, a line each."""
+    width = max(map(len, ANNOTATION_FORMATS))
+    lines = [f"  {name:<{width}}  {form.title}. {form.hint}" for name, form in ANNOTATION_FORMATS.items()]
+    return "\n".join(
+        [
+            "formats of --export:",
+            *lines,
+            "",
+            "Photos are named by their path in the folder given. Every class but the background is exported, for each",
+            "person. Masks are exact; polygons keep within one pixel of the outline, and holes are cut in by a seam.",
+            "Annotations are of the photo turned upright, as CVAT, Label Studio, OpenCV and Ultralytics read it.",
+            "Programs that ignore EXIF, as Pillow and torchvision do if not told otherwise, need --as-stored.",
+        ]
+    )
+
+
 def _brought_commands() -> dict[str, EntryPoint]:
     """Commands of other packages, by name; none if Garmentscope is not installed."""
     own = {"segment", "models", "pull", "archive"}
@@ -72,32 +115,56 @@ def _brought_commands() -> dict[str, EntryPoint]:
 
 def _segment(arguments: argparse.Namespace) -> int:
     out = arguments.out
-    photos, failed = _collect(arguments.photos)
+    names, failed = _collect(arguments.photos)
+    photos = list(names)
     if not photos:
         print("There is no photo to segment.", file=sys.stderr)
         return 1
     named = list(_with_stems(photos))
+    names = dict(zip(photos, names_apart(names.values()), strict=True))
     originals = {path.resolve() for path in photos}
-    for _, stem in named:
-        if (result := out / f"{stem}.png").resolve() in originals:
+    results = [out / f"{stem}.png" for _, stem in named]
+    if "masks" in arguments.export:
+        results += [(out / "masks" / "masks" / name).with_suffix(".png") for name in names.values()]
+    for result in results:
+        if result.resolve() in originals:
             print(f"{result} is a photo that its class map would overwrite. Name another --out.", file=sys.stderr)
             return 1
     with _pull_bar(arguments.model) as progress:
         segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
-    with tqdm(named, unit="photo", disable=None) as bar:
-        for path, stem in bar:
-            try:
-                _segment_one(segmenter, path, out / stem)
-            except PhotoError as error:
-                failed += 1
-                bar.write(str(error), file=sys.stderr)
+    writers = {kind: ANNOTATION_FORMATS[kind].open(arguments.image_address) for kind in dict.fromkeys(arguments.export)}
+    try:
+        with tqdm(named, unit="photo", disable=None) as bar:
+            for path, stem in bar:
+                try:
+                    segmentation = _segment_one(segmenter, path, out / stem)
+                except PhotoError as error:
+                    failed += 1
+                    bar.write(str(error), file=sys.stderr)
+                    continue
+                exported = segmentation.as_stored() if arguments.as_stored else segmentation
+                for kind, writer in writers.items():
+                    _write(out / kind, writer.add(names[path], exported))
+    finally:  # also of what was done before Ctrl-C
+        for kind, writer in writers.items():
+            _write(out / kind, writer.close())
     return 1 if failed else 0
 
 
-def _collect(paths: list[Path]) -> tuple[list[Path], int]:
-    """The photos under the paths, and the number of paths not found, which are reported on stderr."""
-    photos: list[Path] = []
+def _write(folder: Path, files: Iterable[AnnotationFile]) -> None:
+    for file in files:
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content)
+
+
+def _collect(paths: list[Path]) -> tuple[dict[Path, str], int]:
+    """The photos under the paths, and the number of paths not found, which are reported on stderr.
+
+    Each photo has its path in the folder that was given, with `/` between folders.
+    """
+    photos: dict[Path, str] = {}
     failed = 0
     for path in paths:
         try:
@@ -106,7 +173,8 @@ def _collect(paths: list[Path]) -> tuple[list[Path], int]:
             failed += 1
             print(error, file=sys.stderr)
             continue
-        photos += [photo for photo in found if photo not in photos]
+        for photo in found:
+            photos.setdefault(photo, photo.name if photo == path else photo.relative_to(path).as_posix())
     return photos, failed
 
 
@@ -122,11 +190,12 @@ def _with_stems(photos: list[Path]) -> Iterator[tuple[Path, str]]:
         yield photo, stem
 
 
-def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> None:
-    segmentation = segmenter.segment(open_photo(path, max_bytes=None))
+def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> Segmentation:
+    segmentation = segmenter.segment(decode_photo(path, max_bytes=None))
     listing = json.dumps(segmentation.to_json(str(path)), indent=1, ensure_ascii=False)
     target.with_name(f"{target.name}.png").write_bytes(segmentation.class_map_png())
     target.with_name(f"{target.name}.json").write_text(listing + "\n", encoding="utf-8")
+    return segmentation
 
 
 def _pull(names: list[str]) -> int:

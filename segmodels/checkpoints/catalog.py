@@ -43,6 +43,7 @@ __all__ = [
     "list_offers",
     "load_segmenter",
     "match_offers",
+    "open_checkpoint",
     "pull_checkpoint",
 ]
 
@@ -227,11 +228,19 @@ def load_segmenter(
 
     where = device if isinstance(device, torch.device) else pick_device(device)
     how = pick_precision(precision, where)
-    return Segmenter(_load_checkpoint(name, progress), where, precision=how)
+    return Segmenter(open_checkpoint(name, progress), where, precision=how)
 
 
-def _load_checkpoint(name: str, progress: Progress | None) -> Checkpoint:
-    """The checkpoint of a name, pulled if it is not installed."""
+def open_checkpoint(name: str, progress: Progress | None = None) -> Checkpoint:
+    """The checkpoint of a name, pulled if it is not installed.
+
+    Args:
+        name: A catalog name, the folder of a checkpoint, or `hf://owner/repo@revision`, as for `load_segmenter`.
+        progress: Function that is called with the bytes pulled and in total.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint, or it is damaged.
+    """
     from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
     from segmodels.hub.client import fetch
     from segmodels.hub.errors import HubError

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -27,7 +27,7 @@ from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
-from segmodels.validation import Amount, Positive, checked_fields, expected, key_of
+from segmodels.validation import Amount, Kernel, Positive, checked_fields, expected, key_of
 
 __all__ = [
     "FORMAT_VERSION",
@@ -66,13 +66,6 @@ class CheckpointError(GarmentscopeError, ValueError):
     """A checkpoint that cannot be used; the message names the folder, the file and what is wrong with it."""
 
 
-def _odd(kernel: int) -> int:
-    if kernel and kernel % 2 == 0:
-        raise ValueError("even")
-    return kernel
-
-
-_Kernel = Annotated[int, Field(ge=0, le=63), AfterValidator(_odd), expected("0 or an odd number of pixels")]
 _Pixels = Annotated[int, Field(ge=16, le=4096), expected("a whole number of pixels from 16 to 4096")]
 _Scales = Annotated[
     list[Annotated[float, Field(ge=0.25, le=4)]], Field(min_length=1), expected("a list of factors from 0.25 to 4")
@@ -152,7 +145,7 @@ class CheckpointConfig(NetworkConfig):
     ensemble: list[Member] = field(default_factory=list)
     """Further members of the ensemble, each run in the refine pass on a crop of its own aspect."""
 
-    opening_kernel: _Kernel = 0
+    opening_kernel: Kernel = 0
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
     training: dict[str, Any] = field(default_factory=dict)

@@ -54,6 +54,8 @@ class _Image:
     width: Any
     height: Any
     annotations: list[tuple[int, Mapping[str, Any]]]
+    upright: bool
+    """Whether the row says that its annotations are of the photo turned upright."""
 
 
 def read_coco(path: Path, photos: Path | None = None) -> Dataset:
@@ -113,7 +115,8 @@ def draw_coco(path: Path, data: bytes, photos: Mapping[str, StoredPhoto]) -> tup
         name = row.get("file_name")
         last = normalize("NFC", str(name).replace("\\", "/")).rpartition("/")[2]
         if last in photos and _is_id(row.get("id")):
-            image = _Image(str(name), Path(last), row.get("width"), row.get("height"), [])
+            upright = row.get("upright") is True
+            image = _Image(str(name), Path(last), row.get("width"), row.get("height"), [], upright)
             by_number[row["id"]] = image
             found.setdefault(last, []).append(image)
     for place, row in enumerate(content["annotations"]):
@@ -172,7 +175,9 @@ def _images(
         else:
             parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
             nowhere = folder.folder.joinpath(*parts)
-            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [])
+            image = _Image(
+                name, files.get(name, nowhere), row.get("width"), row.get("height"), [], row.get("upright") is True
+            )
             by_number[number] = image
             by_id.setdefault(_id_of(name), []).append(image)
     for place, row in enumerate(content["annotations"]):
@@ -220,7 +225,8 @@ def _drawn(path: Path, image: _Image, classes: Classes, stored: StoredPhoto | st
         raise DatasetError(f"{path}, {image.file_name}, {listed(wrong)}.")
     if isinstance(stored, str):
         raise DatasetError(stored)
-    return turn_upright(draw(regions, height, width), stored, f"{path}: {image.file_name}")
+    drawn = draw(regions, height, width)
+    return turn_upright(drawn, stored, f"{path}: {image.file_name}", is_upright=image.upright)
 
 
 def _region(row: Mapping[str, Any], classes: Classes, height: int, width: int) -> Region:

@@ -22,14 +22,14 @@ from segmodels.inference.detector import FoundPerson, PersonDetector, load_detec
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.presence import features
 from segmodels.inference.segmentation import Person, Segmentation, measure
-from segmodels.photo import open_photo
+from segmodels.photo import Photo, decode_photo
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter"]
+__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter", "regions_to_segment"]
 
-PhotoSource = np.ndarray | Image.Image | bytes | str | Path
-"""A photo: uint8 `(H, W, 3)` RGB, upright, or what `segmodels.photo.open_photo` takes."""
+PhotoSource = np.ndarray | Photo | Image.Image | bytes | str | Path
+"""A photo: uint8 `(H, W, 3)` RGB, upright; a `segmodels.photo.Photo`; or what `segmodels.photo.open_photo` takes."""
 
 SMALLEST_GARMENT = 0.001
 """Share of the outfit's pixels below which a class is taken for noise and becomes background."""
@@ -131,8 +131,8 @@ class Segmenter:
         """Finds the garments of a photo.
 
         Args:
-            photo: uint8 `(H, W, 3)` RGB, upright; or what `open_photo` takes: a path, a file's bytes, a picture of
-                Pillow.
+            photo: uint8 `(H, W, 3)` RGB, upright; a `Photo`; or what `open_photo` takes: a path, a file's bytes, a
+                picture of Pillow.
 
         Raises:
             PhotoError: If a file is no photo, or damaged.
@@ -153,11 +153,16 @@ class Segmenter:
             ValueError: If a photo is of another type or shape.
             DeviceMemoryError: If one photo alone does not fit.
         """
-        arrays = [photo if isinstance(photo, np.ndarray) else open_photo(photo) for photo in photos]
+        opened = [_opened(photo) for photo in photos]
+        arrays = [photo.pixels for photo in opened]
         for photo in arrays:
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
                 raise ValueError(f"A photo is uint8 (H, W, 3), not {photo.dtype} {photo.shape}.")
-        return map_in_parts(self._segment, arrays, self.device) if arrays else []
+        found = map_in_parts(self._segment, arrays, self.device) if arrays else []
+        return [
+            each if photo.orientation == 1 else replace(each, orientation=photo.orientation)
+            for each, photo in zip(found, opened, strict=True)
+        ]
 
     def _segment(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
         """Does what `segment_batch` does, with all photos at once."""
@@ -304,8 +309,7 @@ class Segmenter:
         """
         if self.checkpoint.config.crop == "person":
             return person.box.height > _WHOLE_FROM_HEIGHT * whole.height
-        area = person.box.width * person.box.height / (whole.width * whole.height)
-        return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
+        return _is_unsure_or_large(person, whole)
 
     def _fill_probabilities(self, photos: Sequence[np.ndarray], regions: Sequence[_Region]) -> None:
         """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.
@@ -427,9 +431,38 @@ class Segmenter:
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
 
+def _opened(source: PhotoSource) -> Photo:
+    if isinstance(source, Photo):
+        return source
+    return Photo(source, 1) if isinstance(source, np.ndarray) else decode_photo(source)
+
+
 def _from_left_to_right(regions: Sequence[_Region]) -> list[_Region]:
     """Regions in the order of a segmentation's people; those of one photo come from the farthest to the nearest."""
     return sorted(regions, key=lambda region: region.person.box.x + region.person.box.width / 2 if region.person else 0)
+
+
+def regions_to_segment(people: list[FoundPerson], height: int, width: int) -> list[Box]:
+    """Boxes that the rule `box` of `CheckpointConfig.crop` crops around: of each person, or the whole photo.
+
+    Args:
+        people: People that the detector found.
+        height: Height of the photo, in pixels.
+        width: Width of the photo, in pixels.
+
+    Returns:
+        One box a region of interest, the farthest person's first.
+    """
+    whole = Box(0, 0, width, height)
+    people = _people_to_segment(people)
+    if not people or (len(people) == 1 and _is_unsure_or_large(people[0], whole)):
+        return [whole]
+    return [person.box for person in people]
+
+
+def _is_unsure_or_large(person: FoundPerson, whole: Box) -> bool:
+    area = person.box.width * person.box.height / (whole.width * whole.height)
+    return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
 
 
 def _people_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:

@@ -34,6 +34,12 @@ from train.segmentation.fit_all import fit_all
 __all__ = ["add_compare", "add_crossval", "add_fit", "add_probe"]
 
 
+_UNCALIBRATED = (
+    "A network of classes of one's own has no calibration and no kinds: presence is null, and each garment that it "
+    "finds counts."
+)
+
+
 def add_fit(commands: Subparsers) -> None:
     """Adds `fit`."""
     command = commands.add_parser("fit", help="train a network by a recipe; run it again to continue after a stop")
@@ -103,6 +109,8 @@ def _fit(arguments: argparse.Namespace) -> int:
         fitted, failed = {arguments.name or recipe.architecture: folder}, 0
         if this_process().is_first:
             print(f"The best epoch is in {folder}.")
+            if read_config(folder).own_taxonomy:
+                print(_UNCALIBRATED)
     if arguments.push:
         failed += sum(not _published(name, folder, recipe, arguments) for name, folder in fitted.items())
     return int(failed > 0)

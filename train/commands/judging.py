@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from segmodels.checkpoints.checkpoint import check_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
@@ -91,6 +92,13 @@ def add_evaluate(commands: Subparsers) -> None:
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     command.add_argument(
         "--allow-trained", action="store_true", help="also evaluate on a fold that the checkpoint was trained on"
+    )
+    command.add_argument("--crop", help="find regions of interest by this rule instead: person, box, found or none")
+    command.add_argument(
+        "--opening-kernel",
+        type=int,
+        metavar="N",
+        help="open each class's probabilities by a square of N pixels; 0: off",
     )
     command.add_argument(
         "--framing",
@@ -248,6 +256,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             arguments.wrong_usage(f"--{name} goes with --maps")
     arguments.checkpoint = folder_of(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
+    _use_otherwise(segmenter, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
         if arguments.data is None:
             raise DatasetError(f"Name the folder of {arguments.dataset} with --data.")
@@ -317,6 +326,17 @@ def _evaluate_maps(arguments: argparse.Namespace) -> int:
     _print_scores(judgement.scores)
     print(f"The scores are in {arguments.out}. With GARMENTSCOPE_MODELS={arguments.out.parent} Evaluation shows them.")
     return 0
+
+
+def _use_otherwise(segmenter: Segmenter, arguments: argparse.Namespace) -> None:
+    """Changes how a checkpoint is used, for this evaluation only."""
+    wanted = {"crop": arguments.crop, "opening_kernel": arguments.opening_kernel}
+    changes = {key: value for key, value in wanted.items() if value is not None}
+    if changes and arguments.keep:
+        raise DatasetError("--crop and --opening-kernel try out another use of the checkpoint. Leave out --keep.")
+    config = replace(segmenter.checkpoint.config, **changes)
+    check_config(config, arguments.checkpoint / "config.json")
+    segmenter.checkpoint = replace(segmenter.checkpoint, config=config)
 
 
 def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str], arguments: argparse.Namespace) -> int:

@@ -1,18 +1,21 @@
-"""Commands that make something to show of checkpoints: `join`, `describe`, `push`."""
+"""Commands that make something to show of checkpoints: `join`, `describe`, `push`, `export`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.datasets import open_dataset
+from segmodels.photo import open_photo
 from train.commands.shared import Subparsers, add_change
 from train.publishing.describe import command_of, describe
 from train.publishing.ensemble import join
+from train.publishing.export import FORMATS, export
 from train.publishing.publish import push
 from train.recipe import load_recipe
 
-__all__ = ["add_describe", "add_join", "add_push"]
+__all__ = ["add_describe", "add_export", "add_join", "add_push"]
 
 
 def add_join(commands: Subparsers) -> None:
@@ -67,6 +70,18 @@ def add_push(commands: Subparsers) -> None:
     command.set_defaults(run=_push)
 
 
+def add_export(commands: Subparsers) -> None:
+    """Adds `export`."""
+    command = commands.add_parser("export", help="write a network as ONNX, TorchScript or OpenVINO")
+    command.add_argument("checkpoint", metavar="NAME", help="catalog name, folder of a checkpoint, or hf://...")
+    command.add_argument("--format", choices=FORMATS, default="onnx", help="format of the file (default: onnx)")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="file to write; example.py, which runs it, lies beside"
+    )
+    command.add_argument("--photo", type=Path, help="photo over which the outputs are compared (default: a drawn one)")
+    command.set_defaults(run=_export)
+
+
 def _join(arguments: argparse.Namespace) -> int:
     folder = join(
         arguments.checkpoints, arguments.share, arguments.out, scales=arguments.scales, margin=arguments.margin
@@ -86,4 +101,16 @@ def _describe(arguments: argparse.Namespace) -> int:
 def _push(arguments: argparse.Namespace) -> int:
     published = push(arguments.checkpoint, arguments.repository, private=arguments.private, message=arguments.message)
     print(f"{published.address} holds {arguments.checkpoint}, commit {published.commit}.")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    photo = open_photo(arguments.photo, max_bytes=None) if arguments.photo else None
+    checkpoint = load_segmenter(arguments.checkpoint, "cpu", precision="32").checkpoint
+    agreement = export(checkpoint, arguments.format, arguments.out, photo)
+    print(
+        f"{arguments.out} holds {checkpoint.name}, revision {checkpoint.revision}. Over {agreement.pixels:,} pixels, "
+        f"probabilities differ by at most {agreement.difference:.1g}, and {agreement.same_class:.4%} have the same "
+        f"class. Try it: python {arguments.out.with_name('example.py')} PHOTO classes.png"
+    )
     return 0
