@@ -9,6 +9,7 @@
       - `segmodels.hub.errors.HubUnreachableError`: a Hub that does not answer
   - `segmodels.evaluation.evidence.EvidenceError`: a damaged `evidence.parquet`
   - `segmodels.evaluation.results.ResultsError`: a `metrics.json` of a newer version
+  - `segmodels.mappings.MappingError`: a mapping between taxonomies that cannot be used, or that is missing
   - `segmodels.taxonomy.TaxonomyError`: classes that make no taxonomy
   - `segmodels.datasets.DatasetError`: a data set that is missing, damaged or of another layout
   - `segmodels.archive.place.ArchiveError`: an archive that cannot be read or written

@@ -226,16 +226,17 @@ def as_stored(values: np.ndarray, orientation: int) -> np.ndarray:
     return values if method is None else np.array(Image.fromarray(values).transpose(method))
 
 
-def read_stored(path: Path) -> StoredPhoto:
+def read_stored(path: Path | bytes, name: str = "") -> StoredPhoto:
     """Size and orientation from the header of a photo's file, without decoding it.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or its content.
+        name: Name for messages; the path if left out.
 
     Raises:
         PhotoError: If the file cannot be read or is no photo of a known format.
     """
-    name = _printable(os.fspath(path))
+    name = _printable(name or ("the photo" if isinstance(path, bytes) else os.fspath(path)))
     with _quiet(), _opened(path, name, None) as stream:
         kind = _kind(stream, name)
         try:

@@ -11,6 +11,7 @@ from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError
 from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import ResultsError
+from segmodels.mappings import MappingError
 from segmodels.photo import PhotoError
 from train.commands import detecting, fitting, judging, labelling, publishing
 from train.publishing.export import ExportError
@@ -27,6 +28,7 @@ _FORESEEN = (
     EvidenceError,
     ExportError,
     FitError,
+    MappingError,
     OSError,
     PhotoError,
     PretrainedError,

@@ -123,7 +123,7 @@ def describe(
             "Input": _input(model),
         },
         scores=_scores(measurement),
-        measured=f"On {measurement.photos}" if measurement else "Not measured, so there are no scores.",
+        measured=_measured(measurement),
         machines=_machines(model, measurement),
         counts=_counts(model) if here else "",
         revision=(commit or revision)[:12],
@@ -136,6 +136,14 @@ def describe(
         classes=_classes(model),
         origin=_origin(model),
     )
+
+
+def _measured(measurement: Measurement | None) -> str:
+    """Photos and, where they are not its own, classes of the scores."""
+    if measurement is None:
+        return "Not measured, so there are no scores."
+    classes = f", {len(measurement.common)} classes in common with the ground truth" if measurement.common else ""
+    return f"On {measurement.photos}{classes}"
 
 
 def scores_to_show(models: Sequence[Model]) -> dict[str, Measurement]:

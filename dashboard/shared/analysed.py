@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
+    from segmodels.mappings import CommonClasses
 
 __all__ = [
     "Analysed",
@@ -199,23 +200,25 @@ class Analysed:
         """The command line's JSON."""
         return self.segmentation().to_json(self.name)
 
-    def stage(self, title: str = "", caption: str = "") -> dict[str, Any]:
+    def stage(self, title: str = "", caption: str = "", common: CommonClasses | None = None) -> dict[str, Any]:
         """The stage for the viewer; takes some ten milliseconds per megapixel.
 
         Args:
             title: Heading; the number of garments that count if left out.
             caption: Line under the table; an explanation of its columns if left out.
+            common: Classes, of which the stage is then, that the model has in common with others.
         """
         found = self.segmentation()
+        name_of = partial(common.shown_name, self.taxonomy) if common else str
         rows = [
-            {**row, "presence": self.presence_of(garment)}
+            {**row, "class": name_of(row["class"]), "presence": self.presence_of(garment)}
             for row, garment in zip(self.listing["garments"], self.garments, strict=True)
         ]
         likely = [self.likely(garment) for garment in self.garments]
         return encode_stage(
             Stage(
                 photo=self.photo.shown,
-                class_map=found.class_map,
+                class_map=common.shown_ids(self.taxonomy)[found.class_map] if common else found.class_map,
                 confidence=found.confidence,
                 name=self.name,
                 title=title or heading(self),
@@ -224,7 +227,7 @@ class Analysed:
                 less_likely=tuple(row for row, counts in zip(rows, likely, strict=True) if not counts),
                 less_likely_map=_numbered(found, self.less_likely),
                 not_outlined=tuple(
-                    {"class": name, "person": person, "presence": self.people[person].presence_of(name)}
+                    {"class": name_of(name), "person": person, "presence": self.people[person].presence_of(name)}
                     for person, name in self.not_outlined
                 ),
             )

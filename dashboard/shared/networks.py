@@ -21,12 +21,23 @@ from segmodels.foreign.kinds import digest, weights_of
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit
     from segmodels.inference.segmenter import Segmenter
+    from segmodels.mappings import ClassMapping
     from segmodels.taxonomy import Taxonomy
 
-__all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmenter", "taxonomy", "visit", "warm_up"]
+__all__ = [
+    "checkpoint_stamp",
+    "model_bytes",
+    "model_names",
+    "own_mapping",
+    "revision",
+    "segmenter",
+    "taxonomy",
+    "visit",
+    "warm_up",
+]
 
 _SMALL_FILES = (
-    *("config.json", "metrics.json", "calibration.json", "evidence.parquet"),
+    *("config.json", "maps.json", "mapping.toml", "metrics.json", "calibration.json", "evidence.parquet"),
     *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
@@ -94,6 +105,20 @@ def taxonomy(name: str) -> Taxonomy | None:
                 own = config_values(entry.folder) or json.loads((entry.folder / "config.json").read_text("utf-8"))
                 return taxonomy_of(dict(own))
             except (OSError, TypeError, ValueError):
+                return None
+    return None
+
+
+def own_mapping(name: str) -> ClassMapping | None:
+    """The mapping in the folder of a checkpoint that can be chosen; None if there is none, or it cannot be used."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.mappings import MappingError, mapping_beside
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                return mapping_beside(entry.folder)
+            except MappingError:
                 return None
     return None
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MODEL",
     "EMBEDDED",
+    "MAPS_FILE",
     "CatalogEntry",
     "Offer",
     "ask_hub",
@@ -42,6 +43,7 @@ __all__ = [
     "hub_owner",
     "list_checkpoints",
     "list_described",
+    "list_maps",
     "list_models",
     "list_offers",
     "load_segmenter",
@@ -55,6 +57,9 @@ EMBEDDED = Path(__file__).parents[1] / "embedded" / "segmentation"
 
 DEFAULT_MODEL = "fpn"
 """Name of the checkpoint that the app and the commands take where none is named."""
+
+MAPS_FILE = "maps.json"
+"""Name of the file that stands for `config.json` where class maps were made elsewhere and only evaluated here."""
 
 _WEIGHTS = "model.safetensors"
 
@@ -140,6 +145,15 @@ def list_checkpoints() -> list[CatalogEntry]:
 def list_models() -> list[str]:
     """Names that `load_segmenter` loads without a request, in order."""
     return [entry.name for entry in list_checkpoints()]
+
+
+def list_maps() -> dict[str, Path]:
+    """Folder by name of the class maps made elsewhere that were evaluated, in the folders of `GARMENTSCOPE_MODELS`."""
+    found: dict[str, Path] = {}
+    for place in read_settings().models:
+        for file in sorted(place.glob(f"[!.]*/{MAPS_FILE}")):
+            found.setdefault(file.parent.name, file.parent)
+    return dict(sorted(found.items()))
 
 
 def list_described() -> dict[str, Path]:

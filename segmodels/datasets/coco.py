@@ -37,15 +37,16 @@ from segmodels.datasets.drawn import (
     load_json,
     name_classes,
     name_of,
+    parse_json,
     polygon_runs,
     runs_of,
     turn_upright,
 )
-from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
+from segmodels.photo import MAX_PIXELS, PhotoError, StoredPhoto, read_stored
 from segmodels.sentences import listed
-from segmodels.taxonomy import UNLABELLED, Group
+from segmodels.taxonomy import UNLABELLED, Group, Taxonomy
 
-__all__ = ["read_coco"]
+__all__ = ["draw_coco", "read_coco"]
 
 _LISTS = ("images", "annotations", "categories")
 _KEYS = frozenset(  # of an image; others are columns
@@ -87,23 +88,12 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
     Raises:
         DatasetError: If the file is not COCO's JSON, or names no photo or no class.
     """
-    content = _load(path)
-    names, groups = {}, {}
-    for row in content["categories"]:
-        number, name = row.get("id"), row.get("name")
-        if not _is_id(number) or not isinstance(number, int) or not isinstance(name, str) or number in names:
-            raise DatasetError(
-                f"{path}: a category has the id {number!r} and the name {name!r}; expected one number each."
-            )
-        names[number] = name
-        if group := _GROUPS.get(str(row.get("supercategory")).strip().lower()):
-            groups[number] = group
+    content = _checked(path, load_json(path))
     name = name_of("coco", path)
-    classes = name_classes(names, name, path, groups)
+    classes = _classes(path, content, name)
     folder = photos or (path.parent.parent if path.parent.name == "annotations" else path.parent)
     images, faults = _images(path, content, PhotoFolder(folder))
-    crowds = [row for row in content["annotations"] if row.get("iscrowd")]
-    lumps = not any("attributes" in row for row in crowds) and 2 * len(crowds) <= len(content["annotations"])
+    crowds, lumps = sum(bool(row.get("iscrowd")) for row in content["annotations"]), _are_lumps(content)
     if not images:
         raise DatasetError(f"{path} names no photo that can be used. {' '.join(faults[:1])}".rstrip())
     return Dataset(
@@ -117,7 +107,7 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
         draw_truth=partial(_draw, path, images, classes, lumps),
         faults=tuple(faults),
         notes=(
-            (f"{len(crowds)} of {len(content['annotations'])} annotations are crowds, taken for masks.",)
+            (f"{crowds} of {len(content['annotations'])} annotations are crowds, taken for masks.",)
             if crowds and not lumps
             else ()
         ),
@@ -126,8 +116,63 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
     )
 
 
-def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
-    content = load_json(path)
+def draw_coco(path: Path, data: bytes, photos: Mapping[str, StoredPhoto]) -> tuple[Taxonomy, dict[str, DrawnTruth]]:
+    """The truths of given photos, from the content of a JSON file.
+
+    Args:
+        path: Name of the file, for messages.
+        data: Content of the file.
+        photos: Size and orientation of each photo, by the name that it has without folders.
+
+    Returns:
+        The classes, and the truth of each of the photos that the file names once.
+
+    Raises:
+        DatasetError: If the file is not COCO's JSON, or an annotation of one of the photos cannot be read.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
+    content = _checked(path, parse_json(text, path))
+    classes, lumps = _classes(path, content, name_of("coco", path)), _are_lumps(content)
+    found: dict[str, list[_Image]] = {}
+    by_number = {}
+    for row in content["images"]:
+        name = row.get("file_name")
+        last = normalize("NFC", str(name).replace("\\", "/")).rpartition("/")[2]
+        if last in photos and _is_id(row.get("id")):
+            image = _image(str(name), Path(last), row)
+            by_number[row["id"]] = image
+            found.setdefault(last, []).append(image)
+    for place, row in enumerate(content["annotations"]):
+        if _is_id(number := row.get("image_id")) and number in by_number:
+            by_number[number].annotations.append((place, row))
+    once = {name: images[0] for name, images in found.items() if len(images) == 1}
+    return classes.taxonomy, {name: _drawn(path, image, classes, lumps, photos[name]) for name, image in once.items()}
+
+
+def _classes(path: Path, content: Mapping[str, list[dict[str, Any]]], name: str) -> Classes:
+    names, groups = {}, {}
+    for row in content["categories"]:
+        number, title = row.get("id"), row.get("name")
+        if not _is_id(number) or not isinstance(number, int) or not isinstance(title, str) or number in names:
+            raise DatasetError(
+                f"{path}: a category has the id {number!r} and the name {title!r}; expected one number each."
+            )
+        names[number] = title
+        if group := _GROUPS.get(str(row.get("supercategory")).strip().lower()):
+            groups[number] = group
+    return name_classes(names, name, path, groups)
+
+
+def _are_lumps(content: Mapping[str, list[dict[str, Any]]]) -> bool:
+    """Whether crowds are lumps of objects; tools that write every mask as a crowd mean masks."""
+    crowds = [row for row in content["annotations"] if row.get("iscrowd")]
+    return not any("attributes" in row for row in crowds) and 2 * len(crowds) <= len(content["annotations"])
+
+
+def _checked(path: Path, content: Any) -> dict[str, list[dict[str, Any]]]:
     for name in _LISTS:
         rows = content.get(name) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -158,9 +203,7 @@ def _images(
         else:
             parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
             nowhere = folder.folder.joinpath(*parts)
-            others = {key: value for key, value in row.items() if key not in _KEYS}
-            upright = row.get("upright") is True
-            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [], upright, others)
+            image = _image(name, files.get(name, nowhere), row)
             by_number[number] = image
             by_id.setdefault(_id_of(name), []).append(image)
     for place, row in enumerate(content["annotations"]):
@@ -176,6 +219,11 @@ def _images(
     return {photo_id: images[0] for photo_id, images in by_id.items() if len(images) == 1}, faults
 
 
+def _image(file_name: str, path: Path, row: Mapping[str, Any]) -> _Image:
+    others = {key: value for key, value in row.items() if key not in _KEYS}
+    return _Image(file_name, path, row.get("width"), row.get("height"), [], row.get("upright") is True, others)
+
+
 def _id_of(file_name: str) -> str:
     path = PurePosixPath(normalize("NFC", file_name.replace("\\", "/")))
     return str(path.with_suffix("")) if path.name else str(path)
@@ -185,6 +233,16 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, lumps: boo
     if photo_id not in images:
         raise DatasetError(f"{path} has no photo {photo_id}.")
     image = images[photo_id]
+    stored: StoredPhoto | str
+    try:
+        stored = read_stored(image.path)
+    except PhotoError as error:
+        stored = str(error)  # said after what is wrong with the annotations
+    return _drawn(path, image, classes, lumps, stored)
+
+
+def _drawn(path: Path, image: _Image, classes: Classes, lumps: bool, stored: StoredPhoto | str) -> DrawnTruth:
+    """The truth of a photo, whose size and orientation are known; or else a sentence on why they are not."""
     width, height = image.width, image.height
     if not all(type(side) is int and side > 0 for side in (width, height)) or width * height > MAX_PIXELS:
         raise DatasetError(f"{path}: {image.file_name} is given {width!r} x {height!r} pixels, which cannot be.")
@@ -196,10 +254,8 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, lumps: boo
             wrong.append(f"annotations[{place}]: {error}")
     if wrong:
         raise DatasetError(f"{path}, {image.file_name}, {listed(wrong)}.")
-    try:
-        stored = read_stored(image.path)
-    except PhotoError as error:
-        raise DatasetError(str(error)) from None
+    if isinstance(stored, str):
+        raise DatasetError(stored)
     drawn, where = draw(regions, height, width), f"{path}: {image.file_name}"
     return turn_upright(drawn, stored, where, seen_upright=image.upright)
 

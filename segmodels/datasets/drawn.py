@@ -29,6 +29,7 @@ __all__ = [
     "mask_runs",
     "name_classes",
     "name_of",
+    "parse_json",
     "polygon_runs",
     "read_text",
     "runs_of",
@@ -163,7 +164,19 @@ def load_json(path: Path) -> Any:
     Raises:
         DatasetError: If the file cannot be read or is not JSON.
     """
-    text = read_text(path, most=None)
+    return parse_json(read_text(path, most=None), path)
+
+
+def parse_json(text: str, path: Path) -> Any:
+    """The content of the text of a JSON file.
+
+    Args:
+        text: The text.
+        path: Name of the file, for messages.
+
+    Raises:
+        DatasetError: If the text is not JSON.
+    """
     if not text.strip():
         raise DatasetError(f"{path} is empty. Export it again.")
     try:

@@ -36,9 +36,9 @@ from segmodels.datasets.drawn import (
     Classes,
     PhotoFolder,
     is_background,
-    load_json,
     name_classes,
     name_of,
+    parse_json,
     read_text,
     turn_upright,
 )
@@ -46,12 +46,13 @@ from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
 from segmodels.sentences import listed
 from segmodels.taxonomy import UNLABELLED
 
-__all__ = ["LABEL_MAP", "read_masks", "values_of"]
+__all__ = ["LABEL_MAP", "class_table", "listed_classes", "read_classes", "read_ids", "read_masks", "values_of"]
 
 LABEL_MAP = "labelmap.txt"
 """Name of the file in which CVAT's segmentation masks name classes and colours."""
 
 _PHOTOS, _MASKS = ("photos", "images", "JPEGImages"), ("masks", "labels", "SegmentationClass")
+_LISTS = ("classes.txt", "classes.json")
 _OBJECTS = "SegmentationObject"  # other masks, one colour an object
 _BLACK, _BORDER = 0x000000, 0xE0E0C0
 _SUFFIX = "_mask"
@@ -123,26 +124,54 @@ def _first_folder(root: Path, names: tuple[str, ...]) -> Path:
 
 
 def _class_values(root: Path, name: str) -> _Values:
-    text, table, label_map = (root / each for each in ("classes.txt", "classes.json", LABEL_MAP))
-    there = [path for path in (text, table, label_map) if path.is_file()]
+    label_map = root / LABEL_MAP
+    if not label_map.is_file():
+        return _Values(read_classes(root, name))
+    if others := [each for each in _LISTS if (root / each).is_file()]:
+        raise DatasetError(f"{root} holds {' and '.join([*others, LABEL_MAP])}. Remove one.")
+    return _label_map(label_map, name)
+
+
+def read_classes(root: Path, name: str) -> Classes:
+    """Reads classes.txt or classes.json of a folder.
+
+    Args:
+        root: The folder.
+        name: Name of the taxonomy.
+
+    Raises:
+        DatasetError: If there is neither, or both, or one that cannot be used.
+    """
+    there = [root / each for each in _LISTS if (root / each).is_file()]
     if len(there) > 1:
         raise DatasetError(f"{root} holds {' and '.join(path.name for path in there)}. Remove one.")
     if not there:
         raise DatasetError(f"{root} holds no classes.txt. Write the name of one class a line.")
-    if label_map in there:
-        return _label_map(label_map, name)
-    if text in there:
-        lines = [line.strip() for line in read_text(text).strip().splitlines()]
-        return _Values(name_classes(_numbered(lines), name, text))
-    content = load_json(table)
-    values = content if isinstance(content, list) else content.values() if isinstance(content, dict) else [None]
-    if not all(isinstance(value, str) for value in values):
-        raise DatasetError(f"{table} is neither a list of names nor names by number.")
-    if isinstance(content, list):
-        return _Values(name_classes(_numbered(content), name, table))
-    if wrong := [key for key in content if not (key.isascii() and key.isdecimal() and int(key) < UNLABELLED)]:
-        raise DatasetError(f"{table}: {wrong[0]!r} is not a number from 0 to {UNLABELLED - 1}.")
-    return _Values(name_classes({int(key): value for key, value in content.items()}, name, table))
+    return listed_classes(there[0], read_text(there[0]), name)
+
+
+def listed_classes(file: Path, content: str, name: str) -> Classes:
+    """The classes that a list names.
+
+    Args:
+        file: Path of the list; it ends in `.json` if it is JSON, else it has one name a line.
+        content: Text of the list.
+        name: Name of the taxonomy.
+
+    Raises:
+        DatasetError: If it is no such list.
+    """
+    if file.suffix.lower() != ".json":
+        return name_classes(_numbered([line.strip() for line in content.strip().splitlines()]), name, file)
+    values = parse_json(content, file)
+    names = values if isinstance(values, list) else values.values() if isinstance(values, dict) else [None]
+    if not all(isinstance(each, str) for each in names):
+        raise DatasetError(f"{file} is neither a list of names nor names by number.")
+    if isinstance(values, list):
+        return name_classes(_numbered(values), name, file)
+    if wrong := [key for key in values if not (key.isascii() and key.isdecimal() and int(key) < UNLABELLED)]:
+        raise DatasetError(f"{file}: {wrong[0]!r} is not a number from 0 to {UNLABELLED - 1}.")
+    return name_classes({int(key): value for key, value in values.items()}, name, file)
 
 
 def _label_map(path: Path, name: str) -> _Values:
@@ -228,6 +257,29 @@ def _draw(pairs: Mapping[str, _Pair], values: _Values, photo_id: str) -> DrawnTr
     return turn_upright(DrawnTruth(truth), stored, str(mask), seen_upright=upright)
 
 
+def read_ids(mask: Path, classes: Classes) -> np.ndarray:
+    """Class ids of an index or palette PNG, uint8 `(H, W)`; 255 stays `UNLABELLED`.
+
+    Args:
+        mask: Path of the PNG.
+        classes: Classes that its numbers stand for.
+
+    Raises:
+        DatasetError: If it is no such PNG, or has a number of no class.
+    """
+    with _opened(mask) as image:
+        return values_of(image, classes, str(mask))
+
+
+def class_table(classes: Classes) -> np.ndarray:
+    """Class id by number, int16 `(256,)`: 0 is the background, 255 `UNLABELLED`, -1 a number of no class."""
+    table = np.full(256, -1, np.int16)
+    table[0], table[UNLABELLED] = 0, UNLABELLED
+    for number, class_id in classes.ids.items():
+        table[number] = class_id
+    return table
+
+
 def values_of(image: Image.Image, classes: Classes, where: str) -> np.ndarray:
     """Class ids of a mask that holds the numbers of classes, uint8 `(H, W)`.
 
@@ -241,11 +293,7 @@ def values_of(image: Image.Image, classes: Classes, where: str) -> np.ndarray:
     """
     if image.mode not in _MODES:
         raise DatasetError(f"{where} is {image.mode}, not an index or palette PNG. Export class numbers.")
-    numbers = np.array(image).astype(np.int32)
-    table = np.full(256, -1, np.int16)
-    table[0], table[UNLABELLED] = 0, UNLABELLED
-    for number, class_id in classes.ids.items():
-        table[number] = class_id
+    numbers, table = np.array(image).astype(np.int32), class_table(classes)
     inside = (numbers >= 0) & (numbers <= UNLABELLED)
     truth = np.where(inside, table[np.where(inside, numbers, 0)], -1)
     if (truth < 0).any():

@@ -18,10 +18,12 @@ from train.analysis.probe import probe
 from train.commands.shared import (
     MODEL,
     Subparsers,
+    add_mapping,
     add_recipe,
     evidence_folder,
     open_segmenter,
     own_folder,
+    own_mappings,
     precision_of,
 )
 from train.data.split import fold_ids, with_split
@@ -84,6 +86,7 @@ def add_compare(commands: Subparsers) -> None:
     command = commands.add_parser("compare", help="compare two runs on the photos that they share")
     command.add_argument("first", help=f"folder of a crossval run, or a model that was evaluated with --keep: {MODEL}")
     command.add_argument("second", help="the other run or model")
+    add_mapping(command)
     command.set_defaults(run=_compare)
 
 
@@ -173,7 +176,8 @@ def _crossval(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    print(compare(evidence_folder(arguments.first), evidence_folder(arguments.second)))
+    first, second = evidence_folder(arguments.first), evidence_folder(arguments.second)
+    print(compare(first, second, own_mappings(arguments.mapping, first, second)))
     return 0
 
 

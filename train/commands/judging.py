@@ -9,12 +9,14 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from segmodels.checkpoints.checkpoint import check_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
+from segmodels.foreign.kinds import home_of
 from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.calibration import (
@@ -44,12 +46,23 @@ from train.analysis.evaluate import (
 )
 from train.analysis.flatlays import check_flatlays, choice_ids
 from train.analysis.framing import FRAMINGS
+from train.analysis.maps import check_maps_folder, evaluate_maps, keep_maps
 from train.analysis.reliability import lines, measure_reliability
 from train.analysis.shift import SHIFTS
 from train.analysis.suspects import find_suspects, write_suspects
 from train.analysis.truth import compare_with_truth
-from train.commands.shared import MODEL, Subparsers, open_segmenter, own_folder, photos_of
-from train.data.split import SPLIT_FILE, fold_ids, read_ids
+from train.commands.shared import (
+    MODEL,
+    Subparsers,
+    add_mapping,
+    find,
+    keep_mapping,
+    open_segmenter,
+    own_folder,
+    own_mappings,
+    photos_of,
+)
+from train.data.split import FOLDS, SPLIT_FILE, fold_ids, read_ids
 from train.distributed import this_process
 
 __all__ = [
@@ -73,7 +86,17 @@ _DATA = "folder of the data set; of a source, of its photos, where they do not l
 def add_evaluate(commands: Subparsers) -> None:
     """Adds `evaluate`."""
     command = commands.add_parser("evaluate", help="evaluate a checkpoint on photos it was not trained on")
-    command.add_argument("checkpoint", help=MODEL)
+    command.add_argument("checkpoint", nargs="?", help=MODEL)
+    command.add_argument(
+        "--maps",
+        type=Path,
+        metavar="DIR",
+        help="evaluate class maps made elsewhere instead: PNGs named like the photos, and classes.txt",
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder for the scores of --maps")
+    command.add_argument("--source", default="", metavar="TEXT", help="with --maps: where they are from")
+    command.add_argument("--licence", default="", metavar="TEXT", help="with --maps: their licence")
+    add_mapping(command)
     command.add_argument("--dataset", required=True, help=f"{_DATASET}; or flatlay, or wild, which have no masks")
     command.add_argument("--data", type=Path, help=_DATA)
     which = command.add_mutually_exclusive_group()
@@ -101,10 +124,10 @@ def add_evaluate(commands: Subparsers) -> None:
         default="",
         help="change each photo first, or evaluate every change (all)",
     )
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the scores")
+    command.add_argument("--json", type=Path, metavar="FILE", help="file for the scores; needed without --maps")
     command.add_argument("--keep", action="store_true", help="also write the scores into the checkpoint's metrics.json")
     add_device_arguments(command)
-    command.set_defaults(run=_evaluate)
+    command.set_defaults(run=_evaluate, wrong_usage=command.error)
 
 
 def add_calibrate(commands: Subparsers) -> None:
@@ -244,8 +267,14 @@ def _truth(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    if arguments.keep:
-        own_folder(arguments.checkpoint)  # what cannot be kept is known before the hours of work
+    if arguments.maps:
+        return _evaluate_maps(arguments)
+    if arguments.checkpoint is None or arguments.json is None:
+        arguments.wrong_usage("a checkpoint and --json FILE are needed, or --maps DIR and --out DIR")
+    for name in ("out", "source", "licence"):
+        if getattr(arguments, name):
+            arguments.wrong_usage(f"--{name} goes with --maps")
+    folder = own_folder(arguments.checkpoint) if arguments.keep else home_of(find(arguments.checkpoint).folder)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
     _use_otherwise(segmenter, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
@@ -265,21 +294,58 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     check_writable(arguments.json)
     if (arguments.framing, arguments.shift) != ("full", ""):
         return _evaluate_conditions(segmenter, dataset, ids, arguments)
-    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
+    own = own_mappings(arguments.mapping, folder)
+    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold, own=own)
     scores = judgement.scores
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_evaluation(
-            own_folder(arguments.checkpoint), photos_of(dataset.name, scores["photos"], arguments), judgement
-        )
+        keep_evaluation(folder, photos_of(dataset.name, scores["photos"], arguments), judgement)
+        if arguments.mapping and not judgement.common.is_whole:
+            keep_mapping(arguments.mapping, folder)
+    _print_scores(scores)
+    return 0
+
+
+def _print_scores(scores: Mapping[str, Any]) -> None:
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
         "pixel accuracy {pixel_accuracy}, binary IoU {binary_iou}".format(**shown),
         f"on {scores['photos']} photos",
     )
+    if "classes_scored" in scores:
+        print(scores["classes_scored"])
+
+
+def _evaluate_maps(arguments: argparse.Namespace) -> int:
+    """Judges class maps that were made elsewhere."""
+    if arguments.checkpoint is not None or arguments.out is None or arguments.keep:
+        arguments.wrong_usage("--maps needs --out DIR, and takes neither a checkpoint nor --keep")
+    if arguments.dataset in _WITHOUT_MASKS or (arguments.framing, arguments.shift) != ("full", ""):
+        raise DatasetError(
+            "Maps are evaluated on whole photos with masks. Choose another --dataset, without --framing."
+        )
+    check_maps_folder(arguments.out)
+    if arguments.json:
+        check_writable(arguments.json)
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    ids = list(dataset.ids)
+    if arguments.ids:
+        ids = read_ids(arguments.ids)
+    elif arguments.fold is not None:
+        ids = fold_ids(dataset, arguments.fold, FOLDS)[1]
+    own = own_mappings(arguments.mapping, arguments.maps, arguments.out)
+    judgement, taxonomy = evaluate_maps(arguments.maps, dataset, ids, own, fold=arguments.fold)
+    photos = photos_of(dataset.name, judgement.scores["photos"], arguments)
+    keep_maps(arguments.out, taxonomy, photos, judgement, source=arguments.source, licence=arguments.licence)
+    if arguments.mapping and not judgement.common.is_whole:
+        keep_mapping(arguments.mapping, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, judgement.scores)
+    _print_scores(judgement.scores)
+    print(f"The scores are in {arguments.out}. With GARMENTSCOPE_MODELS={arguments.out.parent} Evaluation shows them.")
     return 0
 
 
@@ -289,8 +355,10 @@ def _use_otherwise(segmenter: Segmenter, arguments: argparse.Namespace) -> None:
     changes = {key: value for key, value in wanted.items() if value is not None}
     if changes and arguments.keep:
         raise DatasetError("--crop and --opening-kernel try out another use of the checkpoint. Leave out --keep.")
+    if not changes:
+        return
     config = replace(segmenter.checkpoint.config, **changes)
-    check_config(config, arguments.checkpoint / "config.json")
+    check_config(config, Path(arguments.checkpoint) / "config.json")
     segmenter.checkpoint = replace(segmenter.checkpoint, config=config)
 
 
@@ -299,10 +367,11 @@ def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str],
     framings = list(FRAMINGS) if arguments.framing == "all" else [arguments.framing]
     shifts = list(SHIFTS) if arguments.shift == "all" else [arguments.shift]
     photos = photos_of(dataset.name, len(ids), arguments)
+    own = own_mappings(arguments.mapping, home_of(find(arguments.checkpoint).folder))
     found = {}
     for framing in framings:
         for shift in shifts:
-            scores = judge_condition(segmenter, dataset, ids, framing, shift)
+            scores = judge_condition(segmenter, dataset, ids, framing, shift, own)
             kind = "whole" if framing == "full" else "framing"
             condition = ConditionScore(kind=kind, framing=framing, shift=shift, photos=photos, scores=scores)
             found[condition.name] = scores

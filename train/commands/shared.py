@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +16,20 @@ from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.foreign.kinds import home_of
 from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import MAPPING_FILE, ClassMapping, mapping_beside, read_mapping
 
 __all__ = [
     "MODEL",
     "Subparsers",
     "add_change",
+    "add_mapping",
     "add_recipe",
     "evidence_folder",
     "find",
+    "keep_mapping",
     "open_segmenter",
     "own_folder",
+    "own_mappings",
     "photos_of",
     "precision_of",
 ]
@@ -52,6 +57,29 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
 def add_change(command: argparse.ArgumentParser) -> None:
     """The argument that changes a recipe."""
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
+
+
+def add_mapping(command: argparse.ArgumentParser) -> None:
+    """The argument that names a mapping between taxonomies."""
+    command.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="TOML file that says which classes of one taxonomy are which"
+    )
+
+
+def own_mappings(file: Path | None, *folders: Path) -> list[ClassMapping]:
+    """The mapping that a command names, and those in the folders of checkpoints.
+
+    Raises:
+        MappingError: If one of them cannot be used.
+    """
+    beside = [found for folder in folders if (found := mapping_beside(folder))]
+    return [*([read_mapping(file)] if file else []), *beside]
+
+
+def keep_mapping(file: Path, folder: Path) -> None:
+    """Copies a mapping into the folder of a checkpoint, where the app and later commands find it."""
+    if file.resolve() != (folder / MAPPING_FILE).resolve():
+        shutil.copyfile(file, folder / MAPPING_FILE)
 
 
 def precision_of(arguments: argparse.Namespace) -> Precision:

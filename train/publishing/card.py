@@ -140,7 +140,7 @@ def _scores(evaluation: Evaluation) -> list[str]:
     return [
         f"## Scores on {evaluation.photos}",
         "",
-        evaluation.how,
+        " ".join(filter(None, (evaluation.how, evaluation.classes_scored))),
         "",
         "| class | IoU | F1 | precision | recall |",
         "|---|---|---|---|---|",
@@ -154,7 +154,7 @@ def _scores(evaluation: Evaluation) -> list[str]:
         f"Pixel accuracy {_cell(scores.pixel_accuracy)}, binary IoU {_cell(scores.binary_iou)}, mean IoU "
         f"without background {_cell(scores.mean_iou_foreground)}.",
         "",
-        *_confusion(scores),
+        *_confusion(scores, of_two_taxonomies=bool(evaluation.truth_taxonomy)),
     ]
 
 
@@ -324,12 +324,12 @@ def _paper(architecture: str) -> str:
     return f" ({ARCHITECTURE_PAPERS[architecture]})" if architecture in ARCHITECTURE_PAPERS else ""
 
 
-def _confusion(scores: Scores) -> list[str]:
+def _confusion(scores: Scores, *, of_two_taxonomies: bool) -> list[str]:
     """Where the pixels of each class went, as a table."""
     if scores.confusion_matrix is None:
         return []
     names = list(scores.classes)
-    if len(names) > _LARGEST_MATRIX:
+    if of_two_taxonomies or len(names) > _LARGEST_MATRIX:
         return ["The confusion matrix is in `metrics.json`.", ""]
     return [
         "Confusion matrix: true classes in rows, predicted classes in columns, in percent of the row:",
