@@ -99,7 +99,15 @@ def visit() -> Visit:
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """A value that changes when a file of a checkpoint changes."""
     found = []
-    for name in ("config.json", "metrics.json", "calibration.json", "evidence.parquet", "model.safetensors"):
+    for name in (
+        "config.json",
+        "metrics.json",
+        "calibration.json",
+        "kinds.json",
+        "kinds.safetensors",
+        "evidence.parquet",
+        "model.safetensors",
+    ):
         try:
             stat = (folder / name).stat()
         except OSError:

@@ -12,7 +12,16 @@ from huggingface_hub import constants
 
 __all__ = ["FILES", "REPOSITORY_PREFIX", "HubAddress", "Pulled", "find_pulled", "list_pulled"]
 
-FILES = ("config.json", "README.md", "metrics.json", "calibration.json", "evidence.parquet", "model.safetensors")
+FILES = (
+    "config.json",
+    "README.md",
+    "metrics.json",
+    "calibration.json",
+    "kinds.json",
+    "kinds.safetensors",
+    "evidence.parquet",
+    "model.safetensors",
+)
 """Files of a repository that are read, in download order; the first and the last are required."""
 
 REPOSITORY_PREFIX = "garmentscope-"

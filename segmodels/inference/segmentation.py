@@ -15,6 +15,7 @@ from segmodels.colour import Colour, dominant_colours_of
 from segmodels.errors import GarmentscopeError
 from segmodels.extras import missing_extra
 from segmodels.inference.boxes import Box, box_of
+from segmodels.inference.kinds import Kind
 from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
@@ -82,6 +83,8 @@ class Garment:
         confidence: Mean of the network's probability over the pixels, 0..1.
         box: Left, top, width, height in pixels of the photo.
         colours: Dominant colours, the largest share first.
+        kind: What it is within its class; None if that is not certain, or the checkpoint has no kinds of the class.
+        kind_probabilities: Calibrated probability of each kind of the class, 0..1; None if the checkpoint has none.
     """
 
     name: str
@@ -91,11 +94,14 @@ class Garment:
     confidence: float
     box: tuple[int, int, int, int]
     colours: tuple[Colour, ...]
+    kind: Kind | None = None
+    kind_probabilities: Mapping[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The garment with the keys of the command line's JSON."""
         return {
             "class": self.name,
+            "kind": self.kind.to_json() if self.kind else None,
             "person": self.person,
             "area_share": round(self.area_share, 5),
             "outfit_share": round(self.outfit_share, 5),
@@ -119,6 +125,7 @@ class Segmentation:
         revision: Revision of the checkpoint.
         seconds: Seconds from decoded photo to garments.
         owners: Index into the people for each pixel, uint8 `(H, W)`; all of the first person if left out.
+        has_kinds: Whether the checkpoint tells kinds of garments apart.
 
     Raises:
         ValueError: If the maps are not uint8 of one shape, an id is outside the taxonomy, there is nobody, or a garment
@@ -134,6 +141,7 @@ class Segmentation:
     revision: str
     seconds: float
     owners: np.ndarray | None = None
+    has_kinds: bool = False
 
     def __post_init__(self) -> None:
         maps = {"class_map": self.class_map, "confidence": self.confidence}
@@ -377,7 +385,8 @@ def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]
     """COCO's detection format with compressed RLE: one annotation per garment, likely or not.
 
     An annotation's `score` is the garment's confidence, `person` the index of its person in the photo, and `presence`
-    the calibrated probability, 0..1, that this person shows a garment of the class, null without a calibration.
+    the calibrated probability, 0..1, that this person shows a garment of the class, null without a calibration. `kind`
+    is what the garment is within its class, `name` and `probability`, null if that is not certain.
 
     Args:
         segmentations: File name and segmentation of each photo, all of one taxonomy; they are taken one at a time.
@@ -413,6 +422,7 @@ def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]
                     "score": round(garment.confidence, 4),
                     "person": garment.person,
                     "presence": None if presence is None else round(presence, 4),
+                    "kind": garment.kind.to_json() if garment.kind else None,
                 }
             )
     return {

@@ -211,7 +211,13 @@ def keep_calibration(folder: Path, calibration: Calibration) -> None:
     """
     write_calibration(folder, calibration)
     checkpoint = load_checkpoint(folder)
-    card = model_card(checkpoint.name, checkpoint.config, checkpoint.results, calibration=calibration)
+    card = model_card(
+        checkpoint.name,
+        checkpoint.config,
+        checkpoint.results,
+        calibration=calibration,
+        kinds=checkpoint.kinds and checkpoint.kinds.config,
+    )
     save_results(folder, checkpoint.results, card=card)
 
 

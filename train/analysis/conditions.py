@@ -115,5 +115,11 @@ def keep_condition(folder: Path, found: ConditionScore) -> None:
     checkpoint = load_checkpoint(folder)
     kept = [old for old in checkpoint.results.conditions if replace(old, scores=found.scores) != found]
     results = replace(checkpoint.results, conditions=(*kept, found))
-    card = model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
+    card = model_card(
+        checkpoint.name,
+        checkpoint.config,
+        results,
+        calibration=checkpoint.calibration,
+        kinds=checkpoint.kinds and checkpoint.kinds.config,
+    )
     save_results(folder, results, card=card)

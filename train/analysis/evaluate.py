@@ -227,7 +227,13 @@ def _keep(folder: Path, add: Callable[[Results], Results], evidence: Sequence[Ev
     rows = [*(row for row in earlier if row.photo_id not in judged), *evidence]
     write_evidence(file, rows, checkpoint.taxonomy)
     results = add(checkpoint.results)
-    card = model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
+    card = model_card(
+        checkpoint.name,
+        checkpoint.config,
+        results,
+        calibration=checkpoint.calibration,
+        kinds=checkpoint.kinds and checkpoint.kinds.config,
+    )
     save_results(folder, results, card=card)
 
 

@@ -46,15 +46,18 @@ def folder_of(checkpoint: Path) -> Path:
     return checkpoint if checkpoint.exists() else by_name.get(str(checkpoint), checkpoint)
 
 
-def open_segmenter(folder: Path, arguments: argparse.Namespace, *, with_calibration: bool = True) -> Segmenter:
-    """A checkpoint on the device that a command names, with its calibration if wanted.
+def open_segmenter(
+    folder: Path, arguments: argparse.Namespace, *, with_calibration: bool = True, with_kinds: bool = True
+) -> Segmenter:
+    """A checkpoint on the device that a command names, with its calibration and its kinds if wanted.
 
     Raises:
         CheckpointError: If the folder holds none, or a damaged one.
         DeviceError: If there is no such device.
     """
     precision = precision_of(arguments)
-    return Segmenter(load_checkpoint(folder, with_calibration=with_calibration), precision.device, precision=precision)
+    checkpoint = load_checkpoint(folder, with_calibration=with_calibration, with_kinds=with_kinds)
+    return Segmenter(checkpoint, precision.device, precision=precision)
 
 
 def photos_of(dataset: str, number: int, arguments: argparse.Namespace) -> EvaluatedPhotos:
