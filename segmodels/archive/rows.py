@@ -18,10 +18,10 @@
 | `monochrome` | bool | whether the photo is black and white or sepia, without garments' colours; null if unknown |
 | `fingerprint` | int64 | perceptual hash of the photo, by which near-duplicates are found; null if unknown |
 
-`presence` is in the taxonomy's display order, and null without a calibration. `kinds` is null if the model has no kinds;
-a garment of a class without kinds is null in it, and a `name` is null where the kind is not certain. `outfits` is
-derived from `garments` when the row is written: a query that counts what is worn together reads it alone. It includes
-every garment found, at any confidence. Parts written before a column existed lack it; it reads as null.
+`presence` is in the taxonomy's display order, and null without a calibration. `kinds` is null without kinds of the
+model; a garment of a class without kinds is null in it, and a `name` is null where the kind is not certain. `outfits`
+is derived from `garments` when the row is written: a query that counts what is worn together reads it alone. It
+includes every garment found, at any confidence. Parts written before a column existed lack it; it reads as null.
 """
 
 from __future__ import annotations

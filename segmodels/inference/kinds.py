@@ -4,23 +4,21 @@ A second, small head beside the segmentation. The network's feature maps are ave
 multinomial logistic regression for each class turns them into the probability of each of its kinds. The likeliest kind
 is named where it is certain enough. `kinds.json` of a checkpoint says which kinds there are and how well they were
 recognised, `kinds.safetensors` holds the coefficients; `python -m train kinds` fits them. A checkpoint without these
-files has no kinds.
+files has no kinds. This module needs no torch.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch.nn import functional
+from safetensors.numpy import save_file
 
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import EvaluatedPhotos
@@ -37,7 +35,6 @@ __all__ = [
     "KindsConfig",
     "KindsError",
     "Proportion",
-    "pool_features",
     "read_kinds",
     "read_kinds_config",
     "write_kinds",
@@ -50,9 +47,6 @@ KINDS_WEIGHTS = "kinds.safetensors"
 """Name of the file in a checkpoint's folder with the coefficients."""
 
 _VERSION = 1  # of the files and of the features
-_CORE = 0.5  # share of a class's largest probability from which a cell belongs to the garment's core
-_LEAST_CELLS = 256  # of a map from which the standard deviation of its channels says something
-_LEAST_SHARE = 1e-3  # added to shares before their logarithm is taken
 _AGAIN = "Fit them again with `python -m train kinds`, or remove both files: the checkpoint has no kinds then."
 
 _Share = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -87,8 +81,8 @@ class ClassKinds:
     names: tuple[_Name, ...]
     """Names of the kinds."""
 
-    threshold: _Share
-    """Probability from which the likeliest kind is named."""
+    thresholds: tuple[_Share, ...]
+    """Probability of each kind from which it is named where it is the likeliest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +182,7 @@ class Kinds:
 
         Args:
             name: Name of the class.
-            features: Features from `pool_features`, float32 `(features,)`.
+            features: Features from `segmodels.architectures.feature_maps.pool_features`, float32 `(features,)`.
         """
         if (known := self.config.classes.get(name)) is None:
             return None
@@ -204,45 +198,9 @@ class Kinds:
             probabilities: Probability of each kind of the class.
         """
         likeliest = max(probabilities, key=lambda kind: probabilities[kind])
-        certain = probabilities[likeliest] >= self.config.classes[name].threshold
-        return Kind(likeliest, probabilities[likeliest]) if certain else None
-
-
-def pool_features(maps: Sequence[torch.Tensor], cells: torch.Tensor, ids: Sequence[int]) -> np.ndarray:
-    """Features of the garments of one person, float32 `(garments, features)`.
-
-    A garment's core are the cells in which the probability of its class is at least half of its largest; they weigh as
-    much as that probability. Of each garment:
-
-    - mean over the core of each channel of each map, and its standard deviation where the map is fine enough;
-    - place in the region of interest: mean and standard deviation of the core's rows and columns, the rows and columns
-      between which 94 % of it lie, and where these rows are on the person;
-    - log of its share of what is not background, and share of its box that it fills;
-    - log of the share of each class of what is not background, the same for all garments.
-
-    Args:
-        maps: Feature maps of the region, float `(channels, h, w)`, none finer than the cells.
-        cells: Probabilities of the region, averaged over cells, float32 `(C, H, W)`; class 0 is the background.
-        ids: Class of each garment.
-    """
-    if not ids:
-        return np.zeros((0, 0), np.float32)
-    likely = cells[list(ids)]
-    top = likely.amax(dim=(1, 2), keepdim=True)
-    core = torch.where(likely >= _CORE * top, likely, torch.zeros_like(likely))
-    columns = []
-    for each in maps:
-        weight = core if each.shape[1:] == core.shape[1:] else functional.adaptive_avg_pool2d(core, each.shape[1:])
-        weight = weight.flatten(1)
-        weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
-        channels = each.flatten(1).float()
-        mean = weight @ channels.T
-        columns.append(mean)
-        if each.shape[1] * each.shape[2] >= _LEAST_CELLS:
-            columns.append((weight @ channels.square().T - mean.square()).clamp_min(0).sqrt())
-    columns += [_places(core, cells), _shares(cells).expand(len(ids), -1)]
-    pooled: np.ndarray = torch.cat(columns, dim=1).float().cpu().numpy()
-    return pooled
+        known = self.config.classes[name]
+        least = known.thresholds[known.names.index(likeliest)]
+        return Kind(likeliest, probabilities[likeliest]) if probabilities[likeliest] >= least else None
 
 
 def read_kinds_config(folder: Path, taxonomy: Taxonomy) -> KindsConfig | None:
@@ -278,6 +236,8 @@ def read_kinds_config(folder: Path, taxonomy: Taxonomy) -> KindsConfig | None:
     for name, known in config.classes.items():
         if len(known.names) < 2 or len(set(known.names)) < len(known.names):
             raise KindsError(f"{path} is damaged: the kinds of {name} are not two names or more, each once. {_AGAIN}")
+        if len(known.thresholds) != len(known.names):
+            raise KindsError(f"{path} is damaged: {name} has not a threshold for each kind. {_AGAIN}")
     for each in config.judgements:
         names = config.classes[each.garment].names if each.garment in config.classes else ()
         if len(each.matrix) != len(names) or any(len(row) != len(names) + 1 for row in each.matrix):
@@ -310,12 +270,12 @@ def read_kinds(folder: Path, taxonomy: Taxonomy, weights: str) -> Kinds | None:
     for name, known in config.classes.items():
         wanted |= {f"{name}.weight": (len(known.names), config.features), f"{name}.bias": (len(known.names),)}
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "np") as file:
             found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             if found != wanted:
                 wrong = min(set(wanted.items()) ^ set(found.items()))[0]
                 raise KindsError(f"{path}: the tensor {wrong} is missing, unknown or of another shape. {_AGAIN}")
-            tensors = {key: file.get_tensor(key).float().numpy() for key in wanted}
+            tensors = {key: file.get_tensor(key).astype(np.float32) for key in wanted}
     except (SafetensorError, OSError) as error:
         raise KindsError(f"{path} is missing, damaged or not a safetensors file: {error}. {_AGAIN}") from None
     if broken := [key for key, tensor in tensors.items() if not np.isfinite(tensor).all()]:
@@ -334,7 +294,7 @@ def write_kinds(folder: Path, kinds: Kinds) -> None:
         OSError: If the folder cannot be written.
     """
     tensors = {
-        f"{name}.{part}": torch.from_numpy(np.ascontiguousarray(values[name], np.float32))
+        f"{name}.{part}": np.ascontiguousarray(values[name], np.float32)
         for name in kinds.config.classes
         for part, values in (("weight", kinds.weights), ("bias", kinds.biases))
     }
@@ -345,46 +305,6 @@ def write_kinds(folder: Path, kinds: Kinds) -> None:
     except SafetensorError as error:  # raised for a full disk, among others
         raise OSError(f"{folder / KINDS_WEIGHTS}: {error}") from error
     write_whole(folder / KINDS_FILE, json.dumps(_rounded(asdict(kinds.config)), indent=1) + "\n")
-
-
-def _places(core: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Where the cores `(garments, H, W)` lie and how large they are, float32 `(garments, 15)`."""
-    height, width = core.shape[1:]
-    rows = (torch.arange(height, device=core.device) + 0.5) / height
-    columns = (torch.arange(width, device=core.device) + 0.5) / width
-    by_row, by_column = core.sum(dim=2), core.sum(dim=1)
-    mass = by_row.sum(dim=1).clamp_min(1e-9)
-    body = 1 - cells[0]
-    first, last = _span(body.sum(dim=1)[None], rows, 0.01)
-    y, y_spread = _moments(by_row, rows)
-    x, x_spread = _moments(by_column, columns)
-    top, bottom = _span(by_row, rows, 0.03)
-    left, right = _span(by_column, columns, 0.03)
-    tall = (last - first).clamp_min(0.05)
-    box = ((bottom - top) * height + 1) * ((right - left) * width + 1)
-    place = [y, y_spread, x, x_spread, top, bottom, left, right, bottom - top, right - left]
-    on_person = [(top - first) / tall, (bottom - first) / tall]
-    size = [torch.log(mass / (body.sum() + 1) + _LEAST_SHARE), mass / box]
-    return torch.stack([*place, *on_person, *size, (last - first).expand(len(core))], dim=1)
-
-
-def _shares(cells: torch.Tensor) -> torch.Tensor:
-    """Log of the share of each class of what is not background, float32 `(1, C)`."""
-    return torch.log(cells.sum(dim=(1, 2)) / ((1 - cells[0]).sum() + 1) + _LEAST_SHARE)[None]
-
-
-def _moments(mass: torch.Tensor, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of a place, `(garments,)`, from the mass `(garments, n)` at each of n places."""
-    total = mass.sum(dim=1).clamp_min(1e-9)
-    mean = mass @ at / total
-    return mean, (mass @ at.square() / total - mean.square()).clamp_min(0).sqrt()
-
-
-def _span(mass: torch.Tensor, at: torch.Tensor, tail: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places `(garments,)` below and above which a tail of the mass `(garments, n)` lies."""
-    share = mass.cumsum(dim=1) / mass.sum(dim=1, keepdim=True).clamp_min(1e-9)
-    low, high = ((share < part).sum(dim=1).clamp_max(len(at) - 1) for part in (tail, 1 - tail))
-    return at[low], at[high]
 
 
 def _rounded(value: Any) -> Any:

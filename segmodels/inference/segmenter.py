@@ -15,13 +15,13 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from segmodels.architectures.feature_maps import logits_and_maps
+from segmodels.architectures.feature_maps import logits_and_maps, pool_features
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
 from segmodels.inference.boxes import Box, box_of, crop_around, cut
 from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
-from segmodels.inference.kinds import Kinds, pool_features
+from segmodels.inference.kinds import Kinds
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.presence import features
 from segmodels.inference.segmentation import Garment, Person, Segmentation, measure
@@ -280,7 +280,7 @@ class Segmenter:
             photo: uint8 `(H, W, 3)` RGB, upright.
 
         Returns:
-            The segmentation, and by garment its features from `segmodels.inference.kinds.pool_features`.
+            The segmentation, and by garment its features from `segmodels.architectures.feature_maps.pool_features`.
         """
         regions = self._regions_of_interest([photo])
         self._fill_probabilities([photo], regions, with_maps=True)
