@@ -294,7 +294,7 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int) -> Kinds:
 
     All folds teach, whole and in parts, and so do the tags that are not reserved and flat-lays of part `train`. The
     network saw the photos of the folds that it was trained on, so its features of them are somewhat too good: what is
-    chosen is chosen on the fold that it left out and on the tagged photos.
+    chosen is chosen on whole photos of the fold that it left out, and on the tagged ones.
 
     Args:
         segmenter: Segmenter of the network, in the classes of the data set.
@@ -320,7 +320,7 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int) -> Kinds:
         "tags": EvaluatedPhotos(dataset=name, split="ids", ids_file="tags that are not reserved"),
     }
     chosen = set(left_out) | set(taught)
-    kinds = fit(samples, lambda each: each.photo_id in chosen, photos, segmenter.checkpoint)
+    kinds = fit(samples, lambda each: each.framing == "full" and each.photo_id in chosen, photos, segmenter.checkpoint)
     photos = {
         "masks": EvaluatedPhotos(dataset=name, split="ids", ids_file=data.ids_file),
         "tags": EvaluatedPhotos(dataset=name, split="ids", ids_file="ccp_tags_reserved.txt"),
@@ -582,7 +582,7 @@ def _thresholds(probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> 
     frequent = int(np.bincount(truth, minlength=kinds).argmax())
     best, found = (-np.inf, -np.inf), (0.0, 0.0)
     for base in np.arange(0, 0.9, 0.01):
-        for more in np.arange(0, 0.25, 0.05):
+        for more in np.arange(0, 0.45, 0.05):
             named = top >= base + more * (likeliest == frequent)
             share = float(named.mean())
             if share < ANSWERED + _AIM:
