@@ -125,6 +125,7 @@ _AIM = 0.03  # above the accuracy that was asked for, and above the share to ans
 _CLEAR = 0.6  # share of a class's pixels under a mask that one kind must hold
 _OF_CLASS = 0.3  # share of a mask's pixels that must be of its class
 _WEIGHTS: Mapping[str, float] = {"part": 0.5, "flat-lays": 0.3}  # of a sample, where a whole photo of a person has 1
+_CLEARLY = 1.1  # times the probability of each kind if all were as likely: the least from which one is named
 _MOST_FLATLAYS = 120  # of each label
 _SAMPLES = 2000
 _DATA = (
@@ -581,7 +582,7 @@ def _thresholds(probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> 
     kinds = probabilities.shape[1]
     frequent = int(np.bincount(truth, minlength=kinds).argmax())
     best, found = (-np.inf, -np.inf), (0.0, 0.0)
-    for base in np.arange(0, 0.9, 0.01):
+    for base in np.arange(_CLEARLY / kinds, 0.9, 0.01):
         for more in np.arange(0, 0.45, 0.05):
             named = top >= base + more * (likeliest == frequent)
             share = float(named.mean())

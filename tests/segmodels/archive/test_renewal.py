@@ -1,10 +1,14 @@
 from collections.abc import Callable, Container, Generator, Sequence
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from archive_rows import VERSION, made, parts_of
 
+from segmodels.archive.__main__ import main
 from segmodels.archive.ingest import Outcome
 from segmodels.archive.renewal import Renewal, renew
 from segmodels.archive.rows import as_table
@@ -138,8 +142,6 @@ def test_another_models_archive_is_refused_in_a_sentence(archive: Archive) -> No
 
 
 def test_kinds_are_read_as_null_from_parts_without_the_column(archive: Archive) -> None:
-    import pyarrow.parquet as pq
-
     filled(archive)
     (part,) = parts_of(archive)
     pq.write_table(pq.read_table(part).drop_columns(["kinds"]), part)
@@ -150,3 +152,24 @@ def test_kinds_are_read_as_null_from_parts_without_the_column(archive: Archive) 
         named = reader.query("SELECT kinds[1].name AS kind, kinds[1].probabilities['skirt'] AS p FROM photos")
     assert sorted(named["kind"].dropna()) == ["skirt"]
     assert named["p"].max() == pytest.approx(0.9)
+
+
+def test_the_command_says_what_it_did(
+    folder: Path, take: Callable[..., object], archive: Archive, more_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take(folder)
+    again = ["re-analyse", str(archive.place.location), "--photos", str(folder), "--model", str(more_models / "tiny")]
+    assert main(again) == 0
+    assert capsys.readouterr().out == "0 rows brought up to date, 6 already were.\n"
+    (part,) = parts_of(archive)
+    table = pq.read_table(part)
+    older = table.set_column(table.column_names.index("revision"), "revision", pa.array(["older"] * 6))
+    place = part.parent.with_name("tiny@older")
+    part.parent.rename(place)
+    pq.write_table(older, place / part.name)
+    (folder / "look0.jpg").unlink()
+    (folder / "look1.jpg").rename(folder / "renamed.jpg")
+    assert main(again) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("5 rows brought up to date, 0 already were; 1 row stays as before, because its photo is not")
+    assert len(archive.versions()) == 2
