@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ def logits_and_maps(network: nn.Module, photos: torch.Tensor) -> tuple[torch.Ten
         Logits `(N, classes, H, W)`; and the decoder's last map and the encoder's maps from stride 4 on, each
         `(N, channels, h, w)`.
     """
-    inner = network.network if isinstance(network, PadToStride) else network
+    inner: Any = network.network if isinstance(network, PadToStride) else network
     maps = inner.encoder(photos)
     decoded = inner.decoder(maps)
     logits: torch.Tensor = inner.segmentation_head(decoded)
@@ -67,7 +68,9 @@ def pool_features(maps: Sequence[torch.Tensor], cells: torch.Tensor, ids: Sequen
     core = torch.where(likely >= _CORE * top, likely, torch.zeros_like(likely))
     columns = []
     for each in maps:
-        weight = core if each.shape[1:] == core.shape[1:] else functional.adaptive_avg_pool2d(core, each.shape[1:])
+        weight = (
+            core if each.shape[1:] == core.shape[1:] else functional.adaptive_avg_pool2d(core, tuple(each.shape[1:]))
+        )
         weight = weight.flatten(1)
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
         channels = each.flatten(1).float()

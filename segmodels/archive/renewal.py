@@ -44,10 +44,10 @@ class Renewal:
         return f"{rows} brought up to date, {self.current:,} already were{left}."
 
 
-class _AllBut(Container[object]):
+class _AllBut(Container[str]):
     """Ids of photos that need no analysis: all but some."""
 
-    def __init__(self, wanted: Container[object]) -> None:
+    def __init__(self, wanted: Container[str]) -> None:
         self._wanted = wanted
 
     def __contains__(self, photo_id: object) -> bool:
@@ -99,7 +99,7 @@ def renew(
             )
         for row in rows.to_dict("records"):
             if row["stale"]:
-                stale[row["photo_id"]] = each, row
+                stale[row["photo_id"]] = each, {str(key): value for key, value in row.items()}
             else:
                 current += 1
                 stale.pop(row["photo_id"], None)

@@ -216,7 +216,7 @@ def keep_calibration(folder: Path, calibration: Calibration) -> None:
         checkpoint.config,
         checkpoint.results,
         calibration=calibration,
-        kinds=checkpoint.kinds and checkpoint.kinds.config,
+        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
     )
     save_results(folder, checkpoint.results, card=card)
 

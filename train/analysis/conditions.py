@@ -120,6 +120,6 @@ def keep_condition(folder: Path, found: ConditionScore) -> None:
         checkpoint.config,
         results,
         calibration=checkpoint.calibration,
-        kinds=checkpoint.kinds and checkpoint.kinds.config,
+        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
     )
     save_results(folder, results, card=card)

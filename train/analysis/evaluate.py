@@ -232,7 +232,7 @@ def _keep(folder: Path, add: Callable[[Results], Results], evidence: Sequence[Ev
         checkpoint.config,
         results,
         calibration=checkpoint.calibration,
-        kinds=checkpoint.kinds and checkpoint.kinds.config,
+        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
     )
     save_results(folder, results, card=card)
 

@@ -670,10 +670,13 @@ def _summed(judgements: Sequence[KindJudgement]) -> KindJudgement:
     matrix = np.sum([each.matrix for each in judgements], axis=0)
     named, right = int(matrix[:, :-1].sum()), int(matrix[:, :-1].trace())
     low, high = wilson([right], [named])
+    scores = _scores(matrix)
     return replace(
         judgements[0],
         garments=int(matrix.sum()),
         matrix=tuple(map(tuple, matrix.tolist())),
         accuracy=Proportion(value=right / max(named, 1), low=float(low[0]), high=float(high[0])),
-        **_scores(matrix),
+        answered=scores["answered"],
+        balanced_accuracy=scores["balanced_accuracy"],
+        majority=scores["majority"],
     )

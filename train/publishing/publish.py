@@ -75,7 +75,7 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
         checkpoint.results,
         repository,
         calibration=checkpoint.calibration,
-        kinds=checkpoint.kinds and checkpoint.kinds.config,
+        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
     )
     api = open_api()
     with explain_failures(repository, writing=True):
