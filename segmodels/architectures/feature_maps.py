@@ -69,7 +69,9 @@ def pool_features(maps: Sequence[torch.Tensor], cells: torch.Tensor, ids: Sequen
     columns = []
     for each in maps:
         weight = (
-            core if each.shape[1:] == core.shape[1:] else functional.adaptive_avg_pool2d(core, tuple(each.shape[1:]))
+            core
+            if each.shape[1:] == core.shape[1:]
+            else functional.adaptive_avg_pool2d(core, (each.shape[1], each.shape[2]))
         )
         weight = weight.flatten(1)
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
