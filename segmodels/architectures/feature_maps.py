@@ -75,11 +75,11 @@ def pool_features(maps: Sequence[torch.Tensor], cells: torch.Tensor, ids: Sequen
         )
         weight = weight.flatten(1)
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
-        channels = each.flatten(1).float()
-        mean = weight @ channels.T
+        channels = each.permute(1, 2, 0).flatten(0, 1).float()  # (cells, channels): a view of channels-last maps
+        mean = weight @ channels
         columns.append(mean)
         if each.shape[1] * each.shape[2] >= _LEAST_CELLS:
-            columns.append((weight @ channels.square().T - mean.square()).clamp_min(0).sqrt())
+            columns.append((weight @ channels.square() - mean.square()).clamp_min(0).sqrt())
     columns += [_places(core, cells), _shares(cells).expand(len(ids), -1)]
     pooled: np.ndarray = torch.cat(columns, dim=1).float().cpu().numpy()
     return pooled
