@@ -346,10 +346,10 @@ def _kinds(models: Sequence[Model]) -> None:
     )
     with st.expander("Confusion matrices"):
         st.caption("Numbers of garments: true kinds in rows, named kinds in columns.")
-        for each in kinds.judgements:
-            if each.how == "held out" and each.framing == "full":
-                st.markdown(literal(matrix_title(each)))
-                st.dataframe(kinds_matrix(each, kinds), width="content")
+        for judged in kinds.judgements:
+            if judged.how == "held out" and judged.framing == "full":
+                st.markdown(literal(matrix_title(judged)))
+                st.dataframe(kinds_matrix(judged, kinds), width="content")
 
 
 # --- The matrix -------------------------------------------------------------------------------------------------------
