@@ -17,6 +17,7 @@
   - `dashboard.dataset.folder.FolderError`: a folder that is not Clothing Co-Parsing
   - `dashboard.dataset.shipped.StatisticsError`: statistics of a data set that cannot be read
   - `dashboard.evaluation.pictures.PictureError`: a photo or a class map of the evidence that cannot be shown
+  - `train.publishing.export.ExportError`: a network that cannot be exported
   - `train.recipe.RecipeError`: a recipe that cannot be used
   - `train.resume.FitError`: a fit that cannot start or go on
   - `train.segmentation.pretrained.PretrainedError`: weights to start from that cannot be had

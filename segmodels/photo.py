@@ -32,9 +32,12 @@ __all__ = [
     "MAX_PIXELS",
     "MIN_SIDE",
     "PHOTO_SUFFIXES",
+    "Photo",
     "PhotoError",
     "StoredPhoto",
+    "as_stored",
     "date_taken",
+    "decode_photo",
     "find_photos",
     "open_photo",
     "over_limit",
@@ -110,6 +113,19 @@ class PhotoError(GarmentscopeError, ValueError):
     """A photo that cannot be used. The message says, on one line and for a person, which file, why and what to do."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A photo, upright, and how its file stores it.
+
+    Args:
+        pixels: uint8 `(H, W, 3)` sRGB, upright, at the photo's own size.
+        orientation: EXIF orientation of the file, 1 to 8 (CIPA DC-008, tag 0x0112); 1 is upright.
+    """
+
+    pixels: np.ndarray
+    orientation: int
+
+
 def open_photo(
     source: bytes | str | Path | Image.Image, *, name: str | None = None, max_bytes: int | None = MAX_BYTES
 ) -> np.ndarray:
@@ -131,6 +147,24 @@ def open_photo(
     Raises:
         PhotoError: If the file cannot be read, is no photo of a known format, is damaged or cut off, or has too many
             bytes, too many pixels (`MAX_PIXELS`) or too few (`MIN_SIDE`).
+    """
+    return decode_photo(source, name=name, max_bytes=max_bytes).pixels
+
+
+def decode_photo(
+    source: bytes | str | Path | Image.Image, *, name: str | None = None, max_bytes: int | None = MAX_BYTES
+) -> Photo:
+    """Reads a photo as `open_photo` does, and also how its file was turned.
+
+    A HEIC photo is turned by whatever decodes it, for its container says how, so its orientation is 1.
+
+    Args:
+        source: The path of a file, its content, or a picture that Pillow has opened.
+        name: Name of the file in messages; its path if none is given.
+        max_bytes: Largest number of bytes that a file may have; None for no limit.
+
+    Raises:
+        PhotoError: As `open_photo` does.
     """
     if name is None:
         name = "The photo" if isinstance(source, bytes | Image.Image) else os.fspath(source)
@@ -179,6 +213,17 @@ class StoredPhoto:
         """
         method = _UPRIGHT.get(self.orientation)
         return values if method is None else np.array(Image.fromarray(values).transpose(method))
+
+
+def as_stored(values: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns a map of an upright photo back to how the file stores the photo.
+
+    Args:
+        values: uint8 `(H, W)`.
+        orientation: EXIF orientation of the file, 1 to 8.
+    """
+    method = _UPRIGHT.get({6: 8, 8: 6}.get(orientation, orientation))  # the others undo themselves
+    return values if method is None else np.array(Image.fromarray(values).transpose(method))
 
 
 def read_stored(path: Path) -> StoredPhoto:
@@ -491,7 +536,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
 _UNTOUCHED = {"RGB": (255, 0, 255), "RGBA": (255, 0, 255, 1), "CMYK": (1, 255, 2, 254)}
 
 
-def _decoded(stream: BinaryIO, kind: str, name: str) -> np.ndarray:
+def _decoded(stream: BinaryIO, kind: str, name: str) -> Photo:
     stream.seek(0)
     try:
         image: Image.Image = Image.open(stream, formats=_FORMATS[kind])
@@ -505,6 +550,7 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> np.ndarray:
         raise _damage(stream, kind, name, error) from error
     with image:
         _check_size(image.size, name)
+        stored = _orientation(image) if kind == "TIFF" else None  # loading turns it, and takes the tag away
         canvas: Image.Image | None = None
         if kind in ("JPEG", "PNG") and image.mode in _UNTOUCHED and not image.info.get("interlace"):
             canvas = Image.new(image.mode, image.size, _UNTOUCHED[image.mode])
@@ -515,19 +561,20 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> np.ndarray:
             raise
         except Exception as error:
             raise _damage(stream, kind, name, error, canvas) from error
-        return _upright_rgb(image, name)
+        return Photo(_upright_rgb(image, name), stored or _orientation(image))
 
 
-def _from_picture(image: Image.Image, name: str) -> np.ndarray:
-    """The pixels of a picture of Pillow, as those of a file."""
+def _from_picture(image: Image.Image, name: str) -> Photo:
+    """A picture of Pillow, as a photo from a file."""
     _check_size(image.size, name)
+    stored = _orientation(image) if image.format == "TIFF" else None
     try:
         image.load()
     except MemoryError:
         raise
     except Exception as error:  # decoders raise what they like
         raise PhotoError(f"{name} is damaged, or its file is closed already: {error}. Open it again.") from error
-    return _upright_rgb(image, name)
+    return Photo(_upright_rgb(image, name), stored or _orientation(image))
 
 
 def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:

@@ -17,10 +17,11 @@ from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
     analyse,
+    annotations_name,
+    as_annotations,
     as_csv,
     as_zip,
     class_map_png,
-    coco_text,
     cut_out,
     file_name,
     json_text,
@@ -30,6 +31,7 @@ from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
+from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.inference.segmentation import Garment
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
@@ -241,15 +243,14 @@ def _downloads(analysed: Analysed) -> None:
                 for garment in analysed.less_likely:
                     _cut_out_button(analysed, garment)
         st.download_button("JSON", partial(json_text, analysed), f"{stem}.json", "application/json", on_click="ignore")
-        st.download_button(
-            "COCO", partial(coco_text, analysed), f"{stem}-coco.json", "application/json", on_click="ignore"
-        )
         everything = list(state.photos.values())
+        with st.popover("Annotations"):
+            _annotations(analysed, everything)
         if len(everything) > 1:
             count = len(everything)
             st.download_button(
                 f"All {count} (ZIP)",
-                partial(as_zip, everything),
+                partial(as_zip, everything, state.annotations),
                 "garmentscope.zip",
                 "application/zip",
                 on_click="ignore",
@@ -262,6 +263,33 @@ def _downloads(analysed: Analysed) -> None:
             "Downloads hold every garment found, with its presence."
             + (" In the ZIP, cut-outs of less likely garments are in less\\_likely/." if len(everything) > 1 else "")
         )
+
+
+def _annotations(analysed: Analysed, everything: Sequence[Analysed]) -> None:
+    """Which format annotations have, and their downloads; the ZIP of all photos has the same format."""
+    st.session_state.setdefault("annotations-as", state.annotations)
+    kinds = list(ANNOTATION_FORMATS)
+    kind = st.selectbox(
+        "Annotations as", kinds, format_func=lambda key: ANNOTATION_FORMATS[key].title, key="annotations-as"
+    )
+    state.annotations = kind
+    st.caption(ANNOTATION_FORMATS[kind].hint)
+    choices: list[tuple[str, Sequence[Analysed]]] = [("This photo", [analysed])]
+    if len(everything) > 1:
+        choices.append((f"All {len(everything)} photos", everything))
+    for label, photos in choices:
+        st.download_button(
+            label,
+            partial(as_annotations, photos, kind),
+            annotations_name(photos, kind),
+            on_click="ignore",
+            key=f"annotations-{label}",
+            width="stretch",
+        )
+    if len(everything) > 1:
+        st.caption("The ZIP of all photos has annotations in this format, too.")
+    if any(photo.photo.orientation > 1 for photo in everything):
+        st.caption("Annotations are of the photos turned upright, as EXIF says.")
 
 
 def _cut_out_button(analysed: Analysed, garment: Garment) -> None:

@@ -267,8 +267,7 @@ def find(
     Raises:
         PhotoError: If the photo cannot be read.
     """
-    parameters = sum(parameter.numel() for parameter in segmenter.checkpoint.network.parameters())
-    return Finding(Analysed.of(photo, segmenter.segment(pixels_of(photo))), parameters, size)
+    return Finding(Analysed.of(photo, segmenter.segment(pixels_of(photo))), segmenter.checkpoint.parameters, size)
 
 
 def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = ()) -> str:

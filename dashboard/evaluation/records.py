@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.evidence import Evidence
 from segmodels.evaluation.results import (
     ConditionScore,
@@ -27,6 +28,9 @@ from segmodels.evaluation.results import (
     parse_results,
     shorten,
 )
+from segmodels.foreign.description import config_values
+from segmodels.foreign.kinds import weights_of
+from segmodels.foreign.onnx_file import find_onnx, read_onnx
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
 
 __all__ = [
@@ -212,14 +216,14 @@ def read_model(name: str, folder: Path) -> Model:
         name: Name of the model in the catalog.
         folder: Folder of the checkpoint.
     """
-    config, config_fault = _json(folder / "config.json", "Get the checkpoint again.")
+    config, config_fault = _config(folder)
     try:
         taxonomy = taxonomy_of(config)
     except TaxonomyError:
         taxonomy = None
     training = config.get("training")
     training = training if isinstance(training, dict) else {}
-    parameters, size = _cost(folder / "model.safetensors")
+    parameters, size = _cost(folder)
     if size is None and type(training.get("parameters")) is int:
         parameters = training["parameters"]
     model = Model(
@@ -283,6 +287,16 @@ def evidence_of_measurement(
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
+def _config(folder: Path) -> tuple[dict[str, Any], str]:
+    """The values of `config.json`, or those that a network from elsewhere would have; empty with a sentence if none."""
+    try:
+        if values := config_values(folder):
+            return values, ""
+    except CheckpointError as error:
+        return {}, str(error).replace(f"{folder}/", "")
+    return _json(folder / "config.json", "Get the checkpoint again.")
+
+
 def _json(path: Path, remedy: str) -> tuple[dict[str, Any], str]:
     """An object from a file; if it is missing or damaged it is empty, with a sentence."""
     try:
@@ -321,12 +335,18 @@ def _known(epoch: Mapping[str, float]) -> dict[str, float]:
     return {key: value for key, value in epoch.items() if math.isfinite(value) and key != "lr"}
 
 
-def _cost(path: Path) -> tuple[int | None, int | None]:
-    """Parameters and bytes of a file of weights; None where they cannot be read."""
+def _cost(folder: Path) -> tuple[int | None, int | None]:
+    """Parameters and bytes of the weights in a folder; None where they cannot be read."""
+    files = weights_of(folder)
+    size = sum(path.stat().st_size for path in files) if files else None
+    parameters = 0
     try:
-        size = path.stat().st_size
-        with safe_open(path, "np") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
-        return None, path.stat().st_size if path.is_file() else None
-    return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(_BUFFERS)), size
+        if any(path.suffix == ".onnx" for path in files):
+            return read_onnx(find_onnx(folder)).parameters, size
+        for path in files:
+            with safe_open(path, "np") as file:
+                shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+            parameters += sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(_BUFFERS))
+    except (CheckpointError, OSError, SafetensorError):
+        return None, size
+    return parameters if files else None, size

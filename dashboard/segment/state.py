@@ -28,6 +28,7 @@ class SegmentState:
         refused: Sentences about the last files that are too large to be sent.
         failures: Sentences about the last files that could not be read.
         cancelled: Model and revision whose run over photos of another model was cancelled.
+        annotations: Format of exported annotations, a key in `ANNOTATION_FORMATS`.
     """
 
     model: str = DEFAULT_MODEL
@@ -40,6 +41,7 @@ class SegmentState:
     refused: Sequence[str] = ()
     failures: list[str] = field(default_factory=list)
     cancelled: tuple[str, str] | None = None
+    annotations: str = "coco"
 
     def start_over(self) -> None:
         """Forgets the photos and empties the uploader; the model stays."""

@@ -12,7 +12,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
+from segmodels.annotations import ANNOTATION_FORMATS, AnnotationFile, annotation_files, names_apart
 from segmodels.inference.presence import LIKELY
-from segmodels.inference.segmentation import Garment, Person, Segmentation, to_coco
-from segmodels.photo import open_photo
+from segmodels.inference.segmentation import Garment, Person, Segmentation
+from segmodels.photo import Photo, decode_photo, open_photo
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ __all__ = [
     "Plane",
     "UploadedPhoto",
     "analyse",
+    "annotations_name",
+    "as_annotations",
     "as_csv",
     "as_zip",
     "class_map_png",
-    "coco_text",
     "cut_out",
     "file_name",
     "heading",
@@ -56,6 +58,7 @@ class UploadedPhoto:
         width: Width in pixels.
         height: Height in pixels.
         shown: The JPEG that the viewer shows.
+        orientation: EXIF orientation of the file, 1 to 8.
     """
 
     name: str
@@ -63,6 +66,7 @@ class UploadedPhoto:
     width: int
     height: int
     shown: bytes
+    orientation: int = 1
 
     @property
     def stem(self) -> str:
@@ -162,6 +166,7 @@ class Analysed:
             seconds=self.seconds,
             owners=self.owners.pixels() if self.owners else None,
             has_kinds=self.has_kinds,
+            orientation=self.photo.orientation,
         )
 
     def presence_of(self, garment: Garment) -> float | None:
@@ -240,7 +245,7 @@ def read_photo(name: str, data: bytes) -> UploadedPhoto:
     Raises:
         PhotoError: If the file cannot be read; the message is for the visitor.
     """
-    return _uploaded(name, data, open_photo(data, name=name))
+    return _uploaded(name, data, decode_photo(data, name=name))
 
 
 def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
@@ -254,8 +259,8 @@ def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
     Raises:
         PhotoError: If the file cannot be read; the message is for the visitor.
     """
-    pixels = open_photo(data, name=name)
-    return Analysed.of(_uploaded(name, data, pixels), segmenter.segment(pixels))
+    photo = decode_photo(data, name=name)
+    return Analysed.of(_uploaded(name, data, photo), segmenter.segment(photo))
 
 
 def class_map_png(analysed: Analysed) -> bytes:
@@ -268,9 +273,40 @@ def json_text(analysed: Analysed) -> str:
     return json.dumps(analysed.listing, indent=1, ensure_ascii=False)
 
 
-def coco_text(analysed: Analysed) -> str:
-    """COCO's detection format."""
-    return json.dumps(analysed.segmentation().to_coco(analysed.name))
+def as_annotations(photos: Sequence[Analysed], kind: str) -> bytes:
+    """Annotations of photos in a format: its file, or a ZIP where it has several.
+
+    Args:
+        photos: Photos of one model or several.
+        kind: Key in `ANNOTATION_FORMATS`.
+    """
+    files = list(_annotation_files(photos, kind))
+    if _one_file(photos, kind):
+        return files[0].content
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.writestr(file.path, file.content)
+    return out.getvalue()
+
+
+def annotations_name(photos: Sequence[Analysed], kind: str) -> str:
+    """The file name under which `as_annotations` is saved: `look-coco.json`, or `garmentscope-yolo.zip` of several."""
+    stem = photos[0].photo.stem if len(photos) == 1 else "garmentscope"
+    return f"{stem}-{kind}{PurePath(ANNOTATION_FORMATS[kind].only_file).suffix if _one_file(photos, kind) else '.zip'}"
+
+
+def _one_file(photos: Sequence[Analysed], kind: str) -> bool:
+    return bool(ANNOTATION_FORMATS[kind].only_file) and len({photo.taxonomy for photo in photos}) == 1
+
+
+def _annotation_files(photos: Sequence[Analysed], kind: str) -> Iterator[AnnotationFile]:
+    """The files of a format; photos in the classes of another model than the first lie in a folder `2/`, and so on."""
+    named = list(zip(names_apart(photo.name for photo in photos), photos, strict=True))
+    for number, taxonomy in enumerate(dict.fromkeys(photo.taxonomy for photo in photos), start=1):
+        of_one = ((name, photo.segmentation()) for name, photo in named if photo.taxonomy == taxonomy)
+        for file in annotation_files(kind, of_one):
+            yield file if number == 1 else file._replace(path=f"{number}/{file.path}")
 
 
 def cut_out(analysed: Analysed, garment: Garment) -> bytes:
@@ -308,19 +344,21 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
     return out.getvalue().encode("utf-8")
 
 
-def as_zip(photos: Sequence[Analysed]) -> bytes:
-    """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV and one COCO file over all.
+def as_zip(photos: Sequence[Analysed], kind: str = "coco") -> bytes:
+    """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV, and with annotations over all.
 
-    Photos in the classes of several models have a COCO file for each taxonomy, the second `coco-2.json`.
+    Cut-outs of garments that do not count are in a folder `less_likely` of the photo's. Annotations are in the folder
+    `annotations`.
 
-    Cut-outs of garments that do not count are in a folder `less_likely` of the photo's.
+    Args:
+        photos: Photos of one model or several.
+        kind: Format of the annotations, a key in `ANNOTATION_FORMATS`.
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
-        for number, taxonomy in enumerate(dict.fromkeys(each.taxonomy for each in photos), start=1):
-            of_one = ((each.name, each.segmentation()) for each in photos if each.taxonomy == taxonomy)
-            archive.writestr("coco.json" if number == 1 else f"coco-{number}.json", json.dumps(to_coco(of_one)))
+        for file in _annotation_files(photos, kind):
+            archive.writestr(f"annotations/{file.path}", file.content)
         for number, analysed in enumerate(photos, start=1):
             folder = f"{number:03d}-{analysed.photo.stem}"
             found, pixels = analysed.segmentation(), analysed.photo.pixels()
@@ -350,9 +388,9 @@ def file_name(garment: Garment) -> str:
     return f"{name}-{garment.person + 1}" if garment.person else name
 
 
-def _uploaded(name: str, data: bytes, pixels: np.ndarray) -> UploadedPhoto:
-    height, width = pixels.shape[:2]
-    return UploadedPhoto(name, data, width, height, encode_photo(pixels))
+def _uploaded(name: str, data: bytes, photo: Photo) -> UploadedPhoto:
+    height, width = photo.pixels.shape[:2]
+    return UploadedPhoto(name, data, width, height, encode_photo(photo.pixels), photo.orientation)
 
 
 def _numbered(found: Segmentation, garments: Sequence[Garment]) -> np.ndarray | None:

@@ -54,6 +54,8 @@ class _Image:
     width: Any
     height: Any
     annotations: list[tuple[int, Mapping[str, Any]]]
+    upright: bool
+    """Whether the row says that its annotations are of the photo turned upright."""
 
 
 def read_coco(path: Path, photos: Path | None = None) -> Dataset:
@@ -135,7 +137,9 @@ def _images(
         else:
             parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
             nowhere = folder.folder.joinpath(*parts)
-            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [])
+            image = _Image(
+                name, files.get(name, nowhere), row.get("width"), row.get("height"), [], row.get("upright") is True
+            )
             by_number[number] = image
             by_id.setdefault(_id_of(name), []).append(image)
     for place, row in enumerate(content["annotations"]):
@@ -175,7 +179,8 @@ def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: 
         stored = read_stored(image.path)
     except PhotoError as error:
         raise DatasetError(str(error)) from None
-    return turn_upright(draw(regions, height, width), stored, f"{path}: {image.file_name}")
+    drawn = draw(regions, height, width)
+    return turn_upright(drawn, stored, f"{path}: {image.file_name}", is_upright=image.upright)
 
 
 def _region(row: Mapping[str, Any], classes: Classes, height: int, width: int) -> Region:

@@ -299,22 +299,23 @@ def runs_of(text: str) -> Sequence[int]:
     return counts
 
 
-def turn_upright(drawn: DrawnTruth, stored: StoredPhoto, where: str) -> DrawnTruth:
+def turn_upright(drawn: DrawnTruth, stored: StoredPhoto, where: str, *, is_upright: bool = False) -> DrawnTruth:
     """A truth in the photo's upright position.
 
     Most tools mark the pixels as the file stores them, so a truth of the stored size is turned with the photo, also
-    where both sizes are the same.
+    where both sizes are the same, unless the source says that it is upright, as exports of Garmentscope do.
 
     Args:
         drawn: Truth as it was drawn.
         stored: Size and orientation of the photo's file.
         where: What the truth is, for messages.
+        is_upright: Whether the source says that the truth is of the upright photo.
 
     Raises:
         DatasetError: If its size is neither the photo's stored nor its upright one.
     """
     height, width = drawn.truth.shape
-    if (width, height) == (stored.width, stored.height):
+    if not is_upright and (width, height) == (stored.width, stored.height):
         turned = stored.orientation != 1
         return DrawnTruth(stored.upright(drawn.truth), turned, drawn.contested)
     if (width, height) == stored.upright_size:

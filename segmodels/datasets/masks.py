@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from segmodels.annotations.index_masks import UPRIGHT_KEY
 from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
 from segmodels.datasets.drawn import (
     Classes,
@@ -169,7 +170,13 @@ def _draw(pairs: Mapping[str, _Pair], classes: Classes, photo_id: str) -> DrawnT
         stored = read_stored(photo)
     except PhotoError as error:
         raise DatasetError(str(error)) from None
-    return turn_upright(DrawnTruth(truth.astype(np.uint8)), stored, str(mask))
+    return turn_upright(DrawnTruth(truth.astype(np.uint8)), stored, str(mask), is_upright=_says_upright(mask))
+
+
+def _says_upright(path: Path) -> bool:
+    """Whether a mask says that it is of the photo turned upright, as those that Garmentscope writes do."""
+    with Image.open(path, formats=["PNG"]) as image:
+        return image.info.get(UPRIGHT_KEY) == "yes"
 
 
 def _values(path: Path) -> np.ndarray:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
+from segmodels.foreign.kinds import weights_of
+
 __all__ = ["FILES", "REPOSITORY_PREFIX", "HubAddress", "Pulled", "find_pulled", "list_pulled"]
 
 FILES = (
@@ -22,7 +24,7 @@ FILES = (
     "evidence.parquet",
     "model.safetensors",
 )
-"""Files of a repository that are read, in download order; the first and the last are required."""
+"""Files of a checkpoint of Garmentscope, as it is published; the first and the last are required."""
 
 REPOSITORY_PREFIX = "garmentscope-"
 """A checkpoint's repository is its owner's `garmentscope-<catalog name>`."""
@@ -67,8 +69,7 @@ def find_pulled(address: HubAddress) -> Pulled | None:
     except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     folder = cached / "snapshots" / revision
-    whole = all((folder / name).is_file() for name in (FILES[0], FILES[-1]))
-    return Pulled(address.repository, revision, folder) if whole else None
+    return Pulled(address.repository, revision, folder) if weights_of(folder) else None
 
 
 def list_pulled(owner: str) -> dict[str, Pulled]:

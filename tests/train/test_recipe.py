@@ -47,6 +47,17 @@ def test_a_recipe_goes_through_json_and_comes_back() -> None:
     assert list(recipe.to_dict()) == [item.name for item in fields(Recipe)]
 
 
+def test_the_detectors_person_needs_a_crop_about_a_person() -> None:
+    with pytest.raises(RecipeError, match=r'person = "detector" needs a crop about the person, and crop is "none"\.'):
+        Recipe(person="detector", crop="none")
+
+
+def test_a_square_of_an_even_side_opens_nothing() -> None:
+    assert Recipe(opening_kernel=5).opening_kernel == 5
+    with pytest.raises(RecipeError, match="opening_kernel must be 0 or an odd number of pixels, not 4"):
+        Recipe(opening_kernel=4)
+
+
 def test_a_source_is_a_data_set(write) -> None:  # type: ignore[no-untyped-def]
     assert load_recipe(write("dataset = 'coco:my photos/instances.json'")).dataset == "coco:my photos/instances.json"
 

@@ -24,7 +24,7 @@ from train.analysis.flatlays import judge_flatlays
 from train.analysis.framing import framed, framing_score
 from train.analysis.shift import shifted
 from train.analysis.wild import judge_wild
-from train.publishing.card import model_card
+from train.publishing.card import card_of
 
 __all__ = ["judge_condition", "judge_flatlay_part", "judge_wild_photos", "keep_condition"]
 
@@ -115,11 +115,4 @@ def keep_condition(folder: Path, found: ConditionScore) -> None:
     checkpoint = load_checkpoint(folder)
     kept = [old for old in checkpoint.results.conditions if replace(old, scores=found.scores) != found]
     results = replace(checkpoint.results, conditions=(*kept, found))
-    card = model_card(
-        checkpoint.name,
-        checkpoint.config,
-        results,
-        calibration=checkpoint.calibration,
-        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
-    )
-    save_results(folder, results, card=card)
+    save_results(folder, results, card=card_of(checkpoint, results))

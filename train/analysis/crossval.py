@@ -15,6 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from segmodels.checkpoints.catalog import find_model
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.device import Precision
@@ -41,6 +42,7 @@ from train.provenance import trained_on
 from train.recipe import Recipe, RecipeError
 from train.segmentation.fit import fit
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on
+from train.segmentation.start import open_start
 
 __all__ = ["compare", "crossval"]
 
@@ -108,11 +110,11 @@ def _check_sources(recipe: Recipe) -> None:
 
     Such a fit left out one fold at most, so that the scores of the others would be of photos that were learned from.
     """
-    sources = {
-        key: trained_on(read_config(Path(folder)).training)
-        for key, folder in (("start", recipe.start), ("teacher", recipe.teacher))
-        if folder
-    }
+    sources = {}
+    if recipe.start:
+        sources["start"] = trained_on(open_start(recipe.start)[0].config.training)
+    if recipe.teacher:
+        sources["teacher"] = trained_on(read_config(find_model(recipe.teacher).folder).training)
     if recipe.pseudo:
         sources["pseudo"] = pseudo_labels_trained_on(Path(recipe.pseudo))
     for key, fits in sources.items():

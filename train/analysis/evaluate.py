@@ -25,7 +25,7 @@ from train.data.reading import read_batches
 from train.data.split import FOLDS
 from train.distributed import gather, this_process
 from train.provenance import SOURCES, fits_behind
-from train.publishing.card import model_card
+from train.publishing.card import card_of
 
 __all__ = [
     "HOW",
@@ -227,14 +227,7 @@ def _keep(folder: Path, add: Callable[[Results], Results], evidence: Sequence[Ev
     rows = [*(row for row in earlier if row.photo_id not in judged), *evidence]
     write_evidence(file, rows, checkpoint.taxonomy)
     results = add(checkpoint.results)
-    card = model_card(
-        checkpoint.name,
-        checkpoint.config,
-        results,
-        calibration=checkpoint.calibration,
-        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
-    )
-    save_results(folder, results, card=card)
+    save_results(folder, results, card=card_of(checkpoint, results))
 
 
 def check_writable(path: Path) -> None:

@@ -36,7 +36,7 @@ from train.analysis.flatlays import choice_ids, training_ids
 from train.analysis.framing import FRAMINGS, draw, framed
 from train.analysis.wild import main_person
 from train.data.split import fold_ids
-from train.publishing.card import model_card
+from train.publishing.card import card_of
 
 __all__ = [
     "ABOVE_MAJORITY",
@@ -470,14 +470,7 @@ def keep_kinds(folder: Path, kinds: Kinds) -> None:
     """
     write_kinds(folder, kinds)
     checkpoint = load_checkpoint(folder)
-    card = model_card(
-        checkpoint.name,
-        checkpoint.config,
-        checkpoint.results,
-        calibration=checkpoint.calibration,
-        kinds=kinds.config,
-    )
-    save_results(folder, checkpoint.results, card=card)
+    save_results(folder, checkpoint.results, card=card_of(checkpoint, checkpoint.results))
 
 
 def judgement_line(judgement: KindJudgement) -> str:

@@ -32,6 +32,7 @@ from segmodels.inference.memory import run_in_parts
 from train.analysis.grid import Grid
 from train.analysis.report import Section, class_picture, picture, write_page
 from train.data.cache import Cache, open_cache
+from train.data.people import with_people
 from train.data.split import fold_ids
 from train.distributed import this_process
 from train.recipe import Recipe
@@ -295,7 +296,8 @@ def _judge(
     precision = precision or pick_precision(None, pick_device())
     network = load_checkpoint(folder).network.to(precision.device)
     matrix = ConfusionMatrix(dataset.taxonomy.names)
-    crops = ValidationCrops(open_cache(dataset, ids, recipe.cache_side), recipe)
+    cache = open_cache(dataset, ids, recipe.cache_side)
+    crops = ValidationCrops(with_people(cache) if recipe.person == "detector" else cache, recipe)
     first = np.empty(0, np.uint8)
     for batch in DataLoader(crops, recipe.batch_size, collate_fn=join_plans):
         photos, truths = cut_crops(batch.to(precision.device), recipe)

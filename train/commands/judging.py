@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segmodels.architectures.feature_maps import has_feature_maps
+from segmodels.checkpoints.checkpoint import check_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.ccp import read_ccp, read_ccp_tags
 from segmodels.datasets.flatlay import read_flatlays
@@ -43,7 +44,7 @@ from train.analysis.reliability import lines, measure_reliability
 from train.analysis.shift import SHIFTS
 from train.analysis.suspects import find_suspects, write_suspects
 from train.analysis.truth import compare_with_truth
-from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_of
+from train.commands.shared import MODEL, Subparsers, open_segmenter, own_folder, photos_of
 from train.data.split import SPLITS, fold_ids, read_ids
 from train.distributed import this_process
 
@@ -66,7 +67,7 @@ _DATA = "folder of the data set; of a source, of its photos, where they do not l
 def add_evaluate(commands: Subparsers) -> None:
     """Adds `evaluate`."""
     command = commands.add_parser("evaluate", help="evaluate a checkpoint on photos it was not trained on")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", required=True, help=f"{_DATASET}; or flatlay, or wild, which have no masks")
     command.add_argument("--data", type=Path, help=_DATA)
     which = command.add_mutually_exclusive_group()
@@ -74,6 +75,13 @@ def add_evaluate(commands: Subparsers) -> None:
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     command.add_argument(
         "--allow-trained", action="store_true", help="also evaluate on a fold that the checkpoint was trained on"
+    )
+    command.add_argument("--crop", help="find regions of interest by this rule instead: person, box, found or none")
+    command.add_argument(
+        "--opening-kernel",
+        type=int,
+        metavar="N",
+        help="open each class's probabilities by a square of N pixels; 0: off",
     )
     command.add_argument(
         "--framing",
@@ -98,7 +106,7 @@ def add_calibrate(commands: Subparsers) -> None:
     command = commands.add_parser(
         "calibrate", help="fit the probability that a garment is worn, on photos that a checkpoint never saw"
     )
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
     command.add_argument("--fold", type=int, metavar="N", help="fold to fit on (default: the one that was left out)")
@@ -126,7 +134,7 @@ def add_kinds(commands: Subparsers) -> None:
 def add_truth(commands: Subparsers) -> None:
     """Adds `truth`."""
     command = commands.add_parser("truth", help="compare counts of garments, pairs and colours with the ground truth")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
     command.add_argument(
@@ -141,7 +149,7 @@ def add_truth(commands: Subparsers) -> None:
 def add_suspects(commands: Subparsers) -> None:
     """Adds `suspects`."""
     command = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", required=True, help=_DATASET)
     command.add_argument("--data", type=Path, help=_DATA)
     command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
@@ -153,7 +161,7 @@ def add_suspects(commands: Subparsers) -> None:
 def add_reliability(commands: Subparsers) -> None:
     """Adds `reliability`."""
     command = commands.add_parser("reliability", help="measure on tagged photos how reliable counts of garments are")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the numbers")
     add_device_arguments(command)
@@ -187,7 +195,7 @@ def add_check_data(commands: Subparsers) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    arguments.checkpoint = folder_of(arguments.checkpoint)
+    folder = own_folder(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments, with_calibration=False)
     config = segmenter.checkpoint.config
     dataset = open_dataset(arguments.dataset, arguments.data)
@@ -210,7 +218,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         check_flatlays(config.training, arguments.flatlays, choice_ids())
         chosen, test = flatlays.select(choice_ids()), flatlays.part("test")
     for name in (CALIBRATION_FILE, f".{CALIBRATION_FILE}"):  # the file, and a new one beside it that takes its place
-        check_writable(arguments.checkpoint / name)
+        check_writable(folder / name)
     samples = observe_framings(segmenter, dataset, ids)
     samples += observe_flatlays(segmenter, chosen) if flatlays else []
     calibration = fit(samples, segmenter.taxonomy, photos, "flatlay_choice.txt")
@@ -218,14 +226,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     judged += observe_flatlays(segmenter, test) if flatlays else []
     where = EvaluatedPhotos(dataset=dataset.name, split="ids", ids_file=arguments.ids.name if arguments.ids else "")
     calibration = replace(calibration, judged_on=tuple(judge(calibration, judged, segmenter.taxonomy, where)))
-    keep_calibration(arguments.checkpoint, calibration)
+    keep_calibration(folder, calibration)
     for each in (*calibration.fitted_on, *calibration.judged_on):
         print(judgement_sentence(each))
     return 0
 
 
 def _kinds(arguments: argparse.Namespace) -> int:
-    arguments.checkpoint = folder_of(arguments.checkpoint)
+    arguments.checkpoint = own_folder(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments, with_kinds=False)
     config, network = segmenter.checkpoint.config, segmenter.networks[0]
     if config.scales != [1.0] or config.mirror or config.ensemble or not has_feature_maps(network):
@@ -262,7 +270,7 @@ def _kinds(arguments: argparse.Namespace) -> int:
 
 
 def _truth(arguments: argparse.Namespace) -> int:
-    segmenter = open_segmenter(folder_of(arguments.checkpoint), arguments)
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
     if arguments.json:
         check_writable(arguments.json)
     dataset = open_dataset(arguments.dataset, arguments.data)
@@ -274,8 +282,10 @@ def _truth(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    arguments.checkpoint = folder_of(arguments.checkpoint)
+    if arguments.keep:
+        own_folder(arguments.checkpoint)  # what cannot be kept is known before the hours of work
     segmenter = open_segmenter(arguments.checkpoint, arguments)
+    _use_otherwise(segmenter, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
         if arguments.data is None:
             raise DatasetError(f"Name the folder of {arguments.dataset} with --data.")
@@ -298,7 +308,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_evaluation(arguments.checkpoint, photos_of(dataset.name, scores["photos"], arguments), judgement)
+        keep_evaluation(
+            own_folder(arguments.checkpoint), photos_of(dataset.name, scores["photos"], arguments), judgement
+        )
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
@@ -306,6 +318,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         f"on {scores['photos']} photos",
     )
     return 0
+
+
+def _use_otherwise(segmenter: Segmenter, arguments: argparse.Namespace) -> None:
+    """Changes how a checkpoint is used, for this evaluation only."""
+    wanted = {"crop": arguments.crop, "opening_kernel": arguments.opening_kernel}
+    changes = {key: value for key, value in wanted.items() if value is not None}
+    if changes and arguments.keep:
+        raise DatasetError("--crop and --opening-kernel try out another use of the checkpoint. Leave out --keep.")
+    config = replace(segmenter.checkpoint.config, **changes)
+    check_config(config, arguments.checkpoint / "config.json")
+    segmenter.checkpoint = replace(segmenter.checkpoint, config=config)
 
 
 def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str], arguments: argparse.Namespace) -> int:
@@ -323,7 +346,7 @@ def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str],
             if not this_process().is_first:
                 continue
             if arguments.keep:
-                keep_condition(arguments.checkpoint, condition)
+                keep_condition(own_folder(arguments.checkpoint), condition)
             print(f"{condition.name}: {condition.score:.4f} on {scores['photos']} photos")
     if this_process().is_first:
         write_json(
@@ -345,7 +368,7 @@ def _evaluate_flatlays(segmenter: Segmenter, arguments: argparse.Namespace) -> i
     if arguments.keep:
         photos = photos_of("flatlay", scores["photos"], arguments)
         photos = photos if arguments.ids else replace(photos, split="test")
-        keep_condition(arguments.checkpoint, ConditionScore(kind="flatlay", photos=photos, scores=scores))
+        keep_condition(own_folder(arguments.checkpoint), ConditionScore(kind="flatlay", photos=photos, scores=scores))
     print(f"{scores['right']:.3f} right, {scores['score']:.3f} as mean over the classes, on {scores['photos']} photos")
     for name, row in scores["classes"].items():
         taken = ", ".join(f"{found} {count}" for found, count in row["taken_for"].items())
@@ -362,7 +385,7 @@ def _evaluate_wild(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
     write_json(arguments.json, scores)
     if arguments.keep:
         photos = EvaluatedPhotos(dataset="wild", number=scores["photos"])
-        keep_condition(arguments.checkpoint, ConditionScore(kind="wild", photos=photos, scores=scores))
+        keep_condition(own_folder(arguments.checkpoint), ConditionScore(kind="wild", photos=photos, scores=scores))
     print("micro F1 {score:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed".format(**scores))
     if "presence" in scores:
         counts = "micro F1 {micro_f1:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed"

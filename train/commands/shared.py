@@ -7,13 +7,30 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from segmodels.checkpoints.catalog import list_checkpoints
-from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.catalog import CatalogEntry, find_model
+from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
 from segmodels.device import Precision, pick_device, pick_precision
+from segmodels.evaluation.evidence import EVIDENCE_FILE
 from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.foreign.kinds import home_of
+from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmenter import Segmenter
 
-__all__ = ["Subparsers", "add_change", "add_recipe", "folder_of", "open_segmenter", "photos_of", "precision_of"]
+__all__ = [
+    "MODEL",
+    "Subparsers",
+    "add_change",
+    "add_recipe",
+    "evidence_folder",
+    "find",
+    "open_segmenter",
+    "own_folder",
+    "photos_of",
+    "precision_of",
+]
+
+MODEL = "name of the model in the catalog, its folder, an ONNX file, or hf://owner/repo@revision"
+"""Help of an argument that names a model; `find` takes it."""
 
 Subparsers = Any  # argparse's class has no public name
 """What `ArgumentParser.add_subparsers` gives."""
@@ -40,23 +57,65 @@ def precision_of(arguments: argparse.Namespace) -> Precision:
     return pick_precision(arguments.precision, pick_device(arguments.device))
 
 
-def folder_of(checkpoint: Path) -> Path:
-    """The folder of a checkpoint that a command names: a path, or a name in the catalog."""
-    by_name = {entry.name: entry.folder for entry in list_checkpoints()}
-    return checkpoint if checkpoint.exists() else by_name.get(str(checkpoint), checkpoint)
+def find(name: str | Path) -> CatalogEntry:
+    """Where the model is that a command names; a pull from the Hub shows its progress.
+
+    Raises:
+        CheckpointError: If there is no such model.
+    """
+    with pull_bar(str(name)) as progress:
+        return find_model(name, progress)
+
+
+def own_folder(name: str | Path) -> Path:
+    """The folder of a model that a command names and writes into.
+
+    Raises:
+        CheckpointError: If there is no such model, or what is written would not be the user's own.
+    """
+    entry = find(name)
+    if entry.source == "hub":
+        raise CheckpointError(
+            f"{name} lies in the Hub's cache ({entry.folder}), which stays as the Hub has it. Copy that folder, follow "
+            "links (cp -rL), and name the copy."
+        )
+    home = home_of(entry.folder)
+    if entry.folder != home and len(list(home.glob("*.onnx"))) > 1:
+        raise CheckpointError(
+            f"{home} holds several ONNX files, and scores are kept beside the file. Put {entry.folder.name} into a "
+            "folder of its own, with its JSON."
+        )
+    return home
+
+
+def evidence_folder(name: str) -> Path:
+    """The folder of a run, or of a model that a command names, whose evidence is read.
+
+    Raises:
+        CheckpointError: If there is none of this name.
+    """
+    folder = Path(name)
+    return folder if (folder / EVIDENCE_FILE).is_file() else home_of(find(name).folder)
 
 
 def open_segmenter(
-    folder: Path, arguments: argparse.Namespace, *, with_calibration: bool = True, with_kinds: bool = True
+    model: str | Path | CatalogEntry,
+    arguments: argparse.Namespace,
+    *,
+    with_calibration: bool = True,
+    with_kinds: bool = True,
 ) -> Segmenter:
-    """A checkpoint on the device that a command names, with its calibration and its kinds if wanted.
+    """A model on the device that a command names, with its calibration and its kinds if wanted.
 
     Raises:
-        CheckpointError: If the folder holds none, or a damaged one.
+        CheckpointError: If there is no such model, or it is damaged.
         DeviceError: If there is no such device.
     """
     precision = precision_of(arguments)
-    checkpoint = load_checkpoint(folder, with_calibration=with_calibration, with_kinds=with_kinds)
+    entry = model if isinstance(model, CatalogEntry) else find(model)
+    checkpoint = load_checkpoint(
+        entry.folder, entry.name, entry.revision, with_calibration=with_calibration, with_kinds=with_kinds
+    )
     return Segmenter(checkpoint, precision.device, precision=precision)
 
 

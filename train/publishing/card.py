@@ -7,14 +7,14 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, Member
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig
 from segmodels.inference.kinds import KindJudgement, KindsConfig
 from segmodels.inference.presence import LIKELY, Calibration, PresenceJudgement
 
-__all__ = ["card_data", "detector_card", "model_card"]
+__all__ = ["card_data", "card_of", "detector_card", "model_card"]
 
 
 _DATA_SETS = {
@@ -34,6 +34,19 @@ _METRICS = {  # key among the scores: the Hub's identifier, a name for people
 }
 
 _LARGEST_MATRIX = 20  # classes up to which a confusion matrix fits a page
+
+
+def card_of(checkpoint: Checkpoint, results: Results) -> str | None:
+    """README.md of a checkpoint with new results; None for a network from elsewhere, whose own one stays."""
+    if checkpoint.config.foreign:
+        return None
+    return model_card(
+        checkpoint.name,
+        checkpoint.config,
+        results,
+        calibration=checkpoint.calibration,
+        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
+    )
 
 
 def model_card(

@@ -115,6 +115,28 @@ def evaluated(checkpoint: Path, root: Path, out: Path, *more: object) -> int:
     return main([str(argument) for argument in arguments])
 
 
+def test_another_use_for_one_evaluation(
+    checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, out = (checkpoint / "config.json").read_text(), tmp_path / "out.json"
+    (tmp_path / "ids.txt").write_text("0001\n")
+    change: list[object] = ["--ids", tmp_path / "ids.txt", "--crop", "none", "--opening-kernel", 7]
+    assert evaluated(checkpoint, root, out, *change) == 0
+    opened = load_checkpoint(checkpoint)
+    opened = replace(opened, config=replace(opened.config, crop="none", opening_kernel=7))
+    assert json.loads(out.read_text()) == evaluate(Segmenter(opened), read_ccp(root), ["0001"]).scores
+    plain = replace(opened, config=replace(opened.config, opening_kernel=0))
+    assert json.loads(out.read_text()) != evaluate(Segmenter(plain), read_ccp(root), ["0001"]).scores
+    assert (checkpoint / "config.json").read_text() == before
+    capsys.readouterr()
+    assert evaluated(checkpoint, root, out, *change, "--keep") == 1
+    assert capsys.readouterr().err == (
+        "--crop and --opening-kernel try out another use of the checkpoint. Leave out --keep.\n"
+    )
+    assert evaluated(checkpoint, root, out, "--opening-kernel", 4) == 1
+    assert "opening_kernel must be 0 or an odd number of pixels, not 4" in capsys.readouterr().err
+
+
 def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ids.txt").write_text("0003\n0001\n")
     assert evaluated(checkpoint, root, tmp_path / "out.json", "--ids", tmp_path / "ids.txt") == 0
