@@ -44,6 +44,7 @@ _COMMANDS = (
     fitting.add_compare,
     judging.add_evaluate,
     judging.add_calibrate,
+    judging.add_kinds,
     publishing.add_join,
     publishing.add_describe,
     publishing.add_push,

@@ -23,6 +23,7 @@ from dashboard.evaluation.confusion import (
     view_matrix,
 )
 from dashboard.evaluation.counts import calibration_of, count_caption, count_table, kind_of
+from dashboard.evaluation.kinds import kinds_caption, kinds_matrix, kinds_of, kinds_table, matrix_title
 from dashboard.evaluation.pictures import (
     Card,
     PictureError,
@@ -111,6 +112,7 @@ def page() -> None:
     if photos.common is None:  # each model's conditions are scored in its own classes
         _conditions([model for name in chosen for model in models if model.name == name], photos)
     _counts([model for name in chosen for model in models if model.name == name])
+    _kinds([model for name in chosen for model in models if model.name == name])
     with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
     if with_matrix:
         _confusion(with_matrix)
@@ -332,6 +334,28 @@ def _counts(models: Sequence[Model]) -> None:
     show_chart(figure, "evaluation-counts", words, data=partial(count_table, [each for each, _ in calibrated]))
     with st.expander("Numbers"):
         st.dataframe(count_table([each for each, _ in calibrated]), hide_index=True)
+
+
+def _kinds(models: Sequence[Model]) -> None:
+    """How well the first of the models chosen that has kinds tells them apart."""
+    having = [(model, each) for model in models if (each := kinds_of(model)) and each.judgements]
+    if not having:
+        return
+    model, kinds = having[0]
+    st.subheader("Kinds of garments")
+    st.caption(literal(kinds_caption(model.name, kinds)))
+    shares = ("named", "accuracy", "low", "high", "balanced", "most_frequent")
+    st.dataframe(
+        kinds_table(kinds),
+        hide_index=True,
+        column_config={name: st.column_config.NumberColumn(format="%.2f") for name in shares},
+    )
+    with st.expander("Confusion matrices"):
+        st.caption("Numbers of garments: true kinds in rows, named kinds in columns.")
+        for judged in kinds.judgements:
+            if judged.how == "held out" and judged.framing == "full":
+                st.markdown(literal(matrix_title(judged)))
+                st.dataframe(kinds_matrix(judged, kinds), width="content")
 
 
 def _papers() -> None:

@@ -294,7 +294,7 @@ def _annotations(analysed: Analysed, everything: Sequence[Analysed]) -> None:
 
 def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
     st.download_button(
-        literal(f"{garment.name}, person {garment.person + 1}" if garment.person else garment.name),
+        literal(f"{_label(garment)}, person {garment.person + 1}" if garment.person else _label(garment)),
         partial(cut_out, analysed, garment),
         f"{analysed.photo.stem}-{file_name(garment)}.png",
         "image/png",
@@ -302,6 +302,10 @@ def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
         key=f"cut-{garment.person}-{garment.name}",
         width="stretch",
     )
+
+
+def _label(garment: Garment) -> str:
+    return f"{garment.name} · {garment.kind.name}" if garment.kind else garment.name
 
 
 def _legend(taxonomy: Taxonomy) -> str:

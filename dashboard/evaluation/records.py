@@ -315,7 +315,7 @@ def read_model(name: str, folder: Path) -> Model:
     if (folder / "metrics.json").exists():
         metrics, metrics_fault = _json(folder / "metrics.json", "Its scores are left out. Evaluate it again.")
     if metrics and taxonomy is None and not config_fault:
-        config_fault = f"{file} names no known classes; its scores are left out."
+        config_fault = f"{MAPS_FILE if is_maps else 'config.json'} names no known classes; its scores are left out."
     try:
         results = parse_results(metrics, taxonomy.names if taxonomy else None)
     except ResultsError as error:

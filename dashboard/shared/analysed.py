@@ -117,6 +117,7 @@ class Analysed:
         revision: Revision of the checkpoint.
         seconds: Seconds from decoded photo to garments.
         owners: Index of the person that each pixel belongs to; None for one person.
+        has_kinds: Whether the checkpoint tells kinds of garments apart.
     """
 
     photo: UploadedPhoto
@@ -129,6 +130,7 @@ class Analysed:
     revision: str
     seconds: float
     owners: Plane | None = None
+    has_kinds: bool = False
 
     @classmethod
     def of(cls, photo: UploadedPhoto, found: Segmentation) -> Analysed:
@@ -144,6 +146,7 @@ class Analysed:
             revision=found.revision,
             seconds=found.seconds,
             owners=Plane.of(found.owners) if found.owners is not None and len(found.people) > 1 else None,
+            has_kinds=found.has_kinds,
         )
 
     @property
@@ -163,6 +166,7 @@ class Analysed:
             revision=self.revision,
             seconds=self.seconds,
             owners=self.owners.pixels() if self.owners else None,
+            has_kinds=self.has_kinds,
             orientation=self.photo.orientation,
         )
 
@@ -316,11 +320,12 @@ def cut_out(analysed: Analysed, garment: Garment) -> bytes:
 def as_csv(photos: Sequence[Analysed]) -> bytes:
     """One row per garment of every photo, likely or not, and one with empty garment columns for a photo without any.
 
-    UTF-8. `presence` is that of the garment's class on its person, 0..1, and empty without a calibration.
+    UTF-8. `presence` is that of the garment's class on its person, 0..1, and empty without a calibration; `kind` is
+    empty where it is not certain.
     """
     out = io.StringIO()
     columns = ["photo", "model", "revision", "person", "class", "area_share", "outfit_share", "confidence"]
-    columns += ["presence", "x", "y", "width", "height"]
+    columns += ["presence", "kind", "kind_probability", "x", "y", "width", "height"]
     columns += [f"colour_{rank}_{part}" for rank in (1, 2, 3) for part in ("name", "hex", "share")]
     writer = csv.DictWriter(out, columns, restval="")
     writer.writeheader()
@@ -333,6 +338,8 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
             row = photo | {key: garment[key] for key in columns[3:8]}
             if (presence := analysed.presence_of(found)) is not None:
                 row["presence"] = round(presence, 4)
+            if kind := garment["kind"]:
+                row |= {"kind": kind["name"], "kind_probability": kind["probability"]}
             row |= dict(zip(("x", "y", "width", "height"), garment["box"], strict=True))
             for rank, colour in enumerate(garment["colours"][:3], start=1):
                 row |= {f"colour_{rank}_{part}": colour[part] for part in ("name", "hex", "share")}
@@ -375,8 +382,12 @@ def heading(analysed: Analysed) -> str:
 
 
 def file_name(garment: Garment) -> str:
-    """The class of a garment as part of a file name, with a number from the second person on: `scarf-tie-2`."""
-    name = re.sub(r'[<>:"/\\|?*]', "-", garment.name.lower())
+    """The class of a garment as part of a file name, with its kind and a number from the second person on.
+
+    Examples are `scarf-tie-2` and `dress-skirt`.
+    """
+    name = f"{garment.name}-{garment.kind.name}" if garment.kind else garment.name
+    name = re.sub(r'[<>:"/\\|?*]', "-", name.lower())
     return f"{name}-{garment.person + 1}" if garment.person else name
 
 
@@ -400,6 +411,8 @@ def _caption(analysed: Analysed) -> str:
         note = f"Likely: calibrated probability that the garment is there; below {LIKELY:.0%} it is not counted."
     else:
         note = "Raw counts: this model has no calibration, so every garment it found is listed."
+    if analysed.has_kinds:
+        note += " After a class: its kind and that kind's probability, where it is certain enough."
     return (
         "Share of outfit: of the pixels of all garments listed, for each person. Conf.: mean probability of the class. "
         f"{note} {analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."

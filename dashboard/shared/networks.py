@@ -38,6 +38,7 @@ __all__ = [
 
 _SMALL_FILES = (
     *("config.json", "maps.json", "mapping.toml", "metrics.json", "calibration.json", "evidence.parquet"),
+    *("kinds.json", "kinds.safetensors"),
     *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest

@@ -76,6 +76,7 @@ class CocoWriter:
                     "score": round(region.confidence, 4),
                     "person": region.person,
                     "presence": None if region.presence is None else round(region.presence, 4),
+                    "kind": region.kind.to_json() if region.kind else None,
                 }
             )
         yield from ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segmodels.inference.boxes import box_of
+from segmodels.inference.kinds import Kind
 from segmodels.taxonomy import GarmentClass
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Region:
             and for skin and hair.
         box: Left, top, width, height in pixels of the photo.
         mask: The pixels inside the box, bool `(height, width)`.
+        kind: What the garment is within its class; None if that is not certain, or the class has no kinds.
     """
 
     category: GarmentClass
@@ -37,6 +39,7 @@ class Region:
     presence: float | None
     box: tuple[int, int, int, int]
     mask: np.ndarray
+    kind: Kind | None = None
 
     @property
     def area(self) -> int:
@@ -79,4 +82,5 @@ def regions_of(segmentation: Segmentation) -> Iterator[Region]:
             presence=segmentation.presence_of(garment) if garment else None,
             box=(left, top, width, height),
             mask=mask[inside].copy(),
+            kind=garment.kind if garment else None,
         )

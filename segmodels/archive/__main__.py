@@ -1,4 +1,4 @@
-"""`python -m segmodels.archive ingest | show | duplicates | make-up`."""
+"""`python -m segmodels.archive ingest | re-analyse | show | duplicates | make-up`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     take.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
+    again = commands.add_parser(
+        "re-analyse", help="bring rows of an older revision of a model, or without kinds, up to date"
+    )
+    again.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
+    again.add_argument("--photos", metavar="FOLDER", required=True, help="folder of its photos, as for ingest")
+    again.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
+    add_device_arguments(again)
     show = commands.add_parser("show", help="show what an archive contains")
     duplicates = commands.add_parser("duplicates", help="list near-duplicates: one photo in several files")
     duplicates.add_argument("--csv", action="store_true", help="write a CSV, one photo a line")
@@ -63,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
 
             print(f"{make_archive(archive, parsed.photos, parsed.seed):,} made-up photos added.")
             return 0
+        if parsed.command == "re-analyse":
+            return _reanalyse(parsed, archive)
         return _ingest(parsed, archive)
     except KeyboardInterrupt:
         print("\nStopped. What is done so far is in the archive; run the same command to continue.", file=sys.stderr)
@@ -97,6 +106,33 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         line.end()
     _print(report, archive)
     return 1 if report.rejected else 0
+
+
+def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
+    found = find_sources(arguments.photos)
+    from segmodels.archive.renewal import renew
+    from segmodels.checkpoints.catalog import load_segmenter
+
+    segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
+    checkpoint = segmenter.checkpoint
+    needs = [name for name, fitted in (("presence", checkpoint.calibration), ("kinds", checkpoint.kinds)) if fitted]
+    line = _ProgressLine()
+    try:
+        renewal = renew(
+            found,
+            archive,
+            version_of(segmenter),
+            partial(analyse_here, segmenter),
+            segmenter.taxonomy,
+            needs=needs,
+            progress=line.show,
+        )
+    finally:
+        line.end()
+    print(renewal)
+    for _, reason in renewal.rejected[:_SHOWN]:
+        print(f"  {reason}", file=sys.stderr)
+    return 0
 
 
 def _show(archive: Archive) -> int:

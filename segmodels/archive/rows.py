@@ -14,12 +14,14 @@
 | `class_map` | binary | palette PNG, longest side 128 pixels |
 | `outfits` | list of int64 | one for each of `people`: bit i is set if class i of the taxonomy was found on them |
 | `presence` | list of lists of float32 | one for each of `people`: presence of each garment and accessory class |
+| `kinds` | list of structs | one for each of `garments`: its `name`, and `probabilities` by kind |
 | `monochrome` | bool | whether the photo is black and white or sepia, without garments' colours; null if unknown |
 | `fingerprint` | int64 | perceptual hash of the photo, by which near-duplicates are found; null if unknown |
 
-`presence` is in the taxonomy's display order, and null without a calibration. `outfits` is derived from `garments` when
-the row is written: a query that counts what is worn together reads it alone. It includes every garment found, at any
-confidence. Parts written before a column existed lack it; it reads as null.
+`presence` is in the taxonomy's display order, and null without a calibration. `kinds` is null without kinds of the
+model; a garment of a class without kinds is null in it, and a `name` is null where the kind is not certain. `outfits`
+is derived from `garments` when the row is written: a query that counts what is worn together reads it alone. It
+includes every garment found, at any confidence. Parts written before a column existed lack it; it reads as null.
 """
 
 from __future__ import annotations
@@ -69,6 +71,12 @@ Row = dict[str, Any]
 
 _BOX = pa.list_(pa.int32())
 _COLOUR = pa.struct([("hex", pa.string()), ("name", pa.string()), ("share", pa.float32())])
+_KIND = pa.struct(
+    [
+        ("name", pa.string()),
+        ("probabilities", pa.map_(pa.string(), pa.float32())),
+    ]
+)
 SCHEMA = pa.schema(
     [
         pa.field("photo_id", pa.string(), nullable=False),
@@ -101,13 +109,19 @@ SCHEMA = pa.schema(
         ("class_map", pa.binary()),
         ("outfits", pa.list_(pa.int64())),
         ("presence", pa.list_(pa.list_(pa.float32()))),
+        ("kinds", pa.list_(_KIND)),
         ("monochrome", pa.bool_()),
         ("fingerprint", pa.int64()),
     ]
 )
 """Schema of every part."""
 
-ADDED_LATER: Mapping[str, str] = {"presence": "FLOAT[][]", "monochrome": "BOOLEAN", "fingerprint": "BIGINT"}
+ADDED_LATER: Mapping[str, str] = {
+    "presence": "FLOAT[][]",
+    "kinds": "STRUCT(name VARCHAR, probabilities MAP(VARCHAR, FLOAT))[]",
+    "monochrome": "BOOLEAN",
+    "fingerprint": "BIGINT",
+}
 """Columns that parts of earlier versions lack, with their types in DuckDB."""
 
 
@@ -158,10 +172,11 @@ def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: 
         **{key: found[key] for key in ("width", "height", "model", "revision", "taxonomy")},
         "analysed_at": datetime.now(UTC).replace(tzinfo=None),
         "people": [{key: person[key] for key in ("box", "confidence", "detected")} for person in found["people"]],
-        "garments": found["garments"],
+        "garments": [{key: value for key, value in each.items() if key != "kind"} for each in found["garments"]],
         "class_map": small_map(segmentation.class_map, segmentation.taxonomy, CLASS_MAP_SIDE),
         "outfits": bits(found["garments"], len(found["people"]), segmentation.taxonomy),
         "presence": _presence(segmentation),
+        "kinds": _kinds(segmentation),
         "monochrome": is_monochrome(small, _body_share(segmentation)),
         "fingerprint": fingerprint(small),
     }
@@ -179,6 +194,18 @@ def _presence(segmentation: Segmentation) -> list[list[float]] | None:
     worn = [garment.name for garment in segmentation.taxonomy.worn]
     rows = [[each[name] for name in worn] for each in found if each is not None]
     return rows if len(rows) == len(found) else None
+
+
+def _kinds(segmentation: Segmentation) -> list[dict[str, Any] | None] | None:
+    """Kind of each garment; None if the checkpoint has no kinds."""
+    if not segmentation.has_kinds:
+        return None
+    return [
+        {"name": garment.kind and garment.kind.name, "probabilities": list(garment.kind_probabilities.items())}
+        if garment.kind_probabilities
+        else None
+        for garment in segmentation.garments
+    ]
 
 
 def photo_id(data: bytes) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -310,9 +310,7 @@ class Writer:
             ValueError: If a row is of another version.
             ArchiveError: If it cannot be written; then none was added.
         """
-        for column in ("taxonomy", "model", "revision"):
-            if rows.num_rows and pc.unique(rows[column]).to_pylist() != [getattr(self.version, column)]:
-                raise ValueError(f"These rows are not all of {self.version}.")
+        self._check_version(rows)
         with self._locked():
             fresh: dict[str, int] = {}
             for index, key in enumerate(rows["photo_id"].to_pylist()):
@@ -324,6 +322,51 @@ class Writer:
                 self._seen.add(part)
                 self.known.update(fresh)
         return len(fresh)
+
+    def renew(self, rows: pa.Table) -> None:
+        """Puts rows in the place of those of the same photos; a photo that is not there is added.
+
+        The new rows are written before the old ones go. Where a writer is killed in between, the new ones count.
+
+        Args:
+            rows: A table of `rows.SCHEMA`, all of this version, each photo once.
+
+        Raises:
+            ValueError: If a row is of another version.
+            ArchiveError: If it cannot be written; the old rows are then still there.
+        """
+        self._check_version(rows)
+        with self._locked():
+            part = self._new_part()
+            self._write(part, rows)
+            self._seen.add(part)
+            ids = set(rows["photo_id"].to_pylist())
+            self.known.update(ids)
+            self._remove(ids, but=part)
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Removes the rows of photos; ids that are not there are passed over.
+
+        Args:
+            ids: Ids of the photos.
+
+        Raises:
+            ArchiveError: If it cannot be written.
+        """
+        with self._locked():
+            self._remove(ids)
+            self.known.difference_update(ids)
+
+    def _remove(self, ids: Collection[str], but: str = "") -> None:
+        for part in _parts(self._place, self.version):
+            if part == but:
+                continue
+            keys = self._column(part).to_pylist()
+            kept = [index for index, key in enumerate(keys) if key not in ids]
+            if not kept:
+                self._place.remove(part)
+            elif len(kept) < len(keys):
+                self._replace([part], self._read(part).take(kept))
 
     def retag(self, changes: Mapping[str, Change]) -> int:
         """Replaces the tags of photos in the archive, and their dates if a change has one.
@@ -389,6 +432,11 @@ class Writer:
                         self._join(group)
                         group, rows = [], 0
             return len(_parts(self._place, self.version))
+
+    def _check_version(self, rows: pa.Table) -> None:
+        for column in ("taxonomy", "model", "revision"):
+            if rows.num_rows and pc.unique(rows[column]).to_pylist() != [getattr(self.version, column)]:
+                raise ValueError(f"These rows are not all of {self.version}.")
 
     def _join(self, parts: Sequence[str]) -> None:
         if len(parts) < 2:

@@ -1,4 +1,7 @@
-"""A checkpoint is a directory: `config.json`, `model.safetensors`, `metrics.json`, `calibration.json`, `README.md`.
+"""A checkpoint is a directory: `config.json`, `model.safetensors`, `metrics.json` and `README.md`.
+
+It may also have `calibration.json`, which turns its probabilities into presence, and `kinds.json` with
+`kinds.safetensors`, which tell kinds of garments apart.
 
 It is identical on disk, among the embedded ones and on the Hub. Loading is strict and nothing is ever unpickled.
 """
@@ -21,11 +24,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from segmodels.architectures import ARCHITECTURES, build
+from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
 from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.kinds import PICKLES, digest, home_of, weights_of
+from segmodels.inference.kinds import Kinds, KindsError, read_kinds
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
 from segmodels.validation import Amount, Kernel, Positive, checked_fields, expected, key_of
@@ -175,6 +180,7 @@ class Checkpoint:
         revision: Identifier of the weights: first 12 hex digits of the SHA-256 of `model.safetensors`, or the
             Hub's commit.
         calibration: What turns probabilities into presence, as in `calibration.json`; None if there is none.
+        kinds: What tells kinds of garments apart, as in `kinds.json`; None if there is none.
     """
 
     name: str
@@ -183,6 +189,7 @@ class Checkpoint:
     results: Results
     revision: str
     calibration: Calibration | None = None
+    kinds: Kinds | None = None
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -295,7 +302,12 @@ def save_description(folder: Path, config: CheckpointConfig, results: Results, *
 
 
 def load_checkpoint(
-    folder: Path, name: str | None = None, revision: str = "", *, with_calibration: bool = True
+    folder: Path,
+    name: str | None = None,
+    revision: str = "",
+    *,
+    with_calibration: bool = True,
+    with_kinds: bool = True,
 ) -> Checkpoint:
     """Reads a checkpoint, or a network from elsewhere, and builds its network.
 
@@ -305,6 +317,7 @@ def load_checkpoint(
         name: Name of the checkpoint in the catalog; the folder's name if left out.
         revision: Commit on the Hub; computed from the weights if left out.
         with_calibration: Whether its calibration is read; one that is fitted anew may be damaged.
+        with_kinds: Whether its kinds are read; those that are fitted anew may be damaged.
 
     Raises:
         CheckpointError: If a file is missing or damaged, the format is newer, or the weights are not exactly those of
@@ -331,6 +344,7 @@ def load_checkpoint(
         results=read_results(home),
         revision=revision or weights,
         calibration=_calibration(home, config) if with_calibration else None,
+        kinds=_kinds(home, config, network, weights) if with_kinds else None,
     )
 
 
@@ -339,6 +353,20 @@ def _calibration(folder: Path, config: CheckpointConfig) -> Calibration | None:
         return read_calibration(folder, taxonomy_of(vars(config)))
     except CalibrationError as error:
         raise CheckpointError(str(error)) from None
+
+
+def _kinds(folder: Path, config: CheckpointConfig, network: nn.Module, digest: str) -> Kinds | None:
+    try:
+        kinds = read_kinds(folder, taxonomy_of(vars(config)), digest)
+    except KindsError as error:
+        raise CheckpointError(str(error)) from None
+    first = network[0] if isinstance(network, nn.ModuleList) else network
+    if kinds and not (1.0 in config.scales and has_feature_maps(first)):
+        raise CheckpointError(
+            f"{folder} has kinds, which need an encoder, a decoder and a pass at scale 1. Remove kinds.json and "
+            "kinds.safetensors."
+        )
+    return kinds
 
 
 def count_parameters(config: CheckpointConfig) -> int:

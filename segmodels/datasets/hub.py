@@ -104,7 +104,7 @@ def read_hub(name: Path, photos: Path | None = None) -> Dataset:
 
 def _load(name: Path) -> tuple[dict[str, Any], Path | None]:
     """Tables by the name of their split, and the folder where they lie on this machine."""
-    from datasets import load_dataset, load_from_disk  # type: ignore[import-untyped]
+    from datasets import load_dataset, load_from_disk
 
     cache = str(read_settings().cache / "datasets")
     try:

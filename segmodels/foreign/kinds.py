@@ -44,6 +44,8 @@ _SMALL = (
     "README.md",
     "metrics.json",
     "calibration.json",
+    "kinds.json",
+    "kinds.safetensors",
     "evidence.parquet",
     "model.safetensors.index.json",
 )

@@ -78,7 +78,7 @@ class TransformersNetwork(ForeignNetwork):
         processor: Image processor, which resizes and normalises.
     """
 
-    def __init__(self, foreign: Foreign, model: nn.Module, processor: Any) -> None:
+    def __init__(self, foreign: Foreign, model: Any, processor: Any) -> None:
         super().__init__(foreign)
         self.model = model
         self.processor = processor

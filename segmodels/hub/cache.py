@@ -14,7 +14,16 @@ from segmodels.foreign.kinds import weights_of
 
 __all__ = ["FILES", "REPOSITORY_PREFIX", "HubAddress", "Pulled", "find_pulled", "list_pulled"]
 
-FILES = ("config.json", "README.md", "metrics.json", "calibration.json", "evidence.parquet", "model.safetensors")
+FILES = (
+    "config.json",
+    "README.md",
+    "metrics.json",
+    "calibration.json",
+    "kinds.json",
+    "kinds.safetensors",
+    "evidence.parquet",
+    "model.safetensors",
+)
 """Files of a checkpoint of Garmentscope, as it is published; the first and the last are required."""
 
 REPOSITORY_PREFIX = "garmentscope-"

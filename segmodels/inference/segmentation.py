@@ -15,6 +15,7 @@ from segmodels.colour import Colour, dominant_colours_of
 from segmodels.errors import GarmentscopeError
 from segmodels.extras import missing_extra
 from segmodels.inference.boxes import Box, box_of
+from segmodels.inference.kinds import Kind
 from segmodels.inference.presence import LIKELY
 from segmodels.photo import as_stored
 from segmodels.taxonomy import Taxonomy
@@ -83,6 +84,8 @@ class Garment:
         confidence: Mean of the network's probability over the pixels, 0..1.
         box: Left, top, width, height in pixels of the photo.
         colours: Dominant colours, the largest share first.
+        kind: What it is within its class; None if that is not certain, or the checkpoint has no kinds of the class.
+        kind_probabilities: Calibrated probability of each kind of the class, 0..1; None if the checkpoint has none.
     """
 
     name: str
@@ -92,11 +95,14 @@ class Garment:
     confidence: float
     box: tuple[int, int, int, int]
     colours: tuple[Colour, ...]
+    kind: Kind | None = None
+    kind_probabilities: Mapping[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The garment with the keys of the command line's JSON."""
         return {
             "class": self.name,
+            "kind": self.kind.to_json() if self.kind else None,
             "person": self.person,
             "area_share": round(self.area_share, 5),
             "outfit_share": round(self.outfit_share, 5),
@@ -120,6 +126,7 @@ class Segmentation:
         revision: Revision of the checkpoint.
         seconds: Seconds from decoded photo to garments.
         owners: Index into the people for each pixel, uint8 `(H, W)`; all of the first person if left out.
+        has_kinds: Whether the checkpoint tells kinds of garments apart.
         orientation: EXIF orientation of the photo's file, 1 to 8 (CIPA DC-008, tag 0x0112); 1 where it has none.
         upright: Whether maps and boxes are of the photo turned upright, as `orientation` says; False for what
             `as_stored` gives only.
@@ -138,6 +145,7 @@ class Segmentation:
     revision: str
     seconds: float
     owners: np.ndarray | None = None
+    has_kinds: bool = False
     orientation: int = 1
     upright: bool = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +15,17 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from segmodels.architectures.feature_maps import logits_and_maps, pool_features
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
 from segmodels.foreign.network import ForeignNetwork
 from segmodels.inference.boxes import Box, box_of, crop_around, cut
 from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
+from segmodels.inference.kinds import Kinds
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.presence import features
-from segmodels.inference.segmentation import Person, Segmentation, measure
+from segmodels.inference.segmentation import Garment, Person, Segmentation, measure
 from segmodels.photo import Photo, decode_photo
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
@@ -47,7 +50,7 @@ _WHOLE_BELOW_SCORE = 0.9
 _WHOLE_FROM_AREA = 0.65
 _MOST_PEOPLE = 8
 _GPU_BATCH = 8
-_CELL = 4  # side, in pixels of the input, of the cells over which probabilities are averaged for the presence
+_CELL = 4  # side, in pixels of the input, of the cells over which probabilities are averaged for presence and kinds
 _PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
 _COMPANION = 0.95  # score from which somebody beside the surest person counts; chosen on the folds
 
@@ -63,6 +66,7 @@ class _Region:
         person: Person that the detector found, also where the crop is the whole photo; None if it found nobody.
         limit: Box outside of which nothing belongs to this person; None for no limit.
         probability: Probabilities in the crop, float32 `(C, height, width)`.
+        maps: Feature maps of the crop, each `(channels, h, w)`; empty unless they are wanted.
     """
 
     photo: int
@@ -71,6 +75,7 @@ class _Region:
     person: FoundPerson | None = None
     limit: Box | None = None
     probability: torch.Tensor | None = None
+    maps: Sequence[torch.Tensor] = ()
 
 
 class Segmenter:
@@ -171,7 +176,7 @@ class Segmenter:
         """Does what `segment_batch` does, with all photos at once."""
         started = time.perf_counter()
         regions = self._regions_of_interest(photos)
-        self._fill_probabilities(photos, regions)
+        self._fill_probabilities(photos, regions, with_maps=self.checkpoint.kinds is not None)
         seconds = (time.perf_counter() - started) / len(photos)
         return [
             self._assemble(photo, [region for region in regions if region.photo == index], seconds)
@@ -199,9 +204,18 @@ class Segmenter:
             if region.person
         ]
         measured, garments = measure(photo, self.taxonomy, class_map, confidence, found, owners)
+        cells = (
+            [self._cells(region) for region in people] if self.checkpoint.calibration or self.checkpoint.kinds else []
+        )
         if calibration := self.checkpoint.calibration:
-            presence = [calibration.presence(self._features(region), self.taxonomy) for region in people]
+            presence = [
+                calibration.presence(self._features(region, each), self.taxonomy)
+                for region, each in zip(people, cells, strict=True)
+            ]
             measured = tuple(replace(person, presence=each) for person, each in zip(measured, presence, strict=True))
+        if kinds := self.checkpoint.kinds:
+            pooled = self._kind_features(people, cells, garments)
+            garments = tuple(_with_kind(garment, kinds, each) for garment, each in zip(garments, pooled, strict=True))
         return Segmentation(
             taxonomy=self.taxonomy,
             class_map=class_map,
@@ -212,12 +226,13 @@ class Segmenter:
             revision=self.checkpoint.revision,
             seconds=seconds + time.perf_counter() - started,
             owners=owners,
+            has_kinds=self.checkpoint.kinds is not None,
         )
 
-    def _features(self, region: _Region) -> np.ndarray:
-        """Features of a region for its presence; what lies beyond the region's limit is background."""
+    def _cells(self, region: _Region) -> np.ndarray:
+        """Probabilities of a region, averaged over cells, float32 `(C, h, w)`; beyond its limit is background."""
         assert region.probability is not None
-        cells = functional.avg_pool2d(region.probability[None], _CELL, ceil_mode=True)[0].cpu().numpy()
+        cells: np.ndarray = functional.avg_pool2d(region.probability[None], _CELL, ceil_mode=True)[0].cpu().numpy()
         if region.limit is not None:
             y, x = cells.shape[1] / region.crop.height, cells.shape[2] / region.crop.width
             left, top = (region.limit.x - region.crop.x) * x, (region.limit.y - region.crop.y) * y
@@ -226,7 +241,30 @@ class Segmenter:
             outside[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = False
             cells[:, outside] = 0
             cells[0, outside] = 1
+        return cells
+
+    def _features(self, region: _Region, cells: np.ndarray) -> np.ndarray:
+        """Features of a region for its presence, from its cells."""
         return features(cells, region.person.confidence if region.person else 0.0)
+
+    def _kind_features(
+        self, people: Sequence[_Region], cells: Sequence[np.ndarray], garments: Sequence[Garment]
+    ) -> list[np.ndarray]:
+        """Features of each garment for its kind.
+
+        Args:
+            people: Region of each person.
+            cells: Cells of each region.
+            garments: Garments of all people.
+        """
+        ids = [
+            [self.taxonomy[garment.name].id for garment in garments if garment.person == i] for i in range(len(people))
+        ]
+        pooled = [
+            iter(pool_features(region.maps, torch.from_numpy(each).to(self.device), some))
+            for region, each, some in zip(people, cells, ids, strict=True)
+        ]
+        return [next(pooled[garment.person]) for garment in garments]
 
     def segment_with_features(self, photo: np.ndarray) -> tuple[Segmentation, list[np.ndarray]]:
         """Does what `segment` does, and gives what a calibration is fitted on.
@@ -240,7 +278,24 @@ class Segmenter:
         regions = self._regions_of_interest([photo])
         self._fill_probabilities([photo], regions)
         people = _from_left_to_right(regions)
-        return self._assemble(photo, regions, 0.0), [self._features(region) for region in people]
+        found = [self._features(region, self._cells(region)) for region in people]
+        return self._assemble(photo, regions, 0.0), found
+
+    def segment_with_kind_features(self, photo: np.ndarray) -> tuple[Segmentation, list[np.ndarray]]:
+        """Does what `segment` does, and gives what kinds are fitted on.
+
+        Args:
+            photo: uint8 `(H, W, 3)` RGB, upright.
+
+        Returns:
+            The segmentation, and by garment its features from `segmodels.architectures.feature_maps.pool_features`.
+        """
+        regions = self._regions_of_interest([photo])
+        self._fill_probabilities([photo], regions, with_maps=True)
+        people = _from_left_to_right(regions)
+        cells = [self._cells(region) for region in people]
+        segmentation = self._assemble(photo, regions, 0.0)
+        return segmentation, self._kind_features(people, cells, segmentation.garments)
 
     def probability(self, photo: np.ndarray) -> tuple[torch.Tensor, Box]:
         """Probabilities of one photo, as `probabilities` gives them."""
@@ -314,8 +369,12 @@ class Segmenter:
             return person.box.height > _WHOLE_FROM_HEIGHT * whole.height
         return _is_unsure_or_large(person, whole)
 
-    def _fill_probabilities(self, photos: Sequence[np.ndarray], regions: Sequence[_Region]) -> None:
+    def _fill_probabilities(
+        self, photos: Sequence[np.ndarray], regions: Sequence[_Region], *, with_maps: bool = False
+    ) -> None:
         """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.
+
+        With maps, the first network's feature maps at scale 1 are kept as well.
 
         1. Coarse pass, of the first network alone: finds how far the garments reach, where the detector's box does not
            say it already.
@@ -338,7 +397,10 @@ class Segmenter:
                 [photos[region.photo] for region in coarse],
                 [region.crop for region in coarse],
             )
-            for region, logits in zip(coarse, self._logits(self.networks[0], batch), strict=True):
+            maps: list[torch.Tensor] | None = [] if with_maps else None
+            outputs = self._logits(self.networks[0], batch, maps)
+            _keep_maps(coarse, maps)
+            for region, logits in zip(coarse, outputs, strict=True):
                 if self._narrow_crop(region, logits):
                     refined.append(region)
                 else:
@@ -346,7 +408,9 @@ class Segmenter:
         if not refined:
             return
         shown, crops = [photos[region.photo] for region in refined], [region.crop for region in refined]
-        probabilities = self._refine(shown, crops)
+        maps = [] if with_maps else None
+        probabilities = self._refine(shown, crops, maps)
+        _keep_maps(refined, maps)
         for member, network in zip(config.ensemble, self.networks[1:], strict=True):
             member_crops = [crop_around(region.box, member.aspect) for region in refined]
             outputs = self._probability(network, member, shown, member_crops, config.mirror)
@@ -387,13 +451,22 @@ class Segmenter:
             return True
         return config.mirror or config.scales != [1.0] or bool(config.ensemble)
 
-    def _refine(self, photos: Sequence[np.ndarray], crops: Sequence[Box]) -> torch.Tensor:
-        """The first network's probabilities, averaged over scales: float32 `(N, C, height, width)` in the crops."""
+    def _refine(
+        self, photos: Sequence[np.ndarray], crops: Sequence[Box], maps: list[torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """The first network's probabilities, averaged over scales: float32 `(N, C, height, width)` in the crops.
+
+        Args:
+            photos: Photos from which the crops are cut.
+            crops: Crop of each photo, in its pixels.
+            maps: List for the feature maps at scale 1; None if they are not wanted.
+        """
         config = self.checkpoint.config
         size = (config.height, config.width)
         by_scale = []
         for scale in config.scales:
-            probability = self._probability(self.networks[0], config, photos, crops, config.mirror, scale)
+            kept = maps if scale == 1 else None
+            probability = self._probability(self.networks[0], config, photos, crops, config.mirror, scale, kept)
             if scale != 1:
                 probability = functional.interpolate(probability, size, mode="bilinear", antialias=scale > 1)
             by_scale.append(probability)
@@ -407,6 +480,7 @@ class Segmenter:
         crops: Sequence[Box],
         mirror: bool,
         scale: float = 1.0,
+        maps: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Probabilities float32 `(N, C, h, w)` of the crops, averaged with those of the mirrored ones if wanted.
 
@@ -417,9 +491,10 @@ class Segmenter:
             crops: Crop of each photo, in its pixels.
             mirror: Whether the mirrored crops are averaged in (test-time augmentation).
             scale: Factor on the input's size.
+            maps: List for the feature maps of the crops as they are; None if they are not wanted.
         """
         batch = self._crops(network, config, photos, crops, scale)
-        probability = self._logits(network, batch).softmax(dim=1)
+        probability = self._logits(network, batch, maps).softmax(dim=1)
         if mirror:
             probability += self._logits(network, batch.flip(dims=[3])).softmax(dim=1).flip(dims=[3])
             probability /= 2
@@ -442,13 +517,45 @@ class Segmenter:
         batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         return batch.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
 
-    def _logits(self, network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-        """What a network gives: float32 `(N, C, h, w)`, class after class in memory, the fastest to go on with."""
+    def _logits(self, network: nn.Module, batch: torch.Tensor, maps: list[torch.Tensor] | None = None) -> torch.Tensor:
+        """What a network gives: float32 `(N, C, h, w)`, class after class in memory, the fastest to go on with.
+
+        Args:
+            network: Network to run.
+            batch: Its input.
+            maps: List for its feature maps and then its input in cells, each `(N, channels, h, w)`; None if they are
+                not wanted.
+        """
+        parts: list[list[torch.Tensor]] = []
+
+        def keeping(photos: torch.Tensor) -> torch.Tensor:
+            logits, found = logits_and_maps(network, photos)
+            parts.append(found)
+            return logits
+
         with torch.inference_mode(), self.precision.autocast():
-            logits, fitted = run_in_parts(network, batch, self._most_photos)
+            logits, fitted = run_in_parts(network if maps is None else keeping, batch, self._most_photos)
+            if maps is not None:
+                whole = parts[-math.ceil(len(batch) / fitted) :]  # those before are of tries that did not fit
+                maps += [each[0] if len(each) == 1 else torch.cat(each) for each in zip(*whole, strict=True)]
+                maps.append(functional.avg_pool2d(batch, _CELL, ceil_mode=True))
             if fitted < len(batch):
                 self._most_photos = fitted
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _with_kind(garment: Garment, kinds: Kinds, found: np.ndarray) -> Garment:
+    """A garment with its kind, from its features."""
+    probabilities = kinds.probabilities(garment.name, found)
+    if probabilities is None:
+        return garment
+    return replace(garment, kind=kinds.named(garment.name, probabilities), kind_probabilities=probabilities)
+
+
+def _keep_maps(regions: Sequence[_Region], maps: Sequence[torch.Tensor] | None) -> None:
+    """Keeps in each region its part of the maps `(N, channels, h, w)`."""
+    for index, region in enumerate(regions):
+        region.maps = [each[index] for each in maps or ()]
 
 
 def _opened(source: PhotoSource) -> Photo:

@@ -69,7 +69,7 @@ def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert {garment["class"] for garment in listing["garments"]} == present & worn
     for garment in listing["garments"]:
         assert list(garment) == [
-            *("class", "person", "area_share", "outfit_share", "confidence", "box", "colours"),
+            *("class", "kind", "person", "area_share", "outfit_share", "confidence", "box", "colours"),
         ]
         pixels = (np.asarray(image) == OUTFIT_15[garment["class"]].id).mean()
         assert garment["area_share"] == pytest.approx(pixels, abs=1e-5)

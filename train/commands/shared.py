@@ -129,9 +129,13 @@ def evidence_folder(name: str) -> Path:
 
 
 def open_segmenter(
-    model: str | Path | CatalogEntry, arguments: argparse.Namespace, *, with_calibration: bool = True
+    model: str | Path | CatalogEntry,
+    arguments: argparse.Namespace,
+    *,
+    with_calibration: bool = True,
+    with_kinds: bool = True,
 ) -> Segmenter:
-    """A model on the device that a command names, with its calibration if wanted.
+    """A model on the device that a command names, with its calibration and its kinds if wanted.
 
     Raises:
         CheckpointError: If there is no such model, or it is damaged.
@@ -139,7 +143,9 @@ def open_segmenter(
     """
     precision = precision_of(arguments)
     entry = model if isinstance(model, CatalogEntry) else find(model)
-    checkpoint = load_checkpoint(entry.folder, entry.name, entry.revision, with_calibration=with_calibration)
+    checkpoint = load_checkpoint(
+        entry.folder, entry.name, entry.revision, with_calibration=with_calibration, with_kinds=with_kinds
+    )
     return Segmenter(checkpoint, precision.device, precision=precision)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # type: ignore[import-untyped]
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from segmodels.datasets import Dataset, DatasetError
 from train.data.cache import read_classes

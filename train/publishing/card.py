@@ -11,6 +11,7 @@ from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, Membe
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig
+from segmodels.inference.kinds import KindJudgement, KindsConfig
 from segmodels.inference.presence import LIKELY, Calibration, PresenceJudgement
 
 __all__ = ["card_data", "card_of", "detector_card", "model_card"]
@@ -41,7 +42,13 @@ def card_of(checkpoint: Checkpoint, results: Results) -> str | None:
     """README.md of a checkpoint with new results; None for a network from elsewhere, whose own one stays."""
     if checkpoint.config.foreign:
         return None
-    return model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
+    return model_card(
+        checkpoint.name,
+        checkpoint.config,
+        results,
+        calibration=checkpoint.calibration,
+        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
+    )
 
 
 def model_card(
@@ -51,6 +58,7 @@ def model_card(
     repository: str = "",
     *,
     calibration: Calibration | None = None,
+    kinds: KindsConfig | None = None,
 ) -> str:
     """README.md of a checkpoint: what it is, how to load it, on what it was trained, its scores and its limits.
 
@@ -62,6 +70,7 @@ def model_card(
         results: Scores of the checkpoint.
         repository: `owner/name` on the Hub, if it goes there.
         calibration: Calibration of the checkpoint, if it has one.
+        kinds: Kinds of the checkpoint, if it has any.
     """
     lines = [
         "---",
@@ -79,7 +88,7 @@ def model_card(
         lines += _scores(evaluation)
     if not results.evaluations:
         lines += ["## Scores", "", "Not evaluated yet on photos that were not used in training or selection.", ""]
-    return "\n".join([*lines, *_conditions(results.conditions), *_presence(calibration), *_LIMITS])
+    return "\n".join([*lines, *_conditions(results.conditions), *_presence(calibration), *_kinds(kinds), *_LIMITS])
 
 
 _LIMITS = (
@@ -190,6 +199,47 @@ def _presence(calibration: Calibration | None) -> list[str]:
             f"{_both(each, 'brier')} |"
             for each in (*calibration.fitted_on, *calibration.judged_on)
         ),
+        "",
+    ]
+
+
+def _kinds(kinds: KindsConfig | None) -> list[str]:
+    """Sections on the kinds that are told apart: a table of their scores and a confusion matrix for each class."""
+    if kinds is None:
+        return []
+    lines = [
+        "## Kinds",
+        "",
+        "What a garment is within its class, from the network's features under its mask: one kind each, or none where "
+        "the likeliest is not certain. Named: share of the garments found whose kind is named. Accuracy: share of the "
+        "named that are right, with its 95 % interval over photos; balanced: its mean over the kinds; most frequent: "
+        f"the accuracy of always naming the most frequent kind. Learned from {kinds.data}.",
+        "",
+        "| class | kinds | photos | framing | how | garments | named | accuracy | balanced | most frequent |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {each.garment} | {', '.join(kinds.classes[each.garment].names)} | {each.photos} | {each.framing} | "
+            f"{each.how} | {each.garments} | {each.answered:.0%} | {each.accuracy.value:.2f} "
+            f"({each.accuracy.low:.2f} to {each.accuracy.high:.2f}) | {each.balanced_accuracy:.2f} | "
+            f"{each.majority:.2f} |"
+            for each in kinds.judgements
+        ),
+        "",
+    ]
+    for each in kinds.judgements:
+        if each.how == "held out" and each.framing == "full":
+            lines += _kinds_matrix(each, kinds.classes[each.garment].names)
+    lines += [f"{name} has no kinds: {reason}." for name, reason in kinds.left_out.items()]
+    return [*lines, ""] if kinds.left_out else lines
+
+
+def _kinds_matrix(judgement: KindJudgement, names: Sequence[str]) -> list[str]:
+    return [
+        f"{judgement.garment} on {judgement.photos}: true kinds in rows, named kinds in columns, numbers of garments:",
+        "",
+        f"| truth | {' | '.join(names)} | not named |",
+        f"|---|{'---|' * (len(names) + 1)}",
+        *(f"| {name} | {' | '.join(map(str, row))} |" for name, row in zip(names, judgement.matrix, strict=True)),
         "",
     ]
 

@@ -277,7 +277,7 @@ def _write_onnx(network: nn.Module, batch: torch.Tensor, metadata: str, path: Pa
 
 
 def _run_onnx(path: Path, batch: np.ndarray) -> np.ndarray:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(["probabilities"], {"pixels": batch})[0])
@@ -296,7 +296,7 @@ def _run_torchscript(path: Path, batch: np.ndarray) -> np.ndarray:
 
 
 def _write_openvino(network: nn.Module, batch: torch.Tensor, metadata: str, path: Path) -> None:
-    import openvino  # type: ignore[import-untyped]
+    import openvino
 
     model = openvino.convert_model(network, example_input=batch, input=[(-1, *batch.shape[1:])])
     model.inputs[0].get_tensor().set_names({"pixels"})

@@ -75,7 +75,14 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
     if (folder / EVIDENCE_FILE).is_file():
         read_evidence(folder / EVIDENCE_FILE)
     name = repository.rpartition("/")[2].removeprefix(REPOSITORY_PREFIX)
-    card = model_card(name, checkpoint.config, checkpoint.results, repository, calibration=checkpoint.calibration)
+    card = model_card(
+        name,
+        checkpoint.config,
+        checkpoint.results,
+        repository,
+        calibration=checkpoint.calibration,
+        kinds=checkpoint.kinds.config if checkpoint.kinds else None,
+    )
     api = open_api()
     with explain_failures(repository, writing=True):
         try:

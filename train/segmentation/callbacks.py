@@ -22,6 +22,7 @@ from segmodels.checkpoints.checkpoint import (
 )
 from segmodels.evaluation.results import Results
 from segmodels.files import replacing
+from segmodels.inference.kinds import KindsError, read_kinds_config
 from segmodels.inference.presence import CalibrationError, read_calibration
 from segmodels.taxonomy import taxonomy_of
 from train.publishing.card import model_card
@@ -79,7 +80,7 @@ class BestCheckpoint(Callback):
         save_checkpoint(self.folder, self.config, module.judged, results=results, card=card)
 
     def write_curve(self, curve: list[dict[str, float]]) -> None:
-        """Completes the learning curve, which goes on after the best epoch; evaluations and a calibration stay.
+        """Completes the learning curve, which goes on after the best epoch; evaluations, calibration and kinds stay.
 
         Args:
             curve: Entries of all epochs, as the module keeps them.
@@ -89,7 +90,10 @@ class BestCheckpoint(Callback):
         calibration = None
         with suppress(CalibrationError):  # said by all that load the checkpoint
             calibration = read_calibration(self.folder, taxonomy_of(vars(config)))
-        card = model_card(self.name, config, results, calibration=calibration)
+        kinds = None
+        with suppress(KindsError):
+            kinds = read_kinds_config(self.folder, taxonomy_of(vars(config)))
+        card = model_card(self.name, config, results, calibration=calibration, kinds=kinds)
         save_results(self.folder, results, card=card)
 
     def state_dict(self) -> dict[str, Any]:

@@ -185,8 +185,8 @@ def _say_rare(photos: _Photos) -> None:
     names = photos.dataset.taxonomy.names
 
     def absent(cache: Cache) -> list[str]:
-        shown = classes_shown(cache, len(names)).any(axis=0)
-        return [name for name, there in zip(names, shown, strict=True) if not there]
+        shown = classes_shown(cache, len(names))
+        return [name for name, column in zip(names, shown.T, strict=True) if not column.any()]
 
     if missing := absent(photos.training):
         say(f"No photo to train on shows {listed(missing)}: not learned. Mark more photos, or take another fold.")

@@ -50,6 +50,7 @@ _GARMENT_KEYS = frozenset({"class", "person", "area_share", "outfit_share", "con
 _NOT_OUTLINED_KEYS = frozenset({"class", "person", "presence"})
 _ROWS = ("garments", "less_likely", "not_outlined")  # fields of a stage
 _COLOUR_KEYS = frozenset({"hex", "name", "share"})
+_KIND_KEYS = frozenset({"name", "probability"})
 _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
 # Confidence 0..255 to per cent in steps of 5: noise in the last bits would double the size of the PNG.
@@ -70,7 +71,8 @@ class Stage:
         caption: Line under the table, or under the stage where there are several.
         garments: Rows of the table: dicts with the keys `class`, `person` (index, from 0), `area_share`,
             `outfit_share`, `confidence` (all 0..1, the last may be None), `box` (`[x, y, width, height]`) and
-            `colours` (dicts with `hex`, `name` and `share`), and where it is known `presence` (0..1 or None).
+            `colours` (dicts with `hex`, `name` and `share`), and where they are known `presence` (0..1 or None) and
+            `kind` (a dict with `name` and `probability`, or None).
         less_likely: Rows set apart, with the same keys: they are neither listed nor painted until switched on.
         less_likely_map: uint8 `(H, W)`: the number, from 1, of the row of `less_likely` that a pixel belongs to, 0
             elsewhere; None where there are none.
@@ -228,9 +230,13 @@ def _check_not_outlined(garment: Mapping[str, Any], where: str) -> None:
 
 
 def _check_garment(garment: Mapping[str, Any], where: str) -> None:
-    _check_row(garment, where, _GARMENT_KEYS | {"presence"} & set(garment))
+    _check_row(garment, where, _GARMENT_KEYS | {"presence", "kind"} & set(garment))
     if garment.get("presence") is not None:
         _check_share(garment["presence"], f"{where}: presence")
+    if garment.get("kind") is not None:
+        if set(garment["kind"]) != _KIND_KEYS:
+            raise ValueError(f"{where}: kind must have the keys {sorted(_KIND_KEYS)}, got {garment['kind']!r}.")
+        _check_share(garment["kind"]["probability"], f"{where}: probability of the kind")
     if len(garment["box"]) != 4:
         raise ValueError(f"{where}: box must be [x, y, width, height], got {garment['box']!r}.")
     for field in ("area_share", "outfit_share", "confidence"):

@@ -39,6 +39,11 @@ function likelihood({ presence }) {
   return presence == null || presence >= SURE ? null : `${perCent(presence)} likely`;
 }
 
+/** "skirt 91%" where the kind within the class is certain. */
+function kindOf({ kind }) {
+  return kind ? `${kind.name} ${perCent(kind.probability)}` : null;
+}
+
 /** The garments with `share`: of the pixels of all of them on the same person. */
 function sharesAmong(garments) {
   const sums = new Map();
@@ -539,8 +544,9 @@ class Stage {
 // ---------------------------------------------------------------- chips and table
 
 /** A button that switches one class; the viewer keeps all toggles of a class in step. */
-function classToggle(viewer, { id, name, colour }, { share = null, note = null } = {}) {
-  const label = el("span", { class: "name" }, name, note && el("span", { class: "note" }, note));
+function classToggle(viewer, { id, name, colour }, { share = null, kind = null, note = null } = {}) {
+  const within = kind && el("span", { class: "kind" }, ` · ${kind}`);
+  const label = el("span", { class: "name" }, name, within, note && el("span", { class: "note" }, note));
   const whole = name.length > 24 ? `${name}. ` : ""; // which may be cut off
   const button = el(
     "button",
@@ -566,10 +572,11 @@ function garmentRow(viewer, garment, largest, isLessLikely = false) {
   const known = viewer.classes.find((each) => each.name === garment.class);
   const { share } = garment;
   const bar = `--colour:${known.colour};--length:${(share / largest) * 100}%`;
+  const names = { kind: kindOf(garment), note: likelihood(garment) };
   const row = el(
     "tr",
     { role: "row", class: isLessLikely ? "less" : null },
-    el("th", { role: "rowheader", scope: "row" }, classToggle(viewer, known, { note: likelihood(garment) })),
+    el("th", { role: "rowheader", scope: "row" }, classToggle(viewer, known, names)),
     el(
       "td",
       { role: "cell", class: "number" },

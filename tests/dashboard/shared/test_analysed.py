@@ -27,6 +27,7 @@ from dashboard.shared.analysed import (
 )
 from dashboard.shared.examples import example, example_count
 from segmodels.checkpoints.catalog import load_segmenter
+from segmodels.inference.kinds import Kind
 from segmodels.inference.segmentation import Person, Segmentation, measure
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
@@ -244,3 +245,19 @@ def test_the_zip_sets_cut_outs_of_less_likely_garments_apart() -> None:
     }
     assert not any("less_likely" in name for name in names if name.startswith("002-pair/"))
     assert len(listing["garments"]) == 6 and listing["people"][1]["presence"]["Pants"] == 0.1235
+
+
+def test_kinds_are_in_the_csv_the_file_names_and_the_table() -> None:
+    plain = two_people(*DOUBTED)
+    skirt = Kind("t-shirt/top", 0.9111)
+    first, *others = plain.garments
+    analysed = replace(plain, garments=(replace(first, kind=skirt), *others), has_kinds=True)
+    rows = list(csv.DictReader(io.StringIO(as_csv([analysed]).decode())))
+    assert [(row["kind"], row["kind_probability"]) for row in rows] == [("t-shirt/top", "0.9111"), *[("", "")] * 5]
+    assert file_name(analysed.garments[0]) == "coat-t-shirt-top"
+    assert file_name(others[0]) == file_name(plain.garments[1])
+    stage = analysed.stage()
+    listed = [*stage["garments"], *stage["less_likely"]]
+    assert [row["kind"] for row in listed if row["kind"]] == [{"name": "t-shirt/top", "probability": 0.9111}]
+    assert "its kind and that kind's probability" in stage["caption"]
+    assert "its kind" not in plain.stage()["caption"]

@@ -6,6 +6,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,13 +23,14 @@ from segmodels.archive import ingest as module
 from segmodels.archive.__main__ import main
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.ingest import Progress, Report, analyse_here, version_of
-from segmodels.archive.rows import MAX_PHOTO_BYTES, bits
+from segmodels.archive.rows import MAX_PHOTO_BYTES, as_table, bits, row_of
 from segmodels.archive.sources import Found, find_sources, from_uploads, from_zip
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.fingerprint import fingerprint
-from segmodels.inference.segmentation import Segmentation
+from segmodels.inference.kinds import Kind
+from segmodels.inference.segmentation import Segmentation, measure
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, make_taxonomy
 
@@ -573,3 +575,22 @@ def test_more_classes_than_rows_can_hold(folder: Path, archive: Archive, segment
             "many has 64 classes, and the rows of an archive hold 63 at most. Use a model with fewer classes."
         )
     assert archive.versions() == []
+
+
+def test_a_row_holds_the_kinds_of_its_garments() -> None:
+    class_map = np.zeros((20, 10), np.uint8)
+    class_map[2:10], class_map[10:18] = OUTFIT_15["Dress"].id, OUTFIT_15["Hat"].id
+    photo = np.full((20, 10, 3), 90, np.uint8)
+    people, garments = measure(photo, OUTFIT_15, class_map, np.full_like(class_map, 200))
+    found = Segmentation(OUTFIT_15, class_map, np.full_like(class_map, 200), people, garments, "m", "r", 0.1)
+    assert row_of(found, photo, "look.jpg", b"")["kinds"] is None
+    shares = {"dress": 0.4, "skirt": 0.6}
+    likely = tuple(replace(each, kind_probabilities=shares) if each.name == "Dress" else each for each in garments)
+    sure = tuple(replace(each, kind=Kind("skirt", 0.6)) if each.name == "Dress" else each for each in likely)
+    for some, name in ((likely, None), (sure, "skirt")):
+        row = row_of(replace(found, garments=some, has_kinds=True), photo, "look.jpg", b"")
+        table = as_table([row])
+        of = {garment["class"]: kind for garment, kind in zip(row["garments"], row["kinds"], strict=True)}
+        assert of == {"Hat": None, "Dress": {"name": name, "probabilities": [("dress", 0.4), ("skirt", 0.6)]}}
+        (kinds,) = table["kinds"].to_pylist()
+        assert [each and each["name"] for each in kinds].count(name) == (2 if name is None else 1)

@@ -252,7 +252,7 @@ def test_json_has_exactly_the_keys_of_the_design() -> None:
         *("photo", "model", "revision", "taxonomy", "width", "height", "orientation", "seconds", "people", "garments")
     ]
     assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected", "presence"]]
-    keys = ["class", "person", "area_share", "outfit_share", "confidence", "box", "colours"]
+    keys = ["class", "kind", "person", "area_share", "outfit_share", "confidence", "box", "colours"]
     assert all(list(garment) == keys for garment in listing["garments"])
     assert all(list(c) == ["hex", "name", "share"] for garment in listing["garments"] for c in garment["colours"])
     assert json.loads(json.dumps(listing, allow_nan=False)) == listing
@@ -275,6 +275,7 @@ def test_json_by_hand() -> None:
     colours = garments[2].pop("colours")
     assert garments[2] == {
         "class": "Bag",
+        "kind": None,
         "person": 0,
         "area_share": 0.02,
         "outfit_share": round(48 / 758, 5),

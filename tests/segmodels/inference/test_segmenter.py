@@ -1,5 +1,5 @@
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ import segmodels.inference.segmenter as module
 from segmodels.checkpoints.checkpoint import Checkpoint, Member
 from segmodels.inference.boxes import Box, box_of
 from segmodels.inference.detector import FoundPerson, PersonDetector
+from segmodels.inference.kinds import ClassKinds, Kinds, KindsConfig
 from segmodels.inference.presence import Calibration, ClassCalibration, feature_names
 from segmodels.inference.segmentation import Person, Segmentation
 from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open, regions_to_segment
@@ -662,6 +663,87 @@ def test_the_features_for_a_calibration_are_those_of_the_people(
     for person, each in zip(segmentation.people, found, strict=True):
         assert calibration.presence(each, OUTFIT_15) == person.presence
     assert segmentation.people[0].box[0] < segmentation.people[1].box[0]
+
+
+# --- Kinds ------------------------------------------------------------------------------------------------------------
+
+
+class WithMaps(nn.Module):
+    """A network that names pixels by their colour, in the parts of segmentation-models-pytorch.
+
+    Its maps are the photo itself, made smaller; the first feature is the mean of the red channel, -1..1.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.segmentation_head = nn.Sequential(nn.Upsample(scale_factor=4, mode="nearest"), inner)
+
+    def encoder(self, photos: torch.Tensor) -> list[torch.Tensor]:
+        return [photos, *(functional.avg_pool2d(photos, side) for side in (2, 4, 8))]
+
+    def decoder(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        return maps[2]
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        return self.segmentation_head(self.decoder(self.encoder(photos)))
+
+
+def by_redness(features: int) -> Kinds:
+    """Kinds of coats, from the first feature: scarlet from 0.8, else maroon; of which only scarlet is named."""
+    weight = np.zeros((2, features), np.float32)
+    weight[1, 0] = 100
+    known = ClassKinds(names=("maroon", "scarlet"), thresholds=(1.0, 0.9))
+    config = KindsConfig(taxonomy="OUTFIT_15", weights="abc123", classes={"Coat": known}, features=features, data="")
+    return Kinds(config, {"Coat": weight}, {"Coat": np.array([0, -80], np.float32)})
+
+
+def test_each_garment_has_the_kind_of_its_own_person(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector, by_colour: Callable[..., nn.Module]
+) -> None:
+    dark = (210, 0, 0)
+    photo = photo_with(300, 600, (60, 60, 100, 200, dark), (420, 60, 100, 100, RED), (420, 160, 100, 100, BLUE))
+    detector = detector_of(300, 600, (400, 40, 140, 240), (40, 40, 140, 240))
+    network = WithMaps(by_colour({2: RED, 8: BLUE, 13: GREEN}, len(OUTFIT_15)))
+    count = (
+        3 * 3 * 2 + 3 + 15 + 15
+    )  # means and deviations of decoder, encoder at 4 and input; means at 8; places; shares
+    checkpoint = replace(checkpoint_of(network, crop="box"), kinds=by_redness(count))
+    segmenter = Segmenter(checkpoint, CPU, detector)
+    (result,) = segmenter.segment_batch([photo])
+    assert result.has_kinds
+    kinds = {(garment.person, garment.name): garment for garment in result.garments}
+    assert set(kinds) == {(0, "Coat"), (1, "Coat"), (1, "Pants")}
+    assert kinds[0, "Coat"].kind is None and kinds[1, "Pants"].kind_probabilities is None
+    assert kinds[0, "Coat"].kind_probabilities == pytest.approx({"maroon": 1, "scarlet": 0}, abs=0.01)
+    scarlet = kinds[1, "Coat"].kind
+    assert scarlet is not None and scarlet.name == "scarlet" and scarlet.probability > 0.99
+    listing = {(each["person"], each["class"]): each["kind"] for each in result.to_json()["garments"]}
+    assert listing == {
+        (0, "Coat"): None,
+        (1, "Coat"): {"name": "scarlet", "probability": round(scarlet.probability, 4)},
+        (1, "Pants"): None,
+    }
+    assert sorted(each["kind"]["name"] for each in result.to_coco()["annotations"] if each["kind"]) == ["scarlet"]
+    again, found = segmenter.segment_with_kind_features(photo)
+    assert [garment.kind for garment in again.garments] == [garment.kind for garment in result.garments]
+    assert [len(each) for each in found] == [count] * 3
+    red = {(garment.person, garment.name): each[0] for garment, each in zip(again.garments, found, strict=True)}
+    assert red[1, "Coat"] == pytest.approx(1, abs=0.15) and red[0, "Coat"] == pytest.approx(210 / 127.5 - 1, abs=0.15)
+
+
+def test_the_segmentation_is_the_same_with_and_without_kinds(
+    checkpoint_of: MakeCheckpoint, by_colour: Callable[..., nn.Module]
+) -> None:
+    network = WithMaps(by_colour({2: RED, 8: BLUE, 13: GREEN}, len(OUTFIT_15)))
+    photo = photo_with(300, 200, (60, 60, 100, 100, RED), (60, 160, 100, 100, BLUE))
+    plain = Segmenter(checkpoint_of(network), CPU).segment(photo)
+    having = Segmenter(replace(checkpoint_of(network), kinds=by_redness(51)), CPU).segment(photo)
+    assert not plain.has_kinds and all(garment.kind is None for garment in plain.garments)
+    assert np.array_equal(plain.class_map, having.class_map) and np.array_equal(plain.confidence, having.confidence)
+    assert {garment.name: garment.kind and garment.kind.name for garment in having.garments} == {
+        "Coat": "scarlet",
+        "Pants": None,
+    }
 
 
 # --- Classes of one's own ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from segmodels.checkpoints.checkpoint import CheckpointConfig, read_config, read
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Results, parse_scores
+from segmodels.inference.kinds import read_kinds_config
 from segmodels.inference.presence import read_calibration
 from segmodels.taxonomy import CCP_59, OUTFIT_15, TAXONOMIES
 from train.publishing.card import card_data, model_card
@@ -139,7 +140,8 @@ def test_the_embedded_cards_are_what_is_written_today() -> None:
     for folder in folders:
         config = read_config(folder)
         calibration = read_calibration(folder, TAXONOMIES[config.taxonomy])
-        card = model_card(folder.name, config, read_results(folder), calibration=calibration)
+        kinds = read_kinds_config(folder, TAXONOMIES[config.taxonomy])
+        card = model_card(folder.name, config, read_results(folder), calibration=calibration, kinds=kinds)
         assert (folder / "README.md").read_text("utf-8") == card, folder.name
 
 

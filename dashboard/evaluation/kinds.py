@@ -1,0 +1,79 @@
+"""How well the models tell kinds of garments apart, by class and photos."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dashboard.evaluation.conditions import LABELS
+from dashboard.evaluation.records import Model
+from segmodels.inference.kinds import KindJudgement, KindsConfig, KindsError, read_kinds_config
+
+__all__ = ["kinds_caption", "kinds_matrix", "kinds_of", "kinds_table", "matrix_title"]
+
+
+def kinds_of(model: Model) -> KindsConfig | None:
+    """The kinds in a model's folder; None if there are none that can be used."""
+    if model.taxonomy is None:
+        return None
+    try:
+        return read_kinds_config(model.folder, model.taxonomy)
+    except KindsError:
+        return None
+
+
+def kinds_caption(name: str, kinds: KindsConfig) -> str:
+    """What the kinds are, which classes have them, and which have none and why.
+
+    Args:
+        name: Name of the model.
+        kinds: Kinds of the model.
+    """
+    having = "; ".join(f"{garment}: {', '.join(known.names)}" for garment, known in kinds.classes.items())
+    lacking = "".join(f" {garment} has none: {reason}." for garment, reason in kinds.left_out.items())
+    return (
+        f"What {name} says a garment is within its class. {having}. A kind is named where it is certain enough. "
+        "Accuracy is of the garments named, with its 95 % interval over photos; the last column is the accuracy of "
+        f"always answering the most frequent kind.{lacking}"
+    )
+
+
+def kinds_table(kinds: KindsConfig) -> pd.DataFrame:
+    """One row per class, photos and framing; those on other photos than the fit's come first.
+
+    Args:
+        kinds: Kinds of a model, with scores.
+    """
+    rows = [
+        [
+            each.garment,
+            str(each.photos),
+            LABELS.get(each.framing, each.framing.capitalize()),
+            each.how,
+            each.garments,
+            each.answered,
+            each.accuracy.value,
+            each.accuracy.low,
+            each.accuracy.high,
+            each.balanced_accuracy,
+            each.majority,
+        ]
+        for each in sorted(kinds.judgements, key=lambda each: each.how != "held out")
+    ]
+    names = ["class", "photos", "framing", "how", "garments", "named", "accuracy", "low", "high", "balanced"]
+    return pd.DataFrame(rows, columns=[*names, "most_frequent"])
+
+
+def matrix_title(judgement: KindJudgement) -> str:
+    """The class and the photos of a confusion matrix."""
+    return f"{judgement.garment} on {judgement.photos}"
+
+
+def kinds_matrix(judgement: KindJudgement, kinds: KindsConfig) -> pd.DataFrame:
+    """Confusion matrix of a class, numbers of garments: true kinds in rows, named kinds in columns.
+
+    Args:
+        judgement: Scores of the class on some photos.
+        kinds: Kinds of the model.
+    """
+    names = list(kinds.classes[judgement.garment].names)
+    return pd.DataFrame(judgement.matrix, index=pd.Index(names, name="truth"), columns=[*names, "not named"])

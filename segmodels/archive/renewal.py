@@ -1,0 +1,163 @@
+"""Brings the rows of an archive up to date with a model: an older revision's, or those from before it had kinds.
+
+A photo is found by its content, wherever it lies and whatever its name. Its tags, date and file name stay. Rows whose
+photos are not there stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from segmodels.archive.ingest import PART_PHOTOS, Engine, Progress
+from segmodels.archive.rows import Row, as_table
+from segmodels.archive.sources import Found, Rejected
+from segmodels.archive.store import Archive, ArchiveError, Version
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["Renewal", "renew"]
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What became of the rows of a model.
+
+    Args:
+        renewed: Number of rows that are new.
+        current: Number of rows that were up to date.
+        without_photo: Number of rows that stay as they are, because their photos are not there or cannot be read.
+        rejected: Files that belong to a row and cannot be read.
+    """
+
+    renewed: int = 0
+    current: int = 0
+    without_photo: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        stay = "1 row stays" if self.without_photo == 1 else f"{self.without_photo:,} rows stay"
+        whose = "its photo is" if self.without_photo == 1 else "their photos are"
+        left = f"; {stay} as before, because {whose} not in the folder or cannot be read" if self.without_photo else ""
+        rows = "1 row" if self.renewed == 1 else f"{self.renewed:,} rows"
+        return f"{rows} brought up to date, {self.current:,} already were{left}."
+
+
+class _AllBut(Container[str]):
+    """Ids of photos that need no analysis: all but some."""
+
+    def __init__(self, wanted: Container[str]) -> None:
+        self._wanted = wanted
+
+    def __contains__(self, photo_id: object) -> bool:
+        return photo_id not in self._wanted
+
+
+def renew(
+    found: Found,
+    archive: Archive,
+    version: Version,
+    engine: Engine,
+    taxonomy: Taxonomy,
+    *,
+    needs: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> Renewal:
+    """Analyses photos again whose rows are of an older revision of the model, or lack a column that it gives.
+
+    A new row is written before the old one goes. A process that is killed in between leaves both, of which the new one
+    counts; calling it again continues.
+
+    Args:
+        found: Photos, among which those of the archive are looked for.
+        archive: Archive to bring up to date.
+        version: Version of the rows that the engine makes.
+        engine: `ingest.analyse_here` with its segmenter bound.
+        taxonomy: Taxonomy of the version.
+        needs: Columns of `rows.ADDED_LATER` that the model gives.
+        progress: Function that is called after each photo.
+
+    Raises:
+        ArchiveError: If the archive has no rows of the model, or cannot be read or written.
+        CheckpointError: If the model is missing or damaged.
+    """
+    stale: dict[str, tuple[Version, dict[str, Any]]] = {}
+    current = 0
+    versions = [each for each in archive.versions() if (each.model, each.taxonomy) == (version.model, version.taxonomy)]
+    if not versions:
+        raise ArchiveError(
+            f"{archive.place.location} holds no rows of {version.model} ({version.taxonomy}) to bring up to date. "
+            "Name the model that analysed it with --model."
+        )
+    for each in sorted(versions, key=lambda each: each == version):  # a current row counts, also beside an older one
+        lacking = " OR ".join(f"{name} IS NULL" for name in needs) or "false"
+        condition = lacking if each == version else "true"
+        with archive.reader(each) as reader:
+            rows = reader.query(
+                f"SELECT photo_id, file_name, taken_at, map_entries(tags) AS tags, {condition} AS stale FROM photos"
+            )
+        for row in rows.to_dict("records"):
+            if row["stale"]:
+                stale[row["photo_id"]] = each, {str(key): value for key, value in row.items()}
+            else:
+                current += 1
+                stale.pop(row["photo_id"], None)
+    archive.keep_taxonomy(version, taxonomy)
+    run = _Run(archive, version, stale, len(found.sources))
+    with closing(engine(found.sources, _AllBut(run.left))) as outcomes:
+        try:
+            for outcome in outcomes:
+                run.done += 1
+                if outcome.reason:
+                    run.rejected.append(Rejected(outcome.name, outcome.reason))
+                elif outcome.row is not None and outcome.photo_id in run.left:
+                    run.take(outcome.row)
+                if progress:
+                    progress(run.progress())
+        finally:
+            run.write()
+    return Renewal(run.renewed, current, len(run.left), run.rejected)
+
+
+class _Run:
+    """One renewal: collects rows and writes them."""
+
+    def __init__(
+        self, archive: Archive, version: Version, stale: dict[str, tuple[Version, dict[str, Any]]], total: int
+    ) -> None:
+        self.left = set(stale)
+        self.rejected: list[Rejected] = []
+        self.renewed = self.done = 0
+        self._archive = archive
+        self._version = version
+        self._stale = stale
+        self._total = total
+        self._writer = archive.writer(version)
+        self._rows: list[Row] = []
+
+    def progress(self) -> Progress:
+        return Progress(self.done, self._total, self.renewed + len(self._rows), 0, len(self.rejected), 0.0)
+
+    def take(self, row: Row) -> None:
+        _, old = self._stale[row["photo_id"]]
+        tags = {entry["key"]: entry["value"] for entry in old["tags"]}
+        taken_at = None if old["taken_at"] is None or old["taken_at"] != old["taken_at"] else old["taken_at"]
+        self._rows.append({**row, "file_name": old["file_name"], "taken_at": taken_at, "tags": tags})
+        self.left.discard(row["photo_id"])
+        if len(self._rows) >= PART_PHOTOS:
+            self.write()
+
+    def write(self) -> None:
+        """Writes what is waiting, then removes the rows of older revisions in its place."""
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        self._writer.renew(as_table(rows))
+        older: dict[Version, set[str]] = {}
+        for row in rows:
+            older.setdefault(self._stale[row["photo_id"]][0], set()).add(row["photo_id"])
+        for version, ids in older.items():
+            if version != self._version:
+                self._archive.writer(version).remove(ids)
+        self.renewed += len(rows)

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scored import evaluation, judged, write_model
+from streamlit.testing.v1 import AppTest
+from streamlit_page import opened
+
+from dashboard.evaluation.kinds import kinds_caption, kinds_matrix, kinds_of, kinds_table
+from dashboard.evaluation.records import read_model
+from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.inference.kinds import KINDS_FILE, ClassKinds, KindJudgement, Kinds, KindsConfig, Proportion, write_kinds
+
+PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "evaluation.py"
+
+
+def judgement(how: str, matrix: tuple[tuple[int, ...], ...]) -> KindJudgement:
+    return KindJudgement(
+        garment="Dress",
+        photos=EvaluatedPhotos(dataset="ccp", split="ids", ids_file="ccp_test.txt", number=12),
+        how=how,  # type: ignore[arg-type]
+        framing="full",
+        garments=sum(map(sum, matrix)),
+        answered=0.8,
+        accuracy=Proportion(value=0.75, low=0.5, high=0.9),
+        balanced_accuracy=0.7,
+        majority=0.5,
+        accuracy_of_all=0.72,
+        matrix=matrix,
+    )
+
+
+def having(folder: Path) -> Path:
+    write_model(folder, {"evaluations": [evaluation(judged(1))]})
+    config = KindsConfig(
+        taxonomy="OUTFIT_15",
+        weights="abc",
+        classes={"Dress": ClassKinds(names=("dress", "skirt"), thresholds=(0.6, 0.6))},
+        features=1,
+        data="made up",
+        left_out={"Glasses": "the most frequent kind alone 0.88"},
+        judgements=(
+            judgement("cross-validated", ((3, 1, 1), (1, 3, 1))),
+            judgement("held out", ((4, 0, 1), (2, 5, 0))),
+        ),
+    )
+    write_kinds(folder, Kinds(config, {"Dress": np.zeros((2, 1))}, {"Dress": np.zeros(2)}))
+    return folder
+
+
+def test_the_scores_on_other_photos_come_first(tmp_path: Path) -> None:
+    folder = having(tmp_path / "m")
+    kinds = kinds_of(read_model("m", folder))
+    assert kinds
+    table = kinds_table(kinds)
+    assert list(table["how"]) == ["held out", "cross-validated"]
+    assert table.loc[0, ["class", "garments", "accuracy", "most_frequent"]].tolist() == ["Dress", 12, 0.75, 0.5]
+    matrix = kinds_matrix(kinds.judgements[1], kinds)
+    assert matrix.loc["skirt", "dress"] == 2 and matrix.loc["dress", "not named"] == 1
+    assert "Dress: dress, skirt." in kinds_caption("m", kinds)
+    assert "Glasses has none: the most frequent kind alone 0.88." in kinds_caption("m", kinds)
+
+
+def test_the_page_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    having(tmp_path / "models" / "mine")
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path / "models"))
+    page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
+    assert not page.exception
+    assert "Kinds of garments" in [each.value for each in page.subheader]
+    assert any("dress, skirt" in each.value for each in page.caption)
+    (matrix,) = [each.value for each in page.dataframe if "not named" in each.value]
+    assert matrix.loc["skirt"].tolist() == [2, 5, 0]
+
+
+def test_damaged_kinds_are_passed_over(tmp_path: Path) -> None:
+    folder = having(tmp_path / "m")
+    (folder / KINDS_FILE).write_text("{")
+    assert kinds_of(read_model("m", folder)) is None
+    assert kinds_of(read_model("n", write_model(tmp_path / "n", {"evaluations": [evaluation(judged(1))]}))) is None

@@ -1,0 +1,175 @@
+from collections.abc import Callable, Container, Generator, Sequence
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from archive_rows import VERSION, made, parts_of
+
+from segmodels.archive.__main__ import main
+from segmodels.archive.ingest import Outcome
+from segmodels.archive.renewal import Renewal, renew
+from segmodels.archive.rows import as_table
+from segmodels.archive.sources import Found, Source
+from segmodels.archive.store import Archive, ArchiveError, Version
+from segmodels.taxonomy import OUTFIT_15
+
+NEWER = Version(VERSION.taxonomy, VERSION.model, "def456")
+SKIRT = [{"name": "skirt", "probabilities": [("dress", 0.1), ("skirt", 0.9)]}]
+PHOTOS = {name: f"the bytes of {name}".encode() for name in ("a", "b", "c")}
+ID = {name: sha256(data).hexdigest() for name, data in PHOTOS.items()}
+
+
+def found(*names: str) -> Found:
+    """Photos that lie elsewhere than when they were ingested."""
+    return Found([Source(f"moved/{name}.png", lambda name=name: PHOTOS[name]) for name in names], [])
+
+
+def engine(analysed: list[str], version: Version = NEWER) -> Callable[..., Generator[Outcome, None, None]]:
+    """An engine whose rows hold a skirt, and which notes the photos that it analyses."""
+
+    def analyse(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
+        for source in sources:
+            key = sha256(source.read()).hexdigest()
+            if key in known:
+                yield Outcome(source.name, key)
+                continue
+            analysed.append(source.name)
+            row = made(key, version=version, at=datetime(2025, 1, 1)).to_pylist()[0]
+            yield Outcome(source.name, key, {**row, "file_name": source.name, "kinds": SKIRT})
+
+    return analyse
+
+
+def rows(archive: Archive, version: Version) -> dict[str, tuple[str, object, dict[str, str], object]]:
+    with archive.reader(version) as reader:
+        table = reader.query(
+            "SELECT photo_id, file_name, taken_at::DATE::VARCHAR AS day, map_entries(tags) AS tags, "
+            "coalesce(kinds[1].name, '') AS kind FROM photos"
+        )
+    names = {key: name for name, key in ID.items()}
+    return {
+        names[row["photo_id"]]: (
+            row["file_name"],
+            row["day"],
+            {entry["key"]: entry["value"] for entry in row["tags"]},
+            row["kind"],
+        )
+        for row in table.to_dict("records")
+    }
+
+
+def filled(archive: Archive, version: Version = VERSION) -> None:
+    """Three rows without kinds, each with a tag and a date."""
+    tags, taken = {"market": "North"}, datetime(2023, 4, 5)
+    archive.writer(version).append(made(*ID.values(), version=version, tags=tags, taken=taken))
+
+
+def test_rows_of_an_older_revision_move_with_their_tags_and_dates_and_others_stay(archive: Archive) -> None:
+    filled(archive)
+    result = renew(found("a", "c"), archive, NEWER, engine([]), OUTFIT_15, needs=["kinds"])
+    assert result == Renewal(renewed=2, current=0, without_photo=1)
+    tags = {"market": "North"}
+    assert rows(archive, NEWER) == {
+        "a": (f"{ID['a']}.jpg", "2023-04-05", tags, "skirt"),
+        "c": (f"{ID['c']}.jpg", "2023-04-05", tags, "skirt"),
+    }
+    assert list(rows(archive, VERSION)) == ["b"]
+    assert str(result) == (
+        "2 rows brought up to date, 0 already were; 1 row stays as before, because its photo is not in the folder or "
+        "cannot be read."
+    )
+
+
+def test_rows_of_the_same_revision_without_kinds_are_replaced_in_place(archive: Archive) -> None:
+    filled(archive)
+    analysed: list[str] = []
+    assert renew(
+        found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15, needs=["kinds"]
+    ) == Renewal(renewed=3)
+    assert {name: row[3] for name, row in rows(archive, VERSION).items()} == dict.fromkeys("abc", "skirt")
+    again = renew(found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15, needs=["kinds"])
+    assert again == Renewal(current=3)
+    assert len(analysed) == 3  # the second time none
+
+
+def test_a_row_that_lacks_nothing_the_model_gives_stays(archive: Archive) -> None:
+    filled(archive)
+    analysed: list[str] = []
+    assert renew(found("a"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15) == Renewal(current=3)
+    assert analysed == []
+
+
+def test_a_renewal_that_was_killed_before_the_old_rows_went_loses_and_doubles_nothing(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(archive)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("segmodels.archive.store.Writer._remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            renew(found("a", "b"), archive, VERSION, engine([], VERSION), OUTFIT_15, needs=["kinds"])
+    assert len(parts_of(archive)) == 2
+    kinds = {name: row[3] for name, row in rows(archive, VERSION).items()}
+    assert kinds == {"a": "skirt", "b": "skirt", "c": ""}
+    result = renew(found("a", "b", "c"), archive, VERSION, engine([], VERSION), OUTFIT_15, needs=["kinds"])
+    assert result == Renewal(renewed=1, current=2)
+    assert len(rows(archive, VERSION)) == 3
+
+
+def test_a_file_that_cannot_be_read_is_named_and_its_row_stays(archive: Archive) -> None:
+    filled(archive)
+
+    def refusing(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
+        yield Outcome(sources[0].name, reason="moved/a.png is cut off.")
+
+    result = renew(found("a"), archive, NEWER, refusing, OUTFIT_15, needs=["kinds"])
+    assert (result.renewed, result.without_photo) == (0, 3)
+    assert result.rejected == [("moved/a.png", "moved/a.png is cut off.")]
+    assert len(rows(archive, VERSION)) == 3
+
+
+def test_another_models_archive_is_refused_in_a_sentence(archive: Archive) -> None:
+    filled(archive)
+    other = Version(VERSION.taxonomy, "unet", "1")
+    with pytest.raises(ArchiveError, match=r"holds no rows of unet \(OUTFIT_15\).*--model"):
+        renew(found("a"), archive, other, engine([], other), OUTFIT_15)
+
+
+def test_kinds_are_read_as_null_from_parts_without_the_column(archive: Archive) -> None:
+    filled(archive)
+    (part,) = parts_of(archive)
+    pq.write_table(pq.read_table(part).drop_columns(["kinds"]), part)
+    assert {row[3] for row in rows(archive, VERSION).values()} == {""}
+    new = as_table([{**made("x").to_pylist()[0], "kinds": SKIRT}])
+    archive.writer(VERSION).append(new)
+    with archive.reader() as reader:
+        named = reader.query("SELECT kinds[1].name AS kind, kinds[1].probabilities['skirt'] AS p FROM photos")
+    assert sorted(named["kind"].dropna()) == ["skirt"]
+    assert named["p"].max() == pytest.approx(0.9)
+
+
+def test_the_command_says_what_it_did(
+    folder: Path, take: Callable[..., object], archive: Archive, more_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take(folder)
+    again = ["re-analyse", str(archive.place.location), "--photos", str(folder), "--model", str(more_models / "tiny")]
+    assert main(again) == 0
+    assert capsys.readouterr().out == "0 rows brought up to date, 6 already were.\n"
+    (part,) = parts_of(archive)
+    table = pq.read_table(part)
+    older = table.set_column(table.column_names.index("revision"), "revision", pa.array(["older"] * 6))
+    place = part.parent.with_name("tiny@older")
+    part.parent.rename(place)
+    pq.write_table(older, place / part.name)
+    (folder / "look0.jpg").unlink()
+    (folder / "look1.jpg").rename(folder / "renamed.jpg")
+    assert main(again) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("5 rows brought up to date, 0 already were; 1 row stays as before, because its photo is not")
+    assert len(archive.versions()) == 2

@@ -1,0 +1,197 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from segmodels.datasets import DatasetError
+from segmodels.datasets.flatlay import FlatLay, FlatLays
+from segmodels.evaluation.results import EvaluatedPhotos, Results
+from segmodels.inference.kinds import ClassKinds, Kinds, KindsConfig
+from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15
+from train.analysis import kinds as module
+from train.analysis.kinds import (
+    FLATLAY_KINDS,
+    LABELS,
+    KindSample,
+    Source,
+    fit,
+    judge,
+    judgement_line,
+    label_of_mask,
+    label_of_tags,
+    with_judgements,
+)
+
+PHOTOS: dict[Source, EvaluatedPhotos] = {
+    "masks": EvaluatedPhotos(dataset="ccp", split="fold", fold=0),
+    "tags": EvaluatedPhotos(dataset="ccp", split="ids", ids_file="tags"),
+    "flat-lays": EvaluatedPhotos(dataset="flatlay", split="test"),
+}
+
+
+def samples(
+    count: int,
+    *,
+    garment: str = "Dress",
+    apart: float = 6.0,
+    skirts: float = 0.5,
+    seed: int = 0,
+    source: Source = "tags",
+) -> list[KindSample]:
+    """Garments of two kinds with two features: the first is normal around 0 or `apart`, the second says nothing."""
+    random = np.random.default_rng(seed)
+    kinds = list(LABELS[garment])
+    found = []
+    for number in range(count):
+        second = number < skirts * count
+        features = random.normal(0, 1, 2) + np.array([apart * second, 0])
+        name = f"{seed}-{number}"
+        found.append(KindSample(name, source, "full", garment, kinds[second], features.astype(np.float32)))
+    return found
+
+
+def checkpoint() -> Checkpoint:
+    config = CheckpointConfig(
+        architecture="fpn",
+        arguments={},
+        taxonomy="OUTFIT_15",
+        classes=list(OUTFIT_15.names),
+        height=64,
+        width=64,
+        mean=0.5,
+        std=0.5,
+    )
+    return Checkpoint("fake", config, None, Results(), "0123456789ab")  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _loose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A penalty for two features instead of hundreds."""
+    monkeypatch.setattr(module, "_INVERSE_PENALTY", 1.0)
+
+
+def test_every_label_is_one_of_its_class() -> None:
+    for garment, kinds in LABELS.items():
+        labels = [label for each in kinds.values() for label in each.split()]
+        assert len(labels) == len(set(labels))
+        assert {CCP_TO_OUTFIT_15[label] for label in labels} == {garment} and set(labels) <= set(CCP_59)
+    known = {kind for kinds in LABELS.values() for kind in kinds}
+    assert set(FLATLAY_KINDS.values()) <= known
+
+
+@pytest.mark.parametrize(
+    ("counts", "kind"),
+    [
+        ({"skirt": 70, "dress": 30}, "skirt"),
+        ({"skirt": 55, "dress": 45}, None),  # no kind has 60 % of the class
+        ({"skirt": 29, "null": 71}, None),  # less than 30 % of the mask is of the class
+        ({"skirt": 31, "shirt": 69}, "skirt"),
+        ({"shirt": 100}, None),
+        ({}, None),
+    ],
+)
+def test_the_label_of_a_mask(counts: dict[str, int], kind: str | None) -> None:
+    assert label_of_mask(counts, "Dress", CCP_TO_OUTFIT_15) == kind
+
+
+def test_a_label_that_says_nothing_of_the_kind_counts_against_the_others() -> None:
+    assert label_of_mask({"boots": 50, "shoes": 50}, "Footwear", CCP_TO_OUTFIT_15) is None
+    assert label_of_mask({"boots": 70, "shoes": 30}, "Footwear", CCP_TO_OUTFIT_15) == "boots"
+
+
+@pytest.mark.parametrize(
+    ("tags", "garment", "kind"),
+    [
+        ({"skirt", "belt"}, "Dress", "skirt"),
+        ({"skirt", "dress"}, "Dress", None),
+        ({"heels", "pumps"}, "Footwear", "heels"),
+        ({"heels", "shoes"}, "Footwear", None),
+        ({"shoes"}, "Footwear", None),
+        ({"boots"}, "Dress", None),
+        ({"intimate", "jeans"}, "Pants", "jeans"),
+    ],
+)
+def test_the_label_of_tags(tags: set[str], garment: str, kind: str | None) -> None:
+    assert label_of_tags(tags, garment, CCP_TO_OUTFIT_15) == kind
+
+
+def test_kinds_that_lie_apart_are_told_apart_and_others_do_not_ship() -> None:
+    known = samples(120) + samples(120, garment="Glasses", apart=0.0, seed=1)
+    known += samples(120, garment="Socks", skirts=0.95, seed=2)
+    kinds = fit(known, lambda each: True, PHOTOS, checkpoint())
+    assert set(kinds.config.classes) == {"Dress"} and kinds.config.weights == "0123456789ab"
+    assert "too few garments" in kinds.config.left_out["Socks"] and "too few" in kinds.config.left_out["Coat"]
+    assert "the most frequent kind alone 0.5" in kinds.config.left_out["Glasses"]
+    (own,) = kinds.config.judgements
+    assert own.how == "cross-validated" and own.garments == 120 and own.photos.number == 120
+    assert own.accuracy.value > 0.98 and own.accuracy.low <= own.accuracy.value <= own.accuracy.high
+    found = kinds.probabilities("Dress", np.array([6.0, 0.0], np.float32))
+    assert found is not None and found["skirt"] > 0.95
+    (far,) = judge(kinds, samples(60, seed=3), PHOTOS)
+    assert far.how == "held out" and far.accuracy.value > 0.95 and far.matrix[0][0] > 25
+    assert "Dress, ccp, tags (60 photos), full, held out: 60 garments" in judgement_line(far)
+
+
+def test_the_probabilities_are_calibrated() -> None:
+    kinds = fit(samples(2000, apart=1.0), lambda each: True, PHOTOS, checkpoint())
+    weight, bias = kinds.weights["Dress"], kinds.biases["Dress"]
+    # Two normal distributions of variance 1, a distance of 1 apart: log odds are x - 1/2 (the second feature adds 0).
+    assert weight[1] - weight[0] == pytest.approx([1, 0], abs=0.15)
+    assert bias[1] - bias[0] == pytest.approx(-0.5, abs=0.15)
+
+
+def test_matrix_and_scores_by_hand() -> None:
+    known = ClassKinds(names=("dress", "skirt"), thresholds=(0.6, 0.9))
+    config = KindsConfig(taxonomy="OUTFIT_15", weights="a", classes={"Dress": known}, features=2, data="")
+    weight = np.array([[0, 0], [1, 0]], np.float32)
+    kinds = Kinds(config, {"Dress": weight}, {"Dress": np.zeros(2, np.float32)})
+    rows = [("dress", -5.0), ("dress", -5.0), ("dress", 5.0), ("dress", 0.0), ("skirt", 5.0), ("skirt", 1.0)]
+    some = [
+        KindSample(str(number), "masks", "bust", "Dress", kind, np.array([x, 0], np.float32))
+        for number, (kind, x) in enumerate(rows)
+    ]
+    (found,) = judge(kinds, some, PHOTOS)
+    assert found.matrix == ((2, 1, 1), (0, 1, 1))  # log odds 0 and 1 give 0.5 and 0.73, below 0.6 and 0.9
+    assert found.answered == pytest.approx(4 / 6) and found.accuracy.value == pytest.approx(3 / 4)
+    assert found.majority == pytest.approx(3 / 4) and found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
+    assert found.accuracy_of_all == pytest.approx(5 / 6)  # 0.5 counts as a dress
+    assert found.framing == "bust" and found.photos.number == 6
+
+
+def test_a_class_that_fails_on_other_photos_goes_with_its_scores() -> None:
+    kinds = fit(samples(120), lambda each: True, PHOTOS, checkpoint())
+    good = judge(kinds, samples(60, seed=3), PHOTOS)
+    assert set(with_judgements(kinds, good).config.classes) == {"Dress"}
+    turned = [replace(each, kind="dress" if each.kind == "skirt" else "skirt") for each in samples(60, seed=3)]
+    failed = with_judgements(kinds, judge(kinds, turned, PHOTOS))
+    assert not failed.config.classes and not failed.config.judgements and not failed.weights
+    assert "held out" in failed.config.left_out["Dress"]
+
+
+def test_flat_lays_and_parts_alone_do_not_decide() -> None:
+    kinds = fit(samples(120), lambda each: True, PHOTOS, checkpoint())
+    turned = [
+        replace(each, kind="dress" if each.kind == "skirt" else "skirt", source="flat-lays")
+        for each in samples(60, seed=3)
+    ]
+    assert set(with_judgements(kinds, judge(kinds, turned, PHOTOS)).config.classes) == {"Dress"}
+
+
+def test_too_few_garments_are_a_sentence() -> None:
+    with pytest.raises(DatasetError, match="too few garments for the kinds of any class"):
+        fit(samples(10), lambda each: True, PHOTOS, checkpoint())
+
+
+def test_flat_lays_that_teach_say_the_kind_and_are_not_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_FLATLAYS", 2)
+    photos = [
+        FlatLay(f"{label}{number}{part}", "f.jpg", label, garment, "1", False, part)  # type: ignore[arg-type]
+        for label, garment in (("Skirt", "Dress"), ("Pants", "Pants"))
+        for number in range(3)
+        for part in ("train", "test")
+    ]
+    found = module._teaching(FlatLays(Path(), tuple(photos)))
+    assert [photo.label for photo in found.photos] == ["Skirt", "Skirt"]
+    assert {photo.part for photo in found.photos} == {"train"}
