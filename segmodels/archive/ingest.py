@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,9 @@ import cv2
 import numpy as np
 import torch
 
+from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
-from segmodels.archive.metadata import Entry, Joined, Metadata, implausible, join
+from segmodels.archive.metadata import Entry, Joined, Metadata, join, unify_tags
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
@@ -153,11 +154,13 @@ def ingest(
     if taxonomy:
         archive.keep_taxonomy(version, taxonomy)
     with archive.place.lock(".ingest", wait=False) as alone:
+        metadata, spelt = _spelt_as_before(metadata, archive, version) if metadata else (None, [])
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
         )
         if metadata:
-            run.report.notes += metadata.notes
+            run.report.notes += [*metadata.notes, *spelt]
+        run.report.notes += found.notes
         if not alone:
             run.report.notes.append("Another ingest was writing to this archive; a photo that both added counts once.")
         try:
@@ -211,6 +214,23 @@ def analyse_here(
                 yield from waiting.popleft().result()
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _spelt_as_before(metadata: Metadata, archive: Archive, version: Version) -> tuple[Metadata, list[str]]:
+    """The rows with the tags of the archive where they differ in case alone, and a sentence on that."""
+    if version not in archive.versions():
+        return metadata, []
+    with archive.reader(version) as reader:
+        found = reader.query(
+            "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM photos) "
+            "GROUP BY ALL ORDER BY n DESC, key, value"
+        )
+    known: dict[str, list[str]] = {}
+    for key, value in zip(found["key"], found["value"], strict=True):
+        known.setdefault(str(key), []).append(str(value))
+    entries, changed = unify_tags(metadata.entries, known)
+    notes = [f"Tags were spelt as in the archive: {listed(changed, _NAMED)}."] if changed else []
+    return replace(metadata, entries=entries), notes
 
 
 def version_of(segmenter: Segmenter) -> Version:
@@ -352,7 +372,7 @@ class _Run:
             self._ids[outcome.photo_id] = outcome.name
             if entry:
                 self._tagged[outcome.photo_id] = outcome.name
-                self._changes[outcome.photo_id] = Change(entry.tags, entry.taken_at)
+                self._changes[outcome.photo_id] = Change(entry.tags, entry.taken_at, entry.precision)
         else:
             self._ids[outcome.photo_id] = outcome.name
             self._rows.append(self._dated(outcome.row, entry))
@@ -371,7 +391,10 @@ class _Run:
             self.report.known += len(rows) - added
             if added < len(rows):  # other writers added some of the photos, maybe without our tags
                 ours = [row for row in rows if row["photo_id"] in self._tagged]
-                self._changes |= {row["photo_id"]: Change(row["tags"], row["taken_at"]) for row in ours}
+                self._changes |= {
+                    row["photo_id"]: Change(row["tags"], row["taken_at"], row["date_precision"] or "day")
+                    for row in ours
+                }
             self._parts += 1
             if self._parts % _COMPACT_PARTS == 0:
                 self.writer.compact()
@@ -398,14 +421,14 @@ class _Run:
         _write_rejected(archive, files, self.report.rejected)
 
     def _dated(self, row: Row, entry: Entry | None) -> Row:
-        date = row["taken_at"]
+        date, precision = row["taken_at"], row["date_precision"]
         if entry and entry.taken_at:
-            date = entry.taken_at
+            date, precision = entry.taken_at, Change({}, precision=entry.precision).date_precision
         elif date is not None and (reason := implausible(date)):
             self._odd_dates.setdefault(reason, []).append(row["file_name"])
             date = None
         self._undated += date is None
-        return {**row, "taken_at": date, "tags": entry.tags if entry else {}}
+        return {**row, "taken_at": date, "date_precision": precision, "tags": entry.tags if entry else {}}
 
     def _same_again(self, outcome: Outcome, entry: Entry | None) -> None:
         """Handles a duplicate under another name: its row of the CSV is used if the first one had none."""
@@ -414,10 +437,10 @@ class _Run:
         key = outcome.photo_id
         if key not in self._tagged:
             self._tagged[key] = outcome.name
-            self._changes[key] = Change(entry.tags, entry.taken_at)
+            self._changes[key] = Change(entry.tags, entry.taken_at, entry.precision)
         elif self._joined:
             first = self._joined.entries[self._tagged[key]]
-            if (first.tags, first.taken_at) != (entry.tags, entry.taken_at):
+            if (first.tags, first.taken_at, first.precision) != (entry.tags, entry.taken_at, entry.precision):
                 self._other_tags.append(outcome.name)
 
     def _note(self) -> None:

@@ -5,6 +5,7 @@
 | `photo_id` | string | SHA-256 of the file's bytes, 64 hex digits |
 | `file_name` | string | path below the ingested folder, with forward slashes |
 | `taken_at` | timestamp | local time, without a zone; null if unknown |
+| `date_precision` | string | what `taken_at` names where it is no day, at whose first day it is; null for a day |
 | `tags` | map of strings | from the CSV |
 | `width`, `height` | int32 | size of the upright photo |
 | `model`, `revision`, `taxonomy` | string | model that found the garments |
@@ -103,11 +104,17 @@ SCHEMA = pa.schema(
         ("presence", pa.list_(pa.list_(pa.float32()))),
         ("monochrome", pa.bool_()),
         ("fingerprint", pa.int64()),
+        ("date_precision", pa.string()),
     ]
 )
 """Schema of every part."""
 
-ADDED_LATER: Mapping[str, str] = {"presence": "FLOAT[][]", "monochrome": "BOOLEAN", "fingerprint": "BIGINT"}
+ADDED_LATER: Mapping[str, str] = {
+    "presence": "FLOAT[][]",
+    "monochrome": "BOOLEAN",
+    "fingerprint": "BIGINT",
+    "date_precision": "VARCHAR",
+}
 """Columns that parts of earlier versions lack, with their types in DuckDB."""
 
 
@@ -164,6 +171,7 @@ def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: 
         "presence": _presence(segmentation),
         "monochrome": is_monochrome(small, _body_share(segmentation)),
         "fingerprint": fingerprint(small),
+        "date_precision": None,
     }
 
 
