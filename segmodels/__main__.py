@@ -7,6 +7,7 @@ takes a list of arguments and returns an exit status. It is imported when its co
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import sys
@@ -24,6 +25,7 @@ from segmodels.device import DeviceError, add_device_arguments
 from segmodels.hub.client import Progress
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, find_photos, open_photo
+from segmodels.sentences import first_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,10 +90,22 @@ def _segment(arguments: argparse.Namespace) -> int:
     with tqdm(named, unit="photo", disable=None) as bar:
         for path, stem in bar:
             try:
-                _segment_one(segmenter, path, out / stem)
+                for note in _segment_one(segmenter, path, out / stem):
+                    bar.write(note, file=sys.stderr)
+            except (CheckpointError, DeviceError):
+                raise
             except PhotoError as error:
                 failed += 1
                 bar.write(str(error), file=sys.stderr)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise
+                failed += 1
+                bar.write(f"{path}: the results cannot be written: {error.strerror or error}.", file=sys.stderr)
+            except Exception as error:  # one photo must not stop the others, whatever it raises
+                failed += 1
+                reason = first_line(error) or type(error).__name__
+                bar.write(f"{path} could not be analysed: {reason}.", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -122,11 +136,14 @@ def _with_stems(photos: list[Path]) -> Iterator[tuple[Path, str]]:
         yield photo, stem
 
 
-def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> None:
-    segmentation = segmenter.segment(open_photo(path, max_bytes=None))
+def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> list[str]:
+    """Writes the results of a photo; gives sentences on how it was read."""
+    notes: list[str] = []
+    segmentation = segmenter.segment(open_photo(path, max_bytes=None, notes=notes))
     listing = json.dumps(segmentation.to_json(str(path)), indent=1, ensure_ascii=False)
     target.with_name(f"{target.name}.png").write_bytes(segmentation.class_map_png())
     target.with_name(f"{target.name}.json").write_text(listing + "\n", encoding="utf-8")
+    return notes
 
 
 def _pull(names: list[str]) -> int:

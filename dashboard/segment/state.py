@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from dashboard.shared.analysed import Analysed
 from dashboard.shared.examples import Example
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["SegmentState", "is_of", "sort_photos"]
+__all__ = ["Packed", "SegmentState", "is_of", "sort_photos"]
+
+
+@dataclass
+class Packed:
+    """A ZIP of results in a temporary file, which goes when nobody needs it any more.
+
+    Args:
+        photos: Photos whose results it holds.
+        file: The file.
+    """
+
+    photos: Sequence[Analysed]
+    file: IO[bytes]
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self.file.seek(0, os.SEEK_END)
+
+    def content(self) -> bytes:
+        """The whole file."""
+        self.file.seek(0)
+        return self.file.read()
 
 
 @dataclass
@@ -28,6 +52,7 @@ class SegmentState:
         refused: Sentences about the last files that are too large to be sent.
         failures: Sentences about the last files that could not be read.
         cancelled: Model and revision whose run over photos of another model was cancelled.
+        packed: ZIP of all results, once it was asked for.
     """
 
     model: str = DEFAULT_MODEL
@@ -40,10 +65,11 @@ class SegmentState:
     refused: Sequence[str] = ()
     failures: list[str] = field(default_factory=list)
     cancelled: tuple[str, str] | None = None
+    packed: Packed | None = None
 
     def start_over(self) -> None:
         """Forgets the photos and empties the uploader; the model stays."""
-        self.photos, self.shown, self.stage, self.examples = {}, None, None, []
+        self.photos, self.shown, self.stage, self.examples, self.packed = {}, None, None, [], None
         self.refused, self.failures, self.camera = (), [], False
         self.intake += 1
 

@@ -6,21 +6,20 @@ phone photos fit into some hundred megabytes. Every other format is made on dema
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
+from segmodels.csv_text import csv_bytes
 from segmodels.inference.presence import LIKELY
 from segmodels.inference.segmentation import Garment, Person, Segmentation, to_coco
 from segmodels.photo import open_photo
@@ -35,7 +34,6 @@ __all__ = [
     "UploadedPhoto",
     "analyse",
     "as_csv",
-    "as_zip",
     "class_map_png",
     "coco_text",
     "cut_out",
@@ -43,6 +41,7 @@ __all__ = [
     "heading",
     "json_text",
     "read_photo",
+    "write_zip",
 ]
 
 
@@ -56,6 +55,7 @@ class UploadedPhoto:
         width: Width in pixels.
         height: Height in pixels.
         shown: The JPEG that the viewer shows.
+        note: A sentence on how it was read, if that is to be known.
     """
 
     name: str
@@ -63,6 +63,7 @@ class UploadedPhoto:
     width: int
     height: int
     shown: bytes
+    note: str = ""
 
     @property
     def stem(self) -> str:
@@ -236,7 +237,9 @@ def read_photo(name: str, data: bytes) -> UploadedPhoto:
     Raises:
         PhotoError: If the file cannot be read; the message is for the visitor.
     """
-    return _uploaded(name, data, open_photo(data, name=name))
+    notes: list[str] = []
+    pixels = open_photo(data, name=name, notes=notes)
+    return _uploaded(name, data, pixels, " ".join(notes))
 
 
 def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
@@ -250,8 +253,9 @@ def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
     Raises:
         PhotoError: If the file cannot be read; the message is for the visitor.
     """
-    pixels = open_photo(data, name=name)
-    return Analysed.of(_uploaded(name, data, pixels), segmenter.segment(pixels))
+    notes: list[str] = []
+    pixels = open_photo(data, name=name, notes=notes)
+    return Analysed.of(_uploaded(name, data, pixels, " ".join(notes)), segmenter.segment(pixels))
 
 
 def class_map_png(analysed: Analysed) -> bytes:
@@ -279,17 +283,15 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
 
     UTF-8. `presence` is that of the garment's class on its person, 0..1, and empty without a calibration.
     """
-    out = io.StringIO()
     columns = ["photo", "model", "revision", "person", "class", "area_share", "outfit_share", "confidence"]
     columns += ["presence", "x", "y", "width", "height"]
     columns += [f"colour_{rank}_{part}" for rank in (1, 2, 3) for part in ("name", "hex", "share")]
-    writer = csv.DictWriter(out, columns, restval="")
-    writer.writeheader()
+    rows: list[dict[str, object]] = []
     for analysed in photos:
         listing = analysed.listing
         photo = {key: listing[key] for key in ("photo", "model", "revision")}
         if not listing["garments"]:
-            writer.writerow(photo)
+            rows.append(photo)
         for garment, found in zip(listing["garments"], analysed.garments, strict=True):
             row = photo | {key: garment[key] for key in columns[3:8]}
             if (presence := analysed.presence_of(found)) is not None:
@@ -297,19 +299,23 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
             row |= dict(zip(("x", "y", "width", "height"), garment["box"], strict=True))
             for rank, colour in enumerate(garment["colours"][:3], start=1):
                 row |= {f"colour_{rank}_{part}": colour[part] for part in ("name", "hex", "share")}
-            writer.writerow(row)
-    return out.getvalue().encode("utf-8")
+            rows.append(row)
+    return csv_bytes([columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
-def as_zip(photos: Sequence[Analysed]) -> bytes:
+def write_zip(photos: Sequence[Analysed], file: IO[bytes], progress: Callable[[int], None] = lambda done: None) -> None:
     """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV and one COCO file over all.
 
     Photos in the classes of several models have a COCO file for each taxonomy, the second `coco-2.json`.
 
     Cut-outs of garments that do not count are in a folder `less_likely` of the photo's.
+
+    Args:
+        photos: The photos; each is decoded once, and one at a time is in memory.
+        file: File that the ZIP is written to.
+        progress: Function that is called with the number of photos that are done.
     """
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
         for number, taxonomy in enumerate(dict.fromkeys(each.taxonomy for each in photos), start=1):
             of_one = ((each.name, each.segmentation()) for each in photos if each.taxonomy == taxonomy)
@@ -317,12 +323,13 @@ def as_zip(photos: Sequence[Analysed]) -> bytes:
         for number, analysed in enumerate(photos, start=1):
             folder = f"{number:03d}-{analysed.photo.stem}"
             found, pixels = analysed.segmentation(), analysed.photo.pixels()
-            archive.writestr(f"{folder}/class_map.png", found.class_map_png())
+            archive.writestr(f"{folder}/class_map.png", found.class_map_png(), zipfile.ZIP_STORED)
             archive.writestr(f"{folder}/garments.json", json_text(analysed))
             for garment in analysed.garments:
                 place = folder if analysed.likely(garment) else f"{folder}/less_likely"
-                archive.writestr(f"{place}/{file_name(garment)}.png", found.cutout_png(pixels, garment))
-    return out.getvalue()
+                cut_out = found.cutout_png(pixels, garment)
+                archive.writestr(f"{place}/{file_name(garment)}.png", cut_out, zipfile.ZIP_STORED)  # packed already
+            progress(number)
 
 
 def heading(analysed: Analysed) -> str:
@@ -339,9 +346,9 @@ def file_name(garment: Garment) -> str:
     return f"{name}-{garment.person + 1}" if garment.person else name
 
 
-def _uploaded(name: str, data: bytes, pixels: np.ndarray) -> UploadedPhoto:
+def _uploaded(name: str, data: bytes, pixels: np.ndarray, note: str) -> UploadedPhoto:
     height, width = pixels.shape[:2]
-    return UploadedPhoto(name, data, width, height, encode_photo(pixels))
+    return UploadedPhoto(name, data, width, height, encode_photo(pixels), note)
 
 
 def _numbered(found: Segmentation, garments: Sequence[Garment]) -> np.ndarray | None:

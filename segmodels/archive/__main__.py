@@ -20,6 +20,7 @@ from segmodels.archive.sources import find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
 from segmodels.sentences import listed
@@ -146,7 +147,9 @@ def _duplicates(archive: Archive, *, as_csv: bool) -> int:
             name = row["file_name"] if row["kept"] else f"  {row['file_name']}"
             print(f"{name} ({row['width']:,} x {row['height']:,} pixels)")
     if tables:
-        print(pd.concat(tables).to_csv(index=False, lineterminator="\n"), end="")
+        table = pd.concat(tables)
+        text = csv_bytes([list(table.columns), *table.itertuples(index=False)]).decode()
+        print(text.replace("\r\n", "\n"), end="")
     return 0 if versions else 1
 
 

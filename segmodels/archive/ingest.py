@@ -29,6 +29,7 @@ from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
 from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.csv_text import csv_bytes, original
 from segmodels.photo import PhotoError
 from segmodels.sentences import listed
 
@@ -53,12 +54,21 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of one photo: a row, the reason why there is none, or neither if the photo is known already."""
+    """Outcome of one photo: a row, the reason why there is none, or neither if the photo is known already.
+
+    Args:
+        name: Name of the photo.
+        photo_id: Its id; empty if it could not be read.
+        row: Its row.
+        reason: Reason why there is none, as a sentence.
+        note: A sentence on how the photo was read, if that is to be known.
+    """
 
     name: str
     photo_id: str = ""
     row: Row | None = None
     reason: str = ""
+    note: str = ""
 
 
 Engine = Callable[[Sequence[Source], Container[str]], Generator[Outcome, None, None]]
@@ -245,20 +255,24 @@ def _outcomes(segmenter: Segmenter, sources: Sequence[Source], known: Container[
         return [_outcome(segmenter, sources[0], known)]
     outcomes: dict[int, Outcome] = {}
     read: dict[int, tuple[bytes, np.ndarray]] = {}
+    notes: dict[int, list[str]] = {}
     for index, source in enumerate(sources):
         try:
             data = source.read()
             if (key := photo_id(data)) in known:
                 outcomes[index] = Outcome(source.name, key)
                 continue
-            read[index] = data, decode(source.name, data)
+            read[index] = data, decode(source.name, data, notes.setdefault(index, []))
         except Exception as error:
             outcomes[index] = Outcome(source.name, reason=_reason(source, error))
         if sum(photo.shape[0] * photo.shape[1] for _, photo in read.values()) > _BATCH_PIXELS:
             outcomes |= _found(segmenter, sources, read)
             read.clear()
     outcomes |= _found(segmenter, sources, read)
-    return [outcomes[index] for index in range(len(sources))]
+    return [
+        replace(outcomes[index], note=" ".join(notes[index])) if notes.get(index) else outcomes[index]
+        for index in range(len(sources))
+    ]
 
 
 def _found(
@@ -283,7 +297,9 @@ def _outcome(segmenter: Segmenter, source: Source, known: Container[str]) -> Out
         data = source.read()
         if (key := photo_id(data)) in known:
             return Outcome(source.name, key)
-        return Outcome(source.name, key, analyse(segmenter, source.name, data))
+        notes: list[str] = []
+        row = analyse(segmenter, source.name, data, notes)
+        return Outcome(source.name, key, row, note=" ".join(notes))
     except CheckpointError:
         raise
     except Exception as error:
@@ -337,6 +353,7 @@ class _Run:
         self._new: set[str] = set()
         self._odd_dates: dict[str, list[str]] = {}
         self._other_tags: list[str] = []
+        self._how_read: list[str] = []
         self._undated = 0
         self._done = len(found.rejected)
         self._parts = 0
@@ -375,6 +392,8 @@ class _Run:
                 self._changes[outcome.photo_id] = Change(entry.tags, entry.taken_at, entry.precision)
         else:
             self._ids[outcome.photo_id] = outcome.name
+            if outcome.note:
+                self._how_read.append(outcome.note)
             self._rows.append(self._dated(outcome.row, entry))
             if entry:
                 self._tagged[outcome.photo_id] = outcome.name
@@ -445,6 +464,9 @@ class _Run:
 
     def _note(self) -> None:
         notes = self.report.notes
+        notes += self._how_read[:_NAMED]
+        if (more := len(self._how_read) - _NAMED) > 0:
+            notes.append(f"{more:,} more photos were reduced, or lack their end marker.")
         if self._undated:
             dated = self.report.added - self._undated
             who = (
@@ -484,7 +506,8 @@ def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Re
         except FileNotFoundError:
             text = ""
         before = csv.DictReader(io.StringIO(text, newline=""))
-        kept = [row for row in before if row.get("file") and row["file"] not in looked_at]
+        rows = [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
+        kept = [row for row in rows if row.get("file") and row["file"] not in looked_at]
         if not kept and not rejected and not text:
             return
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -493,8 +516,4 @@ def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Re
 
 
 def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode("utf-8")
+    return csv_bytes([columns, *([row.get(column, "") for column in columns] for row in rows)])

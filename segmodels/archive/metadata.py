@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from segmodels.archive.dates import Precision, Taken, read_dates
 from segmodels.archive.decoding import ENCODINGS, encoding_name, likely_encodings, telling_words
 from segmodels.archive.place import ArchiveError
+from segmodels.csv_text import original
 from segmodels.photo import PHOTO_SUFFIXES
 from segmodels.sentences import listed
 
@@ -342,7 +343,7 @@ def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
         reader = csv.reader(io.StringIO(f"{body}\n{last}", newline=""), delimiter=mark)
         lines, begins, start = [], [], 1
         for line in reader:
-            lines.append((reader.line_num + skipped, [cell.strip() for cell in line]))
+            lines.append((reader.line_num + skipped, [original(cell.strip()) for cell in line]))
             begins.append(start + skipped)
             start = reader.line_num + 1
     except (csv.Error, TypeError) as error:

@@ -118,32 +118,34 @@ ADDED_LATER: Mapping[str, str] = {
 """Columns that parts of earlier versions lack, with their types in DuckDB."""
 
 
-def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
+def analyse(segmenter: Segmenter, file_name: str, data: bytes, notes: list[str] | None = None) -> Row:
     """The row of a photo; its date is that of the EXIF data, its tags are empty.
 
     Args:
         segmenter: Segmenter that analyses the photo.
         file_name: Name of the file, for the row and for messages.
         data: The file.
+        notes: List to which a sentence is added if the photo was not read as it is.
 
     Raises:
         PhotoError: If the file cannot be read; the message is for a person.
     """
-    photo = decode(file_name, data)
+    photo = decode(file_name, data, notes)
     return row_of(segmenter.segment(photo), photo, file_name, data)
 
 
-def decode(file_name: str, data: bytes) -> np.ndarray:
+def decode(file_name: str, data: bytes, notes: list[str] | None = None) -> np.ndarray:
     """The upright photo of a file, uint8 `(H, W, 3)` RGB.
 
     Args:
         file_name: Name of the file, for messages.
         data: Bytes of the file.
+        notes: List to which a sentence is added if the photo was not read as it is.
 
     Raises:
         PhotoError: If the file cannot be read; the message is for a person.
     """
-    return open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES)
+    return open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES, notes=notes)
 
 
 def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: bytes) -> Row:

@@ -510,6 +510,8 @@ def _at_photo_size(
     limits = _edges(limit) if limit else (0, 0, width, height)
     columns = range(max(left, limits[0], 0), min(right, limits[2], width))
     rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
+    if not columns or not rows:  # a region beside the photo, as of a person in a very narrow one
+        return class_map, confidence
     # What nowhere reaches the smallest mean over the classes is nowhere the likeliest.
     least = 0.9 * probability.mean(dim=0).min()
     ids = torch.nonzero(probability.amax(dim=(1, 2)) > least).flatten()
