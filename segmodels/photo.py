@@ -257,10 +257,12 @@ def date_taken(data: bytes) -> datetime | None:
         return None
     for text in (details.get(_EXPOSED_TAG), details.get(_DIGITISED_TAG), exif.get(_CHANGED_TAG)):
         if match := _EXIF_DATE.match(str(text)):
-            *day, hour, minute, second, half = match.groups(default="0")
-            hours = int(hour) % 12 + 12 * (half in "Pp") if half != "0" else int(hour)
+            *numbers, half = match.groups(default="0")
+            year, month, day, hour, minute, second = map(int, numbers)
+            if half != "0":
+                hour = hour % 12 + 12 * (half in "Pp")
             try:
-                return datetime(*map(int, day), hours, int(minute), int(second))  # type: ignore[arg-type]
+                return datetime(year, month, day, hour, minute, second)
             except ValueError:  # zeros where the clock was never set
                 continue
     return None
@@ -551,11 +553,8 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> tuple[np.ndarray, list[s
     try:
         width, height = (_declared_jpeg_size(stream) if kind == "JPEG" else None) or (0, 0)
         stream.seek(0)
-        image: Image.Image
-        if width * height > MAX_READ_PIXELS:  # more than Pillow opens of any format
-            image = jpeg_factory(stream)
-        else:
-            image = Image.open(stream, formats=_FORMATS[kind])
+        large = width * height > MAX_READ_PIXELS  # Pillow's `open` has a limit of its own
+        image: Image.Image = jpeg_factory(stream) if large else Image.open(stream, formats=_FORMATS[kind])
     except Image.DecompressionBombError:
         raise PhotoError(
             f"{name} has more than the {most // 1_000_000} million pixels allowed. Save it smaller."

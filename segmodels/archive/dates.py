@@ -140,7 +140,7 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
         dates.notes.append(f"{kinds['unix']:,} dates of {name} are seconds since 1970; their time of day is UTC.")
     coarse = Counter(taken.precision for taken in dates.taken if taken and taken.precision != "day")
     for precision in PRECISIONS:
-        if count := coarse[precision]:
+        if precision != "day" and (count := coarse[precision]):
             dates.notes.append(
                 f"1 date of {name} names a {precision}, not a day."
                 if count == 1

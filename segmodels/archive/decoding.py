@@ -30,7 +30,7 @@ ENCODINGS = {
 _WIDE = ("gb18030", "big5", "cp932", "cp949")  # two bytes a character
 _ANY = 0.1  # disorder (charset-normalizer's `chaos`) above that of the best from which an encoding is out of question
 _TIE = 0.025  # disorder within which the more usual one is taken
-_RARE = 0.04  # added to Chinese with characters beyond the 6,763 usual ones
+_RARE = 0.3  # added to a text of nothing but rare characters
 _LOOKED_AT = 200_000  # bytes with other characters than ASCII that are looked at
 
 
@@ -55,8 +55,8 @@ def likely_encodings(data: bytes, encodings: Sequence[str]) -> list[str]:
     found = {encoding: chaos.get(encoding, 1.0) + _oddness(sample.decode(encoding)) for encoding in possible}
     if "cp1252" in found and not _words(sample.decode("cp1252")):
         found["cp1252"] = 0.0  # signs such as € alone, which charset-normalizer takes for disorder
-    if "gb18030" in found and not can_decode(sample, "gb2312"):
-        found["gb18030"] += _RARE
+    for encoding in set(_WIDE) & set(found):
+        found[encoding] += _RARE * _rare_share(sample.decode(encoding), encoding)
     if not found:
         return []
     least = min(found.values())
@@ -113,6 +113,21 @@ def _oddness(text: str) -> float:
     if not words:
         return 0.0
     return sum(map(_is_odd, words)) / (2 * len(words))
+
+
+def _rare_share(text: str, encoding: str) -> float:
+    """Share of the characters that are beyond the usual ones, which each encoding has before the others.
+
+    Capitals and small letters of other alphabets, read two by two, give many of them.
+    """
+    codes = [character.encode(encoding) for character in text if not character.isascii()]
+    if encoding == "cp932":
+        rare = sum(0x98 <= code[0] <= 0x9F or code[0] >= 0xE0 for code in codes)
+    elif encoding == "gb18030":
+        rare = sum(code[0] >= 0xD8 or min(code) < 0xA1 for code in codes)
+    else:
+        rare = sum(code[0] >= {"big5": 0xC9, "cp949": 0xCA}[encoding] for code in codes)
+    return rare / max(1, len(codes))
 
 
 def _words(text: str) -> list[str]:

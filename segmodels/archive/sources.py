@@ -232,9 +232,13 @@ def read_file(location: str, name: str) -> bytes:
     """Reads a photo below a folder or URI, but no more than one byte over the limit.
 
     Raises:
+        PhotoError: If it is no regular file.
         OSError: If it cannot be read.
     """
-    return Place(location).read(name, MAX_PHOTO_BYTES + 1)
+    place = Place(location)
+    if place.local is not None:
+        _check_regular(place.local / name, name)
+    return place.read(name, MAX_PHOTO_BYTES + 1)
 
 
 def _with_own_names(sources: Sequence[Source]) -> list[Source]:
@@ -260,12 +264,16 @@ def _on_disk(folder: Path, path: Path) -> Source:
     legible = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def read() -> bytes:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
-            raise PhotoError(f"{legible} is not a regular file.")
+        _check_regular(path, legible)
         with path.open("rb") as stream:
             return stream.read(MAX_PHOTO_BYTES + 1)
 
     return Source(legible, read, str(folder) if legible == name else "")
+
+
+def _check_regular(path: Path, name: str) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
+        raise PhotoError(f"{name} is not a regular file.")
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:

@@ -272,7 +272,7 @@ class Segmentation:
         self._check(photo)
         x, y, width, height = garment.box
         region = np.s_[y : y + height, x : x + width]
-        mask = self.mask(garment)[region, None]
+        mask = self.mask(garment)[region][..., None]
         return _png(Image.fromarray(np.concatenate([photo[region] * mask, mask * np.uint8(255)], axis=2)))
 
     def _check(self, photo: np.ndarray) -> None:

@@ -516,14 +516,18 @@ def _at_photo_size(
     least = 0.9 * probability.mean(dim=0).min()
     ids = torch.nonzero(probability.amax(dim=(1, 2)) > least).flatten()
     probability = probability[ids]
-    step = max(1, _STRIP_PIXELS // (right - left))
+    wide = right - left > 2 * len(columns)  # much of the crop lies beside the photo, as in a very narrow one
+    step = max(1, _STRIP_PIXELS // (len(columns) if wide else right - left))
     for start in range(rows.start, rows.stop, step):
         count = min(step, rows.stop - start)
         bands = _rows_between(probability, bottom - top, start - top, count).cpu().numpy()
         part = np.s_[start : start + count, columns.start : columns.stop]
         most = np.zeros((count, len(columns)), np.float32)
         for id_, band in zip(ids.tolist(), bands, strict=True):
-            likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
+            if wide:
+                likely = _columns_between(band, right - left, columns.start - left, len(columns))
+            else:
+                likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
             more = likely > most
             np.maximum(class_map[part], more * np.uint8(id_), out=class_map[part])  # the later class has the larger id
             np.maximum(likely, most, out=most)
@@ -551,6 +555,15 @@ def _rows_between(probability: torch.Tensor, target: int, start: int, count: int
     low = probability.index_select(1, above.to(probability.device))
     high = probability.index_select(1, (above + 1).clamp_(max=source - 1).to(probability.device))
     return low.lerp_(high, share)
+
+
+def _columns_between(band: np.ndarray, target: int, start: int, count: int) -> np.ndarray:
+    """Columns `start` to `start + count` of float32 `(h, w)` interpolated to `target` columns: float32 `(h, count)`."""
+    source = band.shape[1]
+    position = np.clip((np.arange(start, start + count) + 0.5) * (source / target) - 0.5, 0, source - 1)
+    before = position.astype(int)
+    share = (position - before).astype(np.float32)
+    return np.asarray(band[:, before] * (1 - share) + band[:, np.minimum(before + 1, source - 1)] * share)
 
 
 def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy, owners: np.ndarray, owner: int) -> None:

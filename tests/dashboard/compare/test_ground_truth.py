@@ -49,7 +49,7 @@ def test_a_mask_of_ccp_is_merged_into_the_15_classes(packed: bool, kind: type) -
 
 
 def colour_picture() -> bytes:
-    return png(np.zeros((6, 4, 3), np.uint8), palette=False)
+    return png(np.full((6, 4, 3), (200, 60, 50), np.uint8), palette=False)
 
 
 def with_id(value: int) -> bytes:

@@ -97,7 +97,7 @@ def test_a_date_counts_in_the_periods_that_it_names(tmp_path: Path) -> None:
             assert table.groupby("start")["of"].first().sum() == counted[period], period
         assert starts(facts, "month") == ["2024-03-01"]
         assert starts(facts, "fashion season") == ["2024-03-01"]
-        behind = facts.behind(View(), Conditions(period="month", start=date(2024, 3, 1)), 10)
+        behind = facts.photos(View(), Conditions(period="month", start=date(2024, 3, 1)))
         assert set(behind["photo_id"]) == {"day", "week", "month"}
         assert facts.size(View()).dated == 7
 

@@ -2,13 +2,14 @@
 
 import io
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from segmodels.archive.metadata import join
-from segmodels.archive.sources import ArchiveError, Found, find_sources, from_uploads, from_zip, read_tables
+from segmodels.archive.sources import ArchiveError, Found, find_sources, from_uploads, from_zip, read_file, read_tables
 from segmodels.photo import PhotoError
 
 CSV = b"file_name;market\na.jpg;Milan\n"
@@ -114,6 +115,19 @@ def test_names_that_state_utf_8_stay() -> None:
     assert (names_of(found), found.notes) == (["été.jpg"], [])
 
 
+def test_an_uploaded_zip_is_in_memory_once() -> None:
+    photo = os.urandom(1_000_000)
+    data = packed({f"{number}.jpg": photo for number in range(40)})
+    tracemalloc.start()
+    try:
+        found = from_uploads([("looks.zip", io.BytesIO(data).getvalue())])
+        assert sum(len(source.read()) for source in found.sources) == 40_000_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.2 * len(data)
+
+
 def test_a_cut_off_zip_is_called_one(tmp_path: Path) -> None:
     data = packed({"a.jpg": bytes(1000)})[:600]
     (tmp_path / "looks.zip").write_bytes(data)
@@ -136,5 +150,7 @@ def test_a_pipe_named_like_a_photo_does_not_hang(tmp_path: Path) -> None:
     for source in (pipe, link):
         with pytest.raises(PhotoError, match=rf"{source.name} is not a regular file\."):
             source.read()
+        with pytest.raises(PhotoError, match=rf"{source.name} is not a regular file\."):
+            read_file(str(tmp_path), source.name)  # of a cluster
     with pytest.raises(FileNotFoundError):
         gone.read()

@@ -113,6 +113,14 @@ def test_people_at_the_edge_of_a_very_narrow_photo(
     assert segmenter.segment(photo).class_map.shape == size
 
 
+def test_a_crop_that_is_much_wider_than_the_photo_is_read_like_others() -> None:
+    probability = probabilities(4, 12, 9)
+    wide, _ = _at_photo_size(probability, Box(-400, 0, 900, 200), 200, 1000)
+    narrow, _ = _at_photo_size(probability, Box(-400, 0, 900, 200), 200, 60)
+    assert narrow.any()
+    assert (narrow != wide[:, :60]).mean() < 0.001
+
+
 def test_a_crop_beside_the_photo_is_background() -> None:
     probability = torch.full((3, 8, 8), 1 / 3)
     for crop, limit in ((Box(30, 0, 8, 8), None), (Box(-30, 0, 8, 8), None), (Box(0, 0, 20, 16), Box(25, 0, 3, 3))):
