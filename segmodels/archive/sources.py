@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from segmodels.archive.decoding import encoding_name, likely_encodings
@@ -206,9 +206,11 @@ def read_tables(
         except (ArchiveError, PhotoError, OSError) as error:
             problems.append(f"{table.name} was not used: {error}")
             continue
-        folder = PurePosixPath(table.name).parent
+        folder = table.name.rpartition("/")[0]
         metadata.entries = [
-            replace(entry, name=within) if plain_name(within := f"{folder}/{entry.name}") in photos else entry
+            replace(entry, name=within)
+            if folder and plain_name(within := f"{folder}/{entry.name}") in photos
+            else entry
             for entry in metadata.entries
         ]
         read.append(metadata)

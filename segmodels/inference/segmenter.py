@@ -516,16 +516,23 @@ def _at_photo_size(
     least = 0.9 * probability.mean(dim=0).min()
     ids = torch.nonzero(probability.amax(dim=(1, 2)) > least).flatten()
     probability = probability[ids]
-    wide = right - left > 2 * len(columns)  # much of the crop lies beside the photo, as in a very narrow one
-    step = max(1, _STRIP_PIXELS // (len(columns) if wide else right - left))
+    # In a very narrow photo few of the crop's columns are needed: most lie beside it, or there are more than it has.
+    few = right - left > 2 * len(columns) or probability.shape[2] > 4 * len(columns)
+    step = max(1, _STRIP_PIXELS // (len(columns) if few else right - left))
+    if few:
+        position = _positions(probability.shape[2], right - left, columns.start - left, len(columns))
+        before = position.astype(int)
+        needed = np.unique([before, np.minimum(before + 1, probability.shape[2] - 1)])
+        probability = probability[:, :, torch.from_numpy(needed)]
+        position = np.searchsorted(needed, before) + position - before
     for start in range(rows.start, rows.stop, step):
         count = min(step, rows.stop - start)
         bands = _rows_between(probability, bottom - top, start - top, count).cpu().numpy()
         part = np.s_[start : start + count, columns.start : columns.stop]
         most = np.zeros((count, len(columns)), np.float32)
         for id_, band in zip(ids.tolist(), bands, strict=True):
-            if wide:
-                likely = _columns_between(band, right - left, columns.start - left, len(columns))
+            if few:
+                likely = _at_columns(band, position)
             else:
                 likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
             more = likely > most
@@ -557,13 +564,16 @@ def _rows_between(probability: torch.Tensor, target: int, start: int, count: int
     return low.lerp_(high, share)
 
 
-def _columns_between(band: np.ndarray, target: int, start: int, count: int) -> np.ndarray:
-    """Columns `start` to `start + count` of float32 `(h, w)` interpolated to `target` columns: float32 `(h, count)`."""
-    source = band.shape[1]
-    position = np.clip((np.arange(start, start + count) + 0.5) * (source / target) - 0.5, 0, source - 1)
+def _positions(source: int, target: int, start: int, count: int) -> np.ndarray:
+    """Where columns `start` to `start + count` of `target` lie among `source` columns, float64 `(count,)`."""
+    return np.clip((np.arange(start, start + count) + 0.5) * (source / target) - 0.5, 0, source - 1)
+
+
+def _at_columns(band: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Interpolates float32 `(h, w)` at positions between its columns: float32 `(h, positions)`."""
     before = position.astype(int)
     share = (position - before).astype(np.float32)
-    return np.asarray(band[:, before] * (1 - share) + band[:, np.minimum(before + 1, source - 1)] * share)
+    return np.asarray(band[:, before] * (1 - share) + band[:, np.minimum(before + 1, band.shape[1] - 1)] * share)
 
 
 def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy, owners: np.ndarray, owner: int) -> None:

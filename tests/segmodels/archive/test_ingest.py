@@ -509,13 +509,14 @@ def test_dates_keep_what_they_name_and_a_later_csv_replaces_it(folder: Path, tak
 
     def dated() -> list[tuple[str, str | None]]:
         rows = rows_of(archive).sort_values("file_name").head(3)
-        return [(f"{at:%Y-%m-%d}", precision) for at, precision in zip(rows.taken_at, rows.date_precision, strict=True)]
+        named = rows.date_precision.where(rows.date_precision.notna(), None)
+        return [(f"{at:%Y-%m-%d}", each) for at, each in zip(rows.taken_at, named.tolist(), strict=True)]
 
     assert dated() == [("2024-03-01", "fashion season"), ("1995-01-01", "year"), ("2024-03-05", None)]
     report = take(folder, "photo;date;market\nlook0.jpg;2024-03-01;MILAN\nlook1.jpg;1995;Milan\n")
     assert dated()[0] == ("2024-03-01", None)
     assert report.retagged == 1
-    assert rows_of(archive).sort_values("file_name")["tags"].iloc[0] == [("Market", "Milan")]
+    assert rows_of(archive).sort_values("file_name")["tags"].iloc[0] == {"Market": "Milan"}
     assert "Tags were spelt as in the archive: market to Market, MILAN to Milan." in report.notes
 
 
@@ -548,7 +549,7 @@ def test_a_csv_in_the_zip_and_the_choices_of_the_command(
     assert rows_of(archive)["taken_at"].isna().all()
     assert main([*place, "--dates", "day-first", "--encoding", "gbk"]) == 0
     (row,) = rows_of(archive).to_dict("records")
-    assert (f"{row['taken_at']:%Y-%m-%d}", row["tags"]) == ("2024-04-03", [("city", "上海")])
+    assert (f"{row['taken_at']:%Y-%m-%d}", row["tags"]) == ("2024-04-03", {"city": "上海"})
 
 
 # --- Classes of one's own ---------------------------------------------------------------------------------------------
