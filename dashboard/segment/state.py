@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -25,6 +26,9 @@ class Packed:
 
     photos: Sequence[Analysed]
     file: IO[bytes]
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.file.close)
 
     @property
     def size(self) -> int:

@@ -14,7 +14,7 @@ def as_csv(table: pd.DataFrame) -> bytes:
     texts = [place for place in range(table.shape[1]) if not pd.api.types.is_numeric_dtype(table.dtypes.iloc[place])]
     safe = table.copy(deep=False)
     for place in texts:
-        safe.isetitem(place, table.iloc[:, place].map(harmless))
+        safe.isetitem(place, table.iloc[:, place].map(harmless).to_numpy())
     safe.columns = pd.Index([harmless(str(name)) for name in table.columns])
     return safe.to_csv(index=False).encode("utf-8")
 

@@ -509,8 +509,8 @@ def test_dates_keep_what_they_name_and_a_later_csv_replaces_it(folder: Path, tak
 
     def dated() -> list[tuple[str, str | None]]:
         rows = rows_of(archive).sort_values("file_name").head(3)
-        named = rows.date_precision.where(rows.date_precision.notna(), None)
-        return [(f"{at:%Y-%m-%d}", each) for at, each in zip(rows.taken_at, named.tolist(), strict=True)]
+        named = [each if isinstance(each, str) else None for each in rows.date_precision]
+        return [(f"{at:%Y-%m-%d}", each) for at, each in zip(rows.taken_at, named, strict=True)]
 
     assert dated() == [("2024-03-01", "fashion season"), ("1995-01-01", "year"), ("2024-03-05", None)]
     report = take(folder, "photo;date;market\nlook0.jpg;2024-03-01;MILAN\nlook1.jpg;1995;Milan\n")
