@@ -67,17 +67,18 @@ _NAMED: Mapping[Period, tuple[Precision, ...]] = {
     "half-year": ("day", "week", "month", "quarter", "half-year"),
     "year": PRECISIONS,
 }
+_STARTS: Mapping[Period, str] = {
+    "week": "date_trunc('week', day)",
+    "month": "date_trunc('month', day)",
+    "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+    "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
+    "half-year": _HALF.format("day"),
+    "year": "date_trunc('year', day)",
+}
 _CALENDAR = ", ".join(
     f"CASE WHEN named IN ({', '.join(str(PRECISIONS.index(each)) for each in _NAMED[period])}) "
     f'THEN ({start})::DATE END AS "{period}"'
-    for period, start in {
-        "week": "date_trunc('week', day)",
-        "month": "date_trunc('month', day)",
-        "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
-        "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
-        "half-year": _HALF.format("day"),
-        "year": "date_trunc('year', day)",
-    }.items()
+    for period, start in _STARTS.items()
 )
 _FINE = [(name, basic) for basic, names in FINE_COLOURS.items() for name in names]
 

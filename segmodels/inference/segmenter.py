@@ -566,7 +566,7 @@ def _rows_between(probability: torch.Tensor, target: int, start: int, count: int
 
 def _positions(source: int, target: int, start: int, count: int) -> np.ndarray:
     """Where columns `start` to `start + count` of `target` lie among `source` columns, float64 `(count,)`."""
-    return np.clip((np.arange(start, start + count) + 0.5) * (source / target) - 0.5, 0, source - 1)
+    return np.asarray(np.clip((np.arange(start, start + count) + 0.5) * (source / target) - 0.5, 0, source - 1))
 
 
 def _at_columns(band: np.ndarray, position: np.ndarray) -> np.ndarray:
