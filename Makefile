@@ -11,10 +11,10 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format wheel bench gpu kills weights portrait architectures archive truth lock clean
+.PHONY: help app test check format wheel annotation-tools exports bench gpu kills weights portrait architectures archive truth lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -53,6 +53,15 @@ format: $(READY) ## mend what can be mended: format and lint
 
 wheel: $(READY) ## build a wheel, install it into an empty environment, and segment a photo with what was installed
 	$(BIN)/python tests/try_wheel.py
+
+annotation-tools: $(READY) ## let the libraries of Label Studio and CVAT read exported annotations, in an environment of their own
+	PYTHONPATH=. $(BIN)/python tests/try_annotation_tools.py
+
+exports: $(READY) ## write all nine embedded networks as ONNX, and compare what comes out
+	mkdir -p runs/exports && rm -rf runs/exports/*
+	for name in fpn unet linknet pspnet fcn atrous densenet segnet unet_classic; do \
+		$(BIN)/python -m train export $$name --format onnx --out runs/exports/$$name/$$name.onnx || exit 1; \
+	done
 
 bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a busy machine, queries of Trends and training steps, as ratios to named baselines
 	$(BIN)/python tests/bench.py

@@ -11,20 +11,21 @@ import errno
 import importlib
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, names_apart
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
 from segmodels.device import DeviceError, add_device_arguments
-from segmodels.hub.client import Progress
+from segmodels.hub.progress import pull_bar
+from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
-from segmodels.photo import PhotoError, find_photos, open_photo
+from segmodels.photo import PhotoError, decode_photo, find_photos
 from segmodels.sentences import first_line
 
 
@@ -38,14 +39,39 @@ def main(arguments: list[str] | None = None) -> int:
         return brought[arguments[0]].load()(arguments[1:])  # type: ignore[no-any-return]
     parser = argparse.ArgumentParser(prog="garmentscope", description="Finds the garments in outfit photos.")
     commands = parser.add_subparsers(dest="command", required=True)
-    segment = commands.add_parser("segment", help="write a class map (PNG) and a list of garments (JSON) per photo")
+    segment = commands.add_parser(
+        "segment",
+        help="write a class map (PNG) and a list of garments (JSON) per photo, and files for annotation tools",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_exports(),
+    )
     segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder of a checkpoint, or hf://..."
+        "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder, ONNX file, or hf://owner/repo"
+    )
+    segment.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        choices=ANNOTATION_FORMATS,
+        metavar="FORMAT",
+        help="also write annotations of all photos into DIR/FORMAT; may be repeated; the formats are listed below",
+    )
+    segment.add_argument(
+        "--as-stored",
+        action="store_true",
+        help="turn exported annotations of photos with an EXIF orientation back to the pixels that the file stores",
+    )
+    segment.add_argument(
+        "--image-address",
+        default=LOCAL_FILES,
+        metavar="PREFIX",
+        help="what comes before a photo's name in Label Studio's tasks (default: %(default)s)",
     )
     add_device_arguments(segment)
-    commands.add_parser("models", help="list the models and where they come from")
+    models = commands.add_parser("models", help="list the models and where they come from")
+    models.add_argument("--json", action="store_true", help="print all that is known of each, as JSON")
     pull = commands.add_parser("pull", help="download models from the Hugging Face Hub, or update them")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
     commands.add_parser(
@@ -57,13 +83,30 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if parsed.command == "segment":
             return _segment(parsed)
-        return _pull(parsed.names) if parsed.command == "pull" else _models()
+        return _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
     except KeyboardInterrupt:
         print("\nStopped. Results written so far are complete.", file=sys.stderr)
         return 130
     except (CheckpointError, DeviceError, PhotoError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _exports() -> str:
+    """The formats of `--export`, a line each."""
+    width = max(map(len, ANNOTATION_FORMATS))
+    lines = [f"  {name:<{width}}  {form.title}. {form.hint}" for name, form in ANNOTATION_FORMATS.items()]
+    return "\n".join(
+        [
+            "formats of --export:",
+            *lines,
+            "",
+            "Photos are named by their path in the folder given. Every class but the background is exported, for each",
+            "person. Masks are exact; polygons keep within one pixel of the outline, and holes are cut in by a seam.",
+            "Annotations are of the photo turned upright, as CVAT, Label Studio, OpenCV and Ultralytics read it.",
+            "Programs that ignore EXIF, as Pillow and torchvision do if not told otherwise, need --as-stored.",
+        ]
+    )
 
 
 def _brought_commands() -> dict[str, EntryPoint]:
@@ -74,44 +117,71 @@ def _brought_commands() -> dict[str, EntryPoint]:
 
 def _segment(arguments: argparse.Namespace) -> int:
     out = arguments.out
-    photos, failed = _collect(arguments.photos)
+    names, failed = _collect(arguments.photos)
+    photos = list(names)
     if not photos:
         print("There is no photo to segment.", file=sys.stderr)
         return 1
     named = list(_with_stems(photos))
+    names = dict(zip(photos, names_apart(names.values()), strict=True))
     originals = {path.resolve() for path in photos}
-    for _, stem in named:
-        if (result := out / f"{stem}.png").resolve() in originals:
+    results = [out / f"{stem}.png" for _, stem in named]
+    if "masks" in arguments.export:
+        results += [(out / "masks" / "masks" / name).with_suffix(".png") for name in names.values()]
+    for result in results:
+        if result.resolve() in originals:
             print(f"{result} is a photo that its class map would overwrite. Name another --out.", file=sys.stderr)
             return 1
-    with _pull_bar(arguments.model) as progress:
+    with pull_bar(arguments.model) as progress:
         segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
-    with tqdm(named, unit="photo", disable=None) as bar:
-        for path, stem in bar:
-            try:
-                for note in _segment_one(segmenter, path, out / stem):
-                    bar.write(note, file=sys.stderr)
-            except (CheckpointError, DeviceError):
-                raise
-            except PhotoError as error:
-                failed += 1
-                bar.write(str(error), file=sys.stderr)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
+    writers = {kind: ANNOTATION_FORMATS[kind].open(arguments.image_address) for kind in dict.fromkeys(arguments.export)}
+    try:
+        with tqdm(named, unit="photo", disable=None) as bar:
+            for path, stem in bar:
+                try:
+                    segmentation, notes = _segment_one(segmenter, path, out / stem)
+                except (CheckpointError, DeviceError):
                     raise
-                failed += 1
-                bar.write(f"{path}: the results cannot be written: {error.strerror or error}.", file=sys.stderr)
-            except Exception as error:  # one photo must not stop the others, whatever it raises
-                failed += 1
-                reason = first_line(error) or type(error).__name__
-                bar.write(f"{path} could not be analysed: {reason}.", file=sys.stderr)
+                except PhotoError as error:
+                    failed += 1
+                    bar.write(str(error), file=sys.stderr)
+                    continue
+                except OSError as error:
+                    if error.errno == errno.ENOSPC:
+                        raise
+                    failed += 1
+                    bar.write(f"{path}: the results cannot be written: {error.strerror or error}.", file=sys.stderr)
+                    continue
+                except Exception as error:  # one photo must not stop the others, whatever it raises
+                    failed += 1
+                    reason = first_line(error) or type(error).__name__
+                    bar.write(f"{path} could not be analysed: {reason}.", file=sys.stderr)
+                    continue
+                for note in notes:
+                    bar.write(note, file=sys.stderr)
+                exported = segmentation.as_stored() if arguments.as_stored else segmentation
+                for kind, writer in writers.items():
+                    _write(out / kind, writer.add(names[path], exported))
+    finally:  # also of what was done before Ctrl-C
+        for kind, writer in writers.items():
+            _write(out / kind, writer.close())
     return 1 if failed else 0
 
 
-def _collect(paths: list[Path]) -> tuple[list[Path], int]:
-    """The photos under the paths, and the number of paths not found, which are reported on stderr."""
-    photos: list[Path] = []
+def _write(folder: Path, files: Iterable[AnnotationFile]) -> None:
+    for file in files:
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content)
+
+
+def _collect(paths: list[Path]) -> tuple[dict[Path, str], int]:
+    """The photos under the paths, and the number of paths not found, which are reported on stderr.
+
+    Each photo has its path in the folder that was given, with `/` between folders.
+    """
+    photos: dict[Path, str] = {}
     failed = 0
     for path in paths:
         try:
@@ -120,7 +190,8 @@ def _collect(paths: list[Path]) -> tuple[list[Path], int]:
             failed += 1
             print(error, file=sys.stderr)
             continue
-        photos += [photo for photo in found if photo not in photos]
+        for photo in found:
+            photos.setdefault(photo, photo.name if photo == path else photo.relative_to(path).as_posix())
     return photos, failed
 
 
@@ -136,21 +207,21 @@ def _with_stems(photos: list[Path]) -> Iterator[tuple[Path, str]]:
         yield photo, stem
 
 
-def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> list[str]:
-    """Writes the results of a photo; gives sentences on how it was read."""
-    notes: list[str] = []
-    segmentation = segmenter.segment(open_photo(path, max_bytes=None, notes=notes))
+def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> tuple[Segmentation, Sequence[str]]:
+    """Writes the results of a photo; gives them, and sentences on how it was read."""
+    photo = decode_photo(path, max_bytes=None)
+    segmentation = segmenter.segment(photo)
     listing = json.dumps(segmentation.to_json(str(path)), indent=1, ensure_ascii=False)
     target.with_name(f"{target.name}.png").write_bytes(segmentation.class_map_png())
     target.with_name(f"{target.name}.json").write_text(listing + "\n", encoding="utf-8")
-    return notes
+    return segmentation, photo.notes
 
 
 def _pull(names: list[str]) -> int:
     failed = 0
     for name in names:
         try:
-            with _pull_bar(name) as progress:
+            with pull_bar(name) as progress:
                 pulled = pull_checkpoint(name, progress)
         except CheckpointError as error:
             failed += 1
@@ -160,25 +231,7 @@ def _pull(names: list[str]) -> int:
     return 1 if failed else 0
 
 
-@contextmanager
-def _pull_bar(name: str) -> Iterator[Progress]:
-    """A progress bar that appears when the first byte arrives."""
-    bar: tqdm[Any] | None = None
-
-    def progress(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, desc=f"Pulling {name}", unit="B", unit_scale=True, disable=None)
-        bar.update(done - bar.n)
-
-    try:
-        yield progress
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def _models() -> int:
+def _models(*, as_json: bool) -> int:
     offers, problem = list_offers()
     if problem:
         print(problem, file=sys.stderr)
@@ -186,6 +239,16 @@ def _models() -> int:
         print("No model is installed. Set GARMENTSCOPE_MODELS to a folder of checkpoints.", file=sys.stderr)
         return 1
     failed = 0
+    if as_json:
+        rows = []
+        for offer in offers:
+            try:
+                rows.append(_model_json(offer))
+            except CheckpointError as error:
+                failed += 1
+                rows.append({"name": offer.name, "from": offer.place, "problem": str(error)})
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 1 if failed else 0
     width = max(16, *(len(offer.name) + 2 for offer in offers))
     print(f"{'name':<{width}}{'from':<12}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
     for offer in offers:
@@ -197,9 +260,32 @@ def _models() -> int:
     return 1 if failed else 0
 
 
+def _model_json(offer: Offer) -> dict[str, Any]:
+    """What `models --json` says of a model."""
+    if offer.folder is None:
+        raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
+    config, results = read_config(offer.folder), read_results(offer.folder)
+    measured = next(iter(results.evaluations), None)
+    values: dict[str, Any] = {
+        "name": offer.name,
+        "from": offer.place,
+        "folder": str(offer.folder),
+        "architecture": [network.architecture for network in (config, *config.ensemble)],
+        "input": [config.height, config.width],
+        "taxonomy": config.taxonomy,
+        "classes": config.classes,
+        "mean_iou": measured.scores.mean_iou if measured else None,
+        "photos": str(measured.photos) if measured else None,
+    }
+    if foreign := config.foreign:
+        values |= {"library": foreign.library, "source": foreign.source, "licence": foreign.licence}
+        values["notes"] = foreign.notes
+    return values
+
+
 def _model_line(offer: Offer, width: int) -> str:
     if offer.folder is None:
-        raise CheckpointError(offer.hub.problem if offer.hub else "it cannot be read")
+        raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
     config, results = read_config(offer.folder), read_results(offer.folder)
     measured = next(iter(results.evaluations), None)
     mean_iou = measured.scores.mean_iou if measured else None

@@ -9,6 +9,7 @@
       - `segmodels.hub.errors.HubUnreachableError`: a Hub that does not answer
   - `segmodels.evaluation.evidence.EvidenceError`: a damaged `evidence.parquet`
   - `segmodels.evaluation.results.ResultsError`: a `metrics.json` of a newer version
+  - `segmodels.mappings.MappingError`: a mapping between taxonomies that cannot be used, or that is missing
   - `segmodels.taxonomy.TaxonomyError`: classes that make no taxonomy
   - `segmodels.datasets.DatasetError`: a data set that is missing, damaged or of another layout
   - `segmodels.archive.place.ArchiveError`: an archive that cannot be read or written
@@ -17,6 +18,7 @@
   - `dashboard.dataset.folder.FolderError`: a folder that is not Clothing Co-Parsing
   - `dashboard.dataset.shipped.StatisticsError`: statistics of a data set that cannot be read
   - `dashboard.evaluation.pictures.PictureError`: a photo or a class map of the evidence that cannot be shown
+  - `train.publishing.export.ExportError`: a network that cannot be exported
   - `train.recipe.RecipeError`: a recipe that cannot be used
   - `train.resume.FitError`: a fit that cannot start or go on
   - `train.segmentation.pretrained.PretrainedError`: weights to start from that cannot be had

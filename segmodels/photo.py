@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -37,9 +37,12 @@ __all__ = [
     "MAX_STORED_PIXELS",
     "MIN_SIDE",
     "PHOTO_SUFFIXES",
+    "Photo",
     "PhotoError",
     "StoredPhoto",
+    "as_stored",
     "date_taken",
+    "decode_photo",
     "find_photos",
     "open_photo",
     "over_limit",
@@ -132,6 +135,21 @@ class PhotoError(GarmentscopeError, ValueError):
     """A photo that cannot be used. The message says, on one line and for a person, which file, why and what to do."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A photo, upright, and how its file stores it.
+
+    Args:
+        pixels: uint8 `(H, W, 3)` sRGB, upright, at the photo's own size.
+        orientation: EXIF orientation of the file, 1 to 8 (CIPA DC-008, tag 0x0112); 1 is upright.
+        notes: A sentence if it was reduced, and one if its file lacks its end marker.
+    """
+
+    pixels: np.ndarray
+    orientation: int
+    notes: tuple[str, ...] = ()
+
+
 def open_photo(
     source: bytes | str | Path | Image.Image,
     *,
@@ -161,6 +179,27 @@ def open_photo(
         PhotoError: If the file cannot be read, is no photo of a known format, is damaged or cut off, or has too many
             bytes, too many pixels (`MAX_STORED_PIXELS`) or too few (`MIN_SIDE`).
     """
+    photo = decode_photo(source, name=name, max_bytes=max_bytes)
+    if notes is not None:
+        notes += photo.notes
+    return photo.pixels
+
+
+def decode_photo(
+    source: bytes | str | Path | Image.Image, *, name: str | None = None, max_bytes: int | None = MAX_BYTES
+) -> Photo:
+    """Reads a photo as `open_photo` does, and also how its file was turned.
+
+    A HEIC photo is turned by whatever decodes it, for its container says how, so its orientation is 1.
+
+    Args:
+        source: The path of a file, its content, or a picture that Pillow has opened.
+        name: Name of the file in messages; its path if none is given.
+        max_bytes: Largest number of bytes that a file may have; None for no limit.
+
+    Raises:
+        PhotoError: As `open_photo` does.
+    """
     if name is None:
         name = "The photo" if isinstance(source, bytes | Image.Image) else os.fspath(source)
     name = _printable(name)
@@ -172,10 +211,7 @@ def open_photo(
             kind = _kind(stream, name)
             if size := _declared_size(stream, kind):
                 _check_size(size, name, _most_pixels(stream, kind))
-            photo, said = _decoded(stream, kind, name)
-            if notes is not None:
-                notes += said
-            return photo
+            return _decoded(stream, kind, name)
     except PhotoError:
         raise
     except MemoryError as error:
@@ -213,16 +249,28 @@ class StoredPhoto:
         return values if method is None else np.array(Image.fromarray(values).transpose(method))
 
 
-def read_stored(path: Path) -> StoredPhoto:
+def as_stored(values: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns a map of an upright photo back to how the file stores the photo.
+
+    Args:
+        values: uint8 `(H, W)`.
+        orientation: EXIF orientation of the file, 1 to 8.
+    """
+    method = _UPRIGHT.get({6: 8, 8: 6}.get(orientation, orientation))  # the others undo themselves
+    return values if method is None else np.array(Image.fromarray(values).transpose(method))
+
+
+def read_stored(path: Path | bytes, name: str = "") -> StoredPhoto:
     """Size and orientation from the header of a photo's file, without decoding it.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or its content.
+        name: Name for messages; the path if left out.
 
     Raises:
         PhotoError: If the file cannot be read or is no photo of a known format.
     """
-    name = _printable(os.fspath(path))
+    name = _printable(name or ("the photo" if isinstance(path, bytes) else os.fspath(path)))
     with _quiet(), _opened(path, name, None) as stream:
         kind = _kind(stream, name)
         try:
@@ -547,8 +595,7 @@ def _check_size(size: tuple[int, int], name: str, most: int = MAX_READ_PIXELS) -
 _UNTOUCHED = {"RGB": (255, 0, 255), "RGBA": (255, 0, 255, 1), "CMYK": (1, 255, 2, 254)}
 
 
-def _decoded(stream: BinaryIO, kind: str, name: str) -> tuple[np.ndarray, list[str]]:
-    """The photo, and what is to be said of it."""
+def _decoded(stream: BinaryIO, kind: str, name: str) -> Photo:
     most = _most_pixels(stream, kind)
     try:
         width, height = (_declared_jpeg_size(stream) if kind == "JPEG" else None) or (0, 0)
@@ -565,6 +612,7 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> tuple[np.ndarray, list[s
         raise _damage(stream, kind, name, error) from error
     with image:
         _check_size(image.size, name, most)
+        turned = _orientation(image) if kind == "TIFF" else None  # loading turns it, and takes the tag away
         stored, factor, notes = image.size, _reduction(image.size), list[str]()
         if factor > 1 and kind == "JPEG":
             image.draft(None, (stored[0] // factor, stored[1] // factor))
@@ -580,17 +628,18 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> tuple[np.ndarray, list[s
             whole = _without_end_marker(stream) if kind == "JPEG" else None
             if whole is None:
                 raise _damage(stream, kind, name, error, canvas) from error
-            photo, notes = _decoded(whole, kind, name)
-            return photo, [f"{name} lacks its end marker; all of its rows could be read.", *notes]
-        photo = _upright_rgb(image, name)
+            photo = _decoded(whole, kind, name)
+            return replace(photo, notes=(f"{name} lacks its end marker; all of its rows could be read.", *photo.notes))
+        orientation = turned or _orientation(image)
+        pixels = _upright_rgb(image, name)
         if factor > 1:
             if image.size == stored:
-                photo = np.array(Image.fromarray(photo).reduce(factor))
+                pixels = np.array(Image.fromarray(pixels).reduce(factor))
             notes.append(
                 f"{name} is {stored[0]:,} x {stored[1]:,} pixels and was read at 1/{factor} of its width and height, "
                 f"as photos of more than {MAX_PIXELS // 1_000_000} million pixels are."
             )
-        return photo, notes
+        return Photo(pixels, orientation, tuple(notes))
 
 
 def _reduction(size: tuple[int, int]) -> int:
@@ -621,16 +670,17 @@ def _without_end_marker(stream: BinaryIO) -> io.BytesIO | None:
     return io.BytesIO(data + b"\xff\xd9") if found[0] == found[1] == found[2] else None
 
 
-def _from_picture(image: Image.Image, name: str) -> np.ndarray:
-    """The pixels of a picture of Pillow, as those of a file; it is not reduced, as its owner has decoded it."""
+def _from_picture(image: Image.Image, name: str) -> Photo:
+    """A picture of Pillow, as a photo from a file; it is not reduced, as its owner has decoded it."""
     _check_size(image.size, name, MAX_PIXELS)
+    stored = _orientation(image) if image.format == "TIFF" else None
     try:
         image.load()
     except MemoryError:
         raise
     except Exception as error:  # decoders raise what they like
         raise PhotoError(f"{name} is damaged, or its file is closed already: {error}. Open it again.") from error
-    return _upright_rgb(image, name)
+    return Photo(_upright_rgb(image, name), stored or _orientation(image))
 
 
 def _upright_rgb(image: Image.Image, name: str) -> np.ndarray:

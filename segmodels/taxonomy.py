@@ -1,4 +1,4 @@
-"""Classes of pixels, the taxonomies they form, and the alias tables between data sets.
+"""Classes of pixels, the taxonomies they form, and the tables by which labels of data sets become classes.
 
 Every taxonomy has its background at id 0.
 
@@ -17,9 +17,11 @@ an archive, as `Taxonomy.to_json` has it.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -388,26 +390,14 @@ CCP_59: tuple[str, ...] = tuple(
     "sweatshirt swimwear t-shirt tie tights top vest wallet watch wedges".split()
 )
 
-# Table I of Inácio et al. for CCP's spelling. `intimate`, `panties` and `swimwear` are in no row of that table, and no
-# pixel of the data set carries them.
-_CCP_LABELS: Mapping[str, str] = {
-    "Background": "null accessories belt bra bracelet earrings gloves necklace ring wallet watch",
-    "Bag": "bag purse",
-    "Coat": "blazer cape cardigan coat jacket suit",
-    "Dress": "dress skirt",
-    "Footwear": "boots clogs flats heels loafers pumps sandals shoes sneakers wedges",
-    "Glasses": "glasses sunglasses",
-    "Hair": "hair",
-    "Hat": "hat",
-    "Pants": "jeans leggings pants tights",
-    "Romper": "bodysuit romper",
-    "Scarf/Tie": "scarf tie",
-    "Shirt": "blouse hoodie jumper shirt sweater sweatshirt t-shirt top vest",
-    "Shorts": "shorts",
-    "Skin": "skin",
-    "Socks": "socks stockings",
-}
-CCP_TO_OUTFIT_15: Mapping[str, str] = {label: name for name, labels in _CCP_LABELS.items() for label in labels.split()}
+
+def _mapped(file: str) -> dict[str, str]:
+    """Class of `OUTFIT_15` by class of a data set, from one of the files in `mappings/`; without classes of none."""
+    table = tomllib.loads((Path(__file__).with_name("mappings") / file).read_text("utf-8"))["classes"]
+    return {name: to for name, to in table.items() if to != "ignore"}
+
+
+CCP_TO_OUTFIT_15: Mapping[str, str] = _mapped("ccp_59.toml")
 
 # The categories of Colorful Fashion Parsing Data in the order and spelling of its all_category_name, and its colours in
 # those of its all_colors_name.
@@ -420,27 +410,8 @@ CFPD_COLOURS: tuple[str, ...] = tuple(
 )
 CFPD_TO_CFPD_23: Mapping[str, str] = dict(zip(CFPD_LABELS, CFPD_23.names, strict=True))
 
-# Table I of Inácio et al. for CFPD's spelling. `face` is in no row of that table; CCP's skin includes faces. No label
-# of CFPD is a romper.
-_CFPD_LABELS: Mapping[str, str] = {
-    "Background": "bk belt",
-    "Bag": "bag",
-    "Coat": "blazer coat",
-    "Dress": "dress skirt",
-    "Footwear": "shoe",
-    "Glasses": "sunglass",
-    "Hair": "hair",
-    "Hat": "hat",
-    "Pants": "jeans legging pants",
-    "Scarf/Tie": "scarf",
-    "Shirt": "T-shirt blouse sweater",
-    "Shorts": "shorts",
-    "Skin": "face skin",
-    "Socks": "socks stocking",
-}
-CFPD_TO_OUTFIT_15: Mapping[str, str] = {
-    label: name for name, labels in _CFPD_LABELS.items() for label in labels.split()
-}
+# No label of CFPD is a romper.
+CFPD_TO_OUTFIT_15: Mapping[str, str] = dict(zip(CFPD_LABELS, _mapped("cfpd_23.toml").values(), strict=True))
 
 
 def label_lookup(labels: Sequence[str], aliases: Mapping[str, str], taxonomy: Taxonomy) -> np.ndarray:

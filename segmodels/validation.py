@@ -8,11 +8,11 @@ from dataclasses import fields
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-__all__ = ["Amount", "Count", "CountOrZero", "Positive", "Share", "checked_fields", "expected", "key_of"]
+__all__ = ["Amount", "Count", "CountOrZero", "Kernel", "Positive", "Share", "checked_fields", "expected", "key_of"]
 
 _EXPECTED: Mapping[str, str] = {
     **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
@@ -66,6 +66,16 @@ Count = Annotated[int, Field(ge=1)]
 
 CountOrZero = Annotated[int, Field(ge=0)]
 """A whole number from 0."""
+
+
+def _odd(kernel: int) -> int:
+    if kernel and kernel % 2 == 0:
+        raise ValueError("even")
+    return kernel
+
+
+Kernel = Annotated[int, Field(ge=0, le=63), AfterValidator(_odd), expected("0 or an odd number of pixels")]
+"""Side of a square of pixels around a middle one; 0 for none."""
 
 Positive = Annotated[float, Field(gt=0)]
 """A number above 0."""

@@ -11,7 +11,10 @@ from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError
 from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import ResultsError
+from segmodels.mappings import MappingError
+from segmodels.photo import PhotoError
 from train.commands import detecting, fitting, judging, labelling, publishing
+from train.publishing.export import ExportError
 from train.recipe import RecipeError
 from train.resume import FitError
 from train.segmentation.pretrained import PretrainedError
@@ -23,8 +26,11 @@ _FORESEEN = (
     DatasetError,
     DeviceError,
     EvidenceError,
+    ExportError,
     FitError,
+    MappingError,
     OSError,
+    PhotoError,
     PretrainedError,
     RecipeError,
     ResultsError,
@@ -41,6 +47,7 @@ _COMMANDS = (
     publishing.add_join,
     publishing.add_describe,
     publishing.add_push,
+    publishing.add_export,
     judging.add_suspects,
     judging.add_reliability,
     judging.add_truth,

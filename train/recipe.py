@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from segmodels.architectures import ARCHITECTURES
 from segmodels.datasets import DATASETS, SOURCES, is_dataset
 from segmodels.errors import GarmentscopeError
-from segmodels.validation import Amount, Count, CountOrZero, Positive, Share, checked_fields, expected, key_of
+from segmodels.validation import Amount, Count, CountOrZero, Kernel, Positive, Share, checked_fields, expected, key_of
 from train.segmentation.losses import LOSSES
 
 __all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe", "read_toml", "recipe_from"]
@@ -53,8 +53,19 @@ class Recipe:
     """Key in `segmodels.datasets.DATASETS`; or one in its `SOURCES`, a colon and a path, as `coco:annotations.json`."""
 
     start: str = ""
-    """Folder of a checkpoint of the same architecture to start from: all its weights, those of a wider FPN pruned, or
-    the encoder's where the decoder is another; empty for none."""
+    """Checkpoint to start from: a name in the catalog, a folder, or `hf://owner/repo@revision`, with `#` and a number
+    for a member of an ensemble; empty for none. All weights that fit are loaded: of a wider FPN pruned, of another
+    architecture the encoder's only. Classes that it does not have get new rows in the last layer."""
+
+    frozen: CountOrZero = 0
+    """Epochs at the beginning in which the encoder, its batch norms included, stays as it starts."""
+
+    encoder_rate: Share = 1.0
+    """Learning rate of the encoder, as a share of `learning_rate`."""
+
+    split: str = ""
+    """File with the columns `id` and `fold`, as `check-data` writes it. If empty, the folds are those that are stored
+    for the data set, else those of `split.csv` in its folder, else dealt out by the classes that photos show."""
 
     fold: int = 0
     """Fold of the split that is left out of training and chooses the epoch; -1 trains on all folds and keeps the last
@@ -111,6 +122,10 @@ class Recipe:
     """`keep`: a crop has the shape of the input and reaches beyond the photo where it must; `squash`: it is resized to
     the input whatever its shape."""
 
+    person: Literal["truth", "detector"] = "truth"
+    """What says where the person of a training crop is: the true mask; or the person detector, as where the checkpoint
+    is used with the crop `box`. Take the detector where the mask shows a part of what is worn only."""
+
     whole_photo: Share = 0.25
     """Share of training crops that show about the whole photo; the others show about the person."""
 
@@ -129,6 +144,10 @@ class Recipe:
 
     mirror: bool = False
     """Whether the checkpoint, when it is used, averages each crop with its mirror image."""
+
+    opening_kernel: Kernel = 0
+    """Side of the square that opens each class's probabilities when the checkpoint is used, in pixels of the input, an
+    odd number; 0 for none (Inácio et al., section IV-C)."""
 
     jitter: float = 0.08
     """How far each side of a training crop's box moves at random, as a share of the box's side."""
@@ -247,6 +266,8 @@ class Recipe:
             raise RecipeError("flatlays needs flatlay_masks, the folder that python -m train mask-flatlays wrote.")
         if self.samples and self.sampling == "uniform":
             raise RecipeError('samples needs sampling = "rare": with "uniform" an epoch takes each photo once.')
+        if self.person == "detector" and self.crop == "none":
+            raise RecipeError('person = "detector" needs a crop about the person, and crop is "none".')
         if self.flatlays and self.sampling == "uniform":
             raise RecipeError('flatlays needs sampling = "rare", which keeps to flatlay_share.')
 

@@ -19,8 +19,16 @@ from dashboard.compare.agreement import (
     find,
     progress_text,
 )
-from dashboard.compare.ground_truth import MaskError, match_masks, read_mask
-from dashboard.compare.state import CompareState
+from dashboard.compare.conventions import (
+    Prediction,
+    TruthFile,
+    coco_truths,
+    is_class_list,
+    read_class_list,
+    read_truth_file,
+)
+from dashboard.compare.ground_truth import MaskError, match_masks
+from dashboard.compare.state import CompareState, connected
 from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
 from dashboard.components.upload_limit import watch_uploads
@@ -53,6 +61,7 @@ MEANS = (
 def page() -> None:
     """The whole page: the empty state, or the comparison of the photo chosen."""
     installed = networks.model_names()
+    _read_mappings(installed)
     _read_link(installed)
     watch_uploads(state.intake, _refuse)
     uploads, asked, place = _header(installed) if state.photos else _welcome(installed)
@@ -69,42 +78,37 @@ def page() -> None:
             st.info("Choose a second model, then press Compare.")
 
 
+def _read_mappings(installed: Sequence[str]) -> None:
+    """Takes over the mappings in the folders of the models; with other ones all is computed anew."""
+    own = tuple(found for name in installed if (found := networks.own_mapping(name)))
+    if own != state.own:
+        state.own, state.latest, state.stages = own, {}, None
+
+
 def _read_link(installed: Sequence[str]) -> None:
     if state.link_read:
         return
     state.link_read = True
     chosen, state.sentences = parse_link(st.query_params.get("models", ""), installed)
     usual = [name for name in FIRST_PAIR if name in installed]
-    alike = _alike([*usual, *(name for name in installed if name not in usual)])
-    state.models = chosen or alike[:2]
+    state.models = chosen or _connected([*usual, *(name for name in installed if name not in usual)])[0][:2]
 
 
-def _alike(models: Sequence[str]) -> list[str]:
-    """Those with the classes of the first one; a model whose classes are not known stays, and says why on loading."""
-    first = _taxonomy(models)
-    return [name for name in models if not (own := networks.taxonomy(name)) or own.matches(first)]
+def _connected(models: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those whose classes can be compared, and a sentence for each other; one of unknown classes stays."""
+    known = {name: own for name in models if (own := networks.taxonomy(name))}
+    kept, sentences = connected(known, state.own)
+    return [name for name in models if name in kept or name not in known], sentences
 
 
 def _comparable() -> list[str]:
-    """The models chosen that have the same classes as the first of them."""
-    return _alike(state.models)
+    """The models chosen whose classes can be compared with those of the first of them."""
+    return _connected(state.models)[0]
 
 
-def _taxonomy(models: Sequence[str]) -> Taxonomy:
-    """The classes of the first model whose classes are known."""
-    return next((found for name in models if (found := networks.taxonomy(name))), OUTFIT_15)
-
-
-def _left_out() -> list[str]:
-    """A sentence for each model chosen that has other classes than the first."""
-    first, kept = _taxonomy(state.models), _comparable()
-    named = ((name, networks.taxonomy(name)) for name in state.models if name not in kept)
-    return [
-        f"{name} is left out: it names the {len(own)} classes of {own.name_beside(first)}, and {kept[0]} the "
-        f"{len(first)} of {first.name}. Compare models of the same classes."
-        for name, own in named
-        if own
-    ]
+def _taxonomies() -> list[Taxonomy]:
+    """The taxonomies of the models that are compared, or of the default."""
+    return [own for name in _comparable() if (own := networks.taxonomy(name))] or [OUTFIT_15]
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -134,8 +138,8 @@ def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenera
             "- a map of where the models disagree, and how strongly\n"
             "- for each model: the garments found, their shares, time, parameters, size\n"
             "- the agreement of each pair of models, by class\n"
-            "- scores against a ground truth, if you add one: a palette PNG of class ids, or a .mat file of "
-            "Clothing Co-Parsing\n"
+            "- scores against a ground truth, if you add one: a PNG of class ids, COCO's JSON (Segment exports it), or "
+            "a .mat file of Clothing Co-Parsing\n"
             "- a picture, CSV and JSON to export, and a link that opens the same models again"
         )
         if len(installed) < 2:
@@ -175,7 +179,7 @@ def _choose_models(installed: Sequence[str]) -> None:
         key="compare-models",
         placeholder="Choose two models",
     )
-    if sentences := _left_out():
+    if sentences := _connected(state.models)[1]:
         st.info("\n\n".join(map(literal, sentences)))
 
 
@@ -191,34 +195,84 @@ def _choose_photo() -> None:
 def _masks() -> None:
     """Takes in ground truth for the photos of this session."""
     files = st.file_uploader(
-        "Class ids as a palette PNG, or a .mat file of Clothing Co-Parsing; same file name as the photo",
+        "Class ids as PNG (with classes.txt if they are your own), COCO's JSON, or a .mat file of Clothing Co-Parsing; "
+        "PNG and .mat named like the photo",
         accept_multiple_files=True,
         max_upload_size=MAX_UPLOAD_MB,
         key=f"compare-masks-{state.intake}",
     )
-    keys = list(state.photos)
-    if state.shown in state.masks and st.button("Remove the ground truth", type="tertiary"):
+    if (file := state.masks.get(state.shown)) and file.chosen:
+        _choose_convention(file, "Its ids are those of")
+    if file and st.button("Remove the ground truth", type="tertiary"):
         del state.masks[state.shown]
-        state.mask_classes.pop(state.shown, None)
         st.rerun()
     if not files:
         return
-    photos = [state.photos[key] for key in keys]
-    matched, sentences = match_masks(
-        [file.name for file in files], [photo.name for photo in photos], keys.index(state.shown)
-    )
-    for index, place in matched.items():
-        name, data = files[index].name, files[index].getvalue()
-        try:
-            taxonomy = _taxonomy(state.models)
-            read_mask(name, data, photos[place].width, photos[place].height, taxonomy)
-        except MaskError as error:
-            sentences.append(str(error))
-        else:
-            state.masks[keys[place]], state.mask_classes[keys[place]] = Example(name, data), taxonomy
-    state.sentences, state.refused = sentences, ()
+    state.sentences, state.refused = _take_masks({each.name: each.getvalue() for each in files}), ()
     state.intake += 1
     st.rerun()
+
+
+def _take_masks(files: dict[str, bytes]) -> list[str]:
+    """Takes in files of ground truth by name; gives a sentence for each that cannot be used."""
+    taxonomies, photos, sentences = _taxonomies(), state.photos, []
+    keys = list(photos)
+    lists = {name: data for name, data in files.items() if is_class_list(name, data)}
+    cocos = [name for name in files if name.lower().endswith(".json") and name not in lists]
+    masks = [name for name in files if name not in lists and name not in cocos]
+    classes = None
+    for name, data in lists.items():
+        try:
+            classes = read_class_list(name, data)
+        except MaskError as error:
+            sentences.append(str(error))
+    if lists and not masks:
+        sentences.append(f"{next(iter(lists))} is a list of classes. Add it together with the PNG that it is for.")
+    by_name = {photos[key].name: key for key in keys}
+    for name in cocos:
+        try:
+            found = coco_truths(
+                name, files[name], {each: photos[key].data for each, key in by_name.items()}, taxonomies, state.own
+            )
+            state.masks |= {by_name[photo]: file for photo, file in found.items()}
+        except MaskError as error:
+            sentences.append(str(error))
+    matched, unmatched = match_masks(masks, [photo.name for photo in photos.values()], keys.index(state.shown))
+    sentences += unmatched
+    for index, place in matched.items():
+        name, key = masks[index], keys[place]
+        size = (photos[key].width, photos[key].height)
+        try:
+            state.masks[key] = read_truth_file(
+                name, files[name], size, taxonomies, classes, _predictions(key), state.own
+            )
+        except MaskError as error:
+            sentences.append(str(error))
+    return sentences
+
+
+def _predictions(key: str) -> list[Prediction]:
+    """What the models that are compared found in a photo."""
+    found = [finding for model in _comparable() if (finding := state.findings.get((key, model)))]
+    return [Prediction(each.model, each.taxonomy, each.reduced_class_map()) for each in found]
+
+
+def _choose_convention(file: TruthFile, label: str) -> None:
+    """Lets the visitor say what the values of a mask stand for."""
+    names = [each.name for each in file.conventions]
+    if len(names) < 2:
+        return
+    chosen = st.selectbox(
+        label,
+        names,
+        names.index(file.chosen) if file.chosen else None,
+        format_func=file.words,
+        placeholder="Choose",
+        key=f"compare-convention-{state.shown}-{file.name}-{state.intake}-{file.chosen}",
+    )
+    if chosen and chosen != file.chosen:
+        state.masks[state.shown] = file.read_as(chosen)
+        st.rerun()
 
 
 def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerator) -> None:
@@ -318,20 +372,15 @@ def _results() -> None:
     comparison = comparisons[key]
     if comparison is None:
         return
-    if key in state.masks and comparison.truth is None:
-        st.info(
-            literal(
-                f"The ground truth of {comparison.photo} has other classes than these models, so there are no scores. "
-                f"Add one with the ids of {comparison.taxonomy.name}."
-            )
-        )
+    if (file := state.masks.get(key)) and comparison.truth is None:
+        _ask(file, comparison)
     if not comparison.has_garments:
         who = "Neither model" if len(comparison.findings) == 2 else "No model"
         st.info(literal(f"{who} finds a garment in {comparison.photo}. Try a photo of a whole outfit."))
     staged = _staged(comparison)
-    viewer(
-        state.stages_of(staged.findings), taxonomy=comparison.taxonomy, key=viewer_key("compare", comparison.taxonomy)
-    )
+    viewer(state.stages_of(staged), taxonomy=staged.shown, key=viewer_key("compare", staged.shown))
+    if remark := _remark(staged):
+        st.caption(literal(remark))
     left, right = st.columns([42, 58], gap="large")
     with left:
         _disagreement(staged)
@@ -341,6 +390,21 @@ def _results() -> None:
     if comparison.scores:
         _agreement(staged)
     _downloads(staged, [each for each in comparisons.values() if each])
+
+
+def _ask(file: TruthFile, comparison: Comparison) -> None:
+    """Why there are no scores although there is a ground truth, and what the visitor can do."""
+    with st.container(border=True):
+        if file.chosen:
+            st.markdown(
+                literal(
+                    f"No mapping connects the classes of {file.name} ({file.chosen}) with those of these models, so "
+                    f"there are no scores. Add one with the ids of {comparison.taxonomy.name}."
+                )
+            )
+        else:
+            st.markdown(literal(f"{file.question} Choose to see the scores."))
+            _choose_convention(file, "Meaning of the ids")
 
 
 def _staged(comparison: Comparison) -> Comparison:
@@ -359,6 +423,17 @@ def _staged(comparison: Comparison) -> Comparison:
     state.staged = chosen
     shown = chosen if len(chosen) > 1 else names[:MAX_STAGES]
     return state.side_by_side(tuple(finding for finding in comparison.findings if finding.model in shown))
+
+
+def _remark(comparison: Comparison) -> str:
+    """Which classes are compared, and what the ground truth is."""
+    parts = [comparison.common.remark().replace("Scored on", "Compared on", 1)]
+    file = state.masks.get(state.shown)
+    if file and comparison.truth is not None:
+        parts.append(f"Ground truth: {file.name}, read as {file.chosen}.")
+        if comparison.scored.members != comparison.common.members or comparison.common.is_whole:
+            parts.append(comparison.scored.remark())
+    return " ".join(part for part in parts if part)
 
 
 def _disagreement(comparison: Comparison) -> None:
@@ -404,7 +479,7 @@ def _scores(comparison: Comparison) -> None:
     st.subheader("Scores by class")
     st.caption("IoU with the ground truth. Dash: the class is in neither the ground truth nor the prediction.")
     words = "; ".join(f"{name}: mean IoU {score_text(each['mean_iou'])}" for name, each in comparison.scores.items())
-    show_chart(scores_figure(comparison.scores, comparison.taxonomy, page_theme()), "compare-scores", words)
+    show_chart(scores_figure(comparison.scores, comparison.scored.taxonomy, page_theme()), "compare-scores", words)
 
 
 def _excel(make: Callable[[Sequence[Comparison]], bytes], comparisons: Sequence[Comparison]) -> bytes:

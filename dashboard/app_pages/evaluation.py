@@ -37,8 +37,10 @@ from dashboard.evaluation.ranking import (
     Standing,
     classes_table,
     curves_table,
+    is_inacio_data,
     leaderboard_data,
     leaderboard_table,
+    papers_table,
     rank,
     references,
     scope,
@@ -106,12 +108,14 @@ def page() -> None:
         _curves([model for name in chosen for model in models if model.name == name])
     with right:
         _classes(shown, chosen)
-    _conditions([model for name in chosen for model in models if model.name == name], photos)
+    if photos.common is None:  # each model's conditions are scored in its own classes
+        _conditions([model for name in chosen for model in models if model.name == name], photos)
     _counts([model for name in chosen for model in models if model.name == name])
     with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
     if with_matrix:
         _confusion(with_matrix)
         _photos(with_matrix)
+    _papers()
 
 
 def _empty(models: Sequence[Model]) -> None:
@@ -194,7 +198,7 @@ def _leaderboard(
     st.caption(literal(f"{scope(models, photos)} {spread}"))
     inks = {name: series(place, page_theme()).ink for place, name in enumerate(chosen)}
     show_leaderboard(leaderboard_data(standings, inks), "evaluation-leaderboard")
-    remarks = []
+    remarks = [f"{row.model.name}: {row.model.maps}" for row in standings if row.model.maps]
     if any(row.model.acquaintance(row.measurement) for row in standings):
         remarks.append("† saw these photos in training or selection; hover for details.")
     if len({row.measurement.device for row in standings if row.measurement.seconds_per_photo is not None}) > 1:
@@ -212,10 +216,12 @@ def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         score = st.selectbox("Score", SCORES, format_func=lambda key: COLUMNS[key].label, key="evaluation-score")
         known = [key for key in COSTS if any(row.value(key) for row in standings)] or list(COSTS)
         cost = st.selectbox("Cost", known, format_func=lambda key: COLUMNS[key].label, key="evaluation-cost")
-    lines = references(score)
+    lines = references(score, standings[0].measurement.photos)
     about = f"{standings[0].measurement.photos}. Upper left is better. Hollow: not among the models chosen."
     others = "; ".join(dict.fromkeys(line.on for line in lines))
-    st.caption(literal(about + (f" Dotted: values from papers, measured on other data ({others})." if lines else "")))
+    st.caption(
+        literal(about + (f" Dotted: values from papers, measured on the same data ({others})." if lines else ""))
+    )
     if missing := [row.model.name for row in standings if not row.value(cost)]:
         st.caption(literal(f"{COLUMNS[cost].label} is not known for {', '.join(missing)}."))
     words = "; ".join(f"{row.model.name}: {row.text(score)} at {row.text(cost)}" for row in standings)
@@ -239,11 +245,11 @@ def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         label_visibility="collapsed",
     )
     assert measure
-    taxonomy = rows[0].model.taxonomy
-    assert taxonomy
+    taxonomy = rows[0].taxonomy
     evidence = next((found for row in rows if (found := cache.evidence(row.model, row.measurement)[0])), [])
     photos = photos_of_class(evidence, taxonomy) if evidence else {}
-    ticks = " Ticks: FPN of Inácio et al., measured on other data." if measure != "iou" else ""
+    printed = measure != "iou" and is_inacio_data(rows[0].measurement.photos)
+    ticks = " Ticks: FPN of Inácio et al., on the same photos." if printed else ""
     pooled = " All folds pooled." if rows[0].measurement.deviation is not None else ""
     st.caption(literal(f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"))
     words = "; ".join(
@@ -252,7 +258,7 @@ def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         for name, scores in row.measurement.scores.classes.items()
         if (score := getattr(scores, measure)) is not None
     )
-    figure = class_figure(rows, measure, taxonomy, photos, page_theme(), chosen)
+    figure = class_figure(rows, measure, taxonomy, photos, page_theme(), chosen, printed=printed)
     show_chart(figure, "evaluation-classes", words, data=partial(classes_table, rows, photos))
 
 
@@ -328,6 +334,14 @@ def _counts(models: Sequence[Model]) -> None:
         st.dataframe(count_table([each for each, _ in calibrated]), hide_index=True)
 
 
+def _papers() -> None:
+    """What papers print, apart from our scores, as it was measured on other photos."""
+    st.subheader("Scores in papers")
+    st.caption("Each was measured by its authors on their own data, so none can be compared with the scores above.")
+    with st.expander("Numbers"):
+        st.dataframe(papers_table(), hide_index=True)
+
+
 # --- The matrix -------------------------------------------------------------------------------------------------------
 
 
@@ -336,9 +350,9 @@ def _confusion(standings: Sequence[Standing]) -> None:
     """The matrix of a model, or of two the difference; beside it the photos of the cell chosen."""
     st.subheader("Confusion matrix")
     row, second, unit, classes = _matrix_choice(standings)
-    taxonomy = row.model.taxonomy
+    taxonomy = row.taxonomy
     matrix, other = row.measurement.matrix, second.measurement.matrix if second else None
-    assert taxonomy and matrix is not None
+    assert matrix is not None
     view = view_matrix(matrix, taxonomy, unit, classes, other)
     cells = view.cells()
     st.caption(literal(_matrix_caption(row, second, unit)))
@@ -374,9 +388,7 @@ def _matrix_choice(standings: Sequence[Standing]) -> tuple[Standing, Standing | 
     names = [row.model.name for row in standings]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         first = st.selectbox("Model", names, key=f"evaluation-first-{','.join(names)}", width=220)
-        others = [
-            row.model.name for row in standings if row.model.name != first and _same_classes(row, standings, first)
-        ]
+        others = [row.model.name for row in standings if row.model.name != first]
         less = st.selectbox(
             "Difference to", [NO_OTHER, *others], key=f"evaluation-less-{','.join([first, *others])}", width=220
         )
@@ -389,8 +401,8 @@ def _matrix_choice(standings: Sequence[Standing]) -> tuple[Standing, Standing | 
             key="evaluation-unit",
         )
         row = standings[names.index(first)]
-        taxonomy = row.model.taxonomy
-        assert taxonomy and unit
+        taxonomy = row.taxonomy
+        assert unit
         with st.popover("Classes"):
             background = st.toggle("Background", value=True, key="evaluation-background")
             worn = [name for name in taxonomy.display_order if name != taxonomy.names[0]]
@@ -413,10 +425,6 @@ def _clicked() -> None:
 def _picked(key: str) -> None:
     """Takes over the cell that was picked from the list."""
     state.cell = st.session_state[key]
-
-
-def _same_classes(row: Standing, standings: Sequence[Standing], name: str) -> bool:
-    return row.model.taxonomy == next(each.model.taxonomy for each in standings if each.model.name == name)
 
 
 def _matrix_caption(row: Standing, second: Standing | None, unit: Unit) -> str:
@@ -455,13 +463,7 @@ def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, 
         return
     which = f"; the {len(shown)} that add most to it" if len(found) > len(shown) else ""
     st.markdown(literal(f"{cell.words()} in {len(found)} photo{'s' if len(found) > 1 else ''}{which}:"))
-    _show_cards(
-        row,
-        [(each.evidence, _share_note(each, second), each.other) for each in shown],
-        taxonomy,
-        second,
-        cell,
-    )
+    _show_cards(row, [(each.evidence, _share_note(each, second), each.other) for each in shown], second, cell)
 
 
 def _share_note(each: PhotoShare, second: Standing | None) -> str:
@@ -479,8 +481,7 @@ def _photos(standings: Sequence[Standing]) -> None:
         name = st.selectbox("Model", names, key=f"evaluation-photos-{','.join(names)}", width=220)
         end = st.segmented_control("Photos", ["Worst", "Best"], default="Worst", required=True, key="evaluation-end")
     row = standings[names.index(name)]
-    taxonomy = row.model.taxonomy
-    assert taxonomy
+    taxonomy = row.taxonomy
     evidence, sentence = cache.evidence(row.model, row.measurement)
     if sentence:
         st.info(literal(sentence))
@@ -493,13 +494,12 @@ def _photos(standings: Sequence[Standing]) -> None:
             "truth or prediction."
         )
     )
-    _show_cards(row, [(each, f"IoU {iou:.3f}", None) for each, iou in ordered[:SHOWN]], taxonomy)
+    _show_cards(row, [(each, f"IoU {iou:.3f}", None) for each, iou in ordered[:SHOWN]])
 
 
 def _show_cards(
     row: Standing,
     photos: Sequence[tuple[Evidence, str, Evidence | None]],
-    taxonomy: Taxonomy,
     second: Standing | None = None,
     cell: Cell | None = None,
 ) -> None:
@@ -510,21 +510,24 @@ def _show_cards(
     except PictureError as error:
         root, remark = None, str(error)
     true, predicted = (cell.truth, cell.predicted) if cell else (None, None)
-    cards = []
+    cards, taxonomy = [], row.pictured
     for evidence, note, other in photos:
         pictures: dict[str, bytes | None] = {}
         if root:
             try:
                 source = cache.photo_and_truth(dataset, root, evidence.photo_id)
-                pictures |= {"Photo": source.photo, "Truth": colour_map(source.truth, taxonomy, true)}
+                pictures |= {
+                    "Photo": source.photo,
+                    "Truth": colour_map(row.picture_ids(of_truth=True)[source.truth], taxonomy, true),
+                }
             except PictureError as error:
                 pictures |= {"Photo": None, "Truth": None}
                 remark = str(error)
-        judged = [("Prediction" if second is None else row.model.name, evidence)]
-        judged += [(second.model.name, other)] if second and other else []
-        for label, each in judged:
+        judged = [("Prediction" if second is None else row.model.name, row, evidence)]
+        judged += [(second.model.name, second, other)] if second and other else []
+        for label, of, each in judged:
             try:
-                pictures[label] = colour_map(read_class_map(each.class_map), taxonomy, predicted)
+                pictures[label] = colour_map(of.picture_ids()[read_class_map(each.class_map)], taxonomy, predicted)
             except PictureError as error:
                 pictures[label] = None
                 remark = str(error)

@@ -18,9 +18,10 @@ from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
     analyse,
+    annotations_name,
+    as_annotations,
     as_csv,
     class_map_png,
-    coco_text,
     cut_out,
     file_name,
     json_text,
@@ -31,6 +32,7 @@ from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
+from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.csv_text import for_excel
 from segmodels.inference.segmentation import Garment
 from segmodels.photo import PhotoError
@@ -247,10 +249,9 @@ def _downloads(analysed: Analysed) -> None:
                 for garment in analysed.less_likely:
                     _cut_out_button(analysed, garment)
         st.download_button("JSON", partial(json_text, analysed), f"{stem}.json", "application/json", on_click="ignore")
-        st.download_button(
-            "COCO", partial(coco_text, analysed), f"{stem}-coco.json", "application/json", on_click="ignore"
-        )
         everything, packing = list(state.photos.values()), False
+        with st.popover("Annotations"):
+            _annotations(analysed, everything)
         if len(everything) > 1:
             count = len(everything)
             packing = _zip_button(everything)
@@ -276,7 +277,7 @@ def _downloads(analysed: Analysed) -> None:
 def _zip_button(photos: Sequence[Analysed]) -> bool:
     """The button of the ZIP, or its download once it was made; True if it is to be made now."""
     packed = state.packed
-    if packed and list(packed.photos) == list(photos):
+    if packed and list(packed.photos) == list(photos) and packed.annotations == state.annotations:
         size = f"{packed.size / 1e6:,.1f} MB"
         st.download_button(
             f"Save the ZIP ({size})", packed.content, "garmentscope.zip", "application/zip", on_click="ignore"
@@ -295,7 +296,7 @@ def _pack(photos: Sequence[Analysed]) -> None:
 
     file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open in the state)
     try:
-        write_zip(photos, file, show)
+        write_zip(photos, file, state.annotations, show)
     except BaseException as error:
         file.close()
         if not isinstance(error, OSError | PhotoError):
@@ -303,8 +304,35 @@ def _pack(photos: Sequence[Analysed]) -> None:
         bar.empty()
         st.error(literal(f"The ZIP could not be made: {first_line(error)}. The photos are still here."))
         return
-    state.packed = Packed(photos, file)
+    state.packed = Packed(photos, file, state.annotations)
     st.rerun()
+
+
+def _annotations(analysed: Analysed, everything: Sequence[Analysed]) -> None:
+    """Which format annotations have, and their downloads; the ZIP of all photos has the same format."""
+    st.session_state.setdefault("annotations-as", state.annotations)
+    kinds = list(ANNOTATION_FORMATS)
+    kind = st.selectbox(
+        "Annotations as", kinds, format_func=lambda key: ANNOTATION_FORMATS[key].title, key="annotations-as"
+    )
+    state.annotations = kind
+    st.caption(ANNOTATION_FORMATS[kind].hint)
+    choices: list[tuple[str, Sequence[Analysed]]] = [("This photo", [analysed])]
+    if len(everything) > 1:
+        choices.append((f"All {len(everything)} photos", everything))
+    for label, photos in choices:
+        st.download_button(
+            label,
+            partial(as_annotations, photos, kind),
+            annotations_name(photos, kind),
+            on_click="ignore",
+            key=f"annotations-{label}",
+            width="stretch",
+        )
+    if len(everything) > 1:
+        st.caption("The ZIP of all photos has annotations in this format, too.")
+    if any(photo.photo.orientation > 1 for photo in everything):
+        st.caption("Annotations are of the photos turned upright, as EXIF says.")
 
 
 def _cut_out_button(analysed: Analysed, garment: Garment) -> None:

@@ -23,12 +23,14 @@ from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto, heading
 from segmodels.csv_text import csv_bytes
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.inference.segmentation import paint
+from segmodels.mappings import ClassMapping, CommonClasses, common_classes
 from segmodels.taxonomy import UNLABELLED, Taxonomy
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
 __all__ = [
+    "TRUTH",
     "Agreement",
     "Comparison",
     "Finding",
@@ -40,6 +42,9 @@ __all__ = [
     "progress_text",
     "strength_of",
 ]
+
+TRUTH = "the ground truth"
+"""Name of the truth in sentences on common classes."""
 
 _STRONG = np.array((172, 40, 8), np.float32)  # RGB; legible on the pale photo in the light and the dark theme
 _PICTURE_HEIGHT = 900
@@ -84,10 +89,14 @@ class Finding:
             shares[garment["class"]] = shares.get(garment["class"], 0.0) + garment["area_share"]
         return shares
 
-    @property
-    def stage(self) -> dict[str, Any]:
-        """The stage for the viewer, with the model as its title."""
-        return self.analysed.stage(self.model, f"{self.summary}, {self.seconds:.2f} s")
+    def stage(self, common: CommonClasses) -> dict[str, Any]:
+        """The stage for the viewer, with the model as its title.
+
+        Args:
+            common: Classes that the model has in common with those beside it.
+        """
+        mapped = None if common.is_whole else common
+        return self.analysed.stage(self.model, f"{self.summary}, {self.seconds:.2f} s", mapped)
 
     @property
     def summary(self) -> str:
@@ -131,35 +140,68 @@ class Comparison:
     """One photo under several models.
 
     Args:
-        findings: Findings, at least one, of one photo and one taxonomy, each of another model.
-        truth: Ids of that taxonomy or `UNLABELLED`, uint8 `(H, W)` at the photo's own size; None if not known.
+        findings: Findings, at least one, of one photo, each of another model.
+        truth: Class ids or `UNLABELLED`, uint8 `(H, W)` at the photo's own size; None if not known.
+        truth_taxonomy: Taxonomy of the truth; that of the first finding if left out.
+        own: Mappings of one's own.
 
     Raises:
-        ValueError: If there are no findings, two are of one model, or they differ in photo or taxonomy.
+        ValueError: If there are no findings, two are of one model, or they are of several photos.
+        MappingError: If no mapping connects the taxonomies.
     """
 
     findings: tuple[Finding, ...]
     truth: np.ndarray | None = None
+    truth_taxonomy: Taxonomy | None = None
+    own: tuple[ClassMapping, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.findings:
             raise ValueError("A comparison needs the finding of at least one model.")
         if len({finding.model for finding in self.findings}) < len(self.findings):
             raise ValueError("A model occurs twice in the comparison.")
-        if len({each.analysed.name for each in self.findings}) > 1 or not all(
-            each.taxonomy.matches(self.taxonomy) for each in self.findings
-        ):
-            raise ValueError("The findings are of different photos or taxonomies.")
+        if len({each.analysed.name for each in self.findings}) > 1:
+            raise ValueError("The findings are of different photos.")
+        _ = self.common, self.scored
 
     @property
     def photo(self) -> str:
         """File name of the photo."""
         return self.findings[0].analysed.name
 
+    @cached_property
+    def common(self) -> CommonClasses:
+        """The classes that the models have in common."""
+        return common_classes({each.model: each.taxonomy for each in self.findings}, self.own)
+
+    @cached_property
+    def scored(self) -> CommonClasses:
+        """The classes that the models and the truth have in common; those of the models without truth."""
+        if self.truth is None:
+            return self.common
+        return common_classes({TRUTH: self._true, **{each.model: each.taxonomy for each in self.findings}}, self.own)
+
+    @property
+    def _true(self) -> Taxonomy:
+        return self.truth_taxonomy or self.findings[0].taxonomy
+
     @property
     def taxonomy(self) -> Taxonomy:
-        """Taxonomy of all class maps."""
-        return self.findings[0].taxonomy
+        """Taxonomy of the agreement."""
+        return self.common.taxonomy
+
+    @property
+    def shown(self) -> Taxonomy:
+        """Taxonomy of pictures: of `taxonomy`, and the classes that not all can name."""
+        return self.common.shown
+
+    def shown_map(self, finding: Finding) -> np.ndarray:
+        """Class map of one of the findings as the viewer shows it, ids of `shown`, uint8 `(h, w)`."""
+        return np.asarray(self.common.shown_ids(finding.taxonomy)[finding.reduced_class_map()])
+
+    def colour_of(self, finding: Finding, name: str) -> str:
+        """Colour, in pictures, of a class of one of the models."""
+        return self.shown[self.common.shown_name(finding.taxonomy, name)].colour
 
     @property
     def has_garments(self) -> bool:
@@ -173,7 +215,10 @@ class Comparison:
 
     @property
     def contested(self) -> float:
-        """Share of the pixels at which models disagree or, with ground truth, at least one is wrong, 0..1."""
+        """Share of the pixels at which models disagree or, with ground truth, at least one is wrong, 0..1.
+
+        Pixels of classes that not all of them can name do not count.
+        """
         return self._computed.contested
 
     @property
@@ -183,20 +228,23 @@ class Comparison:
 
     @property
     def found(self) -> frozenset[int]:
-        """Ids of the classes that any model finds."""
+        """Ids in `shown` of the classes that any model finds."""
         return self._computed.found
 
     @cached_property
     def _computed(self) -> _Computed:
         """All values computed from the maps; at once, as the maps are unpacked for it and not kept."""
-        maps = {finding.model: finding.reduced_class_map() for finding in self.findings}
+        maps = {finding.model: self.shown_map(finding) for finding in self.findings}
         sure = [finding.reduced_confidence() for finding in self.findings]
-        first = next(iter(maps.values()))
-        truth = None if self.truth is None else sample_plane(self.truth, *first.shape)
-        strength = strength_of(list(maps.values()), sure, truth)
+        compared = {each.model: self.common.true_ids(each.taxonomy)[each.reduced_class_map()] for each in self.findings}
+        judged, truth = list(compared.values()), None
+        if self.truth is not None:
+            judged = [self.scored.shown_ids(each.taxonomy)[each.reduced_class_map()] for each in self.findings]
+            truth = self.scored.true_ids(self._true)[sample_plane(self.truth, *judged[0].shape)]
+        strength = strength_of(judged, sure, truth)
         return _Computed(
-            agreements=_agreements(maps, self.taxonomy.names),
-            contested=_contested(list(maps.values()), truth),
+            agreements=_agreements(compared, self.taxonomy.names),
+            contested=_contested(judged, truth),
             strength_png=_over_pale(self.findings[0].analysed.photo.shown, strength),
             found=frozenset(int(value) for each in maps.values() for value in np.unique(each)),
         )
@@ -208,10 +256,22 @@ class Comparison:
             return None
         result = {}
         for finding in self.findings:
-            matrix = ConfusionMatrix(self.taxonomy.names)
-            matrix.add(self.truth, finding.analysed.class_map.pixels())
-            result[finding.model] = matrix.scores()
+            result[finding.model] = self._matrix(finding).scores()
         return result
+
+    def _matrix(self, finding: Finding) -> ConfusionMatrix:
+        """Pixels by true and predicted class; with classes that are not common in one more column."""
+        assert self.truth is not None
+        names, found = self.scored.taxonomy.names, finding.analysed.class_map.pixels()
+        if self.scored.is_whole:
+            matrix, truth = ConfusionMatrix(names), self.truth
+        else:
+            matrix = ConfusionMatrix(names, np.zeros((len(names), len(names) + 1), np.int64))
+            found = self.scored.predicted_ids(finding.taxonomy)[found]
+            truth = self.scored.true_ids(self._true)[self.truth]
+            truth = np.where(found == UNLABELLED, UNLABELLED, truth)
+        matrix.add(truth, found)
+        return matrix
 
 
 @dataclass(frozen=True)
@@ -232,7 +292,7 @@ def strength_of(maps: Sequence[np.ndarray], sure: Sequence[np.ndarray], truth: n
     mean over models of a model's confidence where it is wrong.
 
     Args:
-        maps: Class map of each model, uint8 `(h, w)`.
+        maps: Class map of each model, ids or `UNLABELLED`, uint8 `(h, w)`.
         sure: Confidence of each model, float32 `(h, w)`, 0..1.
         truth: Ids or `UNLABELLED`, uint8 `(h, w)`; None if not known.
 
@@ -242,11 +302,13 @@ def strength_of(maps: Sequence[np.ndarray], sure: Sequence[np.ndarray], truth: n
     total = np.zeros(maps[0].shape, np.float32)
     if truth is not None:
         for class_map, confidence in zip(maps, sure, strict=True):
-            total += np.where((class_map != truth) & (truth != UNLABELLED), confidence, 0)
+            known = (truth != UNLABELLED) & (class_map != UNLABELLED)
+            total += np.where((class_map != truth) & known, confidence, 0)
         return total / len(maps)
     pairs = list(combinations(range(len(maps)), 2))
     for one, other in pairs:
-        total += np.where(maps[one] != maps[other], np.minimum(sure[one], sure[other]), 0)
+        known = (maps[one] != UNLABELLED) & (maps[other] != UNLABELLED)
+        total += np.where((maps[one] != maps[other]) & known, np.minimum(sure[one], sure[other]), 0)
     return total / max(1, len(pairs))
 
 
@@ -267,8 +329,7 @@ def find(
     Raises:
         PhotoError: If the photo cannot be read.
     """
-    parameters = sum(parameter.numel() for parameter in segmenter.checkpoint.network.parameters())
-    return Finding(Analysed.of(photo, segmenter.segment(pixels_of(photo))), parameters, size)
+    return Finding(Analysed.of(photo, segmenter.segment(pixels_of(photo))), segmenter.checkpoint.parameters, size)
 
 
 def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = ()) -> str:
@@ -289,9 +350,9 @@ def progress_text(models: Sequence[str], running: int, failed: Sequence[str] = (
 def comparison_json(comparisons: Sequence[Comparison]) -> str:
     """All results without pixels, for one or more photos; with ground truth also scores over all its photos."""
     document: dict[str, Any] = {"photos": [_to_json(each) for each in comparisons]}
-    judged = [each.scores for each in comparisons if each.scores]
+    names = next((each.scored.taxonomy.names for each in comparisons if each.scores), ())
+    judged = [each.scores for each in comparisons if each.scores and each.scored.taxonomy.names == names]
     if judged:
-        names = comparisons[0].taxonomy.names
         document["scores_over_photos"] = {"photos": len(judged), "models": {}}
         for model in dict.fromkeys(model for scores in judged for model in scores):
             counts = [np.array(scores[model]["confusion_matrix"]) for scores in judged if model in scores]
@@ -311,11 +372,11 @@ def comparison_csv(comparisons: Sequence[Comparison]) -> bytes:
             listing = finding.analysed.listing
             start = [comparison.photo, finding.model, listing["revision"], finding.seconds]
             start += [finding.parameters, finding.size]
-            class_map = finding.analysed.class_map.pixels()
-            pixels = np.bincount(class_map.ravel(), minlength=len(comparison.taxonomy))
-            for name in comparison.taxonomy.display_order:
-                share = float(pixels[comparison.taxonomy[name].id] / pixels.sum())
-                scores = comparison.scores[finding.model]["classes"][name] if comparison.scores else {}
+            class_map = comparison.scored.shown_ids(finding.taxonomy)[finding.analysed.class_map.pixels()]
+            pixels = np.bincount(class_map.ravel(), minlength=256)
+            for name in comparison.scored.shown.display_order:
+                share = float(pixels[comparison.scored.shown[name].id] / pixels.sum())
+                scores = comparison.scores[finding.model]["classes"].get(name, {}) if comparison.scores else {}
                 if share or scores.get("pixels"):
                     row = [scores.get(measure) for measure in measures]
                     rows.append([*start, name, round(share, 5), *("" if v is None else round(v, 5) for v in row)])
@@ -324,11 +385,11 @@ def comparison_csv(comparisons: Sequence[Comparison]) -> bytes:
 
 def agreements_csv(comparisons: Sequence[Comparison]) -> bytes:
     """One row per photo and pair of models, a column of IoU per class; UTF-8. A class that neither names is empty."""
-    names = comparisons[0].taxonomy.display_order
+    names = list(dict.fromkeys(name for each in comparisons for name in each.taxonomy.display_order))
     rows: list[Sequence[object]] = [["photo", "first", "second", "equal_pixels", "mean_iou", *names]]
     for comparison in comparisons:
         for each in comparison.agreements:
-            values = [each.pixels, each.mean_iou, *(each.iou[name] for name in names)]
+            values = [each.pixels, each.mean_iou, *(each.iou.get(name) for name in names)]
             row = ["" if value is None else round(value, 5) for value in values]
             rows.append([comparison.photo, each.first, each.second, *row])
     return csv_bytes(rows)
@@ -338,8 +399,7 @@ def comparison_picture(comparison: Comparison) -> bytes:
     """The overlays side by side, then the map of disagreement (or error), each under its name; PNG."""
     photo = np.asarray(_opened(comparison.findings[0].analysed.photo.shown, "RGB"))
     panels = [
-        (each.model, each.summary, Image.fromarray(paint(photo, each.reduced_class_map(), each.taxonomy)))
-        for each in comparison.findings
+        (each.model, each.summary, Image.fromarray(_painted(photo, comparison, each))) for each in comparison.findings
     ]
     share = f"{comparison.contested:.1%} of the pixels"
     strength = _opened(comparison.strength_png, "RGB")
@@ -372,9 +432,14 @@ def comparison_picture(comparison: Comparison) -> bytes:
     return _png(canvas)
 
 
+def _painted(photo: np.ndarray, comparison: Comparison, finding: Finding) -> np.ndarray:
+    shown = comparison.shown_map(finding)
+    return paint(photo, np.where(shown == UNLABELLED, 0, shown), comparison.shown)
+
+
 def _legend(comparison: Comparison) -> list[tuple[str, str]]:
     """Name and colour of each class found, without the background."""
-    classes = (comparison.taxonomy[name] for name in comparison.taxonomy.display_order)
+    classes = (comparison.shown[name] for name in comparison.shown.display_order)
     return [(each.name, each.colour) for each in classes if each.id in comparison.found and each.group != "background"]
 
 
@@ -382,18 +447,21 @@ def _agreements(maps: Mapping[str, np.ndarray], names: tuple[str, ...]) -> tuple
     result = []
     for (first, one), (second, other) in combinations(maps.items(), 2):
         matrix = ConfusionMatrix(names)
-        matrix.add(one, other)
+        matrix.add(np.where(other == UNLABELLED, UNLABELLED, one), other)
         scores = matrix.scores()
         iou = {name: scores["classes"][name]["iou"] for name in names}
-        result.append(Agreement(first, second, scores["pixel_accuracy"], scores["mean_iou"], iou))
+        result.append(Agreement(first, second, scores["pixel_accuracy"] or 0.0, scores["mean_iou"] or 0.0, iou))
     return tuple(result)
 
 
 def _contested(maps: Sequence[np.ndarray], truth: np.ndarray | None) -> float:
+    known = np.all([each != UNLABELLED for each in maps], axis=0)
     if truth is None:
-        return float(np.any([each != maps[0] for each in maps], axis=0).mean())
-    wrong = np.any([each != truth for each in maps], axis=0)
-    return float(wrong[truth != UNLABELLED].mean()) if (truth != UNLABELLED).any() else 0.0
+        wrong = np.any([each != maps[0] for each in maps], axis=0)
+    else:
+        known &= truth != UNLABELLED
+        wrong = np.any([each != truth for each in maps], axis=0)
+    return float(wrong[known].mean()) if known.any() else 0.0
 
 
 def _over_pale(photo: bytes, strength: np.ndarray) -> bytes:
@@ -407,6 +475,8 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "photo": comparison.photo,
         "ground_truth": comparison.truth is not None,
+        **({} if comparison.common.is_whole else {"classes_compared": comparison.common.remark()}),
+        **({} if comparison.scored.is_whole else {"classes_scored": comparison.scored.remark()}),
         "contested": round(comparison.contested, 5),
         "models": [
             {

@@ -23,9 +23,13 @@ from segmodels.errors import GarmentscopeError
 from segmodels.photo import PHOTO_SUFFIXES
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, Taxonomy, label_lookup
 
-__all__ = ["MaskError", "match_masks", "read_ccp_labels", "read_mask"]
+__all__ = ["KINDS", "MaskError", "match_masks", "read_ccp_labels", "read_mask", "read_values"]
 
 _MASK_WORD = re.compile(r"[ _.-]+(masks?|gt|labels?|classes|seg(mentation)?|annotation|ground[ _-]?truth|ids?)$")
+KINDS = "Add class ids as an index or palette PNG, COCO's JSON, or a .mat of Clothing Co-Parsing."
+"""What a ground truth may be, as a sentence."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 _VARIABLE = "groundtruth"
 _HEADER = 128  # bytes of a MATLAB 5 file before its first variable
 _MATRIX, _COMPRESSED = 14, 15  # its element types for a variable, and for one packed with zlib
@@ -68,14 +72,14 @@ def read_mask(name: str, data: bytes, width: int, height: int, taxonomy: Taxonom
     Raises:
         MaskError: If it is neither, has another size than the photo, holds ids that are no class, or is damaged.
     """
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(_PNG):
         truth = _read_png(name, data, width, height)
     elif data.startswith(b"MATLAB") and taxonomy != OUTFIT_15:
         raise MaskError(f"{name} has the labels of Clothing Co-Parsing, not {taxonomy.name}. Add a PNG of class ids.")
     elif data.startswith(b"MATLAB"):
         truth = _read_mat(name, data, width, height)
     else:
-        raise MaskError(f"{name} is not a mask. Add class ids as a palette PNG, or a .mat of Clothing Co-Parsing.")
+        raise MaskError(f"{name} is not a mask. {KINDS}")
     if set(np.unique(truth).tolist()) == {0, UNLABELLED}:
         raise MaskError(
             f"{name} is black and white: it holds 0 and 255 only, so it marks one thing and names no class. Save class "
@@ -122,6 +126,23 @@ def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[i
         else:
             sentences.append(f"{name} matches no photo. Name it like its photo, for example {stems[0]}.png.")
     return matched, sentences
+
+
+def read_values(name: str, data: bytes, width: int, height: int) -> np.ndarray:
+    """The values of a PNG of 8-bit palette or grey, uint8 `(height, width)`, whatever they stand for.
+
+    Args:
+        name: File name, for messages.
+        data: The file.
+        width: Width of the photo, in pixels.
+        height: Height of the photo, in pixels.
+
+    Raises:
+        MaskError: If it is no such PNG, has another size than the photo, or is damaged.
+    """
+    if not data.startswith(_PNG):
+        raise MaskError(f"{name} is not a mask. {KINDS}")
+    return _read_png(name, data, width, height)
 
 
 def _of_mask(name: str, photos: Sequence[str]) -> list[int]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.compare.agreement import Comparison, Finding
-from dashboard.compare.ground_truth import read_mask
+from dashboard.compare.conventions import TruthFile
 from dashboard.shared.analysed import UploadedPhoto
-from dashboard.shared.examples import Example
-from segmodels.taxonomy import OUTFIT_15, Taxonomy
+from segmodels.mappings import ClassMapping, MappingError, common_classes
+from segmodels.taxonomy import Taxonomy
 
-__all__ = ["CompareState"]
+__all__ = ["CompareState", "connected"]
 
 
 @dataclass
@@ -25,7 +25,7 @@ class CompareState:
         photos: Photos by digest, in the order of arrival.
         findings: What was found, by digest and model.
         masks: Files of ground truth, by digest of their photo.
-        mask_classes: Taxonomies of the ids in them, by the same digest; `OUTFIT_15` where left out.
+        own: Mappings in the folders of the models.
         unloaded: Reasons why models could not be loaded, by model.
         sentences: Sentences on what was wrong in the address or with the last files.
         refused: Sentences about the last files that are too large to be sent.
@@ -41,8 +41,8 @@ class CompareState:
     models: list[str] = field(default_factory=list)
     photos: dict[str, UploadedPhoto] = field(default_factory=dict)
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
-    masks: dict[str, Example] = field(default_factory=dict)
-    mask_classes: dict[str, Taxonomy] = field(default_factory=dict)
+    masks: dict[str, TruthFile] = field(default_factory=dict)
+    own: tuple[ClassMapping, ...] = ()
     unloaded: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
     refused: Sequence[str] = ()
@@ -50,12 +50,11 @@ class CompareState:
     shown: str = ""
     staged: list[str] = field(default_factory=list)
     stages: tuple[tuple[Finding, ...], list[dict[str, Any]]] | None = None
-    latest: dict[str, tuple[tuple[Finding, ...], Example | None, Comparison]] = field(default_factory=dict)
+    latest: dict[str, tuple[tuple[Finding, ...], TruthFile | None, Comparison]] = field(default_factory=dict)
 
     def start_over(self) -> None:
         """Forgets the photos and all that was found, and empties the uploaders; the models stay."""
         self.photos, self.findings, self.masks, self.unloaded, self.latest = {}, {}, {}, {}, {}
-        self.mask_classes = {}
         self.sentences, self.refused, self.stages, self.shown = [], (), None, ""
         self.intake += 1
 
@@ -67,29 +66,56 @@ class CompareState:
     def comparison(self, key: str) -> Comparison | None:
         """The comparison of a photo under the models chosen that have run; None where none has.
 
-        Of models of several taxonomies, those of the first one's are compared.
+        Models whose classes no mapping connects with those of the first ones are left out.
         """
-        found = [finding for model in self.models if (finding := self.findings.get((key, model)))]
-        present = tuple(finding for finding in found if finding.taxonomy.matches(found[0].taxonomy))
-        return self._kept(key, key, present) if present else None
+        found = {model: finding for model in self.models if (finding := self.findings.get((key, model)))}
+        kept, _ = connected({model: finding.taxonomy for model, finding in found.items()}, self.own)
+        return self._kept(key, key, tuple(found[model] for model in kept)) if kept else None
 
     def side_by_side(self, findings: tuple[Finding, ...]) -> Comparison:
         """The comparison of the photo in the viewer under some of the models."""
         return self._kept("staged", self.shown, findings)
 
-    def stages_of(self, findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    def stages_of(self, comparison: Comparison) -> list[dict[str, Any]]:
         """What the viewer gets, made anew only for other findings than the last time."""
+        findings = comparison.findings
         if self.stages is None or self.stages[0] != findings:
-            self.stages = findings, [finding.stage for finding in findings]
+            self.stages = findings, [finding.stage(comparison.common) for finding in findings]
         return self.stages[1]
 
     def _kept(self, place: str, key: str, findings: tuple[Finding, ...]) -> Comparison:
         """A comparison, made anew only if findings or mask are others than the last time at this place."""
         mask, kept = self.masks.get(key), self.latest.get(place)
         if kept is None or kept[0] != findings or kept[1] is not mask:
-            photo = findings[0].analysed.photo
-            taxonomy = findings[0].taxonomy
-            fits = mask and self.mask_classes.get(key, OUTFIT_15).matches(taxonomy)
-            truth = read_mask(mask.name, mask.data, photo.width, photo.height, taxonomy) if mask and fits else None
-            kept = self.latest[place] = findings, mask, Comparison(findings, truth)
+            kept = self.latest[place] = findings, mask, self._compared(findings, mask)
         return kept[2]
+
+    def _compared(self, findings: tuple[Finding, ...], mask: TruthFile | None) -> Comparison:
+        """A comparison, with the ground truth if its classes are known and a mapping connects them with the models'."""
+        if mask is None or (convention := mask.convention) is None:
+            return Comparison(findings, own=self.own)
+        photo = findings[0].analysed.photo
+        own = (*self.own, *((convention.mapping,) if convention.mapping else ()))
+        try:
+            return Comparison(findings, mask.ids(photo.width, photo.height), convention.taxonomy, own)
+        except MappingError:
+            return Comparison(findings, own=self.own)
+
+
+def connected(taxonomies: Mapping[str, Taxonomy], own: Sequence[ClassMapping]) -> tuple[list[str], list[str]]:
+    """The models that can be compared with each other, and a sentence for each that cannot.
+
+    Args:
+        taxonomies: Taxonomy by name of the model; the first model is always among those that can.
+        own: Mappings of one's own.
+    """
+    kept: dict[str, Taxonomy] = {}
+    sentences = []
+    for model, taxonomy in taxonomies.items():
+        try:
+            common_classes({**kept, model: taxonomy}, own)
+        except MappingError as error:
+            sentences.append(f"{model} is left out. {error}")
+        else:
+            kept[model] = taxonomy
+    return list(kept), sentences

@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from dashboard.compare.agreement import Comparison
-from segmodels.taxonomy import Taxonomy
+from dashboard.compare.agreement import Comparison, Finding
 
 __all__ = ["score_text", "table_html"]
 
@@ -24,7 +23,7 @@ def table_html(comparison: Comparison) -> str:
     rows = []
     for finding in comparison.findings:
         ordered = sorted(finding.shares.items(), key=lambda item: -item[1])
-        cells = [_entries(ordered, comparison.taxonomy) or "No garment found"]
+        cells = [_entries(comparison, finding, ordered) or "No garment found"]
         if scores:
             cells += [score_text(scores[finding.model][name]) for name in ("mean_iou", "mean_f1", "pixel_accuracy")]
         cells += [f"{finding.seconds:.2f} s", f"{finding.parameters / 1e6:.1f} M", f"{finding.size / 1e6:.1f} MB"]
@@ -44,9 +43,9 @@ def score_text(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _entries(shares: Iterable[tuple[str, float]], taxonomy: Taxonomy) -> str:
+def _entries(comparison: Comparison, finding: Finding, shares: Iterable[tuple[str, float]]) -> str:
     return "".join(
-        f'<span class="entry"><i style="background:{taxonomy[name].colour}"></i>{html.escape(name)} '
+        f'<span class="entry"><i style="background:{comparison.colour_of(finding, name)}"></i>{html.escape(name)} '
         f"{_per_cent(share)}</span>"
         for name, share in shares
     )

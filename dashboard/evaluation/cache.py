@@ -20,10 +20,12 @@ __all__ = ["difference", "evidence", "intervals", "photo_and_truth", "scored_mod
 
 
 def scored_models() -> list[Model]:
-    """What the files of each checkpoint and description say of its scores; read again when a file has changed."""
-    from segmodels.checkpoints.catalog import match_offers
+    """What the files of checkpoints, descriptions and maps made elsewhere say; read again when one has changed."""
+    from segmodels.checkpoints.catalog import list_maps, match_offers
 
-    return [scored_model(offer.name, offer.folder) for offer in match_offers(()) if offer.folder]
+    folders = {offer.name: offer.folder for offer in match_offers(()) if offer.folder}
+    folders |= {f"{name} (maps)" if name in folders else name: folder for name, folder in list_maps().items()}
+    return [scored_model(name, folder) for name, folder in folders.items()]
 
 
 def scored_model(name: str, folder: Path) -> Model:
@@ -95,7 +97,8 @@ def _intervals(
     from segmodels.evaluation.bootstrap import interval
 
     rows, _ = evidence(_model, _measurement)
-    return interval(rows, _model.taxonomy.names) if rows and _model.taxonomy else {}
+    taxonomy = _measurement.common.taxonomy if _measurement.common else _model.taxonomy
+    return interval(rows, taxonomy.names) if rows and taxonomy else {}
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)
@@ -105,9 +108,10 @@ def _difference(
     from segmodels.evaluation.bootstrap import difference
 
     (first, _), (second, _) = (evidence(*pair) for pair in zip(_models, _measured, strict=True))
-    if not first or not second or not _models[0].taxonomy:
+    taxonomy = _measured[0].common.taxonomy if _measured[0].common else _models[0].taxonomy
+    if not first or not second or not taxonomy:
         return {}
     try:
-        return difference(second, first, _models[0].taxonomy.names)
+        return difference(second, first, taxonomy.names)
     except ValueError:  # the photos differ, but have the same number of pixels of each class
         return {}

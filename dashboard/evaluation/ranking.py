@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dashboard.evaluation.records import Measurement, Model, PhotoSet
 from segmodels.evaluation.bootstrap import SCORES, Interval
 from segmodels.evaluation.papers import CASTRO_TABLE_5, INACIO_FPN_MEAN_IOU, INACIO_TABLE_2
+from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.taxonomy import Taxonomy
 
 __all__ = [
     "COLUMNS",
@@ -20,8 +23,10 @@ __all__ = [
     "Standing",
     "classes_table",
     "curves_table",
+    "is_inacio_data",
     "leaderboard_data",
     "leaderboard_table",
+    "papers_table",
     "rank",
     "references",
     "scope",
@@ -98,6 +103,28 @@ class Standing:
     measurement: Measurement
     intervals: Mapping[str, Interval]
 
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """Taxonomy of the scores: the model's, or the classes that several models have in common."""
+        taxonomy = self.measurement.common.taxonomy if self.measurement.common else self.model.taxonomy
+        assert taxonomy  # a model without classes has no measurement
+        return taxonomy
+
+    @property
+    def pictured(self) -> Taxonomy:
+        """Taxonomy in which pictures of class maps are drawn; it has all classes of `taxonomy` under their ids."""
+        return self.measurement.common.shown if self.measurement.common else self.taxonomy
+
+    def picture_ids(self, *, of_truth: bool = False) -> np.ndarray:
+        """A table from class ids to those of `pictured`, uint8 `(256,)`.
+
+        Args:
+            of_truth: Whether the ids are those of the truth, not of the prediction.
+        """
+        common = self.measurement.common
+        own = (self.measurement.truth_taxonomy if of_truth else None) or self.model.taxonomy
+        return common.shown_ids(own) if common and own else np.arange(256, dtype=np.uint8)
+
     def value(self, key: str) -> float | None:
         """Value in a column; None if it is not known."""
         if key == "parameters":
@@ -136,7 +163,8 @@ class Standing:
         """Source of a number as text: the photos, the method and the device."""
         column, measurement, model = COLUMNS[key], self.measurement, self.model
         if self.value(key) is None:
-            return f"{model.name}, {column.label}: not known. {_MISSING.get(key, 'The files do not say.')}"
+            why = model.maps or _MISSING.get(key, "The files do not say.")
+            return f"{model.name}, {column.label}: not known. {why}"
         start = f"{model.name}, {column.label} {self.text(key)}. {column.meaning}."
         if key in ("parameters", "size"):
             return start
@@ -187,6 +215,13 @@ def scope(models: Sequence[Model], photos: PhotoSet) -> str:
     measured = len(photos.models)
     text = f"{measured} model{'s' if measured > 1 else ''} measured on {photos.label}."
     absent = [model.name for model in models if model.name not in photos.models]
+    if photos.common is None:
+        others = [m.name for m in models if m.name in absent and any(each.key == photos.key for each in m.measurements)]
+        absent = [name for name in absent if name not in others]
+        if others:
+            text += f" In other classes, and so compared on those in common (see Measured on): {', '.join(others)}."
+    else:
+        text += f" {photos.common.remark()}"
     if absent:
         text += f" Not measured there: {', '.join(absent)}."
     return text
@@ -274,7 +309,7 @@ def _rounded(value: float | str | None) -> float | str | None:
 
 @dataclass(frozen=True)
 class Reference:
-    """A number that a paper prints, measured on other photos than ours.
+    """A number that a paper prints.
 
     Args:
         label: Paper's first author and architecture.
@@ -287,18 +322,28 @@ class Reference:
     on: str
 
 
-_INACIO = "their photos of CCP and CFPD, 15 classes, five folds"
+_INACIO = "3,686 photos of CCP and CFPD, 15 classes, five folds"
 _CASTRO = "their photos of iMaterialist, background against the rest"
+_CASTRO_47 = "their photos of iMaterialist, 47 classes"
 
 
-def references(key: str) -> list[Reference]:
+def is_inacio_data(photos: EvaluatedPhotos) -> bool:
+    """Whether photos are those of Inácio et al.: all of CCP and CFPD, over five folds."""
+    return photos.dataset == "ccp_cfpd" and (photos.split, photos.folds, photos.number) == ("folds", 5, 3686)
+
+
+def references(key: str, photos: EvaluatedPhotos | None = None) -> list[Reference]:
     """What the papers print for a score, the highest first.
 
-    Only equal scores are compared: Castro & Ramirez' IoU is binary, so it is not a reference for a mean IoU.
+    Only equal scores are given: Castro & Ramirez' IoU is binary, so it is not a reference for a mean IoU.
 
     Args:
         key: Key of `COLUMNS`.
+        photos: Photos that the numbers must be measured on, which no list of Castro & Ramirez' photos tells; those on
+            any photos if left out.
     """
+    if photos is not None and not is_inacio_data(photos):
+        return []
     if key == "mean_iou":
         return [Reference("Inácio fpn", INACIO_FPN_MEAN_IOU, _INACIO)]
     if key in ("mean_f1", "mean_precision", "mean_recall"):
@@ -306,17 +351,22 @@ def references(key: str) -> list[Reference]:
             Reference(f"Inácio {name}", getattr(row, key.removeprefix("mean_")), _INACIO)
             for name, row in INACIO_TABLE_2.items()
         ]
-    elif key == "binary_iou":
+    elif key == "binary_iou" and photos is None:
         found = [
             Reference(f"Castro {name}", row.binary_iou, _CASTRO)
             for name, row in CASTRO_TABLE_5.items()
             if row.binary_iou is not None
         ]
-    elif key == "pixel_accuracy":
+    elif key == "pixel_accuracy" and photos is None:
         found = [Reference(f"Castro {name}", row.accuracy, _CASTRO_47) for name, row in CASTRO_TABLE_5.items()]
     else:
         return []
     return sorted(found, key=lambda each: -each.value)
 
 
-_CASTRO_47 = "their photos of iMaterialist, 47 classes"
+def papers_table() -> pd.DataFrame:
+    """One row per number that a paper prints, with the data that it was measured on."""
+    rows = [
+        [each.label, COLUMNS[key].label, round(each.value, 3), each.on] for key in SCORES for each in references(key)
+    ]
+    return pd.DataFrame(rows, columns=["paper and network", "score", "value", "measured on"]).convert_dtypes()

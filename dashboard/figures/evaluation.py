@@ -56,7 +56,7 @@ def cost_figure(
         cost: Key of `COLUMNS`, one of `COSTS`.
         theme: Theme of the page.
         chosen: Names of the models of all charts, in the order of their inks; the other models are hollow.
-        lines: What papers print for this score, on other photos.
+        lines: What papers print for this score, on the same photos.
     """
     colours = COLOURS[theme]
     points = [
@@ -210,7 +210,7 @@ def _reference_labels(lines: Sequence[Reference], low: float, high: float) -> li
     for height, group in labels:
         words = [f"{line.label} {line.value:.3f}" for line in group]
         rows = [", ".join(words[start : start + 2]) for start in range(0, len(words), 2)]
-        found.append((height, "<br>".join([*rows[:-1], f"{rows[-1]} (other data)"])))
+        found.append((height, "<br>".join(rows)))
     return found
 
 
@@ -237,6 +237,8 @@ def class_figure(
     photos: Mapping[str, int],
     theme: Theme,
     chosen: Sequence[str] = (),
+    *,
+    printed: bool = False,
 ) -> go.Figure:
     """A score of each class, one bar per model; the classes sorted by their mean over the models.
 
@@ -247,6 +249,7 @@ def class_figure(
         photos: Number of photos that show each class; empty if not known.
         theme: Theme of the page.
         chosen: Names of the models of all charts, in the order of their inks; the order of `standings` if left out.
+        printed: Whether to mark what Inácio et al. print, which is of their photos.
     """
     colours = COLOURS[theme]
     values = {row.model.name: row.measurement.scores.classes for row in standings}
@@ -273,16 +276,16 @@ def class_figure(
             customdata=details,
             hovertemplate=f"%{{y}}, {model}<br>{_MEASURES[measure]} %{{x:.3f}}%{{customdata}}<extra></extra>",
         )
-    printed = measure != "iou" and set(INACIO_TABLE_3) == set(taxonomy.names)
+    printed = printed and set(INACIO_TABLE_3) == set(taxonomy.names)
     if printed:
         figure.add_scatter(
             x=[getattr(INACIO_TABLE_3[name], measure) for name in names],
             y=names,
             mode="markers",
-            name="Inácio fpn (other data)",
+            name="Inácio fpn",
             marker={"symbol": "line-ns-open", "size": 14, "color": colours["mute"], "line": {"width": 2}},
             hovertemplate="%{y}, Inácio et al., FPN<br>"
-            f"{_MEASURES[measure]} %{{x:.3f}}, on their photos of CCP and CFPD<extra></extra>",
+            f"{_MEASURES[measure]} %{{x:.3f}}, on the same photos of CCP and CFPD<extra></extra>",
         )
     thickness = 15 if few else 10
     legend = -(-(len(standings) + printed) // 2) * 20 + 8 if len(standings) + printed > 1 else 0

@@ -12,6 +12,7 @@ from typing import Literal
 from dashboard.evaluation.records import Measurement, Model, photo_sets
 from segmodels.checkpoints.catalog import Offer, hub_owner
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
+from segmodels.foreign.description import Foreign
 from segmodels.hub.cache import REPOSITORY_PREFIX
 from segmodels.inference.presence import CalibrationError, read_calibration
 from segmodels.sentences import listed
@@ -55,6 +56,7 @@ class Sheet:
         note: A further sentence; empty if there is none.
         here: Whether it is on this machine.
         classes: Classes of the model; empty if they are those of `OUTFIT_15`, or not known.
+        origin: Where a network from elsewhere is from, its licence, and what it is given; empty for our own.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Sheet:
     note: str = ""
     here: bool = True
     classes: str = ""
+    origin: str = ""
 
     @property
     def usable(self) -> bool:
@@ -120,7 +123,7 @@ def describe(
             "Input": _input(model),
         },
         scores=_scores(measurement),
-        measured=f"On {measurement.photos}" if measurement else "Not measured, so there are no scores.",
+        measured=_measured(measurement),
         machines=_machines(model, measurement),
         counts=_counts(model) if here else "",
         revision=(commit or revision)[:12],
@@ -131,7 +134,16 @@ def describe(
         note=_note(offer, model),
         here=here is not None,
         classes=_classes(model),
+        origin=_origin(model),
     )
+
+
+def _measured(measurement: Measurement | None) -> str:
+    """Photos and, where they are not its own, classes of the scores."""
+    if measurement is None:
+        return "Not measured, so there are no scores."
+    classes = f", {len(measurement.common)} classes in common with the ground truth" if measurement.common else ""
+    return f"On {measurement.photos}{classes}"
 
 
 def scores_to_show(models: Sequence[Model]) -> dict[str, Measurement]:
@@ -174,6 +186,7 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
     ]
     if sheet.folder:
         lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.classes)]
+        lines += [_paragraph(sheet.origin)]
         lines += [_paragraph(sheet.paper), _list(sheet.facts)]
         lines += [_list(sheet.scores), _paragraph(sheet.measured, "where"), _paragraph(sheet.counts, "where")]
         lines += [_paragraph(sheet.machines, "where")]
@@ -264,6 +277,19 @@ def _obstacle(model: Model | None) -> str:
     return _unknown_classes(model)
 
 
+def _origin(model: Model | None) -> str:
+    """Library, source and licence of a network from elsewhere, and what its background and its input are."""
+    if model is None or not (foreign := _foreign(model)):
+        return ""
+    library = "ONNX" if foreign.library == "onnx" else foreign.library
+    return f"Network of {library}. Source: {foreign.source}. Licence: {foreign.licence}. {foreign.notes}"
+
+
+def _foreign(model: Model) -> Foreign | None:
+    foreign = model.config.get("foreign")
+    return foreign if isinstance(foreign, Foreign) else None
+
+
 def _classes(model: Model | None) -> str:
     """What the classes are, where they are others than those of `OUTFIT_15`."""
     if model is None or model.taxonomy is None or model.taxonomy == OUTFIT_15:
@@ -316,7 +342,8 @@ def _input(model: Model | None) -> str:
         height, width = network.get("height"), network.get("width")
         if not isinstance(height, int) or not isinstance(width, int):
             return NONE
-        sizes.append(f"{height} x {width}")
+        shortest = model is not None and (foreign := _foreign(model)) is not None and foreign.shortest
+        sizes.append(f"shorter side {height}" if shortest else f"{height} x {width}")
     look = _LOOKS.get(str(model.config.get("crop", "found")), "") if model else ""
     return ", ".join([" and ".join(sizes), *([look] if look else [])]) if sizes else NONE
 

@@ -22,10 +22,12 @@ class Packed:
     Args:
         photos: Photos whose results it holds.
         file: The file.
+        annotations: Format of the annotations in it, a key in `ANNOTATION_FORMATS`.
     """
 
     photos: Sequence[Analysed]
     file: IO[bytes]
+    annotations: str = "coco"
 
     def __post_init__(self) -> None:
         weakref.finalize(self, self.file.close)
@@ -56,6 +58,7 @@ class SegmentState:
         refused: Sentences about the last files that are too large to be sent.
         failures: Sentences about the last files that could not be read.
         cancelled: Model and revision whose run over photos of another model was cancelled.
+        annotations: Format of exported annotations, a key in `ANNOTATION_FORMATS`.
         packed: ZIP of all results, once it was asked for.
     """
 
@@ -69,6 +72,7 @@ class SegmentState:
     refused: Sequence[str] = ()
     failures: list[str] = field(default_factory=list)
     cancelled: tuple[str, str] | None = None
+    annotations: str = "coco"
     packed: Packed | None = None
 
     def start_over(self) -> None:

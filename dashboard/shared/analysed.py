@@ -6,36 +6,40 @@ phone photos fit into some hundred megabytes. Every other format is made on dema
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
+from segmodels.annotations import ANNOTATION_FORMATS, AnnotationFile, annotation_files, names_apart
 from segmodels.csv_text import csv_bytes
 from segmodels.inference.presence import LIKELY
-from segmodels.inference.segmentation import Garment, Person, Segmentation, to_coco
-from segmodels.photo import open_photo
+from segmodels.inference.segmentation import Garment, Person, Segmentation
+from segmodels.photo import Photo, decode_photo, open_photo
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
+    from segmodels.mappings import CommonClasses
 
 __all__ = [
     "Analysed",
     "Plane",
     "UploadedPhoto",
     "analyse",
+    "annotations_name",
+    "as_annotations",
     "as_csv",
     "class_map_png",
-    "coco_text",
     "cut_out",
     "file_name",
     "heading",
@@ -55,6 +59,7 @@ class UploadedPhoto:
         width: Width in pixels.
         height: Height in pixels.
         shown: The JPEG that the viewer shows.
+        orientation: EXIF orientation of the file, 1 to 8.
         note: A sentence on how it was read, if that is to be known.
     """
 
@@ -63,6 +68,7 @@ class UploadedPhoto:
     width: int
     height: int
     shown: bytes
+    orientation: int = 1
     note: str = ""
 
     @property
@@ -159,6 +165,7 @@ class Analysed:
             revision=self.revision,
             seconds=self.seconds,
             owners=self.owners.pixels() if self.owners else None,
+            orientation=self.photo.orientation,
         )
 
     def presence_of(self, garment: Garment) -> float | None:
@@ -195,23 +202,25 @@ class Analysed:
         """The command line's JSON."""
         return self.segmentation().to_json(self.name)
 
-    def stage(self, title: str = "", caption: str = "") -> dict[str, Any]:
+    def stage(self, title: str = "", caption: str = "", common: CommonClasses | None = None) -> dict[str, Any]:
         """The stage for the viewer; takes some ten milliseconds per megapixel.
 
         Args:
             title: Heading; the number of garments that count if left out.
             caption: Line under the table; an explanation of its columns if left out.
+            common: Classes, of which the stage is then, that the model has in common with others.
         """
         found = self.segmentation()
+        name_of = partial(common.shown_name, self.taxonomy) if common else str
         rows = [
-            {**row, "presence": self.presence_of(garment)}
+            {**row, "class": name_of(row["class"]), "presence": self.presence_of(garment)}
             for row, garment in zip(self.listing["garments"], self.garments, strict=True)
         ]
         likely = [self.likely(garment) for garment in self.garments]
         return encode_stage(
             Stage(
                 photo=self.photo.shown,
-                class_map=found.class_map,
+                class_map=common.shown_ids(self.taxonomy)[found.class_map] if common else found.class_map,
                 confidence=found.confidence,
                 name=self.name,
                 title=title or heading(self),
@@ -220,7 +229,7 @@ class Analysed:
                 less_likely=tuple(row for row, counts in zip(rows, likely, strict=True) if not counts),
                 less_likely_map=_numbered(found, self.less_likely),
                 not_outlined=tuple(
-                    {"class": name, "person": person, "presence": self.people[person].presence_of(name)}
+                    {"class": name_of(name), "person": person, "presence": self.people[person].presence_of(name)}
                     for person, name in self.not_outlined
                 ),
             )
@@ -237,9 +246,7 @@ def read_photo(name: str, data: bytes) -> UploadedPhoto:
     Raises:
         PhotoError: If the file cannot be read; the message is for the visitor.
     """
-    notes: list[str] = []
-    pixels = open_photo(data, name=name, notes=notes)
-    return _uploaded(name, data, pixels, " ".join(notes))
+    return _uploaded(name, data, decode_photo(data, name=name))
 
 
 def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
@@ -253,9 +260,8 @@ def analyse(segmenter: Segmenter, name: str, data: bytes) -> Analysed:
     Raises:
         PhotoError: If the file cannot be read; the message is for the visitor.
     """
-    notes: list[str] = []
-    pixels = open_photo(data, name=name, notes=notes)
-    return Analysed.of(_uploaded(name, data, pixels, " ".join(notes)), segmenter.segment(pixels))
+    photo = decode_photo(data, name=name)
+    return Analysed.of(_uploaded(name, data, photo), segmenter.segment(photo))
 
 
 def class_map_png(analysed: Analysed) -> bytes:
@@ -268,9 +274,40 @@ def json_text(analysed: Analysed) -> str:
     return json.dumps(analysed.listing, indent=1, ensure_ascii=False)
 
 
-def coco_text(analysed: Analysed) -> str:
-    """COCO's detection format."""
-    return json.dumps(analysed.segmentation().to_coco(analysed.name))
+def as_annotations(photos: Sequence[Analysed], kind: str) -> bytes:
+    """Annotations of photos in a format: its file, or a ZIP where it has several.
+
+    Args:
+        photos: Photos of one model or several.
+        kind: Key in `ANNOTATION_FORMATS`.
+    """
+    files = list(_annotation_files(photos, kind))
+    if _one_file(photos, kind):
+        return files[0].content
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.writestr(file.path, file.content)
+    return out.getvalue()
+
+
+def annotations_name(photos: Sequence[Analysed], kind: str) -> str:
+    """The file name under which `as_annotations` is saved: `look-coco.json`, or `garmentscope-yolo.zip` of several."""
+    stem = photos[0].photo.stem if len(photos) == 1 else "garmentscope"
+    return f"{stem}-{kind}{PurePath(ANNOTATION_FORMATS[kind].only_file).suffix if _one_file(photos, kind) else '.zip'}"
+
+
+def _one_file(photos: Sequence[Analysed], kind: str) -> bool:
+    return bool(ANNOTATION_FORMATS[kind].only_file) and len({photo.taxonomy for photo in photos}) == 1
+
+
+def _annotation_files(photos: Sequence[Analysed], kind: str) -> Iterator[AnnotationFile]:
+    """The files of a format; photos in the classes of another model than the first lie in a folder `2/`, and so on."""
+    named = list(zip(names_apart(photo.name for photo in photos), photos, strict=True))
+    for number, taxonomy in enumerate(dict.fromkeys(photo.taxonomy for photo in photos), start=1):
+        of_one = ((name, photo.segmentation()) for name, photo in named if photo.taxonomy == taxonomy)
+        for file in annotation_files(kind, of_one):
+            yield file if number == 1 else file._replace(path=f"{number}/{file.path}")
 
 
 def cut_out(analysed: Analysed, garment: Garment) -> bytes:
@@ -303,23 +340,27 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
     return csv_bytes([columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
-def write_zip(photos: Sequence[Analysed], file: IO[bytes], progress: Callable[[int], None] = lambda done: None) -> None:
-    """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV and one COCO file over all.
+def write_zip(
+    photos: Sequence[Analysed],
+    file: IO[bytes],
+    kind: str = "coco",
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV, and with annotations over all.
 
-    Photos in the classes of several models have a COCO file for each taxonomy, the second `coco-2.json`.
-
-    Cut-outs of garments that do not count are in a folder `less_likely` of the photo's.
+    Cut-outs of garments that do not count are in a folder `less_likely` of the photo's. Annotations are in the folder
+    `annotations`.
 
     Args:
-        photos: The photos; each is decoded once, and one at a time is in memory.
+        photos: Photos of one model or several; each is decoded once, and one at a time is in memory.
         file: File that the ZIP is written to.
+        kind: Format of the annotations, a key in `ANNOTATION_FORMATS`.
         progress: Function that is called with the number of photos that are done.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
-        for number, taxonomy in enumerate(dict.fromkeys(each.taxonomy for each in photos), start=1):
-            of_one = ((each.name, each.segmentation()) for each in photos if each.taxonomy == taxonomy)
-            archive.writestr("coco.json" if number == 1 else f"coco-{number}.json", json.dumps(to_coco(of_one)))
+        for each in _annotation_files(photos, kind):
+            archive.writestr(f"annotations/{each.path}", each.content)
         for number, analysed in enumerate(photos, start=1):
             folder = f"{number:03d}-{analysed.photo.stem}"
             found, pixels = analysed.segmentation(), analysed.photo.pixels()
@@ -346,9 +387,10 @@ def file_name(garment: Garment) -> str:
     return f"{name}-{garment.person + 1}" if garment.person else name
 
 
-def _uploaded(name: str, data: bytes, pixels: np.ndarray, note: str) -> UploadedPhoto:
-    height, width = pixels.shape[:2]
-    return UploadedPhoto(name, data, width, height, encode_photo(pixels), note)
+def _uploaded(name: str, data: bytes, photo: Photo) -> UploadedPhoto:
+    height, width = photo.pixels.shape[:2]
+    shown = encode_photo(photo.pixels)
+    return UploadedPhoto(name, data, width, height, shown, photo.orientation, " ".join(photo.notes))
 
 
 def _numbered(found: Segmentation, garments: Sequence[Garment]) -> np.ndarray | None:

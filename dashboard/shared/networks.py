@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import hashlib
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -17,13 +16,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from segmodels.foreign.kinds import digest, weights_of
+
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit
     from segmodels.inference.segmenter import Segmenter
+    from segmodels.mappings import ClassMapping
     from segmodels.taxonomy import Taxonomy
 
-__all__ = ["checkpoint_stamp", "model_bytes", "model_names", "revision", "segmenter", "taxonomy", "visit", "warm_up"]
+__all__ = [
+    "checkpoint_stamp",
+    "model_bytes",
+    "model_names",
+    "own_mapping",
+    "revision",
+    "segmenter",
+    "taxonomy",
+    "visit",
+    "warm_up",
+]
 
+_SMALL_FILES = (
+    *("config.json", "maps.json", "mapping.toml", "metrics.json", "calibration.json", "evidence.parquet"),
+    *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
+)
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
 
@@ -73,20 +89,36 @@ def model_bytes(name: str) -> int:
 
     for entry in list_checkpoints():
         if entry.name == name:
-            return (entry.folder / "model.safetensors").stat().st_size
+            return sum(each.stat().st_size for each in weights_of(entry.folder))
     raise ValueError(f"There is no model {name!r}.")
 
 
 def taxonomy(name: str) -> Taxonomy | None:
     """Taxonomy of a checkpoint that can be chosen; None if there is none, or its config cannot be read."""
     from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.foreign.description import config_values
     from segmodels.taxonomy import taxonomy_of
 
     for entry in list_checkpoints():
         if entry.name == name:
             try:
-                return taxonomy_of(dict(json.loads((entry.folder / "config.json").read_text("utf-8"))))
+                own = config_values(entry.folder) or json.loads((entry.folder / "config.json").read_text("utf-8"))
+                return taxonomy_of(dict(own))
             except (OSError, TypeError, ValueError):
+                return None
+    return None
+
+
+def own_mapping(name: str) -> ClassMapping | None:
+    """The mapping in the folder of a checkpoint that can be chosen; None if there is none, or it cannot be used."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.mappings import MappingError, mapping_beside
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                return mapping_beside(entry.folder)
+            except MappingError:
                 return None
     return None
 
@@ -99,12 +131,14 @@ def visit() -> Visit:
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """A value that changes when a file of a checkpoint changes."""
     found = []
-    for name in ("config.json", "metrics.json", "calibration.json", "evidence.parquet", "model.safetensors"):
+    weights = weights_of(folder)
+    settings = [file.with_suffix(".json") for file in weights if file.suffix == ".onnx"]
+    for file in (*(folder / name for name in _SMALL_FILES), *settings, *weights):
         try:
-            stat = (folder / name).stat()
+            stat = file.stat()
         except OSError:
             continue
-        found.append((name, stat.st_mtime_ns, stat.st_size))
+        found.append((file.name, stat.st_mtime_ns, stat.st_size))
     return tuple(found)
 
 
@@ -157,10 +191,7 @@ def _files_of(name: str) -> object:
 @st.cache_data(show_spinner=False, max_entries=64)
 def _weights_digest(folder: Path, stamp: object) -> str:
     try:
-        with (folder / "model.safetensors").open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[
-                :12
-            ]  # as `segmodels.checkpoints.checkpoint` does on loading
+        return digest(weights) if (weights := weights_of(folder)) else ""
     except OSError:
         return ""
 

@@ -11,12 +11,16 @@ PyTorch takes seconds to import, so it is imported when a network is loaded: a l
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from segmodels.checkpoints.errors import CheckpointError
+from segmodels.foreign.kinds import weights_of
 from segmodels.hub.cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
 from segmodels.settings import read_settings
 
@@ -30,17 +34,21 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MODEL",
     "EMBEDDED",
+    "MAPS_FILE",
     "CatalogEntry",
     "Offer",
     "ask_hub",
+    "find_model",
     "how_to_get",
     "hub_owner",
     "list_checkpoints",
     "list_described",
+    "list_maps",
     "list_models",
     "list_offers",
     "load_segmenter",
     "match_offers",
+    "open_checkpoint",
     "pull_checkpoint",
 ]
 
@@ -49,6 +57,9 @@ EMBEDDED = Path(__file__).parents[1] / "embedded" / "segmentation"
 
 DEFAULT_MODEL = "fpn"
 """Name of the checkpoint that the app and the commands take where none is named."""
+
+MAPS_FILE = "maps.json"
+"""Name of the file that stands for `config.json` where class maps were made elsewhere and only evaluated here."""
 
 _WEIGHTS = "model.safetensors"
 
@@ -59,8 +70,9 @@ class CatalogEntry:
 
     Args:
         name: Name of the checkpoint in the catalog.
-        source: Source of the checkpoint: `folder` of `GARMENTSCOPE_MODELS`, `embedded`, or pulled from the `hub`.
-        folder: Folder that holds the files of the checkpoint.
+        source: Source of the checkpoint: `folder` of `GARMENTSCOPE_MODELS` or one that was named, `embedded`, or pulled
+            from the `hub`.
+        folder: Folder that holds the files of the checkpoint; the file where an ONNX file was named.
         revision: Commit on the Hub; empty for other sources.
     """
 
@@ -118,10 +130,12 @@ def list_checkpoints() -> list[CatalogEntry]:
     places.append(("embedded", EMBEDDED))
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
-        for config in sorted(place.glob("[!.]*/config.json")):  # a hidden folder is an interrupted save
-            if source == "embedded" and not (config.parent / _WEIGHTS).is_file():
+        for folder in sorted(place.glob("[!.]*/")):  # a hidden folder is an interrupted save
+            described = (folder / "config.json").is_file()
+            if source == "embedded" and not (folder / _WEIGHTS).is_file():
                 continue
-            found.setdefault(config.parent.name, CatalogEntry(config.parent.name, source, config.parent))
+            if described or any(each.suffix == ".onnx" for each in weights_of(folder)):
+                found.setdefault(folder.name, CatalogEntry(folder.name, source, folder))
     if owner := hub_owner():
         for name, pulled in list_pulled(owner).items():
             found.setdefault(name, CatalogEntry(name, "hub", pulled.folder, pulled.revision))
@@ -131,6 +145,15 @@ def list_checkpoints() -> list[CatalogEntry]:
 def list_models() -> list[str]:
     """Names that `load_segmenter` loads without a request, in order."""
     return [entry.name for entry in list_checkpoints()]
+
+
+def list_maps() -> dict[str, Path]:
+    """Folder by name of the class maps made elsewhere that were evaluated, in the folders of `GARMENTSCOPE_MODELS`."""
+    found: dict[str, Path] = {}
+    for place in read_settings().models:
+        for file in sorted(place.glob(f"[!.]*/{MAPS_FILE}")):
+            found.setdefault(file.parent.name, file.parent)
+    return dict(sorted(found.items()))
 
 
 def list_described() -> dict[str, Path]:
@@ -195,8 +218,7 @@ def load_segmenter(
     """A segmenter, ready to run.
 
     Args:
-        name: A catalog name, the folder of a checkpoint, or `hf://owner/repo@revision`. The last is queried on the Hub,
-            or read from the cache if the Hub cannot be reached; a catalog name is queried only if not installed.
+        name: Name of the model, as `find_model` takes it.
         device: The device that computes, or its name as `--device` takes it; if left out, the value of
             `GARMENTSCOPE_DEVICE`, or the first of CUDA, Apple's MPS and the processor that there is.
         precision: `32`, `bf16` or `fp16`; the device's fastest if left out.
@@ -213,38 +235,91 @@ def load_segmenter(
 
     where = device if isinstance(device, torch.device) else pick_device(device)
     how = pick_precision(precision, where)
-    return Segmenter(_load_checkpoint(name, progress), where, precision=how)
+    return Segmenter(open_checkpoint(name, progress=progress), where, precision=how)
 
 
-def _load_checkpoint(name: str, progress: Progress | None) -> Checkpoint:
-    """The checkpoint of a name, pulled if it is not installed."""
-    from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
+def open_checkpoint(name: str | Path, *, with_calibration: bool = True, progress: Progress | None = None) -> Checkpoint:
+    """The checkpoint of a name, loaded.
+
+    Args:
+        name: Name of the model, as `find_model` takes it.
+        with_calibration: Whether its calibration is read; one that is fitted anew may be damaged.
+        progress: Function that is called with the bytes pulled and in total.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint, or it is damaged.
+    """
+    from segmodels.checkpoints.checkpoint import load_checkpoint
+
+    entry = find_model(name, progress)
+    return load_checkpoint(entry.folder, entry.name, entry.revision, with_calibration=with_calibration)
+
+
+def find_model(name: str | Path, progress: Progress | None = None) -> CatalogEntry:
+    """Where a model is, pulled if it is not installed. All commands take a model by this rule.
+
+    Args:
+        name: A catalog name, the folder of a checkpoint or of a network from elsewhere, an ONNX file, or
+            `hf://owner/repo@revision`. The last is queried on the Hub, or read from the cache if the Hub cannot be
+            reached; a catalog name is queried only if not installed. A name that is both a catalog name and a folder is
+            the catalog's; `./name` is the folder.
+        progress: Function that is called with the bytes pulled and in total.
+
+    Raises:
+        CheckpointError: If there is no such model; the sentence says what is like it.
+    """
     from segmodels.hub.client import fetch
     from segmodels.hub.errors import HubError
 
-    if name.startswith("hf://"):
+    if isinstance(name, str) and name.startswith("hf://"):
         pulled = fetch(_address(name), progress)
-        return load_checkpoint(pulled.folder, pulled.repository, pulled.revision)
+        return CatalogEntry(pulled.repository, "hub", pulled.folder, pulled.revision)
+    named = isinstance(name, str) and not _is_path(name)
     for entry in list_checkpoints():
-        if entry.name == name:
-            return load_checkpoint(entry.folder, entry.name, entry.revision)
-    if Path(name).is_dir():
-        return load_checkpoint(Path(name))
-    missing = _missing(name)
+        if named and entry.name == name:
+            return entry
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser fails on the ~ of a user who is not there
+    if path.exists():
+        called = path.stem if path.is_file() else path.resolve().name
+        return CatalogEntry(called, "folder", path)
+    if not named:
+        raise CheckpointError(_no_folder(str(name), path))
+    missing = _missing(str(name))
     if not hub_owner():
         raise CheckpointError(f"{missing} Name one of them, or the folder of a checkpoint.")
     try:
-        pulled = pull_checkpoint(name, progress)
+        pulled = pull_checkpoint(str(name), progress)
     except HubError as error:
         raise HubError(f"{missing} {error}") from None
-    return load_checkpoint(pulled.folder, name, pulled.revision)
+    return CatalogEntry(str(name), "hub", pulled.folder, pulled.revision)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be a path."""
+    return "/" in name or os.sep in name or name.startswith(("~", ".")) or name.endswith(".onnx")
+
+
+def _no_folder(name: str, path: Path) -> str:
+    """Sentence on a path that leads nowhere."""
+    missing = f"There is no checkpoint folder {name}."
+    try:
+        beside = [each.name for each in path.absolute().parent.iterdir()]
+    except OSError:
+        beside = []
+    if like := difflib.get_close_matches(path.name, beside, n=1):
+        return f"{missing} Did you mean {path.parent / like[0]}?"
+    if not name.startswith((".", "~")) and name.count("/") == 1:
+        return f"{missing} Did you mean hf://{name}, on the Hugging Face Hub?"
+    return f"{missing} Name a folder, a model that is installed, or hf://owner/repo."
 
 
 def _missing(name: str) -> str:
-    known = ", ".join(entry.name for entry in list_checkpoints()) or "none"
+    installed = [entry.name for entry in list_checkpoints()]
+    known = ", ".join(installed) or "none"
     if folder := list_described().get(name):
         return f"The weights of {name!r} are not included: {how_to_get(folder)} Installed: {known}."
-    return f"There is no model {name!r}. Installed: {known}."
+    like = difflib.get_close_matches(name, installed, n=1)
+    return f"There is no model {name!r}.{f' Did you mean {like[0]}?' if like else ''} Installed: {known}."
 
 
 def how_to_get(folder: Path) -> str:

@@ -5,29 +5,30 @@ It is identical on disk, among the embedded ones and on the Hub. Loading is stri
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from segmodels.architectures import ARCHITECTURES, build
-from segmodels.errors import GarmentscopeError
+from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
+from segmodels.foreign.description import Foreign, config_values
+from segmodels.foreign.kinds import PICKLES, digest, home_of, weights_of
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
-from segmodels.validation import Amount, Positive, checked_fields, expected, key_of
+from segmodels.validation import Amount, Kernel, Positive, checked_fields, expected, key_of
 
 __all__ = [
     "FORMAT_VERSION",
@@ -58,21 +59,7 @@ FORMAT_VERSION = 2
 
 Config = TypeVar("Config")
 
-PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
-"""Endings of files that may hold weights as a pickle, which is refused."""
 
-
-class CheckpointError(GarmentscopeError, ValueError):
-    """A checkpoint that cannot be used; the message names the folder, the file and what is wrong with it."""
-
-
-def _odd(kernel: int) -> int:
-    if kernel and kernel % 2 == 0:
-        raise ValueError("even")
-    return kernel
-
-
-_Kernel = Annotated[int, Field(ge=0, le=63), AfterValidator(_odd), expected("0 or an odd number of pixels")]
 _Pixels = Annotated[int, Field(ge=16, le=4096), expected("a whole number of pixels from 16 to 4096")]
 _Scales = Annotated[
     list[Annotated[float, Field(ge=0.25, le=4)]], Field(min_length=1), expected("a list of factors from 0.25 to 4")
@@ -152,7 +139,7 @@ class CheckpointConfig(NetworkConfig):
     ensemble: list[Member] = field(default_factory=list)
     """Further members of the ensemble, each run in the refine pass on a crop of its own aspect."""
 
-    opening_kernel: _Kernel = 0
+    opening_kernel: Kernel = 0
     """Side of the square that opens each probability map before argmax: an odd number of input pixels; 0 is off."""
 
     training: dict[str, Any] = field(default_factory=dict)
@@ -161,14 +148,18 @@ class CheckpointConfig(NetworkConfig):
     own_taxonomy: dict[str, Any] | None = None
     """The taxonomy as `Taxonomy.to_json` gives it; None, and not in the file, for one in `TAXONOMIES`."""
 
+    foreign: Foreign | None = None
+    """What else there is to say of a network from elsewhere; None, and not in the file, for those of Garmentscope."""
+
     format_version: int = 1
     """Version of the format of this file: 2 with `own_taxonomy`, else 1."""
 
     def to_json(self) -> dict[str, Any]:
         """Content of `config.json`."""
         values = asdict(self)
-        if self.own_taxonomy is None:
-            del values["own_taxonomy"]
+        for name in ("own_taxonomy", "foreign"):
+            if values[name] is None:
+                del values[name]
         return {**values, "format_version": 1 if self.own_taxonomy is None else 2}
 
 
@@ -197,6 +188,12 @@ class Checkpoint:
     def taxonomy(self) -> Taxonomy:
         """The classes of its class maps."""
         return taxonomy_of(vars(self.config))
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases of the network."""
+        counted: int | None = getattr(self.network, "parameter_count", None)  # of an ONNX file, which is no module
+        return counted or sum(parameter.numel() for parameter in self.network.parameters())
 
 
 def save_checkpoint(
@@ -266,18 +263,19 @@ def write_folder(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str) -> None:
-    """Replaces `metrics.json` and `README.md` of a checkpoint; the weights stay.
+def save_metrics(folder: Path, metrics: Mapping[str, Any], *, card: str | None) -> None:
+    """Replaces `metrics.json` and, unless `card` is None, `README.md` of a checkpoint; the weights stay.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     _write_json(folder / "metrics.json", metrics)
-    write_whole(folder / "README.md", card)
+    if card is not None:
+        write_whole(folder / "README.md", card)
 
 
-def save_results(folder: Path, results: Results, *, card: str) -> None:
-    """Replaces the scores and the learning curve of a checkpoint, and its card; the weights stay.
+def save_results(folder: Path, results: Results, *, card: str | None) -> None:
+    """Replaces the scores and the learning curve of a checkpoint, and its card if there is one; the weights stay.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -299,10 +297,11 @@ def save_description(folder: Path, config: CheckpointConfig, results: Results, *
 def load_checkpoint(
     folder: Path, name: str | None = None, revision: str = "", *, with_calibration: bool = True
 ) -> Checkpoint:
-    """Reads a checkpoint and builds its network.
+    """Reads a checkpoint, or a network from elsewhere, and builds its network.
 
     Args:
-        folder: Folder that holds `config.json` and `model.safetensors`.
+        folder: Folder that holds `config.json` and `model.safetensors`; or a folder of transformers or ONNX, or an ONNX
+            file.
         name: Name of the checkpoint in the catalog; the folder's name if left out.
         revision: Commit on the Hub; computed from the weights if left out.
         with_calibration: Whether its calibration is read; one that is fitted anew may be damaged.
@@ -312,18 +311,26 @@ def load_checkpoint(
             the architecture: a tensor too many, too few, or of another shape.
     """
     config = read_config(folder)
-    try:
-        network = _build(config)
-    except ValueError as error:
-        raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
-    digest = load_weights(folder, network)
+    home = home_of(folder)
+    network: nn.Module
+    if config.foreign:
+        from segmodels.foreign.network import load_network
+
+        network = load_network(folder, config)
+        weights = revision or _digest(weights_of(folder))
+    else:
+        try:
+            network = _build(config)
+        except ValueError as error:
+            raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
+        weights = load_weights(folder, network)
     return Checkpoint(
-        name=name or folder.resolve().name,
+        name=name or (folder.stem if folder.is_file() else folder.resolve().name),
         config=config,
         network=network.eval(),
-        results=read_results(folder),
-        revision=revision or digest,
-        calibration=_calibration(folder, config) if with_calibration else None,
+        results=read_results(home),
+        revision=revision or weights,
+        calibration=_calibration(home, config) if with_calibration else None,
     )
 
 
@@ -338,8 +345,10 @@ def count_parameters(config: CheckpointConfig) -> int:
     """Weights and biases of the network, without the running means and variances; none is held in memory.
 
     Raises:
-        ValueError: If the architecture does not take the config's arguments.
+        ValueError: If the architecture does not take the config's arguments, or it is a network from elsewhere.
     """
+    if config.foreign:
+        raise ValueError(f"The parameters of a network of {config.foreign.library} are counted from its weights.")
     with torch.device("meta"):
         network = _build(config)
     return sum(parameter.numel() for parameter in network.parameters())
@@ -370,17 +379,24 @@ def load_weights(folder: Path, network: nn.Module) -> str:
             )
         raise CheckpointError(f"{folder} has no model.safetensors. Get the checkpoint again.")
     network.load_state_dict(_read_weights(weights, network), strict=True)
-    return _digest(weights)
+    return _digest([weights])
 
 
 def read_config(folder: Path) -> CheckpointConfig:
-    """Reads `config.json` alone.
+    """Reads `config.json` alone; of a network from elsewhere, what its own files say.
 
     Raises:
-        CheckpointError: If it is missing, damaged, of a newer format, or its classes are not its taxonomy's.
+        CheckpointError: If it is missing, damaged, of a newer format, or its classes are not its taxonomy's; or if it
+            is a model of a kind that is not supported.
     """
+    if values := config_values(folder):
+        return CheckpointConfig(**values)
     path = folder / "config.json"
+    if not path.is_file() and (folder / "checkpoint" / "config.json").is_file():
+        raise CheckpointError(f"{folder} is the folder of a run. Did you mean {folder / 'checkpoint'}?")
     config = read_fields(folder, CheckpointConfig)
+    if config.foreign is not None:
+        raise CheckpointError(f"{path} has an unknown key, foreign.")
     try:
         config = replace(config, ensemble=[Member(**member) for member in config.ensemble])  # type: ignore[arg-type]
     except TypeError as error:
@@ -500,6 +516,8 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"{path} is not a safetensors file, or is damaged: {error}.") from None
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+def _digest(weights: Sequence[Path]) -> str:
+    try:
+        return digest(weights)
+    except OSError as error:
+        raise CheckpointError(f"{error.filename} cannot be read: {error.strerror}.") from None

@@ -9,10 +9,14 @@ from segmodels.datasets.ccp import read_ccp
 from segmodels.datasets.cfpd import read_cfpd
 from segmodels.datasets.coco import read_coco
 from segmodels.datasets.combined import read_ccp_cfpd
+from segmodels.datasets.cvat import read_cvat
 from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
 from segmodels.datasets.drawn import name_of
+from segmodels.datasets.fashionpedia import read_fashionpedia
+from segmodels.datasets.hub import read_hub
 from segmodels.datasets.imaterialist import read_imaterialist
 from segmodels.datasets.inspection import Inspection, inspect_dataset
+from segmodels.datasets.labelstudio import read_labelstudio
 from segmodels.datasets.masks import read_masks
 from segmodels.datasets.yolo import read_yolo
 
@@ -31,7 +35,11 @@ __all__ = [
     "read_ccp_cfpd",
     "read_cfpd",
     "read_coco",
+    "read_cvat",
+    "read_fashionpedia",
+    "read_hub",
     "read_imaterialist",
+    "read_labelstudio",
     "read_masks",
     "read_yolo",
 ]
@@ -41,6 +49,7 @@ DATASETS: Mapping[str, Callable[[Path], Dataset]] = {
     "cfpd": read_cfpd,
     "ccp_cfpd": read_ccp_cfpd,
     "imaterialist": read_imaterialist,
+    "fashionpedia": read_fashionpedia,
 }
 """Reader by the name that recipes and the command line use; each takes the folder of the data set."""
 
@@ -48,9 +57,12 @@ SOURCES: Mapping[str, Callable[[Path, Path | None], Dataset]] = {
     "coco": read_coco,
     "masks": read_masks,
     "yolo": read_yolo,
+    "labelstudio": read_labelstudio,
+    "cvat": read_cvat,
+    "hub": read_hub,
 }
 """Reader of annotation tools' files by the kind that stands before the colon: `coco:annotations.json`. Each takes the
-file or folder, and the folder of the photos where that is another."""
+file or folder, or the name on the Hub, and the folder of the photos where that is another."""
 
 
 def is_dataset(name: str) -> bool:

@@ -1,20 +1,23 @@
 """Instances in COCO's JSON, as CVAT, Label Studio, Roboflow and others export them.
 
-images          id, file_name, width, height
+images          id, file_name, width, height; whatever else a row holds is a column to group photos by
 annotations     image_id, category_id, segmentation, iscrowd
-categories      id, name
+categories      id, name, supercategory
 
 A segmentation is a list of polygons, run lengths (`counts` as a list), or compressed run lengths (`counts` as text),
 see https://cocodataset.org/#format-data. All parts of an annotation are its mask. Masks overlap; the smaller one is on
 top, of two of one size the later one. A crowd (`iscrowd`) does not tell which pixels are the garment's, so it is
-unlabelled.
+unlabelled. CVAT and datumaro write every painted mask as a crowd: where crowds have `attributes`, as theirs have, or
+are most of the annotations, they are taken for masks.
+
+A supercategory that says accessory, body, garment or part, or one of Fashionpedia's for parts, is the group of its
+class; the groups of the others are guessed.
 
 A photo with an annotation that cannot be read has no truth, since that would lack a garment.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,20 +32,32 @@ from segmodels.datasets.drawn import (
     Classes,
     PhotoFolder,
     Region,
+    columns_of,
     draw,
+    load_json,
     name_classes,
     name_of,
+    parse_json,
     polygon_runs,
     runs_of,
     turn_upright,
 )
-from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
+from segmodels.photo import MAX_PIXELS, PhotoError, StoredPhoto, read_stored
 from segmodels.sentences import listed
-from segmodels.taxonomy import UNLABELLED
+from segmodels.taxonomy import UNLABELLED, Group, Taxonomy
 
-__all__ = ["read_coco"]
+__all__ = ["draw_coco", "read_coco"]
 
 _LISTS = ("images", "annotations", "categories")
+_KEYS = frozenset(  # of an image; others are columns
+    ("id", "file_name", "width", "height", "coco_url", "flickr_url", "orientation", "upright")
+)
+_GROUPS: Mapping[str, Group] = {
+    **dict.fromkeys(("accessory", "accessories"), "accessory"),
+    **dict.fromkeys(("body", "body part", "body parts"), "body"),
+    **dict.fromkeys(("garment", "garments", "clothes", "clothing"), "garment"),
+    **dict.fromkeys(("part", "parts", "garment parts", "closures", "decorations"), "part"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,11 @@ class _Image:
     width: Any
     height: Any
     annotations: list[tuple[int, Mapping[str, Any]]]
+    upright: bool
+    """Whether it says that it was marked upright, as files that Garmentscope wrote do."""
+
+    others: Mapping[str, Any]
+    """What else the row holds."""
 
 
 def read_coco(path: Path, photos: Path | None = None) -> Dataset:
@@ -68,19 +88,12 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
     Raises:
         DatasetError: If the file is not COCO's JSON, or names no photo or no class.
     """
-    content = _load(path)
-    names = {}
-    for row in content["categories"]:
-        number, name = row.get("id"), row.get("name")
-        if not _is_id(number) or not isinstance(number, int) or not isinstance(name, str) or number in names:
-            raise DatasetError(
-                f"{path}: a category has the id {number!r} and the name {name!r}; expected one number each."
-            )
-        names[number] = name
+    content = _checked(path, load_json(path))
     name = name_of("coco", path)
-    classes = name_classes(names, name, path)
+    classes = _classes(path, content, name)
     folder = photos or (path.parent.parent if path.parent.name == "annotations" else path.parent)
     images, faults = _images(path, content, PhotoFolder(folder))
+    crowds, lumps = sum(bool(row.get("iscrowd")) for row in content["annotations"]), _are_lumps(content)
     if not images:
         raise DatasetError(f"{path} names no photo that can be used. {' '.join(faults[:1])}".rstrip())
     return Dataset(
@@ -90,21 +103,76 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
         ids=tuple(sorted(images)),
         photo_path=lambda photo_id: images[photo_id].path,
         truth_path=lambda _: path,
-        read_truth=lambda photo_id: _draw(path, images, classes, photo_id).truth,
-        draw_truth=partial(_draw, path, images, classes),
+        read_truth=lambda photo_id: _draw(path, images, classes, lumps, photo_id).truth,
+        draw_truth=partial(_draw, path, images, classes, lumps),
         faults=tuple(faults),
+        notes=(
+            (f"{crowds} of {len(content['annotations'])} annotations are crowds, taken for masks.",)
+            if crowds and not lumps
+            else ()
+        ),
+        columns=columns_of({photo_id: image.others for photo_id, image in images.items()}),
+        reading=classes.reading,
     )
 
 
-def _load(path: Path) -> dict[str, list[dict[str, Any]]]:
+def draw_coco(path: Path, data: bytes, photos: Mapping[str, StoredPhoto]) -> tuple[Taxonomy, dict[str, DrawnTruth]]:
+    """The truths of given photos, from the content of a JSON file.
+
+    Args:
+        path: Name of the file, for messages.
+        data: Content of the file.
+        photos: Size and orientation of each photo, by the name that it has without folders.
+
+    Returns:
+        The classes, and the truth of each of the photos that the file names once.
+
+    Raises:
+        DatasetError: If the file is not COCO's JSON, or an annotation of one of the photos cannot be read.
+    """
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DatasetError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is not JSON ({error}). Export it again.") from None
+    content = _checked(path, parse_json(text, path))
+    classes, lumps = _classes(path, content, name_of("coco", path)), _are_lumps(content)
+    found: dict[str, list[_Image]] = {}
+    by_number = {}
+    for row in content["images"]:
+        name = row.get("file_name")
+        last = normalize("NFC", str(name).replace("\\", "/")).rpartition("/")[2]
+        if last in photos and _is_id(row.get("id")):
+            image = _image(str(name), Path(last), row)
+            by_number[row["id"]] = image
+            found.setdefault(last, []).append(image)
+    for place, row in enumerate(content["annotations"]):
+        if _is_id(number := row.get("image_id")) and number in by_number:
+            by_number[number].annotations.append((place, row))
+    once = {name: images[0] for name, images in found.items() if len(images) == 1}
+    return classes.taxonomy, {name: _drawn(path, image, classes, lumps, photos[name]) for name, image in once.items()}
+
+
+def _classes(path: Path, content: Mapping[str, list[dict[str, Any]]], name: str) -> Classes:
+    names, groups = {}, {}
+    for row in content["categories"]:
+        number, title = row.get("id"), row.get("name")
+        if not _is_id(number) or not isinstance(number, int) or not isinstance(title, str) or number in names:
+            raise DatasetError(
+                f"{path}: a category has the id {number!r} and the name {title!r}; expected one number each."
+            )
+        names[number] = title
+        if group := _GROUPS.get(str(row.get("supercategory")).strip().lower()):
+            groups[number] = group
+    return name_classes(names, name, path, groups)
+
+
+def _are_lumps(content: Mapping[str, list[dict[str, Any]]]) -> bool:
+    """Whether crowds are lumps of objects; tools that write every mask as a crowd mean masks."""
+    crowds = [row for row in content["annotations"] if row.get("iscrowd")]
+    return not any("attributes" in row for row in crowds) and 2 * len(crowds) <= len(content["annotations"])
+
+
+def _checked(path: Path, content: Any) -> dict[str, list[dict[str, Any]]]:
     for name in _LISTS:
         rows = content.get(name) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -135,7 +203,7 @@ def _images(
         else:
             parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")]
             nowhere = folder.folder.joinpath(*parts)
-            image = _Image(name, files.get(name, nowhere), row.get("width"), row.get("height"), [])
+            image = _image(name, files.get(name, nowhere), row)
             by_number[number] = image
             by_id.setdefault(_id_of(name), []).append(image)
     for place, row in enumerate(content["annotations"]):
@@ -151,35 +219,49 @@ def _images(
     return {photo_id: images[0] for photo_id, images in by_id.items() if len(images) == 1}, faults
 
 
+def _image(file_name: str, path: Path, row: Mapping[str, Any]) -> _Image:
+    others = {key: value for key, value in row.items() if key not in _KEYS}
+    return _Image(file_name, path, row.get("width"), row.get("height"), [], row.get("upright") is True, others)
+
+
 def _id_of(file_name: str) -> str:
     path = PurePosixPath(normalize("NFC", file_name.replace("\\", "/")))
     return str(path.with_suffix("")) if path.name else str(path)
 
 
-def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, photo_id: str) -> DrawnTruth:
+def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, lumps: bool, photo_id: str) -> DrawnTruth:
     if photo_id not in images:
         raise DatasetError(f"{path} has no photo {photo_id}.")
     image = images[photo_id]
+    stored: StoredPhoto | str
+    try:
+        stored = read_stored(image.path)
+    except PhotoError as error:
+        stored = str(error)  # said after what is wrong with the annotations
+    return _drawn(path, image, classes, lumps, stored)
+
+
+def _drawn(path: Path, image: _Image, classes: Classes, lumps: bool, stored: StoredPhoto | str) -> DrawnTruth:
+    """The truth of a photo, whose size and orientation are known; or else a sentence on why they are not."""
     width, height = image.width, image.height
     if not all(type(side) is int and side > 0 for side in (width, height)) or width * height > MAX_PIXELS:
         raise DatasetError(f"{path}: {image.file_name} is given {width!r} x {height!r} pixels, which cannot be.")
     regions, wrong = [], []
     for place, row in image.annotations:
         try:
-            regions.append(_region(row, classes, height, width))
+            regions.append(_region(row, classes, lumps, height, width))
         except ValueError as error:
             wrong.append(f"annotations[{place}]: {error}")
     if wrong:
         raise DatasetError(f"{path}, {image.file_name}, {listed(wrong)}.")
-    try:
-        stored = read_stored(image.path)
-    except PhotoError as error:
-        raise DatasetError(str(error)) from None
-    return turn_upright(draw(regions, height, width), stored, f"{path}: {image.file_name}")
+    if isinstance(stored, str):
+        raise DatasetError(stored)
+    drawn, where = draw(regions, height, width), f"{path}: {image.file_name}"
+    return turn_upright(drawn, stored, where, seen_upright=image.upright)
 
 
-def _region(row: Mapping[str, Any], classes: Classes, height: int, width: int) -> Region:
-    """Reads one annotation.
+def _region(row: Mapping[str, Any], classes: Classes, lumps: bool, height: int, width: int) -> Region:
+    """Reads one annotation; `lumps` says whether crowds are lumps of objects rather than masks.
 
     Raises:
         ValueError: If it is none; the message says what is wrong, without a full stop.
@@ -196,7 +278,7 @@ def _region(row: Mapping[str, Any], classes: Classes, height: int, width: int) -
         runs = _checked_runs(drawn, height, width)
     else:
         raise ValueError("it has no segmentation, such as a polygon")
-    return Region(UNLABELLED if row.get("iscrowd") else classes.ids[category], runs)
+    return Region(UNLABELLED if lumps and row.get("iscrowd") else classes.ids[category], runs)
 
 
 def _is_number(value: object) -> bool:

@@ -54,6 +54,10 @@ class Dataset:
         tagged: Ids of further photos that have tags and no truth.
         draw_truth: Function that gives what `read_truth` gives, and how it came about; None where nothing was decided.
         faults: A sentence for each thing that was wrong when the data set was opened and belongs to none of the ids.
+        notes: A sentence for each thing that had to be decided when it was opened.
+        columns: What the source says of its photos beside their truths: text by id, by name of the column.
+        folds: Fold by id, where a file says so; None where folds are stored or made.
+        reading: Text that is another one wherever the same files would give another truth: what stands for a class.
     """
 
     name: str
@@ -70,6 +74,10 @@ class Dataset:
     tagged: tuple[str, ...] = ()
     draw_truth: Callable[[str], DrawnTruth] | None = None
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    folds: Mapping[str, int] | None = None
+    reading: str = ""
 
     def photo(self, photo_id: str) -> np.ndarray:
         """The photo, uint8 `(H, W, 3)` RGB.

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from segmodels.datasets.dataset import DatasetError, DrawnTruth
-from segmodels.photo import PhotoError, StoredPhoto, find_photos
-from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy, TaxonomyError, make_taxonomy
+from segmodels.photo import PHOTO_SUFFIXES, PhotoError, StoredPhoto, find_photos
+from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Group, Taxonomy, TaxonomyError, make_taxonomy
 
 __all__ = [
     "Classes",
     "PhotoFolder",
     "Region",
+    "columns_of",
     "draw",
     "is_background",
+    "load_json",
+    "mask_runs",
     "name_classes",
     "name_of",
+    "parse_json",
     "polygon_runs",
     "read_text",
     "runs_of",
@@ -33,6 +39,7 @@ __all__ = [
 _BACKGROUND = frozenset(("background", "_background_", "bg", "bk"))
 _MOST_CLASSES = 255  # ids 0 to 254; 255 is UNLABELLED
 _LONGEST_NAME = 80
+_LONGEST_VALUE = 200  # characters of what may be a column
 _FARTHEST = 1e6  # pixels
 _LARGEST_LIST = 64 * 1024  # bytes of a file that lists classes
 
@@ -49,8 +56,15 @@ class Classes:
     taxonomy: Taxonomy
     ids: Mapping[int, int]
 
+    @property
+    def reading(self) -> str:
+        """A text that other names, or other numbers for them, would change: `Dataset.reading`."""
+        return json.dumps([self.taxonomy.names, sorted(self.ids.items())])
 
-def name_classes(names: Mapping[int, str], source: str, where: Path) -> Classes:
+
+def name_classes(
+    names: Mapping[int, str], source: str, where: Path, groups: Mapping[int, Group] | None = None
+) -> Classes:
     """Makes classes of a source's names: Background at 0, the others in the order of their numbers.
 
     A name that says background (`is_background`) is class 0. Names that are exactly those of a taxonomy in `TAXONOMIES`
@@ -60,6 +74,7 @@ def name_classes(names: Mapping[int, str], source: str, where: Path) -> Classes:
         names: Name by the number that stands for it in the source.
         source: Name of the taxonomy.
         where: File that holds the names, for messages.
+        groups: Group by number, for the classes whose group the source tells; the others are guessed from their names.
 
     Raises:
         DatasetError: If there is no name, one is empty, too long or there twice (in whatever case), or there are more
@@ -94,8 +109,9 @@ def name_classes(names: Mapping[int, str], source: str, where: Path) -> Classes:
         if set(known.names[1:]) == set(found):
             by_name = {number: known[name].id for name, number in found.items()}
             return Classes(known, {number: by_name.get(number, 0) for number in ids})
+    told = {name: (groups or {})[number] for name, number in found.items() if number in (groups or {})}
     try:
-        return Classes(make_taxonomy(source, ("Background", *found)), ids)
+        return Classes(make_taxonomy(source, ("Background", *found), told), ids)
     except TaxonomyError as error:
         raise DatasetError(f"{where}: {error}") from None
 
@@ -139,6 +155,50 @@ def read_text(path: Path, most: int | None = _LARGEST_LIST) -> str:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
 
 
+def load_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        DatasetError: If the file cannot be read or is not JSON.
+    """
+    return parse_json(read_text(path, most=None), path)
+
+
+def parse_json(text: str, path: Path) -> Any:
+    """The content of the text of a JSON file.
+
+    Args:
+        text: The text.
+        path: Name of the file, for messages.
+
+    Raises:
+        DatasetError: If the text is not JSON.
+    """
+    if not text.strip():
+        raise DatasetError(f"{path} is empty. Export it again.")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} is not JSON ({error}). Export it again.") from None
+
+
+def columns_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Columns by name of what a source says of each photo: those whose values are short texts or whole numbers.
+
+    Args:
+        rows: Values by key, by id of the photo.
+    """
+    columns: dict[str, dict[str, str]] = {}
+    for photo_id, row in rows.items():
+        for key, value in row.items():
+            if isinstance(value, str | int) and len(text := str(value)) <= _LONGEST_VALUE and text:
+                columns.setdefault(str(key), {})[photo_id] = text
+    return columns
+
+
 class PhotoFolder:
     """The picture files of a folder, at every depth, by name.
 
@@ -146,50 +206,52 @@ class PhotoFolder:
 
     Args:
         folder: Folder to search.
-        apart: Folder inside of it that holds other pictures; it is left out.
+        *apart: Folders inside of it that hold other pictures; they are left out.
 
     Raises:
         DatasetError: If the folder is missing or cannot be listed.
     """
 
-    def __init__(self, folder: Path, apart: Path | None = None) -> None:
+    def __init__(self, folder: Path, *apart: Path) -> None:
         if not folder.is_dir():
             raise DatasetError(f"{folder} is not a folder. Name the folder that holds the photos.")
         self.folder = folder
         self._by_key: dict[str, list[Path]] = {}
-        self._by_name: dict[str, list[Path]] = {}
         try:
             files = find_photos([folder])
         except PhotoError as error:
             raise DatasetError(str(error)) from None
+        inside = [each for each in apart if folder in each.parents]
         for path in files:
-            if apart is not None and folder in apart.parents and apart in path.parents:
-                continue
-            key = _key(path.relative_to(folder).as_posix())
-            self._by_key.setdefault(key, []).append(path)
-            self._by_name.setdefault(key.rpartition("/")[2], []).append(path)
+            if not any(each in path.parents for each in inside):
+                self._by_key.setdefault(_key(path.relative_to(folder).as_posix()), []).append(path)
 
     def find(self, names: Iterable[str]) -> dict[str, Path]:
         """The files of names that another file gives, by name; those that are not there are left out.
 
-        A name is a path from the folder, or from wherever the tool that wrote it had the photos: where there is no file
-        of the whole path, the only file of its last part is taken, unless another name is that file's as well.
+        A name is a path from the folder, or from wherever the tool that wrote it had the photos. A file of the whole
+        path comes first, then one of the same path with another ending of a picture, then one of the last part of the
+        path, and then one of the last part with another ending; but only where it is the only one, and no other name
+        is that file's as well.
 
         Args:
             names: Names to find.
         """
         names = list(names)
-        exact = {name: path for name in names if (path := self._one(self._by_key.get(_key(name), []), name))}
-        taken = set(exact.values())
-        by_last = {
-            name: path
-            for name in names
-            if name not in exact
-            and (path := self._one(self._by_name.get(_key(name).rpartition("/")[2], []), name))
-            and path not in taken
-        }
-        claims = Counter(by_last.values())
-        return exact | {name: path for name, path in by_last.items() if claims[path] == 1}
+        found: dict[str, Path] = {}
+        for shorten in (_key, _stem, _last, lambda name: _stem(_last(name))):
+            index: dict[str, list[Path]] = {}
+            for key, files in self._by_key.items():
+                index.setdefault(shorten(key), []).extend(files)
+            taken = set(found.values())
+            more = {
+                name: path
+                for name in names
+                if name not in found and (path := self._one(index.get(shorten(name), []), name)) and path not in taken
+            }
+            claims = Counter(more.values())
+            found |= {name: path for name, path in more.items() if claims[path] == 1 or shorten is _key}
+        return found
 
     def _one(self, files: Sequence[Path], name: str) -> Path | None:
         """The file of exactly that name, else the only one."""
@@ -209,6 +271,16 @@ def _key(name: str) -> str:
     return str(path.with_suffix(path.suffix.lower())) if path.name else str(path)
 
 
+def _stem(name: str) -> str:
+    """The key of a name without the ending of a picture."""
+    key = _key(name)
+    return key.rpartition(".")[0] if key.endswith(PHOTO_SUFFIXES) else key
+
+
+def _last(name: str) -> str:
+    return _key(name).rpartition("/")[2]
+
+
 @dataclass(frozen=True)
 class Region:
     """A part of a photo that is marked as a class.
@@ -216,14 +288,16 @@ class Region:
     Args:
         class_id: Id of the class; `UNLABELLED` for a region that shows many objects in a lump.
         runs: Run lengths, int64 `(n,)`: pixels outside and inside by turns, down the columns.
+        layer: A region of a higher layer is on top of those of lower ones, whatever their sizes.
     """
 
     class_id: int
     runs: np.ndarray
+    layer: int = 0
 
 
 def draw(regions: Iterable[Region], height: int, width: int) -> DrawnTruth:
-    """Paints regions over Background, the smaller on top; of two of one size the later one.
+    """Paints regions over Background, of one layer the smaller on top; of two of one size the later one.
 
     Unlabelled regions are painted first, so that what is marked inside of them is seen.
 
@@ -235,7 +309,7 @@ def draw(regions: Iterable[Region], height: int, width: int) -> DrawnTruth:
     truth = np.zeros((height, width), np.uint8)
     marked = np.zeros((height, width), bool)
     contested = np.zeros((height, width), bool)
-    for region in sorted(regions, key=lambda it: (it.class_id != UNLABELLED, -it.runs[1::2].sum())):
+    for region in sorted(regions, key=lambda it: (it.class_id != UNLABELLED, it.layer, -it.runs[1::2].sum())):
         inside = np.arange(len(region.runs)) % 2 == 1
         mask = np.repeat(inside, region.runs).reshape(width, height).T
         if region.class_id != UNLABELLED:
@@ -266,6 +340,17 @@ def polygon_runs(parts: Sequence[Sequence[float]], height: int, width: int) -> n
                 raise ValueError(f"a polygon reaches far outside of the {width} x {height} pixels of its photo")
     merged = coco_mask.merge(coco_mask.frPyObjects([list(map(float, part)) for part in parts], height, width))
     return np.array(runs_of(merged["counts"].decode()), np.int64)
+
+
+def mask_runs(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a mask, as `runs` of a region.
+
+    Args:
+        mask: bool `(H, W)`.
+    """
+    flat = np.concatenate([[False], mask.T.ravel()])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    return np.diff(edges, prepend=0, append=mask.size).astype(np.int64)
 
 
 def runs_of(text: str) -> Sequence[int]:
@@ -299,25 +384,26 @@ def runs_of(text: str) -> Sequence[int]:
     return counts
 
 
-def turn_upright(drawn: DrawnTruth, stored: StoredPhoto, where: str) -> DrawnTruth:
+def turn_upright(drawn: DrawnTruth, stored: StoredPhoto, where: str, *, seen_upright: bool = False) -> DrawnTruth:
     """A truth in the photo's upright position.
 
-    Most tools mark the pixels as the file stores them, so a truth of the stored size is turned with the photo, also
-    where both sizes are the same.
+    Many tools mark the pixels as the file stores them. A truth of the stored size is turned with the photo; where both
+    sizes are the same, as of a photo that lies upside down, the tool decides.
 
     Args:
         drawn: Truth as it was drawn.
         stored: Size and orientation of the photo's file.
         where: What the truth is, for messages.
+        seen_upright: Whether the tool shows photos upright, as those do that run in a browser.
 
     Raises:
         DatasetError: If its size is neither the photo's stored nor its upright one.
     """
     height, width = drawn.truth.shape
-    if (width, height) == (stored.width, stored.height):
-        turned = stored.orientation != 1
-        return DrawnTruth(stored.upright(drawn.truth), turned, drawn.contested)
-    if (width, height) == stored.upright_size:
+    as_stored, as_upright = (width, height) == (stored.width, stored.height), (width, height) == stored.upright_size
+    if as_stored and not (as_upright and seen_upright):
+        return replace(drawn, truth=stored.upright(drawn.truth), turned=stored.orientation != 1)
+    if as_upright:
         return drawn
     shown = "{} x {}".format(*stored.upright_size)
     raise DatasetError(f"{where} is {width} x {height} pixels, its photo {shown}. Mark the photo that is there again.")

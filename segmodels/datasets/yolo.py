@@ -67,6 +67,7 @@ def read_yolo(path: Path, root: Path | None = None) -> Dataset:
         read_truth=lambda photo_id: _draw(pairs, classes, photo_id).truth,
         draw_truth=partial(_draw, pairs, classes),
         faults=tuple(faults),
+        reading=classes.reading,
     )
 
 

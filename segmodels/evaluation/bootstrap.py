@@ -83,22 +83,23 @@ def _draws(photos: int, seed: int) -> np.ndarray:
 
 def _samples(counts: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of each sample, float `(SAMPLES,)`."""
-    photos, size = counts.shape[:2]
+    photos, *shape = counts.shape
     # In float64, whose 53 bits hold any number of pixels there is, as integers have no fast product of matrices.
-    return batch_scores((draws.astype(float) @ counts.reshape(photos, -1)).reshape(-1, size, size))
+    return batch_scores((draws.astype(float) @ counts.reshape(photos, -1)).reshape(-1, *shape))
 
 
 def batch_scores(matrices: np.ndarray) -> dict[str, np.ndarray]:
     """Each score of `SCORES` of many matrices at once, by the definitions of `ConfusionMatrix`.
 
     Args:
-        matrices: `(m, n, n)` counts of pixels: rows truth, columns prediction.
+        matrices: `(m, n, n)` or `(m, n, n + 1)` counts of pixels: rows truth, columns prediction.
 
     Returns:
         By score, float `(m,)`; NaN where it does not exist.
     """
     hits = np.diagonal(matrices, axis1=1, axis2=2).astype(float)
-    truth, predicted = matrices.sum(axis=2, dtype=float), matrices.sum(axis=1, dtype=float)
+    truth = matrices.sum(axis=2, dtype=float)
+    predicted = matrices.sum(axis=1, dtype=float)[:, : hits.shape[1]]
     union = truth + predicted - hits
     exists = union > 0
 

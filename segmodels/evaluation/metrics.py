@@ -22,7 +22,8 @@ class ConfusionMatrix:
 
     Args:
         names: Class names by id; id 0 is the background.
-        counts: Counts to start from, int64 `(n, n)`; zeros if left out.
+        counts: Counts to start from, int64 `(n, n)`, or `(n, n + 1)`, whose last column counts predictions of any other
+            class: wrong for each of the classes, and no class with scores of its own. Zeros `(n, n)` if left out.
 
     Raises:
         ValueError: If `counts` has another shape, or holds a negative number.
@@ -32,7 +33,7 @@ class ConfusionMatrix:
         size = len(names)
         self.names = names
         self.counts = np.zeros((size, size), np.int64) if counts is None else np.asarray(counts, np.int64)
-        if self.counts.shape != (size, size):
+        if self.counts.shape not in ((size, size), (size, size + 1)):
             raise ValueError(f"A matrix over {size} classes is ({size}, {size}), not {self.counts.shape}.")
         if (self.counts < 0).any():
             raise ValueError("A confusion matrix holds counts of pixels; none can be negative.")
@@ -51,10 +52,11 @@ class ConfusionMatrix:
             raise ValueError(f"Truth {truth.shape} and prediction {prediction.shape} must have the same shape.")
         size = len(self.names)
         known = truth != UNLABELLED
-        pairs = truth[known].astype(np.int64) * size + prediction[known]
-        if pairs.size and (truth[known].max() >= size or prediction[known].max() >= size):
+        width = self.counts.shape[1]
+        pairs = truth[known].astype(np.int64) * width + prediction[known]
+        if pairs.size and (truth[known].max() >= size or prediction[known].max() >= width):
             raise ValueError(f"Class ids must be below {size}.")
-        self.counts += np.bincount(pairs, minlength=size * size).reshape(size, size)
+        self.counts += np.bincount(pairs, minlength=size * width).reshape(size, width)
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
         if self.names != other.names:
@@ -71,7 +73,7 @@ class ConfusionMatrix:
 
     @property
     def _predicted(self) -> np.ndarray:
-        return np.asarray(self.counts.sum(axis=0), float)
+        return np.asarray(self.counts.sum(axis=0)[: len(self.names)], float)
 
     @property
     def _union(self) -> np.ndarray:
@@ -121,7 +123,7 @@ class ConfusionMatrix:
         Returns:
             `pixel_accuracy`, `mean_iou`, `mean_iou_foreground` (without id 0), `mean_f1`, `mean_precision`,
             `mean_recall`, `binary_iou`, `classes` (`iou`, `f1`, `precision`, `recall`, `pixels` by name) and
-            `confusion_matrix` (rows truth, columns prediction).
+            `confusion_matrix` (rows truth, columns prediction, in the shape of `counts`).
         """
         iou, f1, precision, recall = self.iou, self.f1, self.precision, self.recall
         return {

@@ -17,6 +17,7 @@ import numpy as np
 
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
     "CONDITION_MEASURES",
@@ -36,6 +37,8 @@ __all__ = [
     "parse_results",
     "parse_scores",
     "shorten",
+    "taxonomy_entry",
+    "taxonomy_from",
     "to_json",
     "upgrade",
 ]
@@ -143,6 +146,13 @@ class Evaluation:
 
     photos_left_out: int = 0
     """Number of photos that could not be read."""
+
+    truth_taxonomy: str | Mapping[str, Any] = ""
+    """Taxonomy of the truth, where it is not the checkpoint's: its name in `TAXONOMIES`, or what `Taxonomy.to_json`
+    gives. The rows of the confusion matrix are its classes then, and the scores those of the classes in common."""
+
+    classes_scored: str = ""
+    """Which classes are scored then, for people."""
 
     seconds_per_photo: float | None = None
     """Median time from decoded photo to garments, in seconds; None if not known."""
@@ -426,6 +436,24 @@ def upgrade(entry: Mapping[str, Any]) -> dict[str, Any]:
     return upgraded
 
 
+def taxonomy_from(entry: object) -> Taxonomy:
+    """The taxonomy that an entry `truth_taxonomy` stands for.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if isinstance(entry, str):
+        if entry not in TAXONOMIES:
+            raise ValueError(f"there is no taxonomy {shorten(entry)}")
+        return TAXONOMIES[entry]
+    return Taxonomy.from_json(entry)
+
+
+def taxonomy_entry(taxonomy: Taxonomy) -> str | dict[str, Any]:
+    """What `taxonomy_from` reads."""
+    return taxonomy.name if TAXONOMIES.get(taxonomy.name) == taxonomy else taxonomy.to_json()
+
+
 def shorten(value: object) -> str:
     """The first line of an error or a value, cut to a length that fits into a sentence."""
     text = f"{value} is missing" if isinstance(value, KeyError) else str(value)
@@ -462,9 +490,14 @@ def _each(what: str, entries: object, read: Callable[[Any], Entry], faults: list
 
 
 def _evaluation(entry: Mapping[str, Any], classes: tuple[str, ...] | None) -> Evaluation:
+    truth = entry.get("truth_taxonomy", "")
+    if truth:
+        taxonomy_from(truth)
     return Evaluation(
         photos=_photos(entry["photos"]),
-        scores=parse_scores(entry["scores"], classes),
+        scores=parse_scores(entry["scores"], None if truth else classes),
+        truth_taxonomy=truth,
+        classes_scored=_text(entry.get("classes_scored", "")),
         how=_text(entry.get("how", "")),
         ids=_ids(entry.get("ids")),
         photos_left_out=int(entry.get("photos_left_out", 0)),

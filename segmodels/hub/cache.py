@@ -10,10 +10,12 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
+from segmodels.foreign.kinds import weights_of
+
 __all__ = ["FILES", "REPOSITORY_PREFIX", "HubAddress", "Pulled", "find_pulled", "list_pulled"]
 
 FILES = ("config.json", "README.md", "metrics.json", "calibration.json", "evidence.parquet", "model.safetensors")
-"""Files of a repository that are read, in download order; the first and the last are required."""
+"""Files of a checkpoint of Garmentscope, as it is published; the first and the last are required."""
 
 REPOSITORY_PREFIX = "garmentscope-"
 """A checkpoint's repository is its owner's `garmentscope-<catalog name>`."""
@@ -58,8 +60,7 @@ def find_pulled(address: HubAddress) -> Pulled | None:
     except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     folder = cached / "snapshots" / revision
-    whole = all((folder / name).is_file() for name in (FILES[0], FILES[-1]))
-    return Pulled(address.repository, revision, folder) if whole else None
+    return Pulled(address.repository, revision, folder) if weights_of(folder) else None
 
 
 def list_pulled(owner: str) -> dict[str, Pulled]:

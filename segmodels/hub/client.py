@@ -9,21 +9,23 @@ because it writes the ref first, and fetches the weights before anyone has read 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_session, parse_hf_uri
+from huggingface_hub import HfApi, constants, get_session, parse_hf_uri, try_to_load_from_cache
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 from tqdm import tqdm
 
-from segmodels.checkpoints.checkpoint import PICKLES, CheckpointError, load_checkpoint, read_config
+from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
 from segmodels.files import write_whole
+from segmodels.foreign.kinds import PICKLES, Kind, files_of, is_weights, kind_of
 from segmodels.hub.cache import FILES, REPOSITORY_PREFIX, HubAddress, Pulled, find_pulled
 from segmodels.hub.errors import HubError, HubUnreachableError, explain_failures
 
@@ -122,18 +124,20 @@ def pull(address: HubAddress, progress: Progress | None = None) -> Pulled:
     """
     api = open_api()
     revision, sizes = _look_up(api, address)
-    wanted = [name for name in FILES if name in sizes]
+    wanted = files_of(sizes)
     total, done = sum(sizes[name] for name in wanted), 0
 
     def tell(more: int) -> None:
         if progress:
             progress(done + more, total)
 
-    folder = _download(api, address, revision, FILES[0], tell).parent
-    _check_usable(address, revision, folder, read_config)
-    _check_room(address, sum(sizes[name] for name in wanted if not (folder / name).exists()))
+    if FILES[0] in sizes:
+        config = _download(api, address, revision, FILES[0], tell)
+        _check_kind(address, revision, config, sizes)
+    _check_room(address, sum(sizes[name] for name in wanted if not _is_cached(address, revision, name)))
     for name in wanted:
-        _download(api, address, revision, name, tell)
+        file = _download(api, address, revision, name, tell)
+        folder = file.parents[name.count("/")]
         done += sizes[name]
         tell(0)
     _verify(api, address, revision)
@@ -173,10 +177,12 @@ def _describe(repository: str) -> HubCheckpoint:
     try:
         api = open_api()
         revision, sizes = _look_up(api, address)
-        size = sizes[FILES[-1]]
+        size = sum(sizes[each] for each in files_of(sizes) if is_weights(each))
         wanted = [each for each in _DESCRIPTION if each in sizes]
-        folder = next(iter([_download(api, address, revision, each, lambda more: None) for each in wanted])).parent
-        _check_usable(address, revision, folder, read_config)
+        files = [_download(api, address, revision, each, lambda more: None) for each in wanted]
+        if FILES[0] not in sizes or _check_kind(address, revision, files[0], sizes) != "garmentscope":
+            return HubCheckpoint(name, repository, revision, size)
+        folder = files[0].parent
     except HubError as error:
         return HubCheckpoint(name, repository, revision, size, problem=str(error))
     return HubCheckpoint(name, repository, revision, size, folder)
@@ -188,16 +194,21 @@ def _look_up(api: HfApi, address: HubAddress) -> tuple[str, dict[str, int]]:
         info = api.model_info(address.repository, revision=address.revision, files_metadata=True, timeout=_SECONDS)
         assert info.sha is not None and info.siblings is not None
     sizes = {file.rfilename: file.size or 0 for file in info.siblings}
-    if FILES[-1] not in sizes:
+    if not any(map(is_weights, files_of(sizes))):
         pickles = sorted(name for name in sizes if Path(name).suffix in PICKLES)
         if pickles:
             raise HubError(
                 f"{address.repository} holds its weights only as a pickle ({pickles[0]}), which can run any code and "
                 "is refused. Its owner can publish them as model.safetensors."
             )
-    for name in (FILES[0], FILES[-1]):
-        if name not in sizes:
-            raise HubError(f"{address.repository} has no {name}: it is not a checkpoint of Garmentscope, or is empty.")
+        try:
+            kind_of(address.repository, sizes, None)
+        except CheckpointError as error:
+            raise HubError(str(error)) from None
+        missing = FILES[0] if FILES[0] not in sizes else FILES[-1]
+        raise HubError(f"{address.repository} has no {missing}: it is not a checkpoint of Garmentscope, or is empty.")
+    if FILES[0] not in sizes and FILES[-1] in sizes:
+        raise HubError(f"{address.repository} has no {FILES[0]}: it is not a checkpoint of Garmentscope, or is empty.")
     return info.sha, sizes
 
 
@@ -257,6 +268,25 @@ def _check_room(address: HubAddress, size: int) -> None:
     with explain_failures(address.repository):
         if shutil.disk_usage(place).free < size:
             raise OSError(errno.ENOSPC, "not enough space")
+
+
+def _check_kind(address: HubAddress, revision: str, config: Path, names: Collection[str]) -> Kind:
+    """Whose model it is, told before its weights are fetched; a checkpoint's config is checked as well."""
+    try:
+        values = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        values = None
+    try:
+        kind = kind_of(address.repository, names, values if isinstance(values, dict) else None)
+    except CheckpointError as error:
+        raise HubError(str(error)) from None
+    if kind == "garmentscope":
+        _check_usable(address, revision, config.parent, read_config)
+    return kind
+
+
+def _is_cached(address: HubAddress, revision: str, name: str) -> bool:
+    return isinstance(try_to_load_from_cache(address.repository, name, revision=revision), str)
 
 
 def _check_usable(address: HubAddress, revision: str, folder: Path, read: Callable[[Path], object]) -> None:

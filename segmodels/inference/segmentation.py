@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from segmodels.colour import Colour, dominant_colours_of
 from segmodels.errors import GarmentscopeError
 from segmodels.extras import missing_extra
 from segmodels.inference.boxes import Box, box_of
 from segmodels.inference.presence import LIKELY
+from segmodels.photo import as_stored
 from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from supervision import Detections
 
-__all__ = ["Garment", "Person", "Segmentation", "measure", "paint", "to_coco"]
+__all__ = ["Garment", "Person", "Segmentation", "measure", "paint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,13 @@ class Segmentation:
         revision: Revision of the checkpoint.
         seconds: Seconds from decoded photo to garments.
         owners: Index into the people for each pixel, uint8 `(H, W)`; all of the first person if left out.
+        orientation: EXIF orientation of the photo's file, 1 to 8 (CIPA DC-008, tag 0x0112); 1 where it has none.
+        upright: Whether maps and boxes are of the photo turned upright, as `orientation` says; False for what
+            `as_stored` gives only.
 
     Raises:
-        ValueError: If the maps are not uint8 of one shape, an id is outside the taxonomy, there is nobody, or a garment
-            or a pixel belongs to nobody.
+        ValueError: If the maps are not uint8 of one shape, an id is outside the taxonomy, there is nobody, a garment
+            or a pixel belongs to nobody, or there is no such orientation.
     """
 
     taxonomy: Taxonomy
@@ -134,6 +138,8 @@ class Segmentation:
     revision: str
     seconds: float
     owners: np.ndarray | None = None
+    orientation: int = 1
+    upright: bool = True
 
     def __post_init__(self) -> None:
         maps = {"class_map": self.class_map, "confidence": self.confidence}
@@ -148,6 +154,8 @@ class Segmentation:
             raise ValueError(f"A garment belongs to nobody: there are {len(self.people)} people.")
         if self.owners is not None and int(self.owners.max()) >= len(self.people):
             raise ValueError(f"A pixel belongs to nobody: there are {len(self.people)} people.")
+        if not 1 <= self.orientation <= 8:
+            raise ValueError(f"An EXIF orientation is 1 to 8, not {self.orientation}.")
 
     @property
     def height(self) -> int:
@@ -172,6 +180,25 @@ class Segmentation:
         """Whether a garment counts: its presence is at least `LIKELY`; True without a calibration."""
         return self.people[garment.person].likely(garment.name)
 
+    def as_stored(self) -> Segmentation:
+        """The same for the pixels as the photo's file stores them, for programs that ignore EXIF.
+
+        Maps and boxes are turned back, so that they fit what Pillow's `Image.open` gives, for instance. It is the
+        segmentation itself if the photo was not turned.
+        """
+        if self.orientation == 1 or not self.upright:
+            return self
+        box = partial(_stored_box, height=self.height, width=self.width, orientation=self.orientation)
+        return replace(
+            self,
+            class_map=as_stored(self.class_map, self.orientation),
+            confidence=as_stored(self.confidence, self.orientation),
+            people=tuple(replace(person, box=box(person.box)) for person in self.people),
+            garments=tuple(replace(garment, box=box(garment.box)) for garment in self.garments),
+            owners=None if self.owners is None else as_stored(self.owners, self.orientation),
+            upright=False,
+        )
+
     def to_json(self, photo: str = "") -> dict[str, Any]:
         """All but the pixels, with the keys of the command line's JSON.
 
@@ -185,18 +212,24 @@ class Segmentation:
             "taxonomy": self.taxonomy.name,
             "width": self.width,
             "height": self.height,
+            "orientation": self.orientation,
             "seconds": round(self.seconds, 4),
             "people": [person.to_json() for person in self.people],
             "garments": [garment.to_json() for garment in self.garments],
         }
 
-    def to_coco(self, photo: str = "") -> dict[str, Any]:
-        """COCO's detection format with compressed RLE: one annotation per garment, likely or not.
+    def to_coco(self, photo: str = "", *, polygons: bool = False) -> dict[str, Any]:
+        """COCO's detection format: one annotation per class and person but the background's, likely or not.
+
+        `segmodels.annotations` has this and other formats, for any number of photos.
 
         Args:
             photo: File name of the photo.
+            polygons: Whether segmentations are polygons; compressed run lengths, which are exact, if not.
         """
-        return to_coco([(photo, self)])
+        from segmodels.annotations import to_coco
+
+        return to_coco([(photo, self)], polygons)
 
     def to_supervision(self) -> Detections:
         """The garments as the `Detections` of the package supervision, in their order, one detection per garment.
@@ -353,6 +386,29 @@ def _garments(
     return sorted(garments, key=lambda garment: -garment.outfit_share)
 
 
+def _stored_box(box: tuple[int, int, int, int], height: int, width: int, orientation: int) -> tuple[int, int, int, int]:
+    """A box in the photo as its file stores it.
+
+    Args:
+        box: Left, top, width, height in pixels of the upright photo.
+        height: Height of the upright photo, in pixels.
+        width: Width of the upright photo, in pixels.
+        orientation: EXIF orientation, 1 to 8.
+    """
+    x, y, across, down = box
+    right, below = width - x - across, height - y - down  # from the other two edges
+    places = {
+        2: (right, y, across, down),
+        3: (right, below, across, down),
+        4: (x, below, across, down),
+        5: (y, x, down, across),
+        6: (y, right, down, across),
+        7: (below, right, down, across),
+        8: (below, x, down, across),
+    }
+    return places.get(orientation, box)
+
+
 def _pixels(box: Box) -> tuple[int, int, int, int]:
     x, y, width, height = (int(side) for side in box)
     return x, y, width, height
@@ -372,60 +428,6 @@ def paint(photo: np.ndarray, class_map: np.ndarray, taxonomy: Taxonomy, opacity:
     colours = taxonomy.palette[class_map[painted]]
     shown[painted] = np.rint(photo[painted] * (1 - opacity) + colours * opacity).astype(np.uint8)
     return shown
-
-
-def to_coco(segmentations: Iterable[tuple[str, Segmentation]]) -> dict[str, Any]:
-    """COCO's detection format with compressed RLE: one annotation per garment, likely or not.
-
-    An annotation's `score` is the garment's confidence, `person` the index of its person in the photo, and `presence`
-    the calibrated probability, 0..1, that this person shows a garment of the class, null without a calibration.
-
-    Args:
-        segmentations: File name and segmentation of each photo, all of one taxonomy; they are taken one at a time.
-
-    Raises:
-        ValueError: If they are of more than one taxonomy.
-    """
-    taxonomy: Taxonomy | None = None
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, (name, segmentation) in enumerate(segmentations, start=1):
-        taxonomy = taxonomy or segmentation.taxonomy
-        if segmentation.taxonomy != taxonomy:
-            both = sorted((taxonomy.name, segmentation.taxonomy.name_beside(taxonomy)))
-            raise ValueError(f"One COCO file holds one taxonomy, not {', '.join(both)}.")
-        images.append({"id": image_id, "file_name": name, "width": segmentation.width, "height": segmentation.height})
-        for garment in segmentation.garments:
-            mask = segmentation.mask(garment)
-            presence = segmentation.presence_of(garment)
-            run_lengths = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": segmentation.taxonomy[garment.name].id,
-                    "segmentation": {
-                        "size": [int(side) for side in run_lengths["size"]],
-                        "counts": run_lengths["counts"].decode("ascii"),
-                    },
-                    "area": int(mask.sum()),
-                    "bbox": list(garment.box),
-                    "iscrowd": 0,
-                    "score": round(garment.confidence, 4),
-                    "person": garment.person,
-                    "presence": None if presence is None else round(presence, 4),
-                }
-            )
-    return {
-        "info": {"description": "Garments found by Garmentscope"},
-        "images": images,
-        "categories": [
-            {"id": garment.id, "name": garment.name, "supercategory": garment.group}
-            for garment in (taxonomy.classes if taxonomy else ())
-            if garment.is_worn
-        ],
-        "annotations": annotations,
-    }
 
 
 def _png(image: Image.Image) -> bytes:

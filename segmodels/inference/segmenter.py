@@ -17,19 +17,20 @@ from torch.nn import functional
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
+from segmodels.foreign.network import ForeignNetwork
 from segmodels.inference.boxes import Box, box_of, crop_around, cut
 from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.presence import features
 from segmodels.inference.segmentation import Person, Segmentation, measure
-from segmodels.photo import open_photo
+from segmodels.photo import Photo, decode_photo
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter"]
+__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter", "regions_to_segment"]
 
-PhotoSource = np.ndarray | Image.Image | bytes | str | Path
-"""A photo: uint8 `(H, W, 3)` RGB, upright, or what `segmodels.photo.open_photo` takes."""
+PhotoSource = np.ndarray | Photo | Image.Image | bytes | str | Path
+"""A photo: uint8 `(H, W, 3)` RGB, upright; a `segmodels.photo.Photo`; or what `segmodels.photo.open_photo` takes."""
 
 SMALLEST_GARMENT = 0.001
 """Share of the outfit's pixels below which a class is taken for noise and becomes background."""
@@ -102,7 +103,9 @@ class Segmenter:
         tune(self.device)
         network = checkpoint.network
         self.networks = [
-            fold_batch_norm(one).to(self.device).to(memory_format=torch.channels_last)
+            (one if isinstance(one, ForeignNetwork) else fold_batch_norm(one))
+            .to(self.device)
+            .to(memory_format=torch.channels_last)
             for one in (network if isinstance(network, nn.ModuleList) else [network])
         ]
         if self.device.type == "cpu":
@@ -131,8 +134,8 @@ class Segmenter:
         """Finds the garments of a photo.
 
         Args:
-            photo: uint8 `(H, W, 3)` RGB, upright; or what `open_photo` takes: a path, a file's bytes, a picture of
-                Pillow.
+            photo: uint8 `(H, W, 3)` RGB, upright; a `Photo`; or what `open_photo` takes: a path, a file's bytes, a
+                picture of Pillow.
 
         Raises:
             PhotoError: If a file is no photo, or damaged.
@@ -153,11 +156,16 @@ class Segmenter:
             ValueError: If a photo is of another type or shape.
             DeviceMemoryError: If one photo alone does not fit.
         """
-        arrays = [photo if isinstance(photo, np.ndarray) else open_photo(photo) for photo in photos]
+        opened = [_opened(photo) for photo in photos]
+        arrays = [photo.pixels for photo in opened]
         for photo in arrays:
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
                 raise ValueError(f"A photo is uint8 (H, W, 3), not {photo.dtype} {photo.shape}.")
-        return map_in_parts(self._segment, arrays, self.device) if arrays else []
+        found = map_in_parts(self._segment, arrays, self.device) if arrays else []
+        return [
+            each if photo.orientation == 1 else replace(each, orientation=photo.orientation)
+            for each, photo in zip(found, opened, strict=True)
+        ]
 
     def _segment(self, photos: Sequence[np.ndarray]) -> list[Segmentation]:
         """Does what `segment_batch` does, with all photos at once."""
@@ -304,8 +312,7 @@ class Segmenter:
         """
         if self.checkpoint.config.crop == "person":
             return person.box.height > _WHOLE_FROM_HEIGHT * whole.height
-        area = person.box.width * person.box.height / (whole.width * whole.height)
-        return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
+        return _is_unsure_or_large(person, whole)
 
     def _fill_probabilities(self, photos: Sequence[np.ndarray], regions: Sequence[_Region]) -> None:
         """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.
@@ -315,13 +322,22 @@ class Segmenter:
         2. Refine pass, of all ensemble members, on crops around that.
         """
         config = self.checkpoint.config
+        if config.foreign and config.foreign.shortest and len(regions) > 1:  # each has an input of its own size
+            for region in regions:
+                self._fill_probabilities(photos, [region])
+            return
         coarse: list[_Region] = []
         refined: list[_Region] = []
         for region in regions:
             cropped = config.crop == "none" or (config.crop == "box" and region.person)
             (refined if cropped else coarse).append(region)
         if coarse:
-            batch = self._crops(config, [photos[region.photo] for region in coarse], [region.crop for region in coarse])
+            batch = self._crops(
+                self.networks[0],
+                config,
+                [photos[region.photo] for region in coarse],
+                [region.crop for region in coarse],
+            )
             for region, logits in zip(coarse, self._logits(self.networks[0], batch), strict=True):
                 if self._narrow_crop(region, logits):
                     refined.append(region)
@@ -349,7 +365,7 @@ class Segmenter:
         config = self.checkpoint.config
         crop = region.crop
         found = (logits[1:].amax(dim=0) > logits[0]).cpu().numpy().astype(np.uint8)
-        x, y = crop.width / config.width, crop.height / config.height  # pixels of the photo in one of the input
+        x, y = crop.width / logits.shape[2], crop.height / logits.shape[1]  # pixels of the photo in one of the input
         if region.limit is not None:
             left, top = (region.limit.x - crop.x) / x, (region.limit.y - crop.y) / y
             right, bottom = left + region.limit.width / x, top + region.limit.height / y
@@ -402,7 +418,7 @@ class Segmenter:
             mirror: Whether the mirrored crops are averaged in (test-time augmentation).
             scale: Factor on the input's size.
         """
-        batch = self._crops(config, photos, crops, scale)
+        batch = self._crops(network, config, photos, crops, scale)
         probability = self._logits(network, batch).softmax(dim=1)
         if mirror:
             probability += self._logits(network, batch.flip(dims=[3])).softmax(dim=1).flip(dims=[3])
@@ -410,9 +426,17 @@ class Segmenter:
         return probability
 
     def _crops(
-        self, config: NetworkConfig, photos: Sequence[np.ndarray], crops: Sequence[Box], scale: float = 1.0
+        self,
+        network: nn.Module,
+        config: NetworkConfig,
+        photos: Sequence[np.ndarray],
+        crops: Sequence[Box],
+        scale: float = 1.0,
     ) -> torch.Tensor:
         """Input of a network: float32 `(N, 3, h, w)`, normalised, at its size times `scale`."""
+        if isinstance(network, ForeignNetwork):
+            whole = [cut(photo, crop, *_whole_size(crop)) for photo, crop in zip(photos, crops, strict=True)]
+            return network.prepare(whole).to(self.device)
         size = round(config.height * scale), round(config.width * scale)
         pixels = np.stack([cut(photo, crop, *size) for photo, crop in zip(photos, crops, strict=True)])
         batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
@@ -427,9 +451,38 @@ class Segmenter:
             return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
 
+def _opened(source: PhotoSource) -> Photo:
+    if isinstance(source, Photo):
+        return source
+    return Photo(source, 1) if isinstance(source, np.ndarray) else decode_photo(source)
+
+
 def _from_left_to_right(regions: Sequence[_Region]) -> list[_Region]:
     """Regions in the order of a segmentation's people; those of one photo come from the farthest to the nearest."""
     return sorted(regions, key=lambda region: region.person.box.x + region.person.box.width / 2 if region.person else 0)
+
+
+def regions_to_segment(people: list[FoundPerson], height: int, width: int) -> list[Box]:
+    """Boxes that the rule `box` of `CheckpointConfig.crop` crops around: of each person, or the whole photo.
+
+    Args:
+        people: People that the detector found.
+        height: Height of the photo, in pixels.
+        width: Width of the photo, in pixels.
+
+    Returns:
+        One box a region of interest, the farthest person's first.
+    """
+    whole = Box(0, 0, width, height)
+    people = _people_to_segment(people)
+    if not people or (len(people) == 1 and _is_unsure_or_large(people[0], whole)):
+        return [whole]
+    return [person.box for person in people]
+
+
+def _is_unsure_or_large(person: FoundPerson, whole: Box) -> bool:
+    area = person.box.width * person.box.height / (whole.width * whole.height)
+    return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
 
 
 def _people_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
@@ -546,6 +599,12 @@ def _edges(box: Box) -> tuple[int, int, int, int]:
     """Left, top, right and bottom in whole pixels, as `cut` takes them."""
     left, top = round(box.x), round(box.y)
     return left, top, max(left + 1, round(box.x + box.width)), max(top + 1, round(box.y + box.height))
+
+
+def _whole_size(crop: Box) -> tuple[int, int]:
+    """Height and width of a crop at the photo's own size, in whole pixels."""
+    left, top, right, bottom = _edges(crop)
+    return bottom - top, right - left
 
 
 def _whole_pixels(box: Box) -> tuple[int, int, int, int]:

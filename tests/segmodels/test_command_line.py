@@ -11,9 +11,11 @@ from own_classes import KIMONO, save_own
 from PIL import Image
 
 from segmodels.__main__ import main
+from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.checkpoints import catalog
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
+from segmodels.photo import decode_photo
 from segmodels.taxonomy import OUTFIT_15
 
 Jpeg = Callable[..., bytes]
@@ -57,7 +59,7 @@ def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert image.mode == "P" and image.size == (40, 60)
     listing = json.loads((out / "one.json").read_text("utf-8"))
     assert list(listing) == [
-        *("photo", "model", "revision", "taxonomy", "width", "height", "seconds", "people", "garments")
+        *("photo", "model", "revision", "taxonomy", "width", "height", "orientation", "seconds", "people", "garments")
     ]
     assert listing["photo"] == str(photos / "one.jpg")
     assert listing["model"] == "tiny" and len(listing["revision"]) == 12
@@ -256,11 +258,79 @@ def test_no_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert "No model is installed" in capsys.readouterr().err
 
 
+def test_annotations_of_a_folder(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert (
+        segment(photos, "--out", out, *(f"--export={kind}" for kind in ("coco", "yolo", "labelstudio", "masks"))) == 0
+    )
+    images = json.loads((out / "coco" / "coco.json").read_text("utf-8"))["images"]
+    assert [image["file_name"] for image in images] == ["one.jpg", "summer/two.JPEG"]
+    labels = sorted(path.relative_to(out / "yolo").as_posix() for path in (out / "yolo").rglob("*.*"))
+    assert labels == ["data.yaml", "labels/one.txt", "labels/summer/two.txt"]
+    tasks = json.loads((out / "labelstudio" / "tasks.json").read_text("utf-8"))
+    assert [task["data"]["image"] for task in tasks] == [
+        "/data/local-files/?d=one.jpg",
+        "/data/local-files/?d=summer/two.JPEG",
+    ]
+    for stem, mask in (("one", "one.png"), ("two", "summer/two.png")):
+        assert (np.asarray(opened(out / f"{stem}.png")) == np.asarray(opened(out / "masks" / "masks" / mask))).all()
+
+
+def test_annotations_of_a_turned_photo_upright_and_as_stored(photos: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    opened(photos / "one.jpg").save(photos / "one.jpg", exif=exif)
+    for flag, size in (([], (60, 40)), (["--as-stored"], (40, 60))):
+        out = tmp_path / str(len(flag))
+        address = "--image-address=https://shop.example/"
+        arguments = (photos / "one.jpg", "--out", out, "--export=coco", "--export=labelstudio", address)
+        assert segment(*arguments, *flag) == 0
+        (image,) = json.loads((out / "coco" / "coco.json").read_text("utf-8"))["images"]
+        assert (image["width"], image["height"]) == size
+        assert (image["orientation"], image["upright"]) == (8, not flag)
+        listing = json.loads((out / "one.json").read_text("utf-8"))
+        assert (listing["width"], listing["height"], listing["orientation"]) == (60, 40, 8)
+        (task,) = json.loads((out / "labelstudio" / "tasks.json").read_text("utf-8"))
+        assert task["data"]["image"] == "https://shop.example/one.jpg"
+
+
+def test_annotations_of_what_was_done_before_it_was_stopped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_at_two(path: Path, **options: object) -> object:
+        if path.name == "two.JPEG":
+            raise KeyboardInterrupt
+        return decode_photo(path)
+
+    monkeypatch.setattr("segmodels.__main__.decode_photo", stop_at_two)
+    assert segment(photos, "--out", tmp_path / "out", "--export", "coco") == 130
+    images = json.loads((tmp_path / "out" / "coco" / "coco.json").read_text("utf-8"))["images"]
+    assert [image["file_name"] for image in images] == ["one.jpg"]
+
+
+def test_masks_never_overwrite_a_photo(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = photos / "masks" / "masks" / "a.png"
+    photo.parent.mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(photo)
+    assert segment(photo, "--out", photos, "--export", "masks") == 1
+    assert "would overwrite" in capsys.readouterr().err
+
+
+def test_formats_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["segment", "--help"])
+    help_ = capsys.readouterr().out
+    assert all(f"\n  {kind} " in help_ for kind in ANNOTATION_FORMATS) and "as-stored" in help_
+    with pytest.raises(SystemExit) as stopped:
+        main(["segment", "a.jpg", "--out", "b", "--export", "pascal"])
+    assert stopped.value.code == 2 and "invalid choice: 'pascal'" in capsys.readouterr().err
+
+
 def test_stopped_by_hand(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("segmodels.__main__.open_photo", stop)
+    monkeypatch.setattr("segmodels.__main__.decode_photo", stop)
     assert segment(photos, "--out", tmp_path / "out") == 130
 
 

@@ -669,9 +669,12 @@ def test_public_names() -> None:
         "MAX_STORED_PIXELS",
         "MIN_SIDE",
         "PHOTO_SUFFIXES",
+        "Photo",
         "PhotoError",
         "StoredPhoto",
+        "as_stored",
         "date_taken",
+        "decode_photo",
         "find_photos",
         "open_photo",
         "over_limit",
@@ -752,6 +755,11 @@ def test_a_map_of_the_stored_pixels_turns_with_the_photo(tmp_path: Path, kind: s
         orientation = 1
     assert (stored.width, stored.height, stored.orientation) == (40, 24, orientation)
     assert ((photo[..., 0] > 127) == (stored.upright(bright) > 127)).all()
+    assert (module.as_stored(stored.upright(bright), orientation) == bright).all()
+    decoded = module.decode_photo(path)
+    assert decoded.orientation == orientation and (decoded.pixels == photo).all()
+    with Image.open(path) as picture:
+        assert module.decode_photo(picture).orientation == orientation
     assert photo.shape[:2] == ((40, 24) if orientation > 4 else (24, 40))
 
 

@@ -18,7 +18,7 @@ def test_biases_and_norms_are_not_decayed_and_what_is_frozen_is_left_out() -> No
 
 def test_the_rate_rises_in_the_first_steps_and_falls_to_nothing() -> None:
     optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=0.1)
-    schedule = one_cycle(optimiser, 0.1, 100)
+    schedule = one_cycle(optimiser, 100)
     rates = []
     for _ in range(100):
         rates.append(schedule.get_last_lr()[0])
@@ -27,3 +27,16 @@ def test_the_rate_rises_in_the_first_steps_and_falls_to_nothing() -> None:
             schedule.step()
     assert rates.index(max(rates)) == 14 and max(rates) == pytest.approx(0.1)
     assert rates[0] == pytest.approx(0.004) and rates[-1] < 1e-5
+
+
+def test_a_part_with_a_rate_of_its_own() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1))
+    groups = parameter_groups(network, 0.3, network[0], 0.02)
+    assert [[id(each) for each in group["params"]] for group in groups] == [
+        [id(network[1].weight)],
+        [id(network[1].bias)],
+        [id(network[0].weight)],
+        [id(network[0].bias)],
+    ]
+    schedule = one_cycle(torch.optim.AdamW(groups, lr=0.1), 100)
+    assert [rate * 25 for rate in schedule.get_last_lr()] == pytest.approx([0.1, 0.1, 0.02, 0.02])  # of the highest

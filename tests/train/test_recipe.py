@@ -47,6 +47,17 @@ def test_a_recipe_goes_through_json_and_comes_back() -> None:
     assert list(recipe.to_dict()) == [item.name for item in fields(Recipe)]
 
 
+def test_the_detectors_person_needs_a_crop_about_a_person() -> None:
+    with pytest.raises(RecipeError, match=r'person = "detector" needs a crop about the person, and crop is "none"\.'):
+        Recipe(person="detector", crop="none")
+
+
+def test_a_square_of_an_even_side_opens_nothing() -> None:
+    assert Recipe(opening_kernel=5).opening_kernel == 5
+    with pytest.raises(RecipeError, match="opening_kernel must be 0 or an odd number of pixels, not 4"):
+        Recipe(opening_kernel=4)
+
+
 def test_a_source_is_a_data_set(write) -> None:  # type: ignore[no-untyped-def]
     assert load_recipe(write("dataset = 'coco:my photos/instances.json'")).dataset == "coco:my photos/instances.json"
 
@@ -99,13 +110,13 @@ def test_every_field_is_documented() -> None:
         ("dataset = 'coco'", "mine.toml: dataset must be one of ccp"),
         (
             "dataset = 'voc:x'",
-            "mine.toml: dataset must be one of ccp, cfpd, ccp_cfpd, imaterialist, "
-            "or coco: or masks: or yolo: and a path, not 'voc:x'.",
+            "mine.toml: dataset must be one of ccp, cfpd, ccp_cfpd, imaterialist, fashionpedia, "
+            "or coco: or masks: or yolo: or labelstudio: or cvat: or hub: and a path, not 'voc:x'.",
         ),
         (
             "dataset = 'coco:'",
-            "mine.toml: dataset must be one of ccp, cfpd, ccp_cfpd, imaterialist, "
-            "or coco: or masks: or yolo: and a path, not 'coco:'.",
+            "mine.toml: dataset must be one of ccp, cfpd, ccp_cfpd, imaterialist, fashionpedia, "
+            "or coco: or masks: or yolo: or labelstudio: or cvat: or hub: and a path, not 'coco:'.",
         ),
         ("loss = 'lovasz'", "mine.toml: loss must be one of complement_cross_entropy, cross_entropy, "),
         ("epochs = ", "mine.toml is not valid TOML: "),

@@ -35,7 +35,7 @@ from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
 from train.analysis.framing import FRAMINGS, framed
 from train.analysis.wild import main_person
-from train.publishing.card import model_card
+from train.publishing.card import card_of
 
 __all__ = [
     "FLATLAY",
@@ -211,8 +211,7 @@ def keep_calibration(folder: Path, calibration: Calibration) -> None:
     """
     write_calibration(folder, calibration)
     checkpoint = load_checkpoint(folder)
-    card = model_card(checkpoint.name, checkpoint.config, checkpoint.results, calibration=calibration)
-    save_results(folder, checkpoint.results, card=card)
+    save_results(folder, checkpoint.results, card=card_of(checkpoint, checkpoint.results))
 
 
 def judgement_sentence(judgement: PresenceJudgement) -> str:

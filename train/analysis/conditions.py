@@ -19,18 +19,24 @@ from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.evaluation.results import ConditionScore
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import ClassMapping
 from train.analysis.evaluate import evaluate
 from train.analysis.flatlays import judge_flatlays
 from train.analysis.framing import framed, framing_score
 from train.analysis.shift import shifted
 from train.analysis.wild import judge_wild
-from train.publishing.card import model_card
+from train.publishing.card import card_of
 
 __all__ = ["judge_condition", "judge_flatlay_part", "judge_wild_photos", "keep_condition"]
 
 
 def judge_condition(
-    segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framing: str = "full", shift: str = ""
+    segmenter: Segmenter,
+    dataset: Dataset,
+    ids: Sequence[str],
+    framing: str = "full",
+    shift: str = "",
+    own: Sequence[ClassMapping] = (),
 ) -> dict[str, Any]:
     """Judges a segmenter on photos that are cut or changed first.
 
@@ -40,19 +46,20 @@ def judge_condition(
         ids: Photos to take. Those that do not show the framing are left out.
         framing: Key in `train.analysis.framing.FRAMINGS`.
         shift: Key in `train.analysis.shift.SHIFTS`; empty for none. It is done to what the framing shows.
+        own: Mappings of one's own.
 
     Returns:
         The scores of `train.analysis.evaluate.evaluate`, with `score` in front: of a framing but `full` the mean IoU of
         the classes that hold more than 0.2 % of its true pixels, otherwise the mean IoU.
 
     Raises:
-        DatasetError: If the taxonomies differ, an id is unknown, no photo can be read, or `dark-skin` is asked of a
-            taxonomy without Skin.
+        DatasetError: If an id is unknown, no photo can be read, or `dark-skin` is asked of a taxonomy without Skin.
         KeyError: If there is no such framing or shift.
+        MappingError: If the taxonomies differ and no mapping connects them.
     """
     if shift == "dark-skin" and "Skin" not in dataset.taxonomy.names:
         raise DatasetError(f"{dataset.taxonomy.name} has no class Skin, so dark-skin cannot be judged. Leave it out.")
-    judgement = evaluate(segmenter, dataset, ids, read=partial(_pair, dataset, framing, shift))
+    judgement = evaluate(segmenter, dataset, ids, read=partial(_pair, dataset, framing, shift), own=own)
     score = framing_score(judgement.matrix) if framing != "full" else judgement.scores["mean_iou"]
     return {"score": score, **judgement.scores}
 
@@ -115,5 +122,4 @@ def keep_condition(folder: Path, found: ConditionScore) -> None:
     checkpoint = load_checkpoint(folder)
     kept = [old for old in checkpoint.results.conditions if replace(old, scores=found.scores) != found]
     results = replace(checkpoint.results, conditions=(*kept, found))
-    card = model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
-    save_results(folder, results, card=card)
+    save_results(folder, results, card=card_of(checkpoint, results))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -15,11 +15,20 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
+from segmodels.checkpoints.catalog import find_model
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.device import Precision
-from segmodels.evaluation.bootstrap import SCORES, difference, interval
-from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, read_evidence, total, write_evidence
+from segmodels.evaluation.bootstrap import SCORES, Interval, difference, interval
+from segmodels.evaluation.evidence import (
+    EVIDENCE_FILE,
+    Evidence,
+    in_common,
+    read_evidence,
+    total,
+    truths_of,
+    write_evidence,
+)
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import (
     VERSION,
@@ -31,16 +40,18 @@ from segmodels.evaluation.results import (
     to_json,
 )
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import ClassMapping, common_classes
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
 from train.analysis.evaluate import HOW, evaluate, keep_crossval, write_json
 from train.analysis.report import Section, class_picture, picture, write_page
-from train.data.split import fold_ids
+from train.data.split import fold_ids, with_split
 from train.distributed import this_process
 from train.provenance import trained_on
 from train.recipe import Recipe, RecipeError
 from train.segmentation.fit import fit
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on
+from train.segmentation.start import open_start
 
 __all__ = ["compare", "crossval"]
 
@@ -50,7 +61,7 @@ _SIDE = 320  # of a picture on the page, in pixels
 
 def crossval(
     recipe: Recipe,
-    data: Path,
+    data: Path | None,
     out: Path,
     *,
     folds: int = 5,
@@ -66,7 +77,7 @@ def crossval(
 
     Args:
         recipe: Recipe of the fits; only its `fold` and `folds` are replaced.
-        data: Folder of the data set.
+        data: Folder of the data set; None where a source's photos lie with it.
         out: Folder of the run.
         folds: Number of folds; five are those stored with the data set, where there are any.
         workers: Processes that read cached photos.
@@ -91,7 +102,7 @@ def crossval(
     _check_sources(recipe)
     if keep:
         read_config(keep)
-    dataset = open_dataset(recipe.dataset, data)
+    dataset = with_split(open_dataset(recipe.dataset, data), recipe.split)
     out.mkdir(parents=True, exist_ok=True)
     _store_folds(out / "folds.csv", dataset, folds)
     recipes = [replace(recipe, fold=fold, folds=folds) for fold in range(folds)]
@@ -108,11 +119,11 @@ def _check_sources(recipe: Recipe) -> None:
 
     Such a fit left out one fold at most, so that the scores of the others would be of photos that were learned from.
     """
-    sources = {
-        key: trained_on(read_config(Path(folder)).training)
-        for key, folder in (("start", recipe.start), ("teacher", recipe.teacher))
-        if folder
-    }
+    sources = {}
+    if recipe.start:
+        sources["start"] = trained_on(open_start(recipe.start)[0].config.training)
+    if recipe.teacher:
+        sources["teacher"] = trained_on(read_config(find_model(recipe.teacher).folder).training)
     if recipe.pseudo:
         sources["pseudo"] = pseudo_labels_trained_on(Path(recipe.pseudo))
     for key, fits in sources.items():
@@ -141,21 +152,22 @@ def _write(
         keep_crossval(keep, found, evidence)
 
 
-def compare(first: Path, second: Path) -> str:
+def compare(first: Path, second: Path, own: Sequence[ClassMapping] = ()) -> str:
     """The difference between two runs on the photos that both judged, with its intervals, as a table.
 
+    Runs in two taxonomies are compared on the classes that they have in common.
+
     Args:
-        first: Folder of a run of `crossval`, or of a checkpoint with evidence.
-        second: Folder of the other run, or of the other checkpoint with evidence.
+        first: Folder of a run of `crossval`, or of a checkpoint or class maps with evidence.
+        second: Folder of the other one.
+        own: Mappings of one's own.
 
     Raises:
         EvidenceError: If a file of evidence is missing or damaged.
-        DatasetError: If there is no such photo, or the classes are not the same.
+        DatasetError: If there is no such photo.
+        MappingError: If the classes are not the same and no mapping connects them.
     """
     (before, taxonomy), (after, other) = (read_evidence(folder / EVIDENCE_FILE) for folder in (first, second))
-    if not taxonomy.matches(other):
-        name = other.name_beside(taxonomy)
-        raise DatasetError(f"{first} is in {taxonomy.name}, {second} in {name}; they cannot be compared.")
     shared = {row.photo_id for row in before} & {row.photo_id for row in after}
     if not shared:
         raise DatasetError(
@@ -163,20 +175,33 @@ def compare(first: Path, second: Path) -> str:
         )
     left_out = {run: len(rows) - len(shared) for run, rows in ((first, before), (second, after))}
     before, after = ([row for row in rows if row.photo_id in shared] for rows in (before, after))
-    found = difference(before, after, taxonomy.names)
-    scores = [total(rows, taxonomy).scores() for rows in (before, after)]
+    names = [folder.resolve().name for folder in (first, second)]
+    if names[0] == names[1]:
+        names = [str(first), str(second)]
+    truths = [*truths_of(before, taxonomy), *truths_of(after, other)]
+    judged = {f"the truth in {each.name}": each for each in truths}
+    common = common_classes({**judged, names[0]: taxonomy, names[1]: other}, own)
+    before, after = in_common(before, taxonomy, common), in_common(after, other, common)
+    found = difference(before, after, common.taxonomy.names)
+    scores = [total(rows, common.taxonomy).scores() for rows in (before, after)]
     lines = [f"{len(before)} photos, paired bootstrap over photos, 95 % intervals. {second} less {first}:"]
     if any(left_out.values()):
         lines.append(
             "Left out, as the other one did not judge them: "
             f"{' and '.join(f'{count} of {run}' for run, count in left_out.items())}."
         )
-    lines += [f"{name:22} {scores[0][name]:.4f} -> {scores[1][name]:.4f}   {found[name]}" for name in SCORES]
+    lines += [remark] if (remark := common.remark()) else []
+    lines += [_difference_line(name, scores, found[name]) for name in SCORES]
     return "\n".join(lines)
 
 
+def _difference_line(name: str, scores: Sequence[Mapping[str, Any]], found: Interval) -> str:
+    before, after = ("-" if each[name] is None else f"{each[name]:.4f}" for each in scores)
+    return f"{name:22} {before} -> {after}   {found}"
+
+
 def _fold(
-    recipe: Recipe, dataset: Dataset, data: Path, out: Path, workers: int, precision: Precision | None
+    recipe: Recipe, dataset: Dataset, data: Path | None, out: Path, workers: int, precision: Precision | None
 ) -> list[Evidence]:
     """Evidence of one fold, from an earlier run where there is some."""
     home, label = out / f"fold{recipe.fold}", f"Fold {recipe.fold + 1} of {recipe.folds}. "

@@ -12,19 +12,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+from segmodels.archive.metadata import join, parse_metadata
+from segmodels.archive.place import ArchiveError
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import background_sentence
 from segmodels.files import replacing, write_whole
 from segmodels.inference.segmentation import paint
 from segmodels.photo import PhotoError, reduced
 from segmodels.sentences import listed
-from segmodels.taxonomy import UNLABELLED, Taxonomy
-from train.data.split import FOLDS, stratified_folds
+from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
+from train.data.split import FOLDS, SPLIT_FILE, stratified_folds
 
-__all__ = ["GROUPINGS", "DataCheck", "check_data", "suggest_folds", "write_check"]
-
-GROUPINGS = ("folder",)
-"""What photos can be kept together by."""
+__all__ = ["DataCheck", "check_data", "group_photos", "suggest_folds", "write_check", "write_split"]
 
 _SHOWN = 24  # photos of the picture
 _LISTED = 100  # sentences on the terminal; the file has all
@@ -66,6 +65,7 @@ class DataCheck:
         width = max(map(len, (*taxonomy.names, "unlabelled")))
         lines = [
             f"{len(self.shown)} of {len(self.dataset.ids)} photos of {self.dataset.name} can be read.",
+            *self.dataset.notes,
             f"{'class':{width}}  photos  in fold 0          pixels    share",
         ]
         for class_id, name in [*enumerate(taxonomy.names), (UNLABELLED, "unlabelled")]:
@@ -76,6 +76,12 @@ class DataCheck:
             share = f"{number / labelled:8.2%}" if class_id != UNLABELLED and labelled else ""
             chosen = sum(folds.get(photo_id) == 0 for photo_id in having)
             lines.append(f"{name:{width}}  {len(having):6}  {chosen:9}  {number:14,}  {share}".rstrip())
+        if taxonomy.name not in TAXONOMIES:
+            groups: dict[str, list[str]] = {}
+            for garment in taxonomy.classes[1:]:
+                groups.setdefault(garment.group, []).append(garment.name)
+            told = "; ".join(f"{group} {listed(names, 12)}" for group, names in groups.items())
+            lines.append(f"Groups, as the source tells them or guessed from the names: {told}.")
         lines += background_sentence([photo_id for photo_id, pixels in self.shown.items() if pixels.keys() == {0}])
         if self.turned:
             lines.append(
@@ -127,23 +133,70 @@ def check_data(dataset: Dataset) -> DataCheck:
     return DataCheck(dataset, shown, unreadable, tuple(turned), contested, pictures)
 
 
+def group_photos(dataset: Dataset, group_by: str) -> dict[str, str]:
+    """Name of the group by id of each photo that has one.
+
+    Args:
+        dataset: Data set with the photos.
+        group_by: `folder`, a column of the data set, or a CSV file, a colon and one of its columns. The file names the
+            photos in a column `file_name`, `photo` or the like, as the CSV of an archive does.
+
+    Raises:
+        DatasetError: If there is no such column, or the file cannot be read.
+    """
+    if group_by in dataset.columns:
+        return dict(dataset.columns[group_by])
+    if group_by == "folder":
+        return {photo_id: str(PurePosixPath(photo_id).parent) for photo_id in dataset.ids}
+    file, colon, column = group_by.rpartition(":")
+    if not (colon and file):
+        there = f", {listed(sorted(dataset.columns))} (columns of {dataset.name})" if dataset.columns else ""
+        raise DatasetError(f"{group_by!r} groups no photos. Take folder{there}, or FILE.csv:COLUMN.")
+    try:
+        found = parse_metadata(Path(file).read_bytes(), file)
+        names = {
+            photo_id: str(PurePosixPath(photo_id).with_name(dataset.photo_path(photo_id).name))
+            for photo_id in dataset.ids
+        }
+        joined = join(found, list(names.values()))
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}.") from None
+    except ArchiveError as error:
+        raise DatasetError(str(error)) from None
+    groups = {
+        photo_id: value
+        for photo_id, name in names.items()
+        if name in joined.entries and (value := joined.entries[name].tags.get(column))
+    }
+    if not groups:
+        raise DatasetError(f"{file} has no value of {column!r} for any photo of {dataset.name}.")
+    return groups
+
+
 def suggest_folds(check: DataCheck, group_by: str | None = None) -> tuple[dict[str, int], str]:
     """Folds of the readable photos, and a sentence about them.
 
     Args:
         check: What is in the data set.
-        group_by: What keeps photos in one fold, one of `GROUPINGS`; None for nothing.
+        group_by: What keeps photos in one fold, as `group_photos` takes it; None for nothing.
 
     Returns:
-        Fold by photo id, empty where there are too few photos or folders; and the sentence.
+        Fold by photo id, empty where there are too few photos or groups; and the sentence.
+
+    Raises:
+        DatasetError: If `group_by` groups nothing.
     """
     classes = {photo_id: pixels.keys() - {0, UNLABELLED} for photo_id, pixels in check.shown.items()}
-    groups = {photo_id: str(PurePosixPath(photo_id).parent) for photo_id in classes} if group_by else None
+    told = group_photos(check.dataset, group_by) if group_by else {}
+    alone = [photo_id for photo_id in classes if photo_id not in told]
+    groups = {photo_id: told.get(photo_id, f"\0{photo_id}") for photo_id in classes} if group_by else None
+    kept = f" Photos of one {group_by} are kept together." if group_by else ""
+    if group_by and alone:
+        kept += f" {len(alone)} without one are each alone: {listed(alone)}."
     try:
         folds = stratified_folds(classes, groups=groups)
     except DatasetError as error:
-        what = " Photos of one folder are kept together." if groups else ""
-        return {}, f"No split can be suggested: {error}{what}"
+        return {}, f"No split can be suggested: {error}{kept}"
     folds_with = {
         name: {folds[photo_id] for photo_id, ids in classes.items() if class_id in ids}
         for class_id, name in enumerate(check.dataset.taxonomy.names)
@@ -153,7 +206,7 @@ def suggest_folds(check: DataCheck, group_by: str | None = None) -> tuple[dict[s
     missing = f" Not every fold shows {listed(rare)}." if rare else ""
     return folds, (
         f"A split to begin with: {len(folds) - chosen} photos to train on and {chosen} to choose by, fold 0 of {FOLDS}."
-        f"{missing}"
+        f"{kept}{missing}"
     )
 
 
@@ -178,12 +231,29 @@ def write_check(check: DataCheck, folds: Mapping[str, int], out: Path) -> list[P
         write_whole(out / "faults.txt", "".join(f"{fault}\n" for fault in check.faults()))
         written = [out / "photos.png", out / "faults.txt"]
         if folds:
-            with replacing(out / "split.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([("id", "fold"), *folds.items()])
-            written.append(out / "split.csv")
+            written.append(write_split(folds, out))
     except OSError as error:
         raise DatasetError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
     return written
+
+
+def write_split(folds: Mapping[str, int], folder: Path) -> Path:
+    """Writes `split.csv` (`id`, `fold`) into a folder; in the data set's own, `fit` uses it unasked.
+
+    Args:
+        folds: Fold by photo id.
+        folder: Folder for the file.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path = folder / SPLIT_FILE
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "fold"), *folds.items()])
+    return path
 
 
 def _picture(photo: np.ndarray, truth: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:

@@ -17,15 +17,32 @@ from tqdm import tqdm
 from segmodels.checkpoints.checkpoint import CheckpointConfig, load_checkpoint, save_results
 from segmodels.datasets import Dataset, DatasetError, dataset_name
 from segmodels.device import describe_device
-from segmodels.evaluation.evidence import EVIDENCE_FILE, Evidence, evidence_of, read_evidence, total, write_evidence
+from segmodels.evaluation.evidence import (
+    EVIDENCE_FILE,
+    Evidence,
+    evidence_of,
+    in_common,
+    read_evidence,
+    total,
+    write_evidence,
+)
 from segmodels.evaluation.metrics import ConfusionMatrix
-from segmodels.evaluation.results import CrossValidation, EvaluatedPhotos, Evaluation, Results, parse_scores
+from segmodels.evaluation.results import (
+    CrossValidation,
+    EvaluatedPhotos,
+    Evaluation,
+    Results,
+    parse_scores,
+    taxonomy_entry,
+)
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import ClassMapping, CommonClasses, common_classes
+from segmodels.taxonomy import Taxonomy
 from train.data.reading import read_batches
-from train.data.split import FOLDS
+from train.data.split import FOLDS, SPLIT_FILE, folds_digest, with_split
 from train.distributed import gather, this_process
 from train.provenance import SOURCES, fits_behind
-from train.publishing.card import model_card
+from train.publishing.card import card_of
 
 __all__ = [
     "HOW",
@@ -33,9 +50,12 @@ __all__ = [
     "check_fold",
     "check_writable",
     "evaluate",
+    "evaluation_of",
     "folds_of",
+    "judgement_of",
     "keep_crossval",
     "keep_evaluation",
+    "split_as_trained",
     "write_json",
 ]
 
@@ -52,19 +72,21 @@ class Judgement:
     Args:
         scores: `photos`, and the keys of `ConfusionMatrix.scores`; `photos_left_out` where there are any.
         evidence: One row for each photo that was judged, in the order of the ids.
-        matrix: Pixels by true and predicted class, summed over the photos.
+        matrix: Pixels by true and predicted class, of those that are scored, summed over the photos.
+        common: Classes that truth and predictions have in common.
         seconds_per_photo: Median of the time from decoded photo to garments; of photos that are judged as a batch, an
-            equal part of its time.
-        device: Name of the device that computed, for people.
-        precision: Number format of the network's features.
+            equal part of its time. None if not known.
+        device: Name of the device that computed, for people; empty if not known.
+        precision: Number format of the network's features; empty if not known.
     """
 
     scores: dict[str, Any]
     evidence: list[Evidence]
     matrix: ConfusionMatrix
-    seconds_per_photo: float
-    device: str
-    precision: str
+    common: CommonClasses
+    seconds_per_photo: float | None = None
+    device: str = ""
+    precision: str = ""
 
 
 def evaluate(
@@ -74,40 +96,58 @@ def evaluate(
     *,
     fold: int | None = None,
     read: Callable[[str], tuple[np.ndarray, np.ndarray]] | None = None,
+    own: Sequence[ClassMapping] = (),
 ) -> Judgement:
-    """Judges a segmenter on the given photos.
+    """Judges a segmenter on the given photos, in the classes that it has in common with the data set.
 
     A photo or truth that cannot be read is left out, counted in `photos_left_out`, and named on the terminal. Several
     processes share the photos, each of which is judged once, and all get the same result.
 
     Args:
         segmenter: Segmenter to judge.
-        dataset: Data set in the segmenter's taxonomy.
+        dataset: Data set, in a taxonomy that a mapping connects with the segmenter's.
         ids: Ids of the photos.
         fold: Number of the fold that the evidence names; None for no fold.
         read: Function that gives photo and truth of an id; `dataset.pair` if left out.
+        own: Mappings of one's own.
 
     Raises:
-        DatasetError: If the taxonomies differ, an id is unknown, or no photo can be read.
+        DatasetError: If an id is unknown, or no photo can be read.
+        MappingError: If the taxonomies differ and no mapping connects them.
     """
-    if not dataset.taxonomy.matches(segmenter.taxonomy):
-        other = segmenter.taxonomy.name_beside(dataset.taxonomy)
-        raise DatasetError(f"{dataset.name} is in {dataset.taxonomy.name}, the model in {other}.")
+    common = common_classes({dataset.name: dataset.taxonomy, segmenter.checkpoint.name: segmenter.taxonomy}, own)
     processes = this_process()
     ids = dataset.select(list(ids))
     share = ids[processes.rank :: processes.count]
-    rows, seconds = _judge(segmenter, share, read or dataset.pair, fold)
+    rows, seconds = _judge(segmenter, share, read or dataset.pair, fold, common, dataset.taxonomy)
     by_id = {row.photo_id: row for row in gather(rows, processes)}
     seconds = gather(seconds, processes)
     if not by_id:
         raise DatasetError(f"None of the {len(ids)} photos could be read.")
     evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
-    matrix = total(evidence, segmenter.taxonomy)
-    scores = {"photos": len(evidence), **matrix.scores()}
-    if left_out := len(ids) - len(evidence):
-        scores["photos_left_out"] = left_out
     device = describe_device(segmenter.device)
-    return Judgement(scores, evidence, matrix, median(seconds), device, segmenter.precision.name)
+    judged = judgement_of(evidence, segmenter.taxonomy, common, len(ids) - len(evidence))
+    return replace(judged, seconds_per_photo=median(seconds), device=device, precision=segmenter.precision.name)
+
+
+def judgement_of(
+    evidence: list[Evidence], taxonomy: Taxonomy, common: CommonClasses, photos_left_out: int = 0
+) -> Judgement:
+    """What evidence says, without times.
+
+    Args:
+        evidence: One row for each photo that was judged, at least one.
+        taxonomy: Taxonomy of the predictions.
+        common: Classes that truth and predictions have in common, which are scored.
+        photos_left_out: Number of photos that could not be read.
+    """
+    matrix = total(in_common(evidence, taxonomy, common), common.taxonomy)
+    scores = {"photos": len(evidence), **matrix.scores()}
+    if photos_left_out:
+        scores["photos_left_out"] = photos_left_out
+    if not common.is_whole:
+        scores["classes_scored"] = common.remark()
+    return Judgement(scores, evidence, matrix, common=common)
 
 
 def _judge(
@@ -115,10 +155,12 @@ def _judge(
     ids: Sequence[str],
     read: Callable[[str], tuple[np.ndarray, np.ndarray]],
     fold: int | None,
+    common: CommonClasses,
+    truth_taxonomy: Taxonomy,
 ) -> tuple[list[Evidence], list[float]]:
     """Evidence of the photos of one process, and the seconds that each took; what cannot be read is left out."""
     taxonomy = segmenter.taxonomy
-    matrix = ConfusionMatrix(taxonomy.names)  # for the bar
+    matrix: ConfusionMatrix | None = None  # for the bar
     judged: list[Evidence] = []
     seconds: list[float] = []
     with tqdm(total=len(ids), desc="Evaluating", unit="photo", disable=not this_process().is_first) as bar:
@@ -129,12 +171,14 @@ def _judge(
             found = segmenter.segment_batch([photo for photo, _ in pairs.values()])
             seconds += [(time.perf_counter() - started) / len(pairs)] * len(pairs) if pairs else []
             rows = [
-                evidence_of(photo_id, truth, segmentation.class_map, taxonomy, fold)
+                evidence_of(photo_id, truth, segmentation.class_map, taxonomy, fold, truth_taxonomy)
                 for (photo_id, (_, truth)), segmentation in zip(pairs.items(), found, strict=True)
             ]
             judged += rows
-            matrix = matrix + total(rows, taxonomy)
-            bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
+            if rows:
+                latest = total(in_common(rows, taxonomy, common), common.taxonomy)
+                matrix = matrix + latest if matrix else latest
+                bar.set_postfix(mean_iou=f"{matrix.mean_iou:.3f}", refresh=False)
             bar.update(len(pairs) + len(failed))
     return judged, seconds
 
@@ -173,6 +217,31 @@ def check_fold(config: CheckpointConfig, dataset: str, fold: int) -> None:
         )
 
 
+def split_as_trained(dataset: Dataset, config: CheckpointConfig, *, allow_other: bool = False) -> Dataset:
+    """The data set with the folds that a checkpoint was trained by.
+
+    Args:
+        dataset: The data set that is judged on.
+        config: Configuration of the checkpoint.
+        allow_other: Whether other folds may be taken.
+
+    Raises:
+        DatasetError: If the checkpoint was trained on this data set by other folds than are found now, which would make
+            trained photos those of a fold.
+    """
+    told = config.training.get("recipe", {}).get("split", "")
+    found = with_split(dataset, told if told and Path(told).is_file() else "")
+    trained = config.training.get("folds_digest", "")
+    if config.training.get("dataset") != dataset.name or allow_other or trained == folds_digest(found):
+        return found
+    what = f"by the split {told or SPLIT_FILE}" if trained else "without a split of its own"
+    raise DatasetError(
+        f"The checkpoint was trained {what}, and the folds of {dataset.name} are others now, so a fold may hold photos "
+        f"that it was trained on. Put the split back as {dataset.root / SPLIT_FILE}, or take the new one away; or add "
+        "--allow-trained."
+    )
+
+
 def keep_evaluation(folder: Path, photos: EvaluatedPhotos, judgement: Judgement) -> None:
     """Writes scores and evidence into the checkpoint and its model card; earlier ones on the same photos go.
 
@@ -185,22 +254,37 @@ def keep_evaluation(folder: Path, photos: EvaluatedPhotos, judgement: Judgement)
         EvidenceError: If the checkpoint's earlier evidence is damaged.
         OSError: If the folder cannot be written.
     """
-    evaluation = Evaluation(
-        photos=photos,
-        scores=parse_scores(judgement.scores),
-        how=HOW,
-        ids=tuple(row.photo_id for row in judgement.evidence),
-        photos_left_out=judgement.scores.get("photos_left_out", 0),
-        seconds_per_photo=judgement.seconds_per_photo,
-        device=judgement.device,
-        precision=judgement.precision,
-    )
+    evaluation = evaluation_of(photos, judgement)
 
     def add(results: Results) -> Results:
         kept = [each for each in results.evaluations if each.photos != photos]
         return replace(results, evaluations=(*kept, evaluation))
 
     _keep(folder, add, judgement.evidence)
+
+
+def evaluation_of(photos: EvaluatedPhotos, judgement: Judgement) -> Evaluation:
+    """The entry of `metrics.json` for a judgement.
+
+    Where truth and predictions are in two taxonomies, its matrix has a row for each class of the truth and a column for
+    each of the prediction, so that it can be compared with networks of further taxonomies.
+    """
+    scores, truth = parse_scores(judgement.scores), judgement.evidence[0].truth_taxonomy
+    if truth:
+        counts = np.sum([row.counts for row in judgement.evidence], axis=0)
+        scores = replace(scores, confusion_matrix=tuple(map(tuple, counts.tolist())))
+    return Evaluation(
+        photos=photos,
+        scores=scores,
+        how=HOW,
+        ids=tuple(row.photo_id for row in judgement.evidence),
+        photos_left_out=judgement.scores.get("photos_left_out", 0),
+        truth_taxonomy=taxonomy_entry(truth) if truth else "",
+        classes_scored=judgement.common.remark(),
+        seconds_per_photo=judgement.seconds_per_photo,
+        device=judgement.device,
+        precision=judgement.precision,
+    )
 
 
 def keep_crossval(folder: Path, found: CrossValidation, evidence: Sequence[Evidence]) -> None:
@@ -227,8 +311,7 @@ def _keep(folder: Path, add: Callable[[Results], Results], evidence: Sequence[Ev
     rows = [*(row for row in earlier if row.photo_id not in judged), *evidence]
     write_evidence(file, rows, checkpoint.taxonomy)
     results = add(checkpoint.results)
-    card = model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
-    save_results(folder, results, card=card)
+    save_results(folder, results, card=card_of(checkpoint, results))
 
 
 def check_writable(path: Path) -> None:

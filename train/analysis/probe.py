@@ -32,7 +32,8 @@ from segmodels.inference.memory import run_in_parts
 from train.analysis.grid import Grid
 from train.analysis.report import Section, class_picture, picture, write_page
 from train.data.cache import Cache, open_cache
-from train.data.split import fold_ids
+from train.data.people import with_people
+from train.data.split import fold_ids, with_split
 from train.distributed import this_process
 from train.recipe import Recipe
 from train.resume import FitError
@@ -104,7 +105,7 @@ class Cell:
 
 
 def probe(
-    recipe: Recipe, grid: Grid, data: Path, out: Path, *, workers: int = 1, precision: Precision | None = None
+    recipe: Recipe, grid: Grid, data: Path | None, out: Path, *, workers: int = 1, precision: Precision | None = None
 ) -> list[Cell]:
     """Goes through the grid step by step, and writes the outcome as `cells.json`, `cells.csv` and `index.html`.
 
@@ -114,7 +115,7 @@ def probe(
     Args:
         recipe: Recipe that gives what the grid does not.
         grid: Grid of the cells.
-        data: Folder of the data set.
+        data: Folder of the data set; None where a source's photos lie with it.
         out: Folder of the probe; each fit has its own in `out/cells`.
         workers: Processes that read cached photos.
         precision: Device and number format, as for `fit`.
@@ -131,7 +132,7 @@ def probe(
     if this_process().count > 1:
         raise FitError("A probe runs in one process. Start it without torchrun.")
     cells = [Cell(own) for own in grid.recipes(recipe)]
-    dataset = open_dataset(recipe.dataset, data)
+    dataset = with_split(open_dataset(recipe.dataset, data), recipe.split)
     train_ids, judged_ids = fold_ids(dataset, 0, _TENTHS)
     training = open_cache(dataset, dataset.select(train_ids), recipe.cache_side)
     photos = choose_photos(training, len(dataset.taxonomy), grid.subset_photos)
@@ -295,7 +296,8 @@ def _judge(
     precision = precision or pick_precision(None, pick_device())
     network = load_checkpoint(folder).network.to(precision.device)
     matrix = ConfusionMatrix(dataset.taxonomy.names)
-    crops = ValidationCrops(open_cache(dataset, ids, recipe.cache_side), recipe)
+    cache = open_cache(dataset, ids, recipe.cache_side)
+    crops = ValidationCrops(with_people(cache) if recipe.person == "detector" else cache, recipe)
     first = np.empty(0, np.uint8)
     for batch in DataLoader(crops, recipe.batch_size, collate_fn=join_plans):
         photos, truths = cut_crops(batch.to(precision.device), recipe)

@@ -11,7 +11,7 @@ from segmodels.device import add_device_arguments
 from segmodels.inference.detector import EMBEDDED_DETECTOR, load_detector
 from train.analysis.evaluate import check_writable, write_json
 from train.analysis.flatlays import choice_ids
-from train.commands.shared import Subparsers, open_segmenter, photos_of, precision_of
+from train.commands.shared import MODEL, Subparsers, open_segmenter, photos_of, precision_of
 from train.data.split import fold_ids, read_ids
 from train.detector.fit import (
     PersonRecipe,
@@ -68,7 +68,7 @@ def add_evaluate_person(commands: Subparsers) -> None:
 def add_evaluate_scenes(commands: Subparsers) -> None:
     """Adds `evaluate-scenes`."""
     command = commands.add_parser("evaluate-scenes", help="evaluate a checkpoint on made-up scenes")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("checkpoint", help=MODEL)
     _add_photos(command)
     add_device_arguments(command)
     command.set_defaults(run=_evaluate_scenes)

@@ -15,8 +15,18 @@ from train.analysis.crossval import compare, crossval
 from train.analysis.evaluate import evaluate, keep_evaluation
 from train.analysis.grid import load_grid
 from train.analysis.probe import probe
-from train.commands.shared import Subparsers, add_recipe, open_segmenter, precision_of
-from train.data.split import fold_ids
+from train.commands.shared import (
+    MODEL,
+    Subparsers,
+    add_mapping,
+    add_recipe,
+    evidence_folder,
+    open_segmenter,
+    own_folder,
+    own_mappings,
+    precision_of,
+)
+from train.data.split import fold_ids, with_split
 from train.distributed import this_process
 from train.publishing.publish import check_owner, push, repository_of
 from train.recipe import Recipe, load_recipe
@@ -24,6 +34,12 @@ from train.segmentation.fit import fit
 from train.segmentation.fit_all import fit_all
 
 __all__ = ["add_compare", "add_crossval", "add_fit", "add_probe"]
+
+
+_UNCALIBRATED = (
+    "A network of classes of one's own has no calibration and no kinds: presence is null, and each garment that it "
+    "finds counts."
+)
 
 
 def add_fit(commands: Subparsers) -> None:
@@ -48,7 +64,7 @@ def add_crossval(commands: Subparsers) -> None:
     """Adds `crossval`."""
     command = commands.add_parser("crossval", help="train and evaluate one network for each fold")
     command.add_argument("--folds", type=int, default=5, metavar="N", help="number of folds (default: 5)")
-    command.add_argument("--keep", type=Path, metavar="CHECKPOINT", help="also write the scores into this checkpoint")
+    command.add_argument("--keep", metavar="CHECKPOINT", help=f"also write the scores into this one: {MODEL}")
     add_recipe(command)
     add_device_arguments(command)
     command.set_defaults(run=_crossval)
@@ -68,8 +84,9 @@ def add_probe(commands: Subparsers) -> None:
 def add_compare(commands: Subparsers) -> None:
     """Adds `compare`."""
     command = commands.add_parser("compare", help="compare two runs on the photos that they share")
-    command.add_argument("first", type=Path, help="folder of a crossval run, or of a checkpoint evaluated with --keep")
-    command.add_argument("second", type=Path, help="folder of the other run or checkpoint")
+    command.add_argument("first", help=f"folder of a crossval run, or a model that was evaluated with --keep: {MODEL}")
+    command.add_argument("second", help="the other run or model")
+    add_mapping(command)
     command.set_defaults(run=_compare)
 
 
@@ -94,6 +111,8 @@ def _fit(arguments: argparse.Namespace) -> int:
         fitted, failed = {arguments.name or recipe.architecture: folder}, 0
         if this_process().is_first:
             print(f"The best epoch is in {folder}.")
+            if read_config(folder).own_taxonomy:
+                print(_UNCALIBRATED)
     if arguments.push:
         failed += sum(not _published(name, folder, recipe, arguments) for name, folder in fitted.items())
     return int(failed > 0)
@@ -125,7 +144,7 @@ def _judge(folder: Path, recipe: Recipe, arguments: argparse.Namespace) -> None:
     """Judges a network on the fold that its recipe leaves out, so that what is published says how good it is."""
     if recipe.fold == -1:
         return
-    dataset = open_dataset(recipe.dataset, arguments.data)
+    dataset = with_split(open_dataset(recipe.dataset, arguments.data), recipe.split)
     ids = fold_ids(dataset, recipe.fold, recipe.folds)[1]
     judgement = evaluate(open_segmenter(folder, arguments), dataset, ids, fold=recipe.fold)
     if this_process().is_first:
@@ -143,7 +162,7 @@ def _crossval(arguments: argparse.Namespace) -> int:
         arguments.out,
         folds=arguments.folds,
         workers=arguments.workers,
-        keep=arguments.keep,
+        keep=own_folder(arguments.keep) if arguments.keep else None,
         precision=precision_of(arguments),
     )
     if this_process().is_first:
@@ -157,7 +176,8 @@ def _crossval(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    print(compare(arguments.first, arguments.second))
+    first, second = evidence_folder(arguments.first), evidence_folder(arguments.second)
+    print(compare(first, second, own_mappings(arguments.mapping, first, second)))
     return 0
 
 

@@ -9,11 +9,14 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from segmodels.checkpoints.checkpoint import check_config
 from segmodels.datasets import Dataset, DatasetError, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
+from segmodels.foreign.kinds import home_of
 from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter
 from train.analysis.calibration import (
@@ -30,17 +33,36 @@ from train.analysis.conditions import (
     judge_wild_photos,
     keep_condition,
 )
-from train.analysis.data_check import GROUPINGS, check_data, suggest_folds, write_check
+from train.analysis.data_check import check_data, suggest_folds, write_check, write_split
 from train.analysis.dataset_report import report_statistics
-from train.analysis.evaluate import check_fold, check_writable, evaluate, folds_of, keep_evaluation, write_json
+from train.analysis.evaluate import (
+    check_fold,
+    check_writable,
+    evaluate,
+    folds_of,
+    keep_evaluation,
+    split_as_trained,
+    write_json,
+)
 from train.analysis.flatlays import check_flatlays, choice_ids
 from train.analysis.framing import FRAMINGS
+from train.analysis.maps import check_maps_folder, evaluate_maps, keep_maps
 from train.analysis.reliability import lines, measure_reliability
 from train.analysis.shift import SHIFTS
 from train.analysis.suspects import find_suspects, write_suspects
 from train.analysis.truth import compare_with_truth
-from train.commands.shared import Subparsers, folder_of, open_segmenter, photos_of
-from train.data.split import fold_ids, read_ids
+from train.commands.shared import (
+    MODEL,
+    Subparsers,
+    add_mapping,
+    find,
+    keep_mapping,
+    open_segmenter,
+    own_folder,
+    own_mappings,
+    photos_of,
+)
+from train.data.split import FOLDS, SPLIT_FILE, fold_ids, read_ids
 from train.distributed import this_process
 
 __all__ = [
@@ -54,14 +76,27 @@ __all__ = [
 ]
 
 
-_DATASET = "name of the data set, such as ccp, or a source, such as coco:annotations.json, masks:FOLDER, yolo:data.yaml"
+_DATASET = (
+    "name of the data set, such as ccp, or a source: coco:FILE.json, masks:FOLDER, yolo:FILE.yaml, "
+    "labelstudio:FILE.json, cvat:FILE.xml (or its folder or ZIP), hub:OWNER/NAME (or a folder)"
+)
 _DATA = "folder of the data set; of a source, of its photos, where they do not lie with it"
 
 
 def add_evaluate(commands: Subparsers) -> None:
     """Adds `evaluate`."""
     command = commands.add_parser("evaluate", help="evaluate a checkpoint on photos it was not trained on")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("checkpoint", nargs="?", help=MODEL)
+    command.add_argument(
+        "--maps",
+        type=Path,
+        metavar="DIR",
+        help="evaluate class maps made elsewhere instead: PNGs named like the photos, and classes.txt",
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder for the scores of --maps")
+    command.add_argument("--source", default="", metavar="TEXT", help="with --maps: where they are from")
+    command.add_argument("--licence", default="", metavar="TEXT", help="with --maps: their licence")
+    add_mapping(command)
     command.add_argument("--dataset", required=True, help=f"{_DATASET}; or flatlay, or wild, which have no masks")
     command.add_argument("--data", type=Path, help=_DATA)
     which = command.add_mutually_exclusive_group()
@@ -69,6 +104,13 @@ def add_evaluate(commands: Subparsers) -> None:
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     command.add_argument(
         "--allow-trained", action="store_true", help="also evaluate on a fold that the checkpoint was trained on"
+    )
+    command.add_argument("--crop", help="find regions of interest by this rule instead: person, box, found or none")
+    command.add_argument(
+        "--opening-kernel",
+        type=int,
+        metavar="N",
+        help="open each class's probabilities by a square of N pixels; 0: off",
     )
     command.add_argument(
         "--framing",
@@ -82,10 +124,10 @@ def add_evaluate(commands: Subparsers) -> None:
         default="",
         help="change each photo first, or evaluate every change (all)",
     )
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the scores")
+    command.add_argument("--json", type=Path, metavar="FILE", help="file for the scores; needed without --maps")
     command.add_argument("--keep", action="store_true", help="also write the scores into the checkpoint's metrics.json")
     add_device_arguments(command)
-    command.set_defaults(run=_evaluate)
+    command.set_defaults(run=_evaluate, wrong_usage=command.error)
 
 
 def add_calibrate(commands: Subparsers) -> None:
@@ -93,7 +135,7 @@ def add_calibrate(commands: Subparsers) -> None:
     command = commands.add_parser(
         "calibrate", help="fit the probability that a garment is worn, on photos that a checkpoint never saw"
     )
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
     command.add_argument("--fold", type=int, metavar="N", help="fold to fit on (default: the one that was left out)")
@@ -106,7 +148,7 @@ def add_calibrate(commands: Subparsers) -> None:
 def add_truth(commands: Subparsers) -> None:
     """Adds `truth`."""
     command = commands.add_parser("truth", help="compare counts of garments, pairs and colours with the ground truth")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
     command.add_argument("--data", type=Path, required=True, help="folder of the data set")
     command.add_argument(
@@ -121,7 +163,7 @@ def add_truth(commands: Subparsers) -> None:
 def add_suspects(commands: Subparsers) -> None:
     """Adds `suspects`."""
     command = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", required=True, help=_DATASET)
     command.add_argument("--data", type=Path, help=_DATA)
     command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
@@ -133,7 +175,7 @@ def add_suspects(commands: Subparsers) -> None:
 def add_reliability(commands: Subparsers) -> None:
     """Adds `reliability`."""
     command = commands.add_parser("reliability", help="measure on tagged photos how reliable counts of garments are")
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the numbers")
     add_device_arguments(command)
@@ -161,16 +203,24 @@ def add_check_data(commands: Subparsers) -> None:
     command = commands.add_parser("check-data", help="read a whole data set and say what is in it and what is wrong")
     command.add_argument("source", help=_DATASET)
     command.add_argument("--data", type=Path, help=_DATA)
-    command.add_argument("--group-by", choices=GROUPINGS, help="keep photos of one folder in one fold of the split")
+    command.add_argument(
+        "--group-by",
+        metavar="WHAT",
+        help="keep together in the split what is in one folder (folder), or has one value in a column of the source or "
+        "of a table (FILE.csv:COLUMN)",
+    )
+    command.add_argument(
+        "--save-split", action="store_true", help="also write split.csv into the data set's folder, where fit finds it"
+    )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder for a picture, the split and what is wrong")
     command.set_defaults(run=_check_data)
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    arguments.checkpoint = folder_of(arguments.checkpoint)
+    folder = own_folder(arguments.checkpoint)
     segmenter = open_segmenter(arguments.checkpoint, arguments, with_calibration=False)
     config = segmenter.checkpoint.config
-    dataset = open_dataset(arguments.dataset, arguments.data)
+    dataset = split_as_trained(open_dataset(arguments.dataset, arguments.data), config)
     fold = config.training.get("recipe", {}).get("fold", -1) if arguments.fold is None else arguments.fold
     if fold == -1:
         raise DatasetError(
@@ -190,7 +240,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         check_flatlays(config.training, arguments.flatlays, choice_ids())
         chosen, test = flatlays.select(choice_ids()), flatlays.part("test")
     for name in (CALIBRATION_FILE, f".{CALIBRATION_FILE}"):  # the file, and a new one beside it that takes its place
-        check_writable(arguments.checkpoint / name)
+        check_writable(folder / name)
     samples = observe_framings(segmenter, dataset, ids)
     samples += observe_flatlays(segmenter, chosen) if flatlays else []
     calibration = fit(samples, segmenter.taxonomy, photos, "flatlay_choice.txt")
@@ -198,14 +248,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     judged += observe_flatlays(segmenter, test) if flatlays else []
     where = EvaluatedPhotos(dataset=dataset.name, split="ids", ids_file=arguments.ids.name if arguments.ids else "")
     calibration = replace(calibration, judged_on=tuple(judge(calibration, judged, segmenter.taxonomy, where)))
-    keep_calibration(arguments.checkpoint, calibration)
+    keep_calibration(folder, calibration)
     for each in (*calibration.fitted_on, *calibration.judged_on):
         print(judgement_sentence(each))
     return 0
 
 
 def _truth(arguments: argparse.Namespace) -> int:
-    segmenter = open_segmenter(folder_of(arguments.checkpoint), arguments)
+    segmenter = open_segmenter(arguments.checkpoint, arguments)
     if arguments.json:
         check_writable(arguments.json)
     dataset = open_dataset(arguments.dataset, arguments.data)
@@ -217,8 +267,16 @@ def _truth(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    arguments.checkpoint = folder_of(arguments.checkpoint)
+    if arguments.maps:
+        return _evaluate_maps(arguments)
+    if arguments.checkpoint is None or arguments.json is None:
+        arguments.wrong_usage("a checkpoint and --json FILE are needed, or --maps DIR and --out DIR")
+    for name in ("out", "source", "licence"):
+        if getattr(arguments, name):
+            arguments.wrong_usage(f"--{name} goes with --maps")
+    folder = own_folder(arguments.checkpoint) if arguments.keep else home_of(find(arguments.checkpoint).folder)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
+    _use_otherwise(segmenter, arguments)
     if arguments.dataset in _WITHOUT_MASKS:
         if arguments.data is None:
             raise DatasetError(f"Name the folder of {arguments.dataset} with --data.")
@@ -231,24 +289,77 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         config = segmenter.checkpoint.config
         if not arguments.allow_trained:
             check_fold(config, dataset.name, arguments.fold)
+        dataset = split_as_trained(dataset, config, allow_other=arguments.allow_trained)
         ids = fold_ids(dataset, arguments.fold, folds_of(config))[1]
     check_writable(arguments.json)
     if (arguments.framing, arguments.shift) != ("full", ""):
         return _evaluate_conditions(segmenter, dataset, ids, arguments)
-    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold)
+    own = own_mappings(arguments.mapping, folder)
+    judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold, own=own)
     scores = judgement.scores
     if not this_process().is_first:
         return 0
     write_json(arguments.json, scores)
     if arguments.keep:
-        keep_evaluation(arguments.checkpoint, photos_of(dataset.name, scores["photos"], arguments), judgement)
+        keep_evaluation(folder, photos_of(dataset.name, scores["photos"], arguments), judgement)
+        if arguments.mapping and not judgement.common.is_whole:
+            keep_mapping(arguments.mapping, folder)
+    _print_scores(scores)
+    return 0
+
+
+def _print_scores(scores: Mapping[str, Any]) -> None:
     shown = {name: f"{score:.4f}" if isinstance(score, float) else "-" for name, score in scores.items()}
     print(
         "mean IoU {mean_iou} (without background {mean_iou_foreground}), F1 {mean_f1}, "
         "pixel accuracy {pixel_accuracy}, binary IoU {binary_iou}".format(**shown),
         f"on {scores['photos']} photos",
     )
+    if "classes_scored" in scores:
+        print(scores["classes_scored"])
+
+
+def _evaluate_maps(arguments: argparse.Namespace) -> int:
+    """Judges class maps that were made elsewhere."""
+    if arguments.checkpoint is not None or arguments.out is None or arguments.keep:
+        arguments.wrong_usage("--maps needs --out DIR, and takes neither a checkpoint nor --keep")
+    if arguments.dataset in _WITHOUT_MASKS or (arguments.framing, arguments.shift) != ("full", ""):
+        raise DatasetError(
+            "Maps are evaluated on whole photos with masks. Choose another --dataset, without --framing."
+        )
+    check_maps_folder(arguments.out)
+    if arguments.json:
+        check_writable(arguments.json)
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    ids = list(dataset.ids)
+    if arguments.ids:
+        ids = read_ids(arguments.ids)
+    elif arguments.fold is not None:
+        ids = fold_ids(dataset, arguments.fold, FOLDS)[1]
+    own = own_mappings(arguments.mapping, arguments.maps, arguments.out)
+    judgement, taxonomy = evaluate_maps(arguments.maps, dataset, ids, own, fold=arguments.fold)
+    photos = photos_of(dataset.name, judgement.scores["photos"], arguments)
+    keep_maps(arguments.out, taxonomy, photos, judgement, source=arguments.source, licence=arguments.licence)
+    if arguments.mapping and not judgement.common.is_whole:
+        keep_mapping(arguments.mapping, arguments.out)
+    if arguments.json:
+        write_json(arguments.json, judgement.scores)
+    _print_scores(judgement.scores)
+    print(f"The scores are in {arguments.out}. With GARMENTSCOPE_MODELS={arguments.out.parent} Evaluation shows them.")
     return 0
+
+
+def _use_otherwise(segmenter: Segmenter, arguments: argparse.Namespace) -> None:
+    """Changes how a checkpoint is used, for this evaluation only."""
+    wanted = {"crop": arguments.crop, "opening_kernel": arguments.opening_kernel}
+    changes = {key: value for key, value in wanted.items() if value is not None}
+    if changes and arguments.keep:
+        raise DatasetError("--crop and --opening-kernel try out another use of the checkpoint. Leave out --keep.")
+    if not changes:
+        return
+    config = replace(segmenter.checkpoint.config, **changes)
+    check_config(config, Path(arguments.checkpoint) / "config.json")
+    segmenter.checkpoint = replace(segmenter.checkpoint, config=config)
 
 
 def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str], arguments: argparse.Namespace) -> int:
@@ -256,17 +367,18 @@ def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str],
     framings = list(FRAMINGS) if arguments.framing == "all" else [arguments.framing]
     shifts = list(SHIFTS) if arguments.shift == "all" else [arguments.shift]
     photos = photos_of(dataset.name, len(ids), arguments)
+    own = own_mappings(arguments.mapping, home_of(find(arguments.checkpoint).folder))
     found = {}
     for framing in framings:
         for shift in shifts:
-            scores = judge_condition(segmenter, dataset, ids, framing, shift)
+            scores = judge_condition(segmenter, dataset, ids, framing, shift, own)
             kind = "whole" if framing == "full" else "framing"
             condition = ConditionScore(kind=kind, framing=framing, shift=shift, photos=photos, scores=scores)
             found[condition.name] = scores
             if not this_process().is_first:
                 continue
             if arguments.keep:
-                keep_condition(arguments.checkpoint, condition)
+                keep_condition(own_folder(arguments.checkpoint), condition)
             print(f"{condition.name}: {condition.score:.4f} on {scores['photos']} photos")
     if this_process().is_first:
         write_json(
@@ -288,7 +400,7 @@ def _evaluate_flatlays(segmenter: Segmenter, arguments: argparse.Namespace) -> i
     if arguments.keep:
         photos = photos_of("flatlay", scores["photos"], arguments)
         photos = photos if arguments.ids else replace(photos, split="test")
-        keep_condition(arguments.checkpoint, ConditionScore(kind="flatlay", photos=photos, scores=scores))
+        keep_condition(own_folder(arguments.checkpoint), ConditionScore(kind="flatlay", photos=photos, scores=scores))
     print(f"{scores['right']:.3f} right, {scores['score']:.3f} as mean over the classes, on {scores['photos']} photos")
     for name, row in scores["classes"].items():
         taken = ", ".join(f"{found} {count}" for found, count in row["taken_for"].items())
@@ -305,7 +417,7 @@ def _evaluate_wild(segmenter: Segmenter, arguments: argparse.Namespace) -> int:
     write_json(arguments.json, scores)
     if arguments.keep:
         photos = EvaluatedPhotos(dataset="wild", number=scores["photos"])
-        keep_condition(arguments.checkpoint, ConditionScore(kind="wild", photos=photos, scores=scores))
+        keep_condition(own_folder(arguments.checkpoint), ConditionScore(kind="wild", photos=photos, scores=scores))
     print("micro F1 {score:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed".format(**scores))
     if "presence" in scores:
         counts = "micro F1 {micro_f1:.3f}: {hits} found, {false_alarms} false alarms, {missed} missed"
@@ -364,7 +476,18 @@ def _check_data(arguments: argparse.Namespace) -> int:
     folds, sentence = suggest_folds(check, arguments.group_by)
     print(*check.lines(folds), sentence, sep="\n")
     if arguments.out:
-        print(f"Written: {', '.join(str(path) for path in write_check(check, folds, arguments.out))}.")
+        written = write_check(check, folds, arguments.out)
+        print(f"Written: {', '.join(map(str, written))}.")
+        if folds and not arguments.save_split:
+            print(f"To train by the split: --set split={written[-1]}, or --save-split here.")
+    if arguments.save_split and folds:
+        try:
+            print(f"Written: {write_split(folds, dataset.root)}, by which fit trains.")
+        except OSError as error:
+            raise DatasetError(
+                f"{dataset.root / SPLIT_FILE} cannot be written: {error.strerror}. Write it elsewhere with --out, and "
+                "train with --set split=FILE."
+            ) from None
     return 0
 
 

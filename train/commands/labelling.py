@@ -8,7 +8,7 @@ from pathlib import Path
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from train.analysis.flatlays import training_ids
-from train.commands.shared import Subparsers, open_segmenter
+from train.commands.shared import MODEL, Subparsers, open_segmenter
 from train.data.flatlay_masks import mask_flatlays
 from train.distributed import this_process
 from train.segmentation.pseudo_labels import pseudo_label
@@ -21,7 +21,7 @@ def add_pseudo_label(commands: Subparsers) -> None:
     command = commands.add_parser(
         "pseudo-label", help="write masks for photos that have only tags, with trained networks"
     )
-    command.add_argument("checkpoints", type=Path, nargs="+", help="folders of the checkpoints that predict the masks")
+    command.add_argument("checkpoints", nargs="+", help=f"models that predict the masks, each as {MODEL}")
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     command.add_argument("--out", type=Path, required=True, help="folder for the masks")
     add_device_arguments(command)
@@ -31,9 +31,7 @@ def add_pseudo_label(commands: Subparsers) -> None:
 def add_mask_flatlays(commands: Subparsers) -> None:
     """Adds `mask-flatlays`."""
     command = commands.add_parser("mask-flatlays", help="write masks for flat-lays, which have a label and no mask")
-    command.add_argument(
-        "checkpoint", type=Path, help="folder of a checkpoint that decides where the outline is unsure"
-    )
+    command.add_argument("checkpoint", help=f"model that decides where the outline is unsure: {MODEL}")
     command.add_argument("--data", type=Path, required=True, help="folder of the flat-lays")
     command.add_argument("--out", type=Path, required=True, help="folder for the masks; run it again to continue")
     add_device_arguments(command)
@@ -41,7 +39,7 @@ def add_mask_flatlays(commands: Subparsers) -> None:
 
 
 def _pseudo_label(arguments: argparse.Namespace) -> int:
-    teachers = [open_segmenter(folder, arguments) for folder in arguments.checkpoints]
+    teachers = [open_segmenter(name, arguments) for name in arguments.checkpoints]
     summary = pseudo_label(teachers, arguments.data, arguments.out)
     if not this_process().is_first:
         return 0

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from segmodels.checkpoints.catalog import list_checkpoints
-from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.checkpoints.catalog import CatalogEntry, find_model
+from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
 from segmodels.device import Precision, pick_device, pick_precision
+from segmodels.evaluation.evidence import EVIDENCE_FILE
 from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.foreign.kinds import home_of
+from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import MAPPING_FILE, ClassMapping, mapping_beside, read_mapping
 
-__all__ = ["Subparsers", "add_change", "add_recipe", "folder_of", "open_segmenter", "photos_of", "precision_of"]
+__all__ = [
+    "MODEL",
+    "Subparsers",
+    "add_change",
+    "add_mapping",
+    "add_recipe",
+    "evidence_folder",
+    "find",
+    "keep_mapping",
+    "open_segmenter",
+    "own_folder",
+    "own_mappings",
+    "photos_of",
+    "precision_of",
+]
+
+MODEL = "name of the model in the catalog, its folder, an ONNX file, or hf://owner/repo@revision"
+"""Help of an argument that names a model; `find` takes it."""
 
 Subparsers = Any  # argparse's class has no public name
 """What `ArgumentParser.add_subparsers` gives."""
@@ -24,7 +46,9 @@ _WORKERS = min(8, max(1, (os.cpu_count() or 2) - 1))
 def add_recipe(command: argparse.ArgumentParser) -> None:
     """The arguments of a command that trains by a recipe."""
     command.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument(
+        "--data", type=Path, help="folder of the data set; of a source, of its photos, where they do not lie with it"
+    )
     command.add_argument("--out", type=Path, required=True, help="folder of the run")
     add_change(command)
     command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that read photos")
@@ -35,26 +59,88 @@ def add_change(command: argparse.ArgumentParser) -> None:
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a key of the recipe")
 
 
+def add_mapping(command: argparse.ArgumentParser) -> None:
+    """The argument that names a mapping between taxonomies."""
+    command.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="TOML file that says which classes of one taxonomy are which"
+    )
+
+
+def own_mappings(file: Path | None, *folders: Path) -> list[ClassMapping]:
+    """The mapping that a command names, and those in the folders of checkpoints.
+
+    Raises:
+        MappingError: If one of them cannot be used.
+    """
+    beside = [found for folder in folders if (found := mapping_beside(folder))]
+    return [*([read_mapping(file)] if file else []), *beside]
+
+
+def keep_mapping(file: Path, folder: Path) -> None:
+    """Copies a mapping into the folder of a checkpoint, where the app and later commands find it."""
+    if file.resolve() != (folder / MAPPING_FILE).resolve():
+        shutil.copyfile(file, folder / MAPPING_FILE)
+
+
 def precision_of(arguments: argparse.Namespace) -> Precision:
     """The device and the number format that a command asks for."""
     return pick_precision(arguments.precision, pick_device(arguments.device))
 
 
-def folder_of(checkpoint: Path) -> Path:
-    """The folder of a checkpoint that a command names: a path, or a name in the catalog."""
-    by_name = {entry.name: entry.folder for entry in list_checkpoints()}
-    return checkpoint if checkpoint.exists() else by_name.get(str(checkpoint), checkpoint)
-
-
-def open_segmenter(folder: Path, arguments: argparse.Namespace, *, with_calibration: bool = True) -> Segmenter:
-    """A checkpoint on the device that a command names, with its calibration if wanted.
+def find(name: str | Path) -> CatalogEntry:
+    """Where the model is that a command names; a pull from the Hub shows its progress.
 
     Raises:
-        CheckpointError: If the folder holds none, or a damaged one.
+        CheckpointError: If there is no such model.
+    """
+    with pull_bar(str(name)) as progress:
+        return find_model(name, progress)
+
+
+def own_folder(name: str | Path) -> Path:
+    """The folder of a model that a command names and writes into.
+
+    Raises:
+        CheckpointError: If there is no such model, or what is written would not be the user's own.
+    """
+    entry = find(name)
+    if entry.source == "hub":
+        raise CheckpointError(
+            f"{name} lies in the Hub's cache ({entry.folder}), which stays as the Hub has it. Copy that folder, follow "
+            "links (cp -rL), and name the copy."
+        )
+    home = home_of(entry.folder)
+    if entry.folder != home and len(list(home.glob("*.onnx"))) > 1:
+        raise CheckpointError(
+            f"{home} holds several ONNX files, and scores are kept beside the file. Put {entry.folder.name} into a "
+            "folder of its own, with its JSON."
+        )
+    return home
+
+
+def evidence_folder(name: str) -> Path:
+    """The folder of a run, or of a model that a command names, whose evidence is read.
+
+    Raises:
+        CheckpointError: If there is none of this name.
+    """
+    folder = Path(name)
+    return folder if (folder / EVIDENCE_FILE).is_file() else home_of(find(name).folder)
+
+
+def open_segmenter(
+    model: str | Path | CatalogEntry, arguments: argparse.Namespace, *, with_calibration: bool = True
+) -> Segmenter:
+    """A model on the device that a command names, with its calibration if wanted.
+
+    Raises:
+        CheckpointError: If there is no such model, or it is damaged.
         DeviceError: If there is no such device.
     """
     precision = precision_of(arguments)
-    return Segmenter(load_checkpoint(folder, with_calibration=with_calibration), precision.device, precision=precision)
+    entry = model if isinstance(model, CatalogEntry) else find(model)
+    checkpoint = load_checkpoint(entry.folder, entry.name, entry.revision, with_calibration=with_calibration)
+    return Segmenter(checkpoint, precision.device, precision=precision)
 
 
 def photos_of(dataset: str, number: int, arguments: argparse.Namespace) -> EvaluatedPhotos:

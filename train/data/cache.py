@@ -17,14 +17,15 @@ from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import background_sentence, unreadable_sentence
-from segmodels.files import replacing
+from segmodels.files import replacing, write_whole
+from segmodels.inference.boxes import Box
 from segmodels.photo import PhotoError
 from segmodels.settings import read_settings
-from segmodels.taxonomy import TAXONOMIES
+from segmodels.taxonomy import TAXONOMIES, UNLABELLED
 
 _FORMAT = 3  # of the files below; a cache of another one is not found
 
-__all__ = ["Cache", "cache_folder", "open_cache"]
+__all__ = ["Cache", "cache_folder", "open_cache", "read_classes"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Cache:
         truths: uint8 `(sum of H * W,)` class ids.
         rejected: Sentence by id for each photo that could not be read.
         background_only: Those of `ids` whose truth holds nothing but background.
+        people: Boxes of each photo about which crops are cut, at least one, the farthest person's first; None where
+            the truth says it.
     """
 
     ids: tuple[str, ...]
@@ -46,6 +49,7 @@ class Cache:
     truths: np.ndarray
     rejected: dict[str, str]
     background_only: tuple[str, ...]
+    people: tuple[tuple[Box, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -91,15 +95,7 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
     """
     if not ids:
         raise DatasetError(f"No photos: the split selects none of {dataset.name} at {dataset.root}.")
-    key = hashlib.sha256()
-    known = dataset.taxonomy.name in TAXONOMIES
-    classes = dataset.taxonomy.name if known else dataset.taxonomy.names
-    key.update(json.dumps([_FORMAT, str(dataset.root.resolve()), classes, side]).encode())
-    for photo_id in ids:
-        for path in (dataset.photo_path(photo_id), dataset.truth_path(photo_id)):
-            stat = path.stat() if path.is_file() else None
-            key.update(f"{photo_id} {stat.st_size} {stat.st_mtime_ns};".encode() if stat else b"-;")
-    home = (folder or cache_folder()) / f"{dataset.name}-{key.hexdigest()[:16]}"
+    home = (folder or cache_folder()) / _key(dataset, ids, side)
     try:
         if not (home / "index.json").is_file():
             home.mkdir(parents=True, exist_ok=True)
@@ -108,10 +104,7 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
                     _write(dataset, ids, side, home)
         index = json.loads((home / "index.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise DatasetError(
-            f"The cache {home} cannot be written: {error}. Free space there, or set GARMENTSCOPE_CACHE to a folder "
-            "that can be written."
-        ) from None
+        raise _unwritable(home, error) from None
     return Cache(
         ids=tuple(index["ids"]),
         shapes=tuple((height, width) for height, width in index["shapes"]),
@@ -119,6 +112,58 @@ def open_cache(dataset: Dataset, ids: Sequence[str], side: int, *, folder: Path 
         truths=np.memmap(home / "truths.bin", np.uint8, "r"),
         rejected=index["rejected"],
         background_only=tuple(index["background_only"]),
+    )
+
+
+def read_classes(dataset: Dataset, ids: Sequence[str]) -> dict[str, frozenset[int]]:
+    """Ids of the classes that each photo shows, by id of the photo, read once and then kept in `cache_folder()`.
+
+    Args:
+        dataset: Data set from which the truths come.
+        ids: Ids of the photos; one whose truth cannot be read shows no class.
+
+    Raises:
+        DatasetError: If the cache cannot be written.
+    """
+    path = cache_folder() / f"{_key(dataset, ids, 0)}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.is_file():
+                read = tqdm(ids, desc=f"Reading the classes of {dataset.name}", unit="photo")
+                write_whole(path, json.dumps([_classes(dataset, photo_id) for photo_id in read]))
+        shown = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return {photo_id: frozenset(classes) for photo_id, classes in zip(ids, shown, strict=True)}
+
+
+def _classes(dataset: Dataset, photo_id: str) -> list[int]:
+    try:
+        numbers = np.bincount(dataset.read_truth(photo_id).ravel(), minlength=UNLABELLED)
+    except (PhotoError, DatasetError):
+        return []
+    return [int(class_id) for class_id in np.flatnonzero(numbers[:UNLABELLED])]
+
+
+def _key(dataset: Dataset, ids: Sequence[str], side: int) -> str:
+    """Name of what is kept of these photos; a changed file changes it."""
+    key = hashlib.sha256()
+    known = dataset.taxonomy.name in TAXONOMIES
+    classes = dataset.taxonomy.name if known else dataset.taxonomy.names
+    reading = [dataset.reading] if dataset.reading else []
+    key.update(json.dumps([_FORMAT, str(dataset.root.resolve()), classes, side, *reading]).encode())
+    for photo_id in ids:
+        for path in (dataset.photo_path(photo_id), dataset.truth_path(photo_id)):
+            stat = path.stat() if path.is_file() else None
+            key.update(f"{photo_id} {stat.st_size} {stat.st_mtime_ns};".encode() if stat else b"-;")
+    return f"{dataset.name}-{key.hexdigest()[:16]}"
+
+
+def _unwritable(path: Path, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"The cache {path} cannot be written: {error}. Free space there, or set GARMENTSCOPE_CACHE to a folder "
+        "that can be written."
     )
 
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections import Counter
+import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from segmodels.datasets import Dataset, DatasetError
+import numpy as np
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # type: ignore[import-untyped]
 
-__all__ = ["FOLDS", "SPLITS", "fold_ids", "read_ids", "stratified_folds"]
+from segmodels.datasets import Dataset, DatasetError
+from train.data.cache import read_classes
+
+__all__ = [
+    "FOLDS",
+    "SPLITS",
+    "SPLIT_FILE",
+    "fold_ids",
+    "folds_digest",
+    "folds_sentence",
+    "read_ids",
+    "stratified_folds",
+    "with_split",
+]
 
 FOLDS = 5
 """How many folds every data set has: the papers' 5-fold cross-validation."""
@@ -23,13 +38,78 @@ SPLITS = Path(__file__).parents[1] / "splits"
 """
 
 
+SPLIT_FILE = "split.csv"
+"""Name of the file with the columns `id` and `fold` that `check-data` writes; beside the data it is used unasked."""
+
+
+def with_split(dataset: Dataset, split: str | Path = "") -> Dataset:
+    """The data set with the folds of a file, if there is one.
+
+    Args:
+        dataset: The data set.
+        split: File with the columns `id` and `fold`; if empty, `SPLIT_FILE` in the data set's folder, where it is.
+
+    Raises:
+        DatasetError: If a file that is named cannot be read, or one holds no fold of a photo of the data set.
+    """
+    path = Path(split) if split else dataset.root / SPLIT_FILE
+    if not split and (not path.is_file() or _stored(dataset.name) is not None):
+        return dataset
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"The split {path} cannot be read: {error}.") from None
+    known, folds = set(dataset.ids), {}
+    for number, row in enumerate(rows, 2):
+        photo_id, fold = row.get("id"), (row.get("fold") or "").strip()
+        if not photo_id or not (fold.isascii() and fold.isdecimal()) or photo_id in folds:
+            raise DatasetError(
+                f"The split {path}, line {number}: the id is {photo_id!r} and the fold {fold!r}; expected one whole "
+                "number for each id."
+            )
+        if photo_id in known:
+            folds[photo_id] = int(fold)
+    if not folds:
+        raise DatasetError(f"The split {path} names none of the {len(known)} photos of {dataset.name}.")
+    return replace(dataset, folds=folds)
+
+
+def folds_digest(dataset: Dataset) -> str:
+    """What tells folds of a file from others; empty where they are stored or made.
+
+    Args:
+        dataset: The data set, as `with_split` gives it.
+    """
+    if dataset.folds is None:
+        return ""
+    return hashlib.sha256(json.dumps(sorted(dataset.folds.items())).encode()).hexdigest()[:16]
+
+
+def folds_sentence(dataset: Dataset, split: str | Path = "") -> str:
+    """Where the folds of a data set come from, as a sentence.
+
+    Args:
+        dataset: The data set, as `with_split` gives it.
+        split: File that `with_split` was given.
+    """
+    if dataset.folds is not None:
+        left = len(dataset.ids) - len(dataset.folds)
+        without = f"; {left} photos are not in it and left out" if left else ""
+        return f"The folds are those of {split or dataset.root / SPLIT_FILE}, of {len(dataset.folds)} photos{without}."
+    if _stored(dataset.name) is not None:
+        return f"The folds are those that are stored for {dataset.name}."
+    return "The folds are dealt out by the classes that the photos show; no split was named or lies beside the data."
+
+
 def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[list[str], list[str]]:
     """Ids to train on and ids to choose by: all other folds, and the given one; with -1 all folds, and none.
 
-    Where no folds are stored for a data set, the SHA-256 of a photo's id says which of five it is in: always the same
-    one, whichever other photos there are, but neither stratified nor of exactly equal size. A data set that combines
-    others takes each one's folds; with stored folds come stored tests, so the photos of CCP's test are in none. Where
-    another number of folds is asked for than is stored, the photos of the stored ones are hashed anew.
+    Where no folds are stored for a data set, and none are told by a file (`with_split`), its photos are dealt out by
+    the classes that they show (`stratified_folds`): the same photos always in the same way, while another photo, or a
+    class more on one, may move others. A data set that combines others takes each one's folds; with stored folds come
+    stored tests, so the photos of CCP's test are in none. Another number of folds than is stored is made of the photos
+    of the stored ones.
 
     Args:
         dataset: The open data set, or the name of one whose folds are stored.
@@ -37,45 +117,74 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
         folds: Number of folds.
 
     Raises:
-        DatasetError: If there is no such fold or no photo in it, or a name has no stored folds.
+        DatasetError: If there is no such fold or no photo in it, there are fewer photos than folds, or a name has no
+            stored folds, or not so many.
     """
     name = dataset if isinstance(dataset, str) else dataset.name
-    rows = _folds(dataset, folds)
     if fold not in range(-1, folds):
         raise DatasetError(f"{name} has folds 0 to {folds - 1}, not {fold}.")
+    if fold == -1:
+        return _all_ids(dataset), []
+    rows = _folds(dataset, folds)
     choice = [photo_id for photo_id, number in rows if number == fold]
-    if fold != -1 and not choice:
+    if not choice:
         raise DatasetError(f"Fold {fold} of {name} holds none of its {len(rows)} photos. Take another fold, or -1.")
     return [photo_id for photo_id, number in rows if number != fold], choice
+
+
+def _stored(name: str) -> list[tuple[str, int]] | None:
+    """Id and fold of each photo of a data set whose folds are stored; None for any other."""
+    path = SPLITS / f"{name}_folds.csv"
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row["id"], int(row["fold"])) for row in csv.DictReader(file)]
+
+
+def _all_ids(dataset: str | Dataset) -> list[str]:
+    """Ids of the photos that may be trained on."""
+    name = dataset if isinstance(dataset, str) else dataset.name
+    if isinstance(dataset, Dataset) and dataset.folds is not None:
+        return [photo_id for photo_id in dataset.ids if photo_id in dataset.folds]
+    if (stored := _stored(name)) is not None:
+        return [photo_id for photo_id, _ in stored]
+    if isinstance(dataset, str):
+        raise DatasetError(
+            f"No folds are stored for {name}; there should be {name}_folds.csv with the columns id, fold."
+        )
+    if dataset.parts:
+        return [f"{part.name}-{photo_id}" for part in dataset.parts for photo_id in _all_ids(part)]
+    return list(dataset.ids)
 
 
 def _folds(dataset: str | Dataset, folds: int) -> list[tuple[str, int]]:
     """Id and fold of each photo that may be trained on."""
     name = dataset if isinstance(dataset, str) else dataset.name
-    path = SPLITS / f"{name}_folds.csv"
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [(row["id"], int(row["fold"])) for row in csv.DictReader(file)]
-        return rows if folds == FOLDS else [(photo_id, _hashed(photo_id, folds)) for photo_id, _ in rows]
+    ids = _all_ids(dataset)
+    told = dataset.folds if isinstance(dataset, Dataset) else None
+    if told is not None and max(told.values()) + 1 == folds:
+        return [(photo_id, told[photo_id]) for photo_id in ids]
+    stored = _stored(name)
+    if told is None and stored is not None and folds == FOLDS:
+        return stored
     if isinstance(dataset, str):
-        raise DatasetError(f"No folds are stored for {name}; there should be {path.name} with the columns id, fold.")
+        raise DatasetError(f"{name} is stored in {FOLDS} folds, not in {folds}.")
     if dataset.parts:
         return [(f"{part.name}-{photo_id}", fold) for part in dataset.parts for photo_id, fold in _folds(part, folds)]
-    return [(photo_id, _hashed(photo_id, folds)) for photo_id in dataset.ids]
-
-
-def _hashed(photo_id: str, folds: int) -> int:
-    return int.from_bytes(hashlib.sha256(photo_id.encode()).digest()) % folds
+    try:
+        found = stratified_folds(read_classes(dataset, ids), folds)
+    except DatasetError as error:
+        raise DatasetError(f"{name}: {error} Mark more photos, or train on all of them with fold=-1.") from None
+    return [(photo_id, found[photo_id]) for photo_id in ids]
 
 
 def stratified_folds(
     shown: Mapping[str, Collection[int]], folds: int = FOLDS, groups: Mapping[str, str] | None = None
 ) -> dict[str, int]:
-    """Folds in which each class is on about equally many photos.
+    """Folds in which each class is on about equally many photos, or in about equally many groups.
 
-    Photos of the rarest class are dealt out first, each to the fold that has the fewest of that class, or else of all;
-    then those of the class that is the rarest of what is left, and so on (Sechidis, Tsoumakas & Vlahavas, *On the
-    stratification of multi-label data*, 2011).
+    Iterative stratification (Sechidis, Tsoumakas & Vlahavas, *On the stratification of multi-label data*, 2011) by the
+    library iterative-stratification, with a fixed seed.
 
     Args:
         shown: Class ids that a photo shows, by photo id; the background need not be among them.
@@ -88,27 +197,20 @@ def stratified_folds(
     Raises:
         DatasetError: If there are fewer photos, or groups, than folds.
     """
-    units: dict[str, list[str]] = {}
-    for photo_id in shown:
-        units.setdefault(groups[photo_id] if groups else photo_id, []).append(photo_id)
-    if len(units) < folds:
-        raise DatasetError(f"{len(units)} {'groups' if groups else 'photos'} are too few for {folds} folds.")
-    counts = {
-        unit: Counter(class_id for photo_id in ids for class_id in shown[photo_id]) for unit, ids in units.items()
+    classes: dict[str, set[int]] = {}
+    for photo_id in sorted(shown):
+        classes.setdefault(groups[photo_id] if groups else photo_id, set()).update(shown[photo_id])
+    if len(classes) < folds:
+        raise DatasetError(f"{len(classes)} {'groups' if groups else 'photos'} are too few for {folds} folds.")
+    largest = max((max(ids) for ids in classes.values() if ids), default=0)
+    labels = np.zeros((len(classes), max(2, largest + 1)), bool)  # of one column the library would make no folds
+    for row, ids in enumerate(classes.values()):
+        labels[row, list(ids)] = True
+    splitter = MultilabelStratifiedKFold(folds, shuffle=True, random_state=0)
+    units = list(classes)
+    fold_of = {
+        units[row]: fold for fold, (_, chosen) in enumerate(splitter.split(labels, labels)) for row in chosen.tolist()
     }
-    waiting = sorted(units, key=lambda unit: (-len(units[unit]), hashlib.sha256(unit.encode()).digest()))
-    fold_of: dict[str, int] = {}
-    sizes = [0] * folds
-    classes: list[Counter[int]] = [Counter() for _ in range(folds)]
-    while waiting:
-        left = sum((counts[unit] for unit in waiting), Counter[int]())
-        rarest = min(left, key=lambda class_id: (left[class_id], class_id)) if left else None
-        for unit in [unit for unit in waiting if rarest is None or rarest in counts[unit]]:
-            fold = min(range(folds), key=lambda fold: (classes[fold][rarest or 0], sizes[fold], fold))
-            fold_of[unit] = fold
-            sizes[fold] += len(units[unit])
-            classes[fold] += counts[unit]
-        waiting = [unit for unit in waiting if unit not in fold_of]
     return {photo_id: fold_of[groups[photo_id] if groups else photo_id] for photo_id in sorted(shown)}
 
 

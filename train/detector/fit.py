@@ -326,7 +326,7 @@ class _PersonFit:
         groups = parameter_groups(network, recipe.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate)
         steps = recipe.epoch_scenes // recipe.batch_size * recipe.epochs
-        self.schedule = one_cycle(self.optimiser, recipe.learning_rate, steps)
+        self.schedule = one_cycle(self.optimiser, steps)
         self.scaler = precision.scaler()
         self.curve: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}  # weights of the epoch with the highest score

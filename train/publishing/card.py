@@ -7,13 +7,13 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, Member
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig
 from segmodels.inference.presence import LIKELY, Calibration, PresenceJudgement
 
-__all__ = ["card_data", "detector_card", "model_card"]
+__all__ = ["card_data", "card_of", "detector_card", "model_card"]
 
 
 _DATA_SETS = {
@@ -22,6 +22,8 @@ _DATA_SETS = {
     "cfpd": "[Colorful Fashion Parsing Data](https://github.com/hrsma2i/dataset-CFPD), on its authors' terms",
     "imaterialist": "[iMaterialist (Fashion) 2019](https://www.kaggle.com/c/imaterialist-fashion-2019-FGVC6), on the "
     "terms of its competition",
+    "fashionpedia": "[Fashionpedia](https://fashionpedia.github.io/home) (Jia et al., ECCV 2020), annotations CC BY "
+    "4.0, photos on the terms of their owners",
 }
 _DATA_SETS["ccp_cfpd"] = f"{_DATA_SETS['ccp']}; and {_DATA_SETS['cfpd']}"
 
@@ -33,6 +35,13 @@ _METRICS = {  # key among the scores: the Hub's identifier, a name for people
 }
 
 _LARGEST_MATRIX = 20  # classes up to which a confusion matrix fits a page
+
+
+def card_of(checkpoint: Checkpoint, results: Results) -> str | None:
+    """README.md of a checkpoint with new results; None for a network from elsewhere, whose own one stays."""
+    if checkpoint.config.foreign:
+        return None
+    return model_card(checkpoint.name, checkpoint.config, results, calibration=checkpoint.calibration)
 
 
 def model_card(
@@ -131,7 +140,7 @@ def _scores(evaluation: Evaluation) -> list[str]:
     return [
         f"## Scores on {evaluation.photos}",
         "",
-        evaluation.how,
+        " ".join(filter(None, (evaluation.how, evaluation.classes_scored))),
         "",
         "| class | IoU | F1 | precision | recall |",
         "|---|---|---|---|---|",
@@ -145,7 +154,7 @@ def _scores(evaluation: Evaluation) -> list[str]:
         f"Pixel accuracy {_cell(scores.pixel_accuracy)}, binary IoU {_cell(scores.binary_iou)}, mean IoU "
         f"without background {_cell(scores.mean_iou_foreground)}.",
         "",
-        *_confusion(scores),
+        *_confusion(scores, of_two_taxonomies=bool(evaluation.truth_taxonomy)),
     ]
 
 
@@ -315,12 +324,12 @@ def _paper(architecture: str) -> str:
     return f" ({ARCHITECTURE_PAPERS[architecture]})" if architecture in ARCHITECTURE_PAPERS else ""
 
 
-def _confusion(scores: Scores) -> list[str]:
+def _confusion(scores: Scores, *, of_two_taxonomies: bool) -> list[str]:
     """Where the pixels of each class went, as a table."""
     if scores.confusion_matrix is None:
         return []
     names = list(scores.classes)
-    if len(names) > _LARGEST_MATRIX:
+    if of_two_taxonomies or len(names) > _LARGEST_MATRIX:
         return ["The confusion matrix is in `metrics.json`.", ""]
     return [
         "Confusion matrix: true classes in rows, predicted classes in columns, in percent of the row:",

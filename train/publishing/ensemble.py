@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import nn
 
+from segmodels.checkpoints.catalog import find_model, open_checkpoint
 from segmodels.checkpoints.checkpoint import (
     Checkpoint,
     CheckpointError,
     Member,
     check_config,
-    load_checkpoint,
     save_checkpoint,
 )
 from segmodels.evaluation.results import Results
@@ -23,7 +23,7 @@ __all__ = ["join"]
 
 
 def join(
-    folders: Sequence[Path],
+    names: Sequence[Path | str],
     shares: Sequence[float],
     out: Path,
     *,
@@ -33,7 +33,7 @@ def join(
     """Writes an ensemble as one checkpoint, which takes its regions of interest from the first member.
 
     Args:
-        folders: Folders of the checkpoints; the first runs the coarse pass, all of them the refine pass.
+        names: Checkpoints, as `find_model` takes them; the first runs the coarse pass, all of them the refine pass.
         shares: Share of each further checkpoint in the average with those before it, between 0 and 1.
         out: Folder of the ensemble.
         scales: Factors on the input's size of the first one in the refine pass; its own if left out. The others run
@@ -45,17 +45,22 @@ def join(
             not one share for each further one, a factor is not between 0.25 and 4, or the margin not between 0 and 1.
         OSError: If the folder cannot be written.
     """
-    if len(folders) < 2 or len(shares) != len(folders) - 1 or not all(0 < share < 1 for share in shares):
+    if len(names) < 2 or len(shares) != len(names) - 1 or not all(0 < share < 1 for share in shares):
         raise CheckpointError("Name two checkpoints or more, and for each but the first its share, between 0 and 1.")
     if margin is not None and not 0 <= margin <= 1:
         raise CheckpointError(f"The margin must be between 0 and 1, not {margin}.")
-    first, *others = checkpoints = [load_checkpoint(folder, _name(folder)) for folder in folders]
-    for folder, checkpoint in zip(folders, checkpoints, strict=True):
+    first, *others = checkpoints = [_open(name) for name in names]
+    for name, checkpoint in zip(names, checkpoints, strict=True):
+        if checkpoint.config.foreign:
+            raise CheckpointError(
+                f"{name} is a network of {checkpoint.config.foreign.library}. Only checkpoints of Garmentscope can be "
+                "joined."
+            )
         if checkpoint.config.ensemble:
-            raise CheckpointError(f"{folder} is an ensemble itself. Name the checkpoints that it was joined from.")
+            raise CheckpointError(f"{name} is an ensemble itself. Name the checkpoints that it was joined from.")
         if not checkpoint.taxonomy.matches(first.taxonomy):
             raise CheckpointError(
-                f"{folder} names the classes of {checkpoint.config.taxonomy}, and {folders[0]} those of "
+                f"{name} names the classes of {checkpoint.config.taxonomy}, and {names[0]} those of "
                 f"{first.taxonomy.name_beside(checkpoint.taxonomy)}. Join checkpoints of one taxonomy."
             )
     training = {**first.config.training, "members": [_origin(other) for other in others]}
@@ -74,10 +79,12 @@ def join(
     return out
 
 
-def _name(folder: Path) -> str:
-    """Name of the run that left a checkpoint, or of the checkpoint's own folder."""
-    folder = folder.resolve()
-    return folder.parent.name if folder.name == "checkpoint" else folder.name
+def _open(name: Path | str) -> Checkpoint:
+    """A checkpoint, named as in the catalog, or after the run that left it."""
+    entry = find_model(name)
+    folder = entry.folder.resolve()
+    run = folder.parent.name if entry.source == "folder" and folder.name == "checkpoint" else entry.name
+    return replace(open_checkpoint(name), name=run)
 
 
 def _member(checkpoint: Checkpoint, share: float) -> Member:

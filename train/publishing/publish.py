@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from segmodels.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from segmodels.evaluation.evidence import EVIDENCE_FILE, read_evidence
 from segmodels.hub.cache import FILES, REPOSITORY_PREFIX
 from segmodels.hub.client import open_api
@@ -66,6 +66,12 @@ def push(folder: Path, repository: str, *, private: bool = False, message: str =
         HubError: If the Hub refuses, or is not there; then nothing is published.
     """
     checkpoint = load_checkpoint(folder)
+    if checkpoint.config.foreign:
+        raise CheckpointError(
+            f"{folder} is a network of {checkpoint.config.foreign.library}, licence "
+            f"{checkpoint.config.foreign.licence}. Only checkpoints of Garmentscope are published; upload others with "
+            "their own tools."
+        )
     if (folder / EVIDENCE_FILE).is_file():
         read_evidence(folder / EVIDENCE_FILE)
     name = repository.rpartition("/")[2].removeprefix(REPOSITORY_PREFIX)

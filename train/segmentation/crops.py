@@ -191,14 +191,19 @@ class TrainingCrops(Dataset[CropPlan]):
         random = np.random.default_rng([recipe.seed, draw.epoch, draw.place, draw.photo])
         photo, truth = self.cache.pair(draw.photo)
         worn = draw.photo not in self.flatlays
-        person = _shown(truth, recipe)
+        person = _person(self.cache, draw.photo, recipe, random)
         whole, corner = truth.shape, (0, 0)
         if worn and recipe.framing and random.random() < recipe.framing:
             top, bottom, left, right = _part_of(truth, person, random)
             photo, truth = photo[top:bottom, left:right], truth[top:bottom, left:right]
             person = person._replace(x=person.x - left, y=person.y - top)
             corner = (top, left)
-        box = _shown(truth, recipe) if worn else _most_of(truth, random)
+        if not worn:
+            box = _most_of(truth, random)
+        elif self.cache.people is None:
+            box = _shown(truth, recipe)
+        else:
+            box = _inside(person, truth)
         if worn and random.random() < recipe.whole_photo:
             box = _between(box, Box(0, 0, truth.shape[1], truth.shape[0]), random.random())
         left, top, right, bottom = recipe.jitter * random.uniform(-1, 1, 4)
@@ -247,7 +252,7 @@ class TrainingCrops(Dataset[CropPlan]):
             person: The person in the photo that the crop is cut from.
         """
         photo, truth = self.cache.pair(index)
-        wearer = _shown(truth, self.recipe)
+        wearer = _person(self.cache, index, self.recipe)
         x, y = wearer.width / person.width, wearer.height / person.height
         left, top = wearer.x + (frame.x - person.x) * x, wearer.y + (frame.y - person.y) * y
         return photo, truth, Box(left, top, frame.width * x, frame.height * y)
@@ -265,7 +270,8 @@ class ValidationCrops(Dataset[CropPlan]):
 
     def __getitem__(self, index: int) -> CropPlan:
         photo, truth = self.cache.pair(index)
-        frame = crop_around(_shown(truth, self.recipe), self.recipe.aspect, self.recipe.margin)
+        person = _person(self.cache, index, self.recipe)
+        frame = crop_around(person, self.recipe.aspect, self.recipe.margin)
         return CropPlan(_view(photo, truth, frame, self.recipe))
 
 
@@ -583,6 +589,23 @@ def _most_of(truth: np.ndarray, random: np.random.Generator) -> Box:
     share = random.uniform(0.7, 1) if random.random() < 0.4 else 1.0
     x, y = random.uniform(0, 1 - share, 2)
     return Box(x * width, y * height, share * width, share * height)
+
+
+def _person(cache: Cache, index: int, recipe: Recipe, random: np.random.Generator | None = None) -> Box:
+    """The person of a photo that a crop is about; of several that the detector found a random one, or the nearest."""
+    if cache.people is None:
+        return _shown(cache.pair(index)[1], recipe)
+    people = cache.people[index]
+    return people[random.integers(len(people))] if random and len(people) > 1 else people[-1]
+
+
+def _inside(box: Box, truth: np.ndarray) -> Box:
+    """The part of a box that lies in a photo; all of the photo where none does."""
+    left, top = max(0.0, box.x), max(0.0, box.y)
+    right, bottom = min(truth.shape[1], box.x + box.width), min(truth.shape[0], box.y + box.height)
+    if right <= left or bottom <= top:
+        return Box(0, 0, truth.shape[1], truth.shape[0])
+    return Box(left, top, right - left, bottom - top)
 
 
 def _shown(truth: np.ndarray, recipe: Recipe) -> Box:

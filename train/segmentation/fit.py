@@ -26,19 +26,21 @@ from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
 from segmodels.inference.memory import is_out_of_memory
+from segmodels.sentences import listed
 from segmodels.taxonomy import taxonomy_entries
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
-from train.data.split import fold_ids
+from train.data.people import with_people
+from train.data.split import fold_ids, folds_digest, folds_sentence, with_split
 from train.distributed import Processes, say, this_process
 from train.provenance import trained_on
 from train.recipe import Recipe, recipe_from
 from train.resume import FitError, another_recipe, read_resume
 from train.segmentation.callbacks import BestCheckpoint, Progress, ResumeFile
-from train.segmentation.crops import ValidationCrops
+from train.segmentation.crops import ValidationCrops, classes_shown
 from train.segmentation.depthwise import widen_depthwise
 from train.segmentation.fit_log import FitLog, tensorboard_loggers
-from train.segmentation.lightning_module import SegmentationModule
+from train.segmentation.lightning_module import SegmentationModule, encoder_of
 from train.segmentation.loaders import choice_loader, class_shares, open_teacher, smallest_batch, training_loader
 from train.segmentation.pretrained import Start
 from train.segmentation.pseudo_labels import pseudo_labels_trained_on, with_pseudo_labels
@@ -52,7 +54,7 @@ _LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "li
 
 def fit(
     recipe: Recipe,
-    data: Path,
+    data: Path | None,
     out: Path,
     *,
     name: str | None = None,
@@ -70,7 +72,7 @@ def fit(
 
     Args:
         recipe: Recipe of the experiment.
-        data: Folder of the data set.
+        data: Folder of the data set; None where a source's photos lie with it.
         out: Folder of the run.
         name: Name of the checkpoint in the catalog; the architecture if left out.
         workers: Processes that read cached photos; they do not change what comes out.
@@ -97,9 +99,11 @@ def fit(
     epoch = int(state["epoch"]) + 1 if state else 0
     lightning.seed_everything(recipe.seed * 1000 + epoch, workers=True, verbose=False)
     network = _build_network(photos)
+    start = None if state else load_start(network, recipe, photos.dataset.taxonomy)
     _claim(out, recipe)
-    start = None if state else load_start(network, recipe)
     module = _module(network, start, photos)
+    if not state:
+        _say_rare(photos)
     config = _trained_here(recipe, photos.dataset, precision, workers)
     try:
         check_config(config, Path("config.json"))
@@ -140,14 +144,15 @@ class _Photos:
         cache = open_cache(self.dataset, self.dataset.select(ids), self.recipe.cache_side)
         for remark in cache.remarks():
             say(remark)
-        return cache
+        return with_people(cache) if self.recipe.person == "detector" else cache
 
 
-def _select_photos(recipe: Recipe, data: Path, ids: tuple[Sequence[str], Sequence[str]] | None) -> _Photos:
+def _select_photos(recipe: Recipe, data: Path | None, ids: tuple[Sequence[str], Sequence[str]] | None) -> _Photos:
     """The given photos, or those of the recipe's fold; with pseudo-labelled ones and flat-lays to train on."""
-    dataset = open_dataset(recipe.dataset, data)
+    dataset = with_split(open_dataset(recipe.dataset, data), recipe.split)
     training, choice = map(list, ids or fold_ids(dataset, recipe.fold, recipe.folds))
     if not ids:
+        say(folds_sentence(dataset, recipe.split))
         training = training[: recipe.photos or None]
     flatlays: list[str] = []
     if recipe.pseudo:
@@ -168,7 +173,25 @@ def _build_network(photos: _Photos) -> nn.Module:
         check_batch(network, smallest, recipe.height, recipe.width)
     except ValueError as error:
         raise FitError(str(error)) from None
+    if (recipe.frozen or recipe.encoder_rate != 1) and encoder_of(network) is None:
+        raise FitError(f"{recipe.architecture} has no encoder to freeze. Set frozen=0 and encoder_rate=1.")
+    if recipe.frozen and this_process().count > 1:
+        raise FitError("Several processes cannot train with a frozen encoder. Start one, or set frozen=0.")
     return network
+
+
+def _say_rare(photos: _Photos) -> None:
+    """Says which classes are on no photo to train on, or on none that chooses the epoch."""
+    names = photos.dataset.taxonomy.names
+
+    def absent(cache: Cache) -> list[str]:
+        shown = classes_shown(cache, len(names)).any(axis=0)
+        return [name for name, there in zip(names, shown, strict=True) if not there]
+
+    if missing := absent(photos.training):
+        say(f"No photo to train on shows {listed(missing)}: not learned. Mark more photos, or take another fold.")
+    if photos.choice and (missing := absent(photos.choice)):
+        say(f"No photo that chooses the epoch shows {listed(missing)}: no say in which one is kept.")
 
 
 def _module(network: nn.Module, start: Start | None, photos: _Photos) -> SegmentationModule:
@@ -370,9 +393,11 @@ def checkpoint_config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         margin=recipe.crop_margin,
         scales=list(recipe.scales),
         mirror=recipe.mirror,
+        opening_kernel=recipe.opening_kernel,
         training={
             "dataset": dataset.name,
             "recipe": recipe.to_dict(),
+            **({"folds_digest": digest} if (digest := folds_digest(dataset)) else {}),
         },
     )
 

@@ -41,7 +41,7 @@ class Outcome:
 
 
 def fit_all(
-    recipe: Recipe, data: Path, out: Path, *, workers: int = 1, precision: Precision | None = None
+    recipe: Recipe, data: Path | None, out: Path, *, workers: int = 1, precision: Precision | None = None
 ) -> list[Outcome]:
     """Fits every architecture, each in a folder of its name; one that fails does not keep the others from being fitted.
 
@@ -51,7 +51,7 @@ def fit_all(
 
     Args:
         recipe: Recipe of the fits; only its architecture and the architecture's arguments are replaced.
-        data: Folder of the data set.
+        data: Folder of the data set; None where a source's photos lie with it.
         out: Folder under which each fit has its own.
         workers: Processes that read cached photos.
         precision: Device and number format, as for `fit`.
@@ -78,7 +78,9 @@ def fit_all(
     return outcomes
 
 
-def _outcome(recipe: Recipe, data: Path, out: Path, workers: int, label: str, precision: Precision | None) -> Outcome:
+def _outcome(
+    recipe: Recipe, data: Path | None, out: Path, workers: int, label: str, precision: Precision | None
+) -> Outcome:
     started = time.monotonic()
     try:
         folder = fit(recipe, data, out, workers=workers, label=label, precision=precision)

@@ -22,7 +22,7 @@ from train.segmentation.crops import CropBatch, cut_crops, soft_targets
 from train.segmentation.distillation import SoftTarget, distillation_loss
 from train.segmentation.losses import build_loss
 
-__all__ = ["SegmentationModule", "count_pixels"]
+__all__ = ["SegmentationModule", "count_pixels", "encoder_of"]
 
 _LOOK_SECONDS = 10.0  # between two looks at a GPU's losses: each look makes it wait
 
@@ -136,8 +136,11 @@ class SegmentationModule(lightning.LightningModule):
         return everyone.reshape(-1, *values.shape).sum(dim=0).cpu()
 
     def on_train_epoch_start(self) -> None:
-        """Starts the epoch's clock."""
+        """Starts the epoch's clock, and freezes the encoder or lets it train."""
         self._started = time.monotonic()
+        if self.recipe.frozen and (encoder := encoder_of(self.network)) is not None:
+            trains = self.current_epoch >= self.recipe.frozen
+            encoder.requires_grad_(trains).train(trains)
 
     def on_train_epoch_end(self) -> None:
         """Writes the epoch's mean loss and its time into the learning curve, once they are known.
@@ -155,7 +158,9 @@ class SegmentationModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the recipe; biases and norms are not decayed."""
         recipe = self.recipe
-        optimiser = _optimiser(parameter_groups(self.network, recipe.weight_decay), recipe)
+        slow = encoder_of(self.network) if recipe.encoder_rate != 1 else None
+        groups = parameter_groups(self.network, recipe.weight_decay, slow, recipe.learning_rate * recipe.encoder_rate)
+        optimiser = _optimiser(groups, recipe)
         schedule: dict[str, Any] = {"interval": "step"}
         if recipe.schedule == "constant":
             return optimiser
@@ -168,7 +173,7 @@ class SegmentationModule(lightning.LightningModule):
             schedule["scheduler"] = lr_scheduler.LambdaLR(optimiser, partial(_inverse_time, recipe.decay))
         else:
             steps = int(self.trainer.estimated_stepping_batches)
-            schedule["scheduler"] = one_cycle(optimiser, recipe.learning_rate, steps)
+            schedule["scheduler"] = one_cycle(optimiser, steps)
         return {"optimizer": optimiser, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -183,6 +188,14 @@ class SegmentationModule(lightning.LightningModule):
         for schedule in checkpoint.get("lr_schedulers", []):
             for key in ("total_steps", "_schedule_phases"):  # of one-cycle: they say where it ends
                 schedule.pop(key, None)
+
+
+def encoder_of(network: nn.Module) -> nn.Module | None:
+    """The encoder of a network from `build`; None if it has none."""
+    try:
+        return network.get_submodule("network.encoder")
+    except AttributeError:
+        return None
 
 
 def count_pixels(truth: torch.Tensor, prediction: torch.Tensor, classes: int) -> torch.Tensor:

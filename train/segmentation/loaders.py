@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader, Subset
 
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from segmodels.checkpoints.catalog import open_checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointError
 from segmodels.device import Precision
 from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import Taxonomy
@@ -79,7 +79,7 @@ def open_teacher(recipe: Recipe, taxonomy: Taxonomy) -> Checkpoint:
         FitError: If it cannot be loaded, or is in other classes.
     """
     try:
-        teacher = load_checkpoint(Path(recipe.teacher))
+        teacher = open_checkpoint(recipe.teacher)
     except CheckpointError as error:
         raise FitError(f"The recipe learns from {recipe.teacher}: {error}") from None
     if not teacher.taxonomy.matches(taxonomy):

@@ -64,12 +64,18 @@ class Start(NamedTuple):
         sentence: The same for people, and why not from something better.
         fell_back: Whether there are better weights for this network that could not be loaded.
         trained_on: The fits behind a checkpoint, as `train.provenance.trained_on` gives them.
+        loaded: Number of tensors loaded from a checkpoint.
+        copied: Names of the classes whose rows of the last layer were copied, where not all were.
+        new: Names of the tensors that started at random, whole or for some of the classes.
     """
 
     weights: Literal["imagenet", "coco", "checkpoint", "random"]
     sentence: str
     fell_back: bool = False
     trained_on: Sequence[Mapping[str, Any]] = ()
+    loaded: int = 0
+    copied: Sequence[str] = ()
+    new: Sequence[str] = ()
 
 
 def load_pretrained(network: nn.Module, architecture: str, arguments: Mapping[str, Any]) -> Start:

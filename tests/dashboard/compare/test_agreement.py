@@ -21,7 +21,8 @@ from dashboard.components.viewer import encode_photo
 from dashboard.shared.analysed import Analysed, UploadedPhoto
 from dashboard.shared.model_links import parse_link
 from segmodels.inference.segmentation import Person, Segmentation, measure
-from segmodels.taxonomy import OUTFIT_15, UNLABELLED
+from segmodels.mappings import MappingError, shipped_mappings
+from segmodels.taxonomy import OUTFIT_15, UNLABELLED, make_taxonomy
 
 COAT, SHIRT = OUTFIT_15["Coat"].id, OUTFIT_15["Shirt"].id
 WIDTH, HEIGHT = 60, 80
@@ -147,7 +148,8 @@ def test_garments_are_counted_as_on_the_segment_page_person_by_person() -> None:
 
 
 def test_the_stage_is_named_after_its_model() -> None:
-    assert (FIRST.stage["title"], FIRST.stage["caption"]) == ("fpn", "1 garment, 0.25 s")
+    stage = FIRST.stage(Comparison((FIRST,)).common)
+    assert (stage["title"], stage["caption"]) == ("fpn", "1 garment, 0.25 s")
     assert FIRST.shares == {"Coat": 0.25}
 
 
@@ -201,3 +203,77 @@ def test_progress_says_who_is_done_who_runs_and_who_waits() -> None:
     models = ["unet", "linknet", "fpn", "fcn"]
     assert progress_text(models, 1) == "unet done, linknet running, 2 waiting."
     assert progress_text(models, 3, ["fpn"]) == "unet done, linknet done, fpn not loaded, fcn running."
+
+
+ATR = next(each.taxonomy() for each in shipped_mappings() if each.source == "ATR_18")
+
+
+def segformer(rows: slice) -> Finding:
+    """Upper clothes over some rows of the left half, a left leg over the rest of it."""
+    photo = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    class_map = np.zeros((HEIGHT, WIDTH), np.uint8)
+    class_map[:, :30] = ATR["Left-leg"].id
+    class_map[rows, :30] = ATR["Upper-clothes"].id
+    confidence = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    people, garments = measure(photo, ATR, class_map, confidence)
+    result = Segmentation(ATR, class_map, confidence, people, garments, "segformer", "def", 0.5)
+    return Finding(Analysed.of(UploadedPhoto("look.jpg", b"", WIDTH, HEIGHT, encode_photo(photo)), result), 1, 1)
+
+
+def test_models_of_two_taxonomies_are_compared_in_common_classes() -> None:
+    """fpn: a coat in rows 0 to 40 of the left half; segformer: upper clothes in 0 to 20, a leg in 20 to 80."""
+    other = segformer(slice(0, 20))
+    comparison = Comparison((FIRST, other))
+    assert comparison.common.remark().startswith("Scored on 11 of the 15 classes of OUTFIT_15")
+    (pair,) = comparison.agreements
+    assert pair.iou["Coat or Shirt"] == pytest.approx(600 / 1200)
+    assert pair.iou["Skin"] == 0 and pair.iou["Background"] == pytest.approx(2400 / 3600)
+    assert pair.pixels == pytest.approx((2400 + 600) / 4800) and "Romper" not in pair.iou
+    assert comparison.contested == pytest.approx(1800 / 4800)
+    assert comparison.colour_of(other, "Upper-clothes") == OUTFIT_15["Coat"].colour
+    stage = other.stage(comparison.common)
+    assert [row["class"] for row in stage["garments"]] == ["Coat or Shirt"]
+    (photo,) = json.loads(comparison_json([comparison]))["photos"]
+    assert photo["models"][1]["garments"][0]["class"] == "Upper-clothes", "in its own words"
+    assert photo["classes_compared"] == comparison.common.remark()
+    rows = list(csv.DictReader(io.StringIO(comparison_csv([comparison]).decode())))
+    assert {(row["model"], row["class"]) for row in rows} >= {("fpn", "Coat or Shirt"), ("segformer", "Skin")}
+    with Image.open(io.BytesIO(comparison_picture(comparison))) as image:
+        assert image.format == "PNG"
+
+
+def test_models_cannot_disagree_on_a_class_that_one_of_them_cannot_name() -> None:
+    """A coat in rows 0 to 40 of the left half and socks below; segformer has a leg there."""
+    socks = finding("fpn", slice(0, 40), other=OUTFIT_15["Socks"].id)
+    comparison = Comparison((socks, segformer(slice(0, 40))))
+    assert comparison.contested == 0.0 and comparison.agreements[0].mean_iou == 1.0
+    assert comparison.shown.names[11:] == ("Romper", "Socks") and 12 in comparison.found, "it is shown"
+
+
+def test_scores_of_two_taxonomies_by_hand() -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:40, :30] = SHIRT
+    labels[40:60, :30] = OUTFIT_15["Socks"].id  # ATR has none
+    comparison = Comparison((FIRST, segformer(slice(0, 20))), labels)
+    assert comparison.scores
+    first, second = comparison.scores["fpn"]["classes"], comparison.scores["segformer"]["classes"]
+    assert first["Coat or Shirt"]["iou"] == 1.0 and "Socks" not in first
+    assert second["Coat or Shirt"]["iou"] == pytest.approx(600 / 1200)
+    assert second["Skin"]["iou"] == 0.0, "600 pixels of skin where a shirt and 600 where background is true"
+    assert comparison.scores["segformer"]["pixel_accuracy"] == pytest.approx((600 + 2400) / (4800 - 600))
+    assert comparison.contested == pytest.approx(1200 / 4200)
+
+
+def test_a_truth_in_other_classes_than_the_models() -> None:
+    """A truth that knows a coat only: hair, skin and all other garments are part of its background."""
+    mine = make_taxonomy("mine", ["Background", "Coat"])
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:40, :30] = 1
+    comparison = Comparison((FIRST, THIRD), labels, mine)
+    assert comparison.common.is_whole and comparison.scored.taxonomy.names == ("Background", "Coat")
+    assert comparison.scores and comparison.scores["fpn"]["mean_iou"] == 1.0
+    shirt = comparison.scores["fcn"]["classes"]
+    assert (shirt["Coat"]["iou"], shirt["Background"]["iou"]) == (0, pytest.approx(3600 / 4800))
+    assert [each.first for each in comparison.agreements] == ["fpn"], "agreement is in the models' own classes"
+    with pytest.raises(MappingError, match="no mapping says what Kimono"):
+        Comparison((FIRST,), labels, make_taxonomy("shop", ["Background", "Kimono"]))

@@ -15,9 +15,11 @@ from streamlit_page import state_of
 from dashboard.compare import agreement as comparison
 from dashboard.compare.state import CompareState
 from dashboard.shared import networks, waiting
+from dashboard.shared.analysed import coco_text
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import shipped_mappings
 from segmodels.taxonomy import OUTFIT_15
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "compare.py"
@@ -52,7 +54,7 @@ def button(page: AppTest, label: str):  # type: ignore[no-untyped-def]
 
 
 def said(page: AppTest) -> str:
-    texts = [each.value for each in [*page.error, *page.info, *page.markdown]]
+    texts = [each.value for each in [*page.error, *page.info, *page.markdown, *page.caption]]
     return "\n".join(texts).replace("\\", "")
 
 
@@ -125,14 +127,11 @@ def test_models_of_other_classes_are_left_out(
     save_own(tmp_path / "own2", seed=4)
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
     with_example(page, "tiny,own,blank")
-    sentence = (
-        "own is left out: it names the 5 classes of kimono shop, and tiny the 15 of OUTFIT_15. Compare models of the "
-        "same classes."
-    )
-    assert sentence in said(page)
+    sentence = "no mapping says what Kimono, Obi <sash>, Left hand and 1 more would be in OUTFIT_15. Write a mapping"
+    assert f"own is left out. own has the classes of kimono shop, and {sentence}" in said(page)
     assert [model for _, model in state(page).findings] == ["tiny", "blank"]
     page.multiselect[0].set_value(["own", "tiny"]).run()
-    assert "tiny is left out: it names the 15 classes of OUTFIT_15, and own the 5 of kimono shop." in said(page)
+    assert f"tiny is left out. own has the classes of kimono shop, and {sentence}" in said(page)
     assert "Choose a second model, then press Compare." in said(page)
     page.multiselect[0].set_value(["own", "own2", "tiny"]).run()
     button(page, "Compare").click().run()
@@ -145,9 +144,52 @@ def test_models_of_other_classes_are_left_out(
     assert "Mean IoU" in table(page)
     page.multiselect[0].set_value(["tiny", "blank"]).run()
     assert not page.exception and "Mean IoU" not in table(page)
-    assert "has other classes than these models, so there are no scores. Add one with the ids of OUTFIT_15" in said(
-        page
+    assert (
+        "No mapping connects the classes of truth.png (kimono shop) with those of these models, so there are no "
+        "scores. Add one with the ids of OUTFIT_15." in said(page)
     )
+
+
+def test_models_of_two_taxonomies_are_compared_on_what_both_can_name(
+    page: AppTest, more_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny").symlink_to(more_models / "tiny")
+    save_own(tmp_path / "segformer", next(each.taxonomy() for each in shipped_mappings() if each.source == "ATR_18"))
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    with_example(page, "tiny,segformer")
+    assert [model for _, model in state(page).findings] == ["tiny", "segformer"]
+    assert (
+        "Compared on 11 of the 15 classes of OUTFIT_15, which all can name. Counted as one: Coat and Shirt; Pants and "
+        "Shorts. Left out: Romper, Socks, which segformer cannot name." in said(page)
+    )
+    judge(page, "truth.png", mask((512, 512), OUTFIT_15["Coat"].id))
+    assert "Mean IoU" in table(page) and "Ground truth: truth.png, read as OUTFIT_15." in said(page)
+
+
+def test_a_mask_of_0_and_255_is_asked_about(page: AppTest) -> None:
+    with_example(page)
+    out = io.BytesIO()
+    half = np.zeros((512, 512), np.uint8)
+    half[:, 256:] = 255
+    Image.fromarray(half).save(out, "PNG")
+    judge(page, "truth.png", out.getvalue())
+    assert "truth.png has only the values 0 and 255. What is 255? Choose to see the scores." in said(page)
+    assert "Mean IoU" not in table(page)
+    box = next(each for each in page.selectbox if each.label == "Meaning of the ids")
+    assert box.value is None
+    box.set_value("The person: everything but the background").run()
+    assert not page.exception and "Mean IoU" in table(page)
+    assert "Ground truth: truth.png, read as The person: everything but the background." in said(page)
+    assert "Scored on 2 of the 15 classes of OUTFIT_15" in said(page)
+
+
+def test_a_coco_file_of_segment_and_a_list_of_classes_are_taken(page: AppTest) -> None:
+    with_example(page)
+    (found,) = [each for (_, model), each in state(page).findings.items() if model == "fpn"]
+    judge(page, "astronaut-coco.json", coco_text(found.analysed).encode())
+    assert "Mean IoU" in table(page) and "Ground truth: astronaut-coco.json, read as coco-astronaut-coco." in said(page)
+    judge(page, "classes.txt", b"Coat\nPants")
+    assert "classes.txt is a list of classes. Add it together with the PNG that it is for." in said(page)
 
 
 def test_a_model_chosen_later_waits_for_the_button(page: AppTest) -> None:

@@ -2,12 +2,14 @@ import io
 
 import numpy as np
 import pytest
+from own_classes import KIMONO
 from PIL import Image
 
 from dashboard.compare.agreement import Finding
-from dashboard.compare.state import CompareState
+from dashboard.compare.conventions import TruthFile, read_truth_file
+from dashboard.compare.state import CompareState, connected
 from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto
-from dashboard.shared.examples import Example
+from segmodels.mappings import shipped_mappings
 from segmodels.taxonomy import OUTFIT_15
 
 
@@ -17,10 +19,10 @@ def finding(model: str) -> Finding:
     return Finding(Analysed(photo, OUTFIT_15, plane, plane, (), (), model, "abc", 0.1), 1, 1)
 
 
-def mask() -> Example:
+def mask() -> TruthFile:
     out = io.BytesIO()
     Image.fromarray(np.ones((2, 2), np.uint8)).save(out, "PNG")
-    return Example("truth.png", out.getvalue())
+    return read_truth_file("truth.png", out.getvalue(), (2, 2), [OUTFIT_15])
 
 
 @pytest.fixture
@@ -56,3 +58,12 @@ def test_starting_over_keeps_the_models_and_asks_for_empty_uploaders(state: Comp
     state.unloaded["torn"], state.sentences, state.intake = "torn", ["x"], 2
     state.start_over()
     assert state == CompareState(models=["unet", "fcn", "fpn"], intake=3)
+
+
+def test_models_are_compared_with_the_first_ones_as_far_as_mappings_connect_them() -> None:
+    atr = next(each.taxonomy() for each in shipped_mappings() if each.source == "ATR_18")
+    taxonomies = {"fpn": OUTFIT_15, "own": KIMONO, "segformer": atr}
+    kept, (sentence,) = connected(taxonomies, ())
+    assert kept == ["fpn", "segformer"]
+    assert sentence.startswith("own is left out. own has the classes of kimono shop, and no mapping says what Kimono")
+    assert connected({"own": KIMONO, **taxonomies}, ())[0] == ["own"]

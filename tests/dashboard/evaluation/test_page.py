@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scored import LABEL, evaluation, judged, write_model
+from scored import LABEL, evaluation, judged, write_maps, write_model
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
@@ -54,6 +54,7 @@ def test_the_page_opens_on_the_photos_that_most_models_have(page: AppTest) -> No
         "Scores by class",
         "Confusion matrix",
         "Best and worst photos",
+        "Scores in papers",
     ]
     assert not page.error
 
@@ -76,8 +77,8 @@ def test_a_model_has_one_ink_on_the_whole_page(page: AppTest, monkeypatch: pytes
     )
     draw = evaluation_figures.class_figure
 
-    def drawn(*arguments: object) -> object:
-        figure = draw(*arguments)  # type: ignore[arg-type]
+    def drawn(*arguments: object, **more: object) -> object:
+        figure = draw(*arguments, **more)  # type: ignore[arg-type]
         seen["bar"] = figure.data[0].marker.color
         return figure
 
@@ -214,3 +215,32 @@ def test_the_page_waits_for_no_network_to_be_imported() -> None:
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PAGE.parents[2], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_class_maps_made_elsewhere_are_compared_on_common_classes(
+    page: AppTest, tmp_path: Path, scored_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_maps(tmp_path / "segformer")
+    shutil.copytree(scored_models / "sharp", tmp_path / "sharp")
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    opened(page, on=LABEL)
+    assert "In other classes, and so compared on those in common (see Measured on): segformer." in said(page)
+    common = f"{LABEL}, 11 common classes"
+    box(page, "Measured on").set_value(common).run()
+    assert not page.exception and box(page, "Measured on").value == common
+    assert f"2 models measured on {common}. Scored on 11 of the 15 classes of OUTFIT_15" in said(page)
+    assert "segformer: Class maps made elsewhere: https://example.org/segformer, MIT." in said(page)
+    page.multiselect[0].set_value(["segformer", "sharp"]).run()
+    assert not page.exception
+    box(page, "Difference to").set_value("sharp").run()
+    assert not page.exception and "segformer minus sharp" in said(page)
+    assert "Mean IoU −0.300" in said(page).replace("-0.300", "−0.300")
+    assert cards(page) and "Truth of photo 0001" in cards(page)[0]
+
+
+def test_what_papers_print_is_apart(page: AppTest) -> None:
+    opened(page)
+    assert "none can be compared with the scores above" in said(page)
+    assert "Dotted" not in said(page)
+    (table,) = [each.value for each in page.dataframe if "measured on" in each.value]
+    assert "3,686 photos of CCP and CFPD, 15 classes, five folds" in set(table["measured on"])

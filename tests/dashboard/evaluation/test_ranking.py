@@ -1,9 +1,10 @@
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scored import HOW, LABEL, judged
+from scored import HOW, LABEL, PHOTOS, judged
 
 from dashboard.evaluation.ranking import (
     COLUMNS,
@@ -12,6 +13,7 @@ from dashboard.evaluation.ranking import (
     curves_table,
     leaderboard_data,
     leaderboard_table,
+    papers_table,
     rank,
     references,
     scope,
@@ -21,6 +23,7 @@ from dashboard.shared.tables import as_csv
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.evaluation.bootstrap import interval
 from segmodels.evaluation.papers import CASTRO_TABLE_3, CASTRO_TABLE_5
+from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.taxonomy import OUTFIT_15
 
 
@@ -81,10 +84,27 @@ def test_castros_binary_iou_stands_beside_no_other_score() -> None:
     binary |= {row.binary_iou for rows in CASTRO_TABLE_3.values() for row in rows}
     for key in COLUMNS:
         for line in references(key):
-            assert line.on.startswith("their photos of ")
+            assert "photos of" in line.on
             assert ("Castro" in line.label) == (key in ("binary_iou", "pixel_accuracy"))
             assert key == "binary_iou" or line.value not in binary - {None}
     assert [line.value for line in references("binary_iou")] == [0.80, 0.77]
     assert references("mean_f1")[0].label == "Inácio fpn" and len(references("mean_f1")) == 4
     assert [line.value for line in references("mean_iou")] == [0.657]
     assert references("mean_iou_foreground") == references("parameters") == []
+
+
+def test_what_a_paper_prints_stands_beside_scores_on_the_same_photos_only() -> None:
+    theirs = EvaluatedPhotos(dataset="ccp_cfpd", split="folds", folds=5, number=3686)
+    ours = EvaluatedPhotos(dataset="ccp", split="fold", fold=0, number=158)
+    assert [line.value for line in references("mean_iou", theirs)] == [0.657]
+    assert not any(references(key, photos) for key in COLUMNS for photos in (ours, PHOTOS))
+    assert not any(references(key, replace(theirs, number=3000)) for key in COLUMNS)
+    assert references("binary_iou", theirs) == references("pixel_accuracy", theirs) == [], "on iMaterialist"
+    table = papers_table()
+    row = table[table["score"] == "Mean IoU"].iloc[0].to_dict()
+    assert row == {
+        "paper and network": "Inácio fpn",
+        "score": "Mean IoU",
+        "value": 0.657,
+        "measured on": "3,686 photos of CCP and CFPD, 15 classes, five folds",
+    }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from own_classes import KIMONO
-from scored import LABEL, PHOTOS, curve, evaluation, judged, write_model
+from scored import LABEL, PHOTOS, curve, evaluation, judged, write_maps, write_model
 
 from dashboard.evaluation.records import evidence_of_measurement, photo_sets, read_model
 from segmodels.checkpoints.catalog import EMBEDDED
@@ -199,3 +199,44 @@ def test_a_file_of_a_hundred_brackets_is_damaged(tmp_path: Path) -> None:
     model = read_model("m", write_model(tmp_path / "m", "[" * 100_000))
     assert "metrics.json is damaged" in model.sentences[0]
     assert json.loads((tmp_path / "m" / "config.json").read_text())["taxonomy"] == "OUTFIT_15"
+
+
+def test_models_of_two_taxonomies_are_compared_on_what_both_can_name(tmp_path: Path) -> None:
+    """By hand: of 500 pixels of coat in each photo, 100 are called a dress; ATR has no socks."""
+    rows = judged(1)
+    sharp = read_model("sharp", write_model(tmp_path / "sharp", {"evaluations": [evaluation(rows)]}, rows))
+    maps = read_model("maps", write_maps(tmp_path / "maps"))
+    assert maps.maps == "Class maps made elsewhere: https://example.org/segformer, MIT." and not maps.sentences
+    own, common = photo_sets([maps, sharp])
+    assert (own.label, own.models, own.common) == (LABEL, ("sharp",), None)
+    assert (common.label, common.models) == (f"{LABEL}, 11 common classes", ("maps", "sharp"))
+    assert common.common and "Left out: Romper, Socks, which maps cannot name." in common.common.remark()
+    assert maps.measured_on(own) is None
+
+    measured = maps.measured_on(common)
+    assert measured and measured.scores.mean_iou == pytest.approx((1 + 0.8 + 0 + 1) / 4)
+    classes = measured.scores.classes
+    assert (classes["Coat or Shirt"].pixels, classes["Coat or Shirt"].iou) == (4000, pytest.approx(0.8))
+    assert (classes["Dress"].iou, classes["Pants or Shorts"].iou, classes["Pants or Shorts"].pixels) == (0, 1, 3900)
+    better = sharp.measured_on(common)
+    assert better and better.scores.mean_iou == 1.0, "a shirt in place of a coat is no fault here"
+    assert sharp.measured_on(own) == sharp.measurements[0]
+    for model, found, file in ((maps, measured, "maps"), (sharp, better, "sharp")):
+        evidence = read_evidence(tmp_path / file / "evidence.parquet")[0]
+        found_rows, sentence = evidence_of_measurement(model, found, evidence)
+        assert not sentence and len(found_rows) == 8 and found_rows[0].counts.shape == (11, 12)
+
+    (alone,) = photo_sets([maps])
+    assert (alone.label, alone.models) == (LABEL, ("maps",)) and alone.common
+
+
+def test_maps_whose_classes_no_mapping_knows_are_a_sentence(tmp_path: Path) -> None:
+    folder = write_maps(tmp_path / "maps")
+    values = json.loads((folder / "maps.json").read_text())
+    (folder / "maps.json").write_text(json.dumps(values | taxonomy_entries(KIMONO)))
+    model = read_model("maps", folder)
+    assert not model.measurements and "no mapping says what Kimono" in model.sentences[0]
+    (folder / "mapping.toml").write_text("from = ")
+    assert any("mapping.toml is not TOML" in sentence for sentence in read_model("maps", folder).sentences)
+    (folder / "maps.json").write_text("{}")
+    assert "maps.json names no known classes; its scores are left out." in read_model("maps", folder).sentences[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from foreign_networks import save_onnx
 from own_classes import KIMONO
 from scored import LABEL, evaluation, judged, write_model
 
@@ -153,6 +154,33 @@ def test_other_classes_are_listed(sheet: Make) -> None:
     found = describe(*_unmeasured(sheet("hub"), taxonomy_entries(KIMONO)))
     assert found.usable and found.classes == "5 classes of kimono shop: Kimono, Obi <sash>, Left hand, Tote bag"
     assert "<p>5 classes of kimono shop: Kimono, Obi &lt;sash&gt;, Left hand" in sheet_html(found, in_use=False)
+
+
+def test_a_network_from_elsewhere(tmp_path: Path) -> None:
+    folder = save_onnx(tmp_path / "net" / "net.onnx", shape=("n", 3, 64, 48)).parent
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Theirs")
+    model = read_model("net", folder)
+    assert not model.sentences and model.taxonomy and model.taxonomy.names == ("Backdrop", "Shirt", "Pants")
+    found = describe(Offer("net", CatalogEntry("net", "folder", folder)), model)
+    assert found.usable and found.architecture == "Architecture ONNX" and found.classes.startswith("3 classes of ")
+    assert found.origin == (
+        "Network of ONNX. Source: tests. Licence: mit. Its background is the class Backdrop. It is given the whole "
+        "photo, so people are not told apart."
+    )
+    assert found.origin in sheet_html(found, in_use=False)
+    assert found.facts["Input"] == "64 x 48, whole photo" and found.counts == "Raw counts: no calibration."
+    assert model.parameters == 12 and model.size == (folder / "net.onnx").stat().st_size
+    (folder / "net.json").unlink()
+    found = describe(Offer("net", CatalogEntry("net", "folder", folder)), read_model("net", folder))
+    assert found.obstacle.startswith("net.onnx does not say what its classes are.") and not found.usable
+
+
+def test_a_model_of_a_kind_that_is_not_supported(tmp_path: Path) -> None:
+    config = {"model_type": "vit", "architectures": ["ViTForImageClassification"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = read_model("vit", tmp_path)
+    found = describe(Offer("vit", CatalogEntry("vit", "folder", tmp_path)), model)
+    assert "a classification model of transformers (ViTForImageClassification)" in found.obstacle
 
 
 def test_classes_that_nobody_knows(sheet: Make) -> None:

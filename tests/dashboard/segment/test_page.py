@@ -1,7 +1,6 @@
 import io
 import json
 import re
-import re
 import struct
 import threading
 import zipfile
@@ -24,10 +23,11 @@ from dashboard.shared import analysed as photos
 from dashboard.shared import networks, waiting
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
+from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
-COCO = ("coco.json", "coco-2.json")
+COCO = ("annotations/coco.json", "annotations/2/coco.json")
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "segment.py"
 
 
@@ -65,6 +65,16 @@ def test_the_example_is_analysed(page: AppTest) -> None:
     assert photo.listing["garments"]
 
 
+def test_annotations_are_offered_in_the_format_that_is_chosen(page: AppTest) -> None:
+    page.button[0].click().run()
+    (chosen,) = [box for box in page.selectbox if box.label == "Annotations as"]
+    assert chosen.options == [form.title for form in ANNOTATION_FORMATS.values()] and chosen.value == "coco"
+    chosen.set_value("cvat").run()
+    assert not page.exception
+    assert state(page).annotations == "cvat"
+    assert ANNOTATION_FORMATS["cvat"].hint in [caption.value for caption in page.caption]
+
+
 def test_less_likely_garments_are_said_to_be_in_the_downloads(page: AppTest) -> None:
     page.button[0].click().run()
     ((key, photo),) = state(page).photos.items()
@@ -77,7 +87,7 @@ def test_less_likely_garments_are_said_to_be_in_the_downloads(page: AppTest) -> 
         state(page).photos[key] = shown
         page.run()
         assert not page.exception
-        return [caption.value for caption in page.caption]
+        return [caption.value for caption in page.caption if caption.value != ANNOTATION_FORMATS["coco"].hint]
 
     assert captions(raw) == []
     assert captions(replace(raw, people=(replace(person, presence=presence),))) == []
@@ -200,7 +210,7 @@ def test_downloads_of_photos_in_different_classes(tmp_path: Path) -> None:
     photos.write_zip(found, out)
     with zipfile.ZipFile(out) as archive:
         names = [{each["name"] for each in json.loads(archive.read(name))["categories"]} for name in COCO]
-        assert names == [{garment.name for garment in OUTFIT_15.worn}, {"Kimono", "Obi <sash>", "Tote bag"}]
+        assert names == [set(OUTFIT_15.names[1:]), {"Kimono", "Obi <sash>", "Left hand", "Tote bag"}]
         for name in archive.namelist():
             assert not set(name) & set('<>:"\\|?*'), "which Windows refuses in a file's name"
 

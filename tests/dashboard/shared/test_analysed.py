@@ -16,9 +16,10 @@ from dashboard.shared.analysed import (
     Plane,
     UploadedPhoto,
     analyse,
+    annotations_name,
+    as_annotations,
     as_csv,
     class_map_png,
-    coco_text,
     cut_out,
     file_name,
     heading,
@@ -32,9 +33,9 @@ from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
 
 
-def packed(photos: list[Analysed]) -> io.BytesIO:
+def packed(photos: list[Analysed], kind: str = "coco") -> io.BytesIO:
     out = io.BytesIO()
-    write_zip(photos, out)
+    write_zip(photos, out, kind)
     return out
 
 
@@ -53,9 +54,9 @@ def test_what_was_found_is_the_same_in_every_form(astronaut: Analysed) -> None:
     class_map = np.asarray(Image.open(io.BytesIO(class_map_png(astronaut))))
     assert class_map.shape == (512, 512)
     assert astronaut.listing["garments"], "the embedded network finds no garment on a person in a bright suit"
-    for garment, row, annotation in zip(
-        astronaut.garments, astronaut.listing["garments"], json.loads(coco_text(astronaut))["annotations"], strict=True
-    ):
+    rows = json.loads(as_annotations([astronaut], "coco"))["annotations"]
+    assert {row["category_id"] for row in rows} == set(np.unique(class_map)) - {0}
+    for garment, row, annotation in zip(astronaut.garments, astronaut.listing["garments"], rows, strict=False):
         mask = coco_mask.decode(annotation["segmentation"]).astype(bool)
         assert (mask == (class_map == annotation["category_id"])).all()
         assert row["class"] == garment.name
@@ -86,13 +87,50 @@ def test_the_zip_holds_everything_of_two_photos_with_one_name(astronaut: Analyse
     with zipfile.ZipFile(packed([astronaut, astronaut])) as archive:
         assert archive.testzip() is None
         names = archive.namelist()
-        coco = json.loads(archive.read("coco.json"))
+        coco = json.loads(archive.read("annotations/coco.json"))
     per_photo = 2 + len(astronaut.garments)
     assert len(names) == len(set(names)) == 2 + 2 * per_photo
-    assert [image["id"] for image in coco["images"]] == [1, 2]
+    assert [(image["id"], image["file_name"]) for image in coco["images"]] == [
+        (1, "astronaut.png"),
+        (2, "astronaut-2.png"),
+    ]
     ids = [annotation["id"] for annotation in coco["annotations"]]
-    assert ids == list(range(1, 2 * len(astronaut.garments) + 1))
+    classes = len(np.unique(astronaut.class_map.pixels())) - 1
+    assert ids == list(range(1, 2 * classes + 1))
     assert {annotation["image_id"] for annotation in coco["annotations"]} == {1, 2}
+
+
+def test_annotations_of_one_photo_and_of_many(astronaut: Analysed) -> None:
+    other = replace(astronaut, taxonomy=replace(astronaut.taxonomy, name="OTHER"))
+    assert annotations_name([astronaut], "coco") == "astronaut-coco.json"
+    assert annotations_name([astronaut], "cvat-polygons") == "astronaut-cvat-polygons.xml"
+    assert annotations_name([astronaut], "labelstudio") == "astronaut-labelstudio.zip"
+    assert annotations_name([astronaut, astronaut], "coco") == "garmentscope-coco.json"
+    assert annotations_name([astronaut, other], "coco") == "garmentscope-coco.zip"
+    assert as_annotations([astronaut], "cvat").startswith(b"<?xml")
+    for photos, kind, wanted in (
+        ([astronaut, astronaut], "masks", ["masks/astronaut.png", "masks/astronaut-2.png", "classes.txt"]),
+        ([astronaut, other], "coco", ["coco.json", "2/coco.json"]),
+    ):
+        with zipfile.ZipFile(io.BytesIO(as_annotations(photos, kind))) as archive:
+            assert archive.namelist() == wanted
+
+
+def test_the_zip_has_the_annotations_that_were_chosen(astronaut: Analysed) -> None:
+    with zipfile.ZipFile(packed([astronaut], "yolo")) as archive:
+        found = [name for name in archive.namelist() if name.startswith("annotations/")]
+    assert found == ["annotations/labels/astronaut.txt", "annotations/data.yaml"]
+
+
+def test_a_turned_photo_says_so(segmenter: Segmenter) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    Image.open(io.BytesIO(example(0).data)).convert("RGB").resize((300, 200)).save(out, "JPEG", exif=exif)
+    found = analyse(segmenter, "turned.jpg", out.getvalue())
+    assert (found.listing["width"], found.listing["height"], found.listing["orientation"]) == (200, 300, 6)
+    (image,) = json.loads(as_annotations([found], "coco"))["images"]
+    assert (image["width"], image["height"], image["orientation"], image["upright"]) == (200, 300, 6, True)
 
 
 def test_a_bad_file_is_answered_with_its_name(segmenter: Segmenter) -> None:
@@ -226,7 +264,7 @@ def test_the_zip_decodes_each_photo_once_and_says_how_far_it_is(monkeypatch: pyt
     monkeypatch.setattr(UploadedPhoto, "pixels", pixels)
     pair, done = two_people(), list[int]()
     assert len(pair.garments) > 1
-    write_zip([pair, two_people()], io.BytesIO(), done.append)
+    write_zip([pair, two_people()], io.BytesIO(), progress=done.append)
     assert decoded == ["pair.png"] * 2
     assert done == [1, 2]
 

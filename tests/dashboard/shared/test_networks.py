@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from foreign_networks import save_onnx
 
 from dashboard.shared import networks
 from segmodels.checkpoints.catalog import EMBEDDED
@@ -46,6 +47,19 @@ def test_a_checkpoint_that_is_replaced_is_loaded_anew(tmp_path, monkeypatch, mor
     second = networks.segmenter("mine")
     assert second.checkpoint.revision == networks.revision("mine") != first.checkpoint.revision
     assert networks.revision("nonesuch") == ""
+
+
+def test_a_network_from_elsewhere_is_one_of_the_models(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    path = save_onnx(tmp_path / "colours" / "net.onnx")
+    assert "colours" in networks.model_names() and networks.model_bytes("colours") == path.stat().st_size
+    assert networks.taxonomy("colours").names == ("Backdrop", "Shirt", "Pants")
+    loaded = networks.segmenter("colours").checkpoint
+    assert networks.revision("colours") == loaded.revision
+    before = networks.checkpoint_stamp(path.parent)
+    path.with_suffix(".json").write_text("{}")
+    assert networks.checkpoint_stamp(path.parent) != before
+    assert networks.taxonomy("colours") is None
 
 
 def test_the_queue_sets_the_threads_of_its_workers_and_leaves_those_of_others() -> None:

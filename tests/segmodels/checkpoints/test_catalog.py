@@ -11,10 +11,12 @@ import segmodels.checkpoints.catalog as module
 from segmodels.checkpoints.catalog import (
     EMBEDDED,
     CatalogEntry,
+    find_model,
     list_checkpoints,
     list_described,
     load_segmenter,
     match_offers,
+    open_checkpoint,
 )
 from segmodels.checkpoints.checkpoint import CheckpointConfig, CheckpointError, save_checkpoint
 
@@ -142,3 +144,37 @@ def test_a_folder_of_ones_own_without_weights_is_still_listed(models: Path, embe
 
 def test_embedded_checkpoints_lie_in_the_package() -> None:
     assert Path(module.__file__).parents[1] / "embedded" / "segmentation" == EMBEDDED
+
+
+def test_a_name_is_found_in_one_way(models: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(models.parent)
+    shutil.copytree(models / "tiny", "tiny")
+    assert find_model("tiny") == CatalogEntry("tiny", "folder", models / "tiny"), "the catalog goes before the folder"
+    assert find_model("./tiny").folder == Path("tiny") and find_model(Path("tiny")).folder == Path("tiny")
+    assert open_checkpoint("models/tiny").name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("tny", "There is no model 'tny'. Did you mean tiny? Installed: tiny. Name one of them, or the folder of a "),
+        ("models/tyny", "There is no checkpoint folder models/tyny. Did you mean models/tiny?"),
+        (
+            "atelier/clothes",
+            "There is no checkpoint folder atelier/clothes. Did you mean hf://atelier/clothes, on the ",
+        ),
+        (
+            "./none",
+            "There is no checkpoint folder ./none. Name a folder, a model that is installed, or hf://owner/repo.",
+        ),
+        ("net.onnx", "There is no checkpoint folder net.onnx. Name a folder, a model"),
+        ("hf://atelier", "'hf://atelier' is not the address of a checkpoint. Write hf://owner/repo or"),
+    ],
+)
+def test_names_that_lead_nowhere(
+    models: Path, embedded: Path, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    monkeypatch.chdir(models.parent)
+    with pytest.raises(CheckpointError) as caught:
+        find_model(name)
+    assert str(caught.value).startswith(sentence)

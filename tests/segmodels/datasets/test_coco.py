@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_annotations import NAMES, PHOTOS
+from drawn_annotations import truth as drawn_truth
 from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segmodels.datasets import Dataset, DatasetError, open_dataset, read_coco
+from segmodels.inference.segmentation import Person, Segmentation, measure
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 
@@ -311,3 +314,82 @@ def test_a_photo_is_not_taken_for_another_of_its_name(write: Write, tmp_path: Pa
 
     assert readable(rows) == ["y/a"], "three are z/b.jpg by their last part, and none by its whole path"
     assert readable(rows[:1]) == ["x/a"] and readable(rows[4:]) == ["elsewhere/z/b"]
+
+
+def test_a_file_that_datumaro_wrote() -> None:
+    files = Path(__file__).parent / "files"
+    dataset = read_coco(files / "coco" / "annotations" / "instances_default.json", files / "photos")
+    for name in PHOTOS:
+        names = np.array([each.lower() for each in dataset.taxonomy.names])
+        assert (names[dataset.pair(name)[1]] == np.array(NAMES)[drawn_truth(name)]).all()
+    assert dataset.notes == ("3 of 4 annotations are crowds, taken for masks.",)
+
+
+def test_masks_that_cvat_writes_as_crowds(write: Write) -> None:
+    polygons = [annotation([rectangle(0, 0, 10, 10)]) for _ in range(3)]
+    mask = annotation(uncompressed(box(20, 20, 30, 30)), POCKET, iscrowd=1)
+    assert (truth_of(read_coco(write([*polygons, mask])))[20:, 20:30] == UNLABELLED).all()
+    dataset = read_coco(write([*polygons, {**mask, "attributes": {"occluded": False}}]))
+    assert (truth_of(dataset)[20:, 20:30] == 1).all()
+    assert dataset.notes == ("1 of 4 annotations are crowds, taken for masks.",)
+
+
+@pytest.mark.parametrize(("upright", "turned"), [(True, False), (False, True), (None, True)])
+def test_a_photo_upside_down_is_as_its_row_says(write: Write, tmp_path: Path, upright: object, turned: bool) -> None:
+    rows = [{"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, "orientation": 3, "upright": upright}]
+    path = write([annotation([rectangle(0, 0, WIDTH, 10)])])
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "images": rows}), "utf-8")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.jpg", exif=exif)
+    dataset = read_coco(path)
+    assert dataset.draw_truth and dataset.columns == {}
+    drawn = dataset.draw_truth("a")
+    assert drawn.turned is turned and drawn.truth[-1 if turned else 0].all() and not drawn.truth[15].any()
+
+
+def test_what_segment_writes_comes_back_as_it_was(tmp_path: Path) -> None:
+    """Run lengths are exact: noise, two people, one class on both, pixels at every edge."""
+    generator = np.random.default_rng(4)
+    class_map = generator.integers(0, len(OUTFIT_15), (HEIGHT, WIDTH), np.uint8)
+    owners = generator.integers(0, 2, (HEIGHT, WIDTH), np.uint8)
+    photo = generator.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    people = tuple(Person((0, 0, WIDTH, HEIGHT), 0.9, detected=True) for _ in range(2))
+    sure = np.full((HEIGHT, WIDTH), 200, np.uint8)
+    found = measure(photo, OUTFIT_15, class_map, sure, people, owners)
+    segmentation = Segmentation(OUTFIT_15, class_map, sure, *found, "fpn", "", 0.1, owners)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps(segmentation.to_coco("a.png")), "utf-8")
+    dataset = read_coco(path)
+    names = np.array(OUTFIT_15.names)[class_map]
+    names[~np.isin(names, [each.name for each in OUTFIT_15.worn])] = "Background"
+    assert (np.array(dataset.taxonomy.names)[truth_of(dataset)] == names).all()
+
+
+def test_supercategories_are_groups(write: Write) -> None:
+    categories = [
+        {"id": 1, "name": "obi", "supercategory": "Accessory"},
+        {"id": 2, "name": "hem", "supercategory": "garment parts"},
+        {"id": 3, "name": "bag", "supercategory": "none"},
+        {"id": 4, "name": "hat", "supercategory": "garment"},
+    ]
+    dataset = read_coco(write([], categories=categories))
+    assert [each.group for each in dataset.taxonomy.classes[1:]] == ["accessory", "part", "accessory", "garment"]
+
+
+def test_photos_with_another_ending_and_columns(write: Write, tmp_path: Path) -> None:
+    path = write([annotation([rectangle(0, 0, 10, 10)])], images=("sub/a.png", "sub/b.png"))
+    content = json.loads(path.read_text("utf-8"))
+    content["images"][0].update(file_name="photos/a.JPEG", shoot="A7", license=3, tags=["x"])
+    content["images"][1].update(file_name="b.jpg", shoot="B1")
+    path.write_text(json.dumps(content), "utf-8")
+    dataset = read_coco(path)
+    assert dataset.ids == ("b", "photos/a")
+    assert [dataset.photo_path(photo_id).name for photo_id in dataset.ids] == ["b.png", "a.png"]
+    assert dataset.columns == {"shoot": {"photos/a": "A7", "b": "B1"}, "license": {"photos/a": "3"}}
+    content["images"][1]["file_name"] = "a.png"
+    path.write_text(json.dumps(content), "utf-8")
+    again = read_coco(path)
+    assert again.photo_path("a").name == "a.png", "the nearer name is first"
+    assert not again.photo_path("photos/a").exists(), "and no file stands for two"

@@ -94,3 +94,11 @@ def test_many_matrices_at_once_have_the_scores_of_each() -> None:
         for name in SCORES:
             expected = float("nan") if scores[name] is None else scores[name]
             assert found[name][place] == pytest.approx(expected, nan_ok=True), (name, place)
+
+
+def test_many_matrices_with_a_column_of_other_classes_at_once() -> None:
+    counts = np.array([[[6, 1, 1], [0, 3, 1]], [[2, 0, 0], [1, 0, 4]]])
+    found = batch_scores(counts)
+    for place, each in enumerate(counts):
+        scores = ConfusionMatrix(("Background", "Coat"), each).scores()
+        assert {name: found[name][place] for name in SCORES} == pytest.approx({name: scores[name] for name in SCORES})

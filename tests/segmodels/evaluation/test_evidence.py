@@ -7,8 +7,17 @@ import pytest
 from own_classes import KIMONO
 from PIL import Image
 
-from segmodels.evaluation.evidence import EvidenceError, evidence_of, read_evidence, total, write_evidence
+from segmodels.evaluation.evidence import (
+    EvidenceError,
+    evidence_of,
+    in_common,
+    read_evidence,
+    total,
+    truths_of,
+    write_evidence,
+)
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.mappings import common_classes, shipped_mappings
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 
 
@@ -81,3 +90,25 @@ def test_classes_of_ones_own_stand_in_the_file(tmp_path: Path) -> None:
     assert (row.counts == np.diag(np.bincount(truth.ravel()))).all()
     write_evidence(path, [], OUTFIT_15)
     assert pq.read_schema(path).metadata == {b"taxonomy": b"OUTFIT_15"}, "as it was before"
+
+
+def test_a_truth_in_another_taxonomy(tmp_path: Path) -> None:
+    """By hand: a skirt of ATR on a dress and on socks, an unlabelled pixel; beside it a row in one taxonomy."""
+    atr = next(each.taxonomy() for each in shipped_mappings() if each.source == "ATR_18")
+    dress, socks, skirt = OUTFIT_15["Dress"].id, OUTFIT_15["Socks"].id, atr["Skirt"].id
+    truth, found = np.array([[dress, dress, socks, 255]], np.uint8), np.array([[skirt, 0, skirt, skirt]], np.uint8)
+    row = evidence_of("0001", truth, found, atr, truth_taxonomy=OUTFIT_15)
+    assert row.counts.shape == (15, 18) and row.counts.sum() == 3
+    assert (row.counts[dress, skirt], row.counts[dress, 0], row.counts[socks, skirt]) == (1, 1, 1)
+    same = evidence_of("0002", found, found, atr, truth_taxonomy=atr)
+    assert same.truth_taxonomy is None and same.counts.shape == (18, 18)
+    write_evidence(tmp_path / "e.parquet", [row, same], atr)
+    (first, second), taxonomy = read_evidence(tmp_path / "e.parquet")
+    assert taxonomy == atr and first.truth_taxonomy == OUTFIT_15 and second.truth_taxonomy is None
+    np.testing.assert_array_equal(first.counts, row.counts)
+    assert truths_of([first, second], taxonomy) == [OUTFIT_15, atr]
+    common = common_classes({"truth": OUTFIT_15, "segformer": atr})
+    matrix = total(in_common([first], taxonomy, common), common.taxonomy)
+    assert matrix.counts.sum() == 2 and matrix.iou[common.taxonomy["Dress"].id] == 0.5
+    with pytest.raises(ValueError, match="must be below 15 in the truth"):
+        evidence_of("0003", np.array([[15]], np.uint8), np.array([[0]], np.uint8), atr, truth_taxonomy=OUTFIT_15)

@@ -176,3 +176,19 @@ def test_counts_that_do_not_fit_are_refused() -> None:
         ConfusionMatrix(("a", "b"), np.zeros((3, 3)))
     with pytest.raises(ValueError, match="negative"):
         ConfusionMatrix(("a", "b"), np.array([[1, -1], [0, 0]]))
+
+
+def test_predictions_of_other_classes_are_wrong_and_no_class_of_their_own() -> None:
+    """By hand: two classes and a column for all others."""
+    matrix = ConfusionMatrix(("Background", "Coat"), np.array([[6, 1, 1], [0, 3, 1]]))
+    np.testing.assert_allclose(matrix.iou, [6 / 8, 3 / 5])
+    np.testing.assert_allclose(matrix.precision, [1, 3 / 4])
+    np.testing.assert_allclose(matrix.recall, [6 / 8, 3 / 4])
+    assert matrix.pixel_accuracy == 9 / 12 and matrix.binary_iou == 4 / 6
+    assert list(matrix.scores()["classes"]) == ["Background", "Coat"]
+    matrix.add(np.array([[1, 1]], np.uint8), np.array([[2, 1]], np.uint8))
+    assert matrix.counts.tolist() == [[6, 1, 1], [0, 4, 2]]
+    with pytest.raises(ValueError, match="must be below 2"):
+        matrix.add(np.array([[2]], np.uint8), np.array([[0]], np.uint8))
+    with pytest.raises(ValueError, match="A matrix over 2 classes"):
+        ConfusionMatrix(("Background", "Coat"), np.zeros((2, 4), np.int64))

@@ -6,18 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from segmodels.errors import GarmentscopeError
+from segmodels.inference.boxes import box_of
 from segmodels.inference.presence import LIKELY
-from segmodels.inference.segmentation import Garment, Person, Segmentation, measure, to_coco
+from segmodels.inference.segmentation import Garment, Person, Segmentation, measure
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 HEIGHT, WIDTH = 60, 40
-quiet_pycocotools = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-)
 
 
 def a_map() -> np.ndarray:
@@ -139,8 +135,9 @@ def test_garments_belong_to_whoever_wears_them() -> None:
     assert mine.outfit_share == pytest.approx(360 / 710) and theirs.outfit_share == bag.outfit_share == 0.5
     assert theirs.box == (34, 12, 6, 8) and theirs.area_share == 48 / (HEIGHT * WIDTH)
     assert segmentation.mask(mine).sum() == 360 and segmentation.mask(theirs).sum() == 48
-    annotations = to_coco([("a.jpg", segmentation)])["annotations"]
-    assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48)]
+    annotations = segmentation.to_coco("a.jpg")["annotations"]
+    hair = (0, 30)
+    assert [(row["person"], row["area"]) for row in annotations] == [(0, 360), (0, 350), (1, 48), (1, 48), hair]
 
 
 def with_presence() -> Segmentation:
@@ -170,8 +167,8 @@ def test_without_a_calibration_every_garment_counts() -> None:
 def test_presence_is_in_coco_and_json_and_changes_no_share() -> None:
     raw, calibrated = two_people(), with_presence()
     annotations = calibrated.to_coco("a.jpg")["annotations"]
-    assert [row["presence"] for row in annotations] == [0.98, 0.3752, 0.499, 0.5]
-    assert [row["presence"] for row in raw.to_coco("a.jpg")["annotations"]] == [None] * 4
+    assert [row["presence"] for row in annotations] == [0.98, 0.3752, 0.499, 0.5, None], "hair has none"
+    assert [row["presence"] for row in raw.to_coco("a.jpg")["annotations"]] == [None] * 5
     assert calibrated.to_json()["garments"] == raw.to_json()["garments"]
     assert calibrated.to_json()["people"][0]["presence"]["Pants"] == 0.3752
 
@@ -252,7 +249,7 @@ def test_class_map_png_of_one_class_keeps_its_id(class_id: int) -> None:
 def test_json_has_exactly_the_keys_of_the_design() -> None:
     listing = a_segmentation().to_json("look.jpg")
     assert list(listing) == [
-        *("photo", "model", "revision", "taxonomy", "width", "height", "seconds", "people", "garments")
+        *("photo", "model", "revision", "taxonomy", "width", "height", "orientation", "seconds", "people", "garments")
     ]
     assert [list(person) for person in listing["people"]] == [["box", "confidence", "detected", "presence"]]
     keys = ["class", "person", "area_share", "outfit_share", "confidence", "box", "colours"]
@@ -271,6 +268,7 @@ def test_json_by_hand() -> None:
         "taxonomy": "OUTFIT_15",
         "width": WIDTH,
         "height": HEIGHT,
+        "orientation": 1,
         "seconds": 0.1235,
         "people": [{"box": [12, 5, 28, 50], "confidence": 0.8, "detected": False, "presence": None}],
     }
@@ -286,48 +284,31 @@ def test_json_by_hand() -> None:
     assert colours == [{"hex": "#0f0f0f", "name": "black", "share": 1.0}]
 
 
-@quiet_pycocotools
-def test_coco_run_lengths_decode_to_the_masks() -> None:
-    first, second = a_segmentation(), a_segmentation(np.rot90(a_map(), 2).copy())
-    coco = to_coco([("a.jpg", first), ("b.jpg", second)])
-    coco = json.loads(json.dumps(coco, allow_nan=False))
-    assert [(image["id"], image["file_name"], image["width"], image["height"]) for image in coco["images"]] == [
-        (1, "a.jpg", WIDTH, HEIGHT),
-        (2, "b.jpg", WIDTH, HEIGHT),
-    ]
-    garments = [(1, first, g) for g in first.garments] + [(2, second, g) for g in second.garments]
-    assert [annotation["id"] for annotation in coco["annotations"]] == list(range(1, 7))
-    for annotation, (image_id, segmentation, garment) in zip(coco["annotations"], garments, strict=True):
-        mask = coco_mask.decode(annotation["segmentation"])
-        assert (mask == segmentation.mask(garment)).all()
-        assert annotation["image_id"] == image_id
-        assert annotation["area"] == mask.sum() == coco_mask.area(annotation["segmentation"])
-        assert annotation["bbox"] == list(garment.box) == coco_mask.toBbox(annotation["segmentation"]).tolist()
-        assert OUTFIT_15.names[annotation["category_id"]] == garment.name
-        assert annotation["score"] == 0.8 and annotation["iscrowd"] == 0 and annotation["person"] == 0
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_segmentation_turned_back_fits_the_stored_pixels(orientation: int) -> None:
+    upright = replace(two_people(), orientation=orientation)
+    stored = upright.as_stored()
+    assert stored.to_json()["orientation"] == orientation
+    if orientation == 1:
+        assert stored is upright
+        return
+    assert not stored.upright and (stored.height, stored.width) == (
+        (WIDTH, HEIGHT) if orientation > 4 else (HEIGHT, WIDTH)
+    )
+    assert stored.as_stored() is stored
+    for garment, before in zip(stored.garments, upright.garments, strict=True):
+        mask = stored.mask(garment)
+        assert mask.sum() == upright.mask(before).sum()
+        assert garment.box == tuple(map(int, box_of(mask) or ()))
+    corner = {2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (-1, 0), 7: (-1, -1), 8: (0, -1)}[orientation]
+    marked = replace(upright, class_map=np.zeros((HEIGHT, WIDTH), np.uint8), garments=())
+    marked.class_map[0, 0] = 1
+    assert marked.as_stored().class_map[corner] == 1, "where EXIF has the upright photo's top left corner"
 
 
-def test_coco_categories_are_what_is_worn_under_the_ids_of_the_class_map() -> None:
-    categories = to_coco([("a.jpg", a_segmentation())])["categories"]
-    assert {entry["name"]: entry["id"] for entry in categories} == {g.name: g.id for g in OUTFIT_15.worn}
-    assert all(entry["supercategory"] in ("garment", "accessory") for entry in categories)
-
-
-@quiet_pycocotools
-def test_pycocotools_takes_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    coco = COCO()
-    coco.dataset = to_coco([("a.jpg", a_segmentation())])
-    coco.createIndex()
-    (bag,) = coco.getAnnIds(catIds=coco.getCatIds(catNms=["Bag"]))
-    assert (coco.annToMask(coco.loadAnns(bag)[0]) == (a_map() == 1)).all()
-    assert "index created" in capsys.readouterr().out
-
-
-def test_coco_of_nothing_and_of_two_taxonomies() -> None:
-    assert to_coco([])["annotations"] == to_coco([])["images"] == to_coco([])["categories"] == []
-    other = replace(OUTFIT_15, name="OTHER")
-    with pytest.raises(ValueError, match="one taxonomy, not OTHER, OUTFIT_15"):
-        to_coco([("a.jpg", a_segmentation()), ("b.jpg", a_segmentation(taxonomy=other))])
+def test_there_is_no_other_orientation() -> None:
+    with pytest.raises(ValueError, match="orientation is 1 to 8, not 9"):
+        replace(a_segmentation(), orientation=9)
 
 
 def test_supervision_gets_masks_ids_and_names() -> None:

@@ -17,7 +17,7 @@ from segmodels.inference.boxes import Box, box_of
 from segmodels.inference.detector import FoundPerson, PersonDetector
 from segmodels.inference.presence import Calibration, ClassCalibration, feature_names
 from segmodels.inference.segmentation import Person, Segmentation
-from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open
+from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open, regions_to_segment
 from segmodels.taxonomy import OUTFIT_15, taxonomy_entries
 
 MakeCheckpoint = Callable[..., Checkpoint]
@@ -361,6 +361,21 @@ def test_somebody_unsure_beside_the_surest_is_left_out(checkpoint_of: MakeCheckp
         assert sorted((person.confidence for person in people), reverse=True) == counted
 
 
+def test_regions_to_segment_are_those_of_the_rule_box() -> None:
+    whole, tall, other = Box(0, 0, 800, 600), Box(100, 50, 150, 500), Box(400, 60, 150, 450)
+    large = Box(0, 0, 800, 500)  # 0.83 of the photo
+    for seen, expected in (
+        ([], [whole]),
+        ([(tall, 0.99)], [tall]),
+        ([(tall, 0.89)], [whole]),
+        ([(large, 0.99)], [whole]),
+        ([(tall, 0.99), (other, 0.96)], [other, tall]),  # the farthest, whose feet are higher, first
+        ([(tall, 0.99), (other, 0.94)], [tall]),
+    ):
+        people = [FoundPerson(box, score) for box, score in seen]
+        assert regions_to_segment(people, 600, 800) == expected
+
+
 def test_people_of_a_batch_are_looked_at_all_at_once(checkpoint_of: MakeCheckpoint, detector_of: MakeDetector) -> None:
     checkpoint = checkpoint_of(crop="person")
     photo = photo_with(400, 400, (50, 100, 60, 120, RED), (250, 80, 60, 200, BLUE))
@@ -697,6 +712,7 @@ def test_a_checkpoint_of_other_classes_names_them_everywhere(
     assert [(each["id"], each["name"], each["supercategory"]) for each in coco["categories"]] == [
         (1, "Kimono", "garment"),
         (2, "Obi <sash>", "garment"),
+        (3, "Left hand", "body"),
         (4, "Tote bag", "accessory"),
     ]
     with Image.open(io.BytesIO(result.class_map_png())) as image:

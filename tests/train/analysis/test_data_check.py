@@ -9,6 +9,10 @@ from PIL import Image
 from segmodels.datasets import DatasetError, open_dataset
 from train.__main__ import main
 from train.analysis.data_check import check_data, suggest_folds
+from train.analysis.evaluate import split_as_trained
+from train.data.split import fold_ids, folds_sentence, with_split
+from train.recipe import Recipe
+from train.segmentation.fit import checkpoint_config
 
 WIDTH, HEIGHT = 40, 30
 
@@ -59,7 +63,8 @@ def test_what_is_in_it_and_what_is_wrong(source: Path, tmp_path: Path, capsys: p
     assert "Marked as two classes, and given to the smaller region: 40 pixels in 4 photos." in said
     at = said.index("What is wrong (2):")
     assert said[at + 1 : at + 3] == [stray, damaged]
-    assert said[-2] == (
+    assert said[-1] == f"To train by the split: --set split={out / 'split.csv'}, or --save-split here."
+    assert said[-3] == (
         "A split to begin with: 15 photos to train on and 4 to choose by, fold 0 of 5. Not every fold shows Hat."
     )
     assert (out / "faults.txt").read_text("utf-8").splitlines() == [stray, damaged]
@@ -110,7 +115,10 @@ def test_only_some_photos_are_shown(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["ccp"], "Name the folder of ccp with --data."),
-        (["voc:x"], "The data set 'voc:x' starts with none of coco:, masks:, yolo: and a path, nor is it one of ccp, "),
+        (
+            ["voc:x"],
+            "The data set 'voc:x' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a path, ",
+        ),
         (["coco:none.json"], "none.json cannot be read: No such file or directory."),
         (["masks:none"], "none is not a folder."),
         (["yolo:none.yaml"], "none.yaml cannot be read: No such file or directory."),
@@ -129,3 +137,73 @@ def test_no_photo_and_a_folder_that_cannot_be_written(source: Path, tmp_path: Pa
         path.write_bytes(b"")
     with pytest.raises(DatasetError, match=r"None of the 20 photos can be read\. The first: .*00\.png is empty"):
         check_data(open_dataset(f"coco:{source}"))
+
+
+def test_photos_of_one_value_stay_together(source: Path, tmp_path: Path) -> None:
+    content = json.loads(source.read_text("utf-8"))
+    for row in content["images"]:
+        row["shoot"] = f"s{row['id'] // 3}"
+    del content["images"][19]["shoot"]
+    source.write_text(json.dumps(content), "utf-8")
+    check = check_data(open_dataset(f"coco:{source}"))
+    folds, sentence = suggest_folds(check, "shoot")
+    assert len(folds) == 19 and sorted(set(folds.values())) == [0, 1, 2, 3, 4]
+    for shoot in range(6):
+        of_it = {folds[f"d{number % 5}/{number:02}"] for number in range(3 * shoot, 3 * shoot + 3) if number != 1}
+        assert len(of_it) == 1
+    assert "Photos of one shoot are kept together. 1 without one are each alone: d4/19." in sentence
+
+    table = tmp_path / "shoots.csv"
+    rows = [f"{number:02}.png;{'morning' if number < 4 else number}" for number in range(20)]
+    table.write_text("\n".join(["photo;session", *rows]), "utf-8")
+    folds, _ = suggest_folds(check, f"{table}:session")
+    assert len({folds["d0/00"], folds["d2/02"], folds["d3/03"]}) == 1
+
+    for group_by, sentence in (
+        (
+            "colour",
+            r"'colour' groups no photos\. Take folder, shoot \(columns of coco-clothes\), or FILE\.csv:COLUMN\.",
+        ),
+        (f"{tmp_path / 'none.csv'}:session", r"none\.csv cannot be read: No such file or directory"),
+        (f"{table}:colour", r"shoots\.csv has no value of 'colour' for any photo of coco-clothes"),
+    ):
+        with pytest.raises(DatasetError, match=sentence):
+            suggest_folds(check, group_by)
+
+
+def test_a_saved_split_is_the_one_of_the_data_set(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-data", f"coco:{source}", "--group-by", "folder", "--save-split"]) == 0
+    assert f"Written: {source.parent / 'split.csv'}, by which fit trains." in capsys.readouterr().out
+    dataset = with_split(open_dataset(f"coco:{source}"))
+    assert folds_sentence(dataset) == (
+        f"The folds are those of {source.parent / 'split.csv'}, of 19 photos; 1 photos are not in it and left out."
+    )
+    folders = [{photo_id[:2] for photo_id in fold_ids(dataset, fold)[1]} for fold in range(5)]
+    assert all(len(each) == 1 for each in folders) and set.union(*folders) == {"d0", "d1", "d2", "d3", "d4"}
+    assert len(fold_ids(dataset, -1)[0]) == 19, "without the photo that cannot be read"
+
+
+def test_notes_and_groups_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = Path(__file__).parents[2] / "segmodels" / "datasets" / "files"
+    source = f"labelstudio:{files / 'labelstudio.json'}"
+    assert main(["check-data", source, "--data", str(files / "photos")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].startswith("Several annotations, of which the newest is taken, have 2 photos: ")
+    assert "Groups, as the source tells them or guessed from the names: accessory belt; garment boots, skirt." in said
+    rows = {line.split()[0]: line.split()[1:] for line in said[3:9]}
+    assert rows["skirt"][::2] == ["1", "492"] and rows["boots"][::2] == ["2", "448"] and rows["belt"][2] == "48"
+
+
+def test_a_checkpoint_is_judged_by_the_folds_of_its_training_only(source: Path) -> None:
+    assert main(["check-data", f"coco:{source}", "--save-split"]) == 0
+    dataset = open_dataset(f"coco:{source}")
+    trained = checkpoint_config(Recipe(dataset=f"coco:{source}"), with_split(dataset))
+    assert split_as_trained(dataset, trained).folds == with_split(dataset).folds
+    (source.parent / "split.csv").unlink()
+    with pytest.raises(
+        DatasetError, match=r"trained by the split split\.csv, and the folds of coco-clothes are others"
+    ):
+        split_as_trained(dataset, trained)
+    assert split_as_trained(dataset, trained, allow_other=True).folds is None
+    without = checkpoint_config(Recipe(dataset=f"coco:{source}"), dataset)
+    assert split_as_trained(dataset, without) is dataset

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from own_classes import save_own
 from PIL import Image
 from scipy.io import savemat
 from small_memory import SmallMemory
@@ -28,6 +29,7 @@ from segmodels.device import pick_device, pick_precision
 from segmodels.evaluation.evidence import read_evidence, total
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Results, parse_scores
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import shipped_mappings
 from segmodels.taxonomy import OUTFIT_15
 from train.__main__ import main
 from train.analysis.evaluate import HOW, check_fold, evaluate, keep_evaluation
@@ -113,6 +115,28 @@ def test_json_has_exactly_the_keys_of_the_design(checkpoint: Path, root: Path, t
 def evaluated(checkpoint: Path, root: Path, out: Path, *more: object) -> int:
     arguments = ["evaluate", checkpoint, "--dataset", "ccp", "--data", root, "--json", out, *more]
     return main([str(argument) for argument in arguments])
+
+
+def test_another_use_for_one_evaluation(
+    checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, out = (checkpoint / "config.json").read_text(), tmp_path / "out.json"
+    (tmp_path / "ids.txt").write_text("0001\n")
+    change: list[object] = ["--ids", tmp_path / "ids.txt", "--crop", "none", "--opening-kernel", 7]
+    assert evaluated(checkpoint, root, out, *change) == 0
+    opened = load_checkpoint(checkpoint)
+    opened = replace(opened, config=replace(opened.config, crop="none", opening_kernel=7))
+    assert json.loads(out.read_text()) == evaluate(Segmenter(opened), read_ccp(root), ["0001"]).scores
+    plain = replace(opened, config=replace(opened.config, opening_kernel=0))
+    assert json.loads(out.read_text()) != evaluate(Segmenter(plain), read_ccp(root), ["0001"]).scores
+    assert (checkpoint / "config.json").read_text() == before
+    capsys.readouterr()
+    assert evaluated(checkpoint, root, out, *change, "--keep") == 1
+    assert capsys.readouterr().err == (
+        "--crop and --opening-kernel try out another use of the checkpoint. Leave out --keep.\n"
+    )
+    assert evaluated(checkpoint, root, out, "--opening-kernel", 4) == 1
+    assert "opening_kernel must be 0 or an odd number of pixels, not 4" in capsys.readouterr().err
 
 
 def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,16 +236,18 @@ def test_ones_own_masks_in_the_classes_of_the_network(checkpoint: Path, dataset:
     assert found[f"masks:{own}"] == found["ccp"] and found["ccp"]["photos"] == 8
 
 
-def test_ones_own_classes_are_refused(
+def test_ones_own_classes_that_no_mapping_knows(
     checkpoint: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "own" / "masks").mkdir(parents=True)
     Image.fromarray(dataset.read_truth("0001")).save(tmp_path / "own" / "masks" / "0001.png")
-    (tmp_path / "own" / "classes.txt").write_text("Shirt\nHat\n", "utf-8")
+    (tmp_path / "own" / "classes.txt").write_text("Shirt\nKimono\n", "utf-8")
     source, data, out = f"masks:{tmp_path / 'own'}", dataset.root / "photos", tmp_path / "scores.json"
     arguments = ["evaluate", checkpoint, "--dataset", source, "--data", data, "--json", out]
     assert main(list(map(str, arguments))) == 1
-    assert capsys.readouterr().err == "masks-own is in masks-own, the model in OUTFIT_15.\n"
+    assert capsys.readouterr().err.startswith(
+        "masks-own has the classes of masks-own, and no mapping says what Kimono would be in OUTFIT_15. Write a mapping"
+    )
     assert main(["evaluate", str(checkpoint), "--dataset", "wild", "--json", str(out)]) == 1
     assert capsys.readouterr().err == "Name the folder of wild with --data.\n"
 
@@ -262,7 +288,7 @@ def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
     [
         (
             {"--dataset": "coco"},
-            "The data set 'coco' starts with none of coco:, masks:, yolo: and a path, nor",
+            "The data set 'coco' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a",
         ),
         ({"--data": "nowhere"}, "photos is missing."),
         ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),
@@ -354,10 +380,56 @@ def test_photos_that_cannot_be_read_are_left_out_and_counted(
         evaluate(segmenter, dataset, ["0002", "0003"])
 
 
-def test_another_taxonomy(segmenter: Segmenter, dataset: Dataset) -> None:
-    other = replace(dataset, taxonomy=replace(OUTFIT_15, name="OTHER"))
-    with pytest.raises(DatasetError, match="ccp is in OTHER, the model in OUTFIT_15"):
-        evaluate(segmenter, other, ["0001"])
+def test_a_network_of_other_classes_is_judged_on_what_it_can_name(
+    checkpoint: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An ATR network, which has no socks and one class for coats and shirts, on CCP's truth; then against the other."""
+    atr = next(each.taxonomy() for each in shipped_mappings() if each.source == "ATR_18")
+    folder = save_own(tmp_path / "segformer", atr)
+    for model in (folder, checkpoint):
+        assert evaluated(model, dataset.root, tmp_path / f"{model.name}.json", "--keep") == 0
+    assert "Scored on 11 of the 15 classes of OUTFIT_15, which all can name." in capsys.readouterr().out
+    scores = json.loads((tmp_path / "segformer.json").read_text())
+
+    segmenter = Segmenter(load_checkpoint(folder))
+    pairs: Counter[tuple[str, str]] = Counter()
+    for (truth, found), count in counted(segmenter, dataset, list(dataset.ids)).items():
+        pairs[OUTFIT_15.names[truth], atr.names[found]] += count
+    shirts = sum(count for (truth, _), count in pairs.items() if truth in ("Coat", "Shirt"))
+    assert scores["classes"]["Coat or Shirt"]["pixels"] == shirts == 8 * 24 * 24 - 16, "one scarf of 4 x 4 in front"
+    hits = sum(count for (truth, found), count in pairs.items() if truth == "Shirt" and found == "Upper-clothes")
+    union = shirts + sum(count for (truth, found), count in pairs.items() if found == "Upper-clothes") - hits
+    assert scores["classes"]["Coat or Shirt"]["iou"] == pytest.approx(hits / union)
+
+    evaluation = read_results(folder).evaluations[0]
+    assert evaluation.truth_taxonomy == "OUTFIT_15" and np.shape(evaluation.scores.confusion_matrix) == (15, 18)
+    assert "Counted as one: Coat and Shirt; Pants and Shorts." in evaluation.classes_scored and evaluation.how == HOW
+    assert evaluation.classes_scored in (folder / "README.md").read_text()
+    rows, taxonomy = read_evidence(folder / "evidence.parquet")
+    assert taxonomy == atr and rows[0].counts.shape == (15, 18) and rows[0].truth_taxonomy == OUTFIT_15
+
+    assert main(["compare", str(folder), str(checkpoint)]) == 0
+    said = capsys.readouterr().out
+    assert "Scored on 11 of the 15 classes of OUTFIT_15" in said
+    assert f"mean_iou               {scores['mean_iou']:.4f} -> " in said
+    assert main(["compare", str(checkpoint), str(folder)]) == 0
+
+
+def test_a_mapping_of_ones_own_is_kept_with_the_checkpoint(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_own(tmp_path / "kimonos")
+    assert evaluated(folder, dataset.root, tmp_path / "out.json", "--keep") == 1
+    assert "no mapping says what Kimono, Obi <sash>, Left hand and 1 more would be in OUTFIT_15" in (
+        capsys.readouterr().err
+    )
+    names = '"Kimono" = ["Coat", "Dress", "Shirt"]\n"Obi <sash>" = "ignore"\n"Left hand" = "Skin"\n"Tote bag" = "Bag"\n'
+    mapping = tmp_path / "m.toml"
+    mapping.write_text(f'from = "kimono shop"\nto = "OUTFIT_15"\n[classes]\nBackdrop = "Background"\n{names}')
+    assert evaluated(folder, dataset.root, tmp_path / "out.json", "--keep", "--mapping", mapping) == 0
+    assert "Left out of kimonos: Obi <sash>." in capsys.readouterr().out
+    assert (folder / "mapping.toml").read_text() == mapping.read_text()
+    assert evaluated(folder, dataset.root, tmp_path / "out.json") == 0, "it is found there"
 
 
 def test_scores_that_do_not_exist_are_a_dash(

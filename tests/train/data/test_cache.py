@@ -11,7 +11,8 @@ import pytest
 from scipy.io import savemat
 
 import train.data.cache
-from segmodels.datasets import Dataset, DatasetError, read_ccp
+from segmodels.datasets import Dataset, DatasetError, read_ccp, read_masks
+from segmodels.taxonomy import OUTFIT_15
 from train.data.cache import cache_folder, open_cache
 
 
@@ -197,3 +198,20 @@ def test_one_of_several_that_need_a_cache_decodes(
         go_on.set()
         assert first.result().ids == second.result().ids == dataset.ids
     assert len(writes) == 1
+
+
+def test_masks_whose_numbers_mean_other_classes_are_another_cache(tmp_path: Path) -> None:
+    """Also where both sets of names are those of one taxonomy, whose classes then have other numbers."""
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.zeros((20, 20, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.ones((20, 20), np.uint8))
+    names = list(OUTFIT_15.names[1:])
+    found = []
+    for order in (names, names[::-1]):
+        (tmp_path / "classes.txt").write_text("\n".join(order), "utf-8")
+        dataset = read_masks(tmp_path)
+        assert dataset.taxonomy == OUTFIT_15
+        cache = open_cache(dataset, ["a"], 64, folder=tmp_path / "cache")
+        found.append(OUTFIT_15.names[cache.truths[0]])
+    assert found == [names[0], names[-1]]

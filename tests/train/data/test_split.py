@@ -1,15 +1,15 @@
 import csv
 import hashlib
-from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from segmodels.datasets import Dataset, DatasetError
-from segmodels.taxonomy import OUTFIT_15
-from train.data.split import SPLITS, fold_ids, read_ids, stratified_folds
+from segmodels.taxonomy import OUTFIT_15, UNLABELLED
+from train.data.split import SPLITS, fold_ids, folds_digest, read_ids, stratified_folds, with_split
 
 
 @pytest.mark.parametrize(
@@ -74,28 +74,42 @@ def test_no_folds_are_stored_under_a_name() -> None:
         fold_ids("cfpd", 0)
 
 
+READ: list[str] = []
+
+
+def truth_of(photo_id: str) -> np.ndarray:
+    """Shirt on every photo, a bag on every tenth, a romper on every hundredth, and nothing readable on photo 7."""
+    READ.append(photo_id)
+    if photo_id == "7":
+        raise DatasetError("damaged")
+    number = int(photo_id) if photo_id.isdigit() else 1
+    names = ("Background", "Shirt", *(["Bag"] if number % 10 == 0 else []), *(["Romper"] if number % 100 == 0 else []))
+    return np.array([[OUTFIT_15[name].id for name in names] + [UNLABELLED]], np.uint8)
+
+
 def opened(name: str, ids: Sequence[str], parts: tuple[Dataset, ...] = ()) -> Dataset:
-    """A data set of these ids; the folds ask for nothing else."""
+    """A data set of these ids; the folds ask for nothing but the truths."""
     here = Path("nowhere")
-    return Dataset(name, here, OUTFIT_15, tuple(ids), here.joinpath, here.joinpath, lambda _: np.zeros((1, 1)), parts)
+    return Dataset(name, here, OUTFIT_15, tuple(ids), here.joinpath, here.joinpath, truth_of, parts)
 
 
 IDS = [f"{number}" for number in range(1, 2683)]
 
 
-def test_folds_of_a_data_set_without_stored_ones() -> None:
+def test_folds_of_a_data_set_without_stored_ones_have_all_classes_alike() -> None:
+    READ.clear()
+    assert fold_ids(opened("cfpd", IDS), -1) == (IDS, []) and not READ, "all folds need no look at the photos"
     folds = [fold_ids(opened("cfpd", IDS), fold) for fold in range(5)]
+    assert READ == IDS, "each truth is read once"
     assert sorted(photo_id for _, choice in folds for photo_id in choice) == sorted(IDS)
     for training, choice in folds:
         assert sorted(training + choice) == sorted(IDS)
-        assert 0.17 < len(choice) / len(IDS) < 0.23
-    assert fold_ids(opened("cfpd", IDS), -1) == (IDS, [])
-    chosen = fold_ids(opened("cfpd", IDS), 0)[1]
-    assert chosen[:5] == ["1", "14", "18", "24", "31"], (
-        "for good: a network that was trained on other folds may be judged on this one"
-    )
-    half = fold_ids(opened("cfpd", IDS[::-2]), 0)[1]
-    assert half and set(half) <= set(chosen), "a photo stays in its fold, whichever others there are"
+        assert len(choice) in (536, 537)
+        assert sum(int(photo_id) % 10 == 0 for photo_id in choice) in (53, 54)  # 268 bags
+        assert sum(int(photo_id) % 100 == 0 for photo_id in choice) in (5, 6)  # 26 rompers
+    assert fold_ids(opened("cfpd", IDS), 0) == folds[0], "for good"
+    tenth = fold_ids(opened("cfpd", IDS), 0, 10)[1]
+    assert len(tenth) in (268, 269) and sum(int(photo_id) % 100 == 0 for photo_id in tenth) in (2, 3)
 
 
 def test_folds_of_combined_data_sets() -> None:
@@ -117,11 +131,22 @@ def test_an_open_ccp_has_its_stored_folds() -> None:
     assert fold_ids(opened("ccp", ["0002"]), 3) == fold_ids("ccp", 3)
 
 
-def test_a_fold_without_a_photo() -> None:
-    with pytest.raises(DatasetError, match=r"Fold \d of small holds none of its 1 photos\. Take another fold, or -1\."):
-        deque(fold_ids(opened("small", ["a"]), fold) for fold in range(5))
+def test_fewer_photos_than_folds() -> None:
+    small = opened("small", ["1", "2", "3", "4"])
+    with pytest.raises(DatasetError) as raised:
+        fold_ids(small, 0)
+    assert str(raised.value) == (
+        "small: 4 photos are too few for 5 folds. Mark more photos, or train on all of them with fold=-1."
+    )
+    assert fold_ids(small, -1) == (["1", "2", "3", "4"], [])
     with pytest.raises(DatasetError, match="small has folds 0 to 4, not 5"):
-        fold_ids(opened("small", ["a"]), 5)
+        fold_ids(small, 5)
+
+
+def test_a_class_on_a_single_photo_is_in_one_fold() -> None:
+    rare = opened("rare", ["1", "2", "3", "5", "6", "8", "100"])  # the last alone shows bag and romper
+    assert [("100" in fold_ids(rare, fold)[1]) for fold in range(5)].count(True) == 1
+    assert sorted(len(fold_ids(rare, fold)[1]) for fold in range(5)) == [1, 1, 1, 2, 2]
 
 
 def test_ids_of_a_file(tmp_path: Path) -> None:
@@ -147,15 +172,18 @@ def test_all_folds_train_and_none_chooses() -> None:
     assert len(training) == len(set(training)) == 798 and not choice
 
 
-def test_another_number_of_folds_than_is_stored_hashes_the_same_photos() -> None:
-    stored = set(fold_ids("ccp", -1)[0])
-    parts = [fold_ids("ccp", fold, 10) for fold in range(10)]
+def test_another_number_of_folds_than_is_stored_is_made_of_the_same_photos() -> None:
+    stored = fold_ids("ccp", -1)[0]
+    ccp = opened("ccp", [*stored, "0536"])
+    parts = [fold_ids(ccp, fold, 10) for fold in range(10)]
     assert sorted(photo for _, choice in parts for photo in choice) == sorted(stored)
     for train, choice in parts:
-        assert set(train) | set(choice) == stored and not set(train) & set(choice)
-        assert 0.05 < len(choice) / len(stored) < 0.15
+        assert set(train) | set(choice) == set(stored) and not set(train) & set(choice)
+        assert len(choice) in (79, 80)
     with pytest.raises(DatasetError, match="ccp has folds 0 to 9, not 10"):
         fold_ids("ccp", 10, 10)
+    with pytest.raises(DatasetError, match=r"ccp is stored in 5 folds, not in 10\."):
+        fold_ids("ccp", 0, 10)
 
 
 def test_stratified_folds_share_out_every_class() -> None:
@@ -176,7 +204,49 @@ def test_photos_of_a_group_are_in_one_stratified_fold() -> None:
     for class_id in (1, 2):
         assert [sum(folds[it] == fold for it in shown if class_id in shown[it]) for fold in range(4)] == [5] * 4
     assert set(stratified_folds({"a": (), "b": ()}, 2).values()) == {0, 1}
+    assert set(stratified_folds({"a": {0}, "b": {0}}, 2).values()) == {0, 1}
     with pytest.raises(DatasetError, match="8 groups are too few for 9 folds"):
         stratified_folds(shown, 9, groups)
     with pytest.raises(DatasetError, match="1 photos are too few for 5 folds"):
         stratified_folds({"a": {1}})
+
+
+def test_a_file_tells_the_folds(tmp_path: Path) -> None:
+    dataset = replace(opened("coco-x", [f"p{number}" for number in range(10)]), root=tmp_path)
+    assert with_split(dataset) is dataset and folds_digest(dataset) == ""
+    rows = [f"p{number},{number % 5}" for number in range(9)]
+    path = tmp_path / "other.csv"
+    path.write_text("\n".join(["id,fold", *rows, "gone,3"]), "utf-8")
+    split = with_split(dataset, path)
+    assert fold_ids(split, 3) == ([f"p{number}" for number in range(9) if number % 5 != 3], ["p3", "p8"])
+    assert fold_ids(split, -1) == ([f"p{number}" for number in range(9)], [])
+    path.rename(tmp_path / "split.csv")
+    assert with_split(dataset).folds == split.folds and folds_digest(with_split(dataset)) == folds_digest(split) != ""
+    (tmp_path / "split.csv").write_text("\n".join(["id,fold", *rows[:-1], "p8,0"]), "utf-8")
+    assert folds_digest(with_split(dataset)) != folds_digest(split)
+
+
+def test_a_file_is_before_stored_folds_only_where_it_is_named(tmp_path: Path) -> None:
+    dataset = replace(opened("ccp", ["0001", "0002", "0003"]), root=tmp_path)
+    (tmp_path / "split.csv").write_text("id,fold\n0001,0\n0002,1\n", "utf-8")
+    assert with_split(dataset) is dataset
+    named = with_split(dataset, tmp_path / "split.csv")
+    assert fold_ids(named, 0, 2) == (["0002"], ["0001"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "names none of the 2 photos"),
+        ("id,fold\nz,0\n", "names none of the 2 photos of coco-x"),
+        ("id,fold\na,0\na,1\n", "line 3: the id is 'a' and the fold '1'; expected one whole number for each id"),
+        ("id,fold\na,x\n", "line 2: the id is 'a' and the fold 'x'"),
+        ("id\na\n", "line 2: the id is 'a' and the fold ''"),
+    ],
+)
+def test_files_that_tell_no_folds(tmp_path: Path, content: str, sentence: str) -> None:
+    (tmp_path / "split.csv").write_text(content, "utf-8")
+    with pytest.raises(DatasetError, match=sentence):
+        with_split(replace(opened("coco-x", ["a", "b"]), root=tmp_path))
+    with pytest.raises(DatasetError, match=r"The split .*none\.csv cannot be read"):
+        with_split(opened("coco-x", ["a", "b"]), tmp_path / "none.csv")

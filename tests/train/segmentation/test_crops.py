@@ -8,6 +8,7 @@ import torch
 from made_cache import STILL, cache_of, standing
 
 from segmodels.datasets import Dataset
+from segmodels.inference.boxes import Box
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 from train.data.cache import Cache, open_cache
 from train.distributed import Processes
@@ -317,6 +318,44 @@ def test_a_class_that_no_photo_shows_is_never_pasted(tiny: MakeRecipe) -> None:
     plain[8:56, 8:24] = OUTFIT_15["Shirt"].id
     crops = TrainingCrops(cache_of(plain), tiny(paste=1.0), [OUTFIT_15["Hat"].id])
     assert crops.donors == [] and not (crop(crops, 0)[1] == OUTFIT_15["Hat"].id).any()
+
+
+# --- The person as the detector finds it ------------------------------------------------------------------------------
+
+
+def half_labelled() -> Cache:
+    """A photo of 120 x 60 of whose person, in columns 20 to 40, only the shoes are labelled."""
+    truth = standing()
+    truth[:100] = 0
+    return replace(cache_of(truth), people=((Box(20, 10, 20, 100),),))
+
+
+def test_a_crop_about_the_detectors_person_shows_what_is_not_labelled(tiny: MakeRecipe) -> None:
+    recipe = tiny(height=100, width=20, margin=0.0, flip=False, **STILL)
+    cache = half_labelled()
+    shoes = OUTFIT_15["Footwear"].id
+    for crops in (ValidationCrops(cache, recipe), TrainingCrops(cache, recipe)):
+        truth = crop(crops, 0)[1]
+        assert (truth[90:] == shoes).all() and not truth[:90].any(), "all 100 rows of the person, ten of them labelled"
+    _, truth = crop(ValidationCrops(replace(cache, people=None), recipe), 0)
+    assert (truth == shoes).float().mean() == pytest.approx(0.1) and (truth[45:55] == shoes).any(), "about the shoes"
+
+
+def test_of_several_people_any_may_be_trained_on_and_the_nearest_judges(tiny: MakeRecipe) -> None:
+    truth = np.zeros((40, 80), np.uint8)
+    truth[:, :20], truth[:, 60:] = 2, 3
+    cache = replace(cache_of(truth), people=((Box(0, 0, 20, 40), Box(60, 0, 20, 40)),))
+    recipe = tiny(height=40, width=20, margin=0.0, **STILL)
+    assert crop(ValidationCrops(cache, recipe), 0)[1].unique().tolist() == [3]
+    crops = TrainingCrops(cache, recipe)
+    seen = [crop(crops, 0, place)[1].unique().tolist() for place in range(40)]
+    assert all(ids in ([2], [3]) for ids in seen) and 10 < seen.count([2]) < 30
+
+
+def test_parts_of_the_detectors_person_stay_in_the_part_of_the_photo(tiny: MakeRecipe) -> None:
+    crops = TrainingCrops(half_labelled(), tiny(framing=1.0, resize="squash", margin=0.0, **STILL))
+    shares = [float((crop(crops, 0, place)[1] == UNLABELLED).float().mean()) for place in range(40)]
+    assert max(shares) < 0.05, "nothing of a crop lies beyond the part"
 
 
 # --- Parts of a person, and garments without one ----------------------------------------------------------------------
