@@ -15,7 +15,7 @@ from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.checkpoints import catalog
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
-from segmodels.photo import decode_photo
+from segmodels.photo import Photo, decode_photo
 from segmodels.taxonomy import OUTFIT_15
 
 Jpeg = Callable[..., bytes]
@@ -153,8 +153,8 @@ def test_whatever_one_photo_raises_the_others_are_done(
 ) -> None:
     segment_photo = Segmenter.segment
 
-    def fail(segmenter: Segmenter, photo: np.ndarray) -> Segmentation:
-        if photo.shape[:2] == (60, 40):
+    def fail(segmenter: Segmenter, photo: Photo) -> Segmentation:
+        if photo.pixels.shape[:2] == (60, 40):
             raise error
         return segment_photo(segmenter, photo)
 
