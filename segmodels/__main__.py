@@ -7,10 +7,11 @@ takes a list of arguments and returns an exit status. It is imported when its co
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, decode_photo, find_photos
+from segmodels.sentences import first_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -138,11 +140,26 @@ def _segment(arguments: argparse.Namespace) -> int:
         with tqdm(named, unit="photo", disable=None) as bar:
             for path, stem in bar:
                 try:
-                    segmentation = _segment_one(segmenter, path, out / stem)
+                    segmentation, notes = _segment_one(segmenter, path, out / stem)
+                except (CheckpointError, DeviceError):
+                    raise
                 except PhotoError as error:
                     failed += 1
                     bar.write(str(error), file=sys.stderr)
                     continue
+                except OSError as error:
+                    if error.errno == errno.ENOSPC:
+                        raise
+                    failed += 1
+                    bar.write(f"{path}: the results cannot be written: {error.strerror or error}.", file=sys.stderr)
+                    continue
+                except Exception as error:  # one photo must not stop the others, whatever it raises
+                    failed += 1
+                    reason = first_line(error) or type(error).__name__
+                    bar.write(f"{path} could not be analysed: {reason}.", file=sys.stderr)
+                    continue
+                for note in notes:
+                    bar.write(note, file=sys.stderr)
                 exported = segmentation.as_stored() if arguments.as_stored else segmentation
                 for kind, writer in writers.items():
                     _write(out / kind, writer.add(names[path], exported))
@@ -190,12 +207,14 @@ def _with_stems(photos: list[Path]) -> Iterator[tuple[Path, str]]:
         yield photo, stem
 
 
-def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> Segmentation:
-    segmentation = segmenter.segment(decode_photo(path, max_bytes=None))
+def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> tuple[Segmentation, Sequence[str]]:
+    """Writes the results of a photo; gives them, and sentences on how it was read."""
+    photo = decode_photo(path, max_bytes=None)
+    segmentation = segmenter.segment(photo)
     listing = json.dumps(segmentation.to_json(str(path)), indent=1, ensure_ascii=False)
     target.with_name(f"{target.name}.png").write_bytes(segmentation.class_map_png())
     target.with_name(f"{target.name}.json").write_text(listing + "\n", encoding="utf-8")
-    return segmentation
+    return segmentation, photo.notes
 
 
 def _pull(names: list[str]) -> int:

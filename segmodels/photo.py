@@ -1,7 +1,8 @@
 """Opening a photo from any file, with all guards against bad files.
 
-A photo is uint8 `(H, W, 3)` RGB in sRGB, upright, at its own size. A file that is not a photo raises a `PhotoError`,
-whose message is for the person who chose the file.
+A photo is uint8 `(H, W, 3)` RGB in sRGB, upright, at its own size; one of more than `MAX_PIXELS` is halved until it has
+no more, and that is its size from then on, also for class maps and boxes. A file that is not a photo raises a
+`PhotoError`, whose message is for the person who chose the file.
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageCms, UnidentifiedImageError, features
+from PIL import Image, ImageCms, ImageFilter, UnidentifiedImageError, features
+from PIL.JpegImagePlugin import jpeg_factory
 
 from segmodels.errors import GarmentscopeError
 
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
+    "MAX_READ_PIXELS",
+    "MAX_STORED_PIXELS",
     "MIN_SIDE",
     "PHOTO_SUFFIXES",
     "Photo",
@@ -46,7 +51,16 @@ __all__ = [
 ]
 
 MAX_PIXELS = 50_000_000
-"""Most pixels (width times height) that a photo may have; more is refused from the file's header."""
+"""Most pixels (width times height) of a photo that is read; larger ones are reduced, see `MAX_STORED_PIXELS`."""
+
+MAX_STORED_PIXELS = {"JPEG": 210_000_000, "progressive JPEG": 120_000_000}
+"""Most pixels that a file may declare, by format, `MAX_READ_PIXELS` for others; more is refused from the header.
+
+The decoder of JPEG reduces a photo while it reads it, row by row; of a progressive one it holds all coefficients.
+"""
+
+MAX_READ_PIXELS = 64_000_000
+"""Most pixels that a file of another format than JPEG may declare: it is decoded whole and then reduced."""
 
 MAX_BYTES = 20 * 1024 * 1024
 """Most bytes that a file may have unless the caller says otherwise: 20 MB."""
@@ -105,6 +119,14 @@ _UPRIGHT = {
 # When a photo was made (CIPA DC-008, 4.6.5): in the EXIF directory, and the last in the main one.
 _EXIF_DETAILS = 0x8769
 _EXPOSED_TAG, _DIGITISED_TAG, _CHANGED_TAG = 0x9003, 0x9004, 0x0132
+# "2021:07:06 12:00:00" by the standard; programs also write dashes, slashes, a T, no time, or AM and PM
+_EXIF_DATE = re.compile(
+    r"[\s\0]*(\d{4})[:/.-](\d{1,2})[:/.-](\d{1,2})(?:[\sT]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?(?:[.,]\d+)?\s*(?:([AaPp])[Mm])?)?"
+)
+
+# Adobe RGB as cameras mark it (DCF 2.0): an uncalibrated colour space and the interoperability index R03.
+_INTEROPERABILITY, _COLOUR_SPACE_TAG, _INDEX_TAG = 0xA005, 0xA001, 0x0001
+_LUT_SIDE = 33
 
 pillow_heif.register_heif_opener()
 
@@ -120,35 +142,47 @@ class Photo:
     Args:
         pixels: uint8 `(H, W, 3)` sRGB, upright, at the photo's own size.
         orientation: EXIF orientation of the file, 1 to 8 (CIPA DC-008, tag 0x0112); 1 is upright.
+        notes: A sentence if it was reduced, and one if its file lacks its end marker.
     """
 
     pixels: np.ndarray
     orientation: int
+    notes: tuple[str, ...] = ()
 
 
 def open_photo(
-    source: bytes | str | Path | Image.Image, *, name: str | None = None, max_bytes: int | None = MAX_BYTES
+    source: bytes | str | Path | Image.Image,
+    *,
+    name: str | None = None,
+    max_bytes: int | None = MAX_BYTES,
+    notes: list[str] | None = None,
 ) -> np.ndarray:
     """Reads a photo from a file, from a file's bytes, or from a picture of Pillow.
 
     Orientation from EXIF is applied, transparency laid over white, colours of an embedded ICC profile and of CMYK
     turned into sRGB, 16 bits scaled to 8. Of several frames the first is taken. Floating-point and 32-bit grey values
-    are read as 0..1, 0..255 or 0..65535, whichever is the first to hold the largest of them. Files that are only
-    partly there are refused, not filled up.
+    are read as 0..1, 0..255 or 0..65535, whichever is the first to hold the largest of them. Colours of a camera's
+    Adobe RGB are turned into sRGB without a profile, too. Files that are only partly there are refused, not filled up;
+    a JPEG that lacks no more than its end marker is read.
 
     Args:
         source: The path of a file, its content, or a picture that Pillow has opened.
         name: Name of the file in messages; its path if none is given.
         max_bytes: Largest number of bytes that a file may have; None for no limit.
+        notes: List to which a sentence is added if the photo was reduced, or its file lacks its end marker.
 
     Returns:
-        uint8 `(H, W, 3)` sRGB, upright, at the photo's own size, in memory of its own.
+        uint8 `(H, W, 3)` sRGB, upright, at the photo's own size, in memory of its own. A photo of more than
+        `MAX_PIXELS` has half, a quarter or an eighth of its width and height.
 
     Raises:
         PhotoError: If the file cannot be read, is no photo of a known format, is damaged or cut off, or has too many
-            bytes, too many pixels (`MAX_PIXELS`) or too few (`MIN_SIDE`).
+            bytes, too many pixels (`MAX_STORED_PIXELS`) or too few (`MIN_SIDE`).
     """
-    return decode_photo(source, name=name, max_bytes=max_bytes).pixels
+    photo = decode_photo(source, name=name, max_bytes=max_bytes)
+    if notes is not None:
+        notes += photo.notes
+    return photo.pixels
 
 
 def decode_photo(
@@ -176,7 +210,7 @@ def decode_photo(
         with _quiet(), _opened(source, name, max_bytes) as stream:
             kind = _kind(stream, name)
             if size := _declared_size(stream, kind):
-                _check_size(size, name)
+                _check_size(size, name, _most_pixels(stream, kind))
             return _decoded(stream, kind, name)
     except PhotoError:
         raise
@@ -270,10 +304,15 @@ def date_taken(data: bytes) -> datetime | None:
     except Exception:  # a file that is no photo, and EXIF that cannot be read, says nothing
         return None
     for text in (details.get(_EXPOSED_TAG), details.get(_DIGITISED_TAG), exif.get(_CHANGED_TAG)):
-        try:
-            return datetime.strptime(str(text).strip(" \0")[:19], "%Y:%m:%d %H:%M:%S")
-        except ValueError:  # zeros or blanks where the clock was never set
-            continue
+        if match := _EXIF_DATE.match(str(text)):
+            *numbers, half = match.groups(default="0")
+            year, month, day, hour, minute, second = map(int, numbers)
+            if half != "0":
+                hour = hour % 12 + 12 * (half in "Pp")
+            try:
+                return datetime(year, month, day, hour, minute, second)
+            except ValueError:  # zeros where the clock was never set
+                continue
     return None
 
 
@@ -495,7 +534,19 @@ def _declared_size(stream: BinaryIO, kind: str) -> tuple[int, int] | None:
 
 
 def _declared_jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:
-    """The frame header's width and height (ITU-T T.81, B.2.2), for which the segments before it are stepped over."""
+    """The frame header's width and height."""
+    frame = _jpeg_frame(stream)
+    return frame[1:] if frame else None
+
+
+def _is_progressive(stream: BinaryIO) -> bool:
+    """Whether a JPEG is progressive (SOF2, SOF6, SOF10, SOF14), or does not tell."""
+    frame = _jpeg_frame(stream)
+    return frame is None or frame[0] & 0x03 == 0x02
+
+
+def _jpeg_frame(stream: BinaryIO) -> tuple[int, int, int] | None:
+    """The frame's marker, width and height (ITU-T T.81, B.2.2), for which the segments before it are stepped over."""
     stream.seek(2)
     for _ in range(1000):
         marker = stream.read(2)
@@ -509,7 +560,7 @@ def _declared_jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:
             if len(segment) < 7:
                 return None
             height, width = struct.unpack(">HH", segment[3:])
-            return width, height
+            return marker[1], width, height
         length = int.from_bytes(stream.read(2), "big")
         if marker[1] in (0xD9, 0xDA) or length < 2:
             return None
@@ -517,11 +568,18 @@ def _declared_jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:
     return None
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _most_pixels(stream: BinaryIO, kind: str) -> int:
+    """Most pixels that a file may declare."""
+    if kind != "JPEG":
+        return MAX_READ_PIXELS
+    return MAX_STORED_PIXELS["progressive JPEG" if _is_progressive(stream) else "JPEG"]
+
+
+def _check_size(size: tuple[int, int], name: str, most: int = MAX_READ_PIXELS) -> None:
     width, height = size
-    if width * height > MAX_PIXELS:
+    if width * height > most:
         raise PhotoError(
-            f"{name} is {width:,} x {height:,} pixels, more than the {MAX_PIXELS // 1_000_000} million allowed. "
+            f"{name} is {width:,} x {height:,} pixels, more than the {most // 1_000_000} million allowed. "
             "Save it smaller."
         )
     if min(width, height) < MIN_SIDE:
@@ -538,20 +596,26 @@ _UNTOUCHED = {"RGB": (255, 0, 255), "RGBA": (255, 0, 255, 1), "CMYK": (1, 255, 2
 
 
 def _decoded(stream: BinaryIO, kind: str, name: str) -> Photo:
-    stream.seek(0)
+    most = _most_pixels(stream, kind)
     try:
-        image: Image.Image = Image.open(stream, formats=_FORMATS[kind])
+        width, height = (_declared_jpeg_size(stream) if kind == "JPEG" else None) or (0, 0)
+        stream.seek(0)
+        large = width * height > MAX_READ_PIXELS  # Pillow's `open` has a limit of its own
+        image: Image.Image = jpeg_factory(stream) if large else Image.open(stream, formats=_FORMATS[kind])
     except Image.DecompressionBombError:
         raise PhotoError(
-            f"{name} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed. Save it smaller."
+            f"{name} has more than the {most // 1_000_000} million pixels allowed. Save it smaller."
         ) from None
     except MemoryError:
         raise
     except Exception as error:  # decoders raise what they like
         raise _damage(stream, kind, name, error) from error
     with image:
-        _check_size(image.size, name)
-        stored = _orientation(image) if kind == "TIFF" else None  # loading turns it, and takes the tag away
+        _check_size(image.size, name, most)
+        turned = _orientation(image) if kind == "TIFF" else None  # loading turns it, and takes the tag away
+        stored, factor, notes = image.size, _reduction(image.size), list[str]()
+        if factor > 1 and kind == "JPEG":
+            image.draft(None, (stored[0] // factor, stored[1] // factor))
         canvas: Image.Image | None = None
         if kind in ("JPEG", "PNG") and image.mode in _UNTOUCHED and not image.info.get("interlace"):
             canvas = Image.new(image.mode, image.size, _UNTOUCHED[image.mode])
@@ -561,13 +625,54 @@ def _decoded(stream: BinaryIO, kind: str, name: str) -> Photo:
         except MemoryError:
             raise
         except Exception as error:
-            raise _damage(stream, kind, name, error, canvas) from error
-        return Photo(_upright_rgb(image, name), stored or _orientation(image))
+            whole = _without_end_marker(stream) if kind == "JPEG" else None
+            if whole is None:
+                raise _damage(stream, kind, name, error, canvas) from error
+            photo = _decoded(whole, kind, name)
+            return replace(photo, notes=(f"{name} lacks its end marker; all of its rows could be read.", *photo.notes))
+        orientation = turned or _orientation(image)
+        pixels = _upright_rgb(image, name)
+        if factor > 1:
+            if image.size == stored:
+                pixels = np.array(Image.fromarray(pixels).reduce(factor))
+            notes.append(
+                f"{name} is {stored[0]:,} x {stored[1]:,} pixels and was read at 1/{factor} of its width and height, "
+                f"as photos of more than {MAX_PIXELS // 1_000_000} million pixels are."
+            )
+        return Photo(pixels, orientation, tuple(notes))
+
+
+def _reduction(size: tuple[int, int]) -> int:
+    """Whole number by which width and height are divided, a power of 2, so that a photo has at most `MAX_PIXELS`."""
+    factor = 1
+    while (size[0] // factor) * (size[1] // factor) > MAX_PIXELS:
+        factor *= 2
+    return factor
+
+
+def _without_end_marker(stream: BinaryIO) -> io.BytesIO | None:
+    """A JPEG with the end marker that it lacks; None if it lacks more, or nothing.
+
+    Whatever is put between the data and the marker changes pixels if data is missing there, and is skipped if not.
+    """
+    stream.seek(0)
+    data = stream.read().rstrip(b"\xff")
+    if b"\xff\xd9" in data[-64:]:
+        return None
+    found = []
+    for filling in (b"", b"\x00" * 64, b"\x55\xaa" * 32):
+        try:
+            with Image.open(io.BytesIO(data + filling + b"\xff\xd9"), formats=_FORMATS["JPEG"]) as image:
+                image.draft(None, tuple(max(1, side // 2) for side in image.size))  # type: ignore[arg-type]
+                found.append(image.tobytes())
+        except Exception:  # decoders raise what they like
+            return None
+    return io.BytesIO(data + b"\xff\xd9") if found[0] == found[1] == found[2] else None
 
 
 def _from_picture(image: Image.Image, name: str) -> Photo:
-    """A picture of Pillow, as a photo from a file."""
-    _check_size(image.size, name)
+    """A picture of Pillow, as a photo from a file; it is not reduced, as its owner has decoded it."""
+    _check_size(image.size, name, MAX_PIXELS)
     stored = _orientation(image) if image.format == "TIFF" else None
     try:
         image.load()
@@ -655,7 +760,33 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             converted = None  # a corrupt profile is as good as none
         if converted is not None:
             return converted
+    elif flat.mode == "RGB" and _is_adobe_rgb(image):
+        return flat.filter(_adobe_to_srgb())
     return flat.convert("RGB")
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """Whether EXIF says that a camera has stored Adobe RGB."""
+    try:
+        exif = image.getexif()
+        space = exif.get_ifd(_EXIF_DETAILS).get(_COLOUR_SPACE_TAG)
+        index = str(exif.get_ifd(_INTEROPERABILITY).get(_INDEX_TAG, "")).strip(" \0")
+    except Exception:  # EXIF that cannot be read says nothing
+        return False
+    return space == 2 or (space == 0xFFFF and index == "R03")
+
+
+@cache
+def _adobe_to_srgb() -> ImageFilter.Color3DLUT:
+    """Adobe RGB (1998) to sRGB (IEC 61966-2-1), both with white D65; colours outside sRGB are clipped."""
+    to_xyz = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
+    from_xyz = np.array([[3.24045, -1.53714, -0.49853], [-0.96927, 1.87601, 0.04156], [0.05564, -0.20403, 1.05723]])
+    steps = np.linspace(0, 1, _LUT_SIDE)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")  # red runs fastest
+    linear = np.stack([red, green, blue], axis=-1).reshape(-1, 3) ** (563 / 256) @ (from_xyz @ to_xyz).T
+    linear = np.clip(linear, 0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return ImageFilter.Color3DLUT(_LUT_SIDE, srgb.astype(np.float32).ravel())
 
 
 def _grey_16_to_8(values: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ def made(
     tags: Mapping[str, str] | None = None,
     at: datetime | None = None,
     taken: datetime | None = None,
+    precision: str | None = None,
 ) -> pa.Table:
     """Rows whose photo ids are the names."""
     return as_table(
@@ -29,6 +30,7 @@ def made(
                 "photo_id": name,
                 "file_name": f"{name}.jpg",
                 "taken_at": taken,
+                "date_precision": precision,
                 "tags": tags or {},
                 "width": 40,
                 "height": 60,

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from dashboard.archive import cache
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
+from dashboard.archive.preview import encoding_choices, first_rows
 from dashboard.archive.shelf import Shelved, choose_target, list_archives, list_file
-from dashboard.archive.state import ArchiveState
+from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import networks
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
-from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.decoding import encoding_name
+from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
     outcome_sentence,
     progress_sentence,
     rejected_sentence,
     unmatched_sentences,
 )
-from segmodels.archive.sources import from_uploads
+from segmodels.archive.sources import Found, from_uploads, is_table, read_tables
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
+from segmodels.csv_text import csv_bytes, for_excel
 
 state = page_state(ArchiveState)
 
@@ -37,6 +39,7 @@ LIMIT_MB = 1000  # of a file, as in .streamlit/config.toml
 SECONDS = 1.0  # from one look at a running job to the next
 NEW = "My photos"
 SHOWN = 5
+MANY_FILES = 200  # files from which a ZIP is recommended
 ORIGINS = {"own": "yours", "named": "from GARMENTSCOPE_ARCHIVE", "shipped": "comes with the app"}
 
 
@@ -145,21 +148,31 @@ def _form(archives: Sequence[Shelved]) -> None:
     if arrived != state.arrived:
         state.arrived, state.failure = arrived, ""
         state.arrivals += bool(arrived)
+        state.found, state.encoding, state.day_first = None, None, None
     watch_uploads(state.arrivals, _refuse, limit=LIMIT_MB * 1024**2)
     if files:
         count = len(files)
-        st.caption(f"{count:,} file{'' if count == 1 else 's'} uploaded.")
+        text = f"{count:,} file{'' if count == 1 else 's'} uploaded."
+        st.caption(text if count < MANY_FILES else f"{text} So many are quicker to send as one ZIP.")
     st.caption(
         "The CSV needs a column `file_name`. A column `taken_at` holds dates; every other column becomes a tag, such "
-        "as market or season."
+        "as market or season. It may also be in the ZIP."
     )
+    metadata, unreadable = None, ""
+    if files:
+        try:
+            metadata = _understood([(file.name, file.getvalue()) for file in files])
+        except ArchiveError as error:
+            unreadable = f"{error} Nothing was added."
+        if metadata:
+            _preview(metadata)
     model = _model()
     if st.button("Add photos", type="primary"):
         state.refused = ()
-        state.failure = _add(target or "", [(file.name, file.getvalue()) for file in files], model)
+        state.failure = unreadable or _add(target or "", metadata, model)
         if not state.failure:
             st.rerun()
-    if sentences := [*state.refused, state.failure]:
+    if sentences := dict.fromkeys([*state.refused, unreadable, state.failure]):
         shown = [literal(each) for each in sentences if each]
         if shown:
             st.error("\n\n".join(shown))
@@ -167,6 +180,56 @@ def _form(archives: Sequence[Shelved]) -> None:
         "To add a folder of this machine or a bucket, run `python -m segmodels.archive ingest FOLDER --archive DIR`. "
         "To list that archive here, set `GARMENTSCOPE_ARCHIVE=DIR`."
     )
+
+
+def _understood(files: Sequence[tuple[str, bytes]]) -> Metadata | None:
+    """The rows of the tables among the files, and of those in ZIPs; None if there are none.
+
+    Raises:
+        ArchiveError: If there are two tables, one is no such CSV, or a ZIP is damaged.
+    """
+    if state.found is None:
+        tables = [file for file in files if is_table(file[0])]
+        if len(tables) > 1:
+            raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two CSVs. Keep one.")
+        state.found = Intake(from_uploads(file for file in files if not is_table(file[0])), *tables)
+    reading: dict[str, Any] = {"encoding": state.encoding, "day_first": state.day_first}
+    table = state.found.table
+    metadata = parse_metadata(table[1], table[0], **reading) if table else None
+    return read_tables(state.found.found, metadata, **reading)
+
+
+def _preview(metadata: Metadata) -> None:
+    """The first rows as they will be stored, and what has to be chosen."""
+    if metadata.entries:
+        count = len(metadata.entries)
+        rows = "The row" if count == 1 else f"The first of {count:,} rows"
+        st.caption(f"{rows} of the CSV as read; nothing is stored yet.")
+        st.dataframe(first_rows(metadata), hide_index=True)
+    if choices := encoding_choices(metadata):
+        chosen = st.selectbox(
+            "Encoding of the CSV",
+            choices,
+            choices.index(metadata.encoding) if metadata.encoding in choices else 0,
+            format_func=encoding_name,
+            key=f"archive-encoding-{state.intake}-{state.arrivals}",
+        )
+        if chosen != metadata.encoding:
+            state.encoding = chosen
+            st.rerun()
+    if metadata.ambiguous_dates or state.day_first is not None:
+        orders = {"Day first": True, "Month first": False}
+        example = metadata.ambiguous_dates[:1] or ["03/04/2024"]
+        order = st.segmented_control(
+            f"Order of day and month in dates such as {literal(example[0])}",
+            list(orders),
+            key=f"archive-dates-{state.intake}-{state.arrivals}",
+        )
+        if order and orders[order] != state.day_first:
+            state.day_first = orders[order]
+            st.rerun()
+    if metadata.notes:
+        st.caption("  \n".join(map(literal, metadata.notes)))
 
 
 def _model() -> str:
@@ -190,28 +253,25 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.failure = ""
 
 
-def _add(name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
+def _add(name: str, metadata: Metadata | None, model: str) -> str:
     """Begins to add the files; gives a sentence if it cannot."""
-    tables = [file for file in files if file[0].lower().endswith(".csv")]
-    photos = [file for file in files if not file[0].lower().endswith(".csv")]
+    found = state.found.found if state.found else Found([], [])
     try:
-        if not photos:
+        if not found.sources and not found.rejected and not found.notes:
             raise ArchiveError(
                 "A CSV alone adds nothing. Choose its photos too; photos that are already in the archive get its dates "
                 "and tags."
-                if tables
+                if metadata
                 else "Choose photos or a ZIP file of photos first."
             )
-        if len(tables) > 1:
-            raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two CSVs. Keep one.")
         target = choose_target(name)
-        metadata = parse_metadata(tables[0][1], tables[0][0]) if tables else None
-        begun = Job(target, from_uploads(photos), metadata, partial(networks.segmenter, model), networks.visit)
+        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."
     networks.warm_up(model)
     state.job, state.target, state.model = begun, target.name, model
+    state.found = None
     state.intake += 1
     return ""
 
@@ -273,14 +333,15 @@ def _entry(each: Shelved, number: int) -> None:
     with st.container(horizontal=True):
         for name in ("rejected.csv", "unmatched.csv"):
             if data := list_file(archive, name):
-                st.download_button(name, data, name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}")
+                st.download_button(
+                    name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
+                )
 
 
 def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
     if rows:
-        out = io.StringIO(newline="")
-        csv.writer(out).writerows([columns, *rows])
-        st.download_button(name, out.getvalue(), name, "text/csv", on_click="ignore", key=f"archive-{name}")
+        data = csv_bytes([columns, *rows])
+        st.download_button(name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{name}")
 
 
 page()

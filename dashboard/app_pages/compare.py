@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import PurePath
 
@@ -44,6 +44,7 @@ from dashboard.shared.text import literal
 from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
+from segmodels.csv_text import for_excel
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 state = page_state(CompareState)
@@ -481,6 +482,10 @@ def _scores(comparison: Comparison) -> None:
     show_chart(scores_figure(comparison.scores, comparison.scored.taxonomy, page_theme()), "compare-scores", words)
 
 
+def _excel(make: Callable[[Sequence[Comparison]], bytes], comparisons: Sequence[Comparison]) -> bytes:
+    return for_excel(make(comparisons))
+
+
 def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> None:
     stem = PurePath(comparison.photo).stem
     several = f" of all {len(comparisons)}" if len(comparisons) > 1 else ""
@@ -507,6 +512,15 @@ def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> Non
             "text/csv",
             on_click="ignore",
         )
+        with st.popover("For Excel"):
+            for label, make, ending in (("Table", comparison_csv, ""), ("Agreement", agreements_csv, "-agreement")):
+                st.download_button(
+                    f"{label}{several} (CSV for Excel)",
+                    partial(_excel, make, comparisons),
+                    f"{name}{ending}-excel.csv",
+                    "text/csv",
+                    on_click="ignore",
+                )
         st.download_button(
             f"JSON{several}",
             partial(comparison_json, comparisons),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer, viewer_key
-from dashboard.segment.state import SegmentState, is_of, sort_photos
+from dashboard.segment.state import Packed, SegmentState, is_of, sort_photos
 from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
@@ -20,11 +21,11 @@ from dashboard.shared.analysed import (
     annotations_name,
     as_annotations,
     as_csv,
-    as_zip,
     class_map_png,
     cut_out,
     file_name,
     json_text,
+    write_zip,
 )
 from dashboard.shared.examples import Example, example, example_count
 from dashboard.shared.page_state import page_state
@@ -32,7 +33,10 @@ from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, upload_photos
 from dashboard.shared.waiting import as_done, failure
 from segmodels.annotations import ANNOTATION_FORMATS
+from segmodels.csv_text import for_excel
 from segmodels.inference.segmentation import Garment
+from segmodels.photo import PhotoError
+from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 state = page_state(SegmentState)
@@ -149,7 +153,7 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
     except ValueError as error:
         state.examples = []
         bar.empty()
-        place.error(str(error))
+        place.error(literal(str(error)))
         return False
     revision = segmenter.checkpoint.revision
     cancel.button("Cancel", on_click=_cancel, args=(model, revision))
@@ -220,6 +224,8 @@ def _results() -> None:
     if state.stage is None or state.stage[0] is not analysed:
         state.stage = analysed, analysed.stage()
     viewer([state.stage[1]], taxonomy=analysed.taxonomy, key=viewer_key("segment", analysed.taxonomy))
+    if analysed.photo.note:
+        st.caption(literal(analysed.photo.note))
     _downloads(analysed)
 
 
@@ -243,26 +249,63 @@ def _downloads(analysed: Analysed) -> None:
                 for garment in analysed.less_likely:
                     _cut_out_button(analysed, garment)
         st.download_button("JSON", partial(json_text, analysed), f"{stem}.json", "application/json", on_click="ignore")
-        everything = list(state.photos.values())
+        everything, packing = list(state.photos.values()), False
         with st.popover("Annotations"):
             _annotations(analysed, everything)
         if len(everything) > 1:
             count = len(everything)
-            st.download_button(
-                f"All {count} (ZIP)",
-                partial(as_zip, everything, state.annotations),
-                "garmentscope.zip",
-                "application/zip",
-                on_click="ignore",
-            )
+            packing = _zip_button(everything)
             st.download_button(
                 f"All {count} (CSV)", partial(as_csv, everything), "garmentscope.csv", "text/csv", on_click="ignore"
             )
+            st.download_button(
+                f"All {count} (CSV for Excel)",
+                lambda: for_excel(as_csv(everything)),
+                "garmentscope-excel.csv",
+                "text/csv",
+                on_click="ignore",
+            )
+    if packing:
+        _pack(everything)
     if any(photo.less_likely for photo in everything):
         st.caption(
             "Downloads hold every garment found, with its presence."
             + (" In the ZIP, cut-outs of less likely garments are in less\\_likely/." if len(everything) > 1 else "")
         )
+
+
+def _zip_button(photos: Sequence[Analysed]) -> bool:
+    """The button of the ZIP, or its download once it was made; True if it is to be made now."""
+    packed = state.packed
+    if packed and list(packed.photos) == list(photos) and packed.annotations == state.annotations:
+        size = f"{packed.size / 1e6:,.1f} MB"
+        st.download_button(
+            f"Save the ZIP ({size})", packed.content, "garmentscope.zip", "application/zip", on_click="ignore"
+        )
+        return False
+    state.packed = None
+    return st.button(f"All {len(photos)} (ZIP)")
+
+
+def _pack(photos: Sequence[Analysed]) -> None:
+    """Makes the ZIP in a temporary file, with a bar."""
+    bar = st.progress(0.0, text=f"Packing photo 1 of {len(photos)}.")
+
+    def show(done: int) -> None:
+        bar.progress(done / len(photos), text=f"Packing photo {min(done + 1, len(photos))} of {len(photos)}.")
+
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open in the state)
+    try:
+        write_zip(photos, file, state.annotations, show)
+    except BaseException as error:
+        file.close()
+        if not isinstance(error, OSError | PhotoError):
+            raise
+        bar.empty()
+        st.error(literal(f"The ZIP could not be made: {first_line(error)}. The photos are still here."))
+        return
+    state.packed = Packed(photos, file, state.annotations)
+    st.rerun()
 
 
 def _annotations(analysed: Analysed, everything: Sequence[Analysed]) -> None:

@@ -6,9 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dashboard.archive.jobs import Job
+from segmodels.archive.sources import Found
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["ArchiveState"]
+__all__ = ["ArchiveState", "Intake"]
+
+
+@dataclass
+class Intake:
+    """What is in the uploader.
+
+    Args:
+        found: Photos, and tables in ZIPs.
+        table: Name and content of the CSV, if there is one.
+    """
+
+    found: Found
+    table: tuple[str, bytes] | None = None
 
 
 @dataclass
@@ -24,6 +38,9 @@ class ArchiveState:
         arrivals: Number of times that files arrived in the uploader.
         refused: Sentences about the last files that are too large to be sent.
         failure: Sentence on why no job was begun; empty if one was.
+        found: Photos and tables in the uploader, with the ids of their files; None before any arrived.
+        encoding: Encoding that the visitor chose for the table; None for the likeliest.
+        day_first: Order of day and month that the visitor chose for the table; None before a choice.
     """
 
     job: Job | None = None
@@ -34,3 +51,6 @@ class ArchiveState:
     arrivals: int = 0
     refused: Sequence[str] = ()
     failure: str = ""
+    found: Intake | None = None
+    encoding: str | None = None
+    day_first: bool | None = None

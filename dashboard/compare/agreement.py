@@ -6,7 +6,6 @@ photo stay quick; scores against a ground truth are counted at the photo's own s
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from dashboard.components.viewer import reduced_size, sample_plane
 from dashboard.figures.theme import COLOURS
 from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto, heading
+from segmodels.csv_text import csv_bytes
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.inference.segmentation import paint
 from segmodels.mappings import ClassMapping, CommonClasses, common_classes
@@ -363,10 +363,10 @@ def comparison_json(comparisons: Sequence[Comparison]) -> str:
 
 def comparison_csv(comparisons: Sequence[Comparison]) -> bytes:
     """One row per photo, model and class that the model or the truth names; UTF-8. Scores are empty without truth."""
-    out = io.StringIO()
     measures = ("iou", "f1", "precision", "recall")
-    writer = csv.writer(out)
-    writer.writerow(["photo", "model", "revision", "seconds", "parameters", "bytes", "class", "area_share", *measures])
+    rows: list[Sequence[object]] = [
+        ["photo", "model", "revision", "seconds", "parameters", "bytes", "class", "area_share", *measures]
+    ]
     for comparison in comparisons:
         for finding in comparison.findings:
             listing = finding.analysed.listing
@@ -379,22 +379,20 @@ def comparison_csv(comparisons: Sequence[Comparison]) -> bytes:
                 scores = comparison.scores[finding.model]["classes"].get(name, {}) if comparison.scores else {}
                 if share or scores.get("pixels"):
                     row = [scores.get(measure) for measure in measures]
-                    writer.writerow([*start, name, round(share, 5), *("" if v is None else round(v, 5) for v in row)])
-    return out.getvalue().encode("utf-8")
+                    rows.append([*start, name, round(share, 5), *("" if v is None else round(v, 5) for v in row)])
+    return csv_bytes(rows)
 
 
 def agreements_csv(comparisons: Sequence[Comparison]) -> bytes:
     """One row per photo and pair of models, a column of IoU per class; UTF-8. A class that neither names is empty."""
-    out = io.StringIO()
-    writer = csv.writer(out)
     names = list(dict.fromkeys(name for each in comparisons for name in each.taxonomy.display_order))
-    writer.writerow(["photo", "first", "second", "equal_pixels", "mean_iou", *names])
+    rows: list[Sequence[object]] = [["photo", "first", "second", "equal_pixels", "mean_iou", *names]]
     for comparison in comparisons:
         for each in comparison.agreements:
             values = [each.pixels, each.mean_iou, *(each.iou.get(name) for name in names)]
             row = ["" if value is None else round(value, 5) for value in values]
-            writer.writerow([comparison.photo, each.first, each.second, *row])
-    return out.getvalue().encode("utf-8")
+            rows.append([comparison.photo, each.first, each.second, *row])
+    return csv_bytes(rows)
 
 
 def comparison_picture(comparison: Comparison) -> bytes:

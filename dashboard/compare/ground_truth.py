@@ -8,9 +8,11 @@ packed in it is unpacked no further than a mask of that photo can be. MATLAB fil
 from __future__ import annotations
 
 import io
+import re
 import struct
+import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -18,10 +20,12 @@ import numpy as np
 from PIL import Image
 
 from segmodels.errors import GarmentscopeError
+from segmodels.photo import PHOTO_SUFFIXES
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, Taxonomy, label_lookup
 
 __all__ = ["KINDS", "MaskError", "match_masks", "read_ccp_labels", "read_mask", "read_values"]
 
+_MASK_WORD = re.compile(r"[ _.-]+(masks?|gt|labels?|classes|seg(mentation)?|annotation|ground[ _-]?truth|ids?)$")
 KINDS = "Add class ids as an index or palette PNG, COCO's JSON, or a .mat of Clothing Co-Parsing."
 """What a ground truth may be, as a sentence."""
 
@@ -76,6 +80,11 @@ def read_mask(name: str, data: bytes, width: int, height: int, taxonomy: Taxonom
         truth = _read_mat(name, data, width, height)
     else:
         raise MaskError(f"{name} is not a mask. {KINDS}")
+    if set(np.unique(truth).tolist()) == {0, UNLABELLED}:
+        raise MaskError(
+            f"{name} is black and white: it holds 0 and 255 only, so it marks one thing and names no class. Save class "
+            "ids, where 0 is the background and 255 is unlabelled."
+        )
     unknown = sorted(set(np.unique(truth).tolist()) - {*range(len(taxonomy)), UNLABELLED})
     if unknown:
         raise MaskError(
@@ -88,7 +97,10 @@ def read_mask(name: str, data: bytes, width: int, height: int, taxonomy: Taxonom
 
 
 def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[int, int], list[str]]:
-    """Assigns masks to photos by file name without ending; a single mask may have any name.
+    """Assigns masks to photos by file name; a single mask may have any name.
+
+    By the name without ending, else also without upper and lower case, the photo's ending (`look.jpg.png`), and a word
+    for masks at the end (`look_mask.png`).
 
     Args:
         masks: File names of the masks.
@@ -99,12 +111,13 @@ def match_masks(masks: list[str], photos: list[str], shown: int) -> tuple[dict[i
         Indices of photos by index of mask, and one sentence for each mask that belongs to none or to a taken photo.
     """
     stems = [PurePath(name).stem for name in photos]
-    if len(masks) == 1 and PurePath(masks[0]).stem not in stems:
+    plain = [_plain_stem(name) for name in photos]
+    if len(masks) == 1 and PurePath(masks[0]).stem not in stems and not _of_mask(masks[0], plain):
         return {0: shown}, []
     matched: dict[int, int] = {}
     sentences = []
     for index, name in enumerate(masks):
-        fitting = [place for place, stem in enumerate(stems) if stem == PurePath(name).stem]
+        fitting = [place for place, stem in enumerate(stems) if stem == PurePath(name).stem] or _of_mask(name, plain)
         free = [place for place in fitting if place not in matched.values()]
         if free:
             matched[index] = shown if shown in free else free[0]
@@ -132,18 +145,45 @@ def read_values(name: str, data: bytes, width: int, height: int) -> np.ndarray:
     return _read_png(name, data, width, height)
 
 
+def _of_mask(name: str, photos: Sequence[str]) -> list[int]:
+    """Indices of the photos whose plain stem is the mask's, or what is left of it without the words for masks."""
+    stem = _plain_stem(name)
+    while True:
+        if found := [place for place, photo in enumerate(photos) if photo == stem]:
+            return found
+        shorter = _MASK_WORD.sub("", stem)
+        shorter = PurePath(shorter).stem if shorter == stem and shorter.endswith(PHOTO_SUFFIXES) else shorter
+        if shorter == stem:
+            return []
+        stem = shorter
+
+
+def _plain_stem(name: str) -> str:
+    return PurePath(unicodedata.normalize("NFC", name).casefold()).stem
+
+
 def _read_png(name: str, data: bytes, width: int, height: int) -> np.ndarray:
     if len(data) < 33:
         raise MaskError(f"{name} is damaged: its header is cut off. Save it again.")
     columns, rows, depth, colour = struct.unpack(">IIBB", data[16:26])
-    if colour not in (0, 3) or depth > 8:
-        raise MaskError(f"{name} is a picture, not a mask: its pixels are colours. Save class ids as a palette PNG.")
+    picture = f"{name} is a picture, not a mask: its pixels are colours. Save class ids as a palette PNG."
+    if depth > 8 and colour != 0:
+        raise MaskError(picture)
     _check_size(name, columns, rows, width, height)
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.array(image.convert("L") if image.mode == "1" else image, np.uint8)
+            pixels = np.array(image.convert("L") if image.mode == "1" else image)
     except Exception as error:  # a damaged file makes Pillow raise whatever it trips over
         raise MaskError(f"{name} is damaged ({error}). Save it again.") from None
+    if pixels.ndim == 3:  # grey that was saved as colours, or with an opaque alpha channel
+        alpha = pixels[..., -1] if pixels.shape[2] in (2, 4) else None
+        channels = pixels if alpha is None else pixels[..., :-1]
+        if (channels != channels[..., :1]).any() or (alpha is not None and (alpha != 255).any()):
+            raise MaskError(picture)
+        pixels = channels[..., 0]
+    if pixels.max() > UNLABELLED:  # of 16 bits
+        raise MaskError(f"{name} contains the id {pixels.max()}; the largest is {UNLABELLED}, for unlabelled pixels.")
+    return pixels.astype(np.uint8)
 
 
 def _read_mat(name: str, data: bytes, width: int, height: int) -> np.ndarray:

@@ -12,11 +12,18 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.figures import Theme
-from dashboard.shared.tables import as_csv, as_parquet
+from dashboard.shared.tables import as_csv, as_excel_csv, as_parquet
 
 __all__ = ["page_theme", "show_chart", "show_downloads"]
 
 _BUTTON = 132  # pixels; the buttons of images are as wide
+
+
+_FORMS = (
+    ("CSV", "csv", as_csv),
+    ("CSV for Excel", "csv", as_excel_csv),
+    ("Parquet", "parquet", as_parquet),
+)
 
 
 def show_chart(
@@ -66,13 +73,13 @@ def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame] | None
     with st.popover(label, type="tertiary", key=f"{key}-menu"):
         if data:
             with st.container(horizontal=True):
-                for form, ending, write in (("CSV", "csv", as_csv), ("Parquet", "parquet", as_parquet)):
+                for form, ending, write in _FORMS:
                     st.download_button(
                         f"Data ({form})",
                         partial(_file, data, write),
                         f"{key}.{ending}",
                         "text/csv" if ending == "csv" else "application/octet-stream",
-                        key=f"{key}-{ending}",
+                        key=f"{key}-{form}",
                         on_click="ignore",
                         width=_BUTTON,
                     )

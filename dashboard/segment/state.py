@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from dashboard.shared.analysed import Analysed
 from dashboard.shared.examples import Example
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["SegmentState", "is_of", "sort_photos"]
+__all__ = ["Packed", "SegmentState", "is_of", "sort_photos"]
+
+
+@dataclass
+class Packed:
+    """A ZIP of results in a temporary file, which goes when nobody needs it any more.
+
+    Args:
+        photos: Photos whose results it holds.
+        file: The file.
+        annotations: Format of the annotations in it, a key in `ANNOTATION_FORMATS`.
+    """
+
+    photos: Sequence[Analysed]
+    file: IO[bytes]
+    annotations: str = "coco"
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.file.close)
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self.file.seek(0, os.SEEK_END)
+
+    def content(self) -> bytes:
+        """The whole file."""
+        self.file.seek(0)
+        return self.file.read()
 
 
 @dataclass
@@ -29,6 +59,7 @@ class SegmentState:
         failures: Sentences about the last files that could not be read.
         cancelled: Model and revision whose run over photos of another model was cancelled.
         annotations: Format of exported annotations, a key in `ANNOTATION_FORMATS`.
+        packed: ZIP of all results, once it was asked for.
     """
 
     model: str = DEFAULT_MODEL
@@ -42,10 +73,11 @@ class SegmentState:
     failures: list[str] = field(default_factory=list)
     cancelled: tuple[str, str] | None = None
     annotations: str = "coco"
+    packed: Packed | None = None
 
     def start_over(self) -> None:
         """Forgets the photos and empties the uploader; the model stays."""
-        self.photos, self.shown, self.stage, self.examples = {}, None, None, []
+        self.photos, self.shown, self.stage, self.examples, self.packed = {}, None, None, [], None
         self.refused, self.failures, self.camera = (), [], False
         self.intake += 1
 

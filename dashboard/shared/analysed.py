@@ -6,22 +6,22 @@ phone photos fit into some hundred megabytes. Every other format is made on dema
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
 from segmodels.annotations import ANNOTATION_FORMATS, AnnotationFile, annotation_files, names_apart
+from segmodels.csv_text import csv_bytes
 from segmodels.inference.presence import LIKELY
 from segmodels.inference.segmentation import Garment, Person, Segmentation
 from segmodels.photo import Photo, decode_photo, open_photo
@@ -39,13 +39,13 @@ __all__ = [
     "annotations_name",
     "as_annotations",
     "as_csv",
-    "as_zip",
     "class_map_png",
     "cut_out",
     "file_name",
     "heading",
     "json_text",
     "read_photo",
+    "write_zip",
 ]
 
 
@@ -60,6 +60,7 @@ class UploadedPhoto:
         height: Height in pixels.
         shown: The JPEG that the viewer shows.
         orientation: EXIF orientation of the file, 1 to 8.
+        note: A sentence on how it was read, if that is to be known.
     """
 
     name: str
@@ -68,6 +69,7 @@ class UploadedPhoto:
     height: int
     shown: bytes
     orientation: int = 1
+    note: str = ""
 
     @property
     def stem(self) -> str:
@@ -323,17 +325,15 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
     UTF-8. `presence` is that of the garment's class on its person, 0..1, and empty without a calibration; `kind` is
     empty where it is not certain.
     """
-    out = io.StringIO()
     columns = ["photo", "model", "revision", "person", "class", "area_share", "outfit_share", "confidence"]
     columns += ["presence", "kind", "kind_probability", "x", "y", "width", "height"]
     columns += [f"colour_{rank}_{part}" for rank in (1, 2, 3) for part in ("name", "hex", "share")]
-    writer = csv.DictWriter(out, columns, restval="")
-    writer.writeheader()
+    rows: list[dict[str, object]] = []
     for analysed in photos:
         listing = analysed.listing
         photo = {key: listing[key] for key in ("photo", "model", "revision")}
         if not listing["garments"]:
-            writer.writerow(photo)
+            rows.append(photo)
         for garment, found in zip(listing["garments"], analysed.garments, strict=True):
             row = photo | {key: garment[key] for key in columns[3:8]}
             if (presence := analysed.presence_of(found)) is not None:
@@ -343,34 +343,41 @@ def as_csv(photos: Sequence[Analysed]) -> bytes:
             row |= dict(zip(("x", "y", "width", "height"), garment["box"], strict=True))
             for rank, colour in enumerate(garment["colours"][:3], start=1):
                 row |= {f"colour_{rank}_{part}": colour[part] for part in ("name", "hex", "share")}
-            writer.writerow(row)
-    return out.getvalue().encode("utf-8")
+            rows.append(row)
+    return csv_bytes([columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
-def as_zip(photos: Sequence[Analysed], kind: str = "coco") -> bytes:
+def write_zip(
+    photos: Sequence[Analysed],
+    file: IO[bytes],
+    kind: str = "coco",
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
     """Class map, JSON and cut-outs of every photo, one folder a photo, with the CSV, and with annotations over all.
 
     Cut-outs of garments that do not count are in a folder `less_likely` of the photo's. Annotations are in the folder
     `annotations`.
 
     Args:
-        photos: Photos of one model or several.
+        photos: Photos of one model or several; each is decoded once, and one at a time is in memory.
+        file: File that the ZIP is written to.
         kind: Format of the annotations, a key in `ANNOTATION_FORMATS`.
+        progress: Function that is called with the number of photos that are done.
     """
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("garments.csv", as_csv(photos))
-        for file in _annotation_files(photos, kind):
-            archive.writestr(f"annotations/{file.path}", file.content)
+        for each in _annotation_files(photos, kind):
+            archive.writestr(f"annotations/{each.path}", each.content)
         for number, analysed in enumerate(photos, start=1):
             folder = f"{number:03d}-{analysed.photo.stem}"
             found, pixels = analysed.segmentation(), analysed.photo.pixels()
-            archive.writestr(f"{folder}/class_map.png", found.class_map_png())
+            archive.writestr(f"{folder}/class_map.png", found.class_map_png(), zipfile.ZIP_STORED)
             archive.writestr(f"{folder}/garments.json", json_text(analysed))
             for garment in analysed.garments:
                 place = folder if analysed.likely(garment) else f"{folder}/less_likely"
-                archive.writestr(f"{place}/{file_name(garment)}.png", found.cutout_png(pixels, garment))
-    return out.getvalue()
+                cut_out = found.cutout_png(pixels, garment)
+                archive.writestr(f"{place}/{file_name(garment)}.png", cut_out, zipfile.ZIP_STORED)  # packed already
+            progress(number)
 
 
 def heading(analysed: Analysed) -> str:
@@ -393,7 +400,8 @@ def file_name(garment: Garment) -> str:
 
 def _uploaded(name: str, data: bytes, photo: Photo) -> UploadedPhoto:
     height, width = photo.pixels.shape[:2]
-    return UploadedPhoto(name, data, width, height, encode_photo(photo.pixels), photo.orientation)
+    shown = encode_photo(photo.pixels)
+    return UploadedPhoto(name, data, width, height, shown, photo.orientation, " ".join(photo.notes))
 
 
 def _numbered(found: Segmentation, garments: Sequence[Garment]) -> np.ndarray | None:

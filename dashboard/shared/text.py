@@ -9,8 +9,8 @@ __all__ = ["join_names", "literal"]
 
 
 def literal(text: str) -> str:
-    """Text with all Markdown characters escaped."""
-    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:-])", r"\\\1", text)
+    """Text on one line with all Markdown characters escaped."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:&=@^-])", r"\\\1", " ".join(text.split()))
 
 
 def join_names(names: Sequence[str], last: str = "or") -> str:

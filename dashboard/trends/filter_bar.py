@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -13,10 +13,12 @@ from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Facts, View
 from segmodels.colour import BASIC_COLOURS
 
-__all__ = ["choose_filters"]
+__all__ = ["choose_filters", "values_with"]
 
 _COUNTINGS: Mapping[Counting, str] = {"expected": "Expected counts", "raw": "Raw counts"}
-_MANY_TAGS = 8  # tags in the filter at most
+_MANY_TAGS = 8  # tags that are shown without being chosen
+_MANY_VALUES = 200  # values of a tag above which they are searched and not listed
+_FOUND = 50  # values that a search shows
 
 
 def choose_filters(facts: Facts, view: View, key: str) -> View:
@@ -118,17 +120,46 @@ def _dates(view: View, first: date | None, last: date | None, key: str) -> View:
     return replace(view, first=None, last=None) if not days else view
 
 
+def values_with(values: Sequence[str], part: str) -> list[str]:
+    """The first values that hold a text, in upper or lower case, at their beginning before others.
+
+    Args:
+        values: Values of a tag, the most frequent first.
+        part: Text to look for; empty for the first values of all.
+    """
+    part = part.strip().casefold()
+    holding = [value for value in values if part in value.casefold()]
+    return sorted(holding, key=lambda value: not value.casefold().startswith(part))[:_FOUND]
+
+
 def _tags(facts: Facts, view: View, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not facts.tags:
         st.caption("No photo in this archive has tags. Add them with a CSV at ingest (--metadata).")
     chosen, found = dict(view.tags), []
     shown = [*chosen, *(name for name in facts.tags if name not in chosen)][: max(_MANY_TAGS, len(chosen))]
+    if len(facts.tags) > _MANY_TAGS:
+        shown = st.multiselect(
+            f"Tags to filter by ({len(facts.tags)} in this archive)",
+            sorted({*facts.tags, *chosen}),
+            sorted(shown),
+            key=key.format("tags"),
+            placeholder="Choose tags",
+        )
     for name in sorted(shown):
         options = facts.tags.get(name, [])
+        begin = [value for value in chosen.get(name, ()) if value in options]
+        if len(options) > _MANY_VALUES:
+            part = st.text_input(
+                literal(f"Search {name}"),
+                key=key.format(f"search-{name}"),
+                placeholder=f"A part of one of {len(options):,} values",
+            )
+            kept = [*begin, *st.session_state.get(key.format(f"tag-{name}"), [])]
+            options = list(dict.fromkeys([*kept, *values_with(options, part)]))
         values = st.multiselect(
             literal(name),
             options,
-            [value for value in chosen.get(name, ()) if value in options],
+            begin,
             key=key.format(f"tag-{name}"),
             placeholder="Any",
         )

@@ -72,7 +72,7 @@ def read_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
             data = file.read_bytes()
             if photo_id(data) != identity:
                 continue
-            image = Image.fromarray(open_photo(data, name=file_name))
+            image = Image.fromarray(open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES))
         except OSError as error:
             raise PictureError(f"{file_name} cannot be read ({error.strerror}).") from None
         except PhotoError as error:

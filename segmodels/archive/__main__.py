@@ -8,17 +8,19 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
-from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import duration
-from segmodels.archive.sources import find_sources
+from segmodels.archive.sources import find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
 from segmodels.sentences import listed
@@ -35,6 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         "folder", metavar="FOLDER", help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket"
     )
     take.add_argument("--metadata", metavar="CSV", type=Path, help="dates and tags by file name")
+    take.add_argument(
+        "--encoding", metavar="NAME", help="encoding of the CSV, such as gbk or cp1252; found out if left out"
+    )
+    take.add_argument(
+        "--dates",
+        choices=["day-first", "month-first"],
+        help="what 03/04/2024 means in the CSV; found out from its other dates if left out",
+    )
     take.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
@@ -83,11 +93,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
     csv_file: Path | None = arguments.metadata
+    day_first = arguments.dates == "day-first" if arguments.dates else None
+    reading: dict[str, Any] = {"encoding": arguments.encoding, "day_first": day_first}
     try:
-        metadata = parse_metadata(csv_file.read_bytes(), csv_file.name) if csv_file else None
+        metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading) if csv_file else None
     except OSError as error:
         raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
     found = find_sources(arguments.folder)
+    metadata = read_tables(found, metadata, **reading)
     from segmodels.checkpoints.catalog import load_segmenter
 
     segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
@@ -104,7 +117,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy)
     finally:
         line.end()
-    _print(report, archive)
+    _print(report, archive, metadata)
     return 1 if report.rejected else 0
 
 
@@ -170,7 +183,9 @@ def _duplicates(archive: Archive, *, as_csv: bool) -> int:
             name = row["file_name"] if row["kept"] else f"  {row['file_name']}"
             print(f"{name} ({row['width']:,} x {row['height']:,} pixels)")
     if tables:
-        print(pd.concat(tables).to_csv(index=False, lineterminator="\n"), end="")
+        table = pd.concat(tables)
+        text = csv_bytes([list(table.columns), *table.itertuples(index=False)]).decode()
+        print(text.replace("\r\n", "\n"), end="")
     return 0 if versions else 1
 
 
@@ -182,7 +197,7 @@ def _versions(archive: Archive) -> list[Version]:
     return versions
 
 
-def _print(report: Report, archive: Archive) -> None:
+def _print(report: Report, archive: Archive, metadata: Metadata | None) -> None:
     print(
         f"{report.added:,} photos added, {report.known:,} were there already, {report.doubled:,} duplicates, "
         f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
@@ -190,6 +205,10 @@ def _print(report: Report, archive: Archive) -> None:
     )
     for note in report.notes:
         print(note)
+    if metadata and metadata.ambiguous_dates:
+        print("To use these dates, run the same command with --dates day-first or --dates month-first.")
+    if metadata and len(metadata.encodings) > 1:
+        print(f"To read the CSV in another encoding, run the same command with --encoding {metadata.encodings[1]}.")
     _list("Rows of the CSV without a photo", report.rows_without_photo)
     _list("Photos without a row in the CSV", report.photos_without_row)
     if report.rows_without_photo or report.photos_without_row:

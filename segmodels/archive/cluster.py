@@ -23,7 +23,9 @@ __all__ = ["analyse_on_ray"]
 
 _BATCH = 16  # photos that an actor takes at once
 _MOST_BLOCKS = 4096  # each is a task of Ray's; rows are returned and written block by block
-_OUTCOMES = pa.schema([("name", pa.string()), ("key", pa.string()), ("reason", pa.string()), *SCHEMA])
+_OUTCOMES = pa.schema(
+    [("name", pa.string()), ("key", pa.string()), ("reason", pa.string()), ("note", pa.string()), *SCHEMA]
+)
 
 
 def analyse_on_ray(
@@ -78,8 +80,8 @@ def analyse_on_ray(
         batch: Any
         for batch in outcomes.iter_batches(batch_format="pyarrow", batch_size=None):
             for row in batch.to_pylist():
-                name, key, reason = row.pop("name"), row.pop("key"), row.pop("reason")
-                yield Outcome(name, key, row if row["photo_id"] else None, reason)
+                name, key, reason, note = (row.pop(each) for each in ("name", "key", "reason", "note"))
+                yield Outcome(name, key, row if row["photo_id"] else None, reason, note)
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ArchiveError(f"The Ray cluster failed: {_reason(error)}. Photos added before are kept.") from error
 
@@ -120,7 +122,7 @@ class _Analyser:
         ]
         empty = dict.fromkeys(SCHEMA.names)
         outcomes = [
-            {"name": outcome.name, "key": outcome.photo_id, "reason": outcome.reason}
+            {"name": outcome.name, "key": outcome.photo_id, "reason": outcome.reason, "note": outcome.note}
             | ({**outcome.row, "tags": []} if outcome.row else empty)
             for outcome in analyse_here(self._segmenter, sources, self._known)
         ]

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from segmodels.archive.counts import Counting, Counts, add_up
+from segmodels.archive.dates import PRECISIONS, Precision
 from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
@@ -54,19 +55,30 @@ _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 17_000_000  # of the kept views together: all of ten million photos, and a half to compare with
 _BLOCK = 1024  # outfits that are added up at once: their products fit the processor's cache
-_VIEW_COLUMNS = "o, p, day, south, mask, alone, worn, monochrome"  # in the table of every view
+_VIEW_COLUMNS = "o, p, day, named, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
+# What a date may name so that its photo counts in a period: a photo of "1995" counts in years, and in no month.
+_NAMED: Mapping[Period, tuple[Precision, ...]] = {
+    "week": ("day", "week"),
+    "month": ("day", "week", "month"),
+    "season": ("day", "week", "month"),
+    "fashion season": ("day", "week", "month", "fashion season"),
+    "half-year": ("day", "week", "month", "quarter", "half-year"),
+    "year": PRECISIONS,
+}
+_STARTS: Mapping[Period, str] = {
+    "week": "date_trunc('week', day)",
+    "month": "date_trunc('month', day)",
+    "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+    "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
+    "half-year": _HALF.format("day"),
+    "year": "date_trunc('year', day)",
+}
 _CALENDAR = ", ".join(
-    f'({start})::DATE AS "{period}"'
-    for period, start in {
-        "week": "date_trunc('week', day)",
-        "month": "date_trunc('month', day)",
-        "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
-        "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
-        "half-year": _HALF.format("day"),
-        "year": "date_trunc('year', day)",
-    }.items()
+    f"CASE WHEN named IN ({', '.join(str(PRECISIONS.index(each)) for each in _NAMED[period])}) "
+    f'THEN ({start})::DATE END AS "{period}"'
+    for period, start in _STARTS.items()
 )
 _FINE = [(name, basic) for basic, names in FINE_COLOURS.items() for name in names]
 
@@ -255,7 +267,8 @@ class Facts:
     def periods(self, view: View, period: Period) -> list[date]:
         """First days of the periods in which the view has outfits."""
         found = self._ask(
-            view, f'SELECT DISTINCT "{period}" AS start FROM {{v}} JOIN calendar USING (day) ORDER BY start'
+            view,
+            f'SELECT DISTINCT "{period}" AS start FROM {{v}} {_divided(period)} ORDER BY start',
         )
         return [pd.Timestamp(start).date() for start in found["start"]]
 
@@ -274,7 +287,7 @@ class Facts:
         sums = ", ".join(f"{_sum(view, self._presence(view, name))} AS s_{place}" for place, name in enumerate(names))
         found = self._ask(
             view,
-            f'SELECT "{period}" AS start, {_sum(view, "1")} AS whole, {sums} FROM {{v}} JOIN calendar USING (day) '
+            f'SELECT "{period}" AS start, {_sum(view, "1")} AS whole, {sums} FROM {{v}} {_divided(period)} '
             "GROUP BY start ORDER BY start",
         )
         outfits = found[[f"s_{place}" for place in range(len(names))]].to_numpy()
@@ -306,7 +319,7 @@ class Facts:
             view,
             f'SELECT "{period}" AS start, {_sum(view, one)} AS first, {_sum(view, other)} AS second, '
             f'{_sum(view, both)} AS outfits, {_sum(view, "1")} AS "of" '
-            "FROM {v} JOIN calendar USING (day) GROUP BY start ORDER BY start",
+            f"FROM {{v}} {_divided(period)} GROUP BY start ORDER BY start",
         )
 
     def areas(self, view: View) -> pd.DataFrame:
@@ -350,12 +363,12 @@ class Facts:
             Columns `class` id, `colour` name, number of `garments`, and with a period `start`.
         """
         view = self._resolved(view)
-        start, calendar = (f'"{period}" AS start, ', "JOIN calendar USING (day) ") if period else ("", "")
+        start, calendar = (f'"{period}" AS start, ', f"{_divided(period)} ") if period else ("", "")
         return self._ask(
             view,
             f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, "
             f"{_sum(view, self._garment(view), weighted=False)} AS garments "
-            f"FROM (SELECT day, {_weight(view)} AS weight, unnest(worn) AS g FROM {{v}}) {calendar}"
+            f"FROM (SELECT day, named, {_weight(view)} AS weight, unnest(worn) AS g FROM {{v}}) {calendar}"
             "JOIN colour c ON g.colour = c.id GROUP BY ALL ORDER BY ALL",
         )
 
@@ -442,7 +455,7 @@ class Facts:
         certain = ["true", *(self._coloured([name], [colour], fine=asked.fine) for name, colour in asked.coloured)]
         parameters: dict[str, object] = {}
         if asked.period and asked.start:
-            certain.append(f'day IN (SELECT day FROM calendar WHERE "{asked.period}" = $start)')
+            certain.append(f'(day, named) IN (SELECT (day, named) FROM calendar WHERE "{asked.period}" = $start)')
             parameters["start"] = asked.start
         return " * ".join(factors), " AND ".join(certain), parameters
 
@@ -640,7 +653,8 @@ class Facts:
         for column in ("photo_id", "file_name"):  # their memory is needed for the outfits
             run(f"ALTER TABLE staged DROP {column}")
         self._make_outfits(list(tags))
-        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, {_CALENDAR} FROM (SELECT DISTINCT day FROM outfit)")
+        days = "(SELECT DISTINCT day, named FROM outfit)"
+        run(f"CREATE OR REPLACE TABLE calendar AS SELECT day, named, {_CALENDAR} FROM {days}")
         run("DROP TABLE staged")
         return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
 
@@ -648,9 +662,12 @@ class Facts:
         """Fills the table `staged`: a row for each photo, its garments with numbers in place of names."""
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
         fine = ", ".join(f"'{name}'" for name, _ in _FINE)
+        precisions = ", ".join(f"'{each}'" for each in PRECISIONS)
+        named = f"list_position([{precisions}], coalesce(date_precision, 'day')) - 1"
         self._reader.query(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
-            f"taken_at::DATE AS day, {_south(southern)} AS south, tags, outfits, presence, "
+            f"taken_at::DATE AS day, ({named})::UTINYINT AS named, "
+            f"{_south(southern)} AS south, tags, outfits, presence, "
             f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
             "'colour': CASE WHEN monochrome THEN NULL "
@@ -678,13 +695,18 @@ class Facts:
                 for place, number in enumerate(numbers, 1)
             )
         self._reader.query(
-            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, south, "
+            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, named, south, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, monochrome, duplicate, "
             f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}}} FOR g IN "
             f"garments IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{presences}{chosen} FROM "
             "(SELECT *, unnest(outfits) AS mask, unnest(presence) AS shown, "
             "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         )
+
+
+def _divided(period: Period) -> str:
+    """SQL: a join with the periods of the days, without dates that name more than a period."""
+    return f'JOIN (FROM calendar WHERE "{period}" IS NOT NULL) USING (day, named)'
 
 
 def _south(southern: Sequence[tuple[str, str]]) -> str:

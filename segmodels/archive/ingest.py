@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,14 @@ import cv2
 import numpy as np
 import torch
 
+from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
-from segmodels.archive.metadata import Entry, Joined, Metadata, implausible, join
+from segmodels.archive.metadata import Entry, Joined, Metadata, join, unify_tags
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
 from segmodels.checkpoints.checkpoint import CheckpointError
+from segmodels.csv_text import csv_bytes, original
 from segmodels.photo import PhotoError
 from segmodels.sentences import listed
 
@@ -52,12 +54,21 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of one photo: a row, the reason why there is none, or neither if the photo is known already."""
+    """Outcome of one photo: a row, the reason why there is none, or neither if the photo is known already.
+
+    Args:
+        name: Name of the photo.
+        photo_id: Its id; empty if it could not be read.
+        row: Its row.
+        reason: Reason why there is none, as a sentence.
+        note: A sentence on how the photo was read, if that is to be known.
+    """
 
     name: str
     photo_id: str = ""
     row: Row | None = None
     reason: str = ""
+    note: str = ""
 
 
 Engine = Callable[[Sequence[Source], Container[str]], Generator[Outcome, None, None]]
@@ -153,11 +164,13 @@ def ingest(
     if taxonomy:
         archive.keep_taxonomy(version, taxonomy)
     with archive.place.lock(".ingest", wait=False) as alone:
+        metadata, spelt = _spelt_as_before(metadata, archive, version) if metadata else (None, [])
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
         )
         if metadata:
-            run.report.notes += metadata.notes
+            run.report.notes += [*metadata.notes, *spelt]
+        run.report.notes += found.notes
         if not alone:
             run.report.notes.append("Another ingest was writing to this archive; a photo that both added counts once.")
         try:
@@ -213,6 +226,23 @@ def analyse_here(
             executor.shutdown(wait=True, cancel_futures=True)
 
 
+def _spelt_as_before(metadata: Metadata, archive: Archive, version: Version) -> tuple[Metadata, list[str]]:
+    """The rows with the tags of the archive where they differ in case alone, and a sentence on that."""
+    if version not in archive.versions():
+        return metadata, []
+    with archive.reader(version) as reader:
+        found = reader.query(
+            "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM photos) "
+            "GROUP BY ALL ORDER BY n DESC, key, value"
+        )
+    known: dict[str, list[str]] = {}
+    for key, value in zip(found["key"], found["value"], strict=True):
+        known.setdefault(str(key), []).append(str(value))
+    entries, changed = unify_tags(metadata.entries, known)
+    notes = [f"Tags were spelt as in the archive: {listed(changed, _NAMED)}."] if changed else []
+    return replace(metadata, entries=entries), notes
+
+
 def version_of(segmenter: Segmenter) -> Version:
     """Version of the rows that a segmenter makes."""
     checkpoint = segmenter.checkpoint
@@ -225,20 +255,24 @@ def _outcomes(segmenter: Segmenter, sources: Sequence[Source], known: Container[
         return [_outcome(segmenter, sources[0], known)]
     outcomes: dict[int, Outcome] = {}
     read: dict[int, tuple[bytes, np.ndarray]] = {}
+    notes: dict[int, list[str]] = {}
     for index, source in enumerate(sources):
         try:
             data = source.read()
             if (key := photo_id(data)) in known:
                 outcomes[index] = Outcome(source.name, key)
                 continue
-            read[index] = data, decode(source.name, data)
+            read[index] = data, decode(source.name, data, notes.setdefault(index, []))
         except Exception as error:
             outcomes[index] = Outcome(source.name, reason=_reason(source, error))
         if sum(photo.shape[0] * photo.shape[1] for _, photo in read.values()) > _BATCH_PIXELS:
             outcomes |= _found(segmenter, sources, read)
             read.clear()
     outcomes |= _found(segmenter, sources, read)
-    return [outcomes[index] for index in range(len(sources))]
+    return [
+        replace(outcomes[index], note=" ".join(notes[index])) if notes.get(index) else outcomes[index]
+        for index in range(len(sources))
+    ]
 
 
 def _found(
@@ -263,7 +297,9 @@ def _outcome(segmenter: Segmenter, source: Source, known: Container[str]) -> Out
         data = source.read()
         if (key := photo_id(data)) in known:
             return Outcome(source.name, key)
-        return Outcome(source.name, key, analyse(segmenter, source.name, data))
+        notes: list[str] = []
+        row = analyse(segmenter, source.name, data, notes)
+        return Outcome(source.name, key, row, note=" ".join(notes))
     except CheckpointError:
         raise
     except Exception as error:
@@ -317,6 +353,7 @@ class _Run:
         self._new: set[str] = set()
         self._odd_dates: dict[str, list[str]] = {}
         self._other_tags: list[str] = []
+        self._how_read: list[str] = []
         self._undated = 0
         self._done = len(found.rejected)
         self._parts = 0
@@ -352,9 +389,11 @@ class _Run:
             self._ids[outcome.photo_id] = outcome.name
             if entry:
                 self._tagged[outcome.photo_id] = outcome.name
-                self._changes[outcome.photo_id] = Change(entry.tags, entry.taken_at)
+                self._changes[outcome.photo_id] = Change(entry.tags, entry.taken_at, entry.precision)
         else:
             self._ids[outcome.photo_id] = outcome.name
+            if outcome.note:
+                self._how_read.append(outcome.note)
             self._rows.append(self._dated(outcome.row, entry))
             if entry:
                 self._tagged[outcome.photo_id] = outcome.name
@@ -371,7 +410,10 @@ class _Run:
             self.report.known += len(rows) - added
             if added < len(rows):  # other writers added some of the photos, maybe without our tags
                 ours = [row for row in rows if row["photo_id"] in self._tagged]
-                self._changes |= {row["photo_id"]: Change(row["tags"], row["taken_at"]) for row in ours}
+                self._changes |= {
+                    row["photo_id"]: Change(row["tags"], row["taken_at"], row["date_precision"] or "day")
+                    for row in ours
+                }
             self._parts += 1
             if self._parts % _COMPACT_PARTS == 0:
                 self.writer.compact()
@@ -398,14 +440,14 @@ class _Run:
         _write_rejected(archive, files, self.report.rejected)
 
     def _dated(self, row: Row, entry: Entry | None) -> Row:
-        date = row["taken_at"]
+        date, precision = row["taken_at"], row["date_precision"]
         if entry and entry.taken_at:
-            date = entry.taken_at
+            date, precision = entry.taken_at, Change({}, precision=entry.precision).date_precision
         elif date is not None and (reason := implausible(date)):
             self._odd_dates.setdefault(reason, []).append(row["file_name"])
             date = None
         self._undated += date is None
-        return {**row, "taken_at": date, "tags": entry.tags if entry else {}}
+        return {**row, "taken_at": date, "date_precision": precision, "tags": entry.tags if entry else {}}
 
     def _same_again(self, outcome: Outcome, entry: Entry | None) -> None:
         """Handles a duplicate under another name: its row of the CSV is used if the first one had none."""
@@ -414,14 +456,17 @@ class _Run:
         key = outcome.photo_id
         if key not in self._tagged:
             self._tagged[key] = outcome.name
-            self._changes[key] = Change(entry.tags, entry.taken_at)
+            self._changes[key] = Change(entry.tags, entry.taken_at, entry.precision)
         elif self._joined:
             first = self._joined.entries[self._tagged[key]]
-            if (first.tags, first.taken_at) != (entry.tags, entry.taken_at):
+            if (first.tags, first.taken_at, first.precision) != (entry.tags, entry.taken_at, entry.precision):
                 self._other_tags.append(outcome.name)
 
     def _note(self) -> None:
         notes = self.report.notes
+        notes += self._how_read[:_NAMED]
+        if (more := len(self._how_read) - _NAMED) > 0:
+            notes.append(f"{more:,} more photos were reduced, or lack their end marker.")
         if self._undated:
             dated = self.report.added - self._undated
             who = (
@@ -461,7 +506,8 @@ def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Re
         except FileNotFoundError:
             text = ""
         before = csv.DictReader(io.StringIO(text, newline=""))
-        kept = [row for row in before if row.get("file") and row["file"] not in looked_at]
+        rows = [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
+        kept = [row for row in rows if row.get("file") and row["file"] not in looked_at]
         if not kept and not rejected and not text:
             return
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -470,8 +516,4 @@ def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Re
 
 
 def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode("utf-8")
+    return csv_bytes([columns, *([row.get(column, "") for column in columns] for row in rows)])

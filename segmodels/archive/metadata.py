@@ -7,26 +7,39 @@ import io
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
 
+from segmodels.archive.dates import Precision, Taken, read_dates
+from segmodels.archive.decoding import ENCODINGS, encoding_name, likely_encodings, telling_words
 from segmodels.archive.place import ArchiveError
+from segmodels.csv_text import original
+from segmodels.photo import PHOTO_SUFFIXES
 from segmodels.sentences import listed
 
-__all__ = ["Entry", "Joined", "Metadata", "implausible", "join", "parse_metadata"]
+__all__ = ["TABLE_SUFFIXES", "Entry", "Joined", "Metadata", "join", "parse_metadata", "plain_name", "unify_tags"]
 
-_NAME_COLUMNS = ("file_name", "filename", "file", "photo", "image", "picture", "path", "name")
-_DATE_COLUMNS = ("taken_at", "date", "taken", "date_taken", "datetime", "date_time", "timestamp", "day")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+"""File name endings, in lower case, of tables that `parse_metadata` reads."""
+
+_NAME_COLUMNS = (
+    *("file_name", "filename", "file", "photo", "image", "picture", "path", "img"),
+    *("image_path", "img_path", "photo_path", "file_path", "filepath", "image_file", "photo_file", "image_name"),
+    *("img_name", "photo_name", "image_id", "photo_id", "image_url", "photo_url", "url", "name", "id"),
+)
+_DATE_COLUMNS = (
+    *("taken_at", "date", "taken", "date_taken", "datetime", "date_time", "timestamp", "day"),
+    *("capture_date", "shoot_date", "photo_date", "created", "created_at", "date_created"),
+)
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)  # of spreadsheets, before the header
+_MOST_COLUMNS = 1000
 _MANY_VALUES = 1000  # number of values above which a tag is of little use for comparisons
-_EARLIEST = datetime(1900, 1, 1)
-_AHEAD = timedelta(hours=26)  # most hours that a local time may be ahead of ours, with a margin
 _SHOWN = 3
-
-_SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T](.*))?")
-_YEAR_FIRST = re.compile(r"(\d{4})[:/.](\d{1,2})[:/.](\d{1,2})(?:[ T](.*))?")
-_MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
 @dataclass(frozen=True)
@@ -37,19 +50,36 @@ class Entry:
         name: The file's name as written.
         tags: Tags by column; empty cells are left out.
         taken_at: Local date and time; None if there is no date or it is implausible.
+        precision: What the date names; it is at its first day.
     """
 
     name: str
     tags: dict[str, str]
     taken_at: datetime | None = None
+    precision: Precision = "day"
 
 
 @dataclass
 class Metadata:
-    """The rows of a CSV, and a sentence for each problem with it."""
+    """The rows of a CSV.
+
+    Args:
+        entries: The rows.
+        notes: A sentence for each problem.
+        encoding: Encoding that the file was read in.
+        encodings: Encodings that it may be in, the one that was read first; a single one where it is certain.
+        ambiguous_dates: Dates that may have the day or the month first.
+        name_column: Header of the column with the names of the photos.
+        date_column: Header of the column with dates; empty if there is none.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    encoding: str = "utf-8"
+    encodings: list[str] = field(default_factory=list)
+    ambiguous_dates: list[str] = field(default_factory=list)
+    name_column: str = ""
+    date_column: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,42 +99,58 @@ class Joined:
     notes: list[str]
 
 
-def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metadata:
+def parse_metadata(
+    data: bytes,
+    name: str,
+    now: datetime | None = None,
+    *,
+    encoding: str | None = None,
+    day_first: bool | None = None,
+) -> Metadata:
     """Reads a CSV with a header: a column with file names, one with dates if there are any, all others tags.
 
-    UTF-8 with or without a byte-order mark, UTF-16 with one, else Windows-1252; separated by commas, semicolons, tabs
-    or bars. A date is ISO 8601 (a time zone is dropped, as local time is kept), `2024/03/31`, `2024-03`,
-    `31.03.2024` or `3/31/2024`; in the last two, the order of day and month is decided from the whole column.
+    Separated by commas, semicolons, tabs or bars, or as a first line `sep=;` says. UTF-8 with or without a byte-order
+    mark, UTF-16, else the encoding in which it looks most like text. Dates are those that `read_dates` reads. Values,
+    and headers, that differ in upper and lower case alone become one.
 
     Args:
         data: The file.
         name: Name of the file, for messages.
         now: Time after which a date is implausible; the current time if left out.
+        encoding: Encoding of the file, by Python's name; found out if left out.
+        day_first: Whether `03/04/2024` is 3 April; found out from the other dates if left out.
 
     Raises:
         ArchiveError: If the file is not such a CSV; the message says what is wrong and what to do.
     """
-    text, notes = _decoded(data, name)
+    text, encodings, notes = _decoded(data, name, encoding)
     lines = _lines(text, name)
     header = lines[0][1]
-    names, dates = _column(header, _NAME_COLUMNS), _column(header, _DATE_COLUMNS)
-    if names is None:
-        separators = ", ".join(_SEPARATORS.values())
-        raise ArchiveError(
-            f"{name} has no column with file names: its header is {', '.join(header)!r}. Call the column file_name, "
-            f"and separate columns by one of: {separators}."
-        )
-    if repeated := [column for column, count in Counter(header).items() if count > 1]:
-        raise ArchiveError(f"{name} has two columns called {repeated[0]!r}. Rename one.")
-    rows, odd = [], []
+    names = _name_column(header, [cells for _, cells in lines[1:]])
+    dates = _column(header, _DATE_COLUMNS)
+    if names is None or _holds_name(header[names]):
+        raise ArchiveError(_without_names(name, header))
+    if repeated := [column for column, count in Counter(map(_same, header)).items() if count > 1 and column]:
+        column = next(each for each in header if _same(each) == repeated[0])
+        raise ArchiveError(f"{name} has two columns called {column!r}. Rename one.")
+    rows, odd, long = [], [], []
     for number, cells in lines[1:]:
         if (len(cells) > len(header) and any(cells[len(header) :])) or len(cells) <= names or not cells[names]:
             odd.append(f"line {number}")
         else:
             rows.append(cells[: len(header)] + [""] * (len(header) - len(cells)))
+        if any("\n" in cell and _holds_name(cell) for cell in cells):
+            long.append(f"line {number}")
     if odd:
         notes.append(f"{listed(odd, _SHOWN)} of {name} left out: no file name, or more cells than the header has.")
-    taken = [None] * len(rows) if dates is None else _dates([row[dates] for row in rows], name, notes, now)
+    if long:
+        notes.append(
+            f"The row that ends in {listed(long, _SHOWN)} of {name} has a cell of several lines with names of photos: "
+            "a quotation mark may be missing, so that rows were lost."
+        )
+    found = read_dates([row[dates] for row in rows] if dates is not None else [], name, day_first=day_first, now=now)
+    notes += found.notes
+    taken: list[Taken | None] = found.taken if dates is not None else [None] * len(rows)
     entries = [
         Entry(
             row[names],
@@ -113,41 +159,101 @@ def parse_metadata(data: bytes, name: str, now: datetime | None = None) -> Metad
                 for place, (column, cell) in enumerate(zip(header, row, strict=True))
                 if cell and column and place not in (names, dates)
             },
-            date,
+            *(date or ()),
         )
         for row, date in zip(rows, taken, strict=True)
     ]
+    entries, changed = unify_tags(entries)
+    if changed:
+        notes.append(f"Tags that differ in upper and lower case alone were made one: {listed(changed, _SHOWN)}.")
     for column in dict.fromkeys(header):
         values = {entry.tags[column] for entry in entries if column in entry.tags}
         if len(values) > _MANY_VALUES:
             notes.append(f"The tag {column!r} has {len(values):,} different values: too many for comparisons.")
-    return Metadata(entries, notes)
+    return Metadata(
+        entries,
+        notes,
+        encodings[0],
+        encodings,
+        found.ambiguous,
+        header[names],
+        "" if dates is None else header[dates],
+    )
+
+
+def unify_tags(
+    entries: Sequence[Entry], known: Mapping[str, Sequence[str]] | None = None
+) -> tuple[list[Entry], list[str]]:
+    """Gives tags that differ in upper and lower case, blanks or the form of an accent one spelling.
+
+    Args:
+        entries: The rows.
+        known: Spellings that go before, values by tag, the most frequent first.
+
+    Returns:
+        The rows with the known spelling, else that of most rows; and the changes, as `milan to Milan`.
+    """
+    columns: dict[str, str] = {}
+    values: dict[tuple[str, str], str] = {}
+    counts = Counter((column, value) for entry in entries for column, value in entry.tags.items())
+    for column, spellings in (known or {}).items():
+        columns.setdefault(_same(column), column)
+        for value in spellings:
+            values.setdefault((_same(column), _same(value)), value)
+    for column, value in sorted(counts, key=lambda pair: -counts[pair]):
+        columns.setdefault(_same(column), column)
+        values.setdefault((_same(column), _same(value)), value)
+    changed: dict[str, None] = {}
+    result = []
+    for entry in entries:
+        tags = {}
+        for column, value in entry.tags.items():
+            name, spelling = columns[_same(column)], values[_same(column), _same(value)]
+            changed |= {f"{old} to {new}": None for old, new in ((column, name), (value, spelling)) if old != new}
+            tags[name] = spelling
+        result.append(replace(entry, tags=tags) if tags != entry.tags else entry)
+    return result, list(changed)
 
 
 def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
-    """Finds each row's photo: by its path below the folder, else by its file name if only one photo has it.
+    r"""Finds each row's photo.
 
-    Upper and lower case, and the two ways in which Unicode writes an accent, are the same.
+    By its path below the folder; else by its file name, if only one photo has it, whatever folders the row has before
+    it (`C:\photos\b.jpg`); else by its name without ending, as data sets have ids. Of photos of one name in several
+    folders, that with the most folders of the row is taken. Upper and lower case, and the two ways in which Unicode
+    writes an accent, are the same.
 
     Args:
         metadata: The rows.
         photos: Names of the photos, with forward slashes.
     """
-    by_path = {_plain(photo): photo for photo in photos}
+    plain = {photo: plain_name(photo) for photo in photos}
+    by_path = {path: photo for photo, path in plain.items()}
     by_name: dict[str, list[str]] = defaultdict(list)
-    for photo in photos:
-        by_name[_plain(photo).rpartition("/")[2]].append(photo)
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for photo, path in plain.items():
+        name = path.rpartition("/")[2]
+        by_name[name].append(photo)
+        by_stem[PurePosixPath(name).stem].append(photo)
     entries: dict[str, Entry] = {}
-    missing, ambiguous, repeated = [], [], []
-    for entry in metadata.entries:
-        path = _plain(entry.name)
-        choice = [by_path[path]] if path in by_path else by_name.get(path, [])
+    missing, ambiguous, repeated, elsewhere = list[str](), list[str](), list[str](), list[str]()
+    paths = [plain_name(entry.name) for entry in metadata.entries]
+    whole = {by_path[path] for path in paths if path in by_path}  # no other row may have these
+    for entry, path in zip(metadata.entries, paths, strict=True):
+        folder, _, name = path.rpartition("/")
+        choice = [by_path[path]] if path in by_path else by_name.get(name) or by_stem.get(name, [])
+        if len(choice) > 1 and folder:
+            choice = _nearest(path, choice, plain)
+        if path not in by_path:
+            choice = choice if len(choice) > 1 else [photo for photo in choice if photo not in whole]
         if not choice:
             missing.append(entry.name)
         elif len(choice) > 1:
             ambiguous.append(entry.name)
         elif (before := entries.setdefault(choice[0], entry)) is not entry and before != entry:
             repeated.append(entry.name)
+        elif path not in by_path and folder:
+            elsewhere.append(f"{entry.name} ({choice[0]})")
     notes = []
     if ambiguous:
         notes.append(
@@ -156,51 +262,118 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
         )
     if repeated:
         notes.append(f"Several different rows for {listed(repeated, _SHOWN)}: the first was used.")
+    if elsewhere:
+        notes.append(f"Folders of rows that are not those of the photos were passed over: {listed(elsewhere, _SHOWN)}.")
     return Joined(entries, missing, [photo for photo in photos if photo not in entries], notes)
 
 
-def implausible(date: datetime, now: datetime | None = None) -> str:
-    """Reason why a date is implausible for a photo; empty if it is plausible."""
-    if date > (now or datetime.now()) + _AHEAD:
-        return "in the future"
-    return "before 1900" if date < _EARLIEST else ""
+def _nearest(path: str, choice: Sequence[str], plain: Mapping[str, str]) -> list[str]:
+    """Those of several photos of one name that share the most folders with a path, counted from the file."""
+    parts = path.split("/")[::-1]
+
+    def shared(photo: str) -> int:
+        own = plain[photo].split("/")[::-1]
+        return next((at for at, pair in enumerate(zip(parts, own, strict=False)) if pair[0] != pair[1]), len(own))
+
+    most = max(map(shared, choice))
+    return [photo for photo in choice if shared(photo) == most] if most > 1 else list(choice)
 
 
-def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    elif data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, list[str], list[str]]:
+    """The text, the encodings that it may be in, the one that was read first, and notes on that."""
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise ArchiveError(f"{name} is a spreadsheet workbook. Export it as CSV.")
-    else:
-        encodings = ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
+    if encoding:
         try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+            text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+        except (UnicodeDecodeError, LookupError):
+            raise ArchiveError(f"{name} is not in {encoding_name(encoding)}. Choose another encoding.") from None
+        found = [encoding, *(each for each in _encodings(data) if each != encoding)]
+        return text, found, []
+    for known in _encodings(data):
+        text = data.decode("utf-8-sig" if known == "utf-8" else known)
         if "\0" in text:
             break
-        note = f"{name} is not in UTF-8 and was read as Windows-1252; check that accents are right."
-        return text, [note] if encoding == "cp1252" else []
+        found = _encodings(data)
+        if known == "utf-8" or known.startswith("utf-16"):
+            return text, [known], []
+        return text, found, [_encoding_note(name, data, found)]
     raise ArchiveError(f"{name} is not text in a known encoding. Save it as CSV in UTF-8.")
+
+
+def _encodings(data: bytes) -> list[str]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ["utf-16"] if _can_read(data, "utf-16") else []
+    if data[:1] and data[1:2] == b"\0" != data[:1]:
+        return ["utf-16-le"] if _can_read(data, "utf-16-le") else []
+    if _can_read(data, "utf-8"):
+        return ["utf-8"]
+    usual = [encoding for encoding in ENCODINGS if encoding != "utf-8"]
+    return [each for each in likely_encodings(data, usual) if _can_read(data, each)]
+
+
+def _can_read(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _encoding_note(name: str, data: bytes, encodings: Sequence[str]) -> str:
+    def reading(encoding: str) -> str:
+        words = telling_words(data.decode(encoding), 2)
+        return encoding_name(encoding) + (f": {', '.join(words)}" if words else "")
+
+    note = f"{name} is not in UTF-8 and was read as {reading(encodings[0])}."
+    others = [each for each in encodings[1:] if data.decode(each) != data.decode(encodings[0])]
+    if not others:
+        return f"{note} Check that accents are right."
+    return f"{note} If that is wrong, choose its encoding; it may be {'; or '.join(map(reading, others[:_SHOWN]))}."
 
 
 def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
     """The lines of a CSV that are not empty, the header first, each with its number."""
+    first, _, rest = text.partition("\n")
+    said = _SEPARATOR_LINE.fullmatch(first.rstrip("\r"))
+    body, skipped = (rest, 1) if said else (text, 0)
+    mark = said[1] if said else _separator(text)
+    last = "end"
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
-    except csv.Error as error:
+        reader = csv.reader(io.StringIO(f"{body}\n{last}", newline=""), delimiter=mark)
+        lines, begins, start = [], [], 1
+        for line in reader:
+            lines.append((reader.line_num + skipped, [original(cell.strip()) for cell in line]))
+            begins.append(start + skipped)
+            start = reader.line_num + 1
+    except (csv.Error, TypeError) as error:
         raise ArchiveError(f"{name} is not a valid CSV: {error}. Export it again.") from error
-    if not (lines := [(number, cells) for number, cells in lines if any(cells)]):
+    if lines[-1][1] != [last]:
+        raise ArchiveError(
+            f"{name} has a quotation mark in the row of line {begins[-1]} that is never closed, so that the rest of "
+            "the file belongs to one cell. Close or remove it, or export the file again."
+        )
+    if not (lines := [(number, cells) for number, cells in lines[:-1] if any(cells)]):
         raise ArchiveError(f"{name} is empty. It needs a header and one row for each photo.")
+    if len(lines[0][1]) > _MOST_COLUMNS:
+        raise ArchiveError(
+            f"{name} has {len(lines[0][1]):,} columns; {_MOST_COLUMNS:,} are allowed. Keep those with file names, "
+            "dates and tags."
+        )
     return lines
 
 
 def _separator(text: str) -> str:
     """The separator that splits the header into the most columns."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    return max(_SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    header = next((line for line in io.StringIO(text) if line.strip()), "")
+
+    def columns(mark: str) -> int:
+        try:
+            return len(next(csv.reader([header], delimiter=mark), []))
+        except csv.Error:  # one cell that is too long
+            return 0
+
+    return max(_SEPARATORS, key=columns)
 
 
 def _column(header: Sequence[str], names: Iterable[str]) -> int | None:
@@ -208,55 +381,52 @@ def _column(header: Sequence[str], names: Iterable[str]) -> int | None:
     return next((plain.index(name) for name in names if name in plain), None)
 
 
-def _plain(name: str) -> str:
-    name = unicodedata.normalize("NFC", name).casefold().replace("\\", "/")
-    return name.removeprefix("./").lstrip("/")
+def _name_column(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:
+    """The column with names of photos: one whose cells end like photos, a usual header before others; else by header.
+
+    So `id` and `photo` may stand beside each other, and a column of file names may have any header.
+    """
+    looked_at = list(islice((cells for cells in rows if any(cells)), 200))
+
+    def photos(place: int) -> int:
+        return sum(len(cells) > place and _holds_name(cells[place]) for cells in looked_at)
+
+    usual = [place for name in _NAME_COLUMNS if (place := _column(header, [name])) is not None]
+    likely = [place for place in (*usual, *range(len(header))) if 2 * photos(place) > len(looked_at)]
+    return next(iter(likely or usual), None)
 
 
-def _dates(texts: Sequence[str], name: str, notes: list[str], now: datetime | None) -> list[datetime | None]:
-    slashed = [match for text in texts if (match := _SLASHED.fullmatch(text))]
-    day_first = any(int(match[1]) > 12 for match in slashed)
-    month_first = any(int(match[2]) > 12 for match in slashed)
-    both_ways = bool(slashed) and day_first == month_first
-    wrong: dict[str, list[str]] = defaultdict(list)
-    zones = set()
-    dates: list[datetime | None] = []
-    for text in texts:
-        date = None
-        if text:
-            if both_ways and _SLASHED.fullmatch(text):
-                wrong["may have the day or the month first"].append(text)
-            elif (date := _date(text, day_first)) is None:
-                wrong["cannot be read as dates"].append(text)
-            elif date.tzinfo is not None:
-                zones.add(date.utcoffset())
-                date = date.replace(tzinfo=None)
-            if date is not None and (reason := implausible(date, now)):
-                wrong[f"are {reason}"].append(text)
-                date = None
-        dates.append(date)
-    for reason, found in wrong.items():
-        notes.append(f"{listed(found, _SHOWN)} in {name} {reason} and were not used. Write dates as 2024-03-31.")
-    if len(zones) > 1:
-        notes.append(f"The dates of {name} have {len(zones)} time zones: each date keeps its local time.")
-    return dates
+def _without_names(name: str, header: Sequence[str]) -> str:
+    if any(map(_holds_name, header)):
+        return f"{name} has no header: its first line is a row. Put a line such as file_name,taken_at,market before it."
+    separators = ", ".join(_SEPARATORS.values())
+    return (
+        f"{name} has no column with file names: its header is {', '.join(header)[:200]!r}. Call the column file_name, "
+        f"and separate columns by one of: {separators}."
+    )
 
 
-def _date(text: str, day_first: bool) -> datetime | None:
-    if match := _SLASHED.fullmatch(text):
-        day, month = (match[1], match[2]) if day_first else (match[2], match[1])
-        text = _iso(match[3], month, day, match[4])
-    elif match := _YEAR_FIRST.fullmatch(text):
-        text = _iso(match[1], match[2], match[3], match[4])
-    elif match := _MONTH.fullmatch(text):
-        text = f"{text}-01"
-    elif text.isdecimal() and len(text) != 8:  # fromisoformat would take 2024001 for a day of a year
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
+def _holds_name(cell: str) -> bool:
+    """Whether one of a cell's lines, or its only one, begins or ends with the name of a photo."""
+    return any(
+        _path(part).lower().endswith(PHOTO_SUFFIXES)
+        for line in cell.splitlines()
+        for part in re.split(r"[,;\t|]", line)
+    )
 
 
-def _iso(year: str, month: str, day: str, time: str | None) -> str:
-    return f"{year}-{int(month):02d}-{int(day):02d}" + (f"T{time}" if time else "")
+def _path(name: str) -> str:
+    """The path of a name; that of an address without its query."""
+    name = name.strip()
+    return unquote(urlsplit(name).path) if re.match(r"[a-z][a-z0-9+.]+://", name, re.IGNORECASE) else name
+
+
+def plain_name(name: str) -> str:
+    """What names of one photo have in common: the path, in lower case, with forward slashes, without a drive."""
+    name = unicodedata.normalize("NFC", _path(name)).casefold().replace("\\", "/")
+    return re.sub(r"^(?:[a-z]:)?(?:\./|/)*", "", name)
+
+
+def _same(text: str) -> str:
+    """What texts have in common that differ in case, blanks or the form of an accent alone."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -5,6 +5,7 @@
 | `photo_id` | string | SHA-256 of the file's bytes, 64 hex digits |
 | `file_name` | string | path below the ingested folder, with forward slashes |
 | `taken_at` | timestamp | local time, without a zone; null if unknown |
+| `date_precision` | string | what `taken_at` names where it is no day, at whose first day it is; null for a day |
 | `tags` | map of strings | from the CSV |
 | `width`, `height` | int32 | size of the upright photo |
 | `model`, `revision`, `taxonomy` | string | model that found the garments |
@@ -112,6 +113,7 @@ SCHEMA = pa.schema(
         ("kinds", pa.list_(_KIND)),
         ("monochrome", pa.bool_()),
         ("fingerprint", pa.int64()),
+        ("date_precision", pa.string()),
     ]
 )
 """Schema of every part."""
@@ -121,36 +123,39 @@ ADDED_LATER: Mapping[str, str] = {
     "kinds": "STRUCT(name VARCHAR, probabilities MAP(VARCHAR, FLOAT))[]",
     "monochrome": "BOOLEAN",
     "fingerprint": "BIGINT",
+    "date_precision": "VARCHAR",
 }
 """Columns that parts of earlier versions lack, with their types in DuckDB."""
 
 
-def analyse(segmenter: Segmenter, file_name: str, data: bytes) -> Row:
+def analyse(segmenter: Segmenter, file_name: str, data: bytes, notes: list[str] | None = None) -> Row:
     """The row of a photo; its date is that of the EXIF data, its tags are empty.
 
     Args:
         segmenter: Segmenter that analyses the photo.
         file_name: Name of the file, for the row and for messages.
         data: The file.
+        notes: List to which a sentence is added if the photo was not read as it is.
 
     Raises:
         PhotoError: If the file cannot be read; the message is for a person.
     """
-    photo = decode(file_name, data)
+    photo = decode(file_name, data, notes)
     return row_of(segmenter.segment(photo), photo, file_name, data)
 
 
-def decode(file_name: str, data: bytes) -> np.ndarray:
+def decode(file_name: str, data: bytes, notes: list[str] | None = None) -> np.ndarray:
     """The upright photo of a file, uint8 `(H, W, 3)` RGB.
 
     Args:
         file_name: Name of the file, for messages.
         data: Bytes of the file.
+        notes: List to which a sentence is added if the photo was not read as it is.
 
     Raises:
         PhotoError: If the file cannot be read; the message is for a person.
     """
-    return open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES)
+    return open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES, notes=notes)
 
 
 def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: bytes) -> Row:
@@ -179,6 +184,7 @@ def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: 
         "kinds": _kinds(segmentation),
         "monochrome": is_monochrome(small, _body_share(segmentation)),
         "fingerprint": fingerprint(small),
+        "date_precision": None,
     }
 
 

@@ -1,24 +1,43 @@
-"""Sources of photos: a folder, a bucket, a ZIP, uploaded files."""
+"""Sources of photos, and of the tables beside them: a folder, a bucket, a ZIP, uploaded files."""
 
 from __future__ import annotations
 
 import io
+import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from segmodels.archive.decoding import encoding_name, likely_encodings
+from segmodels.archive.metadata import TABLE_SUFFIXES, Metadata, parse_metadata, plain_name
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import MAX_PHOTO_BYTES
 from segmodels.photo import PHOTO_SUFFIXES, PhotoError, find_photos, over_limit
+from segmodels.sentences import listed
 
-__all__ = ["Found", "Rejected", "Source", "find_sources", "from_uploads", "from_zip", "read_file"]
+__all__ = [
+    "Found",
+    "Rejected",
+    "Source",
+    "find_sources",
+    "from_uploads",
+    "from_zip",
+    "is_table",
+    "read_file",
+    "read_tables",
+]
 
 _MOST_MEMBERS = 200_000
 _BOMB = 100  # factor by which a ZIP may grow; photos are compressed already and hardly grow
 _BOMB_BYTES = 1024**3  # size below which any growth is accepted
+_NAMED = 3
+_ZIP_ENCODINGS = ("cp437", "cp850", "gb18030", "cp932", "big5", "cp949", "cp866", "cp1252", "cp1250", "cp1251")
+_RAW = tuple(".nef .nrw .cr2 .cr3 .crw .arw .dng .raf .orf .rw2 .pef .srw .x3f .iiq .3fr .raw".split())
+_PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 
 
 class Rejected(NamedTuple):
@@ -44,11 +63,21 @@ class Source:
     location: str = ""
 
 
-class Found(NamedTuple):
-    """Photos in the order of their names, and files that are rejected before any is read."""
+@dataclass(frozen=True)
+class Found:
+    """What a place holds.
+
+    Args:
+        sources: Photos in the order of their names.
+        rejected: Files that are rejected before any is read.
+        tables: Tables of metadata in a ZIP, which can be read like photos.
+        notes: A sentence for each kind of file that is passed over.
+    """
 
     sources: list[Source]
     rejected: list[Rejected]
+    tables: list[Source] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def find_sources(location: str | Path) -> Found:
@@ -62,22 +91,29 @@ def find_sources(location: str | Path) -> Found:
     """
     place = Place(location)
     if place.local is None:
-        names = [name for name in place.files() if _is_photo(name)]
-        return Found([_in_folder(place, name) for name in names], [])
+        files = place.files()
+        names = [name for name in files if _is_photo(name)]
+        return Found([_in_folder(place, name) for name in names], [], notes=_passed_over(files, str(location)))
     folder = place.local
     if folder.is_file():
-        if zipfile.is_zipfile(folder):
+        if zipfile.is_zipfile(folder) or folder.suffix.lower() == ".zip":
             return from_zip(folder, str(location))
         raise ArchiveError(f"{location} is a file. Name the folder that it is in, or a ZIP of photos.")
     try:
         paths = find_photos([folder])
     except PhotoError as error:
         raise ArchiveError(str(error)) from None
-    return Found([_on_disk(folder, path) for path in paths], [])
+    others = (
+        Path(parent, file).relative_to(folder).as_posix() for parent, _, files in os.walk(folder) for file in files
+    )
+    return Found([_on_disk(folder, path) for path in paths], [], notes=_passed_over(others, str(location)))
 
 
 def from_zip(file: Path | bytes, name: str) -> Found:
-    """The photos of a ZIP. Nothing is unpacked to disk, and no member to more than `MAX_PHOTO_BYTES`.
+    """The photos and the tables of a ZIP. Nothing is unpacked to disk, and no member to more than `MAX_PHOTO_BYTES`.
+
+    Names that do not say that they are UTF-8 are read as UTF-8 where they can be, else in the encoding that they look
+    most like.
 
     Args:
         file: Path or content; a path must stay readable until the sources were read.
@@ -91,7 +127,7 @@ def from_zip(file: Path | bytes, name: str) -> Found:
     except (FileNotFoundError, PermissionError) as error:
         raise ArchiveError(f"{name} cannot be read: {error.strerror}.") from error
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise ArchiveError(f"{name} is not a ZIP, or is damaged. Pack or copy it again.") from error
+        raise ArchiveError(_damaged(file, name)) from error
     members = [member for member in archive.infolist() if not member.is_dir()]
     size = sum(member.compress_size for member in members)
     grown = sum(member.file_size for member in members)
@@ -101,11 +137,12 @@ def from_zip(file: Path | bytes, name: str) -> Found:
             f"{name} would unpack to {len(members):,} files of {grown / 1024**3:,.1f} GB, too much for a ZIP of photos "
             "of its size. Pack the photos again."
         )
-    found = Found([], [])
+    names, notes = _names(members, name)
+    notes += _passed_over([each for each in names if not is_table(each)], name)
+    found = Found([], [], [], notes)
     taken: set[str] = set()
-    for member in sorted(members, key=lambda member: member.filename):
-        path = member.filename.replace("\\", "/")
-        if not _is_photo(path):
+    for path, member in sorted(zip(names, members, strict=True), key=lambda pair: pair[0]):
+        if not (_is_photo(path) or (is_table(path) and not _is_hidden(path))):
             continue
         if path.startswith("/") or ":" in path.split("/")[0] or ".." in path.split("/"):
             found.rejected.append(Rejected(path, f"{path} points outside of {name}. Pack it under a plain name."))
@@ -115,12 +152,12 @@ def from_zip(file: Path | bytes, name: str) -> Found:
             found.rejected.append(Rejected(path, f"{path} is in {name} twice; the first is taken. Rename one."))
         else:
             taken.add(path)
-            found.sources.append(_member(archive, member, path))
+            (found.sources if _is_photo(path) else found.tables).append(_member(archive, member, path))
     return found
 
 
 def from_uploads(files: Iterable[tuple[str, bytes]]) -> Found:
-    """Photos and ZIPs of photos that were uploaded.
+    """Photos and ZIPs of photos, and tables, that were uploaded.
 
     A photo of an uploaded ZIP is named by its path in the ZIP, and a repeated name gets a number.
 
@@ -130,24 +167,80 @@ def from_uploads(files: Iterable[tuple[str, bytes]]) -> Found:
     Raises:
         ArchiveError: If a ZIP is damaged or would grow too much.
     """
-    found = Found([], [])
+    found = Found([], [], [], [])
     for name, data in files:
         if name.lower().endswith(".zip"):
             inside = from_zip(data, name)
             found.sources.extend(inside.sources)
             found.rejected.extend(inside.rejected)
+            found.tables.extend(inside.tables)
+            found.notes.extend(inside.notes)
         else:
-            found.sources.append(Source(name, lambda data=data: data))  # type: ignore[misc]
-    return Found(_with_own_names(found.sources), found.rejected)
+            of_kind = found.tables if is_table(name) else found.sources
+            of_kind.append(Source(name, lambda data=data: data))  # type: ignore[misc]
+    return replace(found, sources=_with_own_names(found.sources))
+
+
+def read_tables(
+    found: Found, first: Metadata | None = None, *, encoding: str | None = None, day_first: bool | None = None
+) -> Metadata | None:
+    """The rows of all tables of metadata; None if there are none.
+
+    Rows of a table in a folder of a ZIP may name photos as seen from there.
+
+    Args:
+        found: What a place holds.
+        first: Rows that go before those of its tables.
+        encoding: Encoding of the tables, for `parse_metadata`.
+        day_first: Order of day and month in them, for `parse_metadata`.
+
+    Raises:
+        ArchiveError: If a table alone has rows and is no such CSV.
+    """
+    photos = {plain_name(source.name) for source in found.sources}
+    read = [first] if first else []
+    problems = []
+    for table in found.tables:
+        try:
+            metadata = parse_metadata(table.read(), table.name, encoding=encoding, day_first=day_first)
+        except (ArchiveError, PhotoError, OSError) as error:
+            problems.append(f"{table.name} was not used: {error}")
+            continue
+        folder = table.name.rpartition("/")[0]
+        metadata.entries = [
+            replace(entry, name=within)
+            if folder and plain_name(within := f"{folder}/{entry.name}") in photos
+            else entry
+            for entry in metadata.entries
+        ]
+        read.append(metadata)
+    if not read:
+        return Metadata(notes=problems) if problems else None
+    main = max(read, key=lambda each: len(each.encodings))  # the one whose encoding is least certain
+    return replace(
+        main,
+        entries=[entry for each in read for entry in each.entries],
+        notes=[*(note for each in read for note in each.notes), *problems],
+        ambiguous_dates=[date for each in read for date in each.ambiguous_dates],
+    )
+
+
+def is_table(name: str) -> bool:
+    """Whether a file is a table of metadata, by its ending."""
+    return name.lower().endswith(TABLE_SUFFIXES)
 
 
 def read_file(location: str, name: str) -> bytes:
     """Reads a photo below a folder or URI, but no more than one byte over the limit.
 
     Raises:
+        PhotoError: If it is no regular file.
         OSError: If it cannot be read.
     """
-    return Place(location).read(name, MAX_PHOTO_BYTES + 1)
+    place = Place(location)
+    if place.local is not None:
+        _check_regular(place.local / name, name)
+    return place.read(name, MAX_PHOTO_BYTES + 1)
 
 
 def _with_own_names(sources: Sequence[Source]) -> list[Source]:
@@ -173,10 +266,16 @@ def _on_disk(folder: Path, path: Path) -> Source:
     legible = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def read() -> bytes:
+        _check_regular(path, legible)
         with path.open("rb") as stream:
             return stream.read(MAX_PHOTO_BYTES + 1)
 
     return Source(legible, read, str(folder) if legible == name else "")
+
+
+def _check_regular(path: Path, name: str) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
+        raise PhotoError(f"{name} is not a regular file.")
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:
@@ -193,8 +292,71 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Sou
     return Source(name, read)
 
 
-def _is_photo(name: str) -> bool:
-    folders = name.split("/")
-    return name.lower().endswith(PHOTO_SUFFIXES) and not any(
-        (part.startswith(".") and part not in ("..", ".")) or part == "__MACOSX" for part in folders
+def _names(members: Sequence[zipfile.ZipInfo], where: str) -> tuple[list[str], list[str]]:
+    """The path of each member, with forward slashes, and a sentence if their encoding had to be guessed."""
+    stored = {}
+    for place, member in enumerate(members):
+        if not member.flag_bits & 0x800 and not member.filename.isascii():
+            stored[place] = member.filename.encode("cp437", "replace")  # as zipfile has decoded it
+    guessed = {place: raw for place, raw in stored.items() if not _is_utf_8(raw)}
+    encoding = (likely_encodings(b"\n".join(guessed.values()), _ZIP_ENCODINGS) or ["cp437"])[0] if guessed else "utf-8"
+    names = [member.filename for member in members]
+    for place, raw in stored.items():
+        names[place] = raw.decode(encoding if place in guessed else "utf-8", "replace")
+    notes = []
+    if guessed:
+        said = listed([names[place] for place in guessed], _NAMED)
+        notes.append(
+            f"{where} does not say how its file names are written; they were read as {encoding_name(encoding)}: "
+            f"{said}. If that is wrong, pack the photos again with names in UTF-8."
+        )
+    return [name.replace("\\", "/") for name in names], notes
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _passed_over(names: Iterable[str], where: str) -> list[str]:
+    """A sentence on the files that are neither photos nor tables of the place, if there are any."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        if _is_photo(name) or _is_hidden(name):
+            continue
+        low = name.lower()
+        kind = (
+            "raw camera files, to be exported as JPEG"
+            if low.endswith(_RAW)
+            else "packed files, to be unpacked"
+            if low.endswith(_PACKED)
+            else "tables, to be given as the CSV"
+            if is_table(name)
+            else "others"
+        )
+        kinds.setdefault(kind, []).append(name)
+    if not kinds:
+        return []
+    said = "; ".join(
+        f"{len(files):,} {kind} ({listed(sorted(files), _NAMED)})" for kind, files in sorted(kinds.items())
     )
+    return [f"Files of {where} that are no photos were passed over: {said}."]
+
+
+def _damaged(file: Path | bytes, name: str) -> str:
+    with io.BytesIO(file[:4]) if isinstance(file, bytes) else file.open("rb") as stream:
+        begins = stream.read(4)
+    if begins == b"PK\x03\x04":
+        return f"{name} is a ZIP whose end, with the list of its files, is missing or damaged. Copy it again."
+    return f"{name} is not a ZIP, or is damaged. Pack or copy it again."
+
+
+def _is_photo(name: str) -> bool:
+    return name.lower().endswith(PHOTO_SUFFIXES) and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    return any((part.startswith(".") and part not in ("..", ".")) or part == "__MACOSX" for part in name.split("/"))

@@ -31,6 +31,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from segmodels.archive.dates import Precision
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
 from segmodels.sentences import first_line
@@ -64,10 +65,22 @@ class Version:
 
 @dataclass(frozen=True)
 class Change:
-    """New tags for a photo, and its new date, if any."""
+    """New tags for a photo, and its new date, if any.
+
+    Args:
+        tags: All its tags.
+        taken_at: Date; None to keep the one that it has.
+        precision: What the date names.
+    """
 
     tags: Mapping[str, str]
     taken_at: datetime | None = None
+    precision: Precision = "day"
+
+    @property
+    def date_precision(self) -> str | None:
+        """The column of that name."""
+        return None if self.precision == "day" else self.precision
 
 
 class Archive:
@@ -387,16 +400,21 @@ class Writer:
                 if not any(here):
                     continue
                 table = self._read(part)
-                dates, tags, before = table["taken_at"].to_pylist(), table["tags"].to_pylist(), changed
+                columns = {name: table[name].to_pylist() for name in ("taken_at", "date_precision", "tags")}
+                dates, precisions, tags = columns.values()
+                before = changed
                 for index, key in enumerate(table["photo_id"].to_pylist()):
                     if (change := changes.get(key)) is None:
                         continue
-                    date = change.taken_at or dates[index]
-                    if dict(tags[index] or ()) != dict(change.tags) or date != dates[index]:
-                        tags[index], dates[index] = list(change.tags.items()), date
+                    date, precision = dates[index], precisions[index]
+                    if change.taken_at:
+                        date, precision = change.taken_at, change.date_precision
+                    old = dict(tags[index] or ()), dates[index], precisions[index]
+                    if (dict(change.tags), date, precision) != old:
+                        tags[index], dates[index], precisions[index] = list(change.tags.items()), date, precision
                         changed += 1
                 if changed > before:
-                    for column, values in (("tags", tags), ("taken_at", dates)):
+                    for column, values in columns.items():
                         place = SCHEMA.get_field_index(column)
                         table = table.set_column(
                             place, SCHEMA.field(column), pa.array(values, SCHEMA.field(column).type)

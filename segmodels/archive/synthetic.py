@@ -115,6 +115,7 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         "presence": _lists(starts, _rows(presence[:, _WORN])),
         "monochrome": _same(False, count),
         "fingerprint": pa.array(random.integers(-(2**63), 2**63 - 1, count)),
+        "date_precision": pa.nulls(count, pa.string()),
     }
     return pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
 

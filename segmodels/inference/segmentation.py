@@ -304,7 +304,7 @@ class Segmentation:
         return _png(Image.fromarray(self.overlay(photo, opacity)))
 
     def cutout_png(self, photo: np.ndarray, garment: Garment) -> bytes:
-        """One garment on a transparent ground, cut to its box, as an RGBA PNG.
+        """One garment on a transparent ground, cut to its box, as an RGBA PNG; transparent pixels hold no colour.
 
         Args:
             photo: uint8 `(H, W, 3)`, the one that was segmented.
@@ -313,7 +313,8 @@ class Segmentation:
         self._check(photo)
         x, y, width, height = garment.box
         region = np.s_[y : y + height, x : x + width]
-        return _png(Image.fromarray(np.dstack([photo[region], self.mask(garment)[region].astype(np.uint8) * 255])))
+        mask = self.mask(garment)[region][..., None]
+        return _png(Image.fromarray(np.concatenate([photo[region] * mask, mask * np.uint8(255)], axis=2)))
 
     def _check(self, photo: np.ndarray) -> None:
         if photo.shape[:2] != self.class_map.shape:

@@ -670,18 +670,31 @@ def _at_photo_size(
     limits = _edges(limit) if limit else (0, 0, width, height)
     columns = range(max(left, limits[0], 0), min(right, limits[2], width))
     rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
+    if not columns or not rows:  # a region beside the photo, as of a person in a very narrow one
+        return class_map, confidence
     # What nowhere reaches the smallest mean over the classes is nowhere the likeliest.
     least = 0.9 * probability.mean(dim=0).min()
     ids = torch.nonzero(probability.amax(dim=(1, 2)) > least).flatten()
     probability = probability[ids]
-    step = max(1, _STRIP_PIXELS // (right - left))
+    # In a very narrow photo few of the crop's columns are needed: most lie beside it, or there are more than it has.
+    few = right - left > 2 * len(columns) or probability.shape[2] > 4 * len(columns)
+    step = max(1, _STRIP_PIXELS // (len(columns) if few else right - left))
+    if few:
+        position = _positions(probability.shape[2], right - left, columns.start - left, len(columns))
+        before = position.astype(int)
+        needed = np.unique([before, np.minimum(before + 1, probability.shape[2] - 1)])
+        probability = probability[:, :, torch.from_numpy(needed)]
+        position = np.searchsorted(needed, before) + position - before
     for start in range(rows.start, rows.stop, step):
         count = min(step, rows.stop - start)
         bands = _rows_between(probability, bottom - top, start - top, count).cpu().numpy()
         part = np.s_[start : start + count, columns.start : columns.stop]
         most = np.zeros((count, len(columns)), np.float32)
         for id_, band in zip(ids.tolist(), bands, strict=True):
-            likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
+            if few:
+                likely = _at_columns(band, position)
+            else:
+                likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
             more = likely > most
             np.maximum(class_map[part], more * np.uint8(id_), out=class_map[part])  # the later class has the larger id
             np.maximum(likely, most, out=most)
@@ -715,6 +728,18 @@ def _rows_between(probability: torch.Tensor, target: int, start: int, count: int
     low = probability.index_select(1, above.to(probability.device))
     high = probability.index_select(1, (above + 1).clamp_(max=source - 1).to(probability.device))
     return low.lerp_(high, share)
+
+
+def _positions(source: int, target: int, start: int, count: int) -> np.ndarray:
+    """Where columns `start` to `start + count` of `target` lie among `source` columns, float64 `(count,)`."""
+    return np.asarray(np.clip((np.arange(start, start + count) + 0.5) * (source / target) - 0.5, 0, source - 1))
+
+
+def _at_columns(band: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Interpolates float32 `(h, w)` at positions between its columns: float32 `(h, positions)`."""
+    before = position.astype(int)
+    share = (position - before).astype(np.float32)
+    return np.asarray(band[:, before] * (1 - share) + band[:, np.minimum(before + 1, band.shape[1] - 1)] * share)
 
 
 def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy, owners: np.ndarray, owner: int) -> None:

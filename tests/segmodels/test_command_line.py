@@ -13,7 +13,9 @@ from PIL import Image
 from segmodels.__main__ import main
 from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.checkpoints import catalog
-from segmodels.photo import decode_photo
+from segmodels.inference.segmentation import Segmentation
+from segmodels.inference.segmenter import Segmenter
+from segmodels.photo import Photo, decode_photo
 from segmodels.taxonomy import OUTFIT_15
 
 Jpeg = Callable[..., bytes]
@@ -131,6 +133,45 @@ def test_a_bad_photo_is_one_line_and_the_others_are_done(
     assert len(lines) == 3
     for line, name in zip(lines, ("broken.jpg", "empty.jpg", "text.jpg"), strict=True):
         assert str(photos / name) in line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA error\nat line 7"), "one.jpg could not be analysed: CUDA error."),
+        (IndexError(), "one.jpg could not be analysed: IndexError."),
+        (OSError(36, "File name too long"), "one.jpg: the results cannot be written: File name too long."),
+    ],
+)
+def test_whatever_one_photo_raises_the_others_are_done(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    said: str,
+) -> None:
+    segment_photo = Segmenter.segment
+
+    def fail(segmenter: Segmenter, photo: Photo) -> Segmentation:
+        if photo.pixels.shape[:2] == (60, 40):
+            raise error
+        return segment_photo(segmenter, photo)
+
+    monkeypatch.setattr(Segmenter, "segment", fail)
+    assert segment(photos, "--out", tmp_path / "out") == 1
+    assert names(tmp_path / "out") == {"two.png", "two.json"}
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.endswith(said)
+
+
+def test_a_photo_without_its_end_marker_is_done_and_said(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = photos / "one.jpg"
+    cut.write_bytes(cut.read_bytes()[:-2])
+    assert segment(cut, "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().err.strip() == f"{cut} lacks its end marker; all of its rows could be read."
 
 
 def test_a_path_that_does_not_exist(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

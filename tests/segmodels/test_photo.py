@@ -466,7 +466,8 @@ def test_huge_photos_are_refused_from_the_header(kind: str, monkeypatch: pytest.
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
     message = refusal(HUGE[kind], name="huge")
-    assert "50 million" in message and message.startswith("huge ") and message.endswith("Save it smaller.")
+    most = 210 if kind == "jpeg" else 64
+    assert f"{most} million" in message and message.startswith("huge ") and message.endswith("Save it smaller.")
     if kind != "tiff":
         assert "30,000 x 30,000" in message
 
@@ -485,7 +486,7 @@ def test_between_pillows_warning_and_error(kind: str) -> None:
 def test_the_limits_themselves() -> None:
     assert MAX_PIXELS == 50_000_000
     assert open_photo(png(8_000, 6_250, 1, 0, bytes(1001 * 6_250))).shape == (6_250, 8_000, 3)
-    assert "50 million" in refusal(png(8_000, 6_251, 1, 0, bytes(1001 * 6_251)))
+    assert "64 million" in refusal(png(8_000, 8_001, 1, 0, bytes(1001 * 8_001)))
     assert open_photo(encode(flat("red", size=(MIN_SIDE, MIN_SIDE)), "PNG")).shape == (MIN_SIDE, MIN_SIDE, 3)
 
 
@@ -664,6 +665,8 @@ def test_public_names() -> None:
     assert module.__all__ == [
         "MAX_BYTES",
         "MAX_PIXELS",
+        "MAX_READ_PIXELS",
+        "MAX_STORED_PIXELS",
         "MIN_SIDE",
         "PHOTO_SUFFIXES",
         "Photo",
@@ -694,7 +697,14 @@ def test_a_fresh_interpreter_reads_heic(tmp_path: Path) -> None:
         ("2024:03:31 08:30:15", "2024:04:01 00:00:00", "2025:01:01 00:00:00", datetime(2024, 3, 31, 8, 30, 15)),
         ("0000:00:00 00:00:00", "2024:04:01 00:00:00", "2025:01:01 00:00:00", datetime(2024, 4, 1)),
         ("    :  :     :  :  ", "", "2025:01:01 00:00:00\0", datetime(2025, 1, 1)),
-        ("2024-03-31", "2024:02:30 00:00:00", "", None),
+        ("soon", "2024:02:30 00:00:00", "", None),
+        ("2021-07-06 12:00:00", "", "", datetime(2021, 7, 6, 12)),
+        ("2021/07/06 12:00:00", "", "", datetime(2021, 7, 6, 12)),
+        ("2021-07-06T12:00:05.250+02:00", "", "", datetime(2021, 7, 6, 12, 0, 5)),
+        ("2021:07:06 1:05:00 PM", "", "", datetime(2021, 7, 6, 13, 5)),
+        ("2021:07:06 12:05 AM", "", "", datetime(2021, 7, 6, 0, 5)),
+        ("2021:07:06", "", "", datetime(2021, 7, 6)),
+        ("2021:07:06 25:00:00", "2021.7.6 9:00", "", datetime(2021, 7, 6, 9)),
     ],
 )
 def test_the_date_is_that_of_the_exposure_else_what_comes_nearest(
@@ -765,3 +775,96 @@ def test_how_something_else_lies_in_its_file(tmp_path: Path) -> None:
             read_stored(path)
     with pytest.raises(PhotoError, match="does not exist"):
         read_stored(tmp_path / "none.jpg")
+
+
+# --- Cameras ----------------------------------------------------------------------------------------------------------
+
+
+def camera_exif(space: int, index: str | None) -> Image.Exif:
+    exif = Image.Exif()
+    details = exif.get_ifd(0x8769)
+    details[0xA001] = space
+    if index:
+        details[0xA005] = {1: index}
+    return exif
+
+
+@pytest.mark.parametrize(("space", "index"), [(0xFFFF, "R03"), (2, None)])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_adobe_rgb_that_exif_alone_states_becomes_srgb(kind: str, space: int, index: str | None) -> None:
+    options: dict[str, object] = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {"lossless": True}
+    file = encode(flat((200, 60, 50)), kind, exif=camera_exif(space, index), **options)
+    found = open_photo(file)[12, 16].astype(int)
+    assert np.abs(found - (231, 57, 46)).max() <= 2
+
+
+@pytest.mark.parametrize(("space", "index"), [(1, "R98"), (0xFFFF, None), (0xFFFF, "R98")])
+def test_other_colour_spaces_of_exif_change_nothing(space: int, index: str | None) -> None:
+    file = encode(flat((200, 60, 50)), "PNG", exif=camera_exif(space, index))
+    assert (open_photo(file) == (200, 60, 50)).all()
+
+
+def test_a_profile_goes_before_exif() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = encode(flat((200, 60, 50)), "PNG", exif=camera_exif(0xFFFF, "R03"), icc_profile=profile)
+    assert (open_photo(file) == (200, 60, 50)).all()
+
+
+def test_greys_of_adobe_rgb_stay_grey() -> None:
+    file = encode(flat((128, 128, 128)), "PNG", exif=camera_exif(0xFFFF, "R03"))
+    (value,) = set(open_photo(file).ravel().tolist())
+    assert abs(value - 129) <= 1  # ((128 / 255) ^ 2.2) by the curve of sRGB
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_of_more_pixels_than_are_read_is_halved_and_says_so(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PIXELS", 5_000)
+    image = smooth(121, 90)
+    notes: list[str] = []
+    found = open_photo(encode(image, kind), name="look.jpg", notes=notes)
+    assert found.shape == (61, 45, 3)
+    expected = np.asarray(image.resize((45, 61), Image.Resampling.BOX)).astype(int)
+    assert np.abs(found - expected).mean() < 4
+    assert notes[0].startswith("look.jpg is 90 x 121 pixels and was read at 1/2 of its width and height")
+    assert len(notes) == 1
+
+
+def test_a_camera_of_50_megapixels_is_read_at_half_its_size() -> None:
+    notes: list[str] = []
+    file = encode(Image.new("L", (8_688, 5_792), 128), "JPEG")
+    assert open_photo(file, notes=notes).shape == (2_896, 4_344, 3)
+    assert "8,688 x 5,792" in notes[0]
+
+
+def test_more_than_pillow_opens_is_read_by_rows_and_a_progressive_one_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PIXELS", 5_000)
+    monkeypatch.setattr(module, "MAX_READ_PIXELS", 5_000)
+    monkeypatch.setattr(module, "MAX_STORED_PIXELS", {"JPEG": 100_000, "progressive JPEG": 5_000})
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
+    assert open_photo(encode(smooth(300, 200), "JPEG")).shape == (75, 50, 3)
+    assert "200 x 300" in refusal(encode(smooth(300, 200), "JPEG", progressive=True))
+    assert "200 x 300" in refusal(encode(smooth(300, 200), "PNG"))
+
+
+def test_a_halved_photo_is_turned_upright(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PIXELS", 5_000)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert open_photo(encode(smooth(120, 90), "JPEG", exif=exif)).shape == (45, 60, 3)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_jpeg_that_lacks_its_end_marker_alone_is_read_and_said(progressive: bool, missing: int) -> None:
+    file = encode(smooth(118, 90), "JPEG", quality=90, progressive=progressive)
+    notes: list[str] = []
+    assert (open_photo(file[:-missing], name="look.jpg", notes=notes) == open_photo(file)).all()
+    assert notes == ["look.jpg lacks its end marker; all of its rows could be read."]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("missing", [8, 40, 400])
+def test_a_jpeg_that_lacks_data_is_refused(progressive: bool, missing: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
+    file = encode(Image.fromarray(noise), "JPEG", quality=90, progressive=progressive)
+    assert "is cut off" in refusal(file[:-missing])

@@ -158,7 +158,7 @@ def test_bad_files_are_sentences_and_the_others_are_in(opened: Callable[[], AppT
         ({"looks.csv": b"file_name,market\na.jpg,Paris\n"}, "A CSV alone adds nothing."),
         ({"a.jpg": jpeg(1), "looks.csv": b"file_name#market\na.jpg#Paris\n"}, "separate columns by one of: comma,"),
         ({"a.jpg": jpeg(1), "looks.csv": b"", "b.csv": b""}, "looks.csv and b.csv are two CSVs. Keep one."),
-        ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is not a ZIP, or is damaged."),
+        ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is a ZIP whose end"),
     ],
 )
 def test_what_cannot_begin_is_a_sentence_and_the_files_stay(
@@ -169,6 +169,57 @@ def test_what_cannot_begin_is_a_sentence_and_the_files_stay(
         "\\", ""
     )
     assert state_of(page, ArchiveState).intake == 0 and not cache.exists()
+
+
+def uploaded(page: AppTest, files: dict[str, bytes]) -> AppTest:
+    page.selectbox(key="archive-model").set_value("tiny")
+    for name, data in files.items():
+        page.file_uploader[0].upload(name, data, "application/octet-stream")
+    run(page)
+    return page
+
+
+def test_the_first_rows_are_shown_before_anything_is_stored(opened: Callable[[], AppTest], cache: Path) -> None:
+    rows = "".join(f"look{number}.jpg;SS24;Milan\n" for number in range(7))
+    page = uploaded(opened(), {"look0.jpg": jpeg(0), "looks.csv": b"photo;shot;date\n" + rows.encode()})
+    assert "The first of 7 rows of the CSV as read; nothing is stored yet." in said(page)
+    table = page.dataframe[0].value
+    assert table.columns.tolist() == ["photo", "date", "shot"] and len(table) == 5
+    assert not cache.exists()
+
+    page = uploaded(opened(), {"look0.jpg": jpeg(0), "b.csv": b"photo;date;city\nlook0.jpg;SS24;Milan\n"})
+    assert page.dataframe[0].value.iloc[0].tolist() == ["look0.jpg", "fashion season from 2024-03-01", "Milan"]
+
+
+def test_the_encoding_and_the_order_of_dates_are_asked_for(opened: Callable[[], AppTest], cache: Path) -> None:
+    table = "photo;date;city\nlook0.jpg;03/04/2024;上海\n".encode("gbk")
+    page = uploaded(opened(), {"look0.jpg": jpeg(0), "looks.csv": table})
+    assert page.dataframe[0].value.iloc[0].tolist() == ["look0.jpg", "", "上海"]
+    box = next(each for each in page.selectbox if each.label == "Encoding of the CSV")
+    assert box.options[0] == "GBK (simplified Chinese)" and "Windows-1252 (Western Europe)" in box.options
+    box.set_value("cp1252")
+    run(page)
+    assert page.dataframe[0].value.iloc[0].tolist() == ["look0.jpg", "", "ÉÏº£"]
+    box = next(each for each in page.selectbox if each.label == "Encoding of the CSV")
+    box.set_value("gb18030")
+    run(page)
+    order = page.button_group[0]
+    assert order.options == ["Day first", "Month first"]
+    order.set_value("Day first")
+    run(page)
+    assert page.dataframe[0].value.iloc[0].tolist() == ["look0.jpg", "2024-04-03", "上海"]
+    press(page, "Add photos")
+    finish(page)
+    (row,) = rows_of(Archive(cache / "My photos")).to_dict("records")
+    assert (f"{row['taken_at']:%Y-%m-%d}", row["tags"]) == ("2024-04-03", {"city": "上海"})
+
+
+def test_a_csv_in_the_zip_is_used_and_the_rest_listed(opened: Callable[[], AppTest], cache: Path) -> None:
+    files = {"a.jpg": jpeg(1), "looks.csv": b"photo,market\na.jpg,Milan\n", "b.nef": b"raw"}
+    page = add(opened(), {"looks.zip": packed(files)})
+    assert "1 photo added" in said(page)
+    assert "1 raw camera files, to be exported as JPEG (b.nef)" in said(page)
+    assert rows_of(Archive(cache / "My photos"))["tags"].iloc[0] == {"market": "Milan"}
 
 
 def test_a_name_that_climbs_is_a_sentence(opened: Callable[[], AppTest], cache: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_mask_of_ccp_is_merged_into_the_15_classes(packed: bool, kind: type) -
 
 
 def colour_picture() -> bytes:
-    return png(np.zeros((6, 4, 3), np.uint8), palette=False)
+    return png(np.full((6, 4, 3), (200, 60, 50), np.uint8), palette=False)
 
 
 def with_id(value: int) -> bytes:
@@ -119,3 +119,48 @@ def test_masks_find_their_photos_by_name() -> None:
 
 def test_of_two_photos_of_one_name_the_one_on_show_gets_the_mask() -> None:
     assert match_masks(["a.png", "a.mat"], ["a.jpg", "a.jpg"], shown=1) == ({0: 1, 1: 0}, [])
+
+
+@pytest.mark.parametrize(
+    ("mask", "photo"),
+    [
+        ("look_mask.png", "look.jpg"),
+        ("look.jpg.png", "look.jpg"),
+        ("LOOK.PNG", "look.jpg"),
+        ("look-classes.png", "Look.JPG"),
+        ("look.jpg_mask.png", "look.jpg"),
+        ("cafe\u0301 label.png", "café.jpg"),
+    ],
+)
+def test_masks_find_their_photos_by_the_names_that_tools_give_them(mask: str, photo: str) -> None:
+    assert match_masks([mask, "b.png"], ["b.jpg", "a.jpg", photo], shown=1) == ({0: 2, 1: 0}, [])
+
+
+def test_a_mask_of_the_very_name_goes_before_one_of_a_like_name() -> None:
+    assert match_masks(["look_mask.png"], ["look.jpg", "look_mask.jpg"], shown=0) == ({0: 1}, [])
+
+
+def saved(pixels: np.ndarray, mode: str | None = None) -> bytes:
+    out = io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_ids_of_16_bits_and_grey_saved_as_colours_are_read() -> None:
+    wanted = ids()
+    assert (read_mask("a.png", saved(wanted.astype(np.uint16)), 4, 6) == wanted).all()
+    for mode in ("RGB", "RGBA", "LA"):
+        assert (read_mask("a.png", saved(wanted, mode), 4, 6) == wanted).all()
+    with pytest.raises(MaskError, match="contains the id 300; the largest is 255"):
+        read_mask("a.png", saved(np.full((6, 4), 300, np.uint16)), 4, 6)
+    with pytest.raises(MaskError, match="its pixels are colours"):
+        read_mask("a.png", saved(np.dstack([wanted, wanted, wanted + 1])), 4, 6)
+
+
+@pytest.mark.parametrize("mode", [None, "1", "RGB", "P"])
+def test_a_black_and_white_mask_is_no_ground_truth(mode: str | None) -> None:
+    pixels = np.zeros((6, 4), np.uint8)
+    pixels[2:4] = 255
+    with pytest.raises(MaskError, match=r"a\.png is black and white: it holds 0 and 255 only"):
+        read_mask("a.png", saved(pixels, mode), 4, 6)

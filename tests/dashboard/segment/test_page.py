@@ -206,11 +206,41 @@ def test_downloads_of_photos_in_different_classes(tmp_path: Path) -> None:
         folder = save_own(tmp_path / taxonomy.name, taxonomy) if taxonomy == KIMONO else None
         segmenter = load_segmenter(str(folder) if folder else "fpn")
         found.append(photos.analyse(segmenter, "look.png", example(0).data))
-    with zipfile.ZipFile(io.BytesIO(photos.as_zip(found))) as archive:
+    out = io.BytesIO()
+    photos.write_zip(found, out)
+    with zipfile.ZipFile(out) as archive:
         names = [{each["name"] for each in json.loads(archive.read(name))["categories"]} for name in COCO]
         assert names == [set(OUTFIT_15.names[1:]), {"Kimono", "Obi <sash>", "Left hand", "Tote bag"}]
         for name in archive.namelist():
             assert not set(name) & set('<>:"\\|?*'), "which Windows refuses in a file's name"
+
+
+def test_the_zip_is_made_with_a_bar_and_saved_by_a_second_click(page: AppTest) -> None:
+    upload(page, "a.png", "b.png")
+    assert len(state(page).photos) == 2
+    labels = [each.proto.label for each in page.get("download_button")]
+    assert {"All 2 (CSV)", "All 2 (CSV for Excel)"} <= set(labels)
+    assert not any("ZIP" in label for label in labels)
+    button(page, "All 2 (ZIP)").click().run()
+    assert not page.exception and not page.error
+    made = state(page).packed
+    assert made
+    with zipfile.ZipFile(io.BytesIO(made.content())) as archive:
+        assert archive.testzip() is None and {"001-a/class_map.png", "002-b/class_map.png"} <= set(archive.namelist())
+    labels = [each.proto.label for each in page.get("download_button")]
+    assert f"Save the ZIP ({made.size / 1e6:.1f} MB)" in labels
+    upload(page, "a.png", "b.png", "c.png")
+    assert state(page).packed is None
+    assert button(page, "All 3 (ZIP)")
+
+
+@pytest.mark.parametrize("name", ["![i](http://127.0.0.1:9/a.png).jpg", "<img src=x>.jpg", "[a](b)\n\n# c.jpg"])
+def test_a_file_name_is_never_markdown(page: AppTest, name: str) -> None:
+    page.file_uploader[0].upload(name, b"Dear tailor, no photo. " * 9, "image/jpeg")
+    page.run()
+    shown = page.error[0].value
+    assert "\n" not in shown
+    assert not re.search(r"(?<!\\)[<>!\[\]()#]", shown), "each is escaped"
 
 
 WAIT = 60.0

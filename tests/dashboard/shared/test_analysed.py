@@ -19,11 +19,11 @@ from dashboard.shared.analysed import (
     annotations_name,
     as_annotations,
     as_csv,
-    as_zip,
     class_map_png,
     cut_out,
     file_name,
     heading,
+    write_zip,
 )
 from dashboard.shared.examples import example, example_count
 from segmodels.checkpoints.catalog import load_segmenter
@@ -32,6 +32,12 @@ from segmodels.inference.segmentation import Person, Segmentation, measure
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import OUTFIT_15
+
+
+def packed(photos: list[Analysed], kind: str = "coco") -> io.BytesIO:
+    out = io.BytesIO()
+    write_zip(photos, out, kind)
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,8 @@ def test_a_cut_out_shows_the_garment_and_nothing_else(astronaut: Analysed) -> No
     x, y, width, height = garment.box
     assert cut.shape == (height, width, 4)
     assert (cut[..., 3] > 0).sum() == round(garment.area_share * 512 * 512)
-    assert (cut[..., :3] == photo[y : y + height, x : x + width]).all()
+    shown = cut[..., 3] == 255
+    assert (cut[shown, :3] == photo[y : y + height, x : x + width][shown]).all()
 
 
 def test_the_csv_has_a_row_per_garment_and_one_for_a_photo_without_any(astronaut: Analysed) -> None:
@@ -78,7 +85,7 @@ def test_the_csv_has_a_row_per_garment_and_one_for_a_photo_without_any(astronaut
 
 
 def test_the_zip_holds_everything_of_two_photos_with_one_name(astronaut: Analysed) -> None:
-    with zipfile.ZipFile(io.BytesIO(as_zip([astronaut, astronaut]))) as archive:
+    with zipfile.ZipFile(packed([astronaut, astronaut])) as archive:
         assert archive.testzip() is None
         names = archive.namelist()
         coco = json.loads(archive.read("annotations/coco.json"))
@@ -111,7 +118,7 @@ def test_annotations_of_one_photo_and_of_many(astronaut: Analysed) -> None:
 
 
 def test_the_zip_has_the_annotations_that_were_chosen(astronaut: Analysed) -> None:
-    with zipfile.ZipFile(io.BytesIO(as_zip([astronaut], "yolo"))) as archive:
+    with zipfile.ZipFile(packed([astronaut], "yolo")) as archive:
         found = [name for name in archive.namelist() if name.startswith("annotations/")]
     assert found == ["annotations/labels/astronaut.txt", "annotations/data.yaml"]
 
@@ -235,7 +242,7 @@ def test_the_csv_has_presence_and_every_garment() -> None:
 
 
 def test_the_zip_sets_cut_outs_of_less_likely_garments_apart() -> None:
-    with zipfile.ZipFile(io.BytesIO(as_zip([two_people(*DOUBTED), two_people()]))) as archive:
+    with zipfile.ZipFile(packed([two_people(*DOUBTED), two_people()])) as archive:
         names = set(archive.namelist())
         listing = json.loads(archive.read("001-pair/garments.json"))
     first = {name.removeprefix("001-pair/") for name in names if name.startswith("001-pair/")}
@@ -261,3 +268,35 @@ def test_kinds_are_in_the_csv_the_file_names_and_the_table() -> None:
     assert [row["kind"] for row in listed if row["kind"]] == [{"name": "t-shirt/top", "probability": 0.9111}]
     assert "its kind and that kind's probability" in stage["caption"]
     assert "its kind" not in plain.stage()["caption"]
+
+
+def test_the_zip_decodes_each_photo_once_and_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def pixels(photo: UploadedPhoto) -> np.ndarray:
+        decoded.append(photo.name)
+        return read(photo)
+
+    read = UploadedPhoto.pixels
+    monkeypatch.setattr(UploadedPhoto, "pixels", pixels)
+    pair, done = two_people(), list[int]()
+    assert len(pair.garments) > 1
+    write_zip([pair, two_people()], io.BytesIO(), progress=done.append)
+    assert decoded == ["pair.png"] * 2
+    assert done == [1, 2]
+
+
+def test_a_cut_out_holds_no_colour_where_it_is_transparent() -> None:
+    pair = two_people()
+    for garment in pair.garments:
+        pixels = np.asarray(Image.open(io.BytesIO(cut_out(pair, garment))))
+        assert pixels.shape[2] == 4 and (pixels[..., 3] == 255).any()
+        assert not pixels[pixels[..., 3] == 0].any()
+
+
+def test_no_cell_of_the_csv_runs_as_a_formula() -> None:
+    pair = two_people()
+    name = '=HYPERLINK("http-x","a").jpg'
+    evil = replace(pair, photo=replace(pair.photo, name=name))
+    rows = list(csv.DictReader(io.StringIO(as_csv([evil]).decode())))
+    assert {row["photo"] for row in rows} == {f"'{name}"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.trends.choice import MADE_UP, choices
+from dashboard.trends.filter_bar import values_with
 from dashboard.trends.filters import evidence_line, from_link, removals, to_link
 from dashboard.trends.reliability import installed_calibration, read_trust
 from segmodels.archive.counts import Counting
@@ -34,6 +35,15 @@ FULL = View(
     min_confidence=0.5,
     duplicates=True,
 )
+
+
+def test_a_tag_of_many_values_is_searched() -> None:
+    values = [f"SKU-{number}" for number in range(100_000)]
+    assert values_with(values, "") == values[:50]
+    assert values_with(values, " sku-99999 ") == ["SKU-99999"]
+    assert values_with([*values, "999 first"], "999")[0] == "999 first"
+    assert len(values_with(values, "9")) == 50
+    assert values_with(values, "nowhere") == []
 
 
 def parsed(link: dict[str, str | list[str]]) -> tuple[View, list[str]]:

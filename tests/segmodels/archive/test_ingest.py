@@ -245,7 +245,7 @@ def test_zip_bombs_are_refused(take: Take, photo: Photo, archive: Archive, monke
     monkeypatch.setattr("segmodels.archive.sources._BOMB_BYTES", 1000)
     with pytest.raises(ArchiveError, match=r"big\.zip would unpack to 2 files of 0\.1 GB"):
         from_zip(big, "big.zip")
-    with pytest.raises(ArchiveError, match="not a ZIP, or is damaged"):
+    with pytest.raises(ArchiveError, match="is a ZIP whose end"):
         from_zip(big[:5000], "big.zip")
 
 
@@ -290,10 +290,10 @@ def test_one_photo_that_cannot_be_analysed_does_not_stop_the_others(
 ) -> None:
     analyse = module.analyse
 
-    def fail(segmenter: Segmenter, name: str, data: bytes) -> dict[str, object]:
+    def fail(segmenter: Segmenter, name: str, data: bytes, notes: list[str]) -> dict[str, object]:
         if name == "look2.jpg":
             raise RuntimeError("out of memory\nat line 7")
-        return analyse(segmenter, name, data)
+        return analyse(segmenter, name, data, notes)
 
     monkeypatch.setattr(module, "analyse", fail)
     assert take(folder).added == 5
@@ -504,6 +504,54 @@ def test_found_nothing_but_refused_files_is_no_error(take: Take, archive: Archiv
 def test_a_zip_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"^looks\.zip cannot be read: No such file or directory\.$"):
         from_zip(tmp_path / "looks.zip", "looks.zip")
+
+
+def test_dates_keep_what_they_name_and_a_later_csv_replaces_it(folder: Path, take: Take, archive: Archive) -> None:
+    take(folder, "photo;date;Market\nlook0.jpg;SS24;Milan\nlook1.jpg;1995;Milan\nlook2.jpg;2024-03-05;Milan\n")
+
+    def dated() -> list[tuple[str, str | None]]:
+        rows = rows_of(archive).sort_values("file_name").head(3)
+        named = [each if isinstance(each, str) else None for each in rows.date_precision]
+        return [(f"{at:%Y-%m-%d}", each) for at, each in zip(rows.taken_at, named, strict=True)]
+
+    assert dated() == [("2024-03-01", "fashion season"), ("1995-01-01", "year"), ("2024-03-05", None)]
+    report = take(folder, "photo;date;market\nlook0.jpg;2024-03-01;MILAN\nlook1.jpg;1995;Milan\n")
+    assert dated()[0] == ("2024-03-01", None)
+    assert report.retagged == 1
+    assert rows_of(archive).sort_values("file_name")["tags"].iloc[0] == {"Market": "Milan"}
+    assert "Tags were spelt as in the archive: market to Market, MILAN to Milan." in report.notes
+
+
+def test_how_a_photo_was_read_is_in_the_report(folder: Path, take: Take) -> None:
+    data = (folder / "look0.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(data[:-2])
+    report = take(folder)
+    assert report.rejected == []
+    assert "cut.jpg lacks its end marker; all of its rows could be read." in report.notes
+
+
+def test_a_csv_in_the_zip_and_the_choices_of_the_command(
+    folder: Path, tmp_path: Path, archive: Archive, more_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = "photo;date;city\nlook0.jpg;03/04/2024;上海\n".encode("gbk")
+    files = {"look0.jpg": (folder / "look0.jpg").read_bytes(), "looks.csv": table}
+    (tmp_path / "looks.zip").write_bytes(packed(files))
+    place = [
+        "ingest",
+        str(tmp_path / "looks.zip"),
+        "--archive",
+        str(archive.place.location),
+        "--model",
+        str(more_models / "tiny"),
+    ]
+    assert main(place) == 0
+    said = capsys.readouterr().out
+    assert "run the same command with --dates day-first or --dates month-first" in said
+    assert "GBK (simplified Chinese): 上海" in said and "--encoding" in said
+    assert rows_of(archive)["taken_at"].isna().all()
+    assert main([*place, "--dates", "day-first", "--encoding", "gbk"]) == 0
+    (row,) = rows_of(archive).to_dict("records")
+    assert (f"{row['taken_at']:%Y-%m-%d}", row["tags"]) == ("2024-04-03", {"city": "上海"})
 
 
 # --- Classes of one's own ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@ from datetime import datetime
 
 import pytest
 
-from segmodels.archive.metadata import ArchiveError, Metadata, join, parse_metadata
+from segmodels.archive.metadata import ArchiveError, Metadata, join, parse_metadata, unify_tags
 
 NOW = datetime(2026, 6, 1)
 
@@ -37,6 +37,79 @@ def test_what_is_not_utf_8_is_read_and_said() -> None:
     metadata = parsed("photo;brand\nlook.jpg;Schön\n", "cp1252")
     assert metadata.entries[0].tags == {"brand": "Schön"}
     assert "not in UTF-8" in metadata.notes[0]
+    assert "Windows-1252 (Western Europe): Schön" in metadata.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "city", "other"),
+    [
+        ("gbk", "上海", "北京"),
+        ("cp932", "東京", "大阪"),
+        ("big5", "台北", "高雄"),
+        ("cp949", "서울", "부산"),
+        ("cp1251", "Москва", "Киев"),
+        ("cp1250", "Łódź", "Wrocław"),
+        ("mac_roman", "Orléans", "Besançon"),
+        ("cp1252", "€ 30", "Córdoba"),
+        ("utf-16-le", "Łódź", "上海"),
+    ],
+)
+def test_the_encoding_is_the_one_in_which_it_looks_like_text(encoding: str, city: str, other: str) -> None:
+    metadata = parsed(f"photo,city\na.jpg,{city}\nb.jpg,{other}\n", encoding)
+    assert [entry.tags["city"] for entry in metadata.entries] == [city, other]
+    if encoding != "utf-16-le":
+        assert city.split(maxsplit=1)[0] in metadata.notes[0]
+
+
+def test_an_encoding_that_is_not_certain_can_be_chosen() -> None:
+    data = "photo,city\na.jpg,米\n".encode("gbk")
+    metadata = parse_metadata(data, "looks.csv", NOW)
+    assert metadata.entries[0].tags == {"city": "米"}
+    assert metadata.encoding == metadata.encodings[0] == "gb18030"
+    assert len(metadata.encodings) > 1 and "choose its encoding" in metadata.notes[0]
+    chosen = parse_metadata(data, "looks.csv", NOW, encoding="cp1252")
+    assert chosen.entries[0].tags == {"city": "Ã×"}
+    assert chosen.notes == []
+    with pytest.raises(ArchiveError, match="looks.csv is not in UTF-8. Choose another encoding"):
+        parse_metadata(data, "looks.csv", NOW, encoding="utf-8")
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;\r"])
+def test_the_separator_that_a_spreadsheet_states_is_taken(first: str) -> None:
+    metadata = parsed(f"{first}\nphoto;note,with,commas,more\nlook.jpg;a\n")
+    assert metadata.entries[0].tags == {"note,with,commas,more": "a"}
+
+
+def test_tags_that_differ_in_case_alone_are_one_and_said() -> None:
+    metadata = parsed("photo,market\na.jpg,milan\nb.jpg,Milan\nc.jpg,Milan\nd.jpg,new  york\ne.jpg,New York\n")
+    assert [entry.tags["market"] for entry in metadata.entries] == ["Milan"] * 3 + ["new  york"] * 2
+    assert metadata.notes == [
+        "Tags that differ in upper and lower case alone were made one: milan to Milan, New York to new  york."
+    ]
+    with pytest.raises(ArchiveError, match="two columns called 'Market'"):
+        parsed("photo,Market,market\na.jpg,1,2\n")
+    entries, changed = unify_tags(parsed("photo,market\na.jpg,MILAN\n").entries, {"Market": ["Milan", "milan"]})
+    assert [entry.tags for entry in entries] == [{"Market": "Milan"}]
+    assert changed == ["market to Market", "MILAN to Milan"]
+
+
+def test_a_missing_quotation_mark_that_swallows_rows_is_said() -> None:
+    metadata = parsed('photo,market\na.jpg,"Milan\nb.jpg,Paris\nc.jpg,"Rome"\nd.jpg,x\n')
+    assert "The row that ends in line 4 of looks.csv has a cell of several lines" in " ".join(metadata.notes)
+    assert parsed('photo,note\na.jpg,"two\nlines"\n').notes == []
+
+
+@pytest.mark.parametrize("header", ["id", "image_path", "Image-ID", "whatever", "img"])
+def test_the_column_of_names_has_many_headers(header: str) -> None:
+    metadata = parsed(f"market,{header}\nMilan,photos/a.jpg\nParis,b.jpg\n")
+    assert [entry.name for entry in metadata.entries] == ["photos/a.jpg", "b.jpg"]
+    assert metadata.name_column == header
+
+
+def test_of_two_columns_the_one_with_names_of_photos_is_taken() -> None:
+    metadata = parsed("id,name,photo_url\n7,Anna,https://host/x/a.jpg?width=3\n8,Eva,https://host/x/b.jpg\n")
+    assert metadata.name_column == "photo_url"
+    assert metadata.entries[0].tags == {"id": "7", "name": "Anna"}
 
 
 @pytest.mark.parametrize(
@@ -47,8 +120,12 @@ def test_what_is_not_utf_8_is_read_and_said() -> None:
         (b"market:season\nlook.jpg:spring\n", "no column with file names: its header is 'market:season'"),
         (b"PK\x03\x04 a workbook", "Export it as CSV"),
         (b"photo\0market", "not text"),
-        (b"\x81\x8d\x8f", "not text"),
+        (b"\x81\x8d\x8f\x01", "not text"),
         (b"photo,market,market\na.jpg,1,2\n", "two columns called 'market'"),
+        (b'photo,market\na.jpg,Milan\nb.jpg,"Paris\nc.jpg,Rome\n', "quotation mark in the row of line 3"),
+        (b'photo,"market\na.jpg,Milan\n', "quotation mark in the row of line 1"),
+        (b"photo," + b",".join(b"c%d" % n for n in range(100_000)), "has 100,001 columns; 1,000 are allowed"),
+        (b"a.jpg,Milan\nb.jpg,Paris\n", "no header: its first line is a row"),
         (b'photo,market\na.jpg,"' + b"x" * 200_000, "not a valid CSV: field larger"),
     ],
 )
@@ -76,7 +153,7 @@ def test_dates_in_many_forms() -> None:
         "2024-03-01T00:00:00",
         "2024-03-31T00:00:00",
     ]
-    assert dates("", "soon", "2024-02-30", "45382", "0000:00:00 00:00:00") == [None] * 5
+    assert dates("", "soon", "2024-02-30", "0000:00:00 00:00:00") == [None] * 4
 
 
 def test_the_column_tells_whether_the_day_comes_first() -> None:
@@ -87,6 +164,17 @@ def test_the_column_tells_whether_the_day_comes_first() -> None:
     assert "03/04/2024 in looks.csv may have the day or the month first" in metadata.notes[0]
 
 
+def test_a_column_of_both_orders_asks_and_takes_the_answer() -> None:
+    text = "photo,date\na.jpg,03/04/2024\nb.jpg,31/12/2023\nc.jpg,12/31/2023\n"
+    metadata = parsed(text)
+    assert [entry.taken_at for entry in metadata.entries] == [None, datetime(2023, 12, 31), datetime(2023, 12, 31)]
+    assert metadata.ambiguous_dates == ["03/04/2024"]
+    for day_first, date in ((True, datetime(2024, 4, 3)), (False, datetime(2024, 3, 4))):
+        chosen = parse_metadata(text.encode(), "looks.csv", NOW, day_first=day_first)
+        assert chosen.entries[0].taken_at == date
+        assert chosen.ambiguous_dates == []
+
+
 def test_dates_that_cannot_be_right_are_said_and_not_used() -> None:
     metadata = parsed("photo,date\na.jpg,2031-01-01\nb.jpg,1066-10-14\nc.jpg,2026-06-02\nd.jpg,soon\n")
     assert [entry.taken_at for entry in metadata.entries] == [None, None, datetime(2026, 6, 2), None]
@@ -94,7 +182,7 @@ def test_dates_that_cannot_be_right_are_said_and_not_used() -> None:
     for part in (
         "2031-01-01 in looks.csv are in the future",
         "1066-10-14 in",
-        "before 1900",
+        "before 1700",
         "soon in looks.csv cannot",
     ):
         assert part in said
@@ -125,6 +213,34 @@ def test_rows_find_photos_by_path_then_by_a_name_that_is_unique() -> None:
     assert joined.without_photo == ["absent.jpg"]
     assert joined.without_row == ["b/look.jpg", "c/top.jpg", "lonely.jpg"]
     assert len(joined.notes) == 1 and "Several photos are called look.jpg" in joined.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "photo"),
+    [
+        ("photos/a.jpg", "a.jpg"),
+        (r"C:\photos\b.jpg", "2024/b.jpg"),
+        ("/home/anna/2024/c.jpg", "2024/c.jpg"),
+        ("https://host/shop/d%20e.jpg?width=800", "d e.jpg"),
+        ("0001", "sets/0001.png"),
+        (r"..\A.JPG", "a.jpg"),
+    ],
+)
+def test_rows_find_photos_in_other_folders_by_a_name_that_is_unique(row: str, photo: str) -> None:
+    photos = ["a.jpg", "2024/b.jpg", "2023/c.jpg", "2024/c.jpg", "d e.jpg", "sets/0001.png"]
+    joined = join(parsed(f"photo,tag\n{row},1\n"), photos)
+    assert list(joined.entries) == [photo]
+    assert joined.without_photo == []
+
+
+def test_a_photo_with_a_row_of_its_own_is_not_given_to_another() -> None:
+    joined = join(parsed("photo,tag\nb/look.jpg,1\na/look.jpg,2\n"), ["a/look.jpg"])
+    assert joined.entries["a/look.jpg"].tags == {"tag": "2"}
+    assert joined.without_photo == ["b/look.jpg"]
+    joined = join(parsed("photo,tag\nb/look.jpg,1\n"), ["a/look.jpg"])
+    assert joined.notes == [
+        "Folders of rows that are not those of the photos were passed over: b/look.jpg (a/look.jpg)."
+    ]
 
 
 def test_two_rows_for_one_photo_are_said_where_they_differ() -> None:

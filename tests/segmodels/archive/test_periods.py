@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from archive_rows import VERSION, made
 
@@ -72,3 +73,38 @@ def test_a_view_knows_its_hemispheres(opened: Open) -> None:
     assert starts(facts, "season") == ["2023-12-01", "2024-06-01"], "by the real day"
     assert facts.count(View(), Conditions(period="fashion season", start=date(2024, 3, 1))) == 3
     assert opened({}).hemispheres(View()) == "north", "without the setting"
+
+
+def test_a_date_counts_in_the_periods_that_it_names(tmp_path: Path) -> None:
+    writer = Archive(tmp_path).writer(VERSION)
+    named = {
+        "day": (datetime(2024, 3, 31, 9), None),
+        "week": (datetime(2024, 3, 25), "week"),
+        "month": (datetime(2024, 3, 1), "month"),
+        "quarter": (datetime(2024, 1, 1), "quarter"),
+        "SS24": (datetime(2024, 3, 1), "fashion season"),
+        "half": (datetime(2024, 1, 1), "half-year"),
+        "year": (datetime(2024, 1, 1), "year"),
+        "never": (None, None),
+    }
+    for name, (taken, precision) in named.items():
+        writer.append(made(name, taken=taken, precision=precision))
+    counted = {"week": 2, "month": 3, "season": 3, "fashion season": 4, "half-year": 5, "year": 7}
+    with Archive(tmp_path).reader() as reader:
+        facts = Facts(reader, OUTFIT_15)
+        for period in PERIODS:
+            table = facts.counts_by_period(View(), period)
+            assert table.groupby("start")["of"].first().sum() == counted[period], period
+        assert starts(facts, "month") == ["2024-03-01"]
+        assert starts(facts, "fashion season") == ["2024-03-01"]
+        behind = facts.photos(View(), Conditions(period="month", start=date(2024, 3, 1)))
+        assert set(behind["photo_id"]) == {"day", "week", "month"}
+        assert facts.size(View()).dated == 7
+
+
+def test_an_archive_of_before_there_was_a_precision_has_days(tmp_path: Path) -> None:
+    Archive(tmp_path).writer(VERSION).append(made("a", taken=datetime(2024, 3, 31)))
+    (part,) = tmp_path.rglob("*.parquet")
+    pq.write_table(pq.read_table(part).drop_columns(["date_precision"]), part)
+    with Archive(tmp_path).reader() as reader:
+        assert starts(Facts(reader, OUTFIT_15), "week") == ["2024-03-25"]

@@ -102,6 +102,33 @@ def test_photos_of_unusual_shape(
     assert np.abs(edges(found_box(result, COAT)) - edges(rectangle)).max() <= pixels
 
 
+@pytest.mark.parametrize("size", [(65000, 20), (20, 65000), (30367, 46)])
+@pytest.mark.parametrize("place", ["beside", "corner"])
+def test_people_at_the_edge_of_a_very_narrow_photo(
+    checkpoint_of: MakeCheckpoint, detector_of: MakeDetector, size: tuple[int, int], place: str
+) -> None:
+    height, width = size
+    boxes = {"beside": [(width, height, 3, 3), (-9, -9, 4, 4)], "corner": [(0, 0, width, height // 2)]}[place]
+    photo = photo_with(height, width, (0, 0, width, height // 3, RED))
+    segmenter = Segmenter(checkpoint_of(crop="person"), CPU, detector_of(height, width, *boxes))
+    assert segmenter.segment(photo).class_map.shape == size
+
+
+def test_a_crop_that_is_much_wider_than_the_photo_is_read_like_others() -> None:
+    probability = probabilities(4, 12, 9)
+    wide, _ = _at_photo_size(probability, Box(-400, 0, 900, 200), 200, 1000)
+    narrow, _ = _at_photo_size(probability, Box(-400, 0, 900, 200), 200, 60)
+    assert narrow.any()
+    assert (narrow != wide[:, :60]).mean() < 0.001
+
+
+def test_a_crop_beside_the_photo_is_background() -> None:
+    probability = torch.full((3, 8, 8), 1 / 3)
+    for crop, limit in ((Box(30, 0, 8, 8), None), (Box(-30, 0, 8, 8), None), (Box(0, 0, 20, 16), Box(25, 0, 3, 3))):
+        class_map, confidence = _at_photo_size(probability, crop, 16, 20, limit)
+        assert not class_map.any() and (confidence == 255).all()
+
+
 def test_a_photo_full_of_one_garment(checkpoint_of: MakeCheckpoint) -> None:
     result = Segmenter(checkpoint_of(), CPU).segment(np.full((100, 50, 3), RED, np.uint8))
     assert (result.class_map == COAT).all() and (result.confidence == 255).all()

@@ -1,0 +1,156 @@
+"""What else lies in a folder or a ZIP: tables, other files, names in other encodings, what is no file at all."""
+
+import io
+import os
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from segmodels.archive.metadata import join
+from segmodels.archive.sources import ArchiveError, Found, find_sources, from_uploads, from_zip, read_file, read_tables
+from segmodels.photo import PhotoError
+
+CSV = b"file_name;market\na.jpg;Milan\n"
+
+
+def packed(files: dict[str, bytes], encoding: str | None = None) -> bytes:
+    """A ZIP; names in another encoding than UTF-8 are not marked, as older programs write them."""
+    out = io.BytesIO()
+    stored = {name: f"{number:x<{len(name.encode(encoding))}}" for number, name in enumerate(files)} if encoding else {}
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(stored.get(name, name), data)
+    data = out.getvalue()
+    for name, written in stored.items():
+        assert encoding and data.count(written.encode()) == 2
+        data = data.replace(written.encode(), name.encode(encoding))
+    return data
+
+
+def names_of(found: Found) -> list[str]:
+    return [source.name for source in found.sources]
+
+
+def test_a_zip_with_its_own_csv_uses_it_and_lists_the_rest() -> None:
+    files = {"a.jpg": b"1", "looks.csv": CSV, "b.nef": b"raw", "inner.zip": packed({"c.jpg": b"2"}), "c.mov": b"film"}
+    found = from_zip(packed({**files, "__MACOSX/x.csv": b"", ".hidden.csv": b""}), "looks.zip")
+    assert names_of(found) == ["a.jpg"]
+    assert [table.name for table in found.tables] == ["looks.csv"]
+    assert found.notes == [
+        "Files of looks.zip that are no photos were passed over: 1 others (c.mov); 1 packed files, to be unpacked "
+        "(inner.zip); 1 raw camera files, to be exported as JPEG (b.nef)."
+    ]
+    metadata = read_tables(found)
+    assert metadata and join(metadata, names_of(found)).entries["a.jpg"].tags == {"market": "Milan"}
+
+
+@pytest.mark.parametrize("name", ["looks.tsv", "looks.TXT", "looks.tab"])
+def test_tables_of_other_endings_are_no_photos(name: str) -> None:
+    table = CSV.replace(b";", b"\t")
+    for found in (from_zip(packed({"a.jpg": b"1", name: table}), "looks.zip"), from_uploads([(name, table)])):
+        assert [table.name for table in found.tables] == [name]
+        metadata = read_tables(found)
+        assert metadata and metadata.entries[0].tags == {"market": "Milan"}
+
+
+def test_a_table_in_a_folder_names_photos_from_there_and_a_letter_is_no_table() -> None:
+    files = {f"{year}/{name}": data for year in (2023, 2024) for name, data in (("a.jpg", b"1"), ("looks.csv", CSV))}
+    files["2024/looks.csv"] = CSV.replace(b"Milan", b"Paris")
+    found = from_zip(packed({**files, "read me.txt": b"Dear tailor,\nthank you.\n"}), "looks.zip")
+    metadata = read_tables(found)
+    assert metadata
+    entries = join(metadata, names_of(found)).entries
+    assert {name: entry.tags["market"] for name, entry in entries.items()} == {
+        "2023/a.jpg": "Milan",
+        "2024/a.jpg": "Paris",
+    }
+    (note,) = metadata.notes
+    assert note.startswith("read me.txt was not used: read me.txt has no column with file names")
+
+
+def test_a_given_csv_goes_before_that_of_the_zip() -> None:
+    found = from_uploads([("looks.zip", packed({"a.jpg": b"1", "looks.csv": CSV}))])
+    first = read_tables(Found([], [], from_uploads([("own.csv", CSV.replace(b"Milan", b"Rome"))]).tables))
+    metadata = read_tables(found, first)
+    assert metadata
+    joined = join(metadata, names_of(found))
+    assert joined.entries["a.jpg"].tags == {"market": "Rome"}
+    assert joined.notes == ["Several different rows for a.jpg: the first was used."]
+
+
+def test_a_csv_in_a_folder_is_said_and_not_used(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.jpg").write_bytes(b"1")
+    (tmp_path / "looks.csv").write_bytes(CSV)
+    found = find_sources(tmp_path)
+    assert names_of(found) == ["sub/a.jpg"] and found.tables == []
+    assert "1 tables, to be given as the CSV (looks.csv)" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-8", "été.jpg"),
+        ("cp437", "été.jpg"),
+        ("cp850", "Größe.jpg"),
+        ("gbk", "红裙/上海.jpg"),
+        ("cp932", "東京.jpg"),
+    ],
+)
+def test_names_in_a_zip_that_do_not_state_their_encoding(encoding: str, name: str) -> None:
+    found = from_zip(packed({name: b"1", "b.jpg": b"2"}, encoding), "looks.zip")
+    assert set(names_of(found)) == {name, "b.jpg"}
+    assert {source.read() for source in found.sources} == {b"1", b"2"}
+    if encoding == "utf-8":
+        assert found.notes == []
+    else:
+        assert "looks.zip does not say how its file names are written" in found.notes[0]
+        assert name in found.notes[0]
+
+
+def test_names_that_state_utf_8_stay() -> None:
+    found = from_zip(packed({"été.jpg": b"1"}), "looks.zip")
+    assert (names_of(found), found.notes) == (["été.jpg"], [])
+
+
+def test_an_uploaded_zip_is_in_memory_once() -> None:
+    photo = os.urandom(1_000_000)
+    data = packed({f"{number}.jpg": photo for number in range(40)})
+    tracemalloc.start()
+    try:
+        found = from_uploads([("looks.zip", io.BytesIO(data).getvalue())])
+        assert sum(len(source.read()) for source in found.sources) == 40_000_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.2 * len(data)
+
+
+def test_a_cut_off_zip_is_called_one(tmp_path: Path) -> None:
+    data = packed({"a.jpg": bytes(1000)})[:600]
+    (tmp_path / "looks.zip").write_bytes(data)
+    message = "looks.zip is a ZIP whose end, with the list of its files, is missing or damaged. Copy it again."
+    with pytest.raises(ArchiveError, match=message):
+        from_zip(data, "looks.zip")
+    with pytest.raises(ArchiveError, match=message):
+        find_sources(tmp_path / "looks.zip")
+    (tmp_path / "no.zip").write_bytes(b"a letter")
+    with pytest.raises(ArchiveError, match=r"no\.zip is not a ZIP, or is damaged"):
+        find_sources(tmp_path / "no.zip")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes")
+def test_a_pipe_named_like_a_photo_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "y.jpg")
+    (tmp_path / "z.jpg").symlink_to(tmp_path / "y.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    gone, pipe, link = find_sources(tmp_path).sources
+    for source in (pipe, link):
+        with pytest.raises(PhotoError, match=rf"{source.name} is not a regular file\."):
+            source.read()
+        with pytest.raises(PhotoError, match=rf"{source.name} is not a regular file\."):
+            read_file(str(tmp_path), source.name)  # of a cluster
+    with pytest.raises(FileNotFoundError):
+        gone.read()
