@@ -15,7 +15,7 @@ from streamlit_page import state_of
 from dashboard.compare import agreement as comparison
 from dashboard.compare.state import CompareState
 from dashboard.shared import networks, waiting
-from dashboard.shared.analysed import coco_text
+from dashboard.shared.analysed import as_annotations
 from dashboard.shared.examples import example
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.inference.segmenter import Segmenter
@@ -186,7 +186,7 @@ def test_a_mask_of_0_and_255_is_asked_about(page: AppTest) -> None:
 def test_a_coco_file_of_segment_and_a_list_of_classes_are_taken(page: AppTest) -> None:
     with_example(page)
     (found,) = [each for (_, model), each in state(page).findings.items() if model == "fpn"]
-    judge(page, "astronaut-coco.json", coco_text(found.analysed).encode())
+    judge(page, "astronaut-coco.json", as_annotations([found.analysed], "coco"))
     assert "Mean IoU" in table(page) and "Ground truth: astronaut-coco.json, read as coco-astronaut-coco." in said(page)
     judge(page, "classes.txt", b"Coat\nPants")
     assert "classes.txt is a list of classes. Add it together with the PNG that it is for." in said(page)
