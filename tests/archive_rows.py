@@ -56,3 +56,11 @@ def rows_of(archive: Archive, columns: str = "*") -> pd.DataFrame:
 def parts_of(archive: Archive) -> list[Path]:
     assert archive.place.local is not None
     return sorted(archive.place.local.glob("**/*.parquet"))
+
+
+def append_many(place: str, name: str) -> None:
+    """Fills an archive in small steps; a process that is spawned finds it here by the name of its module."""
+    writer = Archive(place).writer(VERSION)
+    for number in range(8):
+        writer.append(made(f"{name}{number}", f"both{number}"))
+        writer.compact(at_least=4)

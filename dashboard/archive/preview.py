@@ -9,7 +9,7 @@ import pandas as pd
 from segmodels.archive.decoding import ENCODINGS
 from segmodels.archive.metadata import Entry, Metadata
 
-__all__ = ["ROWS", "encoding_choices", "first_rows"]
+__all__ = ["ROWS", "date_text", "encoding_choices", "first_rows"]
 
 ROWS = 5
 """Number of rows that are shown."""

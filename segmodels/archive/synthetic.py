@@ -113,6 +113,7 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         "class_map": _same(_figure(), count),
         "outfits": _lists(starts, pa.array(masks)),
         "presence": _lists(starts, _rows(presence[:, _WORN])),
+        "kinds": pa.nulls(count, SCHEMA.field("kinds").type),
         "monochrome": _same(False, count),
         "fingerprint": pa.array(random.integers(-(2**63), 2**63 - 1, count)),
         "date_precision": pa.nulls(count, pa.string()),

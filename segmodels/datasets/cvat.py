@@ -108,7 +108,7 @@ def read_cvat(path: Path, photos: Path | None = None) -> Dataset:
     name = name_of("cvat", path)
     folder = path
     if path.suffix.lower() == ".zip":
-        folder = unpacked(path)
+        folder = _unpacked(path)
         photos_root = photos or path.parent
     else:
         photos_root = photos or (path if path.is_dir() else path.parent)
@@ -125,7 +125,7 @@ def read_cvat(path: Path, photos: Path | None = None) -> Dataset:
     )
 
 
-def unpacked(path: Path) -> Path:
+def _unpacked(path: Path) -> Path:
     """The folder of caches in which a ZIP is unpacked, once.
 
     Args:

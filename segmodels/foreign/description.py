@@ -108,7 +108,7 @@ class Foreign:
         library: What runs the network.
         licence: Licence of the weights, or `NOT_STATED`.
         source: Where the network is from, or `NOT_STATED`.
-        channels: By class id, the channels of the network's output that are this class.
+        channels: Channels of the network's output, by the id of the class that they are.
         notes: Sentences on what is the background, and on what the network is given.
         mean: Mean by channel of the input, of an ONNX file.
         std: Standard deviation by channel of the input, of an ONNX file.

@@ -43,8 +43,8 @@ class Labels:
 
     Args:
         taxonomy: The classes, the background first.
-        channels: By class id, the channels of the network's output that are this class; none for a background that the
-            network does not have.
+        channels: Channels of the network's output, by the id of the class that they are; none for a background that
+            the network does not have.
         background: Sentence on which class is the background.
     """
 

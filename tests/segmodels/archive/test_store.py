@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from archive_rows import VERSION, made, parts_of, rows_of
+from archive_rows import VERSION, append_many, made, parts_of, rows_of
 from pyarrow import fs
 
 from segmodels.archive.rows import SCHEMA
@@ -200,16 +200,9 @@ def test_a_reader_sees_whole_parts_while_others_write(archive: Archive) -> None:
     assert len(ids(archive)) == 130
 
 
-def _append_many(place: str, name: str) -> None:
-    writer = Archive(place).writer(VERSION)
-    for number in range(8):
-        writer.append(made(f"{name}{number}", f"both{number}"))
-        writer.compact(at_least=4)
-
-
 def test_two_processes_that_write_at_once_lose_and_double_nothing(archive: Archive) -> None:
     spawn = multiprocessing.get_context("spawn")
-    others = [spawn.Process(target=_append_many, args=(archive.place.location, name)) for name in ("one", "two")]
+    others = [spawn.Process(target=append_many, args=(archive.place.location, name)) for name in ("one", "two")]
     for other in others:
         other.start()
     for other in others:
