@@ -234,7 +234,7 @@ def ingests(work: Work) -> float:
     name = work.size.model or str(work.folder / "fit-fpn" / "checkpoint")
     segmenter = load_segmenter(name, work.device)
     found = find_sources(work.data / "photos")
-    found = found._replace(sources=found.sources[: work.size.photos])
+    found = replace(found, sources=found.sources[: work.size.photos])
     first = read_ccp(work.data).photo(work.ids[0])
     segmenter.segment_batch([first] * segmenter.batch_photos)  # the first time is slow
     archive = Archive(work.folder / "archive")

@@ -20,6 +20,7 @@ COMMANDS = PROJECT["entry-points"]["garmentscope.commands"]
 NAMES = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
+    "iterstrat": "iterative-stratification",
     "pydantic_core": "pydantic",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
@@ -60,19 +61,22 @@ def test_segmodels_imports_what_is_always_there() -> None:
     trees = {path: ast.parse(path.read_text("utf-8")) for path in paths}
     assert {path.name: more for path in paths if (more := imported(outermost(trees[path].body)) - base)} == {}
     inside = set().union(*(imported(ast.walk(tree)) for tree in trees.values())) - base
-    assert inside == {"ray", "statsmodels", "supervision"}
+    assert inside == {"datasets", "onnx", "onnxruntime", "ray", "statsmodels", "supervision", "transformers"}
 
 
-@pytest.mark.parametrize(("package", "extra"), [("dashboard", "app"), ("train", "train")])
-def test_an_extra_brings_what_its_package_imports(package: str, extra: str) -> None:
+@pytest.mark.parametrize(("package", "extras"), [("dashboard", ["app"]), ("train", ["train", "onnx", "openvino"])])
+def test_an_extra_brings_what_its_package_imports(package: str, extras: list[str]) -> None:
     trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / package).rglob("*.py")]
     found = set().union(*(imported(ast.walk(tree)) for tree in trees))
-    assert "numpy" in found and found <= packages(PROJECT["dependencies"] + EXTRAS[extra])
+    assert "numpy" in found and found <= packages(
+        [*PROJECT["dependencies"], *(each for name in extras for each in EXTRAS[name])]
+    )
 
 
 def test_all_is_all_and_dev_holds_it() -> None:
-    assert set(EXTRAS) == {"app", "train", "ray", "supervision", "tensorboard", "all", "dev"}
-    assert EXTRAS["all"] == ["garmentscope[app,train,ray,supervision,tensorboard]"]
+    each = ["app", "train", "ray", "supervision", "tensorboard", "transformers", "onnx", "openvino", "datasets"]
+    assert set(EXTRAS) == {*each, "all", "dev"}
+    assert EXTRAS["all"] == [f"garmentscope[{','.join(each)}]"]
     assert "garmentscope[all]" in EXTRAS["dev"]
 
 

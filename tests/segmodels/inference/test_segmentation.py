@@ -357,7 +357,9 @@ def test_cutout_is_the_garment_on_a_transparent_ground() -> None:
     opaque = np.full((20, 18), 255)
     opaque[2, 3] = 0
     assert (pixels[..., 3] == opaque).all()
-    assert (pixels[..., :3] == photo[10:30, 12:30]).all()
+    colours = photo[10:30, 12:30].copy()
+    colours[2, 3] = 0  # what is transparent holds no photo
+    assert (pixels[..., :3] == colours).all()
 
 
 def test_overlay_paints_everything_but_the_background() -> None:

@@ -292,7 +292,7 @@ def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
         ),
         ({"--data": "nowhere"}, "photos is missing."),
         ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),
-        ({"checkpoint": "nowhere"}, "There is no checkpoint folder nowhere."),
+        ({"checkpoint": "nowhere"}, "There is no model 'nowhere'."),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -475,4 +475,4 @@ def test_a_checkpoint_by_its_name(
     assert evaluated(Path(checkpoint.name), *options) == 0
     assert [each.photos.ids_file for each in read_results(checkpoint).evaluations] == ["one.txt"]
     assert evaluated(Path("nobody"), *options) == 1
-    assert "There is no checkpoint folder nobody" in capsys.readouterr().err
+    assert "There is no model 'nobody'" in capsys.readouterr().err

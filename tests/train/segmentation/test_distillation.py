@@ -133,7 +133,7 @@ def test_a_fit_learns_from_a_teacher(tiny: MakeRecipe, root: Path, tmp_path: Pat
         }.items()
     ]
     assert abs(losses[0] - losses[1]) > 1e-3
-    with pytest.raises(FitError, match="learns from nowhere: There is no checkpoint folder"):
+    with pytest.raises(FitError, match="learns from nowhere: There is no model 'nowhere'"):
         fit(tiny(epochs=1, teacher="nowhere"), root, tmp_path / "third", workers=0)
 
 
