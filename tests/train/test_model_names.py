@@ -18,6 +18,7 @@ from train.commands.shared import MODEL
 ARGUMENTS: Mapping[str, Sequence[str]] = {
     "evaluate": ("{model}", "--dataset", "ccp", "--data", "{data}", "--json", "{out}.json"),
     "calibrate": ("{model}", "--data", "{data}", "--fold", "0"),
+    "kinds": ("{model}", "--data", "{data}"),
     "truth": ("{model}", "--data", "{data}", "--ids", "{out}.txt"),
     "suspects": ("{model}", "--dataset", "ccp", "--data", "{data}", "--out", "{out}.csv"),
     "reliability": ("{model}", "--data", "{data}", "--json", "{out}.json"),
@@ -128,7 +129,8 @@ def test_scores_of_a_network_from_elsewhere(run: Callable[..., str], root: Path)
     settings = {"classes": ["Background", "Coat", "Pants"], "mean": 0, "std": 1, "taxonomy": "three"}
     path = save_onnx(Path("net") / "net.onnx", settings, shape=("n", 3, 64, 48))
     (path.parent / "README.md").write_text("# Theirs")
-    assert "ccp is in OUTFIT_15, the model in three" in run("evaluate", "./net", 1, "--keep")
+    assert "Scored on 3 of the 15 classes of OUTFIT_15" in run("evaluate", "./net", 0, "--keep")
+    assert (path.parent / "metrics.json").is_file() and (path.parent / "README.md").read_text() == "# Theirs"
     assert run("push", "./net").startswith("net is a network of onnx, licence not stated. Only checkpoints of")
     assert run("join", "./net").startswith(
         "./net is a network of onnx. Only checkpoints of Garmentscope can be joined."

@@ -153,9 +153,9 @@ def add_calibrate(commands: Subparsers) -> None:
 def add_kinds(commands: Subparsers) -> None:
     """Adds `kinds`."""
     command = commands.add_parser(
-        "kinds", help="fit and judge what tells kinds of garments apart, as skirts from dresses"
+        "kinds", help="fit and judge what tells kinds of garments apart, as jeans from trousers"
     )
-    command.add_argument("checkpoint", type=Path, help="folder of the checkpoint, or its name in the catalog")
+    command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
     command.add_argument("--flatlays", type=Path, metavar="DIR", help="folder of flat-lays to fit and judge on as well")
     command.add_argument(

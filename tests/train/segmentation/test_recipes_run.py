@@ -93,7 +93,8 @@ def test_a_shipped_recipe_runs(name: str, tmp_path: Path) -> None:
     )
     assert trainer.global_step == 2
     moved = [key for key, value in network.named_parameters() if not torch.equal(value, before[key])]
-    assert len(moved) > len(before) / 2
+    learning = [key for key in before if not (recipe.frozen and ".encoder." in key)]  # the one epoch is a frozen one
+    assert len(moved) > len(learning) / 2
     assert all(bool(value.isfinite().all()) for value in network.parameters())
     if recipe.fold != -1:
         assert math.isfinite(module.curve[0]["validation_loss"]) and module.curve[0]["mean_iou"] >= 0
