@@ -100,7 +100,7 @@ def test_a_mask_turns_disagreement_into_error(page: Page) -> None:
     out = io.BytesIO()
     Image.fromarray(np.full((512, 512), OUTFIT_15["Coat"].id, np.uint8)).save(out, "PNG")
     page.get_by_role("button", name="Ground truth").click()
-    expect(page.get_by_test_id("stPopoverBody")).to_contain_text("same file name as the photo")
+    expect(page.get_by_test_id("stPopoverBody")).to_contain_text("named like the photo")
     upload(page, "other.png", b"Dear tailor, this is no mask.")
     expect(page.get_by_test_id("stAlertContainer")).to_contain_text("other.png is not a mask")
     upload(page, "truth.png", out.getvalue())
