@@ -187,7 +187,7 @@ def test_a_coco_file_of_segment_and_a_list_of_classes_are_taken(page: AppTest) -
     with_example(page)
     (found,) = [each for (_, model), each in state(page).findings.items() if model == "fpn"]
     judge(page, "astronaut-coco.json", as_annotations([found.analysed], "coco"))
-    assert "Mean IoU" in table(page) and "Ground truth: astronaut-coco.json, read as coco-astronaut-coco." in said(page)
+    assert "Mean IoU" in table(page) and "Ground truth: astronaut-coco.json, read as OUTFIT_15." in said(page)
     judge(page, "classes.txt", b"Coat\nPants")
     assert "classes.txt is a list of classes. Add it together with the PNG that it is for." in said(page)
 

@@ -181,7 +181,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> Pa
     def engine(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
         for source in sources:
             seen = row(int(source.name.removeprefix("look").removesuffix(".jpg")), VERSION, None)
-            yield Outcome(source.name, photo_id(source.read()), seen | {"tags": {}})
+            yield Outcome(source.name, photo_id(source.read()), seen | {"tags": {}, "date_precision": None})
 
     place = tmp_path_factory.mktemp("ingested")
     lines = [f"look{n:02d}.jpg,{day(n):%Y-%m-%d},{'South' if n % 2 else 'North'}" for n in range(60)]
