@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-__all__ = ["Amount", "Count", "CountOrZero", "Kernel", "Positive", "Share", "checked_fields", "expected", "key_of"]
+__all__ = [
+    "Amount",
+    "Count",
+    "CountOrZero",
+    "Kernel",
+    "Positive",
+    "Share",
+    "checked_fields",
+    "expected",
+    "key_of",
+    "read_versioned",
+]
+
+_Content = TypeVar("_Content")
 
 _EXPECTED: Mapping[str, str] = {
     **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
@@ -109,6 +124,37 @@ def checked_fields(kind: type[Any], values: Mapping[str, Any], error: type[Value
     what = words.format(**first.get("ctx", {})) if words else first["msg"]
     place = "".join(f"[{part}]" for part in first["loc"][1:] if isinstance(part, int))
     raise error(f"{name}{place} must be {what}, not {first['input']!r}.")
+
+
+def read_versioned(
+    path: Path, adapter: TypeAdapter[_Content], version: int, error: Callable[[str], Exception], again: str
+) -> _Content:
+    """The content of a JSON file with a version, as a dataclass.
+
+    Args:
+        path: Path of the file.
+        adapter: Adapter of the dataclass.
+        version: Newest version that can be read.
+        error: Class of the error that is raised.
+        again: Sentence on what to do with a damaged file.
+
+    Raises:
+        Exception: An `error`, if the file is damaged or of a newer version.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found = values.get("version") if isinstance(values, dict) else None
+        newer = isinstance(found, int) and found > version
+        content = None if newer else adapter.validate_python(values)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise error(f"{path} is damaged: {place}: {first['msg']}. {again}") from None
+    except (OSError, ValueError, RecursionError) as problem:  # json raises any ValueError for a number of many digits
+        raise error(f"{path} is damaged: {problem}. {again}") from None
+    if content is None:
+        raise error(f"{path} is of version {found}; this Garmentscope reads {version}. Update it.")
+    return content
 
 
 @cache

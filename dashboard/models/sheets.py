@@ -56,7 +56,7 @@ class Sheet:
         note: A further sentence; empty if there is none.
         here: Whether it is on this machine.
         classes: Classes of the model; empty if they are those of `OUTFIT_15`, or not known.
-        origin: Where a network from elsewhere is from, its licence, and what it is given; empty for our own.
+        origin: Source, licence and input of a network from elsewhere; empty for a checkpoint of Garmentscope.
     """
 
     name: str

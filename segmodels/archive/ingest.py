@@ -58,8 +58,8 @@ class Outcome:
 
     Args:
         name: Name of the photo.
-        photo_id: Its id; empty if it could not be read.
-        row: Its row.
+        photo_id: Id of the photo; empty if it could not be read.
+        row: Row of the archive for the photo; None if there is none.
         reason: Reason why there is none, as a sentence.
         note: A sentence on how the photo was read, if that is to be known.
     """

@@ -107,7 +107,7 @@ class Foreign:
     Args:
         library: What runs the network.
         licence: Licence of the weights, or `NOT_STATED`.
-        source: Where the network is from, or `NOT_STATED`.
+        source: Origin of the network, such as an address on the Hub, or `NOT_STATED`.
         channels: Channels of the network's output, by the id of the class that they are.
         notes: Sentences on what is the background, and on what the network is given.
         mean: Mean by channel of the input, of an ONNX file.

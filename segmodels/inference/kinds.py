@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -24,6 +24,7 @@ from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.files import replacing, write_whole
 from segmodels.taxonomy import Taxonomy
+from segmodels.validation import read_versioned
 
 __all__ = [
     "KINDS_FILE",
@@ -216,20 +217,7 @@ def read_kinds_config(folder: Path, taxonomy: Taxonomy) -> KindsConfig | None:
     path = folder / KINDS_FILE
     if not path.exists() and not path.is_symlink():
         return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values.get("version") if isinstance(values, dict) else None
-        if isinstance(version, int) and version > _VERSION:
-            raise KindsError(f"{path} is of version {version}; this Garmentscope reads {_VERSION}. Update it.")
-        config = _ADAPTER.validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise KindsError(f"{path} is damaged: {place}: {first['msg']}. {_AGAIN}") from None
-    except KindsError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:  # json raises any ValueError for a number of many digits
-        raise KindsError(f"{path} is damaged: {error}. {_AGAIN}") from None
+    config = read_versioned(path, _ADAPTER, _VERSION, KindsError, _AGAIN)
     worn = {garment.name for garment in taxonomy.worn}
     if config.taxonomy != taxonomy.name or not set(config.classes) <= worn:
         raise KindsError(f"{path} is not of the classes of {taxonomy.name}. {_AGAIN}")

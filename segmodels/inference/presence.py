@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.files import write_whole
 from segmodels.taxonomy import Taxonomy
+from segmodels.validation import read_versioned
 
 __all__ = [
     "CALIBRATION_FILE",
@@ -218,20 +219,7 @@ def read_calibration(folder: Path, taxonomy: Taxonomy) -> Calibration | None:
     if not path.exists() and not path.is_symlink():
         return None
     again = "Fit it again with `python -m train calibrate`, or remove the file: counts are raw then."
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values.get("version") if isinstance(values, dict) else None
-        if isinstance(version, int) and version > _VERSION:
-            raise CalibrationError(f"{path} is of version {version}; this Garmentscope reads {_VERSION}. Update it.")
-        calibration = _ADAPTER.validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise CalibrationError(f"{path} is damaged: {place}: {first['msg']}. {again}") from None
-    except CalibrationError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:  # json raises any ValueError for a number of many digits
-        raise CalibrationError(f"{path} is damaged: {error}. {again}") from None
+    calibration = read_versioned(path, _ADAPTER, _VERSION, CalibrationError, again)
     names = [garment.name for garment in taxonomy.worn]
     if calibration.taxonomy != taxonomy.name or set(calibration.classes) != set(names):
         raise CalibrationError(f"{path} is not a calibration of the classes of {taxonomy.name}. {again}")

@@ -522,7 +522,7 @@ class Segmenter:
 
         Args:
             network: Network to run.
-            batch: Its input.
+            batch: Input of the network, float32 `(N, 3, H, W)`.
             maps: List for its feature maps and then its input in cells, each `(N, channels, h, w)`; None if they are
                 not wanted.
         """
