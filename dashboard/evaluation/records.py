@@ -33,7 +33,7 @@ from segmodels.evaluation.results import (
     taxonomy_from,
 )
 from segmodels.foreign.description import config_values
-from segmodels.foreign.kinds import weights_of
+from segmodels.foreign.formats import weights_of
 from segmodels.foreign.onnx_file import find_onnx, read_onnx
 from segmodels.mappings import ClassMapping, CommonClasses, MappingError, common_classes, mapping_beside
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of

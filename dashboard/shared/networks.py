@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from segmodels.foreign.kinds import digest, weights_of
+from segmodels.foreign.formats import digest, weights_of
 
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from segmodels.checkpoints.errors import CheckpointError
-from segmodels.foreign.kinds import weights_of
+from segmodels.foreign.formats import weights_of
 from segmodels.hub.cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
 from segmodels.settings import read_settings
 

@@ -29,7 +29,7 @@ from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import write_whole
 from segmodels.foreign.description import Foreign, config_values
-from segmodels.foreign.kinds import PICKLES, digest, home_of, weights_of
+from segmodels.foreign.formats import PICKLES, digest, home_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of

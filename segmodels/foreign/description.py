@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from segmodels.checkpoints.errors import CheckpointError
-from segmodels.foreign.kinds import FOREIGN_CONFIG, read_kind
+from segmodels.foreign.formats import FOREIGN_CONFIG, read_format
 from segmodels.foreign.labels import Labels, arrange
 from segmodels.foreign.onnx_file import ONNX_METADATA, find_onnx, read_onnx
 from segmodels.taxonomy import TAXONOMIES, Group, Taxonomy, TaxonomyError, taxonomy_entries
@@ -138,7 +138,7 @@ def config_values(path: Path) -> dict[str, Any] | None:
     Raises:
         CheckpointError: If it is a model of a kind that is not supported, or its files say too little.
     """
-    return describe_foreign(path) if read_kind(path) != "garmentscope" else None
+    return describe_foreign(path) if read_format(path) != "garmentscope" else None
 
 
 def describe_foreign(path: Path) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def describe_foreign(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If its files are damaged, or say too little.
     """
-    if read_kind(path) == "onnx":
+    if read_format(path) == "onnx":
         return _of_onnx(find_onnx(path))
     folder = path
     config = _read(folder / "config.json")

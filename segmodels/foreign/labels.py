@@ -11,18 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from segmodels.mappings import shipped_mappings
 from segmodels.taxonomy import OUTFIT_15, TAXONOMIES, Group, Taxonomy, make_taxonomy
 
 __all__ = ["Labels", "arrange", "known_taxonomies"]
 
-_ATR = (
-    "Background Hat Hair Sunglasses Upper-clothes Skirt Pants Dress Belt Left-shoe Right-shoe Face Left-leg Right-leg "
-    "Left-arm Right-arm Bag Scarf"
-)
-_LIP = (
-    "Background Hat Hair Glove Sunglasses Upper-clothes Dress Coat Socks Pants Jumpsuits Scarf Skirt Face Left-arm "
-    "Right-arm Left-leg Right-leg Left-shoe Right-shoe"
-)
+_KNOWN = ("ATR_18", "LIP_20")  # of the mappings that ship
 _LIKE: Mapping[str, str] = {
     "Sunglasses": "Glasses",
     "Upper-clothes": "Shirt",
@@ -57,9 +51,10 @@ class Labels:
 def known_taxonomies() -> tuple[Taxonomy, ...]:
     """Taxonomies that labels are compared with."""
     known = [*TAXONOMIES.values()]
-    for name, labels in (("ATR_18", _ATR.split()), ("LIP_20", _LIP.split())):
-        colours = {label: OUTFIT_15[_LIKE[label]].colour for label in labels if label in _LIKE}
-        known.append(make_taxonomy(name, labels, None, colours))
+    for mapping in shipped_mappings():
+        if mapping.source in _KNOWN:
+            colours = {label: OUTFIT_15[_LIKE[label]].colour for label in mapping.classes if label in _LIKE}
+            known.append(make_taxonomy(mapping.source, list(mapping.classes), None, colours))
     return tuple(known)
 
 

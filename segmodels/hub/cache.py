@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
-from segmodels.foreign.kinds import weights_of
+from segmodels.foreign.formats import weights_of
 
 __all__ = ["FILES", "REPOSITORY_PREFIX", "HubAddress", "Pulled", "find_pulled", "list_pulled"]
 

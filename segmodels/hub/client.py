@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
 from segmodels.files import write_whole
-from segmodels.foreign.kinds import PICKLES, Kind, files_of, is_weights, kind_of
+from segmodels.foreign.formats import PICKLES, Format, files_of, format_of, is_weights
 from segmodels.hub.cache import FILES, REPOSITORY_PREFIX, HubAddress, Pulled, find_pulled
 from segmodels.hub.errors import HubError, HubUnreachableError, explain_failures
 
@@ -202,7 +202,7 @@ def _look_up(api: HfApi, address: HubAddress) -> tuple[str, dict[str, int]]:
                 "is refused. Its owner can publish them as model.safetensors."
             )
         try:
-            kind_of(address.repository, sizes, None)
+            format_of(address.repository, sizes, None)
         except CheckpointError as error:
             raise HubError(str(error)) from None
         missing = FILES[0] if FILES[0] not in sizes else FILES[-1]
@@ -270,14 +270,14 @@ def _check_room(address: HubAddress, size: int) -> None:
             raise OSError(errno.ENOSPC, "not enough space")
 
 
-def _check_kind(address: HubAddress, revision: str, config: Path, names: Collection[str]) -> Kind:
+def _check_kind(address: HubAddress, revision: str, config: Path, names: Collection[str]) -> Format:
     """Whose model it is, told before its weights are fetched; a checkpoint's config is checked as well."""
     try:
         values = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         values = None
     try:
-        kind = kind_of(address.repository, names, values if isinstance(values, dict) else None)
+        kind = format_of(address.repository, names, values if isinstance(values, dict) else None)
     except CheckpointError as error:
         raise HubError(str(error)) from None
     if kind == "garmentscope":

@@ -18,7 +18,7 @@ from segmodels.datasets.ccp import read_ccp, read_ccp_tags
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
-from segmodels.foreign.kinds import home_of
+from segmodels.foreign.formats import home_of
 from segmodels.inference.kinds import KINDS_FILE, KINDS_WEIGHTS
 from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter

@@ -13,7 +13,7 @@ from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.evaluation.evidence import EVIDENCE_FILE
 from segmodels.evaluation.results import EvaluatedPhotos
-from segmodels.foreign.kinds import home_of
+from segmodels.foreign.formats import home_of
 from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmenter import Segmenter
 from segmodels.mappings import MAPPING_FILE, ClassMapping, mapping_beside, read_mapping

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
-from segmodels.foreign.kinds import digest, files_of, kind_of, weights_of
+from segmodels.foreign.formats import digest, files_of, format_of, weights_of
 
 SEGFORMER = {"model_type": "segformer", "architectures": ["SegformerForSemanticSegmentation"]}
 WHOLE = ["config.json", "preprocessor_config.json", "model.safetensors"]
@@ -85,8 +85,8 @@ def test_what_a_folder_of_transformers_lacks(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_of_ours_is_still_one_of_ours(tmp_path: Path) -> None:
-    assert kind_of("x", ["config.json", "model.safetensors"], {"format_version": 1}) == "garmentscope"
-    assert kind_of("x", ["model.safetensors"], None) == kind_of("x", [], None) == "garmentscope"
+    assert format_of("x", ["config.json", "model.safetensors"], {"format_version": 1}) == "garmentscope"
+    assert format_of("x", ["model.safetensors"], None) == format_of("x", [], None) == "garmentscope"
     assert refused(folder_with(tmp_path / "none", "notes.txt")).endswith(
         "has no config.json. Get the checkpoint again."
     )

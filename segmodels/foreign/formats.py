@@ -17,17 +17,17 @@ from segmodels.checkpoints.errors import CheckpointError
 __all__ = [
     "FOREIGN_CONFIG",
     "PICKLES",
-    "Kind",
+    "Format",
     "digest",
     "files_of",
+    "format_of",
     "home_of",
     "is_weights",
-    "kind_of",
-    "read_kind",
+    "read_format",
     "weights_of",
 ]
 
-Kind = Literal["garmentscope", "transformers", "onnx"]
+Format = Literal["garmentscope", "transformers", "onnx"]
 """Whose network it is: a checkpoint of Garmentscope, a folder of transformers, or an ONNX file."""
 
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
@@ -87,7 +87,7 @@ _WHAT_WORKS = (
 )
 
 
-def kind_of(where: str, names: Collection[str], config: Mapping[str, Any] | None) -> Kind:
+def format_of(where: str, names: Collection[str], config: Mapping[str, Any] | None) -> Format:
     """Whose model some files make.
 
     Args:
@@ -177,7 +177,7 @@ def _pickled(where: str, name: str) -> str:
     )
 
 
-def read_kind(path: Path) -> Kind:
+def read_format(path: Path) -> Format:
     """Whose model a folder, or an ONNX file, holds; what is no model at all is taken for a damaged checkpoint.
 
     Raises:
@@ -198,7 +198,7 @@ def read_kind(path: Path) -> Kind:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         config = None
-    return kind_of(str(path), names, config if isinstance(config, dict) else None)
+    return format_of(str(path), names, config if isinstance(config, dict) else None)
 
 
 def home_of(path: Path) -> Path:
