@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -285,8 +286,14 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, list[st
         raise ArchiveError(f"{name} is a spreadsheet workbook. Export it as CSV.")
     if encoding:
         try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ArchiveError(
+                f"There is no encoding {encoding}. Name one such as utf-8, gbk or windows-1252."
+            ) from None
+        try:
             text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-        except (UnicodeDecodeError, LookupError):
+        except UnicodeDecodeError:
             raise ArchiveError(f"{name} is not in {encoding_name(encoding)}. Choose another encoding.") from None
         found = [encoding, *(each for each in _encodings(data) if each != encoding)]
         return text, found, []

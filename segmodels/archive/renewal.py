@@ -15,6 +15,7 @@ from segmodels.archive.ingest import PART_PHOTOS, Engine, Progress
 from segmodels.archive.rows import Row, as_table
 from segmodels.archive.sources import Found, Rejected
 from segmodels.archive.store import Archive, ArchiveError, Version
+from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Renewal", "renew"]
@@ -86,9 +87,12 @@ def renew(
     current = 0
     versions = [each for each in archive.versions() if (each.model, each.taxonomy) == (version.model, version.taxonomy)]
     if not versions:
+        others = sorted({f"{each.model} ({each.taxonomy})" for each in archive.versions()})
+        if not others:
+            raise ArchiveError(f"{archive.place.location} holds no archive yet. Ingest photos into it first.")
         raise ArchiveError(
-            f"{archive.place.location} holds no rows of {version.model} ({version.taxonomy}) to bring up to date. "
-            "Name the model that analysed it with --model."
+            f"{archive.place.location} holds no rows of {version.model} ({version.taxonomy}) to bring up to date, but of "
+            f"{listed(others)}. Name the model that analysed it with --model."
         )
     for each in sorted(versions, key=lambda each: each == version):  # a current row counts, also beside an older one
         lacking = " OR ".join(f"{name} IS NULL" for name in needs) or "false"

@@ -276,6 +276,12 @@ def _unconnected(taxonomies: Mapping[str, Taxonomy], own: Sequence[ClassMapping]
     for mapping in own:
         if _is_of(mapping, taxonomy):
             return f"{mapping.file} maps {mapping.source} to {mapping.target}; a mapping to {target} is needed."
+    for mapping in own:
+        if not any(_is_of(mapping, each) for each in taxonomies.values()):
+            return (
+                f"{mapping.file} maps the classes of {mapping.source}, and those of {who} are {taxonomy.name}. "
+                f'Write from = "{taxonomy.name}" there.'
+            )
     known = {folded(name) for name in OUTFIT_15.names}
     unknown = [name for name in taxonomy.names[1:] if folded(name) not in known] or taxonomy.names[1:]
     return (

@@ -24,6 +24,7 @@ __all__ = [
     "folds_sentence",
     "read_ids",
     "stratified_folds",
+    "told_folds",
     "with_split",
 ]
 
@@ -57,21 +58,29 @@ def with_split(dataset: Dataset, split: str | Path = "") -> Dataset:
         return dataset
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"The split {path} cannot be read: {error}.") from None
+    if not {"id", "fold"} <= set(columns):
+        raise DatasetError(f"The split {path} needs the columns id and fold in its first line; it has {columns}.")
     known, folds = set(dataset.ids), {}
     for number, row in enumerate(rows, 2):
         photo_id, fold = row.get("id"), (row.get("fold") or "").strip()
-        if not photo_id or not (fold.isascii() and fold.isdecimal()) or photo_id in folds:
+        if not photo_id or not (fold.isascii() and fold.isdecimal()):
             raise DatasetError(
-                f"The split {path}, line {number}: the id is {photo_id!r} and the fold {fold!r}; expected one whole "
-                "number for each id."
+                f"The split {path}, line {number}: the id is {photo_id!r} and the fold {fold!r}; expected an id and a "
+                "whole number from 0."
             )
+        if photo_id in folds:
+            raise DatasetError(f"The split {path}, line {number}: {photo_id} stands there twice. Remove one line.")
         if photo_id in known:
             folds[photo_id] = int(fold)
     if not folds:
-        raise DatasetError(f"The split {path} names none of the {len(known)} photos of {dataset.name}.")
+        raise DatasetError(
+            f"The split {path} names none of the {len(known)} photos of {dataset.name}. Ids are paths without endings, "
+            f"such as {min(known, default='look-1')}."
+        )
     return replace(dataset, folds=folds)
 
 
@@ -109,7 +118,7 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
     the classes that they show (`stratified_folds`): the same photos always in the same way, while another photo, or a
     class more on one, may move others. A data set that combines others takes each one's folds; with stored folds come
     stored tests, so the photos of CCP's test are in none. Another number of folds than is stored is made of the photos
-    of the stored ones.
+    of the stored ones. The folds of a file are taken as they are, however many are asked for.
 
     Args:
         dataset: The open data set, or the name of one whose folds are stored.
@@ -117,10 +126,11 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
         folds: Number of folds.
 
     Raises:
-        DatasetError: If there is no such fold or no photo in it, there are fewer photos than folds, or a name has no
-            stored folds, or not so many.
+        DatasetError: If there is no such fold, no photo in it or outside of it, there are fewer photos than folds, or a
+            name has no stored folds, or not so many.
     """
     name = dataset if isinstance(dataset, str) else dataset.name
+    folds = told_folds(dataset) or folds
     if fold not in range(-1, folds):
         raise DatasetError(f"{name} has folds 0 to {folds - 1}, not {fold}.")
     if fold == -1:
@@ -129,7 +139,21 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
     choice = [photo_id for photo_id, number in rows if number == fold]
     if not choice:
         raise DatasetError(f"Fold {fold} of {name} holds none of its {len(rows)} photos. Take another fold, or -1.")
-    return [photo_id for photo_id, number in rows if number != fold], choice
+    training = [photo_id for photo_id, number in rows if number != fold]
+    if not training:
+        raise DatasetError(f"All {len(rows)} photos of {name} are in fold {fold}, so none is left to train on.")
+    return training, choice
+
+
+def told_folds(dataset: str | Dataset) -> int:
+    """Number of folds that a file tells for a data set; 0 if none does.
+
+    Args:
+        dataset: The data set, as `with_split` gives it, or its name.
+    """
+    if isinstance(dataset, str) or dataset.folds is None:
+        return 0
+    return max(dataset.folds.values()) + 1
 
 
 def _stored(name: str) -> list[tuple[str, int]] | None:
@@ -161,11 +185,10 @@ def _folds(dataset: str | Dataset, folds: int) -> list[tuple[str, int]]:
     """Id and fold of each photo that may be trained on."""
     name = dataset if isinstance(dataset, str) else dataset.name
     ids = _all_ids(dataset)
-    told = dataset.folds if isinstance(dataset, Dataset) else None
-    if told is not None and max(told.values()) + 1 == folds:
+    if isinstance(dataset, Dataset) and (told := dataset.folds) is not None:
         return [(photo_id, told[photo_id]) for photo_id in ids]
     stored = _stored(name)
-    if told is None and stored is not None and folds == FOLDS:
+    if stored is not None and folds == FOLDS:
         return stored
     if isinstance(dataset, str):
         raise DatasetError(f"{name} is stored in {FOLDS} folds, not in {folds}.")
@@ -201,7 +224,9 @@ def stratified_folds(
     for photo_id in sorted(shown):
         classes.setdefault(groups[photo_id] if groups else photo_id, set()).update(shown[photo_id])
     if len(classes) < folds:
-        raise DatasetError(f"{len(classes)} {'groups' if groups else 'photos'} are too few for {folds} folds.")
+        what = "group" if groups else "photo"
+        few = f"{what} is" if len(classes) == 1 else f"{what}s are"
+        raise DatasetError(f"{len(classes)} {few} too few for {folds} folds.")
     largest = max((max(ids) for ids in classes.values() if ids), default=0)
     labels = np.zeros((len(classes), max(2, largest + 1)), bool)  # of one column the library would make no folds
     for row, ids in enumerate(classes.values()):

@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from segmodels.architectures import build, check_batch
-from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, CheckpointError, check_config
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, CheckpointError, check_config, read_config
 from segmodels.datasets import Dataset, open_dataset
 from segmodels.device import Precision, describe_device, keep_memory, pick_device, pick_precision, tune
 from segmodels.files import write_whole
@@ -101,6 +101,8 @@ def fit(
     network = _build_network(photos)
     start = None if state else load_start(network, recipe, photos.dataset.taxonomy)
     _claim(out, recipe)
+    if state:
+        _check_folds(out, photos.dataset)
     module = _module(network, start, photos)
     if not state:
         _say_rare(photos)
@@ -346,6 +348,18 @@ def _claim(out: Path, recipe: Recipe) -> None:
         raise FitError(f"{path} is damaged. Name another folder with --out, or delete this one.") from None
     except OSError as error:
         raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
+
+
+def _check_folds(out: Path, dataset: Dataset) -> None:
+    """Sees to it that a fit goes on with the folds that it began with, if it has kept a checkpoint."""
+    folder = out / "checkpoint"
+    if not (folder / "config.json").is_file():
+        return
+    if read_config(folder).training.get("folds_digest", "") != folds_digest(dataset):
+        raise FitError(
+            f"{out} holds a fit by other folds than {dataset.name} has now. Put the split back, name another folder "
+            "with --out, or delete this one."
+        )
 
 
 def _may_go_on(stored: Recipe, recipe: Recipe) -> bool:

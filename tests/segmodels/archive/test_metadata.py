@@ -72,6 +72,8 @@ def test_an_encoding_that_is_not_certain_can_be_chosen() -> None:
     assert chosen.notes == []
     with pytest.raises(ArchiveError, match="looks.csv is not in UTF-8. Choose another encoding"):
         parse_metadata(data, "looks.csv", NOW, encoding="utf-8")
+    with pytest.raises(ArchiveError, match="There is no encoding klingon. Name one such as utf-8, gbk or windows-1252"):
+        parse_metadata(data, "looks.csv", NOW, encoding="klingon")
 
 
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;\r"])

@@ -137,7 +137,9 @@ def test_a_file_that_cannot_be_read_is_named_and_its_row_stays(archive: Archive)
 def test_another_models_archive_is_refused_in_a_sentence(archive: Archive) -> None:
     filled(archive)
     other = Version(VERSION.taxonomy, "unet", "1")
-    with pytest.raises(ArchiveError, match=r"holds no rows of unet \(OUTFIT_15\).*--model"):
+    with pytest.raises(
+        ArchiveError, match=r"no rows of unet \(OUTFIT_15\) to bring up to date, but of fake \(OUTFIT_15\)\. .*--model"
+    ):
         renew(found("a"), archive, other, engine([], other), OUTFIT_15)
 
 

@@ -136,6 +136,12 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
     file.write_text(text.replace('"Background"', '"Hair"') + 'Obi = "Scarf/Tie"\n')
     with pytest.raises(MappingError, match="must map bg to Background, the background"):
         common_classes({"fpn": OUTFIT_15, "mine": own}, [read_mapping(file)])
+    file.write_text(text.replace("kimono shop", "shop"))
+    with pytest.raises(MappingError) as caught:
+        common_classes({"fpn": OUTFIT_15, "mine": own}, [read_mapping(file)])
+    assert str(caught.value) == (
+        f'{file} maps the classes of shop, and those of mine are kimono shop. Write from = "kimono shop" there.'
+    )
     file.write_text(text.replace("OUTFIT_15", "SHOES") + 'Obi = "ignore"\n')
     with pytest.raises(MappingError, match="maps kimono shop to SHOES; a mapping to OUTFIT_15 is needed"):
         common_classes({"fpn": OUTFIT_15, "mine": own}, [read_mapping(file)])

@@ -207,7 +207,7 @@ def test_photos_of_a_group_are_in_one_stratified_fold() -> None:
     assert set(stratified_folds({"a": {0}, "b": {0}}, 2).values()) == {0, 1}
     with pytest.raises(DatasetError, match="8 groups are too few for 9 folds"):
         stratified_folds(shown, 9, groups)
-    with pytest.raises(DatasetError, match="1 photos are too few for 5 folds"):
+    with pytest.raises(DatasetError, match="1 photo is too few for 5 folds"):
         stratified_folds({"a": {1}})
 
 
@@ -226,6 +226,17 @@ def test_a_file_tells_the_folds(tmp_path: Path) -> None:
     assert folds_digest(with_split(dataset)) != folds_digest(split)
 
 
+def test_the_folds_of_a_file_are_taken_as_they_are_however_many_are_asked_for() -> None:
+    dataset = opened("coco-x", [f"p{number}" for number in range(10)])
+    two = replace(dataset, folds={photo_id: int(photo_id[1:]) % 2 for photo_id in dataset.ids})
+    assert fold_ids(two, 1, 5) == (["p0", "p2", "p4", "p6", "p8"], ["p1", "p3", "p5", "p7", "p9"])
+    with pytest.raises(DatasetError, match="coco-x has folds 0 to 1, not 2"):
+        fold_ids(two, 2, 5)
+    one = replace(dataset, folds=dict.fromkeys(dataset.ids, 0))
+    with pytest.raises(DatasetError, match="All 10 photos of coco-x are in fold 0, so none is left to train on"):
+        fold_ids(one, 0)
+
+
 def test_a_file_is_before_stored_folds_only_where_it_is_named(tmp_path: Path) -> None:
     dataset = replace(opened("ccp", ["0001", "0002", "0003"]), root=tmp_path)
     (tmp_path / "split.csv").write_text("id,fold\n0001,0\n0002,1\n", "utf-8")
@@ -237,11 +248,13 @@ def test_a_file_is_before_stored_folds_only_where_it_is_named(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "names none of the 2 photos"),
-        ("id,fold\nz,0\n", "names none of the 2 photos of coco-x"),
-        ("id,fold\na,0\na,1\n", "line 3: the id is 'a' and the fold '1'; expected one whole number for each id"),
+        ("", r"needs the columns id and fold in its first line; it has \[\]"),
+        ("photo,fold\na,0\n", r"needs the columns id and fold in its first line; it has \['photo', 'fold'\]"),
+        ("id,fold\nz,0\n", "names none of the 2 photos of coco-x. Ids are paths without endings, such as a"),
+        ("id,fold\na,0\na,1\n", "line 3: a stands there twice"),
+        ("id,fold\na,-1\n", "line 2: the id is 'a' and the fold '-1'; expected an id and a whole number from 0"),
         ("id,fold\na,x\n", "line 2: the id is 'a' and the fold 'x'"),
-        ("id\na\n", "line 2: the id is 'a' and the fold ''"),
+        ("id\na\n", r"needs the columns id and fold in its first line; it has \['id'\]"),
     ],
 )
 def test_files_that_tell_no_folds(tmp_path: Path, content: str, sentence: str) -> None:

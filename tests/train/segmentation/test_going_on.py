@@ -210,3 +210,15 @@ def test_imagenet_weights_that_could_not_be_loaded_are_not_claimed(
     assert training["start"]["fell_back"] and training["start"]["sentence"].startswith("They cannot be had.")
     longer = read_config(fit(replace(recipe, epochs=2), root, tmp_path, workers=0)).training
     assert longer["start"] == training["start"] and longer["recipe"]["imagenet"] is False, "also when it went on"
+
+
+def test_a_fit_goes_on_by_the_folds_that_it_began_with(recipe: Recipe, root: Path, tmp_path: Path) -> None:
+    split = tmp_path / "mine.csv"
+    ids = [path.stem for path in sorted((root / "photos").iterdir())]
+    split.write_text("\n".join(["id,fold", *(f"{photo_id},{at % 2}" for at, photo_id in enumerate(ids))]))
+    recipe = replace(recipe, split=str(split))
+    fit(recipe, root, tmp_path / "run", workers=0)
+    assert fit(recipe, root, tmp_path / "run", workers=0) == tmp_path / "run" / "checkpoint"
+    split.write_text("\n".join(["id,fold", *(f"{photo_id},{1 - at % 2}" for at, photo_id in enumerate(ids))]))
+    with pytest.raises(FitError, match="holds a fit by other folds than ccp has now. Put the split back"):
+        fit(recipe, root, tmp_path / "run", workers=0)
