@@ -91,8 +91,8 @@ def renew(
         if not others:
             raise ArchiveError(f"{archive.place.location} holds no archive yet. Ingest photos into it first.")
         raise ArchiveError(
-            f"{archive.place.location} holds no rows of {version.model} ({version.taxonomy}) to bring up to date, but of "
-            f"{listed(others)}. Name the model that analysed it with --model."
+            f"{archive.place.location} holds no rows of {version.model} ({version.taxonomy}) to bring up to date, but "
+            f"of {listed(others)}. Name the model that analysed it with --model."
         )
     for each in sorted(versions, key=lambda each: each == version):  # a current row counts, also beside an older one
         lacking = " OR ".join(f"{name} IS NULL" for name in needs) or "false"
