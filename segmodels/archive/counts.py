@@ -38,6 +38,11 @@ class Counts:
     three: np.ndarray | None = None
     classes: tuple[str, ...] = ()
 
+    def exclude(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Whether two garments, by their places `(n,)`, are kinds of one class, which nobody wears together."""
+        names = np.array(self.classes or self.names, object)
+        return np.asarray(names[one] == names[other])
+
 
 def add_up(
     names: Sequence[str],
