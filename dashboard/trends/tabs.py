@@ -12,7 +12,16 @@ import streamlit as st
 from dashboard.shared.text import literal
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
-from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things
+from dashboard.trends.moves import (
+    GARMENTS,
+    KINDS,
+    forecast_section,
+    kinds_of,
+    line_section,
+    movement_section,
+    shown_first,
+    things,
+)
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import Builder, Question
 from dashboard.trends.together import (
@@ -95,12 +104,14 @@ def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = _period(question, chosen)
         if view == "Rising and falling":
-            of = _segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS], constant=True)
+            kinds = [KINDS] if question.facts.division else []
+            of = _segment(chosen, "of", "Trends of", [GARMENTS, *kinds, _COLOURS], constant=True)
             return partial(movement_section, period=period, of=of)
         worn = things(question, GARMENTS)
         if view == "Forecast":
             return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn))
-        of = _one(chosen, "of", "Lines of", [GARMENTS, *worn], said=_colours_of, width=200)
+        kinds = list(kinds_of(question.facts))
+        of = _one(chosen, "of", "Lines of", [GARMENTS, *kinds, *worn], said=partial(_lines_of, kinds), width=200)
         names = _some(chosen, "shown", "Shown", things(question, of), of)
     return partial(line_section, period=period, of=of, names=names)
 
@@ -232,8 +243,8 @@ def _toggle(chosen: Chosen, name: str, label: str) -> bool:
     return found
 
 
-def _colours_of(name: str) -> str:
-    return name if name == GARMENTS else f"Colours of {name}"
+def _lines_of(kinds: Sequence[str], name: str) -> str:
+    return name if name == GARMENTS or name in kinds else f"Colours of {name}"
 
 
 TABS: tuple[Tab, ...] = (

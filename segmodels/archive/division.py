@@ -44,6 +44,11 @@ class Division:
     class_of: Mapping[str, str]
 
     @cached_property
+    def rests(self) -> frozenset[str]:
+        """Names of the parts whose kind is not certain."""
+        return frozenset(self.parts[name][-1] for name in self.kinds)
+
+    @cached_property
     def parts(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the parts by class: those of its kinds in the order of `kinds`, and that of the rest last."""
         found: dict[str, list[str]] = {name: [] for name in self.whole.names}
