@@ -288,7 +288,11 @@ def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
     [
         (
             {"--dataset": "coco"},
-            "The data set 'coco' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a",
+            "The data set 'coco' says no more than its kind. Write coco:annotations.json, say.",
+        ),
+        (
+            {"--dataset": "cocoa"},
+            "The data set 'cocoa' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a",
         ),
         ({"--data": "nowhere"}, "photos is missing."),
         ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),
