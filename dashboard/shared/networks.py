@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "checkpoint_stamp",
+    "mapping_fault",
     "model_bytes",
     "model_names",
     "own_mapping",
@@ -122,6 +123,20 @@ def own_mapping(name: str) -> ClassMapping | None:
             except MappingError:
                 return None
     return None
+
+
+def mapping_fault(name: str) -> str:
+    """What keeps the mapping in the folder of a checkpoint from being used, as a sentence; empty if nothing does."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.mappings import MappingError, mapping_beside
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                mapping_beside(entry.folder)
+            except MappingError as error:
+                return str(error).replace(str(entry.folder.parent), "").lstrip("/\\")
+    return ""
 
 
 def visit() -> Visit:

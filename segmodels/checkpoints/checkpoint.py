@@ -32,6 +32,7 @@ from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.formats import PICKLES, digest, home_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
+from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
 from segmodels.validation import Amount, Kernel, Positive, checked_fields, expected, key_of
 
@@ -63,6 +64,8 @@ FORMAT_VERSION = 2
 """Newest format that is read. A file without `own_taxonomy` is of format 1, which every Garmentscope reads."""
 
 Config = TypeVar("Config")
+
+_AGAIN = "Get the checkpoint again."
 
 
 _Pixels = Annotated[int, Field(ge=16, le=4096), expected("a whole number of pixels from 16 to 4096")]
@@ -405,7 +408,7 @@ def load_weights(folder: Path, network: nn.Module) -> str:
                 f"{folder} holds its weights only as a pickle ({pickles[0]}), which can run any code and is refused. "
                 "Save them as model.safetensors."
             )
-        raise CheckpointError(f"{folder} has no model.safetensors. Get the checkpoint again.")
+        raise CheckpointError(f"{folder} has no model.safetensors. {_AGAIN}")
     network.load_state_dict(_read_weights(weights, network), strict=True)
     return _digest([weights])
 
@@ -424,12 +427,14 @@ def read_config(folder: Path) -> CheckpointConfig:
         raise CheckpointError(f"{folder} is the folder of a run. Did you mean {folder / 'checkpoint'}?")
     config = read_fields(folder, CheckpointConfig)
     if config.foreign is not None:
-        raise CheckpointError(f"{path} has an unknown key, foreign.")
+        raise CheckpointError(f"{path} has an unknown key, foreign. {_AGAIN}")
     try:
         config = replace(config, ensemble=[Member(**member) for member in config.ensemble])  # type: ignore[arg-type]
     except TypeError as error:
         reason = str(error).removeprefix("Member.__init__() ")
-        raise CheckpointError(f"{path}: ensemble must be a list of networks with all their keys: {reason}.") from None
+        raise CheckpointError(
+            f"{path}: ensemble must be a list of networks with all their keys: {reason}. {_AGAIN}"
+        ) from None
     check_config(config, path)
     return config
 
@@ -445,18 +450,20 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
         raise CheckpointError(f"There is no checkpoint folder {folder}.")
     values = _read_json(path)
     version = values.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{path} does not say its format_version, {FORMAT_VERSION} or lower. {_AGAIN}")
+    if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} is of format {version}; this Garmentscope reads up to {FORMAT_VERSION}. Update Garmentscope."
         )
     known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
-        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}.")
+        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}. Remove it, or get the checkpoint again.")
     try:
         return kind(**values)
     except TypeError as error:
         raise CheckpointError(
-            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}."
+            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}. {_AGAIN}"
         ) from None
 
 
@@ -512,12 +519,18 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} has no {path.name}. Get the checkpoint again.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}.") from None
+        raise CheckpointError(f"{path.parent} has no {path.name}. {_AGAIN}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}. {_remedy(path)}") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object. {_remedy(path)}")
     return values
+
+
+def _remedy(path: Path) -> str:
+    return _AGAIN if path.name == "config.json" else "Remove it, and evaluate the network again with --keep."
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -531,17 +544,20 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
         with safe_open(path, "pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             if missing := sorted(set(expected) - set(found)):
-                raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}.")
+                raise CheckpointError(
+                    f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}"
+                )
             if extra := sorted(set(found) - set(expected)):
-                raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}.")
+                raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}. {_AGAIN}")
             for name, shape in found.items():
                 if shape != tuple(expected[name].shape):
                     raise CheckpointError(
-                        f"{path}: {name} has the shape {shape}; the architecture has {tuple(expected[name].shape)}."
+                        f"{path}: {name} has the shape {shape}; the architecture has {tuple(expected[name].shape)}. "
+                        f"{_AGAIN}"
                     )
             return {name: file.get_tensor(name).to(expected[name].dtype) for name in found}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file, or is damaged: {error}.") from None
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}") from None
 
 
 def _digest(weights: Sequence[Path]) -> str:
