@@ -2,6 +2,7 @@
 
 - `GarmentscopeError`
   - `segmodels.photo.PhotoError`: a file that is no photo, or a damaged one
+  - `segmodels.fetch.FetchError`: an address that is not opened, or a file that cannot be had from it
   - `segmodels.device.DeviceError`: a device that is not there
     - `segmodels.inference.memory.DeviceMemoryError`: a single photo that does not fit into its memory
   - `segmodels.checkpoints.checkpoint.CheckpointError`: a checkpoint that is missing, damaged or of another kind
