@@ -45,7 +45,7 @@ def serve(arguments: list[str] | None = None) -> int:
     import uvicorn
     from starlette.applications import Starlette
 
-    from dashboard.api.application import routes
+    from dashboard.api.routes import routes
 
     _log_requests()
     print(f"The API is at http://{parsed.host}:{parsed.port}/api/v1; its pages at /api/v1/docs.", flush=True)

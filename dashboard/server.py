@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyTorch
-from dashboard.api.application import routes
+from dashboard.api.routes import routes
 
 __all__ = ["app"]
 

@@ -1,4 +1,4 @@
-"""The API as an application, and its routes beside the app's pages."""
+"""The API as an application."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.responses import Response
 
 from dashboard.api import archives, jobs, label_studio, segment
 from dashboard.api.admission import Admission
 from dashboard.api.jobs import Jobs
 from dashboard.api.limits import Limits, read_limits
-from dashboard.api.metrics import metrics
-from dashboard.api.problems import PREFIX, PROBLEMS, Problem, ProblemError, problem_responses
+from dashboard.api.problems import PROBLEMS, Problem, ProblemError, problem_responses
 from dashboard.api.requests import Guard
-from dashboard.api.segment import Found, Results
+from dashboard.api.routes import PREFIX
+from dashboard.api.segment import Addresses, Found, Results
 from dashboard.api.waiting import asked
 from dashboard.shared import networks
 from segmodels import __version__
@@ -31,7 +30,7 @@ from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.checkpoints.listing import about_model
 from segmodels.photo import MAX_BYTES
 
-__all__ = ["Health", "create_api", "routes"]
+__all__ = ["Health", "create_api"]
 
 _LOGGER = logging.getLogger("garmentscope.api")
 _MB = 1024**2
@@ -41,8 +40,8 @@ _MOST_MB = 64  # of the photos of one request to be segmented
 _ABOUT = """
 Finds every garment in outfit photos, and says what archives of photos hold.
 
-All answers but pictures are JSON. Errors are `application/problem+json` (RFC 9457); the address in `type` says what kind
-of problem it is. The header `X-Request-ID` names a request in the server's log; send your own to choose it.
+All answers but pictures are JSON. Errors are `application/problem+json` (RFC 9457); the address in `type` says what
+kind of problem it is. The header `X-Request-ID` names a request in the server's log; send your own to choose it.
 """
 
 
@@ -53,18 +52,6 @@ class Health(BaseModel):
     version: str = Field(description="Version of Garmentscope.")
     waiting: int = Field(description="Photos that wait for the network, of the pages, the API and ingests.")
     running: int = Field(description="Photos in work.")
-
-
-def routes(limits: Limits | None = None) -> list[BaseRoute]:
-    """The routes of the API and of the metrics, for `streamlit.App` or an application of their own.
-
-    Args:
-        limits: How much the API takes; as the environment says if left out.
-
-    Raises:
-        LimitsError: If the environment says it wrongly.
-    """
-    return [Mount(PREFIX, create_api(limits)), Route("/metrics", metrics)]
 
 
 def create_api(limits: Limits | None = None) -> FastAPI:
@@ -84,6 +71,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         description=_ABOUT,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
+        responses=problem_responses(),
         favicon_url="data:,",
         middleware=[Middleware(Guard, limit=_BodyLimit(limits))],
         exception_handlers={
@@ -195,7 +183,7 @@ def _describe(api: FastAPI) -> None:
     def description() -> dict[str, Any]:
         if api.openapi_schema is None:
             schemas = original().setdefault("components", {}).setdefault("schemas", {})
-            for model in (Problem, Found, Results):
+            for model in (Problem, Addresses, Found, Results):
                 schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)

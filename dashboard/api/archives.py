@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dashboard.api.bodies import read_body
-from dashboard.api.jobs import JobStatus, Jobs
+from dashboard.api.jobs import Jobs, JobStatus
 from dashboard.api.limits import Limits
-from dashboard.api.problems import PREFIX, ProblemError, problem_responses
+from dashboard.api.problems import ProblemError, problem_responses
+from dashboard.api.routes import PREFIX
 from dashboard.api.waiting import asked, segmenter_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job

@@ -28,7 +28,7 @@ from dashboard.api.bodies import UploadedFile
 from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
-from dashboard.api.waiting import as_problem, asked, caller_of, outcomes, segmenter_of
+from dashboard.api.waiting import as_problem, asked, caller_of, fetched, outcomes, segmenter_of
 from dashboard.shared import networks
 from segmodels.annotations import annotation_files
 from segmodels.annotations.regions import regions_of
@@ -205,8 +205,8 @@ async def predict(request: Request, wanted: Wanted) -> Predictions:
 async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predictions:
     """Labels the photos of tasks.
 
-    A photo's address is one with the data itself (`data:image/jpeg;base64,...`), or one of the Label Studio that
-    `GARMENTSCOPE_LABEL_STUDIO` names; addresses of others are refused.
+    A photo's address is one with the data itself (`data:image/jpeg;base64,...`), one of the Label Studio that
+    `GARMENTSCOPE_LABEL_STUDIO` names, or a public one.
     """
     limits: Limits = request.app.state.limits
     admission: Admission = request.app.state.admission
@@ -214,7 +214,7 @@ async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predi
     with admission.enter(caller_of(request), len(wanted.tasks)) as ticket:
         request.state.photos = len(wanted.tasks)
         segmenter = await segmenter_of(request, model, limits.seconds)
-        photos = [await _photo(task, interface) for task in wanted.tasks]
+        photos = [await _photo(request, task, interface) for task in wanted.tasks]
         work = partial(_labelled, segmenter, interface)
         found = await outcomes(request, [ticket.submit(work, photo) for photo in photos], limits.seconds)
     results = []
@@ -260,7 +260,7 @@ def _boxes(found: Segmentation) -> list[dict[str, Any]]:
     return rows
 
 
-async def _photo(task: Task, interface: LabellingInterface) -> UploadedFile:
+async def _photo(request: Request, task: Task, interface: LabellingInterface) -> UploadedFile:
     """The photo of a task."""
     address = task.data.get(interface.key)
     if not isinstance(address, str) or not address:
@@ -271,26 +271,28 @@ async def _photo(task: Task, interface: LabellingInterface) -> UploadedFile:
             return UploadedFile(name, base64.b64decode(address[match.end() :], validate=True))
         except binascii.Error:
             raise ProblemError("unreadable-photo", f"The photo of task {task.id} is not in base64.") from None
-    return UploadedFile(name, await _fetched(address, name))
-
-
-async def _fetched(address: str, name: str) -> bytes:
-    """A photo from the Label Studio that the environment names, and from nowhere else."""
     settings = read_settings()
     home = settings.label_studio
     where, own = urlsplit(urljoin(home, address)), urlsplit(home)
-    if not home or (where.scheme, where.netloc) != (own.scheme, own.netloc):
+    if home and (where.scheme, where.netloc) == (own.scheme, own.netloc):
+        return UploadedFile(name, await _from_label_studio(where.geturl(), settings.label_studio_key, name))
+    if not where.netloc:
         raise ProblemError(
-            "invalid-request",
-            "Photos are fetched only from the Label Studio in GARMENTSCOPE_LABEL_STUDIO of the server. Set it, or send "
-            "the photo itself as a data: address.",
+            "unreachable-photo",
+            "Set GARMENTSCOPE_LABEL_STUDIO to the address of your Label Studio, to fetch its photos.",
         )
-    headers = {"Authorization": f"Token {settings.label_studio_key}"} if settings.label_studio_key else {}
+    limits: Limits = request.app.state.limits
+    return await fetched(request, address, limits.seconds)
+
+
+async def _from_label_studio(address: str, key: str, name: str) -> bytes:
+    """A photo from the Label Studio that the environment names, which may be on a private address."""
+    headers = {"Authorization": f"Token {key}"} if key else {}
     content = bytearray()
     try:
         async with (
             httpx2.AsyncClient(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client,
-            client.stream("GET", where.geturl(), headers=headers) as answer,
+            client.stream("GET", address, headers=headers) as answer,
         ):
             if answer.status_code != 200:
                 raise ProblemError(

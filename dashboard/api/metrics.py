@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import GaugeMetricFamily
-from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard.shared import networks
@@ -65,6 +64,6 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
     _SECONDS.labels(route).observe(seconds)
 
 
-def metrics(request: Request) -> Response:
-    """The route `/metrics`."""
+def metrics() -> Response:
+    """The answer of the route `/metrics`."""
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

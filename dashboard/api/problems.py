@@ -13,12 +13,10 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from dashboard.api.routes import PREFIX
 from segmodels.errors import GarmentscopeError
 
-__all__ = ["PREFIX", "PROBLEMS", "Kind", "Problem", "ProblemError", "problem_responses"]
-
-PREFIX = "/api/v1"
-"""Path under which all routes of this version lie."""
+__all__ = ["PROBLEMS", "Kind", "Problem", "ProblemError", "problem_responses"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -48,6 +46,11 @@ PROBLEMS: Mapping[str, Kind] = {
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The photo cannot be read",
         "The file is no photo of a known format, is damaged, or has too many or too few pixels.",
+    ),
+    "unreachable-photo": Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The photo cannot be fetched",
+        "Only addresses of photos that anybody on the internet can open are fetched.",
     ),
     "not-enough": Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,

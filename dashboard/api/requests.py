@@ -71,6 +71,7 @@ class _Exchange:
         self.id = given if _ID.fullmatch(given) else uuid.uuid4().hex
         self._state: MutableMapping[str, Any] = scope.setdefault("state", {})
         self._state["request_id"] = self.id
+        scope.pop("route", None)  # of whatever this application is mounted in
         self._started = time.perf_counter()
         self._status, self._bytes, self._sent = 0, 0, 0
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,14 +18,14 @@ from dashboard.api.bodies import UploadedFile, read_body, read_bytes
 from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
-from dashboard.api.waiting import as_problem, caller_of, outcomes, segmenter_of
+from dashboard.api.waiting import as_problem, caller_of, fetched, outcomes, segmenter_of
 from segmodels.annotations import to_coco
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import decode_photo
 
-__all__ = ["Found", "Masks", "Results", "router"]
+__all__ = ["Addresses", "Found", "Masks", "Results", "router"]
 
 Masks = Literal["none", "png", "rle", "polygons"]
 
@@ -56,6 +56,15 @@ class Results(BaseModel):
     results: list[dict[str, Any]]
 
 
+class Addresses(BaseModel):
+    """Photos by their addresses: one, or several."""
+
+    url: str = Field(default="", max_length=2048, description="Public address of one photo; the answer is its result.")
+    urls: list[Annotated[str, Field(max_length=2048)]] = Field(
+        default=[], max_length=256, description="Of several; the answer is a list of results in their order."
+    )
+
+
 _PNG, _JSON = "image/png", "application/json"
 _RAW = ("application/octet-stream", "image/")
 _PHOTO = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, HEIC, AVIF, TIFF, GIF or BMP file."}
@@ -80,6 +89,7 @@ _BODY = {
                 },
             }
         },
+        _JSON: {"schema": {"$ref": "#/components/schemas/Addresses"}},
         "application/octet-stream": {"schema": {}},
         "image/*": {"schema": {}},
     },
@@ -109,7 +119,14 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     response_model=None,
     responses=_ANSWERS
     | problem_responses(
-        *("unreadable-photo", "unknown-model", "not-acceptable", "too-large", "unsupported-media-type"),
+        *(
+            "unreadable-photo",
+            "unreachable-photo",
+            "unknown-model",
+            "not-acceptable",
+            "too-large",
+            "unsupported-media-type",
+        ),
         *("too-many-requests", "too-slow", "took-too-long", "unavailable"),
     ),
     openapi_extra={"requestBody": _BODY},
@@ -131,7 +148,8 @@ async def segment(
     """Segments one photo, or several in one request.
 
     Send one photo as the body (`Content-Type: image/jpeg`, or any other `image/*`), or a form with one file `photo`,
-    or with several files `photos`. `Accept: image/png` asks for the class map of one photo instead of the JSON.
+    or with several files `photos`, or JSON with the public address of a photo. `Accept: image/png` asks for the class
+    map of one photo instead of the JSON.
 
     The photos wait in the queue of all callers and visitors. When too many wait, the answer is 429 with `Retry-After`.
     If the caller leaves, photos that still wait are dropped.
@@ -152,6 +170,11 @@ async def segment(
                 raise ProblemError("invalid-request", f"The field {unknown[0][:40]!r} is neither photo nor photos.")
             if len(body.files.get("photo", [])) > 1 or ("photo" in body.files and several):
                 raise ProblemError("invalid-request", "Send one file as photo, or several as photos.")
+        elif kind == _JSON:
+            addresses, several = _addresses(await read_bytes(request, limits.arrival))
+            if len(addresses) > 1:
+                admission.add(caller, ticket, len(addresses) - 1)
+            photos = [await fetched(request, each, limits.seconds) for each in addresses]
         elif kind.startswith(_RAW):
             photos = [UploadedFile(name, await read_bytes(request, limits.arrival))]
         else:
@@ -162,8 +185,8 @@ async def segment(
             )
         if form == _PNG and several:
             raise ProblemError("not-acceptable", "image/png is the class map of one photo. Send one as photo.")
-        if len(photos) > 1:
-            admission.add(caller, ticket, len(photos) - 1)
+        if len(photos) > ticket.photos:
+            admission.add(caller, ticket, len(photos) - ticket.photos)
         request.state.photos = len(photos)
         found = await _segmented(request, ticket, model, photos, partial(_result, masks=masks, form=form))
     PHOTOS.labels(model).inc(sum(not isinstance(each, ProblemError) for each in found))
@@ -217,6 +240,17 @@ def _listed(photo: UploadedFile, found: dict[str, Any] | bytes | ProblemError) -
     return {"photo": photo.name, "problem": found.to_json()} if isinstance(found, ProblemError) else found
 
 
+def _addresses(body: bytes) -> tuple[list[str], bool]:
+    """The addresses of a JSON body, and whether it is a list of several."""
+    try:
+        wanted = Addresses.model_validate_json(body)
+    except ValidationError:
+        wanted = Addresses()
+    if bool(wanted.url) == bool(wanted.urls):
+        raise ProblemError("invalid-request", 'Send {"url": "https://..."}, or {"urls": ["https://...", ...]}.')
+    return ([wanted.url], False) if wanted.url else (wanted.urls, True)
+
+
 def _masks(text: str) -> Masks:
     for each in get_args(Masks):
         if text == each:
@@ -240,10 +274,10 @@ def _wanted(request: Request) -> str:
                     weight = float(each.removeprefix("q="))
                 except ValueError:
                     weight = 0.0
-        for form in weights:
+        for form, before in weights.items():
             exact = kind == form
             if exact or kind in ("*/*", f"{form.partition('/')[0]}/*"):
-                weights[form] = max(weights[form], weight - (0 if exact else 1e-3))
+                weights[form] = max(before, weight - (0 if exact else 1e-3))
     form = max(weights, key=lambda each: weights[each])
     if weights[form] <= 0:
         raise ProblemError("not-acceptable")

@@ -6,17 +6,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from starlette.requests import Request
 
+from dashboard.api.bodies import UploadedFile
 from dashboard.api.problems import ProblemError
 from dashboard.shared import networks
 from segmodels.device import DeviceError
+from segmodels.fetch import FetchError, fetch
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 
-__all__ = ["LeftError", "as_problem", "asked", "caller_of", "outcomes", "segmenter_of"]
+__all__ = ["LeftError", "as_problem", "asked", "caller_of", "fetched", "outcomes", "segmenter_of"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,6 +26,9 @@ T = TypeVar("T")
 _LOGGER = logging.getLogger("garmentscope.api")
 _QUESTIONS = ThreadPoolExecutor(2, thread_name_prefix="api")
 """Threads for what is no photo: archives and lists of models."""
+
+_FETCHES = ThreadPoolExecutor(4, thread_name_prefix="api-fetch")
+"""Threads for photos of other hosts."""
 
 _RETRY = {"Retry-After": "10"}
 
@@ -77,7 +82,30 @@ async def asked(request: Request, seconds: float, fn: Callable[P, T], *args: P.a
         LeftError: If the caller leaves meanwhile.
         ProblemError: If the time is over.
     """
-    (found,) = await outcomes(request, [_QUESTIONS.submit(fn, *args, **kwargs)], seconds)
+    return await _result(request, seconds, _QUESTIONS.submit(fn, *args, **kwargs))
+
+
+async def fetched(request: Request, url: str, seconds: float) -> UploadedFile:
+    """A photo from a public address.
+
+    Args:
+        request: The request, whose body has been read.
+        url: Address of the photo.
+        seconds: Seconds until it must be there.
+
+    Raises:
+        LeftError: If the caller leaves meanwhile.
+        ProblemError: If it is not public, does not answer in time, or gives no photo.
+    """
+    try:
+        found = await _result(request, seconds, _FETCHES.submit(fetch, url))
+    except FetchError as error:
+        raise ProblemError("unreachable-photo", str(error)) from None
+    return UploadedFile(found.name, found.data)
+
+
+async def _result(request: Request, seconds: float, future: Future[T]) -> T:
+    (found,) = await outcomes(request, [future], seconds)
     if isinstance(found, BaseException):
         raise found
     return found
