@@ -30,6 +30,7 @@ __all__ = [
     "model_bytes",
     "model_names",
     "own_mapping",
+    "queue_load",
     "revision",
     "segmenter",
     "taxonomy",
@@ -142,6 +143,11 @@ def mapping_fault(name: str) -> str:
 def visit() -> Visit:
     """A visitor's place in the queue for the networks, which all visitors and ingests share."""
     return _queue().visit()
+
+
+def queue_load() -> tuple[int, int]:
+    """Number of photos that wait in the queue for the networks, and of those in work."""
+    return _queue().load()
 
 
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
