@@ -596,7 +596,7 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _no_safetensors(path: Path, error: Exception) -> str:
-    return f"{path} is not a safetensors file, or is damaged: {error}. {_AGAIN}"
+    return f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}"
 
 
 def _reason(error: Exception) -> str:
