@@ -85,6 +85,12 @@ class Settings:
 
     label_studio_key: str = _variable("Legacy token of a user of that Label Studio.", "none")
 
+    shared: bool = _variable(
+        "`yes`: every visitor of the app may stop ingests of others, add to all archives, download the lists of files "
+        "beside them, and see where they lie.",
+        "only whoever made an archive, and visitors at the server's own machine",
+    )
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings as they are now; nothing is kept between calls.
@@ -121,6 +127,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         api=text("API"),
         label_studio=text("LABEL_STUDIO"),
         label_studio_key=text("LABEL_STUDIO_KEY"),
+        shared=text("SHARED").lower() in ("1", "yes", "true", "on"),
     )
 
 

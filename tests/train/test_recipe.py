@@ -101,7 +101,10 @@ def test_every_field_is_documented() -> None:
         ("learning_rate = nan", "mine.toml: learning_rate must be a finite number, not nan."),
         ("grey = 1.5", "mine.toml: grey must be a number between 0 and 1, not 1.5."),
         ("margin = nan", "mine.toml: margin must be a number between 0 and 1, not nan."),
-        ("scales = [1, 'half']", "mine.toml: scales must be a list of up to 8 factors from 0.25 to 4, not [1, 'half']."),
+        (
+            "scales = [1, 'half']",
+            "mine.toml: scales must be a list of up to 8 factors from 0.25 to 4, not [1, 'half'].",
+        ),
         ("folds = 1", "mine.toml: folds must be at least 2, not 1."),
         ("decay = -1e-6", "mine.toml: decay must be at least 0, not -1e-06."),
         ("schedule = 'plateau'\nfold = -1", "mine.toml: schedule plateau needs a fold to judge by, and fold is -1."),
