@@ -14,6 +14,8 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from segmodels.sentences import first_line
+
 __all__ = [
     "Amount",
     "Count",
@@ -151,7 +153,7 @@ def read_versioned(
         place = ".".join(map(str, first["loc"])) or "the file"
         raise error(f"{path} is damaged: {place}: {first['msg']}. {again}") from None
     except (OSError, ValueError, RecursionError) as problem:  # json raises any ValueError for a number of many digits
-        raise error(f"{path} is damaged: {problem}. {again}") from None
+        raise error(f"{path} is damaged: {first_line(problem)}. {again}") from None
     if content is None:
         raise error(f"{path} is of version {found}; this Garmentscope reads {version}. Update it.")
     return content

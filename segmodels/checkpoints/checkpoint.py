@@ -32,6 +32,7 @@ from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.formats import PICKLES, digest, home_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
+from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
 from segmodels.validation import Amount, Kernel, Positive, checked_fields, expected, key_of
 
@@ -514,7 +515,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} has no {path.name}. Get the checkpoint again.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}.") from None
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}.") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
     return values

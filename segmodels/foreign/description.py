@@ -20,6 +20,7 @@ from segmodels.checkpoints.errors import CheckpointError
 from segmodels.foreign.formats import FOREIGN_CONFIG, read_format
 from segmodels.foreign.labels import Labels, arrange
 from segmodels.foreign.onnx_file import ONNX_METADATA, find_onnx, read_onnx
+from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Group, Taxonomy, TaxonomyError, taxonomy_entries
 from segmodels.validation import Amount, Positive, checked_fields, expected
 
@@ -389,7 +390,7 @@ def _read(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
             return missing
         raise CheckpointError(f"{path.parent} has no {path.name}. Get the network again.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}.") from None
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}.") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
     return values
