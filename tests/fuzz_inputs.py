@@ -524,8 +524,8 @@ _TABS = [tab.name for tab in TABS]
 _WORDS = st.one_of(
     st.sampled_from(
         _words("""ccp  good  Made-up sample  made-up seed-1 (OUTFIT_15)  Shares  Areas  Lift  Matrix  Rules  Forecast
-        Colours  Hat  Coat,Hat  white  black,red  0.1  nan  inf  -1  1e999  50%  expected  raw  yes  no  2023-01-01  2023-12-31
-        0001-01-01  9999-12-31  2023-02-30  2023-W01  North  South  market  season  Any other  A tag  month
+        Colours  Hat  Coat,Hat  white  black,red  0.1  nan  inf  -1  1e999  50%  expected  raw  yes  no  2023-01-01
+        2023-12-31  0001-01-01  9999-12-31  2023-02-30  2023-W01  North  South  market  season  Any other  A tag  month
         Another period  week  fpn  fpn,unet  fpn,fpn  tiny  ,  trends-lines:{}  trends-lines:[  trends-lines:null
         trends-together:{"worn": 5}
         trends-lines:{"worn": ["Hat"], "period": "week", "start": "2023-01-02"}  <script>alert(1)</script>
