@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from segmodels.files import read_json
 from segmodels.foreign.formats import digest, weights_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def taxonomy(name: str) -> Taxonomy | None:
     for entry in list_checkpoints():
         if entry.name == name:
             try:
-                own = config_values(entry.folder) or json.loads((entry.folder / "config.json").read_text("utf-8"))
+                own = config_values(entry.folder) or read_json(entry.folder / "config.json")
                 return taxonomy_of(dict(own))
             except (OSError, TypeError, ValueError):
                 return None

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from segmodels.errors import GarmentscopeError
+from segmodels.files import open_regular
 from segmodels.taxonomy import Taxonomy, TaxonomyError, make_taxonomy
 
 __all__ = [
@@ -118,9 +119,11 @@ def read_mapping(path: Path) -> ClassMapping:
         MappingError: If the file cannot be read, or is no such file.
     """
     try:
-        if path.stat().st_size > _LARGEST:
+        with open_regular(path) as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
             raise MappingError(f"{path} has more than {_LARGEST // 1024} KB, too many for a mapping.")
-        values = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        values = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise MappingError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
