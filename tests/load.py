@@ -1,9 +1,9 @@
 """Load and long runs: does memory come back, and does it stay flat? `make load`, or `python tests/load.py sessions`.
 
-- `sessions`: 60 photos of 12 megapixels in one session, then 60 in sessions of ten that close. After the sessions have
-  closed the server's memory (RSS) is within `BACK` MB of the level after its first photo.
-- `zip`: a ZIP of 1 GB that is uploaded on the Archive page and added. The server's highest memory is at most `ZIP_SHARE`
-  times its size above the level before.
+- `sessions`: 60 photos of 12 megapixels in one session, then 60 in sessions of ten that close. After they have closed
+  the server's memory (RSS) is within `BACK` MB of the level after its first photo.
+- `zip`: a ZIP of 1 GB that is uploaded on the Archive page and added. The highest memory of the server is at most
+  `ZIP_SHARE` times its size above the level before.
 - `ingest`: 10,000 small photos on the command line. From the first tenth on, memory grows by no more than `FLAT` MB.
 
 The networks are small ones with random weights in `zip` and `ingest`: what is measured is the way, not the network.
@@ -90,8 +90,8 @@ async def _visits(port: int, pid: int, portrait: Image.Image, photos: int) -> bo
     after_many = memory(pid)
     kept = _say(
         after_one - level <= BACK,
-        f"{photos} photos of 12 megapixels in one session: {level:,.0f} MB after the first photo, {held:,.0f} with all, "
-        f"{after_one:,.0f} after the session ({after_one - level:+,.0f})",
+        f"{photos} photos of 12 megapixels in one session: {level:,.0f} MB after the first photo, {held:,.0f} with "
+        f"all, {after_one:,.0f} after the session ({after_one - level:+,.0f})",
     )
     return (
         _say(
@@ -131,8 +131,8 @@ def _zip(megabytes: int) -> bool:
     share = (highest - idle) / size
     return _say(
         share <= ZIP_SHARE,
-        f"a ZIP of {size:,.0f} MB, {count} photos: {idle:,.0f} MB before, {highest:,.0f} at the most, {share:.2f} times "
-        "its size more",
+        f"a ZIP of {size:,.0f} MB, {count} photos: {idle:,.0f} MB before, {highest:,.0f} at the most, {share:.2f} "
+        "times its size more",
     )
 
 

@@ -275,7 +275,7 @@ def _on_disk(folder: Path, path: Path) -> Source:
 
 def _check_regular(path: Path, name: str) -> None:
     if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
-        raise PhotoError(f"{name} is not a regular file.")
+        raise PhotoError(f"{name} is not a regular file. Put the photo itself there, or remove it.")
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:

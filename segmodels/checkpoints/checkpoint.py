@@ -475,7 +475,9 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
     """
     path = folder / "config.json"
     if not folder.is_dir():
-        raise CheckpointError(f"There is no checkpoint folder {folder}.")
+        raise CheckpointError(
+            f"There is no checkpoint folder {folder}. Check the path; `garmentscope models` lists models."
+        )
     values = _read_json(path)
     version = values.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:

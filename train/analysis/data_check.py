@@ -169,7 +169,7 @@ def group_photos(dataset: Dataset, group_by: str) -> dict[str, str]:
         if name in joined.entries and (value := joined.entries[name].tags.get(column))
     }
     if not groups:
-        raise DatasetError(f"{file} has no value of {column!r} for any photo of {dataset.name}.")
+        raise DatasetError(f"{file} has no value of {column!r} for any photo of {dataset.name}. Name another column.")
     return groups
 
 
