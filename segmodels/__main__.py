@@ -138,7 +138,10 @@ def _segment(arguments: argparse.Namespace) -> int:
     out = arguments.out
     names, failed = _collect(arguments.photos)
     if not names:
-        print("There is no photo to segment.", file=sys.stderr)
+        print(
+            "There is no photo to segment. Name photos, or a folder with JPEG, PNG, WebP, HEIC or other photos.",
+            file=sys.stderr,
+        )
         return 1
     exported_names = dict(zip(names, names_apart(names.values()), strict=True))
     originals = {os.path.realpath(path) for path in names}  # which, unlike Path.resolve, takes a loop of links
