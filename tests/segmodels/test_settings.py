@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_set(home: Path) -> None:
-    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", ())
+    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", (), "", "", "")
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
 
@@ -66,6 +66,9 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_PHOTOS": between.join(["~/photos", "/photos"]),
             "GARMENTSCOPE_CACHE": "~/cache",
             "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
+            "GARMENTSCOPE_API": " photos=8 ",
+            "GARMENTSCOPE_LABEL_STUDIO": "http://localhost:8080",
+            "GARMENTSCOPE_LABEL_STUDIO_KEY": "abc",
         }
     ) == Settings(
         device="cuda:1",
@@ -77,6 +80,9 @@ def test_everything_is_set(home: Path) -> None:
         photos=(home / "photos", Path("/photos")),
         cache=home / "cache",
         southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
+        api="photos=8",
+        label_studio="http://localhost:8080",
+        label_studio_key="abc",
     )
     assert read_settings({"GARMENTSCOPE_DETECTOR": "coco"}).detector == "coco"
     assert read_settings({"XDG_CACHE_HOME": "~/caches"}).cache == home / "caches" / "garmentscope"

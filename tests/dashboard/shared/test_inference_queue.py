@@ -275,3 +275,18 @@ def test_shutdown_as_of_a_pool_waits_for_what_is_in_work(make: Make, gate: Gate)
 def test_a_queue_without_slots_is_refused() -> None:
     with pytest.raises(ValueError, match="slots"):
         InferenceQueue(0)
+
+
+def test_photos_can_be_withdrawn(gate: Gate, make: Make) -> None:
+    queue = make()
+    with queue.visit() as visit, queue.visit() as other:
+        first, second, third = (visit.submit(gate.work, name) for name in "abc")
+        gate.wait(1)
+        assert queue.load() == (2, 1)
+        visit.withdraw([first, second])
+        assert second.cancelled() and not first.cancelled() and queue.load() == (1, 1)
+        visit.withdraw([third])
+        assert third.cancelled() and queue.load() == (0, 1)
+        last = other.submit(gate.work, "d")
+        gate.open("a", "d")
+        assert (first.result(WAIT), last.result(WAIT)) == ("a", "d") and gate.began == ["a", "d"]
