@@ -1,4 +1,7 @@
-"""`garmentscope app` or `python -m dashboard`: serves the app and the API; `garmentscope serve`: the API alone."""
+"""`garmentscope app` or `python -m dashboard`: serves the app and the API; `garmentscope serve`: the API alone.
+
+`garmentscope token` makes, lists and revokes the tokens of the API.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,40 @@ def serve(arguments: list[str] | None = None) -> int:
         access_log=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
+    return 0
+
+
+def token(arguments: list[str] | None = None) -> int:
+    """Makes, lists or revokes tokens; statuses as those of `main`."""
+    from dashboard.api.tokens import MAX_DAYS, SCOPES, TokenError, tokens_of_server
+
+    parser = argparse.ArgumentParser(
+        prog="garmentscope token", description="Tokens of the API, in the file that GARMENTSCOPE_TOKENS names."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    made = commands.add_parser("make", help="make a token and print it, once")
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("--scope", nargs="+", choices=SCOPES, default=["segment"], help="what it may (default: segment)")
+    made.add_argument("--days", type=int, default=90, help=f"days until it expires, up to {MAX_DAYS:,} (default: 90)")
+    commands.add_parser("list", help="list the tokens")
+    commands.add_parser("revoke", help="end a token at once").add_argument("name", metavar="NAME")
+    parsed = parser.parse_args(arguments)
+    tokens = tokens_of_server()
+    if tokens is None:
+        print("Set GARMENTSCOPE_TOKENS to the file for the tokens, here and for the server.", file=sys.stderr)
+        return 2
+    try:
+        if parsed.command == "make":
+            print(tokens.make(parsed.name, parsed.scope, parsed.days))
+        elif parsed.command == "revoke":
+            tokens.revoke(parsed.name)
+        else:
+            for each in tokens.all():
+                state = "expired" if each.is_expired() else "until"
+                print(f"{each.name}: {', '.join(each.scopes)}; {state} {each.expires[:10]}; {each.id}")
+    except TokenError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -17,6 +17,7 @@
   - `segmodels.archive.outfits.NotEnoughError`: an archive with too few outfits for a question
   - `dashboard.api.limits.LimitsError`: limits of the HTTP API that cannot be used
   - `dashboard.api.problems.ProblemError`: a request to the HTTP API that cannot be answered
+  - `dashboard.api.tokens.TokenError`: a token, or a file of tokens, that cannot be used
   - `dashboard.compare.ground_truth.MaskError`: a ground truth that cannot be used
   - `dashboard.dataset.folder.FolderError`: a folder that is not Clothing Co-Parsing
   - `dashboard.dataset.shipped.StatisticsError`: statistics of a data set that cannot be read

@@ -78,6 +78,10 @@ class Settings:
         "`photos=16,waiting=64,seconds=120,arrival=60,upload_mb=200`",
     )
 
+    tokens: Path | None = _variable(
+        "File of the tokens without which the API answers nobody; `garmentscope token` makes them.", "none: it is open"
+    )
+
     label_studio: str = _variable(
         "Address of the Label Studio whose photos the API fetches to label them, such as `http://localhost:8080`.",
         "none",
@@ -119,6 +123,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),
         southern=tuple(pair(entry) for entry in text("SOUTHERN").split(",") if entry.strip()),
         api=text("API"),
+        tokens=folder(text("TOKENS")) if text("TOKENS") else None,
         label_studio=text("LABEL_STUDIO"),
         label_studio_key=text("LABEL_STUDIO_KEY"),
     )

@@ -10,13 +10,15 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.api.metrics import REFUSED, count_request
 from dashboard.api.problems import ProblemError
+from dashboard.api.tokens import Scope as TokenScope
+from dashboard.api.tokens import Tokens, needed_scope, presented
 
 __all__ = ["Guard"]
 
@@ -38,19 +40,23 @@ class Guard:
     Args:
         app: The application inside.
         limit: Function that gives the most bytes of a body by the path of a request below the application.
+        tokens: Tokens of which a request must have one; None where everybody may ask.
     """
 
-    def __init__(self, app: ASGIApp, limit: Any) -> None:
-        self._app, self._limit = app, limit
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int], tokens: Tokens | None) -> None:
+        self._app, self._limit, self._tokens = app, limit, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._limit(scope["path"].removeprefix(scope.get("root_path", ""))))
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        exchange = _Exchange(scope, receive, send, self._limit(path))
         try:
             exchange.check()
+            if self._tokens and (wanted := needed_scope(scope["method"], path)):
+                exchange.admit(self._tokens, wanted)
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.fail(problem)
@@ -86,6 +92,19 @@ class _Exchange:
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
+
+    def admit(self, tokens: Tokens, wanted: TokenScope) -> None:
+        """Lets a request with a token pass.
+
+        Raises:
+            ProblemError: If it has no valid one, or one that does not allow what is wanted.
+        """
+        token = tokens.find(presented(self._headers.get(b"authorization", b"").decode("latin-1")))
+        if token is None:
+            raise ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'})
+        if wanted not in token.scopes:
+            raise ProblemError("not-allowed", f"The token {token.name} does not have the scope {wanted}.")
+        self._state["caller"] = f"token {token.name}"
 
     async def receive(self) -> Message:
         """The next part of the body.

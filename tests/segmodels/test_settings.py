@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_set(home: Path) -> None:
-    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", (), "", "", "")
+    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", (), "", None, "", "")
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
 
@@ -67,6 +67,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_CACHE": "~/cache",
             "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
             "GARMENTSCOPE_API": " photos=8 ",
+            "GARMENTSCOPE_TOKENS": "~/tokens.json",
             "GARMENTSCOPE_LABEL_STUDIO": "http://localhost:8080",
             "GARMENTSCOPE_LABEL_STUDIO_KEY": "abc",
         }
@@ -81,6 +82,7 @@ def test_everything_is_set(home: Path) -> None:
         cache=home / "cache",
         southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
         api="photos=8",
+        tokens=home / "tokens.json",
         label_studio="http://localhost:8080",
         label_studio_key="abc",
     )
