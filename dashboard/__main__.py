@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from segmodels.extras import missing_extra
+from segmodels.settings import read_settings
 
 _SERVER = Path(__file__).parent / "server.py"  # Streamlit reads `.streamlit/config.toml` beside it
 _PORTS = range(1, 65536)
@@ -51,6 +52,8 @@ def serve(arguments: list[str] | None = None) -> int:
     from dashboard.api.routes import routes
 
     _log_requests()
+    if parsed.host not in ("127.0.0.1", "::1", "localhost") and not read_settings().tokens:
+        print("Everybody who reaches this machine may use the API. Set GARMENTSCOPE_TOKENS to want tokens.", flush=True)
     print(f"The API is at http://{parsed.host}:{parsed.port}/api/v1; its pages at /api/v1/docs.", flush=True)
     uvicorn.run(
         Starlette(routes=routes()),

@@ -192,7 +192,7 @@ def _photo() -> bytes:
 
 def _environment() -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("GARMENTSCOPE_")}
-    return {**own, "PYTHONPATH": str(REPOSITORY), "GARMENTSCOPE_API": "photos=64,waiting=64"}
+    return {**own, "PYTHONPATH": str(REPOSITORY), "GARMENTSCOPE_API": "photos=64,waiting=64,minute=1000000"}
 
 
 @contextlib.contextmanager

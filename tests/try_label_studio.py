@@ -1,8 +1,9 @@
 """Lets Label Studio's own SDK read what its backend protocol answers: `make annotation-tools`.
 
 The SDK needs other versions of libraries than Garmentscope has, so it is in an environment of its own, whose
-interpreter `--python` names. A server is started here, and the SDK's side of the protocol is played there: its
-`LabelInterface` checks each prediction against the labelling interface, and its converter decodes the brush strokes.
+interpreter `--python` names; pip makes one if left out. A server is started here, and the SDK's side of the protocol
+is played there: its `LabelInterface` checks each prediction against the labelling interface, and its converter decodes
+the brush strokes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -30,28 +32,31 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.ask:
         return ask(arguments.ask, arguments.photo)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    code = f"import sys; from dashboard.__main__ import serve; sys.exit(serve(['--port', '{port}']))"
-    server = subprocess.Popen([sys.executable, "-c", code])
-    try:
-        address = f"http://127.0.0.1:{port}/api/v1/label-studio"
-        photo = arguments.photo or example()
-        return subprocess.run([arguments.python, __file__, "--ask", address, "--photo", photo], check=False).returncode
-    finally:
-        server.terminate()
-        server.wait(30)
+    from try_annotation_tools import install
+
+    with tempfile.TemporaryDirectory() as folder:
+        python = arguments.python or install(Path(folder, "environment"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        code = f"import sys; from dashboard.__main__ import serve; sys.exit(serve(['--port', '{port}']))"
+        server = subprocess.Popen([sys.executable, "-c", code])
+        try:
+            address = f"http://127.0.0.1:{port}/api/v1/label-studio"
+            photo = arguments.photo or example(Path(folder))
+            return subprocess.run([python, __file__, "--ask", address, "--photo", photo], check=False).returncode
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
-def example() -> Path:
+def example(folder: Path) -> Path:
     """The portrait that scikit-image ships."""
+    from PIL import Image
     from skimage.data import astronaut
-    from skimage.io import imsave
 
-    path = Path(sys.argv[0]).with_name("astronaut.png")
-    imsave(path, astronaut())
-    return path
+    Image.fromarray(astronaut()).save(folder / "astronaut.jpg", quality=92)
+    return folder / "astronaut.jpg"
 
 
 def ask(address: str, photo: Path) -> int:

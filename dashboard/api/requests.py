@@ -31,6 +31,12 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
+_NOTHING = b"default-src 'none'; frame-ancestors 'none'"
+_PAGE = (  # of Swagger UI, which has its settings in a script of the page
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"connect-src 'self'; frame-ancestors 'none'"
+)
+_HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _UNKNOWN = "unknown"  # route of an address that is none
 
 
@@ -52,10 +58,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        exchange = _Exchange(scope, receive, send, self._limit(path))
+        exchange = _Exchange(scope, receive, send, self._limit(path), _PAGE if path == "/docs" else _NOTHING)
         try:
             exchange.check()
-            if self._tokens and (wanted := needed_scope(scope["method"], path)):
+            if self._tokens is None:
+                exchange.check_removal()
+            elif wanted := needed_scope(scope["method"], path):
                 exchange.admit(self._tokens, wanted)
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
@@ -70,8 +78,8 @@ class Guard:
 class _Exchange:
     """A request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        self._scope, self._receive, self._send, self._limit = scope, receive, send, limit
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, policy: bytes) -> None:
+        self._scope, self._receive, self._send, self._limit, self._policy = scope, receive, send, limit, policy
         self._headers = {key.lower(): value for key, value in scope["headers"]}
         given = self._headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _ID.fullmatch(given) else uuid.uuid4().hex
@@ -92,6 +100,24 @@ class _Exchange:
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
+
+    def check_removal(self) -> None:
+        """Lets only this machine remove photos where there are no tokens.
+
+        Nobody can remove them on the pages. The name of the server is looked at too, as a page of another site can
+        give its own name this machine's address.
+
+        Raises:
+            ProblemError: If somebody else wants to.
+        """
+        if self._scope["method"] != "DELETE":
+            return
+        client, host = self._scope.get("client") or ("", 0), self._headers.get(b"host", b"").decode("latin-1")
+        if client[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1") or not _HERE.fullmatch(host):
+            raise ProblemError(
+                "not-allowed",
+                "Without tokens, only this machine may remove photos and stop jobs. See GARMENTSCOPE_TOKENS.",
+            )
 
     def admit(self, tokens: Tokens, wanted: TokenScope) -> None:
         """Lets a request with a token pass.
@@ -123,6 +149,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
             added = (*_HEADERS, (b"x-request-id", self.id.encode()), (b"cache-control", b"no-store"))
+            added = (*added, (b"content-security-policy", self._policy))
             there = {key.lower() for key, _ in message.get("headers", ())}
             message["headers"] = [*message.get("headers", ()), *(pair for pair in added if pair[0] not in there)]
         self._sent += len(message.get("body", b""))

@@ -32,7 +32,7 @@ def serve(more_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     def make(limits: Limits | None = None) -> TestClient:
         app = Starlette(routes=[Mount(PREFIX, create_api(limits or Limits()))])
-        opened.append(TestClient(app, base_url=f"http://server{PREFIX}").__enter__())
+        opened.append(TestClient(app, f"http://localhost{PREFIX}", client=("127.0.0.1", 50_000)).__enter__())
         return opened[-1]
 
     yield make

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from dashboard.api import application
@@ -51,6 +52,7 @@ def test_each_problem_is_explained(client: TestClient) -> None:
 def test_every_answer_has_an_id_and_plain_headers(client: TestClient) -> None:
     for answer in (client.get("/health"), client.get("/nothing"), client.put("/segment")):
         assert len(answer.headers["x-request-id"]) == 32
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert answer.headers["x-content-type-options"] == "nosniff" and answer.headers["cache-control"] == "no-store"
     assert client.get("/health", headers={"X-Request-ID": "shop-7.a"}).headers["x-request-id"] == "shop-7.a"
     assert client.get("/health", headers={"X-Request-ID": "a b"}).headers["x-request-id"] != "a b"
@@ -63,6 +65,22 @@ def test_a_page_of_another_site_changes_nothing(client: TestClient) -> None:
         refused = client.request(method, "/segment", headers={"Sec-Fetch-Site": "cross-site"})
         assert refused.status_code == 403 and refused.json()["type"] == "/api/v1/problems/cross-site"
     assert client.get("/health", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+def test_only_this_machine_removes_anything_without_tokens() -> None:
+    app = Starlette(routes=[Mount("/api/v1", create_api(Limits()))])
+    for host, address in (
+        ("10.0.0.7", "localhost:8501"),
+        ("127.0.0.1", "attacker.example"),
+        ("127.0.0.1", "127.0.0.1.example"),
+    ):
+        with TestClient(app, client=(host, 50_000)) as other:
+            for path in (f"archives/none/photos/{'a' * 64}", "jobs/none"):
+                refused = other.delete(f"/api/v1/{path}", headers={"Host": address})
+                assert refused.status_code == 403 and "GARMENTSCOPE_TOKENS" in refused.json()["detail"]
+            assert other.get("/api/v1/jobs/none", headers={"Host": address}).status_code == 404
+    with TestClient(app, client=("::1", 50_000)) as own:
+        assert own.delete("/api/v1/jobs/none", headers={"Host": "[::1]:8501"}).status_code == 404
 
 
 def test_a_line_of_json_for_each_request(
@@ -133,10 +151,10 @@ def test_the_api_is_made_at_the_first_request(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_limits() -> None:
-    assert read_limits("") == Limits() == Limits(16, 64, 120, 60, 200)
+    assert read_limits("") == Limits() == Limits(16, 64, 600, 120, 60, 200)
     assert read_limits(" photos=2, seconds = 5 ,") == Limits(photos=2, seconds=5)
     for text, said in (
-        ("photo=2", 'has "photo=2". Its names are photos, waiting, seconds, arrival, upload_mb'),
+        ("photo=2", 'has "photo=2". Its names are photos, waiting, minute, seconds, arrival, upload_mb'),
         ("photos=0", "photos is a whole number from 1 to 256"),
         ("photos=257", "from 1 to 256"),
         ("seconds=ten", "seconds is a whole number from 1 to 3,600"),

@@ -83,7 +83,7 @@ def test_each_route_as_nobody_and_as_each_scope(file: Path, monkeypatch: pytest.
     monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
     held = {scope: Tokens(file).make(scope, [scope], 1) for scope in SCOPES}
     api = create_api(Limits())
-    with TestClient(Starlette(routes=[Mount(PREFIX, api)]), base_url=f"http://server{PREFIX}") as client:
+    with TestClient(Starlette(routes=[Mount(PREFIX, api)]), base_url=f"http://localhost{PREFIX}") as client:
         described = client.get("/openapi.json").json()
         walked = 0
         for path, operations in described["paths"].items():

@@ -152,6 +152,22 @@ def test_a_caller_has_a_share() -> None:
         pass
 
 
+def test_a_caller_has_a_minute() -> None:
+    times = [0.0]
+    admission = Admission(InferenceQueue(1).visit, 9, 9, in_a_minute=3, now=lambda: times[0])
+    with admission.enter("first", 3):
+        pass
+    times[0] = 18.5
+    with pytest.raises(ProblemError, match="3 photos a minute") as refused, admission.enter("first"):
+        pass
+    assert refused.value.headers == {"Retry-After": "42"} and admission.waiting == 0
+    with admission.enter("second"):
+        pass
+    times[0] = 60.0
+    with admission.enter("first", 3):
+        pass
+
+
 def test_a_server_that_stops_says_so() -> None:
     queue = InferenceQueue(1)
     admission = Admission(queue.visit, most=1, most_of_one=1)
