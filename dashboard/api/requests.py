@@ -13,12 +13,14 @@ import uuid
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.api.metrics import REFUSED, count_request
 from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
 from dashboard.api.tokens import Tokens, needed_scope, presented
+from dashboard.api.waiting import LeftError
 
 __all__ = ["Guard"]
 
@@ -68,6 +70,8 @@ class Guard:
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.fail(problem)
+        except (LeftError, ClientDisconnect):  # nobody is there to be answered
+            pass
         except Exception:
             _LOGGER.exception("request %s failed", exchange.id)
             await exchange.fail(ProblemError("internal", f"The server made a mistake in request {exchange.id}."))
