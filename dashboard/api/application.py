@@ -73,6 +73,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         description=_ABOUT,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         responses=problem_responses(),
         favicon_url="data:,",
         middleware=[Middleware(Guard, limit=_BodyLimit(limits), tokens=tokens)],

@@ -117,6 +117,8 @@ def test_what_an_archive_holds(named: TestClient) -> None:
     [
         ("none/shares", 404, "not-found", 'There is no archive "none"'),
         ("looks/shares?garments=Sari", 422, "invalid-request", 'The request names "Sari"'),
+        ("looks/shares?garment=Coat", 422, "invalid-request", "There is no parameter 'garment'. There are by, colours"),
+        ("looks/series?garments=Coat&perod=week", 422, "invalid-request", "There is no parameter 'perod'"),
         ("looks/shares?from=soon", 422, "invalid-request", "The start date in the request"),
         ("looks/shares?tag.planet=Mars", 422, "invalid-request", 'The filter on "planet" in the request'),
         ("looks/shares?by=fpn", 422, "invalid-request", "by names 'fpn'. The archive has"),
