@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from dashboard.api.problems import ProblemError
-from dashboard.shared.inference_queue import Visit
+from dashboard.shared.inference_queue import Batch, Visit
 
 __all__ = ["Admission", "Ticket"]
 
@@ -47,7 +47,7 @@ class Ticket:
 
     visit: Visit
     photos: int
-    _futures: list[Future[object]] = field(default_factory=list)
+    _futures: list[Future[Any]] = field(default_factory=list)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Puts a photo into the queue; arguments as `Executor.submit` takes them.
@@ -55,11 +55,22 @@ class Ticket:
         Raises:
             ProblemError: If the server stops.
         """
+        return self._kept(lambda: self.visit.submit(fn, *args, **kwargs))
+
+    def submit_to(self, batch: Batch, photo: Any) -> Future[Any]:
+        """Puts a photo into the queue that goes through the network with others; arguments as `Visit.submit_to`'s.
+
+        Raises:
+            ProblemError: If the server stops.
+        """
+        return self._kept(lambda: self.visit.submit_to(batch, photo))
+
+    def _kept(self, put: Callable[[], Future[T]]) -> Future[T]:
         try:
-            future = self.visit.submit(fn, *args, **kwargs)
+            future = put()
         except RuntimeError as error:
             raise ProblemError("unavailable", "The server is stopping. Try again in a minute.") from error
-        self._futures.append(future)  # type: ignore[arg-type]
+        self._futures.append(future)
         return future
 
     def cancel(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from dashboard.api import application, segment
+from dashboard.api import application, together
 from dashboard.api.admission import Admission
 from dashboard.api.application import create_api
 from dashboard.api.limits import Limits
@@ -43,7 +43,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch, serve: object) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setattr(segment, "_found", made.found)
+    monkeypatch.setattr(together, "_found", made.found)
     monkeypatch.setattr(application.networks, "visit", made.queue.visit)
     yield made
     made.open()
