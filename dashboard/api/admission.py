@@ -98,6 +98,7 @@ class Admission:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.most, self.most_of_one, self.in_a_minute = most, most_of_one, in_a_minute
+        self._most = min(most, most_of_one, in_a_minute)  # of a request
         self._now = now
         self._minutes: dict[str, tuple[float, int]] = {}  # by caller: when its minute began, and its photos since then
         self._visit = visit
@@ -117,6 +118,7 @@ class Admission:
         Raises:
             ProblemError: If too many photos wait, with the seconds after which to try again.
         """
+        _check(photos, self._most)
         known = self._take(caller, photos)
         ticket = Ticket(known.visit, photos)
         try:
@@ -131,6 +133,7 @@ class Admission:
         Raises:
             ProblemError: As `enter` does.
         """
+        _check(ticket.photos + photos, self._most)
         self._take(caller, photos)
         ticket.photos += photos
 
@@ -139,7 +142,8 @@ class Admission:
             known = self._callers.get(caller)
             mine = known.photos if known else 0
             if self.waiting + photos > self.most or mine + photos > self.most_of_one:
-                raise _refusal(known, min(self.most, self.most_of_one), photos)
+                left = known.visit.seconds_left() if known else None
+                raise _refusal(math.ceil(left or 1), "Too many photos are waiting for the network.")
             self._count(caller, photos)
             if known is None:
                 known = self._callers[caller] = _Caller(self._visit())
@@ -156,7 +160,7 @@ class Admission:
         if now - began >= _MINUTE:
             began, before = now, 0
         if before + photos > self.in_a_minute:
-            raise _wait(
+            raise _refusal(
                 math.ceil(began + _MINUTE - now), f"This server takes {self.in_a_minute:,} photos a minute of a caller."
             )
         self._minutes[caller] = began, before + photos
@@ -171,15 +175,14 @@ class Admission:
                 known.visit.leave()
 
 
-def _refusal(known: _Caller | None, most: int, photos: int) -> ProblemError:
+def _check(photos: int, most: int) -> None:
+    """Refuses a request that could never be admitted."""
     if photos > most:
-        return ProblemError(
+        raise ProblemError(
             "too-large", f"This server takes {most} photos of a caller at once. Send fewer in a request."
         )
-    left = known.visit.seconds_left() if known else None
-    return _wait(math.ceil(left or 1), "Too many photos are waiting for the network.")
 
 
-def _wait(seconds: int, why: str) -> ProblemError:
+def _refusal(seconds: int, why: str) -> ProblemError:
     seconds = min(_LONGEST_WAIT, max(1, seconds))
     return ProblemError("too-many-requests", f"{why} Try again in {seconds} s.", (), {"Retry-After": str(seconds)})

@@ -31,7 +31,7 @@ from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.checkpoints.listing import about_model
 from segmodels.photo import MAX_BYTES
 
-__all__ = ["Health", "create_api"]
+__all__ = ["Health", "create_api", "health", "models", "problem"]
 
 _LOGGER = logging.getLogger("garmentscope.api")
 _MB = 1024**2

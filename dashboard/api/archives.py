@@ -42,7 +42,21 @@ from segmodels.archive.sources import from_uploads, is_table, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["ArchiveContents", "ArchiveEntry", "Photos", "Table", "router"]
+__all__ = [
+    "ArchiveContents",
+    "ArchiveEntry",
+    "Photos",
+    "Table",
+    "add_photos",
+    "archive",
+    "archives",
+    "pairs",
+    "photos",
+    "remove_photo",
+    "router",
+    "series",
+    "shares",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")

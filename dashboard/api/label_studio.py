@@ -37,7 +37,21 @@ from segmodels.inference.segmentation import Segmentation
 from segmodels.photo import MAX_BYTES
 from segmodels.settings import read_settings
 
-__all__ = ["LabellingInterface", "predictions", "read_interface", "router"]
+__all__ = [
+    "LabellingInterface",
+    "Predictions",
+    "Setup",
+    "Task",
+    "Wanted",
+    "health",
+    "predict",
+    "predict_model",
+    "predictions",
+    "read_interface",
+    "router",
+    "setup",
+    "setup_model",
+]
 
 router = APIRouter(tags=["label studio"], prefix="/label-studio")
 

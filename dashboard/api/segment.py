@@ -24,7 +24,7 @@ from segmodels.annotations import to_coco
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.inference.segmentation import Segmentation
 
-__all__ = ["Addresses", "Found", "Masks", "Results", "router"]
+__all__ = ["Addresses", "Found", "Masks", "Results", "router", "segment"]
 
 Masks = Literal["none", "png", "rle", "polygons"]
 

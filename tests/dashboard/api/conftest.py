@@ -20,11 +20,11 @@ from dashboard.api.routes import PREFIX
 
 __all__ = ["segmenter"]
 
-Serve = Callable[..., TestClient]
+Open = Callable[..., TestClient]
 
 
 @pytest.fixture
-def serve(more_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+def open_api(more_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Makes a client of an API with limits of its own; the model `tiny` is installed, and no archive but what ships."""
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(more_models))
     monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path / "cache"))
@@ -41,8 +41,8 @@ def serve(more_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def client(serve: Serve) -> TestClient:
-    return serve()
+def client(open_api: Open) -> TestClient:
+    return open_api()
 
 
 @pytest.fixture

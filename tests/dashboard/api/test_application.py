@@ -165,7 +165,7 @@ def test_limits() -> None:
         assert said in str(refused.value)
 
 
-def test_the_size_of_a_body(serve: Callable[..., TestClient]) -> None:
+def test_the_size_of_a_body(open_api: Callable[..., TestClient]) -> None:
     limit = application._BodyLimit(Limits(photos=2, upload_mb=3))
     assert limit("/segment") == 40 * 1024**2 + 65536 and limit("/archives/a/photos") == 3 * 1024**2 + 65536
     assert limit("/label-studio/setup") == limit("/nothing") == 1024**2

@@ -131,8 +131,8 @@ def test_what_is_no_photo(client: TestClient, photo: Make) -> None:
     assert "form" in refusal(torn, 422, "invalid-request")
 
 
-def test_too_much_at_once(serve: Callable[[Limits], TestClient], photo: Make) -> None:
-    client = serve(Limits(photos=2))
+def test_too_much_at_once(open_api: Callable[[Limits], TestClient], photo: Make) -> None:
+    client = open_api(Limits(photos=2))
     files = [("photos", photo(number)) for number in range(3)]
     assert "2 files" in refusal(client.post("/segment", files=files), 413, "too-large")
     urls = {"urls": [f"https://example.org/{number}.jpg" for number in range(3)]}

@@ -122,10 +122,10 @@ def test_on_the_command_line(file: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_the_log_names_the_token(
-    file: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+    file: Path, monkeypatch: pytest.MonkeyPatch, open_api: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("GARMENTSCOPE_TOKENS", str(file))
     made = Tokens(file).make("shop", ["read"], 1)
     with caplog.at_level("INFO", logger="garmentscope.api"):
-        assert serve().get("/models", headers={"Authorization": f"Bearer {made}"}).status_code == 200
+        assert open_api().get("/models", headers={"Authorization": f"Bearer {made}"}).status_code == 200
     assert '"caller": "token shop"' in caplog.text and made[11:] not in caplog.text

@@ -41,7 +41,7 @@ class Gate:
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch, serve: object) -> Iterator[Gate]:
+def gate(monkeypatch: pytest.MonkeyPatch, open_api: object) -> Iterator[Gate]:
     made = Gate()
     monkeypatch.setattr(together, "_found", made.found)
     monkeypatch.setattr(application.networks, "visit", made.queue.visit)
@@ -57,8 +57,8 @@ def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
     return thread, answers
 
 
-def test_too_much_waits(gate: Gate, serve: Callable[[Limits], TestClient], photo: Make) -> None:
-    client = serve(Limits(photos=2, waiting=2))
+def test_too_much_waits(gate: Gate, open_api: Callable[[Limits], TestClient], photo: Make) -> None:
+    client = open_api(Limits(photos=2, waiting=2))
     files = [("photos", ("a.png", photo(0))), ("photos", ("b.png", photo(1)))]
     thread, answers = in_background(lambda: client.post("/segment?model=tiny", files=files))
     assert gate.began.acquire(timeout=WAIT)
@@ -72,8 +72,8 @@ def test_too_much_waits(gate: Gate, serve: Callable[[Limits], TestClient], photo
     assert client.post("/segment?model=tiny", files=files).status_code == 200
 
 
-def test_an_answer_has_its_time(gate: Gate, serve: Callable[[Limits], TestClient], photo: Make) -> None:
-    client = serve(Limits(seconds=1))
+def test_an_answer_has_its_time(gate: Gate, open_api: Callable[[Limits], TestClient], photo: Make) -> None:
+    client = open_api(Limits(seconds=1))
     late = client.post("/segment?model=tiny", files={"photo": photo(0)})
     assert late.status_code == 503 and late.json()["type"] == "/api/v1/problems/took-too-long"
     assert "1 s" in late.json()["detail"] and late.headers["retry-after"] == "10"
@@ -140,9 +140,11 @@ def test_callers_take_turns() -> None:
 def test_a_caller_has_a_share() -> None:
     admission = Admission(InferenceQueue(1).visit, most=4, most_of_one=2)
     with admission.enter("first", 2) as ticket:
-        with pytest.raises(ProblemError) as more:
+        with pytest.raises(ProblemError) as larger:
             admission.add("first", ticket, 1)
-        assert more.value.kind == "too-many-requests" and admission.waiting == 2
+        with pytest.raises(ProblemError) as more, admission.enter("first"):
+            pass
+        assert (larger.value.kind, more.value.kind, admission.waiting) == ("too-large", "too-many-requests", 2)
         with admission.enter("second", 2), pytest.raises(ProblemError), admission.enter("third"):
             pass
         with pytest.raises(ProblemError) as never, admission.enter("third", 3):
