@@ -56,6 +56,7 @@ wheel: $(READY) ## build a wheel, install it into an empty environment, and segm
 
 annotation-tools: $(READY) ## let the libraries of Label Studio and CVAT read exported annotations, in an environment of their own
 	PYTHONPATH=. $(BIN)/python tests/try_annotation_tools.py
+	PYTHONPATH=. $(BIN)/python tests/try_label_studio.py
 
 exports: $(READY) ## write all nine embedded networks as ONNX, and compare what comes out
 	mkdir -p runs/exports && rm -rf runs/exports/*
@@ -70,6 +71,7 @@ bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a 
 	PYTHONPATH=. $(BIN)/python tests/bench_train.py
 	PYTHONPATH=. $(BIN)/python tests/bench_visitors.py
 	PYTHONPATH=. $(BIN)/python tests/bench_threads.py
+	PYTHONPATH=. $(BIN)/python tests/bench_api.py
 
 gpu: $(READY) ## train, judge and ingest for real on one GPU, beside the processor; says so where there is none
 	PYTHONPATH=. $(BIN)/python tests/gpu.py
