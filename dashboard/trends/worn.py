@@ -58,7 +58,10 @@ def days_before(facts: Facts, view: View) -> tuple[date, date]:
     """
     here, all_of = facts.size(view), facts.size(replace(view, first=None, last=None))
     if not here.first or not here.last or not all_of.first or all_of.first == all_of.last:
-        raise NotEnoughError("A comparison of periods needs dated photos from at least two days.")
+        raise NotEnoughError(
+            "A comparison of periods needs dated photos from at least two days. "
+            "Add photos with dates, or remove a filter."
+        )
     length = here.last - here.first
     if here.first > all_of.first:
         return max(all_of.first, here.first - length - timedelta(1)), here.first - timedelta(1)
