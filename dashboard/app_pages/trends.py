@@ -77,7 +77,7 @@ def page() -> None:
         st.warning(
             literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
         )
-    view = _filters(facts, partial(_choose_kinds, facts) if divided else None)
+    view = _filters(facts, divided=divided)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
     evidence.markdown(f"**{literal(line)}**")
@@ -259,8 +259,7 @@ def _choose_kinds(facts: Facts) -> None:
         default=facts.division is not None,
         required=True,
         key=key,
-        format_func=lambda kinds: "By kind" if kinds else "By class",
-        label_visibility="collapsed",
+        format_func=lambda kinds: "Kind" if kinds else "Class",
         help="Kinds are finer than classes, as jeans are a kind of Pants. Classes without kinds stay as they are.",
         on_change=lambda: state.count_kinds(bool(st.session_state[key])),
     )
@@ -285,9 +284,11 @@ def _facts(choice: Choice, version: Version, *, kinds: bool = False) -> Facts:
 # --- Filters ----------------------------------------------------------------------------------------------------------
 
 
-def _filters(facts: Facts, before: Callable[[], object] | None) -> View:
-    """The popovers, and what is chosen in them."""
-    view = state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}", before or (lambda: None))
+def _filters(facts: Facts, *, divided: bool) -> View:
+    """The choice between classes and kinds, if there are kinds, and the popovers with what is chosen in them."""
+    if divided:
+        _choose_kinds(facts)
+    view = state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}")
     if active := removals(view):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(literal("Filters: " + "; ".join(text for text, _ in active)), width="content")
