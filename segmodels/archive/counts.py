@@ -119,14 +119,15 @@ def _add_up_kinds(
     one, other = np.triu_indices(len(spans), 1)
     r = np.zeros(len(one)) if correlations is None else correlations[np.ix_(starts, starts)][one, other]
     one, other, related = one[r != 0], other[r != 0], r[r != 0][:, None].astype(np.float32)
-    size, each, apart, more = np.zeros(()), np.zeros(k), np.zeros((k, k)), np.zeros((k, k))
+    each, apart, more = np.zeros(k), np.zeros((k, k)), np.zeros((k, k))
     three = np.zeros((k, k, k))
-    whole_numbers = True
+    size, whole_numbers = 0.0, True
     for factor, found in blocks:
         whole_numbers = whole_numbers and found.dtype.kind != "f"
-        precision = np.float64 if whole_numbers else np.float32  # whole numbers stay exact, and have fast products
-        weight, presence = factor.astype(precision), found.astype(precision)
-        size, each = size + weight.sum(dtype=np.float64), each + presence @ weight
+        precision = "f8" if whole_numbers else "f4"  # whole numbers stay exact, and have fast products
+        weight, presence = (np.asarray(values, precision) for values in (factor, found))
+        size += float(weight.sum(dtype=np.float64))
+        each += presence @ weight
         weighted = presence * weight
         apart += weighted @ presence.T
         if len(one):
@@ -149,13 +150,14 @@ def _add_up_kinds(
     np.fill_diagonal(both, each)
     of_three = None
     if triples:
-        three = np.where(np.triu(np.ones((k, k), bool), 1), three, 0)  # each triple once, then in all six orders
-        three = sum(three.transpose(order) for order in permutations(range(3)))
-        of_three = _within_pairs(three * _ratios(apart, both), both, each)
-    if whole_numbers:
-        size, each, both = (np.rint(values).astype(np.int64) for values in (size, each, both))
-        of_three = None if of_three is None else np.rint(of_three).astype(np.int64)
-    return Counts(tuple(names), size.item(), each, both, of_three, tuple(classes))
+        once = np.where(np.triu(np.ones((k, k), bool), 1), three, 0)  # each triple once; then in all six orders
+        every = np.sum([once.transpose(order) for order in permutations(range(3))], axis=0)
+        of_three = _within_pairs(every * _ratios(apart, both), both, each)
+    if not whole_numbers:
+        return Counts(tuple(names), size, each, both, of_three, tuple(classes))
+    whole_each, whole_both = (np.rint(values).astype(np.int64) for values in (each, both))
+    whole_three = None if of_three is None else np.rint(of_three).astype(np.int64)
+    return Counts(tuple(names), round(size), whole_each, whole_both, whole_three, tuple(classes))
 
 
 def _wide(values: np.ndarray) -> np.ndarray:

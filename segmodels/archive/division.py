@@ -95,13 +95,13 @@ def divide(taxonomy: Taxonomy, kinds: Mapping[str, Sequence[str]]) -> Division:
     Raises:
         ArchiveError: If there are too many parts.
     """
-    kinds = {name: tuple(some) for name, some in kinds.items() if name in taxonomy.names and some}
-    said = {(name, kind): _said(kind) for name, some in kinds.items() for kind in some}
-    taken = [*said.values(), *(name for name in taxonomy.names if name not in kinds)]
+    known = {name: tuple(some) for name, some in kinds.items() if name in taxonomy.names and some}
+    said = {(name, kind): _said(kind) for name, some in known.items() for kind in some}
+    taken = [*said.values(), *(name for name in taxonomy.names if name not in known)]
     classes: list[GarmentClass] = []
     class_of: dict[str, str] = {}
     for whole in taxonomy.classes:
-        own = kinds.get(whole.name)
+        own = known.get(whole.name)
         if own is None:
             parts = [(whole.name, whole.colour)]
         else:
@@ -117,7 +117,7 @@ def divide(taxonomy: Taxonomy, kinds: Mapping[str, Sequence[str]]) -> Division:
             f"{taxonomy.name} has {len(classes)} classes and kinds, and {MOST_PARTS} can be counted. Count by class."
         )
     order = [part for name in taxonomy.display_order for part, whole_name in class_of.items() if whole_name == name]
-    return Division(taxonomy, Taxonomy(f"{taxonomy.name} by kind", tuple(classes), tuple(order)), kinds, class_of)
+    return Division(taxonomy, Taxonomy(f"{taxonomy.name} by kind", tuple(classes), tuple(order)), known, class_of)
 
 
 def _said(kind: str) -> str:

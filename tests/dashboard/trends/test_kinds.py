@@ -78,13 +78,13 @@ def test_the_page_counts_by_class_until_kinds_are_asked_for(page: AppTest) -> No
     opened(page)
     assert "Pants" in garments(page).options and JEANS not in garments(page).options
     assert "kinds" not in page.query_params
-    next(each for each in page.button_group if each.label == "Garments by").set_value([True]).run()
+    next(each for each in page.button_group if each.label == "Garments by").set_value(["Kind"]).run()
     assert state_of(page, TrendsState).kinds and page.query_params["kinds"] == "yes"
     assert JEANS in garments(page).options and "Pants" not in garments(page).options
     assert "Intervals leave out the errors of kinds" in said(page)
     garments(page).set_value([JEANS]).run()
     assert page.query_params["garments"] == JEANS and not page.error
-    next(each for each in page.button_group if each.label == "Garments by").set_value([False]).run()
+    next(each for each in page.button_group if each.label == "Garments by").set_value(["Class"]).run()
     assert "garments" not in page.query_params and "kinds" not in page.query_params and not page.error
 
 
@@ -99,7 +99,7 @@ def test_a_link_of_kinds_to_an_archive_without_any_is_a_sentence(
 ) -> None:
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(sixty))
     opened(page, kinds="yes")
-    assert "This archive has no kinds of garments; showing classes." in page.error[0].value
+    assert "This archive has no kinds of garments; showing classes" in page.error[0].value
     assert not any(each.label == "Garments by" for each in page.button_group)
     assert "60 outfits" in said(page)
 
