@@ -78,13 +78,13 @@ def test_the_page_counts_by_class_until_kinds_are_asked_for(page: AppTest) -> No
     opened(page)
     assert "Pants" in garments(page).options and JEANS not in garments(page).options
     assert "kinds" not in page.query_params
-    next(each for each in page.button_group if each.label == "Garments by").set_value(["Kind"]).run()
+    next(each for each in page.button_group if each.label == "Garments by").set_value("Kind").run()
     assert state_of(page, TrendsState).kinds and page.query_params["kinds"] == "yes"
     assert JEANS in garments(page).options and "Pants" not in garments(page).options
     assert "Intervals leave out the errors of kinds" in said(page)
     garments(page).set_value([JEANS]).run()
     assert page.query_params["garments"] == JEANS and not page.error
-    next(each for each in page.button_group if each.label == "Garments by").set_value(["Class"]).run()
+    next(each for each in page.button_group if each.label == "Garments by").set_value("Class").run()
     assert "garments" not in page.query_params and "kinds" not in page.query_params and not page.error
 
 
