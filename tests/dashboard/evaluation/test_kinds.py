@@ -81,7 +81,7 @@ def test_the_page_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert matrix.loc["skirt"].tolist() == [2, 5, 0]
     (cells,) = [each for each in page.selectbox if each.label == "Photos of the cell"]
     assert cells.options[0] == "True skirt, named dress: 2 garments" and len(cells.options) == 4
-    assert any("Set GARMENTSCOPE_DATA" in each.value and "10-0, 10-1" in each.value for each in page.caption)
+    assert any("10-0, 10-1" in each.value.replace("\\", "") for each in page.caption)
 
 
 def test_the_photos_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_the_photos_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
     cards = [each.body for each in page.get("html") if "10-0" in each.body]
     assert len(cards) == 1 and "10-1" in cards[0] and cards[0].count("data:image/jpeg") == 1
-    assert any("10-1 cannot be read" in each.value for each in page.caption)
+    assert any("10-1 cannot be read" in each.value.replace("\\", "") for each in page.caption)
 
 
 def test_errors_come_first_among_the_cells(tmp_path: Path) -> None:
