@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import streamlit as st
 
-from dashboard.shared.text import literal
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
+from dashboard.trends.insights import movers, strongest_pair, usual_period
 from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import Builder, Question
@@ -45,10 +45,10 @@ class Tab:
 
 
 def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    if _view(chosen, ["Shares", "Areas"]) == "Areas":
-        return area_section
     against = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        if _view(chosen, ["Shares", "Areas"]) == "Areas":
+            return area_section
         tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
         ways = ["Nothing", "Another period", *(["A tag"] if tags else [])]
         way = _segment(chosen, "against", "Compare with", ways, constant=True)
@@ -56,18 +56,6 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             against = _period_against(question, chosen)
         elif way == "A tag":
             against = _tag_against(question, tags, chosen)
-    if question.counting == "expected":
-        if trust.expected:
-            st.caption(literal(trust.expected))
-    elif trust.sentence:
-        st.caption(literal(trust.sentence))
-    elif trust.how:
-        st.caption(
-            literal(
-                "Recall: share of the wearers in whom the garment is recognised. False alarms: share of the others in "
-                f"whom it is reported. {trust.how}"
-            )
-        )
     return partial(share_section, against=against, trust=trust)
 
 
@@ -91,25 +79,27 @@ def _tag_against(question: Question, tags: Sequence[str], chosen: Chosen) -> Aga
 
 
 def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    view = _view(chosen, ["Lines", "Rising and falling", "Forecast"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = _view(chosen, ["Lines", "Rising and falling", "Forecast"])
         period = _period(question, chosen)
         if view == "Rising and falling":
             of = _segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS], constant=True)
             return partial(movement_section, period=period, of=of)
-        worn = things(question, GARMENTS)
+        worn, moving = things(question, GARMENTS), list(movers(question, period)["garment"])
         if view == "Forecast":
-            return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn))
+            usual = moving[0] if moving else ""
+            return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn, usual))
         of = _one(chosen, "of", "Lines of", [GARMENTS, *worn], said=_colours_of, width=200)
-        names = _some(chosen, "shown", "Shown", things(question, of), of)
+        usual_lines = moving if of == GARMENTS else ()
+        names = _some(chosen, "shown", "Shown", things(question, of), of, usual_lines)
     return partial(line_section, period=period, of=of, names=names)
 
 
 def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    view = _view(chosen, ["Matrix", "Rules", "Companions", "Over time", "Network"])
-    if view == "Network":
-        return network_section
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = _view(chosen, ["Matrix", "Rules", "Companions", "Over time", "Network"])
+        if view == "Network":
+            return network_section
         if view == "Matrix":
             measure = _segment(chosen, "measure", "Measure", list(MEASURES), said=MEASURES.__getitem__, constant=True)  # type: ignore[arg-type]
             return partial(matrix_section, measure=cast(Measure, measure))
@@ -123,17 +113,18 @@ def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             usual = "Coat" if "Coat" in held else (held or worn)[0]
             return partial(companion_section, garment=_one(chosen, "garment", "With and without", worn, usual))
         period = _period(question, chosen, "season")
-        first = _one(chosen, "garment", "Garment", worn, "Socks")
-        second = _one(chosen, "with", "With", [name for name in worn if name != first], "Shorts")
+        pair = strongest_pair(question) or {"first": "Coat", "second": "Pants"}
+        first = _one(chosen, "garment", "Garment", worn, str(pair["first"]))
+        second = _one(chosen, "with", "With", [name for name in worn if name != first], str(pair["second"]))
     return partial(lift_section, first=first, second=second, period=period)
 
 
 def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
     worn = seen(question)
     if not worn:
         raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
         if view == "Over time":
             garment = _one(chosen, "garment", "Garment", worn, "Coat")
             period = _period(question, chosen)
@@ -161,12 +152,8 @@ def _view(chosen: Chosen, names: Sequence[str]) -> str:
 
 
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
-    """Choice of the period; without `usual` the default depends on the days, and on how many months have photos."""
-    size = question.facts.size(question.view)
-    days = (size.last - size.first).days if size.first and size.last else 0
-    fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
-    if not usual and days >= 365 and 12 * days > 2 * 365 * len(question.starts("month")):
-        fitting = "fashion season"  # most months have no photos, as where all are of shows in March and September
+    """Choice of the period; without `usual` the default is that which divides the view best."""
+    fitting = usual or usual_period(question)
     said = str.capitalize
     return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said, constant=usual is not None))
 
@@ -209,9 +196,11 @@ def _one(
     return found
 
 
-def _some(chosen: Chosen, name: str, label: str, options: Sequence[str], of: str) -> tuple[str, ...]:
-    """Choice of the lines: garments, or colours of one garment."""
-    usual = shown_first(options)
+def _some(
+    chosen: Chosen, name: str, label: str, options: Sequence[str], of: str, first: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Choice of the lines: garments, or colours of one garment; `first` are shown before any is chosen."""
+    usual = shown_first([each for each in first if each in options] or options)
     begin = chosen.some(name, options, usual)
     key = chosen.key(name, of, *usual, "of", *sorted(options))
     found = st.multiselect(label, options, begin, key=key, max_selections=_MOST_LINES, width=480)

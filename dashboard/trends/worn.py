@@ -124,6 +124,11 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         question.within(against.other).outfits(LEAST_OUTFITS, f"A share ({against.other_label})")
         other = facts.counts(against.other)
     table = worn(facts.counts(here.view), other, here.errors)
+    if other is not None:
+        bounds = worn(other, None, here.errors).set_index("garment")
+        table["other_low"], table["other_high"] = (
+            bounds[end].reindex(table["garment"]).to_numpy() for end in ("low", "high")
+        )
     known = trust.garments if trust and here.counting == "raw" else {}
     if known:
         table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]
@@ -134,11 +139,11 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
     caption += f"Lines: 95 % intervals (Wilson){allowing}."
     if against:
         caption = (
-            f"Bars: {against.label} ({outfits_in_words(size.outfits)}); diamonds: {against.other_label} "
+            f"Filled: {against.label} ({outfits_in_words(size.outfits)}); hollow: {against.other_label} "
             f"({number(facts.size(against.other).outfits)}). 95 % intervals (Wilson){allowing}; differences: score "
             f"test for sampling alone, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
         )
-    caption += f" {here.counted}"
+    caption += f" {here.counted}{_trusted(trust, here)}"
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
     shown["hover"] = [_hover(row, against) for row in records(shown)]
@@ -148,10 +153,27 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         question.theme,
         axis="Share of outfits",
         notes={name: _recognised(each) for name, each in known.items()},
+        one=against.label if against else "",
         other=against.other_label if against else "",
     )
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown) if row.share == row.share)
     return Section("trends-shares", "What is worn", caption, figure, table, words, behind[0], here.view)
+
+
+def _trusted(trust: Trust | None, question: Question) -> str:
+    """Sentences, after a space, on how far the counts can be believed; empty if nothing is known."""
+    if trust is None:
+        return ""
+    if question.counting == "expected":
+        said = trust.expected
+    elif trust.sentence or not trust.how:
+        said = trust.sentence
+    else:
+        said = (
+            "Recall: share of the wearers in whom the garment is recognised. False alarms: share of the others in whom "
+            f"it is reported. {trust.how}"
+        )
+    return f" {said}" if said else ""
 
 
 def _recognised(r: Reliability) -> str:
@@ -209,6 +231,7 @@ def _hover(row: dict[str, object], against: Against | None) -> str:
     lines.append(outfits_in_words(row["outfits"]))  # type: ignore[arg-type]
     if against:
         change, least, most = (100 * float(row[key]) for key in ("change", "change_low", "change_high"))  # type: ignore[arg-type]
-        lines.append(f"{against.other_label}: {float(row['other_share']):.1%}")  # type: ignore[arg-type]
+        others = (float(row[f"other_{key}"]) for key in ("share", "low", "high"))  # type: ignore[arg-type]
+        lines.append(f"{against.other_label}: {percent(*others)}")
         lines.append(f"{change:+.1f} points ({least:+.1f} to {most:+.1f}), p {row['p']:.2g}")
     return "<br>".join([*lines, "Click for the photos"])
