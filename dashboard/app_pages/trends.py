@@ -399,7 +399,7 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
     behind = (read_behind(code, question.facts.taxonomy) if key == section.key else None) or section.behind
     state.chosen.link["photos"] = [f"{section.key}:{behind.code()}"]
     with right, st.container(key="trends-photos"):
-        _photos(question.within(section.view or question.view), behind, choice, section)
+        _photos(question.within(behind.within(section.view or question.view)), behind, choice, section)
 
 
 def _clicked(key: str) -> None:

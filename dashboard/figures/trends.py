@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from dashboard.figures.theme import COLOURS, Theme, contrast, template
 
-__all__ = ["forecast_figure", "interval_figure", "line_figure", "palette_figure", "share_figure"]
+__all__ = ["forecast_figure", "interval_figure", "line_figure", "palette_figure", "panels_figure", "share_figure"]
 
 _ROW = 30  # pixels
+_PANEL_ROW = 20
+_ACROSS = 3  # panels
 _KEPT = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
 _PALE = 0.3  # opacity of what is not significant
 _POWER = 6  # a logarithmic axis reaches from 1/2**_POWER to 2**_POWER at most
@@ -119,6 +122,43 @@ def _share_bars(
     )
     for row in np.flatnonzero(~known):
         figure.add_annotation(x=0, y=int(row) + place, text="–", showarrow=False, xanchor="left")
+
+
+def panels_figure(
+    rows: pd.DataFrame, groups: Sequence[str], names: Sequence[str], inks: Mapping[str, str], theme: Theme
+) -> go.Figure:
+    """The bars of each group in a panel of its own, all to one scale; pale where groups do not differ significantly.
+
+    Args:
+        rows: `group`, `name`, `share`, `low`, `high`, `significant`, `hover`, `code`.
+        groups: Groups, in the order of the panels.
+        names: Names, from the top of each panel.
+        inks: Colour by name.
+        theme: Theme of the page.
+    """
+    colours = COLOURS[theme]
+    across = min(_ACROSS, len(groups))
+    down = -(-len(groups) // across)
+    figure = make_subplots(
+        down, across, shared_xaxes="all", shared_yaxes="all", subplot_titles=list(groups),
+        horizontal_spacing=0.03, vertical_spacing=0.16 / down,
+    )  # fmt: skip
+    for place, group in enumerate(groups):
+        part = rows[rows["group"] == group].set_index("name").reindex(names).reset_index()
+        bars = go.Figure()
+        faint = [1.0 if sure else _PALE for sure in part["significant"]]
+        _share_bars(bars, part, inks, 8 / _PANEL_ROW, colours, opacities=faint)
+        figure.add_trace(bars.data[0], row=place // across + 1, col=place % across + 1)
+    figure.update_annotations(font={"size": 13, "color": colours["ink"]})
+    _finished(figure, theme, down * (_PANEL_ROW * len(names) + 48) + 40, legend=False, hovermode="closest")
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=list(names), range=[len(names) - 0.5, -0.5], tickfont_size=12
+    )
+    most = float(np.nanmax([*rows["high"], 0.01]))
+    figure.update_xaxes(range=[0, min(1.02, most * 1.06)], tickformat=".0%", showgrid=True, nticks=4, tickfont_size=12)
+    figure.update_xaxes(title="Share of outfits", row=down, col=(across + 1) // 2)
+    figure.update_layout(margin={"t": 28})
+    return figure
 
 
 def interval_figure(
@@ -280,7 +320,7 @@ def palette_figure(rows: pd.DataFrame, theme: Theme) -> go.Figure:
             y=[names.index(name) for name in rows["name"]],
             base=rows.groupby("name", sort=False)["share"].cumsum() - rows["share"],
             orientation="h",
-            width=0.62,
+            width=0.76,
             marker={"color": rows["hex"].tolist(), "line": {"color": colours["mute"], "width": 1}},
             customdata=rows["code"].tolist(),
             hovertext=rows["hover"].tolist(),

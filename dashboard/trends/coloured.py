@@ -159,7 +159,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
         f"{outfits_in_words(count).capitalize()} "
         f"with {first} and {second} found. Lift of their main colours; {sure} of "
         f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on counts rounded to whole "
-        f"outfits, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are pale, with grey numbers. {question.counted}"
+        f"outfits, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are pale. {question.counted}"
         f"{question.left_out()}"
     )
     top = shown.nlargest(1, "outfits").iloc[0]

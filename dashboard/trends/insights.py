@@ -128,18 +128,25 @@ def _of_time(question: Question) -> list[Insight]:
     table = movers(question, period)
     if table.empty:
         return [Insight("No garment rises or falls significantly", "How it moves", {"view": ["Rising and falling"]})]
-    up, down = table[table["points"] > 0], table[table["points"] < 0]
     since = question.named(question.starts(period)[0], period)
     parts = []
-    for rows, word in ((up, "up"), (down, "down")):
-        for row in records(rows.head(1)):
-            points = abs(row["points"])
-            unit = (" point" if round(points) == 1 else " points") if not parts else ""
-            text = f"{row['garment']} {word} {_points(points)}{unit}" + (f" since {since}" if not parts else "")
-            parts.append(Insight(text, "How it moves", _line(question, str(row["garment"]), period)))
-    link = {"view": ["Rising and falling"], "period": [period]}
-    rising = f"all {len(table)} that rise or fall" if len(table) > 1 else "all trends"
-    return [*parts, Insight(rising, "How it moves", link)]
+    for row in _named(table):
+        points = abs(row["points"])
+        text = f"{row['garment']} {'up' if row['points'] > 0 else 'down'} {_points(points)}"
+        if not parts:
+            text += f" point{'' if _points(points) == '1' else 's'} since {since}"
+        parts.append(Insight(text, "How it moves", _line(question, str(row["garment"]), period)))
+    if len(table) > len(parts):
+        link = {"view": ["Rising and falling"], "period": [period]}
+        parts.append(Insight(f"{len(table)} garments rise or fall", "How it moves", link))
+    return parts
+
+
+def _named(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The movers to name: the strongest up and the strongest down, else the two strongest."""
+    up, down = table[table["points"] > 0], table[table["points"] < 0]
+    found = pd.concat([up.head(1), down.head(1)]) if len(up) and len(down) else table.head(2)
+    return records(found.sort_index())
 
 
 def _line(question: Question, garment: str, period: Period) -> dict[str, list[str]]:

@@ -25,7 +25,16 @@ from dashboard.trends.together import (
     rule_section,
     seen,
 )
-from dashboard.trends.worn import Against, area_section, days_before, other_period, other_tag, share_section
+from dashboard.trends.worn import (
+    SEASON,
+    Against,
+    area_section,
+    days_before,
+    groups_section,
+    other_period,
+    other_tag,
+    share_section,
+)
 from segmodels.archive.facts import PERIODS, Period
 from segmodels.archive.outfits import NotEnoughError
 
@@ -47,9 +56,15 @@ class Tab:
 def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     against = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if _view(chosen, ["Shares", "Areas"]) == "Areas":
+        view = _view(chosen, ["Shares", "Side by side", "Areas"])
+        if view == "Areas":
             return area_section
         tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
+        if view == "Side by side":
+            dated = [SEASON] if question.facts.size(question.view).dated else []
+            if not dated and not tags:
+                raise NotEnoughError("Side by side needs dates or tags. Add them with a CSV at ingest (--metadata).")
+            return partial(groups_section, by=_one(chosen, "by", "By", [*dated, *tags]))
         ways = ["Nothing", "Another period", *(["A tag"] if tags else [])]
         way = _segment(chosen, "against", "Compare with", ways, constant=True)
         if way == "Another period":
@@ -154,8 +169,8 @@ def _view(chosen: Chosen, names: Sequence[str]) -> str:
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
     """Choice of the period; without `usual` the default is that which divides the view best."""
     fitting = usual or usual_period(question)
-    said = str.capitalize
-    return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said, constant=usual is not None))
+    constant = usual is not None
+    return cast(Period, _one(chosen, "period", "By", PERIODS, fitting, str.capitalize, constant=constant))
 
 
 def _segment(
@@ -186,13 +201,15 @@ def _one(
     usual: str = "",
     said: Callable[[str], str] = str,
     width: int = 160,
+    *,
+    constant: bool = False,
 ) -> str:
-    """Choice of one of many options; empty if there are none."""
+    """Choice of one of many options; empty if there are none; `constant` as in `Chosen.keep`."""
     usual = usual if usual in options else next(iter(options), "")
     place = list(options).index(chosen.one(name, options, usual)) if options else 0
     key = chosen.key(name, usual, *options)
     found = str(st.selectbox(label, options, place, key=key, format_func=said, width=width) or "")
-    chosen.keep(name, [found], [usual])
+    chosen.keep(name, [found], [usual], constant=constant)
     return found
 
 
