@@ -184,12 +184,13 @@ def _choose_models(installed: Sequence[str]) -> None:
 
 
 def _choose_photo() -> None:
-    keys = list(state.photos)
-    if state.shown not in keys:
-        state.shown = keys[0]
-    names = [state.photos[key].name for key in keys]
-    chosen = choose_photo(names, keys.index(state.shown))
-    state.shown = keys[chosen]
+    if state.shown not in state.photos:
+        state.shown = next(iter(state.photos))
+    choose_photo({key: photo.name for key, photo in state.photos.items()}, state.shown, _show, key="compare-photo")
+
+
+def _show(digest: str) -> None:
+    state.shown = digest
 
 
 def _masks() -> None:

@@ -27,6 +27,7 @@ from dashboard.shared.analysed import (
     json_text,
     write_zip,
 )
+from dashboard.shared.choice import choose
 from dashboard.shared.examples import Example, example, example_count
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
@@ -107,7 +108,9 @@ def _header() -> tuple[list[Example], DeltaGenerator]:
             uploads += upload_photos(f"upload-{state.intake}")
             if example_count() > 1 and st.button("Try another example"):
                 state.examples = [example(state.intake)]
-            state.camera = st.toggle("Use the camera", state.camera)
+            if st.button("Close the camera" if state.camera else "Use the camera"):
+                state.camera = not state.camera
+                st.rerun()
             uploads += state.examples + _camera()
             if st.button("Start over", type="tertiary"):
                 state.start_over()
@@ -121,18 +124,22 @@ def _choose_model() -> None:
     """Which of several models finds the garments; the Models page says more of each."""
     names = networks.model_names()
     if len(names) > 1 and state.model in names:
-        chosen = names.index(state.model)
-        state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
+        choose("Model", names, state.model, _use, key="segment-model", label_visibility="collapsed", width=140)
+
+
+def _use(model: str) -> None:
+    state.model = model
 
 
 def _choose_photo() -> None:
     """Which of several photos is shown."""
-    keys = list(state.photos)
-    if len(keys) < 2:
-        return
-    index = keys.index(state.shown) if state.shown in keys else 0
-    chosen = choose_photo([done.name for done in state.photos.values()], index)
-    state.shown = keys[chosen]
+    if state.shown not in state.photos:
+        state.shown = next(iter(state.photos))
+    choose_photo({key: done.name for key, done in state.photos.items()}, state.shown, _show, key="segment-photo")
+
+
+def _show(digest: str) -> None:
+    state.shown = digest
 
 
 def _camera() -> list[Example]:

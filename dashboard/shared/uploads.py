@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import streamlit as st
 
+from dashboard.shared.choice import choose
 from dashboard.shared.examples import Example
 from segmodels.photo import MAX_BYTES
 
@@ -30,21 +31,28 @@ def upload_photos(key: str) -> list[Example]:
     return [Example(file.name, file.getvalue()) for file in files]
 
 
-def choose_photo(names: Sequence[str], shown: int) -> int:
+def choose_photo(names: Mapping[str, str], shown: str, take: Callable[[str], object], *, key: str) -> None:
     """A select box for one of several photos; nothing is drawn for a single one.
 
     Args:
-        names: File names, of which one may occur twice.
-        shown: Index of the photo that is on show.
-
-    Returns:
-        Index of the photo chosen.
+        names: File name, of which one may occur twice, by digest of the file.
+        shown: Digest of the photo that is on show.
+        take: Function that puts the digest of the photo chosen into the state.
+        key: Streamlit key.
     """
     if len(names) < 2:
-        return shown
-    labels = [f"{number} of {len(names)}: {name}" for number, name in enumerate(_unique(names), start=1)]
-    return st.selectbox(
-        "Photo", range(len(names)), shown, format_func=labels.__getitem__, label_visibility="collapsed", width=280
+        return
+    numbered = enumerate(zip(names, _unique(names.values()), strict=True), start=1)
+    labels = {digest: f"{number} of {len(names)}: {name}" for number, (digest, name) in numbered}
+    choose(
+        "Photo",
+        list(names),
+        shown,
+        take,
+        key=key,
+        format_func=labels.__getitem__,
+        label_visibility="collapsed",
+        width=280,
     )
 
 
