@@ -11,7 +11,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format wheel annotation-tools exports bench gpu kills weights portrait architectures archive truth lock clean
+.PHONY: help app test check format wheel annotation-tools exports bench gpu kills weights portrait architectures archive examples truth lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -124,6 +124,9 @@ archive: $(READY) ## analyse Clothing Co-Parsing for the archive that ships: mak
 		{ print $$0 "," ($$1 in seen ? "yes" : "no") }' runs/seen.txt -; } > runs/trained_on.csv
 	$(BIN)/python -m segmodels.archive ingest "$(DATA)/photos" --metadata runs/trained_on.csv --archive dashboard/data/archives/ccp --precision 32
 	$(BIN)/python -m train reliability segmodels/embedded/segmentation/fpn --data "$(DATA)" --json dashboard/data/reliability.json --precision 32
+
+examples: $(APP) ## run the embedded networks on the examples that ship; needed when their weights or calibration change
+	$(BIN)/python -m dashboard.shared.examples
 
 truth: $(READY) ## compare the embedded network's counts with the truth of photos that had no part: make truth DATA=folder
 	@test -n "$(DATA)" || { echo "Name the data set's folder: make truth DATA=..." >&2; exit 1; }

@@ -49,7 +49,7 @@ class Settings:
     )
 
     data: Path | None = _variable(
-        "Folder of Clothing Co-Parsing, for the examples, Dataset, Evaluation and Trends.", "none"
+        "Folder of Clothing Co-Parsing, for Dataset, Evaluation and Trends.", "none"
     )
 
     archive: tuple[str, ...] = _variable(

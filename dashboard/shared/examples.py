@@ -4,8 +4,8 @@ The first page shows a segmented photo before any network is loaded. What was fo
 embedded networks gave it: `python -m dashboard.shared.examples` (`make examples`) makes it again.
 
 `data/examples/` holds `sources.csv` (file, title, source, licence), the photos, and a folder for each of
-`EXAMPLE_MODELS` with, for each photo, `STEM.json` and the grey 8-bit PNGs `STEM-classes.png`, `STEM-confidence.png` and,
-of several people, `STEM-owners.png`.
+`EXAMPLE_MODELS` with, for each photo, `STEM.json` and the grey 8-bit PNGs `STEM-classes.png`, `STEM-confidence.png`
+and, of several people, `STEM-owners.png`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from dashboard.compare.agreement import Finding, find
-from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto
+from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto, analyse
 from dashboard.shared.photo_file import PhotoFile
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.colour import Colour
@@ -32,7 +31,7 @@ from segmodels.inference.kinds import Kind
 from segmodels.inference.segmentation import Garment, Person
 from segmodels.taxonomy import TAXONOMIES
 
-__all__ = ["EXAMPLES", "EXAMPLE_MODELS", "Example", "examples", "finding", "make"]
+__all__ = ["EXAMPLES", "EXAMPLE_MODELS", "Example", "Shipped", "examples", "make", "shipped"]
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "examples"
 """Folder of the examples."""
@@ -68,6 +67,14 @@ class Example:
         return PhotoFile(self.file, (EXAMPLES / self.file).read_bytes())
 
 
+class Shipped(NamedTuple):
+    """What a model found in an example, the number of its parameters, and the size of its weights in bytes."""
+
+    analysed: Analysed
+    parameters: int
+    size: int
+
+
 @cache
 def examples() -> tuple[Example, ...]:
     """The examples, in the order in which they are shown."""
@@ -76,7 +83,7 @@ def examples() -> tuple[Example, ...]:
 
 
 @cache
-def finding(example: Example, model: str) -> Finding:
+def shipped(example: Example, model: str) -> Shipped:
     """What a model found in an example; all visitors share it.
 
     Args:
@@ -105,7 +112,7 @@ def finding(example: Example, model: str) -> Finding:
         owners=planes.get("owners"),
         has_kinds=found["has_kinds"],
     )
-    return Finding(analysed, found["parameters"], found["size"])
+    return Shipped(analysed, found["parameters"], found["size"])
 
 
 def _garment(values: dict[str, Any]) -> Garment:
@@ -126,7 +133,6 @@ def make(models: Sequence[str] = EXAMPLE_MODELS, folder: Path = EXAMPLES) -> Non
         models: Catalog names of the models.
         folder: Folder that gets a folder for each model.
     """
-    from dashboard.shared.analysed import read_photo
     from segmodels.checkpoints.catalog import list_checkpoints, load_segmenter
     from segmodels.foreign.formats import weights_of
 
@@ -138,11 +144,11 @@ def make(models: Sequence[str] = EXAMPLE_MODELS, folder: Path = EXAMPLES) -> Non
         for old in place.iterdir():
             old.unlink()
         for example in examples():
-            found = find(segmenter, read_photo(*example.photo), size)
-            _write(place, example.stem, found)
+            analysed = analyse(segmenter, *example.photo)
+            _write(place, example.stem, Shipped(analysed, segmenter.checkpoint.parameters, size))
 
 
-def _write(folder: Path, stem: str, found: Finding) -> None:
+def _write(folder: Path, stem: str, found: Shipped) -> None:
     analysed = found.analysed
     planes = {"classes": analysed.class_map, "confidence": analysed.confidence, "owners": analysed.owners}
     for name, plane in planes.items():

@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import gc
 import json
+import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "checkpoint_stamp",
+    "loading",
     "model_bytes",
     "model_names",
     "own_mapping",
     "revision",
     "segmenter",
     "taxonomy",
+    "usual_seconds",
     "visit",
     "warm_up",
 ]
@@ -41,6 +45,8 @@ _SMALL_FILES = (
     *("kinds.json", "kinds.safetensors"),
     *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
+_FIRST_SECONDS = 8.0  # to import PyTorch and load the default network, on two cores
+_took: deque[float] = deque(maxlen=1)  # seconds of the last loading
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
 
@@ -60,7 +66,17 @@ def segmenter(name: str) -> Segmenter:
 
 def warm_up(name: str) -> None:
     """Starts loading a segmenter and returns at once."""
-    _loading(name, _files_of(name))
+    loading(name)
+
+
+def loading(name: str) -> Future[Segmenter]:
+    """The segmenter of a catalog name as a future, which is done once it is loaded; `segmenter` then gives it."""
+    return _loading(name, _files_of(name))
+
+
+def usual_seconds() -> float:
+    """Time that the last segmenter took to load, in seconds; a guess before the first."""
+    return _took[-1] if _took else _FIRST_SECONDS
 
 
 def revision(name: str) -> str:
@@ -242,8 +258,10 @@ def _spare_collector() -> None:
 def _load(name: str) -> Segmenter:
     from segmodels.checkpoints.catalog import load_segmenter
 
+    begun = time.monotonic()
     _import_networks()
     segmenter = load_segmenter(name)
     with visit() as queue:  # the first run of a network is slow and should not count as a photo's time
         queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
+    _took.append(max(1.0, time.monotonic() - begun))
     return segmenter
