@@ -23,7 +23,7 @@ from dashboard.trends.filter_bar import choose_filters
 from dashboard.trends.filters import evidence_line, removals, to_link
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards
-from dashboard.trends.reliability import Trust, read_trust
+from dashboard.trends.reliability import Trust, of_kinds, read_trust
 from dashboard.trends.report import report_html
 from dashboard.trends.section import Builder, Question, number
 from dashboard.trends.state import TrendsState
@@ -60,7 +60,8 @@ def page() -> None:
         return
     try:
         version = _version(choice)
-        facts = _facts(choice, version) if version else None
+        divided = bool(version) and cache.has_kinds(choice.location, version)
+        facts = _facts(choice, version, kinds=_by_kind(divided)) if version else None
     except ArchiveError as error:
         st.error(literal(str(error)))
         return
@@ -76,7 +77,7 @@ def page() -> None:
         st.warning(
             literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
         )
-    view = _filters(facts)
+    view = _filters(facts, partial(_choose_kinds, facts) if divided else None)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
     evidence.markdown(f"**{literal(line)}**")
@@ -85,6 +86,8 @@ def page() -> None:
     remarks = st.empty()
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
+        if facts.division:
+            trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
         if trust.lacking and question.counting == "expected":
             evidence.caption(literal(trust.lacking))
@@ -132,6 +135,7 @@ def _write_link(choice: Choice, version: Version, view: View) -> None:
         "archive": choice.name,
         "by": _label(version),
         "tab": _open_tab(),
+        **({"kinds": "yes"} if state.kinds else {}),
         **to_link(view),
         **state.chosen.link,
     }
@@ -227,13 +231,48 @@ def _label(version: Version) -> str:
     return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
 
 
-def _facts(choice: Choice, version: Version) -> Facts:
+def _by_kind(there: bool) -> bool:
+    """Whether kinds are counted; the address says so first.
+
+    Args:
+        there: Whether the archive has kinds.
+    """
+    if state.kinds is None:
+        linked = "" if state.link_read else st.query_params.get("kinds", "")
+        if linked not in ("", "yes", "no"):
+            state.sentences = [
+                *state.sentences,
+                f'The value "{linked[:20]}" for kinds in the link is not yes or no; it is ignored.',
+            ]
+        elif linked == "yes" and not there:
+            state.sentences = [*state.sentences, "This archive has no kinds of garments; showing classes."]
+        state.kinds = linked == "yes"
+    return state.kinds and there
+
+
+def _choose_kinds(facts: Facts) -> None:
+    """Choice between classes and kinds."""
+    key = f"trends-kinds-{state.generation}"
+    st.segmented_control(
+        "Garments by",
+        [False, True],
+        default=facts.division is not None,
+        required=True,
+        key=key,
+        format_func=lambda kinds: "By kind" if kinds else "By class",
+        label_visibility="collapsed",
+        help="Kinds are finer than classes, as jeans are a kind of Pants. Classes without kinds stay as they are.",
+        on_change=lambda: state.count_kinds(bool(st.session_state[key])),
+    )
+
+
+def _facts(choice: Choice, version: Version, *, kinds: bool = False) -> Facts:
     """The outfits, with a bar while they are read.
 
     Raises:
         ArchiveError: If the archive cannot be read.
     """
-    future, steps = cache.facts(choice.location, version)
+    future, steps = cache.facts(choice.location, version, kinds=kinds)
     if not future.done():
         bar = st.progress(0.0, "Opening the archive.")
         while not future.done():
@@ -246,9 +285,9 @@ def _facts(choice: Choice, version: Version) -> Facts:
 # --- Filters ----------------------------------------------------------------------------------------------------------
 
 
-def _filters(facts: Facts) -> View:
+def _filters(facts: Facts, before: Callable[[], object] | None) -> View:
     """The popovers, and what is chosen in them."""
-    view = state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}")
+    view = state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}", before or (lambda: None))
     if active := removals(view):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(literal("Filters: " + "; ".join(text for text, _ in active)), width="content")
@@ -337,7 +376,8 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
         outfits = "no outfit at 50 % or more; the likeliest are shown"
     st.caption(f"{expected}{outfits}. Click in the chart for others.")
     roots = () if choice.made_up else _roots()
-    cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
+    classes = [facts.class_of(name) for name in behind.classes]
+    cards, remark = photo_cards(found, facts.whole, classes, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))
     if not choice.made_up and not roots:
         remark = (

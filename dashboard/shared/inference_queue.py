@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
@@ -83,6 +83,11 @@ class InferenceQueue:
     def visit(self) -> Visit:
         """A new place to submit photos from; leave it (`with` does) when the visitor is gone."""
         return Visit(self, self._state)
+
+    def load(self) -> tuple[int, int]:
+        """Number of photos that wait, and of those in work, of all visits."""
+        with self._state.changed:
+            return sum(len(visit._waiting) for visit in self._state.turns), len(self._state.running)
 
     def close(self, seconds: float = 5.0) -> None:
         """Drops what waits, refuses what comes, and waits for the photos in work, but no longer than `seconds`."""
@@ -238,6 +243,21 @@ class Visit(Executor):
             if self in self._state.turns:
                 self._state.turns.remove(self)
             self._state.changed.notify_all()
+        for task in dropped:
+            task.future.cancel()
+
+    def withdraw(self, futures: Collection[Future[Any]]) -> None:
+        """Drops some photos of this visitor that wait; those in work are finished, and nobody asks for their results.
+
+        Args:
+            futures: Futures that `submit` gave.
+        """
+        with self._state.changed:
+            dropped = [task for task in self._waiting if task.future in futures]
+            for task in dropped:
+                self._waiting.remove(task)
+            if dropped and not self._waiting:
+                self._state.turns.remove(self)
         for task in dropped:
             task.future.cancel()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import json
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from segmodels.files import read_json
 from segmodels.foreign.formats import digest, weights_of
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = [
     "checkpoint_stamp",
     "loading",
+    "mapping_fault",
     "model_bytes",
     "model_names",
     "own_mapping",
+    "queue_load",
     "revision",
     "segmenter",
     "taxonomy",
@@ -119,7 +121,7 @@ def taxonomy(name: str) -> Taxonomy | None:
     for entry in list_checkpoints():
         if entry.name == name:
             try:
-                own = config_values(entry.folder) or json.loads((entry.folder / "config.json").read_text("utf-8"))
+                own = config_values(entry.folder) or read_json(entry.folder / "config.json")
                 return taxonomy_of(dict(own))
             except (OSError, TypeError, ValueError):
                 return None
@@ -140,9 +142,28 @@ def own_mapping(name: str) -> ClassMapping | None:
     return None
 
 
+def mapping_fault(name: str) -> str:
+    """What keeps the mapping in the folder of a checkpoint from being used, as a sentence; empty if nothing does."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.mappings import MappingError, mapping_beside
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                mapping_beside(entry.folder)
+            except MappingError as error:
+                return str(error).replace(str(entry.folder.parent), "").lstrip("/\\")
+    return ""
+
+
 def visit() -> Visit:
     """A visitor's place in the queue for the networks, which all visitors and ingests share."""
     return _queue().visit()
+
+
+def queue_load() -> tuple[int, int]:
+    """Number of photos that wait in the queue for the networks, and of those in work."""
+    return _queue().load()
 
 
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:

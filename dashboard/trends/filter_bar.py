@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -21,13 +21,14 @@ _MANY_VALUES = 200  # values of a tag above which they are searched and not list
 _FOUND = 50  # values that a search shows
 
 
-def choose_filters(facts: Facts, view: View, key: str) -> View:
+def choose_filters(facts: Facts, view: View, key: str, before: Callable[[], object] = lambda: None) -> View:
     """Draws the popovers.
 
     Args:
         facts: Facts of the archive.
         view: View that the popovers begin with.
         key: Streamlit key of each widget, with `{}` where its name is; the widgets of another key begin anew.
+        before: Function that draws what stands before them in their row.
 
     Returns:
         View with the chosen filters.
@@ -38,6 +39,7 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
     whole = facts.size(View(duplicates=True))
     with st.container(horizontal=True, vertical_alignment="center"):
+        before()
         view = _counting(facts, view, key.format("count"))
         with st.popover("Dates"):
             view = _dates(view, whole.first, whole.last, key.format("dates"))

@@ -124,7 +124,7 @@ def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             return partial(companion_section, garment=_one(chosen, "garment", "With and without", worn, usual))
         period = _period(question, chosen, "season")
         first = _one(chosen, "garment", "Garment", worn, "Socks")
-        second = _one(chosen, "with", "With", [name for name in worn if name != first], "Shorts")
+        second = _one(chosen, "with", "With", _beside(question, first), "Shorts")
     return partial(lift_section, first=first, second=second, period=period)
 
 
@@ -146,8 +146,14 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             return partial(colour_section, garment=_one(chosen, "garment", "Garment", worn, "Coat"), fine=fine)
         all_of = [garment.name for garment in question.facts.taxonomy.worn]
         first = _one(chosen, "garment", "Garment", all_of, "Pants")
-        second = _one(chosen, "with", "With", [name for name in all_of if name != first], "Shirt")
+        second = _one(chosen, "with", "With", _beside(question, first), "Shirt")
     return partial(pair_section, first=first, second=second, fine=fine)
+
+
+def _beside(question: Question, name: str) -> list[str]:
+    """Garments that can be worn with one: those of other classes."""
+    facts = question.facts
+    return [each.name for each in facts.taxonomy.worn if facts.class_of(each.name) != facts.class_of(name)]
 
 
 # --- Widgets that begin with what the link has ------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from pyarrow import fs
 from segmodels.archive.dates import Precision
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
+from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
@@ -145,10 +146,10 @@ class Archive:
             return TAXONOMIES[version.taxonomy]
         name = f"{version.folder}/{_TAXONOMY_FILE}"
         try:
-            taxonomy = Taxonomy.from_json(json.loads(self.place.read(name)))
+            taxonomy = Taxonomy.from_json(self._taxonomy_file(name))
         except FileNotFoundError:
             raise ArchiveError(f"{version} has classes that this app does not know. Update the app.") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise ArchiveError(
                 f"{self.place.location}/{name} is damaged: {first_line(error)}. Ingest a photo with {version.model} "
                 "again, which writes the file anew."
@@ -180,8 +181,8 @@ class Archive:
             return
         with self.place.lock():
             try:
-                there = Taxonomy.from_json(json.loads(self.place.read(f"{version.folder}/{_TAXONOMY_FILE}")))
-            except (OSError, ValueError, RecursionError):  # none yet, or a damaged one
+                there = Taxonomy.from_json(self._taxonomy_file(f"{version.folder}/{_TAXONOMY_FILE}"))
+            except (OSError, ValueError):  # none yet, or a damaged one
                 there = None
             if there == taxonomy:
                 return
@@ -192,6 +193,9 @@ class Archive:
                 )
             content = json.dumps(taxonomy.to_json(), indent=1, ensure_ascii=False) + "\n"
             self.place.write(f"{version.folder}/{_TAXONOMY_FILE}", content.encode())
+
+    def _taxonomy_file(self, name: str) -> Any:
+        return parse_json(self.place.read(name, MOST_JSON_BYTES).decode("utf-8"))
 
     def writer(self, version: Version) -> Writer:
         """Opens the archive for adding rows of one version; others may do so at the same time.

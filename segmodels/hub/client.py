@@ -9,7 +9,6 @@ because it writes the ref first, and fetches the weights before anyone has read 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
@@ -24,7 +23,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type:
 from tqdm import tqdm
 
 from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, read_config
-from segmodels.files import write_whole
+from segmodels.files import read_json, write_whole
 from segmodels.foreign.formats import PICKLES, Format, files_of, format_of, is_weights
 from segmodels.hub.cache import FILES, REPOSITORY_PREFIX, HubAddress, Pulled, find_pulled
 from segmodels.hub.errors import HubError, HubUnreachableError, explain_failures
@@ -273,8 +272,8 @@ def _check_room(address: HubAddress, size: int) -> None:
 def _check_kind(address: HubAddress, revision: str, config: Path, names: Collection[str]) -> Format:
     """Whose model it is, told before its weights are fetched; a checkpoint's config is checked as well."""
     try:
-        values = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        values = read_json(config)
+    except (OSError, ValueError):
         values = None
     try:
         kind = format_of(address.repository, names, values if isinstance(values, dict) else None)
