@@ -63,13 +63,14 @@ exports: $(READY) ## write all nine embedded networks as ONNX, and compare what 
 		$(BIN)/python -m train export $$name --format onnx --out runs/exports/$$name/$$name.onnx || exit 1; \
 	done
 
-bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a busy machine, queries of Trends and training steps, as ratios to named baselines
+bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a busy machine, queries of Trends and training steps, as ratios to named baselines, and waits of each page
 	$(BIN)/python tests/bench.py
 	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
 	PYTHONPATH=. $(BIN)/python tests/bench_trends.py
 	PYTHONPATH=. $(BIN)/python tests/bench_train.py
 	PYTHONPATH=. $(BIN)/python tests/bench_visitors.py
 	PYTHONPATH=. $(BIN)/python tests/bench_threads.py
+	PYTHONPATH=. $(BIN)/python tests/bench_pages.py
 
 gpu: $(READY) ## train, judge and ingest for real on one GPU, beside the processor; says so where there is none
 	PYTHONPATH=. $(BIN)/python tests/gpu.py

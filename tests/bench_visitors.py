@@ -198,8 +198,9 @@ class _Visitor:
             raise RuntimeError(f"The page failed: {message.delta.new_element.exception.message}")
         if message.HasField("new_session"):
             self._session = message.new_session.initialize.session_id
-        if message.delta.new_element.HasField("file_uploader"):
-            self._uploader = message.delta.new_element.file_uploader.id
+        uploader = message.delta.new_element.file_uploader
+        if uploader.label.startswith("Outfit photos"):
+            self._uploader = uploader.id
         return message
 
     async def _finished(self) -> None:

@@ -39,6 +39,7 @@ from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.examples import EXAMPLE_MODELS, Example, examples
+from dashboard.shared.guide import guide
 from dashboard.shared.inference_queue import Visit
 from dashboard.shared.keeping import forget, keep, privacy_text
 from dashboard.shared.model_links import MAX_MODELS, parse_link
@@ -52,6 +53,15 @@ from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 state = page_state(CompareState)
 
+GUIDE = (
+    "**Choose** two to nine models and add photos, then press *Compare*.",
+    "**Look**: one zoom moves all of them; *Wipe* puts two behind a divider; *Differences* colours only what they name "
+    "differently. The map below is redder where they disagree and are certain.",
+    "**Judge**: add a ground truth (PNG of class ids, COCO's JSON, or a .mat file of Clothing Co-Parsing) to see the "
+    "scores of each model.",
+    "**Export** a picture, the table and the agreement as CSV, all as JSON. The page's address opens the same models "
+    "again, and your photos while the server keeps them.",
+)
 UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments, on this machine."
 LESS_LIKELY = " Pictures, shares and agreement include less likely garments."
 MEANS = (
@@ -90,6 +100,8 @@ def page() -> None:
         _examples(state.example)
     else:
         _privacy()
+    if comparable:
+        networks.warm_up(comparable[0])  # last: it takes the processor from the page
 
 
 def _read_mappings(installed: Sequence[str]) -> None:
@@ -136,6 +148,7 @@ def _header(installed: Sequence[str]) -> tuple[list[PhotoFile], str, bool, Delta
     """Title, choices, buttons; gives photos and address that came in, whether Compare was pressed, the bar's place."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Compare", width="stretch")
+        guide(GUIDE)
         _choose_photo()
         with st.container(key="add-photos", width="content"), st.popover("Add photos"):
             uploads = upload_photos(f"compare-upload-{state.intake}")

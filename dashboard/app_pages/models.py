@@ -14,6 +14,7 @@ from dashboard.models.sheets import Sheet, describe, megabytes, read_card, score
 from dashboard.models.state import ModelsState
 from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
+from dashboard.shared.guide import guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.checkpoints.catalog import Offer, match_offers
@@ -21,6 +22,12 @@ from segmodels.checkpoints.catalog import Offer, match_offers
 state = page_state(ModelsState)
 segment = page_state(SegmentState)
 
+GUIDE = (
+    "**Use** makes a model the one that Segment runs.",
+    "**Pull** fetches a model from the Hugging Face Hub; it is then on this machine and works offline.",
+    "**Model card** says what a model was trained on, how it was judged, and what it is not for.",
+    "*Evaluation* ranks the models, *Compare* puts them side by side on a photo.",
+)
 ACROSS = 3
 FRESH_SECONDS = 120.0  # for which the Hub's answer is taken as it is
 LOOK_SECONDS = 1.0  # from one look at what runs beside the page to the next
@@ -28,7 +35,9 @@ LOOK_SECONDS = 1.0  # from one look at what runs beside the page to the next
 
 def page() -> None:
     """The whole page: what the Hub says, and the cards."""
-    st.title("Models")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Models", width="stretch")
+        guide(GUIDE)
     listing = cache.hub_listing()
     if listing:
         listing.keep_fresh(FRESH_SECONDS)

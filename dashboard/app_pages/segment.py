@@ -30,6 +30,7 @@ from dashboard.shared.analysed import (
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.choice import choose
 from dashboard.shared.examples import Example, examples
+from dashboard.shared.guide import guide
 from dashboard.shared.keeping import KEPT_SECONDS, forget, keep, privacy_text
 from dashboard.shared.page_state import page_state
 from dashboard.shared.photo_file import PhotoFile
@@ -46,6 +47,18 @@ if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
 state = page_state(SegmentState)
+
+GUIDE = (
+    "**Add photos**: drop them anywhere on the page, paste one, choose files or a folder, give a link, or use the "
+    "camera.",
+    "**Read**: point at the photo, or tap it, to see the class and its confidence. Ctrl and the mouse wheel, or two "
+    "fingers, zoom.",
+    "**Show and hide**: click a garment or a person; with Alt it is shown alone. The confidence slider hides pixels "
+    "below it, in the photo and in the table.",
+    "**Export**: class map, one garment cut out, JSON, annotations for COCO, YOLO, Label Studio, CVAT; of several "
+    "photos also a ZIP and a CSV.",
+    "**Go on**: *Compare* puts networks side by side, *Archive* and *Trends* read thousands of photos.",
+)
 
 
 def page() -> None:
@@ -93,6 +106,7 @@ def _welcome() -> tuple[list[PhotoFile], str, DeltaGenerator]:
     """What stands over an example; gives photos and address that came in, and the place of the bar."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Drop an outfit photo", width="stretch")
+        guide(GUIDE)
         _choose_model()
         with st.popover("Link, folder, camera"):
             more, address = more_ways(f"segment-{state.intake}")
@@ -110,6 +124,7 @@ def _header() -> tuple[list[PhotoFile], str, DeltaGenerator]:
     """Title and buttons over the visitor's own photos; gives what `_welcome` does."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Segment", width="stretch")
+        guide(GUIDE)
         _choose_model()
         _choose_photo()
         with st.container(key="add-photos", width="content"), st.popover("Add photos", type="primary"):
