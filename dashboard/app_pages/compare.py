@@ -62,7 +62,7 @@ GUIDE = (
     "**Export** a picture, the table and the agreement as CSV, all as JSON. The page's address opens the same models "
     "again, and your photos while the server keeps them.",
 )
-UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments, on this machine."
+UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments."
 LESS_LIKELY = " Pictures, shares and agreement include less likely garments."
 MEANS = (
     " Scores: against the ground truth, at the photo's full resolution; means over the classes in the ground truth or "
@@ -96,10 +96,10 @@ def page() -> None:
         _results()
     else:
         st.info("Choose a second model, then press Compare.")
-    if state.example:
-        _examples(state.example)
-    else:
+    if not state.example:
         _privacy()
+    elif not enough:
+        _examples(state.example)
     if comparable:
         networks.warm_up(comparable[0])  # last: it takes the processor from the page
 
@@ -386,6 +386,8 @@ def _results() -> None:
         st.info(literal(f"{', '.join(waiting)} {verb} not run on this photo yet. Press Compare."))
     comparison = comparisons[key]
     if comparison is None:
+        if state.example:
+            _examples(state.example)
         return
     if (file := state.masks.get(key)) and comparison.truth is None:
         _ask(file, comparison)
@@ -402,6 +404,8 @@ def _results() -> None:
     )
     if remark := _remark(staged):
         st.caption(literal(remark))
+    if state.example:
+        _examples(state.example)
     left, right = st.columns([42, 58], gap="large")
     with left:
         _disagreement(staged)
