@@ -1,4 +1,7 @@
-"""`garmentscope app` or `python -m dashboard`: serves the app and the API; `garmentscope serve`: the API alone."""
+"""`garmentscope app` or `python -m dashboard`: serves the app and the API; `garmentscope serve`: the API alone.
+
+`garmentscope token` makes, lists and revokes the tokens of the API.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from pathlib import Path
 
 from segmodels.extras import missing_extra
+from segmodels.settings import read_settings
 
 _SERVER = Path(__file__).parent / "server.py"  # Streamlit reads `.streamlit/config.toml` beside it
 _PORTS = range(1, 65536)
@@ -48,6 +52,8 @@ def serve(arguments: list[str] | None = None) -> int:
     from dashboard.api.routes import routes
 
     _log_requests()
+    if parsed.host not in ("127.0.0.1", "::1", "localhost") and not read_settings().tokens:
+        print("Everybody who reaches this machine may use the API. Set GARMENTSCOPE_TOKENS to want tokens.", flush=True)
     print(f"The API is at http://{parsed.host}:{parsed.port}/api/v1; its pages at /api/v1/docs.", flush=True)
     uvicorn.run(
         Starlette(routes=routes()),
@@ -57,6 +63,40 @@ def serve(arguments: list[str] | None = None) -> int:
         access_log=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
+    return 0
+
+
+def token(arguments: list[str] | None = None) -> int:
+    """Makes, lists or revokes tokens; statuses as those of `main`."""
+    from dashboard.api.tokens import MAX_DAYS, SCOPES, TokenError, tokens_of_server
+
+    parser = argparse.ArgumentParser(
+        prog="garmentscope token", description="Tokens of the API, in the file that GARMENTSCOPE_TOKENS names."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    made = commands.add_parser("make", help="make a token and print it, once")
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("--scope", nargs="+", choices=SCOPES, default=["segment"], help="what it may (default: segment)")
+    made.add_argument("--days", type=int, default=90, help=f"days until it expires, up to {MAX_DAYS:,} (default: 90)")
+    commands.add_parser("list", help="list the tokens")
+    commands.add_parser("revoke", help="end a token at once").add_argument("name", metavar="NAME")
+    parsed = parser.parse_args(arguments)
+    tokens = tokens_of_server()
+    if tokens is None:
+        print("Set GARMENTSCOPE_TOKENS to the file for the tokens, here and for the server.", file=sys.stderr)
+        return 2
+    try:
+        if parsed.command == "make":
+            print(tokens.make(parsed.name, parsed.scope, parsed.days))
+        elif parsed.command == "revoke":
+            tokens.revoke(parsed.name)
+        else:
+            for each in tokens.all():
+                state = "expired" if each.is_expired() else "until"
+                print(f"{each.name}: {', '.join(each.scopes)}; {state} {each.expires[:10]}; {each.id}")
+    except TokenError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import stat
 import time
 import uuid
@@ -13,13 +14,14 @@ from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["MOST_JSON_BYTES", "open_regular", "parse_json", "read_json", "replacing", "write_whole"]
+__all__ = ["MOST_JSON_BYTES", "open_regular", "parse_json", "read_json", "replacing", "writable_name", "write_whole"]
 
 MOST_JSON_BYTES = 32_000_000
 """Most bytes of a JSON file that describes something, such as a checkpoint; the largest of ours has 0.1 MB."""
 
 _MOST_DEPTH = 64  # of lists and objects in each other
 _MOST_DIGITS = 19  # of a whole number: those of 64 bits
+_LONGEST_NAME = 200  # bytes; most disks have 255, of which an ending and a number take some
 _ABANDONED = 3600.0  # seconds since it was written to after which nobody works on a part file any more
 
 
@@ -61,6 +63,17 @@ def write_whole(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def writable_name(name: str) -> str:
+    """A name of a file or a folder that every disk takes: up to 200 bytes, and no character that one forbids.
+
+    Args:
+        name: Name without a folder and without its ending; what cannot be written becomes `_`.
+    """
+    name = "".join(each if each.isprintable() else "_" for each in re.sub(r'[<>:"/\\|?*]', "_", name))
+    name = name.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", "ignore")
+    return name or "_"
 
 
 def open_regular(path: Path) -> BinaryIO:

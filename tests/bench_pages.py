@@ -19,10 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_visitors import REPOSITORY, _project, _served
+from bench_visitors import REPOSITORY, _project
 from chromium import launch
 from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
+from visitors import served
 
 PAGES = ("Segment", "Compare", "Evaluation", "Dataset", "Archive", "Trends", "Models")
 PATIENCE = 120.0
@@ -72,7 +73,7 @@ def main() -> None:
 def _visits(browser: Browser, project: Path, name: str) -> dict[str, tuple[float, float]]:
     """Seconds to the first picture and to rest, by kind of visit."""
     found = {}
-    with _served(project) as (port, _):
+    with served(project) as (port, _):
         address = f"http://127.0.0.1:{port}/{'' if name == 'Segment' else name.lower()}"
         for visit in ("cold", "new"):
             context = browser.new_context(viewport={"width": 1440, "height": 900})

@@ -22,6 +22,7 @@ from dashboard.api.problems import PROBLEMS, Problem, ProblemError, problem_resp
 from dashboard.api.requests import Guard
 from dashboard.api.routes import PREFIX
 from dashboard.api.segment import Addresses, Found, Results
+from dashboard.api.tokens import tokens_of_server
 from dashboard.api.waiting import asked
 from dashboard.shared import networks
 from segmodels import __version__
@@ -30,7 +31,7 @@ from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.checkpoints.listing import about_model
 from segmodels.photo import MAX_BYTES
 
-__all__ = ["Health", "create_api"]
+__all__ = ["Health", "create_api", "health", "models", "problem"]
 
 _LOGGER = logging.getLogger("garmentscope.api")
 _MB = 1024**2
@@ -64,6 +65,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         LimitsError: If the environment says it wrongly.
     """
     limits = limits or read_limits()
+    tokens = tokens_of_server()
     api = FastAPIOffline(
         title="Garmentscope",
         version=__version__,
@@ -71,9 +73,10 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         description=_ABOUT,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         responses=problem_responses(),
         favicon_url="data:,",
-        middleware=[Middleware(Guard, limit=_BodyLimit(limits))],
+        middleware=[Middleware(Guard, limit=_BodyLimit(limits), tokens=tokens)],
         exception_handlers={
             ProblemError: _known,
             RequestValidationError: _invalid,
@@ -81,7 +84,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         },
     )
     api.state.limits = limits
-    api.state.admission = Admission(networks.visit, limits.waiting, limits.photos)
+    api.state.admission = Admission(networks.visit, limits.waiting, limits.photos, limits.minute)
     api.state.jobs = Jobs()
     for each in (segment.router, archives.router, jobs.router, label_studio.router):
         api.include_router(each)
@@ -102,7 +105,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         tags=["server"],
         responses=problem_responses("not-found"),
     )
-    _describe(api)
+    _describe(api, with_tokens=tokens is not None)
     return api
 
 
@@ -176,17 +179,25 @@ async def _refused(request: Request, error: Exception) -> Response:
     return ProblemError(kind, detail, (), error.headers).response()
 
 
-def _describe(api: FastAPI) -> None:
-    """Lets the description hold the models that are named by reference, and nothing of the framework's own errors."""
+def _describe(api: FastAPI, *, with_tokens: bool) -> None:
+    """Lets the description hold the models that are named by reference, and nothing of the framework's own errors.
+
+    Args:
+        api: The application.
+        with_tokens: Whether requests need tokens.
+    """
     original = api.openapi
 
     def description() -> dict[str, Any]:
         if api.openapi_schema is None:
-            schemas = original().setdefault("components", {}).setdefault("schemas", {})
+            described = original()
+            schemas = described.setdefault("components", {}).setdefault("schemas", {})
             for model in (Problem, Addresses, Found, Results):
                 schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
+            described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            described["security"] = [{"token": []}] if with_tokens else [{}, {"token": []}]
         assert api.openapi_schema is not None
         return api.openapi_schema
 

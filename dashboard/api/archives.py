@@ -42,7 +42,21 @@ from segmodels.archive.sources import from_uploads, is_table, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["ArchiveContents", "ArchiveEntry", "Photos", "Table", "router"]
+__all__ = [
+    "ArchiveContents",
+    "ArchiveEntry",
+    "Photos",
+    "Table",
+    "add_photos",
+    "archive",
+    "archives",
+    "pairs",
+    "photos",
+    "remove_photo",
+    "router",
+    "series",
+    "shares",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -408,6 +422,12 @@ def _view(request: Request, facts: Facts) -> View:
         ProblemError: If one cannot be used.
     """
     query = request.query_params
+    own = {each.alias for each in request.scope["route"].dependant.query_params}
+    if unknown := [key for key in query if key not in (*_FILTERS, *own) and not key.startswith("tag.")]:
+        names = ", ".join(sorted({*_FILTERS, *own}))
+        raise ProblemError(
+            "invalid-request", f"There is no parameter {unknown[0][:40]!r}. There are {names} and tag.NAME."
+        )
     filters = {key: query.getlist(key) for key in query if key in _FILTERS or key.startswith("tag.")}
     view, sentences = from_link(filters, facts.taxonomy, facts.tags, facts.countings)
     if sentences:

@@ -17,7 +17,7 @@ from dashboard.archive.jobs import Job
 from segmodels.archive.sentences import outcome_sentence
 from segmodels.archive.store import ArchiveError
 
-__all__ = ["JobStatus", "Jobs", "Refused", "router"]
+__all__ = ["JobStatus", "Jobs", "Refused", "job", "router", "stop_job"]
 
 router = APIRouter(tags=["jobs"])
 

@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
@@ -28,17 +27,31 @@ from dashboard.api.bodies import UploadedFile
 from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
+from dashboard.api.together import submit
 from dashboard.api.waiting import as_problem, asked, caller_of, fetched, outcomes, segmenter_of
 from dashboard.shared import networks
 from segmodels.annotations import annotation_files
 from segmodels.annotations.regions import regions_of
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.inference.segmentation import Segmentation
-from segmodels.inference.segmenter import Segmenter
-from segmodels.photo import MAX_BYTES, decode_photo
+from segmodels.photo import MAX_BYTES
 from segmodels.settings import read_settings
 
-__all__ = ["LabellingInterface", "predictions", "read_interface", "router"]
+__all__ = [
+    "LabellingInterface",
+    "Predictions",
+    "Setup",
+    "Task",
+    "Wanted",
+    "health",
+    "predict",
+    "predict_model",
+    "predictions",
+    "read_interface",
+    "router",
+    "setup",
+    "setup_model",
+]
 
 router = APIRouter(tags=["label studio"], prefix="/label-studio")
 
@@ -215,8 +228,8 @@ async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predi
         request.state.photos = len(wanted.tasks)
         segmenter = await segmenter_of(request, model, limits.seconds)
         photos = [await _photo(request, task, interface) for task in wanted.tasks]
-        work = partial(_labelled, segmenter, interface)
-        found = await outcomes(request, [ticket.submit(work, photo) for photo in photos], limits.seconds)
+        futures = submit(ticket, segmenter, photos, lambda found, _: predictions(found, interface))
+        found = await outcomes(request, futures, limits.seconds)
     results = []
     for each in found:
         if isinstance(each, BaseException):
@@ -224,10 +237,6 @@ async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predi
         results.append(each)
     PHOTOS.labels(model).inc(len(results))
     return Predictions(results=results, model_version=results[0]["model_version"])
-
-
-def _labelled(segmenter: Segmenter, interface: LabellingInterface, photo: UploadedFile) -> dict[str, Any]:
-    return predictions(segmenter.segment(decode_photo(photo.data, name=photo.name)), interface)
 
 
 def _version(model: str, revision: str) -> str:

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import GaugeMetricFamily
+from starlette.requests import Request
 from starlette.responses import Response
 
+from dashboard.api.problems import ProblemError
+from dashboard.api.tokens import presented, tokens_of_server
 from dashboard.shared import networks
 
 __all__ = ["PHOTOS", "REFUSED", "count_request", "metrics"]
@@ -64,6 +67,10 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
     _SECONDS.labels(route).observe(seconds)
 
 
-def metrics() -> Response:
-    """The answer of the route `/metrics`."""
+def metrics(request: Request) -> Response:
+    """The answer of the route `/metrics`; where the API wants tokens, one that may read."""
+    if tokens := tokens_of_server():
+        token = tokens.find(presented(request.headers.get("authorization", "")))
+        if token is None or "read" not in token.scopes:
+            return ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'}).response()
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

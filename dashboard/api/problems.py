@@ -106,6 +106,16 @@ PROBLEMS: Mapping[str, Kind] = {
         "The server cannot do this now",
         "A model or an archive cannot be read, or the server is stopping. Its log says why.",
     ),
+    "no-token": Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "A token is needed",
+        "Send a token that is valid in the header `Authorization: Bearer gs_...`; whoever keeps the server makes them.",
+    ),
+    "not-allowed": Kind(
+        HTTPStatus.FORBIDDEN,
+        "The token does not allow this",
+        "Ask whoever keeps the server for a token with the scope.",
+    ),
     "cross-site": Kind(
         HTTPStatus.FORBIDDEN,
         "The request comes from another site",
@@ -172,7 +182,7 @@ def problem_responses(*kinds: str) -> dict[int | str, dict[str, Any]]:
         *kinds: Keys in `PROBLEMS`, beside those that every route has.
     """
     found: dict[int | str, dict[str, Any]] = {}
-    for kind in (*kinds, "invalid-request", "internal"):
+    for kind in (*kinds, "invalid-request", "no-token", "not-allowed", "internal"):
         about = PROBLEMS[kind]
         text = found[about.status]["description"] + ", or: " if about.status in found else ""
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

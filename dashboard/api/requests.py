@@ -10,13 +10,17 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.api.metrics import REFUSED, count_request
 from dashboard.api.problems import ProblemError
+from dashboard.api.tokens import Scope as TokenScope
+from dashboard.api.tokens import Tokens, needed_scope, presented
+from dashboard.api.waiting import LeftError
 
 __all__ = ["Guard"]
 
@@ -29,6 +33,12 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
+_NOTHING = b"default-src 'none'; frame-ancestors 'none'"
+_PAGE = (  # of Swagger UI, which has its settings in a script of the page
+    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"connect-src 'self'; frame-ancestors 'none'"
+)
+_HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _UNKNOWN = "unknown"  # route of an address that is none
 
 
@@ -38,22 +48,30 @@ class Guard:
     Args:
         app: The application inside.
         limit: Function that gives the most bytes of a body by the path of a request below the application.
+        tokens: Tokens of which a request must have one; None where everybody may ask.
     """
 
-    def __init__(self, app: ASGIApp, limit: Any) -> None:
-        self._app, self._limit = app, limit
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int], tokens: Tokens | None) -> None:
+        self._app, self._limit, self._tokens = app, limit, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._limit(scope["path"].removeprefix(scope.get("root_path", ""))))
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        exchange = _Exchange(scope, receive, send, self._limit(path), _PAGE if path == "/docs" else _NOTHING)
         try:
             exchange.check()
+            if self._tokens is None:
+                exchange.check_removal()
+            elif wanted := needed_scope(scope["method"], path):
+                exchange.admit(self._tokens, wanted)
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.fail(problem)
+        except (LeftError, ClientDisconnect):  # nobody is there to be answered
+            pass
         except Exception:
             _LOGGER.exception("request %s failed", exchange.id)
             await exchange.fail(ProblemError("internal", f"The server made a mistake in request {exchange.id}."))
@@ -64,8 +82,8 @@ class Guard:
 class _Exchange:
     """A request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        self._scope, self._receive, self._send, self._limit = scope, receive, send, limit
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, policy: bytes) -> None:
+        self._scope, self._receive, self._send, self._limit, self._policy = scope, receive, send, limit, policy
         self._headers = {key.lower(): value for key, value in scope["headers"]}
         given = self._headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _ID.fullmatch(given) else uuid.uuid4().hex
@@ -87,6 +105,37 @@ class _Exchange:
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
 
+    def check_removal(self) -> None:
+        """Lets only this machine remove photos where there are no tokens.
+
+        Nobody can remove them on the pages. The name of the server is looked at too, as a page of another site can
+        give its own name this machine's address.
+
+        Raises:
+            ProblemError: If somebody else wants to.
+        """
+        if self._scope["method"] != "DELETE":
+            return
+        client, host = self._scope.get("client") or ("", 0), self._headers.get(b"host", b"").decode("latin-1")
+        if client[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1") or not _HERE.fullmatch(host):
+            raise ProblemError(
+                "not-allowed",
+                "Without tokens, only this machine may remove photos and stop jobs. See GARMENTSCOPE_TOKENS.",
+            )
+
+    def admit(self, tokens: Tokens, wanted: TokenScope) -> None:
+        """Lets a request with a token pass.
+
+        Raises:
+            ProblemError: If it has no valid one, or one that does not allow what is wanted.
+        """
+        token = tokens.find(presented(self._headers.get(b"authorization", b"").decode("latin-1")))
+        if token is None:
+            raise ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'})
+        if wanted not in token.scopes:
+            raise ProblemError("not-allowed", f"The token {token.name} does not have the scope {wanted}.")
+        self._state["caller"] = f"token {token.name}"
+
     async def receive(self) -> Message:
         """The next part of the body.
 
@@ -104,6 +153,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
             added = (*_HEADERS, (b"x-request-id", self.id.encode()), (b"cache-control", b"no-store"))
+            added = (*added, (b"content-security-policy", self._policy))
             there = {key.lower() for key, _ in message.get("headers", ())}
             message["headers"] = [*message.get("headers", ()), *(pair for pair in added if pair[0] not in there)]
         self._sent += len(message.get("body", b""))

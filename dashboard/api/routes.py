@@ -47,4 +47,4 @@ def _make() -> ASGIApp:
 def _metrics(request: Request) -> Response:
     from dashboard.api.metrics import metrics
 
-    return metrics()
+    return metrics(request)

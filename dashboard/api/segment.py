@@ -18,14 +18,13 @@ from dashboard.api.bodies import UploadedFile, read_body, read_bytes
 from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
+from dashboard.api.together import Result, submit
 from dashboard.api.waiting import as_problem, caller_of, fetched, outcomes, segmenter_of
 from segmodels.annotations import to_coco
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.inference.segmentation import Segmentation
-from segmodels.inference.segmenter import Segmenter
-from segmodels.photo import decode_photo
 
-__all__ = ["Addresses", "Found", "Masks", "Results", "router"]
+__all__ = ["Addresses", "Found", "Masks", "Results", "router", "segment"]
 
 Masks = Literal["none", "png", "rle", "polygons"]
 
@@ -202,25 +201,13 @@ async def segment(
 
 
 async def _segmented(
-    request: Request,
-    ticket: Ticket,
-    model: str,
-    photos: Sequence[UploadedFile],
-    result: partial[dict[str, Any] | bytes],
+    request: Request, ticket: Ticket, model: str, photos: Sequence[UploadedFile], result: Result[dict[str, Any] | bytes]
 ) -> list[dict[str, Any] | bytes | ProblemError]:
     """Results of photos in their order."""
     limits: Limits = request.app.state.limits
     segmenter = await segmenter_of(request, model, limits.seconds)
-    futures = [ticket.submit(_found, segmenter, photo, result) for photo in photos]
-    found = await outcomes(request, futures, limits.seconds)
+    found = await outcomes(request, submit(ticket, segmenter, photos, result), limits.seconds)
     return [as_problem(each) if isinstance(each, BaseException) else each for each in found]
-
-
-def _found(
-    segmenter: Segmenter, photo: UploadedFile, result: partial[dict[str, Any] | bytes]
-) -> dict[str, Any] | bytes:
-    """What is done for a photo in its turn, all that takes time."""
-    return result(segmenter.segment(decode_photo(photo.data, name=photo.name)), photo.name)
 
 
 def _result(found: Segmentation, name: str, *, masks: Masks, form: str) -> dict[str, Any] | bytes:

@@ -39,7 +39,7 @@ from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.examples import EXAMPLE_MODELS, Example, examples
-from dashboard.shared.guide import guide
+from dashboard.shared.guide import show_guide
 from dashboard.shared.inference_queue import Visit
 from dashboard.shared.keeping import forget, keep, privacy_text
 from dashboard.shared.model_links import MAX_MODELS, parse_link
@@ -148,7 +148,7 @@ def _header(installed: Sequence[str]) -> tuple[list[PhotoFile], str, bool, Delta
     """Title, choices, buttons; gives photos and address that came in, whether Compare was pressed, the bar's place."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Compare", width="stretch")
-        guide(GUIDE)
+        show_guide(GUIDE)
         _choose_photo()
         with st.container(key="add-photos", width="content"), st.popover("Add photos"):
             uploads = upload_photos(f"compare-upload-{state.intake}")

@@ -30,7 +30,7 @@ from dashboard.shared.analysed import (
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.choice import choose
 from dashboard.shared.examples import Example, examples
-from dashboard.shared.guide import guide
+from dashboard.shared.guide import show_guide
 from dashboard.shared.keeping import KEPT_SECONDS, forget, keep, privacy_text
 from dashboard.shared.page_state import page_state
 from dashboard.shared.photo_file import PhotoFile
@@ -106,7 +106,7 @@ def _welcome() -> tuple[list[PhotoFile], str, DeltaGenerator]:
     """What stands over an example; gives photos and address that came in, and the place of the bar."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Drop an outfit photo", width="stretch")
-        guide(GUIDE)
+        show_guide(GUIDE)
         _choose_model()
         with st.popover("Link, folder, camera"):
             more, address = more_ways(f"segment-{state.intake}")
@@ -124,7 +124,7 @@ def _header() -> tuple[list[PhotoFile], str, DeltaGenerator]:
     """Title and buttons over the visitor's own photos; gives what `_welcome` does."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Segment", width="stretch")
-        guide(GUIDE)
+        show_guide(GUIDE)
         _choose_model()
         _choose_photo()
         with st.container(key="add-photos", width="content"), st.popover("Add photos", type="primary"):

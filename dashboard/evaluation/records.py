@@ -282,6 +282,14 @@ def read_model(name: str, folder: Path) -> Model:
         name: Name of the model in the catalog.
         folder: Folder of the checkpoint.
     """
+    try:
+        return _read_model(name, folder)
+    except Exception as error:  # one folder, whatever is in it, never hides the others
+        fault = f"{folder.name} cannot be read: {shorten(error)}. Get the checkpoint again."
+        return Model(name=name, folder=folder, taxonomy=None, config_fault=fault, sentences=(f"{name}: {fault}",))
+
+
+def _read_model(name: str, folder: Path) -> Model:
     is_maps = not (folder / "config.json").is_file() and (folder / MAPS_FILE).is_file()
     config, config_fault = _json(folder / MAPS_FILE, "Evaluate the maps again.") if is_maps else _config(folder)
     try:

@@ -1,4 +1,4 @@
-"""What a page is for, in one screen that opens when it is asked for."""
+"""What a visitor can do on a page: a popover beside its title."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-__all__ = ["guide"]
+__all__ = ["show_guide"]
 
 
-def guide(points: Sequence[str]) -> None:
-    """Draws the button, and behind it what can be done on the page.
+def show_guide(lines: Sequence[str]) -> None:
+    """Shows the popover, closed.
 
     Args:
-        points: Markdown, a sentence or two each.
+        lines: One thing that can be done in each, as Markdown.
     """
-    with st.popover("What can I do here?", type="tertiary"):
-        st.markdown("\n".join(f"- {point}" for point in points))
+    with st.popover("Help", type="tertiary", key="guide"):
+        st.markdown("**What can I do here?**\n\n" + "\n".join(f"- {line}" for line in lines))

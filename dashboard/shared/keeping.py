@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol, TypeVar
 
 import streamlit as st
@@ -112,7 +113,7 @@ class Shelf:
             del self._visits[visit]
 
 
-@st.cache_resource(show_spinner=False)
+@cache  # not Streamlit's: visitors may clear that
 def _shelf() -> Shelf:
     return Shelf()
 

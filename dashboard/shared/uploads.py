@@ -47,9 +47,13 @@ def more_ways(key: str) -> tuple[list[PhotoFile], str]:
         The photos of folder and camera, and the address that is to be opened, or an empty text.
     """
     with st.form(f"{key}-link", border=False):
-        address = st.text_input("Link to a photo", placeholder="https://example.org/look.jpg", key=f"{key}-address")
+        address = st.text_input(
+            "Link to a photo",
+            placeholder="https://example.org/look.jpg",
+            key=f"{key}-address",
+            help="The server opens it, not your browser: it must be a photo that anybody can open.",
+        )
         fetched = st.form_submit_button("Open the link")
-    st.caption("This server opens the link, not your browser: it must be one that anybody can open.")
     files = st.file_uploader(
         "A folder of photos",
         type=[suffix.removeprefix(".") for suffix in PHOTO_SUFFIXES],

@@ -73,7 +73,7 @@ def read_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
                 continue
             image = Image.fromarray(open_photo(data, name=file_name, max_bytes=MAX_PHOTO_BYTES))
         except OSError as error:
-            raise PictureError(f"{file_name} cannot be read ({error.strerror}).") from None
+            raise PictureError(f"{file_name} cannot be read ({error.strerror}). Copy it again.") from None
         except PhotoError as error:
             raise PictureError(str(error)) from None
         image.thumbnail((_SIDE, _SIDE))

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2
 
 from segmodels.archive.counts import Counts
 from segmodels.archive.intervals import adjusted, association, difference, lift_interval, normalised_pmi, wilson
@@ -30,6 +31,7 @@ __all__ = [
     "colour_shares",
     "colours_by_period",
     "companions",
+    "compare_groups",
     "pair_lift_by_period",
     "pairs",
     "rules",
@@ -72,6 +74,36 @@ def worn(counts: Counts, other: Counts | None = None, errors: Errors = _NO_ERROR
     if other is not None:
         table = table.join(_changes(counts.each, counts.size, other.each, other.size))
     return table.sort_values("outfits", ascending=False, kind="stable", ignore_index=True)
+
+
+def compare_groups(table: pd.DataFrame, errors: Errors = _NO_ERRORS) -> pd.DataFrame:
+    """Share of outfits with each garment in several groups that have no outfit in common.
+
+    Pearson's chi-squared test that a garment has the same share in all groups; it is not made where a group is expected
+    to have fewer than 5 outfits with the garment, or fewer than 5 without.
+
+    Args:
+        table: A row for each group and garment: `group`, `garment`, `outfits` and `of`, which may be expected counts.
+        errors: Standard errors from the calibration, by class.
+
+    Returns:
+        The table with `share`, `low`, `high` (Wilson, 95 %), `p` (corrected over all garments; NaN without a test) and
+        `significant`.
+    """
+    worn_by = table.pivot_table(index="garment", columns="group", values="outfits", aggfunc="sum", sort=False).fillna(0)
+    size = table.groupby("group", sort=False)["of"].first().reindex(worn_by.columns).to_numpy(float)
+    seen = worn_by.to_numpy(float)
+    pooled = seen.sum(axis=1, keepdims=True) / size.sum()
+    least = np.minimum(size * pooled, size * (1 - pooled)).min(axis=1)
+    tested = (least >= _LEAST_TOGETHER) & (len(size) > 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = ((seen - size * pooled) ** 2 / (size * pooled * (1 - pooled))).sum(axis=1)
+    p = pd.Series(np.nan, worn_by.index)
+    p[tested] = adjusted(chi2.sf(statistic[tested], len(size) - 1))
+    found = _with_shares(table, errors)
+    found["p"] = found["garment"].map(p)
+    found["significant"] = found["p"] < SIGNIFICANT
+    return found
 
 
 def companions(counts: Counts, name: str) -> pd.DataFrame:

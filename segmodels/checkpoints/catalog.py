@@ -131,8 +131,11 @@ def list_checkpoints() -> list[CatalogEntry]:
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
         for folder in sorted(place.glob("[!.]*/")):  # a hidden folder is an interrupted save
-            described = (folder / "config.json").is_file()
-            if source == "embedded" and not (folder / _WEIGHTS).is_file():
+            try:
+                described = (folder / "config.json").is_file()
+                if source == "embedded" and not (folder / _WEIGHTS).is_file():
+                    continue
+            except OSError:  # a folder that may not be read
                 continue
             if described or any(each.suffix == ".onnx" for each in weights_of(folder)):
                 found.setdefault(folder.name, CatalogEntry(folder.name, source, folder))

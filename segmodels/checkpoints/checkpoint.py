@@ -480,7 +480,9 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
     """
     path = folder / "config.json"
     if not folder.is_dir():
-        raise CheckpointError(f"There is no checkpoint folder {folder}.")
+        raise CheckpointError(
+            f"There is no checkpoint folder {folder}. Check the path; `garmentscope models` lists models."
+        )
     values = _read_json(path)
     version = values.get("format_version")
     if type(version) is not int or version < 1:
@@ -566,7 +568,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} has no {path.name}. {_AGAIN}") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {_reason(error)}. {_remedy(path)}") from None
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}. {_remedy(path)}") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} is damaged: it is not a JSON object. {_remedy(path)}")
     return values
@@ -597,11 +599,6 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
 
 def _no_safetensors(path: Path, error: Exception) -> str:
     return f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}"
-
-
-def _reason(error: Exception) -> str:
-    """Why a file could not be read, to go on with in a sentence."""
-    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
 
 
 def _digest(weights: Sequence[Path]) -> str:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import taxonomy_entry, taxonomy_from
-from segmodels.files import parse_json, replacing
+from segmodels.files import open_regular, parse_json, replacing
 from segmodels.inference.class_map import small_map
 from segmodels.mappings import CommonClasses
 from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
@@ -197,7 +197,8 @@ def read_evidence(path: Path) -> tuple[list[Evidence], Taxonomy]:
         EvidenceError: If the file is missing or damaged, or of other classes than it says.
     """
     try:
-        table = pq.read_table(path, partitioning=None)  # a folder named key=value is no column
+        with open_regular(path) as file:  # by its content alone: a folder named key=value is no column
+            table = pq.read_table(file)
         metadata = table.schema.metadata or {}
         own = metadata.get(b"own_taxonomy")
         taxonomy = (

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from segmodels.checkpoints.errors import CheckpointError
-from segmodels.files import parse_json, read_json
+from segmodels.files import open_regular, parse_json, read_json
 from segmodels.foreign.formats import FOREIGN_CONFIG, read_format
 from segmodels.foreign.labels import Labels, arrange
 from segmodels.foreign.onnx_file import ONNX_METADATA, find_onnx, read_onnx
@@ -360,7 +360,8 @@ def _origin(folder: Path, named: str) -> tuple[str, str]:
     from huggingface_hub import metadata_load
 
     try:
-        card = metadata_load(folder / "README.md") or {}
+        with open_regular(folder / "README.md"):  # not a pipe, for whose end the library would wait
+            card = metadata_load(folder / "README.md") or {}
     except Exception:  # the library's own for YAML, or a file that cannot be read: nothing is stated
         card = {}
     licence = card.get("license")

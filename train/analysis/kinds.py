@@ -230,7 +230,9 @@ def observe_masks(
         DatasetError: If the data set has no labels, or an id is unknown.
     """
     if dataset.read_labels is None:
-        raise DatasetError(f"{dataset.name} has no labels that are finer than its classes.")
+        raise DatasetError(
+            f"{dataset.name} has no labels that are finer than its classes. Name one that has, such as ccp."
+        )
     read_labels = dataset.read_labels
 
     def observe(framing: str, photo_id: str) -> list[KindSample]:

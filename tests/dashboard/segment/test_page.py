@@ -24,7 +24,7 @@ from dashboard.shared import analysed as photos
 from dashboard.shared import by_link, networks, waiting
 from dashboard.shared.examples import examples
 from dashboard.shared.inference_queue import InferenceQueue
-from dashboard.shared.keeping import LINK
+from dashboard.shared.keeping import LINK, privacy_text
 from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.fetch import Fetched, FetchError
@@ -61,7 +61,7 @@ def bomb() -> bytes:
 
 def test_the_page_opens_with_an_example_that_is_segmented_already(page: AppTest) -> None:
     assert page.title[0].value == "Drop an outfit photo"
-    assert "never saved" in page.markdown[0].value
+    assert any("never saved" in each.value for each in page.markdown)
     assert not page.exception
     (photo,) = state(page).photos.values()
     assert photo.name == "two-people.jpg" and photo.model == "fpn" and len(photo.people) == 2
@@ -114,7 +114,7 @@ def test_a_link_is_opened_by_the_server(page: AppTest, monkeypatch: pytest.Monke
     monkeypatch.setattr(by_link, "fetch", fetch)
     page.text_input[0].set_value("https://gone.example/a.jpg")
     button(page, "Open the link").click().run()
-    assert page.error[0].value == "There is no host gone.example. Check the address."
+    assert page.error[0].value.replace("\\", "") == "There is no host gone.example. Check the address."
     page.text_input[0].set_value("https://photos.example/look.png")
     button(page, "Open the link").click().run()
     assert not page.exception and not page.error
@@ -183,7 +183,11 @@ def test_less_likely_garments_are_said_to_be_in_the_downloads(page: AppTest) -> 
         state(page).photos[key] = shown
         page.run()
         assert not page.exception
-        return [caption.value for caption in page.caption if caption.value != ANNOTATION_FORMATS["coco"].hint]
+        return [
+            caption.value
+            for caption in page.caption
+            if caption.value not in (ANNOTATION_FORMATS["coco"].hint, privacy_text())
+        ]
 
     assert captions(raw) == []
     assert captions(replace(raw, people=(replace(person, presence=presence),))) == []
@@ -209,7 +213,7 @@ def test_what_is_done_stays_when_others_fail(page: AppTest) -> None:
         assert name in sentences
     assert "30,000 x 30,000" in sentences
     assert [photo.name for photo in state(page).photos.values()] == ["first.png"]
-    assert page.caption[0].value == "1 other photo is done."
+    assert "1 other photo is done." in [each.value for each in page.caption]
 
 
 def test_a_file_over_the_limit_is_a_sentence(page: AppTest) -> None:

@@ -498,7 +498,7 @@ def test_a_config_takes_no_more_memory_than_its_weights(folder: Path, monkeypatc
     monkeypatch.setattr(module, "_build", build_and_note)
     change(folder, arguments={"pyramid_channels": 2048, "segmentation_channels": 2048})
     assert "has the shape" in refused(folder)
-    assert built == ["meta"], "four thousand channels, which were never made"
+    assert built == ["meta"], "two thousand channels, which were never made"
 
 
 @pytest.mark.parametrize(
