@@ -25,6 +25,7 @@ import struct
 import zlib
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import streamlit as st
 
@@ -96,6 +97,7 @@ case = query.get("case", "one")
 stages = {
     "one": lambda: [encode_stage(make_stage())],
     "people": lambda: [make_stage(people=(1, 0, 0))],
+    "sharp": lambda: [make_stage()],
     "marked": lambda: [replace(
         make_stage(people=(1, 0, 0)), people=((100, 250, 200, 250), (100, 100, 200, 100)),
         owners=np.repeat(np.repeat([1, 0], [225, 375]).astype(np.uint8)[:, None], 400, axis=1))],
@@ -113,7 +115,11 @@ stages = {
 }[case]()
 if st.button("Next photo"):
     stages = [make_stage(shift=90, name="next.jpg", title="Next look")]
-viewer(stages, taxonomy=OUTFIT_15, key="viewer")
+original = None
+if case == "sharp":
+    ok, original = cv2.imencode(".png", np.full((1200, 800, 3), (30, 200, 30), np.uint8))
+    original = original.tobytes()
+viewer(stages, taxonomy=OUTFIT_15, key="viewer", original=original)
 """
 
 COAT, PANTS, FOOTWEAR, BACKGROUND = (200, 150), (200, 300), (200, 450), (50, 300)  # x, y in the photo
@@ -439,6 +445,20 @@ def test_wheel_with_ctrl_zooms_at_the_pointer_and_dragging_pans(open_page: Open)
     page.mouse.wheel(0, 60)  # without Ctrl the wheel is the page's, which says so
     expect(page.get_by_text("and the mouse wheel zoom the photo")).to_be_visible()
     expect(page.get_by_role("status")).not_to_contain_text("Zoom 4")
+
+
+def test_the_photos_own_file_is_drawn_once_the_view_is_zoomed_beyond_what_was_sent(open_page: Open):
+    """The file is green here, and what was sent of it is not, so that the two can be told apart."""
+    page = open_page("sharp")
+    stage = stage_of(page)
+    with page.expect_response(lambda answer: "/media/" in answer.url) as asked:
+        page.get_by_role("button", name="Zoom in").click()
+    assert asked.value.ok
+    page.wait_for_timeout(QUIET)
+    box = stage.bounding_box()
+    assert box
+    image = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
+    assert_near(np.array(image.getpixel((round(box["width"] / 2), 12)), float), (30, 200, 30))
 
 
 def test_the_table_has_headers_rows_by_share_and_people(open_page: Open):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from portrait import portrait
-from streamlit_page import WAIT, on_a_desk
+from streamlit_page import WAIT, on_a_desk, settle
 
 from segmodels.taxonomy import OUTFIT_15
 
@@ -127,6 +128,43 @@ def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
 def test_nothing_is_wider_than_the_window(page: Page) -> None:
     expect(page.get_by_role("application")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@on_a_desk
+def test_a_pasted_photo_is_taken_and_so_is_one_dropped_beside_the_uploader(page: Page) -> None:
+    settle(page)
+    give = """async ([kind, colour]) => {
+      const canvas = new OffscreenCanvas(60, 90), context = canvas.getContext("2d");
+      context.fillStyle = colour;
+      context.fillRect(0, 0, 60, 90);
+      const files = new DataTransfer();
+      const blob = await canvas.convertToBlob({ type: "image/png" });
+      files.items.add(new File([blob], "image.png", { type: "image/png" }));
+      const how = { bubbles: true, cancelable: true };
+      const event = kind === "paste"
+        ? new ClipboardEvent("paste", { clipboardData: files, ...how })
+        : new DragEvent("drop", { dataTransfer: files, ...how });
+      document.querySelector("h1").dispatchEvent(event);
+      return event.defaultPrevented;
+    }"""
+    assert page.evaluate(give, ["paste", "#a33"])
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
+    expect(page.get_by_role("application")).to_have_attribute("aria-label", re.compile(r"Photo pasted-[-\d]+\.png "))
+    settle(page)
+    assert page.evaluate(give, ["drop", "#3a3"]), "a browser would open it instead of the page"
+    expect(page.get_by_text("2 of 2: image.png")).to_be_visible()
+
+
+@on_a_desk
+def test_a_reload_shows_the_same_photos(page: Page) -> None:
+    upload(page, "look.png", portrait())
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
+    expect(page.get_by_role("application")).to_have_attribute("aria-label", re.compile("Photo look.png "))
+    page.get_by_role("button", name="Forget now").click()
+    expect(page.get_by_role("heading", name="Drop an outfit photo")).to_be_visible()
+    assert "visit=" not in page.url
 
 
 @on_a_desk
