@@ -38,7 +38,7 @@ from dashboard.figures import agreement_figure, scores_figure
 from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.by_link import fetch_photo
-from dashboard.shared.examples import EXAMPLE_MODELS, Example, examples
+from dashboard.shared.examples import EXAMPLE_MODELS, Example, examples, thumbnail
 from dashboard.shared.guide import show_guide
 from dashboard.shared.inference_queue import Visit
 from dashboard.shared.keeping import forget, keep, privacy_text
@@ -421,7 +421,7 @@ def _examples(shown: Example) -> None:
     """The row of examples, and where the one on show comes from."""
     every = examples()
     picture_strip(
-        [(each.title, each.photo.data) for each in every],
+        [(each.title, thumbnail(each)) for each in every],
         every.index(shown),
         lambda index: state.show_example(every[index]),
         label="Examples",

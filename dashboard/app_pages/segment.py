@@ -29,7 +29,7 @@ from dashboard.shared.analysed import (
 )
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.choice import choose
-from dashboard.shared.examples import Example, examples
+from dashboard.shared.examples import Example, examples, thumbnail
 from dashboard.shared.guide import show_guide
 from dashboard.shared.keeping import KEPT_SECONDS, forget, keep, privacy_text
 from dashboard.shared.page_state import page_state
@@ -286,7 +286,7 @@ def _examples(shown: Example) -> None:
     """The row of examples, and where the one on show comes from."""
     every = examples()
     picture_strip(
-        [(each.title, each.photo.data) for each in every],
+        [(each.title, thumbnail(each)) for each in every],
         every.index(shown),
         lambda index: state.show_example(every[index]),
         label="Examples",

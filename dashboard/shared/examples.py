@@ -31,13 +31,16 @@ from segmodels.inference.kinds import Kind
 from segmodels.inference.segmentation import Garment, Person
 from segmodels.taxonomy import TAXONOMIES
 
-__all__ = ["EXAMPLES", "EXAMPLE_MODELS", "Example", "Shipped", "examples", "make", "shipped"]
+__all__ = ["EXAMPLES", "EXAMPLE_MODELS", "Example", "Shipped", "examples", "make", "shipped", "thumbnail"]
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "examples"
 """Folder of the examples."""
 
 EXAMPLE_MODELS = (DEFAULT_MODEL, "unet")
 """Catalog names of the models whose results ship: the one that Segment uses, and the one beside it on Compare."""
+
+
+_THUMBNAIL = 240  # pixels across, twice its size on a page
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ class Example:
     def photo(self) -> PhotoFile:
         """The file."""
         return PhotoFile(self.file, (EXAMPLES / self.file).read_bytes())
+
+
+@cache
+def thumbnail(example: Example) -> bytes:
+    """A small JPEG of an example, for a row of them."""
+    photo = cv2.imdecode(np.frombuffer(example.photo.data, np.uint8), cv2.IMREAD_COLOR)
+    assert photo is not None
+    height, width = photo.shape[:2]
+    small = cv2.resize(photo, (_THUMBNAIL, round(height * _THUMBNAIL / width)), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
 
 
 class Shipped(NamedTuple):
