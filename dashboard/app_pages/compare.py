@@ -73,10 +73,10 @@ MEANS = (
 def page() -> None:
     """The whole page: the comparison of an example, or of the photo chosen."""
     installed = networks.model_names()
-    _read_mappings(installed)
-    _read_link(installed)
     if not state.photos:
         state.show_example(examples()[0])
+    _read_mappings(installed)
+    _read_link(installed)
     keep(state)
     watch_uploads(state.intake, _refuse)
     uploads, address, asked, place = _header(installed)
