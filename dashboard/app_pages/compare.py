@@ -31,6 +31,7 @@ from dashboard.compare.ground_truth import MaskError, match_masks
 from dashboard.compare.state import CompareState, connected
 from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
+from dashboard.components.paste import watch_pasted
 from dashboard.components.picture_strip import picture_strip
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer, viewer_key
@@ -79,6 +80,7 @@ def page() -> None:
     _read_link(installed)
     keep(state)
     watch_uploads(state.intake, _refuse)
+    watch_pasted("photo-intake", "add-photos")
     uploads, address, asked, place = _header(installed)
     st.query_params["models"] = ",".join(state.models)
     if address:
@@ -315,7 +317,9 @@ def _take_in(visit: Visit, uploads: Sequence[PhotoFile], bar: DeltaGenerator) ->
             state.sentences.append(failure(upload.name, error))
             continue
         if state.example:
+            sentences = state.sentences
             state.start_over()
+            state.sentences = sentences
         state.photos.setdefault(key, future.result())
         state.shown = key
     state.intake += 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from dashboard.components.paste import watch_pasted
 from dashboard.components.picture_strip import picture_strip
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer, viewer_key
@@ -67,6 +68,7 @@ def page() -> None:
         state.show_example(examples()[0])
     keep(state)
     watch_uploads(state.intake, _refuse)
+    watch_pasted("photo-intake", "add-photos")
     if state.example or not state.photos:
         uploads, address, place = _welcome()
     else:

@@ -92,6 +92,12 @@ class Shelf:
             state = found.states.get(kind.__name__) if found else None
             return state if isinstance(state, kind) else None
 
+    def holds(self, visit: str) -> bool:
+        """Whether there are photos of a visit, on whichever page."""
+        with self._lock:
+            self._tidy()
+            return visit in self._visits and self._visits[visit].size > 0
+
     def drop(self, visit: str) -> None:
         """Forgets a visit."""
         with self._lock:
@@ -132,17 +138,19 @@ def kept(kind: type[State]) -> State | None:
 
 
 def keep(state: Keepable) -> None:
-    """Keeps a page's state, and puts the id into the page's address; without photos there is neither.
+    """Keeps a page's state, and puts the id into the page's address; without photos on any page there is neither.
 
     Args:
         state: State of the page.
     """
-    if not state.size:
+    visit = st.session_state.get(_ID)
+    if state.size:
+        visit = st.session_state.setdefault(_ID, secrets.token_urlsafe(24))
+        _shelf().put(visit, state)
+    elif not (visit and _shelf().holds(visit)):
         if LINK in st.query_params:
             del st.query_params[LINK]
         return
-    visit = st.session_state.setdefault(_ID, secrets.token_urlsafe(24))
-    _shelf().put(visit, state)
     if st.query_params.get(LINK) != visit:
         st.query_params[LINK] = visit
 

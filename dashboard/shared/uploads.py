@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from dashboard.components.paste import watch_pasted
 from dashboard.shared.choice import choose
 from dashboard.shared.photo_file import PhotoFile
 from segmodels.photo import MAX_BYTES, PHOTO_SUFFIXES
@@ -21,12 +20,13 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def upload_photos(key: str) -> list[PhotoFile]:
-    """The uploader for outfit photos, and what is in it; photos may also be pasted, or dropped anywhere on the page.
+    """The uploader for outfit photos, and what is in it.
+
+    Its container has the key "photo-intake", by which `watch_pasted` finds it.
 
     Args:
         key: Streamlit key; a new one is an empty uploader.
     """
-    watch_pasted("photo-intake", "add-photos")
     with st.container(key="photo-intake"):
         files = st.file_uploader(
             "Outfit photos: drop, paste or choose. JPEG, PNG, WebP or HEIC, up to 20 MB each",

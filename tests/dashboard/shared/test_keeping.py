@@ -24,6 +24,9 @@ def test_a_state_is_found_by_its_id_and_class() -> None:
     shelf.put("a", photos)
     assert shelf.find("a", Photos) is photos
     assert shelf.find("b", Photos) is None and shelf.find("a", Clock) is None
+    assert shelf.holds("a") and not shelf.holds("b")
+    photos.size = 0
+    assert not shelf.holds("a")
 
 
 def test_a_visit_goes_some_time_after_the_last_look() -> None:
