@@ -79,11 +79,11 @@ def data_folder(dataset: str, folder: str) -> Path:
     Raises:
         PictureError: If there is none, or it cannot hold this data set.
     """
+    if dataset not in DATASETS:
+        raise PictureError(f"Photos of {dataset[:40]} are not found from here, so only the prediction is shown.")
     if not folder:
         raise PictureError(f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see the photo and the ground truth.")
     root = Path(folder)
-    if dataset not in DATASETS:
-        raise PictureError(f"There is no reader for {dataset[:40]}, so only the prediction is shown.")
     if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
         raise PictureError(f"The folder in GARMENTSCOPE_DATA is not ccp: it needs {_LAYOUT}.")
     return root
