@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from segmodels.files import read_json
+from segmodels.sentences import first_line
 
 __all__ = [
     "Amount",
@@ -193,7 +194,7 @@ def read_versioned(
         place = ".".join(map(str, first["loc"])) or "the file"
         raise error(f"{path} is damaged: {place}: {first['msg']}. {again}") from None
     except (OSError, ValueError) as problem:
-        raise error(f"{path} is damaged: {problem}. {again}") from None
+        raise error(f"{path} is damaged: {first_line(problem)}. {again}") from None
     if content is None:
         raise error(f"{path} is of version {found}; this Garmentscope reads {version}. Update it.")
     return content

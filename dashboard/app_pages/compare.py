@@ -98,7 +98,8 @@ def _connected(models: Sequence[str]) -> tuple[list[str], list[str]]:
     """Those whose classes can be compared, and a sentence for each other; one of unknown classes stays."""
     known = {name: own for name in models if (own := networks.taxonomy(name))}
     kept, sentences = connected(known, state.own)
-    return [name for name in models if name in kept or name not in known], sentences
+    faults = [networks.mapping_fault(name) for name in known] if sentences else []  # their mapping is missed now
+    return [name for name in models if name in kept or name not in known], [*sentences, *filter(None, faults)]
 
 
 def _comparable() -> list[str]:

@@ -103,7 +103,7 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
         PictureError: If one of the two is missing or damaged.
     """
     if Path(photo_id).name != photo_id:
-        raise PictureError(f"{photo_id[:40]} is not a valid photo id.")
+        raise PictureError(f"{photo_id[:40]} is not a valid photo id. Evaluate the model again.")
     try:
         if dataset == "ccp":
             file = root / "photos" / f"{photo_id}.jpg"
@@ -113,7 +113,9 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
         else:
             photo, truth = DATASETS[dataset](root).pair(photo_id)
     except OSError as error:
-        raise PictureError(f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}).") from None
+        raise PictureError(
+            f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}). Copy it there again."
+        ) from None
     except (DatasetError, MaskError, PhotoError) as error:
         raise PictureError(str(error)) from None
     image = Image.fromarray(photo)

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "checkpoint_stamp",
+    "mapping_fault",
     "model_bytes",
     "model_names",
     "own_mapping",
+    "queue_load",
     "revision",
     "segmenter",
     "taxonomy",
@@ -124,9 +126,28 @@ def own_mapping(name: str) -> ClassMapping | None:
     return None
 
 
+def mapping_fault(name: str) -> str:
+    """What keeps the mapping in the folder of a checkpoint from being used, as a sentence; empty if nothing does."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.mappings import MappingError, mapping_beside
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                mapping_beside(entry.folder)
+            except MappingError as error:
+                return str(error).replace(str(entry.folder.parent), "").lstrip("/\\")
+    return ""
+
+
 def visit() -> Visit:
     """A visitor's place in the queue for the networks, which all visitors and ingests share."""
     return _queue().visit()
+
+
+def queue_load() -> tuple[int, int]:
+    """Number of photos that wait in the queue for the networks, and of those in work."""
+    return _queue().load()
 
 
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:

@@ -219,7 +219,9 @@ def _versions(archive: Archive) -> list[Version]:
     """The versions of an archive; says so if there are none."""
     versions = archive.versions()
     if not versions:
-        print(f"{archive.place.location} holds no archive yet.", file=sys.stderr)
+        print(
+            f"{archive.place.location} holds no archive yet. Check the path, or ingest photos into it.", file=sys.stderr
+        )
     return versions
 
 

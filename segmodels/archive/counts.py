@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ class Counts:
         each: Outfits with each garment, `(k,)`.
         together: Outfits with both of two garments, `(k, k)`; on the diagonal `each`.
         three: Outfits with all of three different garments, `(k, k, k)`, where they were asked for.
+        classes: Class of each garment, where they are kinds of classes, of which an outfit has one at most.
     """
 
     names: tuple[str, ...]
@@ -34,6 +36,12 @@ class Counts:
     each: np.ndarray
     together: np.ndarray
     three: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+
+    def exclude(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Whether two garments, by their places `(n,)`, are kinds of one class, which nobody wears together."""
+        names = np.array(self.classes or self.names, object)
+        return np.asarray(names[one] == names[other])
 
 
 def add_up(
@@ -41,6 +49,7 @@ def add_up(
     blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     *,
     correlations: np.ndarray | None = None,
+    classes: Sequence[str] = (),
     triples: bool = False,
 ) -> Counts:
     """Adds up outfits.
@@ -55,9 +64,13 @@ def add_up(
         names: Names of the garments, `k` of them.
         blocks: Weights of some outfits, `(n,)`, and the probability that each garment is worn in each of them,
             `(k, n)`; of dtype int64 (all of them 0 or 1, and the weight is a number of equal outfits) or float32.
-        correlations: Correlation of the errors of each two garments, `(k, k)`; None for none.
+        correlations: Correlation of the errors of each two garments, `(k, k)`, the same for all kinds of a class; None
+            for none.
+        classes: Class of each garment, where they are kinds of classes; those of a class in a row.
         triples: Whether to count triples.
     """
+    if classes:
+        return _add_up_kinds(names, blocks, correlations, classes, triples=triples)
     k = len(names)
     one, other = np.triu_indices(k, 1)
     related = None if correlations is None else correlations[one, other][:, None].astype(np.float32)
@@ -87,6 +100,60 @@ def add_up(
         found = _within_pairs(_triples(three, apart, both, k), together, each)
         return Counts(tuple(names), size.item(), each, together, found)
     return Counts(tuple(names), size.item(), each, together)
+
+
+def _add_up_kinds(
+    names: Sequence[str],
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    correlations: np.ndarray | None,
+    classes: Sequence[str],
+    *,
+    triples: bool,
+) -> Counts:
+    """What `add_up` does, of kinds: pairs of classes first, and of those the shares of their kinds."""
+    k = len(names)
+    _, starts = np.unique(classes, return_index=True)
+    starts = np.sort(starts)
+    spans = [slice(*ends) for ends in pairwise([*starts.tolist(), k])]
+    c = len(spans)
+    one, other = np.triu_indices(c, 1)
+    related = np.zeros((len(one), 1), np.float32)
+    if correlations is not None:
+        related = correlations[np.ix_(starts, starts)][one, other][:, None].astype(np.float32)
+    first, second = np.triu_indices(k, 1)
+    size, each, both, apart = np.zeros(()), np.zeros(k), *np.zeros((2, k, k))
+    three = np.zeros((len(first), k)) if triples else None
+    whole_numbers = True
+    for factor, found in blocks:
+        whole_numbers = whole_numbers and found.dtype.kind != "f"
+        precision = np.float64 if whole_numbers else np.float32  # whole numbers stay exact, and have fast products
+        weight, presence = factor.astype(precision), found.astype(precision)
+        size, each = size + weight.sum(dtype=np.float64), each + presence @ weight
+        weighted = presence * weight
+        apart += weighted @ presence.T
+        whole = np.add.reduceat(presence, starts, axis=0)
+        a, b = whole[one], whole[other]
+        joint = a * b
+        if related.any():
+            spread = np.sqrt(np.maximum(whole * (1 - whole), 0))
+            joint += related * (spread[one] * spread[other])
+            joint = np.clip(joint, np.maximum(a + b - 1, 0), np.minimum(a, b))
+        joint *= weight
+        part = presence / np.maximum(np.repeat(whole, np.diff([*starts, k]), axis=0), 1e-9)
+        for place, (x, y) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+            both[spans[x], spans[y]] += (part[spans[x]] * joint[place]) @ part[spans[y]].T
+        if three is not None:
+            three += (weighted[first] * presence[second]) @ presence.T
+    each = np.minimum(each, size)
+    together = both + both.T
+    np.fill_diagonal(together, each)
+    of_three = None
+    if three is not None:
+        of_three = _within_pairs(_triples(three, apart[first, second], both[first, second], k), together, each)
+    if whole_numbers:
+        size, each, together = (np.rint(values).astype(np.int64) for values in (size, each, together))
+        of_three = None if of_three is None else np.rint(of_three).astype(np.int64)
+    return Counts(tuple(names), size.item(), each, together, of_three, tuple(classes))
 
 
 def _wide(values: np.ndarray) -> np.ndarray:

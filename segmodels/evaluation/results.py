@@ -18,6 +18,7 @@ from pydantic import Field
 
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
@@ -458,8 +459,8 @@ def taxonomy_entry(taxonomy: Taxonomy) -> str | dict[str, Any]:
 
 def shorten(value: object) -> str:
     """The first line of an error or a value, cut to a length that fits into a sentence."""
-    text = f"{value} is missing" if isinstance(value, KeyError) else str(value)
-    line = text.partition("\n")[0].rstrip(".")
+    text = f"{value} is missing" if isinstance(value, KeyError) else value
+    line = first_line(text) if isinstance(text, BaseException) else str(text).partition("\n")[0].rstrip(".")
     return line if len(line) <= _MOST_NAMED else f"{line[: _MOST_NAMED - 1]}…"
 
 

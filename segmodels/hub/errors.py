@@ -195,4 +195,4 @@ def _answered(error: HfHubHTTPError, subject: str, revision: str, writing: bool)
         return HubUnreachableError(f"The Hub received too many requests from this address. Try again {when}.")
     if status >= 500:
         return HubUnreachableError(f"The Hub reported an internal error (status {status}). Try again later.")
-    return HubError(f"The Hub refused the request for {subject} (status {status}).")
+    return HubError(f"The Hub refused the request for {subject} (status {status}). Check the name and the revision.")

@@ -130,6 +130,10 @@ def test_models_of_other_classes_are_left_out(
     sentence = "no mapping says what Kimono, Obi <sash>, Left hand and 1 more would be in OUTFIT_15. Write a mapping"
     assert f"own is left out. own has the classes of kimono shop, and {sentence}" in said(page)
     assert [model for _, model in state(page).findings] == ["tiny", "blank"]
+    assert "mapping.toml" not in said(page).replace("put it as mapping.toml", "")
+    (tmp_path / "own" / "mapping.toml").write_text("from =")
+    page.run()
+    assert "own/mapping.toml is not TOML" in said(page)
     page.multiselect[0].set_value(["own", "tiny"]).run()
     assert f"tiny is left out. own has the classes of kimono shop, and {sentence}" in said(page)
     assert "Choose a second model, then press Compare." in said(page)

@@ -9,7 +9,7 @@ import pytest
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
-from train.data.split import SPLITS, fold_ids, folds_digest, read_ids, stratified_folds, with_split
+from train.data.split import SPLITS, fold_ids, folds_digest, folds_sentence, read_ids, stratified_folds, with_split
 
 
 @pytest.mark.parametrize(
@@ -220,6 +220,10 @@ def test_a_file_tells_the_folds(tmp_path: Path) -> None:
     split = with_split(dataset, path)
     assert fold_ids(split, 3) == ([f"p{number}" for number in range(9) if number % 5 != 3], ["p3", "p8"])
     assert fold_ids(split, -1) == ([f"p{number}" for number in range(9)], [])
+    assert folds_sentence(split, path) == (
+        f"The folds are those of {path}, of 9 photos; 1 photos are not in it and left out. It also names 1 that coco-x "
+        "does not have: gone."
+    )
     path.rename(tmp_path / "split.csv")
     assert with_split(dataset).folds == split.folds and folds_digest(with_split(dataset)) == folds_digest(split) != ""
     (tmp_path / "split.csv").write_text("\n".join(["id,fold", *rows[:-1], "p8,0"]), "utf-8")
