@@ -10,6 +10,7 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ __all__ = [
     "DeviceError",
     "Precision",
     "add_device_arguments",
+    "c_function",
     "describe_device",
     "has_fast_bf16",
     "keep_memory",
@@ -220,6 +222,18 @@ def _seconds_of_a_product(dtype: torch.dtype) -> float:
     return min(seconds[1:])
 
 
+def c_function(name: str) -> Callable[..., int] | None:
+    """A function of the C library that this process runs with; None where it has none of that name, as on Windows.
+
+    Args:
+        name: Name of the function.
+    """
+    try:
+        return getattr(ctypes.CDLL(None), name, None)
+    except (OSError, TypeError):  # Windows has no library of everything, and takes no None
+        return None
+
+
 def keep_memory(*, all_of_it: bool = False) -> bool:
     """Asks the C library to keep freed memory, which the next photo or step asks for again.
 
@@ -231,7 +245,7 @@ def keep_memory(*, all_of_it: bool = False) -> bool:
     Returns:
         Whether the C library took the advice; another one than glibc has no such setting.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = c_function("mallopt")
     if mallopt is None:
         return False
     if all_of_it:

@@ -19,6 +19,7 @@ import streamlit as st
 
 from segmodels.files import read_json
 from segmodels.foreign.formats import digest, weights_of
+from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit
@@ -64,6 +65,9 @@ def segmenter(name: str) -> Segmenter:
     except ValueError:
         _loading.clear(name, files)  # so that a mended checkpoint is found
         raise
+    except Exception as error:  # no memory on the GPU, or what a library raises
+        _loading.clear(name, files)
+        raise ValueError(f"{name} could not be loaded: {first_line(error) or type(error).__name__}.") from error
 
 
 def warm_up(name: str) -> None:
