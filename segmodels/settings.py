@@ -72,6 +72,12 @@ class Settings:
         "none",
     )
 
+    shared: bool = _variable(
+        "`yes`: every visitor of the app may stop ingests of others, add to all archives, download the lists of files "
+        "beside them, and see where they lie.",
+        "only whoever made an archive, and visitors at the server's own machine",
+    )
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings as they are now; nothing is kept between calls.
@@ -105,6 +111,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         photos=folders("PHOTOS"),
         cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),
         southern=tuple(pair(entry) for entry in text("SOUTHERN").split(",") if entry.strip()),
+        shared=text("SHARED").lower() in ("1", "yes", "true", "on"),
     )
 
 

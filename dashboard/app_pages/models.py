@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
+from dashboard.shared.visitor import without_folders
 from segmodels.checkpoints.catalog import Offer, match_offers
 
 state = page_state(ModelsState)
@@ -121,7 +123,8 @@ def _wait(listing: Listing, count: str) -> None:
 def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
     """One checkpoint, what became of a pull, and its buttons."""
     with st.container(border=True, key=f"models-card-{sheet.name}", height="stretch"):
-        st.html(sheet_html(sheet, sheet.here and sheet.name == segment.model))
+        shown = replace(sheet, address=without_folders(sheet.address), note=without_folders(sheet.note))
+        st.html(sheet_html(shown, sheet.here and sheet.name == segment.model))
         if sheet.obstacle:
             st.error(literal(sheet.obstacle))
         if pull and watched:

@@ -24,8 +24,10 @@ __all__ = [
     "Tag",
     "cache_folder",
     "choose_target",
+    "claim",
     "list_archives",
     "list_file",
+    "owner_of",
     "read_contents",
     "stamp",
 ]
@@ -40,6 +42,7 @@ _TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with th
 _VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no folder has such a name on Windows
+_OWNER = ".owner"  # file with the identifier of the visitor who made an archive
 _NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or space at either end
 
 
@@ -91,6 +94,7 @@ class Contents:
         first: The earliest date; None without dates.
         last: The latest date; None without dates.
         tags: Tags in the order of their names.
+        left_out: Sentence on each part that cannot be used.
     """
 
     version: Version
@@ -100,6 +104,7 @@ class Contents:
     first: date | None
     last: date | None
     tags: tuple[Tag, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def trained_on(self) -> int | None:
@@ -182,20 +187,58 @@ def read_contents(archive: Archive) -> list[Contents]:
     """Contents of an archive, version by version; empty if the archive does not exist yet.
 
     Raises:
-        ArchiveError: If it cannot be listed, or a part is damaged.
+        ArchiveError: If it cannot be listed. A version of which nothing can be read is empty, and says why.
     """
     result = []
     for version in archive.versions():
-        with archive.reader(version) as reader:
+        try:
+            reader = archive.reader(version)
+        except ArchiveError as error:
+            result.append(Contents(version, 0, 0, 0, None, None, (), (str(error),)))
+            continue
+        with reader:
             row = reader.query(
                 "SELECT count(*) photos, coalesce(sum(len(outfits)), 0)::BIGINT outfits, count(taken_at) dated, "
                 "min(taken_at) first, max(taken_at) last FROM photos"
             ).iloc[0]
             first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in ("first", "last"))
             result.append(
-                Contents(version, int(row.photos), int(row.outfits), int(row.dated), first, last, _tags(reader))
+                Contents(
+                    version,
+                    int(row.photos),
+                    int(row.outfits),
+                    int(row.dated),
+                    first,
+                    last,
+                    _tags(reader),
+                    reader.left_out,
+                )
             )
     return result
+
+
+def owner_of(location: str) -> str:
+    """Identifier of the visitor who made an archive with the app; empty if it was made otherwise."""
+    try:
+        return Archive(location).place.read(_OWNER, 64).decode("ascii")
+    except (ArchiveError, OSError, ValueError):
+        return ""
+
+
+def claim(target: Shelved, who: str) -> None:
+    """Writes down that an archive that is not there yet is a visitor's.
+
+    Args:
+        target: The archive; one that is there already stays whose it is.
+        who: Identifier of the visitor.
+
+    Raises:
+        ArchiveError: If it cannot be written.
+    """
+    archive = Archive(target.location)
+    with archive.place.lock():
+        if not archive.versions() and not owner_of(target.location):
+            archive.place.write(_OWNER, who.encode())
 
 
 def list_file(archive: Archive, name: Literal["rejected.csv", "unmatched.csv"]) -> bytes | None:

@@ -166,19 +166,28 @@ def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
 
 
 def _show(archive: Archive) -> int:
+    failed = 0
     for version in (versions := _versions(archive)):
-        with archive.reader(version) as reader:
-            row = reader.query(
-                "SELECT count(*) photos, count(taken_at) dated, min(taken_at) first, max(taken_at) last,"
-                " sum(len(outfits)) outfits FROM photos"
-            ).iloc[0]
-            alike = int((~near_duplicates(reader)["kept"]).sum())
+        try:
+            with archive.reader(version) as reader:
+                row = reader.query(
+                    "SELECT count(*) photos, count(taken_at) dated, min(taken_at) first, max(taken_at) last,"
+                    " coalesce(sum(len(outfits)), 0) outfits FROM photos"
+                ).iloc[0]
+                alike = int((~near_duplicates(reader)["kept"]).sum())
+                left_out = reader.left_out
+        except ArchiveError as error:  # the other versions are there all the same
+            failed += 1
+            print(f"{version}: {error}", file=sys.stderr)
+            continue
         dates = (
             f", {row.dated:,} dated {row['first']:%Y-%m-%d} to {row['last']:%Y-%m-%d}" if row.dated else ", no dates"
         )
         alike_too = f" ({alike:,} near-duplicate{'' if alike == 1 else 's'} of others)" if alike else ""
         print(f"{version}: {row.photos:,} photos{alike_too}, {row.outfits:,.0f} outfits{dates}")
-    return 0 if versions else 1
+        for sentence in left_out:
+            print(sentence, file=sys.stderr)
+    return 0 if versions and not failed else 1
 
 
 def _duplicates(archive: Archive, *, as_csv: bool) -> int:

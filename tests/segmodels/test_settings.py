@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_set(home: Path) -> None:
-    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", ())
+    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", (), False)
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
 
@@ -66,6 +66,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_PHOTOS": between.join(["~/photos", "/photos"]),
             "GARMENTSCOPE_CACHE": "~/cache",
             "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
+            "GARMENTSCOPE_SHARED": "Yes",
         }
     ) == Settings(
         device="cuda:1",
@@ -77,6 +78,7 @@ def test_everything_is_set(home: Path) -> None:
         photos=(home / "photos", Path("/photos")),
         cache=home / "cache",
         southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
+        shared=True,
     )
     assert read_settings({"GARMENTSCOPE_DETECTOR": "coco"}).detector == "coco"
     assert read_settings({"XDG_CACHE_HOME": "~/caches"}).cache == home / "caches" / "garmentscope"
