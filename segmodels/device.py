@@ -253,6 +253,22 @@ def keep_memory(*, all_of_it: bool = False) -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _KEPT))
 
 
+def c_function(name: str) -> Callable[..., int] | None:
+    """A function of the C library that this process runs with.
+
+    Args:
+        name: Name of the function, which returns an int.
+
+    Returns:
+        The function; None if the library does not have it. Windows gives no handle of the library.
+    """
+    try:
+        found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    except (OSError, TypeError):
+        return None
+    return found
+
+
 def describe_device(device: torch.device | None = None) -> str:
     """The name of a device, for people: `NVIDIA H200`, `Apple GPU`, or `AMD EPYC 9R14, 2 threads`.
 

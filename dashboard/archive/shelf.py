@@ -41,6 +41,7 @@ TRAINED_ON = "trained_on"
 _TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with the app
 _VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no folder has such a name on Windows
 _OWNER = ".owner"  # file with the identifier of the visitor who made an archive
 _LIST = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
 _NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or space at either end
@@ -169,6 +170,8 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
             if name
             else "The archive needs a name. Choose one or type a new one."
         )
+    if _DEVICE.fullmatch(name):
+        raise ArchiveError(f"An archive cannot be called {name}, which is a device on Windows. Choose another name.")
     return Shelved(name, str(cache_folder(environment) / name), "own")
 
 

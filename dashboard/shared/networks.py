@@ -193,6 +193,7 @@ def _queue() -> InferenceQueue:
     """
     import torch
 
+    from dashboard.shared import closed_sessions
     from dashboard.shared.inference_queue import InferenceQueue
     from segmodels.device import pick_device
     from segmodels.inference.memory import return_memory
@@ -210,6 +211,7 @@ def _queue() -> InferenceQueue:
 
     queue = InferenceQueue(slots, most=slots if on_processor else 1, use_threads=use_threads, when_idle=rest)
     atexit.register(queue.close)
+    closed_sessions.begin()
     return queue
 
 

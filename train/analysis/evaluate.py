@@ -330,7 +330,7 @@ def check_writable(path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     existed = path.exists()
-    path.open("a").close()
+    path.open("a", encoding="utf-8").close()
     if not existed:
         path.unlink()
 
