@@ -124,7 +124,10 @@ async def health() -> Health:
 async def problem(kind: str) -> Problem:
     """What a kind of problem means, and what to do."""
     if (about := PROBLEMS.get(kind)) is None:
-        raise ProblemError("not-found", "There is no such kind of problem.")
+        raise ProblemError(
+            "not-found",
+            "There is no such kind of problem. The addresses in `type` of answers are those that there are.",
+        )
     return Problem(type=f"{PREFIX}/problems/{kind}", title=about.title, status=about.status, detail=about.meaning)
 
 

@@ -21,6 +21,7 @@ from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
 from dashboard.api.tokens import Tokens, needed_scope, presented
 from dashboard.api.waiting import LeftError
+from segmodels.settings import read_settings
 
 __all__ = ["Guard"]
 
@@ -32,6 +33,7 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
 )
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'"
 _PAGE = (  # of Swagger UI, which has its settings in a script of the page
@@ -39,6 +41,8 @@ _PAGE = (  # of Swagger UI, which has its settings in a script of the page
     b"connect-src 'self'; frame-ancestors 'none'"
 )
 _HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+_OWN = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})  # a proxy stands between
 _UNKNOWN = "unknown"  # route of an address that is none
 
 
@@ -63,10 +67,11 @@ class Guard:
         exchange = _Exchange(scope, receive, send, self._limit(path), _PAGE if path == "/docs" else _NOTHING)
         try:
             exchange.check()
-            if self._tokens is None:
-                exchange.check_removal()
-            elif wanted := needed_scope(scope["method"], path):
+            wanted = needed_scope(scope["method"], path)
+            if self._tokens and wanted:
                 exchange.admit(self._tokens, wanted)
+            elif wanted == "write":
+                exchange.check_change()
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.fail(problem)
@@ -74,7 +79,9 @@ class Guard:
             pass
         except Exception:
             _LOGGER.exception("request %s failed", exchange.id)
-            await exchange.fail(ProblemError("internal", f"The server made a mistake in request {exchange.id}."))
+            await exchange.fail(
+                ProblemError("internal", f"The server made a mistake in request {exchange.id}. Its log says more.")
+            )
         finally:
             exchange.note()
 
@@ -105,22 +112,20 @@ class _Exchange:
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
 
-    def check_removal(self) -> None:
-        """Lets only this machine remove photos where there are no tokens.
+    def check_change(self) -> None:
+        """Lets only this machine change archives where there are no tokens, unless the server is shared.
 
-        Nobody can remove them on the pages. The name of the server is looked at too, as a page of another site can
-        give its own name this machine's address.
+        The name of the server is looked at too, as a page of another site can give its own name this machine's address.
 
         Raises:
             ProblemError: If somebody else wants to.
         """
-        if self._scope["method"] != "DELETE":
-            return
         client, host = self._scope.get("client") or ("", 0), self._headers.get(b"host", b"").decode("latin-1")
-        if client[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1") or not _HERE.fullmatch(host):
+        here = client[0] in _OWN and _HERE.fullmatch(host) and not _FORWARDED.intersection(self._headers)
+        if not here and not read_settings().shared:
             raise ProblemError(
                 "not-allowed",
-                "Without tokens, only this machine may remove photos and stop jobs. See GARMENTSCOPE_TOKENS.",
+                "Only the server's own machine may change archives here. Ask whoever keeps the server for tokens.",
             )
 
     def admit(self, tokens: Tokens, wanted: TokenScope) -> None:
@@ -133,7 +138,9 @@ class _Exchange:
         if token is None:
             raise ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'})
         if wanted not in token.scopes:
-            raise ProblemError("not-allowed", f"The token {token.name} does not have the scope {wanted}.")
+            raise ProblemError(
+                "not-allowed", f"The token {token.name} does not have the scope {wanted}. Ask for one that has."
+            )
         self._state["caller"] = f"token {token.name}"
 
     async def receive(self) -> Message:
@@ -152,8 +159,8 @@ class _Exchange:
         """Sends a part of the answer."""
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
-            added = (*_HEADERS, (b"x-request-id", self.id.encode()), (b"cache-control", b"no-store"))
-            added = (*added, (b"content-security-policy", self._policy))
+            own = ((b"x-request-id", self.id.encode()), (b"content-security-policy", self._policy))
+            added = (*_HEADERS, *own)
             there = {key.lower() for key, _ in message.get("headers", ())}
             message["headers"] = [*message.get("headers", ()), *(pair for pair in added if pair[0] not in there)]
         self._sent += len(message.get("body", b""))

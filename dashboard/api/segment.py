@@ -166,7 +166,10 @@ async def segment(
             several = "photos" in body.files
             model, masks = body.values.get("model", model), _masks(body.values.get("masks", masks))
             if unknown := [each for each in body.files if each not in ("photo", "photos")]:
-                raise ProblemError("invalid-request", f"The field {unknown[0][:40]!r} is neither photo nor photos.")
+                raise ProblemError(
+                    "invalid-request",
+                    f"The field {unknown[0][:40]!r} is neither photo nor photos. Send one file as photo, or several as photos.",
+                )
             if len(body.files.get("photo", [])) > 1 or ("photo" in body.files and several):
                 raise ProblemError("invalid-request", "Send one file as photo, or several as photos.")
         elif kind == _JSON:
