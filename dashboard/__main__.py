@@ -48,7 +48,6 @@ def serve(arguments: list[str] | None = None) -> int:
         return 2
     import uvicorn
     from starlette.applications import Starlette
-
     from streamlit.logger import set_log_level
 
     from dashboard.api.routes import routes
