@@ -312,7 +312,7 @@ async def _from_label_studio(address: str, key: str, name: str) -> bytes:
             if answer.status_code != 200:
                 raise ProblemError(
                     "unavailable",
-                    f"Label Studio answered {answer.status_code} for the photo of {name}. Is the key of the server right?",
+                    f"Label Studio answered {answer.status_code} for the photo of {name}. Is the key right?",
                 )
             async for part in answer.aiter_bytes():
                 content += part

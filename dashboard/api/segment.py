@@ -168,7 +168,7 @@ async def segment(
             if unknown := [each for each in body.files if each not in ("photo", "photos")]:
                 raise ProblemError(
                     "invalid-request",
-                    f"The field {unknown[0][:40]!r} is neither photo nor photos. Name one file photo, or several photos.",
+                    f"The field {unknown[0][:40]!r} is neither photo nor photos. Name it photo.",
                 )
             if len(body.files.get("photo", [])) > 1 or ("photo" in body.files and several):
                 raise ProblemError("invalid-request", "Send one file as photo, or several as photos.")
