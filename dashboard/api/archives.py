@@ -303,7 +303,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
             "There is no form in the request. Send the photos as files of a multipart/form-data form.",
         )
     jobs.check()
-    body = await read_body(request, limits.arrival, _MOST_FILES)
+    body = await read_body(request, _MOST_FILES)
     if unknown := [each for each in body.files if each != "files"]:
         raise ProblemError(
             "invalid-request", f"The field {unknown[0][:40]!r} is not files. Send photos, ZIPs and the CSV as files."

@@ -5,6 +5,7 @@ A plain ASGI middleware, which neither holds a body back nor hides that a caller
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -52,11 +53,12 @@ class Guard:
     Args:
         app: The application inside.
         limit: Function that gives the most bytes of a body by the path of a request below the application.
+        seconds: Seconds until a body must have arrived.
         tokens: Tokens of which a request must have one; None where everybody may ask.
     """
 
-    def __init__(self, app: ASGIApp, limit: Callable[[str], int], tokens: Tokens | None) -> None:
-        self._app, self._limit, self._tokens = app, limit, tokens
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int], seconds: float, tokens: Tokens | None) -> None:
+        self._app, self._limit, self._seconds, self._tokens = app, limit, seconds, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -64,7 +66,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        exchange = _Exchange(scope, receive, send, self._limit(path), _PAGE if path == "/docs" else _NOTHING)
+        policy = _PAGE if path == "/docs" else _NOTHING
+        exchange = _Exchange(scope, receive, send, self._limit(path), self._seconds, policy)
         try:
             exchange.check()
             wanted = needed_scope(scope["method"], path)
@@ -89,8 +92,10 @@ class Guard:
 class _Exchange:
     """A request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, policy: bytes) -> None:
-        self._scope, self._receive, self._send, self._limit, self._policy = scope, receive, send, limit, policy
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, seconds: float, policy: bytes) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._limit, self._seconds, self._policy = limit, seconds, policy
+        self._arrived = False
         self._headers = {key.lower(): value for key, value in scope["headers"]}
         given = self._headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _ID.fullmatch(given) else uuid.uuid4().hex
@@ -147,12 +152,24 @@ class _Exchange:
         """The next part of the body.
 
         Raises:
-            ProblemError: If there are more bytes than allowed.
+            ProblemError: If there are more bytes than allowed, or they come too slowly.
         """
-        message = await self._receive()
+        if self._arrived:  # what comes now says that the caller has left
+            return await self._receive()
+        try:
+            async with asyncio.timeout(max(0.0, self._started + self._seconds - time.perf_counter())):
+                message = await self._receive()
+        except TimeoutError:
+            problem = ProblemError(
+                "too-slow", f"The request did not arrive within {self._seconds:g} s. Send less at once."
+            )
+            self._state["problem"] = problem  # the framework makes a mistake in the body of all that is raised here
+            raise problem from None
         self._bytes += len(message.get("body", b""))
+        self._arrived = not message.get("more_body", False)
         if self._bytes > self._limit:
-            raise self._too_large()
+            self._state["problem"] = self._too_large()
+            raise self._state["problem"]
         return message
 
     async def send(self, message: Message) -> None:
