@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from dashboard.archive import cache
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
-from dashboard.archive.shelf import Shelved, choose_target, list_archives, list_file
+from dashboard.archive.shelf import Shelved, choose_target, claim, list_archives, lists, owner_of
 from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import networks
+from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
+from dashboard.shared.visitor import is_trusted, may_change, visitor, without_folders
 from segmodels.archive.decoding import encoding_name
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
@@ -40,12 +43,21 @@ SECONDS = 1.0  # from one look at a running job to the next
 NEW = "My photos"
 SHOWN = 5
 MANY_FILES = 200  # files from which a ZIP is recommended
+GUIDE = (
+    "Add photos, or a ZIP of them: each person becomes an outfit with garments and colours, to be counted in *Trends*.",
+    "Add a CSV with dates and tags (market, season, brand) to compare groups and see what rises and falls.",
+    "Leave the page while photos are added: it goes on.",
+    "*rejected.csv* lists files that could not be used; *unmatched.csv* lists rows without a photo and photos without "
+    "a row, *unmatched-1.csv* and so on those of earlier CSVs.",
+)
 ORIGINS = {"own": "yours", "named": "from GARMENTSCOPE_ARCHIVE", "shipped": "comes with the app"}
 
 
 def page() -> None:
     """The whole page: what there is, and the panel that adds to it."""
-    st.title("Archive")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Archive", width="stretch")
+        show_guide(GUIDE)
     archives = list_archives()
     with st.container(key="archive-columns"):
         left, right = st.columns([60, 40], gap="large")
@@ -57,14 +69,17 @@ def page() -> None:
 
 def _panel(archives: Sequence[Shelved]) -> None:
     """The job that runs, or what became of the last one and the form for the next."""
-    if state.job is None and (others := running()):
-        state.job = others[0]
+    others = [each for each in running() if each is not state.job]
+    if state.job is None and (mine := [each for each in others if may_change(each.owner)]):
+        state.job = mine[0]
     job = state.job
     if job and job.live:
         _watch(job)
         return
     if job:
         _outcome(job)
+    if others:
+        st.caption("Photos of another visitor are being added to an archive. Yours wait until that is done.")
     _form(archives)
 
 
@@ -130,7 +145,8 @@ def _form(archives: Sequence[Shelved]) -> None:
         "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept. "
         "The rows are stored on the machine that serves this page; everyone who opens the page can see them."
     )
-    names = [each.name for each in archives if each.origin != "shipped"] or [NEW]
+    names = [each.name for each in archives if each.origin != "shipped" and may_change(owner_of(each.location))]
+    names = names or [NEW]
     target = st.selectbox(
         "Archive (choose one, or type a new name)",
         names,
@@ -265,7 +281,10 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
                 else "Choose photos or a ZIP file of photos first."
             )
         target = choose_target(name)
-        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit)
+        claim(target, visitor())
+        if not may_change(owner_of(target.location)):
+            raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
+        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, visitor())
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."
@@ -315,7 +334,9 @@ def _entry(each: Shelved, number: int) -> None:
     place = (
         each.location.replace(str(Path.home()), "~", 1) if each.location.startswith(str(Path.home())) else each.location
     )
-    where = ORIGINS[each.origin] + ("" if each.origin == "shipped" else f", {place}")
+    allowed = each.origin != "shipped" and may_change(owner_of(each.location))
+    where = ORIGINS[each.origin] if allowed or each.origin != "own" else "of another visitor"
+    where += f", {place}" if allowed and is_trusted() else ""
     head = f'<h3>{html.escape(each.title)}</h3><p class="where">{html.escape(where)}</p>'
     try:
         archive = Archive(each.location)
@@ -324,18 +345,18 @@ def _entry(each: Shelved, number: int) -> None:
         st.html(f'<article class="archive">{head}</article>')
         st.error(literal(str(error)))
         return
+    contents = [replace(each, left_out=tuple(map(without_folders, each.left_out))) for each in contents]
     body = "".join(map(contents_html, contents)) or "<p>No photos yet.</p>"
     if len(contents) > 1:
         body = "<p>Results of several models, kept separate.</p>" + body
     st.html(f'<article class="archive">{head}{body}</article>')
-    if each.origin == "shipped":
+    if not allowed:
         return
     with st.container(horizontal=True):
-        for name in ("rejected.csv", "unmatched.csv"):
-            if data := list_file(archive, name):
-                st.download_button(
-                    name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
-                )
+        for name, data in lists(archive).items():
+            st.download_button(
+                name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
+            )
 
 
 def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:

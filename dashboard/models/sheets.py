@@ -12,6 +12,7 @@ from typing import Literal
 from dashboard.evaluation.records import Measurement, Model, photo_sets
 from segmodels.checkpoints.catalog import Offer, hub_owner
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
+from segmodels.files import open_regular
 from segmodels.foreign.description import Foreign
 from segmodels.hub.cache import REPOSITORY_PREFIX
 from segmodels.inference.presence import CalibrationError, read_calibration
@@ -27,7 +28,7 @@ _LOOKS = {
     "found": "cropped to what is worn",
     "none": "whole photo",
 }
-_LARGEST_CARD = 200_000  # characters of a model card that are shown
+_LARGEST_CARD = 200_000  # bytes of a model card that are shown
 _CLASSES = 8  # names of classes that a card lists
 NONE = "–"
 _FORMATS = {"32": "float32"}  # names of number formats for people, by their name on the command line
@@ -57,6 +58,7 @@ class Sheet:
         here: Whether it is on this machine.
         classes: Classes of the model; empty if they are those of `OUTFIT_15`, or not known.
         origin: Source, licence and input of a network from elsewhere; empty for a checkpoint of Garmentscope.
+        described: Whether it is described only: its weights are not to be had.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Sheet:
     here: bool = True
     classes: str = ""
     origin: str = ""
+    described: bool = False
 
     @property
     def usable(self) -> bool:
@@ -135,6 +138,7 @@ def describe(
         here=here is not None,
         classes=_classes(model),
         origin=_origin(model),
+        described=offer.place == "described",
     )
 
 
@@ -164,7 +168,8 @@ def read_card(folder: Path | None) -> str:
     if folder is None:
         return ""
     try:
-        text = (folder / "README.md").read_text("utf-8", errors="replace")[:_LARGEST_CARD]
+        with open_regular(folder / "README.md") as file:
+            text = file.read(_LARGEST_CARD).decode("utf-8", "replace")
     except OSError:
         return ""
     text = re.sub(r"\A---\n.*?\n---\n", "", text.replace("\r\n", "\n"), flags=re.DOTALL)
@@ -184,14 +189,16 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
         f"<h3>{html.escape(sheet.name)}</h3>",
         _paragraph(sheet.address, "where"),
     ]
+    more: list[str] = []
     if sheet.folder:
-        lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.classes)]
-        lines += [_paragraph(sheet.origin)]
-        lines += [_paragraph(sheet.paper), _list(sheet.facts)]
-        lines += [_list(sheet.scores), _paragraph(sheet.measured, "where"), _paragraph(sheet.counts, "where")]
-        lines += [_paragraph(sheet.machines, "where")]
+        lines += [_paragraph(sheet.classes), _list(sheet.scores), _paragraph(sheet.measured, "where")]
+        more += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.paper), _paragraph(sheet.origin)]
+        more += [_list(sheet.facts), _paragraph(sheet.counts, "where"), _paragraph(sheet.machines, "where")]
     revision = f"Revision {sheet.revision}" if sheet.revision else ""
-    lines += [_paragraph(revision, "where"), _paragraph(sheet.note)]
+    more += [_paragraph(revision, "where")]
+    if any(more):
+        lines.append(f"<details><summary>Architecture, size, calibration</summary>{''.join(more)}</details>")
+    lines.append(_paragraph(sheet.note))
     return f'<article class="model">{"".join(lines)}</article>'
 
 

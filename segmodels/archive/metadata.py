@@ -428,7 +428,12 @@ def _holds_name(cell: str) -> bool:
 def _path(name: str) -> str:
     """The path of a name; that of an address without its query."""
     name = name.strip()
-    return unquote(urlsplit(name).path) if re.match(r"[a-z][a-z0-9+.]+://", name, re.IGNORECASE) else name
+    if not re.match(r"[a-z][a-z0-9+.]+://", name, re.IGNORECASE):
+        return name
+    try:
+        return unquote(urlsplit(name).path)
+    except ValueError:  # no address after all, such as http://[
+        return name
 
 
 def plain_name(name: str) -> str:

@@ -321,7 +321,7 @@ def _draw(
     path: Path, images: Mapping[str, _Photo], files: Mapping[str, Path], ids: Mapping[str, int], photo_id: str
 ) -> DrawnTruth:
     if photo_id not in images:
-        raise DatasetError(f"{path} has no photo {photo_id} with an annotation.")
+        raise DatasetError(f"{path} has no photo {photo_id} with an annotation. Check the id.")
     photo = images[photo_id]
     annotation = photo.valid[-1]
     where = f"{path}, task {annotation.task}"

@@ -81,7 +81,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = " ".join(str(error).split())
-        raise DatasetError(f"{path} is not YAML ({where}).") from None
+        raise DatasetError(f"{path} is not YAML ({where}). Export the data set again.") from None
     if not isinstance(content, dict):
         raise DatasetError(f"{path} has no names. Name the data.yaml of the data set.")
     return content
@@ -218,14 +218,16 @@ def _labels_of(photo: Path) -> Path:
 
 def _draw(pairs: Mapping[str, _Pair], classes: Classes, photo_id: str) -> DrawnTruth:
     if photo_id not in pairs:
-        raise DatasetError(f"There is no photo {photo_id}.")
+        raise DatasetError(f"There is no photo {photo_id}. Check the id.")
     photo, labels = pairs[photo_id]
     try:
         width, height = read_stored(photo).upright_size
     except PhotoError as error:
         raise DatasetError(str(error)) from None
     if width * height > MAX_PIXELS:
-        raise DatasetError(f"{photo} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed.")
+        raise DatasetError(
+            f"{photo} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed. Make it smaller."
+        )
     regions, wrong = [], []
     if labels.exists():
         for number, line in enumerate(read_text(labels, most=None).splitlines(), 1):

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.extras import missing_extra
+from segmodels.files import read_json
 from segmodels.foreign.description import Foreign
 from segmodels.foreign.onnx_file import check_extra, find_onnx, read_onnx
 from segmodels.sentences import first_line
@@ -205,11 +206,9 @@ def load_network(path: Path, config: CheckpointConfig) -> ForeignNetwork:
 def _load_transformers(folder: Path, foreign: Foreign) -> TransformersNetwork:
     if problem := missing_extra("transformers", "transformers", what="A network of transformers"):
         raise CheckpointError(problem)
-    import json
-
     import transformers
 
-    name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0]
+    name = read_json(folder / "config.json")["architectures"][0]
     kind = getattr(transformers, name, None)
     if kind is None:
         raise CheckpointError(f"{folder}: transformers {transformers.__version__} has no {name}. Update transformers.")
@@ -267,3 +266,5 @@ def _check_output(path: Path, network: ForeignNetwork, config: CheckpointConfig)
             f"{path} gives {scores.shape[1] if scores.ndim == 4 else 0} channels of pixels, and its classes are "
             f"{channels}. Name one class for each channel."
         )
+    if not torch.isfinite(scores).all():
+        raise CheckpointError(f"{path} answers a black photo with values that are not numbers. Get the network again.")

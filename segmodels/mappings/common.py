@@ -202,7 +202,7 @@ def common_classes(taxonomies: Mapping[str, Taxonomy], own: Sequence[ClassMappin
         raise MappingError(_unconnected(taxonomies, own))
     best = max(found, key=len)
     if len(best) < 2:
-        raise MappingError(f"{_named(taxonomies)} have no class in common but the background.")
+        raise MappingError(f"{_named(taxonomies)} have no class in common but the background. Compare other models.")
     return best
 
 

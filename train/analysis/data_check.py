@@ -174,7 +174,7 @@ def group_photos(dataset: Dataset, group_by: str) -> dict[str, str]:
         if mixed := read_dates(list(groups.values()), file).mixed:  # one day would be two groups
             raise DatasetError(f"{file} cannot group photos by {column}: {_two_orders(mixed)}")
     if not groups:
-        raise DatasetError(f"{file} has no value of {column!r} for any photo of {dataset.name}.")
+        raise DatasetError(f"{file} has no value of {column!r} for any photo of {dataset.name}. Name another column.")
     return groups
 
 

@@ -123,7 +123,7 @@ def evaluate(
     by_id = {row.photo_id: row for row in gather(rows, processes)}
     seconds = gather(seconds, processes)
     if not by_id:
-        raise DatasetError(f"None of the {len(ids)} photos could be read.")
+        raise DatasetError(f"None of the {len(ids)} photos could be read. Check the folder of the data set.")
     evidence = [by_id[photo_id] for photo_id in ids if photo_id in by_id]
     device = describe_device(segmenter.device)
     judged = judgement_of(evidence, segmenter.taxonomy, common, len(ids) - len(evidence))
@@ -330,7 +330,7 @@ def check_writable(path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     existed = path.exists()
-    path.open("a").close()
+    path.open("a", encoding="utf-8").close()
     if not existed:
         path.unlink()
 

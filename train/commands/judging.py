@@ -162,6 +162,12 @@ def add_kinds(commands: Subparsers) -> None:
     command.add_argument(
         "--ids", type=Path, metavar="FILE", help="list of photos with masks to judge on, one id per line"
     )
+    command.add_argument(
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="folder that keeps the features of each photo, so that a fit that was stopped goes on from them",
+    )
     add_device_arguments(command)
     command.set_defaults(run=_kinds)
 
@@ -303,7 +309,7 @@ def _kinds(arguments: argparse.Namespace) -> int:
     for name in (KINDS_FILE, KINDS_WEIGHTS):  # each file, and a new one beside it that takes its place
         check_writable(arguments.checkpoint / name)
         check_writable(arguments.checkpoint / f".{name}")
-    kinds = fit_and_judge(segmenter, data, fold)
+    kinds = fit_and_judge(segmenter, data, fold, arguments.features)
     keep_kinds(arguments.checkpoint, kinds)
     for each in kinds.config.judgements:
         print(judgement_line(each))

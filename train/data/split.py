@@ -263,7 +263,7 @@ def stratified_folds(
     if len(classes) < folds:
         what = "group" if groups else "photo"
         few = f"{what} is" if len(classes) == 1 else f"{what}s are"
-        raise DatasetError(f"{len(classes)} {few} too few for {folds} folds.")
+        raise DatasetError(f"{len(classes)} {few} too few for {folds} folds. Label more photos, or take fewer folds.")
     largest = max((max(ids) for ids in classes.values() if ids), default=0)
     labels = np.zeros((len(classes), max(2, largest + 1)), bool)  # of one column the library would make no folds
     for row, ids in enumerate(classes.values()):

@@ -49,6 +49,12 @@ from train.segmentation.start import load_start
 __all__ = ["checkpoint_config", "fit"]
 
 _RESUME = "resume.ckpt"
+_NO_SHARED_MEMORY = (  # how PyTorch's processes that load photos say so
+    "shared memory",
+    "unable to write to file </torch_",
+    "unable to open file </torch_",
+    "received 0 items of ancdata",
+)
 _LIBRARIES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
 
 
@@ -310,7 +316,7 @@ def _why_it_stopped(
     """What to do about memory that did not suffice, as a sentence; None if the error is about something else."""
     again = "The same command then goes on from the last whole epoch."
     text = f"{error} {error.__cause__ or error.__context__ or ''}"
-    if "DataLoader worker" in text and ("Bus error" in text or "shared memory" in text):
+    if any(words in text for words in _NO_SHARED_MEMORY) or ("DataLoader worker" in text and "Bus error" in text):
         return (
             "A process that loads photos died for want of shared memory. Give the container more of it "
             f"(docker run --shm-size=2g), or load in the training process (--workers 0). {again}"
