@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import streamlit as st
@@ -49,17 +49,29 @@ def page() -> None:
     with st.container():  # one place, whatever stands in it: the cards below stay where they are
         _hub_line(listing, sheets)
     first_answer_awaited = listing is not None and not listing.answered
-    slots = len(sheets) + first_answer_awaited
-    with st.container(key="models-cards"):
-        for start in range(0, slots, ACROSS):
-            columns = st.columns(ACROSS)
-            for number, column in enumerate(columns, start=start):
-                with column:
-                    if number < len(sheets):
-                        name = sheets[number].name
-                        _card(sheets[number], pulls.get(name), watched=name in live, filled=_filled(sheets))
-                    elif number < slots:
-                        st.skeleton(height=360)
+    offered = [sheet for sheet in sheets if not sheet.described]
+    described = [sheet for sheet in sheets if sheet.described]
+    _cards(offered, pulls, live, _filled(sheets), awaited=first_answer_awaited)
+    if described:
+        count = f"{len(described)} model{'' if len(described) == 1 else 's'}"
+        with st.expander(f"{count} without weights: described, with scores and the command that trains them"):
+            _cards(described, pulls, live, "")
+
+
+def _cards(
+    sheets: Sequence[Sheet], pulls: Mapping[str, Pull], live: Set[str], filled: str, *, awaited: bool = False
+) -> None:
+    """The cards, and a skeleton while the Hub's first answer is awaited."""
+    slots = len(sheets) + awaited
+    for start in range(0, slots, ACROSS):
+        columns = st.columns(ACROSS)
+        for number, column in enumerate(columns, start=start):
+            with column:
+                if number < len(sheets):
+                    name = sheets[number].name
+                    _card(sheets[number], pulls.get(name), watched=name in live, filled=filled)
+                elif number < slots:
+                    st.skeleton(height=360)
 
 
 def _sheets(listing: Listing | None) -> list[Sheet]:

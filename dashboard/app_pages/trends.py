@@ -92,7 +92,7 @@ def page() -> None:
         return
     try:
         version = _version(choice)
-        divided = bool(version) and cache.has_kinds(choice.location, version)
+        divided = version is not None and cache.has_kinds(choice.location, version)
         facts = _facts(choice, version, kinds=_by_kind(divided)) if version else None
     except ArchiveError as error:
         st.error(literal(str(error)))
@@ -338,14 +338,12 @@ def _choose_kinds(facts: Facts) -> None:
     key = f"trends-kinds-{state.generation}"
     st.segmented_control(
         "Garments by",
-        [False, True],
-        default=facts.division is not None,
+        ["Class", "Kind"],
+        default="Kind" if facts.division else "Class",
         required=True,
         key=key,
-        format_func=lambda kinds: "By kind" if kinds else "By class",
-        label_visibility="collapsed",
         help="Kinds are finer than classes, as jeans are a kind of Pants. Classes without kinds stay as they are.",
-        on_change=lambda: state.count_kinds(bool(st.session_state[key])),
+        on_change=lambda: state.count_kinds(st.session_state[key] == "Kind"),
     )
 
 

@@ -21,6 +21,7 @@ import streamlit as st
 
 from segmodels.files import read_json
 from segmodels.foreign.formats import digest, weights_of
+from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit
@@ -71,6 +72,9 @@ def segmenter(name: str) -> Segmenter:
     except ValueError:
         _loading.clear(name, files)  # so that a mended checkpoint is found
         raise
+    except Exception as error:  # no memory on the GPU, or what a library raises
+        _loading.clear(name, files)
+        raise ValueError(f"{name} could not be loaded: {first_line(error) or type(error).__name__}.") from error
 
 
 def warm_up(name: str) -> None:
@@ -214,6 +218,7 @@ def _queue() -> InferenceQueue:
     """
     import torch
 
+    from dashboard.shared import closed_sessions
     from dashboard.shared.inference_queue import InferenceQueue
     from segmodels.device import pick_device
     from segmodels.inference.memory import return_memory
@@ -231,6 +236,7 @@ def _queue() -> InferenceQueue:
 
     queue = InferenceQueue(slots, most=slots if on_processor else 1, use_threads=use_threads, when_idle=rest)
     atexit.register(queue.close)
+    closed_sessions.begin()
     return queue
 
 

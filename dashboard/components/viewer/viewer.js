@@ -69,6 +69,21 @@ function fromBase64(text) {
   return bytes;
 }
 
+/** Why a picture is not shown. Safari before 16.4 and Firefox before 113 cannot unpack one. */
+function couldNotBeShown(name) {
+  return typeof DecompressionStream === "undefined" || typeof createImageBitmap === "undefined"
+    ? `This browser is too old to show ${name}. Update it: Safari from 16.4, Firefox from 113, Chrome and Edge from 80 on show it. The downloads work all the same.`
+    : `${name} could not be shown: its data arrived damaged. Add it again.`;
+}
+
+/** A canvas that is not on the page; Safari before 16.4 has no OffscreenCanvas. */
+function hiddenCanvas(width, height) {
+  if (typeof OffscreenCanvas !== "undefined") return new OffscreenCanvas(width, height);
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  canvas.convertToBlob = ({ type }) => new Promise((resolve) => canvas.toBlob(resolve, type));
+  return canvas;
+}
+
 async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
@@ -368,7 +383,7 @@ class Stage {
     this.box.style.aspectRatio = `${data.width} / ${data.height}`;
     this.heading.textContent = data.title;
     this.caption.textContent = data.caption;
-    this.trouble.textContent = picture ? "" : `${data.name} could not be shown: its data arrived damaged. Add it again.`;
+    this.trouble.textContent = picture ? "" : couldNotBeShown(data.name);
     this.trouble.hidden = Boolean(picture);
     this.surface.hidden = this.tools.hidden = !picture;
     this.marks.replaceChildren(...(data.people ?? []).map((_, person) => el("span", {}, String(person + 1))));
@@ -536,10 +551,10 @@ class Stage {
     const { clientWidth, clientHeight } = this.viewer.front.box; // a wipe hides the other boxes
     const density = 1 / Math.min(clientWidth / width, clientHeight / height);
     const ink = mixInk(classes, settings, null, Math.max(density, 1));
-    const layer = new OffscreenCanvas(width, height);
+    const layer = hiddenCanvas(width, height);
     const place = { scale: 1, left: 0, top: 0 };
     layer.getContext("2d").putImageData(paintOverlay(this.picture, this.seen(), place, width, height, ink), 0, 0);
-    const canvas = new OffscreenCanvas(width, height);
+    const canvas = hiddenCanvas(width, height);
     const context = canvas.getContext("2d");
     context.drawImage(photo, 0, 0);
     context.drawImage(layer, 0, 0);

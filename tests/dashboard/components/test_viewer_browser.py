@@ -547,6 +547,22 @@ def test_damaged_data_are_said_in_a_sentence(open_page: Open):
     expect(page.get_by_text("look.jpg could not be shown")).to_be_visible()
 
 
+def test_a_browser_that_cannot_unpack_the_picture_is_told_that_it_is_too_old(browser: Browser, address: str):
+    """Safari before 16.4; without a hidden canvas alone, the picture is shown and exported all the same."""
+    for missing, shown in (("DecompressionStream", False), ("OffscreenCanvas", True)):
+        context = browser.new_context()
+        page = context.new_page()
+        page.add_init_script(f"delete window.{missing}")
+        page.goto(f"{address}/?case=one")
+        if shown:
+            expect(stage_of(page)).to_be_visible()
+        else:
+            expect(
+                page.get_by_text("This browser is too old to show look.jpg. Update it: Safari from 16.4")
+            ).to_be_visible()
+        context.close()
+
+
 def test_another_photo_keeps_the_settings(open_page: Open):
     page = open_page()
     page.get_by_role("button", name="Coat").click()
