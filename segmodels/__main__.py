@@ -10,23 +10,29 @@ import argparse
 import errno
 import importlib
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+import segmodels.streams  # noqa: F401  # before what takes long to import
 from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, names_apart
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
+from segmodels.checkpoints.listing import about_model
 from segmodels.device import DeviceError, add_device_arguments
+from segmodels.files import replacing, writable_name
 from segmodels.hub.progress import pull_bar
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, decode_photo, find_photos
+from segmodels.results_folder import choose_targets, is_done, legible, map_of, write_results
 from segmodels.sentences import first_line
+from segmodels.streams import leave_pipe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,8 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_exports(),
     )
-    segment.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
-    segment.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    segment.add_argument("photos", nargs="+", type=_path, metavar="PHOTO_OR_FOLDER")
+    segment.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the results")
+    segment.add_argument(
+        "--again", action="store_true", help="also do photos whose results of this model are in DIR already"
+    )
     segment.add_argument(
         "--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, folder, ONNX file, or hf://owner/repo"
     )
@@ -82,14 +91,24 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         if parsed.command == "segment":
-            return _segment(parsed)
-        return _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
+            status = _segment(parsed)
+        else:
+            status = _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
-        print("\nStopped. Results written so far are complete.", file=sys.stderr)
+        print("\nStopped. Results written so far are complete; run the same command to go on.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        return leave_pipe()
     except (CheckpointError, DeviceError, PhotoError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _path(text: str) -> Path:
+    """A path from the command line; shells leave the `~` of `--out=~/results` as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  # Path.expanduser fails on the ~ of a user who is not there
 
 
 def _exports() -> str:
@@ -118,29 +137,39 @@ def _brought_commands() -> dict[str, EntryPoint]:
 def _segment(arguments: argparse.Namespace) -> int:
     out = arguments.out
     names, failed = _collect(arguments.photos)
-    photos = list(names)
-    if not photos:
-        print("There is no photo to segment.", file=sys.stderr)
+    if not names:
+        print(
+            "There is no photo to segment. Name photos, or a folder with JPEG, PNG, WebP, HEIC or other photos.",
+            file=sys.stderr,
+        )
         return 1
-    named = list(_with_stems(photos))
-    names = dict(zip(photos, names_apart(names.values()), strict=True))
-    originals = {path.resolve() for path in photos}
-    results = [out / f"{stem}.png" for _, stem in named]
+    exported_names = dict(zip(names, names_apart(names.values()), strict=True))
+    originals = {os.path.realpath(path) for path in names}  # which, unlike Path.resolve, takes a loop of links
+    results = [out / Path(name).with_suffix(".png") for name in names.values()]
     if "masks" in arguments.export:
-        results += [(out / "masks" / "masks" / name).with_suffix(".png") for name in names.values()]
+        results += [(out / "masks" / "masks" / name).with_suffix(".png") for name in exported_names.values()]
     for result in results:
-        if result.resolve() in originals:
+        if os.path.realpath(result) in originals:
             print(f"{result} is a photo that its class map would overwrite. Name another --out.", file=sys.stderr)
             return 1
     with pull_bar(arguments.model) as progress:
         segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
+    targets = choose_targets(names, out)
     writers = {kind: ANNOTATION_FORMATS[kind].open(arguments.image_address) for kind in dict.fromkeys(arguments.export)}
+    checkpoint = segmenter.checkpoint
+    done = 0
     try:
-        with tqdm(named, unit="photo", disable=None) as bar:
-            for path, stem in bar:
+        with tqdm(targets.items(), unit="photo", disable=None) as bar:
+            for path, target in bar:
+                if not (arguments.again or writers) and is_done(target, path, checkpoint.name, checkpoint.revision):
+                    done += 1
+                    continue
                 try:
-                    segmentation, notes = _segment_one(segmenter, path, out / stem)
+                    segmentation, notes = _segment_one(segmenter, path, target)
+                    exported = segmentation.as_stored() if arguments.as_stored else segmentation
+                    for kind, writer in writers.items():
+                        _write(out / kind, writer.add(exported_names[path], exported))
                 except (CheckpointError, DeviceError):
                     raise
                 except PhotoError as error:
@@ -148,32 +177,44 @@ def _segment(arguments: argparse.Namespace) -> int:
                     bar.write(str(error), file=sys.stderr)
                     continue
                 except OSError as error:
-                    if error.errno == errno.ENOSPC:
-                        raise
+                    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                        raise OSError(
+                            f"No space is left in {out} for the results of {legible(path)}. Those written so far are "
+                            "complete: free some space and run the same command to go on."
+                        ) from None
                     failed += 1
-                    bar.write(f"{path}: the results cannot be written: {error.strerror or error}.", file=sys.stderr)
+                    reason = error.strerror or first_line(error)
+                    bar.write(f"{legible(path)}: the results cannot be written: {reason}.", file=sys.stderr)
                     continue
                 except Exception as error:  # one photo must not stop the others, whatever it raises
                     failed += 1
                     reason = first_line(error) or type(error).__name__
-                    bar.write(f"{path} could not be analysed: {reason}.", file=sys.stderr)
+                    bar.write(f"{legible(path)} could not be analysed: {reason}.", file=sys.stderr)
                     continue
-                for note in notes:
+                for note in [*notes, *_renamed(path, target)]:
                     bar.write(note, file=sys.stderr)
-                exported = segmentation.as_stored() if arguments.as_stored else segmentation
-                for kind, writer in writers.items():
-                    _write(out / kind, writer.add(names[path], exported))
     finally:  # also of what was done before Ctrl-C
         for kind, writer in writers.items():
             _write(out / kind, writer.close())
+    if done:
+        who = "1 photo was" if done == 1 else f"{done:,} photos were"
+        print(f"{who} done before, and left as they are. --again does all anew.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _renamed(path: Path, target: Path) -> list[str]:
+    """A sentence where no file can be called like a photo."""
+    if writable_name(path.stem) == path.stem:
+        return []
+    return [f"The results of {legible(path)} are {map_of(target)} and .json."]
 
 
 def _write(folder: Path, files: Iterable[AnnotationFile]) -> None:
     for file in files:
         path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.content)
+        with replacing(path) as part:
+            part.write_bytes(file.content)
 
 
 def _collect(paths: list[Path]) -> tuple[dict[Path, str], int]:
@@ -195,25 +236,11 @@ def _collect(paths: list[Path]) -> tuple[dict[Path, str], int]:
     return photos, failed
 
 
-def _with_stems(photos: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Each photo with the name of its results; the second `look.jpg` becomes `look-2`."""
-    taken: set[str] = set()
-    for photo in photos:
-        stem, count = photo.stem, 1
-        while stem.lower() in taken:
-            count += 1
-            stem = f"{photo.stem}-{count}"
-        taken.add(stem.lower())
-        yield photo, stem
-
-
 def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> tuple[Segmentation, Sequence[str]]:
     """Writes the results of a photo; gives them, and sentences on how it was read."""
     photo = decode_photo(path, max_bytes=None)
     segmentation = segmenter.segment(photo)
-    listing = json.dumps(segmentation.to_json(str(path)), indent=1, ensure_ascii=False)
-    target.with_name(f"{target.name}.png").write_bytes(segmentation.class_map_png())
-    target.with_name(f"{target.name}.json").write_text(listing + "\n", encoding="utf-8")
+    write_results(target, path, segmentation)
     return segmentation, photo.notes
 
 
@@ -244,9 +271,9 @@ def _models(*, as_json: bool) -> int:
         for offer in offers:
             try:
                 rows.append(_model_json(offer))
-            except CheckpointError as error:
+            except Exception as error:  # one folder, whatever is in it, never hides the others
                 failed += 1
-                rows.append({"name": offer.name, "from": offer.place, "problem": str(error)})
+                rows.append({"name": offer.name, "from": offer.place, "problem": _problem(error)})
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return 1 if failed else 0
     width = max(16, *(len(offer.name) + 2 for offer in offers))
@@ -254,33 +281,25 @@ def _models(*, as_json: bool) -> int:
     for offer in offers:
         try:
             print(_model_line(offer, width))
-        except CheckpointError as error:
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # one folder, whatever is in it, never hides the others
             failed += 1
-            print(f"{offer.name}: {error}", file=sys.stderr)
+            print(f"{offer.name}: {_problem(error)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, CheckpointError):
+        return str(error)
+    return f"cannot be read: {first_line(error) or type(error).__name__}."
 
 
 def _model_json(offer: Offer) -> dict[str, Any]:
     """What `models --json` says of a model."""
     if offer.folder is None:
         raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
-    config, results = read_config(offer.folder), read_results(offer.folder)
-    measured = next(iter(results.evaluations), None)
-    values: dict[str, Any] = {
-        "name": offer.name,
-        "from": offer.place,
-        "folder": str(offer.folder),
-        "architecture": [network.architecture for network in (config, *config.ensemble)],
-        "input": [config.height, config.width],
-        "taxonomy": config.taxonomy,
-        "classes": config.classes,
-        "mean_iou": measured.scores.mean_iou if measured else None,
-        "photos": str(measured.photos) if measured else None,
-    }
-    if foreign := config.foreign:
-        values |= {"library": foreign.library, "source": foreign.source, "licence": foreign.licence}
-        values["notes"] = foreign.notes
-    return values
+    return {"name": offer.name, "from": offer.place, "folder": str(offer.folder), **about_model(offer.folder)}
 
 
 def _model_line(offer: Offer, width: int) -> str:

@@ -1,16 +1,27 @@
-"""Atomic writing of files."""
+"""Atomic writing of files, and reading of files that somebody else may have made."""
 
 from __future__ import annotations
 
+import errno
+import json
+import re
+import stat
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from typing import Any, BinaryIO
 
-__all__ = ["replacing", "write_whole"]
+__all__ = ["MOST_JSON_BYTES", "open_regular", "parse_json", "read_json", "replacing", "writable_name", "write_whole"]
 
+MOST_JSON_BYTES = 32_000_000
+"""Most bytes of a JSON file that describes something, such as a checkpoint; the largest of ours has 0.1 MB."""
+
+_MOST_DEPTH = 64  # of lists and objects in each other
+_MOST_DIGITS = 19  # of a whole number: those of 64 bits
+_LONGEST_NAME = 200  # bytes; most disks have 255, of which an ending and a number take some
 _ABANDONED = 3600.0  # seconds since it was written to after which nobody works on a part file any more
 
 
@@ -52,3 +63,80 @@ def write_whole(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def writable_name(name: str) -> str:
+    """A name of a file or a folder that every disk takes: up to 200 bytes, and no character that one forbids.
+
+    Args:
+        name: Name without a folder and without its ending; what cannot be written becomes `_`.
+    """
+    name = "".join(each if each.isprintable() else "_" for each in re.sub(r'[<>:"/\\|?*]', "_", name))
+    name = name.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", "ignore")
+    return name or "_"
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file for reading, but nothing that only looks like one: a device never ends, and a pipe waits.
+
+    Args:
+        path: Path of the file, which may be a link to one.
+
+    Raises:
+        OSError: If it cannot be opened, or is no regular file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return path.open("rb")
+
+
+def read_json(path: Path, most: int = MOST_JSON_BYTES) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: Path of the file.
+        most: Most bytes that are read.
+
+    Raises:
+        OSError: If it cannot be read, or is no regular file.
+        ValueError: If it has more bytes, is not UTF-8, or `parse_json` refuses it.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most / 1e6:.0f} MB")
+    return parse_json(content.decode("utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text, none of whose numbers is too large for 64 bits, and which is not nested deeply.
+
+    Args:
+        text: The text.
+
+    Raises:
+        ValueError: If it is not JSON, nested deeper than 64 lists and objects, or has a whole number of more than 19
+            digits. NaN and infinity are let through.
+    """
+    try:
+        value = json.loads(text, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level, depth = [value], 1
+    while level := [each for one in level for each in _inside(one)]:
+        depth += 1
+        if depth > _MOST_DEPTH:
+            raise ValueError("it is nested too deeply")
+    return value
+
+
+def _whole_number(digits: str) -> int:
+    if (count := len(digits.lstrip("-"))) > _MOST_DIGITS:
+        raise ValueError(f"it has a number of {count:,} digits")
+    return int(digits)
+
+
+def _inside(value: Any) -> list[Any]:
+    """What a list or an object holds that may hold more."""
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [each for each in held if isinstance(each, dict | list)]

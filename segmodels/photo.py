@@ -405,7 +405,7 @@ def _opened(source: bytes | str | Path, name: str, max_bytes: int | None) -> Ite
         if stat.S_ISDIR(mode):
             raise PhotoError(f"{name} is a folder, not a photo.")
         if not stat.S_ISREG(mode):
-            raise PhotoError(f"{name} is not a regular file.")
+            raise PhotoError(f"{name} is not a regular file. Name the photo itself.")
         try:
             stream = path.open("rb")
         except PermissionError:

@@ -23,6 +23,7 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message, without the full stop at its end, to go on with in a sentence.
 
     Args:
-        error: The error.
+        error: The error. Of one of the system, what the system says, without its number and path.
     """
-    return str(error).partition("\n")[0].rstrip(". ")
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return text.partition("\n")[0].rstrip(". ")

@@ -168,7 +168,7 @@ class Taxonomy:
             TaxonomyError: If a key is missing or unknown, or `make_taxonomy` refuses the classes.
         """
         if not isinstance(values, Mapping) or not {"name", "classes"} <= set(values):
-            raise TaxonomyError("A taxonomy is an object with the keys name and classes.")
+            raise TaxonomyError("A taxonomy is an object with the keys name and classes. Add what is missing.")
         rows = values["classes"]
         keys = {"name", "group", "colour"}
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) and set(row) == keys for row in rows):
@@ -472,7 +472,9 @@ def make_taxonomy(
     """
     groups, colours = groups or {}, colours or {}
     if isinstance(classes, str) or not _are_texts([name, *classes]):
-        raise TaxonomyError("The name of a taxonomy and those of its classes must be texts.")
+        raise TaxonomyError(
+            "The name of a taxonomy and those of its classes must be texts. Put others in quotation marks."
+        )
     for each in (name, *classes):
         if not each or each != each.strip() or not each.isprintable() or len(each) > _LONGEST:
             raise TaxonomyError(

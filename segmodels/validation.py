@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -14,12 +13,19 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from segmodels.files import read_json
+from segmodels.sentences import first_line
+
 __all__ = [
     "Amount",
+    "Arguments",
     "Count",
     "CountOrZero",
+    "Deviation",
     "Kernel",
+    "Pixels",
     "Positive",
+    "Scales",
     "Share",
     "checked_fields",
     "expected",
@@ -28,6 +34,8 @@ __all__ = [
 ]
 
 _Content = TypeVar("_Content")
+
+_LONGEST = 80  # characters of a value that a sentence repeats
 
 _EXPECTED: Mapping[str, str] = {
     **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
@@ -73,13 +81,16 @@ def key_of(registry: Mapping[str, Any]) -> WrapValidator:
     return WrapValidator(check)
 
 
-Amount = Annotated[float, Field(ge=0)]
+# Every number has a lower and an upper bound: a file may hold 1e300, and nothing may take it for a size or a factor.
+_MOST = 1_000_000_000
+
+Amount = Annotated[float, Field(ge=0, le=1e6)]
 """A number that is not negative."""
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=_MOST)]
 """A whole number from 1."""
 
-CountOrZero = Annotated[int, Field(ge=0)]
+CountOrZero = Annotated[int, Field(ge=0, le=_MOST)]
 """A whole number from 0."""
 
 
@@ -92,11 +103,43 @@ def _odd(kernel: int) -> int:
 Kernel = Annotated[int, Field(ge=0, le=63), AfterValidator(_odd), expected("0 or an odd number of pixels")]
 """Side of a square of pixels around a middle one; 0 for none."""
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
 """A number above 0."""
+
+Deviation = Annotated[float, Field(ge=1e-3, le=10), expected("a number from 0.001 to 10, as pixels are scaled to 0..1")]
+"""A standard deviation of pixels that are scaled to 0..1."""
+
+Pixels = Annotated[int, Field(ge=16, le=2048), expected("a whole number of pixels from 16 to 2048")]
+"""A side of a network's input."""
+
+Scales = Annotated[
+    list[Annotated[float, Field(ge=0.25, le=4)]],
+    Field(min_length=1, max_length=8),
+    expected("a list of up to 8 factors from 0.25 to 4"),
+]
+"""Factors on the size of a network's input."""
 
 Share = Annotated[float, Field(ge=0, le=1), expected("a number between 0 and 1")]
 """A number from 0 to 1."""
+
+
+def _argument(value: Any) -> bool:
+    """Whether a value can be an argument of an architecture: a short text, a number to 4096, or a few of those."""
+    if isinstance(value, list | tuple):
+        return len(value) <= 16 and all(not isinstance(each, list | tuple) and _argument(each) for each in value)
+    if isinstance(value, str):
+        return len(value) <= 100
+    return value is None or (isinstance(value, int | float) and -4096 <= value <= 4096)
+
+
+def _arguments(values: dict[str, Any]) -> dict[str, Any]:
+    if len(values) > 32 or not all(map(_argument, values.values())):
+        raise PydanticCustomError("expected", "short texts, numbers from -4096 to 4096 or short lists of them")
+    return values
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
+"""Arguments of an architecture by name."""
 
 
 def checked_fields(kind: type[Any], values: Mapping[str, Any], error: type[ValueError]) -> dict[str, Any]:
@@ -123,7 +166,7 @@ def checked_fields(kind: type[Any], values: Mapping[str, Any], error: type[Value
     words = _EXPECTED.get(first["type"])
     what = words.format(**first.get("ctx", {})) if words else first["msg"]
     place = "".join(f"[{part}]" for part in first["loc"][1:] if isinstance(part, int))
-    raise error(f"{name}{place} must be {what}, not {first['input']!r}.")
+    raise error(f"{name}{place} must be {what}, not {_shortened(first['input'])}.")
 
 
 def read_versioned(
@@ -142,7 +185,7 @@ def read_versioned(
         Exception: An `error`, if the file is damaged or of a newer version.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
         found = values.get("version") if isinstance(values, dict) else None
         newer = isinstance(found, int) and found > version
         content = None if newer else adapter.validate_python(values)
@@ -150,11 +193,17 @@ def read_versioned(
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise error(f"{path} is damaged: {place}: {first['msg']}. {again}") from None
-    except (OSError, ValueError, RecursionError) as problem:  # json raises any ValueError for a number of many digits
-        raise error(f"{path} is damaged: {problem}. {again}") from None
+    except (OSError, ValueError) as problem:
+        raise error(f"{path} is damaged: {first_line(problem)}. {again}") from None
     if content is None:
         raise error(f"{path} is of version {found}; this Garmentscope reads {version}. Update it.")
     return content
+
+
+def _shortened(value: Any) -> str:
+    """A value for a sentence, which is not to be as long as the file that the value is from."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 @cache

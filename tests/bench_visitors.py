@@ -2,8 +2,7 @@
 
 `make bench` compares the working tree with the commit before the queue; `python tests/bench_visitors.py --baseline X`
 with any other commit, or with a folder that holds the project. The two servers run one after the other on the same
-machine, each alone on it. The visitors speak Streamlit's own protocol over websockets, as twenty browsers on the same
-machine would be slower than the server. Each has a photo of its own of 825 x 550 pixels, the portrait that scikit-image
+machine, each alone on it. Each has a photo of its own of 825 x 550 pixels, the portrait that scikit-image
 ships with other noise in a corner, as JPEG.
 
 Printed are, for each server and round:
@@ -21,33 +20,24 @@ import argparse
 import asyncio
 import contextlib
 import io
-import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import websockets
 from PIL import Image
 from skimage.data import astronaut
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from visitors import memory, processor_time, served, visitor
 
 REPOSITORY = Path(__file__).parents[1]
 QUEUE = "dashboard/inference_queue.py"  # its path in the commit that brought it
 VISITORS = 20
 SETTLE = 12.0
-PATIENCE = 120.0
 
 
 @dataclass
@@ -111,115 +101,29 @@ def _project(baseline: str, folder: Path) -> Path:
 
 
 def _measure(project: Path, visitors: int) -> Figures:
-    with _served(project) as (port, pid):
+    with served(project) as (port, pid):
         return asyncio.run(_visit(port, pid, visitors))
 
 
 async def _visit(port: int, pid: int, count: int) -> Figures:
-    async with _visitor(port) as first:
+    async with visitor(port) as first:
         await first.ask(_photo(0))  # loads the network
         await first.ask(_photo(1))
     await asyncio.sleep(SETTLE)
-    after_first = highest = _memory(pid)
+    after_first = highest = memory(pid)
     async with contextlib.AsyncExitStack() as stack:
-        visitors = [await stack.enter_async_context(_visitor(port)) for _ in range(count)]
+        visitors = [await stack.enter_async_context(visitor(port)) for _ in range(count)]
         photos = [_photo(10 + number) for number in range(count)]
-        processor = _processor_time(pid)
+        processor = processor_time(pid)
         asking = asyncio.gather(*(each.ask(photo) for each, photo in zip(visitors, photos, strict=True)))
         while not asking.done():
             await asyncio.wait([asking], timeout=0.2)
-            highest = max(highest, _memory(pid))
-        processor = _processor_time(pid) - processor
+            highest = max(highest, memory(pid))
+        processor = processor_time(pid) - processor
         await asyncio.sleep(SETTLE)
-        after_all = _memory(pid)
+        after_all = memory(pid)
     await asyncio.sleep(SETTLE)
-    return Figures(asking.result(), processor, after_first, highest, after_all, _memory(pid))
-
-
-class _Visitor:
-    """A page of the app in a browser that draws nothing."""
-
-    def __init__(self, port: int, connection: websockets.ClientConnection) -> None:
-        self._port, self._connection = port, connection
-        self._uploader = self._session = ""
-
-    async def open(self) -> None:
-        """Runs the page once."""
-        message = BackMsg()
-        message.rerun_script.query_string = ""
-        await self._send(message)
-        while not self._uploader:
-            await self._receive()
-        await self._finished()
-
-    async def ask(self, photo: bytes) -> float:
-        """Uploads a photo and waits for the viewer with it; gives the seconds that it took."""
-        started = time.perf_counter()
-        name = f"photo-{hash(photo) & 0xFFFFFF:06x}.jpg"
-        message = BackMsg()
-        message.file_urls_request.request_id = name
-        message.file_urls_request.file_names.append(name)
-        message.file_urls_request.session_id = self._session
-        await self._send(message)
-        while not (answer := await self._receive()).HasField("file_urls_response"):
-            pass
-        urls = answer.file_urls_response.file_urls[0]
-        await asyncio.to_thread(self._put, urls.upload_url, name, photo)
-        message = BackMsg()
-        state = message.rerun_script.widget_states.widgets.add(id=self._uploader)
-        state.file_uploader_state_value.uploaded_file_info.add(
-            name=name, size=len(photo), file_id=urls.file_id, file_urls=urls
-        )
-        await self._send(message)
-        while not _shows(await self._receive(), name):
-            pass
-        seconds = time.perf_counter() - started
-        await self._finished()
-        return seconds
-
-    def _put(self, url: str, name: str, photo: bytes) -> None:
-        edge = "----edge"
-        head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-        body = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + photo + f"\r\n--{edge}--\r\n".encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{url}", body, method="PUT")
-        request.add_header("Content-Type", f"multipart/form-data; boundary={edge}")
-        with _OPENER.open(request, timeout=PATIENCE):
-            pass
-
-    async def _send(self, message: BackMsg) -> None:
-        await self._connection.send(message.SerializeToString())
-
-    async def _receive(self) -> ForwardMsg:
-        message = ForwardMsg()
-        data = await asyncio.wait_for(self._connection.recv(), PATIENCE)
-        assert isinstance(data, bytes)
-        message.ParseFromString(data)
-        if message.delta.new_element.HasField("exception"):
-            raise RuntimeError(f"The page failed: {message.delta.new_element.exception.message}")
-        if message.HasField("new_session"):
-            self._session = message.new_session.initialize.session_id
-        if message.delta.new_element.HasField("file_uploader"):
-            self._uploader = message.delta.new_element.file_uploader.id
-        return message
-
-    async def _finished(self) -> None:
-        """Waits until no script of the page runs."""
-        while (await self._receive()).script_finished != ForwardMsg.FINISHED_SUCCESSFULLY:
-            pass
-
-
-def _shows(message: ForwardMsg, name: str) -> bool:
-    """Whether a message brings the viewer with a photo."""
-    return message.delta.new_element.HasField("bidi_component") and name.encode() in message.SerializeToString()
-
-
-@contextlib.asynccontextmanager
-async def _visitor(port: int) -> AsyncIterator[_Visitor]:
-    address = f"ws://127.0.0.1:{port}/_stcore/stream"
-    async with websockets.connect(address, subprotocols=["streamlit"], max_size=None, proxy=None) as connection:  # type: ignore[list-item]
-        visitor = _Visitor(port, connection)
-        await visitor.open()
-        yield visitor
+    return Figures(asking.result(), processor, after_first, highest, after_all, memory(pid))
 
 
 def _photo(number: int) -> bytes:
@@ -230,61 +134,6 @@ def _photo(number: int) -> bytes:
     Image.fromarray(photo).save(out, "JPEG", quality=92)
     return out.getvalue()
 
-
-@contextlib.contextmanager
-def _served(project: Path) -> Iterator[tuple[int, int]]:
-    """The app of a folder on a port of its own; gives the port and the process's id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = {
-        "server.address": "127.0.0.1",
-        "server.port": port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "server.enableXsrfProtection": "false",
-    }
-    cache = tempfile.mkdtemp()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GARMENTSCOPE_")}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", *(f"--{n}={v}" for n, v in options.items())],
-        cwd=project,
-        env={**environment, "PYTHONPATH": str(project), "GARMENTSCOPE_CACHE": cache},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError), _OPENER.open(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
-                break
-            if server.poll() is not None:
-                sys.exit(f"The server of {project} ended.")
-            time.sleep(0.1)
-        yield port, server.pid
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        shutil.rmtree(cache, ignore_errors=True)
-
-
-def _processor_time(pid: int) -> float:
-    """Seconds of processor time that a process has used, in all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory(pid: int) -> float:
-    """Resident memory of a process in MB, as Linux counts it."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return float(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
-
-
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 if __name__ == "__main__":
     main()

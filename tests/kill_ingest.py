@@ -1,18 +1,23 @@
 """Kills an ingest (SIGKILL) at moments drawn at random, and looks at its archive each time: `make kills`.
 
 Parts hold two photos and become one often, so that many a kill falls into the writing, joining or removing of a part.
+With `--engine ray` the photos are analysed on a cluster of this machine, which outlives the kills, and the process that
+writes is killed: `make kills KILLS=100 ENGINE=ray`.
 """
 
 from __future__ import annotations
 
+import argparse
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import duckdb
@@ -31,12 +36,12 @@ from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
 from segmodels.taxonomy import OUTFIT_15
 
-KILLS = 20
-PHOTOS = 160
+KILLS = 100
+PHOTOS_A_KILL = 8
 ROOT = Path(__file__).parents[1]
 
 
-def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int]:
+def kill_often(folder: Path, kills: int, photos: int, seed: int = 0, engine: str = "local") -> list[int]:
     """Kills an ingest and lets the last one come to its end.
 
     Args:
@@ -44,6 +49,7 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int
         kills: How many.
         photos: In all.
         seed: Of the photos and of the moments.
+        engine: `local`, or `ray` on the cluster that `RAY_ADDRESS` names.
 
     Returns:
         Rows after each kill, and at the end.
@@ -57,15 +63,14 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int
     expected = _make_photos(source, photos, seed)
     counts = [0]
     for kill in range(kills):
-        said = _ingest(
-            source, place, model, moments.randrange(max(2, 3 * photos // (2 * kills))), moments.uniform(0, 0.05)
-        )
+        until = moments.randrange(max(2, 3 * photos // (2 * kills)))
+        said = _ingest(source, place, model, engine, until, moments.uniform(0, 0.05))
         ids = _ids(place)
         assert len(ids) == len(set(ids)), f"kill {kill}: a photo counts twice"
         assert set(ids) <= expected, f"kill {kill}: a photo that never was"
         assert len(ids) >= counts[-1] + said, f"kill {kill}: {counts[-1]} rows and {said} new ones became {len(ids)}"
         counts.append(len(ids))
-    _ingest(source, place, model, None, 0)
+    _ingest(source, place, model, engine, None, 0)
     ids = _ids(place)
     assert sorted(ids) == sorted(expected), "at the end each photo counts once"
     whole = duckdb.execute(f"SELECT count(*), count(*) FILTER (tags['market'] = 'North') FROM '{place}/**/*.parquet'")
@@ -74,21 +79,25 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0) -> list[int
     return [*counts[1:], len(ids)]
 
 
-def _ingest(source: Path, place: Path, model: Path, until: int | None, later: float) -> int:
+def _ingest(source: Path, place: Path, model: Path, engine: str, until: int | None, later: float) -> int:
     """Starts an ingest and kills it some seconds after its new photo `until`; returns the rows it said were written."""
-    command = [sys.executable, __file__, str(source), str(place), str(model)]
+    forks = multiprocessing.get_context("forkserver")  # so that not every one imports PyTorch anew
+    forks.set_forkserver_preload(["segmodels.archive.ingest", "segmodels.checkpoints.catalog"])
+    here, there = forks.Pipe(duplex=False)
+    process = forks.Process(target=_be_killed, args=(there, str(source), str(place), str(model), engine))
+    process.start()
+    there.close()
     written = 0
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # else tests/dashboard would be the package
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        for line in process.stdout:
-            word, _, number = line.partition(" ")
-            written += int(number) if word == "written" else 0
-            if until is not None and word == "new" and int(number) >= until:
+    with suppress(EOFError, OSError):  # a message may be cut off
+        while True:
+            word, number = here.recv()
+            written += number if word == "written" else 0
+            if until is not None and word == "new" and number >= until:
                 time.sleep(later)
-                process.send_signal(signal.SIGKILL)
+                process.kill()
                 until = None
-    assert process.returncode in (0, -signal.SIGKILL), process.returncode
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return written
 
 
@@ -126,7 +135,7 @@ def _make_model(folder: Path) -> None:
     save_checkpoint(folder, config, build(config.architecture, len(config.classes), config.arguments))
 
 
-def _be_killed(source: str, place: str, model: str) -> None:
+def _be_killed(said: Connection, source: str, place: str, model: str, engine: str) -> None:
     """The process that is killed: says how many rows are in a part, and how many photos are new."""
     ingesting.PART_PHOTOS = 2
     ingesting._COMPACT_PARTS = 3
@@ -135,27 +144,61 @@ def _be_killed(source: str, place: str, model: str) -> None:
 
     def say(writer: Writer, rows: store.pa.Table) -> int:
         added = append(writer, rows)
-        print("written", added, flush=True)
+        said.send(("written", added))
         return added
 
     Writer.append = say  # type: ignore[method-assign]
     segmenter = load_segmenter(model)
-    engine = partial(ingesting.analyse_here, segmenter)
+    version = ingesting.version_of(segmenter)
+    analyse: ingesting.Engine = partial(ingesting.analyse_here, segmenter)
+    if engine == "ray":
+        from segmodels.archive.cluster import analyse_on_ray
+
+        analyse = partial(analyse_on_ray, model, version, device="cpu")
     metadata = parse_metadata(Path(source, "looks.csv").read_bytes(), "looks.csv")
     ingesting.ingest(
         find_sources(source),
         Archive(place),
-        ingesting.version_of(segmenter),
-        engine,
+        version,
+        analyse,
         metadata,
-        lambda progress: print("new", progress.added, flush=True),
+        lambda progress: said.send(("new", progress.added)),
+    )
+
+
+@contextmanager
+def _cluster(engine: str) -> Iterator[None]:
+    """A cluster of Ray on this machine for the processes that are started meanwhile; nothing for the local engine."""
+    if engine != "ray":
+        yield
+        return
+    import ray
+
+    os.environ["PYTHONPATH"] = str(ROOT)  # for its workers
+    here = ray.init(include_dashboard=False, log_to_driver=False)
+    os.environ["RAY_ADDRESS"] = here.address_info["address"]
+    try:
+        yield
+    finally:
+        del os.environ["RAY_ADDRESS"]
+        ray.shutdown()
+
+
+def main() -> None:
+    """Kills as often as was asked for, and says what the archive held after each kill."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--engine", choices=["local", "ray"], default="local")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, _cluster(arguments.engine):
+        photos = PHOTOS_A_KILL * arguments.kills
+        counts = kill_often(Path(folder), arguments.kills, photos, arguments.seed, arguments.engine)
+    print(
+        f"{arguments.kills} kills of the {arguments.engine} engine, rows after each: {counts}. Nothing was lost, "
+        "nothing counted twice."
     )
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        _be_killed(*sys.argv[1:])
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            counts = kill_often(Path(folder), KILLS, PHOTOS)
-        print(f"{KILLS} kills, rows after each: {counts}. Nothing was lost, nothing counted twice.")
+    main()

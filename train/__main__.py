@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+import segmodels.streams  # noqa: F401  # before what takes long to import
 import train.extra  # noqa: F401  # ends the command with a sentence where the extra is not installed
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.datasets import DatasetError
@@ -13,6 +14,7 @@ from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import ResultsError
 from segmodels.mappings import MappingError
 from segmodels.photo import PhotoError
+from segmodels.streams import leave_pipe
 from train.commands import detecting, fitting, judging, labelling, publishing
 from train.publishing.export import ExportError
 from train.recipe import RecipeError
@@ -72,7 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
         add_command(commands)
     parsed = parser.parse_args(arguments)
     try:
-        return int(parsed.run(parsed))
+        status = int(parsed.run(parsed))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return leave_pipe()
     except KeyboardInterrupt:
         print(
             "\nStopped. Run the same command to continue; a fit continues from its last epoch.",

@@ -12,9 +12,23 @@ from pydantic import Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from segmodels.architectures import ARCHITECTURES
-from segmodels.datasets import DATASETS, SOURCES, is_dataset
+from segmodels.datasets import DATASETS, SOURCE_EXAMPLES, SOURCES, is_dataset
 from segmodels.errors import GarmentscopeError
-from segmodels.validation import Amount, Count, CountOrZero, Kernel, Positive, Share, checked_fields, expected, key_of
+from segmodels.validation import (
+    Amount,
+    Arguments,
+    Count,
+    CountOrZero,
+    Deviation,
+    Kernel,
+    Pixels,
+    Positive,
+    Scales,
+    Share,
+    checked_fields,
+    expected,
+    key_of,
+)
 from train.segmentation.losses import LOSSES
 
 __all__ = ["RECIPES", "Recipe", "RecipeError", "load_recipe", "read_toml", "recipe_from"]
@@ -30,6 +44,9 @@ class RecipeError(GarmentscopeError, ValueError):
 def _check_dataset(value: Any, rest: Callable[[Any], Any]) -> Any:
     """Takes the texts that `open_dataset` takes."""
     if not is_dataset(rest(value)):
+        kind, colon, _ = value.partition(":")
+        if colon and kind in SOURCES:  # and no path
+            raise PydanticCustomError("key", "{text}", {"text": f"{kind}: and a path, such as {SOURCE_EXAMPLES[kind]}"})
         kinds = " or ".join(f"{kind}:" for kind in SOURCES)
         raise PydanticCustomError("key", "{text}", {"text": f"one of {', '.join(DATASETS)}, or {kinds} and a path"})
     return value
@@ -42,7 +59,7 @@ class Recipe:
     architecture: Annotated[str, key_of(ARCHITECTURES)] = "fpn"
     """Key in `segmodels.architectures.ARCHITECTURES`."""
 
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Arguments = field(default_factory=dict)
     """What the architecture's function takes beside the number of classes."""
 
     imagenet: bool = True
@@ -67,11 +84,11 @@ class Recipe:
     """File with the columns `id` and `fold`, as `check-data` writes it. If empty, the folds are those that are stored
     for the data set, else those of `split.csv` in its folder, else dealt out by the classes that photos show."""
 
-    fold: int = 0
+    fold: Annotated[int, Field(ge=-1, le=999), expected("the number of a fold, or -1")] = 0
     """Fold of the split that is left out of training and chooses the epoch; -1 trains on all folds and keeps the last
     epoch, so that `epochs` must have been chosen before."""
 
-    folds: Annotated[int, Field(ge=2)] = 5
+    folds: Annotated[int, Field(ge=2, le=1000)] = 5
     """Number of folds of the photos; where five are stored, any other number hashes their photos anew."""
 
     photos: CountOrZero = 0
@@ -99,19 +116,19 @@ class Recipe:
     samples: CountOrZero = 0
     """Training crops of an epoch; 0 for as many as there are photos."""
 
-    height: Annotated[int, Field(ge=16)] = 480
+    height: Pixels = 480
     """Height of the network's input, in pixels."""
 
-    width: Annotated[int, Field(ge=16)] = 240
+    width: Pixels = 240
     """Width of the network's input, in pixels."""
 
-    mean: Amount = 0.5
+    mean: Share = 0.5
     """Subtracted from each channel after scaling to 0..1."""
 
-    std: Positive = 0.5
+    std: Deviation = 0.5
     """Each channel is divided by it after the mean is subtracted."""
 
-    cache_side: Count = 640
+    cache_side: Annotated[int, Field(ge=16, le=8192)] = 640
     """Photos are decoded once and kept with this long side, in pixels; crops are cut from there."""
 
     crop: Literal["person", "box", "found", "none"] = "found"
@@ -133,13 +150,13 @@ class Recipe:
     """Share of the training crops that are cut from a part of the photo that shows a part of the person only, as a bust
     or a pair of legs does."""
 
-    margin: Amount = 0.06
+    margin: Share = 0.06
     """Border around the person, as a share of the longer side of the box; training jitters around it."""
 
-    crop_margin: float = 0.03
+    crop_margin: Share = 0.03
     """Border around the person when the checkpoint is used."""
 
-    scales: list[float] = field(default_factory=lambda: [1.0])
+    scales: Scales = field(default_factory=lambda: [1.0])
     """Factors on the input's size over which the checkpoint, when it is used, averages."""
 
     mirror: bool = False
@@ -149,28 +166,28 @@ class Recipe:
     """Side of the square that opens each class's probabilities when the checkpoint is used, in pixels of the input, an
     odd number; 0 for none (Inácio et al., section IV-C)."""
 
-    jitter: float = 0.08
+    jitter: Share = 0.08
     """How far each side of a training crop's box moves at random, as a share of the box's side."""
 
-    stretch: float = 0.12
+    stretch: Share = 0.12
     """How far a training crop's shape leaves the photo's, as a share."""
 
-    rotation: float = 8.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 8.0
     """Largest rotation of a training crop, in degrees either way."""
 
     flip: bool = True
     """Whether half of the training crops are mirrored."""
 
-    colour_jitter: float = 0.25
+    colour_jitter: Share = 0.25
     """Largest relative change of brightness and contrast of four fifths of the training crops."""
 
-    saturation_jitter: float = 0.25
+    saturation_jitter: Share = 0.25
     """Largest relative change of saturation of the same crops; hue moves by a tenth of it."""
 
     grey: Share = 0.03
     """Share of the training crops that lose their colours."""
 
-    noise: float = 0.02
+    noise: Share = 0.02
     """Standard deviation of the Gaussian noise that half of the training crops get, of a range of 0..1."""
 
     low_light: Share = 0.0
@@ -319,7 +336,7 @@ def read_toml(source: str | Path, folder: Path, what: str) -> tuple[str, dict[st
     if not path.is_file():
         path = folder / f"{source}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.toml")))
+        known = ", ".join(sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.toml")))
         raise RecipeError(f"There is no {what} {source}: name a TOML file, or one of those that ship: {known}.")
     try:
         return path.name, tomllib.loads(path.read_text(encoding="utf-8"))

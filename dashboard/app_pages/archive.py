@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from dashboard.archive import cache
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
-from dashboard.archive.shelf import Shelved, choose_target, list_archives, lists
+from dashboard.archive.shelf import Shelved, choose_target, claim, list_archives, lists, owner_of
 from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import networks
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
+from dashboard.shared.visitor import is_trusted, may_change, visitor, without_folders
 from segmodels.archive.decoding import encoding_name
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
@@ -67,14 +69,17 @@ def page() -> None:
 
 def _panel(archives: Sequence[Shelved]) -> None:
     """The job that runs, or what became of the last one and the form for the next."""
-    if state.job is None and (others := running()):
-        state.job = others[0]
+    others = [each for each in running() if each is not state.job]
+    if state.job is None and (mine := [each for each in others if may_change(each.owner)]):
+        state.job = mine[0]
     job = state.job
     if job and job.live:
         _watch(job)
         return
     if job:
         _outcome(job)
+    if others:
+        st.caption("Photos of another visitor are being added to an archive. Yours wait until that is done.")
     _form(archives)
 
 
@@ -140,7 +145,8 @@ def _form(archives: Sequence[Shelved]) -> None:
         "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept. "
         "The rows are stored on the machine that serves this page; everyone who opens the page can see them."
     )
-    names = [each.name for each in archives if each.origin != "shipped"] or [NEW]
+    names = [each.name for each in archives if each.origin != "shipped" and may_change(owner_of(each.location))]
+    names = names or [NEW]
     target = st.selectbox(
         "Archive (choose one, or type a new name)",
         names,
@@ -275,7 +281,10 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
                 else "Choose photos or a ZIP file of photos first."
             )
         target = choose_target(name)
-        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit)
+        claim(target, visitor())
+        if not may_change(owner_of(target.location)):
+            raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
+        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, visitor())
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."
@@ -325,7 +334,9 @@ def _entry(each: Shelved, number: int) -> None:
     place = (
         each.location.replace(str(Path.home()), "~", 1) if each.location.startswith(str(Path.home())) else each.location
     )
-    where = ORIGINS[each.origin] + ("" if each.origin == "shipped" else f", {place}")
+    allowed = each.origin != "shipped" and may_change(owner_of(each.location))
+    where = ORIGINS[each.origin] if allowed or each.origin != "own" else "of another visitor"
+    where += f", {place}" if allowed and is_trusted() else ""
     head = f'<h3>{html.escape(each.title)}</h3><p class="where">{html.escape(where)}</p>'
     try:
         archive = Archive(each.location)
@@ -334,11 +345,12 @@ def _entry(each: Shelved, number: int) -> None:
         st.html(f'<article class="archive">{head}</article>')
         st.error(literal(str(error)))
         return
+    contents = [replace(each, left_out=tuple(map(without_folders, each.left_out))) for each in contents]
     body = "".join(map(contents_html, contents)) or "<p>No photos yet.</p>"
     if len(contents) > 1:
         body = "<p>Results of several models, kept separate.</p>" + body
     st.html(f'<article class="archive">{head}{body}</article>')
-    if each.origin == "shipped":
+    if not allowed:
         return
     with st.container(horizontal=True):
         for name, data in lists(archive).items():

@@ -23,7 +23,14 @@ from dashboard.evaluation.confusion import (
     view_matrix,
 )
 from dashboard.evaluation.counts import calibration_of, count_caption, count_table, kind_of
-from dashboard.evaluation.kinds import kinds_caption, kinds_matrix, kinds_of, kinds_table, matrix_title
+from dashboard.evaluation.kinds import (
+    kinds_caption,
+    kinds_cells,
+    kinds_matrix,
+    kinds_of,
+    kinds_table,
+    matrix_title,
+)
 from dashboard.evaluation.pictures import (
     Card,
     PictureError,
@@ -63,6 +70,7 @@ from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
+from segmodels.inference.kinds import KindJudgement, KindsConfig
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
@@ -390,8 +398,8 @@ def _kinds(models: Sequence[Model]) -> None:
     having = [(model, each) for model in models if (each := kinds_of(model)) and each.judgements]
     if not having:
         return
+    model, kinds = having[0]
     with st.expander("Kinds of garments"):
-        model, kinds = having[0]
         st.caption(literal(kinds_caption(model.name, kinds)))
         shares = ("named", "accuracy", "low", "high", "balanced", "most_frequent")
         st.dataframe(
@@ -399,12 +407,45 @@ def _kinds(models: Sequence[Model]) -> None:
             hide_index=True,
             column_config={name: st.column_config.NumberColumn(format="%.2f") for name in shares},
         )
-        st.markdown("**Confusion matrices**")
-        st.caption("Numbers of garments: true kinds in rows, named kinds in columns.")
-        for judged in kinds.judgements:
-            if judged.how == "held out" and judged.framing == "full":
-                st.markdown(literal(matrix_title(judged)))
-                st.dataframe(kinds_matrix(judged, kinds), width="content")
+        judged = [each for each in kinds.judgements if each.how == "held out"]
+        if judged:
+            _kinds_matrix(judged, kinds)
+
+
+@st.fragment
+def _kinds_matrix(judged: Sequence[KindJudgement], kinds: KindsConfig) -> None:
+    """A confusion matrix of kinds, and the photos behind one of its cells."""
+    titles = [matrix_title(each) for each in judged]
+    place = st.selectbox(
+        "Confusion matrix", range(len(judged)), format_func=titles.__getitem__, key="evaluation-kinds", width=480
+    )
+    shown = judged[place]
+    st.caption("Numbers of garments: true kinds in rows, named kinds in columns.")
+    st.dataframe(kinds_matrix(shown, kinds), width="content")
+    if not (cells := kinds_cells(shown, kinds)):
+        st.caption("The photos behind it were not kept.")
+        return
+    key = f"evaluation-kinds-cell-{place}"
+    cell = st.selectbox("Photos of the cell", cells, format_func=lambda cell: cell.words(), key=key, width=480)
+    ids = list(dict.fromkeys(cell.photo_ids))
+    dataset = shown.photos.dataset
+    pictures: list[bytes | None] = []
+    remark = ""
+    try:
+        root = data_folder(dataset, str(read_settings().data or ""))
+    except PictureError as error:
+        st.caption(literal(f"{error} Photos: {', '.join(ids)}."))
+        return
+    for photo_id in ids[:SHOWN]:
+        try:
+            pictures.append(cache.photo(dataset, root, photo_id))
+        except PictureError as error:
+            pictures.append(None)
+            remark = str(error)
+    st.html(cards_html([Card(name, "", {"Photo": each}) for name, each in zip(ids, pictures, strict=False)]))
+    more = f"{len(ids) - SHOWN} more: {', '.join(ids[SHOWN:])}." if len(ids) > SHOWN else ""
+    if more or remark:
+        st.caption(literal(f"{remark} {more}".strip()))
 
 
 def _papers() -> None:

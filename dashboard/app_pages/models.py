@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 
 import streamlit as st
 
@@ -17,15 +18,17 @@ from dashboard.shared import networks
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
+from dashboard.shared.visitor import without_folders
 from segmodels.checkpoints.catalog import Offer, match_offers
 
 state = page_state(ModelsState)
 segment = page_state(SegmentState)
 
 GUIDE = (
-    "*Use* makes a model the one that *Segment* works with.",
-    "Compare the scores on each card; *Evaluation* has them side by side, with intervals and costs.",
-    "*Model card* says what a model was trained on, and what it is not for.",
+    "**Use** makes a model the one that Segment runs.",
+    "**Pull** fetches a model from the Hugging Face Hub; it is then on this machine and works offline.",
+    "**Model card** says what a model was trained on, how it was judged, and what it is not for.",
+    "*Evaluation* ranks the models, *Compare* puts them side by side on a photo.",
 )
 ACROSS = 3
 FRESH_SECONDS = 120.0  # for which the Hub's answer is taken as it is
@@ -141,7 +144,8 @@ def _wait(listing: Listing, count: str) -> None:
 def _card(sheet: Sheet, pull: Pull | None, watched: bool, filled: str) -> None:
     """One checkpoint, what became of a pull, and its buttons."""
     with st.container(border=True, key=f"models-card-{sheet.name}", height="stretch"):
-        st.html(sheet_html(sheet, sheet.here and sheet.name == segment.model))
+        shown = replace(sheet, address=without_folders(sheet.address), note=without_folders(sheet.note))
+        st.html(sheet_html(shown, sheet.here and sheet.name == segment.model))
         if sheet.obstacle:
             st.error(literal(sheet.obstacle))
         if pull and watched:

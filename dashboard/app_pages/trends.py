@@ -31,7 +31,7 @@ from dashboard.trends.insights import Insight, insights, joints
 from dashboard.trends.methods import method
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards
-from dashboard.trends.reliability import Trust, read_trust
+from dashboard.trends.reliability import Trust, of_kinds, read_trust
 from dashboard.trends.report import report_html
 from dashboard.trends.section import Builder, Question, Section, codes_of, number, swatches_html
 from dashboard.trends.state import TrendsState
@@ -92,7 +92,8 @@ def page() -> None:
         return
     try:
         version = _version(choice)
-        facts = _facts(choice, version) if version else None
+        divided = version is not None and cache.has_kinds(choice.location, version)
+        facts = _facts(choice, version, kinds=_by_kind(divided)) if version else None
     except ArchiveError as error:
         st.error(literal(str(error)))
         return
@@ -106,7 +107,9 @@ def page() -> None:
         st.warning(
             literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
         )
-    with place.filters:
+    with place.filters, st.container(horizontal=True):
+        if divided:
+            _choose_kinds(facts)
         view = _filters(facts)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
@@ -115,6 +118,8 @@ def page() -> None:
     remarks = st.empty()
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
+        if facts.division:
+            trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
         _insights(question, choice, version)
         notes = [_lacking(facts), trust.lacking if question.counting == "expected" else ""]
@@ -210,6 +215,7 @@ def _write_link(choice: Choice, version: Version, view: View) -> None:
         "archive": choice.name,
         "by": _label(version),
         "tab": _open_tab(),
+        **({"kinds": "yes"} if state.kinds else {}),
         **to_link(view),
         **state.chosen.link,
     }
@@ -308,13 +314,46 @@ def _label(version: Version) -> str:
     return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
 
 
-def _facts(choice: Choice, version: Version) -> Facts:
+def _by_kind(there: bool) -> bool:
+    """Whether kinds are counted; the address says so first.
+
+    Args:
+        there: Whether the archive has kinds.
+    """
+    if state.kinds is None:
+        linked = "" if state.link_read else st.query_params.get("kinds", "")
+        if linked not in ("", "yes", "no"):
+            state.sentences = [
+                *state.sentences,
+                f'The value "{linked[:20]}" for kinds in the link is not yes or no; it is ignored.',
+            ]
+        elif linked == "yes" and not there:
+            state.sentences = [*state.sentences, "This archive has no kinds of garments; showing classes."]
+        state.kinds = linked == "yes"
+    return state.kinds and there
+
+
+def _choose_kinds(facts: Facts) -> None:
+    """Choice between classes and kinds."""
+    key = f"trends-kinds-{state.generation}"
+    st.segmented_control(
+        "Garments by",
+        ["Class", "Kind"],
+        default="Kind" if facts.division else "Class",
+        required=True,
+        key=key,
+        help="Kinds are finer than classes, as jeans are a kind of Pants. Classes without kinds stay as they are.",
+        on_change=lambda: state.count_kinds(st.session_state[key] == "Kind"),
+    )
+
+
+def _facts(choice: Choice, version: Version, *, kinds: bool = False) -> Facts:
     """The outfits, with a bar while they are read.
 
     Raises:
         ArchiveError: If the archive cannot be read.
     """
-    future, steps = cache.facts(choice.location, version)
+    future, steps = cache.facts(choice.location, version, kinds=kinds)
     if not future.done():
         bar = st.progress(0.0, "Opening the archive.")
         while not future.done():
@@ -451,7 +490,8 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
         outfits = "no outfit at 50 % or more; the likeliest are shown"
     st.caption(f"{expected}{outfits}.")
     roots = () if choice.made_up else _roots()
-    cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
+    classes = [facts.class_of(name) for name in behind.classes]
+    cards, remark = photo_cards(found, facts.whole, classes, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))
     if not choice.made_up and not roots:
         remark = (

@@ -25,7 +25,7 @@ def contents_html(contents: Contents) -> str:
     cells = "".join(f"<div><dt>{key}</dt><dd>{html.escape(value)}</dd></div>" for key, value in facts.items())
     tags = "".join(map(_tag, (tag for tag in contents.tags if tag.name != TRAINED_ON)))
     cells += f'<div class="tags"><dt>Tags</dt><dd>{tags or "none"}</dd></div>'
-    text = f"<dl>{cells}</dl>"
+    text = f"<dl>{cells}</dl>" + "".join(f"<p>{html.escape(each)}</p>" for each in contents.left_out)
     if contents.trained_on:
         text += (
             f"<p>The model saw {contents.trained_on:,} of these photos in training or selection: its results on them "

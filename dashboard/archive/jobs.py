@@ -33,6 +33,7 @@ class Job(background.Task):
         metadata: Dates and tags.
         load: Function that returns the segmenter; called in the job's thread.
         pool: Function that opens the pool whose threads analyse the photos; threads of its own if left out.
+        owner: Identifier of the visitor who began it.
 
     Attributes:
         progress: Progress after the latest photo; None before the first one.
@@ -46,16 +47,18 @@ class Job(background.Task):
         metadata: Metadata | None,
         load: Callable[[], Segmenter],
         pool: Callable[[], AbstractContextManager[Executor]] | None = None,
+        owner: str = "",
     ) -> None:
         super().__init__(target.location, "waiting")
         self.target = target
+        self.owner = owner
         self.progress: Progress | None = None
         self.report: Report | None = None
         self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
 
     def again(self) -> Job:
         """A new job for the same photos, not started yet; photos that are in the archive are skipped."""
-        return Job(self.target, self._found, self._metadata, self._load, self._pool)
+        return Job(self.target, self._found, self._metadata, self._load, self._pool, self.owner)
 
     def work(self) -> None:
         """Waits for its turn, loads the network and ingests."""

@@ -24,8 +24,10 @@ __all__ = [
     "Tag",
     "cache_folder",
     "choose_target",
+    "claim",
     "list_archives",
     "lists",
+    "owner_of",
     "read_contents",
     "stamp",
 ]
@@ -39,6 +41,8 @@ TRAINED_ON = "trained_on"
 _TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with the app
 _VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no folder has such a name on Windows
+_OWNER = ".owner"  # file with the identifier of the visitor who made an archive
 _LIST = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
 _NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or space at either end
 
@@ -91,6 +95,7 @@ class Contents:
         first: The earliest date; None without dates.
         last: The latest date; None without dates.
         tags: Tags in the order of their names.
+        left_out: Sentence on each part that cannot be used.
     """
 
     version: Version
@@ -100,6 +105,7 @@ class Contents:
     first: date | None
     last: date | None
     tags: tuple[Tag, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def trained_on(self) -> int | None:
@@ -164,6 +170,8 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
             if name
             else "The archive needs a name. Choose one or type a new one."
         )
+    if _DEVICE.fullmatch(name):
+        raise ArchiveError(f"An archive cannot be called {name}, which is a device on Windows. Choose another name.")
     return Shelved(name, str(cache_folder(environment) / name), "own")
 
 
@@ -180,20 +188,58 @@ def read_contents(archive: Archive) -> list[Contents]:
     """Contents of an archive, version by version; empty if the archive does not exist yet.
 
     Raises:
-        ArchiveError: If it cannot be listed, or a part is damaged.
+        ArchiveError: If it cannot be listed. A version of which nothing can be read is empty, and says why.
     """
     result = []
     for version in archive.versions():
-        with archive.reader(version) as reader:
+        try:
+            reader = archive.reader(version)
+        except ArchiveError as error:
+            result.append(Contents(version, 0, 0, 0, None, None, (), (str(error),)))
+            continue
+        with reader:
             row = reader.query(
                 "SELECT count(*) photos, coalesce(sum(len(outfits)), 0)::BIGINT outfits, count(taken_at) dated, "
                 "min(taken_at) first, max(taken_at) last FROM photos"
             ).iloc[0]
             first, last = (None if pd.isna(row[key]) else pd.Timestamp(row[key]).date() for key in ("first", "last"))
             result.append(
-                Contents(version, int(row.photos), int(row.outfits), int(row.dated), first, last, _tags(reader))
+                Contents(
+                    version,
+                    int(row.photos),
+                    int(row.outfits),
+                    int(row.dated),
+                    first,
+                    last,
+                    _tags(reader),
+                    reader.left_out,
+                )
             )
     return result
+
+
+def owner_of(location: str) -> str:
+    """Identifier of the visitor who made an archive with the app; empty if it was made otherwise."""
+    try:
+        return Archive(location).place.read(_OWNER, 64).decode("ascii")
+    except (ArchiveError, OSError, ValueError):
+        return ""
+
+
+def claim(target: Shelved, who: str) -> None:
+    """Writes down that an archive that is not there yet is a visitor's.
+
+    Args:
+        target: The archive; one that is there already stays whose it is.
+        who: Identifier of the visitor.
+
+    Raises:
+        ArchiveError: If it cannot be written.
+    """
+    archive = Archive(target.location)
+    with archive.place.lock():
+        if not archive.versions() and not owner_of(target.location):
+            archive.place.write(_OWNER, who.encode())
 
 
 def lists(archive: Archive) -> dict[str, bytes]:

@@ -6,7 +6,6 @@ are read as data. Missing, damaged or outdated files are reported in a sentence;
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from segmodels.evaluation.results import (
     shorten,
     taxonomy_from,
 )
+from segmodels.files import read_json
 from segmodels.foreign.description import config_values
 from segmodels.foreign.formats import weights_of
 from segmodels.foreign.onnx_file import find_onnx, read_onnx
@@ -282,6 +282,14 @@ def read_model(name: str, folder: Path) -> Model:
         name: Name of the model in the catalog.
         folder: Folder of the checkpoint.
     """
+    try:
+        return _read_model(name, folder)
+    except Exception as error:  # one folder, whatever is in it, never hides the others
+        fault = f"{folder.name} cannot be read: {shorten(error)}. Get the checkpoint again."
+        return Model(name=name, folder=folder, taxonomy=None, config_fault=fault, sentences=(f"{name}: {fault}",))
+
+
+def _read_model(name: str, folder: Path) -> Model:
     is_maps = not (folder / "config.json").is_file() and (folder / MAPS_FILE).is_file()
     config, config_fault = _json(folder / MAPS_FILE, "Evaluate the maps again.") if is_maps else _config(folder)
     try:
@@ -381,10 +389,10 @@ def _config(folder: Path) -> tuple[dict[str, Any], str]:
 def _json(path: Path, remedy: str) -> tuple[dict[str, Any], str]:
     """An object from a file; if it is missing or damaged it is empty, with a sentence."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except FileNotFoundError:
         return {}, f"{path.name} is missing. {remedy}"
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return {}, f"{path.name} is damaged ({shorten(error)}). {remedy}"
     if not isinstance(values, dict):
         return {}, f"{path.name} is damaged (it holds no object). {remedy}"

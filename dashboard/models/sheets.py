@@ -12,6 +12,7 @@ from typing import Literal
 from dashboard.evaluation.records import Measurement, Model, photo_sets
 from segmodels.checkpoints.catalog import Offer, hub_owner
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
+from segmodels.files import open_regular
 from segmodels.foreign.description import Foreign
 from segmodels.hub.cache import REPOSITORY_PREFIX
 from segmodels.inference.presence import CalibrationError, read_calibration
@@ -27,7 +28,7 @@ _LOOKS = {
     "found": "cropped to what is worn",
     "none": "whole photo",
 }
-_LARGEST_CARD = 200_000  # characters of a model card that are shown
+_LARGEST_CARD = 200_000  # bytes of a model card that are shown
 _CLASSES = 8  # names of classes that a card lists
 NONE = "–"
 _FORMATS = {"32": "float32"}  # names of number formats for people, by their name on the command line
@@ -167,7 +168,8 @@ def read_card(folder: Path | None) -> str:
     if folder is None:
         return ""
     try:
-        text = (folder / "README.md").read_text("utf-8", errors="replace")[:_LARGEST_CARD]
+        with open_regular(folder / "README.md") as file:
+            text = file.read(_LARGEST_CARD).decode("utf-8", "replace")
     except OSError:
         return ""
     text = re.sub(r"\A---\n.*?\n---\n", "", text.replace("\r\n", "\n"), flags=re.DOTALL)

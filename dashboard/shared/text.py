@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from dashboard.shared.visitor import without_folders
+
 __all__ = ["join_names", "literal"]
 
 
 def literal(text: str) -> str:
-    """Text on one line with all Markdown characters escaped."""
-    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:&=@^-])", r"\\\1", " ".join(text.split()))
+    """Text on one line with all Markdown characters escaped; `without_folders`, as an error may name a file."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:&=@^-])", r"\\\1", " ".join(without_folders(text).split()))
 
 
 def join_names(names: Sequence[str], last: str = "or") -> str:

@@ -8,20 +8,21 @@ taxonomy, `model`, `revision`, `how` it was measured, and by garment `sensitivit
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from segmodels.archive.division import Division
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
 from segmodels.checkpoints.catalog import list_checkpoints
+from segmodels.files import open_regular, read_json
 from segmodels.inference.presence import Calibration, read_calibration
 from segmodels.taxonomy import taxonomy_of
 
-__all__ = ["Trust", "installed_calibration", "read_trust"]
+__all__ = ["Trust", "installed_calibration", "of_kinds", "read_trust"]
 
 _NOT_INSTALLED = (
     "The calibration of this model is not installed here: intervals leave out its error, and the errors of two "
@@ -66,6 +67,18 @@ def read_trust(file: Path, version: Version) -> Trust:
     )
 
 
+def of_kinds(trust: Trust, division: Division) -> Trust:
+    """What is known of the errors of counts by kind: a kind has the error of its class, and no rates of its own.
+
+    Args:
+        trust: Errors of the counts by class.
+        division: The kinds.
+    """
+    kept = {part: trust.garments[name] for part, name in division.class_of.items() if part in trust.garments}
+    errors = {part: trust.share_errors.get(name, 0.0) for part, name in division.class_of.items()}
+    return replace(trust, garments=kept, share_errors=errors if trust.share_errors else {})
+
+
 def installed_calibration(version: Version) -> Calibration | None:
     """The calibration of the installed checkpoint of the same model and revision; None if there is none.
 
@@ -75,7 +88,7 @@ def installed_calibration(version: Version) -> Calibration | None:
     for entry in list_checkpoints():
         if entry.name == version.model and version.revision == (entry.revision or _revision(entry.folder)):
             try:
-                config = dict(json.loads((entry.folder / "config.json").read_text("utf-8")))
+                config = dict(read_json(entry.folder / "config.json"))
                 return read_calibration(entry.folder, taxonomy_of(config))
             except (OSError, TypeError, ValueError):
                 return None
@@ -94,7 +107,7 @@ def _revision(folder: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _digest(file: Path, changed: int, size: int) -> str:
-    with file.open("rb") as opened:
+    with open_regular(file) as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
 
 
@@ -113,7 +126,7 @@ def _expected(calibration: Calibration) -> str:
 
 def _read_rates(file: Path, version: Version) -> Trust:
     try:
-        found = json.loads(file.read_text("utf-8"))[version.taxonomy]
+        found = read_json(file)[version.taxonomy]
         model, revision = str(found["model"]), str(found["revision"])
         garments = {
             str(name): Reliability(

@@ -127,6 +127,8 @@ class Question:
             if lacking := self.facts.lacking:
                 text += f" {lacking:,} outfit{'' if lacking == 1 else 's'} without a probability "
                 text += f"count{'s' if lacking == 1 else ''} as found."
+        if self.facts.division:
+            text += f" {_KINDS_COUNTED[self.counting]} Intervals leave out the errors of kinds (see Evaluation)."
         return text
 
     def within(self, view: View) -> Question:
@@ -204,6 +206,12 @@ class Question:
 
 Builder = Callable[[Question], Section]
 """Function that makes a section; raises `NotEnoughError` if there is too little data."""
+
+
+_KINDS_COUNTED: Mapping[Counting, str] = {
+    "expected": "Each garment counts for every kind with its probability; a garment not outlined has none.",
+    "raw": "A garment counts as the kind that is named.",
+}
 
 
 def class_inks(facts: Facts) -> dict[str, str]:

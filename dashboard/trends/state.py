@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.filters import from_link
@@ -22,6 +22,7 @@ class TrendsState:
         archive: Name of the archive that is open; None before one is.
         version: Label of the model whose results are shown; None before one of several is chosen.
         link_read: Whether filters, choices and click of the page's address have been taken over.
+        kinds: Whether kinds are counted where classes have some; None before the address was read.
         view: Filters.
         generation: Number of times that the filters were set other than by their widgets; part of the widgets' keys, as
             new widgets begin with the values of `view`.
@@ -37,6 +38,7 @@ class TrendsState:
     archive: str | None = None
     version: str | None = None
     link_read: bool = False
+    kinds: bool | None = None
     view: View = field(default_factory=View)
     generation: int = 0
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
@@ -89,6 +91,11 @@ class TrendsState:
         self.chosen, self.more = Chosen(link, self.visit), 0
         key, _, code = (link.get("photos") or [""])[-1].partition(":")
         self.clicked = (key, code)
+
+    def count_kinds(self, kinds: bool) -> None:
+        """Counts kinds or classes; a filter on garments goes, as it names the others."""
+        self.kinds, self.clicked, self.more = kinds, ("", ""), 0
+        self.filter_by(replace(self.view, garments=()))
 
     def open_archive(self, name: str) -> None:
         """Opens another archive, without filters."""

@@ -72,7 +72,10 @@ def days_before(facts: Facts, view: View) -> tuple[date, date]:
     """
     here, all_of = facts.size(view), facts.size(replace(view, first=None, last=None))
     if not here.first or not here.last or not all_of.first or all_of.first == all_of.last:
-        raise NotEnoughError("A comparison of periods needs dated photos from at least two days.")
+        raise NotEnoughError(
+            "A comparison of periods needs dated photos from at least two days. "
+            "Add photos with dates, or remove a filter."
+        )
     length = here.last - here.first
     if here.first > all_of.first:
         return max(all_of.first, here.first - length - timedelta(1)), here.first - timedelta(1)
@@ -143,6 +146,9 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         table["other_low"], table["other_high"] = (
             bounds[end].reindex(table["garment"]).to_numpy() for end in ("low", "high")
         )
+    if facts.division:  # a rest that nobody has says nothing
+        empty = table["garment"].isin(facts.division.rests) & (table["outfits"] == 0)
+        table = table[~empty].reset_index(drop=True)
     known = trust.garments if trust and here.counting == "raw" else {}
     if known:
         table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from segmodels.files import writable_name
+
 if TYPE_CHECKING:
     from segmodels.inference.segmentation import Segmentation
 
@@ -49,13 +51,18 @@ def names_apart(names: Iterable[str]) -> Iterator[str]:
         names: Paths with `/` between folders.
     """
     taken: set[str] = set()
+    counts: dict[str, int] = {}  # by name, so that a thousand photos of one name are not a million questions
     for name in names:
-        parts = (part for part in PurePosixPath(name).parts if part not in ("/", ".."))
-        path = PurePosixPath(re.sub(r'[<>:"\\|?*\x00-\x1f\x7f]', "_", "/".join(parts)) or "photo")
-        stem, count = path.stem, 1
+        parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..")] or ["photo"]
+        suffix = re.sub(r"[^.\w]", "_", PurePosixPath(parts[-1]).suffix, flags=re.ASCII)
+        path = PurePosixPath(*map(writable_name, (*parts[:-1], PurePosixPath(parts[-1]).stem)))
+        path = path.with_name(f"{path.name}{suffix}")
+        count = counts.get(_key(path), 1)
+        stem = path.stem if count == 1 else f"{path.stem}-{count}"
         while (key := _key(path.with_name(f"{stem}{path.suffix}"))) in taken:
             count += 1
             stem = f"{path.stem}-{count}"
+        counts[_key(path)] = count
         taken.add(key)
         yield str(path.with_name(f"{stem}{path.suffix}"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+import segmodels.streams  # noqa: F401  # before what takes long to import
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
 from segmodels.archive.metadata import Metadata, parse_metadata
@@ -24,8 +26,10 @@ from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
 from segmodels.sentences import listed
+from segmodels.streams import leave_pipe
 
 _SHOWN = 10
+_MOST_MADE_UP = 100_000_000  # photos
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     take.add_argument(
         "folder", metavar="FOLDER", help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket"
     )
-    take.add_argument("--metadata", metavar="CSV", type=Path, help="dates and tags by file name")
+    take.add_argument("--metadata", metavar="CSV", help="dates and tags by file name")
     take.add_argument(
         "--encoding", metavar="NAME", help="encoding of the CSV, such as gbk or cp1252; found out if left out"
     )
@@ -64,25 +68,20 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (take, show, duplicates, make_up):
         command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
     parsed = parser.parse_args(arguments)
-    if parsed.command == "make-up" and parsed.photos < 1:
-        parser.error("N must be 1 or more")
+    if parsed.command == "make-up" and not 1 <= parsed.photos <= _MOST_MADE_UP:
+        parser.error(f"N must be from 1 to {_MOST_MADE_UP:,}")
+    if parsed.command == "make-up" and not 0 <= parsed.seed < 2**63:
+        parser.error("the seed must be a number from 0 to 9223372036854775807")
     if parsed.command == "ingest" and parsed.engine == "ray" and (problem := missing_extra("ray", "ray")):
         print(problem, file=sys.stderr)
         return 2
     try:
-        archive = Archive(parsed.archive)
-        if parsed.command == "show":
-            return _show(archive)
-        if parsed.command == "duplicates":
-            return _duplicates(archive, as_csv=parsed.csv)
-        if parsed.command == "make-up":
-            from segmodels.archive.synthetic import make_archive
-
-            print(f"{make_archive(archive, parsed.photos, parsed.seed):,} made-up photos added.")
-            return 0
-        if parsed.command == "re-analyse":
-            return _reanalyse(parsed, archive)
-        return _ingest(parsed, archive)
+        archive = Archive(_expanded(parsed.archive))
+        status = _run(parsed, archive)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return leave_pipe()
     except KeyboardInterrupt:
         print("\nStopped. What is done so far is in the archive; run the same command to continue.", file=sys.stderr)
         return 130
@@ -91,15 +90,33 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def _expanded(place: str) -> str:
+    """A folder or URI of the command line; shells leave the `~` of `--archive=~/photos` as it is."""
+    return os.path.expanduser(place)  # noqa: PTH111  # Path would make s3:/ of s3://
+
+
+def _run(parsed: argparse.Namespace, archive: Archive) -> int:
+    if parsed.command == "show":
+        return _show(archive)
+    if parsed.command == "duplicates":
+        return _duplicates(archive, as_csv=parsed.csv)
+    if parsed.command == "make-up":
+        from segmodels.archive.synthetic import make_archive
+
+        print(f"{make_archive(archive, parsed.photos, parsed.seed):,} made-up photos added.")
+        return 0
+    return _reanalyse(parsed, archive) if parsed.command == "re-analyse" else _ingest(parsed, archive)
+
+
 def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
-    csv_file: Path | None = arguments.metadata
+    csv_file = Path(_expanded(arguments.metadata)) if arguments.metadata else None
     day_first = arguments.dates == "day-first" if arguments.dates else None
     reading: dict[str, Any] = {"encoding": arguments.encoding, "day_first": day_first}
     try:
         metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading) if csv_file else None
     except OSError as error:
         raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
-    found = find_sources(arguments.folder)
+    found = find_sources(_expanded(arguments.folder))
     metadata = read_tables(found, metadata, **reading)
     from segmodels.checkpoints.catalog import load_segmenter
 
@@ -122,7 +139,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
 
 
 def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
-    found = find_sources(arguments.photos)
+    found = find_sources(_expanded(arguments.photos))
     from segmodels.archive.renewal import renew
     from segmodels.checkpoints.catalog import load_segmenter
 
@@ -149,19 +166,28 @@ def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
 
 
 def _show(archive: Archive) -> int:
+    failed = 0
     for version in (versions := _versions(archive)):
-        with archive.reader(version) as reader:
-            row = reader.query(
-                "SELECT count(*) photos, count(taken_at) dated, min(taken_at) first, max(taken_at) last,"
-                " sum(len(outfits)) outfits FROM photos"
-            ).iloc[0]
-            alike = int((~near_duplicates(reader)["kept"]).sum())
+        try:
+            with archive.reader(version) as reader:
+                row = reader.query(
+                    "SELECT count(*) photos, count(taken_at) dated, min(taken_at) first, max(taken_at) last,"
+                    " coalesce(sum(len(outfits)), 0) outfits FROM photos"
+                ).iloc[0]
+                alike = int((~near_duplicates(reader)["kept"]).sum())
+                left_out = reader.left_out
+        except ArchiveError as error:  # the other versions are there all the same
+            failed += 1
+            print(f"{version}: {error}", file=sys.stderr)
+            continue
         dates = (
             f", {row.dated:,} dated {row['first']:%Y-%m-%d} to {row['last']:%Y-%m-%d}" if row.dated else ", no dates"
         )
         alike_too = f" ({alike:,} near-duplicate{'' if alike == 1 else 's'} of others)" if alike else ""
         print(f"{version}: {row.photos:,} photos{alike_too}, {row.outfits:,.0f} outfits{dates}")
-    return 0 if versions else 1
+        for sentence in left_out:
+            print(sentence, file=sys.stderr)
+    return 0 if versions and not failed else 1
 
 
 def _duplicates(archive: Archive, *, as_csv: bool) -> int:
@@ -193,7 +219,9 @@ def _versions(archive: Archive) -> list[Version]:
     """The versions of an archive; says so if there are none."""
     versions = archive.versions()
     if not versions:
-        print(f"{archive.place.location} holds no archive yet.", file=sys.stderr)
+        print(
+            f"{archive.place.location} holds no archive yet. Check the path, or ingest photos into it.", file=sys.stderr
+        )
     return versions
 
 

@@ -110,12 +110,12 @@ def companions(counts: Counts, name: str) -> pd.DataFrame:
     """Garments that are worn more, or less, with a garment than without it.
 
     Returns:
-        A row for each other garment, the greatest difference first: `garment`, `share` (of those who wear `name`),
-        `other_share` (of those who do not), `change`, `change_low`, `change_high`, `p` (corrected over all others) and
-        `significant`.
+        A row for each garment of another class, the greatest difference first: `garment`, `share` (of those who wear
+        `name`), `other_share` (of those who do not), `change`, `change_low`, `change_high`, `p` (corrected over all
+        others) and `significant`.
     """
     place = counts.names.index(name)
-    others = np.arange(len(counts.names)) != place
+    others = ~counts.exclude(np.arange(len(counts.names)), np.array(place))
     size, with_it = counts.each[place].item(), counts.together[place][others]
     without = (counts.each - counts.together[place])[others]
     rest = counts.size - size
@@ -130,6 +130,8 @@ def companions(counts: Counts, name: str) -> pd.DataFrame:
 def pairs(counts: Counts) -> pd.DataFrame:
     """All pairs of garments, with measures of how often they are worn together compared with chance.
 
+    Kinds of one class are no pair: nobody wears two of them.
+
     Returns:
         A row for each pair, in the taxonomy's display order: `first`, `second`, `outfits` with both, `support` (their
         share), `confidence` (of those with the first, share with the second), `reverse` (of those with the second,
@@ -138,6 +140,8 @@ def pairs(counts: Counts) -> pd.DataFrame:
     """
     names = np.array(counts.names, object)
     one, other = np.triu_indices(len(names), 1)
+    pair = ~counts.exclude(one, other)
+    one, other = one[pair], other[pair]
     table = pd.DataFrame({"first": names[one], "second": names[other], "outfits": counts.together[one, other]})
     return _associations(table, counts.each[one], counts.each[other], counts.size)
 
@@ -183,6 +187,8 @@ def triples(counts: Counts, least: int = _LEAST_TOGETHER) -> pd.DataFrame:
         for first, second in [[index for index in chosen if index != then]]
     ]
     first, second, then = np.array(found).T
+    apart = ~(counts.exclude(first, second) | counts.exclude(first, then) | counts.exclude(second, then))
+    first, second, then = first[apart], second[apart], then[apart]
     table = pd.DataFrame(
         {
             "first": names[first],

@@ -128,7 +128,7 @@ def from_zip(file: Path | bytes, name: str) -> Found:
         raise ArchiveError(f"{name} cannot be read: {error.strerror}.") from error
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise ArchiveError(_damaged(file, name)) from error
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]  # one may be empty
     size = sum(member.compress_size for member in members)
     grown = sum(member.file_size for member in members)
     whole = len(file) if isinstance(file, bytes) else file.stat().st_size
@@ -275,7 +275,7 @@ def _on_disk(folder: Path, path: Path) -> Source:
 
 def _check_regular(path: Path, name: str) -> None:
     if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would be to wait for its writer
-        raise PhotoError(f"{name} is not a regular file.")
+        raise PhotoError(f"{name} is not a regular file. Put the photo itself there, or remove it.")
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:

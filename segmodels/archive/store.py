@@ -34,6 +34,7 @@ from pyarrow import fs
 from segmodels.archive.dates import Precision
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
+from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
@@ -43,6 +44,11 @@ _FULL_PART = 50_000  # rows from which a part is left as it is
 _SMALL_PARTS = 8  # number of small parts that are merged
 _TAXONOMY_FILE = "taxonomy.json"
 _MOST_CLASSES = 63  # bits of an outfit, see `rows.bits`
+_EARLIEST, _LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)  # pandas counts nanoseconds from 1677 to 2262
+_FITTING_DATE = (
+    f"CASE WHEN taken_at >= '{_EARLIEST:%Y-%m-%d}' AND taken_at < '{_LATEST:%Y-%m-%d}' THEN taken_at END AS taken_at"
+)
+_WRONG_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.OutOfMemoryException)
 _ATTEMPTS = 5  # attempts at reading while another process rewrites parts
 
 
@@ -145,10 +151,10 @@ class Archive:
             return TAXONOMIES[version.taxonomy]
         name = f"{version.folder}/{_TAXONOMY_FILE}"
         try:
-            taxonomy = Taxonomy.from_json(json.loads(self.place.read(name)))
+            taxonomy = Taxonomy.from_json(self._taxonomy_file(name))
         except FileNotFoundError:
             raise ArchiveError(f"{version} has classes that this app does not know. Update the app.") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise ArchiveError(
                 f"{self.place.location}/{name} is damaged: {first_line(error)}. Ingest a photo with {version.model} "
                 "again, which writes the file anew."
@@ -180,8 +186,8 @@ class Archive:
             return
         with self.place.lock():
             try:
-                there = Taxonomy.from_json(json.loads(self.place.read(f"{version.folder}/{_TAXONOMY_FILE}")))
-            except (OSError, ValueError, RecursionError):  # none yet, or a damaged one
+                there = Taxonomy.from_json(self._taxonomy_file(f"{version.folder}/{_TAXONOMY_FILE}"))
+            except (OSError, ValueError):  # none yet, or a damaged one
                 there = None
             if there == taxonomy:
                 return
@@ -192,6 +198,9 @@ class Archive:
                 )
             content = json.dumps(taxonomy.to_json(), indent=1, ensure_ascii=False) + "\n"
             self.place.write(f"{version.folder}/{_TAXONOMY_FILE}", content.encode())
+
+    def _taxonomy_file(self, name: str) -> Any:
+        return parse_json(self.place.read(name, MOST_JSON_BYTES).decode("utf-8"))
 
     def writer(self, version: Version) -> Writer:
         """Opens the archive for adding rows of one version; others may do so at the same time.
@@ -205,12 +214,22 @@ class Archive:
 class Reader:
     """Queries over the rows of one version: the view `photos` has the columns of `rows.SCHEMA`.
 
-    Every query sees all of some set of whole parts: those that `refresh` found. Use it in a `with`.
+    Every query sees all of some set of whole parts: those that `refresh` found. A part that is damaged, or has other
+    columns, is left out. Use it in a `with`.
+
+    Args:
+        place: Place of the archive.
+        version: Version of the rows.
+
+    Attributes:
+        left_out: Sentence on each part that is left out.
     """
 
     def __init__(self, place: Place, version: Version) -> None:
         self.version = version
+        self.left_out: tuple[str, ...] = ()
         self._place = place
+        self._looked_at: dict[str, _Look] = {}
         self._connection = duckdb.connect()
         self._connection.execute("SET enable_progress_bar = false")  # it would appear in the log
         self._parts: list[str] = []
@@ -226,7 +245,7 @@ class Reader:
         """Includes parts that were added since the last call.
 
         Raises:
-            ArchiveError: If a part is damaged.
+            ArchiveError: If no part can be read.
         """
         for attempt in range(_ATTEMPTS):
             self._parts = _parts(self._place, self.version)
@@ -234,7 +253,10 @@ class Reader:
                 self._connect()
                 return
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                if attempt == _ATTEMPTS - 1 or _parts(self._place, self.version) == self._parts:
+                unchanged = _parts(self._place, self.version) == self._parts
+                if unchanged and self._find_damage():
+                    continue
+                if unchanged or attempt == _ATTEMPTS - 1:
                     raise ArchiveError(f"{self._place.location} cannot be read: {first_line(error)}.") from error
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
@@ -245,14 +267,16 @@ class Reader:
             parameters: Values for `?` or `$name` in the query.
 
         Raises:
-            ArchiveError: If a part is damaged.
+            ArchiveError: If no part can be read.
             duckdb.Error: If the query is wrong.
         """
         for _ in range(_ATTEMPTS):
             try:
                 return self._connection.execute(sql, parameters or None).df()
-            except (duckdb.Error, OSError):
-                if _parts(self._place, self.version) == self._parts:
+            except (duckdb.Error, OSError) as error:
+                if _parts(self._place, self.version) == self._parts and (
+                    isinstance(error, _WRONG_QUERY) or not self._find_damage()
+                ):
                     raise
                 self.refresh()
         raise ArchiveError(f"{self._place.location} changes faster than it can be read. Try again.")
@@ -270,25 +294,68 @@ class Reader:
     def _connect(self) -> None:
         if not self._parts:
             raise FileNotFoundError(f"no part of {self.version} is left")
+        looks = {part: self._look(part) for part in self._parts}
+        self.left_out = tuple(
+            f"{self._place.location}/{part} is left out: {look.fault}. Move it away; its photos can be ingested again."
+            for part, look in looks.items()
+            if look.fault
+        )
+        parts = [part for part, look in looks.items() if not look.fault]
+        if not parts:
+            more = len(self.left_out) - 1
+            also = f" {more:,} more cannot be used either." if more else ""
+            raise ArchiveError(f"{self.left_out[0]}{also}")
         if self._place.local is not None:
-            names = [_without_pattern(self._place.path(name)) for name in self._parts]
+            names = [_without_pattern(self._place.path(name)) for name in parts]
             files = ", ".join("'" + name.replace("'", "''") + "'" for name in names)
-            source = f"read_parquet([{files}], union_by_name = true)"
+            # Without hive_partitioning = false a folder called key=value would become a column.
+            source = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
         else:
-            paths = [self._place.path(name) for name in self._parts]
+            paths = [self._place.path(name) for name in parts]
             self._connection.register("parts", ds.dataset(paths, schema=SCHEMA, filesystem=self._place.filesystem))
             source = "parts"
-        source = f"(SELECT *{self._lacking(source)} FROM {source})"
+        source = f"(SELECT {self._columns([looks[part] for part in parts])} FROM {source})"
         self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source}")
         row = self._connection.execute("SELECT count(*) - count(DISTINCT photo_id) FROM photos").fetchone()
         if row and row[0]:  # another process is writing, or was killed while writing
             once = "QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY analysed_at DESC) = 1"
             self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source} {once}")
 
-    def _lacking(self, source: str) -> str:
-        """The columns of `ADDED_LATER` that no part of a source has, as nulls for a SELECT."""
-        there = {row[0] for row in self._connection.execute(f"DESCRIBE FROM {source}").fetchall()}
-        return "".join(f", NULL::{kind} AS {name}" for name, kind in ADDED_LATER.items() if name not in there)
+    def _look(self, part: str) -> _Look:
+        """What the end of a part's file says; a part never changes, so that it is read once."""
+        if part not in self._looked_at:
+            try:
+                with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
+                    self._looked_at[part] = _look_at(pq.ParquetFile(stream))
+            except FileNotFoundError:  # merged into another meanwhile
+                raise
+            except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+                self._looked_at[part] = _Look(f"it is damaged ({first_line(error)})")
+        return self._looked_at[part]
+
+    def _find_damage(self) -> bool:
+        """Reads each part that is in use whole, and leaves out those that cannot be read; whether there are any."""
+        found = False
+        for part in self._parts:
+            if self._look(part).fault:
+                continue
+            try:
+                with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
+                    for batch in pq.ParquetFile(stream).iter_batches():
+                        batch.validate(full=True)
+            except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+                self._looked_at[part] = _Look(f"it is damaged ({first_line(error)})")
+                found = True
+        return found
+
+    def _columns(self, looks: Sequence[_Look]) -> str:
+        """The columns of `SCHEMA` for a SELECT: nulls for what no part has, and no dates that no page can draw."""
+        there = set(SCHEMA.names) if self._place.local is None else set().union(*(look.columns for look in looks))
+        columns = dict(zip(SCHEMA.names, SCHEMA.names, strict=True))
+        columns |= {name: f"NULL::{kind} AS {name}" for name, kind in ADDED_LATER.items() if name not in there}
+        if not all(look.dates_fit for look in looks):
+            columns["taken_at"] = _FITTING_DATE
+        return ", ".join(columns.values())
 
 
 class Writer:
@@ -525,6 +592,72 @@ class Writer:
         out = pa.BufferOutputStream()
         pq.write_table(table, out, compression="zstd")
         self._place.write(part, out.getvalue())
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is known of a part without its rows.
+
+    Args:
+        fault: Why it cannot be used, to go on with in a sentence; empty if it can.
+        columns: Names of its columns.
+        dates_fit: Whether all of its dates are known to be ones that every page can draw.
+    """
+
+    fault: str
+    columns: frozenset[str] = frozenset()
+    dates_fit: bool = True
+
+
+def _look_at(file: pq.ParquetFile) -> _Look:
+    there = file.schema_arrow
+    for column in SCHEMA:
+        count = there.names.count(column.name)
+        if count > 1 or (not count and column.name not in ADDED_LATER):
+            return _Look(f"it has {'two columns' if count else 'no column'} {column.name}")
+        if count and not _is_alike(found := there.field(column.name).type, column.type):
+            return _Look(f"its column {column.name} holds {found}, not {column.type}")
+    at = next(i for i in range(file.metadata.num_columns) if file.metadata.schema.column(i).path == "taken_at")
+    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+    dates_fit = all(_dates_fit(group.column(at).statistics, group.num_rows) for group in groups)
+    return _Look("", frozenset(there.names), dates_fit)
+
+
+def _dates_fit(dates: pq.Statistics | None, rows: int) -> bool:
+    """Whether the statistics of a column of dates say that all lie where every page can draw them."""
+    if dates is None or not dates.has_min_max:
+        return dates is not None and dates.null_count == rows
+    try:
+        return bool(dates.min >= _EARLIEST and dates.max < _LATEST)
+    except (OverflowError, ValueError, TypeError):  # a date that Python does not have
+        return False
+
+
+def _is_alike(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether values of a type can stand in a column: it may be wider, as other programs write it, but not another."""
+    kinds = pa.types
+    if kinds.is_map(wanted):
+        return kinds.is_map(found) and all(
+            _is_alike(getattr(found, part), getattr(wanted, part)) for part in ("key_type", "item_type")
+        )
+    if kinds.is_list(wanted):
+        lists = kinds.is_list(found) or kinds.is_large_list(found)
+        return lists and _is_alike(found.value_type, wanted.value_type)
+    if kinds.is_struct(wanted):
+        names = [field.name for field in found] if kinds.is_struct(found) else []
+        return sorted(names) == sorted(field.name for field in wanted) and all(
+            _is_alike(found.field(field.name).type, field.type) for field in wanted
+        )
+    if kinds.is_timestamp(wanted):
+        return kinds.is_timestamp(found) and found.tz is None
+    families = (
+        (kinds.is_string, kinds.is_large_string),
+        (kinds.is_binary, kinds.is_large_binary),
+        (kinds.is_signed_integer,),
+        (kinds.is_floating,),
+        (kinds.is_boolean,),
+    )
+    return any(any(each(wanted) for each in family) and any(each(found) for each in family) for family in families)
 
 
 def _parts(place: Place, version: Version) -> list[str]:

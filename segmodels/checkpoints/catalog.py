@@ -12,7 +12,6 @@ PyTorch takes seconds to import, so it is imported when a network is loaded: a l
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from segmodels.checkpoints.errors import CheckpointError
+from segmodels.files import read_json
 from segmodels.foreign.formats import weights_of
 from segmodels.hub.cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
 from segmodels.settings import read_settings
@@ -131,8 +131,11 @@ def list_checkpoints() -> list[CatalogEntry]:
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
         for folder in sorted(place.glob("[!.]*/")):  # a hidden folder is an interrupted save
-            described = (folder / "config.json").is_file()
-            if source == "embedded" and not (folder / _WEIGHTS).is_file():
+            try:
+                described = (folder / "config.json").is_file()
+                if source == "embedded" and not (folder / _WEIGHTS).is_file():
+                    continue
+            except OSError:  # a folder that may not be read
                 continue
             if described or any(each.suffix == ".onnx" for each in weights_of(folder)):
                 found.setdefault(folder.name, CatalogEntry(folder.name, source, folder))
@@ -324,7 +327,7 @@ def _missing(name: str) -> str:
 
 def how_to_get(folder: Path) -> str:
     """Sentence on how to get the weights of a described network."""
-    command = json.loads((folder / "config.json").read_text(encoding="utf-8"))["training"].get("command")
+    command = read_json(folder / "config.json")["training"].get("command")
     if command is None:
         return f"{folder} has lost its model.safetensors. Install Garmentscope again."
     return (

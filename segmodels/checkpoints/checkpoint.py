@@ -9,6 +9,7 @@ It is identical on disk, among the embedded ones and on the Hub. Loading is stri
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,13 +28,14 @@ from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
-from segmodels.files import write_whole
+from segmodels.files import read_json, write_whole
 from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.formats import PICKLES, digest, home_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
+from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
-from segmodels.validation import Amount, Kernel, Positive, checked_fields, expected, key_of
+from segmodels.validation import Arguments, Deviation, Kernel, Pixels, Scales, Share, checked_fields, expected, key_of
 
 __all__ = [
     "FORMAT_VERSION",
@@ -64,11 +66,10 @@ FORMAT_VERSION = 2
 
 Config = TypeVar("Config")
 
-
-_Pixels = Annotated[int, Field(ge=16, le=4096), expected("a whole number of pixels from 16 to 4096")]
-_Scales = Annotated[
-    list[Annotated[float, Field(ge=0.25, le=4)]], Field(min_length=1), expected("a list of factors from 0.25 to 4")
-]
+_MOST_PIXELS = 2048 * 1024  # of a network's input, times the squares of its scales
+_MOST_WORK = 16 * 1024**2  # pixels of all passes over a region, of all members of an ensemble
+_MOST_PARAMETERS = 1_000_000_000
+_AGAIN = "Get the checkpoint again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +79,19 @@ class NetworkConfig:
     architecture: Annotated[str, key_of(ARCHITECTURES)]
     """Key in `ARCHITECTURES`."""
 
-    arguments: dict[str, Any]
+    arguments: Arguments
     """Arguments of the architecture's function, beside the number of classes."""
 
-    height: _Pixels
+    height: Pixels
     """Height of the network's input, in pixels."""
 
-    width: _Pixels
+    width: Pixels
     """Width of the network's input, in pixels."""
 
-    mean: Amount
+    mean: Share
     """Mean that is subtracted from each channel after scaling to 0..1."""
 
-    std: Positive
+    std: Deviation
     """Standard deviation by which each channel is divided after the mean is subtracted."""
 
     resize: Literal["keep", "squash"] = "keep"
@@ -132,16 +133,18 @@ class CheckpointConfig(NetworkConfig):
     - `none`: one pass over the whole photo.
     """
 
-    margin: Amount = 0.06
+    margin: Share = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
 
-    scales: _Scales = field(default_factory=lambda: [1.0])
+    scales: Scales = field(default_factory=lambda: [1.0])
     """Factors on the input's size in the refine pass, whose probabilities are averaged (test-time augmentation)."""
 
     mirror: bool = False
     """Whether each scale is averaged with the mirrored crop's (test-time augmentation). It doubles that pass's time."""
 
-    ensemble: list[Member] = field(default_factory=list)
+    ensemble: Annotated[list[Member], Field(max_length=7), expected("a list of up to 7 networks")] = field(
+        default_factory=list
+    )
     """Further members of the ensemble, each run in the refine pass on a crop of its own aspect."""
 
     opening_kernel: Kernel = 0
@@ -156,7 +159,7 @@ class CheckpointConfig(NetworkConfig):
     foreign: Foreign | None = None
     """What else there is to say of a network from elsewhere; None, and not in the file, for those of Garmentscope."""
 
-    format_version: int = 1
+    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = 1
     """Version of the format of this file: 2 with `own_taxonomy`, else 1."""
 
     def to_json(self) -> dict[str, Any]:
@@ -333,8 +336,13 @@ def load_checkpoint(
         weights = revision or _digest(weights_of(folder))
     else:
         try:
+            with torch.device("meta"):  # whatever the config asks for, only what the file holds takes memory
+                shapes = _shapes(_build(config))
+            _check_weights(folder, shapes)
             network = _build(config)
         except ValueError as error:
+            if isinstance(error, CheckpointError):
+                raise
             raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
         weights = load_weights(folder, network)
     return Checkpoint(
@@ -397,17 +405,45 @@ def load_weights(folder: Path, network: nn.Module) -> str:
     Raises:
         CheckpointError: If the file is missing or damaged, or does not hold exactly the network's tensors.
     """
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+    weights = _check_weights(folder, _shapes(network))
+    network.load_state_dict(_read_weights(weights, network), strict=True)
+    return _digest([weights])
+
+
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> Path:
+    """The file with the weights, once it is there and its tensors have the names and shapes of the network's."""
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        pickles = sorted(each.name for each in folder.iterdir() if each.suffix in PICKLES)
         if pickles:
             raise CheckpointError(
                 f"{folder} holds its weights only as a pickle ({pickles[0]}), which can run any code and is refused. "
                 "Save them as model.safetensors."
             )
-        raise CheckpointError(f"{folder} has no model.safetensors. Get the checkpoint again.")
-    network.load_state_dict(_read_weights(weights, network), strict=True)
-    return _digest([weights])
+        if path.exists():
+            raise CheckpointError(f"{path} is not a regular file. {_AGAIN}")
+        raise CheckpointError(f"{folder} has no model.safetensors. {_AGAIN}")
+    if sum(map(math.prod, expected.values())) > _MOST_PARAMETERS:
+        raise CheckpointError(f"{folder} has more than {_MOST_PARAMETERS:,} parameters, and cannot be used here.")
+    try:
+        with safe_open(path, "pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(_no_safetensors(path, error)) from None
+    if missing := sorted(set(expected) - set(found)):
+        raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}")
+    if extra := sorted(set(found) - set(expected)):
+        raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}. {_AGAIN}")
+    for name, shape in found.items():
+        if shape != expected[name]:
+            raise CheckpointError(
+                f"{path}: {name} has the shape {shape}; the architecture has {expected[name]}. {_AGAIN}"
+            )
+    return path
 
 
 def read_config(folder: Path) -> CheckpointConfig:
@@ -424,12 +460,14 @@ def read_config(folder: Path) -> CheckpointConfig:
         raise CheckpointError(f"{folder} is the folder of a run. Did you mean {folder / 'checkpoint'}?")
     config = read_fields(folder, CheckpointConfig)
     if config.foreign is not None:
-        raise CheckpointError(f"{path} has an unknown key, foreign.")
+        raise CheckpointError(f"{path} has an unknown key, foreign. {_AGAIN}")
     try:
         config = replace(config, ensemble=[Member(**member) for member in config.ensemble])  # type: ignore[arg-type]
     except TypeError as error:
-        reason = str(error).removeprefix("Member.__init__() ")
-        raise CheckpointError(f"{path}: ensemble must be a list of networks with all their keys: {reason}.") from None
+        reason = first_line(error).removeprefix("Member.__init__() ")
+        raise CheckpointError(
+            f"{path}: ensemble must be a list of networks with all their keys: {reason}. {_AGAIN}"
+        ) from None
     check_config(config, path)
     return config
 
@@ -442,21 +480,25 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
     """
     path = folder / "config.json"
     if not folder.is_dir():
-        raise CheckpointError(f"There is no checkpoint folder {folder}.")
+        raise CheckpointError(
+            f"There is no checkpoint folder {folder}. Check the path; `garmentscope models` lists models."
+        )
     values = _read_json(path)
     version = values.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{path} does not say its format_version, {FORMAT_VERSION} or lower. {_AGAIN}")
+    if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} is of format {version}; this Garmentscope reads up to {FORMAT_VERSION}. Update Garmentscope."
         )
     known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
-        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}.")
+        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}. Remove it, or get the checkpoint again.")
     try:
         return kind(**values)
     except TypeError as error:
         raise CheckpointError(
-            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}."
+            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}. {_AGAIN}"
         ) from None
 
 
@@ -480,6 +522,18 @@ def check_config(config: CheckpointConfig, path: Path) -> None:
     """
     for network in (config, *config.ensemble):
         check_fields(network, path)
+    largest = max(config.scales) ** 2 * config.height * config.width
+    sizes = [largest, *(member.height * member.width for member in config.ensemble)]
+    if max(sizes) > _MOST_PIXELS:
+        raise CheckpointError(
+            f"{path}: height times width, times the square of the largest scale, must be at most {_MOST_PIXELS:,} "
+            f"pixels, not {int(max(sizes)):,}."
+        )
+    passes = sum(scale**2 for scale in config.scales) * config.height * config.width * (1 + config.mirror)
+    if (work := passes + sum(sizes[1:])) > _MOST_WORK:
+        raise CheckpointError(
+            f"{path}: its scales and its ensemble have {int(work):,} pixels together, and may have {_MOST_WORK:,}."
+        )
     try:
         taxonomy_of(vars(config))
     except TaxonomyError as error:
@@ -510,14 +564,18 @@ def read_results(folder: Path) -> Results:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} has no {path.name}. Get the checkpoint again.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}.") from None
+        raise CheckpointError(f"{path.parent} has no {path.name}. {_AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}. {_remedy(path)}") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object. {_remedy(path)}")
     return values
+
+
+def _remedy(path: Path) -> str:
+    return _AGAIN if path.name == "config.json" else "Remove it, and evaluate the network again with --keep."
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -525,23 +583,22 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors of a file, once their names and shapes are those of the network."""
-    expected = network.state_dict()
+    """The tensors of a file, each in the network's own format; all of them must be finite."""
+    wanted = {name: tensor.dtype for name, tensor in network.state_dict().items()}
     try:
         with safe_open(path, "pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            if missing := sorted(set(expected) - set(found)):
-                raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}.")
-            if extra := sorted(set(found) - set(expected)):
-                raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}.")
-            for name, shape in found.items():
-                if shape != tuple(expected[name].shape):
-                    raise CheckpointError(
-                        f"{path}: {name} has the shape {shape}; the architecture has {tuple(expected[name].shape)}."
-                    )
-            return {name: file.get_tensor(name).to(expected[name].dtype) for name in found}
+            tensors = {name: file.get_tensor(name).to(dtype) for name, dtype in wanted.items()}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file, or is damaged: {error}.") from None
+        raise CheckpointError(_no_safetensors(path, error)) from None
+    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(
+            f"{path}: {broken[0]} has values that are not numbers, as after a fit that diverged. Take another epoch."
+        )
+    return tensors
+
+
+def _no_safetensors(path: Path, error: Exception) -> str:
+    return f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}"
 
 
 def _digest(weights: Sequence[Path]) -> str:

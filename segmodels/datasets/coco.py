@@ -231,7 +231,7 @@ def _id_of(file_name: str) -> str:
 
 def _draw(path: Path, images: Mapping[str, _Image], classes: Classes, lumps: bool, photo_id: str) -> DrawnTruth:
     if photo_id not in images:
-        raise DatasetError(f"{path} has no photo {photo_id}.")
+        raise DatasetError(f"{path} has no photo {photo_id}. Check the id.")
     image = images[photo_id]
     stored: StoredPhoto | str
     try:

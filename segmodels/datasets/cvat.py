@@ -286,7 +286,7 @@ def _draw(
     path: Path, images: Mapping[str, _Image], files: Mapping[str, Path], ids: Mapping[str, int], photo_id: str
 ) -> DrawnTruth:
     if photo_id not in images:
-        raise DatasetError(f"{path} has no photo {photo_id}.")
+        raise DatasetError(f"{path} has no photo {photo_id}. Check the id.")
     image = images[photo_id]
     name = image.values["name"]
     try:

@@ -100,7 +100,9 @@ def name_classes(
         found[name] = number
         ids[number] = len(found)
     if not found:
-        raise DatasetError(f"{where} names no class beside the background.")
+        raise DatasetError(
+            f"{where} names no class beside the background. Add the classes, or export the annotations again."
+        )
     if len(found) + 1 > _MOST_CLASSES:
         raise DatasetError(
             f"{where} names {len(found)} classes; {_MOST_CLASSES - 1} beside the background are allowed."

@@ -55,7 +55,7 @@ def read_fashionpedia(root: Path) -> Dataset:
     def of(photo_id: str) -> tuple[Dataset, str]:
         part, _, rest = photo_id.partition("/")
         if part not in parts:
-            raise DatasetError(f"{root} has no photo {photo_id}.")
+            raise DatasetError(f"{root} has no photo {photo_id}. Check the id.")
         return parts[part], rest
 
     def draw_truth(photo_id: str) -> DrawnTruth:

@@ -130,7 +130,7 @@ def read_flatlays(root: Path) -> FlatLays:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
-                raise DatasetError(f"{path} has no column {', '.join(missing)}.")
+                raise DatasetError(f"{path} has no column {', '.join(missing)}. Get the file again.")
             for row in rows:
                 photo = _flatlay(row, f"{path}, line {rows.line_num}")
                 if photo.id in photos:
@@ -139,7 +139,7 @@ def read_flatlays(root: Path) -> FlatLays:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from None
     if not photos:
-        raise DatasetError(f"{path} lists no photo.")
+        raise DatasetError(f"{path} lists no photo. Get the file again.")
     return FlatLays(root, tuple(photos[photo_id] for photo_id in sorted(photos)))
 
 

@@ -81,7 +81,7 @@ def read_hub(name: Path, photos: Path | None = None) -> Dataset:
     classes = _classes(name, features, mask_column, source, folder)
     rows, values = _rows(splits, photo_column)
     if not rows:
-        raise DatasetError(f"hub:{name} has no rows.")
+        raise DatasetError(f"hub:{name} has no rows. Name another data set or split.")
     tables = {key: _undecoded(table, photo_column, mask_column) for key, table in splits.items()}
     rows = {photo_id: _Row(tables[row.table], row.number) for photo_id, row in rows.items()}
     files = [Path(file["filename"]) for table in splits.values() for file in table.cache_files]
@@ -117,7 +117,8 @@ def _load(name: Path) -> tuple[dict[str, Any], Path | None]:
                 parts.setdefault(split, []).append(str(path))
             if not parts:
                 raise DatasetError(
-                    f"{name} holds neither Parquet files nor what save_to_disk of the library datasets writes."
+                    f"{name} holds neither Parquet files nor what save_to_disk of the library datasets writes. "
+                    "Name the folder that does."
                 )
             loaded = load_dataset("parquet", data_files=parts, cache_dir=cache)
             folder = name if name.is_dir() else name.parent
@@ -128,7 +129,7 @@ def _load(name: Path) -> tuple[dict[str, Any], Path | None]:
     except (DatasetError, MemoryError):
         raise
     except Exception as error:  # the library raises what its many parts trip over
-        cause = first_line(error) or type(error).__name__
+        cause = first_line(error.__cause__ or error) or type(error).__name__
         raise DatasetError(f"hub:{name} cannot be read: {cause}. Check the name, the network, or the files.") from None
     return (dict(loaded) if isinstance(loaded, dict) else {"": loaded}), folder
 
@@ -246,7 +247,7 @@ def _cell(row: _Row, column: str) -> bytes | Path | None:
 
 def _photo_path(rows: Mapping[str, _Row], column: str, home: Path, photo_id: str) -> Path:
     if photo_id not in rows:
-        raise DatasetError(f"There is no photo {photo_id}.")
+        raise DatasetError(f"There is no photo {photo_id}. Check the id.")
     value = _cell(rows[photo_id], column)
     if isinstance(value, Path):
         return value
@@ -272,17 +273,19 @@ def _draw(
     path, whole = photo_path(photo_id), f"{where}, the mask of {photo_id}"
     value = _cell(rows[photo_id], column)
     if value is None:
-        raise DatasetError(f"{whole} is missing.")
+        raise DatasetError(f"{whole} is missing. Add it, or leave the row out.")
     try:
         with Image.open(io.BytesIO(value) if isinstance(value, bytes) else value, formats=["PNG", "TIFF"]) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DatasetError(f"{whole} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed.")
+                raise DatasetError(
+                    f"{whole} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed. Make it smaller."
+                )
             image.load()
             truth = values_of(image, classes, whole)
     except (DatasetError, MemoryError):
         raise
     except Exception as error:  # decoders raise what they like
-        raise DatasetError(f"{whole} is damaged or no PNG ({error}).") from None
+        raise DatasetError(f"{whole} is damaged or no PNG ({first_line(error)}). Make it again.") from None
     try:
         stored = read_stored(path)
     except PhotoError as error:

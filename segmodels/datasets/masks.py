@@ -166,7 +166,7 @@ def listed_classes(file: Path, content: str, name: str) -> Classes:
     values = parse_json(content, file)
     names = values if isinstance(values, list) else values.values() if isinstance(values, dict) else [None]
     if not all(isinstance(each, str) for each in names):
-        raise DatasetError(f"{file} is neither a list of names nor names by number.")
+        raise DatasetError(f"{file} is neither a list of names nor names by number. Write one name a line, by number.")
     if isinstance(values, list):
         return name_classes(_numbered(values), name, file)
     if wrong := [key for key in values if not (key.isascii() and key.isdecimal() and int(key) < UNLABELLED)]:
@@ -242,7 +242,7 @@ def _pairs(photo_folder: Path, mask_folder: Path) -> tuple[dict[str, _Pair], lis
 
 def _draw(pairs: Mapping[str, _Pair], values: _Values, photo_id: str) -> DrawnTruth:
     if photo_id not in pairs:
-        raise DatasetError(f"There is no photo {photo_id} with a mask.")
+        raise DatasetError(f"There is no photo {photo_id} with a mask. Check the id.")
     photo, mask = pairs[photo_id]
     with _opened(mask) as image:
         upright = image.info.get(UPRIGHT_KEY) == "yes"
@@ -328,7 +328,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DatasetError(f"{path} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed.")
+                raise DatasetError(
+                    f"{path} has more than the {MAX_PIXELS // 1_000_000} million pixels allowed. Make it smaller."
+                )
             image.load()
             yield image
     except (DatasetError, MemoryError):

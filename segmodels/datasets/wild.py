@@ -96,12 +96,12 @@ def read_wild(root: Path) -> WildPhotos:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
-                raise DatasetError(f"{path} has no column {', '.join(missing)}.")
+                raise DatasetError(f"{path} has no column {', '.join(missing)}. Get the file again.")
             photos = [_photo(row, f"{path}, line {rows.line_num}") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from None
     if not photos:
-        raise DatasetError(f"{path} lists no photo.")
+        raise DatasetError(f"{path} lists no photo. Get the file again.")
     return WildPhotos(root, tuple(photos))
 
 

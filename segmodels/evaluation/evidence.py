@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import taxonomy_entry, taxonomy_from
-from segmodels.files import replacing
+from segmodels.files import open_regular, parse_json, replacing
 from segmodels.inference.class_map import small_map
 from segmodels.mappings import CommonClasses
 from segmodels.taxonomy import TAXONOMIES, UNLABELLED, Taxonomy
@@ -197,10 +197,13 @@ def read_evidence(path: Path) -> tuple[list[Evidence], Taxonomy]:
         EvidenceError: If the file is missing or damaged, or of other classes than it says.
     """
     try:
-        table = pq.read_table(path)
+        with open_regular(path) as file:  # by its content alone: a folder named key=value is no column
+            table = pq.read_table(file)
         metadata = table.schema.metadata or {}
         own = metadata.get(b"own_taxonomy")
-        taxonomy = Taxonomy.from_json(json.loads(own)) if own else TAXONOMIES[metadata.get(b"taxonomy", b"").decode()]
+        taxonomy = (
+            Taxonomy.from_json(parse_json(own.decode())) if own else TAXONOMIES[metadata.get(b"taxonomy", b"").decode()]
+        )
         names = [*_SCHEMA.names, *([_TRUTH.name] if _TRUTH.name in table.schema.names else [])]
         rows = [_evidence(row, taxonomy) for row in table.select(names).to_pylist()]
     except FileNotFoundError:
@@ -227,4 +230,4 @@ def _taxonomy_text(taxonomy: Taxonomy | None) -> str | None:
 
 @lru_cache(maxsize=16)
 def _taxonomy_of(text: str) -> Taxonomy:
-    return taxonomy_from(json.loads(text) if text.startswith("{") else text)
+    return taxonomy_from(parse_json(text) if text.startswith("{") else text)

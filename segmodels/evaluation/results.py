@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from statistics import mean, stdev
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
+from pydantic import Field
 
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.metrics import ConfusionMatrix
+from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
@@ -55,6 +57,7 @@ CONDITION_MEASURES: Mapping[str, str] = {
 """Description of a score by the kind of its condition: `whole` for whole photos, changed or as they are."""
 
 _UNUSABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)  # what reading a damaged entry raises
+_MOST = 1_000_000_000  # photos, folds
 _MOST_NAMED = 80  # characters of a text from a file that a sentence repeats
 
 Entry = TypeVar("Entry")
@@ -74,16 +77,16 @@ class EvaluatedPhotos:
     split: Literal["all", "fold", "folds", "ids", "test"] = "all"
     """Part of the data set: all photos, one fold, all folds in turn, a list of ids, or its part `test`."""
 
-    fold: int | None = None
+    fold: Annotated[int, Field(ge=0, le=_MOST)] | None = None
     """Number of the fold, for the split `fold`."""
 
-    folds: int | None = None
+    folds: Annotated[int, Field(ge=0, le=_MOST)] | None = None
     """Number of folds, for the split `folds`."""
 
     ids_file: str = ""
     """Name of the file that lists the photos, for the split `ids`."""
 
-    number: int | None = None
+    number: Annotated[int, Field(ge=1, le=_MOST)] | None = None
     """Number of photos; None if not known."""
 
     @property
@@ -456,8 +459,8 @@ def taxonomy_entry(taxonomy: Taxonomy) -> str | dict[str, Any]:
 
 def shorten(value: object) -> str:
     """The first line of an error or a value, cut to a length that fits into a sentence."""
-    text = f"{value} is missing" if isinstance(value, KeyError) else str(value)
-    line = text.partition("\n")[0].rstrip(".")
+    text = f"{value} is missing" if isinstance(value, KeyError) else value
+    line = first_line(text) if isinstance(text, BaseException) else str(text).partition("\n")[0].rstrip(".")
     return line if len(line) <= _MOST_NAMED else f"{line[: _MOST_NAMED - 1]}…"
 
 
@@ -555,9 +558,9 @@ def _photos(values: object) -> EvaluatedPhotos:
     for text in (photos.dataset, photos.split, photos.ids_file):
         _text(text)
     for whole in (photos.fold, photos.folds):
-        if whole is not None and type(whole) is not int:
+        if whole is not None and (type(whole) is not int or not 0 <= whole <= _MOST):
             raise ValueError(f"{shorten(whole)} should be the number of a fold")
-    if photos.number is not None and (type(photos.number) is not int or photos.number < 1):
+    if photos.number is not None and (type(photos.number) is not int or not 1 <= photos.number <= _MOST):
         raise ValueError("photos is not a number of photos")
     return photos
 

@@ -7,7 +7,6 @@ under the key `garmentscope`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,27 +16,28 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from segmodels.checkpoints.errors import CheckpointError
+from segmodels.files import open_regular, parse_json, read_json
 from segmodels.foreign.formats import FOREIGN_CONFIG, read_format
 from segmodels.foreign.labels import Labels, arrange
 from segmodels.foreign.onnx_file import ONNX_METADATA, find_onnx, read_onnx
+from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Group, Taxonomy, TaxonomyError, taxonomy_entries
-from segmodels.validation import Amount, Positive, checked_fields, expected
+from segmodels.validation import Deviation, Pixels, Share, checked_fields, expected
 
 __all__ = ["NOT_STATED", "Foreign", "ForeignSettings", "config_values", "describe_foreign"]
 
 NOT_STATED = "not stated"
 """Licence or source of a network that says none."""
 
-_Side = Annotated[int, Field(ge=16, le=4096), expected("a whole number of pixels from 16 to 4096")]
 _Means = Annotated[
-    Amount | Annotated[list[Amount], Field(min_length=3, max_length=3)],
-    expected("a number that is not negative, or a list of three, one for each of red, green and blue"),
+    Share | Annotated[list[Share], Field(min_length=3, max_length=3)],
+    expected("a number from 0 to 1, as pixels are, or a list of three, one for each of red, green and blue"),
 ]
 _Deviations = Annotated[
-    Positive | Annotated[list[Positive], Field(min_length=3, max_length=3)],
-    expected("a number above 0, or a list of three, one for each of red, green and blue"),
+    Deviation | Annotated[list[Deviation], Field(min_length=3, max_length=3)],
+    expected("a number from 0.001 to 10, or a list of three, one for each of red, green and blue"),
 ]
-_Texts = Annotated[list[str], Field(min_length=1), expected("a list of texts")]
+_Texts = Annotated[list[str], Field(min_length=1, max_length=4096), expected("a list of texts")]
 _Framing = Literal["none", "person", "box", "found"]
 _FRAMINGS: Mapping[str, str] = {
     "none": "It is given the whole photo, so people are not told apart.",
@@ -57,10 +57,10 @@ class ForeignSettings:
     background: str | None = None
     """Name of the class that is the background; empty if there is none. Left out, it is found by its name."""
 
-    height: _Side | None = None
+    height: Pixels | None = None
     """Height of the input, in pixels; left out, that of the file."""
 
-    width: _Side | None = None
+    width: Pixels | None = None
     """Width of the input, in pixels; left out, that of the file."""
 
     mean: _Means | None = None
@@ -81,7 +81,7 @@ class ForeignSettings:
     crop: _Framing = "none"
     """Region of interest, as `CheckpointConfig.crop` has it; `none`, the whole photo, if left out."""
 
-    margin: Amount = 0.06
+    margin: Share = 0.06
     """Border of the crop, as a share of the longer side of what was found."""
 
     taxonomy: str | dict[str, Any] | None = None
@@ -223,8 +223,8 @@ def _onnx_settings(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, A
             return _read(beside), beside
     if ONNX_METADATA in metadata:
         try:
-            return _exported(json.loads(metadata[ONNX_METADATA])), path
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            return _exported(parse_json(metadata[ONNX_METADATA])), path
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise CheckpointError(f"{path}: its metadata {ONNX_METADATA} cannot be read. Export it again.") from None
     for folder in (path.parent, path.parent.parent):  # `model.onnx` or `onnx/model.onnx` beside the two
         if (folder / "preprocessor_config.json").is_file() and (folder / "config.json").is_file():
@@ -350,8 +350,8 @@ def _size(folder: Path) -> tuple[int, int, bool]:
         found = (size["height"], size["width"], False)
     elif isinstance(size, dict) and "shortest_edge" in size:
         found = (size["shortest_edge"], size["shortest_edge"], True)
-    if not all(isinstance(each, int) and 16 <= each <= 4096 for each in found[:2]):
-        raise CheckpointError(f"{path}: size must have height and width, or shortest_edge, from 16 to 4096 pixels.")
+    if not all(isinstance(each, int) and 16 <= each <= 2048 for each in found[:2]):
+        raise CheckpointError(f"{path}: size must have height and width, or shortest_edge, from 16 to 2048 pixels.")
     return found
 
 
@@ -360,7 +360,8 @@ def _origin(folder: Path, named: str) -> tuple[str, str]:
     from huggingface_hub import metadata_load
 
     try:
-        card = metadata_load(folder / "README.md") or {}
+        with open_regular(folder / "README.md"):  # not a pipe, for whose end the library would wait
+            card = metadata_load(folder / "README.md") or {}
     except Exception:  # the library's own for YAML, or a file that cannot be read: nothing is stated
         card = {}
     licence = card.get("license")
@@ -383,13 +384,13 @@ def _three(value: Any) -> tuple[float, ...]:
 
 def _read(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except FileNotFoundError:
         if missing is not None:
             return missing
         raise CheckpointError(f"{path.parent} has no {path.name}. Get the network again.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}.") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}. Get the network again.") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object. Get the network again.")
     return values

@@ -6,13 +6,13 @@ Folders on disk and repositories on the Hub are told apart by the same rules. No
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from segmodels.checkpoints.errors import CheckpointError
+from segmodels.files import open_regular, read_json
 
 __all__ = [
     "FOREIGN_CONFIG",
@@ -192,11 +192,14 @@ def read_format(path: Path) -> Format:
         raise _unsupported(str(path), what)
     if not path.is_dir():
         return "garmentscope"
-    names = [each.name for each in path.iterdir() if not each.name.startswith(".")]
+    try:
+        names = [each.name for each in path.iterdir() if not each.name.startswith(".")]
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from None
     names += [f"onnx/{each.name}" for each in (path / "onnx").glob("*.onnx")]
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = read_json(path / "config.json")
+    except (OSError, ValueError):
         config = None
     return format_of(str(path), names, config if isinstance(config, dict) else None)
 
@@ -229,9 +232,10 @@ def weights_of(path: Path) -> list[Path]:
     if path.is_file():
         names = [path.name, *(each.name for each in sorted(path.parent.iterdir()) if _ONNX_DATA.fullmatch(each.name))]
         return [path.parent / name for name in names if name == path.name or name.startswith(path.name)]
-    if not path.is_dir():
+    try:
+        names = [each.name for each in path.iterdir() if each.is_file()]
+    except OSError:  # no folder, or one that may not be read
         return []
-    names = [each.name for each in path.iterdir() if each.is_file()]
     found = sorted(name for name in names if name == _WEIGHTS or _SHARD.fullmatch(name))
     if found:
         number = found[0].rpartition("-of-")[2].partition(".")[0]
@@ -250,7 +254,7 @@ def digest(files: Sequence[Path]) -> str:
     """
     whole = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while part := file.read(1 << 20):
                 whole.update(part)
     return whole.hexdigest()[:12]

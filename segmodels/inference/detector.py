@@ -22,7 +22,7 @@ from segmodels.checkpoints.checkpoint import CheckpointError, check_fields, load
 from segmodels.device import Precision, pick_device, pick_precision
 from segmodels.inference.boxes import Box, crop_around, cut, overlap_coefficient
 from segmodels.settings import read_settings
-from segmodels.validation import Amount, Positive, Share, expected
+from segmodels.validation import Deviation, Share, expected
 
 __all__ = [
     "EMBEDDED_DETECTOR",
@@ -56,10 +56,10 @@ class DetectorConfig:
     side: Annotated[_Side, expected(_SIDES)]
     """Side of the square input, in pixels; a photo lies in its middle, on grey, with its own aspect."""
 
-    mean: Amount
+    mean: Share
     """Mean that is subtracted from each channel after scaling to 0..1."""
 
-    std: Positive
+    std: Deviation
     """Standard deviation by which each channel is divided after the mean is subtracted."""
 
     second_side: Annotated[Literal[0] | _Side, expected(_SIDES)] = 0
@@ -71,7 +71,7 @@ class DetectorConfig:
     training: dict[str, Any] = field(default_factory=dict)
     """Data set, split, recipe and epoch; for information, not needed to run the detector."""
 
-    format_version: int = 1
+    format_version: Annotated[int, Field(ge=1, le=1000)] = 1
     """Version of the format of this file."""
 
 

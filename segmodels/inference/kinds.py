@@ -51,6 +51,7 @@ _VERSION = 1  # of the files and of the features
 _AGAIN = "Fit them again with `python -m train kinds`, or remove both files: the checkpoint has no kinds then."
 
 _Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+_Number = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 _Name = Annotated[str, Field(min_length=1, max_length=80)]
 
 
@@ -110,7 +111,7 @@ class KindJudgement:
     framing: str
     """Part of the person that the photos show."""
 
-    garments: int
+    garments: _Number
     """Number of garments of the class that were found and whose kind is known."""
 
     answered: _Share
@@ -128,8 +129,11 @@ class KindJudgement:
     accuracy_of_all: _Share
     """Share of all garments whose likeliest kind is right, named or not."""
 
-    matrix: tuple[tuple[int, ...], ...]
+    matrix: tuple[tuple[_Number, ...], ...]
     """Numbers of garments: true kinds in rows, likeliest kinds in columns and one more column for those not named."""
+
+    photo_ids: tuple[tuple[str, ...], ...] = ()
+    """Ids of the photos behind each cell of the matrix, one a line; empty where they were not kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +149,7 @@ class KindsConfig:
     classes: Mapping[str, ClassKinds]
     """Kinds by name of the class; a class that is not here has none."""
 
-    features: int
+    features: Annotated[int, Field(strict=True, ge=1, le=65_536)]
     """Number of features."""
 
     data: str
@@ -230,6 +234,9 @@ def read_kinds_config(folder: Path, taxonomy: Taxonomy) -> KindsConfig | None:
         names = config.classes[each.garment].names if each.garment in config.classes else ()
         if len(each.matrix) != len(names) or any(len(row) != len(names) + 1 for row in each.matrix):
             raise KindsError(f"{path} is damaged: a matrix is not one of the kinds of {each.garment}. {_AGAIN}")
+        ids = [[len(cell.split("\n")) if cell else 0 for cell in row] for row in each.photo_ids]
+        if ids and ids != [list(row) for row in each.matrix]:
+            raise KindsError(f"{path} is damaged: a cell of {each.garment} has not an id for each garment. {_AGAIN}")
     return config
 
 
@@ -257,6 +264,8 @@ def read_kinds(folder: Path, taxonomy: Taxonomy, weights: str) -> Kinds | None:
     wanted: dict[str, tuple[int, ...]] = {}
     for name, known in config.classes.items():
         wanted |= {f"{name}.weight": (len(known.names), config.features), f"{name}.bias": (len(known.names),)}
+    if not path.is_file():
+        raise KindsError(f"{path} is missing, damaged or not a regular file. {_AGAIN}")
     try:
         with safe_open(path, "np") as file:
             found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118

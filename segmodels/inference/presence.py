@@ -52,6 +52,7 @@ _LARGEST = 1e9  # coefficient; sums of products with features, which are below 1
 
 _Coefficient = Annotated[float, Field(strict=True, ge=-_LARGEST, le=_LARGEST)]
 _Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+_Number = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 _Correlation = Annotated[float, Field(strict=True, ge=-1, le=1)]
 
 
@@ -83,7 +84,7 @@ class ReliabilityBin:
     observed: _Share
     """Share of the pairs in which the garment is shown, 0..1."""
 
-    number: int
+    number: _Number
     """Number of pairs."""
 
 

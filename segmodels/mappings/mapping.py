@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from segmodels.errors import GarmentscopeError
+from segmodels.files import open_regular
+from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy, TaxonomyError, make_taxonomy
 
 __all__ = [
@@ -118,15 +120,17 @@ def read_mapping(path: Path) -> ClassMapping:
         MappingError: If the file cannot be read, or is no such file.
     """
     try:
-        if path.stat().st_size > _LARGEST:
+        with open_regular(path) as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
             raise MappingError(f"{path} has more than {_LARGEST // 1024} KB, too many for a mapping.")
-        values = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        values = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise MappingError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise MappingError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise MappingError(f"{path} is not TOML ({error}).") from None
+        raise MappingError(f"{path} is not TOML ({first_line(error)}). Mend that place.") from None
     return _mapping(path, values)
 
 
@@ -156,7 +160,7 @@ def _mapping(path: Path, values: Mapping[str, Any]) -> ClassMapping:
         raise MappingError(f"{path}: about must be a text.")
     table = values.get("classes")
     if not isinstance(table, dict) or len(table) < 2:
-        raise MappingError(f"{path} has no table [classes] with the background and at least one other class.")
+        raise MappingError(f"{path} has no table [classes] with the background and at least one other class. Add it.")
     _check_names(path, table)
     classes = {name: _targets(path, name, to) for name, to in table.items()}
     return ClassMapping(values["from"], values["to"], values.get("about", ""), classes, str(path))

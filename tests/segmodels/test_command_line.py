@@ -1,7 +1,11 @@
+import errno
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +15,12 @@ from own_classes import KIMONO, save_own
 from PIL import Image
 
 from segmodels.__main__ import main
-from segmodels.annotations import ANNOTATION_FORMATS
+from segmodels.annotations import ANNOTATION_FORMATS, names_apart
 from segmodels.checkpoints import catalog
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import Photo, decode_photo
+from segmodels.results_folder import choose_targets
 from segmodels.taxonomy import OUTFIT_15
 
 Jpeg = Callable[..., bytes]
@@ -48,7 +53,10 @@ def opened(path: Path) -> Image.Image:
 
 
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+ALL_OF_TWO = {"one.png", "one.json", "summer/two.png", "summer/two.json"}
 
 
 def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +67,8 @@ def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert image.mode == "P" and image.size == (40, 60)
     listing = json.loads((out / "one.json").read_text("utf-8"))
     assert list(listing) == [
-        *("photo", "model", "revision", "taxonomy", "width", "height", "orientation", "seconds", "people", "garments")
+        *("photo", "photo_id", "model", "revision", "taxonomy", "width", "height", "orientation", "seconds"),
+        *("people", "garments"),
     ]
     assert listing["photo"] == str(photos / "one.jpg")
     assert listing["model"] == "tiny" and len(listing["revision"]) == 12
@@ -92,8 +101,8 @@ def test_a_model_of_other_classes(photos: Path, tmp_path: Path) -> None:
 
 def test_a_folder_and_a_photo_in_it(photos: Path, tmp_path: Path) -> None:
     assert segment(photos, photos / "one.jpg", "--out", tmp_path / "out") == 0
-    assert names(tmp_path / "out") == {"one.png", "one.json", "two.png", "two.json"}
-    assert opened(tmp_path / "out" / "two.png").size == (90, 50)
+    assert names(tmp_path / "out") == ALL_OF_TWO, "folders are kept"
+    assert opened(tmp_path / "out" / "summer" / "two.png").size == (90, 50)
 
 
 def test_photos_of_one_stem_do_not_overwrite_each_other(photos: Path, tmp_path: Path, jpeg: Jpeg) -> None:
@@ -128,7 +137,7 @@ def test_a_bad_photo_is_one_line_and_the_others_are_done(
     (photos / "text.jpg").write_text("no photo at all")
     out = tmp_path / "out"
     assert segment(photos, "--out", out) == 1
-    assert names(out) == {"one.png", "one.json", "two.png", "two.json"}
+    assert names(out) == ALL_OF_TWO
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 3
     for line, name in zip(lines, ("broken.jpg", "empty.jpg", "text.jpg"), strict=True):
@@ -160,7 +169,7 @@ def test_whatever_one_photo_raises_the_others_are_done(
 
     monkeypatch.setattr(Segmenter, "segment", fail)
     assert segment(photos, "--out", tmp_path / "out") == 1
-    assert names(tmp_path / "out") == {"two.png", "two.json"}
+    assert names(tmp_path / "out") == {"summer/two.png", "summer/two.json"}
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.endswith(said)
 
@@ -272,8 +281,8 @@ def test_annotations_of_a_folder(photos: Path, tmp_path: Path) -> None:
         "/data/local-files/?d=one.jpg",
         "/data/local-files/?d=summer/two.JPEG",
     ]
-    for stem, mask in (("one", "one.png"), ("two", "summer/two.png")):
-        assert (np.asarray(opened(out / f"{stem}.png")) == np.asarray(opened(out / "masks" / "masks" / mask))).all()
+    for mask in ("one.png", "summer/two.png"):
+        assert (np.asarray(opened(out / mask)) == np.asarray(opened(out / "masks" / "masks" / mask))).all()
 
 
 def test_annotations_of_a_turned_photo_upright_and_as_stored(photos: Path, tmp_path: Path) -> None:
@@ -341,6 +350,227 @@ def test_the_archive_is_a_command_too(tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as stopped:
         main(["archive"])
     assert stopped.value.code == 2 and "usage: garmentscope archive" in capsys.readouterr().err
+
+
+# --- A folder of results, and runs that come again --------------------------------------------------------------------
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in names(folder)}
+
+
+def test_a_run_that_comes_again_does_what_is_missing_only(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], jpeg: Jpeg
+) -> None:
+    out, read = tmp_path / "out", []
+    assert segment(photos, "--out", out) == 0
+    first = contents(out)
+    (out / "summer" / "two.png").unlink()  # as after a process that was killed between the two
+    (photos / "a.jpg").write_bytes(jpeg(30, 30, seed=5))
+    monkeypatch.setattr(
+        "segmodels.__main__.decode_photo", lambda path, **options: read.append(path.name) or decode_photo(path)
+    )
+    assert segment(photos, "--out", out) == 0
+    assert read == ["a.jpg", "two.JPEG"]
+    assert names(out) == ALL_OF_TWO | {"a.png", "a.json"}
+    assert (out / "summer" / "two.png").read_bytes() == first["summer/two.png"]
+    assert "1 photo was done before" in capsys.readouterr().err
+    assert segment(photos, "--out", out, "--again") == 0
+    assert read[2:] == ["a.jpg", "one.jpg", "two.JPEG"]
+
+
+def test_another_model_does_all_anew(photos: Path, models: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert segment(photos, "--out", out) == 0
+    shutil.copytree(models / "tiny", models / "other")
+    assert segment(photos, "--out", out, model="other") == 0
+    assert names(out) == ALL_OF_TWO
+    assert {json.loads((out / name).read_text("utf-8"))["model"] for name in ("one.json", "summer/two.json")} == {
+        "other"
+    }
+
+
+def test_photos_of_another_folder_take_no_results_away(tmp_path: Path, photos: Path, jpeg: Jpeg) -> None:
+    out = tmp_path / "out"
+    for index, name in enumerate(("monday", "tuesday")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(jpeg(40, 20 + index))
+    assert segment(tmp_path / "monday", "--out", out) == 0
+    before = contents(out)
+    assert segment(tmp_path / "tuesday", "--out", out) == 0
+    after = contents(out)
+    assert set(after) == {"1.png", "1.json", "1-2.png", "1-2.json"}
+    assert {name: after[name] for name in before} == before
+    assert json.loads(after["1-2.json"])["photo"] == str(tmp_path / "tuesday" / "1.jpg")
+    assert segment(tmp_path / "tuesday", tmp_path / "monday", "--out", out, "--again") == 0
+    assert {name: json.loads((out / name).read_text("utf-8"))["width"] for name in ("1.json", "1-2.json")} == {
+        "1.json": 20,
+        "1-2.json": 21,
+    }, "each has kept its name, though they came in another order"
+
+
+def test_the_same_path_from_another_folder_is_another_photo(
+    tmp_path: Path, photos: Path, jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, name in enumerate(("monday", "tuesday")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(jpeg(40, 20 + index))
+        monkeypatch.chdir(tmp_path / name)
+        assert segment("1.jpg", "--out", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == {"1.png", "1.json", "1-2.png", "1-2.json"}
+
+
+def test_a_photo_that_is_added_shifts_no_number(tmp_path: Path, photos: Path, jpeg: Jpeg) -> None:
+    out, folder = tmp_path / "out", tmp_path / "looks"
+    folder.mkdir()
+    for index, name in enumerate(("look.jpg", "look.png")):
+        (folder / name).write_bytes(jpeg(40, 20 + index))
+    assert segment(folder, "--out", out) == 0
+    before = contents(out)
+    (folder / "look.jpeg").write_bytes(jpeg(40, 30))  # before both
+    assert segment(folder, "--out", out) == 0
+    after = contents(out)
+    assert {name: after[name] for name in before} == before
+    assert json.loads(after["look-3.json"])["width"] == 30
+
+
+def test_a_picture_that_lies_there_is_not_written_over(tmp_path: Path, photos: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "one.png").write_bytes(b"a drawing of somebody")
+    assert segment(photos / "one.jpg", "--out", out) == 0
+    assert (out / "one.png").read_bytes() == b"a drawing of somebody"
+    assert names(out) == {"one.png", "one-2.png", "one-2.json"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_names_that_cannot_be_written_are_made_writable_and_said(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jpeg: Jpeg
+) -> None:
+    out, folder = tmp_path / "out", tmp_path / "odd"
+    folder.mkdir()
+    long = "n" * 251
+    for index, name in enumerate((b"bad\xff\xfe.jpg", f"{long}.jpg".encode(), b"a\nb.jpg", "\U0001f9e5.jpg".encode())):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(jpeg(40, 20 + index))
+    assert segment(folder, "--out", out, "--export", "coco", "--export", "yolo", "--export", "masks") == 0
+    stems = {"bad__", "n" * 200, "a_b", "\U0001f9e5"}
+    assert {Path(name).stem for name in names(out) if "/" not in name} == stems
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 3 and all(line.startswith("The results of ") for line in said)
+    images = json.loads((out / "coco" / "coco.json").read_text("utf-8"))["images"]
+    assert {Path(image["file_name"]).stem for image in images} == stems
+    assert {path.stem for path in (out / "masks" / "masks").iterdir()} == stems
+
+
+def test_links_in_a_loop_are_one_line_and_the_others_are_done(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "l1.jpg").symlink_to(photos / "l2.jpg")
+    (photos / "l2.jpg").symlink_to(photos / "l1.jpg")
+    (photos / "gone.jpg").symlink_to(photos / "nowhere.jpg")
+    assert segment(photos, "--out", tmp_path / "out") == 1
+    assert names(tmp_path / "out") == ALL_OF_TWO
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 3 and all("cannot be" in line or "does not exist" in line for line in lines)
+
+
+def test_a_full_disk_leaves_whole_files_and_says_so(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    out = tmp_path / "out"
+    assert segment(photos / "one.jpg", "--out", out) == 0
+    before = contents(out)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    assert segment(photos, "--out", out, "--again") == 1
+    error = capsys.readouterr().err
+    assert f"No space is left in {out} for the results of {photos / 'one.jpg'}." in error and "Errno" not in error
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == {"one.png", "one.json"}
+    assert (out / "one.png").read_bytes() == before["one.png"]
+
+
+def test_thousands_of_photos_of_one_name_are_named_in_a_moment(tmp_path: Path) -> None:
+    photos = {tmp_path / f"{number}" / "look.jpg": "look.jpg" for number in range(8_000)}
+    started = time.process_time()
+    targets = choose_targets(photos, tmp_path / "out")
+    assert [target.name for target in targets.values()][:3] == ["look", "look-2", "look-3"]
+    assert len(set(targets.values())) == 8_000
+    assert len(set(names_apart(photos.values()))) == 8_000
+    assert time.process_time() - started < 3.0, "not a question for each pair of them"
+
+
+def test_a_home_in_an_argument(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(photos)
+    assert main(["segment", "~/photos/one.jpg", "--out=~/results", "--model", "tiny"]) == 0
+    assert names(tmp_path / "results") == {"one.png", "one.json"} and not Path("~").exists()
+    assert main(["archive", "make-up", "5", "--archive=~/made"]) == 0
+    assert (tmp_path / "made").is_dir() and not Path("~").exists()
+
+
+# --- Streams and interrupts -------------------------------------------------------------------------------------------
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = f"{shlex.quote(sys.executable)} -m segmodels"
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line.replace('garmentscope', command)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no such shell")
+def test_closed_streams_and_a_reader_that_leaves(photos: Path, tmp_path: Path, models: Path) -> None:
+    out = tmp_path / "out"
+    done = shell(f"garmentscope segment {photos} --out {out} --model {models / 'tiny'} 2>&- <&-")
+    assert (done.returncode, done.stdout) == (0, "") and names(out) == ALL_OF_TWO
+    for name in names(out):
+        assert (out / name).stat().st_size > 0
+    left = shell("garmentscope models | head -0", GARMENTSCOPE_MODELS=str(models))
+    assert (left.returncode, left.stderr) == (141, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no such signal")
+def test_ctrl_c_while_it_is_loading_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'torch': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Stop())\n"
+    )
+    stopped = shell("garmentscope models", PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    assert stopped.returncode != 0 and stopped.stderr.strip() == "Stopped."
+
+
+@pytest.mark.parametrize(
+    "arguments", [["5", "--seed", "-1"], ["5", "--seed", str(2**64)], ["0"], ["-3"], [str(10**12)]]
+)
+def test_numbers_that_make_no_archive(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["archive", "make-up", "--archive", str(tmp_path / "made"), *arguments])
+    assert stopped.value.code == 2 and "Traceback" not in capsys.readouterr().err
+
+
+def test_a_list_of_models_survives_each_folder(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, text in enumerate(("[" * 100_000, '{"format_version": ' + "9" * 5000 + "}", '"text"', "\ud800")):
+        folder = shutil.copytree(models / "tiny", models / f"bad{number}")
+        (folder / "config.json").write_text(text, errors="surrogatepass")
+    (models / "pipe").mkdir()
+    (models / "pipe" / "config.json").symlink_to("/dev/zero")
+    (models / "loop").symlink_to(models / "loop")
+    assert main(["models"]) == 1
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == ["name", "tiny"]
+    assert [line.partition(":")[0] for line in captured.err.splitlines()] == [f"bad{number}" for number in range(4)]
 
 
 def test_as_a_command(photos: Path, tmp_path: Path) -> None:

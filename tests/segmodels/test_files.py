@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segmodels.files import replacing, write_whole
+from segmodels.files import open_regular, parse_json, read_json, replacing, write_whole
 
 
 def test_a_reader_finds_the_old_file_or_the_new_one(tmp_path: Path) -> None:
@@ -83,3 +83,53 @@ def test_what_a_killed_process_left_goes_after_an_hour(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     write_whole(path, "whole")
     assert path.read_text() == "whole" and not old.exists() and new.exists(), "another process may be at work on that"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('{"a":' * 65 + "1" + "}" * 65, "nested too deeply"),
+        ("[" * 900 + "]" * 900, "nested too deeply"),
+        ("9" * 5000, "a number of 5,000 digits"),
+        ('{"mean": -1' + "0" * 400 + "}", "a number of 401 digits"),
+        ("[1, ", "Expecting value"),
+    ],
+    ids=["deep", "deep objects", "as deep as Python goes", "digits", "a negative one", "cut off"],
+)
+def test_json_that_nobody_writes_is_refused_in_a_sentence(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=reason) as caught:
+        read_json(tmp_path / "config.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_json_that_people_write_is_read() -> None:
+    assert parse_json('{"a": [1, -2.5, null, true, "é", {}], "b": 9223372036854775807}') == {
+        "a": [1, -2.5, None, True, "é", {}],
+        "b": 2**63 - 1,
+    }
+    assert parse_json("[" * 64 + "]" * 64)
+    assert repr(parse_json("[NaN, Infinity]")) == "[nan, inf]", "the loss of a fit that diverged is one"
+
+
+def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "config.json").open("wb") as file:
+        file.truncate(500_000_000)
+    with pytest.raises(ValueError, match="it has more than 32 MB"):
+        read_json(tmp_path / "config.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop"])
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "config.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else path)
+    for read in (open_regular, read_json):
+        with pytest.raises(OSError, match=r"not a regular file|symbolic links"):
+            read(path)

@@ -1,4 +1,4 @@
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed
 
 
 def test_the_first_names_and_how_many_more() -> None:
@@ -9,3 +9,11 @@ def test_the_first_names_and_how_many_more() -> None:
 
 def test_a_name_that_comes_again_counts_once() -> None:
     assert listed(["b", "a", "b", "c", "b"], most=2) == "b, a and 1 more"
+
+
+def test_an_error_of_the_system_is_said_without_its_number_and_path() -> None:
+    assert first_line(IsADirectoryError(21, "Is a directory", "/srv/models/a/config.json")) == "Is a directory"
+    assert first_line(OSError("Repetition level histogram size mismatch.\nmore")) == (
+        "Repetition level histogram size mismatch"
+    )
+    assert first_line(ValueError("no number. ")) == "no number"

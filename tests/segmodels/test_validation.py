@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import pytest
 from pydantic import Field
 
+from segmodels.checkpoints.checkpoint import CheckpointConfig, Member
+from segmodels.foreign.description import ForeignSettings
+from segmodels.inference.detector import DetectorConfig
 from segmodels.validation import Amount, Count, Positive, Share, checked_fields, expected, key_of
+from train.analysis.grid import Grid
+from train.recipe import Recipe
 
 KNOWN = {"red": 1, "blue": 2}
 
@@ -70,3 +76,18 @@ def test_what_is_wrong_is_a_sentence(values: dict[str, object], sentence: str) -
     with pytest.raises(PaintError) as caught:
         checked_fields(Paint, values, PaintError)
     assert str(caught.value).startswith(sentence) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [CheckpointConfig, Member, DetectorConfig, ForeignSettings, Recipe, Grid])
+def test_every_number_of_a_file_has_a_lower_and_an_upper_bound(kind: type[Any]) -> None:
+    numbers = {
+        name for name, hint in get_type_hints(kind).items() if {"int", "float"} & set(re.findall(r"\w+", str(hint)))
+    }
+    assert {"height", "mean", "margin"} & numbers or kind in (DetectorConfig, Grid)
+    numbers |= {"arguments"} & set(get_type_hints(kind)) - ({"arguments"} if kind is Grid else set())
+    for name in numbers:
+        for value in (10**18, -(10**18), 1e300, -1e300, 10**400):
+            for form in (value, [value], [0.5, 0.5, value], {"width": value}, {"width": [value]}):
+                with pytest.raises(ValueError, match=rf"^{name}(\[\d\])? must be ") as caught:
+                    checked_fields(kind, {name: form}, ValueError)
+                assert len(str(caught.value)) < 300, "a sentence, whatever the length of the number"

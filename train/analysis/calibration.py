@@ -250,7 +250,7 @@ def _observe(
             found = np.array([name in on_main for name in names])
             samples.append(Sample(photo_id, kind, features[main], shown, found))
     if not samples:
-        raise DatasetError(f"None of the {len(wanted)} photos could be read.")
+        raise DatasetError(f"None of the {len(wanted)} photos could be read. Check the folder of the data set.")
     return samples
 
 

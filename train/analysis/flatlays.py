@@ -91,7 +91,7 @@ def judge_flatlays(segmenter: Segmenter, flatlays: FlatLays) -> FlatLayJudgement
                 continue
             found.append((photo, largest_garment(segmenter.segment(pixels))))
     if not found:
-        raise DatasetError(f"None of the {len(flatlays)} photos could be read.")
+        raise DatasetError(f"None of the {len(flatlays)} photos could be read. Check the folder of the data set.")
     return FlatLayJudgement(tuple(found), len(flatlays) - len(found))
 
 

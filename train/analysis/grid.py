@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from segmodels.validation import Count, CountOrZero, Share, checked_fields
+from segmodels.validation import Count, CountOrZero, Positive, Share, checked_fields
 from train.recipe import Recipe, RecipeError, read_toml, recipe_from
 
 __all__ = ["GRIDS", "Grid", "load_grid"]
@@ -33,10 +33,10 @@ class Grid:
     optimisers: list[str] = field(default_factory=list)
     """Values of the recipe's `optimiser`."""
 
-    learning_rates: list[float] = field(default_factory=list)
+    learning_rates: list[Positive] = field(default_factory=list)
     """Values of the recipe's `learning_rate`."""
 
-    batch_sizes: list[int] = field(default_factory=list)
+    batch_sizes: list[Count] = field(default_factory=list)
     """Values of the recipe's `batch_size`."""
 
     arguments: Mapping[str, Any] = field(default_factory=dict)

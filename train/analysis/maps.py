@@ -147,7 +147,7 @@ def _pair(folder: Path, classes: Classes, dataset: Dataset, photo_id: str) -> tu
     """Truth and map of a photo, uint8 `(H, W)` each."""
     path = folder / f"{photo_id}.png"
     if not path.is_file():
-        raise DatasetError(f"{path} is missing.")
+        raise DatasetError(f"{path} is missing. Write a map for each photo that is judged.")
     found = read_ids(path, classes)
     if (found == UNLABELLED).any():
         raise DatasetError(f"{path} has pixels of the number {UNLABELLED}, which is no class. Give each pixel a class.")

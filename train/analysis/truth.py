@@ -165,7 +165,7 @@ def _rows(segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framing: s
             found.append(row_of(segmenter.segment(photo), photo, photo_id, photo_id.encode()))
             known.append(row_of(_true(photo, truth, segmenter.taxonomy), photo, photo_id, photo_id.encode()))
     if not found:
-        raise DatasetError(f"None of the {len(ids)} photos could be read.")
+        raise DatasetError(f"None of the {len(ids)} photos could be read. Check the folder of the data set.")
     return found, known
 
 

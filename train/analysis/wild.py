@@ -109,7 +109,7 @@ def judge_wild(segmenter: Segmenter, folder: Path) -> WildJudgement:
             if (presence := segmentation.people[main].presence) is not None:
                 likely.append((photo, frozenset(name for name, value in presence.items() if value >= LIKELY)))
     if not found:
-        raise DatasetError(f"None of the {len(wild.photos)} photos could be read.")
+        raise DatasetError(f"None of the {len(wild.photos)} photos could be read. Check the folder of the data set.")
     names = tuple(garment.name for garment in wild.taxonomy.worn)
     return WildJudgement(names, tuple(found), len(wild.photos) - len(found), tuple(likely))
 

@@ -2,11 +2,16 @@
 
 import io
 import os
+import re
+import threading
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from archive_rows import VERSION, made, rows_of
 from PIL import Image
@@ -14,6 +19,8 @@ from streamlit.testing.v1 import AppTest
 from streamlit_page import state_of
 
 from dashboard.archive.state import ArchiveState
+from dashboard.shared import networks
+from dashboard.shared import visitor as module
 from segmodels.archive.store import Archive
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "archive.py"
@@ -244,7 +251,7 @@ def test_two_models_are_listed_apart_and_a_damaged_archive_is_a_sentence(
     assert "Results of several models, kept separate." in listed(page) and "1 photo added to Spring." in said(page)
     assert "The model saw 1 of these photos in training or selection" in listed(page)
     assert "&lt;script&gt;" in listed(page) and "<script>" not in listed(page)
-    assert "team cannot be read" in said(page)
+    assert "part.parquet is left out: it is damaged" in listed(page)
     assert "No photos yet." in listed(page)
     page = add(page, {"b.jpg": jpeg(1)}, "new")
     assert "1 photo added to new." in said(page) and len(rows_of(Archive(tmp_path / "new"))) == 1
@@ -280,3 +287,111 @@ def test_a_job_of_somebody_else_is_shown_and_can_be_stopped(
     press(page, "Continue")
     finish(page)
     assert "1 photo added to Spring." in said(page) and len(rows_of(Archive(cache / "Spring"))) == 1
+
+
+# --- A server that several people use ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes whoever runs the page next a visitor from another machine, by the cookie of his browser."""
+
+    def as_visitor(name: str) -> None:
+        monkeypatch.setattr(module, "_headers", lambda: {"X-Forwarded-For": "10.0.0.7"})
+        monkeypatch.setattr(module, "_cookies", lambda: {module.COOKIE: name})
+
+    return as_visitor
+
+
+def targets(page: AppTest) -> list[str]:
+    return list(page.selectbox(key="archive-target").options)
+
+
+def test_what_a_visitor_makes_is_his(
+    opened: Callable[[], AppTest], cache: Path, elsewhere: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere("alice")
+    mine = add(opened(), {"look.jpg": jpeg(1), "torn.jpg": b"x"}, into="hers")
+    assert "1 photo added to hers." in said(mine) and "rejected.csv" in downloads(mine)
+    assert str(cache) not in listed(mine), "not even whoever made it is told where on the server it lies"
+
+    elsewhere("mallory")
+    page = opened()
+    assert targets(page) == ["My photos"] and downloads(page) == []
+    assert "hers" in listed(page) and "torn.jpg" not in listed(page) + said(page), "that it is there is no secret"
+    add(page, {"another.jpg": jpeg(2)}, into="hers")
+    assert "hers was made by somebody else. Choose another name." in said(page)
+    assert rows_of(Archive(cache / "hers"))["file_name"].tolist() == ["look.jpg"]
+
+    elsewhere("alice")
+    again = opened()  # in another tab, or after the page was loaded anew
+    assert targets(again) == ["hers"] and "rejected.csv" in downloads(again)
+    assert "1 photo added to hers." in said(add(again, {"third.jpg": jpeg(3)}, into="hers"))
+
+    elsewhere("mallory")
+    monkeypatch.setenv("GARMENTSCOPE_SHARED", "yes")
+    assert targets(opened()) == ["hers"]
+
+
+def test_an_archive_of_the_command_line_is_not_for_everybody(
+    opened: Callable[[], AppTest], tmp_path: Path, elsewhere: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Archive(tmp_path / "shop")
+    shop.writer(VERSION).append(made("one"))
+    shop.place.write("rejected.csv", b"file,reason,at\nsecret client/torn.jpg,x,y\n")
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(tmp_path / "shop"))
+    assert (
+        targets(opened()) == ["shop"] and downloads(opened()) == ["rejected.csv"] and str(tmp_path) in listed(opened())
+    )
+    elsewhere("mallory")
+    page = opened()
+    assert targets(page) == ["My photos"] and downloads(page) == [] and str(tmp_path) not in listed(page)
+    assert "shop" in listed(page)
+
+
+def test_nobody_stops_the_ingest_of_another_visitor(
+    opened: Callable[[], AppTest], cache: Path, elsewhere: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    load = networks.segmenter
+    monkeypatch.setattr(networks, "segmenter", lambda name: go_on.wait(WAIT) and load(name))
+    elsewhere("alice")
+    mine = opened()
+    mine.selectbox(key="archive-target").set_value("hers")
+    mine.selectbox(key="archive-model").set_value("tiny")
+    mine.file_uploader[0].upload("look.jpg", jpeg(1), "image/jpeg")
+    run(mine)
+    press(mine, "Add photos")
+    assert "Stop" in [each.label for each in mine.button]
+    try:
+        elsewhere("mallory")
+        page = opened()
+        assert "Stop" not in [each.label for each in page.button]
+        assert "Photos of another visitor are being added" in said(page) and "hers" not in said(page)
+        assert state_of(page, ArchiveState).job is None
+        elsewhere("alice")
+        assert "Stop" in [each.label for each in opened().button], "also in another tab"
+    finally:
+        go_on.set()
+    finish(mine)
+
+
+def test_a_bad_archive_hurts_no_other(
+    opened: Callable[[], AppTest], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad, worse = (Archive(tmp_path / name) for name in ("good", "bad", "worse"))
+    for archive in (good, bad):
+        archive.writer(VERSION).append(made("one", "two", taken=datetime(9999, 12, 31)))
+    for archive in (bad, worse):
+        out = pa.BufferOutputStream()
+        pq.write_table(made("three").drop_columns(["tags"]), out)
+        archive.place.write(f"{VERSION.folder}/x.parquet", out.getvalue())
+    monkeypatch.setenv(
+        "GARMENTSCOPE_ARCHIVE", os.pathsep.join(str(tmp_path / each) for each in ("bad", "worse", "good"))
+    )
+    page = opened()
+    entries = [each for each in listed(page).split("</article>") if "<h3>" in each]
+    by_name = {re.search("<h3>(.+?)</h3>", each)[1]: each for each in entries}  # type: ignore[index]
+    assert all("<dd>2</dd>" in by_name[name] for name in ("good", "bad")) and "left out" not in by_name["good"]
+    for name in ("bad", "worse"):
+        assert "x.parquet is left out: it has no column tags. Move it away" in by_name[name]

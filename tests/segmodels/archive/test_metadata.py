@@ -226,6 +226,8 @@ def test_rows_find_photos_by_path_then_by_a_name_that_is_unique() -> None:
         ("https://host/shop/d%20e.jpg?width=800", "d e.jpg"),
         ("0001", "sets/0001.png"),
         (r"..\A.JPG", "a.jpg"),
+        ("http://[host/a.jpg", "a.jpg"),
+        ("https://[::1]x/a.jpg", "a.jpg"),
     ],
 )
 def test_rows_find_photos_in_other_folders_by_a_name_that_is_unique(row: str, photo: str) -> None:

@@ -46,6 +46,15 @@ def test_a_zip_with_its_own_csv_uses_it_and_lists_the_rest() -> None:
     assert metadata and join(metadata, names_of(found)).entries["a.jpg"].tags == {"market": "Milan"}
 
 
+@pytest.mark.parametrize("name", ["", " ", "/"])
+def test_a_member_without_a_name_is_passed_over(name: str) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.jpg", b"1")
+        archive.writestr(zipfile.ZipInfo(name), b"2")
+    assert names_of(from_zip(out.getvalue(), "looks.zip")) == ["a.jpg"]
+
+
 @pytest.mark.parametrize("name", ["looks.tsv", "looks.TXT", "looks.tab"])
 def test_tables_of_other_endings_are_no_photos(name: str) -> None:
     table = CSV.replace(b";", b"\t")

@@ -1,14 +1,18 @@
 import multiprocessing
+import re
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archive_rows import VERSION, append_many, made, parts_of, rows_of
 from pyarrow import fs
 
+from segmodels.archive import store
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive, ArchiveError, Change, Version
 
@@ -127,7 +131,7 @@ def test_a_damaged_part_is_named(archive: Archive) -> None:
     part.write_bytes(part.read_bytes()[:-20])
     with pytest.raises(ArchiveError, match=part.name + " is damaged"):
         archive.writer(VERSION)
-    with pytest.raises(ArchiveError, match="cannot be read"):
+    with pytest.raises(ArchiveError, match=part.name + r" is left out: it is damaged \(.*Move it away"):
         archive.reader()
 
 
@@ -221,3 +225,104 @@ def test_a_lock_is_refused_or_waited_for(archive: Archive) -> None:
             assert not second
     with archive.place.lock("door", wait=False) as free:
         assert free
+
+
+# --- Parts that others wrote ------------------------------------------------------------------------------------------
+
+
+def _put(archive: Archive, table: pa.Table, name: str = "99990101T000000000000-bad.parquet") -> str:
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out)
+    archive.place.write(f"{VERSION.folder}/{name}", out.getvalue())
+    return name
+
+
+def _text(table: pa.Table, column: str) -> pa.Table:
+    at = table.column_names.index(column)
+    return table.set_column(at, column, pa.array(["x"] * len(table)))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda table: table.drop_columns(["tags"]), "it has no column tags"),
+        (lambda table: table.drop_columns(["garments"]), "it has no column garments"),
+        (lambda table: _text(table, "tags"), r"its column tags holds string, not map<string, string>"),
+        (lambda table: _text(table, "taken_at"), "its column taken_at holds string, not timestamp"),
+        (lambda table: _text(table, "people"), "its column people holds string, not list"),
+        (lambda table: pa.table({"a": [1]}), "it has no column photo_id"),
+        (lambda table: table.set_column(4, "width", pa.array([[1]])), "its column width holds list"),
+    ],
+)
+def test_a_part_of_another_schema_is_named_and_left_out(
+    anywhere: Archive, change: Callable[[pa.Table], pa.Table], reason: str
+) -> None:
+    anywhere.writer(VERSION).append(made("one", "two", tags={"market": "North"}))
+    name = _put(anywhere, change(made("three")))
+    with anywhere.reader() as reader:
+        assert len(reader.query("SELECT tags['market'] FROM photos WHERE len(garments) = 0")) == 2
+        (sentence,) = reader.left_out
+    assert re.search(rf"{name} is left out: {reason}.*Move it away; its photos can be ingested again\.", sentence)
+
+
+@pytest.mark.parametrize("where", ["end", "start", "data"])
+def test_a_damaged_part_among_others_is_named_and_left_out(archive: Archive, where: str) -> None:
+    archive.writer(VERSION).append(made("one", "two"))
+    archive.writer(VERSION).append(made(*(f"photo {number}" for number in range(2000))))
+    part = parts_of(archive)[-1]
+    content = bytearray(part.read_bytes())
+    if where == "end":
+        content = content[:-20]
+    elif where == "start":
+        content = bytearray(b"not Parquet at all")
+    else:  # the pages, behind a whole list of columns
+        content[200:-8000] = bytes(len(content) - 8200)
+    part.write_bytes(content)
+    with archive.reader() as reader:
+        assert sorted(reader.query("SELECT photo_id, file_name, width FROM photos")["photo_id"]) == ["one", "two"]
+        assert len(reader.left_out) == 1 and part.name in reader.left_out[0]
+
+
+def test_a_part_with_wider_numbers_and_more_columns_is_read(archive: Archive) -> None:
+    """As DuckDB, pandas or a later Garmentscope writes it."""
+    archive.writer(VERSION).append(made("one"))
+    table = made("two")
+    table = table.set_column(4, "width", pa.array([40], pa.int64())).append_column("mood", pa.array(["bright"]))
+    _put(archive, table.drop_columns(["presence", "kinds", "fingerprint"]))
+    rows = rows_of(archive)
+    assert rows.columns.tolist() == SCHEMA.names and rows["width"].tolist() == [40, 40]
+    with archive.reader() as reader:
+        assert reader.left_out == ()
+
+
+@pytest.mark.parametrize("year", [1, 1500, 2262, 9999])
+def test_a_date_that_no_page_can_draw_is_no_date(anywhere: Archive, year: int) -> None:
+    anywhere.writer(VERSION).append(made("one", taken=datetime(2024, 3, 31, 9)))
+    _put(anywhere, made("two", taken=datetime(year, 1, 2)))
+    rows = rows_of(anywhere)
+    assert rows["taken_at"].isna().tolist() == [False, True] and rows["taken_at"][0] == datetime(2024, 3, 31, 9)
+
+
+@pytest.mark.parametrize(
+    "folder", ["photo_id=1", "model=other", "tags=x", "width=3/season=spring", "a=b=c", "taken_at=2"]
+)
+def test_an_archive_below_a_folder_that_looks_like_a_column(tmp_path: Path, folder: str) -> None:
+    archive = Archive(tmp_path / folder / "archive")
+    archive.writer(VERSION).append(made("one", "two", tags={"market": "North"}))
+    rows = rows_of(archive)
+    assert rows.columns.tolist() == SCHEMA.names
+    assert rows["photo_id"].tolist() == ["one", "two"] and set(rows["model"]) == {"fake"} and set(rows["width"]) == {40}
+    assert [dict(tags) for tags in rows["tags"]] == [{"market": "North"}] * 2
+    assert archive.writer(VERSION).known == {"one", "two"}
+
+
+def test_the_query_of_the_readme_counts_each_photo_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    archive, later = Archive("archive"), Version("OUTFIT_15", "another", "f00")
+    archive.writer(VERSION).append(made("one", "two", "three", tags={"market": "North"}))
+    archive.writer(later).append(made("two", "four", version=later, tags={"market": "South"}, at=datetime(2024, 6, 1)))
+    text = (Path(store.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r'duckdb -c "(.+?)"\n', text, flags=re.DOTALL)
+    with duckdb.connect() as connection:
+        found = connection.execute(query).fetchall()
+    assert found == [("North", 2), ("South", 2)], "two is of the newer rows"

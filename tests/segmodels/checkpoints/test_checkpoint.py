@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import re
 import shutil
@@ -32,6 +33,7 @@ from segmodels.evaluation.results import Results
 from segmodels.taxonomy import OUTFIT_15
 
 MakeConfig = Callable[..., CheckpointConfig]
+MEMBER = {"architecture": "fpn", "arguments": {}, "height": 64, "width": 64, "mean": 0.0, "std": 1.0, "share": 0.25}
 
 
 @pytest.fixture(scope="session")
@@ -248,12 +250,12 @@ def test_a_pickle_beside_the_weights_is_not_looked_at(folder: Path) -> None:
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_a_pickle_under_the_name_of_the_weights(folder: Path, protocol: int) -> None:
     (folder / "model.safetensors").write_bytes(pickle.dumps(Trap(), protocol))
-    assert "is not a safetensors file, or is damaged" in refused(folder)
+    assert "is damaged or no safetensors file" in refused(folder)
 
 
 def test_torch_pickle_under_the_name_of_the_weights(folder: Path, random_fpn: nn.Module) -> None:
     torch.save(random_fpn.state_dict(), folder / "model.safetensors")
-    assert "is not a safetensors file, or is damaged" in refused(folder)
+    assert "is damaged or no safetensors file" in refused(folder)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0000005, 0.001, 0.5, 0.999])
@@ -261,19 +263,25 @@ def test_weights_that_are_cut_off(folder: Path, share: float) -> None:
     path = folder / "model.safetensors"
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    assert f"{path} is not a safetensors file, or is damaged" in refused(folder)
+    sentence = refused(folder)
+    assert sentence.startswith(f"{path} is damaged or no safetensors file (")
+    assert sentence.endswith("). Get the checkpoint again.") and "\n" not in sentence
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"format_version": 1,}', "[]", "3", "null", "\ufeff{}"])
 def test_damaged_json(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text, encoding="utf-8")
-    assert f"{folder / 'config.json'} is damaged" in refused(folder)
+    sentence = refused(folder)
+    assert sentence.startswith(f"{folder / 'config.json'} is damaged: ")
+    assert sentence.endswith(". Get the checkpoint again.")
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_damaged_metrics(folder: Path, text: str) -> None:
     (folder / "metrics.json").write_text(text, encoding="utf-8")
-    assert f"{folder / 'metrics.json'} is damaged" in refused(folder)
+    sentence = refused(folder)
+    assert sentence.startswith(f"{folder / 'metrics.json'} is damaged: ")
+    assert sentence.endswith(". Remove it, and evaluate the network again with --keep.")
 
 
 def test_metrics_of_a_newer_version(folder: Path) -> None:
@@ -288,7 +296,13 @@ def test_json_that_is_no_text(folder: Path) -> None:
     assert f"{folder / 'config.json'} is damaged" in refused(folder)
 
 
-@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 99, "1", None, 1.5])
+@pytest.mark.parametrize("version", ["1", None, 1.5, 0, True])
+def test_a_format_that_is_none(folder: Path, version: object) -> None:
+    change(folder, format_version=version)
+    assert "config.json does not say its format_version, 2 or lower. Get the checkpoint again." in refused(folder)
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 99])
 def test_a_newer_format(folder: Path, version: object) -> None:
     change(folder, format_version=version, key_of_the_future=1)
     assert f"is of format {version}; this Garmentscope reads up to 2. Update Garmentscope." in refused(folder)
@@ -296,7 +310,7 @@ def test_a_newer_format(folder: Path, version: object) -> None:
 
 def test_a_key_that_nobody_knows(folder: Path) -> None:
     change(folder, colour="red")
-    assert "has an unknown key, colour" in refused(folder)
+    assert "has an unknown key, colour. Remove it, or get the checkpoint again." in refused(folder)
 
 
 @pytest.mark.parametrize("key", ["architecture", "arguments", "taxonomy", "classes", "height", "mean"])
@@ -304,7 +318,7 @@ def test_a_key_that_is_missing(folder: Path, key: str) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != key}))
     sentence = refused(folder)
-    assert "lacks a key" in sentence and repr(key) in sentence
+    assert "lacks a key" in sentence and repr(key) in sentence and sentence.endswith(" Get the checkpoint again.")
 
 
 @pytest.mark.parametrize(
@@ -323,21 +337,34 @@ def test_a_key_that_is_missing(folder: Path, key: str) -> None:
         ({"arguments": "resnet18"}, "arguments must be"),
         ({"resize": "stretch"}, "resize must be 'keep' or 'squash', not 'stretch'"),
         ({"crop": "face"}, "crop must be 'person', 'box', 'found' or 'none', not 'face'"),
-        ({"height": 15}, "height must be a whole number of pixels from 16 to 4096, not 15"),
+        ({"height": 15}, "height must be a whole number of pixels from 16 to 2048, not 15"),
         ({"height": 96.0}, "height must be a whole number"),
         ({"height": True}, "height must be a whole number"),
-        ({"width": 4097}, "width must be a whole number"),
+        ({"width": 2049}, "width must be a whole number"),
+        ({"height": 2048, "width": 2048}, "must be at most 2,097,152 pixels, not 4,194,304"),
+        ({"height": 1024, "width": 1024, "scales": [1.5]}, "must be at most 2,097,152 pixels, not 2,359,296"),
+        ({"height": 1024, "width": 1024, "scales": [1.2] * 8, "mirror": True}, "24,159,191 pixels together"),
+        ({"scales": [1] * 9}, "scales must be a list of up to 8 factors from 0.25 to 4"),
+        ({"scales": [1] * 10_000}, "scales must be a list of up to 8 factors"),
+        ({"ensemble": [MEMBER] * 8}, "ensemble must be a list of up to 7 networks"),
+        ({"ensemble": [MEMBER] * 1000}, "ensemble must be a list of up to 7 networks"),
+        ({"arguments": {"pyramid_channels": 10**9}}, "arguments must be short texts, numbers from -4096 to 4096"),
+        ({"arguments": {"a": [[1]]}}, "arguments must be short texts"),
+        ({"mean": 123.675}, "mean must be a number between 0 and 1, not 123.675"),
+        ({"margin": 1e6}, "margin must be a number between 0 and 1, not 1000000.0"),
+        ({"margin": 1e300}, "margin must be a number between 0 and 1, not 1e+300"),
+        ({"std": 1e-300}, "std must be a number from 0.001 to 10"),
         ({"width": "48"}, "width must be a whole number"),
-        ({"std": 0}, "std must be above 0, not 0"),
-        ({"std": float("nan")}, "std must be a finite number, not nan"),
-        ({"mean": float("inf")}, "mean must be a finite number, not inf"),
-        ({"mean": "0.5"}, "mean must be a number, not '0.5'"),
-        ({"scales": []}, "scales must be a list of factors from 0.25 to 4"),
-        ({"scales": [1, 9]}, "scales must be a list of factors"),
+        ({"std": 0}, "std must be a number from 0.001 to 10, as pixels are scaled to 0..1, not 0"),
+        ({"std": float("nan")}, "std must be a number from 0.001 to 10"),
+        ({"mean": float("inf")}, "mean must be a number between 0 and 1, not inf"),
+        ({"mean": "0.5"}, "mean must be a number between 0 and 1, not '0.5'"),
+        ({"scales": []}, "scales must be a list of up to 8 factors from 0.25 to 4"),
+        ({"scales": [1, 9]}, "scales must be a list of up to 8 factors"),
         ({"mirror": 1}, "mirror must be true or false, not 1"),
         ({"opening_kernel": 4}, "opening_kernel must be 0 or an odd number of pixels, not 4"),
         ({"opening_kernel": 2.5}, "opening_kernel must be 0 or an odd number"),
-        ({"margin": -0.1}, "margin must be at least 0, not -0.1"),
+        ({"margin": -0.1}, "margin must be a number between 0 and 1, not -0.1"),
     ],
     ids=str,
 )
@@ -364,8 +391,6 @@ def test_config_and_metrics_are_read_without_the_weights(folder: Path, config: M
 
 
 # --- Ensembles --------------------------------------------------------------------------------------------------------
-
-MEMBER = {"architecture": "fpn", "arguments": {}, "height": 64, "width": 64, "mean": 0.0, "std": 1.0, "share": 0.25}
 
 
 def test_an_ensemble_comes_back_as_it_was(tmp_path: Path, config: MakeConfig, random_fpn: nn.Module) -> None:
@@ -436,3 +461,53 @@ def test_a_taxonomy_that_cannot_be_read(tmp_path: Path, changes: dict[str, objec
     folder = save_own(tmp_path / "own")
     change(folder, **changes)
     assert reason in refused(folder)
+
+
+# --- What somebody else may have made ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_numbers(folder: Path, value: float) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    name = sorted(name for name, tensor in tensors.items() if tensor.is_floating_point())[3]
+    tensors[name].view(-1)[0] = value
+    save_file(tensors, folder / "model.safetensors")
+    sentence = refused(folder)
+    assert f"{name} has values that are not numbers" in sentence
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_a_file_that_never_ends(folder: Path, name: str, kind: str) -> None:
+    (folder / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("/dev/zero")
+    assert "not a regular file" in refused(folder)
+
+
+def test_a_config_takes_no_more_memory_than_its_weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built, real = [], module._build
+
+    def build_and_note(config: CheckpointConfig) -> nn.Module:
+        network = real(config)
+        built.append(next(network.parameters()).device.type)
+        return network
+
+    monkeypatch.setattr(module, "_build", build_and_note)
+    change(folder, arguments={"pyramid_channels": 2048, "segmentation_channels": 2048})
+    assert "has the shape" in refused(folder)
+    assert built == ["meta"], "two thousand channels, which were never made"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"format_version": ' + "1" * 5000 + "}", '{"a":' * 500 + "1" + "}" * 500, "\x00" * 40_000_000],
+    ids=["deep", "digits", "deep objects", "large"],
+)
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "calibration.json", "kinds.json"])
+def test_json_that_nobody_writes(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    sentence = refused(folder)
+    assert name in sentence and "damaged" in sentence and len(sentence) < 400

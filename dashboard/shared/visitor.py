@@ -1,0 +1,85 @@
+"""Who looks at a page, and what he may change.
+
+What a visitor starts is his: on a server that several people use nobody else stops it, adds to it, or reads the names
+of its files. Visitors at the server's own machine, and all where `GARMENTSCOPE_SHARED` is set, may do everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from segmodels.settings import read_settings
+
+__all__ = ["COOKIE", "is_trusted", "may_change", "visitor", "without_folders"]
+
+COOKIE = "garmentscope_visitor"
+"""Name of the cookie by which a visitor who loads a page anew is known again; `dashboard.guard` sets it."""
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+_KEY = "visitor"
+
+
+def visitor() -> str:
+    """Identifier of who looks, 64 hex digits: the same in all tabs of a browser, and of no use to anybody else."""
+    cookie = _cookies().get(COOKIE)
+    if isinstance(cookie, str) and cookie:
+        return hashlib.sha256(cookie.encode()).hexdigest()
+    if _KEY not in st.session_state:
+        st.session_state[_KEY] = secrets.token_hex(32)
+    return str(st.session_state[_KEY])
+
+
+def is_trusted() -> bool:
+    """Whether the visitor may change what others began, and see where it lies on the server.
+
+    True at the server's own machine, unless a proxy stands between, and where `GARMENTSCOPE_SHARED` is set.
+    """
+    if read_settings().shared:
+        return True
+    headers = {name.lower() for name in _headers()}
+    return not isinstance(st.context.ip_address, str) and not headers.intersection(_FORWARDED)
+
+
+def may_change(owner: str) -> bool:
+    """Whether the visitor may change what somebody made.
+
+    Args:
+        owner: Identifier of whoever made it; empty if that is not known.
+    """
+    return is_trusted() or (bool(owner) and secrets.compare_digest(owner, visitor()))
+
+
+def without_folders(text: str) -> str:
+    """A sentence without the folders of the server, for visitors who are not trusted.
+
+    Args:
+        text: Sentence that may name files by their path.
+    """
+    return text if is_trusted() else _hidden(text)
+
+
+def _hidden(text: str) -> str:
+    """Each path keeps its last folder: `shop/OUTFIT_15/part.parquet` of `/srv/archives/shop/OUTFIT_15/part.parquet`."""
+    settings = read_settings()
+    known = [*settings.models, *map(Path, settings.archive), *settings.photos, settings.cache / "archives"]
+    known += [settings.cache, *([settings.data] if settings.data else []), Path(__file__).parents[2]]
+    for folder in sorted({str(each) for each in known} | {str(each.absolute()) for each in known}, key=len)[::-1]:
+        if len(folder) > 1:
+            text = re.sub(rf"{re.escape(folder)}(?=[/\\\s:,;.]|$)", Path(folder).name or "...", text)
+    home = os.path.expanduser("~")  # noqa: PTH111  # Path.home fails for a user without one
+    return text.replace(f"{home}{os.sep}", "") if len(home) > 1 else text
+
+
+def _headers() -> Mapping[str, str]:
+    return st.context.headers
+
+
+def _cookies() -> Mapping[str, str]:
+    return st.context.cookies

@@ -1,0 +1,168 @@
+"""Where the command line writes the results of photos: a class map (PNG) and a listing (JSON) for each.
+
+Results lie in the folders in which the photos do. They belong to the photo that the listing names, by its path and by
+the SHA-256 of its file: a photo that comes again finds its own, those of another photo are never written over, and a
+photo that is added takes no name from one that was there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from segmodels.files import open_regular, read_json, replacing, writable_name, write_whole
+from segmodels.inference.segmentation import Segmentation
+
+__all__ = ["choose_targets", "is_done", "legible", "listing_of", "map_of", "photo_id", "write_results"]
+
+
+def choose_targets(names: Mapping[Path, str], out: Path) -> dict[Path, Path]:
+    """The paths of the results of photos, without an ending, in the order of the photos.
+
+    The second photo of a name, whatever its ending, gets `-2`.
+
+    Args:
+        names: By photo its path in the folder that was given, with `/` between folders.
+        out: Folder of all results.
+    """
+    wanted = {photo: _wanted(name, out) for photo, name in names.items()}
+    owned: dict[str, list[Path]] = {}
+    taken: set[str] = set()
+    for stem, photo in _written({each.parent for each in wanted.values()}):
+        taken.add(_key(stem))
+        if photo:
+            owned.setdefault(photo, []).append(stem)
+    targets = {
+        photo: stem
+        for photo, target in wanted.items()
+        for stem in owned.get(legible(photo), ())
+        if stem.parent == target.parent and _is_of(listing_of(stem), photo)
+    }
+    counts: dict[str, int] = {}
+    for photo, target in wanted.items():
+        if photo in targets:
+            continue
+        key = _key(target)
+        count = counts.get(key, 1)
+        stem = target if count == 1 else target.with_name(f"{target.name}-{count}")
+        while _key(stem) in taken:
+            count += 1
+            stem = target.with_name(f"{target.name}-{count}")
+        counts[key] = count
+        taken.add(_key(stem))
+        targets[photo] = stem
+    return {photo: targets[photo] for photo in wanted}
+
+
+def is_done(target: Path, photo: Path, model: str, revision: str) -> bool:
+    """Whether the results of a photo are there, whole, and of the same file and model.
+
+    Args:
+        target: Path of the results without an ending.
+        photo: Path of the photo.
+        model: Name of the model.
+        revision: Revision of its weights.
+    """
+    if not map_of(target).is_file():
+        return False
+    try:
+        listing = read_json(listing_of(target))
+        return (
+            isinstance(listing, dict)
+            and (listing.get("model"), listing.get("revision")) == (model, revision)
+            and listing.get("photo_id") == photo_id(photo)
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def write_results(target: Path, photo: Path, segmentation: Segmentation) -> None:
+    """Writes the results of a photo, each file whole or not at all.
+
+    Args:
+        target: Path of the results without an ending.
+        photo: Path of the photo.
+        segmentation: What was found in it.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
+    values: dict[str, Any] = segmentation.to_json(legible(photo))
+    values = {"photo": values.pop("photo"), "photo_id": photo_id(photo), **values}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(listing_of(target), json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    with replacing(map_of(target)) as part:
+        part.write_bytes(segmentation.class_map_png())
+
+
+def photo_id(photo: Path) -> str:
+    """SHA-256 of a photo's file, 64 hex digits, as in archives.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with open_regular(photo) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def map_of(target: Path) -> Path:
+    """The class map of results."""
+    return target.with_name(f"{target.name}.png")
+
+
+def listing_of(target: Path) -> Path:
+    """The listing of results."""
+    return target.with_name(f"{target.name}.json")
+
+
+def legible(photo: Path) -> str:
+    """A path in UTF-8 and on one line, as a listing and a message have it."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(photo))
+
+
+def _wanted(name: str, out: Path) -> Path:
+    path = PurePosixPath(name)
+    parts = [writable_name(part) for part in (*path.parent.parts, path.stem) if part not in ("/", "..")]
+    return out.joinpath(*parts)
+
+
+def _written(folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """What is in folders: each listing or picture without its ending, and the photo that a listing names."""
+    for folder in sorted(folders):
+        try:
+            files = sorted(folder.iterdir())
+        except OSError:  # none yet
+            continue
+        for file in files:
+            if file.suffix.lower() in (".json", ".png"):
+                yield file.with_name(file.name[: -len(file.suffix)]), _photo(file)
+
+
+def _photo(listing: Path) -> str:
+    """The photo that a listing names; empty for any other file."""
+    if listing.suffix != ".json":
+        return ""
+    try:
+        values = read_json(listing)
+    except (OSError, ValueError):
+        return ""
+    photo = values.get("photo") if isinstance(values, dict) else None
+    return photo if isinstance(photo, str) else ""
+
+
+def _is_of(listing: Path, photo: Path) -> bool:
+    """Whether a listing is of this very file; one of a version that did not say is believed by its path."""
+    try:
+        known = read_json(listing).get("photo_id")
+        return known is None or known == photo_id(photo)
+    except (OSError, ValueError):
+        return False
+
+
+def _key(path: Path) -> str:
+    """What two paths share that are one on some disk."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
