@@ -222,18 +222,6 @@ def _seconds_of_a_product(dtype: torch.dtype) -> float:
     return min(seconds[1:])
 
 
-def c_function(name: str) -> Callable[..., int] | None:
-    """A function of the C library that this process runs with; None where it has none of that name, as on Windows.
-
-    Args:
-        name: Name of the function.
-    """
-    try:
-        return getattr(ctypes.CDLL(None), name, None)
-    except (OSError, TypeError):  # Windows has no library of everything, and takes no None
-        return None
-
-
 def keep_memory(*, all_of_it: bool = False) -> bool:
     """Asks the C library to keep freed memory, which the next photo or step asks for again.
 
@@ -251,6 +239,22 @@ def keep_memory(*, all_of_it: bool = False) -> bool:
     if all_of_it:
         return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _KEPT))
+
+
+def c_function(name: str) -> Callable[..., int] | None:
+    """A function of the C library that this process runs with.
+
+    Args:
+        name: Name of the function, which returns an int.
+
+    Returns:
+        The function; None if the library does not have it. Windows gives no handle of the library.
+    """
+    try:
+        found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    except (OSError, TypeError):
+        return None
+    return found
 
 
 def describe_device(device: torch.device | None = None) -> str:
