@@ -27,5 +27,5 @@ HEALTHCHECK --start-period=60s CMD python -c \
 
 # A Space is shown in a frame of another site, where browsers withhold the cookie by which Streamlit tells a visitor's
 # own uploads from forged ones: with that protection each upload is answered with 403. The app has no logins to protect.
-CMD ["python", "-m", "streamlit", "run", "dashboard/app.py", \
+CMD ["python", "-m", "streamlit", "run", "dashboard/server.py", \
      "--server.address=0.0.0.0", "--server.port=8501", "--server.enableXsrfProtection=false"]

@@ -7,11 +7,13 @@ from pathlib import Path
 import streamlit as st
 
 import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyTorch
+from dashboard.components.history import watch_history
 
 HERE = Path(__file__).parent
 
 st.set_page_config(page_title="Garmentscope", layout="wide")
 st.html(HERE / "style.css")
+watch_history()
 st.logo(str(HERE / "wordmark.svg"), size="large")
 pages = [
     st.Page(HERE / "app_pages" / "segment.py", title="Segment", default=True),

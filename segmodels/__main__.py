@@ -23,6 +23,7 @@ import segmodels.streams  # noqa: F401  # before what takes long to import
 from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, names_apart
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
+from segmodels.checkpoints.listing import about_model
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.files import replacing, writable_name
 from segmodels.hub.progress import pull_bar
@@ -298,23 +299,7 @@ def _model_json(offer: Offer) -> dict[str, Any]:
     """What `models --json` says of a model."""
     if offer.folder is None:
         raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
-    config, results = read_config(offer.folder), read_results(offer.folder)
-    measured = next(iter(results.evaluations), None)
-    values: dict[str, Any] = {
-        "name": offer.name,
-        "from": offer.place,
-        "folder": str(offer.folder),
-        "architecture": [network.architecture for network in (config, *config.ensemble)],
-        "input": [config.height, config.width],
-        "taxonomy": config.taxonomy,
-        "classes": config.classes,
-        "mean_iou": measured.scores.mean_iou if measured else None,
-        "photos": str(measured.photos) if measured else None,
-    }
-    if foreign := config.foreign:
-        values |= {"library": foreign.library, "source": foreign.source, "licence": foreign.licence}
-        values["notes"] = foreign.notes
-    return values
+    return {"name": offer.name, "from": offer.place, "folder": str(offer.folder), **about_model(offer.folder)}
 
 
 def _model_line(offer: Offer, width: int) -> str:

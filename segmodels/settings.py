@@ -48,9 +48,7 @@ class Settings:
         "Another person detector: `coco` for torchvision's own weights, or a folder.", "the detector that ships"
     )
 
-    data: Path | None = _variable(
-        "Folder of Clothing Co-Parsing, for the examples, Dataset, Evaluation and Trends.", "none"
-    )
+    data: Path | None = _variable("Folder of Clothing Co-Parsing, for Dataset, Evaluation and Trends.", "none")
 
     archive: tuple[str, ...] = _variable(
         "Archives that Archive and Trends list: folders or URIs, separated as in `PATH`.", "none"
@@ -71,6 +69,23 @@ class Settings:
         "as they are there.",
         "none",
     )
+
+    api: str = _variable(
+        "How much the HTTP API takes, such as `photos=8,seconds=60`; [its page](../dashboard/api/README.md) has the "
+        "names.",
+        "`photos=16,waiting=64,minute=600,seconds=120,arrival=60,upload_mb=200`",
+    )
+
+    tokens: Path | None = _variable(
+        "File of the tokens without which the API answers nobody; `garmentscope token` makes them.", "none: it is open"
+    )
+
+    label_studio: str = _variable(
+        "Address of the Label Studio whose photos the API fetches to label them, such as `http://localhost:8080`.",
+        "none",
+    )
+
+    label_studio_key: str = _variable("Legacy token of a user of that Label Studio.", "none")
 
     shared: bool = _variable(
         "`yes`: every visitor of the app may stop ingests of others, add to all archives, download the lists of files "
@@ -111,6 +126,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         photos=folders("PHOTOS"),
         cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),
         southern=tuple(pair(entry) for entry in text("SOUTHERN").split(",") if entry.strip()),
+        api=text("API"),
+        tokens=folder(text("TOKENS")) if text("TOKENS") else None,
+        label_studio=text("LABEL_STUDIO"),
+        label_studio_key=text("LABEL_STUDIO_KEY"),
         shared=text("SHARED").lower() in ("1", "yes", "true", "on"),
     )
 

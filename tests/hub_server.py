@@ -276,10 +276,16 @@ class _Api(_Handler):
             return self._list(query)
         if found := re.fullmatch(r"/(.+)\.git/info/lfs/objects/(batch|verify)", path):
             return self._with_repository(found[1], lambda _: self._lfs(found[2], json.loads(body)), write=True)
-        if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        if found := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self._with_repository(found[1], lambda repository: self._resolve(repository, found[2], found[3]))
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit)/([^/]+))?", path):
-            name, action, revision = found[1], found[2] or "revision", unquote(found[3] or "main")
+        if found := re.fullmatch(
+            r"/api/(?:models/|(datasets/))([^/]+/[^/]+)(?:/(revision|tree|paths-info|preupload|commit)/([^/]+)(/.*)?)?",
+            path,
+        ):
+            name, action, revision = (found[1] or "") + found[2], found[3] or "revision", unquote(found[4] or "main")
+            action = action.replace("-", "_")
+            if found[5]:
+                query["below"] = [unquote(found[5]).strip("/")]
             return self._with_repository(
                 name,
                 lambda repository: getattr(self, f"_{action}")(name, repository, revision, query, body),
@@ -343,12 +349,22 @@ class _Api(_Handler):
         found = repository.resolve(revision)
         if found is None:
             return self.refuse(404, "RevisionNotFound", "Invalid rev id")
-        entries = []
+        below = f"{query['below'][0]}/" if "below" in query else ""
+        entries: list[dict[str, Any]] = []
+        folders = set()
         for path, content in found[1].items():
+            if not path.startswith(below):
+                continue
+            if query.get("recursive") == ["false"] and "/" in path.removeprefix(below):
+                folders.add(below + path.removeprefix(below).partition("/")[0])
+                continue
             entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": _git_oid(path, content)}
             if is_large(path):
                 entry["lfs"] = {"oid": _sha256(content), "size": len(content), "pointerSize": len(_pointer(content))}
             entries.append(entry)
+        entries += [{"type": "directory", "path": path, "size": 0, "oid": _sha256(b"")} for path in sorted(folders)]
+        if below and not entries:
+            return self.refuse(404, "EntryNotFound", "Entry not found")
         return self.answer(200, entries)
 
     def _preupload(

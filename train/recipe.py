@@ -12,7 +12,7 @@ from pydantic import Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from segmodels.architectures import ARCHITECTURES
-from segmodels.datasets import DATASETS, SOURCES, is_dataset
+from segmodels.datasets import DATASETS, SOURCE_EXAMPLES, SOURCES, is_dataset
 from segmodels.errors import GarmentscopeError
 from segmodels.validation import (
     Amount,
@@ -44,6 +44,9 @@ class RecipeError(GarmentscopeError, ValueError):
 def _check_dataset(value: Any, rest: Callable[[Any], Any]) -> Any:
     """Takes the texts that `open_dataset` takes."""
     if not is_dataset(rest(value)):
+        kind, colon, _ = value.partition(":")
+        if colon and kind in SOURCES:  # and no path
+            raise PydanticCustomError("key", "{text}", {"text": f"{kind}: and a path, such as {SOURCE_EXAMPLES[kind]}"})
         kinds = " or ".join(f"{kind}:" for kind in SOURCES)
         raise PydanticCustomError("key", "{text}", {"text": f"one of {', '.join(DATASETS)}, or {kinds} and a path"})
     return value

@@ -7,12 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.charts import page_theme, show_chart, show_downloads
+from dashboard.components.history import returned
+from dashboard.components.links import show_links
 from dashboard.evaluation.pictures import cards_html
+from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.trends import cache
@@ -21,11 +27,13 @@ from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_samp
 from dashboard.trends.coloured import palette_section
 from dashboard.trends.filter_bar import choose_filters
 from dashboard.trends.filters import evidence_line, removals, to_link
+from dashboard.trends.insights import Insight, insights, joints
+from dashboard.trends.methods import method
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards
-from dashboard.trends.reliability import Trust, read_trust
+from dashboard.trends.reliability import Trust, of_kinds, read_trust
 from dashboard.trends.report import report_html
-from dashboard.trends.section import Builder, Question, number
+from dashboard.trends.section import Builder, Question, Section, codes_of, number, swatches_html
 from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
@@ -42,6 +50,26 @@ SHOWN, MORE, MOST = 6, 12, 60  # photos in a list
 NAMES = 5000  # file names in a list to export
 POLL_SECONDS = 0.1
 LEAST_SHOWN = 0.5  # outfits; below, the filter leaves none
+GUIDE = (
+    "Follow a link in the sentence at the top: it opens the chart behind it.",
+    "*How it moves* shows which garments rise and fall, and a forecast.",
+    "*With what* shows which garments are worn together more, or less, often than by chance.",
+    "Click a bar, cell or point, or choose it in the list, to see the photos behind the number.",
+    "*Filters* narrows everything to dates, tags, garments or colours; the address of the page keeps what you chose.",
+    "*Export* gives a report; *Download* below a chart gives its picture and its data.",
+)
+
+
+class Places(NamedTuple):
+    """Where the parts of the page's first row stand."""
+
+    archive: DeltaGenerator
+    filters: DeltaGenerator
+    set: DeltaGenerator
+    help: DeltaGenerator
+    export: DeltaGenerator
+
+
 DEFAULTS: dict[str, Builder] = {
     TABS[0].name: share_section,
     TABS[1].name: movement_section,
@@ -51,16 +79,21 @@ DEFAULTS: dict[str, Builder] = {
 
 
 def page() -> None:
-    """The whole page: the empty state, or evidence, filters, and the open tab with the photos behind it."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.title("Trends", width="stretch")
-        away = st.container(width="content")
-    choice = _choose()
+    """The whole page: the empty state, or what stands out, and the open tab with the photos behind it."""
+    if returned():
+        state.return_to_link()
+    with st.container(horizontal=True, vertical_alignment="center", key="trends-head"):
+        st.title("Trends", width="content")
+        place = Places(*(st.container(width=width) for width in (220, "content", "stretch", "content", "content")))  # type: ignore[arg-type]
+    with place.help:
+        show_guide(GUIDE)
+    choice = _choose(place.archive)
     if choice is None:
         return
     try:
         version = _version(choice)
-        facts = _facts(choice, version) if version else None
+        divided = version is not None and cache.has_kinds(choice.location, version)
+        facts = _facts(choice, version, kinds=_by_kind(divided)) if version else None
     except ArchiveError as error:
         st.error(literal(str(error)))
         return
@@ -69,27 +102,29 @@ def page() -> None:
     state.read_link(_link(), facts.taxonomy, facts.tags, facts.countings)
     if version.model == MADE_UP_MODEL:
         choice = replace(choice, made_up=True)
-        st.info("Made-up data, not from photos or a model. Known trends are built in.")
-    evidence = st.container()
     if wrong := [tag or value for tag, value in read_settings().southern if not (tag and value)]:
         names = ", ".join(f'"{each}"' for each in wrong)
         st.warning(
             literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
         )
-    view = _filters(facts)
+    with place.filters, st.container(horizontal=True):
+        if divided:
+            _choose_kinds(facts)
+        view = _filters(facts)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
-    evidence.markdown(f"**{literal(line)}**")
-    if sentence := _lacking(facts):
-        evidence.caption(sentence)
+    with place.set:
+        _what_is_set(view, line, made_up=choice.made_up)
     remarks = st.empty()
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
+        if facts.division:
+            trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
-        if trust.lacking and question.counting == "expected":
-            evidence.caption(literal(trust.lacking))
-        current = _tabs(question, trust, choice)
-        with away, st.popover("Export", type="primary"):
+        _insights(question, choice, version)
+        notes = [_lacking(facts), trust.lacking if question.counting == "expected" else ""]
+        current = _tabs(question, trust, choice, line, notes)
+        with place.export, st.popover("Export", type="primary"):
             _export(question, current, choice, line)
     else:
         _nothing(facts, view)
@@ -98,10 +133,58 @@ def page() -> None:
     _write_link(choice, version, replace(view, counting=facts.counting_of(view)))
 
 
-def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, Builder]]:
+def _what_is_set(view: View, line: str, *, made_up: bool) -> None:
+    """What the page rests on, and the filters in words."""
+    text = f"Made-up data with known trends, not from photos: {line}." if made_up else f"{line}."
+    active = removals(view)
+    if active:
+        text = f"Filters: {'; '.join(each for each, _ in active)}. {text}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(literal(text), width="stretch")
+        if active:
+            st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(counting=view.counting),))
+
+
+def _insights(question: Question, choice: Choice, version: Version) -> None:
+    """The sentence on what stands out; each part opens the chart that shows it."""
+    found = insights(question)
+    if not question.facts.size(question.view).dated and not choice.made_up:
+        found.append(Insight("no photo has a date, so rises and falls are unknown"))
+        found.append(Insight("see the made-up sample for them", MADE_UP))
+    parts: list[tuple[str, str]] = []
+    places: dict[int, Insight] = {}
+    for each, joint in zip(found, joints(found), strict=True):
+        parts.append((joint, ""))
+        places[len(parts)] = each
+        text = each.text if parts[0][0] or len(parts) > 1 else each.text[:1].upper() + each.text[1:]
+        parts.append((text, _address(choice, version, each, question.view) if each.tab else ""))
+    if not found:
+        return
+
+    def follow(place: int) -> None:
+        each = places[place]
+        if each.tab == MADE_UP:
+            state.open_archive(MADE_UP)
+        else:
+            state.follow(each.tab, each.link)
+
+    show_links([*parts, (".", "")], "trends-insights", follow)
+
+
+def _address(choice: Choice, version: Version, part: Insight, view: View) -> str:
+    """Address of the chart that shows a part of the sentence."""
+    if part.tab == MADE_UP:
+        return "?" + urlencode({"archive": MADE_UP})
+    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    return "?" + urlencode(link, doseq=True)
+
+
+def _tabs(
+    question: Question, trust: Trust, choice: Choice, line: str, notes: Sequence[str]
+) -> list[tuple[str, Builder]]:
     """The open tab; its name and what builds its view, if there is enough for it."""
     current: list[tuple[str, Builder]] = []
-    tabs = st.tabs([tab.name for tab in TABS], default=_open_tab(), key="trends-tab", on_change="rerun")
+    tabs = st.tabs([tab.name for tab in TABS], default=_open_tab(), key=_tab_key(), on_change="rerun")
     for tab, container in zip(TABS, tabs, strict=True):
         if container.open:
             state.chosen.enter(tab.name)
@@ -114,7 +197,7 @@ def _tabs(question: Question, trust: Trust, choice: Choice) -> list[tuple[str, B
                 finally:
                     state.sentences += state.chosen.settle()
                 current.append((tab.name, build))
-                _show(question, build, choice)
+                _show(question, build, choice, line, notes)
     return current
 
 
@@ -132,6 +215,7 @@ def _write_link(choice: Choice, version: Version, view: View) -> None:
         "archive": choice.name,
         "by": _label(version),
         "tab": _open_tab(),
+        **({"kinds": "yes"} if state.kinds else {}),
         **to_link(view),
         **state.chosen.link,
     }
@@ -141,14 +225,18 @@ def _write_link(choice: Choice, version: Version, view: View) -> None:
 def _open_tab() -> str:
     """The tab that is open, or that the link names."""
     names = [tab.name for tab in TABS]
-    tab = st.session_state.get("trends-tab") or st.query_params.get("tab", "")
+    tab = st.session_state.get(_tab_key()) or state.tab or st.query_params.get("tab", "")
     return tab if tab in names else names[0]
+
+
+def _tab_key() -> str:
+    return f"trends-tab-{state.visit}"
 
 
 # --- Which archive ----------------------------------------------------------------------------------------------------
 
 
-def _choose() -> Choice | None:
+def _choose(place: DeltaGenerator) -> Choice | None:
     """The archive to open; None where there is only the made-up one and it was not asked for."""
     found = {each.name: each for each in choices()}
     if state.archive not in found:
@@ -167,15 +255,14 @@ def _choose() -> Choice | None:
         )
         st.button("Open the made-up sample", on_click=state.open_archive, args=(MADE_UP,), type="primary")
         return None
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox(
-            "Archive",
-            list(found),
-            list(found).index(state.archive),
-            format_func=lambda name: f"{name} (synthetic)" if found[name].made_up else name,
-            key=f"trends-archive-{state.archive}",
-            width=280,
-        )
+    name = place.selectbox(
+        "Archive",
+        list(found),
+        list(found).index(state.archive),
+        format_func=lambda name: f"{name} (synthetic)" if found[name].made_up else name,
+        key=f"trends-archive-{state.archive}",
+        label_visibility="collapsed",
+    )
     if name != state.archive:
         state.open_archive(name)
         st.rerun()
@@ -227,13 +314,46 @@ def _label(version: Version) -> str:
     return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
 
 
-def _facts(choice: Choice, version: Version) -> Facts:
+def _by_kind(there: bool) -> bool:
+    """Whether kinds are counted; the address says so first.
+
+    Args:
+        there: Whether the archive has kinds.
+    """
+    if state.kinds is None:
+        linked = "" if state.link_read else st.query_params.get("kinds", "")
+        if linked not in ("", "yes", "no"):
+            state.sentences = [
+                *state.sentences,
+                f'The value "{linked[:20]}" for kinds in the link is not yes or no; it is ignored.',
+            ]
+        elif linked == "yes" and not there:
+            state.sentences = [*state.sentences, "This archive has no kinds of garments; showing classes."]
+        state.kinds = linked == "yes"
+    return state.kinds and there
+
+
+def _choose_kinds(facts: Facts) -> None:
+    """Choice between classes and kinds."""
+    key = f"trends-kinds-{state.generation}"
+    st.segmented_control(
+        "Garments by",
+        ["Class", "Kind"],
+        default="Kind" if facts.division else "Class",
+        required=True,
+        key=key,
+        help="Kinds are finer than classes, as jeans are a kind of Pants. Classes without kinds stay as they are.",
+        on_change=lambda: state.count_kinds(st.session_state[key] == "Kind"),
+    )
+
+
+def _facts(choice: Choice, version: Version, *, kinds: bool = False) -> Facts:
     """The outfits, with a bar while they are read.
 
     Raises:
         ArchiveError: If the archive cannot be read.
     """
-    future, steps = cache.facts(choice.location, version)
+    future, steps = cache.facts(choice.location, version, kinds=kinds)
     if not future.done():
         bar = st.progress(0.0, "Opening the archive.")
         while not future.done():
@@ -247,13 +367,10 @@ def _facts(choice: Choice, version: Version) -> Facts:
 
 
 def _filters(facts: Facts) -> View:
-    """The popovers, and what is chosen in them."""
-    view = state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}")
-    if active := removals(view):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(literal("Filters: " + "; ".join(text for text, _ in active)), width="content")
-            st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(counting=view.counting),))
-    return view
+    """The popover, and what is chosen in it."""
+    with st.popover("Filters", key="trends-filters"):
+        state.view = choose_filters(facts, state.view, f"trends-{{}}-{state.generation}")
+    return state.view
 
 
 def _lacking(facts: Facts) -> str:
@@ -280,33 +397,48 @@ def _nothing(facts: Facts, view: View) -> None:
 # --- The view and the photos behind it --------------------------------------------------------------------------------
 
 
-def _show(question: Question, build: Builder, choice: Choice) -> None:
+def _show(question: Question, build: Builder, choice: Choice, line: str, notes: Sequence[str]) -> None:
     """Chart and numbers, and beside them the photos behind what was clicked."""
     try:
         with st.spinner("Counting.", show_time=False):
             section = build(question)
     except NotEnoughError as error:
         st.info(literal(str(error)))
+        for note in filter(None, notes):
+            st.caption(literal(note))
         return
     left, right = st.columns([60, 40], gap="large")
     with left:
         st.subheader(literal(section.title))
-        st.caption(literal(section.caption))
+        filters = "; ".join(text for text, _ in removals(question.view)) or "none"
         with st.container(key=f"{section.key}-box"):
             show_chart(
                 section.figure,
                 section.key,
                 section.words,
+                title=section.title,
+                notes=[
+                    f"Archive: {choice.name}{' (made-up data)' if choice.made_up else ''}. {line}.",
+                    f"Filters: {filters}.",
+                    section.caption,
+                ],
                 data=lambda: section.numbers,
                 on_select=partial(_clicked, section.key),
             )
+        if section.swatches:
+            st.html(swatches_html(section.swatches))
+        st.caption(literal(section.caption))
+        for note in filter(None, notes):
+            st.caption(literal(note))
+        with st.expander("How this is computed"):
+            st.markdown(method(section.key))
         with st.expander("Numbers"):
             st.dataframe(section.numbers, hide_index=True)
     key, code = state.clicked
     behind = (read_behind(code, question.facts.taxonomy) if key == section.key else None) or section.behind
     state.chosen.link["photos"] = [f"{section.key}:{behind.code()}"]
     with right, st.container(key="trends-photos"):
-        _photos(question.within(section.view or question.view), behind, choice)
+        _photos(question.within(behind.within(section.view or question.view)), behind, choice, section)
 
 
 def _clicked(key: str) -> None:
@@ -316,7 +448,27 @@ def _clicked(key: str) -> None:
         state.click(key, found if isinstance(found, str) else found[0])
 
 
-def _photos(question: Question, behind: Behind, choice: Choice) -> None:
+def _pick(section: Section, behind: Behind, question: Question) -> None:
+    """A list of all that can be clicked in the chart, for the keyboard."""
+    codes = list(dict.fromkeys([behind.code(), *codes_of(section.figure)]))
+    words = {
+        code: read.words(question.hemispheres) for code in codes if (read := read_behind(code, question.facts.taxonomy))
+    }
+    options = (
+        sorted(words, key=list(codes_of(section.figure)).index) if behind.code() in codes_of(section.figure) else codes
+    )
+    key = f"trends-pick-{section.key}-{abs(hash(tuple(options)))}"
+    st.session_state[key] = behind.code()
+    st.selectbox(
+        "Photos of (or click in the chart)",
+        options,
+        format_func=lambda code: words.get(code, code),
+        key=key,
+        on_change=lambda: state.click(section.key, st.session_state[key]),
+    )
+
+
+def _photos(question: Question, behind: Behind, choice: Choice, section: Section) -> None:
     """How many outfits meet the conditions, some of their photos, and a list of all file names."""
     facts, view, asked = question.facts, question.view, behind.conditions
     count = facts.count(view, asked)
@@ -324,10 +476,11 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     if question.counting == "expected":
         expected = f"About {number(facts.expected(view, asked))} expected; "
     st.subheader(literal(behind.words(question.hemispheres)))
+    _pick(section, behind, question)
     shown = min(MOST, SHOWN + state.more)
     found = facts.photos(view, asked, limit=shown, likely=count > 0)
     if found.empty:
-        st.caption("No photos. Click another bar, cell, line or point.")
+        st.caption("No photos. Choose something else in the chart or in the list.")
         return
     dated = found["day"].notna().any()
     which = f"; {'the newest ' if dated else ''}{len(found)} are shown" if count > len(found) else ""
@@ -335,9 +488,10 @@ def _photos(question: Question, behind: Behind, choice: Choice) -> None:
     outfits = f"{count:,} outfit{'' if count == 1 else 's'}{likely}{which}"
     if not count:
         outfits = "no outfit at 50 % or more; the likeliest are shown"
-    st.caption(f"{expected}{outfits}. Click in the chart for others.")
+    st.caption(f"{expected}{outfits}.")
     roots = () if choice.made_up else _roots()
-    cards, remark = photo_cards(found, facts.taxonomy, behind, partial(cache.archive_photo, roots) if roots else None)
+    classes = [facts.class_of(name) for name in behind.classes]
+    cards, remark = photo_cards(found, facts.whole, classes, partial(cache.archive_photo, roots) if roots else None)
     st.html(cards_html(cards))
     if not choice.made_up and not roots:
         remark = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ def show_chart(
     key: str,
     words: str,
     *,
+    title: str = "",
+    notes: Sequence[str] = (),
     data: Callable[[], pd.DataFrame] | None = None,
     on_select: Callable[[], None] | None = None,
 ) -> None:
@@ -40,6 +43,8 @@ def show_chart(
         figure: Figure to show.
         key: Streamlit key, and name of the files.
         words: Description of the figure, for visitors who cannot see it.
+        title: Title of the picture that is downloaded.
+        notes: Lines below its title: filter, number of outfits or photos, period, model. The date is added.
         data: Function that makes the table of the figure; without it, only images can be downloaded.
         on_select: Function that is called after a point was chosen, which then stands in the session's state under
             `key`.
@@ -58,18 +63,23 @@ def show_chart(
         on_select=on_select or "ignore",
         selection_mode="points",
     )
-    show_downloads("Download", key, data, picture=True)
+    _show_menu("Download", key, data, {"chart": key, "title": title, "notes": [*notes, _written()]})
 
 
-def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame] | None, *, picture: bool = False) -> None:
-    """A menu with a table as CSV and Parquet, and a chart as PNG and SVG.
+def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame]) -> None:
+    """A menu with a table as CSV and Parquet.
 
     Args:
         label: Label of the menu.
-        key: Name of the files, and of the chart.
+        key: Name of the files.
         data: Function that makes the table.
-        picture: Whether there is a chart of that key.
     """
+    _show_menu(label, key, data, None)
+
+
+def _show_menu(
+    label: str, key: str, data: Callable[[], pd.DataFrame] | None, picture: Mapping[str, object] | None
+) -> None:
     with st.popover(label, type="tertiary", key=f"{key}-menu"):
         if data:
             with st.container(horizontal=True):
@@ -84,7 +94,11 @@ def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame] | None
                         width=_BUTTON,
                     )
         if picture:
-            _pictures(key=f"{key}-picture", data={"chart": key})
+            _pictures(key=f"{key}-picture", data=dict(picture))
+
+
+def _written() -> str:
+    return f"Garmentscope, {date.today():%Y-%m-%d}"
 
 
 def _file(data: Callable[[], pd.DataFrame], write: Callable[[pd.DataFrame], bytes]) -> bytes:

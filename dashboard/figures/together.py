@@ -17,6 +17,7 @@ __all__ = ["Scale", "network_figure", "pair_matrix"]
 Scale = Literal["factor", "balance", "share", "count"]
 """Scale of the shades: log2 around 1, from 1/4 or less (0 too) to 4 or more; around 0; from 0; square root from 0."""
 
+_PALE = 0.12  # of the distance from the middle of the scale
 _KEPT = {"selected": {"marker": {"opacity": 0}}, "unselected": {"marker": {"opacity": 0}}}
 
 
@@ -31,7 +32,9 @@ def pair_matrix(
     axes: tuple[str, str] = ("", ""),
     marked: str = "",
 ) -> go.Figure:
-    """A matrix with a number in each cell: grey if it is not significant, a dash if there is none.
+    """A matrix with a number in each cell, a dash if there is none.
+
+    Colour follows evidence: on a scale about a middle, a cell that is not significant is pale, and its number grey.
 
     Args:
         rows: `first` (down), `second` (across), `value`, `text`, `significant`, `hover`, `code`.
@@ -48,6 +51,8 @@ def pair_matrix(
     shades = np.full((len(down), len(across)), np.nan)
     shades[y, x] = _shades(rows["value"].to_numpy(float), scale)
     about = scale in ("factor", "balance")
+    if about:
+        shades[y, x] *= np.where(rows["significant"], 1.0, _PALE)
     top = 2.0 if scale == "factor" else 1.0 if scale == "balance" else float(np.nanmax([*shades.ravel(), 1e-9]))
     ends = (-top, top) if about else (0.0, top)
     steps = difference_scale(theme) if about else colour_scale(theme)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from dashboard.figures.theme import COLOURS, Theme, contrast, template
 
-__all__ = ["forecast_figure", "interval_figure", "line_figure", "palette_figure", "share_figure"]
+__all__ = ["forecast_figure", "interval_figure", "line_figure", "palette_figure", "panels_figure", "share_figure"]
 
 _ROW = 30  # pixels
+_PANEL_ROW = 20
+_ACROSS = 3  # panels
 _KEPT = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
+_PALE = 0.3  # opacity of what is not significant
 _POWER = 6  # a logarithmic axis reaches from 1/2**_POWER to 2**_POWER at most
 _MOST_TICKS = 8  # beyond which every second one is left out
 _ZERO = 1e-9  # factor that rounding made of 0
@@ -30,25 +34,38 @@ def share_figure(
     *,
     axis: str,
     notes: Mapping[str, str] | None = None,
+    one: str = "",
     other: str = "",
 ) -> go.Figure:
     """Bars from 0 with their intervals, the first row on top.
 
     Args:
-        rows: `name`, `share`, `low`, `high` (NaN: a dash), `hover`, `code`; with `other` also `other_share`, and
-            `significant`: differences that are not are hollow.
+        rows: `name`, `share`, `low`, `high` (NaN: a dash), `hover`, `code`; with `other` also `other_share`,
+            `other_low`, `other_high`, and `significant`: differences that are not are pale.
         inks: Colour by name.
         theme: Theme of the page.
         axis: Title of the axis.
         notes: A second line below a name.
-        other: What the diamonds stand for.
+        one: Name of the group whose bars are filled, in a comparison.
+        other: Name of the group whose bars are hollow; empty for no comparison.
     """
     colours = COLOURS[theme]
     names = rows["name"].tolist()
-    row_height = _ROW + 14 * bool(notes)
-    figure = _share_bars(rows, inks, 8 / row_height, colours)
+    row_height = _ROW + 14 * bool(notes or other)
+    figure = go.Figure()
+    thickness, apart = 8 / row_height, 7 / row_height * bool(other)
+    faint = [_PALE if other and not sure else 1.0 for sure in rows.get("significant", [True] * len(names))]
+    _share_bars(figure, rows, inks, thickness, colours, place=-apart, opacities=faint)
     if other:
-        _draw_diamonds(figure, rows, other, colours)
+        second = rows.assign(share=rows["other_share"], low=rows["other_low"], high=rows["other_high"])
+        _share_bars(figure, second, inks, thickness, colours, place=apart, opacities=faint, hollow=True)
+        for name, fill, line, opacity in (
+            (one, colours["mute"], colours["mute"], 1.0),
+            (other, colours["ground"], colours["mute"], 1.0),
+            ("pale: difference not significant", colours["mute"], colours["mute"], _PALE),
+        ):
+            marker = {"color": fill, "line": {"color": line, "width": 2}}
+            figure.add_bar(x=[None], y=[None], name=name, marker=marker, opacity=opacity, hoverinfo="skip")
     lines = [
         f"{name}<br><span style='font-size:11px;color:{colours['mute']}'>{notes[name]}</span>"
         if notes and name in notes
@@ -56,59 +73,92 @@ def share_figure(
         for name in names
     ]
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=lines, range=[len(names) - 0.5, -0.5])
-    most = float(np.nanmax([*rows["high"].fillna(0), *rows.get("other_share", [0]), 0.01]))
+    most = float(np.nanmax([*rows["high"].fillna(0), *rows.get("other_high", [0]), 0.01]))
     figure.update_xaxes(title=axis, range=[0, min(1.02, most * 1.06)], tickformat=".0%", showgrid=True, nticks=6)
-    height = row_height * len(names) + 70 + 50 * bool(other)
-    return _finished(figure, theme, height, legend=bool(other), hovermode="y")
+    height = row_height * len(names) + 70 + 70 * bool(other)
+    return _finished(figure, theme, height, legend=bool(other), hovermode="closest" if other else "y")
 
 
-def _share_bars(rows: pd.DataFrame, inks: Mapping[str, str], thickness: float, colours: Mapping[str, Any]) -> go.Figure:
-    """Bars with their intervals; a dash where no share is known."""
+def _share_bars(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    inks: Mapping[str, str],
+    thickness: float,
+    colours: Mapping[str, Any],
+    *,
+    place: float = 0.0,
+    opacities: Sequence[float] = (),
+    hollow: bool = False,
+) -> None:
+    """Bars with their intervals, `place` below the middle of their rows; a dash where no share is known."""
     names = rows["name"].tolist()
     known = rows["share"].notna().to_numpy()
     values = rows["share"].fillna(0).to_numpy(float)
-    figure = go.Figure(
-        go.Bar(
-            x=values,
-            y=list(range(len(names))),
-            width=thickness,
-            orientation="h",
-            marker={"color": [inks[name] for name in names], "line": {"color": colours["mute"], "width": 1}},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": np.where(known, rows["high"] - values, 0),
-                "arrayminus": np.where(known, values - rows["low"], 0),
-                "color": colours["ink"],
-                "thickness": 1.5,
-                "width": 4,
-            },
-            customdata=rows["code"].tolist(),
-            text=rows["hover"].tolist(),
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-            showlegend=False,
-            **_KEPT,
-        )
+    fills = [inks[name] for name in names]
+    marker = {"color": fills, "line": {"color": colours["mute"], "width": 1}, "opacity": list(opacities) or 1}
+    if hollow:
+        marker |= {"color": colours["ground"], "line": {"color": fills, "width": 2}}
+    figure.add_bar(
+        x=values,
+        y=np.arange(len(names)) + place,
+        width=thickness,
+        orientation="h",
+        marker=marker,
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": np.where(known, rows["high"] - values, 0),
+            "arrayminus": np.where(known, values - rows["low"], 0),
+            "color": colours["ink"],
+            "thickness": 1.5,
+            "width": 4 if not place else 2,
+        },
+        customdata=rows["code"].tolist(),
+        text=rows["hover"].tolist(),
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+        **({} if place else _KEPT),
     )
-    for place in np.flatnonzero(~known):
-        figure.add_annotation(x=0, y=int(place), text="–", showarrow=False, xanchor="left")
+    for row in np.flatnonzero(~known):
+        figure.add_annotation(x=0, y=int(row) + place, text="–", showarrow=False, xanchor="left")
+
+
+def panels_figure(
+    rows: pd.DataFrame, groups: Sequence[str], names: Sequence[str], inks: Mapping[str, str], theme: Theme
+) -> go.Figure:
+    """The bars of each group in a panel of its own, all to one scale; pale where groups do not differ significantly.
+
+    Args:
+        rows: `group`, `name`, `share`, `low`, `high`, `significant`, `hover`, `code`.
+        groups: Groups, in the order of the panels.
+        names: Names, from the top of each panel.
+        inks: Colour by name.
+        theme: Theme of the page.
+    """
+    colours = COLOURS[theme]
+    across = min(_ACROSS, len(groups))
+    down = -(-len(groups) // across)
+    figure = make_subplots(
+        down, across, shared_xaxes="all", shared_yaxes="all", subplot_titles=list(groups),
+        horizontal_spacing=0.03, vertical_spacing=0.16 / down,
+    )  # fmt: skip
+    for place, group in enumerate(groups):
+        part = rows[rows["group"] == group].set_index("name").reindex(names).reset_index()
+        bars = go.Figure()
+        faint = [1.0 if sure else _PALE for sure in part["significant"]]
+        _share_bars(bars, part, inks, 8 / _PANEL_ROW, colours, opacities=faint)
+        figure.add_trace(bars.data[0], row=place // across + 1, col=place % across + 1)
+    figure.update_annotations(font={"size": 13, "color": colours["ink"]})
+    _finished(figure, theme, down * (_PANEL_ROW * len(names) + 48) + 40, legend=False, hovermode="closest")
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=list(names), range=[len(names) - 0.5, -0.5], tickfont_size=12
+    )
+    most = float(np.nanmax([*rows["high"], 0.01]))
+    figure.update_xaxes(range=[0, min(1.02, most * 1.06)], tickformat=".0%", showgrid=True, nticks=4, tickfont_size=12)
+    figure.update_xaxes(title="Share of outfits", row=down, col=(across + 1) // 2)
+    figure.update_layout(margin={"t": 28})
     return figure
-
-
-def _draw_diamonds(figure: go.Figure, rows: pd.DataFrame, other: str, colours: Mapping[str, Any]) -> None:
-    """The shares of the other group."""
-    for sure, symbol in ((True, "diamond"), (False, "diamond-open")):
-        at = np.flatnonzero(rows["significant"].eq(sure))
-        figure.add_scatter(
-            x=rows["other_share"].to_numpy(float)[at],
-            y=at,
-            mode="markers",
-            name=other + ("" if sure else " (difference not significant)"),
-            marker={"symbol": symbol, "size": 9, "color": colours["ink"] if sure else colours["mute"]},
-            hoverinfo="skip",
-            **_KEPT,
-        )
 
 
 def interval_figure(
@@ -270,18 +320,28 @@ def palette_figure(rows: pd.DataFrame, theme: Theme) -> go.Figure:
             y=[names.index(name) for name in rows["name"]],
             base=rows.groupby("name", sort=False)["share"].cumsum() - rows["share"],
             orientation="h",
-            width=0.62,
+            width=0.76,
             marker={"color": rows["hex"].tolist(), "line": {"color": colours["mute"], "width": 1}},
             customdata=rows["code"].tolist(),
-            text=rows["hover"].tolist(),
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
+            hovertext=rows["hover"].tolist(),
+            hovertemplate="%{hovertext}<extra></extra>",
+            text=rows["colour"].tolist(),
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"size": 11, "color": [_on(colour) for colour in rows["hex"]]},
             **_KEPT,
         )
     )
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5])
     figure.update_xaxes(title="Share of the garments, by main colour", range=[0, 1.001], tickformat=".0%", nticks=6)
+    figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})  # a name that does not fit is in the legend
     return _finished(figure, theme, _ROW * len(names) + 70, legend=False, hovermode="closest")
+
+
+def _on(colour: str) -> str:
+    """Ink for text on a colour: black or white, whichever stands out more."""
+    return max(("#000000", "#FFFFFF"), key=lambda ink: contrast(ink, colour))
 
 
 def _band(figure: go.Figure, part: pd.DataFrame, ink: str) -> None:

@@ -7,6 +7,9 @@ with fifty photos delays another one's photo by a single photo, not by fifty.
 The machine is divided into slots, one for each thread of a processor. A photo takes its share of the slots that are
 free: all of them if no other photo waits, which is fastest for the one visitor, and a single one if many wait, which
 is fastest for all of them together. A photo that holds all slots is finished before the next one begins.
+
+Photos that were submitted to a `Batch` go through the network together with others of the same batch, of whichever
+visitors: those whose turn comes next, as many as the batch takes. None waits for others to come.
 """
 
 from __future__ import annotations
@@ -14,17 +17,32 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["InferenceQueue", "Visit"]
+__all__ = ["Batch", "InferenceQueue", "Visit"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _MEASURED = 32  # photos over which the pace is averaged
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Work on several photos at once.
+
+    Args:
+        key: Photos of batches with equal keys go together.
+        work: Function that takes photos and gives the result of each, or the exception that it is to raise.
+        most: Most photos that it takes.
+    """
+
+    key: Hashable
+    work: Callable[[Sequence[Any]], Sequence[Any]]
+    most: int
 
 
 @dataclass(eq=False)
@@ -35,6 +53,8 @@ class _Task:
     future: Future[Any]
     work: Callable[[], Any]
     slots: int = 0
+    batch: Batch | None = None
+    photo: Any = None
 
 
 @dataclass(eq=False)
@@ -84,6 +104,11 @@ class InferenceQueue:
         """A new place to submit photos from; leave it (`with` does) when the visitor is gone."""
         return Visit(self, self._state)
 
+    def load(self) -> tuple[int, int]:
+        """Number of photos that wait, and of those in work, of all visits."""
+        with self._state.changed:
+            return sum(len(visit._waiting) for visit in self._state.turns), len(self._state.running)
+
     def close(self, seconds: float = 5.0) -> None:
         """Drops what waits, refuses what comes, and waits for the photos in work, but no longer than `seconds`."""
         with self._state.changed:
@@ -121,26 +146,30 @@ class InferenceQueue:
         self._state.changed.notify_all()
 
     def _work(self) -> None:
-        """What a worker does: one photo after another."""
-        while task := self._next():
-            if task.future.set_running_or_notify_cancel():
+        """What a worker does: one photo, or batch, after another."""
+        while tasks := self._next():
+            wanted = [task for task in tasks if task.future.set_running_or_notify_cancel()]
+            if wanted:
                 started = time.perf_counter()
                 try:
-                    self._use_threads(task.slots)
-                    result = task.work()
-                except BaseException as error:  # belongs to the photo's visitor; the worker goes on
-                    self._end(task, time.perf_counter() - started)
-                    task.future.set_exception(error)
-                else:
-                    self._end(task, time.perf_counter() - started)
-                    task.future.set_result(result)
+                    self._use_threads(tasks[0].slots)
+                    results = _results(wanted)
+                except BaseException as error:  # belongs to the photos' visitors; the worker goes on
+                    results = [error] * len(wanted)
+                self._end(tasks, len(wanted), time.perf_counter() - started)
+                for task, result in zip(wanted, results, strict=True):
+                    if isinstance(result, BaseException):
+                        task.future.set_exception(result)
+                    else:
+                        task.future.set_result(result)
                     del result
+                del task, results
             else:
-                self._end(task, None)
-            del task  # else the last photo and its result would stay in memory
+                self._end(tasks, 0, 0.0)
+            del tasks, wanted  # else the last photos and their results would stay in memory
 
-    def _next(self) -> _Task | None:
-        """Waits for the photo whose turn it is; None if the worker is to end."""
+    def _next(self) -> list[_Task]:
+        """Waits for the photo whose turn it is, and takes those of its batch; empty if the worker is to end."""
         state = self._state
         with state.changed:
             state.changed.wait_for(lambda: (state.turns and state.free) or self._closed, self._idle_seconds)
@@ -156,20 +185,57 @@ class InferenceQueue:
                     state.turns.append(visit)
                 task.slots = min(self._most, max(1, state.free // waiting))
                 state.free -= task.slots
-                state.running.append(task)
-                return task
+                tasks = [task, *self._companions(task)]
+                state.running += tasks
+                return tasks
         if last:
             self._when_idle()
-        return None
+        return []
 
-    def _end(self, task: _Task, seconds: float | None) -> None:
+    def _companions(self, task: _Task) -> list[_Task]:
+        """Takes the photos that go along with one, in the order of turns. Called with the lock held."""
+        found: list[_Task] = []
+        turns, batch = self._state.turns, task.batch
+        passed = 0  # visits whose next photo is of another kind
+        while batch and turns and passed < len(turns) and len(found) < batch.most - 1:
+            visit = turns.popleft()
+            first = visit._waiting[0]
+            if first.batch and first.batch.key == batch.key:
+                found.append(visit._waiting.popleft())
+                passed = 0
+            else:
+                passed += 1
+            if visit._waiting:
+                turns.append(visit)
+        turns.rotate(passed)  # those that were passed over keep their turns
+        return found
+
+    def _end(self, tasks: Sequence[_Task], done: int, seconds: float) -> None:
+        """Gives the slots of some photos back.
+
+        Args:
+            tasks: The photos; the slots are with the first.
+            done: Number of them that were not cancelled.
+            seconds: Seconds that these took.
+        """
+        slots = tasks[0].slots
         with self._state.changed:
-            self._state.running.remove(task)
-            self._state.free += task.slots
-            if seconds is not None:
-                self._state.costs.append(seconds * task.slots / self.slots)
+            for task in tasks:
+                self._state.running.remove(task)
+            self._state.free += slots
+            self._state.costs.extend([seconds * slots / self.slots / done] * done if done else [])
             self._resting += 1
             self._call_workers()
+
+
+def _results(tasks: Sequence[_Task]) -> Sequence[Any]:
+    """The result of each photo, or what it is to raise."""
+    if (batch := tasks[0].batch) is None:
+        return [tasks[0].work()]
+    results = batch.work([task.photo for task in tasks])
+    if len(results) != len(tasks):
+        raise RuntimeError(f"A batch of {len(tasks)} photos has {len(results)} results.")
+    return results
 
 
 class Visit(Executor):
@@ -208,6 +274,20 @@ class Visit(Executor):
         self._queue._accept(_Task(self, future, lambda: fn(*args, **kwargs)))
         return future
 
+    def submit_to(self, batch: Batch, photo: Any) -> Future[Any]:
+        """Puts a photo that may go through the network with others behind the others of this visitor.
+
+        Args:
+            batch: What is done with it and with others.
+            photo: What its function takes of this photo.
+
+        Raises:
+            RuntimeError: As `submit` does.
+        """
+        future: Future[Any] = Future()
+        self._queue._accept(_Task(self, future, lambda: None, batch=batch, photo=photo))
+        return future
+
     def before(self) -> int:
         """Number of photos of others that come before this visitor's next one; 0 if one of its own is in work."""
         with self._state.changed:
@@ -238,6 +318,21 @@ class Visit(Executor):
             if self in self._state.turns:
                 self._state.turns.remove(self)
             self._state.changed.notify_all()
+        for task in dropped:
+            task.future.cancel()
+
+    def withdraw(self, futures: Collection[Future[Any]]) -> None:
+        """Drops some photos of this visitor that wait; those in work are finished, and nobody asks for their results.
+
+        Args:
+            futures: Futures that `submit` gave.
+        """
+        with self._state.changed:
+            dropped = [task for task in self._waiting if task.future in futures]
+            for task in dropped:
+                self._waiting.remove(task)
+            if dropped and not self._waiting:
+                self._state.turns.remove(self)
         for task in dropped:
             task.future.cancel()
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import atexit
 import gc
+import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -17,6 +19,7 @@ import streamlit as st
 
 from segmodels.files import read_json
 from segmodels.foreign.formats import digest, weights_of
+from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
     from dashboard.shared.inference_queue import InferenceQueue, Visit
@@ -26,12 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "checkpoint_stamp",
+    "loading",
+    "mapping_fault",
     "model_bytes",
     "model_names",
     "own_mapping",
+    "queue_load",
     "revision",
     "segmenter",
     "taxonomy",
+    "usual_seconds",
     "visit",
     "warm_up",
 ]
@@ -41,6 +48,8 @@ _SMALL_FILES = (
     *("kinds.json", "kinds.safetensors"),
     *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
+_FIRST_SECONDS = 8.0  # to import PyTorch and load the default network, on two cores
+_took: deque[float] = deque(maxlen=1)  # seconds of the last loading
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
 
@@ -56,11 +65,24 @@ def segmenter(name: str) -> Segmenter:
     except ValueError:
         _loading.clear(name, files)  # so that a mended checkpoint is found
         raise
+    except Exception as error:  # no memory on the GPU, or what a library raises
+        _loading.clear(name, files)
+        raise ValueError(f"{name} could not be loaded: {first_line(error) or type(error).__name__}.") from error
 
 
 def warm_up(name: str) -> None:
     """Starts loading a segmenter and returns at once."""
-    _loading(name, _files_of(name))
+    loading(name)
+
+
+def loading(name: str) -> Future[Segmenter]:
+    """The segmenter of a catalog name as a future, which is done once it is loaded; `segmenter` then gives it."""
+    return _loading(name, _files_of(name))
+
+
+def usual_seconds() -> float:
+    """Time that the last segmenter took to load, in seconds; a guess before the first."""
+    return _took[-1] if _took else _FIRST_SECONDS
 
 
 def revision(name: str) -> str:
@@ -124,9 +146,28 @@ def own_mapping(name: str) -> ClassMapping | None:
     return None
 
 
+def mapping_fault(name: str) -> str:
+    """What keeps the mapping in the folder of a checkpoint from being used, as a sentence; empty if nothing does."""
+    from segmodels.checkpoints.catalog import list_checkpoints
+    from segmodels.mappings import MappingError, mapping_beside
+
+    for entry in list_checkpoints():
+        if entry.name == name:
+            try:
+                mapping_beside(entry.folder)
+            except MappingError as error:
+                return str(error).replace(str(entry.folder.parent), "").lstrip("/\\")
+    return ""
+
+
 def visit() -> Visit:
     """A visitor's place in the queue for the networks, which all visitors and ingests share."""
     return _queue().visit()
+
+
+def queue_load() -> tuple[int, int]:
+    """Number of photos that wait in the queue for the networks, and of those in work."""
+    return _queue().load()
 
 
 def checkpoint_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
@@ -244,8 +285,10 @@ def _spare_collector() -> None:
 def _load(name: str) -> Segmenter:
     from segmodels.checkpoints.catalog import load_segmenter
 
+    begun = time.monotonic()
     _import_networks()
     segmenter = load_segmenter(name)
     with visit() as queue:  # the first run of a network is slow and should not count as a photo's time
         queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
+    _took.append(max(1.0, time.monotonic() - begun))
     return segmenter

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
 import pandas as pd
 
-from segmodels.archive.facts import PERIODS, Conditions, Hemispheres, Period
+from segmodels.archive.facts import PERIODS, Conditions, Hemispheres, Period, View
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["Behind", "period_name", "read_behind"]
@@ -30,6 +30,7 @@ class Behind:
         fine: Whether the colours have fine names.
         period: Length of the period whose first day is `start`.
         start: First day of the period.
+        tag: Name and value of a tag of the photos.
     """
 
     worn: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class Behind:
     fine: bool = False
     period: Period | None = None
     start: date | None = None
+    tag: tuple[str, str] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -48,6 +50,13 @@ class Behind:
     def conditions(self) -> Conditions:
         """The conditions for `Facts`."""
         return Conditions(self.classes, self.not_worn, self.coloured, self.fine, self.period, self.start)
+
+    def within(self, view: View) -> View:
+        """The view whose outfits the conditions are about: that of the tag, if there is one."""
+        if self.tag is None:
+            return view
+        name, value = self.tag
+        return replace(view, tags=(*(pair for pair in view.tags if pair[0] != name), (name, (value,))))
 
     def words(self, where: Hemispheres = "north") -> str:
         """The conditions as a heading: `navy Pants with Coat, without Hat, March 2024`.
@@ -62,6 +71,8 @@ class Behind:
             text += f", without {' or '.join(self.not_worn)}"
         if self.period and self.start:
             text += f", {period_name(self.start, self.period, where)}"
+        if self.tag:
+            text += f", {' '.join(self.tag)}"
         return text[:1].upper() + text[1:]
 
     def code(self) -> str:
@@ -87,11 +98,17 @@ def read_behind(code: object, taxonomy: Taxonomy) -> Behind | None:
             bool(found.get("fine", False)),
             found.get("period"),
             date.fromisoformat(found["start"]) if found.get("start") else None,
+            _tag(found["tag"]) if found.get("tag") else None,
         )
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, KeyError):
         return None
     known = {*behind.classes, *behind.not_worn} <= set(taxonomy.names)
     return behind if known and behind.period in (None, *PERIODS) else None
+
+
+def _tag(pair: Any) -> tuple[str, str]:
+    name, value = pair
+    return str(name), str(value)
 
 
 def period_name(start: date | pd.Timestamp, period: Period, where: Hemispheres = "north") -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
 
-__all__ = ["archive_photo", "facts", "versions"]
+__all__ = ["archive_photo", "facts", "has_kinds", "versions"]
 
 
 def versions(location: str) -> list[Version]:
@@ -30,8 +30,22 @@ def versions(location: str) -> list[Version]:
     return Archive(location).versions()
 
 
-def facts(location: str, version: Version) -> tuple[Future[Facts], list[str]]:
+def has_kinds(location: str, version: Version) -> bool:
+    """Whether any row of an archive's version has kinds.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    return _has_kinds(location, version, _parts_stamp(location, version))
+
+
+def facts(location: str, version: Version, *, kinds: bool = False) -> tuple[Future[Facts], list[str]]:
     """The outfits of an archive's version, which take seconds to read the first time and after a change.
+
+    Args:
+        location: Location of the archive.
+        version: Version of the rows.
+        kinds: Whether kinds are counted where classes have some.
 
     Returns:
         Future with the facts, or with the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
@@ -40,7 +54,7 @@ def facts(location: str, version: Version) -> tuple[Future[Facts], list[str]]:
 
     calibration = installed_calibration(version)
     correlations = calibration.correlations if calibration else ()
-    key = (location, version, read_settings().southern, correlations, _parts_stamp(location, version))
+    key = (location, version, kinds, read_settings().southern, correlations, _parts_stamp(location, version))
     future, steps = _loading_facts(*key)
     if future.done() and future.exception():
         _loading_facts.clear(*key)
@@ -71,17 +85,27 @@ def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
     return tuple((name, (place.local / name).stat().st_mtime_ns) for name in names if (place.local / name).exists())
 
 
+@st.cache_data(show_spinner=False, max_entries=50)
+def _has_kinds(location: str, version: Version, stamp: object) -> bool:
+    from segmodels.archive.division import has_kinds
+    from segmodels.archive.store import Archive
+
+    with Archive(location).reader(version) as reader:
+        return has_kinds(reader)
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _loading_facts(
     location: str,
     version: Version,
+    kinds: bool,
     southern: tuple[tuple[str, str], ...],
     correlations: tuple[tuple[float, ...], ...],
     stamp: object,
 ) -> tuple[Future[Facts], list[str]]:
     steps: list[str] = []
     executor = ThreadPoolExecutor(1, thread_name_prefix="facts")
-    future = executor.submit(_load_facts, location, version, southern, correlations, steps.append)
+    future = executor.submit(_load_facts, location, version, kinds, southern, correlations, steps.append)
     executor.shutdown(wait=False)
     return future, steps
 
@@ -89,6 +113,7 @@ def _loading_facts(
 def _load_facts(
     location: str,
     version: Version,
+    kinds: bool,
     southern: tuple[tuple[str, str], ...],
     correlations: tuple[tuple[float, ...], ...],
     progress: Callable[[str], None],
@@ -97,7 +122,7 @@ def _load_facts(
     from segmodels.archive.store import Archive
 
     archive = Archive(location)
-    return Facts(archive.reader(version), archive.taxonomy(version), progress, southern, correlations)
+    return Facts(archive.reader(version), archive.taxonomy(version), progress, southern, correlations, kinds=kinds)
 
 
 atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends

@@ -73,6 +73,7 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
         table,
         words,
         behind,
+        swatches={name: hexes(fine=fine)[name] for name in order if name in set(table["colour"])},
     )
 
 
@@ -158,7 +159,7 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
         f"{outfits_in_words(count).capitalize()} "
         f"with {first} and {second} found. Lift of their main colours; {sure} of "
         f"{len(table)} pairs are significant (Fisher's exact test (mid-p) on counts rounded to whole "
-        f"outfits, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others have grey numbers. {question.counted}"
+        f"outfits, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are pale. {question.counted}"
         f"{question.left_out()}"
     )
     top = shown.nlargest(1, "outfits").iloc[0]

@@ -1,4 +1,4 @@
-"""The widgets of the filters: a popover for each kind."""
+"""The widgets of the filters."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _FOUND = 50  # values that a search shows
 
 
 def choose_filters(facts: Facts, view: View, key: str) -> View:
-    """Draws the popovers.
+    """Draws the widgets.
 
     Args:
         facts: Facts of the archive.
-        view: View that the popovers begin with.
+        view: View that the widgets begin with.
         key: Streamlit key of each widget, with `{}` where its name is; the widgets of another key begin anew.
 
     Returns:
@@ -37,28 +37,22 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
     if not set(view.garments) <= known:  # of another version's taxonomy
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
     whole = facts.size(View(duplicates=True))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        view = _counting(facts, view, key.format("count"))
-        with st.popover("Dates"):
-            view = _dates(view, whole.first, whole.last, key.format("dates"))
-        with st.popover("Tags"):
-            view = replace(view, tags=_tags(facts, view, key))
-        with st.popover("Garments"):
-            garments = st.multiselect(
-                "Must include all of", worn, list(view.garments), key=key.format("garments"), placeholder="Any garment"
-            )
-            view = replace(view, garments=tuple(garments))
-        with st.popover("Colours"):
-            colours = st.multiselect(
-                "Main colour is one of these (of the garments chosen, if any)",
-                BASIC_COLOURS,
-                list(view.colours),
-                key=key.format("colours"),
-                placeholder="Any colour",
-            )
-            view = replace(view, colours=tuple(colours))
-        view = _least(view, key) if facts.counting_of(view) == "raw" else replace(view, min_share=0, min_confidence=0)
-        return _near_duplicates(facts, view, key.format("duplicates"))
+    view = _counting(facts, view, key.format("count"))
+    view = _dates(view, whole.first, whole.last, key.format("dates"))
+    garments = st.multiselect(
+        "Must include all of", worn, list(view.garments), key=key.format("garments"), placeholder="Any garment"
+    )
+    colours = st.multiselect(
+        "Main colour is one of these (of the garments chosen, if any)",
+        BASIC_COLOURS,
+        list(view.colours),
+        key=key.format("colours"),
+        placeholder="Any colour",
+    )
+    view = replace(view, garments=tuple(garments), colours=tuple(colours))
+    view = replace(view, tags=_tags(facts, view, key))
+    view = _least(view, key) if facts.counting_of(view) == "raw" else replace(view, min_share=0, min_confidence=0)
+    return _near_duplicates(facts, view, key.format("duplicates"))
 
 
 def _counting(facts: Facts, view: View, key: str) -> View:
@@ -73,7 +67,6 @@ def _counting(facts: Facts, view: View, key: str) -> View:
         required=True,
         key=key,
         format_func=_COUNTINGS.__getitem__,
-        label_visibility="collapsed",
         help="Expected counts add up the probability that a garment is worn. Raw counts are of every garment found.",
     )
     return replace(view, counting=None if chosen in (None, options[0]) else chosen)
@@ -81,12 +74,9 @@ def _counting(facts: Facts, view: View, key: str) -> View:
 
 def _least(view: View, key: str) -> View:
     """Choice of the minimums."""
-    with st.popover("Share and confidence"):
-        share = st.slider(
-            "Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share")
-        )
-        sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
-        st.caption("Garments below either minimum are not counted.")
+    share = st.slider("Minimum share of the outfit (%)", 0, 50, round(100 * view.min_share), key=key.format("share"))
+    sure = st.slider("Minimum confidence (%)", 0, 99, round(100 * view.min_confidence), key=key.format("sure"))
+    st.caption("Garments below either minimum are not counted.")
     return replace(view, min_share=share / 100, min_confidence=sure / 100)
 
 

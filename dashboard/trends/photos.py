@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
 from dashboard.evaluation.pictures import Card, PictureError, colour_map, jpeg, read_class_map
-from dashboard.trends.behind import Behind
 from dashboard.trends.section import rows
 from segmodels.archive.rows import MAX_PHOTO_BYTES, photo_id
 from segmodels.photo import PhotoError, open_photo
@@ -21,14 +20,14 @@ _SIDE = 256  # pixels of a small photo, at most
 
 
 def photo_cards(
-    found: pd.DataFrame, taxonomy: Taxonomy, behind: Behind, read: Callable[[str, str], bytes] | None
+    found: pd.DataFrame, taxonomy: Taxonomy, classes: Sequence[str], read: Callable[[str, str], bytes] | None
 ) -> tuple[list[Card], str]:
     """Cards of photos, and a sentence on what could not be shown.
 
     Args:
         found: Rows that `Facts.photos` returned.
         taxonomy: Taxonomy of the class maps.
-        behind: Conditions whose classes stand out in the class maps.
+        classes: Classes that stand out in the class maps; all do where there are none.
         read: Function that gives the small photo of a file name and an id, or raises `PictureError`; None where there
             is no folder.
     """
@@ -41,7 +40,7 @@ def photo_cards(
             except PictureError as error:
                 remark = str(error)
         try:
-            pictures["Class map"] = colour_map(read_class_map(row.class_map), taxonomy, behind.classes or None)
+            pictures["Class map"] = colour_map(read_class_map(row.class_map), taxonomy, tuple(classes) or None)
         except PictureError:
             pictures["Class map"] = None
             remark = f"The class map of {row.file_name} is damaged. Ingest the photo again."

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from segmodels.archive.division import Division
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
 from segmodels.checkpoints.catalog import list_checkpoints
@@ -21,7 +22,7 @@ from segmodels.files import open_regular, read_json
 from segmodels.inference.presence import Calibration, read_calibration
 from segmodels.taxonomy import taxonomy_of
 
-__all__ = ["Trust", "installed_calibration", "read_trust"]
+__all__ = ["Trust", "installed_calibration", "of_kinds", "read_trust"]
 
 _NOT_INSTALLED = (
     "The calibration of this model is not installed here: intervals leave out its error, and the errors of two "
@@ -64,6 +65,18 @@ def read_trust(file: Path, version: Version) -> Trust:
         expected=_expected(calibration) if calibration else "",
         lacking="" if calibration else _NOT_INSTALLED,
     )
+
+
+def of_kinds(trust: Trust, division: Division) -> Trust:
+    """What is known of the errors of counts by kind: a kind has the error of its class, and no rates of its own.
+
+    Args:
+        trust: Errors of the counts by class.
+        division: The kinds.
+    """
+    kept = {part: trust.garments[name] for part, name in division.class_of.items() if part in trust.garments}
+    errors = {part: trust.share_errors.get(name, 0.0) for part, name in division.class_of.items()}
+    return replace(trust, garments=kept, share_errors=errors if trust.share_errors else {})
 
 
 def installed_calibration(version: Version) -> Calibration | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -25,6 +26,7 @@ __all__ = [
     "Question",
     "Section",
     "class_inks",
+    "codes_of",
     "factor",
     "factor_cell",
     "number",
@@ -32,6 +34,7 @@ __all__ = [
     "percent",
     "records",
     "rows",
+    "swatches_html",
 ]
 
 _COUNTED: Mapping[Counting, str] = {
@@ -62,6 +65,7 @@ class Section:
         words: Description of the figure, for visitors who cannot see it.
         behind: Conditions on the photos that are shown before anything was clicked.
         view: View of the photos, if it differs from that of the question.
+        swatches: Names of the colours in the figure, each with its `#RRGGBB`; empty where the figure names them.
     """
 
     key: str
@@ -72,6 +76,7 @@ class Section:
     words: str
     behind: Behind
     view: View | None = None
+    swatches: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def numbers(self) -> pd.DataFrame:
@@ -122,6 +127,8 @@ class Question:
             if lacking := self.facts.lacking:
                 text += f" {lacking:,} outfit{'' if lacking == 1 else 's'} without a probability "
                 text += f"count{'s' if lacking == 1 else ''} as found."
+        if self.facts.division:
+            text += f" {_KINDS_COUNTED[self.counting]} Intervals leave out the errors of kinds (see Evaluation)."
         return text
 
     def within(self, view: View) -> Question:
@@ -201,9 +208,30 @@ Builder = Callable[[Question], Section]
 """Function that makes a section; raises `NotEnoughError` if there is too little data."""
 
 
+_KINDS_COUNTED: Mapping[Counting, str] = {
+    "expected": "Each garment counts for every kind with its probability; a garment not outlined has none.",
+    "raw": "A garment counts as the kind that is named.",
+}
+
+
 def class_inks(facts: Facts) -> dict[str, str]:
     """Display colour by class."""
     return {garment.name: garment.colour for garment in facts.taxonomy.classes}
+
+
+def codes_of(figure: go.Figure) -> list[str]:
+    """Codes of all that can be clicked in a figure, in its order."""
+    found = (code for trace in figure.data if trace.customdata is not None for code in trace.customdata)
+    return list(dict.fromkeys(str(code) for code in found))
+
+
+def swatches_html(swatches: Mapping[str, str]) -> str:
+    """A legend of colours, as HTML."""
+    entries = (
+        f'<span class="entry"><i style="background:{colour}"></i>{html.escape(name)}</span>'
+        for name, colour in swatches.items()
+    )
+    return f'<div class="swatches">{"".join(entries)}</div>'
 
 
 def number(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.filters import from_link
@@ -22,11 +22,15 @@ class TrendsState:
         archive: Name of the archive that is open; None before one is.
         version: Label of the model whose results are shown; None before one of several is chosen.
         link_read: Whether filters, choices and click of the page's address have been taken over.
+        kinds: Whether kinds are counted where classes have some; None before the address was read.
         view: Filters.
         generation: Number of times that the filters were set other than by their widgets; part of the widgets' keys, as
             new widgets begin with the values of `view`.
         chosen: Choices in the widgets of the tabs' views.
         clicked: Key of a section and code of what was clicked in its chart; both empty if nothing was.
+        visit: Number of times that a link was followed within the page, or by the browser's Back; part of the keys of
+            the tabs and of the widgets in them.
+        tab: Name of the tab that was followed to; empty for that of the address.
         more: Number of photos to list beyond the first few.
         sentences: Sentences on what was wrong in the address.
     """
@@ -34,10 +38,13 @@ class TrendsState:
     archive: str | None = None
     version: str | None = None
     link_read: bool = False
+    kinds: bool | None = None
     view: View = field(default_factory=View)
     generation: int = 0
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
     clicked: tuple[str, str] = ("", "")
+    visit: int = 0
+    tab: str = ""
     more: int = 0
     sentences: list[str] = field(default_factory=list)
 
@@ -61,9 +68,34 @@ class TrendsState:
         self.link_read = True
         self.view, sentences = from_link(link, taxonomy, tags, countings)
         self.sentences = [*self.sentences, *sentences]
-        self.chosen = Chosen(link)
+        self._choose_by(link)
+
+    def return_to_link(self) -> None:
+        """Forgets the view, so that that of the page's address is read again: the visitor went back or forward."""
+        self.archive, self.version, self.link_read, self.tab = None, None, False, ""
+        self.generation += 1
+        self.visit += 1
+
+    def follow(self, tab: str, link: Mapping[str, Sequence[str]]) -> None:
+        """Opens a tab with other choices, and keeps the filters.
+
+        Args:
+            tab: Name of the tab.
+            link: Choices in the tab, as parameters of a link.
+        """
+        self.tab = tab
+        self.visit += 1
+        self._choose_by(link)
+
+    def _choose_by(self, link: Mapping[str, Sequence[str]]) -> None:
+        self.chosen, self.more = Chosen(link, self.visit), 0
         key, _, code = (link.get("photos") or [""])[-1].partition(":")
         self.clicked = (key, code)
+
+    def count_kinds(self, kinds: bool) -> None:
+        """Counts kinds or classes; a filter on garments goes, as it names the others."""
+        self.kinds, self.clicked, self.more = kinds, ("", ""), 0
+        self.filter_by(replace(self.view, garments=()))
 
     def open_archive(self, name: str) -> None:
         """Opens another archive, without filters."""

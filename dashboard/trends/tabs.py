@@ -9,10 +9,19 @@ from typing import Any, cast
 
 import streamlit as st
 
-from dashboard.shared.text import literal
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
-from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things
+from dashboard.trends.insights import movers, strongest_pair, usual_period
+from dashboard.trends.moves import (
+    GARMENTS,
+    KINDS,
+    forecast_section,
+    kinds_of,
+    line_section,
+    movement_section,
+    shown_first,
+    things,
+)
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import Builder, Question
 from dashboard.trends.together import (
@@ -25,7 +34,16 @@ from dashboard.trends.together import (
     rule_section,
     seen,
 )
-from dashboard.trends.worn import Against, area_section, days_before, other_period, other_tag, share_section
+from dashboard.trends.worn import (
+    SEASON,
+    Against,
+    area_section,
+    days_before,
+    groups_section,
+    other_period,
+    other_tag,
+    share_section,
+)
 from segmodels.archive.facts import PERIODS, Period
 from segmodels.archive.outfits import NotEnoughError
 
@@ -45,29 +63,23 @@ class Tab:
 
 
 def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    if _view(chosen, ["Shares", "Areas"]) == "Areas":
-        return area_section
     against = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = _view(chosen, ["Shares", "Side by side", "Areas"])
+        if view == "Areas":
+            return area_section
         tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
+        if view == "Side by side":
+            dated = [SEASON] if question.facts.size(question.view).dated else []
+            if not dated and not tags:
+                raise NotEnoughError("Side by side needs dates or tags. Add them with a CSV at ingest (--metadata).")
+            return partial(groups_section, by=_one(chosen, "by", "By", [*dated, *tags]))
         ways = ["Nothing", "Another period", *(["A tag"] if tags else [])]
         way = _segment(chosen, "against", "Compare with", ways, constant=True)
         if way == "Another period":
             against = _period_against(question, chosen)
         elif way == "A tag":
             against = _tag_against(question, tags, chosen)
-    if question.counting == "expected":
-        if trust.expected:
-            st.caption(literal(trust.expected))
-    elif trust.sentence:
-        st.caption(literal(trust.sentence))
-    elif trust.how:
-        st.caption(
-            literal(
-                "Recall: share of the wearers in whom the garment is recognised. False alarms: share of the others in "
-                f"whom it is reported. {trust.how}"
-            )
-        )
     return partial(share_section, against=against, trust=trust)
 
 
@@ -91,25 +103,29 @@ def _tag_against(question: Question, tags: Sequence[str], chosen: Chosen) -> Aga
 
 
 def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    view = _view(chosen, ["Lines", "Rising and falling", "Forecast"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = _view(chosen, ["Lines", "Rising and falling", "Forecast"])
         period = _period(question, chosen)
         if view == "Rising and falling":
-            of = _segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS], constant=True)
+            kinds = [KINDS] if question.facts.division else []
+            of = _segment(chosen, "of", "Trends of", [GARMENTS, *kinds, _COLOURS], constant=True)
             return partial(movement_section, period=period, of=of)
-        worn = things(question, GARMENTS)
+        worn, moving = things(question, GARMENTS), list(movers(question, period)["garment"])
         if view == "Forecast":
-            return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn))
-        of = _one(chosen, "of", "Lines of", [GARMENTS, *worn], said=_colours_of, width=200)
-        names = _some(chosen, "shown", "Shown", things(question, of), of)
+            usual = moving[0] if moving else ""
+            return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn, usual))
+        kinds = list(kinds_of(question.facts))
+        of = _one(chosen, "of", "Lines of", [GARMENTS, *kinds, *worn], said=partial(_lines_of, kinds), width=200)
+        usual_lines = moving if of == GARMENTS else ()
+        names = _some(chosen, "shown", "Shown", things(question, of), of, usual_lines)
     return partial(line_section, period=period, of=of, names=names)
 
 
 def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    view = _view(chosen, ["Matrix", "Rules", "Companions", "Over time", "Network"])
-    if view == "Network":
-        return network_section
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = _view(chosen, ["Matrix", "Rules", "Companions", "Over time", "Network"])
+        if view == "Network":
+            return network_section
         if view == "Matrix":
             measure = _segment(chosen, "measure", "Measure", list(MEASURES), said=MEASURES.__getitem__, constant=True)  # type: ignore[arg-type]
             return partial(matrix_section, measure=cast(Measure, measure))
@@ -123,17 +139,18 @@ def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             usual = "Coat" if "Coat" in held else (held or worn)[0]
             return partial(companion_section, garment=_one(chosen, "garment", "With and without", worn, usual))
         period = _period(question, chosen, "season")
-        first = _one(chosen, "garment", "Garment", worn, "Socks")
-        second = _one(chosen, "with", "With", [name for name in worn if name != first], "Shorts")
+        pair = strongest_pair(question) or {"first": "Coat", "second": "Pants"}
+        first = _one(chosen, "garment", "Garment", worn, str(pair["first"]))
+        second = _one(chosen, "with", "With", _beside(question, first), str(pair["second"]))
     return partial(lift_section, first=first, second=second, period=period)
 
 
 def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
     worn = seen(question)
     if not worn:
         raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
         if view == "Over time":
             garment = _one(chosen, "garment", "Garment", worn, "Coat")
             period = _period(question, chosen)
@@ -146,8 +163,14 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
             return partial(colour_section, garment=_one(chosen, "garment", "Garment", worn, "Coat"), fine=fine)
         all_of = [garment.name for garment in question.facts.taxonomy.worn]
         first = _one(chosen, "garment", "Garment", all_of, "Pants")
-        second = _one(chosen, "with", "With", [name for name in all_of if name != first], "Shirt")
+        second = _one(chosen, "with", "With", _beside(question, first), "Shirt")
     return partial(pair_section, first=first, second=second, fine=fine)
+
+
+def _beside(question: Question, name: str) -> list[str]:
+    """Garments that can be worn with one: those of other classes."""
+    facts = question.facts
+    return [each.name for each in facts.taxonomy.worn if facts.class_of(each.name) != facts.class_of(name)]
 
 
 # --- Widgets that begin with what the link has ------------------------------------------------------------------------
@@ -161,14 +184,10 @@ def _view(chosen: Chosen, names: Sequence[str]) -> str:
 
 
 def _period(question: Question, chosen: Chosen, usual: Period | None = None) -> Period:
-    """Choice of the period; without `usual` the default depends on the days, and on how many months have photos."""
-    size = question.facts.size(question.view)
-    days = (size.last - size.first).days if size.first and size.last else 0
-    fitting: Period = usual or ("week" if days < 120 else "month" if days < 5 * 365 else "season")
-    if not usual and days >= 365 and 12 * days > 2 * 365 * len(question.starts("month")):
-        fitting = "fashion season"  # most months have no photos, as where all are of shows in March and September
-    said = str.capitalize
-    return cast(Period, _segment(chosen, "period", "By", PERIODS, fitting, said, constant=usual is not None))
+    """Choice of the period; without `usual` the default is that which divides the view best."""
+    fitting = usual or usual_period(question)
+    constant = usual is not None
+    return cast(Period, _one(chosen, "period", "By", PERIODS, fitting, str.capitalize, constant=constant))
 
 
 def _segment(
@@ -199,19 +218,23 @@ def _one(
     usual: str = "",
     said: Callable[[str], str] = str,
     width: int = 160,
+    *,
+    constant: bool = False,
 ) -> str:
-    """Choice of one of many options; empty if there are none."""
+    """Choice of one of many options; empty if there are none; `constant` as in `Chosen.keep`."""
     usual = usual if usual in options else next(iter(options), "")
     place = list(options).index(chosen.one(name, options, usual)) if options else 0
     key = chosen.key(name, usual, *options)
     found = str(st.selectbox(label, options, place, key=key, format_func=said, width=width) or "")
-    chosen.keep(name, [found], [usual])
+    chosen.keep(name, [found], [usual], constant=constant)
     return found
 
 
-def _some(chosen: Chosen, name: str, label: str, options: Sequence[str], of: str) -> tuple[str, ...]:
-    """Choice of the lines: garments, or colours of one garment."""
-    usual = shown_first(options)
+def _some(
+    chosen: Chosen, name: str, label: str, options: Sequence[str], of: str, first: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Choice of the lines: garments, or colours of one garment; `first` are shown before any is chosen."""
+    usual = shown_first([each for each in first if each in options] or options)
     begin = chosen.some(name, options, usual)
     key = chosen.key(name, of, *usual, "of", *sorted(options))
     found = st.multiselect(label, options, begin, key=key, max_selections=_MOST_LINES, width=480)
@@ -226,8 +249,8 @@ def _toggle(chosen: Chosen, name: str, label: str) -> bool:
     return found
 
 
-def _colours_of(name: str) -> str:
-    return name if name == GARMENTS else f"Colours of {name}"
+def _lines_of(kinds: Sequence[str], name: str) -> str:
+    return name if name == GARMENTS or name in kinds else f"Colours of {name}"
 
 
 TABS: tuple[Tab, ...] = (

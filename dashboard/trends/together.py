@@ -113,7 +113,7 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     caption = (
         f"{outfits_in_words(size.outfits).capitalize()}. "
         f"{_MEANINGS[measure]} {sure} of {len(table)} pairs occur together "
-        f"significantly more, or less, often than by chance: {_TESTED}. The others have grey numbers. "
+        f"significantly more, or less, often than by chance: {_TESTED}. The others are pale. "
         f"{question.counted}"
     )
     top = shown.loc[shown["significant"]].nlargest(5, "lift")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from math import isnan
@@ -9,7 +10,7 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
-from dashboard.figures.trends import share_figure
+from dashboard.figures.trends import panels_figure, share_figure
 from dashboard.trends.behind import Behind
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import (
@@ -25,10 +26,23 @@ from dashboard.trends.section import (
 )
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.intervals import Reliability
-from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, worn
+from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, compare_groups, worn
 
-__all__ = ["Against", "area_section", "days_before", "other_period", "other_tag", "share_section"]
+__all__ = [
+    "SEASON",
+    "Against",
+    "area_section",
+    "days_before",
+    "groups_section",
+    "other_period",
+    "other_tag",
+    "share_section",
+]
 
+SEASON = "season"
+"""Groups of the time of year, as `by` of `groups_section`."""
+
+_MOST_GROUPS = 6
 _LEAST_FOR_PERCENT = 10
 """Number of photos from which a recognition rate is given in percent."""
 
@@ -127,6 +141,14 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         question.within(against.other).outfits(LEAST_OUTFITS, f"A share ({against.other_label})")
         other = facts.counts(against.other)
     table = worn(facts.counts(here.view), other, here.errors)
+    if other is not None:
+        bounds = worn(other, None, here.errors).set_index("garment")
+        table["other_low"], table["other_high"] = (
+            bounds[end].reindex(table["garment"]).to_numpy() for end in ("low", "high")
+        )
+    if facts.division:  # a rest that nobody has says nothing
+        empty = table["garment"].isin(facts.division.rests) & (table["outfits"] == 0)
+        table = table[~empty].reset_index(drop=True)
     known = trust.garments if trust and here.counting == "raw" else {}
     if known:
         table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]
@@ -137,11 +159,11 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
     caption += f"Lines: 95 % intervals (Wilson){allowing}."
     if against:
         caption = (
-            f"Bars: {against.label} ({outfits_in_words(size.outfits)}); diamonds: {against.other_label} "
+            f"Filled: {against.label} ({outfits_in_words(size.outfits)}); hollow: {against.other_label} "
             f"({number(facts.size(against.other).outfits)}). 95 % intervals (Wilson){allowing}; differences: score "
             f"test for sampling alone, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
         )
-    caption += f" {here.counted}"
+    caption += f" {here.counted}{_trusted(trust, here)}"
     behind = [Behind(worn=(name,)) for name in shown["name"]]
     shown["code"] = [each.code() for each in behind]
     shown["hover"] = [_hover(row, against) for row in records(shown)]
@@ -151,10 +173,103 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         question.theme,
         axis="Share of outfits",
         notes={name: _recognised(each) for name, each in known.items()},
+        one=against.label if against else "",
         other=against.other_label if against else "",
     )
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown) if row.share == row.share)
     return Section("trends-shares", "What is worn", caption, figure, table, words, behind[0], here.view)
+
+
+def groups_section(question: Question, *, by: str = SEASON) -> Section:
+    """Share of outfits with each garment, side by side for the values of a tag, or for seasons.
+
+    Args:
+        question: Question that the section answers.
+        by: Name of the tag, or `SEASON`.
+
+    Raises:
+        NotEnoughError: If there are no two groups with enough outfits.
+    """
+    table, behind = _by_season(question) if by == SEASON else _by_tag(question, by)
+    groups = list(dict.fromkeys(table["group"]))
+    if len(groups) < 2:
+        raise NotEnoughError(
+            f"Side by side needs two {'seasons' if by == SEASON else f'values of {by}'} with at least {LEAST_OUTFITS} "
+            f"outfits; there {'is' if len(groups) == 1 else 'are'} {len(groups)}. Add photos or remove a filter."
+        )
+    table = compare_groups(table, question.errors)
+    order = table.groupby("garment", sort=False)["outfits"].sum().sort_values(ascending=False, kind="stable").index
+    shown = table.assign(
+        name=table["garment"],
+        code=[behind(row["group"], row["garment"]).code() for row in records(table)],
+        hover=[
+            f"{row['garment']}, {row['group']}<br>{percent(row['share'], row['low'], row['high'])}<br>"
+            f"{number(row['outfits'])} of {number(row['of'])} outfits"
+            f"{'' if row['significant'] else '<br>differences not significant'}<br>Click for the photos"
+            for row in records(table)
+        ],
+    )
+    sure = int(table.groupby("garment")["significant"].first().sum())
+    sizes = ", ".join(f"{group} {number(table.loc[table['group'] == group, 'of'].iloc[0])}" for group in groups)
+    caption = (
+        f"Outfits: {sizes}. 95 % intervals (Wilson){question.allowing}. {sure} of {len(order)} garments differ "
+        f"significantly between the groups (chi-squared test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are "
+        f"pale.{question.southern('season') if by == SEASON else ''} {question.counted}"
+    )
+    figure = panels_figure(shown, groups, list(order), class_inks(question.facts), question.theme)
+    words = "; ".join(
+        f"{group}: " + ", ".join(f"{row.garment} {row.share:.0%}" for row in rows(part.nlargest(3, "share")))
+        for group, part in table.groupby("group", sort=False)
+    )
+    return Section(
+        "trends-groups", f"What is worn, by {by}", caption, figure, table, words, behind(groups[-1], str(order[0]))
+    )
+
+
+def _by_tag(question: Question, key: str) -> tuple[pd.DataFrame, Callable[[str, str], Behind]]:
+    """Counts of the most frequent values of a tag."""
+    facts, parts = question.facts, []
+    chosen = dict(question.view.tags).get(key) or facts.tags[key]
+    for value in chosen[:_MOST_GROUPS]:
+        counts = facts.counts(Behind(tag=(key, value)).within(question.view))
+        if counts.size >= LEAST_OUTFITS:
+            columns = {"group": value, "garment": counts.names, "outfits": counts.each, "of": counts.size}
+            parts.append(pd.DataFrame(columns))
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"group": []})
+    return table, lambda group, garment: Behind(worn=(garment,), tag=(key, group))
+
+
+def _by_season(question: Question) -> tuple[pd.DataFrame, Callable[[str, str], Behind]]:
+    """Counts of the latest seasons."""
+    question.periods("season", 2, "Side by side by season")
+    found = question.facts.counts_by_period(question.view, "season")
+    found = found[found["of"] >= LEAST_OUTFITS]
+    starts = sorted(found["start"].unique())[-_MOST_GROUPS:]
+    names = {question.named(start, "season"): start for start in starts}
+    table = pd.concat(
+        [found[found["start"] == start].assign(group=name) for name, start in names.items()], ignore_index=True
+    ) if names else pd.DataFrame({"group": []})  # fmt: skip
+
+    def behind(group: str, garment: str) -> Behind:
+        return Behind(worn=(garment,), period="season", start=pd.Timestamp(names[group]).date())
+
+    return table, behind
+
+
+def _trusted(trust: Trust | None, question: Question) -> str:
+    """Sentences, after a space, on how far the counts can be believed; empty if nothing is known."""
+    if trust is None:
+        return ""
+    if question.counting == "expected":
+        said = trust.expected
+    elif trust.sentence or not trust.how:
+        said = trust.sentence
+    else:
+        said = (
+            "Recall: share of the wearers in whom the garment is recognised. False alarms: share of the others in whom "
+            f"it is reported. {trust.how}"
+        )
+    return f" {said}" if said else ""
 
 
 def _recognised(r: Reliability) -> str:
@@ -212,6 +327,7 @@ def _hover(row: dict[str, object], against: Against | None) -> str:
     lines.append(outfits_in_words(row["outfits"]))  # type: ignore[arg-type]
     if against:
         change, least, most = (100 * float(row[key]) for key in ("change", "change_low", "change_high"))  # type: ignore[arg-type]
-        lines.append(f"{against.other_label}: {float(row['other_share']):.1%}")  # type: ignore[arg-type]
+        others = (float(row[f"other_{key}"]) for key in ("share", "low", "high"))  # type: ignore[arg-type]
+        lines.append(f"{against.other_label}: {percent(*others)}")
         lines.append(f"{change:+.1f} points ({least:+.1f} to {most:+.1f}), p {row['p']:.2g}")
     return "<br>".join([*lines, "Click for the photos"])

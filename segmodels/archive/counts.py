@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, permutations
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ class Counts:
         each: Outfits with each garment, `(k,)`.
         together: Outfits with both of two garments, `(k, k)`; on the diagonal `each`.
         three: Outfits with all of three different garments, `(k, k, k)`, where they were asked for.
+        classes: Class of each garment, where they are kinds of classes, of which an outfit has one at most.
     """
 
     names: tuple[str, ...]
@@ -34,6 +36,12 @@ class Counts:
     each: np.ndarray
     together: np.ndarray
     three: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+
+    def exclude(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Whether two garments, by their places `(n,)`, are kinds of one class, which nobody wears together."""
+        names = np.array(self.classes or self.names, object)
+        return np.asarray(names[one] == names[other])
 
 
 def add_up(
@@ -41,6 +49,7 @@ def add_up(
     blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     *,
     correlations: np.ndarray | None = None,
+    classes: Sequence[str] = (),
     triples: bool = False,
 ) -> Counts:
     """Adds up outfits.
@@ -55,9 +64,13 @@ def add_up(
         names: Names of the garments, `k` of them.
         blocks: Weights of some outfits, `(n,)`, and the probability that each garment is worn in each of them,
             `(k, n)`; of dtype int64 (all of them 0 or 1, and the weight is a number of equal outfits) or float32.
-        correlations: Correlation of the errors of each two garments, `(k, k)`; None for none.
+        correlations: Correlation of the errors of each two garments, `(k, k)`, the same for all kinds of a class; None
+            for none.
+        classes: Class of each garment, where they are kinds of classes; those of a class in a row.
         triples: Whether to count triples.
     """
+    if classes:
+        return _add_up_kinds(names, blocks, correlations, classes, triples=triples)
     k = len(names)
     one, other = np.triu_indices(k, 1)
     related = None if correlations is None else correlations[one, other][:, None].astype(np.float32)
@@ -89,6 +102,64 @@ def add_up(
     return Counts(tuple(names), size.item(), each, together)
 
 
+def _add_up_kinds(
+    names: Sequence[str],
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    correlations: np.ndarray | None,
+    classes: Sequence[str],
+    *,
+    triples: bool,
+) -> Counts:
+    """What `add_up` does, of kinds: pairs of classes first, and of those the shares of their kinds."""
+    k = len(names)
+    starts = np.sort(np.unique(classes, return_index=True)[1])
+    spans = [slice(*ends) for ends in pairwise([*starts.tolist(), k])]
+    of_class = np.repeat(np.arange(len(spans)), [span.stop - span.start for span in spans])
+    together = of_class[:, None] != of_class  # whether two garments are not kinds of one class
+    one, other = np.triu_indices(len(spans), 1)
+    r = np.zeros(len(one)) if correlations is None else correlations[np.ix_(starts, starts)][one, other]
+    one, other, related = one[r != 0], other[r != 0], r[r != 0][:, None].astype(np.float32)
+    each, apart, more = np.zeros(k), np.zeros((k, k)), np.zeros((k, k))
+    three = np.zeros((k, k, k))
+    size, whole_numbers = 0.0, True
+    for factor, found in blocks:
+        whole_numbers = whole_numbers and found.dtype.kind != "f"
+        precision = "f8" if whole_numbers else "f4"  # whole numbers stay exact, and have fast products
+        weight, presence = (np.asarray(values, precision) for values in (factor, found))
+        size += float(weight.sum(dtype=np.float64))
+        each += presence @ weight
+        weighted = presence * weight
+        apart += weighted @ presence.T
+        if len(one):
+            whole = np.add.reduceat(presence, starts, axis=0)
+            share = presence / np.maximum(whole, 1e-9)[of_class]
+            spread = np.sqrt(np.maximum(whole * (1 - whole), 0))
+            a, b = whole[one], whole[other]
+            joint = a * b
+            less = np.clip(joint + related * (spread[one] * spread[other]), np.maximum(a + b - 1, 0), np.minimum(a, b))
+            less -= joint
+            less *= weight
+            for place, (x, y) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+                more[spans[x], spans[y]] += (share[spans[x]] * less[place]) @ share[spans[y]].T
+        if triples:
+            for i in range(k - 2):
+                later = presence[i + 1 :]
+                three[i, i + 1 :, i + 1 :] += (weighted[i] * later) @ later.T
+    each = np.minimum(each, size)
+    both = np.where(together, apart + more + more.T, 0)
+    np.fill_diagonal(both, each)
+    of_three = None
+    if triples:
+        once = np.where(np.triu(np.ones((k, k), bool), 1), three, 0)  # each triple once; then in all six orders
+        every = np.sum([once.transpose(order) for order in permutations(range(3))], axis=0)
+        of_three = _within_pairs(every * _ratios(apart, both), both, each)
+    if not whole_numbers:
+        return Counts(tuple(names), size, each, both, of_three, tuple(classes))
+    whole_each, whole_both = (np.rint(values).astype(np.int64) for values in (each, both))
+    whole_three = None if of_three is None else np.rint(of_three).astype(np.int64)
+    return Counts(tuple(names), round(size), whole_each, whole_both, whole_three, tuple(classes))
+
+
 def _wide(values: np.ndarray) -> np.ndarray:
     """The sums of a block in the dtype of the sums of all."""
     return values.astype(np.float64) if values.dtype.kind == "f" else values
@@ -107,10 +178,22 @@ def _triples(three: np.ndarray, apart: np.ndarray, both: np.ndarray, k: int) -> 
     result = np.zeros((k, k, k), three.dtype)
     result[one, other] = result[other, one] = three
     if both is not apart:
-        ratio = np.ones((k, k))
-        ratio[one, other] = ratio[other, one] = np.where(apart > 0, both / np.where(apart > 0, apart, 1), 1)
-        result = result * ratio[:, :, None] * ratio[:, None, :] * ratio[None, :, :]
+        square = np.zeros((2, k, k))
+        for matrix, values in zip(square, (apart, both), strict=True):
+            matrix[one, other] = matrix[other, one] = values
+        result = result * _ratios(*square)
     return result
+
+
+def _ratios(apart: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """What corrects the products of three presences for the correlations of their pairs, `(k, k, k)`.
+
+    Args:
+        apart: Pairs without correlations, `(k, k)`.
+        both: Pairs with correlations, `(k, k)`.
+    """
+    ratio = np.where(apart > 0, both / np.where(apart > 0, apart, 1), 1)
+    return np.asarray(ratio[:, :, None] * ratio[:, None, :] * ratio[None, :, :])
 
 
 def _within_pairs(three: np.ndarray, together: np.ndarray, each: np.ndarray) -> np.ndarray:

@@ -80,11 +80,13 @@ class Dates:
         taken: What each text means; None where there is none, or it is implausible.
         notes: A sentence for each kind of text that was not used, or needs to be known.
         ambiguous: Texts that may have the day or the month first; without a choice they have no date.
+        mixed: One text that can only have the day first and one that can only have the month first, where both occur.
     """
 
     taken: list[Taken | None] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
 
 
 def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None, now: datetime | None = None) -> Dates:
@@ -92,7 +94,7 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
 
     Whether `03/04/2024` has the day or the month first is decided from the others of the column: one of them has a
     number above 12 in that place. Where none has, or some have it here and some there, these have no date unless the
-    caller decides.
+    caller decides; where some have it here and some there, a note says so.
 
     Args:
         texts: Cells of the column.
@@ -102,8 +104,8 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
     """
     now = now or datetime.now()
     slashed = [match for text in texts if (match := _SLASHED.fullmatch(_day_part(text)))]
-    day_ahead = sum(int(match[1]) > 12 for match in slashed)
-    month_ahead = sum(int(match[3]) > 12 for match in slashed)
+    day_ahead = [match[0] for match in slashed if int(match[1]) > 12 >= int(match[3])]
+    month_ahead = [match[0] for match in slashed if int(match[3]) > 12 >= int(match[1])]
     if day_first is None and bool(day_ahead) != bool(month_ahead):
         day_first = bool(day_ahead)
     dates, wrong, zones = Dates(), defaultdict[str, list[str]](list), set[timedelta | None]()
@@ -124,6 +126,12 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
                 wrong[f"are {reason}"].append(text)
                 taken = None
         dates.taken.append(taken)
+    if day_ahead and month_ahead:
+        dates.mixed = [day_ahead[0], month_ahead[0]]
+        dates.notes.append(
+            f"{day_ahead[0]} in {name} has the day first and {month_ahead[0]} the month first. Each was read as it can "
+            "only be; check them, or write dates as 2024-03-31."
+        )
     if dates.ambiguous:
         dates.notes.append(
             f"{listed(dates.ambiguous, _SHOWN)} in {name} may have the day or the month first and were not used. "

@@ -10,6 +10,11 @@ The unit is one person's outfit. Two ways of counting:
 
 Beside them lies the list of the outfit's garments found, with share, confidence, colour and presence, so that nothing
 is joined with them.
+
+Where kinds are counted, they take the place of the classes: see `segmodels.archive.division`. The presence of a kind is
+that of its class times the probability of the kind; the rest of the class, whose kind is not certain, is what has no
+such probability, as in a row from before the model had kinds. Raw counts are of the kinds that are named, and of
+garments whose kind is not. A garment lies in the list once for each kind that it may be.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ import pandas as pd
 
 from segmodels.archive.counts import Counting, Counts, add_up
 from segmodels.archive.dates import PRECISIONS, Precision
+from segmodels.archive.division import divide, kinds_there
 from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
@@ -55,6 +61,7 @@ _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 17_000_000  # of the kept views together: all of ten million photos, and a half to compare with
 _BLOCK = 1024  # outfits that are added up at once: their products fit the processor's cache
+_BLOCK_OF_KINDS = 2048  # the same, for many small products
 _VIEW_COLUMNS = "o, p, day, named, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
@@ -158,6 +165,10 @@ class Facts:
         southern: Pairs of a tag and a value; photos with one of them are of the southern hemisphere.
         correlations: Correlation of the errors of each two garments' presence, `(k, k)` in display order, from the
             calibration; without it the presences of an outfit count as independent of each other, given its photo.
+        kinds: Whether kinds are counted where classes have some.
+
+    Raises:
+        ArchiveError: If there are too many kinds.
     """
 
     def __init__(
@@ -167,8 +178,15 @@ class Facts:
         progress: Callable[[str], None] = lambda sentence: None,
         southern: Sequence[tuple[str, str]] = (),
         correlations: Sequence[Sequence[float]] = (),
+        *,
+        kinds: bool = False,
     ):
-        self.taxonomy = taxonomy
+        self.division = divide(taxonomy, kinds_there(reader)) if kinds else None
+        """The kinds that are counted; None where classes are."""
+        self.whole = taxonomy
+        """Taxonomy of the rows."""
+        self.taxonomy = self.division.taxonomy if self.division else taxonomy
+        """What is counted: classes, or kinds."""
         names = [garment.name for garment in taxonomy.worn]
         self._correlations = {
             (one, other): value
@@ -189,6 +207,10 @@ class Facts:
         """Number of photos that are near-duplicates of one that counts; None if they were never looked for."""
         self.tags, self.southern = self._load(progress, southern)
         """Values by tag, the most frequent first; and the pairs of `southern` that photos have."""
+
+    def class_of(self, name: str) -> str:
+        """Class of a garment of `taxonomy`: its own name, unless it is a kind."""
+        return self.division.class_of[name] if self.division else name
 
     @property
     def countings(self) -> tuple[Counting, ...]:
@@ -251,18 +273,26 @@ class Facts:
         sql = f"SELECT {_weight(view)}, {shown} FROM {{v}}"
         if raw:
             sql = f"SELECT n, {shown} FROM (SELECT mask, count(*) AS n FROM {{v}} GROUP BY mask)"
+        wholes = [self.class_of(name) for name in names]
         correlations = None
         if self._correlations and not raw:
-            correlations = np.array([[self._correlations.get((a, b), 0.0) for b in names] for a in names])
+            correlations = np.array([[self._correlations.get((a, b), 0.0) for b in wholes] for a in wholes])
+        block = _BLOCK_OF_KINDS if self.division else _BLOCK
 
         def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for batch in self._reader.batches(sql.format(v=self._table(view)), _BLOCK):
+            for batch in self._reader.batches(sql.format(v=self._table(view)), block):
                 columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
                 values = np.stack(columns, dtype=np.int64 if raw else np.float32, casting="unsafe")
                 yield values[0], values[1:]
 
         with self._lock:
-            return add_up(names, blocks(), correlations=correlations, triples=triples)
+            return add_up(
+                names,
+                blocks(),
+                correlations=correlations,
+                classes=wholes if self.division else (),
+                triples=triples,
+            )
 
     def periods(self, view: View, period: Period) -> list[date]:
         """First days of the periods in which the view has outfits."""
@@ -369,7 +399,7 @@ class Facts:
             f"SELECT {start}g.class AS class, c.{'fine' if fine else 'basic'} AS colour, "
             f"{_sum(view, self._garment(view), weighted=False)} AS garments "
             f"FROM (SELECT day, named, {_weight(view)} AS weight, unnest(worn) AS g FROM {{v}}) {calendar}"
-            "JOIN colour c ON g.colour = c.id GROUP BY ALL ORDER BY ALL",
+            "JOIN colour c ON g.colour = c.id GROUP BY ALL HAVING garments > 0 ORDER BY ALL",
         )
 
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
@@ -387,13 +417,15 @@ class Facts:
         view = self._resolved(view)
         name = "fine" if fine else "basic"
         one, other = self.taxonomy[first].id, self.taxonomy[second].id
-        both = 1 << one | 1 << other
+        found = f"mask & {1 << one | 1 << other} = {1 << one | 1 << other}"
+        if self.division and view.counting == "expected":  # the mask says which kinds are certain
+            found = "true"
         product = f"{_weight(view)} * {self._both(view, first, second)}"
         return self._ask(
             view,
             f"SELECT c.{name} AS first, d.{name} AS second, {_sum(view, 'w', weighted=False)} AS outfits FROM "
             f"(SELECT [g.colour FOR g IN worn IF g.class = {one}][1] AS one, {product} AS w, "
-            f"[g.colour FOR g IN worn IF g.class = {other}][1] AS other FROM {{v}} WHERE mask & {both} = {both}) "
+            f"[g.colour FOR g IN worn IF g.class = {other}][1] AS other FROM {{v}} WHERE {found}) "
             "JOIN colour c ON c.id = one JOIN colour d ON d.id = other GROUP BY ALL ORDER BY ALL",
         )
 
@@ -471,26 +503,44 @@ class Facts:
         number = self.taxonomy[name].id
         return f"(mask >> {number} & 1)" if view.counting == "raw" else f"p_{number}"
 
-    def _both(self, view: View, first: str, second: str) -> str:
-        """SQL: probability that an outfit of a resolved view wears two classes.
+    def _class_presence(self, view: View, name: str) -> str:
+        """SQL: probability that an outfit of a resolved view wears the class of a garment."""
+        if not self.division:
+            return self._presence(view, name)
+        parts = self.division.parts[self.class_of(name)]
+        return f"least(1, {' + '.join(self._presence(view, part) for part in parts)})"
 
-        With presences p and q whose errors have the correlation r, it is `p q + r sqrt(p (1 - p) q (1 - q))`, at least
-        `p + q - 1` and at most the smaller of the two.
+    def _both(self, view: View, first: str, second: str) -> str:
+        """SQL: probability that an outfit of a resolved view wears two garments.
+
+        With presences p and q of their classes, whose errors have the correlation r, two classes are worn with
+        `p q + r sqrt(p (1 - p) q (1 - q))`, at least `p + q - 1` and at most the smaller of the two. Kinds of two
+        classes have their shares of it; kinds of one class exclude each other.
         """
-        p, q = self._presence(view, first), self._presence(view, second)
-        r = self._correlations.get((first, second), 0.0)
+        own, others = self._presence(view, first), self._presence(view, second)
+        one, other = self.class_of(first), self.class_of(second)
+        if one == other and first != second:
+            return "0"
+        r = self._correlations.get((one, other), 0.0)
         if view.counting == "raw" or not r:
-            return f"{p} * {q}"
+            return f"{own} * {others}"
+        p, q = self._class_presence(view, first), self._class_presence(view, second)
         joint = f"{p} * {q} + {r!r}::FLOAT * (sqrt({p} * (1 - {p})) * sqrt({q} * (1 - {q})))"  # DuckDB roots each once
-        return f"least({p}, {q}, {joint})" if r > 0 else f"greatest(0, {p} + {q} - 1, {joint})"
+        joint = f"least({p}, {q}, {joint})" if r > 0 else f"greatest(0, {p} + {q} - 1, {joint})"
+        for part, whole in ((own, p), (others, q)):
+            if part != whole:
+                joint = f"{joint} * ({part} / greatest({whole}, 1e-9))"
+        return joint
 
     def _given(self, view: View, name: str, held: Sequence[str]) -> str:
-        """SQL: probability that an outfit of a resolved view wears a class, given that it wears others.
+        """SQL: probability that an outfit of a resolved view wears a garment, given that it wears others.
 
         The ratios by which each of the others changes it are multiplied.
         """
-        p = self._presence(view, name)
-        related = [other for other in held if (name, other) in self._correlations]
+        p, whole = self._presence(view, name), self.class_of(name)
+        if any(other != name and self.class_of(other) == whole for other in held):  # another kind of the class
+            return "0"
+        related = [other for other in held if (whole, self.class_of(other)) in self._correlations]
         if view.counting == "raw" or not related:
             return p
         ratios = [
@@ -528,7 +578,7 @@ class Facts:
 
     def _table(self, view: View) -> str:
         """The table of a resolved view, created if it is not among the latest ones."""
-        if view == View(counting=view.counting, duplicates=True):
+        if view == View(counting=view.counting, duplicates=True) and not (self.division and view.counting == "raw"):
             return "outfit"
         if view in self._views:
             self._views.move_to_end(view)
@@ -555,10 +605,12 @@ class Facts:
         if view.colours:
             conditions.append(self._coloured(view.garments, view.colours))
         source = "outfit"
+        if self.division:
+            source = "(SELECT * REPLACE ([g FOR g IN worn IF g.certain] AS worn) FROM outfit)"
         if view.min_share > 0 or view.min_confidence > 0:
             large = "[g FOR g IN worn IF g.share >= $share AND g.confidence >= $confidence]"
             mask = "coalesce(list_bit_or([1::BIGINT << g.class FOR g IN worn]), 0)"
-            source = f"(SELECT * REPLACE ({mask} AS mask) FROM (SELECT * REPLACE ({large} AS worn) FROM outfit))"
+            source = f"(SELECT * REPLACE ({mask} AS mask) FROM (SELECT * REPLACE ({large} AS worn) FROM {source}))"
             parameters |= {"share": view.min_share, "confidence": view.min_confidence}
         return f"SELECT {_VIEW_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}", parameters
 
@@ -584,7 +636,12 @@ class Facts:
                 conditions.append(self._coloured(view.garments, view.colours))
         elif view.colours:
             found = f"[1::BIGINT << g.class FOR g IN worn IF g.colour IN ({_colour_ids(view.colours)})]"
-            none = " * ".join(f"(1 - p_{number} * (fits >> {number} & 1))" for number in presence)
+            fitting: dict[str, list[str]] = {}
+            for number in presence:
+                name = self.class_of(self.taxonomy.names[number])
+                fitting.setdefault(name, []).append(f"p_{number} * (fits >> {number} & 1)")
+            none = " * ".join(f"(1 - {' - '.join(of_class)})" for of_class in fitting.values())
+            none = f"greatest(0, {none})"
             source = f"(SELECT *, coalesce(list_bit_or({found}), 0) AS fits FROM outfit)"
             source = f"(SELECT *, (1 - {none})::FLOAT AS either FROM {source} WHERE fits != 0)"
             weight = "either"
@@ -659,11 +716,23 @@ class Facts:
         return tags, tuple(pair for pair in dict.fromkeys(southern) if pair in there)
 
     def _stage(self, southern: Sequence[tuple[str, str]]) -> None:
-        """Fills the table `staged`: a row for each photo, its garments with numbers in place of names."""
-        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self.taxonomy.names)
+        """Fills the table `staged`: a row for each photo, its garments with numbers in place of names.
+
+        With kinds, each garment has the list of the probabilities of its kinds, and the place of the certain one.
+        """
+        names = _texts(self.whole.names)
         fine = ", ".join(f"'{name}'" for name, _ in _FINE)
         precisions = ", ".join(f"'{each}'" for each in PRECISIONS)
         named = f"list_position([{precisions}], coalesce(date_precision, 'day')) - 1"
+        kinds = ""
+        if self.division and self.division.kinds:
+            chances, certain = "", ""
+            for name, own in self.division.kinds.items():
+                when = f" WHEN {_text(name)} THEN"
+                found = ", ".join(f"coalesce(kinds[i].probabilities[{_text(kind)}], 0)" for kind in own)
+                chances += f"{when} CASE WHEN kinds[i] IS NOT NULL THEN [{found}] END"
+                certain += f"{when} list_position([{_texts(own)}], kinds[i].name)"
+            kinds = f", 'kinds': CASE g.class{chances} END, 'kind': (CASE g.class{certain} END)::UTINYINT"
         self._reader.query(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
             f"taken_at::DATE AS day, ({named})::UTINYINT AS named, "
@@ -671,7 +740,8 @@ class Facts:
             f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
             "'colour': CASE WHEN monochrome THEN NULL "
-            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END}} FOR g IN garments] AS garments, "
+            f"ELSE (list_position([{fine}], g.colours[1].name) - 1)::UTINYINT END{kinds}}} "
+            "FOR g, i IN garments] AS garments, "
             "coalesce(monochrome, false) AS monochrome, "
             "photo_id IN (SELECT photo_id FROM duplicate) AS duplicate FROM photos"
         )
@@ -682,11 +752,9 @@ class Facts:
         Args:
             tags: Tags that become columns.
         """
-        worn = sum(1 << garment.id for garment in self.taxonomy.worn)
-        numbers = [garment.id for garment in self.taxonomy.worn]
-        chosen = "".join(
-            f", tags['{key.replace(chr(39), chr(39) * 2)}'] AS tag_{number}" for number, key in enumerate(tags)
-        )
+        worn = sum(1 << garment.id for garment in self.whole.worn)
+        numbers = [garment.id for garment in self.whole.worn]
+        chosen = "".join(f", tags[{_text(key)}] AS tag_{number}" for number, key in enumerate(tags))
         shown, presences = "", ""
         if self.has_presence:
             shown = f", 'presence': coalesce(shown[list_position({numbers}, g.class)], 1)"
@@ -694,19 +762,78 @@ class Facts:
                 f", coalesce(shown[{place}], (mask >> {number} & 1)::FLOAT) AS p_{number}"
                 for place, number in enumerate(numbers, 1)
             )
-        self._reader.query(
-            f"CREATE OR REPLACE TABLE outfit AS SELECT p * {_MOST_PEOPLE} + person AS o, p, day, named, south, "
+        kinds = ", 'kinds': g.kinds, 'kind': g.kind" if self.division and self.division.kinds else ""
+        sql = (
+            "SELECT p * {people} + person AS o, p, day, named, south, "
             f"mask & {worn} AS mask, len(outfits) = 1 AS alone, monochrome, duplicate, "
-            f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}}} FOR g IN "
-            f"garments IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn{presences}{chosen} FROM "
+            f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}{kinds}}} "
+            f"FOR g IN garments IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn"
+            f"{presences}{chosen} FROM "
             "(SELECT *, unnest(outfits) AS mask, unnest(presence) AS shown, "
             "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
+        ).replace("{people}", str(_MOST_PEOPLE))
+        if self.division:
+            sql = self._divided_outfits(sql, [f"tag_{number}" for number in range(len(tags))])
+        self._reader.query(f"CREATE OR REPLACE TABLE outfit AS {sql}")
+
+    def _divided_outfits(self, outfits: str, tags: Sequence[str]) -> str:
+        """SQL: outfits with kinds in place of classes.
+
+        Args:
+            outfits: SQL of the outfits with classes.
+            tags: Columns of tags.
+        """
+        division = self.division
+        assert division is not None
+        ids = {name: [self.taxonomy[part].id for part in parts] for name, parts in division.parts.items()}
+        presences = []
+        for garment in self.whole.worn if self.has_presence else ():
+            *kinds, rest = ids[garment.name]
+            p, chances = f"p_{garment.id}", f"[g.kinds FOR g IN worn IF g.class = {garment.id}][1]"
+            if not kinds:
+                presences.append(f"{p} AS p_{rest}")
+                continue
+            presences += [
+                f"({p} * coalesce({chances}[{place}], 0))::FLOAT AS p_{number}" for place, number in enumerate(kinds, 1)
+            ]
+            presences.append(f"CASE WHEN {chances} IS NULL THEN {p} ELSE 0 END AS p_{rest}")
+        first, count = ([places[0] for places in ids.values()], [len(places) for places in ids.values()])
+        place = f"(part - {first}[g.class + 1] + 1)"
+        likely, certain = "g.presence", "true"
+        if division.kinds:
+            last = f"{count}[g.class + 1]"
+            chance = (
+                f"CASE WHEN g.kinds IS NULL THEN ({place} = {last})::INTEGER ELSE coalesce(g.kinds[{place}], 0) END"
+            )
+            likely, certain = f"g.presence * ({chance})", f"{place} = coalesce(g.kind, {last})"
+        shown = f", 'presence': ({likely})::FLOAT" if self.has_presence else ""
+        part = (
+            f"{{'class': part::UTINYINT, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}, "
+            f"'certain': {certain}}}"
         )
+        start = f"{first}[g.class + 1]"
+        worn = f"flatten([[{part} FOR part IN range({start}, {start} + {count}[g.class + 1])] FOR g IN worn])"
+        columns = [
+            "o, p, day, named, south",
+            "coalesce(list_bit_or([1::BIGINT << g.class FOR g IN parts IF g.certain]), 0) AS mask",
+        ]
+        columns += ["alone, monochrome, duplicate, parts AS worn", *presences, *tags]
+        return f"SELECT {', '.join(columns)} FROM (SELECT *, {worn} AS parts FROM ({outfits}))"
 
 
 def _divided(period: Period) -> str:
     """SQL: a join with the periods of the days, without dates that name more than a period."""
     return f'JOIN (FROM calendar WHERE "{period}" IS NOT NULL) USING (day, named)'
+
+
+def _text(value: str) -> str:
+    """A text in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _texts(values: Sequence[str]) -> str:
+    """Texts in SQL, for a list."""
+    return ", ".join(map(_text, values))
 
 
 def _south(southern: Sequence[tuple[str, str]]) -> str:

@@ -72,6 +72,7 @@ class Metadata:
         ambiguous_dates: Dates that may have the day or the month first.
         name_column: Header of the column with the names of the photos.
         date_column: Header of the column with dates; empty if there is none.
+        mixed_dates: A date that has the day first and one that has the month first, where both occur.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Metadata:
     ambiguous_dates: list[str] = field(default_factory=list)
     name_column: str = ""
     date_column: str = ""
+    mixed_dates: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def parse_metadata(
         found.ambiguous,
         header[names],
         "" if dates is None else header[dates],
+        found.mixed,
     )
 
 

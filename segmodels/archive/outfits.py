@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2
 
 from segmodels.archive.counts import Counts
 from segmodels.archive.intervals import adjusted, association, difference, lift_interval, normalised_pmi, wilson
@@ -30,6 +31,7 @@ __all__ = [
     "colour_shares",
     "colours_by_period",
     "companions",
+    "compare_groups",
     "pair_lift_by_period",
     "pairs",
     "rules",
@@ -74,16 +76,46 @@ def worn(counts: Counts, other: Counts | None = None, errors: Errors = _NO_ERROR
     return table.sort_values("outfits", ascending=False, kind="stable", ignore_index=True)
 
 
+def compare_groups(table: pd.DataFrame, errors: Errors = _NO_ERRORS) -> pd.DataFrame:
+    """Share of outfits with each garment in several groups that have no outfit in common.
+
+    Pearson's chi-squared test that a garment has the same share in all groups; it is not made where a group is expected
+    to have fewer than 5 outfits with the garment, or fewer than 5 without.
+
+    Args:
+        table: A row for each group and garment: `group`, `garment`, `outfits` and `of`, which may be expected counts.
+        errors: Standard errors from the calibration, by class.
+
+    Returns:
+        The table with `share`, `low`, `high` (Wilson, 95 %), `p` (corrected over all garments; NaN without a test) and
+        `significant`.
+    """
+    worn_by = table.pivot_table(index="garment", columns="group", values="outfits", aggfunc="sum", sort=False).fillna(0)
+    size = table.groupby("group", sort=False)["of"].first().reindex(worn_by.columns).to_numpy(float)
+    seen = worn_by.to_numpy(float)
+    pooled = seen.sum(axis=1, keepdims=True) / size.sum()
+    least = np.minimum(size * pooled, size * (1 - pooled)).min(axis=1)
+    tested = (least >= _LEAST_TOGETHER) & (len(size) > 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = ((seen - size * pooled) ** 2 / (size * pooled * (1 - pooled))).sum(axis=1)
+    p = pd.Series(np.nan, worn_by.index)
+    p[tested] = adjusted(chi2.sf(statistic[tested], len(size) - 1))
+    found = _with_shares(table, errors)
+    found["p"] = found["garment"].map(p)
+    found["significant"] = found["p"] < SIGNIFICANT
+    return found
+
+
 def companions(counts: Counts, name: str) -> pd.DataFrame:
     """Garments that are worn more, or less, with a garment than without it.
 
     Returns:
-        A row for each other garment, the greatest difference first: `garment`, `share` (of those who wear `name`),
-        `other_share` (of those who do not), `change`, `change_low`, `change_high`, `p` (corrected over all others) and
-        `significant`.
+        A row for each garment of another class, the greatest difference first: `garment`, `share` (of those who wear
+        `name`), `other_share` (of those who do not), `change`, `change_low`, `change_high`, `p` (corrected over all
+        others) and `significant`.
     """
     place = counts.names.index(name)
-    others = np.arange(len(counts.names)) != place
+    others = ~counts.exclude(np.arange(len(counts.names)), np.array(place))
     size, with_it = counts.each[place].item(), counts.together[place][others]
     without = (counts.each - counts.together[place])[others]
     rest = counts.size - size
@@ -98,6 +130,8 @@ def companions(counts: Counts, name: str) -> pd.DataFrame:
 def pairs(counts: Counts) -> pd.DataFrame:
     """All pairs of garments, with measures of how often they are worn together compared with chance.
 
+    Kinds of one class are no pair: nobody wears two of them.
+
     Returns:
         A row for each pair, in the taxonomy's display order: `first`, `second`, `outfits` with both, `support` (their
         share), `confidence` (of those with the first, share with the second), `reverse` (of those with the second,
@@ -106,6 +140,8 @@ def pairs(counts: Counts) -> pd.DataFrame:
     """
     names = np.array(counts.names, object)
     one, other = np.triu_indices(len(names), 1)
+    pair = ~counts.exclude(one, other)
+    one, other = one[pair], other[pair]
     table = pd.DataFrame({"first": names[one], "second": names[other], "outfits": counts.together[one, other]})
     return _associations(table, counts.each[one], counts.each[other], counts.size)
 
@@ -151,6 +187,8 @@ def triples(counts: Counts, least: int = _LEAST_TOGETHER) -> pd.DataFrame:
         for first, second in [[index for index in chosen if index != then]]
     ]
     first, second, then = np.array(found).T
+    apart = ~(counts.exclude(first, second) | counts.exclude(first, then) | counts.exclude(second, then))
+    first, second, then = first[apart], second[apart], then[apart]
     table = pd.DataFrame(
         {
             "first": names[first],

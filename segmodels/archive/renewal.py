@@ -99,7 +99,8 @@ def renew(
         condition = lacking if each == version else "true"
         with archive.reader(each) as reader:
             rows = reader.query(
-                f"SELECT photo_id, file_name, taken_at, map_entries(tags) AS tags, {condition} AS stale FROM photos"
+                "SELECT photo_id, file_name, taken_at, date_precision, map_entries(tags) AS tags, "
+                f"{condition} AS stale FROM photos"
             )
         for row in rows.to_dict("records"):
             if row["stale"]:
@@ -147,7 +148,9 @@ class _Run:
         _, old = self._stale[row["photo_id"]]
         tags = {entry["key"]: entry["value"] for entry in old["tags"]}
         taken_at = None if old["taken_at"] is None or old["taken_at"] != old["taken_at"] else old["taken_at"]
-        self._rows.append({**row, "file_name": old["file_name"], "taken_at": taken_at, "tags": tags})
+        kept = {"file_name": old["file_name"], "taken_at": taken_at, "tags": tags}
+        precision = old["date_precision"] if isinstance(old["date_precision"], str) else None
+        self._rows.append({**row, **kept, "date_precision": precision})
         self.left.discard(row["photo_id"])
         if len(self._rows) >= PART_PHOTOS:
             self.write()

@@ -7,6 +7,8 @@ with the value `made up`. Planted trends between the first and the last day:
 - Coats: 55 in a hundred in January, 10 in July, the same each year and in both markets.
 - Socks with shorts: from 20 to 60 in a hundred outfits with shorts; without shorts 15 all the time.
 - Olive coats: of the coats in the South, from 5 to 25 in a hundred are mainly olive; in the North 5 all the time.
+- Jeans: of the pants, from 30 to 50 in a hundred; leggings 10 all the time, and the rest are trousers.
+- Skirts: of the dresses and skirts, which are one class, from 25 to 45 in a hundred.
 
 Everything else stays constant.
 
@@ -14,12 +16,13 @@ The network that analysed these people is made up too. For each outfit and class
 distribution with standard deviation 1 and mean +1.2 if the class is worn, -1.2 if not, and it knows how likely that
 outfit was to wear the class. The presence follows by Bayes' rule, so that of the outfits with presence p a share p
 wears the class. A garment is found where its presence is at least 0.25: raw counts are too high, expected counts are
-right.
+right. The kind of a garment that is found has such scores too, one for each kind, and is named where its probability is
+at least 0.6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -31,13 +34,30 @@ from segmodels.colour import FINE_COLOURS
 from segmodels.inference.class_map import small_map
 from segmodels.taxonomy import OUTFIT_15
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "MADE_UP_MODEL", "make_archive"]
+__all__ = ["FIRST_DAY", "KINDS", "LAST_DAY", "MADE_UP_MODEL", "make_archive"]
 
 FIRST_DAY, LAST_DAY = datetime(2022, 1, 1), datetime(2024, 12, 31)
 MADE_UP_MODEL = "made-up"
 
+KINDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "Pants": {"trousers": (0.6, 0.4), "jeans": (0.3, 0.5), "leggings": (0.1, 0.1)},
+    "Dress": {"dress": (0.75, 0.55), "skirt": (0.25, 0.45)},
+    "Coat": {"coat": (0.6, 0.6), "jacket/cardigan": (0.4, 0.4)},
+    "Shirt": {"shirt/blouse": (0.4, 0.4), "t-shirt/top": (0.4, 0.4), "sweater": (0.2, 0.2)},
+    "Footwear": {
+        "boots": (0.3, 0.3),
+        "sandals": (0.2, 0.2),
+        "heels": (0.2, 0.2),
+        "sneakers": (0.2, 0.2),
+        "flats": (0.1, 0.1),
+    },
+    "Socks": {"socks": (0.5, 0.5), "stockings": (0.5, 0.5)},
+}
+"""Share of each kind in its class on the first and on the last day."""
+
 _APART = 1.2  # distance of the scores' means from 0, in standard deviations
 _FOUND = 0.25  # least presence of a garment that is found
+_CERTAIN = 0.6  # least probability of a kind that is named
 _PART = 50_000  # photos per part
 _PIECE = 5_000  # photos made at once
 _HEIGHT, _WIDTH = 900, 600
@@ -113,7 +133,9 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         "class_map": _same(_figure(), count),
         "outfits": _lists(starts, pa.array(masks)),
         "presence": _lists(starts, _rows(presence[:, _WORN])),
-        "kinds": pa.nulls(count, SCHEMA.field("kinds").type),
+        "kinds": _lists(
+            np.searchsorted(outfit, starts), _kinds(seed, first, kind, (days / (span - 1))[photo_of][outfit])
+        ),
         "monochrome": _same(False, count),
         "fingerprint": pa.array(random.integers(-(2**63), 2**63 - 1, count)),
         "date_precision": pa.nulls(count, pa.string()),
@@ -193,6 +215,43 @@ def _garments(
         fields=list(SCHEMA.field("garments").type.value_type),
     )
     return _lists(np.searchsorted(outfit, starts), garments)
+
+
+def _kinds(seed: int, first: int, garments: np.ndarray, time: np.ndarray) -> pa.Array:
+    """Kind of each garment, null for classes without kinds.
+
+    Args:
+        seed: Seed of the archive.
+        first: Number of the first photo of the piece.
+        garments: Class of each garment, `(n,)`.
+        time: Time of each garment, `(n,)`, 0 on the first day and 1 on the last.
+    """
+    random = np.random.default_rng([seed, first, 1])  # of its own, so that all else is as without kinds
+    said = [kind for kinds in KINDS.values() for kind in kinds]
+    starts = np.concatenate([[0], np.cumsum([len(KINDS.get(name, ())) for name in _NAMES[garments]])])
+    likely_of = np.zeros(starts[-1], np.float32)
+    number_of = np.zeros(starts[-1], np.int64)  # place in `said`
+    named = np.full(len(garments), -1)
+    for name, kinds in KINDS.items():
+        rows = np.flatnonzero(garments == OUTFIT_15[name].id)
+        begin, end = np.array(list(kinds.values())).T
+        share = begin + (end - begin) * time[rows, None]  # (rows, kinds)
+        true = (random.random(len(rows))[:, None] > share.cumsum(axis=1)).sum(axis=1).clip(max=len(kinds) - 1)
+        score = np.where(np.arange(len(kinds)) == true[:, None], _APART, -_APART)
+        likely = share * np.exp(2 * _APART * (score + random.standard_normal(score.shape)))
+        likely /= likely.sum(axis=1, keepdims=True)
+        numbers = said.index(next(iter(kinds))) + np.arange(len(kinds))
+        places = starts[rows][:, None] + np.arange(len(kinds))
+        likely_of[places], number_of[places] = likely, numbers
+        certain = likely.max(axis=1) >= _CERTAIN
+        named[rows[certain]] = numbers[likely.argmax(axis=1)[certain]]
+    names = pa.array(said)
+    probabilities = pa.MapArray.from_arrays(
+        pa.array(starts.astype(np.int32)), names.take(pa.array(number_of)), pa.array(likely_of)
+    )
+    columns = [names.take(pa.array(named, mask=named < 0)), probabilities]
+    fields = list(SCHEMA.field("kinds").type.value_type)
+    return pa.StructArray.from_arrays(columns, fields=fields, mask=pa.array(np.diff(starts) == 0))
 
 
 def _people(random: np.random.Generator, people: np.ndarray, starts: np.ndarray) -> pa.Array:

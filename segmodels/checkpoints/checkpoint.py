@@ -69,6 +69,7 @@ Config = TypeVar("Config")
 _MOST_PIXELS = 2048 * 1024  # of a network's input, times the squares of its scales
 _MOST_WORK = 16 * 1024**2  # pixels of all passes over a region, of all members of an ensemble
 _MOST_PARAMETERS = 1_000_000_000
+_AGAIN = "Get the checkpoint again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,8 +425,8 @@ def _check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> Pat
                 "Save them as model.safetensors."
             )
         if path.exists():
-            raise CheckpointError(f"{path} is not a regular file. Get the checkpoint again.")
-        raise CheckpointError(f"{folder} has no model.safetensors. Get the checkpoint again.")
+            raise CheckpointError(f"{path} is not a regular file. {_AGAIN}")
+        raise CheckpointError(f"{folder} has no model.safetensors. {_AGAIN}")
     if sum(map(math.prod, expected.values())) > _MOST_PARAMETERS:
         raise CheckpointError(f"{folder} has more than {_MOST_PARAMETERS:,} parameters, and cannot be used here.")
     try:
@@ -434,12 +435,14 @@ def _check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> Pat
     except (SafetensorError, OSError) as error:
         raise CheckpointError(_no_safetensors(path, error)) from None
     if missing := sorted(set(expected) - set(found)):
-        raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}.")
+        raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}")
     if extra := sorted(set(found) - set(expected)):
-        raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}.")
+        raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}. {_AGAIN}")
     for name, shape in found.items():
         if shape != expected[name]:
-            raise CheckpointError(f"{path}: {name} has the shape {shape}; the architecture has {expected[name]}.")
+            raise CheckpointError(
+                f"{path}: {name} has the shape {shape}; the architecture has {expected[name]}. {_AGAIN}"
+            )
     return path
 
 
@@ -457,12 +460,14 @@ def read_config(folder: Path) -> CheckpointConfig:
         raise CheckpointError(f"{folder} is the folder of a run. Did you mean {folder / 'checkpoint'}?")
     config = read_fields(folder, CheckpointConfig)
     if config.foreign is not None:
-        raise CheckpointError(f"{path} has an unknown key, foreign.")
+        raise CheckpointError(f"{path} has an unknown key, foreign. {_AGAIN}")
     try:
         config = replace(config, ensemble=[Member(**member) for member in config.ensemble])  # type: ignore[arg-type]
     except TypeError as error:
         reason = first_line(error).removeprefix("Member.__init__() ")
-        raise CheckpointError(f"{path}: ensemble must be a list of networks with all their keys: {reason}.") from None
+        raise CheckpointError(
+            f"{path}: ensemble must be a list of networks with all their keys: {reason}. {_AGAIN}"
+        ) from None
     check_config(config, path)
     return config
 
@@ -480,18 +485,20 @@ def read_fields(folder: Path, kind: type[Config]) -> Config:
         )
     values = _read_json(path)
     version = values.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{path} does not say its format_version, {FORMAT_VERSION} or lower. {_AGAIN}")
+    if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} is of format {version}; this Garmentscope reads up to {FORMAT_VERSION}. Update Garmentscope."
         )
     known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
-        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}.")
+        raise CheckpointError(f"{path} has an unknown key, {unknown[0]}. Remove it, or get the checkpoint again.")
     try:
         return kind(**values)
     except TypeError as error:
         raise CheckpointError(
-            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}."
+            f"{path} lacks a key: {str(error).removeprefix(f'{kind.__name__}.__init__() ')}. {_AGAIN}"
         ) from None
 
 
@@ -559,12 +566,16 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = read_json(path)
     except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} has no {path.name}. Get the checkpoint again.") from None
+        raise CheckpointError(f"{path.parent} has no {path.name}. {_AGAIN}") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {first_line(error)}.") from None
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}. {_remedy(path)}") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object. {_remedy(path)}")
     return values
+
+
+def _remedy(path: Path) -> str:
+    return _AGAIN if path.name == "config.json" else "Remove it, and evaluate the network again with --keep."
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -587,7 +598,7 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _no_safetensors(path: Path, error: Exception) -> str:
-    return f"{path} is not a safetensors file, or is damaged: {error}."
+    return f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}"
 
 
 def _digest(weights: Sequence[Path]) -> str:

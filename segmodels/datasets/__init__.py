@@ -19,10 +19,12 @@ from segmodels.datasets.inspection import Inspection, inspect_dataset
 from segmodels.datasets.labelstudio import read_labelstudio
 from segmodels.datasets.masks import read_masks
 from segmodels.datasets.yolo import read_yolo
+from segmodels.sentences import listed
 
 __all__ = [
     "DATASETS",
     "SOURCES",
+    "SOURCE_EXAMPLES",
     "Dataset",
     "DatasetError",
     "DrawnTruth",
@@ -65,6 +67,19 @@ SOURCES: Mapping[str, Callable[[Path, Path | None], Dataset]] = {
 file or folder, or the name on the Hub, and the folder of the photos where that is another."""
 
 
+SOURCE_EXAMPLES: Mapping[str, str] = {
+    "coco": "coco:annotations.json",
+    "masks": "masks:folder",
+    "yolo": "yolo:data.yaml",
+    "labelstudio": "labelstudio:export.json",
+    "cvat": "cvat:annotations.xml",
+    "hub": "hub:owner/name",
+}
+"""A source of each kind, for messages."""
+
+_FILES: Mapping[str, str] = {"coco": "*.json", "yolo": "*.yaml", "labelstudio": "*.json"}  # of kinds that are one file
+
+
 def is_dataset(name: str) -> bool:
     """Whether a text is the name of a data set or begins as a source does.
 
@@ -72,7 +87,7 @@ def is_dataset(name: str) -> bool:
         name: Text such as `ccp` or `coco:annotations.json`.
     """
     kind, colon, path = name.partition(":")
-    return name in DATASETS or bool(colon and path and kind in SOURCES)
+    return name in DATASETS or bool(colon and path.strip() and kind in SOURCES)
 
 
 def dataset_name(name: str) -> str:
@@ -95,6 +110,9 @@ def open_dataset(name: str, data: Path | None = None) -> Dataset:
     Raises:
         DatasetError: If there is no such reader, or what it finds is not such a data set.
     """
+    kind, _, path = name.partition(":")
+    if kind in SOURCES and not path.strip():
+        raise DatasetError(f"The data set {name!r} says no more than its kind. Write {SOURCE_EXAMPLES[kind]}, say.")
     if not is_dataset(name):
         kinds = ", ".join(f"{kind}:" for kind in SOURCES)
         raise DatasetError(
@@ -104,5 +122,21 @@ def open_dataset(name: str, data: Path | None = None) -> Dataset:
         if data is None:
             raise DatasetError(f"Name the folder of {name} with --data.")
         return DATASETS[name](data)
-    kind, _, path = name.partition(":")
+    if kind != "hub":
+        _check_path(kind, Path(path))
     return SOURCES[kind](Path(path), data)
+
+
+def _check_path(kind: str, path: Path) -> None:
+    try:
+        there, is_folder = path.exists(), path.is_dir()
+    except OSError as error:  # a name that is too long, say
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
+    if not there:
+        example = SOURCE_EXAMPLES[kind]
+        raise DatasetError(f"There is no {path}. Write the path of what was exported after {kind}:, as {example}.")
+    if is_folder and kind in _FILES:
+        inside = sorted(each.name for each in path.glob(_FILES[kind]))
+        advice = f"Write {kind}:{path / inside[0]}." if len(inside) == 1 else f"Name one of {listed(inside)} in it."
+        advice = advice if inside else f"Name one, as {SOURCE_EXAMPLES[kind]}."
+        raise DatasetError(f"{path} is a folder, and {kind}: takes a file. {advice}")

@@ -129,7 +129,7 @@ def _load(name: Path) -> tuple[dict[str, Any], Path | None]:
     except (DatasetError, MemoryError):
         raise
     except Exception as error:  # the library raises what its many parts trip over
-        cause = first_line(error) or type(error).__name__
+        cause = first_line(error.__cause__ or error) or type(error).__name__
         raise DatasetError(f"hub:{name} cannot be read: {cause}. Check the name, the network, or the files.") from None
     return (dict(loaded) if isinstance(loaded, dict) else {"": loaded}), folder
 

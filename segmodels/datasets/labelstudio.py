@@ -4,14 +4,18 @@ A list of tasks. What is read of each:
 
 data            where the photo is, by the name of a variable (`image`); the other values are columns to group photos by
 annotations     result, was_cancelled, created_at, updated_at, id
+predictions     result, created_at, id
 result          type, from_name, to_name, original_width, original_height, image_rotation, value
 value           `rle` (brush) or `points` (polygon, in percent of the photo's sides), and the labels: `brushlabels`,
                 `polygonlabels` or `labels`
 
 Of several annotations of one photo the newest that was not cancelled is its truth; an empty one says that the photo
-shows background. The controls (`from_name`) share one list of labels. A task may show several photos; `to_name` is then
-the name of the variable. Regions overlap; the smaller one is on top, of two of one size the later one. Boxes, ellipses,
-lines and points outline nothing: a photo with one of those has no truth, since that would lack a garment.
+shows background. Where no task of the file has an annotation, as in what `garmentscope segment --export labelstudio`
+writes, predictions stand for them; in a file that has both, what a person has not seen yet is left out. The labels of a
+`labeling_config.xml` beside the file are classes too. The controls (`from_name`) share one list of labels. A task may
+show several photos; `to_name` is then the name of the variable. Regions overlap; the smaller one is on top, of two of
+one size the later one. Boxes, ellipses, lines and points outline nothing: a photo with one of those has no truth, since
+that would lack a garment.
 
 A photo is found by the name at the end of `/data/upload/PROJECT/NAME`, `/data/local-files/?d=PATH` or another address,
 also without the eight characters and the hyphen that Label Studio puts before the name of an upload. Nothing is
@@ -29,6 +33,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from unicodedata import normalize
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.parsers import expat
 
 import numpy as np
 
@@ -44,6 +49,7 @@ from segmodels.datasets.drawn import (
     name_classes,
     name_of,
     polygon_runs,
+    read_text,
     turn_upright,
 )
 from segmodels.photo import MAX_PIXELS, PHOTO_SUFFIXES, PhotoError, read_stored
@@ -52,6 +58,8 @@ from segmodels.sentences import listed
 __all__ = ["read_labelstudio"]
 
 _LABELS = ("brushlabels", "polygonlabels", "labels")
+_CONTROLS = ("BrushLabels", "PolygonLabels", "Labels")  # of a labelling interface, which offer those labels
+_INTERFACE = "labeling_config.xml"
 _WITHOUT_LABELS = ("brush", "polygon")  # results of controls whose labels a further result of the same id holds
 _SHAPES: Mapping[str, str] = {
     **dict.fromkeys(("rectangle", "rectanglelabels"), "a box"),
@@ -104,7 +112,8 @@ def read_labelstudio(path: Path, photos: Path | None = None) -> Dataset:
         raise DatasetError(f"{path} is not a list of tasks. Export it from Label Studio as JSON.")
     if tasks and all(isinstance(task, dict) and "data" not in task for task in tasks):
         raise DatasetError(f"{path} has tasks without data, as JSON-MIN has. Export it from Label Studio as JSON.")
-    found, faults = _photos(path, tasks)
+    kind = _kind(tasks)
+    found, faults = _photos(path, tasks, kind)
     images = {photo_id: photo for photo_id, photo in found.items() if photo.valid}
     if not images:
         raise DatasetError(f"{path} has no photo with an annotation. {' '.join(faults[:1])}".rstrip())
@@ -122,13 +131,25 @@ def read_labelstudio(path: Path, photos: Path | None = None) -> Dataset:
         read_truth=lambda photo_id: _draw(path, images, files, ids, photo_id).truth,
         draw_truth=partial(_draw, path, images, files, ids),
         faults=tuple(faults),
-        notes=tuple(_notes(found)),
+        notes=tuple(_notes(found, kind)),
         columns=columns_of({photo_id: photo.data for photo_id, photo in images.items()}),
         reading=classes.reading,
     )
 
 
-def _photos(path: Path, tasks: list[Any]) -> tuple[dict[str, _Photo], list[str]]:
+def _kind(tasks: list[Any]) -> str:
+    """Key of the lists whose results are the truth: `predictions` where there is nothing else."""
+    there = [task for task in tasks if isinstance(task, dict)]
+    annotated = any(task.get("annotations") or task.get("completions") for task in there)
+    predicted = any(isinstance(each, dict) for task in there for each in _list_of(task.get("predictions")))
+    return "predictions" if predicted and not annotated else "annotations"
+
+
+def _list_of(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _photos(path: Path, tasks: list[Any], kind: str) -> tuple[dict[str, _Photo], list[str]]:
     """Photos by id, and a sentence for each task or annotation that belongs to none."""
     found: dict[str, _Photo] = {}
     faults: list[str] = []
@@ -139,32 +160,35 @@ def _photos(path: Path, tasks: list[Any]) -> tuple[dict[str, _Photo], list[str]]
             continue
         where = f"{path}, task {task.get('id', place)}"
         names = {key: names for key, value in data.items() if (names := _names(value))}
-        annotations = task.get("annotations", task.get("completions", []))
+        annotations = task.get(kind, task.get("completions", []))
         if not names:
             faults.append(f"{where}: its data names no photo.")
             continue
         if not isinstance(annotations, list):
-            faults.append(f"{where}: its annotations are not a list.")
+            faults.append(f"{where}: its {kind} are not a list.")
             continue
-        here = {}
+        here: dict[str, set[str]] = {}  # variables by id of the photo, which several may name
         for key, each in names.items():
+            photo_id = _id_of(each[0])
             others = {other: value for other, value in data.items() if other not in names}
-            here[key] = found.setdefault(_id_of(each[0]), _Photo(each, others))
+            found.setdefault(photo_id, _Photo(each, others))
+            here.setdefault(photo_id, set()).add(key)
         for number, annotation in enumerate(annotations):
             results = annotation.get("result") if isinstance(annotation, dict) else None
             if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-                faults.append(f"{where}, annotations[{number}]: it has no list of results.")
+                faults.append(f"{where}, {kind}[{number}]: it has no list of results.")
                 continue
             rows = list(enumerate(results))
-            for key, photo in here.items():
-                its = [row for row in rows if len(here) == 1 or row[1].get("to_name") == key]
+            for photo_id, keys in here.items():
+                its = [row for row in rows if len(here) == 1 or row[1].get("to_name") in keys]
                 cancelled = bool(annotation.get("was_cancelled"))
-                photo.annotations.append(_Annotation(task.get("id", place), cancelled, _age(annotation), its))
-            targets = {str(result.get("to_name")) for result in results if "value" in result} - here.keys()
+                its_own = _Annotation(task.get("id", place), cancelled, _age(annotation), its)
+                found[photo_id].annotations.append(its_own)
+            targets = {str(result.get("to_name")) for result in results if "value" in result} - names.keys()
             if targets and len(here) > 1:
                 faults.append(
-                    f"{where}, annotations[{number}]: {listed(sorted(targets))} is none of its photos "
-                    f"{listed(sorted(here))}."
+                    f"{where}, {kind}[{number}]: {listed(sorted(targets))} is none of its photos "
+                    f"{listed(sorted(names))}."
                 )
     return found, faults
 
@@ -203,7 +227,7 @@ def _age(annotation: Mapping[str, Any]) -> tuple[float, int]:
     return 0.0, number if isinstance(number, int) else 0
 
 
-def _notes(found: Mapping[str, _Photo]) -> list[str]:
+def _notes(found: Mapping[str, _Photo], kind: str) -> list[str]:
     several = [photo_id for photo_id, photo in found.items() if len(photo.valid) > 1]
     without = [photo_id for photo_id, photo in found.items() if not photo.valid]
     controls = {
@@ -213,14 +237,20 @@ def _notes(found: Mapping[str, _Photo]) -> list[str]:
         for _, result in annotation.results
         if _label_of(result)
     }
+    what = kind.removesuffix("s")
     return [
         *(
-            [f"Several annotations, of which the newest is taken, have {len(several)} photos: {listed(several)}."]
+            ["No task has an annotation; the predictions are taken, which a network made."]
+            if kind == "predictions"
+            else []
+        ),
+        *(
+            [f"Several {kind}, of which the newest is taken, have {len(several)} photos: {listed(several)}."]
             if several
             else []
         ),
         *(
-            [f"No annotation, or only a cancelled one, have {len(without)} photos, left out: {listed(without)}."]
+            [f"No {what}, or only a cancelled one, have {len(without)} photos, left out: {listed(without)}."]
             if without
             else []
         ),
@@ -242,9 +272,35 @@ def _classes(path: Path, images: Mapping[str, _Photo], name: str) -> tuple[Class
     }
     if not labels:
         raise DatasetError(f"{path}: no annotation has a label of a brush or polygon. Label something.")
-    names = sorted({normalize("NFC", label).strip() for label in labels})
+    offered = _offered(path.with_name(_INTERFACE))
+    names = sorted({normalize("NFC", label).strip() for label in labels | offered})
     classes = name_classes(dict(enumerate(names)), name, path)
     return classes, {label: classes.ids[names.index(normalize("NFC", label).strip())] for label in labels}
+
+
+def _offered(path: Path) -> set[str]:
+    """The labels that a labelling interface offers for brushes and polygons; none where it is not there."""
+    labels: set[str] = set()
+    inside: list[str] = []
+
+    def start(tag: str, values: dict[str, str]) -> None:
+        if tag == "Label" and inside and inside[-1] in _CONTROLS and values.get("value", "").strip():
+            labels.add(values["value"])
+        inside.append(tag)
+
+    def refuse(*_: object) -> None:
+        raise DatasetError(f"{path} declares a document type, which Label Studio does not write. Remove the file.")
+
+    if not path.is_file():
+        return labels
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, lambda _: inside.pop()
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(read_text(path), True)
+    except expat.ExpatError as error:
+        raise DatasetError(f"{path} is not XML ({error}). Remove it, or save the labelling interface again.") from None
+    return labels
 
 
 def _files(images: Mapping[str, _Photo], folder: PhotoFolder) -> dict[str, Path]:

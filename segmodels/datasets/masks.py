@@ -166,9 +166,7 @@ def listed_classes(file: Path, content: str, name: str) -> Classes:
     values = parse_json(content, file)
     names = values if isinstance(values, list) else values.values() if isinstance(values, dict) else [None]
     if not all(isinstance(each, str) for each in names):
-        raise DatasetError(
-            f"{file} is neither a list of names nor names by number. Write one name a line, by number."
-        )
+        raise DatasetError(f"{file} is neither a list of names nor names by number. Write one name a line, by number.")
     if isinstance(values, list):
         return name_classes(_numbered(values), name, file)
     if wrong := [key for key in values if not (key.isascii() and key.isdecimal() and int(key) < UNLABELLED)]:

@@ -4,6 +4,9 @@ data.yaml       `names` (a list, or names by number); `train`, `val`, `test`: fo
 images/         the photos, at any depth
 labels/         a text file for each photo, of the same path and name; a photo without one shows background
 
+Where the folders of photos are not there, as in what `garmentscope segment --export yolo` writes, the photos may lie in
+any other folder, under the paths that their labels have; then a photo without labels is none of the data set.
+
 A row is `class x y x y ...`, one polygon in shares of the photo's width and height. Polygons overlap; the smaller one
 is on top, of two of one size the later one. They are of the photo upright: shares do not tell, and Ultralytics reads it
 so.
@@ -13,7 +16,7 @@ A photo with a row that cannot be read has no truth, since that would lack a gar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from math import isfinite
 from pathlib import Path, PurePosixPath
@@ -46,7 +49,8 @@ def read_yolo(path: Path, root: Path | None = None) -> Dataset:
 
     Args:
         path: The YAML file.
-        root: Folder that `train`, `val` and `test` start from; `path` of the file if left out.
+        root: Folder that `train`, `val` and `test` start from, or that holds the photos themselves. If left out,
+            `path` of the file, or the folder of the file where there is no such folder.
 
     Raises:
         DatasetError: If the file is not such a file, or there is no photo.
@@ -94,11 +98,11 @@ def _classes(path: Path, names: object, name: str) -> Classes:
 
 def _pairs(path: Path, content: Mapping[str, Any], root: Path | None) -> tuple[dict[str, _Pair], list[str]]:
     """Photo and labels by id, and a sentence for each folder or photo that is left out."""
-    given = content.get("path")
-    start = root or (path.parent / given if isinstance(given, str) else path.parent)
+    start = root or _start(path, content)
     pairs: dict[str, _Pair] = {}
     folders: set[Path] = set()
     faults: list[str] = []
+    missing: list[str] = []
     for part in _PARTS:
         entries = content.get(part)
         for entry in entries if isinstance(entries, list) else [entries]:
@@ -107,6 +111,7 @@ def _pairs(path: Path, content: Mapping[str, Any], root: Path | None) -> tuple[d
             folder = _folder(start, entry, path.parent) if isinstance(entry, str) else None
             if folder is None:
                 faults.append(f"{path}: {part} is {entry!r}, which is no folder in {start}.")
+                missing.append(str(entry))
                 continue
             if folder.resolve() in folders:
                 continue
@@ -122,7 +127,58 @@ def _pairs(path: Path, content: Mapping[str, Any], root: Path | None) -> tuple[d
                 else:
                     pairs[photo_id] = _Pair(files[0], labels.pop(key, _labels_of(files[0])))
             faults.extend(f"{text} has no photo in {folder}." for text in labels.values())
+    if missing and not folders:
+        return _pairs_elsewhere(path, content, root, dict.fromkeys(missing), faults[0])
     return pairs, faults
+
+
+def _start(path: Path, content: Mapping[str, Any]) -> Path:
+    """Where the folders of photos start from: `path` of the file, which often is that of another machine."""
+    given = content.get("path")
+    try:
+        if isinstance(given, str) and (path.parent / given).is_dir():
+            return path.parent / given
+    except (OSError, ValueError):  # a name that is too long, or holds what no name may
+        pass
+    return path.parent
+
+
+def _pairs_elsewhere(
+    path: Path, content: Mapping[str, Any], root: Path | None, missing: Collection[str], fault: str
+) -> tuple[dict[str, _Pair], list[str]]:
+    """Photo and labels by id where labels were written without their photos, which lie in another folder."""
+    start = _start(path, content)
+    labels: dict[str, Path] = {}
+    for entry in missing:
+        there = _labels_of(start / entry / "x").parent
+        try:
+            inside = start.resolve() in there.resolve().parents and there.is_dir()
+        except (OSError, ValueError):
+            continue
+        labels |= {key: text for key, text in _texts(there).items() if key not in labels} if inside else {}
+    if root is None:
+        where = f" The labels are there, in {next(iter(labels.values())).parent}." if labels else ""
+        return {}, [f"{fault}{where} Name the folder of the photos with --data."]
+    pairs: dict[str, _Pair] = {}
+    doubles: list[str] = []
+    for key, files in PhotoFolder(root).by_id().items():
+        if (text := labels.pop(key, None) or _labels_inside(start, missing, key)) is None:
+            continue
+        if len(files) > 1:
+            names = listed([file.name for file in files])
+            doubles.append(f"{files[0].parent} has {len(files)} photos of the name {key} ({names}).")
+        else:
+            pairs[key] = _Pair(files[0], text)
+    if not pairs and not doubles:
+        return {}, [f"{fault} Nor has a photo in {root} the name of a file of labels beside {path.name}."]
+    return pairs, [*doubles, *(f"{text} has no photo in {root}." for text in labels.values())]
+
+
+def _labels_inside(start: Path, entries: Iterable[str], key: str) -> Path | None:
+    """The labels of a photo whose path holds a folder `images`, which is the one that becomes `labels`."""
+    if "images" not in PurePosixPath(key).parts[:-1]:
+        return None
+    return next((text for entry in entries if (text := _labels_of(start / entry / f"{key}.jpg")).is_file()), None)
 
 
 def _texts(folder: Path) -> dict[str, Path]:

@@ -390,7 +390,7 @@ def _read(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
             return missing
         raise CheckpointError(f"{path.parent} has no {path.name}. Get the network again.") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {first_line(error)}.") from None
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}. Get the network again.") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it is not a JSON object.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object. Get the network again.")
     return values

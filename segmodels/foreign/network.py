@@ -20,6 +20,7 @@ from segmodels.extras import missing_extra
 from segmodels.files import read_json
 from segmodels.foreign.description import Foreign
 from segmodels.foreign.onnx_file import check_extra, find_onnx, read_onnx
+from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeignNetwork", "OnnxNetwork", "TransformersNetwork", "load_network"]
 
+_AGAIN = "Get the network again."
 _NEVER = -1e4  # logit of a background that the network does not have
 _MASK2FORMER = (384, 384)  # to which transformers brings the masks of any input before they are summed
 _LEAST = 1e-8  # probability below which all are alike
@@ -135,8 +137,9 @@ class OnnxNetwork(ForeignNetwork):
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # onnxruntime's own errors have no common class
-            reason = str(error).strip().splitlines()[0]
-            raise CheckpointError(f"{path} cannot be run by onnxruntime: {reason}") from None
+            raise CheckpointError(
+                f"{path} cannot be run by onnxruntime: {first_line(error)}. Export it again, or get it again."
+            ) from None
         self.input = self.session.get_inputs()[0].name
 
     @property
@@ -223,12 +226,12 @@ def _load_transformers(folder: Path, foreign: Foreign) -> TransformersNetwork:
                 folder, local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise CheckpointError(f"{folder} cannot be loaded by transformers: {reason}") from None
+            reason = first_line(error) or type(error).__name__
+            raise CheckpointError(f"{folder} cannot be loaded by transformers: {reason}. {_AGAIN}") from None
         except Exception as error:  # safetensors' own error has no public base
-            raise CheckpointError(f"{folder} is damaged: {error}") from None
+            raise CheckpointError(f"{folder} is damaged: {first_line(error)}. {_AGAIN}") from None
     if missing := sorted(found["missing_keys"]):
-        raise CheckpointError(f"{folder}: {len(missing)} tensors are missing, the first is {missing[0]}.")
+        raise CheckpointError(f"{folder}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}")
     return TransformersNetwork(foreign, model, processor)
 
 

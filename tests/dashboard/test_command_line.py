@@ -1,11 +1,12 @@
-"""`garmentscope app`."""
+"""`garmentscope app` and `garmentscope serve`."""
 
 from pathlib import Path
 
 import pytest
 import streamlit.web.cli
+import uvicorn
 
-from dashboard.__main__ import main
+from dashboard.__main__ import main, serve
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +21,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def test_streamlit_serves_the_app(ran: list[list[str]]) -> None:
     assert main([]) == 0 and main(["--port", "8600"]) == 0
-    app = str(ROOT / "dashboard" / "app.py")
+    app = str(ROOT / "dashboard" / "server.py")
     assert ran == [["run", app], ["run", app, "--server.port=8600"]]
 
 
@@ -30,6 +31,25 @@ def test_no_port(port: str, ran: list[list[str]], capsys: pytest.CaptureFixture[
         main(["--port", port])
     assert stopped.value.code == 2 and not ran
     assert "usage: garmentscope app" in capsys.readouterr().err
+
+
+def test_the_api_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    served: list[dict[str, object]] = []
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append(options))
+    assert serve([]) == 0 and serve(["--host", "0.0.0.0", "--port", "8600"]) == 0
+    assert [(each["host"], each["port"]) for each in served] == [("127.0.0.1", 8501), ("0.0.0.0", 8600)]
+    first, second = capsys.readouterr().out.split("Everybody who reaches this machine may use the API.")
+    assert "http://127.0.0.1:8501/api/v1" in first and "http://0.0.0.0:8600/api/v1" in second
+    with pytest.raises(SystemExit):
+        serve(["--port", "0"])
+
+
+def test_limits_that_cannot_be_are_a_sentence(
+    ran: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_API", "photos=0")
+    assert main([]) == serve([]) == 2 and not ran
+    assert capsys.readouterr().err.count("photos is a whole number from 1 to 256.\n") == 2
 
 
 def test_the_settings_of_streamlit_go_with_the_app() -> None:

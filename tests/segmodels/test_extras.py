@@ -110,6 +110,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 REFUSED = {
     "garmentscope app": ("streamlit", "app"),
+    "garmentscope serve": ("streamlit", "app"),
     "garmentscope train fit": ("lightning", "train"),
     "train --help": ("lightning", "train"),
     "garmentscope archive ingest . --archive a --engine ray": ("ray", "ray"),

@@ -40,7 +40,7 @@ from segmodels.evaluation.results import (
     to_json,
 )
 from segmodels.inference.segmenter import Segmenter
-from segmodels.mappings import ClassMapping, common_classes
+from segmodels.mappings import ClassMapping, common_classes, mapping_beside
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
 from train.analysis.evaluate import HOW, evaluate, keep_crossval, write_json
@@ -164,7 +164,7 @@ def compare(first: Path, second: Path, own: Sequence[ClassMapping] = ()) -> str:
     Args:
         first: Folder of a run of `crossval`, or of a checkpoint or class maps with evidence.
         second: Folder of the other one.
-        own: Mappings of one's own.
+        own: Mappings of one's own; those in the two folders come after them where the classes are not the same.
 
     Raises:
         EvidenceError: If a file of evidence is missing or damaged.
@@ -184,7 +184,10 @@ def compare(first: Path, second: Path, own: Sequence[ClassMapping] = ()) -> str:
         names = [str(first), str(second)]
     truths = [*truths_of(before, taxonomy), *truths_of(after, other)]
     judged = {f"the truth in {each.name}": each for each in truths}
-    common = common_classes({**judged, names[0]: taxonomy, names[1]: other}, own)
+    taxonomies = {**judged, names[0]: taxonomy, names[1]: other}
+    if not all(each.matches(taxonomy) for each in taxonomies.values()):
+        own = [*own, *(found for folder in (first, second) if (found := mapping_beside(folder)))]
+    common = common_classes(taxonomies, own)
     before, after = in_common(before, taxonomy, common), in_common(after, other, common)
     found = difference(before, after, common.taxonomy.names)
     scores = [total(rows, common.taxonomy).scores() for rows in (before, after)]

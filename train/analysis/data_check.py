@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from segmodels.archive.metadata import join, parse_metadata
+from segmodels.archive.dates import read_dates
+from segmodels.archive.metadata import Metadata, join, parse_metadata
 from segmodels.archive.place import ArchiveError
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.inspection import background_sentence
@@ -163,14 +164,29 @@ def group_photos(dataset: Dataset, group_by: str) -> dict[str, str]:
         raise DatasetError(f"{file} cannot be read: {error.strerror}.") from None
     except ArchiveError as error:
         raise DatasetError(str(error)) from None
-    groups = {
-        photo_id: value
-        for photo_id, name in names.items()
-        if name in joined.entries and (value := joined.entries[name].tags.get(column))
-    }
+    rows = {photo_id: joined.entries[name] for photo_id, name in names.items() if name in joined.entries}
+    if column == found.date_column:
+        if found.ambiguous_dates or found.mixed_dates:
+            raise DatasetError(f"{file} cannot group photos by {column}: {_unclear(found)}")
+        groups = {photo_id: f"{row.taken_at:%Y-%m-%d}" for photo_id, row in rows.items() if row.taken_at}
+    else:
+        groups = {photo_id: value for photo_id, row in rows.items() if (value := row.tags.get(column))}
+        if mixed := read_dates(list(groups.values()), file).mixed:  # one day would be two groups
+            raise DatasetError(f"{file} cannot group photos by {column}: {_two_orders(mixed)}")
     if not groups:
         raise DatasetError(f"{file} has no value of {column!r} for any photo of {dataset.name}. Name another column.")
     return groups
+
+
+def _unclear(found: Metadata) -> str:
+    if found.mixed_dates:
+        return _two_orders(found.mixed_dates)
+    shown = listed(found.ambiguous_dates, 3)
+    return f"{shown} may have the day or the month first. Write dates as 2024-03-31."
+
+
+def _two_orders(mixed: Sequence[str]) -> str:
+    return f"{mixed[0]} has the day first and {mixed[1]} the month first. Write dates as 2024-03-31."
 
 
 def suggest_folds(check: DataCheck, group_by: str | None = None) -> tuple[dict[str, int], str]:

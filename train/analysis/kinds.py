@@ -7,6 +7,8 @@ Kinds that are not told apart well enough do not ship: see `WANTED`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from segmodels.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_r
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import FlatLay, FlatLays
 from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.files import replacing
 from segmodels.inference.kinds import (
     ClassKinds,
     KindJudgement,
@@ -208,7 +211,11 @@ def label_of_tags(tags: Iterable[str], garment: str, aliases: Mapping[str, str])
 
 
 def observe_masks(
-    segmenter: Segmenter, dataset: Dataset, ids: Sequence[str], framings: Sequence[str] = tuple(FRAMINGS)
+    segmenter: Segmenter,
+    dataset: Dataset,
+    ids: Sequence[str],
+    framings: Sequence[str] = tuple(FRAMINGS),
+    kept: Path | None = None,
 ) -> list[KindSample]:
     """Garments on photos with masks, cut to framings; a photo that cannot be read or cut is named and left out.
 
@@ -217,6 +224,7 @@ def observe_masks(
         dataset: Photos with labels for each of their pixels.
         ids: Ids of the photos.
         framings: Keys in `FRAMINGS`.
+        kept: Folder of what was observed before, of the same network and labels; None for none.
 
     Raises:
         DatasetError: If the data set has no labels, or an id is unknown.
@@ -242,11 +250,15 @@ def observe_masks(
         return samples
 
     wanted = [(framing, photo_id) for framing in framings for photo_id in dataset.select(list(ids))]
-    return _observe(wanted, observe)
+    return _observe(wanted, observe, "masks", kept)
 
 
 def observe_tags(
-    segmenter: Segmenter, dataset: Dataset, tags: Mapping[str, Iterable[str]], ids: Sequence[str]
+    segmenter: Segmenter,
+    dataset: Dataset,
+    tags: Mapping[str, Iterable[str]],
+    ids: Sequence[str],
+    kept: Path | None = None,
 ) -> list[KindSample]:
     """Garments of the main person on photos that have tags alone.
 
@@ -255,6 +267,7 @@ def observe_tags(
         dataset: Data set of the photos.
         tags: Labels by id of the photo.
         ids: Ids of the photos.
+        kept: As in `observe_masks`.
     """
 
     def observe(framing: str, photo_id: str) -> list[KindSample]:
@@ -268,15 +281,16 @@ def observe_tags(
                 samples.append(KindSample(photo_id, "tags", framing, garment.name, kind, each))
         return samples
 
-    return _observe([("full", photo_id) for photo_id in ids], observe)
+    return _observe([("full", photo_id) for photo_id in ids], observe, "tags", kept)
 
 
-def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays) -> list[KindSample]:
+def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays, kept: Path | None = None) -> list[KindSample]:
     """The largest garment of each flat-lay whose label says its kind, where it is of the class of the label.
 
     Args:
         segmenter: Segmenter in the classes of the labels.
         flatlays: Photos.
+        kept: As in `observe_masks`.
     """
     by_id = {photo.id: photo for photo in flatlays.photos if photo.label in FLATLAY_KINDS}
 
@@ -289,10 +303,10 @@ def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays) -> list[KindSampl
             return []
         return [KindSample(photo_id, "flat-lays", framing, photo.garment, FLATLAY_KINDS[photo.label], largest[1])]
 
-    return _observe([("full", photo_id) for photo_id in by_id], observe)
+    return _observe([("full", photo_id) for photo_id in by_id], observe, "flat-lays", kept)
 
 
-def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int) -> Kinds:
+def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int, features: Path | None = None) -> Kinds:
     """Fits the kinds of a network's garments, judges them on photos that had no part in it, and drops those that fail.
 
     All folds teach, whole and in parts, and so do the tags that are not reserved and flat-lays of part `train`. The
@@ -303,6 +317,8 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int) -> Kinds:
         segmenter: Segmenter of the network, in the classes of the data set.
         data: Photos.
         fold: Number of the fold that the network left out.
+        features: Folder that keeps the features of each photo, from which a fit that was stopped goes on; None to keep
+            none. What another network or other labels gave is not used.
 
     Raises:
         DatasetError: If an id is unknown, or there are too few garments for any class.
@@ -311,13 +327,14 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int) -> Kinds:
     data.dataset.select(list(data.judged))  # what is missing is known before the hours of work
     name = data.dataset.name
     taught = [photo_id for photo_id in data.tags if photo_id not in set(data.reserved)]
-    samples = observe_masks(segmenter, data.dataset, left_out)
-    samples += observe_masks(segmenter, data.dataset, others, ["full"])
+    kept = _folder_of(features, segmenter.checkpoint.revision) if features else None
+    samples = observe_masks(segmenter, data.dataset, left_out, kept=kept)
+    samples += observe_masks(segmenter, data.dataset, others, ["full"], kept)
     for framing, ids in _one_part_each(others).items():
-        samples += observe_masks(segmenter, data.dataset, ids, [framing])
-    samples += observe_tags(segmenter, data.dataset, data.tags, taught)
+        samples += observe_masks(segmenter, data.dataset, ids, [framing], kept)
+    samples += observe_tags(segmenter, data.dataset, data.tags, taught, kept)
     if data.flatlays:
-        samples += observe_flatlays(segmenter, _teaching(data.flatlays))
+        samples += observe_flatlays(segmenter, _teaching(data.flatlays), kept)
     photos: dict[Source, EvaluatedPhotos] = {
         "masks": EvaluatedPhotos(dataset=name, split="fold", fold=fold),
         "tags": EvaluatedPhotos(dataset=name, split="ids", ids_file="tags that are not reserved"),
@@ -329,10 +346,10 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int) -> Kinds:
         "tags": EvaluatedPhotos(dataset=name, split="ids", ids_file="ccp_tags_reserved.txt"),
         "flat-lays": EvaluatedPhotos(dataset="flatlay", split="test"),
     }
-    held_out = observe_masks(segmenter, data.dataset, data.judged) if data.judged else []
-    held_out += observe_tags(segmenter, data.dataset, data.tags, data.reserved)
+    held_out = observe_masks(segmenter, data.dataset, data.judged, kept=kept) if data.judged else []
+    held_out += observe_tags(segmenter, data.dataset, data.tags, data.reserved, kept)
     if data.flatlays:
-        held_out += observe_flatlays(segmenter, data.flatlays.part("test"))
+        held_out += observe_flatlays(segmenter, data.flatlays.part("test"), kept)
     return with_judgements(kinds, judge(kinds, held_out, photos))
 
 
@@ -486,16 +503,57 @@ def judgement_line(judgement: KindJudgement) -> str:
     )
 
 
-def _observe(wanted: Sequence[tuple[str, str]], observe: Callable[[str, str], list[KindSample]]) -> list[KindSample]:
+def _observe(
+    wanted: Sequence[tuple[str, str]],
+    observe: Callable[[str, str], list[KindSample]],
+    source: Source,
+    kept: Path | None,
+) -> list[KindSample]:
     """Samples of each pair of a framing and a photo id; a photo that cannot be read is named and left out."""
     samples: list[KindSample] = []
     with tqdm(wanted, desc="Observing", unit="photo") as bar:
         for framing, photo_id in bar:
+            name = hashlib.sha256(f"{source}/{framing}/{photo_id}".encode()).hexdigest()[:20]
+            path = kept / f"{name}.npz" if kept else None
             try:
-                samples += observe(framing, photo_id)
+                if path and path.exists():
+                    samples += _read_samples(path, photo_id, source, framing)
+                    continue
+                found = observe(framing, photo_id)
             except (DatasetError, PhotoError) as error:
                 bar.write(f"{photo_id} is left out: {error}")
+                continue
+            samples += found
+            if path:
+                _write_samples(path, found)
     return samples
+
+
+def _folder_of(features: Path, revision: str) -> Path:
+    """Folder, within that of all features, of those of one network and of the labels as they are now."""
+    labels = hashlib.sha256(json.dumps([LABELS, FLATLAY_KINDS, _OF_CLASS, _CLEAR]).encode()).hexdigest()[:8]
+    folder = features / f"{revision}-{labels}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_samples(path: Path, samples: Sequence[KindSample]) -> None:
+    """Writes what one photo gave, atomically."""
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            garments=np.array([sample.garment for sample in samples], np.str_),
+            kinds=np.array([sample.kind for sample in samples], np.str_),
+            features=np.array([sample.features for sample in samples], np.float32),
+        )
+
+
+def _read_samples(path: Path, photo_id: str, source: Source, framing: str) -> list[KindSample]:
+    with np.load(path, allow_pickle=False) as stored:
+        return [
+            KindSample(photo_id, source, framing, str(garment), str(kind), features)
+            for garment, kind, features in zip(stored["garments"], stored["kinds"], stored["features"], strict=True)
+        ]
 
 
 def _one_part_each(ids: Sequence[str]) -> dict[str, list[str]]:
@@ -625,6 +683,9 @@ def _judgement(
     matrix = np.zeros((len(known.names), len(known.names) + 1), int)
     np.add.at(matrix, (truth, answers), 1)
     ids = [sample.photo_id for sample in samples]
+    behind: list[list[list[str]]] = [[[] for _ in row] for row in matrix]
+    for photo_id, row, column in zip(ids, truth, answers, strict=True):
+        behind[row][column].append(photo_id)
     return KindJudgement(
         garment=garment,
         photos=replace(photos, number=len(set(ids))),
@@ -634,6 +695,7 @@ def _judgement(
         accuracy=_interval(answers == truth, answers < len(known.names), ids),
         accuracy_of_all=float((likeliest == truth).mean()),
         matrix=tuple(map(tuple, matrix.tolist())),
+        photo_ids=tuple(tuple("\n".join(cell) for cell in row) for row in behind) if how == "held out" else (),
         **_scores(matrix),
     )
 

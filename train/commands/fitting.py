@@ -176,8 +176,9 @@ def _crossval(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    named = own_mappings(arguments.mapping)  # before evidence, which may be missing or large, is looked for
     first, second = evidence_folder(arguments.first), evidence_folder(arguments.second)
-    print(compare(first, second, own_mappings(arguments.mapping, first, second)))
+    print(compare(first, second, named))
     return 0
 
 

@@ -22,6 +22,7 @@ from segmodels.foreign.formats import home_of
 from segmodels.inference.kinds import KINDS_FILE, KINDS_WEIGHTS
 from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter
+from segmodels.mappings import ClassMapping
 from train.analysis.calibration import (
     fit,
     judge,
@@ -160,6 +161,12 @@ def add_kinds(commands: Subparsers) -> None:
     command.add_argument("--flatlays", type=Path, metavar="DIR", help="folder of flat-lays to fit and judge on as well")
     command.add_argument(
         "--ids", type=Path, metavar="FILE", help="list of photos with masks to judge on, one id per line"
+    )
+    command.add_argument(
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="folder that keeps the features of each photo, so that a fit that was stopped goes on from them",
     )
     add_device_arguments(command)
     command.set_defaults(run=_kinds)
@@ -302,7 +309,7 @@ def _kinds(arguments: argparse.Namespace) -> int:
     for name in (KINDS_FILE, KINDS_WEIGHTS):  # each file, and a new one beside it that takes its place
         check_writable(arguments.checkpoint / name)
         check_writable(arguments.checkpoint / f".{name}")
-    kinds = fit_and_judge(segmenter, data, fold)
+    kinds = fit_and_judge(segmenter, data, fold, arguments.features)
     keep_kinds(arguments.checkpoint, kinds)
     for each in kinds.config.judgements:
         print(judgement_line(each))
@@ -331,6 +338,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     for name in ("out", "source", "licence"):
         if getattr(arguments, name):
             arguments.wrong_usage(f"--{name} goes with --maps")
+    own_mappings(arguments.mapping)  # before anything is loaded: whether the file that is named can be used
     folder = own_folder(arguments.checkpoint) if arguments.keep else home_of(find(arguments.checkpoint).folder)
     segmenter = open_segmenter(arguments.checkpoint, arguments)
     _use_otherwise(segmenter, arguments)
@@ -351,7 +359,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     check_writable(arguments.json)
     if (arguments.framing, arguments.shift) != ("full", ""):
         return _evaluate_conditions(segmenter, dataset, ids, arguments)
-    own = own_mappings(arguments.mapping, folder)
+    own = _mappings_for(dataset, segmenter, arguments, folder)
     judgement = evaluate(segmenter, dataset, ids, fold=arguments.fold, own=own)
     scores = judgement.scores
     if not this_process().is_first:
@@ -363,6 +371,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             keep_mapping(arguments.mapping, folder)
     _print_scores(scores)
     return 0
+
+
+def _mappings_for(
+    dataset: Dataset, segmenter: Segmenter, arguments: argparse.Namespace, folder: Path
+) -> list[ClassMapping]:
+    """Mappings of one's own; that of the checkpoint, which may be damaged, only where the taxonomies differ."""
+    same = dataset.taxonomy.matches(segmenter.taxonomy)
+    return own_mappings(arguments.mapping, *([] if same else [folder]))
 
 
 def _print_scores(scores: Mapping[str, Any]) -> None:
@@ -424,7 +440,7 @@ def _evaluate_conditions(segmenter: Segmenter, dataset: Dataset, ids: list[str],
     framings = list(FRAMINGS) if arguments.framing == "all" else [arguments.framing]
     shifts = list(SHIFTS) if arguments.shift == "all" else [arguments.shift]
     photos = photos_of(dataset.name, len(ids), arguments)
-    own = own_mappings(arguments.mapping, home_of(find(arguments.checkpoint).folder))
+    own = _mappings_for(dataset, segmenter, arguments, home_of(find(arguments.checkpoint).folder))
     found = {}
     for framing in framings:
         for shift in shifts:

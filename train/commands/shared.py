@@ -67,7 +67,7 @@ def add_mapping(command: argparse.ArgumentParser) -> None:
 
 
 def own_mappings(file: Path | None, *folders: Path) -> list[ClassMapping]:
-    """The mapping that a command names, and those in the folders of checkpoints.
+    """The mapping that a command names, and those in the folders of checkpoints, which are for other taxonomies only.
 
     Raises:
         MappingError: If one of them cannot be used.

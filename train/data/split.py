@@ -13,12 +13,14 @@ import numpy as np
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.sentences import listed
 from train.data.cache import read_classes
 
 __all__ = [
     "FOLDS",
     "SPLITS",
     "SPLIT_FILE",
+    "are_folds_of",
     "fold_ids",
     "folds_digest",
     "folds_sentence",
@@ -56,6 +58,18 @@ def with_split(dataset: Dataset, split: str | Path = "") -> Dataset:
     path = Path(split) if split else dataset.root / SPLIT_FILE
     if not split and (not path.is_file() or _stored(dataset.name) is not None):
         return dataset
+    known = set(dataset.ids)
+    folds = {photo_id: fold for photo_id, fold in _read_split(path).items() if photo_id in known}
+    if not folds:
+        raise DatasetError(
+            f"The split {path} names none of the {len(known)} photos of {dataset.name}. Ids are paths without endings, "
+            f"such as {min(known, default='look-1')}."
+        )
+    return replace(dataset, folds=folds)
+
+
+def _read_split(path: Path) -> dict[str, int]:
+    """Fold by id as a file says, of photos that there are and of others."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -64,7 +78,7 @@ def with_split(dataset: Dataset, split: str | Path = "") -> Dataset:
         raise DatasetError(f"The split {path} cannot be read: {error}.") from None
     if not {"id", "fold"} <= set(columns):
         raise DatasetError(f"The split {path} needs the columns id and fold in its first line; it has {columns}.")
-    known, folds = set(dataset.ids), {}
+    folds: dict[str, int] = {}
     for number, row in enumerate(rows, 2):
         photo_id, fold = row.get("id"), (row.get("fold") or "").strip()
         if not photo_id or not (fold.isascii() and fold.isdecimal()):
@@ -74,25 +88,43 @@ def with_split(dataset: Dataset, split: str | Path = "") -> Dataset:
             )
         if photo_id in folds:
             raise DatasetError(f"The split {path}, line {number}: {photo_id} stands there twice. Remove one line.")
-        if photo_id in known:
-            folds[photo_id] = int(fold)
-    if not folds:
-        raise DatasetError(
-            f"The split {path} names none of the {len(known)} photos of {dataset.name}. Ids are paths without endings, "
-            f"such as {min(known, default='look-1')}."
-        )
-    return replace(dataset, folds=folds)
+        folds[photo_id] = int(fold)
+    return folds
 
 
-def folds_digest(dataset: Dataset) -> str:
-    """What tells folds of a file from others; empty where they are stored or made.
+def folds_digest(dataset: Dataset, folds: int | None = None) -> str:
+    """What tells folds of a file, or folds that are dealt out, from others; empty where they are stored.
 
     Args:
         dataset: The data set, as `with_split` gives it.
+        folds: Number of folds; None if no fold is left out, so that those that are dealt out do not matter.
+
+    Raises:
+        DatasetError: If the folds are dealt out, and there are fewer photos than folds.
     """
-    if dataset.folds is None:
-        return ""
-    return hashlib.sha256(json.dumps(sorted(dataset.folds.items())).encode()).hexdigest()[:16]
+    told = dataset.folds
+    if told is None:
+        if folds is None or _stored(dataset.name) is not None:
+            return ""
+        told = dict(_folds(dataset, folds))
+    return hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:16]
+
+
+def are_folds_of(dataset: Dataset, trained: str, folds: int | None = None) -> bool:
+    """Whether a data set still has the folds of a digest.
+
+    Args:
+        dataset: The data set, as `with_split` gives it.
+        trained: Digest that a checkpoint keeps; older ones keep none of folds that were dealt out, which are not
+            doubted then.
+        folds: Number of folds, as for `folds_digest`.
+
+    Raises:
+        DatasetError: If the folds are dealt out, and there are fewer photos than folds.
+    """
+    if not trained:
+        return dataset.folds is None
+    return trained == folds_digest(dataset, folds)
 
 
 def folds_sentence(dataset: Dataset, split: str | Path = "") -> str:
@@ -103,9 +135,14 @@ def folds_sentence(dataset: Dataset, split: str | Path = "") -> str:
         split: File that `with_split` was given.
     """
     if dataset.folds is not None:
+        path = Path(split) if split else dataset.root / SPLIT_FILE
         left = len(dataset.ids) - len(dataset.folds)
         without = f"; {left} photos are not in it and left out" if left else ""
-        return f"The folds are those of {split or dataset.root / SPLIT_FILE}, of {len(dataset.folds)} photos{without}."
+        unknown = sorted(_read_split(path).keys() - set(dataset.ids))
+        more = (
+            f" It also names {len(unknown)} that {dataset.name} does not have: {listed(unknown, 3)}." if unknown else ""
+        )
+        return f"The folds are those of {path}, of {len(dataset.folds)} photos{without}.{more}"
     if _stored(dataset.name) is not None:
         return f"The folds are those that are stored for {dataset.name}."
     return "The folds are dealt out by the classes that the photos show; no split was named or lies beside the data."

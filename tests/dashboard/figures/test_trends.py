@@ -110,10 +110,21 @@ def test_which_colours_need_an_outline() -> None:
     assert [outlined(name, "dark") for name in ("white", "black", "gray", "red")] == [False, True, False, False]
 
 
-def test_diamonds_stand_on_their_own_rows_however_these_are_numbered() -> None:
+def test_two_groups_stand_on_their_own_rows_however_these_are_numbered() -> None:
     rows = pd.DataFrame({"name": list("abc"), "share": 0.5, "low": 0.4, "high": 0.6, "hover": "h", "code": "c"})
-    rows = rows.assign(other_share=[0.1, 0.2, 0.3], significant=[True, False, True]).set_index(pd.Index([7, 3, 5]))
+    rows = rows.assign(other_share=[0.1, 0.2, 0.3], other_low=0.05, other_high=0.4, significant=[True, False, True])
     inks = dict.fromkeys("abc", "#A19604")
-    solid, hollow = share_figure(rows, inks, "light", axis="Share", other="before").data[1:]
-    assert dict(zip(solid.y, solid.x, strict=True)) == {0: 0.1, 2: 0.3}
-    assert dict(zip(hollow.y, hollow.x, strict=True)) == {1: 0.2}
+    rows = rows.set_index(pd.Index([7, 3, 5]))
+    filled, hollow = share_figure(rows, inks, "light", axis="Share", one="now", other="before").data[:2]
+    assert list(filled.x) == [0.5] * 3 and list(hollow.x) == [0.1, 0.2, 0.3]
+    assert [round(place) for place in filled.y] == [round(place) for place in hollow.y] == [0, 1, 2]
+    assert all(filled.y < hollow.y) and list(hollow.error_x.arrayminus) == pytest.approx([0.05, 0.15, 0.25])
+    assert list(filled.marker.opacity) == [1, 0.3, 1], "pale where the difference is not significant"
+
+
+def test_a_cell_is_pale_until_its_pair_is_significant() -> None:
+    rows = pd.DataFrame({"first": list("ab"), "second": list("cc"), "value": 4.0, "text": "4", "hover": "", "code": ""})
+    figure = pair_matrix(rows.assign(significant=[True, False]), list("ab"), ["c"], "light", scale="factor", title="")
+    assert figure.data[0].z.ravel().tolist() == pytest.approx([2, 0.24])
+    counted = pair_matrix(rows.assign(significant=[True, False]), list("ab"), ["c"], "light", scale="count", title="")
+    assert counted.data[0].z.ravel().tolist() == [2, 2], "a count is no claim"

@@ -1,12 +1,12 @@
 """The queue without a network: each task waits at a gate that the test opens, so that nothing depends on time."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from dashboard.shared.inference_queue import InferenceQueue, Visit
+from dashboard.shared.inference_queue import Batch, InferenceQueue, Visit
 
 WAIT = 60.0
 """Seconds after which a test gives up."""
@@ -275,3 +275,58 @@ def test_shutdown_as_of_a_pool_waits_for_what_is_in_work(make: Make, gate: Gate)
 def test_a_queue_without_slots_is_refused() -> None:
     with pytest.raises(ValueError, match="slots"):
         InferenceQueue(0)
+
+
+def test_photos_can_be_withdrawn(gate: Gate, make: Make) -> None:
+    queue = make()
+    with queue.visit() as visit, queue.visit() as other:
+        first, second, third = (visit.submit(gate.work, name) for name in "abc")
+        gate.wait(1)
+        assert queue.load() == (2, 1)
+        visit.withdraw([first, second])
+        assert second.cancelled() and not first.cancelled() and queue.load() == (1, 1)
+        visit.withdraw([third])
+        assert third.cancelled() and queue.load() == (0, 1)
+        last = other.submit(gate.work, "d")
+        gate.open("a", "d")
+        assert (first.result(WAIT), last.result(WAIT)) == ("a", "d") and gate.began == ["a", "d"]
+
+
+def test_photos_of_several_visitors_go_together(gate: Gate, make: Make) -> None:
+    """In the order of turns, as many as a batch takes; what is of another kind keeps its turn."""
+    together: list[list[str]] = []
+
+    def work(photos: Sequence[str]) -> list[object]:
+        together.append(list(photos))
+        return [ValueError(each) if each == "a2" else each.upper() for each in photos]
+
+    queue = make()
+    one, two, three = queue.visit(), queue.visit(), queue.visit()
+    held = one.submit(gate.work, "held")
+    gate.wait(1)
+    batch, again = Batch("x", work, 4), Batch("x", work, 4)
+    other = Batch("y", work, 4)
+    futures = [one.submit_to(batch, name) for name in ("a1", "a2", "a3")]
+    alone = two.submit(gate.work, "alone")
+    futures += [two.submit_to(again, "b1"), three.submit_to(again, "c1"), three.submit_to(other, "c2")]
+    dropped = three.submit_to(again, "c3")
+    dropped.cancel()
+    gate.open("held", "alone")
+    for future in (held, alone, *futures):
+        future.exception(WAIT)
+    assert together == [["a1", "c1", "a2", "a3"], ["c2"], ["b1"]] and gate.began == ["held", "alone"]
+    assert [each.result() for each in futures if each is not futures[1]] == ["A1", "A3", "B1", "C1", "C2"]
+    with pytest.raises(ValueError, match="a2"):
+        futures[1].result()
+    assert dropped.cancelled() and queue.load() == (0, 0)
+
+
+def test_a_batch_that_fails_fails_all_its_photos(make: Make) -> None:
+    queue = make()
+    visit = queue.visit()
+    short, broken = Batch("a", lambda photos: [], 4), Batch("b", lambda photos: 1 // 0, 4)
+    with pytest.raises(RuntimeError, match="1 photos has 0 results"):
+        visit.submit_to(short, "a").result(WAIT)
+    with pytest.raises(ZeroDivisionError):
+        visit.submit_to(broken, "b").result(WAIT)
+    assert visit.submit(str, 1).result(WAIT) == "1"

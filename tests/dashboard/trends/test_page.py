@@ -95,7 +95,7 @@ def test_an_archive_of_shows_opens_by_fashion_season(
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(place))
     monkeypatch.setenv("GARMENTSCOPE_SOUTHERN", "market=South, Chile")
     opened(page, tab="How it moves", view="Forecast", garment="Coat")
-    by = widget(page.button_group, "By")
+    by = widget(page.selectbox, "By")
     assert by.value == page.query_params["period"] == "fashion season"
     assert by.options == ["Week", "Month", "Season", "Fashion season", "Half-year", "Year"]
     assert [each.replace("\\", "") for each in headings(page)] == ["Forecast of Coat", "Coat, FW 2024/25 (south: SS)"]
@@ -103,7 +103,7 @@ def test_an_archive_of_shows_opens_by_fashion_season(
     assert "Photos with market South are of the southern hemisphere" in said(page)
     by.set_value("half-year").run()
     assert page.query_params["period"] == "half-year" and headings(page)[1] == "Coat, second half of 2024"
-    widget(page.button_group, "By").set_value("month").run()
+    widget(page.selectbox, "By").set_value("month").run()
     assert "A forecast by fashion season is possible." in said(page) and not page.exception
 
 
@@ -112,17 +112,17 @@ def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -
     assert headings(page) == ["Worn with Coat, compared with outfits without", "Hat with Coat"]
     widget(page.selectbox, "With and without").set_value("Hat").run()
     assert headings(page)[0] == "Worn with Hat, compared with outfits without" and page.query_params["garment"] == "Hat"
-    page.session_state["trends-tab"] = "In which colours"
+    page.session_state["trends-tab-0"] = "In which colours"
     page.run()
     assert "garment" not in page.query_params and "view" not in page.query_params
-    page.session_state["trends-tab"] = "With what"
+    page.session_state["trends-tab-0"] = "With what"
     page.run()
     assert (
         headings(page)[0] == "Worn with Hat, compared with outfits without"
         and page.query_params["view"] == "Companions"
     )
     widget(page.button_group, "View").set_value("Over time").run()
-    assert widget(page.selectbox, "Garment").value == "Socks", "each view has its own"
+    assert widget(page.selectbox, "Garment").value == "Hat", "each view has its own: the strongest pair"
     assert not page.exception and not page.error
 
 
@@ -213,6 +213,7 @@ def test_every_view_of_every_tab_opens(page: AppTest, tab: str, label: str, choi
 def test_a_pair_that_nobody_wears(page: AppTest) -> None:
     opened(page, tab="With what")
     widget(page.button_group, "View").set_value("Over time").run()
+    widget(page.selectbox, "Garment").set_value("Socks").run()
     assert "None of these outfits has Socks. Choose another garment." in said(page) and not page.exception
 
 
@@ -266,7 +267,7 @@ def test_the_made_up_sample_is_made_once_and_says_what_it_is(
     monkeypatch.delenv("GARMENTSCOPE_ARCHIVE")
     monkeypatch.setattr("dashboard.trends.choice.SHIPPED", tmp_path / "none")
     opened(page, archive="Made-up sample")
-    assert "Made-up data, not from photos or a model." in said(page) and "800 photos" in said(page)
+    assert "Made-up data with known trends, not from photos: 800 photos" in said(page)
     made = list(tmp_path.rglob("*.parquet"))
     assert len(made) == 1
     opened(page)
@@ -299,7 +300,7 @@ def test_expected_counts_are_the_default_and_raw_ones_a_choice(
     assert not page.slider and page.query_params["count"] == "expected"
     widget(page.button_group, "Count").set_value("raw").run()
     assert "30 photos, 30 outfits" in said(page) and "Raw counts: every garment the network found." in said(page)
-    assert page.query_params["count"] == "raw" and len(page.slider) == 2 and "expected" not in said(page)
+    assert page.query_params["count"] == "raw" and len(page.slider) == 2 and "10 expected" not in said(page)
     widget(page.button, "Clear filters").click().run()
     assert "60 photos, 60 outfits" in said(page) and widget(page.button_group, "Count").value == "raw"
     assert not page.exception
@@ -315,7 +316,7 @@ def test_a_link_opens_raw_counts(page: AppTest, likely: Path, monkeypatch: pytes
 def test_nothing_probable_is_said(page: AppTest, likely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
     opened(page, photos='trends-shares:{"worn": ["Romper"]}')
-    assert "About 6.0 expected; no outfit at 50 % or more; the likeliest are shown. Click in the chart" in said(page)
+    assert "About 6.0 expected; no outfit at 50 % or more; the likeliest are shown." in said(page)
 
 
 def test_a_calibration_that_is_not_installed_is_said_in_every_tab_with_expected_counts(
@@ -373,3 +374,38 @@ def test_an_archive_of_other_classes(
     (place / "archive" / version.folder / "taxonomy.json").unlink()
     page = opened(AppTest.from_file(str(PAGE), default_timeout=120))
     assert "has classes that this app does not know. Update the app." in said(page)
+
+
+def test_back_reads_the_address_again_and_a_part_of_the_sentence_opens_its_chart(page: AppTest) -> None:
+    opened(page)
+    before = dict(page.query_params)
+    state = state_of(page, TrendsState)
+    behind = 'trends-matrix:{"worn": ["Hat", "Coat"]}'
+    state.follow("With what", {"view": ["Matrix"], "photos": [behind]})
+    page.run()
+    assert headings(page) == ["What is worn together", "Hat with Coat"] and page.query_params["tab"] == "With what"
+    widget(page.multiselect, "Must include all of").set_value(["Dress"]).run()
+    assert page.query_params["garments"] == "Dress"
+    for key in list(page.query_params):
+        del page.query_params[key]
+    opened(page, back="1", **before)  # as the browser's Back does
+    assert dict(page.query_params) == before and headings(page) == ["What is worn", "Footwear"]
+    assert widget(page.multiselect, "Must include all of").value == []
+
+
+def test_what_can_be_clicked_can_be_chosen_in_a_list(page: AppTest) -> None:
+    opened(page)
+    chosen = widget(page.selectbox, "Photos of (or click in the chart)")
+    assert chosen.options[:2] == ["Footwear", "Coat"] and len(chosen.options) == 12
+    chosen.set_value('{"worn": ["Hat"]}').run()
+    assert (
+        headings(page) == ["What is worn", "Hat"] and page.query_params["photos"] == 'trends-shares:{"worn": ["Hat"]}'
+    )
+
+
+def test_groups_stand_side_by_side_and_the_photos_are_of_their_group(page: AppTest) -> None:
+    opened(page, view="Side by side", by="market")
+    assert headings(page) == ["What is worn, by market", "Footwear, market South"]
+    assert "Outfits: North 30, South 30." in said(page)
+    click(page, "trends-groups", '{"worn": ["Coat"], "tag": ["market", "North"]}')
+    assert headings(page)[1] == "Coat, market North" and "15 outfits" in said(page)

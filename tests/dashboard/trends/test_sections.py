@@ -107,8 +107,16 @@ def test_two_tags_are_compared_and_the_photos_are_of_the_first(question: Questio
     table = section.table.set_index("garment")
     assert table.loc["Pants", ["share", "other_share"]].tolist() == [1, 0] and table.loc["Pants", "significant"]
     assert table.loc["Coat", "share"] == table.loc["Coat", "other_share"] and not table.loc["Coat", "significant"]
-    solid, hollow = section.figure.data[1:]
-    assert "any other market" in solid.name and "not significant" in hollow.name and len(solid.x) + len(hollow.x) == 12
+    filled, hollow = section.figure.data[:2]
+    places = section.figure.layout.yaxis.ticktext.index
+    for name, pale in (("Pants", 1), ("Coat", 0.3)):
+        assert filled.marker.opacity[places(name)] == hollow.marker.opacity[places(name)] == pale
+    assert hollow.error_x.array[places("Pants")] == pytest.approx(0.1135, abs=1e-4), "Wilson: 0 of 30"
+    assert [each.name for each in section.figure.data if each.showlegend is not False] == [
+        "market North",
+        "any other market",
+        "pale: difference not significant",
+    ]
     assert section.view == View(tags=(("market", ("North",)),))
 
 

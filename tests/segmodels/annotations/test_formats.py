@@ -14,6 +14,16 @@ from segmodels.inference.segmentation import Segmentation
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
 
 
+_PLACES = {
+    "coco": ("", "coco:coco.json"),
+    "masks": ("photos", "masks:."),
+    "yolo": ("images", "yolo:data.yaml"),
+    "labelstudio": ("", "labelstudio:tasks.json"),
+    "cvat": ("images", "cvat:annotations.xml"),
+}
+"""Where photos lie beside an export, and how the export is named."""
+
+
 def export(kind: str, folder: Path, look: Segmentation, name: str = "a.png") -> None:
     for path, content in annotation_files(kind, [(name, look)]):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -23,8 +33,7 @@ def export(kind: str, folder: Path, look: Segmentation, name: str = "a.png") -> 
 def read_back(kind: str, folder: Path, look: Segmentation) -> np.ndarray:
     """The class map that the reader of a format gives for the photo upright."""
     export(kind, folder, look)
-    place = {"coco": ("", "coco:coco.json"), "masks": ("photos", "masks:."), "yolo": ("images", "yolo:data.yaml")}
-    photos, source = place[kind.partition("-")[0]]
+    photos, source = _PLACES[kind.partition("-")[0]]
     save_photo(folder / photos / "a.png", look.orientation)
     name, _, path = source.partition(":")
     dataset = open_dataset(f"{name}:{folder / path}", None)
@@ -51,6 +60,28 @@ def test_polygons_come_back_within_a_pixel(tmp_path: Path, orientation: int) -> 
         given = read_back(kind, tmp_path / kind, look)
         for class_id in set(np.unique(a_class_map())) - {0}:  # a pixel between two outlines may be in neither
             assert farthest(a_class_map() == class_id, given == class_id) < 1, (kind, class_id)
+
+
+@pytest.mark.parametrize("kind", ANNOTATION_FORMATS)
+def test_every_export_is_read_back_with_photos_that_lie_elsewhere(tmp_path: Path, kind: str) -> None:
+    names = ["summer/a.png", "summer/images/a.png", "b.png"]  # the second moves YOLO's labels
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    for path, content in annotation_files(kind, [(name, a_look()) for name in names]):
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_bytes(content)
+    for name in names:
+        save_photo(photos / name)
+    name, _, path = _PLACES[kind.partition("-")[0]][1].partition(":")
+    dataset = open_dataset(f"{name}:{out / path}", photos)
+    assert dataset.taxonomy == a_look().taxonomy, "the names are those of the 15"
+    assert set(dataset.ids) == {name.removesuffix(".png") for name in names} and dataset.faults == ()
+    for photo_id in dataset.ids:
+        truth = dataset.pair(photo_id)[1]
+        if "polygons" in kind or kind == "yolo":
+            for class_id in set(np.unique(a_class_map())) - {0}:
+                assert farthest(a_class_map() == class_id, truth == class_id) < 1, (kind, class_id)
+        else:
+            assert (truth == a_class_map()).all()
 
 
 def test_an_index_png_has_8_bits_and_no_palette() -> None:

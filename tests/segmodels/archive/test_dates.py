@@ -91,6 +91,20 @@ def test_numbers_of_spreadsheets_are_said() -> None:
     ]
 
 
+@pytest.mark.parametrize("day_first", [None, True, False])
+def test_dates_of_both_orders_are_said(day_first: bool | None) -> None:
+    found = read_dates(["03/14/2024", "", "14/03/2024", "2024-03-01"], "looks.csv", day_first=day_first, now=NOW)
+    day = Taken(datetime(2024, 3, 14))
+    assert found.taken == [day, None, day, Taken(datetime(2024, 3, 1))] and found.ambiguous == []
+    assert found.mixed == ["14/03/2024", "03/14/2024"]
+    assert found.notes == [
+        "14/03/2024 in looks.csv has the day first and 03/14/2024 the month first. Each was read as it can only be; "
+        "check them, or write dates as 2024-03-31."
+    ]
+    asked = read("03/14/2024", "14/03/2024", "03/04/2024")
+    assert asked.ambiguous == ["03/04/2024"] and len(asked.notes) == 2
+
+
 def test_a_day_that_is_the_same_in_both_orders_is_no_question() -> None:
     found = read("04/04/2024")
     assert found.taken == [Taken(datetime(2024, 4, 4))]

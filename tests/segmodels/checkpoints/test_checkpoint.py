@@ -250,12 +250,12 @@ def test_a_pickle_beside_the_weights_is_not_looked_at(folder: Path) -> None:
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_a_pickle_under_the_name_of_the_weights(folder: Path, protocol: int) -> None:
     (folder / "model.safetensors").write_bytes(pickle.dumps(Trap(), protocol))
-    assert "is not a safetensors file, or is damaged" in refused(folder)
+    assert "is damaged or no safetensors file" in refused(folder)
 
 
 def test_torch_pickle_under_the_name_of_the_weights(folder: Path, random_fpn: nn.Module) -> None:
     torch.save(random_fpn.state_dict(), folder / "model.safetensors")
-    assert "is not a safetensors file, or is damaged" in refused(folder)
+    assert "is damaged or no safetensors file" in refused(folder)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0000005, 0.001, 0.5, 0.999])
@@ -263,19 +263,25 @@ def test_weights_that_are_cut_off(folder: Path, share: float) -> None:
     path = folder / "model.safetensors"
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    assert f"{path} is not a safetensors file, or is damaged" in refused(folder)
+    sentence = refused(folder)
+    assert sentence.startswith(f"{path} is damaged or no safetensors file (")
+    assert sentence.endswith("). Get the checkpoint again.") and "\n" not in sentence
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"format_version": 1,}', "[]", "3", "null", "\ufeff{}"])
 def test_damaged_json(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text, encoding="utf-8")
-    assert f"{folder / 'config.json'} is damaged" in refused(folder)
+    sentence = refused(folder)
+    assert sentence.startswith(f"{folder / 'config.json'} is damaged: ")
+    assert sentence.endswith(". Get the checkpoint again.")
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_damaged_metrics(folder: Path, text: str) -> None:
     (folder / "metrics.json").write_text(text, encoding="utf-8")
-    assert f"{folder / 'metrics.json'} is damaged" in refused(folder)
+    sentence = refused(folder)
+    assert sentence.startswith(f"{folder / 'metrics.json'} is damaged: ")
+    assert sentence.endswith(". Remove it, and evaluate the network again with --keep.")
 
 
 def test_metrics_of_a_newer_version(folder: Path) -> None:
@@ -290,7 +296,13 @@ def test_json_that_is_no_text(folder: Path) -> None:
     assert f"{folder / 'config.json'} is damaged" in refused(folder)
 
 
-@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 99, "1", None, 1.5])
+@pytest.mark.parametrize("version", ["1", None, 1.5, 0, True])
+def test_a_format_that_is_none(folder: Path, version: object) -> None:
+    change(folder, format_version=version)
+    assert "config.json does not say its format_version, 2 or lower. Get the checkpoint again." in refused(folder)
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 99])
 def test_a_newer_format(folder: Path, version: object) -> None:
     change(folder, format_version=version, key_of_the_future=1)
     assert f"is of format {version}; this Garmentscope reads up to 2. Update Garmentscope." in refused(folder)
@@ -298,7 +310,7 @@ def test_a_newer_format(folder: Path, version: object) -> None:
 
 def test_a_key_that_nobody_knows(folder: Path) -> None:
     change(folder, colour="red")
-    assert "has an unknown key, colour" in refused(folder)
+    assert "has an unknown key, colour. Remove it, or get the checkpoint again." in refused(folder)
 
 
 @pytest.mark.parametrize("key", ["architecture", "arguments", "taxonomy", "classes", "height", "mean"])
@@ -306,7 +318,7 @@ def test_a_key_that_is_missing(folder: Path, key: str) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != key}))
     sentence = refused(folder)
-    assert "lacks a key" in sentence and repr(key) in sentence
+    assert "lacks a key" in sentence and repr(key) in sentence and sentence.endswith(" Get the checkpoint again.")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 from datasets import ClassLabel, DatasetDict, Features, Image, List, Value  # type: ignore[import-untyped]
 from datasets import Dataset as Table
 from drawn_annotations import NAMES, PHOTOS, picture, truth
+from hub_server import running_hub
 from PIL import Image as Pillow
 
 from segmodels.datasets import Dataset, DatasetError, dataset_name, is_dataset, open_dataset
@@ -187,3 +191,47 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("segmodels.datasets.hub.missing_extra", lambda *_, what: f"{what} needs datasets")
     with pytest.raises(DatasetError, match="hub:owner/name needs datasets"):
         open_dataset("hub:owner/name")
+
+
+_OPEN = """
+import sys
+from segmodels.datasets import DatasetError, open_dataset
+for name in sys.argv[1:]:
+    try:
+        dataset = open_dataset(name)
+        marked = [int((dataset.pair(photo_id)[1] > 0).sum()) for photo_id in dataset.ids]
+        print(dataset.ids, dataset.taxonomy.names[1:], marked)
+    except DatasetError as error:
+        print(error)
+"""
+
+
+def test_over_http(tmp_path: Path) -> None:
+    """In a process of its own: the library reads the Hub's address when it is imported."""
+    folder = to_parquet(table(), tmp_path / "clothes")
+    files: dict[str, bytes | None] = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.parquet")
+    }
+    with running_hub() as hub:
+        hub.create("datasets/atelier/clothes")
+        commit = hub.commit("datasets/atelier/clothes", files)
+        hub.commit("datasets/atelier/clothes", {"data/train-00000-of-00001.parquet": b"PAR1 and no more"})
+        hub.create("datasets/atelier/empty")
+        names = [f"atelier/clothes@{commit}", "atelier/clothes", "atelier/clothes@v9", "atelier/empty", "atelier/none"]
+        done = subprocess.run(
+            [sys.executable, "-c", _OPEN, *(f"hub:{name}" for name in names)],
+            env={**os.environ, **hub.environment(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        fetched = [request.path for request in hub.requests if request.method == "GET" and request.server == "store"]
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(names), done.stderr
+    marked = [int((truth(name) > 0).sum()) for name in PHOTOS]
+    assert lines[0] == f"{PHOTOS} {NAMES[1:]} {marked}" and len(fetched) == 2
+    for line, name, cause in zip(
+        lines[1:], names[1:], ("", "", "doesn't contain any data files", "doesn't exist on the Hub"), strict=True
+    ):
+        assert line.startswith(f"hub:{name} cannot be read: ") and cause in line
+        assert line.endswith(". Check the name, the network, or the files.")

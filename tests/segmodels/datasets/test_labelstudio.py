@@ -228,3 +228,43 @@ def test_files_of_other_kinds(tmp_path: Path, content: bytes, sentence: str) -> 
         read_labelstudio(path)
     with pytest.raises(DatasetError, match="cannot be read: No such file or directory"):
         read_labelstudio(tmp_path / "none.json")
+
+
+PREDICTED = {"id": 1, "data": {"image": "a.png"}, "predictions": [{"id": 3, "result": [SKIRT]}]}
+
+
+def test_predictions_where_no_task_has_an_annotation(write: Write) -> None:
+    older = {"id": 2, "result": [polygon("hat", HALF)]}
+    task_ = {**PREDICTED, "predictions": [*PREDICTED["predictions"], older], "annotations": []}  # type: ignore[misc]
+    dataset = read_labelstudio(write(task_))
+    assert (named(dataset, "a")[:, :20] == "skirt").all() and dataset.taxonomy.names == ("Background", "skirt")
+    assert dataset.notes == (
+        "No task has an annotation; the predictions are taken, which a network made.",
+        "Several predictions, of which the newest is taken, have 1 photos: a.",
+    )
+
+
+def test_predictions_are_no_truth_beside_annotations(write: Write) -> None:
+    dataset = read_labelstudio(write(PREDICTED, {**task(SKIRT, image="b.png"), "predictions": [7]}, photos=("b.png",)))
+    assert dataset.ids == ("b",)
+    assert dataset.notes == ("No annotation, or only a cancelled one, have 1 photos, left out: a.",)
+
+
+def test_labels_that_the_interface_offers_are_classes(write: Write) -> None:
+    path = write(task(SKIRT))
+    config = path.with_name("labeling_config.xml")
+    config.write_text(
+        '<View><Image name="i"/><BrushLabels name="b"><Label value="Hat"/></BrushLabels>'
+        '<RectangleLabels name="r"><Label value="Box"/></RectangleLabels></View>'
+    )
+    assert read_labelstudio(path).taxonomy.names == ("Background", "Hat", "skirt")
+    for content, sentence in (("<View>", "is not XML"), ("<!DOCTYPE a><View/>", "declares a document type")):
+        config.write_text(content)
+        with pytest.raises(DatasetError, match=f"labeling_config.xml {sentence}"):
+            read_labelstudio(path)
+
+
+def test_two_variables_that_name_one_photo(write: Write) -> None:
+    both = {**task(SKIRT), "data": {"image": "/data/local-files/?d=a.png", "photo": "a.png"}}
+    dataset = read_labelstudio(write(both))
+    assert (named(dataset, "a")[:, :20] == "skirt").all() and dataset.notes == () == dataset.faults

@@ -151,3 +151,31 @@ def test_files_that_cannot_be_used(root: Path, content: bytes, sentence: str) ->
     with pytest.raises(DatasetError) as caught:
         read_yolo(root / "data.yaml")
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_labels_without_photos_go_with_those_in_another_folder(root: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "elsewhere"
+    for name in ("a.jpg", "c.JPG", "more.jpg"):
+        photo(photos / name)
+    (root / "images").rename(tmp_path / "moved")
+    dataset = open_dataset(f"yolo:{root / 'data.yaml'}", photos)
+    assert dataset.ids == ("a", "c"), "more.jpg has no labels and was perhaps never looked at"
+    assert dataset.faults == () and (dataset.pair("c")[1] == 2).sum() == 32
+    labels(root / "labels" / "val" / "lost.txt", POCKET)
+    assert read_yolo(root / "data.yaml", photos).faults == (
+        f"{root / 'labels' / 'val' / 'lost.txt'} has no photo in {photos}.",
+    )
+
+
+def test_labels_without_photos_ask_for_their_folder(root: Path, tmp_path: Path) -> None:
+    (root / "images").rename(tmp_path / "moved")
+    with pytest.raises(DatasetError, match=r"is no folder in .* The labels are there, in .*train\. Name the folder of"):
+        read_yolo(root / "data.yaml")
+    with pytest.raises(DatasetError, match="Nor has a photo in .* the name of a file of labels beside data.yaml."):
+        read_yolo(root / "data.yaml", tmp_path / "moved" / "val" / "..")
+
+
+def test_a_path_of_another_machine(root: Path) -> None:
+    text = "path: /content/datasets/outfits\nnames: [Shirt, Pocket]\ntrain: images/train\n"
+    (root / "data.yaml").write_text(text, "utf-8")
+    assert read_yolo(root / "data.yaml").ids == ("images/train/a", "images/train/b")

@@ -174,7 +174,7 @@ def test_weights_outside_the_folder_are_never_read(tmp_path: Path) -> None:
         ({"classes": list(COLOURS)}, "net.json lacks mean or std"),
         ({**SETTINGS, "classes": ["Backdrop", "Shirt"]}, "gives 3 channels of pixels, and its classes are 2. Name one"),
         ({**SETTINGS, "clases": []}, "net.json: unknown key clases. Did you mean classes?"),
-        ({**SETTINGS, "mean": [0.5, 0.5]}, "net.json: mean must be a number that is not negative, or a list of three"),
+        ({**SETTINGS, "mean": [0.5, 0.5]}, "net.json: mean must be a number from 0 to 1, as pixels are, or a list"),
         ({**SETTINGS, "crop": "head"}, "net.json: crop must be 'none', 'person', 'box' or 'found', not 'head'."),
         ({**SETTINGS, "height": 64}, "net.json: height is 64, and net.onnx takes 32 only."),
         ({**SETTINGS, "background": "wall"}, "its background is 'wall', and its classes are Shirt, Backdrop, Pants."),

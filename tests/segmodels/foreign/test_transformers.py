@@ -177,6 +177,7 @@ def test_from_the_hub(hub: HubServer, segformer: Path, tmp_path: Path, photo: np
     with pytest.raises(HubError, match="brings Python code of its own"):
         load_segmenter("hf://atelier/clothes", "cpu")
     assert not any(request.server == "store" for request in hub.requests), "said before the weights are fetched"
+    assert load_segmenter(f"hf://atelier/clothes@{commit}", "cpu").checkpoint.revision == commit
 
 
 def test_the_command_line(segformer: Path, tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

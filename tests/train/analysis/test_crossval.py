@@ -118,7 +118,12 @@ def test_two_runs_are_compared_by_the_command(
     assert main(["compare", str(tmp_path / "run0"), str(tmp_path / "run1")]) == 0
     said = capsys.readouterr().out
     assert said.startswith("8 photos, paired bootstrap") and "mean_iou " in said and "->" in said
+    (tmp_path / "run1" / "mapping.toml").write_text("from =")
+    assert main(["compare", str(tmp_path / "run0"), str(tmp_path / "run1")]) == 0, "of one taxonomy: not looked at"
     (tmp_path / "run1" / "evidence.parquet").unlink()
+    command = ["compare", str(tmp_path / "run0"), str(tmp_path / "run1"), "--mapping", str(mine)]
+    assert main(command) == 1
+    assert "mine.toml has the unknown key" in capsys.readouterr().err, "before the evidence, which takes longer"
     assert main(["compare", str(tmp_path / "run0"), str(tmp_path / "run1")]) == 1
     assert "evidence.parquet is missing" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmodels.datasets import DatasetError, open_dataset
+from segmodels.datasets import SOURCE_EXAMPLES, DatasetError, open_dataset
 from train.__main__ import main
 from train.analysis.data_check import check_data, suggest_folds
 from train.analysis.evaluate import split_as_trained
@@ -119,15 +119,56 @@ def test_only_some_photos_are_shown(tmp_path: Path) -> None:
             ["voc:x"],
             "The data set 'voc:x' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a path, ",
         ),
-        (["coco:none.json"], "none.json cannot be read: No such file or directory."),
-        (["masks:none"], "none is not a folder."),
-        (["yolo:none.yaml"], "none.yaml cannot be read: No such file or directory."),
+        (
+            ["coco:none.json"],
+            "There is no none.json. Write the path of what was exported after coco:, as coco:annotations.json.",
+        ),
+        (["masks:none"], "There is no none. Write the path of what was exported after masks:, as masks:folder."),
+        (["cvat:none.zip"], "There is no none.zip. Write the path of what was exported after cvat:, as cvat:"),
+        (["yolo:" + "x" * 300], "x" * 300 + " cannot be read: File name too long."),
+        *(
+            ([f"{kind}:"], f"The data set '{kind}:' says no more than its kind. Write {example}, say.")
+            for kind, example in SOURCE_EXAMPLES.items()
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-data", *arguments]) == 1
     said = capsys.readouterr().err
     assert said.startswith(sentence) and said.count("\n") == 1
+
+
+def test_a_folder_where_a_file_is_meant(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = source.parent
+    assert main(["check-data", f"coco:{folder}"]) == 1
+    assert capsys.readouterr().err == f"{folder} is a folder, and coco: takes a file. Write coco:{source}.\n"
+    (folder / "other.json").write_text("{}")
+    assert main(["check-data", f"coco:{folder}"]) == 1
+    assert f"takes a file. Name one of {source.name}, other.json in it." in capsys.readouterr().err
+    assert main(["check-data", f"yolo:{folder}"]) == 1
+    assert "takes a file. Name one, as yolo:data.yaml." in capsys.readouterr().err
+
+
+def test_days_group_photos_where_they_are_certain(source: Path, tmp_path: Path) -> None:
+    check, table = check_data(open_dataset(f"coco:{source}")), tmp_path / "shoots.csv"
+
+    def grouped(header: str, *days: str) -> dict[str, int]:
+        rows = [f"{number:02}.png,{days[number % len(days)]}" for number in range(20)]
+        table.write_text("\n".join([f"photo,{header}", *rows]), "utf-8")
+        return suggest_folds(check, f"{table}:{header}")[0]
+
+    days = [f"2024-03-{day:02}" for day in range(1, 6)]
+    folds = grouped("date", *days)
+    assert len({(int(photo_id[-2:]) % 5, fold) for photo_id, fold in folds.items()}) == 5, "a fold for each day"
+    for header in ("date", "shoot_day"):
+        with pytest.raises(
+            DatasetError,
+            match=rf"shoots\.csv cannot group photos by {header}: 14/03/2024 has the day first and 03/14/2024 the "
+            r"month first\. Write dates as 2024-03-31\.",
+        ):
+            grouped(header, "14/03/2024", "03/14/2024", "2024-03-01", "2024-03-02", "2024-03-03")
+    with pytest.raises(DatasetError, match=r"by date: 03/04/2024 may have the day or the month first\. Write dates as"):
+        grouped("date", "03/04/2024")
 
 
 def test_no_photo_and_a_folder_that_cannot_be_written(source: Path, tmp_path: Path) -> None:

@@ -288,7 +288,11 @@ def test_an_unknown_id(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
     [
         (
             {"--dataset": "coco"},
-            "The data set 'coco' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a",
+            "The data set 'coco' says no more than its kind. Write coco:annotations.json, say.",
+        ),
+        (
+            {"--dataset": "cocoa"},
+            "The data set 'cocoa' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a",
         ),
         ({"--data": "nowhere"}, "photos is missing."),
         ({"--ids": "nowhere.txt"}, "The list of ids nowhere.txt cannot be read"),
@@ -430,6 +434,17 @@ def test_a_mapping_of_ones_own_is_kept_with_the_checkpoint(
     assert "Left out of kimonos: Obi <sash>." in capsys.readouterr().out
     assert (folder / "mapping.toml").read_text() == mapping.read_text()
     assert evaluated(folder, dataset.root, tmp_path / "out.json") == 0, "it is found there"
+    (folder / "mapping.toml").write_text("from = 3")
+    capsys.readouterr()
+    assert evaluated(folder, dataset.root, tmp_path / "out.json") == 1
+    assert (
+        capsys.readouterr().err == f'{folder / "mapping.toml"} does not say from. Write from = "NAME OF A TAXONOMY".\n'
+    )
+
+
+def test_a_broken_mapping_that_is_not_needed_is_not_looked_at(checkpoint: Path, root: Path, tmp_path: Path) -> None:
+    (checkpoint / "mapping.toml").write_text("from = 3")
+    assert evaluated(checkpoint, root, tmp_path / "out.json") == 0
 
 
 def test_scores_that_do_not_exist_are_a_dash(

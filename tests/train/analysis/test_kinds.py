@@ -158,6 +158,7 @@ def test_matrix_and_scores_by_hand() -> None:
     assert found.majority == pytest.approx(3 / 4) and found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
     assert found.accuracy_of_all == pytest.approx(5 / 6)  # 0.5 counts as a dress
     assert found.framing == "bust" and found.photos.number == 6
+    assert found.photo_ids == (("0\n1", "2", "3"), ("", "4", "5"))
 
 
 def test_a_class_that_fails_on_other_photos_goes_with_its_scores() -> None:
@@ -195,3 +196,35 @@ def test_flat_lays_that_teach_say_the_kind_and_are_not_of_the_test(monkeypatch: 
     found = module._teaching(FlatLays(Path(), tuple(photos)))
     assert [photo.label for photo in found.photos] == ["Skirt", "Skirt"]
     assert {photo.part for photo in found.photos} == {"train"}
+
+
+def test_what_was_observed_is_not_observed_again(tmp_path: Path) -> None:
+    first, second = samples(1), samples(1, garment="Coat", seed=4)
+    asked: list[str] = []
+
+    def observe(framing: str, photo_id: str) -> list[KindSample]:
+        asked.append(photo_id)
+        if photo_id == "broken":
+            raise DatasetError("It has no mask.")
+        return {"a": [replace(each, photo_id="a") for each in first + second], "b": []}[photo_id]
+
+    wanted = [("full", "a"), ("full", "b"), ("full", "broken")]
+    found = module._observe(wanted, observe, "tags", tmp_path)
+    again = module._observe(wanted, observe, "tags", tmp_path)
+    assert asked == ["a", "b", "broken", "broken"]
+    assert [(each.photo_id, each.garment, each.kind, each.source, each.framing) for each in again] == [
+        ("a", "Dress", "skirt", "tags", "full"),
+        ("a", "Coat", "jacket/cardigan", "tags", "full"),
+    ]
+    assert all((one.features == other.features).all() for one, other in zip(found, again, strict=True))
+    module._observe([("full", "a")], observe, "masks", tmp_path)
+    module._observe([("bust", "a")], observe, "tags", tmp_path)
+    assert asked[4:] == ["a", "a"]
+
+
+def test_features_of_other_weights_or_labels_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = module._folder_of(tmp_path, "0123456789ab")
+    assert one == module._folder_of(tmp_path, "0123456789ab") and one.is_dir()
+    assert one != module._folder_of(tmp_path, "a" * 12)
+    monkeypatch.setattr(module, "LABELS", {"Dress": {"dress": "dress", "skirt": "skirt"}})
+    assert one != module._folder_of(tmp_path, "0123456789ab")

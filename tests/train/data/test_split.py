@@ -9,7 +9,16 @@ import pytest
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
-from train.data.split import SPLITS, fold_ids, folds_digest, read_ids, stratified_folds, with_split
+from train.data.split import (
+    SPLITS,
+    are_folds_of,
+    fold_ids,
+    folds_digest,
+    folds_sentence,
+    read_ids,
+    stratified_folds,
+    with_split,
+)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +229,10 @@ def test_a_file_tells_the_folds(tmp_path: Path) -> None:
     split = with_split(dataset, path)
     assert fold_ids(split, 3) == ([f"p{number}" for number in range(9) if number % 5 != 3], ["p3", "p8"])
     assert fold_ids(split, -1) == ([f"p{number}" for number in range(9)], [])
+    assert folds_sentence(split, path) == (
+        f"The folds are those of {path}, of 9 photos; 1 photos are not in it and left out. It also names 1 that coco-x "
+        "does not have: gone."
+    )
     path.rename(tmp_path / "split.csv")
     assert with_split(dataset).folds == split.folds and folds_digest(with_split(dataset)) == folds_digest(split) != ""
     (tmp_path / "split.csv").write_text("\n".join(["id,fold", *rows[:-1], "p8,0"]), "utf-8")
@@ -263,3 +276,14 @@ def test_files_that_tell_no_folds(tmp_path: Path, content: str, sentence: str) -
         with_split(replace(opened("coco-x", ["a", "b"]), root=tmp_path))
     with pytest.raises(DatasetError, match=r"The split .*none\.csv cannot be read"):
         with_split(opened("coco-x", ["a", "b"]), tmp_path / "none.csv")
+
+
+def test_folds_that_are_dealt_out_move_with_the_photos() -> None:
+    before, more = opened("coco-x", IDS[:40]), opened("coco-x", IDS[:50])
+    trained = folds_digest(before, 5)
+    assert trained and are_folds_of(before, trained, 5)
+    assert not are_folds_of(more, trained, 5) and not are_folds_of(before, trained, 4)
+    assert folds_digest(before) == "", "no fold was left out"
+    assert folds_digest(opened("ccp", ["0002"]), 5) == "", "stored folds never move"
+    assert are_folds_of(before, "", 5), "an older checkpoint kept nothing"
+    assert not are_folds_of(replace(before, folds={"1": 0}), "", 5)

@@ -529,9 +529,9 @@ def test_a_data_set_that_is_none(tiny: MakeRecipe, tmp_path: Path) -> None:
         run(tiny(), tmp_path / "nowhere", tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(
-        DatasetError, match="'coco' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a"
+        DatasetError, match="'cocoa' starts with none of coco:, masks:, yolo:, labelstudio:, cvat:, hub: and a"
     ):
-        open_dataset("coco", tmp_path)
+        open_dataset("cocoa", tmp_path)
 
 
 def test_damaged_photos_are_named_and_left_out(

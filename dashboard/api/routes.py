@@ -1,0 +1,50 @@
+"""The routes of the API beside the app's pages; nothing of it is imported before somebody asks for it.
+
+The API needs PyTorch, which takes seconds to import, while the first page is to be there at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["PREFIX", "routes"]
+
+PREFIX = "/api/v1"
+"""Path under which all routes of this version lie."""
+
+
+def routes() -> list[BaseRoute]:
+    """The routes of the API and of its metrics, for `streamlit.App` or an application of their own."""
+    return [Mount(PREFIX, _Api()), Route("/metrics", _metrics)]
+
+
+class _Api:
+    """The API, made at the first request."""
+
+    def __init__(self) -> None:
+        self._made: ASGIApp | None = None
+        self._making = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        async with self._making:
+            if self._made is None:
+                self._made = await asyncio.to_thread(_make)
+        await self._made(scope, receive, send)
+
+
+def _make() -> ASGIApp:
+    from dashboard.api.application import create_api
+
+    return create_api()
+
+
+def _metrics(request: Request) -> Response:
+    from dashboard.api.metrics import metrics
+
+    return metrics(request)

@@ -1,0 +1,269 @@
+"""Fetching one file from an address that a stranger gave, without letting it reach what only this machine can reach.
+
+A server that opens any address for anybody lends its place in the network (OWASP, "Server-Side Request Forgery"). So
+only `http` and `https` on their usual ports are opened, and only at public addresses. The name is resolved once, all
+its addresses are checked, and the connection goes to one of those: a second answer of the name server is never asked
+for. Each redirect is a new address, checked in the same way. Size, time and number of redirects are limited. Proxies of
+the environment are not used, as they would resolve the name again.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as WaitedTooLongError
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+from segmodels.errors import GarmentscopeError
+from segmodels.photo import MAX_BYTES
+
+__all__ = ["FETCH_SECONDS", "MAX_REDIRECTS", "FetchError", "Fetched", "fetch"]
+
+FETCH_SECONDS = 20.0
+"""Seconds that a fetch may take in all, redirects included."""
+
+MAX_REDIRECTS = 5
+"""Most redirects that are followed."""
+
+_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BLOCK = 64 * 1024  # bytes of a read
+_MAX_URL = 2048
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
+_RESOLVERS = 4  # name servers can be slow, and a lookup cannot be interrupted: no more threads than these ever wait
+_resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
+
+Address = IPv4Address | IPv6Address
+
+
+class FetchError(GarmentscopeError, ValueError):
+    """An address that is not opened, or a file that cannot be had from it; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that was fetched.
+
+    Args:
+        name: File name: the last part of the address, or one made of the host's name.
+        data: The file.
+        url: Address that it came from in the end.
+        content_type: Media type as the host names it, in lower case, without parameters; empty if it names none.
+    """
+
+    name: str
+    data: bytes
+    url: str
+    content_type: str = ""
+
+
+class _Place(NamedTuple):
+    """An address taken apart and checked for all that can be seen without resolving its name."""
+
+    url: str
+    scheme: str
+    host: str
+    target: str
+
+
+def fetch(url: str, *, max_bytes: int = MAX_BYTES, seconds: float = FETCH_SECONDS) -> Fetched:
+    """Fetches a file from the public internet.
+
+    Args:
+        url: Address, `http` or `https`, on the usual port, without user name and password.
+        max_bytes: Most bytes that the file may have.
+        seconds: Most seconds that all of it may take.
+
+    Raises:
+        FetchError: If the address is not one of these or not public, the host refuses or does not answer in time, it
+            answers with a web page, or the file is larger; the message is for the person who gave the address.
+    """
+    deadline = time.monotonic() + seconds
+    place = _place(url)
+    for _ in range(MAX_REDIRECTS + 1):
+        found = _ask(place, max_bytes, deadline, seconds)
+        if isinstance(found, Fetched):
+            return found
+        place = found
+    raise FetchError(f"{place.host} redirects more than {MAX_REDIRECTS} times. Give the address of the photo itself.")
+
+
+def _place(url: str) -> _Place:
+    """Takes an address apart.
+
+    Raises:
+        FetchError: If it is no address that may be opened.
+    """
+    url = url.strip()
+    if not url:
+        raise FetchError("The address is empty. Give the address of a photo, such as https://example.org/look.jpg.")
+    if len(url) > _MAX_URL:
+        raise FetchError(f"The address has {len(url):,} characters; the most are {_MAX_URL:,}.")
+    if re.search(r"[\x00-\x20\x7f\\]", url):
+        raise FetchError("The address has a space, a line break or a backslash in it. Copy it again.")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise FetchError("This is not an address. Give one such as https://example.org/look.jpg.") from None
+    if parts.scheme not in _PORTS or not host:
+        raise FetchError("Only addresses that begin with https:// or http:// can be opened.")
+    if parts.username is not None or parts.password is not None:
+        raise FetchError("The address has a user name or a password in it. Give one that needs none.")
+    if port not in (None, _PORTS[parts.scheme]):
+        raise FetchError(f"The address names port {port}. Only the usual ports of http and https are opened.")
+    return _Place(parts._replace(fragment="").geturl(), parts.scheme, host, _target(parts))
+
+
+def _target(parts: SplitResult) -> str:
+    """Path and query as they are sent, in ASCII."""
+    kept = "%/:=&?~#+!$,;'@()*[]|"
+    path = quote(parts.path or "/", safe=kept)
+    return f"{path}?{quote(parts.query, safe=kept)}" if parts.query else path
+
+
+def _ask(place: _Place, max_bytes: int, deadline: float, seconds: float) -> Fetched | _Place:
+    """The file at a place, or the place that it redirects to."""
+    try:
+        with _connected(place, deadline) as connection:
+            headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "Garmentscope"}
+            connection.request("GET", place.target, headers=headers)
+            with closing(connection.getresponse()) as response:
+                where = response.getheader("Location")
+                if response.status in _REDIRECTS and where:
+                    return _place(urljoin(place.url, where))
+                found = _read(place, response, max_bytes)
+            if time.monotonic() >= deadline:  # a connection that was cut looks like the end of the file
+                raise TimeoutError
+            return found
+    except (OSError, http.client.HTTPException) as error:
+        if time.monotonic() >= deadline or isinstance(error, TimeoutError):
+            raise FetchError(
+                f"{place.host} took longer than {seconds:.0f} seconds. Save the photo and add the file."
+            ) from None
+        if isinstance(error, ssl.SSLError):
+            raise FetchError(
+                f"There is no secure connection to {place.host}. Save the photo and add the file."
+            ) from None
+        raise FetchError(
+            f"{place.host} could not be reached. Check the address, or save the photo and add the file."
+        ) from None
+
+
+def _read(place: _Place, response: http.client.HTTPResponse, max_bytes: int) -> Fetched:
+    if response.status != http.HTTPStatus.OK:
+        reason = f"{response.status} {http.client.responses.get(response.status, '')}".rstrip()
+        raise FetchError(f"{place.host} answers with {reason}. Check that the address opens without a login.")
+    kind = response.getheader("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in ("text/html", "application/xhtml+xml"):
+        raise FetchError(
+            "This address leads to a web page, not to a photo. Open the photo by itself and copy its address."
+        )
+    limit = f"more than the {max_bytes / 1024**2:.0f} MB allowed. Save a smaller copy and add the file."
+    length = response.getheader("Content-Length", "")
+    if length.isascii() and length.isdigit() and int(length) > max_bytes:
+        raise FetchError(f"The file has {int(length) / 1024**2:,.1f} MB, {limit}")
+    blocks, size = [], 0
+    while block := response.read(_BLOCK):
+        blocks.append(block)
+        size += len(block)
+        if size > max_bytes:
+            raise FetchError(f"The file has {limit}")
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    return Fetched(_name(place, kind), b"".join(blocks), place.url, kind)
+
+
+def _name(place: _Place, kind: str) -> str:
+    """A plain file name for what a place gives."""
+    last = unquote(urlsplit(place.url).path.rpartition("/")[2])
+    plain = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "-", last).strip(" .-")[-100:]
+    if plain:
+        return plain
+    subtype = kind.removeprefix("image/")
+    return f"photo-from-{place.host}" + (f".{subtype}" if subtype.isalnum() and subtype != kind else "")
+
+
+@contextmanager
+def _connected(place: _Place, deadline: float) -> Iterator[http.client.HTTPConnection]:
+    """A connection to one of the checked addresses, which is cut at the deadline, whatever it is doing."""
+    addresses = _public_addresses(place, deadline)
+    connection = http.client.HTTPConnection(place.host, _PORTS[place.scheme])
+    with closing(connection), closing(_open_socket(addresses, _PORTS[place.scheme], deadline)) as plain:
+        cut = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, [plain])
+        cut.daemon = True
+        cut.start()
+        try:
+            if place.scheme == "https":
+                connection.default_port = _PORTS["https"]  # else the Host header names it
+                secure = ssl.create_default_context().wrap_socket(plain, server_hostname=place.host)
+                with closing(secure):
+                    connection.sock = secure
+                    yield connection
+            else:
+                connection.sock = plain
+                yield connection
+        finally:
+            cut.cancel()
+
+
+def _cut(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _open_socket(addresses: list[Address], port: int, deadline: float) -> socket.socket:
+    """Connects to the first address that answers."""
+    error: OSError = TimeoutError()
+    for address in addresses:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            return socket.create_connection((str(address), port), timeout=left)
+        except OSError as failed:
+            error = failed
+    raise error
+
+
+def _public_addresses(place: _Place, deadline: float) -> list[Address]:
+    """The addresses of a host, if all of them are public.
+
+    Raises:
+        FetchError: If one is not, or there is none.
+    """
+    lookup = _resolvers.submit(socket.getaddrinfo, place.host, None, type=socket.SOCK_STREAM)
+    try:
+        found = lookup.result(max(0.0, deadline - time.monotonic()))
+    except WaitedTooLongError:
+        lookup.cancel()
+        raise TimeoutError from None
+    except (OSError, UnicodeError):
+        raise FetchError(f"There is no host {place.host}. Check the address.") from None
+    addresses = list(dict.fromkeys(ip_address(str(each[4][0]).partition("%")[0]) for each in found))
+    if not addresses or not all(map(_is_public, addresses)):
+        raise FetchError(f"{place.host} is not on the public internet. Only photos that anybody can open are fetched.")
+    return addresses
+
+
+def _is_public(address: Address) -> bool:
+    """Whether an address, and the IPv4 address that it may carry inside, is one of the public internet."""
+    inside: list[IPv4Address | None] = []
+    if isinstance(address, IPv6Address):
+        inside = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if address in _NAT64:
+            inside.append(IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.ipv4_mapped:
+            return _is_public(address.ipv4_mapped)
+    own = address.is_global and not (address.is_multicast or (address.version == 4 and address.is_reserved))
+    return own and all(each is None or _is_public(each) for each in inside)

@@ -1,0 +1,237 @@
+"""The HTTP API under 1, 8 and 32 callers at once, beside the bare network and a plain server, all in the same run.
+
+`make bench` runs it; `--seconds` says how long each number of callers asks. Each caller sends one photo after another,
+the portrait that scikit-image ships at 825 x 550 pixels as JPEG, and waits as long as `Retry-After` says where it is
+refused. Printed are, for each server and number of callers: photos a second, also as a share of the bare network's;
+the median and the 95th percentile of the seconds from a request to its answer; refusals (429), errors, and the
+server's resident memory before and after.
+
+- The bare network is the default model's on batches of random crops, without decoding, detector, colours or HTTP.
+- The plain server is FastAPI with a FPN of segmentation-models-pytorch on EfficientNet-Lite0 at 320 x 320, random
+  weights, in a thread of its own, which answers with the class map as PNG: what one writes in an afternoon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import httpx2
+from PIL import Image
+from skimage.data import astronaut
+
+REPOSITORY = Path(__file__).parents[1]
+CALLERS = (1, 8, 32)
+BATCH = 8
+PATIENCE = 120.0
+
+OURS = "import sys; from dashboard.__main__ import serve; sys.exit(serve(['--port', '{port}']))"
+PLAIN = """
+import asyncio, io
+import numpy as np, segmentation_models_pytorch as smp, torch, uvicorn
+from concurrent.futures import ThreadPoolExecutor
+from fastapi import FastAPI, File, Response
+from PIL import Image
+
+network = smp.FPN("tu-tf_efficientnet_lite0", encoder_weights=None, classes=15).eval()
+one = ThreadPoolExecutor(1)
+app = FastAPI()
+
+def segment(data):
+    photo = Image.open(io.BytesIO(data)).convert("RGB")
+    pixels = torch.from_numpy(np.asarray(photo.resize((320, 320)))).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        ids = network(pixels).argmax(1)[0].to(torch.uint8).numpy()
+    out = io.BytesIO()
+    Image.fromarray(ids).resize(photo.size, Image.Resampling.NEAREST).save(out, "PNG")
+    return out.getvalue()
+
+@app.post("/api/v1/segment")
+async def route(photo: bytes = File()):
+    return Response(await asyncio.get_running_loop().run_in_executor(one, segment, photo), media_type="image/png")
+
+@app.get("/api/v1/health")
+def health():
+    return "ok"
+
+uvicorn.run(app, port={port}, log_level="warning")
+"""
+BARE = f"""
+import time, torch
+from segmodels import load_segmenter
+
+segmenter = load_segmenter("fpn")
+members = [segmenter.checkpoint.config, *segmenter.checkpoint.config.ensemble]
+batches = [torch.rand({BATCH}, 3, m.height, m.width).to(memory_format=torch.channels_last) for m in members]
+
+def run():
+    with torch.inference_mode(), segmenter.precision.autocast():
+        for network, batch in zip(segmenter.networks, batches):
+            network(batch)
+
+run()
+started, photos = time.perf_counter(), 0
+while time.perf_counter() - started < SECONDS:
+    run()
+    photos += {BATCH}
+print(photos / (time.perf_counter() - started))
+"""
+
+
+@dataclass
+class Figures:
+    """What the callers of a server saw."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def main() -> int:
+    """Prints a table; 1 if any request failed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each number of callers (default: %(default)g)")
+    parser.add_argument("--callers", type=int, nargs="+", default=CALLERS)
+    arguments = parser.parse_args()
+    photo = _photo()
+    bare = _bare(arguments.seconds)
+    print(f"bare network, batches of {BATCH}: {bare:.2f} photos a second", flush=True)
+    failed = 0
+    for name, code in (("this API", OURS), ("plain server", PLAIN)):
+        with _served(code) as (port, pid):
+            asyncio.run(_ask(port, 1, 3.0, photo))  # loads the network
+            for callers in arguments.callers:
+                before, started = _memory(pid), time.perf_counter()
+                found = asyncio.run(_ask(port, callers, arguments.seconds, photo))
+                took = time.perf_counter() - started
+                failed += len(found.errors)
+                _print(name, callers, found, len(found.seconds) / took, bare, before, _memory(pid))
+        between = _bare(arguments.seconds)
+        print(f"bare network again: {between:.2f} photos a second", flush=True)
+    if absent := _no_rembg():
+        print(absent)
+    return 1 if failed else 0
+
+
+def _print(name: str, callers: int, found: Figures, pace: float, bare: float, before: float, after: float) -> None:
+    ordered = sorted(found.seconds) or [float("nan")]
+    late = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    print(
+        f"{name:<13}{callers:3} callers: {pace:6.2f} photos a second ({pace / bare:4.2f} of the bare network), "
+        f"p50 {statistics.median(ordered):5.2f} s, p95 {late:5.2f} s, {found.refused} refused, "
+        f"{len(found.errors)} errors{' (' + found.errors[0] + ')' if found.errors else ''}, "
+        f"memory {before:,.0f} to {after:,.0f} MB",
+        flush=True,
+    )
+
+
+def _no_rembg() -> str:
+    import importlib.util
+
+    if importlib.util.find_spec("rembg"):
+        return "rembg is installed, but its weights come from GitHub, which this benchmark does not ask."
+    return "rembg is not installed, and its weights come from GitHub: it is left out."
+
+
+async def _ask(port: int, callers: int, seconds: float, photo: bytes) -> Figures:
+    """Lets callers ask until the time is over; each finishes its last photo."""
+    found = Figures()
+    deadline = time.perf_counter() + seconds
+    limits = httpx2.Limits(max_connections=callers, max_keepalive_connections=callers)
+    async with httpx2.AsyncClient(timeout=PATIENCE, limits=limits, trust_env=False) as client:
+        await asyncio.gather(*(_caller(client, port, deadline, photo, found) for _ in range(callers)))
+    return found
+
+
+async def _caller(client: httpx2.AsyncClient, port: int, deadline: float, photo: bytes, found: Figures) -> None:
+    while time.perf_counter() < deadline:
+        started = time.perf_counter()
+        try:
+            answer = await client.post(
+                f"http://127.0.0.1:{port}/api/v1/segment", files={"photo": ("look.jpg", photo, "image/jpeg")}
+            )
+        except httpx2.HTTPError as error:
+            found.errors.append(type(error).__name__)
+            continue
+        if answer.status_code == 200:
+            found.seconds.append(time.perf_counter() - started)
+        elif answer.status_code == 429:
+            found.refused += 1
+            await asyncio.sleep(float(answer.headers["retry-after"]))
+        else:
+            found.errors.append(f"{answer.status_code} {answer.text[:80]}")
+
+
+def _bare(seconds: float) -> float:
+    """Photos a second of the bare network, alone on the machine."""
+    code = BARE.replace("SECONDS", str(seconds / 2))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, env=_environment(), capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def _photo() -> bytes:
+    out = io.BytesIO()
+    photo = cv2.copyMakeBorder(astronaut(), 157, 156, 19, 19, cv2.BORDER_REPLICATE)
+    Image.fromarray(photo).save(out, "JPEG", quality=92)
+    return out.getvalue()
+
+
+def _environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GARMENTSCOPE_")}
+    return {**own, "PYTHONPATH": str(REPOSITORY), "GARMENTSCOPE_API": "photos=64,waiting=64,minute=1000000"}
+
+
+@contextlib.contextmanager
+def _served(code: str) -> Iterator[tuple[int, int]]:
+    """A server on a port of its own; gives the port and the process's id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-c", code.replace("{port}", str(port))],
+        cwd=REPOSITORY,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), opener.open(f"http://127.0.0.1:{port}/api/v1/health", timeout=60):
+                break
+            if server.poll() is not None:
+                sys.exit("The server ended.")
+            time.sleep(0.2)
+        yield port, server.pid
+    finally:
+        server.terminate()
+        try:
+            server.wait(40)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _memory(pid: int) -> float:
+    """Resident memory of a process in MB, as Linux counts it."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return float(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""Archives over HTTP: the numbers of the Trends page, photos in and out, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from starlette.testclient import TestClient
+
+from dashboard.api import archives
+from dashboard.archive import jobs as archive_jobs
+from dashboard.trends.moves import GARMENTS, line_section, things
+from dashboard.trends.section import Question, Section
+from dashboard.trends.together import matrix_section
+from dashboard.trends.worn import share_section
+from segmodels.archive.facts import Facts, View
+from segmodels.archive.rows import photo_id
+from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.synthetic import make_archive
+
+Make = Callable[[int], bytes]
+WAIT = 60.0
+
+
+@pytest.fixture(scope="module")
+def looks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of 600 photos with dates and tags."""
+    folder = tmp_path_factory.mktemp("archives") / "looks"
+    make_archive(Archive(folder), 600, 0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def facts(looks: Path) -> Iterator[Facts]:
+    archive = Archive(looks)
+    with archive.reader() as reader:
+        yield Facts(reader, archive.taxonomy(archive.versions()[0]))
+
+
+@pytest.fixture
+def named(client: TestClient, looks: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """A client of a server that lists the archive."""
+    monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(looks))
+    return client
+
+
+def refusal(answer: Any, status: int, kind: str) -> str:
+    body = answer.json()
+    assert (answer.status_code, body["type"]) == (status, f"/api/v1/problems/{kind}"), body
+    return str(body["detail"])
+
+
+def rows(section: Section) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(
+        section.numbers.to_json(orient="records", date_format="iso", double_precision=15)
+    )
+    return found
+
+
+def lines(question: Question) -> Section:
+    return line_section(question, period="season", names=things(question, GARMENTS))
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "more"),
+    [("shares", share_section, {}), ("pairs", matrix_section, {}), ("series", lines, {"period": "season"})],
+)
+def test_the_numbers_are_those_of_trends(
+    named: TestClient, facts: Facts, name: str, build: Callable[[Question], Section], more: dict[str, str]
+) -> None:
+    tag, values = next(iter(facts.tags.items()))
+    filters = {"garments": "Pants", "from": "2022-01-01", f"tag.{tag}": values[0], "count": "raw"}
+    view = View(date(2022, 1, 1), None, ((tag, (values[0],)),), ("Pants",), counting="raw")
+    for asked, seen in (({}, View()), (filters, view)):
+        answer = named.get(f"/archives/looks/{name}", params=asked | more)
+        section = build(Question(facts, seen))
+        assert answer.status_code == 200 and answer.json()["rows"] == rows(section) != []
+        assert answer.json()["method"] == section.caption and answer.json()["title"] == section.title
+
+
+def test_kinds_as_trends_counts_them(named: TestClient, looks: Path) -> None:
+    archive = Archive(looks)
+    with archive.reader() as reader:
+        divided = Facts(reader, archive.taxonomy(archive.versions()[0]), kinds=True)
+        for seen, asked in ((View(), {}), (View(counting="raw"), {"count": "raw"})):
+            table = named.get("/archives/looks/shares", params={"kinds": "yes"} | asked).json()
+            assert table["rows"] == rows(share_section(Question(divided, seen)))
+            assert len(table["rows"]) > len(named.get("/archives/looks/shares").json()["rows"])
+
+
+def test_a_share_counted_by_hand(named: TestClient, looks: Path) -> None:
+    with Archive(looks).reader() as reader:
+        found = reader.query("SELECT len(outfits) AS people, garments FROM photos")
+    worn = sum(len({g["person"] for g in row if g["class"] == "Coat"}) for row in found["garments"])
+    table = named.get("/archives/looks/shares?count=raw&duplicates=yes").json()["rows"]
+    coat = next(row for row in table if row["garment"] == "Coat")
+    assert coat["outfits"] == worn > 0 and coat["share"] == pytest.approx(worn / found["people"].sum())
+
+
+def test_photos_behind_a_number(named: TestClient, facts: Facts) -> None:
+    answer = named.get("/archives/looks/photos?worn=Hat&not_worn=Coat&count=raw&limit=5").json()
+    assert len(answer["photos"]) == 5 < answer["outfits"]
+    days = [row["day"] for row in answer["photos"]]
+    assert days == sorted(days, reverse=True) and pd.Timestamp(days[0]).date().isoformat() == days[0]
+    assert set(answer["photos"][0]) == {"photo_id", "file_name", "day", "person"}
+
+
+def test_what_an_archive_holds(named: TestClient) -> None:
+    listed = {each["name"]: each for each in named.get("/archives").json()}
+    assert listed["ccp"]["origin"] == "shipped" and listed["looks"]["origin"] == "named"
+    (contents,) = listed["looks"]["contents"]
+    assert contents["photos"] == contents["dated"] == 600 and contents["tags"]
+    assert named.get("/archives/looks").json() == listed["looks"]
+    assert "/" not in json.dumps(listed["looks"])  # no folder of the server
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "kind", "sentence"),
+    [
+        ("none/shares", 404, "not-found", 'There is no archive "none"'),
+        ("looks/shares?garments=Sari", 422, "invalid-request", 'The request names "Sari"'),
+        ("looks/shares?garment=Coat", 422, "invalid-request", "There is no parameter 'garment'. There are by, colours"),
+        ("looks/series?garments=Coat&perod=week", 422, "invalid-request", "There is no parameter 'perod'"),
+        ("looks/shares?from=soon", 422, "invalid-request", "The start date in the request"),
+        ("looks/shares?tag.planet=Mars", 422, "invalid-request", 'The filter on "planet" in the request'),
+        ("looks/shares?by=fpn", 422, "invalid-request", "by names 'fpn'. The archive has"),
+        ("looks/shares?from=1900-01-01&to=1900-02-01", 422, "not-enough", "outfits"),
+        ("looks/series?of=Sari", 422, "invalid-request", "of names 'Sari'"),
+        ("looks/series?period=decade", 422, "invalid-request", "period: "),
+        ("looks/photos?worn=Sari", 422, "invalid-request", "worn names 'Sari'"),
+        ("looks/photos?limit=100000", 422, "invalid-request", "limit: "),
+        ("..%2Flooks/shares", 404, "not-found", ""),
+    ],
+)
+def test_a_bad_question_gets_a_sentence(named: TestClient, address: str, status: int, kind: str, sentence: str) -> None:
+    assert sentence in refusal(named.get(f"/archives/{address}"), status, kind)
+
+
+def test_a_damaged_archive_names_no_folder(named: TestClient, looks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(location: str) -> None:
+        raise ArchiveError(f"{location}/part.parquet is damaged.")
+
+    monkeypatch.setattr(archives.cache, "versions", damaged)
+    assert str(looks) not in refusal(named.get("/archives/looks/shares"), 503, "unavailable")
+    monkeypatch.setattr(archives, "archive_contents", damaged)
+    assert named.get("/archives/looks").json()["problem"] == "The archive cannot be read."
+
+
+def ended(client: TestClient, answer: Any) -> dict[str, Any]:
+    """The job of an answer, once it has ended."""
+    assert answer.status_code == 202, answer.text
+    where = answer.headers["location"].removeprefix("/api/v1")
+    deadline = time.monotonic() + WAIT
+    while (job := client.get(where).json())["phase"] in ("waiting", "loading", "running"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.json()["id"] == job["id"]
+    found: dict[str, Any] = job
+    return found
+
+
+def add(client: TestClient, *files: tuple[str, bytes], name: str = "spring", model: str = "tiny") -> Any:
+    sent = [("files", file) for file in files]
+    return client.post(f"/archives/{name}/photos", files=sent, data={"model": model})
+
+
+def test_photos_go_in_and_out(client: TestClient, photo: Make) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("b.png", photo(1))
+        file.writestr("c.png", b"no photo")
+    table = b"file_name,market\na.png,Paris\n"
+    job = ended(client, add(client, ("a.png", photo(0)), ("more.zip", packed.getvalue()), ("looks.csv", table)))
+    assert (job["phase"], job["archive"], job["done"], job["added"], job["known"]) == ("done", "spring", 3, 2, 0)
+    assert [each["file"] for each in job["rejected"]] == ["c.png"] and job["message"] == "2 photos added to spring."
+    assert ended(client, add(client, ("a.png", photo(0))))["known"] == 1
+    (contents,) = client.get("/archives/spring").json()["contents"]
+    assert contents["photos"] == 2 and contents["tags"] == {"market": {"Paris": 1}}
+
+    removed = client.delete(f"/archives/spring/photos/{photo_id(photo(0))}")
+    assert removed.status_code == 204 and not removed.content
+    assert client.get("/archives/spring").json()["contents"][0]["photos"] == 1
+    assert "no such photo" in refusal(client.delete(f"/archives/spring/photos/{photo_id(photo(0))}"), 404, "not-found")
+
+
+def test_what_cannot_be_added(client: TestClient, photo: Make) -> None:
+    assert "comes with the app" in refusal(add(client, ("a.png", photo(0)), name="ccp"), 409, "conflict")
+    assert "cannot be called" in refusal(add(client, ("a.png", photo(0)), name="a:b"), 422, "invalid-request")
+    assert "as files" in refusal(client.post("/archives/spring/photos", json={}), 415, "unsupported-media-type")
+    assert "no photo" in refusal(
+        client.post(
+            "/archives/spring/photos", files={"files": ("looks.csv", b"file_name\na\n")}, data={"model": "tiny"}
+        ),
+        *(422, "invalid-request"),
+    )
+    assert "two CSVs" in refusal(add(client, ("a.csv", b"a"), ("b.csv", b"b")), 422, "invalid-request")
+    assert "fpn" in refusal(add(client, ("a.png", photo(0)), model="none"), 404, "unknown-model")
+    assert refusal(add(client, ("a.zip", b"PK\x03\x04" + bytes(99))), 422, "invalid-request").startswith("a.zip")
+    assert "no such job" in refusal(client.get("/jobs/none"), 404, "not-found")
+    assert "no such job" in refusal(client.delete("/jobs/none"), 404, "not-found")
+    shipped = client.delete(f"/archives/ccp/photos/{'a' * 64}")
+    assert "comes with the app" in refusal(shipped, 409, "conflict")
+    assert "photo_id" in refusal(client.delete("/archives/ccp/photos/a"), 422, "invalid-request")
+
+
+def test_a_zip_bomb_meets_the_guard_of_the_page(client: TestClient) -> None:
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("a.png", "w", force_zip64=True) as member,
+    ):
+        for _ in range(1040):
+            member.write(bytes(1024**2))
+    assert len(packed.getvalue()) < 2 * 1024**2
+    assert "would unpack to 1 files of 1.0 GB" in refusal(
+        add(client, ("a.zip", packed.getvalue())), 422, "invalid-request"
+    )
+
+
+def test_jobs_are_bounded_and_can_be_stopped(client: TestClient, photo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with archive_jobs._turn:  # of ingests, so that none begins
+        answer = add(client, ("a.png", photo(0)))
+        where = answer.headers["location"].removeprefix("/api/v1")
+        assert client.get(where).json()["phase"] == "waiting" and client.get(where).json()["total"] is None
+        assert "already" in refusal(add(client, ("b.png", photo(1))), 409, "conflict")
+        monkeypatch.setattr("dashboard.api.jobs._MOST_LIVE", 1)
+        refused = add(client, ("b.png", photo(1)), name="autumn")
+        assert "Too many" in refusal(refused, 429, "too-many-requests") and refused.headers["retry-after"] == "60"
+        assert client.delete(where).status_code == 200
+        assert ended(client, answer)["phase"] == "stopped"
