@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyTorch
 from dashboard.api.routes import routes
+from dashboard.guard import Guard
 
 __all__ = ["app"]
 
-app = st.App(Path(__file__).parent / "app.py", routes=routes())
+app = st.App(Path(__file__).parent / "app.py", routes=routes(), middleware=[Middleware(Guard)])

@@ -10,6 +10,7 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ __all__ = [
     "DeviceError",
     "Precision",
     "add_device_arguments",
+    "c_function",
     "describe_device",
     "has_fast_bf16",
     "keep_memory",
@@ -231,12 +233,28 @@ def keep_memory(*, all_of_it: bool = False) -> bool:
     Returns:
         Whether the C library took the advice; another one than glibc has no such setting.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = c_function("mallopt")
     if mallopt is None:
         return False
     if all_of_it:
         return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _KEPT))
+
+
+def c_function(name: str) -> Callable[..., int] | None:
+    """A function of the C library that this process runs with.
+
+    Args:
+        name: Name of the function, which returns an int.
+
+    Returns:
+        The function; None if the library does not have it. Windows gives no handle of the library.
+    """
+    try:
+        found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    except (OSError, TypeError):
+        return None
+    return found
 
 
 def describe_device(device: torch.device | None = None) -> str:

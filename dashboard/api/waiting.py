@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
 
@@ -52,7 +52,8 @@ async def outcomes(request: Request, futures: Sequence[Future[T]], seconds: floa
     done = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
     gone = asyncio.create_task(_gone(request))
     try:
-        await asyncio.wait({done, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {done, gone}
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if done.done():
             return done.result()
         if gone.done():
@@ -65,7 +66,9 @@ async def outcomes(request: Request, futures: Sequence[Future[T]], seconds: floa
         )
     finally:
         gone.cancel()
-        done.cancel()
+        if not done.done():
+            done.add_done_callback(_ignored)
+            done.cancel()
 
 
 async def asked(request: Request, seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -122,7 +125,7 @@ def as_problem(error: BaseException) -> ProblemError:
     _LOGGER.error("A photo could not be analysed.", exc_info=error)
     if isinstance(error, DeviceError):
         return ProblemError("unavailable", "The photo does not fit into the memory of the device. Save it smaller.")
-    return ProblemError("internal", "The photo could not be analysed.")
+    return ProblemError("internal", "The photo could not be analysed. The server's log says why.")
 
 
 def caller_of(request: Request) -> str:
@@ -147,6 +150,12 @@ async def segmenter_of(request: Request, model: str, seconds: float) -> Segmente
     except ValueError as error:  # its message names folders of the server
         _LOGGER.error("The model %s cannot be loaded.", model, exc_info=error)
         raise ProblemError("unavailable", f"The model {model} cannot be loaded. The server's log says why.") from None
+
+
+def _ignored(future: asyncio.Future[Any]) -> None:
+    """Looks at what a cancelled future raises; else asyncio writes it into the log."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _gone(request: Request) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_session, parse_hf_uri, try_to_load_from_cache
+from huggingface_hub.file_download import are_symlinks_supported
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 from tqdm import tqdm
 
@@ -26,7 +27,7 @@ from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint, r
 from segmodels.files import read_json, write_whole
 from segmodels.foreign.formats import PICKLES, Format, files_of, format_of, is_weights
 from segmodels.hub.cache import FILES, REPOSITORY_PREFIX, HubAddress, Pulled, find_pulled
-from segmodels.hub.errors import HubError, HubUnreachableError, explain_failures
+from segmodels.hub.errors import HubError, HubUnreachableError, explain_failures, no_client
 
 __all__ = ["HubCheckpoint", "Progress", "fetch", "list_hub", "open_api", "pull", "read_address"]
 
@@ -83,8 +84,15 @@ def read_address(text: str) -> HubAddress:
 
 
 def open_api() -> HfApi:
-    """The client, at the Hub of `HF_ENDPOINT` as it is now; no request of it waits for ever."""
-    session = get_session()
+    """The client, at the Hub of `HF_ENDPOINT` as it is now; no request of it waits for ever.
+
+    Raises:
+        HubUnreachableError: If a variable of the environment names a proxy or certificates that cannot be used.
+    """
+    try:
+        session = get_session()
+    except Exception as error:  # the variables of proxies and certificates are read here
+        raise no_client(error) from None
     if _limit_wait not in session.event_hooks["request"]:
         session.event_hooks = session.event_hooks | {"request": [*session.event_hooks["request"], _limit_wait]}
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/")
@@ -165,6 +173,8 @@ def list_hub(owner: str) -> list[HubCheckpoint]:
         hf_raise_for_status(first)
         found = [model.id for model in api.list_models(author=owner, search=REPOSITORY_PREFIX)]
     repositories = sorted(name for name in found if name.startswith(f"{owner}/{REPOSITORY_PREFIX}"))
+    with explain_failures(owner):
+        are_symlinks_supported(constants.HF_HUB_CACHE)  # kept by the client; else each thread tries for itself
     with ThreadPoolExecutor(8) as threads:
         return list(threads.map(_describe, repositories))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
@@ -23,7 +26,11 @@ from huggingface_hub.errors import (
 
 from segmodels.checkpoints.checkpoint import CheckpointError
 
-__all__ = ["HubError", "HubUnreachableError", "explain_failures"]
+__all__ = ["HubError", "HubUnreachableError", "explain_failures", "no_client"]
+
+_PROXIES = ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY")
+_SCHEMES = ("http://", "https://", "socks5://", "socks5h://")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class HubError(CheckpointError):
@@ -64,6 +71,56 @@ def explain_failures(subject: str, revision: str = "", *, writing: bool = False)
         raise _explained(error, subject, revision, writing) from None
 
 
+def no_client(error: Exception) -> HubUnreachableError:
+    """Error for a client that cannot be made, as the environment names what cannot be used.
+
+    The address of a proxy is not repeated: it may hold a password.
+
+    Args:
+        error: Error of the client.
+    """
+    proxies = _set_variables(_PROXIES)
+    if isinstance(error, ImportError):
+        socks = [name for name, value in proxies.items() if value.lower().startswith("socks")]
+        return HubUnreachableError(
+            f"{_listed(socks or list(proxies))} names a SOCKS proxy, for which the package socksio is missing. Install "
+            "it with: pip install socksio. Or unset the variable; models that are here work without."
+        )
+    certificates = _set_variables(_CERTIFICATES)
+    if isinstance(error, OSError) and certificates:  # ssl.SSLError is one
+        missing = [name for name, value in certificates.items() if not Path(value).exists()] or list(certificates)
+        return HubUnreachableError(
+            f"{_listed(missing)} does not name certificates that can be read. Correct it, or unset it; models that are "
+            "here work without."
+        )
+    wrong = [name for name, value in proxies.items() if "://" in value and not value.lower().startswith(_SCHEMES)]
+    return HubUnreachableError(
+        f"{_listed(wrong or list(proxies)) or 'The environment'} does not name a proxy that can be used. Write "
+        "http://host:port, or unset it; models that are here work without."
+    )
+
+
+def _set_variables(names: tuple[str, ...]) -> dict[str, str]:
+    """The variables of these names, in capitals or not, that are set."""
+    found = {each: os.environ.get(each, "") for name in names for each in (name, name.lower())}
+    return {name: value for name, value in found.items() if value}
+
+
+def _listed(names: list[str]) -> str:
+    return " or ".join(names)
+
+
+def _certificate_fault(error: BaseException | None) -> str:
+    """Why a certificate is not trusted, in the words of OpenSSL; empty if that is not what is wrong."""
+    while error:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message or "it cannot be verified"
+        if match := re.search(r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: ([^(]+)", str(error)):
+            return match[1].strip()
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 def _explained(error: BaseException, subject: str, revision: str, writing: bool) -> HubError:
     """Error for an exception of the client, without its message, which may quote a header and so a token."""
     while isinstance(error, LocalEntryNotFoundError | RuntimeError) and error.__cause__:
@@ -88,6 +145,16 @@ def _explained(error: BaseException, subject: str, revision: str, writing: bool)
         return HubError("HF_ENDPOINT is not the address of a Hub. Unset it, or write https://...")
     if isinstance(error, httpx2.ReadError | httpx2.WriteError | httpx2.RemoteProtocolError):
         return HubUnreachableError(f"The connection to {host} was cut. No incomplete file was kept; try again.")
+    if isinstance(error, httpx2.TransportError) and (fault := _certificate_fault(error)):
+        return HubUnreachableError(
+            f"The certificate of {host} is not trusted ({fault}). Where a proxy of your network reads along, set "
+            "SSL_CERT_FILE to a file with the certificate of its authority; else something stands in between."
+        )
+    if isinstance(error, httpx2.ProxyError):
+        return HubUnreachableError(
+            f"The proxy did not pass the request to {host} on. Check {_listed(list(_set_variables(_PROXIES)))}: the "
+            "address, the user name and the password."
+        )
     if isinstance(error, httpx2.TransportError):
         return HubUnreachableError(f"{host} cannot be reached for {subject}. Check the network connection.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

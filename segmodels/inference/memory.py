@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
 
-from segmodels.device import DeviceError, describe_device
+from segmodels.device import DeviceError, c_function, describe_device
 
 __all__ = ["DeviceMemoryError", "free_memory", "is_out_of_memory", "map_in_parts", "return_memory", "run_in_parts"]
 
@@ -44,7 +43,7 @@ def return_memory() -> bool:
     Returns:
         Whether there was any; False also where the C library has no such function (only glibc has it).
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = c_function("malloc_trim")
     return bool(trim and trim(0))
 
 

@@ -18,11 +18,13 @@ from segmodels.device import (
     add_device_arguments,
     describe_device,
     has_fast_bf16,
+    keep_memory,
     list_devices,
     pick_device,
     pick_precision,
     tune,
 )
+from segmodels.inference.memory import return_memory
 from segmodels.settings import DEVICE_VARIABLE
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
@@ -265,3 +267,18 @@ def test_commands_take_a_device_and_a_precision(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         parser.parse_args(["--precision", "int8"])
     assert "fp16" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [TypeError("bad argument type for built-in operation"), OSError("no library")])
+def test_a_system_without_a_library_of_everything_has_no_advice_to_take(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows raises TypeError for `ctypes.CDLL(None)`; a musl without `mallopt` has no such name."""
+
+    def fail(name: object) -> object:
+        raise error
+
+    monkeypatch.setattr("segmodels.device.ctypes.CDLL", fail)
+    assert not keep_memory() and not keep_memory(all_of_it=True) and not return_memory()
+    monkeypatch.setattr("segmodels.device.ctypes.CDLL", lambda name: object())
+    assert not keep_memory() and not return_memory()

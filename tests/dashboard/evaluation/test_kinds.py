@@ -75,7 +75,7 @@ def test_the_page_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path / "models"))
     page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
     assert not page.exception
-    assert "Kinds of garments" in [each.value for each in page.subheader]
+    assert "Kinds of garments" in [each.label for each in page.expander]
     assert any("dress, skirt" in each.value for each in page.caption)
     (matrix,) = [each.value for each in page.dataframe if "not named" in each.value]
     assert matrix.loc["skirt"].tolist() == [2, 5, 0]

@@ -222,3 +222,17 @@ def test_a_fit_goes_on_by_the_folds_that_it_began_with(recipe: Recipe, root: Pat
     split.write_text("\n".join(["id,fold", *(f"{photo_id},{1 - at % 2}" for at, photo_id in enumerate(ids))]))
     with pytest.raises(FitError, match="holds a fit by other folds than ccp has now. Put the split back"):
         fit(recipe, root, tmp_path / "run", workers=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DataLoader worker (pid 71) is killed by signal: Bus error. Its workers may be out of shared memory.",
+        "unable to write to file </torch_71_2958>: No space left on device (28)",
+        "unable to open shared memory object </torch_71> in read-write mode: Too many open files (24)",
+        "received 0 items of ancdata",
+    ],
+)
+def test_each_way_in_which_shared_memory_is_missing_is_one_sentence(text: str, recipe: Recipe) -> None:
+    said = train.segmentation.fit._why_it_stopped(RuntimeError(text), None, recipe, None)  # type: ignore[arg-type]
+    assert said and "--shm-size=2g" in said and "--workers 0" in said and "goes on from the last whole epoch" in said
