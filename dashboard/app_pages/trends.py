@@ -176,6 +176,7 @@ def _address(choice: Choice, version: Version, part: Insight, view: View) -> str
     if part.tab == MADE_UP:
         return "?" + urlencode({"archive": MADE_UP})
     link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    link |= {"kinds": "yes"} if state.kinds else {}
     return "?" + urlencode(link, doseq=True)
 
 
