@@ -135,7 +135,7 @@ def page() -> None:
 
 def _what_is_set(view: View, line: str, *, made_up: bool) -> None:
     """What the page rests on, and the filters in words."""
-    text = f"Made-up data with known trends, not from photos: {line}." if made_up else f"{line}."
+    text = f"Made-up data with known trends: {line}." if made_up else f"{line}."
     active = removals(view)
     if active:
         text = f"Filters: {'; '.join(each for each, _ in active)}. {text}"
