@@ -135,7 +135,7 @@ def page() -> None:
 
 def _what_is_set(view: View, line: str, *, made_up: bool) -> None:
     """What the page rests on, and the filters in words."""
-    text = f"Made-up data with known trends, not from photos: {line}." if made_up else f"{line}."
+    text = f"Made-up data with known trends: {line}." if made_up else f"{line}."
     active = removals(view)
     if active:
         text = f"Filters: {'; '.join(each for each, _ in active)}. {text}"
@@ -175,8 +175,8 @@ def _address(choice: Choice, version: Version, part: Insight, view: View) -> str
     """Address of the chart that shows a part of the sentence."""
     if part.tab == MADE_UP:
         return "?" + urlencode({"archive": MADE_UP})
-    kinds = {"kinds": "yes"} if state.kinds else {}
-    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **kinds, **to_link(view), **part.link}
+    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    link |= {"kinds": "yes"} if state.kinds else {}
     return "?" + urlencode(link, doseq=True)
 
 
