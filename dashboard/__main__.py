@@ -48,9 +48,11 @@ def serve(arguments: list[str] | None = None) -> int:
         return 2
     import uvicorn
     from starlette.applications import Starlette
+    from streamlit.logger import set_log_level
 
     from dashboard.api.routes import routes
 
+    set_log_level("ERROR")  # it would say that its pages are not served
     _log_requests()
     if parsed.host not in ("127.0.0.1", "::1", "localhost") and not read_settings().tokens:
         print("Everybody who reaches this machine may use the API. Set GARMENTSCOPE_TOKENS to want tokens.", flush=True)

@@ -48,9 +48,7 @@ class Settings:
         "Another person detector: `coco` for torchvision's own weights, or a folder.", "the detector that ships"
     )
 
-    data: Path | None = _variable(
-        "Folder of Clothing Co-Parsing, for the examples, Dataset, Evaluation and Trends.", "none"
-    )
+    data: Path | None = _variable("Folder of Clothing Co-Parsing, for Dataset, Evaluation and Trends.", "none")
 
     archive: tuple[str, ...] = _variable(
         "Archives that Archive and Trends list: folders or URIs, separated as in `PATH`.", "none"

@@ -1,16 +1,19 @@
 """Standard streams and interrupts of the commands. Each command imports this before what takes long to import.
 
 A shell may start a command with closed streams (`2>&-`), whoever reads its output may stop doing so (`| head`), and
-Ctrl-C may come at any time: none of them is a traceback.
+Ctrl-C may come at any time: none of them is a traceback. Nor is a name with characters that the stream's encoding does
+not have, as that of a file or a console on Windows may not.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from types import TracebackType
+from typing import TextIO
 
-__all__ = ["CLOSED_PIPE", "leave_pipe"]
+__all__ = ["CLOSED_PIPE", "leave_pipe", "write_anything"]
 
 CLOSED_PIPE = 141
 """Exit status of a command whose output nobody reads any more, as shells have it for SIGPIPE."""
@@ -41,6 +44,17 @@ def _open_closed() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  # for as long as it runs
 
 
+def write_anything(*streams: TextIO | None) -> None:
+    """Lets streams write characters that their encoding does not have as escapes of Python.
+
+    Args:
+        streams: The streams; one that cannot be changed stays as it is.
+    """
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _say_stopped(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         print("\nStopped.", file=sys.stderr)
@@ -49,5 +63,6 @@ def _say_stopped(kind: type[BaseException], error: BaseException, trace: Traceba
 
 
 _open_closed()
+write_anything(sys.stdout, sys.stderr)
 if sys.excepthook is sys.__excepthook__:
     sys.excepthook = _say_stopped

@@ -1,6 +1,6 @@
 """How long the Trends page takes to ask, on made-up archives that grow: `make bench`, or with sizes as arguments.
 
-    python tests/bench_trends.py [--keep FOLDER] [PHOTOS ...]
+    python tests/bench_trends.py [--kinds] [--keep FOLDER] [PHOTOS ...]
 
 Every query is asked on two threads and has a second at a million photos. Its baseline is the same query at the size
 before: growth of 1 is as fast as the archive grows. It is taken from the processor's seconds, in which others who use
@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -41,6 +41,8 @@ SIZES = (10_000, 100_000, 1_000_000)
 TURNS = 5
 THREADS = 2
 LONGEST = 1.0  # seconds of a query at a million photos
+CLASSES = {name: name for name in ("Footwear", "Coat", "Pants", "Shirt")}
+KINDS = {"Footwear": "Boots", "Coat": "Coat", "Pants": "Jeans", "Shirt": "T-shirt/top"}
 OPENING = "open the archive (behind a bar)"
 
 
@@ -60,12 +62,16 @@ def main() -> None:
     """Prints a table: seconds by size, and growth against the size before, as a ratio to the archive's growth."""
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--kinds", action="store_true", help="count kinds in place of classes")
     parser.add_argument("--keep", type=Path, help="folder of the archives, which are taken from there or written")
     asked = parser.parse_args()
     found: dict[int, dict[str, Cost]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for size in sorted(asked.photos):
-            for task in (_write, _measure):  # a process each, for what it holds is measured
+            for task in (
+                _write,
+                _measure_kinds if asked.kinds else _measure,
+            ):  # a process each, for what it holds is measured
                 with ProcessPoolExecutor(1, get_context("spawn")) as alone:
                     found[size] = alone.submit(task, (asked.keep or Path(scratch)) / f"made-up-{size}", size).result()
             print(f"{size:,} photos done.", file=sys.stderr)
@@ -109,15 +115,20 @@ def _write(folder: Path, size: int) -> dict[str, Cost]:
     return {}
 
 
-def _measure(folder: Path, size: int) -> dict[str, Cost]:
+def _measure_kinds(folder: Path, size: int) -> dict[str, Cost]:
+    return _measure(folder, size, kinds=True)
+
+
+def _measure(folder: Path, size: int, *, kinds: bool = False) -> dict[str, Cost]:
     """What each query takes; beside the opening the peak of memory."""
+    garments = KINDS if kinds else CLASSES
     with Archive(folder).reader() as reader:
         reader.query(f"SET threads TO {THREADS}")
         facts: list[Facts] = []
-        opening = _timed(lambda: facts.append(Facts(reader, OUTFIT_15)))
+        opening = _timed(lambda: facts.append(Facts(reader, OUTFIT_15, kinds=kinds)))
         assert facts[0].size(View()).photos == size, "another archive lies there"
         found = {}
-        for name, ask in {**_queries(), **_filters(), **_views()}.items():
+        for name, ask in {**_queries(garments), **_filters(garments), **_views()}.items():
             turns = [_timed(partial(ask, facts[0], turn)) for turn in range(TURNS + 1)][1:]  # the first warms up
             found[name] = Cost(*(statistics.median(values) for values in zip(*turns, strict=True)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -130,16 +141,17 @@ def _timed(ask: Callable[[], object]) -> Cost:
     return Cost(time.perf_counter() - started, time.process_time() - used)
 
 
-def _queries() -> dict[str, Ask]:
+def _queries(garments: Mapping[str, str]) -> dict[str, Ask]:
     """Everything that is asked of a view that is open."""
     whole = View()
+    shoes, coat, pants, shirt = (garments[name] for name in ("Footwear", "Coat", "Pants", "Shirt"))
     behind = {
         "all": Conditions(),
         "a garment": Conditions(worn=("Hat",)),
-        "one without another": Conditions(worn=("Footwear",), not_worn=("Coat",)),
-        "a colour": Conditions(coloured=(("Coat", "olive"),)),
-        "two colours": Conditions(coloured=(("Pants", "blue"), ("Shirt", "white"))),
-        "a garment of a month": Conditions(worn=("Coat",), period="month", start=date(2023, 5, 1)),
+        "one without another": Conditions(worn=(shoes,), not_worn=(coat,)),
+        "a colour": Conditions(coloured=((coat, "olive"),)),
+        "two colours": Conditions(coloured=((pants, "blue"), (shirt, "white"))),
+        "a garment of a month": Conditions(worn=(coat,), period="month", start=date(2023, 5, 1)),
     }
     raw = View(counting="raw")
     asked: dict[str, Ask] = {"size": lambda facts, _: facts.size(whole)}
@@ -150,14 +162,12 @@ def _queries() -> dict[str, Ask]:
             asked[f"{name} by {period}"] = lambda facts, _, view=view, period=period: facts.counts_by_period(
                 view, period
             )
-    asked["pair by month"] = lambda facts, _: facts.pair_by_period(whole, "Shorts", "Socks", "month")
+    asked["pair by month"] = lambda facts, _: facts.pair_by_period(whole, "Shorts", pants, "month")
     asked["areas"] = lambda facts, _: facts.areas(whole)
     for fine in (False, True):
         name = "fine" if fine else "basic"
         asked[f"colours, {name}"] = lambda facts, _, fine=fine: facts.colours(whole, fine=fine)
-        asked[f"colour pairs, {name}"] = lambda facts, _, fine=fine: facts.colour_pairs(
-            whole, "Pants", "Shirt", fine=fine
-        )
+        asked[f"colour pairs, {name}"] = lambda facts, _, fine=fine: facts.colour_pairs(whole, pants, shirt, fine=fine)
     for period in PERIODS:
         asked[f"colours by {period}"] = lambda facts, _, period=period: facts.colours(whole, period=period)
     for name, those in behind.items():
@@ -168,32 +178,28 @@ def _queries() -> dict[str, Ask]:
     return asked
 
 
-def _filters() -> dict[str, Ask]:
+def _filters(garments: Mapping[str, str]) -> dict[str, Ask]:
     """A filter that nobody asked for before: its table is made."""
-    day = timedelta(1)
+    day, shoes, coat = timedelta(1), garments["Footwear"], garments["Coat"]
 
     def everything(turn: int) -> View:
         return View(
             date(2022, 3, 1) + turn * day,
             date(2024, 9, 1),
             (("market", ("North",)), ("season", ("winter", "summer"))),
-            ("Footwear",),
+            (shoes,),
             ("black", "blue", "white"),
         )
 
     views: dict[str, Callable[[int], View]] = {
         "dates": lambda turn: View(first=date(2022, 6, 1) + turn * day),
         "a tag": lambda turn: View(date(2021, 1, 1) + turn * day, tags=(("market", ("North",)),)),
-        "garments": lambda turn: View(date(2021, 1, 1) + turn * day, garments=("Footwear", "Bag")),
+        "garments": lambda turn: View(date(2021, 1, 1) + turn * day, garments=(shoes, "Bag")),
         "colours": lambda turn: View(date(2021, 1, 1) + turn * day, colours=("blue", "white")),
-        "colours of a garment": lambda turn: View(
-            date(2021, 1, 1) + turn * day, garments=("Footwear",), colours=("blue",)
-        ),
+        "colours of a garment": lambda turn: View(date(2021, 1, 1) + turn * day, garments=(shoes,), colours=("blue",)),
         "share, raw": lambda turn: View(min_share=0.05 + turn / 1000, counting="raw"),
         "confidence, raw": lambda turn: View(min_confidence=0.7 + turn / 1000, counting="raw"),
-        "share, of a garment, raw": lambda turn: View(
-            min_share=0.06 + turn / 1000, garments=("Footwear",), counting="raw"
-        ),
+        "share, of a garment, raw": lambda turn: View(min_share=0.06 + turn / 1000, garments=(shoes,), counting="raw"),
         "everything": everything,
         "everything, raw": lambda turn: replace(
             everything(turn), min_share=0.03 + turn / 1000, min_confidence=0.65, counting="raw"
@@ -202,7 +208,7 @@ def _filters() -> dict[str, Ask]:
     asked: dict[str, Ask] = {}
     for name, view in views.items():
         asked[f"new filter: {name}"] = lambda facts, turn, view=view: facts.size(view(turn))
-    small, coats = View(min_share=0.05, counting="raw"), View(garments=("Coat",))
+    small, coats = View(min_share=0.05, counting="raw"), View(garments=(coat,))
     asked["areas under a share, raw"] = lambda facts, _: facts.areas(small)
     asked["colours under a share, raw"] = lambda facts, _: facts.colours(small)
     asked["areas with a garment"] = lambda facts, _: facts.areas(coats)

@@ -44,6 +44,15 @@ MEMORY = 1.5 * 1024**3
 BLOCK = 6  # inputs of a door before the next door has its turn
 WORKER_SECONDS = 240.0  # then a new one starts, with empty caches
 WARM_UP = 180.0
+PAGES_OF = {
+    "photos": ("segment",),
+    "zips": ("archive",),
+    "metadata": ("archive", "trends"),
+    "checkpoints": ("models", "evaluation", "compare"),
+    "parts": ("archive", "trends"),
+    "links": ("segment", "compare", "evaluation", "dataset", "archive", "trends", "models"),
+}
+"""The doors, and the pages that they lead to."""
 PYTHON = re.compile(
     r"Traceback|\b(?:[A-Z]\w+Error|Exception)\b|\[Errno|object has no attribute|NoneType|unsupported operand|<class '|"
     r"0x[0-9a-f]{8,}|positional argument|list index|out of bounds|not subscriptable|codec can't|\bnumpy\b|pyarrow\.|"
@@ -68,12 +77,12 @@ def main() -> int:
     parser.add_argument("--work", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        _Worker(arguments.work).run(arguments.seed, arguments.doors)
+        _Worker(arguments.work, arguments.doors).run(arguments.seed)
         return 0
     if arguments.again:
         door = json.loads((arguments.again / "finding.json").read_text("utf-8"))["door"]
         with tempfile.TemporaryDirectory() as folder:
-            return _Worker(Path(folder)).again(door, arguments.again)
+            return _Worker(Path(folder), [door]).again(door, arguments.again)
     return _watch(arguments.seconds, arguments.seed, arguments.doors or [], arguments.keep)
 
 
@@ -211,11 +220,13 @@ class _Worker:
 
     Args:
         folder: An empty folder to work in.
+        doors: Names of the doors that are tried; all if left out.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, doors: list[str] | None = None) -> None:
         self.folder = folder
         self._findings = 0
+        self._doors = doors or list(PAGES_OF)
         for name, place in (("CACHE", "cache"), ("MODELS", "models"), ("ARCHIVE", "archives/good")):
             (folder / place).mkdir(parents=True, exist_ok=True)
             os.environ[f"GARMENTSCOPE_{name}"] = str(folder / place)
@@ -234,7 +245,7 @@ class _Worker:
             "links": self._link,
         }
 
-    def run(self, seed: int, doors: list[str] | None) -> None:
+    def run(self, seed: int) -> None:
         """Tries one block of inputs after the other until it is killed."""
         import fuzz_inputs as inputs
         from hypothesis import HealthCheck, Phase, given, settings
@@ -266,7 +277,7 @@ class _Worker:
             each()
 
         while True:
-            for door in doors or strategies:
+            for door in self._doors:
                 block(door, seed)
             seed += 1
 
@@ -306,7 +317,6 @@ class _Worker:
     def _prepare(self) -> None:
         """A tiny checkpoint with all its files, an archive, and every page once: imports take long."""
         import torch
-        from fuzz_inputs import PAGES
 
         from segmodels.architectures import build
         from segmodels.archive.store import Archive
@@ -332,7 +342,7 @@ class _Worker:
         for name in ("metrics.json", "calibration.json"):
             shutil.copy(EMBEDDED / "fpn" / name, self.sample)
         make_archive(Archive(self.folder / "archives" / "good"), 200, seed=1)
-        for name in PAGES:
+        for name in {page for door in self._doors for page in PAGES_OF[door]}:
             self._page(name).run()
         gc.collect()
         gc.freeze()  # else Streamlit would have all that is imported collected after each run of a page

@@ -8,16 +8,16 @@ writes is killed: `make kills KILLS=100 ENGINE=ray`.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import duckdb
@@ -81,19 +81,23 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0, engine: str
 
 def _ingest(source: Path, place: Path, model: Path, engine: str, until: int | None, later: float) -> int:
     """Starts an ingest and kills it some seconds after its new photo `until`; returns the rows it said were written."""
-    command = [sys.executable, __file__, "--ingest", str(source), str(place), str(model), engine]
+    forks = multiprocessing.get_context("forkserver")  # so that not every one imports PyTorch anew
+    forks.set_forkserver_preload(["segmodels.archive.ingest", "segmodels.checkpoints.catalog"])
+    here, there = forks.Pipe(duplex=False)
+    process = forks.Process(target=_be_killed, args=(there, str(source), str(place), str(model), engine))
+    process.start()
+    there.close()
     written = 0
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # else tests/dashboard would be the package
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        for line in process.stdout:
-            word, _, number = line.partition(" ")
-            written += int(number) if word == "written" else 0
-            if until is not None and word == "new" and int(number) >= until:
+    with suppress(EOFError, OSError):  # a message may be cut off
+        while True:
+            word, number = here.recv()
+            written += number if word == "written" else 0
+            if until is not None and word == "new" and number >= until:
                 time.sleep(later)
-                process.send_signal(signal.SIGKILL)
+                process.kill()
                 until = None
-    assert process.returncode in (0, -signal.SIGKILL), process.returncode
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return written
 
 
@@ -131,7 +135,7 @@ def _make_model(folder: Path) -> None:
     save_checkpoint(folder, config, build(config.architecture, len(config.classes), config.arguments))
 
 
-def _be_killed(source: str, place: str, model: str, engine: str) -> None:
+def _be_killed(said: Connection, source: str, place: str, model: str, engine: str) -> None:
     """The process that is killed: says how many rows are in a part, and how many photos are new."""
     ingesting.PART_PHOTOS = 2
     ingesting._COMPACT_PARTS = 3
@@ -140,7 +144,7 @@ def _be_killed(source: str, place: str, model: str, engine: str) -> None:
 
     def say(writer: Writer, rows: store.pa.Table) -> int:
         added = append(writer, rows)
-        print("written", added, flush=True)
+        said.send(("written", added))
         return added
 
     Writer.append = say  # type: ignore[method-assign]
@@ -158,7 +162,7 @@ def _be_killed(source: str, place: str, model: str, engine: str) -> None:
         version,
         analyse,
         metadata,
-        lambda progress: print("new", progress.added, flush=True),
+        lambda progress: said.send(("new", progress.added)),
     )
 
 
@@ -186,11 +190,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--engine", choices=["local", "ray"], default="local")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--ingest", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.ingest:
-        _be_killed(*arguments.ingest)
-        return
     with tempfile.TemporaryDirectory() as folder, _cluster(arguments.engine):
         photos = PHOTOS_A_KILL * arguments.kills
         counts = kill_often(Path(folder), arguments.kills, photos, arguments.seed, arguments.engine)

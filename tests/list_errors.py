@@ -85,7 +85,8 @@ def sentences_of(source: str, errors: set[str]) -> list[Sentence]:
             way = "stderr"
         else:
             continue
-        found += [Sentence(node.lineno, way, text) for text in _texts(node.args[0])]
+        sentence = node.args[1] if way == "ProblemError" and len(node.args) > 1 else node.args[0]  # after its kind
+        found += [Sentence(node.lineno, way, text) for text in _texts(sentence)]
     return sorted(set(found))
 
 

@@ -37,7 +37,7 @@ from segmodels.taxonomy import OUTFIT_15
 ROOT = Path(__file__).parents[1]
 BACK, ZIP_SHARE, FLAT = 200.0, 1.2, 60.0
 A_SESSION = 10  # photos of a session that closes
-LEFT = 20.0  # seconds from the end of a session to the reading of memory
+LEFT = 150.0  # seconds from the end of a session to the reading of memory: Streamlit keeps it for 120
 
 
 def main() -> int:
@@ -74,7 +74,7 @@ def _sessions(photos: int) -> bool:
 async def _visits(port: int, pid: int, portrait: Image.Image, photos: int) -> bool:
     async with visitor(port) as first:
         await first.ask(_large(portrait, 0))
-    await asyncio.sleep(LEFT)
+    await asyncio.sleep(10)
     level = memory(pid)
     async with visitor(port) as one:
         for number in range(photos):
@@ -139,7 +139,7 @@ def _zip(megabytes: int) -> bool:
 async def _upload(port: int, pid: int, path: Path, archives: Path, count: int) -> tuple[float, float]:
     async with visitor(port) as first:
         await first.ask(_large(Image.fromarray(astronaut()), 0))  # loads PyTorch and a network
-    await asyncio.sleep(LEFT)
+    await asyncio.sleep(10)
     idle = highest = memory(pid)
     async with visitor(port, "archive") as one:
         content = await asyncio.to_thread(path.read_bytes)

@@ -52,3 +52,8 @@ def opened(page: AppTest, **link: str) -> AppTest:
     page.run()
     assert not page.exception
     return page
+
+
+def uploader(page: AppTest):  # type: ignore[no-untyped-def]
+    """The uploader of outfit photos."""
+    return next(each for each in page.file_uploader if each.label.startswith("Outfit photos"))

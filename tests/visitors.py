@@ -120,8 +120,9 @@ class Visitor:
             raise RuntimeError(f"The page failed: {message.delta.new_element.exception.message}")
         if message.HasField("new_session"):
             self._session = message.new_session.initialize.session_id
-        if message.delta.new_element.HasField("file_uploader"):
-            self._uploader = message.delta.new_element.file_uploader.id
+        uploader = message.delta.new_element.file_uploader
+        if uploader.label.startswith("Outfit photos"):  # there is another one, for folders
+            self._uploader = uploader.id
         if message.delta.new_element.HasField("button"):
             self._buttons[message.delta.new_element.button.label] = message.delta.new_element.button.id
         return message

@@ -336,7 +336,7 @@ def read_toml(source: str | Path, folder: Path, what: str) -> tuple[str, dict[st
     if not path.is_file():
         path = folder / f"{source}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.toml")))
+        known = ", ".join(sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.toml")))
         raise RecipeError(f"There is no {what} {source}: name a TOML file, or one of those that ship: {known}.")
     try:
         return path.name, tomllib.loads(path.read_text(encoding="utf-8"))

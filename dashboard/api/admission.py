@@ -185,4 +185,6 @@ def _check(photos: int, most: int) -> None:
 
 def _refusal(seconds: int, why: str) -> ProblemError:
     seconds = min(_LONGEST_WAIT, max(1, seconds))
-    return ProblemError("too-many-requests", f"{why} Try again in {seconds} s.", (), {"Retry-After": str(seconds)})
+    return ProblemError(
+        "too-many-requests", f"{why} None was taken; try again in {seconds} s.", (), {"Retry-After": str(seconds)}
+    )

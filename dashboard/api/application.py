@@ -76,7 +76,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         responses=problem_responses(),
         favicon_url="data:,",
-        middleware=[Middleware(Guard, limit=_BodyLimit(limits), tokens=tokens)],
+        middleware=[Middleware(Guard, limit=_BodyLimit(limits), seconds=limits.arrival, tokens=tokens)],
         exception_handlers={
             ProblemError: _known,
             RequestValidationError: _invalid,
@@ -124,7 +124,10 @@ async def health() -> Health:
 async def problem(kind: str) -> Problem:
     """What a kind of problem means, and what to do."""
     if (about := PROBLEMS.get(kind)) is None:
-        raise ProblemError("not-found", "There is no such kind of problem.")
+        raise ProblemError(
+            "not-found",
+            "There is no such kind of problem. The addresses in `type` of answers are those that there are.",
+        )
     return Problem(type=f"{PREFIX}/problems/{kind}", title=about.title, status=about.status, detail=about.meaning)
 
 
@@ -172,6 +175,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     """What the framework refuses: addresses and methods that do not exist."""
     assert isinstance(error, HTTPException)
+    if isinstance(known := getattr(request.state, "problem", None), ProblemError):
+        return known.response()
     kind = {404: "not-found", 405: "wrong-method"}.get(error.status_code, "invalid-request")
     if error.status_code < 400:  # a redirect
         return Response(status_code=error.status_code, headers=error.headers)

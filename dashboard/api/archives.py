@@ -5,6 +5,7 @@ Shares, pairs and series are the sections of the Trends page with its filters, s
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,16 +23,16 @@ from dashboard.api.jobs import Jobs, JobStatus
 from dashboard.api.limits import Limits
 from dashboard.api.problems import ProblemError, problem_responses
 from dashboard.api.routes import PREFIX
-from dashboard.api.waiting import asked, segmenter_of
+from dashboard.api.waiting import asked, caller_of, segmenter_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
-from dashboard.archive.shelf import Contents, Shelved, choose_target, list_archives
+from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, list_archives
 from dashboard.shared import networks
 from dashboard.trends import cache
 from dashboard.trends.choice import SHIPPED
 from dashboard.trends.filters import evidence_line, from_link
 from dashboard.trends.moves import GARMENTS, line_section, things
-from dashboard.trends.reliability import read_trust
+from dashboard.trends.reliability import of_kinds, read_trust
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
@@ -77,6 +78,7 @@ class ArchiveContents(BaseModel):
     dated: int = Field(description="Photos with a date.")
     first: date | None
     last: date | None
+    left_out: int = Field(description="Parts of the archive that are damaged and left out.")
     tags: dict[str, dict[str, int]] = Field(description="The most frequent values of each tag, with their photos.")
 
 
@@ -116,6 +118,8 @@ By = Annotated[
     str,
     Query(description="Whose results are counted, where the archive holds those of several models.", max_length=200),
 ]
+YesNo = Literal["yes", "no"]
+Kinds = Annotated[YesNo, Query(description="Whether kinds of garments, such as jeans, are counted instead of classes.")]
 Periods = Annotated[Period, Query(description="Length of the periods into which time is divided.")]
 
 
@@ -175,9 +179,9 @@ async def archive(request: Request, name: Name) -> ArchiveEntry:
     responses=_COUNTED,
     openapi_extra=_filter_parameters(),
 )
-async def shares(request: Request, name: Name, by: By = "") -> Table:
+async def shares(request: Request, name: Name, by: By = "", kinds: Kinds = "no") -> Table:
     """Share of outfits with each garment, with 95 % intervals."""
-    return await _section(request, name, by, share_section)
+    return await _section(request, name, by, kinds, share_section)
 
 
 @router.get(
@@ -187,9 +191,9 @@ async def shares(request: Request, name: Name, by: By = "") -> Table:
     responses=_COUNTED,
     openapi_extra=_filter_parameters(),
 )
-async def pairs(request: Request, name: Name, by: By = "") -> Table:
+async def pairs(request: Request, name: Name, by: By = "", kinds: Kinds = "no") -> Table:
     """Each pair of garments: outfits with both, lift, Jaccard index, normalised PMI, and what is significant."""
-    return await _section(request, name, by, matrix_section)
+    return await _section(request, name, by, kinds, matrix_section)
 
 
 @router.get(
@@ -203,6 +207,7 @@ async def series(
     request: Request,
     name: Name,
     by: By = "",
+    kinds: Kinds = "no",
     period: Periods = "month",
     of: Annotated[
         str, Query(description="A garment whose colours are counted, instead of all garments.", max_length=80)
@@ -215,7 +220,7 @@ async def series(
             raise ProblemError("invalid-request", f"of names {of[:40]!r}, which is no garment of this archive.")
         return line_section(question, period=period, of=of, names=things(question, of))
 
-    return await _section(request, name, by, build)
+    return await _section(request, name, by, kinds, build)
 
 
 @router.get(
@@ -229,6 +234,7 @@ async def photos(
     request: Request,
     name: Name,
     by: By = "",
+    kinds: Kinds = "no",
     worn: Annotated[str, Query(description="Classes that an outfit holds, separated by commas.", max_length=1000)] = "",
     not_worn: Annotated[str, Query(description="Classes that it does not hold.", max_length=1000)] = "",
     limit: Annotated[int, Query(description="Most photos in the answer.", ge=1, le=1000)] = 24,
@@ -243,7 +249,7 @@ async def photos(
             row["day"] = row["day"][:10] if row["day"] else None
         return Photos(evidence=_evidence(facts, version, view), outfits=facts.count(view, conditions), photos=rows)
 
-    return await _counted(request, name, by, answer)
+    return await _counted(request, name, by, kinds, answer)
 
 
 @router.post(
@@ -292,15 +298,20 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
     limits: Limits = request.app.state.limits
     jobs: Jobs = request.app.state.jobs
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise ProblemError("unsupported-media-type", "Send the photos as files of a multipart/form-data form.")
+        raise ProblemError(
+            "unsupported-media-type",
+            "There is no form in the request. Send the photos as files of a multipart/form-data form.",
+        )
     jobs.check()
-    body = await read_body(request, limits.arrival, _MOST_FILES)
+    body = await read_body(request, _MOST_FILES)
     if unknown := [each for each in body.files if each != "files"]:
-        raise ProblemError("invalid-request", f"The field {unknown[0][:40]!r} is not files.")
+        raise ProblemError(
+            "invalid-request", f"The field {unknown[0][:40]!r} is not files. Send photos, ZIPs and the CSV as files."
+        )
     model = body.values.get("model", DEFAULT_MODEL)
     files = [(each.name, each.data) for each in body.files.get("files", [])]
     await segmenter_of(request, model, limits.seconds)
-    job_id = await _asked(request, _begin, jobs, name, files, model)
+    job_id = await _asked(request, _begin, jobs, caller_of(request), name, files, model)
     response.headers["Location"] = f"{PREFIX}/jobs/{job_id}"
     return jobs.status(job_id)
 
@@ -322,7 +333,7 @@ async def remove_photo(
     return Response(status_code=204)
 
 
-def _begin(jobs: Jobs, name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
+def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
     """Starts a job; gives its id."""
     try:
         target = choose_target(name)
@@ -339,13 +350,15 @@ def _begin(jobs: Jobs, name: str, files: Sequence[tuple[str, bytes]], model: str
         metadata = read_tables(found, parse_metadata(tables[0][1], tables[0][0]) if tables else None)
     except ArchiveError as error:
         raise ProblemError("invalid-request", str(error)) from None
-    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.visit))
+    owner = hashlib.sha256(f"api {caller}".encode()).hexdigest()  # so that visitors of the pages do not change it
+    claim(target, owner)
+    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, owner))
 
 
 def _remove(name: str, photo_id: str) -> None:
     found = _shelved(name)
     if found.origin == "shipped":
-        raise ProblemError("conflict", f"{name} comes with the app and cannot be changed.")
+        raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
     opened = Archive(found.location)
     gone = False
     for version in opened.versions():
@@ -354,7 +367,7 @@ def _remove(name: str, photo_id: str) -> None:
             writer.remove([photo_id])
             gone = True
     if not gone:
-        raise ProblemError("not-found", "The archive has no such photo.")
+        raise ProblemError("not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them.")
 
 
 def _shelved(name: str) -> Shelved:
@@ -381,6 +394,7 @@ def _contents(found: Contents) -> ArchiveContents:
         dated=found.dated,
         first=found.first,
         last=found.last,
+        left_out=len(found.left_out),
         tags={tag.name: dict(tag.counts) for tag in found.tags},
     )
 
@@ -393,7 +407,7 @@ def _label(version: Version) -> str:
 def _version(found: Shelved, by: str) -> Version:
     versions = {_label(each): each for each in cache.versions(found.location)}
     if not versions:
-        raise ProblemError("not-enough", f"{found.name} holds no photos yet.")
+        raise ProblemError("not-enough", f"{found.name} holds no photos yet. Add some first.")
     if not by and len(versions) > 1:
         raise ProblemError(
             "invalid-request",
@@ -459,11 +473,13 @@ def _rows(text: str) -> list[dict[str, Any]]:
     return found
 
 
-async def _section(request: Request, name: str, by: str, build: Callable[[Question], Section]) -> Table:
+async def _section(request: Request, name: str, by: str, kinds: YesNo, build: Callable[[Question], Section]) -> Table:
     """The table of a section of the Trends page."""
 
     def answer(facts: Facts, version: Version, view: View) -> Table:
         trust = read_trust(SHIPPED.parent / "reliability.json", version)
+        if facts.division:
+            trust = of_kinds(trust, facts.division)
         section = build(Question(facts, view, share_errors=trust.share_errors))
         return Table(
             title=section.title,
@@ -472,16 +488,21 @@ async def _section(request: Request, name: str, by: str, build: Callable[[Questi
             rows=_rows(section.numbers.to_json(orient="records", date_format="iso", double_precision=15)),
         )
 
-    return await _counted(request, name, by, answer)
+    return await _counted(request, name, by, kinds, answer)
 
 
-async def _counted(request: Request, name: str, by: str, answer: Callable[[Facts, Version, View], T]) -> T:
+async def _counted(
+    request: Request, name: str, by: str, kinds: YesNo, answer: Callable[[Facts, Version, View], T]
+) -> T:
     """What an archive answers to a question about a view."""
 
     def ask() -> T:
         found = _shelved(name)
         version = _version(found, by)
-        future, _ = cache.facts(found.location, version)
+        divided = kinds == "yes"
+        if divided and not cache.has_kinds(found.location, version):
+            raise ProblemError("invalid-request", "This archive has no kinds of garments. Leave kinds out.")
+        future, _ = cache.facts(found.location, version, kinds=divided)
         facts = future.result()
         return answer(facts, version, _view(request, facts))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from starlette.requests import Request
 
 from dashboard.api.problems import ProblemError
 
-__all__ = ["Body", "UploadedFile", "read_body", "read_bytes"]
+__all__ = ["Body", "UploadedFile", "read_body"]
 
 _LONGEST_NAME = 200
 _LONGEST_VALUE = 10_000
@@ -46,39 +45,18 @@ class Body:
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-async def read_bytes(request: Request, seconds: float) -> bytes:
-    """The whole body.
-
-    Args:
-        request: The request; its size is limited already.
-        seconds: Seconds until it must have arrived.
-
-    Raises:
-        ProblemError: If it arrives too slowly.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            return await request.body()
-    except TimeoutError:
-        raise _too_slow(seconds) from None
-
-
-async def read_body(request: Request, seconds: float, most_files: int) -> Body:
+async def read_body(request: Request, most_files: int) -> Body:
     """The files and fields of a form.
 
     Args:
-        request: The request; its size is limited already.
-        seconds: Seconds until it must have arrived.
+        request: The request; its size and time are limited already.
         most_files: Most files that are taken.
 
     Raises:
-        ProblemError: If it is no form, is damaged, has too many parts, or arrives too slowly.
+        ProblemError: If it is no form, is damaged, or has too many parts.
     """
     try:
-        async with (
-            asyncio.timeout(seconds),
-            request.form(max_files=most_files, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_VALUE) as form,
-        ):
+        async with request.form(max_files=most_files, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_VALUE) as form:
             files: dict[str, list[UploadedFile]] = {}
             values: dict[str, str] = {}
             for name, value in form.multi_items():
@@ -88,8 +66,6 @@ async def read_body(request: Request, seconds: float, most_files: int) -> Body:
                 else:
                     values[name] = value
             return Body(files, values)
-    except TimeoutError:
-        raise _too_slow(seconds) from None
     except (HTTPException, MultiPartException) as error:
         text = str(getattr(error, "detail", "") or error).rstrip(".")
         if "Too many files" in text:
@@ -103,7 +79,3 @@ def _plain_name(name: str) -> str:
     """The last part of a name, printable, and no longer than a file system takes."""
     plain = name.replace("\\", "/").rpartition("/")[2]
     return "".join(letter for letter in plain if letter.isprintable())[-_LONGEST_NAME:] or "photo"
-
-
-def _too_slow(seconds: float) -> ProblemError:
-    return ProblemError("too-slow", f"The request did not arrive within {seconds:g} s. Send less at once.")

@@ -128,14 +128,16 @@ def read_interface(text: str) -> LabellingInterface:
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError:
-        raise ProblemError("invalid-request", "The labelling interface is not XML.") from None
+        raise ProblemError(
+            "invalid-request", "The labelling interface is not XML. Save it again in the project's settings."
+        ) from None
     pictures = {each.get("name", ""): each.get("value", "").removeprefix("$") for each in root.iter("Image")}
     for tool in _TOOLS:
         for control in root.iter(tool):
             picture = control.get("toName", "")
             if picture in pictures and control.get("name"):
                 labels = {
-                    (label.get("alias") or label.get("value", "")).lower(): label.get("value", "")
+                    (label.get("alias") or label.get("value") or "").lower(): label.get("value") or ""
                     for label in control.iter("Label")
                 }
                 return LabellingInterface(tool, control.get("name", ""), picture, pictures[picture], labels)
@@ -273,13 +275,17 @@ async def _photo(request: Request, task: Task, interface: LabellingInterface) ->
     """The photo of a task."""
     address = task.data.get(interface.key)
     if not isinstance(address, str) or not address:
-        raise ProblemError("invalid-request", f"Task {task.id} has no address of a photo under {interface.key!r}.")
+        raise ProblemError(
+            "invalid-request", f"Task {task.id} has no address of a photo under {interface.key!r}. Import it with one."
+        )
     name = f"Task {task.id}"
     if match := _DATA_ADDRESS.match(address):
         try:
             return UploadedFile(name, base64.b64decode(address[match.end() :], validate=True))
         except binascii.Error:
-            raise ProblemError("unreadable-photo", f"The photo of task {task.id} is not in base64.") from None
+            raise ProblemError(
+                "unreadable-photo", f"The photo of task {task.id} is not in base64. Encode it again."
+            ) from None
     settings = read_settings()
     home = settings.label_studio
     where, own = urlsplit(urljoin(home, address)), urlsplit(home)
@@ -305,12 +311,17 @@ async def _from_label_studio(address: str, key: str, name: str) -> bytes:
         ):
             if answer.status_code != 200:
                 raise ProblemError(
-                    "unavailable", f"Label Studio answered {answer.status_code} for the photo of {name}."
+                    "unavailable",
+                    f"Label Studio answered {answer.status_code} for the photo of {name}. Is the key right?",
                 )
             async for part in answer.aiter_bytes():
                 content += part
                 if len(content) > MAX_BYTES:
-                    raise ProblemError("too-large", f"The photo of {name} has more than {MAX_BYTES // 1024**2} MB.")
+                    raise ProblemError(
+                        "too-large", f"The photo of {name} has more than {MAX_BYTES // 1024**2} MB. Save it smaller."
+                    )
     except (httpx2.HTTPError, httpx2.InvalidURL):
-        raise ProblemError("unavailable", f"Label Studio does not answer for the photo of {name}.") from None
+        raise ProblemError(
+            "unavailable", f"Label Studio does not answer for the photo of {name}. Is it at GARMENTSCOPE_LABEL_STUDIO?"
+        ) from None
     return bytes(content)

@@ -51,7 +51,7 @@ class _Queue:
             yield GaugeMetricFamily(name, text, value)
 
 
-REGISTRY.register(_Queue())  # type: ignore[arg-type]
+REGISTRY.register(_Queue())
 
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:

@@ -5,6 +5,7 @@ A plain ASGI middleware, which neither holds a body back nor hides that a caller
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -21,6 +22,7 @@ from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
 from dashboard.api.tokens import Tokens, needed_scope, presented
 from dashboard.api.waiting import LeftError
+from segmodels.settings import read_settings
 
 __all__ = ["Guard"]
 
@@ -32,6 +34,7 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
 )
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'"
 _PAGE = (  # of Swagger UI, which has its settings in a script of the page
@@ -39,6 +42,8 @@ _PAGE = (  # of Swagger UI, which has its settings in a script of the page
     b"connect-src 'self'; frame-ancestors 'none'"
 )
 _HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+_OWN = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})  # a proxy stands between
 _UNKNOWN = "unknown"  # route of an address that is none
 
 
@@ -48,11 +53,12 @@ class Guard:
     Args:
         app: The application inside.
         limit: Function that gives the most bytes of a body by the path of a request below the application.
+        seconds: Seconds until a body must have arrived.
         tokens: Tokens of which a request must have one; None where everybody may ask.
     """
 
-    def __init__(self, app: ASGIApp, limit: Callable[[str], int], tokens: Tokens | None) -> None:
-        self._app, self._limit, self._tokens = app, limit, tokens
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int], seconds: float, tokens: Tokens | None) -> None:
+        self._app, self._limit, self._seconds, self._tokens = app, limit, seconds, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -60,13 +66,15 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        exchange = _Exchange(scope, receive, send, self._limit(path), _PAGE if path == "/docs" else _NOTHING)
+        policy = _PAGE if path == "/docs" else _NOTHING
+        exchange = _Exchange(scope, receive, send, self._limit(path), self._seconds, policy)
         try:
             exchange.check()
-            if self._tokens is None:
-                exchange.check_removal()
-            elif wanted := needed_scope(scope["method"], path):
+            wanted = needed_scope(scope["method"], path)
+            if self._tokens and wanted:
                 exchange.admit(self._tokens, wanted)
+            elif wanted == "write":
+                exchange.check_change()
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.fail(problem)
@@ -74,7 +82,9 @@ class Guard:
             pass
         except Exception:
             _LOGGER.exception("request %s failed", exchange.id)
-            await exchange.fail(ProblemError("internal", f"The server made a mistake in request {exchange.id}."))
+            await exchange.fail(
+                ProblemError("internal", f"The server made a mistake in request {exchange.id}. Its log says more.")
+            )
         finally:
             exchange.note()
 
@@ -82,8 +92,10 @@ class Guard:
 class _Exchange:
     """A request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, policy: bytes) -> None:
-        self._scope, self._receive, self._send, self._limit, self._policy = scope, receive, send, limit, policy
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, seconds: float, policy: bytes) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._limit, self._seconds, self._policy = limit, seconds, policy
+        self._arrived = False
         self._headers = {key.lower(): value for key, value in scope["headers"]}
         given = self._headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _ID.fullmatch(given) else uuid.uuid4().hex
@@ -105,22 +117,20 @@ class _Exchange:
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
 
-    def check_removal(self) -> None:
-        """Lets only this machine remove photos where there are no tokens.
+    def check_change(self) -> None:
+        """Lets only this machine change archives where there are no tokens, unless the server is shared.
 
-        Nobody can remove them on the pages. The name of the server is looked at too, as a page of another site can
-        give its own name this machine's address.
+        The name of the server is looked at too, as a page of another site can give its own name this machine's address.
 
         Raises:
             ProblemError: If somebody else wants to.
         """
-        if self._scope["method"] != "DELETE":
-            return
         client, host = self._scope.get("client") or ("", 0), self._headers.get(b"host", b"").decode("latin-1")
-        if client[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1") or not _HERE.fullmatch(host):
+        here = client[0] in _OWN and _HERE.fullmatch(host) and not _FORWARDED.intersection(self._headers)
+        if not here and not read_settings().shared:
             raise ProblemError(
                 "not-allowed",
-                "Without tokens, only this machine may remove photos and stop jobs. See GARMENTSCOPE_TOKENS.",
+                "Only the server's own machine may change archives here. Ask whoever keeps the server for tokens.",
             )
 
     def admit(self, tokens: Tokens, wanted: TokenScope) -> None:
@@ -133,27 +143,41 @@ class _Exchange:
         if token is None:
             raise ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'})
         if wanted not in token.scopes:
-            raise ProblemError("not-allowed", f"The token {token.name} does not have the scope {wanted}.")
+            raise ProblemError(
+                "not-allowed", f"The token {token.name} does not have the scope {wanted}. Ask for one that has."
+            )
         self._state["caller"] = f"token {token.name}"
 
     async def receive(self) -> Message:
         """The next part of the body.
 
         Raises:
-            ProblemError: If there are more bytes than allowed.
+            ProblemError: If there are more bytes than allowed, or they come too slowly.
         """
-        message = await self._receive()
+        if self._arrived:  # what comes now says that the caller has left
+            return await self._receive()
+        try:
+            async with asyncio.timeout(max(0.0, self._started + self._seconds - time.perf_counter())):
+                message = await self._receive()
+        except TimeoutError:
+            problem = ProblemError(
+                "too-slow", f"The request did not arrive within {self._seconds:g} s. Send less at once."
+            )
+            self._state["problem"] = problem  # the framework makes a mistake in the body of all that is raised here
+            raise problem from None
         self._bytes += len(message.get("body", b""))
+        self._arrived = not message.get("more_body", False)
         if self._bytes > self._limit:
-            raise self._too_large()
+            self._state["problem"] = self._too_large()
+            raise self._state["problem"]
         return message
 
     async def send(self, message: Message) -> None:
         """Sends a part of the answer."""
         if message["type"] == "http.response.start":
             self._status = int(message["status"])
-            added = (*_HEADERS, (b"x-request-id", self.id.encode()), (b"cache-control", b"no-store"))
-            added = (*added, (b"content-security-policy", self._policy))
+            own = ((b"x-request-id", self.id.encode()), (b"content-security-policy", self._policy))
+            added = (*_HEADERS, *own)
             there = {key.lower() for key, _ in message.get("headers", ())}
             message["headers"] = [*message.get("headers", ()), *(pair for pair in added if pair[0] not in there)]
         self._sent += len(message.get("body", b""))

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard.api.admission import Admission, Ticket
-from dashboard.api.bodies import UploadedFile, read_body, read_bytes
+from dashboard.api.bodies import UploadedFile, read_body
 from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
@@ -161,21 +161,24 @@ async def segment(
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         several = False
         if kind == "multipart/form-data":
-            body = await read_body(request, limits.arrival, limits.photos)
+            body = await read_body(request, limits.photos)
             photos = [*body.files.get("photo", []), *body.files.get("photos", [])]
             several = "photos" in body.files
             model, masks = body.values.get("model", model), _masks(body.values.get("masks", masks))
             if unknown := [each for each in body.files if each not in ("photo", "photos")]:
-                raise ProblemError("invalid-request", f"The field {unknown[0][:40]!r} is neither photo nor photos.")
+                raise ProblemError(
+                    "invalid-request",
+                    f"The field {unknown[0][:40]!r} is neither photo nor photos. Name it photo.",
+                )
             if len(body.files.get("photo", [])) > 1 or ("photo" in body.files and several):
                 raise ProblemError("invalid-request", "Send one file as photo, or several as photos.")
         elif kind == _JSON:
-            addresses, several = _addresses(await read_bytes(request, limits.arrival))
+            addresses, several = _addresses(await request.body())
             if len(addresses) > 1:
                 admission.add(caller, ticket, len(addresses) - 1)
             photos = [await fetched(request, each, limits.seconds) for each in addresses]
         elif kind.startswith(_RAW):
-            photos = [UploadedFile(name, await read_bytes(request, limits.arrival))]
+            photos = [UploadedFile(name, await request.body())]
         else:
             raise ProblemError("unsupported-media-type")
         if not photos or not any(each.data for each in photos):

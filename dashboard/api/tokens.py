@@ -139,9 +139,9 @@ class Tokens:
         if not _NAME.fullmatch(name):
             raise TokenError("A token's name has up to 60 letters, digits, spaces and . @ + - _.")
         if not scopes or not set(scopes) <= set(SCOPES):
-            raise TokenError(f"A token has one or more of {', '.join(SCOPES)}.")
+            raise TokenError(f"A token has one or more of {', '.join(SCOPES)}. Name what it may.")
         if not 1 <= days <= MAX_DAYS:
-            raise TokenError(f"A token expires after 1 to {MAX_DAYS:,} days.")
+            raise TokenError(f"A token expires after 1 to {MAX_DAYS:,} days. Name a number of them.")
         tokens = dict(self._read())
         if any(each.name == name for each in tokens.values()):
             raise TokenError(f"There is a token {name} already. Revoke it, or choose another name.")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
 
@@ -52,7 +52,8 @@ async def outcomes(request: Request, futures: Sequence[Future[T]], seconds: floa
     done = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
     gone = asyncio.create_task(_gone(request))
     try:
-        await asyncio.wait({done, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {done, gone}
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if done.done():
             return done.result()
         if gone.done():
@@ -122,7 +123,7 @@ def as_problem(error: BaseException) -> ProblemError:
     _LOGGER.error("A photo could not be analysed.", exc_info=error)
     if isinstance(error, DeviceError):
         return ProblemError("unavailable", "The photo does not fit into the memory of the device. Save it smaller.")
-    return ProblemError("internal", "The photo could not be analysed.")
+    return ProblemError("internal", "The photo could not be analysed. The server's log says why.")
 
 
 def caller_of(request: Request) -> str:

@@ -15,10 +15,11 @@ from dashboard.archive import cache
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
-from dashboard.archive.shelf import Shelved, choose_target, claim, list_archives, list_file, owner_of
+from dashboard.archive.shelf import Shelved, choose_target, claim, list_archives, lists, owner_of
 from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import networks
+from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import is_trusted, may_change, visitor, without_folders
@@ -42,12 +43,21 @@ SECONDS = 1.0  # from one look at a running job to the next
 NEW = "My photos"
 SHOWN = 5
 MANY_FILES = 200  # files from which a ZIP is recommended
+GUIDE = (
+    "Add photos, or a ZIP of them: each person becomes an outfit with garments and colours, to be counted in *Trends*.",
+    "Add a CSV with dates and tags (market, season, brand) to compare groups and see what rises and falls.",
+    "Leave the page while photos are added: it goes on.",
+    "*rejected.csv* lists files that could not be used; *unmatched.csv* lists rows without a photo and photos without "
+    "a row, *unmatched-1.csv* and so on those of earlier CSVs.",
+)
 ORIGINS = {"own": "yours", "named": "from GARMENTSCOPE_ARCHIVE", "shipped": "comes with the app"}
 
 
 def page() -> None:
     """The whole page: what there is, and the panel that adds to it."""
-    st.title("Archive")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Archive", width="stretch")
+        show_guide(GUIDE)
     archives = list_archives()
     with st.container(key="archive-columns"):
         left, right = st.columns([60, 40], gap="large")
@@ -343,11 +353,10 @@ def _entry(each: Shelved, number: int) -> None:
     if not allowed:
         return
     with st.container(horizontal=True):
-        for name in ("rejected.csv", "unmatched.csv"):
-            if data := list_file(archive, name):
-                st.download_button(
-                    name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
-                )
+        for name, data in lists(archive).items():
+            st.download_button(
+                name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
+            )
 
 
 def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:

@@ -31,26 +31,39 @@ from dashboard.compare.ground_truth import MaskError, match_masks
 from dashboard.compare.state import CompareState, connected
 from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
+from dashboard.components.paste import watch_pasted
+from dashboard.components.picture_strip import picture_strip
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer, viewer_key
 from dashboard.figures import agreement_figure, scores_figure
 from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
-from dashboard.shared.examples import Example, example
+from dashboard.shared.by_link import fetch_photo
+from dashboard.shared.examples import EXAMPLE_MODELS, Example, examples, thumbnail
+from dashboard.shared.guide import show_guide
 from dashboard.shared.inference_queue import Visit
+from dashboard.shared.keeping import forget, keep, privacy_text
 from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.page_state import page_state
+from dashboard.shared.photo_file import PhotoFile
 from dashboard.shared.text import literal
-from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, upload_photos
-from dashboard.shared.waiting import as_done, failure
-from segmodels.checkpoints.catalog import DEFAULT_MODEL
+from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, more_ways, upload_photos
+from dashboard.shared.waiting import as_done, failure, finished
 from segmodels.csv_text import for_excel
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
 state = page_state(CompareState)
 
-FIRST_PAIR = (DEFAULT_MODEL, "unet")  # chosen where no link names any: the model that Segment uses, and the best known
-UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments, on this machine."
+GUIDE = (
+    "**Choose** two to nine models and add photos, then press *Compare*.",
+    "**Look**: one zoom moves all of them; *Wipe* puts two behind a divider; *Differences* colours only what they name "
+    "differently. The map below is redder where they disagree and are certain.",
+    "**Judge**: add a ground truth (PNG of class ids, COCO's JSON, or a .mat file of Clothing Co-Parsing) to see the "
+    "scores of each model.",
+    "**Export** a picture, the table and the agreement as CSV, all as JSON. The page's address opens the same models "
+    "again, and your photos while the server keeps them.",
+)
+UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments."
 LESS_LIKELY = " Pictures, shares and agreement include less likely garments."
 MEANS = (
     " Scores: against the ground truth, at the photo's full resolution; means over the classes in the ground truth or "
@@ -59,23 +72,38 @@ MEANS = (
 
 
 def page() -> None:
-    """The whole page: the empty state, or the comparison of the photo chosen."""
+    """The whole page: the comparison of an example, or of the photo chosen."""
     installed = networks.model_names()
+    if not state.photos:
+        state.show_example(examples()[0])
     _read_mappings(installed)
     _read_link(installed)
+    keep(state)
     watch_uploads(state.intake, _refuse)
-    uploads, asked, place = _header(installed) if state.photos else _welcome(installed)
+    watch_pasted("photo-intake", "add-photos")
+    uploads, address, asked, place = _header(installed)
     st.query_params["models"] = ",".join(state.models)
+    if address:
+        found = fetch_photo(address, place)
+        if isinstance(found, str):
+            state.sentences = [found]
+            st.rerun()
+        uploads.append(found)
     comparable = _comparable()
     enough = len(comparable) >= 2
     if uploads or asked:
         _work(uploads, comparable if enough else [], place)
         st.rerun()
-    if state.photos:
-        if enough:
-            _results()
-        else:
-            st.info("Choose a second model, then press Compare.")
+    if enough:
+        _results()
+    else:
+        st.info("Choose a second model, then press Compare.")
+    if not state.example:
+        _privacy()
+    elif not enough:
+        _examples(state.example)
+    if comparable:
+        networks.warm_up_soon(comparable[0])
 
 
 def _read_mappings(installed: Sequence[str]) -> None:
@@ -90,7 +118,7 @@ def _read_link(installed: Sequence[str]) -> None:
         return
     state.link_read = True
     chosen, state.sentences = parse_link(st.query_params.get("models", ""), installed)
-    usual = [name for name in FIRST_PAIR if name in installed]
+    usual = [name for name in EXAMPLE_MODELS if name in installed]
     state.models = chosen or _connected([*usual, *(name for name in installed if name not in usual)])[0][:2]
 
 
@@ -118,57 +146,35 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.sentences = []
 
 
-def _welcome(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerator]:
-    """The empty state; gives what was dropped, whether Compare was pressed, and the place of the bar."""
-    left, right = st.columns([54, 46], gap="large")
-    with left:
-        st.title("Choose two models and a photo")
-        st.markdown(
-            "See the same photo under each model, with a shared zoom and a wipe between any two. "
-            "Photos stay in this session and are never stored."
-        )
-        place = st.container()
-        _choose_models(installed)
-        uploads = upload_photos(f"compare-upload-{state.intake}")
-        if st.button("Try an example", type="primary", disabled=len(_comparable()) < 2):
-            uploads.append(example(0))
-        _show_sentences()
-    with right:
-        st.caption("What you get")
-        st.markdown(
-            "- a map of where the models disagree, and how strongly\n"
-            "- for each model: the garments found, their shares, time, parameters, size\n"
-            "- the agreement of each pair of models, by class\n"
-            "- scores against a ground truth, if you add one: a PNG of class ids, COCO's JSON (Segment exports it), or "
-            "a .mat file of Clothing Co-Parsing\n"
-            "- a picture, CSV and JSON to export, and a link that opens the same models again"
-        )
-        if len(installed) < 2:
-            st.info(
-                "Only one model is installed. To compare it with others, set GARMENTSCOPE_MODELS to a folder of "
-                "checkpoints."
-            )
-    return uploads, False, place
-
-
-def _header(installed: Sequence[str]) -> tuple[list[Example], bool, DeltaGenerator]:
-    """Title, choices and buttons over the results; gives what `_welcome` does."""
-    uploads: list[Example] = []
+def _header(installed: Sequence[str]) -> tuple[list[PhotoFile], str, bool, DeltaGenerator]:
+    """Title, choices, buttons; gives photos and address that came in, whether Compare was pressed, the bar's place."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Compare", width="stretch")
+        show_guide(GUIDE)
         _choose_photo()
-        with st.popover("Add photos"):
-            uploads += upload_photos(f"compare-upload-{state.intake}")
-            if st.button("Start over", type="tertiary"):
+        with st.container(key="add-photos", width="content"), st.popover("Add photos"):
+            uploads = upload_photos(f"compare-upload-{state.intake}")
+            more, address = more_ways(f"compare-{state.intake}")
+            if not state.example and st.button("Start over", type="tertiary"):
                 state.start_over()
                 st.rerun()
         with st.popover("Ground truth"):
             _masks()
         asked = st.button("Compare", type="primary")
+    if state.example:
+        st.markdown(
+            "The same photo under each model, with a shared zoom and a wipe between any two. Coloured: where they name "
+            "different classes. Add a photo of your own, choose other models, or add a ground truth for scores."
+        )
     place = st.container()
     _choose_models(installed)
+    if len(installed) < 2:
+        st.info(
+            "Only one model is installed. To compare it with others, set GARMENTSCOPE_MODELS to a folder of "
+            "checkpoints."
+        )
     _show_sentences()
-    return uploads, asked, place
+    return uploads + more, address, asked, place
 
 
 def _choose_models(installed: Sequence[str]) -> None:
@@ -185,12 +191,13 @@ def _choose_models(installed: Sequence[str]) -> None:
 
 
 def _choose_photo() -> None:
-    keys = list(state.photos)
-    if state.shown not in keys:
-        state.shown = keys[0]
-    names = [state.photos[key].name for key in keys]
-    chosen = choose_photo(names, keys.index(state.shown))
-    state.shown = keys[chosen]
+    if state.shown not in state.photos:
+        state.shown = next(iter(state.photos))
+    choose_photo({key: photo.name for key, photo in state.photos.items()}, state.shown, _show, key="compare-photo")
+
+
+def _show(digest: str) -> None:
+    state.shown = digest
 
 
 def _masks() -> None:
@@ -276,10 +283,10 @@ def _choose_convention(file: TruthFile, label: str) -> None:
         st.rerun()
 
 
-def _work(uploads: Sequence[Example], models: Sequence[str], place: DeltaGenerator) -> None:
+def _work(uploads: Sequence[PhotoFile], models: Sequence[str], place: DeltaGenerator) -> None:
     """Takes photos in and runs the models on what they have not run on yet, with a bar; a click on Cancel ends it."""
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text="Loading the first network.")
+        bar = st.progress(0.0, text="Reading the photo." if uploads else "Waking the first network.")
         st.button("Cancel", on_click=_cancel)
     with networks.visit() as visit:
         if uploads:
@@ -294,7 +301,7 @@ def _cancel() -> None:
     state.intake += 1
 
 
-def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> None:
+def _take_in(visit: Visit, uploads: Sequence[PhotoFile], bar: DeltaGenerator) -> None:
     """Keeps the photos that can be read."""
     state.sentences, state.refused = [], ()
     futures = [visit.submit(read_photo, upload.name, upload.data) for upload in uploads]
@@ -309,6 +316,10 @@ def _take_in(visit: Visit, uploads: Sequence[Example], bar: DeltaGenerator) -> N
         if error := future.exception():
             state.sentences.append(failure(upload.name, error))
             continue
+        if state.example:
+            sentences = state.sentences
+            state.start_over()
+            state.sentences = sentences
         state.photos.setdefault(key, future.result())
         state.shown = key
     state.intake += 1
@@ -329,6 +340,7 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
         bar.progress(before / total, text=literal(text))
         keys = missing[model]
         try:
+            finished(networks.loading(model), partial(_show_waking, bar, before / total, text))
             segmenter = networks.segmenter(model)
         except ValueError as error:
             unloaded[model] = str(error)
@@ -349,6 +361,12 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
                 if (sentence := f"{model}: {failure(photos[key].name, error)}") not in sentences:
                     sentences.append(sentence)
         before += len(keys)
+
+
+def _show_waking(bar: DeltaGenerator, share: float, text: str, seconds: float) -> None:
+    left = networks.usual_seconds() - seconds
+    about = f" About {left:.0f} s left." if left >= 1 else ""
+    bar.progress(share, text=literal(f"{text} Waking the network.{about}"))
 
 
 def _show_sentences() -> None:
@@ -372,6 +390,8 @@ def _results() -> None:
         st.info(literal(f"{', '.join(waiting)} {verb} not run on this photo yet. Press Compare."))
     comparison = comparisons[key]
     if comparison is None:
+        if state.example:
+            _examples(state.example)
         return
     if (file := state.masks.get(key)) and comparison.truth is None:
         _ask(file, comparison)
@@ -379,9 +399,17 @@ def _results() -> None:
         who = "Neither model" if len(comparison.findings) == 2 else "No model"
         st.info(literal(f"{who} finds a garment in {comparison.photo}. Try a photo of a whole outfit."))
     staged = _staged(comparison)
-    viewer(state.stages_of(staged), taxonomy=staged.shown, key=viewer_key("compare", staged.shown))
+    viewer(
+        state.stages_of(staged),
+        taxonomy=staged.shown,
+        key=viewer_key("compare", staged.shown),
+        original=staged.findings[0].analysed.photo.original,
+        differences=state.example is not None,
+    )
     if remark := _remark(staged):
         st.caption(literal(remark))
+    if state.example:
+        _examples(state.example)
     left, right = st.columns([42, 58], gap="large")
     with left:
         _disagreement(staged)
@@ -391,6 +419,26 @@ def _results() -> None:
     if comparison.scores:
         _agreement(staged)
     _downloads(staged, [each for each in comparisons.values() if each])
+
+
+def _examples(shown: Example) -> None:
+    """The row of examples, and where the one on show comes from."""
+    every = examples()
+    picture_strip(
+        [(each.title, thumbnail(each)) for each in every],
+        every.index(shown),
+        lambda index: state.show_example(every[index]),
+        label="Examples",
+        key="compare-examples",
+    )
+    st.caption(literal(f"Example: {shown.title.lower()}. Source: {shown.source}; {shown.licence}."))
+
+
+def _privacy() -> None:
+    """Where the photos are, for how long, and a button that ends it."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(privacy_text(), width="stretch")
+        st.button("Forget now", on_click=forget, args=(state,))
 
 
 def _ask(file: TruthFile, comparison: Comparison) -> None:

@@ -28,6 +28,7 @@ from dashboard.dataset.shipped import (
 )
 from dashboard.dataset.state import DatasetState
 from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
+from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import join_names, literal
 from segmodels.settings import read_settings
@@ -35,6 +36,11 @@ from segmodels.taxonomy import OUTFIT_15
 
 state = page_state(DatasetState)
 
+GUIDE = (
+    "See how often each class is worn, and how many pixels it has: *Pixels* or *Photos*, classes or original labels.",
+    "*From labels to classes* shows how the 59 labels were merged into 15 classes.",
+    "*Photos* shows each photo with its mask, all or those that show a class; it needs the folder of the data set.",
+)
 PAGE = 14  # photos of the browser at a time
 MEASURES: dict[Measure, str] = {"pixels": "Pixels", "photos": "Photos"}
 LEVELS: dict[Level, str] = {"classes": "15 classes", "labels": "59 labels"}
@@ -49,6 +55,7 @@ def page() -> None:
     """The whole page: numbers first, photos below."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Dataset", width="stretch")
+        show_guide(GUIDE)
         st.html('<a class="button" href="#photos">Browse photos</a>', width="content")
     try:
         statistics = read_statistics()
@@ -68,13 +75,14 @@ def _numbers(statistics: Statistics) -> None:
     _four_numbers(statistics)
     measure, level, background = _choose()
     _shares(statistics, measure, level, background)
-    left, right = st.columns([42, 58], gap="large")
-    with left:
+    with st.expander("Garments per photo"):
         _garments(statistics, level)
-        _sizes(statistics)
-        _parts(statistics)
-    with right:
+    with st.expander("From labels to classes"):
         _flow(statistics, measure)
+    with st.expander("Widths and heights"):
+        _sizes(statistics)
+    with st.expander("Training and test split"):
+        _parts(statistics)
 
 
 def _four_numbers(statistics: Statistics) -> None:
@@ -138,11 +146,17 @@ def _shares(statistics: Statistics, measure: Measure, level: Level, background: 
     st.caption(literal(text))
     words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
     figure = shares_figure(bars, measure, statistics.taxonomy, page_theme())
-    show_chart(figure, f"ccp-{level}-{measure}", words, data=partial(shares_table, statistics, level))
+    show_chart(
+        figure,
+        f"ccp-{level}-{measure}",
+        words,
+        title="Clothing Co-Parsing: class shares",
+        notes=[text],
+        data=partial(shares_table, statistics, level),
+    )
 
 
 def _garments(statistics: Statistics, level: Level) -> None:
-    st.subheader("Garments per photo")
     photos = statistics.garments[level]
     kinds = "classes" if level == "classes" else "labels"
     rest = f"Hair, skin and {'background' if level == 'classes' else 'null'} are not counted."
@@ -151,11 +165,18 @@ def _garments(statistics: Statistics, level: Level) -> None:
     )
     words = ", ".join(f"{number}: {count} photos" for number, count in photos.items())
     figure = garments_figure(photos, page_theme())
-    show_chart(figure, f"ccp-garments-{level}", words, data=partial(garments_table, statistics))
+    about = f"{statistics.photos:,d} photos with a mask. {rest}"
+    show_chart(
+        figure,
+        f"ccp-garments-{level}",
+        words,
+        title=f"Clothing Co-Parsing: {kinds} of garment per photo",
+        notes=[about],
+        data=partial(garments_table, statistics),
+    )
 
 
 def _sizes(statistics: Statistics) -> None:
-    st.subheader("Widths and heights")
     for side, sizes in (("Width", statistics.width), ("Height", statistics.height)):
         if sizes.smallest == sizes.largest:
             text = f"{side}: {sizes.smallest:,d} pixels in all photos."
@@ -166,11 +187,18 @@ def _sizes(statistics: Statistics) -> None:
             )
         st.caption(f"{text} {statistics.photos:,d} photos.")
         figure = sizes_figure(side, sizes, page_theme())
-        show_chart(figure, f"ccp-{side.lower()}", text, data=partial(sizes_table, statistics))
+        about = f"{statistics.photos:,d} photos with a mask."
+        show_chart(
+            figure,
+            f"ccp-{side.lower()}",
+            text,
+            title=f"Clothing Co-Parsing: {side.lower()} of photos",
+            notes=[text, about],
+            data=partial(sizes_table, statistics),
+        )
 
 
 def _parts(statistics: Statistics) -> None:
-    st.subheader("Training and test split")
     counts = statistics.counts["classes"]
     rarest = min((each for each in counts if each.photos), key=lambda each: each.photos).name
     none = (
@@ -189,7 +217,6 @@ def _parts(statistics: Statistics) -> None:
 
 
 def _flow(statistics: Statistics, measure: Measure) -> None:
-    st.subheader("From labels to classes")
     first, *labels = statistics.counts["labels"]
     if measure == "pixels":
         width = f"share of the labelled pixels, {first.name} excluded"
@@ -204,7 +231,14 @@ def _flow(statistics: Statistics, measure: Measure) -> None:
     words = "; ".join(f"{name}: {', '.join(each.name for each in theirs)}" for name, theirs in blocks)
     with st.container(key="dataset-flow-picture"):
         figure = flow_figure(labels, measure, statistics.taxonomy, page_theme())
-        show_chart(figure, f"ccp-flow-{measure}", words, data=partial(flow_table, statistics))
+        show_chart(
+            figure,
+            f"ccp-flow-{measure}",
+            words,
+            title="Clothing Co-Parsing: from labels to classes",
+            notes=[text],
+            data=partial(flow_table, statistics),
+        )
     with st.container(key="dataset-flow-table"):
         st.html(_flow_table(statistics, measure))
         show_downloads("Download", "ccp-flow", partial(flow_table, statistics))

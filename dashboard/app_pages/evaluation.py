@@ -23,7 +23,14 @@ from dashboard.evaluation.confusion import (
     view_matrix,
 )
 from dashboard.evaluation.counts import calibration_of, count_caption, count_table, kind_of
-from dashboard.evaluation.kinds import kinds_caption, kinds_matrix, kinds_of, kinds_table, matrix_title
+from dashboard.evaluation.kinds import (
+    kinds_caption,
+    kinds_cells,
+    kinds_matrix,
+    kinds_of,
+    kinds_table,
+    matrix_title,
+)
 from dashboard.evaluation.pictures import (
     Card,
     PictureError,
@@ -57,16 +64,25 @@ from dashboard.figures import (
     reliability_figure,
     series,
 )
+from dashboard.shared.guide import show_guide
 from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
+from segmodels.inference.kinds import KindJudgement, KindsConfig
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
 state = page_state(EvaluationState)
 
+GUIDE = (
+    "Sort the models by any score or cost: click a heading. Point at a number to read where it comes from.",
+    "*Choose models* picks those in the charts, and *Measured on* the photos.",
+    "The confusion matrix shows which classes are mistaken for which; click a cell to see the photos behind it.",
+    "*Best and worst photos* shows where a model fails.",
+    "*Download* below a chart gives its picture and its data.",
+)
 FIRST = 3  # models in the charts when no link names any
 SHOWN = 6  # photos in a list
 NO_OTHER = "no other model"
@@ -106,17 +122,20 @@ def page() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         _cost(standings, chosen)
-        _curves([model for name in chosen for model in models if model.name == name])
     with right:
         _classes(shown, chosen)
-    if photos.common is None:  # each model's conditions are scored in its own classes
-        _conditions([model for name in chosen for model in models if model.name == name], photos)
-    _counts([model for name in chosen for model in models if model.name == name])
-    _kinds([model for name in chosen for model in models if model.name == name])
     with_matrix = [row for row in (shown or standings) if row.measurement.matrix is not None]
     if with_matrix:
-        _confusion(with_matrix)
-        _photos(with_matrix)
+        with st.expander("Confusion matrix, and the photos behind each cell"):
+            _confusion(with_matrix)
+        with st.expander("Best and worst photos"):
+            _photos(with_matrix)
+    picked = [model for name in chosen for model in models if model.name == name]
+    _curves(picked)
+    if photos.common is None:  # each model's conditions are scored in its own classes
+        _conditions(picked, photos)
+    _counts(picked)
+    _kinds(picked)
     _papers()
 
 
@@ -161,6 +180,7 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
     names = [model.name for model in models]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Evaluation", width="stretch")
+        show_guide(GUIDE)
         with st.popover("Choose models", type="primary"):
             state.models = st.multiselect(
                 f"Models in the charts (up to {MAX_MODELS})",
@@ -228,7 +248,14 @@ def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         st.caption(literal(f"{COLUMNS[cost].label} is not known for {', '.join(missing)}."))
     words = "; ".join(f"{row.model.name}: {row.text(score)} at {row.text(cost)}" for row in standings)
     figure = cost_figure(standings, score, cost, page_theme(), chosen, lines)
-    show_chart(figure, "evaluation-cost-chart", words, data=partial(leaderboard_table, standings))
+    show_chart(
+        figure,
+        "evaluation-cost-chart",
+        words,
+        title="Score against cost",
+        notes=[about],
+        data=partial(leaderboard_table, standings),
+    )
 
 
 def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
@@ -253,7 +280,8 @@ def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
     printed = measure != "iou" and is_inacio_data(rows[0].measurement.photos)
     ticks = " Ticks: FPN of Inácio et al., on the same photos." if printed else ""
     pooled = " All folds pooled." if rows[0].measurement.deviation is not None else ""
-    st.caption(literal(f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"))
+    about = f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"
+    st.caption(literal(about))
     words = "; ".join(
         f"{row.model.name}: {name} {score:.2f}"
         for row in rows
@@ -261,36 +289,51 @@ def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         if (score := getattr(scores, measure)) is not None
     )
     figure = class_figure(rows, measure, taxonomy, photos, page_theme(), chosen, printed=printed)
-    show_chart(figure, "evaluation-classes", words, data=partial(classes_table, rows, photos))
+    show_chart(
+        figure,
+        "evaluation-classes",
+        words,
+        title="Scores by class",
+        notes=[about],
+        data=partial(classes_table, rows, photos),
+    )
 
 
 def _curves(models: Sequence[Model]) -> None:
     known = [key for key in CURVES if any(key in epoch for model in models for epoch in model.curve)]
     if not known:
         return
-    st.subheader("Learning curves")
-    key = st.segmented_control(
-        "Curve",
-        known,
-        default=known[0],
-        required=True,
-        format_func=CURVES.__getitem__,
-        key=f"evaluation-curve-{'-'.join(known)}",
-        label_visibility="collapsed",
-        wrap=True,
-    )
-    assert key
-    drawn = [model for model in models if any(key in epoch for epoch in model.curve)]
-    where = "" if key == "loss" else (
-        " On crops of the validation photos at the network's input size: not comparable with the scores above."
-    )  # fmt: skip
-    folds = {f"fold {model.fold}" for model in drawn if model.fold is not None and model.fold >= 0}
-    judged = f" Held out: {', '.join(sorted(folds))}." if folds and key != "loss" else ""
-    st.caption(literal(f"By epoch; the point marks the selected epoch.{where}{judged}"))
-    if absent := [model.name for model in models if model not in drawn]:
-        st.caption(literal(f"{CURVES[key]} by epoch is not known for {', '.join(absent)}."))
-    words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
-    show_chart(curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_table, models))
+    with st.expander("Learning curves"):
+        key = st.segmented_control(
+            "Curve",
+            known,
+            default=known[0],
+            required=True,
+            format_func=CURVES.__getitem__,
+            key=f"evaluation-curve-{'-'.join(known)}",
+            label_visibility="collapsed",
+            wrap=True,
+        )
+        assert key
+        drawn = [model for model in models if any(key in epoch for epoch in model.curve)]
+        where = "" if key == "loss" else (
+            " On crops of the validation photos at the network's input size: not comparable with the scores above."
+        )  # fmt: skip
+        folds = {f"fold {model.fold}" for model in drawn if model.fold is not None and model.fold >= 0}
+        judged = f" Held out: {', '.join(sorted(folds))}." if folds and key != "loss" else ""
+        about = f"By epoch; the point marks the selected epoch.{where}{judged}"
+        st.caption(literal(about))
+        if absent := [model.name for model in models if model not in drawn]:
+            st.caption(literal(f"{CURVES[key]} by epoch is not known for {', '.join(absent)}."))
+        words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
+        show_chart(
+            curve_figure(models, key, page_theme()),
+            "evaluation-curves",
+            words,
+            title=f"Learning curves: {CURVES[key]}",
+            notes=[about],
+            data=partial(curves_table, models),
+        )
 
 
 def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
@@ -298,23 +341,31 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
     measured = [model for model in models if conditions_of(model, photos.label)]
     if not measured:
         return
-    st.subheader("Robustness to framing, light and kind of photo")
-    st.caption(
-        literal(
-            f"Mean IoU on the photos of {photos.label}, cropped to a part of the person or otherwise changed (crops: "
-            "over the classes with more than 0.2 % of the pixels). Flat-lays: accuracy on the largest garment, mean "
-            "over the classes. Other kinds of photo: micro F1 of the classes that the main person wears."
+    with st.expander("Robustness to framing, light and kind of photo"):
+        st.caption(
+            literal(
+                f"Mean IoU on the photos of {photos.label}, cropped to a part of the person or otherwise changed "
+                "(crops: over the classes with more than 0.2 % of the pixels). Flat-lays: accuracy on the largest "
+                "garment, mean over the classes. Other kinds of photo: micro F1 of the classes that the main person "
+                "wears."
+            )
         )
-    )
-    if absent := [model.name for model in models if model not in measured]:
-        st.caption(literal(f"Not measured: {', '.join(absent)}."))
-    words = "; ".join(
-        f"{model.name}: {label_of(each)} {each.score:.2f}"
-        for model in measured
-        for each in conditions_of(model, photos.label)
-    )
-    figure = condition_figure(models, photos.label, page_theme())
-    show_chart(figure, "evaluation-conditions", words, data=partial(conditions_table, measured, photos.label))
+        if absent := [model.name for model in models if model not in measured]:
+            st.caption(literal(f"Not measured: {', '.join(absent)}."))
+        words = "; ".join(
+            f"{model.name}: {label_of(each)} {each.score:.2f}"
+            for model in measured
+            for each in conditions_of(model, photos.label)
+        )
+        figure = condition_figure(models, photos.label, page_theme())
+        show_chart(
+            figure,
+            "evaluation-conditions",
+            words,
+            title="Robustness to framing, light and kind of photo",
+            notes=[f"Photos of {photos.label}"],
+            data=partial(conditions_table, measured, photos.label),
+        )
 
 
 def _counts(models: Sequence[Model]) -> None:
@@ -322,17 +373,23 @@ def _counts(models: Sequence[Model]) -> None:
     calibrated = [(model, each) for model in models if (each := calibration_of(model)) and each.judgements]
     if not calibrated:
         return
-    model, calibration = calibrated[0]
-    found = calibration.judgements
-    st.subheader("Counts of garments")
-    st.caption(literal(count_caption(model.name, calibration)))
-    words = "; ".join(
-        f"{kind_of(each)}: error of a share {each.calibrated.share_error:.1%}, raw {each.raw.share_error:.1%}"
-        for each in found
-    )
-    figure = reliability_figure(found, page_theme())
-    show_chart(figure, "evaluation-counts", words, data=partial(count_table, [each for each, _ in calibrated]))
-    with st.expander("Numbers"):
+    with st.expander("Counts of garments"):
+        model, calibration = calibrated[0]
+        found = calibration.judgements
+        st.caption(literal(count_caption(model.name, calibration)))
+        words = "; ".join(
+            f"{kind_of(each)}: error of a share {each.calibrated.share_error:.1%}, raw {each.raw.share_error:.1%}"
+            for each in found
+        )
+        figure = reliability_figure(found, page_theme())
+        show_chart(
+            figure,
+            "evaluation-counts",
+            words,
+            title="Counts of garments",
+            notes=[count_caption(model.name, calibration)],
+            data=partial(count_table, [each for each, _ in calibrated]),
+        )
         st.dataframe(count_table([each for each, _ in calibrated]), hide_index=True)
 
 
@@ -342,27 +399,59 @@ def _kinds(models: Sequence[Model]) -> None:
     if not having:
         return
     model, kinds = having[0]
-    st.subheader("Kinds of garments")
-    st.caption(literal(kinds_caption(model.name, kinds)))
-    shares = ("named", "accuracy", "low", "high", "balanced", "most_frequent")
-    st.dataframe(
-        kinds_table(kinds),
-        hide_index=True,
-        column_config={name: st.column_config.NumberColumn(format="%.2f") for name in shares},
+    with st.expander("Kinds of garments"):
+        st.caption(literal(kinds_caption(model.name, kinds)))
+        shares = ("named", "accuracy", "low", "high", "balanced", "most_frequent")
+        st.dataframe(
+            kinds_table(kinds),
+            hide_index=True,
+            column_config={name: st.column_config.NumberColumn(format="%.2f") for name in shares},
+        )
+        judged = [each for each in kinds.judgements if each.how == "held out"]
+        if judged:
+            _kinds_matrix(judged, kinds)
+
+
+@st.fragment
+def _kinds_matrix(judged: Sequence[KindJudgement], kinds: KindsConfig) -> None:
+    """A confusion matrix of kinds, and the photos behind one of its cells."""
+    titles = [matrix_title(each) for each in judged]
+    place = st.selectbox(
+        "Confusion matrix", range(len(judged)), format_func=titles.__getitem__, key="evaluation-kinds", width=480
     )
-    with st.expander("Confusion matrices"):
-        st.caption("Numbers of garments: true kinds in rows, named kinds in columns.")
-        for judged in kinds.judgements:
-            if judged.how == "held out" and judged.framing == "full":
-                st.markdown(literal(matrix_title(judged)))
-                st.dataframe(kinds_matrix(judged, kinds), width="content")
+    shown = judged[place]
+    st.caption("Numbers of garments: true kinds in rows, named kinds in columns.")
+    st.dataframe(kinds_matrix(shown, kinds), width="content")
+    if not (cells := kinds_cells(shown, kinds)):
+        st.caption("The photos behind it were not kept.")
+        return
+    key = f"evaluation-kinds-cell-{place}"
+    cell = st.selectbox("Photos of the cell", cells, format_func=lambda cell: cell.words(), key=key, width=480)
+    ids = list(dict.fromkeys(cell.photo_ids))
+    dataset = shown.photos.dataset
+    pictures: list[bytes | None] = []
+    remark = ""
+    try:
+        root = data_folder(dataset, str(read_settings().data or ""))
+    except PictureError as error:
+        st.caption(literal(f"{error} Photos: {', '.join(ids)}."))
+        return
+    for photo_id in ids[:SHOWN]:
+        try:
+            pictures.append(cache.photo(dataset, root, photo_id))
+        except PictureError as error:
+            pictures.append(None)
+            remark = str(error)
+    st.html(cards_html([Card(name, "", {"Photo": each}) for name, each in zip(ids, pictures, strict=False)]))
+    more = f"{len(ids) - SHOWN} more: {', '.join(ids[SHOWN:])}." if len(ids) > SHOWN else ""
+    if more or remark:
+        st.caption(literal(f"{remark} {more}".strip()))
 
 
 def _papers() -> None:
     """What papers print, apart from our scores, as it was measured on other photos."""
-    st.subheader("Scores in papers")
-    st.caption("Each was measured by its authors on their own data, so none can be compared with the scores above.")
-    with st.expander("Numbers"):
+    with st.expander("Scores in papers"):
+        st.caption("Each was measured by its authors on their own data, so none can be compared with the scores above.")
         st.dataframe(papers_table(), hide_index=True)
 
 
@@ -372,7 +461,6 @@ def _papers() -> None:
 @st.fragment
 def _confusion(standings: Sequence[Standing]) -> None:
     """The matrix of a model, or of two the difference; beside it the photos of the cell chosen."""
-    st.subheader("Confusion matrix")
     row, second, unit, classes = _matrix_choice(standings)
     taxonomy = row.taxonomy
     matrix, other = row.measurement.matrix, second.measurement.matrix if second else None
@@ -390,7 +478,15 @@ def _confusion(standings: Sequence[Standing]) -> None:
     with left, st.container(key="evaluation-crowded" if crowded else None):
         figure = confusion_figure(view, page_theme(), state.cell)
         words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
-        show_chart(figure, "evaluation-matrix", words, data=partial(matrix_table, view), on_select=_clicked)
+        show_chart(
+            figure,
+            "evaluation-matrix",
+            words,
+            title="Confusion matrix",
+            notes=[_matrix_caption(row, second, unit)],
+            data=partial(matrix_table, view),
+            on_select=_clicked,
+        )
     with right:
         # Another list of labels is another widget: one that stays would go on showing the old label.
         less = second.model.name if second else NO_OTHER
@@ -499,7 +595,6 @@ def _share_note(each: PhotoShare, second: Standing | None) -> str:
 @st.fragment
 def _photos(standings: Sequence[Standing]) -> None:
     """The photos of highest and lowest IoU."""
-    st.subheader("Best and worst photos")
     names = [row.model.name for row in standings]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Model", names, key=f"evaluation-photos-{','.join(names)}", width=220)

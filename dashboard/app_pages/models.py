@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import streamlit as st
@@ -15,6 +15,7 @@ from dashboard.models.sheets import Sheet, describe, megabytes, read_card, score
 from dashboard.models.state import ModelsState
 from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
+from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import without_folders
@@ -23,6 +24,12 @@ from segmodels.checkpoints.catalog import Offer, match_offers
 state = page_state(ModelsState)
 segment = page_state(SegmentState)
 
+GUIDE = (
+    "**Use** makes a model the one that Segment runs.",
+    "**Pull** fetches a model from the Hugging Face Hub; it is then on this machine and works offline.",
+    "**Model card** says what a model was trained on, how it was judged, and what it is not for.",
+    "*Evaluation* ranks the models, *Compare* puts them side by side on a photo.",
+)
 ACROSS = 3
 FRESH_SECONDS = 120.0  # for which the Hub's answer is taken as it is
 LOOK_SECONDS = 1.0  # from one look at what runs beside the page to the next
@@ -30,7 +37,9 @@ LOOK_SECONDS = 1.0  # from one look at what runs beside the page to the next
 
 def page() -> None:
     """The whole page: what the Hub says, and the cards."""
-    st.title("Models")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Models", width="stretch")
+        show_guide(GUIDE)
     listing = cache.hub_listing()
     if listing:
         listing.keep_fresh(FRESH_SECONDS)
@@ -40,17 +49,29 @@ def page() -> None:
     with st.container():  # one place, whatever stands in it: the cards below stay where they are
         _hub_line(listing, sheets)
     first_answer_awaited = listing is not None and not listing.answered
-    slots = len(sheets) + first_answer_awaited
-    with st.container(key="models-cards"):
-        for start in range(0, slots, ACROSS):
-            columns = st.columns(ACROSS)
-            for number, column in enumerate(columns, start=start):
-                with column:
-                    if number < len(sheets):
-                        name = sheets[number].name
-                        _card(sheets[number], pulls.get(name), watched=name in live, filled=_filled(sheets))
-                    elif number < slots:
-                        st.skeleton(height=360)
+    offered = [sheet for sheet in sheets if not sheet.described]
+    described = [sheet for sheet in sheets if sheet.described]
+    _cards(offered, pulls, live, _filled(sheets), awaited=first_answer_awaited)
+    if described:
+        count = f"{len(described)} model{'' if len(described) == 1 else 's'}"
+        with st.expander(f"{count} without weights: described, with scores and the command that trains them"):
+            _cards(described, pulls, live, "")
+
+
+def _cards(
+    sheets: Sequence[Sheet], pulls: Mapping[str, Pull], live: Set[str], filled: str, *, awaited: bool = False
+) -> None:
+    """The cards, and a skeleton while the Hub's first answer is awaited."""
+    slots = len(sheets) + awaited
+    for start in range(0, slots, ACROSS):
+        columns = st.columns(ACROSS)
+        for number, column in enumerate(columns, start=start):
+            with column:
+                if number < len(sheets):
+                    name = sheets[number].name
+                    _card(sheets[number], pulls.get(name), watched=name in live, filled=filled)
+                elif number < slots:
+                    st.skeleton(height=360)
 
 
 def _sheets(listing: Listing | None) -> list[Sheet]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import html
 import tempfile
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from dashboard.components.paste import watch_pasted
+from dashboard.components.picture_strip import picture_strip
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer, viewer_key
-from dashboard.segment.state import Packed, SegmentState, is_of, sort_photos
+from dashboard.segment.state import Packed, SegmentState, digest, is_of, sort_photos
 from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
@@ -27,39 +28,74 @@ from dashboard.shared.analysed import (
     json_text,
     write_zip,
 )
-from dashboard.shared.examples import Example, example, example_count
+from dashboard.shared.by_link import fetch_photo
+from dashboard.shared.choice import choose
+from dashboard.shared.examples import Example, examples, thumbnail
+from dashboard.shared.guide import show_guide
+from dashboard.shared.keeping import KEPT_SECONDS, forget, keep, privacy_text
 from dashboard.shared.page_state import page_state
+from dashboard.shared.photo_file import PhotoFile
 from dashboard.shared.text import literal
-from dashboard.shared.uploads import choose_photo, upload_photos
-from dashboard.shared.waiting import as_done, failure
+from dashboard.shared.uploads import choose_photo, more_ways, upload_photos
+from dashboard.shared.waiting import as_done, failure, finished
 from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.csv_text import for_excel
 from segmodels.inference.segmentation import Garment
 from segmodels.photo import PhotoError
 from segmodels.sentences import first_line
-from segmodels.taxonomy import TAXONOMIES, Taxonomy
+
+if TYPE_CHECKING:
+    from segmodels.inference.segmenter import Segmenter
 
 state = page_state(SegmentState)
 
+GUIDE = (
+    "**Add photos**: drop them anywhere on the page, paste one, choose files or a folder, give a link, or use the "
+    "camera.",
+    "**Read**: point at the photo, or tap it, to see the class and its confidence. Ctrl and the mouse wheel, or two "
+    "fingers, zoom.",
+    "**Show and hide**: click a garment or a person; with Alt it is shown alone. The confidence slider hides pixels "
+    "below it, in the photo and in the table.",
+    "**Export**: class map, one garment cut out, JSON, annotations for COCO, YOLO, Label Studio, CVAT; of several "
+    "photos also a ZIP and a CSV.",
+    "**Go on**: *Compare* puts networks side by side, *Archive* and *Trends* read thousands of photos.",
+)
+
 
 def page() -> None:
-    """The whole page: the empty state, or the photos of this session."""
-    if not state.photos:
-        networks.warm_up(state.model)
+    """The whole page: an example, or the photos of this visit."""
+    if not state.photos and not state.pending:
+        state.show_example(examples()[0])
+    keep(state)
     watch_uploads(state.intake, _refuse)
-    uploads, place = _header() if state.photos else _welcome()
+    watch_pasted("photo-intake", "add-photos")
+    if state.example or not state.photos:
+        uploads, address, place = _welcome()
+    else:
+        uploads, address, place = _header()
     model = state.model
-    revision = networks.revision(model) if state.photos else ""
-    older = [Example(done.name, done.photo.data) for done in state.photos.values() if not is_of(done, model, revision)]
+    revision = networks.revision(model)
+    uploads += [file for file in state.pending if file not in uploads]
+    if address:
+        found = fetch_photo(address, place)
+        if isinstance(found, PhotoFile):
+            uploads.append(found)
+        else:
+            state.failures = [found]
+            st.rerun()
+    older = [
+        PhotoFile(done.name, done.photo.data) for done in state.photos.values() if not is_of(done, model, revision)
+    ]
     if state.cancelled != (model, revision):
         state.cancelled = None
-        uploads += older
+        uploads += [file for file in older if not (state.example and uploads)]
     if state.photos:
         if older and not uploads:
             _offer_rerun(len(older), model)
         _results()  # before what is new, so that the photos that are done can be looked at meanwhile
     if uploads and _add(uploads, model, place):
         st.rerun()
+    networks.warm_up_soon(model)
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -68,96 +104,84 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.failures = []
 
 
-def _welcome() -> tuple[list[Example], DeltaGenerator]:
-    """The empty state; gives what was dropped, and the place of the bar."""
-    left, right = st.columns([54, 46], gap="large")
-    with left:
-        st.title("Drop an outfit photo")
-        st.markdown(
-            "A network on this machine outlines, names and measures every garment. "
-            "Photos stay in this session and are never stored."
-        )
-        place = st.container()
-        uploads = upload_photos(f"upload-{state.intake}")
-        with st.container(horizontal=True):
-            if st.button("Try an example", type="primary"):
-                state.examples = [example(state.intake)]
-            if st.button("Use the camera"):
-                state.camera = not state.camera
-                st.rerun()
-            _choose_model()
-        uploads += state.examples + _camera()
-        _show_failures()
-    with right:
-        if taxonomy := networks.taxonomy(state.model):
-            ordered = "" if taxonomy.name not in TAXONOMIES else ", from head to toe"
-            st.caption(f"{len(taxonomy)} classes{ordered}")
-            st.html(_legend(taxonomy))
-    return uploads, place
+def _welcome() -> tuple[list[PhotoFile], str, DeltaGenerator]:
+    """What stands over an example; gives photos and address that came in, and the place of the bar."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Drop an outfit photo", width="stretch")
+        show_guide(GUIDE)
+        _choose_model()
+        with st.popover("Link, folder, camera"):
+            more, address = more_ways(f"segment-{state.intake}")
+    st.markdown(
+        "See each garment outlined, named and measured. Your photos are never saved: they leave this server's memory "
+        f"{KEPT_SECONDS / 3600:.0f} hours after your last click."
+    )
+    place = st.container()
+    uploads = upload_photos(f"upload-{state.intake}") + more
+    _show_failures()
+    return uploads, address, place
 
 
-def _header() -> tuple[list[Example], DeltaGenerator]:
-    """Title and buttons over the results; gives what was added, and the place of the bar."""
-    uploads: list[Example] = []
+def _header() -> tuple[list[PhotoFile], str, DeltaGenerator]:
+    """Title and buttons over the visitor's own photos; gives what `_welcome` does."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Segment", width="stretch")
+        show_guide(GUIDE)
         _choose_model()
         _choose_photo()
-        with st.popover("Add photos", type="primary"):
-            uploads += upload_photos(f"upload-{state.intake}")
-            if example_count() > 1 and st.button("Try another example"):
-                state.examples = [example(state.intake)]
-            state.camera = st.toggle("Use the camera", state.camera)
-            uploads += state.examples + _camera()
+        with st.container(key="add-photos", width="content"), st.popover("Add photos", type="primary"):
+            uploads = upload_photos(f"upload-{state.intake}")
+            more, address = more_ways(f"segment-{state.intake}")
             if st.button("Start over", type="tertiary"):
                 state.start_over()
                 st.rerun()
     place = st.container()
     _show_failures()
-    return uploads, place
+    return uploads + more, address, place
 
 
 def _choose_model() -> None:
     """Which of several models finds the garments; the Models page says more of each."""
     names = networks.model_names()
     if len(names) > 1 and state.model in names:
-        chosen = names.index(state.model)
-        state.model = st.selectbox("Model", names, chosen, label_visibility="collapsed", width=140)
+        choose("Model", names, state.model, _use, key="segment-model", label_visibility="collapsed", width=140)
+
+
+def _use(model: str) -> None:
+    state.model = model
 
 
 def _choose_photo() -> None:
     """Which of several photos is shown."""
-    keys = list(state.photos)
-    if len(keys) < 2:
-        return
-    index = keys.index(state.shown) if state.shown in keys else 0
-    chosen = choose_photo([done.name for done in state.photos.values()], index)
-    state.shown = keys[chosen]
+    if state.shown not in state.photos:
+        state.shown = next(iter(state.photos))
+    choose_photo({key: done.name for key, done in state.photos.items()}, state.shown, _show, key="segment-photo")
 
 
-def _camera() -> list[Example]:
-    if not state.camera:
-        return []
-    shot = st.camera_input("Take a photo", key=f"camera-{state.intake}")
-    return [Example(f"camera-{state.intake}.jpg", shot.getvalue())] if shot else []
+def _show(digest: str) -> None:
+    state.shown = digest
 
 
-def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
+def _add(uploads: list[PhotoFile], model: str, place: DeltaGenerator) -> bool:
     """Analyses what is new, with a bar in its place; True if the page is to be drawn anew."""
     state.refused, state.failures = (), []
+    if not all(digest(file.data) in state.photos for file in uploads):
+        state.pending = uploads  # else only results of another model are made anew
+        keep(state)
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Loading the network."))
+        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
         cancel = st.empty()
+    cancel.button("Cancel", on_click=_cancel, args=(model, networks.revision(model)))
     try:
-        segmenter = networks.segmenter(model)
+        segmenter = _woken(model, uploads, bar)
     except ValueError as error:
-        state.examples = []
+        state.pending = []
         bar.empty()
+        cancel.empty()
         place.error(literal(str(error)))
         return False
     revision = segmenter.checkpoint.revision
-    cancel.button("Cancel", on_click=_cancel, args=(model, revision))
-    keys = [hashlib.sha256(upload.data).hexdigest() for upload in uploads]
+    keys = [digest(upload.data) for upload in uploads]
     photos, failures = state.photos, state.failures  # held: see `page_state`
     failed: dict[int, str] = {}
     known = list(photos)
@@ -177,7 +201,7 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
             futures = [visit.submit(analyse, segmenter, uploads[i].name, uploads[i].data) for i in new]
             for at in as_done(visit, futures, show):
                 try:
-                    photos[keys[new[at]]] = futures[at].result()
+                    _take(photos, keys[new[at]], futures[at].result())
                 except Exception as error:
                     failed[at] = failure(uploads[new[at]].name, error)
     finally:
@@ -187,14 +211,36 @@ def _add(uploads: list[Example], model: str, place: DeltaGenerator) -> bool:
         state.cancelled = model, revision  # else those that failed would be analysed again and again
     state.shown = next((key for key in reversed(keys) if key in photos), state.shown)
     state.intake += 1
-    state.examples = []
+    state.pending = []
     return True
+
+
+def _take(photos: dict[str, Analysed], key: str, done: Analysed) -> None:
+    """Takes a photo that is done; the visitor's first one replaces the example."""
+    if state.example and key not in photos:
+        photos.clear()
+        state.example = None
+    photos[key] = done
+
+
+def _woken(model: str, uploads: Sequence[PhotoFile], bar: DeltaGenerator) -> Segmenter:
+    """The network, once it is loaded."""
+    loading = networks.loading(model)
+
+    def show(seconds: float) -> None:
+        usual = networks.usual_seconds()
+        left = f" About {usual - seconds:.0f} s left." if usual - seconds >= 1 else " It takes longer than usual."
+        text = f"1 of {len(uploads)}, {uploads[0].name}. Waking the network.{left}"
+        bar.progress(min(0.9, seconds / usual), text=literal(text))
+
+    finished(loading, show)
+    return networks.segmenter(model)
 
 
 def _cancel(model: str, revision: str) -> None:
     """Empties the uploader; what is done is kept, and photos that another model analysed stay as they are."""
     state.intake += 1
-    state.examples, state.camera = [], False
+    state.pending = []
     state.cancelled = model, revision
 
 
@@ -204,7 +250,7 @@ def _show_failures() -> None:
     if not sentences:
         return
     st.error("\n\n".join(literal(sentence) for sentence in sentences))
-    if done := len(state.photos):
+    if done := 0 if state.example else len(state.photos):
         st.caption("1 other photo is done." if done == 1 else f"The other {done} photos are done.")
 
 
@@ -223,10 +269,39 @@ def _results() -> None:
     analysed = state.photos[state.shown] if state.shown in state.photos else next(iter(state.photos.values()))
     if state.stage is None or state.stage[0] is not analysed:
         state.stage = analysed, analysed.stage()
-    viewer([state.stage[1]], taxonomy=analysed.taxonomy, key=viewer_key("segment", analysed.taxonomy))
+    viewer(
+        [state.stage[1]],
+        taxonomy=analysed.taxonomy,
+        key=viewer_key("segment", analysed.taxonomy),
+        original=analysed.photo.original,
+    )
     if analysed.photo.note:
         st.caption(literal(analysed.photo.note))
+    if state.example:
+        _examples(state.example)
     _downloads(analysed)
+    if not state.example:
+        _privacy()
+
+
+def _examples(shown: Example) -> None:
+    """The row of examples, and where the one on show comes from."""
+    every = examples()
+    picture_strip(
+        [(each.title, thumbnail(each)) for each in every],
+        every.index(shown),
+        lambda index: state.show_example(every[index]),
+        label="Examples",
+        key="segment-examples",
+    )
+    st.caption(literal(f"Example: {shown.title.lower()}. Source: {shown.source}; {shown.licence}."))
+
+
+def _privacy() -> None:
+    """Where the photos are, for how long, and a button that ends it."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(privacy_text(), width="stretch")
+        st.button("Forget now", on_click=forget, args=(state,))
 
 
 def _downloads(analysed: Analysed) -> None:
@@ -349,19 +424,6 @@ def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
 
 def _label(garment: Garment) -> str:
     return f"{garment.name} · {garment.kind.name}" if garment.kind else garment.name
-
-
-def _legend(taxonomy: Taxonomy) -> str:
-    swatch = (
-        '<div style="display:flex;align-items:center;gap:.75rem;padding:.32rem 0;break-inside:avoid">'
-        '<span style="flex:none;width:1.9rem;height:1rem;background:{colour};'
-        'outline:1px solid rgba(128,128,128,.6)"></span>'
-        '<span style="min-width:0;overflow-wrap:anywhere">{name}</span></div>'
-    )
-    rows = "".join(
-        swatch.format(colour=taxonomy[name].colour, name=html.escape(name)) for name in taxonomy.display_order
-    )
-    return f'<div style="max-height:34rem;overflow:auto"><div style="columns:2;column-gap:2rem">{rows}</div></div>'
 
 
 page()

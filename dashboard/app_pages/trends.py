@@ -92,7 +92,7 @@ def page() -> None:
         return
     try:
         version = _version(choice)
-        divided = bool(version) and cache.has_kinds(choice.location, version)
+        divided = version is not None and cache.has_kinds(choice.location, version)
         facts = _facts(choice, version, kinds=_by_kind(divided)) if version else None
     except ArchiveError as error:
         st.error(literal(str(error)))
@@ -122,7 +122,11 @@ def page() -> None:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
         _insights(question, choice, version)
-        notes = [_lacking(facts), trust.lacking if question.counting == "expected" else ""]
+        notes = [
+            *map(literal, facts.left_out),
+            _lacking(facts),
+            trust.lacking if question.counting == "expected" else "",
+        ]
         current = _tabs(question, trust, choice, line, notes)
         with place.export, st.popover("Export", type="primary"):
             _export(question, current, choice, line)
@@ -175,7 +179,8 @@ def _address(choice: Choice, version: Version, part: Insight, view: View) -> str
     """Address of the chart that shows a part of the sentence."""
     if part.tab == MADE_UP:
         return "?" + urlencode({"archive": MADE_UP})
-    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    kinds = {"kinds": "yes"} if state.kinds else {}
+    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **kinds, **to_link(view), **part.link}
     return "?" + urlencode(link, doseq=True)
 
 
@@ -338,14 +343,14 @@ def _choose_kinds(facts: Facts) -> None:
     key = f"trends-kinds-{state.generation}"
     st.segmented_control(
         "Garments by",
-        [False, True],
-        default=facts.division is not None,
+        ["Class", "Kind"],
+        default="Kind" if facts.division else "Class",
+        format_func=lambda name: f"By {name.lower()}",
+        label_visibility="collapsed",
         required=True,
         key=key,
-        format_func=lambda kinds: "By kind" if kinds else "By class",
-        label_visibility="collapsed",
         help="Kinds are finer than classes, as jeans are a kind of Pants. Classes without kinds stay as they are.",
-        on_change=lambda: state.count_kinds(bool(st.session_state[key])),
+        on_change=lambda: state.count_kinds(st.session_state[key] == "Kind"),
     )
 
 

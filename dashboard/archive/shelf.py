@@ -26,7 +26,7 @@ __all__ = [
     "choose_target",
     "claim",
     "list_archives",
-    "list_file",
+    "lists",
     "owner_of",
     "read_contents",
     "stamp",
@@ -41,7 +41,9 @@ TRAINED_ON = "trained_on"
 _TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with the app
 _VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no folder has such a name on Windows
 _OWNER = ".owner"  # file with the identifier of the visitor who made an archive
+_LIST = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
 _NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or space at either end
 
 
@@ -168,6 +170,8 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
             if name
             else "The archive needs a name. Choose one or type a new one."
         )
+    if _DEVICE.fullmatch(name):
+        raise ArchiveError(f"An archive cannot be called {name}, which is a device on Windows. Choose another name.")
     return Shelved(name, str(cache_folder(environment) / name), "own")
 
 
@@ -238,13 +242,21 @@ def claim(target: Shelved, who: str) -> None:
             archive.place.write(_OWNER, who.encode())
 
 
-def list_file(archive: Archive, name: Literal["rejected.csv", "unmatched.csv"]) -> bytes | None:
-    """One of the two lists beside the parts; None if it is missing or empty."""
+def lists(archive: Archive) -> dict[str, bytes]:
+    """The lists beside the parts that are not empty: `rejected.csv`, `unmatched.csv` and those of earlier ingests."""
     try:
-        data = archive.place.read(name)
-    except OSError:
-        return None
-    return data if data.count(b"\n") > 1 else None
+        names = [name for name in archive.place.files() if _LIST.fullmatch(name)]
+    except ArchiveError:
+        return {}
+    found = {}
+    for name in sorted(names, key=lambda name: (name[0], len(name), name)):
+        try:
+            data = archive.place.read(name)
+        except OSError:
+            continue
+        if data.count(b"\n") > 1:
+            found[name] = data
+    return found
 
 
 def _archives_in(folder: Path) -> list[Path]:

@@ -475,8 +475,8 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "photo": comparison.photo,
         "ground_truth": comparison.truth is not None,
-        **({} if comparison.common.is_whole else {"classes_compared": comparison.common.remark()}),
-        **({} if comparison.scored.is_whole else {"classes_scored": comparison.scored.remark()}),
+        **({"classes_compared": remark} if (remark := comparison.common.remark()) else {}),
+        **({"classes_scored": remark} if (remark := comparison.scored.remark()) else {}),
         "contested": round(comparison.contested, 5),
         "models": [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from dashboard.compare.agreement import Comparison, Finding
 from dashboard.compare.conventions import TruthFile
 from dashboard.shared.analysed import UploadedPhoto
+from dashboard.shared.examples import EXAMPLE_MODELS, Example, shipped
 from segmodels.mappings import ClassMapping, MappingError, common_classes
 from segmodels.taxonomy import Taxonomy
 
@@ -23,6 +25,7 @@ class CompareState:
         link_read: Whether the models of the page's address have been taken over.
         models: Catalog names of the models chosen.
         photos: Photos by digest, in the order of arrival.
+        example: Example that is on show, the only one of the photos; None once there are photos of the visitor's own.
         findings: What was found, by digest and model.
         masks: Files of ground truth, by digest of their photo.
         own: Mappings in the folders of the models.
@@ -40,6 +43,7 @@ class CompareState:
     link_read: bool = False
     models: list[str] = field(default_factory=list)
     photos: dict[str, UploadedPhoto] = field(default_factory=dict)
+    example: Example | None = None
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
     masks: dict[str, TruthFile] = field(default_factory=dict)
     own: tuple[ClassMapping, ...] = ()
@@ -52,8 +56,33 @@ class CompareState:
     stages: tuple[tuple[Finding, ...], list[dict[str, Any]]] | None = None
     latest: dict[str, tuple[tuple[Finding, ...], TruthFile | None, Comparison]] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Size of the visitor's own photos and of what was found in them, in bytes."""
+        if self.example:
+            return 0
+        return sum(len(photo.data) for photo in self.photos.values()) + sum(
+            found.analysed.size - len(found.analysed.photo.data) for found in self.findings.values()
+        )
+
+    def show_example(self, example: Example) -> None:
+        """Shows an example, with what was found in it by the networks whose results ship, in place of another one.
+
+        Args:
+            example: The example.
+        """
+        self.photos, self.findings, self.masks, self.unloaded, self.latest = {}, {}, {}, {}, {}
+        self.sentences, self.refused, self.stages = [], (), None
+        found = [Finding(*shipped(example, model)) for model in EXAMPLE_MODELS]
+        photo = found[0].analysed.photo
+        self.shown = hashlib.sha256(photo.data).hexdigest()
+        self.photos[self.shown] = photo
+        self.findings = {(self.shown, each.model): each for each in found}
+        self.example = example
+
     def start_over(self) -> None:
         """Forgets the photos and all that was found, and empties the uploaders; the models stay."""
+        self.example = None
         self.photos, self.findings, self.masks, self.unloaded, self.latest = {}, {}, {}, {}, {}
         self.sentences, self.refused, self.stages, self.shown = [], (), None, ""
         self.intake += 1

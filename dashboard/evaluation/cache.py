@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segmodels.evaluation.bootstrap import Interval
     from segmodels.evaluation.evidence import Evidence
 
-__all__ = ["difference", "evidence", "intervals", "photo_and_truth", "scored_model", "scored_models"]
+__all__ = ["difference", "evidence", "intervals", "photo", "photo_and_truth", "scored_model", "scored_models"]
 
 
 def scored_models() -> list[Model]:
@@ -71,6 +71,18 @@ def photo_and_truth(dataset: str, root: Path, photo_id: str) -> Source:
     from dashboard.evaluation.pictures import read_source
 
     return read_source(dataset, root, photo_id)
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def photo(dataset: str, root: Path, photo_id: str) -> bytes:
+    """The small photo that the folder of the server's data set has; JPEG.
+
+    Raises:
+        PictureError: If it is missing or damaged.
+    """
+    from dashboard.evaluation.pictures import read_photo
+
+    return read_photo(dataset, root, photo_id)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

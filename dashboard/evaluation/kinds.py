@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from dashboard.evaluation.conditions import LABELS
 from dashboard.evaluation.records import Model
 from segmodels.inference.kinds import KindJudgement, KindsConfig, KindsError, read_kinds_config
 
-__all__ = ["kinds_caption", "kinds_matrix", "kinds_of", "kinds_table", "matrix_title"]
+__all__ = [
+    "KindsCell",
+    "kinds_caption",
+    "kinds_cells",
+    "kinds_matrix",
+    "kinds_of",
+    "kinds_table",
+    "matrix_title",
+]
+
+
+@dataclass(frozen=True)
+class KindsCell:
+    """A cell of a confusion matrix of kinds.
+
+    Args:
+        truth: Name of the true kind.
+        named: Name of the kind that was named; empty for none.
+        photo_ids: Ids of the photos, one for each garment.
+    """
+
+    truth: str
+    named: str
+    photo_ids: tuple[str, ...]
+
+    def words(self) -> str:
+        """The cell in words: `true skirt, named dress: 12 garments`."""
+        number = len(self.photo_ids)
+        how = f"named {self.named}" if self.named else "not named"
+        return f"True {self.truth}, {how}: {number} garment{'' if number == 1 else 's'}"
 
 
 def kinds_of(model: Model) -> KindsConfig | None:
@@ -65,7 +96,25 @@ def kinds_table(kinds: KindsConfig) -> pd.DataFrame:
 
 def matrix_title(judgement: KindJudgement) -> str:
     """The class and the photos of a confusion matrix."""
-    return f"{judgement.garment} on {judgement.photos}"
+    framing = "" if judgement.framing == "full" else f", {LABELS.get(judgement.framing, judgement.framing).lower()}"
+    return f"{judgement.garment} on {judgement.photos}{framing}"
+
+
+def kinds_cells(judgement: KindJudgement, kinds: KindsConfig) -> list[KindsCell]:
+    """The cells with photos, errors before others and the largest first.
+
+    Args:
+        judgement: Scores of the class on some photos.
+        kinds: Kinds of the model.
+    """
+    names = [*kinds.classes[judgement.garment].names, ""]
+    cells = [
+        KindsCell(truth, named, tuple(ids.split("\n")))
+        for truth, row in zip(names, judgement.photo_ids, strict=False)
+        for named, ids in zip(names, row, strict=True)
+        if ids
+    ]
+    return sorted(cells, key=lambda cell: (cell.truth == cell.named, not cell.named, -len(cell.photo_ids)))
 
 
 def kinds_matrix(judgement: KindJudgement, kinds: KindsConfig) -> pd.DataFrame:

@@ -28,6 +28,7 @@ __all__ = [
     "data_folder",
     "jpeg",
     "read_class_map",
+    "read_photo",
     "read_source",
 ]
 
@@ -78,11 +79,11 @@ def data_folder(dataset: str, folder: str) -> Path:
     Raises:
         PictureError: If there is none, or it cannot hold this data set.
     """
+    if dataset not in DATASETS:
+        raise PictureError(f"Photos of {dataset[:40]} are not found from here, so only the prediction is shown.")
     if not folder:
         raise PictureError(f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see the photo and the ground truth.")
     root = Path(folder)
-    if dataset not in DATASETS:
-        raise PictureError(f"There is no reader for {dataset[:40]}, so only the prediction is shown.")
     if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
         raise PictureError(f"The folder in GARMENTSCOPE_DATA is not ccp: it needs {_LAYOUT}.")
     return root
@@ -121,6 +122,34 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
     image = Image.fromarray(photo)
     image.thumbnail((_SIDE, _SIDE))
     return Source(jpeg(image), np.asarray(Image.fromarray(truth).resize(image.size, Image.Resampling.NEAREST)))
+
+
+def read_photo(dataset: str, root: Path, photo_id: str) -> bytes:
+    """Reads a photo of an id, with or without a truth, reduced; JPEG.
+
+    Args:
+        dataset: Key in `DATASETS`.
+        root: Folder that `data_folder` returned.
+        photo_id: Id of the photo.
+
+    Raises:
+        PictureError: If it is missing or damaged.
+    """
+    if Path(photo_id).name != photo_id:
+        raise PictureError(f"{photo_id[:40]} is not a valid photo id.")
+    try:
+        if dataset == "ccp":
+            file = root / "photos" / f"{photo_id}.jpg"
+            photo = open_photo(file.read_bytes(), name=file.name, max_bytes=None)
+        else:
+            photo = DATASETS[dataset](root).photo(photo_id)
+    except OSError as error:
+        raise PictureError(f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}).") from None
+    except (DatasetError, PhotoError) as error:
+        raise PictureError(str(error)) from None
+    image = Image.fromarray(photo)
+    image.thumbnail((_SIDE, _SIDE))
+    return jpeg(image)
 
 
 def jpeg(image: Image.Image) -> bytes:

@@ -13,6 +13,7 @@ from dashboard.evaluation.records import Measurement, Model, PhotoSet
 from segmodels.evaluation.bootstrap import SCORES, Interval
 from segmodels.evaluation.papers import CASTRO_TABLE_5, INACIO_FPN_MEAN_IOU, INACIO_TABLE_2
 from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy
 
 __all__ = [
@@ -220,10 +221,10 @@ def scope(models: Sequence[Model], photos: PhotoSet) -> str:
         absent = [name for name in absent if name not in others]
         if others:
             text += f" In other classes, and so compared on those in common (see Measured on): {', '.join(others)}."
-    else:
-        text += f" {photos.common.remark()}"
+    elif remark := photos.common.remark():
+        text += f" {remark}"
     if absent:
-        text += f" Not measured there: {', '.join(absent)}."
+        text += f" Not measured there: {listed(absent)}."
     return text
 
 

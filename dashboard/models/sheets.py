@@ -58,6 +58,7 @@ class Sheet:
         here: Whether it is on this machine.
         classes: Classes of the model; empty if they are those of `OUTFIT_15`, or not known.
         origin: Source, licence and input of a network from elsewhere; empty for a checkpoint of Garmentscope.
+        described: Whether it is described only: its weights are not to be had.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Sheet:
     here: bool = True
     classes: str = ""
     origin: str = ""
+    described: bool = False
 
     @property
     def usable(self) -> bool:
@@ -136,6 +138,7 @@ def describe(
         here=here is not None,
         classes=_classes(model),
         origin=_origin(model),
+        described=offer.place == "described",
     )
 
 
@@ -186,14 +189,16 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
         f"<h3>{html.escape(sheet.name)}</h3>",
         _paragraph(sheet.address, "where"),
     ]
+    more: list[str] = []
     if sheet.folder:
-        lines += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.classes)]
-        lines += [_paragraph(sheet.origin)]
-        lines += [_paragraph(sheet.paper), _list(sheet.facts)]
-        lines += [_list(sheet.scores), _paragraph(sheet.measured, "where"), _paragraph(sheet.counts, "where")]
-        lines += [_paragraph(sheet.machines, "where")]
+        lines += [_paragraph(sheet.classes), _list(sheet.scores), _paragraph(sheet.measured, "where")]
+        more += [_paragraph(sheet.architecture, "architecture"), _paragraph(sheet.paper), _paragraph(sheet.origin)]
+        more += [_list(sheet.facts), _paragraph(sheet.counts, "where"), _paragraph(sheet.machines, "where")]
     revision = f"Revision {sheet.revision}" if sheet.revision else ""
-    lines += [_paragraph(revision, "where"), _paragraph(sheet.note)]
+    more += [_paragraph(revision, "where")]
+    if any(more):
+        lines.append(f"<details><summary>Architecture, size, calibration</summary>{''.join(more)}</details>")
+    lines.append(_paragraph(sheet.note))
     return f'<article class="model">{"".join(lines)}</article>'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import weakref
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from dashboard.shared.analysed import Analysed
-from dashboard.shared.examples import Example
+from dashboard.shared.examples import EXAMPLE_MODELS, Example, shipped
+from dashboard.shared.photo_file import PhotoFile
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["Packed", "SegmentState", "is_of", "sort_photos"]
+__all__ = ["Packed", "SegmentState", "digest", "is_of", "sort_photos"]
 
 
 @dataclass
@@ -50,11 +52,11 @@ class SegmentState:
     Args:
         model: Catalog name of the model that finds the garments; the Models page sets it too.
         photos: Photos with what was found in them, by digest of the file, in the order of arrival.
+        example: Example that is on show, the only one of the photos; None once there are photos of the visitor's own.
         shown: Digest of the photo in the viewer.
         stage: Photo in the viewer and what the viewer gets of it.
-        examples: Example photos that were asked for and are not done yet.
+        pending: Photos that came in and are not done yet; they are what is left of a run that the visitor has left.
         intake: Number of times that the uploader was emptied; part of its key, as a new key is an empty uploader.
-        camera: Whether the camera is open.
         refused: Sentences about the last files that are too large to be sent.
         failures: Sentences about the last files that could not be read.
         cancelled: Model and revision whose run over photos of another model was cancelled.
@@ -65,21 +67,45 @@ class SegmentState:
     model: str = DEFAULT_MODEL
     photos: dict[str, Analysed] = field(default_factory=dict)
     shown: str | None = None
+    example: Example | None = None
     stage: tuple[Analysed, dict[str, Any]] | None = None
-    examples: list[Example] = field(default_factory=list)
+    pending: list[PhotoFile] = field(default_factory=list)
     intake: int = 0
-    camera: bool = False
     refused: Sequence[str] = ()
     failures: list[str] = field(default_factory=list)
     cancelled: tuple[str, str] | None = None
     annotations: str = "coco"
     packed: Packed | None = None
 
+    @property
+    def size(self) -> int:
+        """Size of the visitor's own photos and what was found in them, in bytes."""
+        own = () if self.example else self.photos.values()
+        packed = self.packed.size if self.packed else 0
+        return sum(photo.size for photo in own) + sum(len(file.data) for file in self.pending) + packed
+
+    def show_example(self, example: Example) -> None:
+        """Shows an example as the network that ships sees it, in place of another one.
+
+        Args:
+            example: The example.
+        """
+        self.photos.clear()
+        found = shipped(example, EXAMPLE_MODELS[0]).analysed
+        self.shown = digest(found.photo.data)
+        self.photos[self.shown] = found
+        self.example, self.packed, self.failures, self.refused = example, None, [], ()
+
     def start_over(self) -> None:
         """Forgets the photos and empties the uploader; the model stays."""
-        self.photos, self.shown, self.stage, self.examples, self.packed = {}, None, None, [], None
-        self.refused, self.failures, self.camera = (), [], False
+        self.photos, self.shown, self.example, self.stage = {}, None, None, None
+        self.pending, self.packed, self.refused, self.failures = [], None, (), []
         self.intake += 1
+
+
+def digest(data: bytes) -> str:
+    """The name of a photo's file in the state."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def is_of(photo: Analysed, model: str, revision: str) -> bool:

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dashboard.components.viewer import Stage, encode_photo, encode_stage, round_confidence
+from dashboard.components.viewer import MAX_SIDE, Stage, encode_photo, encode_stage, round_confidence
 from segmodels.annotations import ANNOTATION_FORMATS, AnnotationFile, annotation_files, names_apart
 from segmodels.csv_text import csv_bytes
 from segmodels.inference.presence import LIKELY
@@ -75,6 +75,11 @@ class UploadedPhoto:
     def stem(self) -> str:
         """The file name without folder and ending."""
         return PurePath(self.name).stem
+
+    @property
+    def original(self) -> bytes | None:
+        """The file, if it has more pixels than what the viewer shows."""
+        return self.data if max(self.width, self.height) > MAX_SIDE else None
 
     def pixels(self) -> np.ndarray:
         """The photo, decoded anew, uint8 `(H, W, 3)`."""
@@ -156,6 +161,12 @@ class Analysed:
         """File name of the photo as uploaded."""
         return self.photo.name
 
+    @property
+    def size(self) -> int:
+        """Size in memory of the photo and what was found in it, in bytes."""
+        planes = (self.class_map, self.confidence, self.owners)
+        return len(self.photo.data) + len(self.photo.shown) + sum(len(plane.packed) for plane in planes if plane)
+
     def segmentation(self) -> Segmentation:
         """What was found, with its arrays unpacked."""
         return Segmentation(
@@ -232,6 +243,8 @@ class Analysed:
                 garments=tuple(row for row, counts in zip(rows, likely, strict=True) if counts),
                 less_likely=tuple(row for row, counts in zip(rows, likely, strict=True) if not counts),
                 less_likely_map=_numbered(found, self.less_likely),
+                people=tuple(person.box for person in self.people) if self.owners else (),
+                owners=found.owners if self.owners else None,
                 not_outlined=tuple(
                     {"class": name_of(name), "person": person, "presence": self.people[person].presence_of(name)}
                     for person, name in self.not_outlined

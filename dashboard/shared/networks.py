@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import atexit
 import gc
+import sys
+import threading
+import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "checkpoint_stamp",
+    "loading",
     "mapping_fault",
     "model_bytes",
     "model_names",
@@ -35,8 +40,10 @@ __all__ = [
     "revision",
     "segmenter",
     "taxonomy",
+    "usual_seconds",
     "visit",
     "warm_up",
+    "warm_up_soon",
 ]
 
 _SMALL_FILES = (
@@ -44,6 +51,12 @@ _SMALL_FILES = (
     *("kinds.json", "kinds.safetensors"),
     *("preprocessor_config.json", "garmentscope.json"),  # of networks from elsewhere
 )
+_FIRST_SECONDS = 8.0  # to import PyTorch and load the default network, on two cores
+_took: deque[float] = deque(maxlen=1)  # seconds of the last loading
+_SOON_SECONDS = 2.0
+_soon: dict[str, threading.Timer] = {}  # loadings that are to begin, by catalog name
+_soon_lock = threading.Lock()
+_SWITCH_SECONDS = 0.0005  # at which threads take turns while PyTorch is imported; a page takes hundreds of turns
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
 
@@ -66,7 +79,35 @@ def segmenter(name: str) -> Segmenter:
 
 def warm_up(name: str) -> None:
     """Starts loading a segmenter and returns at once."""
-    _loading(name, _files_of(name))
+    loading(name)
+
+
+def warm_up_soon(name: str) -> None:
+    """Starts loading a segmenter once the page has had time to be shown and to answer a first click."""
+    with _soon_lock:
+        if name in _soon:
+            return
+        _soon[name] = threading.Timer(_SOON_SECONDS, _warm_up_now, [name])
+        _soon[name].daemon = True
+        _soon[name].start()
+
+
+def _warm_up_now(name: str) -> None:
+    try:
+        warm_up(name)
+    finally:
+        with _soon_lock:
+            del _soon[name]
+
+
+def loading(name: str) -> Future[Segmenter]:
+    """The segmenter of a catalog name as a future, which is done once it is loaded; `segmenter` then gives it."""
+    return _loading(name, _files_of(name))
+
+
+def usual_seconds() -> float:
+    """Time that the last segmenter took to load, in seconds; a guess before the first."""
+    return _took[-1] if _took else _FIRST_SECONDS
 
 
 def revision(name: str) -> str:
@@ -177,6 +218,7 @@ def _queue() -> InferenceQueue:
     """
     import torch
 
+    from dashboard.shared import closed_sessions
     from dashboard.shared.inference_queue import InferenceQueue
     from segmodels.device import pick_device
     from segmodels.inference.memory import return_memory
@@ -194,6 +236,7 @@ def _queue() -> InferenceQueue:
 
     queue = InferenceQueue(slots, most=slots if on_processor else 1, use_threads=use_threads, when_idle=rest)
     atexit.register(queue.close)
+    closed_sessions.begin()
     return queue
 
 
@@ -247,8 +290,12 @@ def _import_charts() -> None:
 @cache
 def _import_networks() -> None:
     """Imports PyTorch and what depends on it, and excludes its half a million objects from garbage collection."""
-    import segmodels.inference.segmenter  # noqa: F401
-
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)  # else each turn of a page waits ten times as long
+    try:
+        import segmodels.inference.segmenter  # noqa: F401
+    finally:
+        sys.setswitchinterval(usual)
     _spare_collector()
     atexit.register(gc.unfreeze)  # else DuckDB's bindings call what is left at the end a leak
 
@@ -267,8 +314,10 @@ def _spare_collector() -> None:
 def _load(name: str) -> Segmenter:
     from segmodels.checkpoints.catalog import load_segmenter
 
+    begun = time.monotonic()
     _import_networks()
     segmenter = load_segmenter(name)
     with visit() as queue:  # the first run of a network is slow and should not count as a photo's time
         queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
+    _took.append(max(1.0, time.monotonic() - begun))
     return segmenter

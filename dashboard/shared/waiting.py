@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard.shared.inference_queue import Visit
 from segmodels.photo import PhotoError
 
-__all__ = ["as_done", "failure", "place_text"]
+__all__ = ["as_done", "failure", "finished", "place_text"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,22 @@ def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str
             del pending[index]
             yield index
         _stop_if_asked()
+
+
+def finished(future: Future[T], show: Callable[[float], None]) -> None:
+    """Waits for something that is done beside the script, and lets Streamlit stop the script meanwhile.
+
+    Args:
+        future: The future of it.
+        show: Function that shows how many seconds have passed; called about each second.
+    """
+    begun, shown = time.monotonic(), 0.0
+    while not future.done():
+        wait([future], _ASK_SECONDS)
+        _stop_if_asked()
+        if (seconds := time.monotonic() - begun) >= shown + _SHOW_SECONDS:
+            show(seconds)
+            shown = seconds
 
 
 def place_text(before: int, seconds: float | None) -> str:

@@ -22,7 +22,7 @@ from dashboard.trends.section import (
     records,
     rows,
 )
-from segmodels.archive.facts import PERIODS, Period
+from segmodels.archive.facts import PERIODS, Facts, Period
 from segmodels.archive.movements import LEAST_PERIODS, forecast, forecast_lacks, movements
 from segmodels.archive.outfits import (
     SIGNIFICANT,
@@ -31,17 +31,40 @@ from segmodels.archive.outfits import (
     colours_by_period,
 )
 
-__all__ = ["GARMENTS", "forecast_section", "line_section", "movement_section", "shown_first", "things"]
+__all__ = [
+    "GARMENTS",
+    "KINDS",
+    "forecast_section",
+    "kinds_of",
+    "line_section",
+    "movement_section",
+    "shown_first",
+    "things",
+]
 
 GARMENTS = "Garments"
-"""Choice of all garments; any other choice is the name of the garment whose colours are shown."""
+"""Choice of all garments; any other choice is a garment whose colours are shown, or a class whose kinds are."""
+
+KINDS = "Kinds within their class"
+"""Choice of the movements of kinds, each as a share of its class."""
+
+_KINDS_OF = "Kinds of "
 
 _FIRST = 4  # number of lines shown at first
 _ENDS = 8  # number of rises, and of falls, in the figure
 
 
+def kinds_of(facts: Facts) -> dict[str, tuple[str, ...]]:
+    """The parts of each class with kinds, by the choice of their lines; empty where classes are counted."""
+    if not facts.division:
+        return {}
+    return {f"{_KINDS_OF}{name}": parts for name, parts in facts.division.parts.items() if len(parts) > 1}
+
+
 def things(question: Question, of: str) -> list[str]:
-    """Names of the possible lines: garments, or the colours of one, the most frequent first."""
+    """Names of the possible lines: garments, kinds of a class, or the colours of a garment, the most frequent first."""
+    if parts := kinds_of(question.facts).get(of):
+        return [name for name in things(question, GARMENTS) if name in parts]
     if of == GARMENTS:
         worn = question.facts.counts(question.view)
         counts = dict(zip(worn.names, worn.each.tolist(), strict=True))
@@ -65,7 +88,7 @@ def line_section(
     Args:
         question: Question that the section answers.
         period: Length of the periods into which time is divided.
-        of: `GARMENTS`, or a garment whose colours are shown.
+        of: `GARMENTS`, a key of `kinds_of`, or a garment whose colours are shown.
         names: Names of the lines; the most frequent if there are none.
 
     Raises:
@@ -74,17 +97,19 @@ def line_section(
     size = question.periods(period, 2, "A line over time")
     names = list(names) or shown_first(things(question, of))
     if not names:
-        raise NotEnoughError(f"None of these outfits has {of}, so there are no colours. Choose another garment.")
+        raise NotEnoughError(f"None of these outfits has {_class(of)}, so there are no lines. Choose another garment.")
+    kinds = of in kinds_of(question.facts)
     rows = _series(question, period, of)
     table = rows[rows["name"].isin(names)].reset_index(drop=True)
     shown = _pointed(question, table, period, of).rename(columns={"share": "value"})
-    whole = "outfits" if of == GARMENTS else f"{of}, by main colour"
+    whole = "outfits" if of == GARMENTS else f"outfits with {_class(of)}" if kinds else f"{of}, by main colour"
+    allowing = "" if kinds else question.allowing
     caption = (
         f"{outfits_in_words(size.dated, 'dated').capitalize()}, by {period}. Bands: 95 % intervals (Wilson)"
-        f"{question.allowing}; the first and the last "
+        f"{allowing}; the first and the last "
         f"{period} may be incomplete, which widens their intervals.{question.southern(period)} {question.counted}"
     )
-    if of != GARMENTS:
+    if of != GARMENTS and not kinds:
         caption += question.left_out()
     figure = line_figure(shown, _looks(question, of, names), question.theme, axis=f"Share of {whole}")
     words = "; ".join(
@@ -95,7 +120,7 @@ def line_section(
     behind = _behind(names[0], of, period, last)
     return Section(
         "trends-lines",
-        f"{GARMENTS if of == GARMENTS else f'Colours of {of}'} over time",
+        f"{of if of == GARMENTS or kinds else f'Colours of {of}'} over time",
         caption,
         figure,
         table,
@@ -110,7 +135,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     Args:
         question: Question that the section answers.
         period: Length of the periods into which time is divided.
-        of: `GARMENTS`, or anything else for the colours of all garments.
+        of: `GARMENTS`, `KINDS`, or anything else for the colours of all garments.
 
     Raises:
         NotEnoughError: If there are too few periods.
@@ -120,6 +145,9 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     if of == GARMENTS:
         found = by_period(facts.counts_by_period(question.view, period), question.errors)
         by = ["garment"]
+    elif of == KINDS:
+        found = _within_classes(facts, facts.counts_by_period(question.view, period))
+        by = ["garment"]
     else:
         found = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
         by = ["garment", "colour"]
@@ -127,7 +155,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     if table.empty:
         raise NotEnoughError("Nothing is worn often enough here to test for a trend. Remove a filter.")
     behind = [
-        Behind(worn=(row["garment"],)) if of == GARMENTS else Behind(coloured=((row["garment"], row["colour"]),))
+        Behind(worn=(row["garment"],)) if "colour" not in row else Behind(coloured=((row["garment"], row["colour"]),))
         for row in records(table)
     ]
     shown = _strongest(table, behind)
@@ -140,7 +168,9 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         f"regression{season}. {sure} of {len(table)} are significant (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
         f"others are hollow.{less}{question.southern(period)} {question.counted}"
     )
-    if of != GARMENTS:
+    if of == KINDS:
+        caption += " Shares are of the outfits with the class of the kind."
+    elif of != GARMENTS:
         caption += question.left_out()
     figure = interval_figure(shown, question.theme, axis="Odds ratio per year")
     words = "; ".join(f"{row.name} odds ratio {row.value:.2f}" for row in rows(shown[shown["significant"]]))
@@ -235,10 +265,26 @@ def _series(question: Question, period: Period, of: str) -> pd.DataFrame:
     if of == GARMENTS:
         found = by_period(facts.counts_by_period(question.view, period), question.errors)
         found = found.rename(columns={"garment": "name"})
+    elif parts := kinds_of(facts).get(of):
+        found = by_period(_within_classes(facts, facts.counts_by_period(question.view, period)))
+        found = found[found["garment"].isin(parts) & (found["of"] > 0)].rename(columns={"garment": "name"})
     else:
         rows = colours_by_period(facts.colours(question.view, period=period), facts.taxonomy)
         found = rows[rows["garment"] == of].drop(columns="garment").rename(columns={"colour": "name"})
     return found.assign(start=pd.to_datetime(found["start"]))
+
+
+def _within_classes(facts: Facts, found: pd.DataFrame) -> pd.DataFrame:
+    """Counts of kinds by period, `of` those of their class."""
+    kinds = [part for parts in kinds_of(facts).values() for part in parts]
+    found = found[found["garment"].isin(kinds)]
+    classes = found["garment"].map(facts.class_of)
+    return found.assign(of=found.groupby(["start", classes])["outfits"].transform("sum"))
+
+
+def _class(of: str) -> str:
+    """Class, or garment, of a choice of lines."""
+    return of.removeprefix(_KINDS_OF)
 
 
 def _pointed(question: Question, table: pd.DataFrame, period: Period, of: str) -> pd.DataFrame:
@@ -256,12 +302,13 @@ def _pointed(question: Question, table: pd.DataFrame, period: Period, of: str) -
 
 
 def _behind(name: str, of: str, period: Period, start: date) -> Behind:
-    if of == GARMENTS:
+    if of == GARMENTS or of.startswith(_KINDS_OF):
         return Behind(worn=(name,), period=period, start=start)
     return Behind(coloured=((of, name),), period=period, start=start)
 
 
 def _looks(question: Question, of: str, names: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     """Ink of the garment or colour, and a dash, for each line."""
-    inks = class_inks(question.facts) if of == GARMENTS else hexes(fine=False)
+    garments = of == GARMENTS or of in kinds_of(question.facts)
+    inks = class_inks(question.facts) if garments else hexes(fine=False)
     return {name: (inks[name], series(place, question.theme).dash) for place, name in enumerate(names)}

@@ -209,7 +209,7 @@ Builder = Callable[[Question], Section]
 
 
 _KINDS_COUNTED: Mapping[Counting, str] = {
-    "expected": "Each garment counts for every kind with its probability; garments not outlined have no kind.",
+    "expected": "Each garment counts for every kind with its probability; a garment not outlined has none.",
     "raw": "A garment counts as the kind that is named.",
 }
 

@@ -12,7 +12,16 @@ import streamlit as st
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.insights import movers, strongest_pair, usual_period
-from dashboard.trends.moves import GARMENTS, forecast_section, line_section, movement_section, shown_first, things
+from dashboard.trends.moves import (
+    GARMENTS,
+    KINDS,
+    forecast_section,
+    kinds_of,
+    line_section,
+    movement_section,
+    shown_first,
+    things,
+)
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import Builder, Question
 from dashboard.trends.together import (
@@ -98,13 +107,15 @@ def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
         view = _view(chosen, ["Lines", "Rising and falling", "Forecast"])
         period = _period(question, chosen)
         if view == "Rising and falling":
-            of = _segment(chosen, "of", "Trends of", [GARMENTS, _COLOURS], constant=True)
+            kinds = [KINDS] if question.facts.division else []
+            of = _segment(chosen, "of", "Trends of", [GARMENTS, *kinds, _COLOURS], constant=True)
             return partial(movement_section, period=period, of=of)
         worn, moving = things(question, GARMENTS), list(movers(question, period)["garment"])
         if view == "Forecast":
             usual = moving[0] if moving else ""
             return partial(forecast_section, period=period, garment=_one(chosen, "garment", "Garment", worn, usual))
-        of = _one(chosen, "of", "Lines of", [GARMENTS, *worn], said=_colours_of, width=200)
+        kinds = list(kinds_of(question.facts))
+        of = _one(chosen, "of", "Lines of", [GARMENTS, *kinds, *worn], said=partial(_lines_of, kinds), width=200)
         usual_lines = moving if of == GARMENTS else ()
         names = _some(chosen, "shown", "Shown", things(question, of), of, usual_lines)
     return partial(line_section, period=period, of=of, names=names)
@@ -238,8 +249,8 @@ def _toggle(chosen: Chosen, name: str, label: str) -> bool:
     return found
 
 
-def _colours_of(name: str) -> str:
-    return name if name == GARMENTS else f"Colours of {name}"
+def _lines_of(kinds: Sequence[str], name: str) -> str:
+    return name if name == GARMENTS or name in kinds else f"Colours of {name}"
 
 
 TABS: tuple[Tab, ...] = (

@@ -146,6 +146,9 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         table["other_low"], table["other_high"] = (
             bounds[end].reindex(table["garment"]).to_numpy() for end in ("low", "high")
         )
+    if facts.division:  # a rest that nobody has says nothing
+        empty = table["garment"].isin(facts.division.rests) & (table["outfits"] == 0)
+        table = table[~empty].reset_index(drop=True)
     known = trust.garments if trust and here.counting == "raw" else {}
     if known:
         table["sensitivity"] = [known[name].sensitivity if name in known else np.nan for name in table["garment"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Literal
 
 import numpy as np
@@ -112,48 +112,52 @@ def _add_up_kinds(
 ) -> Counts:
     """What `add_up` does, of kinds: pairs of classes first, and of those the shares of their kinds."""
     k = len(names)
-    _, starts = np.unique(classes, return_index=True)
-    starts = np.sort(starts)
+    starts = np.sort(np.unique(classes, return_index=True)[1])
     spans = [slice(*ends) for ends in pairwise([*starts.tolist(), k])]
-    c = len(spans)
-    one, other = np.triu_indices(c, 1)
-    related = np.zeros((len(one), 1), np.float32)
-    if correlations is not None:
-        related = correlations[np.ix_(starts, starts)][one, other][:, None].astype(np.float32)
-    first, second = np.triu_indices(k, 1)
-    size, each, both, apart = np.zeros(()), np.zeros(k), *np.zeros((2, k, k))
-    three = np.zeros((len(first), k)) if triples else None
-    whole_numbers = True
+    of_class = np.repeat(np.arange(len(spans)), [span.stop - span.start for span in spans])
+    together = of_class[:, None] != of_class  # whether two garments are not kinds of one class
+    one, other = np.triu_indices(len(spans), 1)
+    r = np.zeros(len(one)) if correlations is None else correlations[np.ix_(starts, starts)][one, other]
+    one, other, related = one[r != 0], other[r != 0], r[r != 0][:, None].astype(np.float32)
+    each, apart, more = np.zeros(k), np.zeros((k, k)), np.zeros((k, k))
+    three = np.zeros((k, k, k))
+    size, whole_numbers = 0.0, True
     for factor, found in blocks:
         whole_numbers = whole_numbers and found.dtype.kind != "f"
-        precision = np.float64 if whole_numbers else np.float32  # whole numbers stay exact, and have fast products
-        weight, presence = factor.astype(precision), found.astype(precision)
-        size, each = size + weight.sum(dtype=np.float64), each + presence @ weight
+        precision = "f8" if whole_numbers else "f4"  # whole numbers stay exact, and have fast products
+        weight, presence = (np.asarray(values, precision) for values in (factor, found))
+        size += float(weight.sum(dtype=np.float64))
+        each += presence @ weight
         weighted = presence * weight
         apart += weighted @ presence.T
-        whole = np.add.reduceat(presence, starts, axis=0)
-        a, b = whole[one], whole[other]
-        joint = a * b
-        if related.any():
+        if len(one):
+            whole = np.add.reduceat(presence, starts, axis=0)
+            share = presence / np.maximum(whole, 1e-9)[of_class]
             spread = np.sqrt(np.maximum(whole * (1 - whole), 0))
-            joint += related * (spread[one] * spread[other])
-            joint = np.clip(joint, np.maximum(a + b - 1, 0), np.minimum(a, b))
-        joint *= weight
-        part = presence / np.maximum(np.repeat(whole, np.diff([*starts, k]), axis=0), 1e-9)
-        for place, (x, y) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
-            both[spans[x], spans[y]] += (part[spans[x]] * joint[place]) @ part[spans[y]].T
-        if three is not None:
-            three += (weighted[first] * presence[second]) @ presence.T
+            a, b = whole[one], whole[other]
+            joint = a * b
+            less = np.clip(joint + related * (spread[one] * spread[other]), np.maximum(a + b - 1, 0), np.minimum(a, b))
+            less -= joint
+            less *= weight
+            for place, (x, y) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
+                more[spans[x], spans[y]] += (share[spans[x]] * less[place]) @ share[spans[y]].T
+        if triples:
+            for i in range(k - 2):
+                later = presence[i + 1 :]
+                three[i, i + 1 :, i + 1 :] += (weighted[i] * later) @ later.T
     each = np.minimum(each, size)
-    together = both + both.T
-    np.fill_diagonal(together, each)
+    both = np.where(together, apart + more + more.T, 0)
+    np.fill_diagonal(both, each)
     of_three = None
-    if three is not None:
-        of_three = _within_pairs(_triples(three, apart[first, second], both[first, second], k), together, each)
-    if whole_numbers:
-        size, each, together = (np.rint(values).astype(np.int64) for values in (size, each, together))
-        of_three = None if of_three is None else np.rint(of_three).astype(np.int64)
-    return Counts(tuple(names), size.item(), each, together, of_three, tuple(classes))
+    if triples:
+        once = np.where(np.triu(np.ones((k, k), bool), 1), three, 0)  # each triple once; then in all six orders
+        every = np.sum([once.transpose(order) for order in permutations(range(3))], axis=0)
+        of_three = _within_pairs(every * _ratios(apart, both), both, each)
+    if not whole_numbers:
+        return Counts(tuple(names), size, each, both, of_three, tuple(classes))
+    whole_each, whole_both = (np.rint(values).astype(np.int64) for values in (each, both))
+    whole_three = None if of_three is None else np.rint(of_three).astype(np.int64)
+    return Counts(tuple(names), round(size), whole_each, whole_both, whole_three, tuple(classes))
 
 
 def _wide(values: np.ndarray) -> np.ndarray:
@@ -174,10 +178,22 @@ def _triples(three: np.ndarray, apart: np.ndarray, both: np.ndarray, k: int) -> 
     result = np.zeros((k, k, k), three.dtype)
     result[one, other] = result[other, one] = three
     if both is not apart:
-        ratio = np.ones((k, k))
-        ratio[one, other] = ratio[other, one] = np.where(apart > 0, both / np.where(apart > 0, apart, 1), 1)
-        result = result * ratio[:, :, None] * ratio[:, None, :] * ratio[None, :, :]
+        square = np.zeros((2, k, k))
+        for matrix, values in zip(square, (apart, both), strict=True):
+            matrix[one, other] = matrix[other, one] = values
+        result = result * _ratios(*square)
     return result
+
+
+def _ratios(apart: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """What corrects the products of three presences for the correlations of their pairs, `(k, k, k)`.
+
+    Args:
+        apart: Pairs without correlations, `(k, k)`.
+        both: Pairs with correlations, `(k, k)`.
+    """
+    ratio = np.where(apart > 0, both / np.where(apart > 0, apart, 1), 1)
+    return np.asarray(ratio[:, :, None] * ratio[:, None, :] * ratio[None, :, :])
 
 
 def _within_pairs(three: np.ndarray, together: np.ndarray, each: np.ndarray) -> np.ndarray:

@@ -44,6 +44,11 @@ class Division:
     class_of: Mapping[str, str]
 
     @cached_property
+    def rests(self) -> frozenset[str]:
+        """Names of the parts whose kind is not certain."""
+        return frozenset(self.parts[name][-1] for name in self.kinds)
+
+    @cached_property
     def parts(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the parts by class: those of its kinds in the order of `kinds`, and that of the rest last."""
         found: dict[str, list[str]] = {name: [] for name in self.whole.names}
@@ -90,13 +95,13 @@ def divide(taxonomy: Taxonomy, kinds: Mapping[str, Sequence[str]]) -> Division:
     Raises:
         ArchiveError: If there are too many parts.
     """
-    kinds = {name: tuple(some) for name, some in kinds.items() if name in taxonomy.names and some}
-    said = {(name, kind): _said(kind) for name, some in kinds.items() for kind in some}
-    taken = [*said.values(), *(name for name in taxonomy.names if name not in kinds)]
+    known = {name: tuple(some) for name, some in kinds.items() if name in taxonomy.names and some}
+    said = {(name, kind): _said(kind) for name, some in known.items() for kind in some}
+    taken = [*said.values(), *(name for name in taxonomy.names if name not in known)]
     classes: list[GarmentClass] = []
     class_of: dict[str, str] = {}
     for whole in taxonomy.classes:
-        own = kinds.get(whole.name)
+        own = known.get(whole.name)
         if own is None:
             parts = [(whole.name, whole.colour)]
         else:
@@ -112,7 +117,7 @@ def divide(taxonomy: Taxonomy, kinds: Mapping[str, Sequence[str]]) -> Division:
             f"{taxonomy.name} has {len(classes)} classes and kinds, and {MOST_PARTS} can be counted. Count by class."
         )
     order = [part for name in taxonomy.display_order for part, whole_name in class_of.items() if whole_name == name]
-    return Division(taxonomy, Taxonomy(f"{taxonomy.name} by kind", tuple(classes), tuple(order)), kinds, class_of)
+    return Division(taxonomy, Taxonomy(f"{taxonomy.name} by kind", tuple(classes), tuple(order)), known, class_of)
 
 
 def _said(kind: str) -> str:

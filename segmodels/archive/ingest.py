@@ -1,7 +1,8 @@
 """Turns photos into rows: reading, network and colours overlap, and a part is written every few photos.
 
 Beside its parts an archive has `rejected.csv`, the files that are not in it and the reasons, and `unmatched.csv`, the
-rows without a photo and the photos without a row of the last CSV.
+rows without a photo and the photos without a row of the last CSV; those of earlier CSVs are in `unmatched-1.csv`,
+`unmatched-2.csv` and so on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 import cv2
@@ -25,6 +27,7 @@ import torch
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.metadata import Entry, Joined, Metadata, join, unify_tags
+from segmodels.archive.place import Place
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
@@ -431,6 +434,7 @@ class _Run:
             lists = {"no photo": self.report.rows_without_photo, "no row": self.report.photos_without_row}
             rows = [{"file": name, "missing": missing} for missing, names in lists.items() for name in names]
             with archive.place.lock():
+                _keep_unmatched(archive.place)
                 archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
 
     def stop(self, archive: Archive) -> None:
@@ -496,6 +500,18 @@ class _Run:
             self.report.notes.append(
                 f"{who} of others in the archive: {listed(names, _NAMED)}. Trends counts one photo of each group."
             )
+
+
+def _keep_unmatched(place: Place) -> None:
+    """Keeps `unmatched.csv` of the ingest before under the next free number, if it names anything."""
+    try:
+        data = place.read("unmatched.csv")
+    except (ArchiveError, OSError):
+        return
+    if data.count(b"\n") > 1:
+        taken = set(place.files())
+        number = next(each for each in count(1) if f"unmatched-{each}.csv" not in taken)
+        place.write(f"unmatched-{number}.csv", data)
 
 
 def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Rejected]) -> None:

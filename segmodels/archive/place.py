@@ -47,7 +47,7 @@ class Place:
         self.local: Path | None = None
         if filesystem is None and "://" not in self.location:
             self.local = Path(location).absolute()
-            filesystem, path = fs.LocalFileSystem(), str(self.local)
+            filesystem, path = fs.LocalFileSystem(), self.local.as_posix()
         elif filesystem is None:
             try:
                 filesystem, path = fs.FileSystem.from_uri(self.location)

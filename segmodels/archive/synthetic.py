@@ -42,6 +42,16 @@ MADE_UP_MODEL = "made-up"
 KINDS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "Pants": {"trousers": (0.6, 0.4), "jeans": (0.3, 0.5), "leggings": (0.1, 0.1)},
     "Dress": {"dress": (0.75, 0.55), "skirt": (0.25, 0.45)},
+    "Coat": {"coat": (0.6, 0.6), "jacket/cardigan": (0.4, 0.4)},
+    "Shirt": {"shirt/blouse": (0.4, 0.4), "t-shirt/top": (0.4, 0.4), "sweater": (0.2, 0.2)},
+    "Footwear": {
+        "boots": (0.3, 0.3),
+        "sandals": (0.2, 0.2),
+        "heels": (0.2, 0.2),
+        "sneakers": (0.2, 0.2),
+        "flats": (0.1, 0.1),
+    },
+    "Socks": {"socks": (0.5, 0.5), "stockings": (0.5, 0.5)},
 }
 """Share of each kind in its class on the first and on the last day."""
 
@@ -217,8 +227,11 @@ def _kinds(seed: int, first: int, garments: np.ndarray, time: np.ndarray) -> pa.
         time: Time of each garment, `(n,)`, 0 on the first day and 1 on the last.
     """
     random = np.random.default_rng([seed, first, 1])  # of its own, so that all else is as without kinds
-    names = np.full(len(garments), None, object)
-    chances: list[list[tuple[str, float]]] = [[] for _ in garments]
+    said = [kind for kinds in KINDS.values() for kind in kinds]
+    starts = np.concatenate([[0], np.cumsum([len(KINDS.get(name, ())) for name in _NAMES[garments]])])
+    likely_of = np.zeros(starts[-1], np.float32)
+    number_of = np.zeros(starts[-1], np.int64)  # place in `said`
+    named = np.full(len(garments), -1)
     for name, kinds in KINDS.items():
         rows = np.flatnonzero(garments == OUTFIT_15[name].id)
         begin, end = np.array(list(kinds.values())).T
@@ -226,15 +239,19 @@ def _kinds(seed: int, first: int, garments: np.ndarray, time: np.ndarray) -> pa.
         true = (random.random(len(rows))[:, None] > share.cumsum(axis=1)).sum(axis=1).clip(max=len(kinds) - 1)
         score = np.where(np.arange(len(kinds)) == true[:, None], _APART, -_APART)
         likely = share * np.exp(2 * _APART * (score + random.standard_normal(score.shape)))
-        likely = (likely / likely.sum(axis=1, keepdims=True)).astype(np.float32)
-        said = np.array([*kinds, None], object)
-        names[rows] = said[np.where(likely.max(axis=1) >= _CERTAIN, likely.argmax(axis=1), len(kinds))]
-        for row, values in zip(rows.tolist(), likely.tolist(), strict=True):
-            chances[row] = list(zip(kinds, values, strict=True))
-    kind_type = SCHEMA.field("kinds").type.value_type
-    columns = [pa.array(names, pa.string()), pa.array(chances, kind_type.field("probabilities").type)]
-    none = pa.array([not each for each in chances])
-    return pa.StructArray.from_arrays(columns, fields=list(kind_type), mask=none)
+        likely /= likely.sum(axis=1, keepdims=True)
+        numbers = said.index(next(iter(kinds))) + np.arange(len(kinds))
+        places = starts[rows][:, None] + np.arange(len(kinds))
+        likely_of[places], number_of[places] = likely, numbers
+        certain = likely.max(axis=1) >= _CERTAIN
+        named[rows[certain]] = numbers[likely.argmax(axis=1)[certain]]
+    names = pa.array(said)
+    probabilities = pa.MapArray.from_arrays(
+        pa.array(starts.astype(np.int32)), names.take(pa.array(number_of)), pa.array(likely_of)
+    )
+    columns = [names.take(pa.array(named, mask=named < 0)), probabilities]
+    fields = list(SCHEMA.field("kinds").type.value_type)
+    return pa.StructArray.from_arrays(columns, fields=fields, mask=pa.array(np.diff(starts) == 0))
 
 
 def _people(random: np.random.Generator, people: np.ndarray, starts: np.ndarray) -> pa.Array:

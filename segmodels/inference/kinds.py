@@ -132,6 +132,9 @@ class KindJudgement:
     matrix: tuple[tuple[_Number, ...], ...]
     """Numbers of garments: true kinds in rows, likeliest kinds in columns and one more column for those not named."""
 
+    photo_ids: tuple[tuple[str, ...], ...] = ()
+    """Ids of the photos behind each cell of the matrix, one a line; empty where they were not kept."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class KindsConfig:
@@ -231,6 +234,9 @@ def read_kinds_config(folder: Path, taxonomy: Taxonomy) -> KindsConfig | None:
         names = config.classes[each.garment].names if each.garment in config.classes else ()
         if len(each.matrix) != len(names) or any(len(row) != len(names) + 1 for row in each.matrix):
             raise KindsError(f"{path} is damaged: a matrix is not one of the kinds of {each.garment}. {_AGAIN}")
+        ids = [[len(cell.split("\n")) if cell else 0 for cell in row] for row in each.photo_ids]
+        if ids and ids != [list(row) for row in each.matrix]:
+            raise KindsError(f"{path} is damaged: a cell of {each.garment} has not an id for each garment. {_AGAIN}")
     return config
 
 

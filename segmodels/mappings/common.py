@@ -133,8 +133,10 @@ class CommonClasses:
         return self.shown.names[0 if found == UNLABELLED else found]
 
     def remark(self) -> str:
-        """What is scored, for people; empty if nothing is mapped."""
+        """What is scored, for people; empty if that is everything."""
         if self.is_whole:
+            return ""
+        if self._says_all():
             return ""
         parts = [f"Scored on {len(self)} of the {len(self.target)} classes of {self.target.name}, which all can name."]
         if merged := [self._merged(members) for members in self.members if len(members) > 1]:
@@ -147,6 +149,10 @@ class CommonClasses:
                 more = f"; and {len(ignored) - _MOST_NAMED} more" if len(ignored) > _MOST_NAMED else ""
                 parts.append(f"Left out of {who}: {'; '.join(ignored[:_MOST_NAMED])}{more}.")
         return " ".join(parts)
+
+    def _says_all(self) -> bool:
+        """Whether every class of the target is common by itself, and no class of a taxonomy is left out."""
+        return len(self) == len(self.target) and all(to for _, _, sets in self.sets for to in sets)
 
     def _merged(self, members: Sequence[str]) -> str:
         first, *others = members

@@ -39,7 +39,7 @@ from segmodels.inference.segmenter import Segmenter
 from segmodels.mappings import ClassMapping, CommonClasses, common_classes
 from segmodels.taxonomy import Taxonomy
 from train.data.reading import read_batches
-from train.data.split import FOLDS, SPLIT_FILE, folds_digest, with_split
+from train.data.split import FOLDS, SPLIT_FILE, are_folds_of, with_split
 from train.distributed import gather, this_process
 from train.provenance import SOURCES, fits_behind
 from train.publishing.card import card_of
@@ -145,8 +145,8 @@ def judgement_of(
     scores = {"photos": len(evidence), **matrix.scores()}
     if photos_left_out:
         scores["photos_left_out"] = photos_left_out
-    if not common.is_whole:
-        scores["classes_scored"] = common.remark()
+    if remark := common.remark():
+        scores["classes_scored"] = remark
     return Judgement(scores, evidence, matrix, common=common)
 
 
@@ -232,8 +232,16 @@ def split_as_trained(dataset: Dataset, config: CheckpointConfig, *, allow_other:
     told = config.training.get("recipe", {}).get("split", "")
     found = with_split(dataset, told if told and Path(told).is_file() else "")
     trained = config.training.get("folds_digest", "")
-    if config.training.get("dataset") != dataset.name or allow_other or trained == folds_digest(found):
+    if config.training.get("dataset") != dataset.name or allow_other:
         return found
+    if are_folds_of(found, trained, folds_of(config)):
+        return found
+    if trained and not told and found.folds is None:
+        raise DatasetError(
+            f"The photos or masks of {dataset.name} are others than when the checkpoint was trained, and so are its "
+            "folds: one may hold photos that it was trained on. Judge it on new photos with --ids, or add "
+            "--allow-trained. A split that check-data --save-split writes before a fit stays."
+        )
     what = f"by the split {told or SPLIT_FILE}" if trained else "without a split of its own"
     raise DatasetError(
         f"The checkpoint was trained {what}, and the folds of {dataset.name} are others now, so a fold may hold photos "
@@ -322,7 +330,7 @@ def check_writable(path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     existed = path.exists()
-    path.open("a").close()
+    path.open("a", encoding="utf-8").close()
     if not existed:
         path.unlink()
 

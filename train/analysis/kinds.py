@@ -683,6 +683,9 @@ def _judgement(
     matrix = np.zeros((len(known.names), len(known.names) + 1), int)
     np.add.at(matrix, (truth, answers), 1)
     ids = [sample.photo_id for sample in samples]
+    behind: list[list[list[str]]] = [[[] for _ in row] for row in matrix]
+    for photo_id, row, column in zip(ids, truth, answers, strict=True):
+        behind[row][column].append(photo_id)
     return KindJudgement(
         garment=garment,
         photos=replace(photos, number=len(set(ids))),
@@ -692,6 +695,7 @@ def _judgement(
         accuracy=_interval(answers == truth, answers < len(known.names), ids),
         accuracy_of_all=float((likeliest == truth).mean()),
         matrix=tuple(map(tuple, matrix.tolist())),
+        photo_ids=tuple(tuple("\n".join(cell) for cell in row) for row in behind) if how == "held out" else (),
         **_scores(matrix),
     )
 

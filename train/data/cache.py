@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from segmodels.inference.boxes import Box
 from segmodels.photo import PhotoError
 from segmodels.settings import read_settings
 from segmodels.taxonomy import TAXONOMIES, UNLABELLED
+from train.data.mapped import as_files, as_maps
 
 _FORMAT = 3  # of the files below; a cache of another one is not found
 
@@ -53,6 +55,12 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return as_files(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(as_maps(state))
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -20,6 +20,7 @@ __all__ = [
     "FOLDS",
     "SPLITS",
     "SPLIT_FILE",
+    "are_folds_of",
     "fold_ids",
     "folds_digest",
     "folds_sentence",
@@ -91,15 +92,39 @@ def _read_split(path: Path) -> dict[str, int]:
     return folds
 
 
-def folds_digest(dataset: Dataset) -> str:
-    """What tells folds of a file from others; empty where they are stored or made.
+def folds_digest(dataset: Dataset, folds: int | None = None) -> str:
+    """What tells folds of a file, or folds that are dealt out, from others; empty where they are stored.
 
     Args:
         dataset: The data set, as `with_split` gives it.
+        folds: Number of folds; None if no fold is left out, so that those that are dealt out do not matter.
+
+    Raises:
+        DatasetError: If the folds are dealt out, and there are fewer photos than folds.
     """
-    if dataset.folds is None:
-        return ""
-    return hashlib.sha256(json.dumps(sorted(dataset.folds.items())).encode()).hexdigest()[:16]
+    told = dataset.folds
+    if told is None:
+        if folds is None or _stored(dataset.name) is not None:
+            return ""
+        told = dict(_folds(dataset, folds))
+    return hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:16]
+
+
+def are_folds_of(dataset: Dataset, trained: str, folds: int | None = None) -> bool:
+    """Whether a data set still has the folds of a digest.
+
+    Args:
+        dataset: The data set, as `with_split` gives it.
+        trained: Digest that a checkpoint keeps; older ones keep none of folds that were dealt out, which are not
+            doubted then.
+        folds: Number of folds, as for `folds_digest`.
+
+    Raises:
+        DatasetError: If the folds are dealt out, and there are fewer photos than folds.
+    """
+    if not trained:
+        return dataset.folds is None
+    return trained == folds_digest(dataset, folds)
 
 
 def folds_sentence(dataset: Dataset, split: str | Path = "") -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from segmodels.datasets import DatasetError
 from segmodels.files import replacing
 from segmodels.inference.segmenter import Segmenter
 from train.data.cache import Cache, cache_folder
+from train.data.mapped import as_files, as_maps
 from train.segmentation.pseudo_labels import photo_probabilities
 
 __all__ = ["SHRINK", "SoftLabels", "SoftTarget", "distillation_loss", "open_soft_labels"]
@@ -47,6 +48,12 @@ class SoftLabels:
     places: dict[int, int]
     shapes: tuple[tuple[int, int], ...]
     values: np.ndarray
+
+    def __getstate__(self) -> dict[str, Any]:
+        return as_files(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(as_maps(state))
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -31,7 +31,7 @@ from segmodels.taxonomy import taxonomy_entries
 from train.data.cache import Cache, open_cache
 from train.data.flatlay_masks import with_flatlays
 from train.data.people import with_people
-from train.data.split import fold_ids, folds_digest, folds_sentence, with_split
+from train.data.split import are_folds_of, fold_ids, folds_digest, folds_sentence, with_split
 from train.distributed import Processes, say, this_process
 from train.provenance import trained_on
 from train.recipe import Recipe, recipe_from
@@ -108,7 +108,7 @@ def fit(
     start = None if state else load_start(network, recipe, photos.dataset.taxonomy)
     _claim(out, recipe)
     if state:
-        _check_folds(out, photos.dataset)
+        _check_folds(out, photos.dataset, recipe)
     module = _module(network, start, photos)
     if not state:
         _say_rare(photos)
@@ -356,16 +356,21 @@ def _claim(out: Path, recipe: Recipe) -> None:
         raise FitError(f"{out} cannot be written: {error}. Name another folder with --out.") from None
 
 
-def _check_folds(out: Path, dataset: Dataset) -> None:
+def _check_folds(out: Path, dataset: Dataset, recipe: Recipe) -> None:
     """Sees to it that a fit goes on with the folds that it began with, if it has kept a checkpoint."""
     folder = out / "checkpoint"
     if not (folder / "config.json").is_file():
         return
-    if read_config(folder).training.get("folds_digest", "") != folds_digest(dataset):
+    if not are_folds_of(dataset, read_config(folder).training.get("folds_digest", ""), _folds_made(recipe)):
+        why = "" if dataset.folds else " Photos or masks that are added or changed move them, unless a split is saved."
         raise FitError(
-            f"{out} holds a fit by other folds than {dataset.name} has now. Put the split back, name another folder "
-            "with --out, or delete this one."
+            f"{out} holds a fit by other folds than {dataset.name} has now.{why} Put the split back, name another "
+            "folder with --out, or delete this one."
         )
+
+
+def _folds_made(recipe: Recipe) -> int | None:
+    return None if recipe.fold == -1 else recipe.folds
 
 
 def _may_go_on(stored: Recipe, recipe: Recipe) -> bool:
@@ -417,7 +422,7 @@ def checkpoint_config(recipe: Recipe, dataset: Dataset) -> CheckpointConfig:
         training={
             "dataset": dataset.name,
             "recipe": recipe.to_dict(),
-            **({"folds_digest": digest} if (digest := folds_digest(dataset)) else {}),
+            **({"folds_digest": digest} if (digest := folds_digest(dataset, _folds_made(recipe))) else {}),
         },
     )
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 from PIL import Image
+from streamlit import runtime
 
 from segmodels.taxonomy import Taxonomy
 
@@ -77,6 +78,8 @@ class Stage:
         less_likely_map: uint8 `(H, W)`: the number, from 1, of the row of `less_likely` that a pixel belongs to, 0
             elsewhere; None where there are none.
         not_outlined: Rows of classes that are likely but have no pixels: dicts with `class`, `person` and `presence`.
+        people: Boxes (left, top, width, height in pixels of the class map) of the people, where there are several.
+        owners: uint8 `(H, W)`, index of the person that each pixel belongs to; None where there is one.
 
     Raises:
         ValueError: If an array has another dtype or shape, the name is empty, a garment has other keys or values, or
@@ -93,6 +96,8 @@ class Stage:
     less_likely: tuple[Mapping[str, Any], ...] = ()
     less_likely_map: Pixels | None = None
     not_outlined: tuple[Mapping[str, Any], ...] = ()
+    people: tuple[tuple[int, int, int, int], ...] = ()
+    owners: Pixels | None = None
 
     def __post_init__(self) -> None:
         shape = self.class_map.shape
@@ -100,7 +105,7 @@ class Stage:
             if self.photo.ndim != 3 or self.photo.shape[2] != 3 or self.photo.dtype != np.uint8 or not self.photo.size:
                 raise ValueError(f"photo: expected uint8 (H, W, 3) with pixels, got {_describe(self.photo)}.")
             shape = self.photo.shape[:2]
-        for field in ("class_map", "confidence", "less_likely_map"):
+        for field in ("class_map", "confidence", "less_likely_map", "owners"):
             plane = getattr(self, field)
             if plane is not None and (plane.shape != shape or plane.dtype != np.uint8):
                 raise ValueError(f"{field}: expected uint8 {shape} as the photo, got {_describe(plane)}.")
@@ -153,8 +158,9 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
 
     Returns:
         `id` (hash of the pixels sent), `width`, `height`, `photo` (JPEG), `class_map` and `confidence` (8-bit grey
-        PNG; confidence in per cent, steps of 5, or None) and `less_likely_map` (8-bit grey PNG or None), the four in
-        base64, and the stage's `name`, `title`, `caption`, `garments`, `less_likely` and `not_outlined`.
+        PNG; confidence in per cent, steps of 5, or None), `less_likely_map` and `owners` (8-bit grey PNG or None),
+        the five in base64, `people` (boxes in pixels of what is sent), and the stage's `name`, `title`, `caption`,
+        `garments`, `less_likely` and `not_outlined`.
     """
     height, width = reduced_size(*stage.class_map.shape)
     files = {
@@ -163,6 +169,8 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
     }
     if stage.confidence is not None:
         files["confidence"] = _png(_looked_up(_PER_CENT, sample_plane(stage.confidence, height, width)))
+    if stage.owners is not None:
+        files["owners"] = _png(sample_plane(stage.owners, height, width))
     if stage.less_likely_map is not None:
         files["less_likely_map"] = _png(sample_plane(stage.less_likely_map, height, width))
     return {
@@ -171,16 +179,24 @@ def encode_stage(stage: Stage) -> dict[str, Any]:
         "height": height,
         "confidence": None,
         "less_likely_map": None,
+        "owners": None,
         **{field: base64.b64encode(content).decode("ascii") for field, content in files.items()},
         "name": stage.name,
         "title": stage.title,
         "caption": stage.caption,
+        "people": [[side * width / stage.class_map.shape[1] for side in box] for box in stage.people],
         **{field: [dict(garment) for garment in getattr(stage, field)] for field in _ROWS},
     }
 
 
 def viewer(
-    stages: Sequence[Stage | Mapping[str, Any]], *, taxonomy: Taxonomy, key: str, height: int | None = None
+    stages: Sequence[Stage | Mapping[str, Any]],
+    *,
+    taxonomy: Taxonomy,
+    key: str,
+    height: int | None = None,
+    original: bytes | None = None,
+    differences: bool = False,
 ) -> None:
     """Mount the viewer.
 
@@ -190,6 +206,9 @@ def viewer(
         taxonomy: Taxonomy whose ids the class maps hold.
         key: Streamlit key. Keep it when the photo changes: the view's settings then stay as the user left them.
         height: Largest height of the stage in CSS pixels; None follows the window.
+        original: The photo's own file, which the browser fetches when the view is zoomed beyond the pixels that were
+            sent; None if it has no more than these.
+        differences: Whether the view begins with only what several stages differ in; what the user set since stays.
 
     Raises:
         ValueError: If there are no stages or too many, or a garment's class is not in the taxonomy.
@@ -201,17 +220,26 @@ def viewer(
     unknown = named - set(taxonomy.names)
     if unknown:
         raise ValueError(f"garments: {taxonomy.name} has no class {', '.join(sorted(unknown))}.")
+    address = _address_of(original) if original else None
     _component(
         key=key,
         data={
-            "stages": encoded,
+            "stages": [{**stage, "original": address} for stage in encoded],
             "classes": [
                 {"id": each.id, "name": each.name, "group": each.group, "colour": each.colour}
                 for each in (taxonomy[name] for name in taxonomy.display_order)
             ],
             "height": height,
+            "differences": differences,
         },
     )
+
+
+def _address_of(file: bytes) -> str | None:
+    """The address at which this session's browser can fetch a file until the next run; None outside a server."""
+    if not runtime.exists():
+        return None
+    return runtime.get_instance().media_file_mgr.add(file, "image/*", "garmentscope-original")
 
 
 def viewer_key(page: str, taxonomy: Taxonomy) -> str:

@@ -5,7 +5,12 @@ const MAX_ZOOM = 12;
 const MAX_DENSITY = 2; // device pixels per CSS pixel beyond which nobody sees a difference, but a phone feels one
 const HIDDEN = 255; // id of a pixel without overlay: class off, confidence too low, or outside the picture
 const OUTLINE = 1.5; // CSS pixels
+const SMOOTH = 1.05; // target pixels per picture pixel from which edges are drawn smooth
+const SHARP = 1.2; // the same, from which the photo is drawn from its own file
+const MAX_ORIGINAL = 4096; // longest side, in pixels, at which that is decoded
+const WHEEL_HINT = 1600; // ms
 const SURE = 0.9; // presence from which it is not mentioned
+const WHEEL_WORDS = `${/Mac|iP(hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl"} and the mouse wheel zoom the photo`;
 const STAGE_KEYS =
   "Arrow keys move the reading point over the photo, with Shift in larger steps. Plus and minus zoom, 0 fits the " +
   "photo. Space shows only the photo, W turns the wipe on or off, [ and ] change the opacity.";
@@ -140,36 +145,42 @@ function paeth(left, up, corner) {
 
 /**
  * What a stage's data hold: the photo as a bitmap, class ids, confidence (per cent) if known, the number of the less
- * likely garment (from 1, or 0) if there are any, and which ids occur.
+ * likely garment (from 1, or 0) if there are any, whose each pixel is if there are several people, and which ids occur.
  */
 async function decodePicture(data) {
-  const [photo, classes, confidence, lessLikely] = await Promise.all([
+  const [photo, classes, confidence, lessLikely, owners] = await Promise.all([
     createImageBitmap(new Blob([fromBase64(data.photo)], { type: "image/jpeg" })),
     decodeGreyPng(fromBase64(data.class_map)),
     data.confidence && decodeGreyPng(fromBase64(data.confidence)),
     data.less_likely_map && decodeGreyPng(fromBase64(data.less_likely_map)),
+    data.owners && decodeGreyPng(fromBase64(data.owners)),
   ]);
   const { width, height } = classes;
-  const others = [photo, confidence, lessLikely].filter(Boolean);
+  const others = [photo, confidence, lessLikely, owners].filter(Boolean);
   if (others.some((part) => part.width !== width || part.height !== height)) {
     throw new Error("photo and maps differ in size");
   }
   const ids = new Set(classes.values);
   const values = { classes: classes.values, confidence: confidence?.values, lessLikely: lessLikely?.values };
-  return { photo, width, height, ids, ...values };
+  return { photo, width, height, ids, ...values, owners: owners?.values };
 }
 
 // ---------------------------------------------------------------- painting
 
-/** Class ids of the pixels whose overlay is to be seen; HIDDEN for the others, and where one of `hidden` is not 0. */
-function visibleClasses(picture, off, threshold, hidden) {
+/**
+ * Class ids of the pixels whose overlay is to be seen; HIDDEN for the others, where one of `hidden` is not 0, and where
+ * the person is one of `offPeople`.
+ */
+function visibleClasses(picture, off, offPeople, threshold, hidden) {
+  const owners = offPeople.size ? picture.owners : null;
   const shown = new Uint8Array(256).fill(1);
   for (const id of off) shown[id] = 0;
   const visible = new Uint8Array(picture.classes.length);
   for (let i = 0; i < visible.length; i++) {
     const id = picture.classes[i];
     const sure = !picture.confidence || picture.confidence[i] >= threshold;
-    visible[i] = shown[id] && sure && !hidden.some((plane) => plane[i]) ? id : HIDDEN;
+    const theirs = !owners || !offPeople.has(owners[i]);
+    visible[i] = shown[id] && sure && theirs && !hidden.some((plane) => plane[i]) ? id : HIDDEN;
   }
   return visible;
 }
@@ -181,6 +192,79 @@ function agreed(pictures) {
   const same = new Uint8Array(first.classes.length);
   for (let i = 0; i < same.length; i++) same[i] = others.every((each) => each.classes[i] === first.classes[i]) ? 1 : 0;
   return same;
+}
+
+/** 1 for each pixel that has the same value as all eight around it, 0 elsewhere and at the picture's edge. */
+function uniform(values, width, height) {
+  const same = new Uint8Array(values.length);
+  for (let y = 1; y < height - 1; y++) {
+    for (let x = 1, i = y * width + 1; x < width - 1; x++, i++) {
+      const id = values[i];
+      const [up, down] = [i - width, i + width];
+      const beside = values[i - 1] === id && values[i + 1] === id && values[up] === id && values[down] === id;
+      const corners = values[up - 1] === id && values[up + 1] === id && values[down - 1] === id && values[down + 1] === id;
+      same[i] = beside && corners ? 1 : 0;
+    }
+  }
+  return same;
+}
+
+/** For each target pixel of an axis the nearest picture pixel, and the weights of it and its two neighbours. */
+function splineOf(count, margin, start, scale, size) {
+  const nearest = new Int32Array(count);
+  const weights = new Float32Array(3 * count);
+  for (let x = 0; x < count; x++) {
+    const place = (x - margin + 0.5 - start) / scale - 0.5;
+    const middle = Math.round(place);
+    const d = place - middle;
+    nearest[x] = middle < 0 || middle >= size ? -1 : middle;
+    weights.set([0.5 * (0.5 - d) ** 2, 0.75 - d * d, 0.5 * (0.5 + d) ** 2], 3 * x);
+  }
+  return { nearest, weights };
+}
+
+/**
+ * As sampleClasses, with smooth edges: each target pixel gets the class with the largest sum of weights among the nine
+ * picture pixels around it (quadratic B-spline).
+ */
+function sampleSmooth(picture, visible, { scale, left, top }, width, height, margin) {
+  const { width: columns, height: rows } = picture;
+  const same = (visible.same ??= uniform(visible, columns, rows)); // kept with the array
+  const stride = width + 2 * margin;
+  const count = height + 2 * margin;
+  const sampled = new Uint8Array(stride * count).fill(HIDDEN);
+  const across = splineOf(stride, margin, left, scale, columns);
+  const along = splineOf(count, margin, top, scale, rows);
+  const votes = new Float32Array(256);
+  for (let y = 0; y < count; y++) {
+    const row = along.nearest[y];
+    if (row < 0) continue;
+    for (let x = 0; x < stride; x++) {
+      const column = across.nearest[x];
+      if (column < 0) continue;
+      const i = row * columns + column;
+      if (same[i]) {
+        sampled[y * stride + x] = visible[i];
+        continue;
+      }
+      let best = visible[i];
+      for (let v = -1; v <= 1; v++) {
+        const line = clamp(row + v, 0, rows - 1) * columns;
+        const weight = along.weights[3 * y + v + 1];
+        for (let u = -1; u <= 1; u++) {
+          const id = visible[line + clamp(column + u, 0, columns - 1)];
+          votes[id] += weight * across.weights[3 * x + u + 1];
+          if (votes[id] > votes[best]) best = id;
+        }
+      }
+      for (let v = -1; v <= 1; v++) {
+        const line = clamp(row + v, 0, rows - 1) * columns;
+        for (let u = -1; u <= 1; u++) votes[visible[line + clamp(column + u, 0, columns - 1)]] = 0;
+      }
+      sampled[y * stride + x] = best;
+    }
+  }
+  return sampled;
 }
 
 /** The visible classes under each target pixel, nearest, with a margin of HIDDEN (and of the picture) around. */
@@ -214,7 +298,8 @@ function nearBorder(sampled, i, stride, reach) {
 function paintOverlay(picture, visible, placement, width, height, ink) {
   const reach = Math.max(ink.reach, ink.litReach);
   const stride = width + 2 * reach;
-  const sampled = sampleClasses(picture, visible, placement, width, height, reach);
+  const sample = placement.scale > SMOOTH ? sampleSmooth : sampleClasses;
+  const sampled = sample(picture, visible, placement, width, height, reach);
   const image = new ImageData(width, height);
   const target = new Uint32Array(image.data.buffer);
   for (let y = 0, o = 0; y < height; y++) {
@@ -247,6 +332,19 @@ function rgba(hex, alpha) {
   return ((Math.round(alpha * 255) << 24) | swapped) >>> 0;
 }
 
+/**
+ * How many pixels each class has on each person, by confidence: counts at [person][id * 21 + step], steps of 5%.
+ * Without owners all pixels are the first person's.
+ */
+function countByConfidence({ classes, confidence, owners }, people) {
+  const counts = Array.from({ length: people }, () => new Uint32Array(256 * 21));
+  for (let i = 0; i < classes.length; i++) {
+    const person = owners ? owners[i] : 0;
+    counts[person < people ? person : 0][classes[i] * 21 + Math.round(confidence[i] / 5)]++;
+  }
+  return counts;
+}
+
 // ---------------------------------------------------------------- one stage
 
 /** A photo under its overlay, in a box that it fits into; knows places and pixels, but no settings. */
@@ -261,16 +359,19 @@ class Stage {
     this.marker = el("div", { class: "marker", hidden: "" });
     this.tip = el("div", { class: "tip", hidden: "", "aria-hidden": "true" });
     this.trouble = el("p", { class: "trouble", hidden: "" });
+    this.hint = el("p", { class: "hint", hidden: "", "aria-hidden": "true" }, WHEEL_WORDS);
+    this.frame = el("div", { class: "frame", hidden: "" });
+    this.marks = el("div", { class: "marks", "aria-hidden": "true" });
     this.divider = this.buildDivider();
     this.tools = this.buildTools();
     this.box = el(
       "div",
       { class: "stage", tabindex: "0", role: "application", "aria-description": STAGE_KEYS },
-      ...[this.surface, this.divider, this.marker, this.tip, this.tools, this.trouble],
+      ...[this.surface, this.frame, this.marks, this.divider, this.marker, this.tip, this.hint, this.trouble],
     );
     this.heading = el("h3");
     this.caption = el("p", { class: "caption" });
-    this.figure = el("div", { class: "figure" }, this.heading, this.box, this.caption);
+    this.figure = el("div", { class: "figure" }, this.heading, this.box, this.tools, this.caption);
     this.pointers = new Map();
     this.listen();
   }
@@ -285,6 +386,8 @@ class Stage {
     this.trouble.textContent = picture ? "" : couldNotBeShown(data.name);
     this.trouble.hidden = Boolean(picture);
     this.surface.hidden = this.tools.hidden = !picture;
+    this.marks.replaceChildren(...(data.people ?? []).map((_, person) => el("span", {}, String(person + 1))));
+    this.counts = null;
   }
 
   // Places. u and v run from 0 to 1 over the picture; x and y are CSS pixels in the box.
@@ -361,16 +464,54 @@ class Stage {
     const device = { scale: place.scale * density, left: place.left * density, top: place.top * density };
     this.drawPhoto(device, width, height);
     this.drawOverlay(device, width, height, density);
+    this.placeMarks(place);
+  }
+
+  /** The number of each person above the head, and a frame around the one that is lit. */
+  placeMarks({ scale, left, top }) {
+    const people = this.data.people ?? [];
+    const { litPerson, offPeople } = this.viewer;
+    people.forEach(([x, y, width], person) => {
+      const mark = this.marks.children[person];
+      const [across, up] = [left + (x + width / 2) * scale, top + y * scale - 14];
+      mark.style.translate = `${Math.round(clamp(across, 14, this.box.clientWidth - 14))}px ${Math.round(clamp(up, 14, this.box.clientHeight - 14))}px`;
+      mark.classList.toggle("off", offPeople.has(person));
+      mark.classList.toggle("lit", litPerson === person);
+    });
+    const lit = people[litPerson];
+    this.frame.hidden = !lit;
+    if (!lit) return;
+    const [x, y, width, height] = lit;
+    Object.assign(this.frame.style, {
+      translate: `${left + x * scale}px ${top + y * scale}px`,
+      width: `${width * scale}px`,
+      height: `${height * scale}px`,
+    });
+  }
+
+  /** Pixels and mean confidence of a class on a person, of those that the threshold leaves; null without confidence. */
+  measured(person, id, threshold) {
+    if (!this.picture?.confidence) return null;
+    this.counts ??= countByConfidence(this.picture, Math.max(1, this.data.people?.length ?? 1));
+    let [pixels, sum] = [0, 0];
+    for (let step = Math.round(threshold / 5); step <= 20; step++) {
+      const count = this.counts[person]?.[id * 21 + step] ?? 0;
+      pixels += count;
+      sum += count * step * 0.05;
+    }
+    return { pixels, confidence: pixels ? sum / pixels : null };
   }
 
   drawPhoto({ scale, left, top }, width, height) {
-    const state = [scale, left, top, width, height, this.data.id].join();
+    const original = scale > SHARP && this.data.original ? this.viewer.original(this.data.original) : null;
+    const photo = original ?? this.picture.photo;
+    const state = [scale, left, top, width, height, this.data.id, photo.width].join();
     if (state === this.photoState) return;
     this.photoState = state;
     Object.assign(this.photo, { width, height });
     const context = this.photo.getContext("2d");
     context.imageSmoothingQuality = "high";
-    context.drawImage(this.picture.photo, left, top, this.picture.width * scale, this.picture.height * scale);
+    context.drawImage(photo, left, top, this.picture.width * scale, this.picture.height * scale);
   }
 
   drawOverlay(placement, width, height, density) {
@@ -391,9 +532,9 @@ class Stage {
 
   /** The classes to be seen, kept until chips, threshold, differences or less likely garments are switched. */
   seen() {
-    const { settings, off, agreed } = this.viewer;
+    const { settings, off, offPeople, agreed } = this.viewer;
     const hidden = [settings.differences && agreed, this.viewer.hidesLessLikely && this.picture.lessLikely];
-    this.visible ??= visibleClasses(this.picture, off, settings.threshold, hidden.filter(Boolean));
+    this.visible ??= visibleClasses(this.picture, off, offPeople, settings.threshold, hidden.filter(Boolean));
     return this.visible;
   }
 
@@ -506,10 +647,17 @@ class Stage {
     if (tapped) this.viewer.probeAt(this, this.toPicture(this.at(event)), "tap");
   }
 
+  /** Zooms with Ctrl, and without it once the photo is zoomed; else the page scrolls, and a hint says what would zoom. */
   wheel(event) {
-    if (!event.ctrlKey && !event.metaKey) return;
+    if (!event.ctrlKey && !event.metaKey && this.viewer.view.zoom === 1) return this.showHint();
     event.preventDefault();
     this.viewer.zoomBy(this, Math.exp(-clamp(event.deltaY, -60, 60) / 120), this.at(event));
+  }
+
+  showHint() {
+    this.hint.hidden = false;
+    clearTimeout(this.hiding);
+    this.hiding = setTimeout(() => (this.hint.hidden = true), WHEEL_HINT);
   }
 
   /** Middle of the pressed pointers, and their spread (0 for one). */
@@ -585,22 +733,24 @@ function colourList(colours) {
 
 function garmentRow(viewer, garment, largest, isLessLikely = false) {
   const known = viewer.classes.find((each) => each.name === garment.class);
-  const { share } = garment;
+  const { share, gone } = garment;
   const bar = `--colour:${known.colour};--length:${(share / largest) * 100}%`;
-  const names = { kind: kindOf(garment), note: likelihood(garment) };
+  const names = { kind: kindOf(garment), note: gone ? "below the confidence chosen" : likelihood(garment) };
   const row = el(
     "tr",
-    { role: "row", class: isLessLikely ? "less" : null },
+    { role: "row", class: isLessLikely || gone ? "less" : null },
     el("th", { role: "rowheader", scope: "row" }, classToggle(viewer, known, names)),
     el(
       "td",
       { role: "cell", class: "number" },
-      el("div", { class: "measure" }, el("span", {}, perCent(share)), el("i", { class: "bar", style: bar, "aria-hidden": "true" })),
+      el("div", { class: "measure" }, el("span", {}, gone ? "–" : perCent(share)), el("i", { class: "bar", style: bar, "aria-hidden": "true" })),
     ),
-    garment.confidence === null ? null : el("td", { role: "cell", class: "number confidence" }, garment.confidence.toFixed(2)),
+    garment.confidence === null
+      ? null
+      : el("td", { role: "cell", class: "number confidence" }, gone ? "–" : garment.confidence.toFixed(2)),
     el("td", { role: "cell", class: "colours" }, el("div", {}, ...colourList(garment.colours))),
   );
-  return viewer.follow(known.id, row);
+  return viewer.follow(known.id, row, viewer.isAlone ? null : garment.person);
 }
 
 /** A class that is likely although nothing of it was outlined: there is nothing to measure, nor to switch. */
@@ -670,6 +820,9 @@ class Viewer {
     this.toggles = []; // {id, button}: what switches a class
     this.followers = []; // {id, element}: what lights up with a class, and lights it
     this.lit = null;
+    this.offPeople = new Set(); // indices of the people who are off
+    this.litPerson = null;
+    this.originals = new Map(); // photos' own files by address: a bitmap, or null while it is fetched or where it fails
     this.off = null; // ids of the classes that are off; null until the first data say which start so
     this.turn = 0;
     this.build();
@@ -690,10 +843,11 @@ class Viewer {
     const [left, right] = this.choices.map((choice) => choice.label);
     const bench = el("div", { class: "bench" }, left, this.stageRow, right);
     this.strip = el("div", { class: "strip", role: "group", "aria-label": "Garments" });
+    this.people = el("div", { class: "chips people", role: "group", "aria-label": "People" });
     this.also = el("div", { class: "also" });
     this.side = el("section", { class: "side" });
     this.status = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
-    const look = el("div", { class: "look" }, bench, this.strip, this.buildControls(), this.also);
+    const look = el("div", { class: "look" }, bench, this.people, this.strip, this.buildControls(), this.also);
     this.layout = el("div", { class: "layout" }, look, this.side);
     // Keys typed here are ours: Streamlit reruns the app on R and opens a dialog on C.
     const keep = (event) => event.stopPropagation();
@@ -746,6 +900,7 @@ class Viewer {
     const pictures = await Promise.all((data?.stages ?? []).map((stage) => this.picture(stage)));
     if (turn !== this.turn) return; // newer data have overtaken these
     this.classes = data.classes;
+    if (this.off === null) this.settings.differences = Boolean(data.differences);
     this.off ??= new Set(data.classes.filter((each) => each.group === "background").map((each) => each.id));
     this.showStages(data.stages, pictures);
     this.showChips(data.stages, pictures);
@@ -773,6 +928,8 @@ class Viewer {
     if (before !== stages.map((stage) => stage.id).join()) {
       this.view = { zoom: 1, centre: [0.5, 0.5] };
       this.probe = null;
+      this.offPeople.clear();
+      this.litPerson = null;
     }
     this.clearProbe();
     if (this.stages.length !== stages.length) {
@@ -840,7 +997,84 @@ class Viewer {
     this.strip.replaceChildren(...this.classes.filter(inStrip).map(chip));
     const others = this.classes.filter((each) => found.has(each.id) && !inStrip(each) && !isFolded(each)).map(chip);
     this.showAlso(others, pictures.some(Boolean));
+    this.showPeople();
+    this.showTable();
+  }
+
+  /** Whether there is one person, or nobody tells several apart. */
+  get isAlone() {
+    return this.stages.length !== 1 || (this.stages[0].data.people ?? []).length < 2;
+  }
+
+  /** A button for each of several people, to light them and switch them one by one. */
+  showPeople() {
+    const people = this.isAlone ? [] : this.stages[0].data.people;
+    const button = (person) => {
+      const click = (event) => (event.altKey ? this.soloPerson(person) : this.togglePerson(person));
+      const title = "Click to show or hide this person, Alt-click to show only this one.";
+      const chip = el("button", { type: "button", class: "chip", title, click }, `Person ${person + 1}`);
+      chip.setAttribute("aria-pressed", !this.offPeople.has(person));
+      chip.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.lightPerson(person));
+      chip.addEventListener("pointerleave", () => this.lightPerson(null));
+      chip.addEventListener("focus", () => this.lightPerson(person));
+      chip.addEventListener("blur", () => this.lightPerson(null));
+      return chip;
+    };
+    this.people.replaceChildren(...people.map((_, person) => button(person)));
+    this.people.hidden = !people.length;
+  }
+
+  togglePerson(person) {
+    if (!this.offPeople.delete(person)) this.offPeople.add(person);
+    this.peopleChanged();
+  }
+
+  soloPerson(person) {
+    const others = this.stages[0].data.people.map((_, index) => index).filter((index) => index !== person);
+    const alone = !this.offPeople.has(person) && others.every((index) => this.offPeople.has(index));
+    this.offPeople = new Set(alone ? [] : others);
+    this.peopleChanged();
+  }
+
+  peopleChanged() {
+    [...this.people.children].forEach((chip, person) => chip.setAttribute("aria-pressed", !this.offPeople.has(person)));
+    this.classesChanged();
+  }
+
+  lightPerson(person) {
+    if (person === this.litPerson) return;
+    this.litPerson = person;
+    this.redraw();
+  }
+
+  /** The table beside a single stage; drawn anew when what is listed or measured changes. */
+  showTable() {
+    const { stages } = this.data;
+    this.followers = this.followers.filter(({ element }) => !this.side.contains(element));
+    this.toggles = this.toggles.filter(({ button }) => !this.side.contains(button));
     this.side.replaceChildren(...(stages.length === 1 ? this.tableSide(stages[0]) : []));
+  }
+
+  /** A photo's own file as a bitmap; null while it is on its way, and where the browser cannot read it. */
+  original(address) {
+    if (!this.originals.has(address)) {
+      this.originals.clear(); // one at a time: it is large
+      this.originals.set(address, null);
+      this.fetchOriginal(address).then(
+        (bitmap) => this.originals.has(address) && this.originals.set(address, bitmap) && this.redraw(),
+        (error) => console.warn(`Garmentscope: ${error.message}`),
+      );
+    }
+    return this.originals.get(address);
+  }
+
+  async fetchOriginal(address) {
+    const answer = await fetch(new URL(`.${address}`, location.href));
+    if (!answer.ok) throw new Error(`the original answers ${answer.status}`);
+    const blob = await answer.blob();
+    const { width, height } = this.stages[0].data;
+    const side = width >= height ? "resizeWidth" : "resizeHeight";
+    return createImageBitmap(blob, { [side]: MAX_ORIGINAL, resizeQuality: "high" });
   }
 
   showAlso(chips, canExport) {
@@ -862,9 +1096,27 @@ class Viewer {
   /** What the table lists of a stage; shares are of what is listed. */
   listed(stage) {
     const { garments, less_likely, not_outlined } = stage;
-    if (this.folded(stage).length) return { garments: sharesAmong(garments), less_likely: [], not_outlined };
+    const folded = this.folded(stage).length > 0;
+    const listed = { garments, less_likely: folded ? [] : less_likely };
+    const over = this.overThreshold(listed);
+    if (over) return { ...over, not_outlined };
+    if (folded) return { garments: sharesAmong(garments), less_likely: [], not_outlined };
     const measured = (rows) => rows.map((garment) => ({ ...garment, share: garment.outfit_share }));
     return { garments: measured(garments), less_likely: measured(less_likely), not_outlined };
+  }
+
+  /** The rows measured on the pixels that the confidence slider leaves; null while it leaves all. */
+  overThreshold(listed) {
+    const { threshold } = this.settings;
+    const [stage] = this.stages;
+    if (!threshold || !stage?.picture?.confidence) return null;
+    const idOf = (garment) => this.classes.find((each) => each.name === garment.class).id;
+    const left = (garment) => ({ ...garment, ...stage.measured(garment.person, idOf(garment), threshold) });
+    const rows = { garments: listed.garments.map(left), less_likely: listed.less_likely.map(left) };
+    const sums = new Map();
+    for (const { person, pixels } of Object.values(rows).flat()) sums.set(person, (sums.get(person) ?? 0) + pixels);
+    const shared = (row) => ({ ...row, gone: !row.pixels, share: row.pixels / (sums.get(row.person) || 1), confidence: row.confidence ?? 0 });
+    return { garments: rows.garments.map(shared), less_likely: rows.less_likely.map(shared) };
   }
 
   tableSide(stage) {
@@ -875,7 +1127,10 @@ class Viewer {
     const none = less_likely.length ? "No likely garment in this photo." : "No garment found in this photo.";
     const body = Object.values(listed).some((rows) => rows.length) ? table() : el("p", {}, none);
     const fold = less_likely.length ? this.buildFold(less_likely) : "";
-    return [el("h2", {}, title), body, fold, el("p", { class: "caption" }, caption)];
+    const { threshold } = this.settings;
+    const over = `Shares and confidence are of the pixels with a confidence of ${(threshold / 100).toFixed(2)} or more. `;
+    const words = (threshold && this.stages[0].picture?.confidence ? over : "") + caption;
+    return [el("h2", {}, title), body, fold, el("p", { class: "caption" }, words)];
   }
 
   /** The button that lists and paints the less likely garments, or folds them away. */
@@ -899,11 +1154,16 @@ class Viewer {
     return this.classes.find((each) => each.id === id)?.colour ?? "transparent";
   }
 
-  /** Light an element up with its class, and the class with the element. */
-  follow(id, element) {
+  /** Light an element up with its class, and the class, and the person if one is given, with the element. */
+  follow(id, element, person = null) {
     this.followers.push({ id, element });
-    element.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.light(id));
-    element.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.light(null));
+    const light = (event, isOn) => {
+      if (event.pointerType !== "mouse") return;
+      this.light(isOn ? id : null);
+      if (person !== null) this.lightPerson(isOn ? person : null);
+    };
+    element.addEventListener("pointerenter", (event) => light(event, true));
+    element.addEventListener("pointerleave", (event) => light(event, false));
     return element;
   }
 
@@ -938,6 +1198,7 @@ class Viewer {
     if (change.wipe) change.photo = false;
     Object.assign(this.settings, change);
     if ("lessLikely" in change) this.showChips(this.data.stages, this.stages.map((stage) => stage.picture));
+    else if ("threshold" in change) this.showTable();
     if (["threshold", "differences", "lessLikely"].some((name) => name in change)) this.classesChanged();
     else this.refresh();
   }

@@ -67,20 +67,29 @@ def test_a_page_of_another_site_changes_nothing(client: TestClient) -> None:
     assert client.get("/health", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
 
 
-def test_only_this_machine_removes_anything_without_tokens() -> None:
+def test_only_this_machine_changes_archives_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Starlette(routes=[Mount("/api/v1", create_api(Limits()))])
-    for host, address in (
-        ("10.0.0.7", "localhost:8501"),
-        ("127.0.0.1", "attacker.example"),
-        ("127.0.0.1", "127.0.0.1.example"),
-    ):
+    ways: list[tuple[str, dict[str, str]]] = [
+        ("10.0.0.7", {"Host": "localhost:8501"}),
+        ("127.0.0.1", {"Host": "attacker.example"}),
+        ("127.0.0.1", {"Host": "127.0.0.1.example"}),
+        ("127.0.0.1", {"Host": "localhost", "X-Forwarded-For": "10.0.0.7"}),
+    ]
+    for host, headers in ways:
         with TestClient(app, client=(host, 50_000)) as other:
-            for path in (f"archives/none/photos/{'a' * 64}", "jobs/none"):
-                refused = other.delete(f"/api/v1/{path}", headers={"Host": address})
-                assert refused.status_code == 403 and "GARMENTSCOPE_TOKENS" in refused.json()["detail"]
-            assert other.get("/api/v1/jobs/none", headers={"Host": address}).status_code == 404
+            for method, path in (
+                ("DELETE", f"archives/none/photos/{'a' * 64}"),
+                ("DELETE", "jobs/none"),
+                ("POST", "archives/a/photos"),
+            ):
+                refused = other.request(method, f"/api/v1/{path}", headers=headers)
+                assert refused.status_code == 403 and "tokens" in refused.json()["detail"]
+            assert other.get("/api/v1/jobs/none", headers=headers).status_code == 404
     with TestClient(app, client=("::1", 50_000)) as own:
         assert own.delete("/api/v1/jobs/none", headers={"Host": "[::1]:8501"}).status_code == 404
+    monkeypatch.setenv("GARMENTSCOPE_SHARED", "yes")
+    with TestClient(app, client=("10.0.0.7", 50_000)) as shared:
+        assert shared.delete("/api/v1/jobs/none").status_code == 404
 
 
 def test_a_line_of_json_for_each_request(

@@ -86,6 +86,16 @@ def test_the_numbers_are_those_of_trends(
         assert answer.json()["method"] == section.caption and answer.json()["title"] == section.title
 
 
+def test_kinds_as_trends_counts_them(named: TestClient, looks: Path) -> None:
+    archive = Archive(looks)
+    with archive.reader() as reader:
+        divided = Facts(reader, archive.taxonomy(archive.versions()[0]), kinds=True)
+        for seen, asked in ((View(), {}), (View(counting="raw"), {"count": "raw"})):
+            table = named.get("/archives/looks/shares", params={"kinds": "yes"} | asked).json()
+            assert table["rows"] == rows(share_section(Question(divided, seen)))
+            assert len(table["rows"]) > len(named.get("/archives/looks/shares").json()["rows"])
+
+
 def test_a_share_counted_by_hand(named: TestClient, looks: Path) -> None:
     with Archive(looks).reader() as reader:
         found = reader.query("SELECT len(outfits) AS people, garments FROM photos")

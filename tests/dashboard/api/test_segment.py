@@ -142,6 +142,11 @@ def test_too_much_at_once(open_api: Callable[[Limits], TestClient], photo: Make)
     assert "40" in refusal(client.post("/segment", content=large, headers=kind), 413, "too-large")
     parts = (large[: 1024**2] for _ in range(42))  # without a length
     assert "40" in refusal(client.post("/segment", content=parts, headers=kind), 413, "too-large")
+    body = b'{"tasks": [{"data": {"a": "' + large + b'"}}]}'
+    json_kind = {"Content-Type": "application/json"}
+    for content in (body, iter([body[: 30 * 1024**2], body[30 * 1024**2 :]])):
+        answer = client.post("/label-studio/predict", content=content, headers=json_kind)
+        assert "40" in refusal(answer, 413, "too-large")
     one = client.post("/segment?model=tiny", content=large[: 21 * 1024**2], headers=kind)
     assert "20 MB" in refusal(one, 422, "unreadable-photo")
 

@@ -122,6 +122,29 @@ def test_the_photos_of_a_caller_who_leaves_are_dropped(gate: Gate, photo: Make) 
     assert gate.photos == ["a.png"]
 
 
+@pytest.mark.parametrize("path", ["/segment", "/archives/spring/photos", "/label-studio/predict"])
+def test_a_request_has_its_time_to_arrive(path: str) -> None:
+    api = create_api(Limits(arrival=1))
+    parts = iter([{"type": "http.request", "body": b"--x", "more_body": True}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        for part in parts:
+            return part
+        await asyncio.sleep(WAIT)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    kind = b"application/json" if "label" in path else b"multipart/form-data; boundary=x"
+    headers = [(b"content-type", kind), (b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "root_path": ""}
+    asyncio.run(asyncio.wait_for(api(scope | {"client": ("127.0.0.1", 1)}, receive, send), WAIT / 2))
+    assert sent[0]["status"] == 408 and b"too-slow" in sent[1]["body"] and b"within 1 s" in sent[1]["body"]
+    assert api.state.admission.waiting == 0
+
+
 def test_callers_take_turns() -> None:
     queue, order, gate = InferenceQueue(1), list[str](), threading.Event()
     admission = Admission(queue.visit, most=10, most_of_one=5)

@@ -13,7 +13,7 @@ from dashboard.archive.shelf import (
     cache_folder,
     choose_target,
     list_archives,
-    list_file,
+    lists,
     read_contents,
     stamp,
 )
@@ -124,12 +124,15 @@ def test_the_stamp_changes_with_the_parts(archive: Archive) -> None:
     assert stamp(archive) != after
 
 
-def test_a_list_without_rows_is_none(archive: Archive) -> None:
-    assert list_file(archive, "rejected.csv") is None
+def test_a_list_without_rows_is_left_out_and_earlier_ones_are_there(archive: Archive) -> None:
+    assert lists(archive) == {}
     archive.place.write("rejected.csv", b"file,reason,at\r\n")
-    assert list_file(archive, "rejected.csv") is None
-    archive.place.write("rejected.csv", b"file,reason,at\r\na.jpg,bad,now\r\n")
-    assert list_file(archive, "rejected.csv") == b"file,reason,at\r\na.jpg,bad,now\r\n"
+    assert lists(archive) == {}
+    full = b"file,reason,at\r\na.jpg,bad,now\r\n"
+    for name in ("unmatched-10.csv", "unmatched-2.csv", "unmatched.csv", "rejected.csv", "unmatched-x.csv"):
+        archive.place.write(name, full)
+    assert list(lists(archive)) == ["rejected.csv", "unmatched.csv", "unmatched-2.csv", "unmatched-10.csv"]
+    assert lists(archive)["rejected.csv"] == full
 
 
 def test_the_archive_that_ships_and_its_reliability_are_of_the_embedded_model() -> None:

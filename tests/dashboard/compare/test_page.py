@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from own_classes import save_own
 from PIL import Image
+from portrait import portrait
 from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.testing.v1 import AppTest
-from streamlit_page import state_of
+from streamlit_page import state_of, uploader
 
 from dashboard.compare import agreement as comparison
 from dashboard.compare.state import CompareState
 from dashboard.shared import networks, waiting
 from dashboard.shared.analysed import as_annotations
-from dashboard.shared.examples import example
+from dashboard.shared.examples import examples
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.inference.segmenter import Segmenter
 from segmodels.mappings import shipped_mappings
@@ -44,7 +45,8 @@ def opened(page: AppTest, models: str) -> AppTest:
 
 def with_example(page: AppTest, models: str = "fpn,tiny") -> AppTest:
     opened(page, models)
-    button(page, "Try an example").click().run()
+    uploader(page).upload("astronaut.png", portrait(), "image/png")
+    page.run()
     assert not page.exception
     return page
 
@@ -75,11 +77,35 @@ def judge(page: AppTest, name: str, data: bytes) -> None:
     assert not page.exception
 
 
-def test_the_empty_page_says_what_to_do(page: AppTest) -> None:
+def test_the_page_opens_with_two_networks_on_an_example(page: AppTest) -> None:
     page.run()
-    assert page.title[0].value == "Choose two models and a photo"
+    assert page.title[0].value == "Compare"
     assert page.multiselect[0].value == ["fpn", "unet"]
     assert not page.exception
+    assert "The 2 models predict different classes" in said(page)
+    for text in ('<th scope="row">fpn</th>', '<th scope="row">unet</th>'):
+        assert text in table(page)
+
+
+def test_other_models_run_on_the_example_when_asked(page: AppTest) -> None:
+    opened(page, "fpn,tiny")
+    assert "tiny has not run on this photo yet. Press Compare." in said(page)
+    button(page, "Compare").click().run()
+    assert not page.exception and '<th scope="row">tiny</th>' in table(page)
+    assert state(page).example == examples()[0]
+
+
+def test_every_choice_of_a_photo_is_kept(page: AppTest) -> None:
+    opened(page, "blank,tiny")
+    for number, name in enumerate(("a.png", "b.png", "c.png")):
+        out = io.BytesIO()
+        Image.fromarray(np.full((32, 24, 3), 40 * number, np.uint8)).save(out, "PNG")
+        uploader(page).upload(name, out.getvalue(), "image/png")
+    page.run()
+    first, second, third = state(page).photos
+    for key in (first, second, third, first):
+        page.selectbox(key="compare-photo").set_value(key).run()
+        assert state(page).shown == page.selectbox(key="compare-photo").value == key
 
 
 def test_a_link_opens_the_same_models_and_says_what_it_left_out(page: AppTest) -> None:
@@ -92,8 +118,7 @@ def test_a_link_opens_the_same_models_and_says_what_it_left_out(page: AppTest) -
 
 def test_one_model_is_not_enough(page: AppTest) -> None:
     opened(page, "fpn")
-    assert button(page, "Try an example").disabled
-    page.file_uploader[0].upload("look.png", example(0).data, "image/png")
+    uploader(page).upload("look.png", portrait(), "image/png")
     page.run()
     assert "Choose a second model" in said(page)
     assert not state(page).findings
@@ -241,8 +266,8 @@ def test_a_photo_in_which_nothing_is_found_is_a_sentence(page: AppTest) -> None:
 
 def test_a_bad_photo_is_a_sentence_and_the_good_one_is_compared(page: AppTest) -> None:
     opened(page, "fpn,tiny")
-    page.file_uploader[0].upload("look.png", example(0).data, "image/png")
-    page.file_uploader[0].upload("notes.jpg", b"Dear tailor, this is no photo.", "image/jpeg")
+    uploader(page).upload("look.png", portrait(), "image/png")
+    uploader(page).upload("notes.jpg", b"Dear tailor, this is no photo.", "image/jpeg")
     page.run()
     assert not page.exception
     assert "notes.jpg is text, not a photo" in said(page)
@@ -252,7 +277,8 @@ def test_a_bad_photo_is_a_sentence_and_the_good_one_is_compared(page: AppTest) -
 def test_photos_stay_in_their_session(page: AppTest) -> None:
     with_example(page)
     other = AppTest.from_file(str(PAGE), default_timeout=120).run()
-    assert state(page).photos and not state(other).photos
+    assert [photo.name for photo in state(page).photos.values()] == ["astronaut.png"]
+    assert [photo.name for photo in state(other).photos.values()] == [examples()[0].file]
 
 
 def test_a_model_that_was_pulled_anew_runs_again(page: AppTest) -> None:

@@ -25,6 +25,7 @@ import struct
 import zlib
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import streamlit as st
 
@@ -96,6 +97,10 @@ case = query.get("case", "one")
 stages = {
     "one": lambda: [encode_stage(make_stage())],
     "people": lambda: [make_stage(people=(1, 0, 0))],
+    "sharp": lambda: [make_stage()],
+    "marked": lambda: [replace(
+        make_stage(people=(1, 0, 0)), people=((100, 250, 200, 250), (100, 100, 200, 100)),
+        owners=np.repeat(np.repeat([1, 0], [225, 375]).astype(np.uint8)[:, None], 400, axis=1))],
     "empty": lambda: [make_stage(empty=True)],
     "wide": lambda: [Stage(
         np.zeros((100, 300, 3), np.uint8), np.zeros((100, 300), np.uint8), np.zeros((100, 300), np.uint8),
@@ -110,7 +115,11 @@ stages = {
 }[case]()
 if st.button("Next photo"):
     stages = [make_stage(shift=90, name="next.jpg", title="Next look")]
-viewer(stages, taxonomy=OUTFIT_15, key="viewer")
+original = None
+if case == "sharp":
+    ok, original = cv2.imencode(".png", np.full((1200, 800, 3), (30, 200, 30), np.uint8))
+    original = original.tobytes()
+viewer(stages, taxonomy=OUTFIT_15, key="viewer", original=original)
 """
 
 COAT, PANTS, FOOTWEAR, BACKGROUND = (200, 150), (200, 300), (200, 450), (50, 300)  # x, y in the photo
@@ -272,6 +281,41 @@ def test_the_threshold_hides_what_the_network_was_less_sure_of(open_page: Open):
     assert_near(pixel(stage, COAT), blend(PHOTO_RED, "Coat", 0.55))
 
 
+def test_the_table_is_of_the_pixels_that_the_threshold_leaves(open_page: Open):
+    page = open_page()
+    page.get_by_label("Confidence").fill("45")
+    # Three garments of as many pixels: without the pants, coat and footwear have a half each.
+    expect(row(page, "Coat").get_by_role("cell")).to_have_text(["50%", "0.80", "red 100%"])
+    expect(row(page, "Pants").get_by_role("cell")).to_have_text(["–", "–", "red 100%"])
+    expect(row(page, "Pants")).to_contain_text("below the confidence chosen")
+    expect(page.get_by_text("pixels with a confidence of 0.45 or more")).to_be_visible()
+    page.get_by_label("Confidence").fill("0")
+    expect(row(page, "Coat").get_by_role("cell")).to_have_text(["50%", "0.80", "red 100%"])
+    expect(row(page, "Pants").get_by_role("cell")).to_have_text(["30%", "0.40", "red 100%"])
+
+
+def test_people_are_numbered_in_the_photo_and_switched_one_by_one(open_page: Open):
+    page = open_page("marked")
+    stage = stage_of(page)
+    expect(page.locator(".marks span")).to_have_text(["1", "2"])
+    first, second = page.get_by_role("button", name="Person 1"), page.get_by_role("button", name="Person 2")
+    first.click()
+    expect(first).to_have_attribute("aria-pressed", "false")
+    assert_near(pixel(stage, PANTS), PHOTO_BLUE)
+    assert_near(pixel(stage, COAT), blend(PHOTO_RED, "Coat", 0.55))
+    first.click(modifiers=["Alt"])
+    expect(first).to_have_attribute("aria-pressed", "true")
+    expect(second).to_have_attribute("aria-pressed", "false")
+    assert_near(pixel(stage, COAT), PHOTO_RED)
+    second.hover()
+    frame = page.locator(".frame").bounding_box()
+    box = stage.bounding_box()
+    assert frame and box
+    left, top = place_of(stage, (100, 100))
+    assert abs(frame["x"] - box["x"] - left) <= 3 and abs(frame["y"] - box["y"] - top) <= 3
+    expect(open_page("one").get_by_role("group", name="People")).to_be_hidden()
+
+
 def test_the_outline_lies_inside_its_class_and_goes_away(open_page: Open):
     page = open_page()
     page.get_by_label("Opacity").fill("0")
@@ -394,9 +438,27 @@ def test_wheel_with_ctrl_zooms_at_the_pointer_and_dragging_pans(open_page: Open)
     page.mouse.up()
     page.mouse.move(box["x"] + x + 2, box["y"] + y)
     expect(tip).to_have_text("Backgroundconf. 0.95")
+    page.mouse.wheel(0, 60)  # a photo that is zoomed follows the wheel alone
+    expect(page.get_by_role("status")).to_have_text("Zoom 448%")
     page.get_by_role("button", name="Fit").click()
-    page.mouse.wheel(0, 60)  # without Ctrl the wheel is the page's
-    expect(page.get_by_role("status")).to_have_text("Zoom 100%")
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    page.mouse.wheel(0, 60)  # without Ctrl the wheel is the page's, which says so
+    expect(page.get_by_text("and the mouse wheel zoom the photo")).to_be_visible()
+    expect(page.get_by_role("status")).not_to_contain_text("Zoom 4")
+
+
+def test_the_photos_own_file_is_drawn_once_the_view_is_zoomed_beyond_what_was_sent(open_page: Open):
+    """The file is green here, and what was sent of it is not, so that the two can be told apart."""
+    page = open_page("sharp")
+    stage = stage_of(page)
+    with page.expect_response(lambda answer: "/media/" in answer.url) as asked:
+        page.get_by_role("button", name="Zoom in").click()
+    assert asked.value.ok
+    page.wait_for_timeout(QUIET)
+    box = stage.bounding_box()
+    assert box
+    image = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
+    assert_near(np.array(image.getpixel((round(box["width"] * 0.12), round(box["height"] / 2))), float), (30, 200, 30))
 
 
 def test_the_table_has_headers_rows_by_share_and_people(open_page: Open):

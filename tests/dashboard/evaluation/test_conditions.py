@@ -95,5 +95,5 @@ def test_the_page_says_what_is_not_measured(model: Model, tmp_path: Path, monkey
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path / "models"))
     page = AppTest.from_file(str(PAGE), default_timeout=60)
     opened(page, models="m,plain", on=LABEL)
-    assert "Robustness to framing, light and kind of photo" in [each.value for each in page.subheader]
+    assert "Robustness to framing, light and kind of photo" in [each.label for each in page.expander]
     assert "Not measured: plain." in [each.value.replace("\\", "") for each in page.caption]

@@ -93,6 +93,6 @@ def test_the_page_says_how_far_counts_are_off(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path / "models"))
     page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
     said = " ".join(each.value for each in page.caption).replace("\\", "")
-    assert "Counts of garments" in [each.value for each in page.subheader]
+    assert "Counts of garments" in [each.label for each in page.expander]
     assert "2.0 points off on average, with raw counts 8.0." in said and "ccp, part test (90 photos)" in said
     assert not page.exception

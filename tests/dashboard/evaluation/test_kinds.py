@@ -2,11 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scored import evaluation, judged, write_model
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
-from dashboard.evaluation.kinds import kinds_caption, kinds_matrix, kinds_of, kinds_table
+from dashboard.evaluation.kinds import kinds_caption, kinds_cells, kinds_matrix, kinds_of, kinds_table
 from dashboard.evaluation.records import read_model
 from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.inference.kinds import KINDS_FILE, ClassKinds, KindJudgement, Kinds, KindsConfig, Proportion, write_kinds
@@ -27,6 +28,14 @@ def judgement(how: str, matrix: tuple[tuple[int, ...], ...]) -> KindJudgement:
         majority=0.5,
         accuracy_of_all=0.72,
         matrix=matrix,
+        photo_ids=tuple(
+            tuple(
+                "\n".join(f"{row}{column}-{number}" for number in range(count)) for column, count in enumerate(counts)
+            )
+            for row, counts in enumerate(matrix)
+        )
+        if how == "held out"
+        else (),
     )
 
 
@@ -66,10 +75,42 @@ def test_the_page_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path / "models"))
     page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
     assert not page.exception
-    assert "Kinds of garments" in [each.value for each in page.subheader]
+    assert "Kinds of garments" in [each.label for each in page.expander]
     assert any("dress, skirt" in each.value for each in page.caption)
     (matrix,) = [each.value for each in page.dataframe if "not named" in each.value]
     assert matrix.loc["skirt"].tolist() == [2, 5, 0]
+    (cells,) = [each for each in page.selectbox if each.label == "Photos of the cell"]
+    assert cells.options[0] == "True skirt, named dress: 2 garments" and len(cells.options) == 4
+    assert any("10-0, 10-1" in each.value.replace("\\", "") for each in page.caption)
+
+
+def test_the_photos_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    having(tmp_path / "models" / "mine")
+    data = tmp_path / "data"
+    (data / "annotations" / "pixel-level").mkdir(parents=True)
+    (data / "photos").mkdir()
+    Image.new("RGB", (40, 60), "red").save(data / "photos" / "10-0.jpg")
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("GARMENTSCOPE_DATA", str(data))
+    page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
+    cards = [each.body for each in page.get("html") if "10-0" in each.body]
+    assert len(cards) == 1 and "10-1" in cards[0] and cards[0].count("data:image/jpeg") == 1
+    assert any("10-1 cannot be read" in each.value.replace("\\", "") for each in page.caption)
+
+
+def test_errors_come_first_among_the_cells(tmp_path: Path) -> None:
+    kinds = kinds_of(read_model("m", having(tmp_path / "m")))
+    assert kinds
+    held_out = next(each for each in kinds.judgements if each.how == "held out")
+    cells = kinds_cells(held_out, kinds)
+    assert [(cell.truth, cell.named, len(cell.photo_ids)) for cell in cells] == [
+        ("skirt", "dress", 2),
+        ("dress", "", 1),
+        ("skirt", "skirt", 5),
+        ("dress", "dress", 4),
+    ]
+    assert cells[1].words() == "True dress, not named: 1 garment"
+    assert kinds_cells(next(each for each in kinds.judgements if each.how != "held out"), kinds) == []
 
 
 def test_damaged_kinds_are_passed_over(tmp_path: Path) -> None:

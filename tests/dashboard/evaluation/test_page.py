@@ -40,7 +40,7 @@ def cards(page: AppTest) -> list[str]:
 
 
 def headings(page: AppTest) -> list[str]:
-    return [each.value for each in page.subheader]
+    return [each.value for each in page.subheader] + [each.label for each in page.expander]
 
 
 def test_the_page_opens_on_the_photos_that_most_models_have(page: AppTest) -> None:
@@ -50,10 +50,10 @@ def test_the_page_opens_on_the_photos_that_most_models_have(page: AppTest) -> No
     assert page.multiselect[0].value == ["sharp", "old", "blunt"]
     assert headings(page) == [
         "Score against cost",
-        "Learning curves",
         "Scores by class",
-        "Confusion matrix",
+        "Confusion matrix, and the photos behind each cell",
         "Best and worst photos",
+        "Learning curves",
         "Scores in papers",
     ]
     assert not page.error
@@ -146,7 +146,7 @@ def test_classes_background_and_unit(page: AppTest) -> None:
 def test_without_evidence_the_numbers_stand_and_the_photos_are_missed(page: AppTest) -> None:
     opened(page, models="old")
     assert "old: evidence.parquet is missing." in said(page) and not cards(page)
-    assert "Confusion matrix" in headings(page) and not page.error
+    assert "Confusion matrix, and the photos behind each cell" in headings(page) and not page.error
 
 
 def test_without_the_folder_the_predictions_are_shown(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

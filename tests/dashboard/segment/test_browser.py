@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
-from streamlit_page import WAIT, on_a_desk
+from portrait import portrait
+from streamlit_page import WAIT, on_a_desk, settle
 
-from dashboard.shared.examples import example
 from segmodels.taxonomy import OUTFIT_15
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
@@ -40,7 +41,7 @@ def download(page: Page, button: str) -> bytes:
 
 
 def test_from_photo_to_garments_and_downloads(page: Page) -> None:
-    upload(page, "look.png", example(0).data)
+    upload(page, "look.png", portrait())
     expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     listing = json.loads(download(page, "JSON"))
     names = [garment["class"] for garment in listing["garments"]]
@@ -66,7 +67,7 @@ def test_from_photo_to_garments_and_downloads(page: Page) -> None:
 
 
 def test_a_bad_file_is_answered_and_the_rest_stays(page: Page) -> None:
-    upload(page, "look.png", example(0).data)
+    upload(page, "look.png", portrait())
     expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     page.get_by_role("button", name="Add photos").click()
     upload(page, "letter.jpg", b"Dear tailor, this is no photo at all.")
@@ -89,14 +90,14 @@ def sentences(page: Page) -> Locator:
 def test_a_file_over_the_limit_alone_is_a_sentence(page: Page) -> None:
     upload(page, "poster.jpg", photo_of(20.5))
     expect(sentences(page)).to_contain_text("poster.jpg has 20.5 MB, more than the 20 MB allowed")
-    page.get_by_role("button", name="Try an example").click()
-    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
+    upload(page, "look.png", portrait())
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     expect(sentences(page)).to_have_count(0)
 
 
 @on_a_desk
 def test_a_file_over_the_limit_is_named_when_the_others_are_done(page: Page, tmp_path: Path) -> None:
-    files = {"billboard.jpg": photo_of(31), "look.png": example(0).data, "poster.jpg": photo_of(22)}
+    files = {"billboard.jpg": photo_of(31), "look.png": portrait(), "poster.jpg": photo_of(22)}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     page.locator("input[type=file]").first.set_input_files([tmp_path / name for name in files])
@@ -125,14 +126,50 @@ def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
 
 
 def test_nothing_is_wider_than_the_window(page: Page) -> None:
-    page.get_by_role("button", name="Try an example").click()
-    expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
+    expect(page.get_by_role("application")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 @on_a_desk
+def test_a_pasted_photo_is_taken_and_so_is_one_dropped_beside_the_uploader(page: Page) -> None:
+    settle(page)
+    give = """async ([kind, colour]) => {
+      const canvas = new OffscreenCanvas(60, 90), context = canvas.getContext("2d");
+      context.fillStyle = colour;
+      context.fillRect(0, 0, 60, 90);
+      const files = new DataTransfer();
+      const blob = await canvas.convertToBlob({ type: "image/png" });
+      files.items.add(new File([blob], "image.png", { type: "image/png" }));
+      const how = { bubbles: true, cancelable: true };
+      const event = kind === "paste"
+        ? new ClipboardEvent("paste", { clipboardData: files, ...how })
+        : new DragEvent("drop", { dataTransfer: files, ...how });
+      document.querySelector("h1").dispatchEvent(event);
+      return event.defaultPrevented;
+    }"""
+    assert page.evaluate(give, ["paste", "#a33"])
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
+    expect(page.get_by_role("application")).to_have_attribute("aria-label", re.compile(r"Photo pasted-[-\d]+\.png "))
+    settle(page)
+    assert page.evaluate(give, ["drop", "#3a3"]), "a browser would open it instead of the page"
+    expect(page.get_by_text("2 of 2: image.png")).to_be_visible()
+
+
+@on_a_desk
+def test_a_reload_shows_the_same_photos(page: Page) -> None:
+    upload(page, "look.png", portrait())
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Segment")).to_be_visible()
+    expect(page.get_by_role("application")).to_have_attribute("aria-label", re.compile("Photo look.png "))
+    page.get_by_role("button", name="Forget now").click()
+    expect(page.get_by_role("heading", name="Drop an outfit photo")).to_be_visible()
+    assert "visit=" not in page.url
+
+
+@on_a_desk
 def test_another_visitor_sees_nothing_of_it(page: Page, browser: Browser, address: str) -> None:
-    upload(page, "private.png", example(0).data)
+    upload(page, "private.png", portrait())
     expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     with browser.new_context() as context:
         context.set_default_timeout(WAIT)

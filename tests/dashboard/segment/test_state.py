@@ -16,9 +16,7 @@ def photo() -> Analysed:
 
 
 def test_starting_over_keeps_the_model_and_asks_for_an_empty_uploader(photo: Analysed) -> None:
-    state = SegmentState(
-        model="unet", photos={"a": photo}, shown="a", camera=True, failures=["x"], refused=["y"], intake=3
-    )
+    state = SegmentState(model="unet", photos={"a": photo}, shown="a", failures=["x"], refused=["y"], intake=3)
     state.start_over()
     assert state == SegmentState(model="unet", intake=4)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from portrait import portrait
 from pycocotools import mask as coco_mask
 
 from dashboard.components.viewer import Stage, encode_photo, encode_stage
@@ -25,7 +26,6 @@ from dashboard.shared.analysed import (
     heading,
     write_zip,
 )
-from dashboard.shared.examples import example, example_count
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.inference.kinds import Kind
 from segmodels.inference.segmentation import Person, Segmentation, measure
@@ -47,7 +47,7 @@ def segmenter() -> Segmenter:
 
 @pytest.fixture(scope="module")
 def astronaut(segmenter: Segmenter) -> Analysed:
-    return analyse(segmenter, *example(0))
+    return analyse(segmenter, "astronaut.png", portrait())
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # pycocotools
@@ -127,7 +127,7 @@ def test_a_turned_photo_says_so(segmenter: Segmenter) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     out = io.BytesIO()
-    Image.open(io.BytesIO(example(0).data)).convert("RGB").resize((300, 200)).save(out, "JPEG", exif=exif)
+    Image.open(io.BytesIO(portrait())).convert("RGB").resize((300, 200)).save(out, "JPEG", exif=exif)
     found = analyse(segmenter, "turned.jpg", out.getvalue())
     assert (found.listing["width"], found.listing["height"], found.listing["orientation"]) == (200, 300, 6)
     (image,) = json.loads(as_annotations([found], "coco"))["images"]
@@ -137,17 +137,6 @@ def test_a_turned_photo_says_so(segmenter: Segmenter) -> None:
 def test_a_bad_file_is_answered_with_its_name(segmenter: Segmenter) -> None:
     with pytest.raises(PhotoError, match=r"notes\.jpg is text"):
         analyse(segmenter, "notes.jpg", b"a letter to the tailor, much longer than any header")
-
-
-def test_examples_come_from_the_data_folder_where_there_is_one(tmp_path, monkeypatch) -> None:
-    (tmp_path / "photos").mkdir()
-    for number, colour in enumerate(["red", "blue"]):
-        Image.new("RGB", (40, 60), colour).save(tmp_path / "photos" / f"{number}.png")
-    monkeypatch.setenv("GARMENTSCOPE_DATA", str(tmp_path))
-    assert [example(number).name for number in (0, 1, 2)] == ["0.png", "1.png", "0.png"]
-    assert example_count() == 2
-    monkeypatch.setenv("GARMENTSCOPE_DATA", str(tmp_path / "nowhere"))
-    assert (example(0).name, example_count()) == ("astronaut.png", 1)
 
 
 def test_cut_outs_of_two_people_are_two_files(astronaut: Analysed) -> None:

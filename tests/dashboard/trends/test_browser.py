@@ -1,6 +1,8 @@
 """The Trends page in a real browser, from an ingest to every view, click and download."""
 
 import io
+import re
+from datetime import date
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
@@ -11,7 +13,7 @@ from streamlit_page import WAIT, settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 VIEWS = {
-    "What is worn": {"Areas": "trends-areas"},
+    "What is worn": {"Side by side": "trends-groups", "Areas": "trends-areas"},
     "How it moves": {"Rising and falling": "trends-movements", "Forecast": "trends-forecast"},
     "With what": {"Rules": "trends-rules-pairs", "Companions": "trends-companions"},
     "In which colours": {
@@ -69,14 +71,16 @@ def behind(page: Page, heading: str, outfits: int) -> None:
     assert image.evaluate("image => image.naturalWidth") == 40
 
 
-def taken(page: Page, menu: str, form: str, name: str) -> bytes:
-    """What a menu gives in one of its forms."""
+def taken(page: Page, menu: str, form: str, name: str, *, stays: bool = False) -> bytes:
+    """What a menu gives in one of its forms; the menu stays open until it is closed."""
     button = page.get_by_role("button", name=form)
     if not button.is_visible():
         page.get_by_role("button", name=menu, exact=True).click()
     with page.expect_download() as waiting:
         button.click()
     assert waiting.value.suggested_filename == name
+    if stays:
+        expect(button).to_be_visible()
     page.keyboard.press("Escape")
     return Path(waiting.value.path()).read_bytes()
 
@@ -107,14 +111,14 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     click(page, "trends-shares", 0.05, place(page, "trends-shares", "yaxis", "Hat"))
     behind(page, "Hat", 10)
 
-    page.get_by_role("button", name="Garments").click()
+    page.get_by_role("button", name="Filters").click()
     page.get_by_role("combobox", name="Must include all of").fill("Footw")  # of a long list only a part is drawn
     page.get_by_role("option", name="Footwear", exact=True).click()
     page.wait_for_url("**garments=Footwear*")
     settle(page)
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    expect(page.get_by_text("Filters: Footwear")).to_be_visible()
+    expect(page.get_by_text("Filters: Footwear.")).to_be_visible()
 
     page.get_by_role("tab", name="With what").click()
     expect(page.locator(".st-key-trends-matrix")).to_be_visible(timeout=WAIT)
@@ -188,7 +192,43 @@ def test_every_view_shows_the_photos_of_a_click_and_a_link_opens_it_again(page: 
             expect(page.get_by_role("alert")).to_have_count(0)
     heading = page.locator(".st-key-trends-photos h3").inner_text()
     png = taken(page, "Download", "Picture (PNG)", f"{key}.png")
-    assert png.startswith(b"\x89PNG") and b"</svg>" in taken(page, "Download", "Picture (SVG)", f"{key}.svg")
+    page.get_by_role("button", name="Download", exact=True).click()
+    drawn = taken(page, "Download", "Picture (SVG)", f"{key}.svg", stays=True).decode()
+    assert png.startswith(b"\x89PNG") and "</svg>" in drawn
+    title, tspans = page.locator("h3").first.inner_text(), "".join(re.findall(r">([^<]+)<", drawn))
+    for part in (
+        title,
+        "Filters: none.",
+        "60 photos, 60 outfits, 2023-01-01 to 2023-12-05, analysed by fake abc123",
+        f"Garmentscope, {date.today():%Y-%m-%d}",
+    ):
+        assert part.replace(" ", "") in tspans.replace(" ", ""), "a picture says what it shows"
     page.goto(page.url)
     expect(page.locator(f".st-key-{key} .js-plotly-plot")).to_be_visible(timeout=WAIT)
     expect(page.locator(".st-key-trends-photos h3")).to_have_text(heading)
+
+
+@pytest.mark.parametrize("page", [(1440, 900)], indirect=True)
+def test_back_goes_to_the_view_and_then_the_page_before(page: Page) -> None:
+    """Also: the sentence and the chart stand in the first 400 pixels, and a part of the sentence opens its chart."""
+    top = page.locator(".st-key-trends-shares").bounding_box()
+    assert top and top["y"] < 400
+    page.get_by_role("link", name="Hat with Coat 2.0 times as often as expected by chance").click()
+    page.wait_for_url("**tab=With+what*")
+    behind(page, "Hat with Coat", 10)
+    page.go_back()
+    page.wait_for_url("**tab=What+is+worn*")
+    behind(page, "Footwear", 60)
+    page.go_forward()
+    behind(page, "Hat with Coat", 10)
+
+    page.get_by_role("link", name="Dataset").click()
+    expect(page.get_by_role("heading", name="Dataset", level=1)).to_be_visible()
+    settle(page)
+    page.get_by_role("link", name="Trends").click()
+    expect(page.locator(".photo-cards")).to_be_visible(timeout=WAIT)
+    settle(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Dataset", level=1)).to_be_visible()
+    page.go_back()
+    behind(page, "Hat with Coat", 10)

@@ -83,6 +83,18 @@ def test_rows_of_an_older_revision_move_with_their_tags_and_dates_and_others_sta
     )
 
 
+def test_a_date_names_what_it_named(archive: Archive) -> None:
+    filled(archive)
+    table = made(ID["a"], version=VERSION, taken=datetime(1995, 1, 1))
+    place = table.schema.get_field_index("date_precision")
+    year = table.set_column(place, table.schema.field(place), pa.array(["year"]))
+    archive.writer(VERSION).renew(year)
+    renew(found("a", "b"), archive, NEWER, engine([]), OUTFIT_15, needs=["kinds"])
+    with archive.reader(NEWER) as reader:
+        rows_now = reader.query("SELECT photo_id, date_precision FROM photos").set_index("photo_id")["date_precision"]
+    assert rows_now.dropna().to_dict() == {ID["a"]: "year"} and ID["b"] in rows_now
+
+
 def test_rows_of_the_same_revision_without_kinds_are_replaced_in_place(archive: Archive) -> None:
     filled(archive)
     analysed: list[str] = []

@@ -164,3 +164,16 @@ def test_missing_damaged_and_infinite_tensors_are_refused(tmp_path: Path) -> Non
 def test_it_needs_no_torch() -> None:
     code = "import sys, segmodels.inference.kinds; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ids_that_are_not_one_for_each_garment_are_damage(tmp_path: Path) -> None:
+    write_kinds(tmp_path, kinds())
+    path = tmp_path / KINDS_FILE
+    described = json.loads(path.read_text())
+    described["judgements"][0]["photo_ids"] = [["a\nb\nc", "d", "e"], ["f", "g\nh\ni", "j"]]
+    path.write_text(json.dumps(described))
+    assert read_kinds(tmp_path, OUTFIT_15, "0123456789ab") is not None
+    described["judgements"][0]["photo_ids"][0][0] = "a\nb"
+    path.write_text(json.dumps(described))
+    with pytest.raises(KindsError, match="has not an id for each garment"):
+        read_kinds(tmp_path, OUTFIT_15, "0123456789ab")

@@ -145,3 +145,16 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
     file.write_text(text.replace("OUTFIT_15", "SHOES") + 'Obi = "ignore"\n')
     with pytest.raises(MappingError, match="maps kimono shop to SHOES; a mapping to OUTFIT_15 is needed"):
         common_classes({"fpn": OUTFIT_15, "mine": own}, [read_mapping(file)])
+
+
+def test_nothing_is_said_where_everything_is_scored() -> None:
+    first, second = (make_taxonomy(name, ["Background", "Kimono", "Obi"], {"Obi": "accessory"}) for name in "ab")
+    assert common_classes({"a": first, "b": second}).remark() == ""
+    other = make_taxonomy("c", ["Background", "Obi", "Kimono"], {"Obi": "garment"})
+    assert (
+        len(common_classes({"a": first, "c": other})) == 3 and common_classes({"a": first, "c": other}).remark() == ""
+    )
+    part = make_taxonomy("d", ["Background", "Kimono"])
+    assert common_classes({"a": first, "d": part}).remark() == (
+        "Scored on 2 of the 3 classes of a, which all can name. Counted as one: Background and Obi."
+    )

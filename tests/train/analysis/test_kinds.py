@@ -158,6 +158,7 @@ def test_matrix_and_scores_by_hand() -> None:
     assert found.majority == pytest.approx(3 / 4) and found.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
     assert found.accuracy_of_all == pytest.approx(5 / 6)  # 0.5 counts as a dress
     assert found.framing == "bust" and found.photos.number == 6
+    assert found.photo_ids == (("0\n1", "2", "3"), ("", "4", "5"))
 
 
 def test_a_class_that_fails_on_other_photos_goes_with_its_scores() -> None:

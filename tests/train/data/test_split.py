@@ -9,7 +9,16 @@ import pytest
 
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
-from train.data.split import SPLITS, fold_ids, folds_digest, folds_sentence, read_ids, stratified_folds, with_split
+from train.data.split import (
+    SPLITS,
+    are_folds_of,
+    fold_ids,
+    folds_digest,
+    folds_sentence,
+    read_ids,
+    stratified_folds,
+    with_split,
+)
 
 
 @pytest.mark.parametrize(
@@ -267,3 +276,14 @@ def test_files_that_tell_no_folds(tmp_path: Path, content: str, sentence: str) -
         with_split(replace(opened("coco-x", ["a", "b"]), root=tmp_path))
     with pytest.raises(DatasetError, match=r"The split .*none\.csv cannot be read"):
         with_split(opened("coco-x", ["a", "b"]), tmp_path / "none.csv")
+
+
+def test_folds_that_are_dealt_out_move_with_the_photos() -> None:
+    before, more = opened("coco-x", IDS[:40]), opened("coco-x", IDS[:50])
+    trained = folds_digest(before, 5)
+    assert trained and are_folds_of(before, trained, 5)
+    assert not are_folds_of(more, trained, 5) and not are_folds_of(before, trained, 4)
+    assert folds_digest(before) == "", "no fold was left out"
+    assert folds_digest(opened("ccp", ["0002"]), 5) == "", "stored folds never move"
+    assert are_folds_of(before, "", 5), "an older checkpoint kept nothing"
+    assert not are_folds_of(replace(before, folds={"1": 0}), "", 5)

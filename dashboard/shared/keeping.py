@@ -1,0 +1,176 @@
+"""Photos and results that outlive a reload: kept in the server's memory, and found again by the page's link.
+
+Streamlit forgets a session when its page is loaded again, or a phone has slept for some minutes. So a page with photos
+puts its state on a shelf of the server under an id that nobody can guess, and writes the id into its address. Whoever
+opens that address gets the same state. It goes `KEPT_SECONDS` after the last look at it, when the shelf is full and it
+is the one not looked at for longest, when the server ends, or when the visitor says so. Nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Protocol, TypeVar
+
+import streamlit as st
+
+__all__ = ["KEPT_SECONDS", "LINK", "Keepable", "Shelf", "forget", "keep", "kept", "privacy_text"]
+
+KEPT_SECONDS = 2 * 3600.0
+"""Seconds after the last look at which a state goes."""
+
+MOST_BYTES = 2 * 1024**3
+"""Most bytes of all states together."""
+
+LINK = "visit"
+"""Name of the id in the address of a page."""
+
+_ID = "garmentscope-visit"  # place of the id in the session
+
+
+class Keepable(Protocol):
+    """A state that can be kept."""
+
+    @property
+    def size(self) -> int:
+        """Size of the photos and results, in bytes; 0 if there is nothing worth keeping."""
+
+    def start_over(self) -> None:
+        """Forgets the photos and results."""
+
+
+State = TypeVar("State")
+
+
+@dataclass
+class _Visit:
+    states: dict[str, Keepable] = field(default_factory=dict)  # by name of the class
+    seen: float = 0.0
+
+    @property
+    def size(self) -> int:
+        return sum(state.size for state in self.states.values())
+
+
+class Shelf:
+    """States by id of the visit.
+
+    Args:
+        seconds: Seconds after the last look at which a visit goes.
+        most_bytes: Most bytes of all visits together; the newest stays even if it is larger.
+        clock: Function that gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float = KEPT_SECONDS,
+        most_bytes: int = MOST_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds, self._most_bytes, self._clock = seconds, most_bytes, clock
+        self._visits: dict[str, _Visit] = {}  # the one not looked at for longest first
+        self._lock = threading.Lock()
+
+    def put(self, visit: str, state: Keepable) -> None:
+        """Puts a state on the shelf, or notes that it was looked at."""
+        with self._lock:
+            found = self._visits.pop(visit, None) or _Visit()
+            found.states[type(state).__name__] = state
+            found.seen = self._clock()
+            self._visits[visit] = found
+            self._tidy()
+
+    def find(self, visit: str, kind: type[State]) -> State | None:
+        """The state of a class; None if there is none, or none any more."""
+        with self._lock:
+            self._tidy()
+            found = self._visits.get(visit)
+            state = found.states.get(kind.__name__) if found else None
+            return state if isinstance(state, kind) else None
+
+    def holds(self, visit: str) -> bool:
+        """Whether there are photos of a visit, on whichever page."""
+        with self._lock:
+            self._tidy()
+            return visit in self._visits and self._visits[visit].size > 0
+
+    def drop(self, visit: str) -> None:
+        """Forgets a visit."""
+        with self._lock:
+            found = self._visits.pop(visit, None)
+        for state in found.states.values() if found else ():
+            state.start_over()
+
+    def _tidy(self) -> None:
+        """Forgets what is too old, and the oldest while there is too much. Called with the lock held."""
+        oldest = self._clock() - self._seconds
+        for visit in [visit for visit, found in self._visits.items() if found.seen < oldest]:
+            del self._visits[visit]
+        sizes = {visit: found.size for visit, found in self._visits.items()}
+        total = sum(sizes.values())
+        for visit in list(self._visits)[:-1]:
+            if total <= self._most_bytes:
+                break
+            total -= sizes[visit]
+            del self._visits[visit]
+
+
+@cache  # not Streamlit's: visitors may clear that
+def _shelf() -> Shelf:
+    return Shelf()
+
+
+def kept(kind: type[State]) -> State | None:
+    """The state of a class that this visitor's session or address leads to; None if there is none.
+
+    Args:
+        kind: Class of the state.
+    """
+    visit = st.session_state.get(_ID) or st.query_params.get(LINK)
+    found = _shelf().find(visit, kind) if visit else None
+    if found is not None:
+        st.session_state[_ID] = visit
+    return found
+
+
+def keep(state: Keepable) -> None:
+    """Keeps a page's state, and puts the id into the page's address; without photos on any page there is neither.
+
+    Args:
+        state: State of the page.
+    """
+    visit = st.session_state.get(_ID)
+    if state.size:
+        visit = st.session_state.setdefault(_ID, secrets.token_urlsafe(24))
+        _shelf().put(visit, state)
+    elif not (visit and _shelf().holds(visit)):
+        if LINK in st.query_params:
+            del st.query_params[LINK]
+        return
+    if st.query_params.get(LINK) != visit:
+        st.query_params[LINK] = visit
+
+
+def forget(state: Keepable) -> None:
+    """Forgets all that this visitor's pages hold, at once.
+
+    Args:
+        state: State of the page on which the visitor says so.
+    """
+    if visit := st.session_state.pop(_ID, None):
+        _shelf().drop(visit)
+    state.start_over()
+    if LINK in st.query_params:
+        del st.query_params[LINK]
+
+
+def privacy_text() -> str:
+    """Where a visitor's photos are, for how long, and who can see them."""
+    return (
+        "Your photos and results are in this server's memory and nowhere else. The address of this page opens them "
+        f"again after a reload, for anyone who has it, until {KEPT_SECONDS / 3600:.0f} hours after your last click."
+    )

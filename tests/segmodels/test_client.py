@@ -1,0 +1,85 @@
+"""What the client sends and how it takes answers; `tests/dashboard/api/test_server.py` has it with a real server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from segmodels import client as module
+from segmodels.client import ApiError, Client
+
+Answer = Callable[[httpx2.Request], httpx2.Response]
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds for which the client has waited."""
+    found: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", found.append)
+    return found
+
+
+def answered(answer: Answer, token: str = "") -> Client:
+    """A client whose server is a function."""
+    client = Client("http://server/", token)
+    headers, base = client._http.headers, client._http.base_url
+    client._http = httpx2.Client(transport=httpx2.MockTransport(answer), headers=headers, base_url=base)
+    return client
+
+
+def test_a_refused_request_is_sent_again_when_the_server_says(slept: list[float]) -> None:
+    asked: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        if len(asked) < 3:
+            return httpx2.Response(429, headers={"Retry-After": "7"}, json={"detail": "Too many photos are waiting."})
+        return httpx2.Response(200, json={"garments": []})
+
+    with answered(answer, "gs_1") as client:
+        assert client.segment(b"photo", "tiny", "rle") == {"garments": []}
+    assert slept == [7.0, 7.0]
+    assert str(asked[2].url) == "http://server/api/v1/segment" and asked[2].headers["authorization"] == "Bearer gs_1"
+    body = asked[2].read()
+    assert b"photo" in body and b'name="model"\r\n\r\ntiny' in body and b'name="masks"\r\n\r\nrle' in body
+
+
+def test_it_gives_up_at_last(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", -1.0)
+    with (
+        answered(lambda request: httpx2.Response(429, json={"detail": "Too many photos are waiting."})) as client,
+        pytest.raises(ApiError, match="waiting"),
+    ):
+        client.models()
+    assert not slept
+
+
+def test_problems_and_answers_that_are_none() -> None:
+    problem = {"type": "/api/v1/problems/unknown-model", "detail": 'There is no model "x".', "status": 404}
+    with answered(lambda request: httpx2.Response(404, json=problem)) as client, pytest.raises(ApiError) as known:
+        client.segment(b"photo", "x")
+    assert str(known.value) == 'There is no model "x".' and known.value.problem == problem
+    with answered(lambda request: httpx2.Response(502, text="<html>")) as client, pytest.raises(ApiError, match="502"):
+        client.models()
+
+
+def test_it_waits_for_a_job(slept: list[float]) -> None:
+    phases = iter(["waiting", "running", "done"])
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        assert request.url.path in ("/api/v1/archives/my spring/photos", "/api/v1/jobs/7")
+        return httpx2.Response(200, json={"id": "7", "phase": next(phases)})
+
+    with answered(answer) as client:
+        assert client.add_photos("my spring", [b"photo"])["phase"] == "done"
+    assert slept == [0.5, 0.5]
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys, segmodels.client; sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
