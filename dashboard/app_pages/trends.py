@@ -123,7 +123,7 @@ def page() -> None:
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
         _insights(question, choice, version)
         notes = [
-            *map(literal, facts.left_out),
+            *facts.left_out,
             _lacking(facts),
             trust.lacking if question.counting == "expected" else "",
         ]
