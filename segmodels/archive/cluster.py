@@ -100,8 +100,8 @@ def analyse_on_ray(
         for name in left:
             yield Outcome(
                 name,
-                reason=f"{name} was not analysed: the process that worked on it was killed each time, probably for want "
-                "of memory. Give the workers more of it, or make the photo smaller.",
+                reason=f"{name} was not analysed: the process that worked on it was killed each time, probably for "
+                "want of memory. Give the workers more of it, or make the photo smaller.",
             )
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ArchiveError(f"The Ray cluster failed: {_reason(error)}. Photos added before are kept.") from error
