@@ -122,7 +122,11 @@ def page() -> None:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
         _insights(question, choice, version)
-        notes = [_lacking(facts), trust.lacking if question.counting == "expected" else ""]
+        notes = [
+            *facts.left_out,
+            _lacking(facts),
+            trust.lacking if question.counting == "expected" else "",
+        ]
         current = _tabs(question, trust, choice, line, notes)
         with place.export, st.popover("Export", type="primary"):
             _export(question, current, choice, line)

@@ -7,7 +7,7 @@ package, the model under the same name, and access to the photos.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Generator, Sequence
+from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -49,7 +49,7 @@ def analyse_on_ray(
         precision: Number format of the network's features.
 
     A worker that is killed, as a system without memory does, takes its photos with it. They are then tried one by one,
-    and a photo whose worker is killed again is rejected.
+    and a photo whose worker is killed each time is rejected.
 
     Yields:
         Outcome of each photo, in any order.
@@ -75,14 +75,16 @@ def analyse_on_ray(
         actors = gpus or max(1, int(resources.get("CPU", 1)) - 1)
         arguments = (model, version, ray.put(known), device, precision)
         left = {source.name: source for source in sources}
-        for size in (_BATCH, 1):
-            photos = [{"name": source.name, "location": source.location} for source in left.values()]
+        for group, size in _rounds(left):
+            photos = [{"name": source.name, "location": source.location} for source in group]
             blocks = max(1, min(len(photos) // size, _MOST_BLOCKS))
             outcomes = ray.data.from_items(photos, override_num_blocks=blocks).map_batches(
                 _Analyser,
                 fn_constructor_args=arguments,
                 batch_size=size,
-                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+                compute=ray.data.ActorPoolStrategy(
+                    min_size=1, max_size=min(actors, blocks), max_tasks_in_flight_per_actor=1 if size == 1 else None
+                ),
                 num_cpus=1,
                 num_gpus=1 if gpus else 0,
                 max_task_retries=0,
@@ -95,16 +97,29 @@ def analyse_on_ray(
                         raise ArchiveError(f"The Ray cluster failed: {fault} Photos added before are kept.")
                     if left.pop(name, None):
                         yield Outcome(name, key, row if row["photo_id"] else None, reason, note)
-            if not left:
-                return
         for name in left:
             yield Outcome(
                 name,
-                reason=f"{name} was not analysed: the process that worked on it was killed twice, probably for want of "
-                "memory. Give the workers more of it, or make the photo smaller.",
+                reason=f"{name} was not analysed: the process that worked on it was killed each time, probably for "
+                "want of memory. Give the workers more of it, or make the photo smaller.",
             )
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ArchiveError(f"The Ray cluster failed: {_reason(error)}. Photos added before are kept.") from error
+
+
+def _rounds(left: Mapping[str, Source]) -> Iterator[tuple[list[Source], int]]:
+    """Photos that are still to be analysed, and how many a worker takes at once: batches, then single photos.
+
+    What a killed worker was to do next is lost as well, so that at last each photo has the cluster for itself.
+
+    Args:
+        left: Photos without an outcome by name; whoever has one is taken out between two rounds.
+    """
+    for size in (_BATCH, 1):
+        if left:
+            yield list(left.values()), size
+    for source in list(left.values()):
+        yield [source], 1
 
 
 def _reason(error: Exception) -> str:

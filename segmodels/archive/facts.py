@@ -223,6 +223,11 @@ class Facts:
         """Way of counting of a view."""
         return view.counting if view.counting in self.countings else self.countings[0]
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sentence on each part of the archive that cannot be used."""
+        return self._reader.left_out
+
     def size(self, view: View) -> Size:
         """Size of a view."""
         view = self._resolved(view)

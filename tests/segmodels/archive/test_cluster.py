@@ -80,7 +80,7 @@ def test_a_worker_that_is_killed_costs_the_others_nothing(
     assert report.added == len(found.sources) - 1 == len(rows_of(archive))
     ((name, reason),) = report.rejected
     assert name.endswith(_HEAVY)
-    assert "was not analysed: the process that worked on it was killed twice, probably for want of memory" in reason
+    assert "was not analysed: the process that worked on it was killed each time, probably for want of memory" in reason
 
 
 def test_a_cluster_does_not_read_uploads(photo: Callable[..., bytes], archive: Archive, more_models: Path) -> None:
