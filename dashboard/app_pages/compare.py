@@ -103,7 +103,7 @@ def page() -> None:
     elif not enough:
         _examples(state.example)
     if comparable:
-        networks.warm_up(comparable[0])  # last: it takes the processor from the page
+        networks.warm_up_soon(comparable[0])
 
 
 def _read_mappings(installed: Sequence[str]) -> None:

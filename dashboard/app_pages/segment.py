@@ -95,7 +95,7 @@ def page() -> None:
         _results()  # before what is new, so that the photos that are done can be looked at meanwhile
     if uploads and _add(uploads, model, place):
         st.rerun()
-    networks.warm_up(model)  # last: it takes the processor from the page
+    networks.warm_up_soon(model)
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -229,7 +229,7 @@ def _woken(model: str, uploads: Sequence[PhotoFile], bar: DeltaGenerator) -> Seg
 
     def show(seconds: float) -> None:
         usual = networks.usual_seconds()
-        left = f" About {usual - seconds:.0f} s left." if usual - seconds >= 1 else ""
+        left = f" About {usual - seconds:.0f} s left." if usual - seconds >= 1 else " It takes longer than usual."
         text = f"1 of {len(uploads)}, {uploads[0].name}. Waking the network.{left}"
         bar.progress(min(0.9, seconds / usual), text=literal(text))
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import atexit
 import gc
+import sys
+import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +43,7 @@ __all__ = [
     "usual_seconds",
     "visit",
     "warm_up",
+    "warm_up_soon",
 ]
 
 _SMALL_FILES = (
@@ -50,6 +53,10 @@ _SMALL_FILES = (
 )
 _FIRST_SECONDS = 8.0  # to import PyTorch and load the default network, on two cores
 _took: deque[float] = deque(maxlen=1)  # seconds of the last loading
+_SOON_SECONDS = 2.0
+_soon: dict[str, threading.Timer] = {}  # loadings that are to begin, by catalog name
+_soon_lock = threading.Lock()
+_SWITCH_SECONDS = 0.0005  # at which threads take turns while PyTorch is imported; a page takes hundreds of turns
 _GPU_PHOTOS = 4  # photos in work at once while one is on the GPU, as in an ingest
 
 
@@ -73,6 +80,24 @@ def segmenter(name: str) -> Segmenter:
 def warm_up(name: str) -> None:
     """Starts loading a segmenter and returns at once."""
     loading(name)
+
+
+def warm_up_soon(name: str) -> None:
+    """Starts loading a segmenter once the page has had time to be shown and to answer a first click."""
+    with _soon_lock:
+        if name in _soon:
+            return
+        _soon[name] = threading.Timer(_SOON_SECONDS, _warm_up_now, [name])
+        _soon[name].daemon = True
+        _soon[name].start()
+
+
+def _warm_up_now(name: str) -> None:
+    try:
+        warm_up(name)
+    finally:
+        with _soon_lock:
+            del _soon[name]
 
 
 def loading(name: str) -> Future[Segmenter]:
@@ -265,8 +290,12 @@ def _import_charts() -> None:
 @cache
 def _import_networks() -> None:
     """Imports PyTorch and what depends on it, and excludes its half a million objects from garbage collection."""
-    import segmodels.inference.segmenter  # noqa: F401
-
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)  # else each turn of a page waits ten times as long
+    try:
+        import segmodels.inference.segmenter  # noqa: F401
+    finally:
+        sys.setswitchinterval(usual)
     _spare_collector()
     atexit.register(gc.unfreeze)  # else DuckDB's bindings call what is left at the end a leak
 

@@ -458,7 +458,7 @@ def test_the_photos_own_file_is_drawn_once_the_view_is_zoomed_beyond_what_was_se
     box = stage.bounding_box()
     assert box
     image = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
-    assert_near(np.array(image.getpixel((round(box["width"] / 2), 12)), float), (30, 200, 30))
+    assert_near(np.array(image.getpixel((round(box["width"] * 0.12), round(box["height"] / 2))), float), (30, 200, 30))
 
 
 def test_the_table_has_headers_rows_by_share_and_people(open_page: Open):

@@ -18,6 +18,17 @@ def test_a_segmenter_is_loaded_once_for_all() -> None:
     assert networks.segmenter("fpn") is networks.segmenter("fpn")
 
 
+def test_a_network_is_woken_some_time_after_the_page_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[str] = []
+    done = threading.Event()
+    monkeypatch.setattr(networks, "_SOON_SECONDS", 0.2)
+    monkeypatch.setattr(networks, "warm_up", lambda name: woken.append(name) or done.set())
+    for _ in range(3):
+        networks.warm_up_soon("fpn")
+    assert woken == []
+    assert done.wait(60) and woken == ["fpn"]
+
+
 def test_the_libraries_are_no_work_for_the_garbage_collector() -> None:
     gc.unfreeze()
     networks._import_networks.cache_clear()
