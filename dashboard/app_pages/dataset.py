@@ -146,7 +146,14 @@ def _shares(statistics: Statistics, measure: Measure, level: Level, background: 
     st.caption(literal(text))
     words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
     figure = shares_figure(bars, measure, statistics.taxonomy, page_theme())
-    show_chart(figure, f"ccp-{level}-{measure}", words, data=partial(shares_table, statistics, level))
+    show_chart(
+        figure,
+        f"ccp-{level}-{measure}",
+        words,
+        title="Clothing Co-Parsing: class shares",
+        notes=[text],
+        data=partial(shares_table, statistics, level),
+    )
 
 
 def _garments(statistics: Statistics, level: Level) -> None:
@@ -158,7 +165,15 @@ def _garments(statistics: Statistics, level: Level) -> None:
     )
     words = ", ".join(f"{number}: {count} photos" for number, count in photos.items())
     figure = garments_figure(photos, page_theme())
-    show_chart(figure, f"ccp-garments-{level}", words, data=partial(garments_table, statistics))
+    about = f"{statistics.photos:,d} photos with a mask. {rest}"
+    show_chart(
+        figure,
+        f"ccp-garments-{level}",
+        words,
+        title=f"Clothing Co-Parsing: {kinds} of garment per photo",
+        notes=[about],
+        data=partial(garments_table, statistics),
+    )
 
 
 def _sizes(statistics: Statistics) -> None:
@@ -172,7 +187,15 @@ def _sizes(statistics: Statistics) -> None:
             )
         st.caption(f"{text} {statistics.photos:,d} photos.")
         figure = sizes_figure(side, sizes, page_theme())
-        show_chart(figure, f"ccp-{side.lower()}", text, data=partial(sizes_table, statistics))
+        about = f"{statistics.photos:,d} photos with a mask."
+        show_chart(
+            figure,
+            f"ccp-{side.lower()}",
+            text,
+            title=f"Clothing Co-Parsing: {side.lower()} of photos",
+            notes=[text, about],
+            data=partial(sizes_table, statistics),
+        )
 
 
 def _parts(statistics: Statistics) -> None:
@@ -208,7 +231,14 @@ def _flow(statistics: Statistics, measure: Measure) -> None:
     words = "; ".join(f"{name}: {', '.join(each.name for each in theirs)}" for name, theirs in blocks)
     with st.container(key="dataset-flow-picture"):
         figure = flow_figure(labels, measure, statistics.taxonomy, page_theme())
-        show_chart(figure, f"ccp-flow-{measure}", words, data=partial(flow_table, statistics))
+        show_chart(
+            figure,
+            f"ccp-flow-{measure}",
+            words,
+            title="Clothing Co-Parsing: from labels to classes",
+            notes=[text],
+            data=partial(flow_table, statistics),
+        )
     with st.container(key="dataset-flow-table"):
         st.html(_flow_table(statistics, measure))
         show_downloads("Download", "ccp-flow", partial(flow_table, statistics))

@@ -248,7 +248,14 @@ def _cost(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         st.caption(literal(f"{COLUMNS[cost].label} is not known for {', '.join(missing)}."))
     words = "; ".join(f"{row.model.name}: {row.text(score)} at {row.text(cost)}" for row in standings)
     figure = cost_figure(standings, score, cost, page_theme(), chosen, lines)
-    show_chart(figure, "evaluation-cost-chart", words, data=partial(leaderboard_table, standings))
+    show_chart(
+        figure,
+        "evaluation-cost-chart",
+        words,
+        title="Score against cost",
+        notes=[about],
+        data=partial(leaderboard_table, standings),
+    )
 
 
 def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
@@ -273,7 +280,8 @@ def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
     printed = measure != "iou" and is_inacio_data(rows[0].measurement.photos)
     ticks = " Ticks: FPN of Inácio et al., on the same photos." if printed else ""
     pooled = " All folds pooled." if rows[0].measurement.deviation is not None else ""
-    st.caption(literal(f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"))
+    about = f"{MEASURES[measure]} on {rows[0].measurement.photos}.{pooled}{ticks}"
+    st.caption(literal(about))
     words = "; ".join(
         f"{row.model.name}: {name} {score:.2f}"
         for row in rows
@@ -281,7 +289,14 @@ def _classes(standings: Sequence[Standing], chosen: Sequence[str]) -> None:
         if (score := getattr(scores, measure)) is not None
     )
     figure = class_figure(rows, measure, taxonomy, photos, page_theme(), chosen, printed=printed)
-    show_chart(figure, "evaluation-classes", words, data=partial(classes_table, rows, photos))
+    show_chart(
+        figure,
+        "evaluation-classes",
+        words,
+        title="Scores by class",
+        notes=[about],
+        data=partial(classes_table, rows, photos),
+    )
 
 
 def _curves(models: Sequence[Model]) -> None:
@@ -306,12 +321,18 @@ def _curves(models: Sequence[Model]) -> None:
         )  # fmt: skip
         folds = {f"fold {model.fold}" for model in drawn if model.fold is not None and model.fold >= 0}
         judged = f" Held out: {', '.join(sorted(folds))}." if folds and key != "loss" else ""
-        st.caption(literal(f"By epoch; the point marks the selected epoch.{where}{judged}"))
+        about = f"By epoch; the point marks the selected epoch.{where}{judged}"
+        st.caption(literal(about))
         if absent := [model.name for model in models if model not in drawn]:
             st.caption(literal(f"{CURVES[key]} by epoch is not known for {', '.join(absent)}."))
         words = "; ".join(f"{m.name}: {[round(e[key], 3) for e in m.curve if key in e][-1]} at the end" for m in drawn)
         show_chart(
-            curve_figure(models, key, page_theme()), "evaluation-curves", words, data=partial(curves_table, models)
+            curve_figure(models, key, page_theme()),
+            "evaluation-curves",
+            words,
+            title=f"Learning curves: {CURVES[key]}",
+            notes=[about],
+            data=partial(curves_table, models),
         )
 
 
@@ -337,7 +358,14 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
             for each in conditions_of(model, photos.label)
         )
         figure = condition_figure(models, photos.label, page_theme())
-        show_chart(figure, "evaluation-conditions", words, data=partial(conditions_table, measured, photos.label))
+        show_chart(
+            figure,
+            "evaluation-conditions",
+            words,
+            title="Robustness to framing, light and kind of photo",
+            notes=[f"Photos of {photos.label}"],
+            data=partial(conditions_table, measured, photos.label),
+        )
 
 
 def _counts(models: Sequence[Model]) -> None:
@@ -354,7 +382,14 @@ def _counts(models: Sequence[Model]) -> None:
             for each in found
         )
         figure = reliability_figure(found, page_theme())
-        show_chart(figure, "evaluation-counts", words, data=partial(count_table, [each for each, _ in calibrated]))
+        show_chart(
+            figure,
+            "evaluation-counts",
+            words,
+            title="Counts of garments",
+            notes=[count_caption(model.name, calibration)],
+            data=partial(count_table, [each for each, _ in calibrated]),
+        )
         st.dataframe(count_table([each for each, _ in calibrated]), hide_index=True)
 
 
@@ -443,7 +478,15 @@ def _confusion(standings: Sequence[Standing]) -> None:
     with left, st.container(key="evaluation-crowded" if crowded else None):
         figure = confusion_figure(view, page_theme(), state.cell)
         words = "; ".join(f"{cell.words()}: {view.text(cell)}" for cell in cells[:10])
-        show_chart(figure, "evaluation-matrix", words, data=partial(matrix_table, view), on_select=_clicked)
+        show_chart(
+            figure,
+            "evaluation-matrix",
+            words,
+            title="Confusion matrix",
+            notes=[_matrix_caption(row, second, unit)],
+            data=partial(matrix_table, view),
+            on_select=_clicked,
+        )
     with right:
         # Another list of labels is another widget: one that stays would go on showing the old label.
         less = second.model.name if second else NO_OTHER

@@ -175,7 +175,8 @@ def _address(choice: Choice, version: Version, part: Insight, view: View) -> str
     """Address of the chart that shows a part of the sentence."""
     if part.tab == MADE_UP:
         return "?" + urlencode({"archive": MADE_UP})
-    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    kinds = {"kinds": "yes"} if state.kinds else {}
+    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **kinds, **to_link(view), **part.link}
     return "?" + urlencode(link, doseq=True)
 
 
@@ -340,6 +341,8 @@ def _choose_kinds(facts: Facts) -> None:
         "Garments by",
         ["Class", "Kind"],
         default="Kind" if facts.division else "Class",
+        format_func=lambda name: f"By {name.lower()}",
+        label_visibility="collapsed",
         required=True,
         key=key,
         help="Kinds are finer than classes, as jeans are a kind of Pants. Classes without kinds stay as they are.",

@@ -135,7 +135,7 @@ def test_photos_and_a_csv_go_in_and_the_same_again_adds_nothing(opened: Callable
     assert "Nothing new in My photos. 3 photos were there already." in said(page)
     assert len(rows_of(archive)) == 3
     page = add(page, {**files, "more.csv": b"file_name,market\nlook0.jpg,Paris\ny.jpg,Rome\n"})
-    assert downloads(page) == ["unmatched.csv", "unmatched.csv", "unmatched-1.csv"], "that of the CSV before is kept"
+    assert downloads(page) == ["unmatched.csv", "unmatched-1.csv", "unmatched.csv"], "that of the CSV before is kept"
     archive = Archive(cache / "My photos")
     assert b"x.jpg,no photo" in archive.place.read("unmatched-1.csv")
     assert b"y.jpg,no photo" in archive.place.read("unmatched.csv")

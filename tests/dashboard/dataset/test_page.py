@@ -52,7 +52,7 @@ def test_the_numbers_are_there_without_any_folder(opened: Open) -> None:
     assert "900 with a mask, 900 with tags" in said(page)
     assert [each.value for each in page.subheader][-1] == "Photos"
     assert "The numbers ship with the app; the photos do not. To browse photos, set GARMENTSCOPE_DATA" in said(page)
-    assert "Clothing Co-Parsing" in page.markdown[0].value
+    assert "Clothing Co-Parsing" in page.markdown[1].value
     assert len(page.get("plotly_chart")) == 5 and not open_buttons(page)
     assert '<th scope="row">Test</th><td class="number">101</td>' in tables(page)
     assert '>coat</td><td class="number">9,965,271</td>' in tables(page)

@@ -71,7 +71,7 @@ def test_without_the_folder_it_is_said_what_to_set(tmp_path: Path) -> None:
         data_folder("ccp", "")
     with pytest.raises(PictureError, match="is not ccp"):
         data_folder("ccp", str(tmp_path))
-    with pytest.raises(PictureError, match="no reader for shoes"):
+    with pytest.raises(PictureError, match="Photos of shoes are not found from here, so only the prediction is shown"):
         data_folder("shoes", str(tmp_path))
 
 

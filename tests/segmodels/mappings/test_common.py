@@ -156,5 +156,5 @@ def test_nothing_is_said_where_everything_is_scored() -> None:
     )
     part = make_taxonomy("d", ["Background", "Kimono"])
     assert common_classes({"a": first, "d": part}).remark() == (
-        "Scored on 2 of the 3 classes of a, which all can name. Left out: Obi, which d cannot name."
+        "Scored on 2 of the 3 classes of a, which all can name. Counted as one: Background and Obi."
     )
