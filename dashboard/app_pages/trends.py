@@ -84,7 +84,7 @@ def page() -> None:
         state.return_to_link()
     with st.container(horizontal=True, vertical_alignment="center", key="trends-head"):
         st.title("Trends", width="content")
-        place = Places(*(st.container(width=width) for width in (220, "content", "stretch", "content", "content")))  # type: ignore[arg-type]
+        place = Places(*(st.container(width=width) for width in (220, "content", "stretch", "content", "content")))
     with place.help:
         show_guide(GUIDE)
     choice = _choose(place.archive)
