@@ -107,7 +107,7 @@ def page() -> None:
         st.warning(
             literal(f"GARMENTSCOPE_SOUTHERN has {names}, not written as tag=value: ignored. Correct the setting.")
         )
-    with place.filters, st.container(horizontal=True):
+    with place.filters, st.container(horizontal=True, vertical_alignment="center"):
         if divided:
             _choose_kinds(facts)
         view = _filters(facts)
