@@ -235,4 +235,4 @@ def test_two_to_255_classes_with_long_names(
     assert [each.value for each in page.metric][2:] == [str(count), f"{count - 1:.1f}"]
     assert ("The 16 classes that most photos show, of 254; the table has all." in said(page)) == (count == 255)
     assert ("Two classes beside the background are needed" in said(page)) == (count == 2)
-    assert {r"a\_b\*", "look 2"} < {each.label for each in page.button}
+    assert {r"a\_b\*", "look 2"} <= {each.label for each in page.button}
