@@ -91,8 +91,8 @@ def test_too_few_folders(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["check-data", f"coco:{source}", "--group-by", "folder", "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert (
-        "No split can be suggested: 2 groups are too few for 5 folds. Label more photos, or take fewer folds. Photos of "
-        "one folder are kept together." in said
+        "No split can be suggested: 2 groups are too few for 5 folds. Label more photos, or take fewer folds. Photos "
+        "of one folder are kept together." in said
     )
     assert not (out / "split.csv").exists() and (out / "photos.png").is_file()
 
