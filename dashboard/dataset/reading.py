@@ -57,11 +57,10 @@ class Counted:
         if self.contested:
             notes.append(
                 f"Marked as two classes, and given to the smaller region: {sum(self.contested.values()):,} pixels in "
-                f"{len(self.contested)} photos."
+                f"{len(self.contested):,} photo{'s' if len(self.contested) > 1 else ''}."
             )
-        named = self.index.pixels.copy()
-        named[:, 0] = 0
-        empty = [photo_id for photo_id, found in zip(self.index.ids, named.any(axis=1), strict=True) if not found]
+        rest = self.index.pixels[:, 1:].sum(axis=1).tolist()  # what is not background
+        empty = [photo_id for photo_id, pixels in zip(self.index.ids, rest, strict=True) if not pixels]
         return [*notes, *background_sentence(empty)]
 
 

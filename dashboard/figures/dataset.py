@@ -104,8 +104,8 @@ def pairs_figure(rows: pd.DataFrame, names: Sequence[str], theme: Theme) -> go.F
         text=[f"{photos:,d}" for photos in rows["photos"]],
         significant=True,
         hover=[
-            f"{row.first}{'' if row.first == row.second else f' and {row.second}'}<br>{row.photos:,d} photos"
-            for row in rows.itertuples()
+            f"{first}{'' if first == second else f' and {second}'}<br>{photos:,d} photos"
+            for first, second, photos in zip(rows["first"], rows["second"], rows["photos"], strict=True)
         ],
         code="",
     )

@@ -153,7 +153,7 @@ def test_another_data_set_is_shown_in_its_own_classes(
     ]
     words = said(page)
     assert "Share of the labelled pixels in the 3 masks, Background excluded. No pixel is labelled boots." in words
-    assert "given to the smaller region: 16 pixels in 1 photos." in words and "Not counted: Background." in words
+    assert "given to the smaller region: 16 pixels in 1 photo." in words and "Not counted: Background." in words
     assert [each.label for each in page.expander] == [
         "Garments per photo",
         "Classes in one photo",

@@ -24,7 +24,7 @@ def test_masks_are_counted_and_what_cannot_be_read_is_named(shop: Path) -> None:
     (fault,) = counted.faults()
     assert fault.startswith("d: ") and "d.jpg" in fault
     assert counted.notes() == [
-        "Marked as two classes, and given to the smaller region: 16 pixels in 1 photos.",
+        "Marked as two classes, and given to the smaller region: 16 pixels in 1 photo.",
         "Nothing but background is marked in 1 of them: c.",
     ]
 
