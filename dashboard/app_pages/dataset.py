@@ -121,7 +121,7 @@ def _source(name: str, source: Source) -> None:
     counted = reading.counted
     if counted is None:
         cache.forget(source)
-        st.error(literal(f"{name} cannot be shown. {reading.error}"))
+        st.error(literal(f"{name}, which GARMENTSCOPE_DATASETS names, cannot be shown. {reading.error}"))
         return
     statistics = source_statistics(counted)
     key = dataset_name(source[0])

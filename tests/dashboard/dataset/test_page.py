@@ -190,7 +190,7 @@ def test_a_data_set_is_read_once_and_again_when_it_has_changed(
     page = choose(opened(), "coco:shop.json")
     assert (
         len(page.error) == 1
-        and "shop.json cannot be shown." in said(page)
+        and "shop.json, which GARMENTSCOPE_DATASETS names, cannot be shown." in said(page)
         and "is not JSON" in said(page)
         and not page.metric
     )
