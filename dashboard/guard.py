@@ -2,7 +2,7 @@
 
 - Browsers run only scripts of the server, show its pages in no frame of others, and guess no type of a file.
 - A page sets a cookie without a meaning, by which a visitor who loads it anew is known (`dashboard.shared.visitor`).
-- Streamlit's own measurements (`/_stcore/metrics`) are for nobody: those of the API are at `/api/v1/metrics`.
+- Streamlit's own measurements (`/_stcore/metrics`) are for nobody: those of the API are at `/metrics`.
 """
 
 from __future__ import annotations
@@ -51,8 +51,12 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["x-content-type-options"] = "nosniff"
-                headers["referrer-policy"] = "same-origin"
-                headers["content-security-policy"] = _frames() if path.startswith(_API) else f"{_policy()}; {_frames()}"
+                if path.startswith(_API):  # whose own are stricter
+                    headers.setdefault("referrer-policy", "same-origin")
+                    headers.setdefault("content-security-policy", _frames())
+                else:
+                    headers["referrer-policy"] = "same-origin"
+                    headers["content-security-policy"] = f"{_policy()}; {_frames()}"
                 is_page = headers.get("content-type", "").startswith("text/html") and not path.startswith(_API)
                 if is_page and not _is_known(given):
                     headers.append("set-cookie", _cookie(given, scope))

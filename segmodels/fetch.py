@@ -117,7 +117,7 @@ def _place(url: str) -> _Place:
     except ValueError:
         raise FetchError("This is not an address. Give one such as https://example.org/look.jpg.") from None
     if parts.scheme not in _PORTS or not host:
-        raise FetchError("Only addresses that begin with https:// or http:// can be opened.")
+        raise FetchError("Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.")
     if parts.username is not None or parts.password is not None:
         raise FetchError("The address has a user name or a password in it. Give one that needs none.")
     if port not in (None, _PORTS[parts.scheme]):

@@ -11,8 +11,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 __all__ = ["MOST_JSON_BYTES", "open_regular", "parse_json", "read_json", "replacing", "writable_name", "write_whole"]
 
@@ -76,7 +77,7 @@ def writable_name(name: str) -> str:
     return name or "_"
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Opens a file for reading, but nothing that only looks like one: a device never ends, and a pipe waits.
 
     Args:

@@ -32,10 +32,10 @@ def choose_targets(names: Mapping[Path, str], out: Path) -> dict[Path, Path]:
     wanted = {photo: _wanted(name, out) for photo, name in names.items()}
     owned: dict[str, list[Path]] = {}
     taken: set[str] = set()
-    for stem, photo in _written({each.parent for each in wanted.values()}):
+    for stem, named in _written({each.parent for each in wanted.values()}):
         taken.add(_key(stem))
-        if photo:
-            owned.setdefault(photo, []).append(stem)
+        if named:
+            owned.setdefault(named, []).append(stem)
     targets = {
         photo: stem
         for photo, target in wanted.items()

@@ -38,7 +38,9 @@ SHOWN = """() => {
 }"""
 AT_REST = """quiet => {
   const app = document.querySelector("[data-testid=stApp]"), now = performance.now();
-  const busy = app?.dataset.testScriptState !== "notRunning" || document.querySelector("[data-testid=stSpinner]");
+  const begun = document.querySelector("h1"); // before the first run there is none, and nothing runs either
+  const runs = app?.dataset.testScriptState !== "notRunning" || document.querySelector("[data-testid=stSpinner]");
+  const busy = !begun || runs;
   if (busy || window.lastBusy === undefined) window.lastBusy = now;
   return now - window.lastBusy > quiet;
 }"""

@@ -66,7 +66,9 @@ async def outcomes(request: Request, futures: Sequence[Future[T]], seconds: floa
         )
     finally:
         gone.cancel()
-        done.cancel()
+        if not done.done():
+            done.add_done_callback(_ignored)
+            done.cancel()
 
 
 async def asked(request: Request, seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -148,6 +150,12 @@ async def segmenter_of(request: Request, model: str, seconds: float) -> Segmente
     except ValueError as error:  # its message names folders of the server
         _LOGGER.error("The model %s cannot be loaded.", model, exc_info=error)
         raise ProblemError("unavailable", f"The model {model} cannot be loaded. The server's log says why.") from None
+
+
+def _ignored(future: asyncio.Future[Any]) -> None:
+    """Looks at what a cancelled future raises; else asyncio writes it into the log."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _gone(request: Request) -> None:

@@ -152,7 +152,8 @@ def _header(installed: Sequence[str]) -> tuple[list[PhotoFile], str, bool, Delta
         st.title("Compare", width="stretch")
         show_guide(GUIDE)
         _choose_photo()
-        with st.container(key="add-photos", width="content"), st.popover("Add photos"):
+        taken_in = f"compare-add-{state.intake}"  # another popover, which is closed, once photos were taken in
+        with st.container(key="add-photos", width="content"), st.popover("Add photos", key=taken_in):
             uploads = upload_photos(f"compare-upload-{state.intake}")
             more, address = more_ways(f"compare-{state.intake}")
             if not state.example and st.button("Start over", type="tertiary"):

@@ -129,7 +129,11 @@ def _header() -> tuple[list[PhotoFile], str, DeltaGenerator]:
         show_guide(GUIDE)
         _choose_model()
         _choose_photo()
-        with st.container(key="add-photos", width="content"), st.popover("Add photos", type="primary"):
+        taken_in = f"segment-add-{state.intake}"  # another popover, which is closed, once photos were taken in
+        with (
+            st.container(key="add-photos", width="content"),
+            st.popover("Add photos", type="primary", key=taken_in),
+        ):
             uploads = upload_photos(f"upload-{state.intake}")
             more, address = more_ways(f"segment-{state.intake}")
             if st.button("Start over", type="tertiary"):

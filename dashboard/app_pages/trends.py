@@ -84,7 +84,7 @@ def page() -> None:
         state.return_to_link()
     with st.container(horizontal=True, vertical_alignment="center", key="trends-head"):
         st.title("Trends", width="content")
-        place = Places(*(st.container(width=width) for width in (220, "content", "stretch", "content", "content")))  # type: ignore[arg-type]
+        place = Places(*(st.container(width=width) for width in (220, "content", "stretch", "content", "content")))
     with place.help:
         show_guide(GUIDE)
     choice = _choose(place.archive)
@@ -122,7 +122,11 @@ def page() -> None:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
         _insights(question, choice, version)
-        notes = [_lacking(facts), trust.lacking if question.counting == "expected" else ""]
+        notes = [
+            *facts.left_out,
+            _lacking(facts),
+            trust.lacking if question.counting == "expected" else "",
+        ]
         current = _tabs(question, trust, choice, line, notes)
         with place.export, st.popover("Export", type="primary"):
             _export(question, current, choice, line)
@@ -135,7 +139,7 @@ def page() -> None:
 
 def _what_is_set(view: View, line: str, *, made_up: bool) -> None:
     """What the page rests on, and the filters in words."""
-    text = f"Made-up data with known trends, not from photos: {line}." if made_up else f"{line}."
+    text = f"Made-up data with known trends: {line}." if made_up else f"{line}."
     active = removals(view)
     if active:
         text = f"Filters: {'; '.join(each for each, _ in active)}. {text}"
@@ -175,8 +179,8 @@ def _address(choice: Choice, version: Version, part: Insight, view: View) -> str
     """Address of the chart that shows a part of the sentence."""
     if part.tab == MADE_UP:
         return "?" + urlencode({"archive": MADE_UP})
-    kinds = {"kinds": "yes"} if state.kinds else {}
-    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **kinds, **to_link(view), **part.link}
+    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    link |= {"kinds": "yes"} if state.kinds else {}
     return "?" + urlencode(link, doseq=True)
 
 

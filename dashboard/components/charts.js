@@ -55,7 +55,10 @@ function save({ chart: name, title, notes }, format, scale) {
     },
     margin: { l: size.l, r: size.r, b: size.b, t: size.t + head },
   };
-  chart.querySelector(".modebar-btn").click(); // copies the layout at once
+  // The button's own function: a click on it would be one beside the menu, and close it. It copies the layout at once.
+  const toImage = chart._fullLayout._modeBar?.buttons?.[0]?.[0];
+  if (typeof toImage?.click === "function") toImage.click(chart, {});
+  else chart.querySelector(".modebar-btn").click();
   chart.layout = shown;
 }
 

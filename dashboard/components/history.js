@@ -1,9 +1,4 @@
-// The browser's Back and Forward. Streamlit runs a page anew with the address that they lead to, and cannot tell it from
-// any other run: a mark in the address tells the page to read it. And a page that completes its own address, which had
-// no parameters, must not leave behind an entry to which Back would lead.
-
-const MARK = "back";
-const READ = /\/trends$/; // pages that read their address again
+// A page that completes its own address, which had no parameters, leaves no entry behind to which Back would lead.
 
 export default function mount() {
   if (window.garmentscopeHistory) return;
@@ -15,14 +10,4 @@ export default function mount() {
     if (completed) window.history.replaceState(state, unused, url);
     else push(state, unused, url);
   };
-  window.addEventListener(
-    "popstate",
-    () => {
-      if (!READ.test(location.pathname)) return;
-      const marked = new URL(location.href);
-      marked.searchParams.set(MARK, "1");
-      window.history.replaceState(window.history.state, "", marked);
-    },
-    true, // before Streamlit's own
-  );
 }

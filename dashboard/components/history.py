@@ -5,24 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 __all__ = ["returned", "watch_history"]
-
-_KEY = "history"
-_MARK = "back"  # as in history.js
 
 
 def watch_history() -> None:
     """Mounts an invisible listener, once for all pages."""
-    _component(key=_KEY)
+    _component(key="history")
 
 
 def returned() -> bool:
-    """Whether the visitor came to the page's address by Back or Forward; the mark is taken out of the address."""
-    if _MARK not in st.query_params:
-        return False
-    del st.query_params[_MARK]
-    return True
+    """Whether the visitor came to the page's address by Back or Forward."""
+    return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
 
 
 _component = st.components.v2.component(

@@ -136,7 +136,7 @@ def read_photo(dataset: str, root: Path, photo_id: str) -> bytes:
         PictureError: If it is missing or damaged.
     """
     if Path(photo_id).name != photo_id:
-        raise PictureError(f"{photo_id[:40]} is not a valid photo id.")
+        raise PictureError(f"{photo_id[:40]} is not a valid photo id. Evaluate the model again.")
     try:
         if dataset == "ccp":
             file = root / "photos" / f"{photo_id}.jpg"
@@ -144,7 +144,9 @@ def read_photo(dataset: str, root: Path, photo_id: str) -> bytes:
         else:
             photo = DATASETS[dataset](root).photo(photo_id)
     except OSError as error:
-        raise PictureError(f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}).") from None
+        raise PictureError(
+            f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}). Copy it there again."
+        ) from None
     except (DatasetError, PhotoError) as error:
         raise PictureError(str(error)) from None
     image = Image.fromarray(photo)

@@ -144,7 +144,7 @@ def panels_figure(
         horizontal_spacing=0.03, vertical_spacing=0.16 / down,
     )  # fmt: skip
     for place, group in enumerate(groups):
-        part = rows[rows["group"] == group].set_index("name").reindex(names).reset_index()
+        part = rows[rows["group"] == group].set_index("name").reindex(list(names)).reset_index()
         bars = go.Figure()
         faint = [1.0 if sure else _PALE for sure in part["significant"]]
         _share_bars(bars, part, inks, 8 / _PANEL_ROW, colours, opacities=faint)

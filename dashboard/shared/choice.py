@@ -29,6 +29,11 @@ def choose(
         key: Streamlit key.
         **looks: Further arguments of `st.selectbox`.
     """
+
+    def answer() -> None:
+        take(st.session_state[key])
+
     if st.session_state.get(key) != chosen:
         st.session_state[key] = chosen
-    st.selectbox(label, options, key=key, on_change=lambda: take(st.session_state[key]), **looks)
+    every: Sequence[Any] = options
+    st.selectbox(label, every, key=key, on_change=answer, **looks)

@@ -106,7 +106,7 @@ def shipped(example: Example, model: str) -> Shipped:
     folder = EXAMPLES / model
     found = json.loads((folder / f"{example.stem}.json").read_text("utf-8"))
     planes = {
-        name: Plane.of(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(np.uint8))
+        name: Plane.of(_grey(file))
         for name in ("classes", "confidence", "owners")
         if (file := folder / f"{example.stem}-{name}.png").exists()
     }
@@ -126,6 +126,13 @@ def shipped(example: Example, model: str) -> Shipped:
         has_kinds=found["has_kinds"],
     )
     return Shipped(analysed, found["parameters"], found["size"])
+
+
+def _grey(file: Path) -> np.ndarray:
+    plane = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    if plane is None:
+        raise ValueError(f"{file.name} of the examples is damaged. Run make examples.")
+    return plane.astype(np.uint8)
 
 
 def _garment(values: dict[str, Any]) -> Garment:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,6 +26,8 @@ _LEAST_EXPECTED = 5  # outfits with both garments by chance, below which a lift 
 _LEAST_LIFT = 1.1
 _MOST_SHOWN = 4
 _MOST_KEPT = 50  # results by archive
+
+Found = TypeVar("Found")
 
 _found: WeakKeyDictionary[Facts, dict[tuple[object, ...], Any]] = WeakKeyDictionary()
 
@@ -129,7 +131,7 @@ def _of_time(question: Question) -> list[Insight]:
     if table.empty:
         return [Insight("No garment rises or falls significantly", "How it moves", {"view": ["Rising and falling"]})]
     since = question.named(question.starts(period)[0], period)
-    parts = []
+    parts: list[Insight] = []
     for row in _named(table):
         points = abs(row["points"])
         text = f"{row['garment']} {'up' if row['points'] > 0 else 'down'} {_points(points)}"
@@ -137,7 +139,7 @@ def _of_time(question: Question) -> list[Insight]:
             text += f" point{'' if _points(points) == '1' else 's'} since {since}"
         parts.append(Insight(text, "How it moves", _line(question, str(row["garment"]), period)))
     if len(table) > len(parts):
-        link = {"view": ["Rising and falling"], "period": [period]}
+        link: dict[str, list[str]] = {"view": ["Rising and falling"], "period": [period]}
         parts.append(Insight(f"{len(table)} garments rise or fall", "How it moves", link))
     return parts
 
@@ -159,7 +161,7 @@ def _points(value: float) -> str:
     return f"{value:.0f}" if value >= 0.95 else f"{value:.1f}"
 
 
-def _kept(question: Question, what: tuple[object, ...], ask: Callable[[], Any]) -> Any:
+def _kept(question: Question, what: tuple[object, ...], ask: Callable[[], Found]) -> Found:
     """What was found before about the same view, else found now."""
     known = _found.setdefault(question.facts, {})
     view: View = question.view
@@ -168,4 +170,5 @@ def _kept(question: Question, what: tuple[object, ...], ask: Callable[[], Any]) 
         if len(known) >= _MOST_KEPT:
             known.clear()
         known[key] = ask()
-    return known[key]
+    found: Found = known[key]
+    return found

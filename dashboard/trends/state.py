@@ -72,7 +72,7 @@ class TrendsState:
 
     def return_to_link(self) -> None:
         """Forgets the view, so that that of the page's address is read again: the visitor went back or forward."""
-        self.archive, self.version, self.link_read, self.kinds, self.tab = None, None, False, None, ""
+        self.archive, self.version, self.kinds, self.link_read, self.tab = None, None, None, False, ""
         self.generation += 1
         self.visit += 1
 

@@ -7,7 +7,7 @@ package, the model under the same name, and access to the photos.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Generator, Sequence
+from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,14 +18,15 @@ from segmodels.archive.ingest import Outcome, analyse_here, version_of
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.sources import Source, read_file
 from segmodels.archive.store import ArchiveError, Version
+from segmodels.checkpoints.errors import CheckpointError
+from segmodels.errors import GarmentscopeError
 
 __all__ = ["analyse_on_ray"]
 
 _BATCH = 16  # photos that an actor takes at once
 _MOST_BLOCKS = 4096  # each is a task of Ray's; rows are returned and written block by block
-_OUTCOMES = pa.schema(
-    [("name", pa.string()), ("key", pa.string()), ("reason", pa.string()), ("note", pa.string()), *SCHEMA]
-)
+_BESIDE = ("name", "key", "reason", "note", "fault")  # columns beside those of a row
+_OUTCOMES = pa.schema([*((name, pa.string()) for name in _BESIDE), *SCHEMA])
 
 
 def analyse_on_ray(
@@ -47,6 +48,9 @@ def analyse_on_ray(
         device: Name of the device on every node, as `--device` takes it; with `cpu` no GPU is requested.
         precision: Number format of the network's features.
 
+    A worker that is killed, as a system without memory does, takes its photos with it. They are then tried one by one,
+    and a photo whose worker is killed each time is rejected.
+
     Yields:
         Outcome of each photo, in any order.
 
@@ -63,27 +67,59 @@ def analyse_on_ray(
     try:
         if not ray.is_initialized():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_errored_blocks = -1  # blocks whose worker was killed are left out
         resources = ray.cluster_resources()
         gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
         actors = gpus or max(1, int(resources.get("CPU", 1)) - 1)
-        photos = [{"name": source.name, "location": source.location} for source in sources]
-        blocks = max(1, min(len(photos) // _BATCH, _MOST_BLOCKS))
-        outcomes = ray.data.from_items(photos, override_num_blocks=blocks).map_batches(
-            _Analyser,
-            fn_constructor_args=(model, version, ray.put(known), device, precision),
-            batch_size=_BATCH,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
-            num_cpus=1,
-            num_gpus=1 if gpus else 0,
-        )
-        batch: Any
-        for batch in outcomes.iter_batches(batch_format="pyarrow", batch_size=None):
-            for row in batch.to_pylist():
-                name, key, reason, note = (row.pop(each) for each in ("name", "key", "reason", "note"))
-                yield Outcome(name, key, row if row["photo_id"] else None, reason, note)
+        arguments = (model, version, ray.put(known), device, precision)
+        left = {source.name: source for source in sources}
+        for group, size in _rounds(left):
+            photos = [{"name": source.name, "location": source.location} for source in group]
+            blocks = max(1, min(len(photos) // size, _MOST_BLOCKS))
+            outcomes = ray.data.from_items(photos, override_num_blocks=blocks).map_batches(
+                _Analyser,
+                fn_constructor_args=arguments,
+                batch_size=size,
+                compute=ray.data.ActorPoolStrategy(
+                    min_size=1, max_size=min(actors, blocks), max_tasks_in_flight_per_actor=1 if size == 1 else None
+                ),
+                num_cpus=1,
+                num_gpus=1 if gpus else 0,
+                max_task_retries=0,
+            )
+            batch: Any
+            for batch in outcomes.iter_batches(batch_format="pyarrow", batch_size=None):
+                for row in batch.to_pylist():
+                    name, key, reason, note, fault = (row.pop(each) for each in _BESIDE)
+                    if fault:
+                        raise ArchiveError(f"The Ray cluster failed: {fault} Photos added before are kept.")
+                    if left.pop(name, None):
+                        yield Outcome(name, key, row if row["photo_id"] else None, reason, note)
+        for name in left:
+            yield Outcome(
+                name,
+                reason=f"{name} was not analysed: the process that worked on it was killed each time, probably for "
+                "want of memory. Give the workers more of it, or make the photo smaller.",
+            )
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ArchiveError(f"The Ray cluster failed: {_reason(error)}. Photos added before are kept.") from error
+
+
+def _rounds(left: Mapping[str, Source]) -> Iterator[tuple[list[Source], int]]:
+    """Photos that are still to be analysed, and how many a worker takes at once: batches, then single photos.
+
+    What a killed worker was to do next is lost as well, so that at last each photo has the cluster for itself.
+
+    Args:
+        left: Photos without an outcome by name; whoever has one is taken out between two rounds.
+    """
+    for size in (_BATCH, 1):
+        if left:
+            yield list(left.values()), size
+    for source in list(left.values()):
+        yield [source], 1
 
 
 def _reason(error: Exception) -> str:
@@ -110,9 +146,14 @@ class _Analyser:
 
         from segmodels.checkpoints.catalog import load_segmenter
 
-        self._segmenter = load_segmenter(model, device, precision=precision)
+        self._fault = ""
+        try:
+            self._segmenter = load_segmenter(model, device, precision=precision)
+        except GarmentscopeError as error:
+            self._fault = str(error)
+            return
         if (mine := version_of(self._segmenter)) != version:
-            raise ArchiveError(f"A node of the cluster has {mine} instead of {version}. Install the same there.")
+            self._fault = f"A node of the cluster has {mine} instead of {version}. Install the same there."
         self._known: Container[str] = ray.get(known)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
@@ -120,10 +161,15 @@ class _Analyser:
             Source(name, partial(read_file, location, name), location)
             for name, location in zip(batch["name"].tolist(), batch["location"].tolist(), strict=True)
         ]
-        empty = dict.fromkeys(SCHEMA.names)
-        outcomes = [
-            {"name": outcome.name, "key": outcome.photo_id, "reason": outcome.reason, "note": outcome.note}
-            | ({**outcome.row, "tags": []} if outcome.row else empty)
-            for outcome in analyse_here(self._segmenter, sources, self._known)
-        ]
+        empty = dict.fromkeys([*_BESIDE, *SCHEMA.names])
+        outcomes = []
+        try:
+            for outcome in analyse_here(self._segmenter, sources, self._known) if not self._fault else ():
+                beside = {"key": outcome.photo_id, "reason": outcome.reason, "note": outcome.note}
+                row = {**outcome.row, "tags": []} if outcome.row else {}
+                outcomes.append({**empty, "name": outcome.name, **beside, **row})
+        except CheckpointError as error:
+            self._fault = str(error)
+        if self._fault:  # an error would pass for a worker that was killed
+            outcomes.append({**empty, "fault": self._fault})
         return pa.Table.from_pylist(outcomes, _OUTCOMES)

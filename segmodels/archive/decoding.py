@@ -91,8 +91,10 @@ def telling_words(text: str, most: int = 3) -> list[str]:
         text: The text.
         most: Largest number of words.
     """
-    words = re.findall(r"[^\s,;|\"']*[^\x00-\x7f][^\s,;|\"']*", text)
-    return list(dict.fromkeys(words))[:most]
+    words = re.findall(
+        r"[^\s,;|\"']+", text
+    )  # then chosen: a pattern that chooses takes quadratic time for a long cell
+    return list(dict.fromkeys(word for word in words if not word.isascii()))[:most]
 
 
 def _telling_lines(data: bytes) -> bytes:
@@ -132,7 +134,7 @@ def _rare_share(text: str, encoding: str) -> float:
 
 def _words(text: str) -> list[str]:
     """Words with letters other than those of ASCII."""
-    return re.findall(r"[^\W\d_]*[^\x00-\x7f\W\d_][^\W\d_]*", text)
+    return [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
 
 
 def _is_odd(word: str) -> bool:

@@ -61,7 +61,7 @@ _MOST_TAGS = 50  # keys that can be filtered by
 _KEPT_VIEWS = 12
 _KEPT_OUTFITS = 17_000_000  # of the kept views together: all of ten million photos, and a half to compare with
 _BLOCK = 1024  # outfits that are added up at once: their products fit the processor's cache
-_BLOCK_OF_KINDS = 2048  # the same, for many small products
+_BLOCK_OF_KINDS = 16384  # the same, with fewer calls
 _VIEW_COLUMNS = "o, p, day, named, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
@@ -222,6 +222,11 @@ class Facts:
     def counting_of(self, view: View) -> Counting:
         """Way of counting of a view."""
         return view.counting if view.counting in self.countings else self.countings[0]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sentence on each part of the archive that cannot be used."""
+        return self._reader.left_out
 
     def size(self, view: View) -> Size:
         """Size of a view."""

@@ -581,7 +581,10 @@ class Writer:
     def _opened(self, part: str) -> Iterator[pq.ParquetFile]:
         try:
             with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
-                yield pq.ParquetFile(stream)
+                file = pq.ParquetFile(stream)
+                if fault := _look_at(file).fault:
+                    raise pa.ArrowInvalid(fault)
+                yield file
         except (pa.ArrowException, KeyError, OSError) as error:
             raise ArchiveError(
                 f"{self._place.location}/{part} is damaged or not part of an archive: {first_line(error)}. "

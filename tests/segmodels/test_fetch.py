@@ -97,10 +97,19 @@ def test_a_file_without_a_name_is_called_after_the_host(host: Host) -> None:
     ("url", "sentence"),
     [
         ("", "The address is empty."),
-        ("look.jpg", "Only addresses that begin with https:// or http:// can be opened."),
-        ("file:///etc/passwd", "Only addresses that begin with https:// or http:// can be opened."),
-        ("ftp://example.org/a.jpg", "Only addresses that begin with https:// or http:// can be opened."),
-        ("http:///a.jpg", "Only addresses that begin with https:// or http:// can be opened."),
+        ("look.jpg", "Only addresses that begin with https:// or http:// can be opened. Copy one from the browser."),
+        (
+            "file:///etc/passwd",
+            "Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.",
+        ),
+        (
+            "ftp://example.org/a.jpg",
+            "Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.",
+        ),
+        (
+            "http:///a.jpg",
+            "Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.",
+        ),
         ("https://me:secret@example.org/a.jpg", "The address has a user name or a password in it."),
         ("https://example.org:22/a.jpg", "The address names port 22."),
         ("https://example.org:99999/a.jpg", "This is not an address."),
@@ -159,7 +168,10 @@ def test_a_name_is_resolved_once_so_that_a_second_answer_changes_nothing(
     [
         ("http://inside.example/secret", "inside.example is not on the public internet."),
         ("http://169.254.169.254/latest/meta-data", "There is no host 169.254.169.254."),
-        ("file:///etc/passwd", "Only addresses that begin with https:// or http:// can be opened."),
+        (
+            "file:///etc/passwd",
+            "Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.",
+        ),
         ("http://photos.example:22/", "The address names port 22."),
     ],
 )

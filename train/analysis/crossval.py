@@ -186,7 +186,7 @@ def compare(first: Path, second: Path, own: Sequence[ClassMapping] = ()) -> str:
     judged = {f"the truth in {each.name}": each for each in truths}
     taxonomies = {**judged, names[0]: taxonomy, names[1]: other}
     if not all(each.matches(taxonomy) for each in taxonomies.values()):
-        own = [*own, *(found for folder in (first, second) if (found := mapping_beside(folder)))]
+        own = [*own, *(each for folder in (first, second) if (each := mapping_beside(folder)))]
     common = common_classes(taxonomies, own)
     before, after = in_common(before, taxonomy, common), in_common(after, other, common)
     found = difference(before, after, common.taxonomy.names)

@@ -44,6 +44,6 @@ def as_maps(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_whole(value: object) -> bool:
-    return (
-        isinstance(value, np.memmap) and value.dtype == np.uint8 and value.nbytes == Path(value.filename).stat().st_size
-    )
+    if not isinstance(value, np.memmap) or value.dtype != np.uint8 or value.filename is None:
+        return False
+    return bool(value.nbytes == Path(value.filename).stat().st_size)

@@ -59,7 +59,7 @@ def test_the_client(address: str, tmp_path: Path, photo: Callable[[int], bytes])
         assert both[1]["problem"]["status"] == 422
         assert client.class_map(photo(0), "tiny").startswith(b"\x89PNG")
         assert "tiny" in [each["name"] for each in client.models()]
-        job = client.add_photos("spring", [tmp_path / "a.png"], "tiny")
+        job = client.add_photos("autumn", [tmp_path / "a.png"], "tiny")
         assert (job["phase"], job["added"]) == ("done", 1)
         assert client.table("ccp", "shares", garments="Coat")["rows"][0]["garment"] == "Coat"
         with pytest.raises(ApiError, match="none") as refused:

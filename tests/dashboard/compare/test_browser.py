@@ -52,7 +52,7 @@ def compare(page: Page) -> None:
     expect(page.get_by_role("button", name="Remove fpn")).to_be_visible()
     page.get_by_role("button", name="Add photos").click()
     upload(page, "look.png", portrait())
-    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Picture (PNG)")).to_be_visible()
     expect(page.get_by_role("application").first).to_be_visible()

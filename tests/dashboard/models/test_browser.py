@@ -66,6 +66,7 @@ def test_from_a_fit_to_a_segmented_photo(
 
     expect(page.get_by_role("heading", name="Drop an outfit photo")).to_be_visible(timeout=WAIT)
     page.locator("input[type=file]").first.set_input_files(photo_folder / "photos" / "0016.jpg")
+    expect(page.get_by_role("heading", name="Segment", exact=True)).to_be_visible(timeout=WAIT)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="JSON", exact=True).click()
     listing = json.loads(Path(waiting.value.path()).read_bytes())

@@ -1,6 +1,7 @@
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from own_classes import save_own
@@ -267,7 +268,7 @@ def test_the_made_up_sample_is_made_once_and_says_what_it_is(
     monkeypatch.delenv("GARMENTSCOPE_ARCHIVE")
     monkeypatch.setattr("dashboard.trends.choice.SHIPPED", tmp_path / "none")
     opened(page, archive="Made-up sample")
-    assert "Made-up data with known trends, not from photos: 800 photos" in said(page)
+    assert "Made-up data with known trends: 800 photos" in said(page)
     made = list(tmp_path.rglob("*.parquet"))
     assert len(made) == 1
     opened(page)
@@ -376,7 +377,9 @@ def test_an_archive_of_other_classes(
     assert "has classes that this app does not know. Update the app." in said(page)
 
 
-def test_back_reads_the_address_again_and_a_part_of_the_sentence_opens_its_chart(page: AppTest) -> None:
+def test_back_reads_the_address_again_and_a_part_of_the_sentence_opens_its_chart(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened(page)
     before = dict(page.query_params)
     state = state_of(page, TrendsState)
@@ -388,7 +391,10 @@ def test_back_reads_the_address_again_and_a_part_of_the_sentence_opens_its_chart
     assert page.query_params["garments"] == "Dress"
     for key in list(page.query_params):
         del page.query_params[key]
-    opened(page, back="1", **before)  # as the browser's Back does
+    monkeypatch.setattr(
+        "dashboard.components.history.get_script_run_ctx", lambda: SimpleNamespace(is_history_navigation=True)
+    )
+    opened(page, **before)  # as the browser's Back does
     assert dict(page.query_params) == before and headings(page) == ["What is worn", "Footwear"]
     assert widget(page.multiselect, "Must include all of").value == []
 

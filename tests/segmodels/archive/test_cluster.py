@@ -1,18 +1,23 @@
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from archive_rows import rows_of
 
-from segmodels.archive.cluster import analyse_on_ray
+from segmodels.archive.cluster import _Analyser, analyse_on_ray
 from segmodels.archive.ingest import Report, analyse_here, ingest, version_of
 from segmodels.archive.sources import find_sources, from_uploads
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.checkpoints.catalog import load_segmenter
 
 ROOT = Path(__file__).parents[3]
+_HEAVY = "heavy.jpg"
 
 
 @pytest.fixture
@@ -47,6 +52,35 @@ def test_ray_gives_the_rows_of_the_local_engine(folder: Path, tmp_path: Path, mo
     wrong = partial(analyse_on_ray, str(more_models / "blank"), version)
     with pytest.raises(ArchiveError, match=r"cluster failed.*has blank .*instead of tiny"):
         ingest(found["ray"], Archive(tmp_path / "wrong"), version, wrong)
+
+
+class _Killed(_Analyser):
+    """A worker that the system kills at one photo, as for want of memory."""
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
+        if any(name.endswith(_HEAVY) for name in batch["name"].tolist()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(batch)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_that_is_killed_costs_the_others_nothing(
+    folder: Path, tmp_path: Path, more_models: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    photos = sorted(path for path in folder.rglob("*") if path.suffix == ".jpg")
+    photos[0].rename(photos[0].with_name(_HEAVY))
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr("segmodels.archive.cluster._Analyser", _Killed)
+    model = str(more_models / "tiny")
+    version = version_of(load_segmenter(model))
+    found, archive = find_sources(folder.as_uri()), Archive(tmp_path / "archive")
+    report = ingest(found, archive, version, partial(analyse_on_ray, model, version))
+    assert report.added == len(found.sources) - 1 == len(rows_of(archive))
+    ((name, reason),) = report.rejected
+    assert name.endswith(_HEAVY)
+    assert "was not analysed: the process that worked on it was killed each time, probably for want of memory" in reason
 
 
 def test_a_cluster_does_not_read_uploads(photo: Callable[..., bytes], archive: Archive, more_models: Path) -> None:

@@ -264,6 +264,14 @@ def test_a_member_that_is_damaged_or_locked_is_listed(photo: Photo, take: Take, 
     assert found.rejected[0].reason == "torn.jpg is encrypted. Pack it without a password."
 
 
+def test_a_list_with_a_field_longer_than_python_reads_is_kept(photo: Photo, take: Take, archive: Archive) -> None:
+    long = "x" * 200_000
+    archive.place.write("rejected.csv", f"file,reason,at\n{long}.jpg,{long},2024\n".encode())
+    report = take(from_uploads([("look.jpg", photo(1)), ("torn.jpg", b"x")]))
+    assert report.added == 1
+    assert set(rejected_in(archive)) == {f"{long}.jpg", "torn.jpg"}
+
+
 def test_progress_counts_up_to_all_and_stopping_keeps_what_is_done(folder: Path, take: Take, archive: Archive) -> None:
     seen: list[Progress] = []
 

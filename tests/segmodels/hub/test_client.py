@@ -282,7 +282,7 @@ ANSWERS = {
     "`hf auth login`, or set HF_TOKEN.",
     403: f"The token has no permission to read {REPOSITORY}. Use another token or another owner.",
     404: f"{REPOSITORY} does not exist on the Hub, or the token has no access to it. Check the name.",
-    418: f"The Hub refused the request for {REPOSITORY} (status 418).",
+    418: f"The Hub refused the request for {REPOSITORY} (status 418). Check the name and the revision.",
     429: "The Hub received too many requests from this address. Try again in 7 seconds.",
     500: "The Hub reported an internal error (status 500). Try again later.",
     503: "The Hub reported an internal error (status 503). Try again later.",
