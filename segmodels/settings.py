@@ -50,6 +50,12 @@ class Settings:
 
     data: Path | None = _variable("Folder of Clothing Co-Parsing, for Dataset, Evaluation and Trends.", "none")
 
+    datasets: tuple[tuple[str, Path | None], ...] = _variable(
+        "Other data sets that Dataset shows, as commands spell them, each with the folder of `--data` after `=` where "
+        "it needs one, such as `coco:a.json,coco:b.json=photos,fashionpedia=folder`.",
+        "none",
+    )
+
     archive: tuple[str, ...] = _variable(
         "Archives that Archive and Trends list: folders or URIs, separated as in `PATH`.", "none"
     )
@@ -115,6 +121,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         tag, _, value = entry.partition("=")
         return tag.strip(), value.strip()
 
+    def dataset(entry: str) -> tuple[str, Path | None]:
+        """A data set and its folder, if one is given."""
+        name, _, data = entry.rpartition("=") if "=" in entry else (entry, "", "")
+        kind, colon, path = name.strip().partition(":")
+        return kind + colon + os.path.expanduser(path), folder(data.strip()) if data.strip() else None
+
     archives = re.split(rf"{re.escape(os.pathsep)}(?!//)", text("ARCHIVE"))  # not at the colon of s3://
     return Settings(
         device=text("DEVICE"),
@@ -122,6 +134,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         hub=text("HUB"),
         detector=os.path.expanduser(text("DETECTOR")),
         data=folder(text("DATA")) if text("DATA") else None,
+        datasets=tuple(dict.fromkeys(dataset(entry) for entry in text("DATASETS").split(",") if entry.strip())),
         archive=tuple(os.path.expanduser(part) for part in archives if part.strip()),
         photos=folders("PHOTOS"),
         cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),

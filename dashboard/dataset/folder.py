@@ -5,8 +5,7 @@ Masks are read by `dashboard.compare.ground_truth`, so that no damaged file can 
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from dashboard.compare.ground_truth import MaskError, read_ccp_labels
-from dashboard.components.viewer import Stage, encode_stage, sample_plane
+from dashboard.dataset.pictures import small_picture, viewer_stage
 from segmodels.errors import GarmentscopeError
 from segmodels.photo import PhotoError, open_photo
-from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
+from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, label_lookup
 
 __all__ = [
     "FolderError",
@@ -34,8 +33,6 @@ __all__ = [
 
 _LAYOUT = "Set it to the folder that has photos/ and annotations/pixel-level/, and start the app again."
 _CLASSES = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)
-_SIDE = (320, 480)  # pixels of a small picture, at most
-_QUALITY = 85
 
 
 class FolderError(GarmentscopeError, ValueError):
@@ -44,11 +41,12 @@ class FolderError(GarmentscopeError, ValueError):
 
 @dataclass(frozen=True)
 class LabelIndex:
-    """Which labels each mask of a folder holds.
+    """Which labels each mask of a data set holds.
 
     Args:
         ids: Ids of the photos whose masks can be read.
-        pixels: Number of pixels by photo and label, int64 `(photos, 256)`.
+        pixels: Number of pixels by photo and id of the label, or of the class where there are none finer, int64
+            `(photos, 256)`.
         unreadable: A sentence by id of each other photo.
     """
 
@@ -94,27 +92,31 @@ def index_labels(root: Path, ids: tuple[str, ...]) -> LabelIndex:
     return LabelIndex(tuple(read), np.array(pixels, np.int64).reshape(len(read), 256), unreadable)
 
 
-def choices() -> tuple[str, ...]:
-    """Choices for selecting photos, in display order: each class, and its labels as `class: label`."""
-    found = []
+def choices() -> dict[str, tuple[int, ...]]:
+    """Choices for selecting photos, in display order: each class, and its labels as `class: label`.
+
+    Returns:
+        Ids of the labels that a choice stands for, by its text.
+    """
+    found: dict[str, tuple[int, ...]] = {}
     for name in OUTFIT_15.display_order:
-        labels = [label for label in CCP_59[1:] if CCP_TO_OUTFIT_15.get(label) == name]
+        labels = {label: place for place, label in enumerate(CCP_59) if place and CCP_TO_OUTFIT_15.get(label) == name}
         background = name == OUTFIT_15.names[0]  # which every photo shows
-        found += [] if background else [name]
-        found += [f"{name}: {label}" for label in labels] if background or len(labels) > 1 else []
-    return tuple(found)
+        if not background:
+            found[name] = tuple(labels.values())
+        if background or len(labels) > 1:
+            found |= {f"{name}: {label}": (place,) for label, place in labels.items()}
+    return found
 
 
-def photos_with(index: LabelIndex, choice: str) -> tuple[str, ...]:
-    """Ids of the photos that show a class or label, the largest share of the photo first.
+def photos_with(index: LabelIndex, labels: Sequence[int]) -> tuple[str, ...]:
+    """Ids of the photos that show one of some labels, the largest share of the photo first.
 
     Args:
-        index: Label index of the folder.
-        choice: One of `choices`.
+        index: Index of the labels.
+        labels: Ids of the labels.
     """
-    name, _, label = choice.partition(": ")
-    labels = [label] if label else [each for each, of in CCP_TO_OUTFIT_15.items() if of == name]
-    shares = index.pixels[:, [CCP_59.index(each) for each in labels]].sum(axis=1) / index.pixels.sum(axis=1)
+    shares = index.pixels[:, list(labels)].sum(axis=1) / index.pixels.sum(axis=1)
     return tuple(index.ids[place] for place in np.argsort(-shares, kind="stable") if shares[place])
 
 
@@ -138,17 +140,7 @@ def thumbnail(root: Path, photo_id: str, *, masked: bool) -> bytes:
         FolderError: If the photo or its mask is missing or damaged, or they differ in size.
     """
     photo, labels = read_pair(root, photo_id)
-    image = Image.fromarray(photo)
-    image.thumbnail(_SIDE)
-    if masked:
-        from segmodels.inference.segmentation import paint  # see make_stage
-
-        classes = _CLASSES[sample_plane(labels, image.height, image.width)]
-        classes = np.where(classes == UNLABELLED, np.uint8(0), classes)
-        image = Image.fromarray(paint(np.asarray(image), classes, OUTFIT_15))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=_QUALITY)
-    return out.getvalue()
+    return small_picture(photo, _CLASSES[labels] if masked else None, OUTFIT_15)
 
 
 def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
@@ -157,40 +149,8 @@ def make_stage(root: Path, photo_id: str) -> dict[str, Any]:
     Raises:
         FolderError: If the photo or its mask is missing or damaged, or they differ in size.
     """
-    from segmodels.inference.segmentation import (
-        measure,  # its colours take half a second to import, which the page can spare
-    )
-
     photo, labels = read_pair(root, photo_id)
-    classes = _CLASSES[labels]
-    _, garments = measure(
-        photo, OUTFIT_15, np.where(classes == UNLABELLED, np.uint8(0), classes), np.full_like(classes, 255)
-    )
-    count = len(garments)
-    return encode_stage(
-        Stage(
-            photo=photo,
-            class_map=classes,
-            confidence=None,
-            name=f"{photo_id}.jpg",
-            title="1 garment" if count == 1 else f"{count or 'No'} garments",
-            caption=f"Photo {photo_id}, {photo.shape[1]} x {photo.shape[0]} pixels. "
-            f"Labels in its mask, by share of the photo: {_in_words(labels)}.",
-            garments=tuple({**garment.to_json(), "confidence": None} for garment in garments),
-        )
-    )
-
-
-def _in_words(labels: np.ndarray) -> str:
-    """The labels except the first, by share of the photo, the largest first."""
-    pixels = np.bincount(labels.ravel(order="K"), minlength=256)
-    places = [int(place) for place in np.argsort(-pixels, kind="stable") if place and pixels[place]]
-    named = []
-    for place in places:
-        share = pixels[place] / labels.size
-        shown = f"{share:.1%}" if share >= 0.0005 else "<0.1%"
-        named.append(f"{CCP_59[place] if place < len(CCP_59) else f'label {place}'} {shown}")
-    return ", ".join(named) or "background only"
+    return viewer_stage(photo, _CLASSES[labels], OUTFIT_15, f"{photo_id}.jpg", photo_id, labels, CCP_59)
 
 
 def _photo_path(root: Path, photo_id: str) -> Path:

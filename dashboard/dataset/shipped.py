@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -103,8 +103,9 @@ class Statistics:
         photos: Number of photos with a mask that could be read.
         tagged: Number of further photos, with tags and no mask.
         pixels: Number of labelled pixels of all masks.
-        counts: Counts of the classes, and of the labels that the source gave; the first of each is the background.
-        garments: Number of photos by number of garments and accessories: of classes, and of labels.
+        counts: Counts of the classes, and of the labels that the source gave where they are finer; the first of each
+            is the background.
+        garments: Number of photos by number of garments and accessories: of classes, and of labels where there are any.
         width: Widths of the photos.
         height: Heights of the photos.
         parts: Parts of the fixed split.
@@ -198,7 +199,7 @@ def garments_table(statistics: Statistics) -> pd.DataFrame:
     """Number of photos by number of garments and accessories, for classes and for labels."""
     return _table(
         ["counted", "garments", "photos"],
-        ([level, *item] for level in get_args(Level) for item in statistics.garments[level].items()),
+        ([level, *item] for level, photos in statistics.garments.items() for item in photos.items()),
     )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.dataset.shipped import Count, Measure, Share, Sizes
 from dashboard.figures.theme import Theme, colours, template
+from dashboard.figures.together import pair_matrix
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["flow_figure", "flow_order", "garments_figure", "shares_figure", "sizes_figure"]
+__all__ = ["flow_figure", "flow_order", "garments_figure", "pairs_figure", "shares_figure", "sizes_figure"]
 
 _ROW = 24  # pixels of a bar with the gap beneath it
 _BAR_GAP = 0.6
 _ROOM = 1.22  # axis length in longest bars, so that its number fits beside it on a phone
+_LONGEST_NAME = 24  # characters beside a bar or a cell
 _COLUMNS_HEIGHT = 260  # pixels
 _LEAST_RANGE = 20  # pixels that a histogram spans at least, even if all photos have one size
 _FLOW = 420  # pixels of all flows together
@@ -65,7 +68,8 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
     )
     title = "Number of photos" if by_photos else "Share of pixels, %"
     figure.update_xaxes(title={"text": title}, range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6)
-    figure.update_yaxes(autorange="reversed", dtick=1)
+    names = [each.count.name for each in shares]
+    figure.update_yaxes(autorange="reversed", tickvals=names, ticktext=[_shortened(name) for name in names])
     figure.update_layout(template=template(theme), height=56 + _ROW * len(shares), bargap=_BAR_GAP)
     return figure
 
@@ -84,6 +88,31 @@ def garments_figure(photos: Mapping[int, int], theme: Theme) -> go.Figure:
     figure.data[0].update(textposition="outside", textfont={"size": 13}, constraintext="none")
     figure.update_xaxes(title={"text": "Garments and accessories in a photo"}, dtick=1)
     figure.update_yaxes(range=[0, max(values) * 1.12])
+    return figure
+
+
+def pairs_figure(rows: pd.DataFrame, names: Sequence[str], theme: Theme) -> go.Figure:
+    """How many photos show two classes, a number in each cell.
+
+    Args:
+        rows: `first`, `second` and `photos`, a row for each cell.
+        names: Names of the classes, from the top and from the left.
+        theme: Theme of the page.
+    """
+    cells = rows.assign(
+        value=rows["photos"],
+        text=[f"{photos:,d}" for photos in rows["photos"]],
+        significant=True,
+        hover=[
+            f"{first}{'' if first == second else f' and {second}'}<br>{photos:,d} photos"
+            for first, second, photos in zip(rows["first"], rows["second"], rows["photos"], strict=True)
+        ],
+        code="",
+    )
+    short = {name: _shortened(name) for name in names}
+    figure = pair_matrix(cells, names, names, theme, scale="count", title="Photos that show both")
+    figure.update_xaxes(ticktext=[short[name] for name in names])
+    figure.update_yaxes(ticktext=[short[name] for name in names])
     return figure
 
 
@@ -255,6 +284,10 @@ def _columns(where: Sequence[float], values: Sequence[int], hover: str, theme: T
 
 def _colour(count: Count, taxonomy: Taxonomy, theme: Theme) -> str:
     return str(colours(theme)["mute"] if count.class_name is None else taxonomy[count.class_name].colour)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _pale(colour: str) -> str:

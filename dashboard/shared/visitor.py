@@ -70,6 +70,9 @@ def _hidden(text: str) -> str:
     settings = read_settings()
     known = [*settings.models, *map(Path, settings.archive), *settings.photos, settings.cache / "archives"]
     known += [settings.cache, *([settings.data] if settings.data else []), Path(__file__).parents[2]]
+    for name, data in settings.datasets:
+        path = Path(name.partition(":")[2])
+        known += [*([data] if data else []), *([path, *list(path.parents)[:2]] if path.name else [])]
     for folder in sorted({str(each) for each in known} | {str(each.absolute()) for each in known}, key=len)[::-1]:
         if len(folder) > 1:
             text = re.sub(rf"{re.escape(folder)}(?=[/\\\s:,;.]|$)", Path(folder).name or "...", text)

@@ -468,7 +468,10 @@ def read_config(folder: Path) -> CheckpointConfig:
         raise CheckpointError(
             f"{path}: ensemble must be a list of networks with all their keys: {reason}. {_AGAIN}"
         ) from None
-    check_config(config, path)
+    try:
+        check_config(config, path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} Correct it, or get the checkpoint again.") from None
     return config
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from segmodels.errors import GarmentscopeError
-from segmodels.photo import open_photo
+from segmodels.photo import open_photo, read_stored
 from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy
 
@@ -95,7 +95,7 @@ class Dataset:
             DatasetError: If the truth is missing or damaged, or its size is not the photo's.
         """
         photo, truth = self.photo(photo_id), self.read_truth(photo_id)
-        self._check_size(photo_id, photo, truth)
+        self._check_size(photo_id, (photo.shape[1], photo.shape[0]), truth)
         return photo, truth
 
     def drawn_pair(self, photo_id: str) -> tuple[np.ndarray, DrawnTruth]:
@@ -105,16 +105,29 @@ class Dataset:
             PhotoError: If the photo is missing or damaged.
             DatasetError: If the truth is missing or damaged, or its size is not the photo's.
         """
-        photo = self.photo(photo_id)
-        drawn = self.draw_truth(photo_id) if self.draw_truth else DrawnTruth(self.read_truth(photo_id))
-        self._check_size(photo_id, photo, drawn.truth)
+        photo, drawn = self.photo(photo_id), self._drawn(photo_id)
+        self._check_size(photo_id, (photo.shape[1], photo.shape[0]), drawn.truth)
         return photo, drawn
 
-    def _check_size(self, photo_id: str, photo: np.ndarray, truth: np.ndarray) -> None:
-        if truth.shape != photo.shape[:2]:
+    def drawn(self, photo_id: str) -> DrawnTruth:
+        """What `drawn_pair` gives without the photo, of which only the header is read.
+
+        Raises:
+            PhotoError: If the photo is missing or is none.
+            DatasetError: If the truth is missing or damaged, or its size is not the photo's.
+        """
+        drawn = self._drawn(photo_id)
+        self._check_size(photo_id, read_stored(self.photo_path(photo_id)).upright_size, drawn.truth)
+        return drawn
+
+    def _drawn(self, photo_id: str) -> DrawnTruth:
+        return self.draw_truth(photo_id) if self.draw_truth else DrawnTruth(self.read_truth(photo_id))
+
+    def _check_size(self, photo_id: str, size: tuple[int, int], truth: np.ndarray) -> None:
+        if truth.shape != size[::-1]:
             raise DatasetError(
                 f"{self.name} {photo_id}: the mask is {truth.shape[1]} x {truth.shape[0]} pixels, "
-                f"its photo {photo.shape[1]} x {photo.shape[0]}. Get both files again."
+                f"its photo {size[0]} x {size[1]}. Get both files again."
             )
 
     def select(self, ids: list[str]) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from segmodels.datasets.dataset import Dataset, DatasetError
 from segmodels.photo import PhotoError
 from segmodels.sentences import listed
 
-__all__ = ["Inspection", "background_sentence", "inspect_dataset", "unreadable_sentence"]
+__all__ = ["Inspection", "background_sentence", "inspect_dataset", "size_bins", "unreadable_sentence"]
+
+_BINS = 20  # of a histogram of sizes, at most
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ def inspect_dataset(dataset: Dataset, ids: Sequence[str] | None = None) -> Inspe
             background_only.append(photo_id)
     unseen = tuple(garment.name for garment in dataset.taxonomy.classes if not pixels[garment.id])
     return Inspection(len(ids), unreadable, tuple(background_only), unseen)
+
+
+def size_bins(sizes: np.ndarray) -> tuple[list[int], list[int]]:
+    """The histogram of widths or heights: edges of up to 20 bins of as many whole pixels, and how many are in each.
+
+    Args:
+        sizes: int `(photos,)`, pixels; at least one.
+    """
+    step = -(-int(np.ptp(sizes) + 1) // _BINS)  # rounded up
+    edges = np.arange(sizes.min(), sizes.max() + 1 + step, step)
+    return edges.tolist(), np.histogram(sizes, bins=edges)[0].tolist()
 
 
 def unreadable_sentence(unreadable: dict[str, str], photos: int) -> list[str]:

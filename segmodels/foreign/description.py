@@ -189,13 +189,15 @@ def _of_onnx(path: Path) -> dict[str, Any]:
             "keys classes, mean and std (README of segmodels, Networks from elsewhere)."
         )
     if settings.mean is None or settings.std is None:
-        raise CheckpointError(f"{where} lacks mean or std: by what the input is normalised after scaling to 0..1.")
+        raise CheckpointError(
+            f"{where} lacks mean or std: by what the input is normalised after scaling to 0..1. Add them."
+        )
     height, width = settings.height or file.height, settings.width or file.width
     if not height or not width:
-        raise CheckpointError(f"{where} lacks height or width, and the input of {path.name} is of any size.")
+        raise CheckpointError(f"{where} lacks height or width, and the input of {path.name} is of any size. Add them.")
     for name, given, own in (("height", height, file.height), ("width", width, file.width)):
         if own and given != own:
-            raise CheckpointError(f"{where}: {name} is {given}, and {path.name} takes {own} only.")
+            raise CheckpointError(f"{where}: {name} is {given}, and {path.name} takes {own} only. Leave it out.")
     labels = _labels(settings.classes, settings, "ONNX", where)
     return _values(
         settings,
@@ -231,7 +233,9 @@ def _onnx_settings(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, A
             height, width, shortest = _size(folder)
             steps = _read(folder / "preprocessor_config.json")
             if shortest:
-                raise CheckpointError(f"{folder / 'preprocessor_config.json'}: an ONNX file needs a fixed size.")
+                raise CheckpointError(
+                    f"{folder / 'preprocessor_config.json'}: an ONNX file needs a fixed size. Give height and width."
+                )
             factor = 255 * float(steps.get("rescale_factor", 1 / 255)) if steps.get("do_rescale", True) else 255.0
             means, deviations = _three(0), _three(1)
             if steps.get("do_normalize", True):
@@ -309,7 +313,7 @@ def _labels(names: Sequence[str], settings: ForeignSettings, what: str, where: P
         groups: Mapping[str, Group] | None = settings.groups  # type: ignore[assignment]
         return arrange(names, name, settings.background, groups, settings.colours)
     except TaxonomyError as error:
-        raise CheckpointError(f"{where}: {error}") from None
+        raise CheckpointError(f"{where}: {error} Correct it there.") from None
     except ValueError as error:
         raise CheckpointError(f"{where}: {error}. Name one of them as background, or leave the key out.") from None
 
@@ -318,7 +322,8 @@ def _settings(values: Mapping[str, Any], where: Path) -> ForeignSettings:
     try:
         return ForeignSettings(**checked_fields(ForeignSettings, values, CheckpointError))
     except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error}") from None
+        advice = "Export it again." if where.suffix == ".onnx" else "Correct it there."
+        raise CheckpointError(f"{where}: {error} {advice}") from None
 
 
 def _id2label(config: Mapping[str, Any], where: Path) -> list[str]:
@@ -329,7 +334,7 @@ def _id2label(config: Mapping[str, Any], where: Path) -> list[str]:
     except (AttributeError, ValueError):
         labels = {}
     if sorted(labels) != list(range(len(labels))) or not labels:
-        raise CheckpointError(f"{where}: id2label must name the classes 0, 1, 2 and so on.")
+        raise CheckpointError(f"{where}: id2label must name the classes 0, 1, 2 and so on. Correct it there.")
     return [labels[at] for at in range(len(labels))]
 
 
@@ -351,7 +356,9 @@ def _size(folder: Path) -> tuple[int, int, bool]:
     elif isinstance(size, dict) and "shortest_edge" in size:
         found = (size["shortest_edge"], size["shortest_edge"], True)
     if not all(isinstance(each, int) and 16 <= each <= 2048 for each in found[:2]):
-        raise CheckpointError(f"{path}: size must have height and width, or shortest_edge, from 16 to 2048 pixels.")
+        raise CheckpointError(
+            f"{path}: size must have height and width, or shortest_edge, from 16 to 2048 pixels. Correct it there."
+        )
     return found
 
 

@@ -205,7 +205,7 @@ def load_detector(
     config = read_fields(folder, DetectorConfig)
     path = folder / "config.json"
     if config.architecture != "ssd_lite0":
-        raise CheckpointError(f"{path}: there is no detector {config.architecture!r}.")
+        raise CheckpointError(f"{path}: there is no detector {config.architecture!r}. Get the detector again.")
     check_fields(config, path)
     network = ssd_lite0(config.side, config.mean, config.std)
     load_weights(folder, network)

@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_set(home: Path) -> None:
-    defaults = Settings("", (), "", "", None, (), (), home / ".cache" / "garmentscope", (), "", None, "", "", False)
+    defaults = Settings("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), "", None, "", "", False)
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
 
@@ -60,6 +60,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_HUB": " atelier ",
             "GARMENTSCOPE_DETECTOR": "~/detector",
             "GARMENTSCOPE_DATA": "~/ccp",
+            "GARMENTSCOPE_DATASETS": " coco:~/a.json , coco:b.json = ~/photos,, masks:c,cfpd=/cfpd, masks:c",
             "GARMENTSCOPE_ARCHIVE": between.join(["~/looks", "s3://bucket/looks", " ", "/looks"]),
             "GARMENTSCOPE_PHOTOS": between.join(["~/photos", "/photos"]),
             "GARMENTSCOPE_CACHE": "~/cache",
@@ -76,6 +77,12 @@ def test_everything_is_set(home: Path) -> None:
         hub="atelier",
         detector=str(home / "detector"),
         data=home / "ccp",
+        datasets=(
+            (f"coco:{home / 'a.json'}", None),
+            ("coco:b.json", home / "photos"),
+            ("masks:c", None),
+            ("cfpd", Path("/cfpd")),
+        ),
         archive=(str(home / "looks"), "s3://bucket/looks", "/looks"),
         photos=(home / "photos", Path("/photos")),
         cache=home / "cache",

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from tqdm import tqdm
 
 from segmodels.datasets import Dataset, DatasetError
-from segmodels.datasets.inspection import Inspection
+from segmodels.datasets.inspection import Inspection, size_bins
 from segmodels.files import replacing
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import UNLABELLED
@@ -23,7 +23,6 @@ from train.data.split import FOLDS, SPLITS, fold_ids, read_ids
 
 __all__ = ["PhotoCounts", "count_photos", "measure_dataset", "report_statistics"]
 
-_BINS = 20  # of the histograms of width and height, at most
 _BAR = "#4a5a73"
 
 
@@ -321,16 +320,14 @@ def _share(part: float, whole: float) -> float:
 
 def _sizes(values: np.ndarray) -> dict[str, Any]:
     """Statistics of int `(photos,)` pixels; `largest_difference` is that between two photos (Castro & Ramirez)."""
-    step = -(-int(np.ptp(values) + 1) // _BINS)  # rounded up: each bin holds as many whole pixels
-    edges = np.arange(values.min(), values.max() + 1 + step, step)
-    photos = np.histogram(values, bins=edges)[0]
+    edges, photos = size_bins(values)
     return {
         "smallest": int(values.min()),
         "median": float(np.median(values)),
         "mean": float(values.mean()),
         "largest": int(values.max()),
         "largest_difference": int(np.ptp(values)),
-        "histogram": {"edges": edges.tolist(), "photos": photos.tolist()},
+        "histogram": {"edges": edges, "photos": photos},
     }
 
 

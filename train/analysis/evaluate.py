@@ -238,9 +238,10 @@ def split_as_trained(dataset: Dataset, config: CheckpointConfig, *, allow_other:
         return found
     if trained and not told and found.folds is None:
         raise DatasetError(
-            f"The photos or masks of {dataset.name} are others than when the checkpoint was trained, and so are its "
-            "folds: one may hold photos that it was trained on. Judge it on new photos with --ids, or add "
-            "--allow-trained. A split that check-data --save-split writes before a fit stays."
+            f"The photos or masks of {dataset.name} are others than when the checkpoint was trained, or it had a "
+            f"{SPLIT_FILE} then; so its folds are others, and one may hold photos that it was trained on. Put the "
+            "split back, judge it on new photos with --ids, or add --allow-trained. A split that check-data "
+            "--save-split writes before a fit stays."
         )
     what = f"by the split {told or SPLIT_FILE}" if trained else "without a split of its own"
     raise DatasetError(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from segmodels.checkpoints.catalog import open_checkpoint
+from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import open_dataset
 from segmodels.photo import open_photo
 from train.commands.shared import MODEL, Subparsers, add_change, find
 from train.publishing.describe import command_of, describe
 from train.publishing.ensemble import join
-from train.publishing.export import FORMATS, export
+from train.publishing.export import FORMATS, check_exportable, export
 from train.publishing.publish import push
 from train.recipe import load_recipe
 
@@ -106,7 +106,9 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     photo = open_photo(arguments.photo, max_bytes=None) if arguments.photo else None
-    checkpoint = open_checkpoint(arguments.checkpoint)
+    entry = find(arguments.checkpoint)
+    check_exportable(entry.name, read_config(entry.folder))
+    checkpoint = load_checkpoint(entry.folder, entry.name, entry.revision)
     agreement = export(checkpoint, arguments.format, arguments.out, photo)
     print(
         f"{arguments.out} holds {checkpoint.name}, revision {checkpoint.revision}. Over {agreement.pixels:,} pixels, "

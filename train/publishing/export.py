@@ -25,7 +25,7 @@ from torch import nn
 
 import segmodels
 from segmodels.architectures.folding import fold_batch_norm
-from segmodels.checkpoints.checkpoint import Checkpoint
+from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from segmodels.errors import GarmentscopeError
 from segmodels.extras import missing_extra
 from segmodels.files import replacing, write_whole
@@ -33,7 +33,7 @@ from segmodels.inference.boxes import PADDING_GREY, Box, crop_around, cut
 from train.publishing.card import card_data
 from train.publishing.example import example
 
-__all__ = ["FORMATS", "Agreement", "ExportError", "Format", "export", "metadata_of"]
+__all__ = ["FORMATS", "Agreement", "ExportError", "Format", "check_exportable", "export", "metadata_of"]
 
 _LARGEST_DIFFERENCE = 1e-3  # of probabilities; those of one network differ by about 1e-6 between programs
 _LEAST_AGREEMENT = 0.999  # of pixels; where two classes are equally likely, rounding decides
@@ -109,18 +109,7 @@ def export(checkpoint: Checkpoint, kind: str, out: Path, photo: np.ndarray | Non
     """
     form, config = FORMATS[kind], checkpoint.config
     name = checkpoint.name
-    if config.foreign:
-        raise ExportError(
-            f"{name} is a network of {config.foreign.library}, which is run as it is. Export it by that library."
-        )
-    if config.ensemble:
-        members = ", ".join(
-            f"{each.architecture} at {each.height} x {each.width}" for each in (config, *config.ensemble)
-        )
-        raise ExportError(
-            f"{name} is an ensemble of {members}, each with a crop of its own, which is not one graph. "
-            "Export the checkpoints that it was joined from."
-        )
+    check_exportable(name, config)
     if form.extra and (problem := missing_extra(form.extra, *form.modules, what=f"--format {kind}")):
         raise ExportError(problem)
     if out.suffix != form.suffix:
@@ -153,6 +142,30 @@ def export(checkpoint: Checkpoint, kind: str, out: Path, photo: np.ndarray | Non
                 part.replace(place)
     write_whole(script, text)
     return agreement
+
+
+def check_exportable(name: str, config: CheckpointConfig) -> None:
+    """Refuses what is not one network of ours; no weights are needed to tell.
+
+    Args:
+        name: Name of the checkpoint.
+        config: Configuration of the checkpoint.
+
+    Raises:
+        ExportError: If the checkpoint is an ensemble or a network from elsewhere.
+    """
+    if config.foreign:
+        raise ExportError(
+            f"{name} is a network of {config.foreign.library}, which is run as it is. Export it by that library."
+        )
+    if config.ensemble:
+        members = ", ".join(
+            f"{each.architecture} at {each.height} x {each.width}" for each in (config, *config.ensemble)
+        )
+        raise ExportError(
+            f"{name} is an ensemble of {members}, each with a crop of its own, which is not one graph. "
+            "Export the checkpoints that it was joined from."
+        )
 
 
 def _compare(expected: np.ndarray, form: Format, path: Path, batch: np.ndarray, what: str) -> Agreement:

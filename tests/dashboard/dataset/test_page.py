@@ -1,7 +1,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit_page import state_of
 
@@ -121,3 +123,116 @@ def test_damaged_numbers_are_a_sentence_and_the_photos_stay(
     monkeypatch.setattr(statistics, "read_statistics", broken)
     page = opened(photo_folder)
     assert "ccp.json is damaged" in said(page) and not page.metric and len(open_buttons(page)) == 14
+
+
+def choose(page: AppTest, name: str) -> AppTest:
+    page.selectbox(key="dataset-source").select(name).run()
+    assert not page.exception
+    return page
+
+
+def test_without_the_setting_there_is_nothing_to_choose(opened: Open) -> None:
+    assert "dataset-source" not in {each.key for each in opened().selectbox}
+
+
+def test_another_data_set_is_shown_in_its_own_classes(
+    opened: Open, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_DATASETS", f"coco:{shop}")
+    page = opened()
+    assert page.metric[0].value == "1,800" and page.selectbox(key="dataset-source").options == [
+        "Clothing Co-Parsing",
+        "coco:shop.json",
+    ]
+    choose(page, "coco:shop.json")
+    assert [(each.label, each.value) for each in page.metric] == [
+        ("Photos", "3"),
+        ("Labelled pixels", "3,000"),
+        ("Classes", "4"),
+        ("Garments per photo", "1.0"),
+    ]
+    words = said(page)
+    assert "Share of the labelled pixels in the 3 masks, Background excluded. No pixel is labelled boots." in words
+    assert "given to the smaller region: 16 pixels in 1 photo." in words and "Not counted: Background." in words
+    assert [each.label for each in page.expander] == [
+        "Garments per photo",
+        "Classes in one photo",
+        "Widths and heights",
+        "What is wrong (1)",
+    ]
+    everything = f"{words} {tables(page)} {' '.join(each.value for each in page.markdown)}"
+    assert "Clothing Co-Parsing" not in everything and "59" not in everything and "train" not in everything
+    assert [each.label for each in page.button if each.label in "abcd"] == ["a", "b", "c"]
+    page.selectbox(key=next(each.key for each in page.selectbox if each.label == "Photos that show")).select(
+        "belt"
+    ).run()
+    assert [each.label for each in page.button if each.label in "abcd"] == ["a"]
+    next(each for each in page.button if each.label == "a").click().run()
+    assert not page.exception and "1 of 1" in said(page)
+    choose(page, "")
+    assert page.metric[0].value == "1,800"
+
+
+def test_a_data_set_is_read_once_and_again_when_it_has_changed(
+    opened: Open, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dashboard.dataset import reading
+
+    opens: list[str] = []
+    true = reading.open_dataset
+    monkeypatch.setattr(reading, "open_dataset", lambda name, data: opens.append(name) or true(name, data))
+    monkeypatch.setenv("GARMENTSCOPE_DATASETS", f"coco:{shop}")
+    choose(opened(), "coco:shop.json")
+    choose(opened(), "coco:shop.json").segmented_control(key="dataset-measure").set_value("photos").run()
+    assert len(opens) == 1
+    content = shop.read_text()
+    shop.write_text("{")
+    page = choose(opened(), "coco:shop.json")
+    assert (
+        len(page.error) == 1
+        and "shop.json, which GARMENTSCOPE_DATASETS names, cannot be shown." in said(page)
+        and "is not JSON" in said(page)
+        and not page.metric
+    )
+    shop.write_text(content.replace("skirt", "kilt"))
+    page = choose(opened(), "coco:shop.json")
+    assert not page.error and page.metric[0].value == "3" and len(opens) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "sentence"),
+    [
+        ("cfpd", "cfpd", "Write the folder of cfpd behind it: cfpd=FOLDER."),
+        ("shoes", "shoes", "The data set 'shoes' starts with none of coco:"),
+        ("coco:/nowhere/a.json", "coco:a.json", "a.json. Write the path of what was exported after coco:"),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, setting: str, name: str, sentence: str
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_DATASETS", setting)
+    page = choose(opened(), name)
+    assert len(page.error) == 1 and sentence in said(page)
+
+
+@pytest.mark.parametrize("count", [2, 255])
+def test_two_to_255_classes_with_long_names(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    names = [
+        "background",
+        *(f"Garment number {place} of a shop with names of many many letters" for place in range(1, count)),
+    ]
+    for folder in ("masks", "photos"):
+        (tmp_path / folder).mkdir()
+    mask = (np.arange(60 * 50) % count).astype(np.uint8).reshape(60, 50)
+    for photo in ("a_b*", "look 2"):
+        Image.fromarray(np.full((60, 50, 3), 99, np.uint8)).save(tmp_path / "photos" / f"{photo}.jpg")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{photo}.png")
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    monkeypatch.setenv("GARMENTSCOPE_DATASETS", f"masks:{tmp_path}")
+    page = choose(opened(), f"masks:{tmp_path.name}")
+    assert [each.value for each in page.metric][2:] == [str(count), f"{count - 1:.1f}"]
+    assert ("The 16 classes that most photos show, of 254; the table has all." in said(page)) == (count == 255)
+    assert ("Two classes beside the background are needed" in said(page)) == (count == 2)
+    assert {r"a\_b\*", "look 2"} <= {each.label for each in page.button}

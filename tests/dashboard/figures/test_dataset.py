@@ -2,10 +2,18 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import get_args
 
+import pandas as pd
 import pytest
 
 from dashboard.dataset.shipped import Count, Share, Sizes, read_statistics, shares
-from dashboard.figures.dataset import flow_figure, flow_order, garments_figure, shares_figure, sizes_figure
+from dashboard.figures.dataset import (
+    flow_figure,
+    flow_order,
+    garments_figure,
+    pairs_figure,
+    shares_figure,
+    sizes_figure,
+)
 from dashboard.figures.theme import Theme, colours
 from segmodels.taxonomy import OUTFIT_15
 
@@ -41,7 +49,7 @@ def test_photos_stand_as_numbers_with_room_beside_the_longest_bar() -> None:
 def test_every_label_has_a_row_of_its_own() -> None:
     bars = shares(read_statistics(), "labels", "pixels", background=False)
     figure = shares_figure(bars, "pixels", OUTFIT_15, "light")
-    assert figure.layout.yaxis.dtick == 1 and figure.layout.height >= 20 * len(bars)
+    assert len(figure.layout.yaxis.tickvals) == len(bars) and figure.layout.height >= 20 * len(bars)
 
 
 def test_numbers_of_garments_that_no_photo_has_are_there() -> None:
@@ -123,3 +131,23 @@ def test_the_ends_of_a_class_touch_and_stand_in_the_middle_of_its_labels() -> No
     first, second, top, bottom = flow.node.y
     assert (first + second) / 2 == pytest.approx((top + bottom) / 2) == pytest.approx(0.5)
     assert second - first > bottom - top > 0
+
+
+def test_long_names_are_cut_beside_their_bars_and_whole_in_the_words() -> None:
+    names = [f"A very long name of a garment {place}" for place in (1, 2)]
+    both = [Share(Count(name, "Hat", 1, 1), 1, 0.5) for name in names]
+    figure = shares_figure(both, "photos", OUTFIT_15, "light")
+    assert list(figure.data[0].y) == list(figure.layout.yaxis.tickvals) == names
+    assert list(figure.layout.yaxis.ticktext) == ["A very long name of a g…"] * 2
+
+
+def test_pairs_stand_as_numbers_of_photos() -> None:
+    rows = pd.DataFrame(
+        [("hat", "hat", 1200), ("hat", "bag", 3), ("bag", "hat", 3), ("bag", "bag", 3)],
+        columns=["first", "second", "photos"],
+    )
+    figure = pairs_figure(rows, ["hat", "bag"], "light")
+    assert [note.text for note in figure.layout.annotations] == ["1,200", "3", "3", "3"]
+    assert list(figure.data[1].text)[:2] == ["hat<br>1,200 photos", "hat and bag<br>3 photos"]
+    assert list(figure.layout.yaxis.ticktext) == list(figure.layout.xaxis.ticktext) == ["hat", "bag"]
+    assert float(figure.data[0].zmax) == figure.data[0].z.max() > 0

@@ -171,12 +171,18 @@ def test_weights_outside_the_folder_are_never_read(tmp_path: Path) -> None:
     ("settings", "sentence"),
     [
         ({}, "net.onnx does not say what its classes are. Write net.json beside it, with the keys classes, mean and"),
-        ({"classes": list(COLOURS)}, "net.json lacks mean or std"),
+        (
+            {"classes": list(COLOURS)},
+            "net.json lacks mean or std: by what the input is normalised after scaling to 0..1. Add them.",
+        ),
         ({**SETTINGS, "classes": ["Backdrop", "Shirt"]}, "gives 3 channels of pixels, and its classes are 2. Name one"),
         ({**SETTINGS, "clases": []}, "net.json: unknown key clases. Did you mean classes?"),
         ({**SETTINGS, "mean": [0.5, 0.5]}, "net.json: mean must be a number from 0 to 1, as pixels are, or a list"),
-        ({**SETTINGS, "crop": "head"}, "net.json: crop must be 'none', 'person', 'box' or 'found', not 'head'."),
-        ({**SETTINGS, "height": 64}, "net.json: height is 64, and net.onnx takes 32 only."),
+        (
+            {**SETTINGS, "crop": "head"},
+            "net.json: crop must be 'none', 'person', 'box' or 'found', not 'head'. Correct it there.",
+        ),
+        ({**SETTINGS, "height": 64}, "net.json: height is 64, and net.onnx takes 32 only. Leave it out."),
         ({**SETTINGS, "background": "wall"}, "its background is 'wall', and its classes are Shirt, Backdrop, Pants."),
         ({**SETTINGS, "groups": {"Shirt": "top"}}, "net.json: Shirt is in the group 'top'; the groups are"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from foreign_networks import save_segformer
 from own_classes import KIMONO, save_own
 from PIL import Image
 from torch import nn
@@ -201,6 +202,20 @@ def test_an_ensemble_names_its_members(tmp_path: Path) -> None:
     folder = join([one, other], [0.5], tmp_path / "both")
     with pytest.raises(ExportError, match="both is an ensemble of unet_classic at 64 x 64, unet_classic at 64 x 64"):
         export(load_checkpoint(folder), "onnx", tmp_path / "a.onnx")
+
+
+def test_a_network_from_elsewhere_is_refused_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_: object) -> None:
+        raise AssertionError("it was loaded")
+
+    folder = save_segformer(tmp_path / "clothes")
+    monkeypatch.setattr("train.commands.publishing.load_checkpoint", load)
+    assert main(["export", str(folder), "--out", str(tmp_path / "a.onnx")]) == 1
+    assert capsys.readouterr().err == (
+        "clothes is a network of transformers, which is run as it is. Export it by that library.\n"
+    )
 
 
 def test_a_missing_extra_is_a_sentence(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

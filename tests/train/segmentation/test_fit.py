@@ -603,8 +603,8 @@ def test_the_command_stopped_by_hand(
 def test_a_recipe_whose_checkpoint_could_not_be_opened_is_refused_before_it_trains(
     tiny: MakeRecipe, root: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(FitError, match="could not be opened: config.json: scales"):
-        fit(tiny(scales=[9.0]), root, tmp_path / "run", workers=0)
+    with pytest.raises(FitError, match="could not be opened: config.json: height times width"):
+        fit(tiny(height=1024, width=1024, scales=[1.5]), root, tmp_path / "run", workers=0)
     assert not (tmp_path / "run" / "resume.ckpt").exists()
 
 
