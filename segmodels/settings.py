@@ -51,8 +51,8 @@ class Settings:
     data: Path | None = _variable("Folder of Clothing Co-Parsing, for Dataset, Evaluation and Trends.", "none")
 
     datasets: tuple[tuple[str, Path | None], ...] = _variable(
-        "Other data sets that Dataset shows, as commands spell them, each with the folder of `--data` after `=` where "
-        "it needs one, such as `coco:a.json,coco:b.json=photos,fashionpedia=folder`.",
+        "Other data sets for Dataset and Evaluation, as commands spell them, each with the folder of `--data` after "
+        "`=` where it needs one, such as `coco:a.json,coco:b.json=photos,fashionpedia=folder`.",
         "none",
     )
 

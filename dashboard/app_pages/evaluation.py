@@ -36,7 +36,7 @@ from dashboard.evaluation.pictures import (
     PictureError,
     cards_html,
     colour_map,
-    data_folder,
+    find_data,
     read_class_map,
 )
 from dashboard.evaluation.ranking import (
@@ -432,13 +432,13 @@ def _kinds_matrix(judged: Sequence[KindJudgement], kinds: KindsConfig) -> None:
     pictures: list[bytes | None] = []
     remark = ""
     try:
-        root = data_folder(dataset, str(read_settings().data or ""))
+        place = find_data(dataset, read_settings())
     except PictureError as error:
         st.caption(literal(f"{error} Photos: {', '.join(ids)}."))
         return
     for photo_id in ids[:SHOWN]:
         try:
-            pictures.append(cache.photo(dataset, root, photo_id))
+            pictures.append(cache.photo(*place, photo_id))
         except PictureError as error:
             pictures.append(None)
             remark = str(error)
@@ -625,16 +625,16 @@ def _show_cards(
     """Photo, truth and prediction of each; of a cell, its two classes stand out."""
     dataset = row.measurement.photos.dataset
     try:
-        root, remark = data_folder(dataset, str(read_settings().data or "")), ""
+        place, remark = find_data(dataset, read_settings()), ""
     except PictureError as error:
-        root, remark = None, str(error)
+        place, remark = None, str(error)
     true, predicted = (cell.truth, cell.predicted) if cell else (None, None)
     cards, taxonomy = [], row.pictured
     for evidence, note, other in photos:
         pictures: dict[str, bytes | None] = {}
-        if root:
+        if place:
             try:
-                source = cache.photo_and_truth(dataset, root, evidence.photo_id)
+                source = cache.photo_and_truth(*place, evidence.photo_id)
                 pictures |= {
                     "Photo": source.photo,
                     "Truth": colour_map(row.picture_ids(of_truth=True)[source.truth], taxonomy, true),

@@ -13,6 +13,7 @@ from dashboard.shared.networks import checkpoint_stamp
 if TYPE_CHECKING:
     from dashboard.evaluation.pictures import Source
     from dashboard.evaluation.records import Measurement, Model
+    from segmodels.datasets import Dataset
     from segmodels.evaluation.bootstrap import Interval
     from segmodels.evaluation.evidence import Evidence
 
@@ -62,27 +63,40 @@ def difference(first: Model, second: Model, measured: Sequence[Measurement]) -> 
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
-def photo_and_truth(dataset: str, root: Path, photo_id: str) -> Source:
-    """What the folder of the server's data set has of a photo.
+def photo_and_truth(dataset: str, root: Path | None, photo_id: str) -> Source:
+    """What the server has of a photo of the data set that `find_data` found.
 
     Raises:
         PictureError: If photo or truth is missing or damaged.
     """
-    from dashboard.evaluation.pictures import read_source
+    from dashboard.evaluation.pictures import own_source, read_source
+    from segmodels.datasets import DATASETS
 
-    return read_source(dataset, root, photo_id)
+    if root and dataset in DATASETS:
+        return read_source(dataset, root, photo_id)
+    return own_source(_own(dataset, root), photo_id)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
-def photo(dataset: str, root: Path, photo_id: str) -> bytes:
-    """The small photo that the folder of the server's data set has; JPEG.
+def photo(dataset: str, root: Path | None, photo_id: str) -> bytes:
+    """The small photo that the server has of the data set that `find_data` found; JPEG.
 
     Raises:
         PictureError: If it is missing or damaged.
     """
-    from dashboard.evaluation.pictures import read_photo
+    from dashboard.evaluation.pictures import own_photo, read_photo
+    from segmodels.datasets import DATASETS
 
-    return read_photo(dataset, root, photo_id)
+    if root and dataset in DATASETS:
+        return read_photo(dataset, root, photo_id)
+    return own_photo(_own(dataset, root), photo_id)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2, ttl=600)
+def _own(name: str, data: Path | None) -> Dataset:
+    from dashboard.evaluation.pictures import open_own
+
+    return open_own(name, data)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)

@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image
 
 from dashboard.compare.ground_truth import MaskError, read_mask
-from segmodels.datasets import DATASETS, DatasetError
+from segmodels.datasets import DATASETS, Dataset, DatasetError, dataset_name, open_dataset
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.evidence import CLASS_MAP_SIDE
 from segmodels.photo import PhotoError, open_photo
+from segmodels.settings import Settings
 from segmodels.taxonomy import Taxonomy
 
 __all__ = [
@@ -26,7 +27,11 @@ __all__ = [
     "cards_html",
     "colour_map",
     "data_folder",
+    "find_data",
     "jpeg",
+    "open_own",
+    "own_photo",
+    "own_source",
     "read_class_map",
     "read_photo",
     "read_source",
@@ -80,13 +85,81 @@ def data_folder(dataset: str, folder: str) -> Path:
         PictureError: If there is none, or it cannot hold this data set.
     """
     if dataset not in DATASETS:
-        raise PictureError(f"Photos of {dataset[:40]} are not found from here, so only the prediction is shown.")
+        raise PictureError(
+            f"Photos of {dataset[:40]} are not found from here, so only the prediction is shown. "
+            "Name the data set in GARMENTSCOPE_DATASETS to see them."
+        )
     if not folder:
         raise PictureError(f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see the photo and the ground truth.")
     root = Path(folder)
     if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
         raise PictureError(f"The folder in GARMENTSCOPE_DATA is not ccp: it needs {_LAYOUT}.")
     return root
+
+
+def find_data(dataset: str, settings: Settings) -> tuple[str, Path | None]:
+    """Where a data set is: as commands spell it, and the folder of `--data`.
+
+    Args:
+        dataset: Name of the data set, as the evidence has it.
+        settings: The settings, which name it.
+
+    Raises:
+        PictureError: If they do not, or name a folder that cannot hold this data set.
+    """
+    for name, data in settings.datasets:
+        if dataset_name(name) == dataset:
+            return name, data
+    return dataset, data_folder(dataset, str(settings.data or ""))
+
+
+def open_own(name: str, data: Path | None) -> Dataset:
+    """Opens a data set that `GARMENTSCOPE_DATASETS` names.
+
+    Args:
+        name: The data set, as commands spell it.
+        data: Folder of its photos, if that is another.
+
+    Raises:
+        PictureError: If it cannot be opened.
+    """
+    try:
+        return open_dataset(name, data)
+    except DatasetError as error:
+        raise PictureError(str(error)) from None
+
+
+def own_source(dataset: Dataset, photo_id: str) -> Source:
+    """Reads photo and truth of an id of a data set that is open.
+
+    Raises:
+        PictureError: If one of the two is missing or damaged, or there is no such id.
+    """
+    _check_own(dataset, photo_id)
+    try:
+        return _reduced(*dataset.pair(photo_id))
+    except (DatasetError, PhotoError) as error:
+        raise PictureError(str(error)) from None
+
+
+def own_photo(dataset: Dataset, photo_id: str) -> bytes:
+    """Reads the photo of an id of a data set that is open, reduced; JPEG.
+
+    Raises:
+        PictureError: If it is missing or damaged, or there is no such id.
+    """
+    _check_own(dataset, photo_id)
+    try:
+        image = Image.fromarray(dataset.photo(photo_id))
+    except PhotoError as error:
+        raise PictureError(str(error)) from None
+    image.thumbnail((_SIDE, _SIDE))
+    return jpeg(image)
+
+
+def _check_own(dataset: Dataset, photo_id: str) -> None:
+    if photo_id not in dataset.ids:
+        raise PictureError(f"{dataset.name} has no photo {photo_id[:40]} any more. Evaluate the model again.")
 
 
 def read_source(dataset: str, root: Path, photo_id: str) -> Source:
@@ -119,6 +192,10 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
         ) from None
     except (DatasetError, MaskError, PhotoError) as error:
         raise PictureError(str(error)) from None
+    return _reduced(photo, truth)
+
+
+def _reduced(photo: np.ndarray, truth: np.ndarray) -> Source:
     image = Image.fromarray(photo)
     image.thumbnail((_SIDE, _SIDE))
     return Source(jpeg(image), np.asarray(Image.fromarray(truth).resize(image.size, Image.Resampling.NEAREST)))

@@ -12,9 +12,14 @@ from dashboard.evaluation.pictures import (
     cards_html,
     colour_map,
     data_folder,
+    find_data,
+    open_own,
+    own_photo,
+    own_source,
     read_class_map,
     read_source,
 )
+from segmodels.settings import read_settings
 from segmodels.taxonomy import OUTFIT_15, UNLABELLED
 
 
@@ -79,3 +84,28 @@ def test_cards_escape_what_files_say() -> None:
     text = cards_html([Card("<b>1", "5 pixels", {"Photo": None, "Prediction": colour_map(truth(1), OUTFIT_15)})])
     assert "&lt;b&gt;1" in text and "<b><b>" not in text
     assert 'alt="Prediction of photo &lt;b&gt;1"' in text and "<small>Photo</small>" in text and "--pictures: 2" in text
+
+
+def test_photo_and_truth_of_a_data_set_that_a_setting_names(photo_folder: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "shop"
+    (masks / "masks").mkdir(parents=True)
+    (masks / "classes.txt").write_text("background\nkilt\n")
+    mask = np.zeros((60, 40), np.uint8)
+    mask[:30] = 1
+    Image.fromarray(mask).save(masks / "masks" / "0001.png")
+    settings = read_settings({"GARMENTSCOPE_DATASETS": f"masks:{masks}={photo_folder / 'photos'}"})
+    place = find_data("masks-shop", settings)
+    assert place == (f"masks:{masks}", photo_folder / "photos")
+    opened = open_own(*place)
+    source = own_source(opened, "0001")
+    assert source.truth.shape == (60, 40) and (source.truth[:30] == 1).all() and not source.truth[30:].any()
+    assert own_photo(opened, "0001") == source.photo == read_source("ccp", photo_folder, "0001").photo
+    for look in (own_source, own_photo):
+        with pytest.raises(PictureError, match=r"masks-shop has no photo 9999 any more\."):
+            look(opened, "9999")
+    (masks / "classes.txt").unlink()
+    with pytest.raises(PictureError, match="shop"):
+        open_own(*place)
+    assert find_data("ccp", read_settings({"GARMENTSCOPE_DATA": str(photo_folder)})) == ("ccp", photo_folder)
+    with pytest.raises(PictureError, match="Name the data set in GARMENTSCOPE_DATASETS to see them"):
+        find_data("coco-other", settings)

@@ -211,6 +211,7 @@ def test_a_network_from_elsewhere_is_refused_before_it_is_loaded(
         raise AssertionError("it was loaded")
 
     folder = save_segformer(tmp_path / "clothes")
+    capsys.readouterr()  # the library's progress
     monkeypatch.setattr("train.commands.publishing.load_checkpoint", load)
     assert main(["export", str(folder), "--out", str(tmp_path / "a.onnx")]) == 1
     assert capsys.readouterr().err == (
