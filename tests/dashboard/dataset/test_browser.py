@@ -41,6 +41,7 @@ def test_from_pixels_to_photos_and_from_classes_to_labels(page: Page) -> None:
 def test_the_flow_is_a_picture_and_on_a_phone_a_table(page: Page) -> None:
     narrow = page.viewport_size and page.viewport_size["width"] == 390
     picture, table = page.locator(".st-key-dataset-flow-picture"), page.locator(".st-key-dataset-flow-table")
+    page.get_by_text("From labels to classes").click()
     expect(table if narrow else picture).to_be_visible()
     expect(picture if narrow else table).to_be_hidden()
     if narrow:

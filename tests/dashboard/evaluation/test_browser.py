@@ -22,6 +22,10 @@ def page(page: Page, address: str) -> Page:
     expect(page.locator(".photo-cards")).to_have_count(2)
     expect(page.locator("table.leaderboard")).to_be_visible()
     settle(page)
+    for section in ("Confusion matrix, and the photos behind each cell", "Best and worst photos"):
+        page.get_by_text(section).click()
+    expect(page.locator(".st-key-evaluation-matrix .js-plotly-plot")).to_be_visible()
+    settle(page)
     return page
 
 
