@@ -521,9 +521,12 @@ def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Re
             text = archive.place.read("rejected.csv").decode("utf-8", "replace")
         except FileNotFoundError:
             text = ""
-        csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
-        before = csv.DictReader(io.StringIO(text, newline=""))
-        rows = [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
+        usual = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
+        try:
+            before = csv.DictReader(io.StringIO(text, newline=""))
+            rows = [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
+        finally:
+            csv.field_size_limit(usual)
         kept = [row for row in rows if row.get("file") and row["file"] not in looked_at]
         if not kept and not rejected and not text:
             return

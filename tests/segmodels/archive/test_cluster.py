@@ -21,7 +21,8 @@ _HEAVY = "heavy.jpg"
 
 
 @pytest.fixture
-def cluster() -> Iterator[None]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # at its usual 15 a worker starves beside other tests
     ray = pytest.importorskip("ray", reason="Ray is not installed")
     environment = {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
     ray.init(
