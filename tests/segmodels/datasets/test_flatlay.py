@@ -82,7 +82,7 @@ def test_a_photo_that_stands_there_twice_is_an_error(write: Callable[..., Path])
 
 
 def test_other_columns_are_an_error(write: Callable[..., Path]) -> None:
-    with pytest.raises(DatasetError, match=r"flatlay\.csv has no column sender, part\.$"):
+    with pytest.raises(DatasetError, match=r"flatlay\.csv has no column sender, part\. Get the file again\.$"):
         read_flatlays(write("a.jpg,Hat,Hat,False", header="file,label,class,kids"))
 
 

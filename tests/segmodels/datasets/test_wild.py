@@ -50,7 +50,7 @@ def test_a_wrong_row_is_named(write: Callable[..., Path], row: str, sentence: st
 
 def test_other_columns_or_no_rows_are_an_error(write: Callable[..., Path]) -> None:
     root = write(header="file,framing,people,tags")
-    with pytest.raises(DatasetError, match=r"wild\.csv has no column unsure, light, skin\.$"):
+    with pytest.raises(DatasetError, match=r"wild\.csv has no column unsure, light, skin\. Get the file again\.$"):
         read_wild(root)
     (root / "wild.csv").write_text(HEADER + "\n")
     with pytest.raises(DatasetError, match="lists no photo"):
