@@ -193,7 +193,10 @@ def test_a_path_that_does_not_exist(photos: Path, tmp_path: Path, capsys: pytest
 def test_a_folder_without_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "void").mkdir()
     assert segment(tmp_path / "void", "--out", tmp_path / "out") == 1
-    assert capsys.readouterr().err == "There is no photo to segment.\n"
+    assert (
+        capsys.readouterr().err
+        == "There is no photo to segment. Name photos, or a folder with JPEG, PNG, WebP, HEIC or other photos.\n"
+    )
     assert not (tmp_path / "out").exists()
 
 

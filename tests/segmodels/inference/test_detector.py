@@ -75,7 +75,7 @@ def test_a_tensor_too_few_is_an_error(tmp_path: Path, random_ssd: SSD) -> None:
         ({"side": 100}, "side must be a multiple of 32 from 64 to 2048, not 100"),
         ({"second_side": 16}, "second_side must be a multiple of 32 from 64 to 2048, not 16"),
         ({"side": 64.0}, "side must be a multiple of 32"),
-        ({"std": 0}, "std must be above 0, not 0"),
+        ({"std": 0}, "std must be a number from 0.001 to 10, as pixels are scaled to 0..1, not 0"),
         ({"threshold": "high"}, "threshold must be a number between 0 and 1, not 'high'"),
         ({"crop": "none"}, "has an unknown key, crop"),
     ],
