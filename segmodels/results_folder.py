@@ -26,7 +26,7 @@ def choose_targets(names: Mapping[Path, str], out: Path) -> dict[Path, Path]:
     The second photo of a name, whatever its ending, gets `-2`.
 
     Args:
-        names: By photo its path in the folder that was given, with `/` between folders.
+        names: Path of each photo in the folder that was given, with `/` between folders, by photo.
         out: Folder of all results.
     """
     wanted = {photo: _wanted(name, out) for photo, name in names.items()}

@@ -267,7 +267,7 @@ def observe_tags(
         dataset: Data set of the photos.
         tags: Labels by id of the photo.
         ids: Ids of the photos.
-        kept: As in `observe_masks`.
+        kept: Folder of what was observed before, of the same network and labels; None for none.
     """
 
     def observe(framing: str, photo_id: str) -> list[KindSample]:
@@ -290,7 +290,7 @@ def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays, kept: Path | None
     Args:
         segmenter: Segmenter in the classes of the labels.
         flatlays: Photos.
-        kept: As in `observe_masks`.
+        kept: Folder of what was observed before, of the same network and labels; None for none.
     """
     by_id = {photo.id: photo for photo in flatlays.photos if photo.label in FLATLAY_KINDS}
 
