@@ -112,5 +112,7 @@ def test_fifty_photos_of_one_visitor_do_not_block_the_one_of_another(
     expect(page.get_by_role("button", name="All 2 (ZIP)")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     gate.open(5)
+    gate.wait_for("last.png")
+    expect(last.get_by_text("photos before yours.")).to_have_count(0)
     expect(last.get_by_role("button", name="Class map (PNG)")).to_be_visible()
     assert gate.begun == ["one00.png", "one01.png", "two.png", "one02.png", "last.png"]
