@@ -432,13 +432,13 @@ def _kinds_matrix(judged: Sequence[KindJudgement], kinds: KindsConfig) -> None:
     pictures: list[bytes | None] = []
     remark = ""
     try:
-        place = find_data(dataset, read_settings())
+        source = find_data(dataset, read_settings())
     except PictureError as error:
         st.caption(literal(f"{error} Photos: {', '.join(ids)}."))
         return
     for photo_id in ids[:SHOWN]:
         try:
-            pictures.append(cache.photo(*place, photo_id))
+            pictures.append(cache.photo(*source, photo_id))
         except PictureError as error:
             pictures.append(None)
             remark = str(error)

@@ -234,7 +234,7 @@ def _folds(dataset: str | Dataset, folds: int) -> list[tuple[str, int]]:
     try:
         found = stratified_folds(read_classes(dataset, ids), folds)
     except DatasetError as error:
-        raise DatasetError(f"{name}: {error} Mark more photos, or train on all of them with fold=-1.") from None
+        raise DatasetError(f"{name}: {error} All of them can be trained on with fold=-1.") from None
     return [(photo_id, found[photo_id]) for photo_id in ids]
 
 

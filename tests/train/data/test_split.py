@@ -145,7 +145,8 @@ def test_fewer_photos_than_folds() -> None:
     with pytest.raises(DatasetError) as raised:
         fold_ids(small, 0)
     assert str(raised.value) == (
-        "small: 4 photos are too few for 5 folds. Mark more photos, or train on all of them with fold=-1."
+        "small: 4 photos are too few for 5 folds. Label more photos, or take fewer folds. "
+        "All of them can be trained on with fold=-1."
     )
     assert fold_ids(small, -1) == (["1", "2", "3", "4"], [])
     with pytest.raises(DatasetError, match="small has folds 0 to 4, not 5"):
