@@ -84,7 +84,7 @@ def test_sizes_and_margin_are_those_of_the_first_one_or_those_that_are_named(
         config = load_checkpoint(tmp_path / "joined").config
         assert (config.scales, config.margin) == (scales, margin)
     for wrong, sentence in (
-        (["--scales", "1", "5"], "scales must be a list of factors from 0.25 to 4, not [1.0, 5.0]"),
+        (["--scales", "1", "5"], "scales must be a list of up to 8 factors from 0.25 to 4, not [1.0, 5.0]"),
         (["--margin", "1.5"], "margin must be between 0 and 1, not 1.5"),
         (["--margin", "nan"], "margin must be between 0 and 1, not nan"),
     ):
