@@ -62,7 +62,13 @@ function save({ chart: name, title, notes }, format, scale) {
   chart.layout = shown;
 }
 
+// Plotly saves a file by a click on a link at the end of the page, beside the menu: what is open must not hear of it.
+function hush(event) {
+  if (!event.isTrusted && event.target.download) event.stopPropagation();
+}
+
 export default function mount({ data, parentElement }) {
+  window.addEventListener("click", hush, true);
   const root = document.createElement("div");
   root.className = "picture-forms";
   for (const { format, label, scale } of FORMS) {
