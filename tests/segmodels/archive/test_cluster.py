@@ -64,6 +64,7 @@ class _Killed(_Analyser):
         return super().__call__(batch)
 
 
+@pytest.mark.timeout(900)  # each killed worker is another process that imports PyTorch
 @pytest.mark.filterwarnings("ignore")
 def test_a_worker_that_is_killed_costs_the_others_nothing(
     folder: Path, tmp_path: Path, more_models: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
