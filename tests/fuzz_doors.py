@@ -316,29 +316,14 @@ class _Worker:
 
     def _prepare(self) -> None:
         """A tiny checkpoint with all its files, an archive, and every page once: imports take long."""
-        import torch
+        from tiny_model import save_tiny
 
-        from segmodels.architectures import build
         from segmodels.archive.store import Archive
         from segmodels.archive.synthetic import make_archive
         from segmodels.checkpoints.catalog import EMBEDDED
-        from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
-        from segmodels.taxonomy import OUTFIT_15
 
         self.sample = self.folder / "models" / "tiny"
-        torch.manual_seed(3)
-        config = CheckpointConfig(
-            architecture="unet_classic",
-            arguments={"width": 0.05},
-            taxonomy="OUTFIT_15",
-            classes=list(OUTFIT_15.names),
-            height=64,
-            width=64,
-            mean=0.5,
-            std=0.5,
-            crop="box",
-        )
-        save_checkpoint(self.sample, config, build(config.architecture, len(config.classes), config.arguments))
+        save_tiny(self.sample, side=64, crop="box", seed=3)
         for name in ("metrics.json", "calibration.json"):
             shutil.copy(EMBEDDED / "fpn" / name, self.sample)
         make_archive(Archive(self.folder / "archives" / "good"), 200, seed=1)

@@ -22,10 +22,9 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import torch
 from PIL import Image
+from tiny_model import save_tiny
 
-from segmodels.architectures import build
 from segmodels.archive import ingest as ingesting
 from segmodels.archive import store
 from segmodels.archive.metadata import parse_metadata
@@ -33,8 +32,6 @@ from segmodels.archive.rows import photo_id
 from segmodels.archive.sources import find_sources
 from segmodels.archive.store import Archive, Writer
 from segmodels.checkpoints.catalog import load_segmenter
-from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
-from segmodels.taxonomy import OUTFIT_15
 
 KILLS = 100
 PHOTOS_A_KILL = 8
@@ -59,7 +56,7 @@ def kill_often(folder: Path, kills: int, photos: int, seed: int = 0, engine: str
     """
     moments = random.Random(seed)
     model, source, place = folder / "model", folder / "photos", folder / "archive"
-    _make_model(model)
+    save_tiny(model)
     expected = _make_photos(source, photos, seed)
     counts = [0]
     for kill in range(kills):
@@ -117,22 +114,6 @@ def _make_photos(folder: Path, photos: int, seed: int) -> set[str]:
     names = [path.name for path in folder.iterdir()]
     (folder / "looks.csv").write_text("photo,market\n" + "".join(f"{name},North\n" for name in names))
     return {photo_id(path.read_bytes()) for path in folder.glob("*.jpg")}
-
-
-def _make_model(folder: Path) -> None:
-    torch.manual_seed(0)
-    config = CheckpointConfig(
-        architecture="unet_classic",
-        arguments={"width": 0.05},
-        taxonomy=OUTFIT_15.name,
-        classes=list(OUTFIT_15.names),
-        height=32,
-        width=32,
-        mean=0.5,
-        std=0.5,
-        crop="none",
-    )
-    save_checkpoint(folder, config, build(config.architecture, len(config.classes), config.arguments))
 
 
 def _be_killed(said: Connection, source: str, place: str, model: str, engine: str) -> None:

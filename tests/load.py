@@ -24,15 +24,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from skimage.data import astronaut
+from tiny_model import save_tiny
 from visitors import memory, served, visitor
 
-from segmodels.architectures import build
 from segmodels.archive.store import Archive
-from segmodels.checkpoints.checkpoint import CheckpointConfig, save_checkpoint
-from segmodels.taxonomy import OUTFIT_15
 
 ROOT = Path(__file__).parents[1]
 BACK, ZIP_SHARE, FLAT = 200.0, 1.2, 60.0
@@ -116,7 +113,7 @@ def _large(portrait: Image.Image, number: int) -> bytes:
 def _zip(megabytes: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         models, cache = Path(folder, "models"), Path(folder, "cache")
-        _make_model(models / "a-tiny")
+        save_tiny(models / "a-tiny")
         path, count = Path(folder, "photos.zip"), 0
         with zipfile.ZipFile(path, "w") as archive:
             while path.stat().st_size < megabytes * 1024**2:
@@ -172,7 +169,7 @@ def _rows(archives: Path) -> int:
 def _ingest(photos: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         model, source, place = Path(folder, "tiny"), Path(folder, "photos"), Path(folder, "archive")
-        _make_model(model)
+        save_tiny(model)
         source.mkdir()
         for number in range(photos):
             noise = np.random.default_rng(number).integers(0, 256, (6, 4, 3), np.uint8)
@@ -199,22 +196,6 @@ def _ingest(photos: int) -> bool:
         f"an ingest of {found:,} of {photos:,} small photos: {first:,.0f} MB after a tenth, {highest:,.0f} at the most "
         f"({highest - first:+,.0f})",
     )
-
-
-def _make_model(folder: Path) -> None:
-    torch.manual_seed(0)
-    config = CheckpointConfig(
-        architecture="unet_classic",
-        arguments={"width": 0.05},
-        taxonomy=OUTFIT_15.name,
-        classes=list(OUTFIT_15.names),
-        height=32,
-        width=32,
-        mean=0.5,
-        std=0.5,
-        crop="none",
-    )
-    save_checkpoint(folder, config, build(config.architecture, len(config.classes), config.arguments))
 
 
 if __name__ == "__main__":

@@ -32,17 +32,16 @@ from dashboard.compare.state import CompareState, connected
 from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
 from dashboard.components.paste import watch_pasted
-from dashboard.components.picture_strip import picture_strip
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer, viewer_key
 from dashboard.figures import agreement_figure, scores_figure
 from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.by_link import fetch_photo
-from dashboard.shared.examples import EXAMPLE_MODELS, Example, examples, thumbnail
+from dashboard.shared.examples import EXAMPLE_MODELS, examples, show_examples
 from dashboard.shared.guide import show_guide
 from dashboard.shared.inference_queue import Visit
-from dashboard.shared.keeping import forget, keep, privacy_text
+from dashboard.shared.keeping import keep, show_privacy
 from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.page_state import page_state
 from dashboard.shared.photo_file import PhotoFile
@@ -99,9 +98,9 @@ def page() -> None:
     else:
         st.info("Choose a second model, then press Compare.")
     if not state.example:
-        _privacy()
+        show_privacy(state)
     elif not enough:
-        _examples(state.example)
+        show_examples(state.example, state.show_example, key="compare-examples")
     if comparable:
         networks.warm_up_soon(comparable[0])
 
@@ -392,7 +391,7 @@ def _results() -> None:
     comparison = comparisons[key]
     if comparison is None:
         if state.example:
-            _examples(state.example)
+            show_examples(state.example, state.show_example, key="compare-examples")
         return
     if (file := state.masks.get(key)) and comparison.truth is None:
         _ask(file, comparison)
@@ -410,7 +409,7 @@ def _results() -> None:
     if remark := _remark(staged):
         st.caption(literal(remark))
     if state.example:
-        _examples(state.example)
+        show_examples(state.example, state.show_example, key="compare-examples")
     left, right = st.columns([42, 58], gap="large")
     with left:
         _disagreement(staged)
@@ -420,26 +419,6 @@ def _results() -> None:
     if comparison.scores:
         _agreement(staged)
     _downloads(staged, [each for each in comparisons.values() if each])
-
-
-def _examples(shown: Example) -> None:
-    """The row of examples, and where the one on show comes from."""
-    every = examples()
-    picture_strip(
-        [(each.title, thumbnail(each)) for each in every],
-        every.index(shown),
-        lambda index: state.show_example(every[index]),
-        label="Examples",
-        key="compare-examples",
-    )
-    st.caption(literal(f"Example: {shown.title.lower()}. Source: {shown.source}; {shown.licence}."))
-
-
-def _privacy() -> None:
-    """Where the photos are, for how long, and a button that ends it."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(privacy_text(), width="stretch")
-        st.button("Forget now", on_click=forget, args=(state,))
 
 
 def _ask(file: TruthFile, comparison: Comparison) -> None:

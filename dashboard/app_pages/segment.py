@@ -11,7 +11,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.paste import watch_pasted
-from dashboard.components.picture_strip import picture_strip
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer, viewer_key
 from dashboard.segment.state import Packed, SegmentState, digest, is_of, sort_photos
@@ -30,9 +29,9 @@ from dashboard.shared.analysed import (
 )
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.choice import choose
-from dashboard.shared.examples import Example, examples, thumbnail
+from dashboard.shared.examples import examples, show_examples
 from dashboard.shared.guide import show_guide
-from dashboard.shared.keeping import KEPT_SECONDS, forget, keep, privacy_text
+from dashboard.shared.keeping import KEPT_SECONDS, keep, show_privacy
 from dashboard.shared.page_state import page_state
 from dashboard.shared.photo_file import PhotoFile
 from dashboard.shared.text import literal
@@ -282,30 +281,10 @@ def _results() -> None:
     if analysed.photo.note:
         st.caption(literal(analysed.photo.note))
     if state.example:
-        _examples(state.example)
+        show_examples(state.example, state.show_example, key="segment-examples")
     _downloads(analysed)
     if not state.example:
-        _privacy()
-
-
-def _examples(shown: Example) -> None:
-    """The row of examples, and where the one on show comes from."""
-    every = examples()
-    picture_strip(
-        [(each.title, thumbnail(each)) for each in every],
-        every.index(shown),
-        lambda index: state.show_example(every[index]),
-        label="Examples",
-        key="segment-examples",
-    )
-    st.caption(literal(f"Example: {shown.title.lower()}. Source: {shown.source}; {shown.licence}."))
-
-
-def _privacy() -> None:
-    """Where the photos are, for how long, and a button that ends it."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(privacy_text(), width="stretch")
-        st.button("Forget now", on_click=forget, args=(state,))
+        show_privacy(state)
 
 
 def _downloads(analysed: Analysed) -> None:

@@ -30,7 +30,7 @@ class Album:
         ids: Ids of the photos, in the order in which they are shown.
         order: Words on that order.
         choices: Ids of the labels, columns of the index, that a choice stands for, by its text.
-        indexing: Which labels each mask holds.
+        indexing: Labels that each mask holds, once they are read.
         thumbnail: Function that gives a small JPEG of an id, with its mask or without.
         stage: Function that gives what the viewer shows of an id.
     """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,11 +151,9 @@ def own_photo(dataset: Dataset, photo_id: str) -> bytes:
     """
     _check_own(dataset, photo_id)
     try:
-        image = Image.fromarray(dataset.photo(photo_id))
+        return _small(dataset.photo(photo_id))
     except PhotoError as error:
         raise PictureError(str(error)) from None
-    image.thumbnail((_SIDE, _SIDE))
-    return jpeg(image)
 
 
 def _check_own(dataset: Dataset, photo_id: str) -> None:
@@ -176,23 +175,32 @@ def read_source(dataset: str, root: Path, photo_id: str) -> Source:
     Raises:
         PictureError: If one of the two is missing or damaged.
     """
+    with _in_sentences(dataset, photo_id):
+        if dataset != "ccp":
+            return _reduced(*DATASETS[dataset](root).pair(photo_id))
+        photo = _ccp_photo(root, photo_id)
+        mask = root / "annotations" / "pixel-level" / f"{photo_id}.mat"
+        return _reduced(photo, read_mask(mask.name, mask.read_bytes(), photo.shape[1], photo.shape[0]))
+
+
+@contextmanager
+def _in_sentences(dataset: str, photo_id: str) -> Iterator[None]:
+    """Refuses an id that is a path, and says what could not be read."""
     if Path(photo_id).name != photo_id:
         raise PictureError(f"{photo_id[:40]} is not a valid photo id. Evaluate the model again.")
     try:
-        if dataset == "ccp":
-            file = root / "photos" / f"{photo_id}.jpg"
-            photo = open_photo(file.read_bytes(), name=file.name, max_bytes=None)
-            mask = root / "annotations" / "pixel-level" / f"{photo_id}.mat"
-            truth = read_mask(mask.name, mask.read_bytes(), photo.shape[1], photo.shape[0])
-        else:
-            photo, truth = DATASETS[dataset](root).pair(photo_id)
+        yield
     except OSError as error:
         raise PictureError(
             f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}). Copy it there again."
         ) from None
     except (DatasetError, MaskError, PhotoError) as error:
         raise PictureError(str(error)) from None
-    return _reduced(photo, truth)
+
+
+def _ccp_photo(root: Path, photo_id: str) -> np.ndarray:
+    file = root / "photos" / f"{photo_id}.jpg"
+    return open_photo(file.read_bytes(), name=file.name, max_bytes=None)
 
 
 def _reduced(photo: np.ndarray, truth: np.ndarray) -> Source:
@@ -212,20 +220,11 @@ def read_photo(dataset: str, root: Path, photo_id: str) -> bytes:
     Raises:
         PictureError: If it is missing or damaged.
     """
-    if Path(photo_id).name != photo_id:
-        raise PictureError(f"{photo_id[:40]} is not a valid photo id. Evaluate the model again.")
-    try:
-        if dataset == "ccp":
-            file = root / "photos" / f"{photo_id}.jpg"
-            photo = open_photo(file.read_bytes(), name=file.name, max_bytes=None)
-        else:
-            photo = DATASETS[dataset](root).photo(photo_id)
-    except OSError as error:
-        raise PictureError(
-            f"{photo_id} cannot be read from the folder of {dataset} ({error.strerror}). Copy it there again."
-        ) from None
-    except (DatasetError, PhotoError) as error:
-        raise PictureError(str(error)) from None
+    with _in_sentences(dataset, photo_id):
+        return _small(_ccp_photo(root, photo_id) if dataset == "ccp" else DATASETS[dataset](root).photo(photo_id))
+
+
+def _small(photo: np.ndarray) -> bytes:
     image = Image.fromarray(photo)
     image.thumbnail((_SIDE, _SIDE))
     return jpeg(image)

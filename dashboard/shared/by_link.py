@@ -26,7 +26,7 @@ def fetch_photo(address: str, place: DeltaGenerator) -> PhotoFile | str:
 
     Args:
         address: Address as the visitor gave it.
-        place: Where to say so; empty afterwards.
+        place: Place of that sentence; empty afterwards.
     """
     with place.container(), st.container(horizontal=True, vertical_alignment="center", key="fetching"):
         bar = st.progress(0.0, text="Opening the link.")

@@ -14,7 +14,7 @@ import csv
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,16 +22,29 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import streamlit as st
 
+from dashboard.components.picture_strip import picture_strip
 from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto, analyse
 from dashboard.shared.photo_file import PhotoFile
+from dashboard.shared.text import literal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.colour import Colour
 from segmodels.inference.kinds import Kind
 from segmodels.inference.segmentation import Garment, Person
 from segmodels.taxonomy import TAXONOMIES
 
-__all__ = ["EXAMPLES", "EXAMPLE_MODELS", "Example", "Shipped", "examples", "make", "shipped", "thumbnail"]
+__all__ = [
+    "EXAMPLES",
+    "EXAMPLE_MODELS",
+    "Example",
+    "Shipped",
+    "examples",
+    "make",
+    "shipped",
+    "show_examples",
+    "thumbnail",
+]
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "examples"
 """Folder of the examples."""
@@ -50,8 +63,8 @@ class Example:
     Args:
         file: File name.
         title: What it shows, in a few words.
-        source: Where it comes from: an address, or a package and the path in it.
-        licence: Its licence, and where that is stated.
+        source: Address of the photo, or the package that brings it and the path in it.
+        licence: Name of the licence, and the place where it is stated.
     """
 
     file: str
@@ -93,6 +106,25 @@ def examples() -> tuple[Example, ...]:
     """The examples, in the order in which they are shown."""
     with (EXAMPLES / "sources.csv").open(encoding="utf-8", newline="") as file:
         return tuple(Example(**row) for row in csv.DictReader(file))
+
+
+def show_examples(shown: Example, on_choice: Callable[[Example], object], *, key: str) -> None:
+    """Shows the examples in a row, and the source of the one on show.
+
+    Args:
+        shown: Example that is on show.
+        on_choice: Function that is called with the one chosen, before the script runs anew.
+        key: Streamlit key.
+    """
+    every = examples()
+    picture_strip(
+        [(each.title, thumbnail(each)) for each in every],
+        every.index(shown),
+        lambda index: on_choice(every[index]),
+        label="Examples",
+        key=key,
+    )
+    st.caption(literal(f"Example: {shown.title.lower()}. Source: {shown.source}; {shown.licence}."))
 
 
 @cache

@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
-__all__ = ["KEPT_SECONDS", "LINK", "Keepable", "Shelf", "forget", "keep", "kept", "privacy_text"]
+__all__ = ["KEPT_SECONDS", "LINK", "Keepable", "Shelf", "forget", "keep", "kept", "privacy_text", "show_privacy"]
 
 KEPT_SECONDS = 2 * 3600.0
 """Seconds after the last look at which a state goes."""
@@ -174,3 +174,14 @@ def privacy_text() -> str:
         "Your photos and results are in this server's memory and nowhere else. The address of this page opens them "
         f"again after a reload, for anyone who has it, until {KEPT_SECONDS / 3600:.0f} hours after your last click."
     )
+
+
+def show_privacy(state: Keepable) -> None:
+    """Says where a visitor's photos are, beside a button that ends it.
+
+    Args:
+        state: State of the page.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(privacy_text(), width="stretch")
+        st.button("Forget now", on_click=forget, args=(state,))
