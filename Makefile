@@ -11,7 +11,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format wheel annotation-tools exports bench gpu kills fuzz load errors weights portrait architectures archive examples truth lock clean
+.PHONY: help app test check format wheel annotation-tools exports bench gpu kills fuzz load errors weights architectures archive examples truth lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
