@@ -55,7 +55,9 @@ def serve(arguments: list[str] | None = None) -> int:
     set_log_level("ERROR")  # it would say that its pages are not served
     _log_requests()
     if parsed.host not in ("127.0.0.1", "::1", "localhost") and not read_settings().tokens:
-        print("Everybody who reaches this machine may use the API. Set GARMENTSCOPE_TOKENS to want tokens.", flush=True)
+        print(
+            "Everybody who reaches this machine may use the API. Set GARMENTSCOPE_TOKENS to require tokens.", flush=True
+        )
     print(f"The API is at http://{parsed.host}:{parsed.port}/api/v1; its pages at /api/v1/docs.", flush=True)
     uvicorn.run(
         Starlette(routes=routes()),

@@ -13,11 +13,11 @@ import os
 import re
 import secrets
 from functools import cache
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.shared.visitor import COOKIE
@@ -91,10 +91,7 @@ def _policy() -> str:
 
 
 def _is_known(headers: Headers) -> bool:
-    try:
-        return COOKIE in SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return False
+    return COOKIE in cookie_parser(headers.get("cookie", ""))  # SimpleCookie stops at what others have set
 
 
 def _cookie(headers: Headers, scope: Scope) -> str:

@@ -39,6 +39,7 @@ _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCK = 64 * 1024  # bytes of a read
 _MAX_URL = 2048
+_COMPATIBLE = IPv6Network("::/96")  # RFC 4291, 2.5.5.1: deprecated, with an IPv4 address in the last 32 bits
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 _RESOLVERS = 4  # name servers can be slow, and a lookup cannot be interrupted: no more threads than these ever wait
 _resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
@@ -200,14 +201,20 @@ def _connected(place: _Place, deadline: float) -> Iterator[http.client.HTTPConne
     addresses = _public_addresses(place, deadline)
     connection = http.client.HTTPConnection(place.host, _PORTS[place.scheme])
     with closing(connection), closing(_open_socket(addresses, _PORTS[place.scheme], deadline)) as plain:
-        cut = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, [plain])
+        used: list[socket.socket] = [plain]  # the connection forgets its socket before the answer is read
+        cut = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, [used])
         cut.daemon = True
         cut.start()
         try:
             if place.scheme == "https":
                 connection.default_port = _PORTS["https"]  # else the Host header names it
-                secure = ssl.create_default_context().wrap_socket(plain, server_hostname=place.host)
+                context = ssl.create_default_context()
+                secure = context.wrap_socket(plain, server_hostname=place.host, do_handshake_on_connect=False)
+                used[0] = secure  # in place of the plain one, before the handshake, which can last as well
                 with closing(secure):
+                    if time.monotonic() >= deadline:
+                        raise TimeoutError
+                    secure.do_handshake()
                     connection.sock = secure
                     yield connection
             else:
@@ -217,9 +224,9 @@ def _connected(place: _Place, deadline: float) -> Iterator[http.client.HTTPConne
             cut.cancel()
 
 
-def _cut(sock: socket.socket) -> None:
+def _cut(used: list[socket.socket]) -> None:
     with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(used[0], socket.SHUT_RDWR)  # an encrypted one's own would go on in clear
 
 
 def _open_socket(addresses: list[Address], port: int, deadline: float) -> socket.socket:
@@ -260,6 +267,8 @@ def _is_public(address: Address) -> bool:
     """Whether an address, and the IPv4 address that it may carry inside, is one of the public internet."""
     inside: list[IPv4Address | None] = []
     if isinstance(address, IPv6Address):
+        if address.is_site_local or address in _COMPATIBLE:
+            return False
         inside = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if address in _NAT64:
             inside.append(IPv4Address(int(address) & 0xFFFFFFFF))

@@ -152,7 +152,7 @@ class _BodyLimit:
         self._upload = limits.upload_mb * _MB + _FORM
 
     def __call__(self, path: str) -> int:
-        if path in ("/segment", "/label-studio/predict"):
+        if path == "/segment" or (path.startswith("/label-studio/") and path.endswith("/predict")):
             return self._photos
         return self._upload if path.startswith("/archives/") and path.endswith("/photos") else _SMALL
 

@@ -5,7 +5,6 @@ Shares, pairs and series are the sections of the Trends page with its filters, s
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
 from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, list_archives
 from dashboard.shared import networks
+from dashboard.shared.visitor import identifier
 from dashboard.trends import cache
 from dashboard.trends.choice import SHIPPED
 from dashboard.trends.filters import evidence_line, from_link
@@ -217,7 +217,9 @@ async def series(
 
     def build(question: Question) -> Section:
         if of != GARMENTS and of not in [each.name for each in question.facts.taxonomy.worn]:
-            raise ProblemError("invalid-request", f"of names {of[:40]!r}, which is no garment of this archive.")
+            raise ProblemError(
+                "invalid-request", f"The parameter `of` is {of[:40]!r}, which is no garment of this archive."
+            )
         return line_section(question, period=period, of=of, names=things(question, of))
 
     return await _section(request, name, by, kinds, build)
@@ -350,7 +352,7 @@ def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]
         metadata = read_tables(found, parse_metadata(tables[0][1], tables[0][0]) if tables else None)
     except ArchiveError as error:
         raise ProblemError("invalid-request", str(error)) from None
-    owner = hashlib.sha256(f"api {caller}".encode()).hexdigest()  # so that visitors of the pages do not change it
+    owner = identifier("caller", caller)  # so that visitors of the pages do not change it
     claim(target, owner)
     return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, owner))
 
@@ -415,7 +417,9 @@ def _version(found: Shelved, by: str) -> Version:
         )
     by = by or next(iter(versions))
     if by not in versions:
-        raise ProblemError("invalid-request", f"by names {by[:80]!r}. The archive has {' and '.join(versions)}.")
+        raise ProblemError(
+            "invalid-request", f"The parameter `by` is {by[:80]!r}. The archive has {' and '.join(versions)}."
+        )
     return versions[by]
 
 

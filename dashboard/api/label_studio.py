@@ -8,13 +8,12 @@ labels that are names of the model's classes.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from xml.etree import ElementTree
 
 import httpx2
@@ -59,6 +58,7 @@ _TOOLS = {"BrushLabels": "labelstudio", "PolygonLabels": "labelstudio-polygons",
 """Controls that are filled, the best first, and the format of annotations whose results they take."""
 
 _SECONDS = 20.0  # for a photo from Label Studio
+_PHOTOS = ("/data/", "/storage-data/")  # where Label Studio has them; the key opens no other address
 _DATA_ADDRESS = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 
 
@@ -196,7 +196,7 @@ async def setup_model(request: Request, model: Model, wanted: Setup) -> dict[str
         raise ProblemError("unknown-model", f'There is no model "{model[:60]}". Models: {", ".join(names)}.')
     if wanted.label_schema:
         read_interface(wanted.label_schema)
-    networks.warm_up(model)
+    await asked(request, limits.seconds, networks.warm_up, model)
     return {"model_version": _version(model, await asked(request, limits.seconds, networks.revision, model))}
 
 
@@ -282,14 +282,25 @@ async def _photo(request: Request, task: Task, interface: LabellingInterface) ->
     if match := _DATA_ADDRESS.match(address):
         try:
             return UploadedFile(name, base64.b64decode(address[match.end() :], validate=True))
-        except binascii.Error:
+        except ValueError:
             raise ProblemError(
                 "unreadable-photo", f"The photo of task {task.id} is not in base64. Encode it again."
             ) from None
     settings = read_settings()
     home = settings.label_studio
-    where, own = urlsplit(urljoin(home, address)), urlsplit(home)
+    try:
+        where, own = urlsplit(urljoin(home, address)), urlsplit(home)
+    except ValueError:
+        raise ProblemError(
+            "invalid-request", f"The address of the photo of task {task.id} is none. Import it again."
+        ) from None
     if home and (where.scheme, where.netloc) == (own.scheme, own.netloc):
+        below = where.path.removeprefix(own.path.rstrip("/"))
+        if not below.startswith(_PHOTOS) or ".." in unquote(below):
+            raise ProblemError(
+                "invalid-request",
+                f"The address in task {task.id} is not one of a photo in Label Studio. Import the photo there.",
+            )
         return UploadedFile(name, await _from_label_studio(where.geturl(), settings.label_studio_key, name))
     if not where.netloc:
         raise ProblemError(

@@ -8,7 +8,6 @@ revoked ends at once.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -221,6 +220,6 @@ def presented(header: str) -> str:
     if kind.lower() == "basic":
         try:
             return base64.b64decode(rest.strip(), validate=True).decode("ascii").partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or not ASCII before or after it
             return ""
     return rest.strip() if kind.lower() == "bearer" else ""

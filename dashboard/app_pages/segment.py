@@ -112,8 +112,8 @@ def _welcome() -> tuple[list[PhotoFile], str, DeltaGenerator]:
         with st.popover("Link, folder, camera"):
             more, address = more_ways(f"segment-{state.intake}")
     st.markdown(
-        "See each garment outlined, named and measured. Your photos are never saved: they leave this server's memory "
-        f"{KEPT_SECONDS / 3600:.0f} hours after your last click."
+        "See each garment outlined, named and measured. Your photos are not stored: the server forgets them "
+        f"{KEPT_SECONDS / 3600:.0f} hours after your last click, or when this page is closed if that is later."
     )
     place = st.container()
     uploads = upload_photos(f"upload-{state.intake}") + more

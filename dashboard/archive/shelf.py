@@ -230,12 +230,14 @@ def claim(target: Shelved, who: str) -> None:
     """Writes down that an archive that is not there yet is a visitor's.
 
     Args:
-        target: The archive; one that is there already stays whose it is.
+        target: The archive; one that is there already, or that a setting names, stays whose it is.
         who: Identifier of the visitor.
 
     Raises:
         ArchiveError: If it cannot be written.
     """
+    if target.origin != "own":
+        return
     archive = Archive(target.location)
     with archive.place.lock():
         if not archive.versions() and not owner_of(target.location):

@@ -61,8 +61,9 @@ class CompareState:
         """Size of the visitor's own photos and of what was found in them, in bytes."""
         if self.example:
             return 0
-        return sum(len(photo.data) for photo in self.photos.values()) + sum(
-            found.analysed.size - len(found.analysed.photo.data) for found in self.findings.values()
+        photos, findings = list(self.photos.values()), list(self.findings.values())  # other visitors' threads ask too
+        return sum(len(photo.data) for photo in photos) + sum(
+            found.analysed.size - len(found.analysed.photo.data) for found in findings
         )
 
     def show_example(self, example: Example) -> None:

@@ -32,12 +32,8 @@ class Packed:
     annotations: str = "coco"
 
     def __post_init__(self) -> None:
+        self.size = self.file.seek(0, os.SEEK_END)  # in bytes; asked for while another thread reads the file
         weakref.finalize(self, self.file.close)
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return self.file.seek(0, os.SEEK_END)
 
     def content(self) -> bytes:
         """The whole file."""
@@ -80,9 +76,9 @@ class SegmentState:
     @property
     def size(self) -> int:
         """Size of the visitor's own photos and what was found in them, in bytes."""
-        own = () if self.example else self.photos.values()
+        own = [] if self.example else list(self.photos.values())  # copies: other visitors' threads ask too
         packed = self.packed.size if self.packed else 0
-        return sum(photo.size for photo in own) + sum(len(file.data) for file in self.pending) + packed
+        return sum(photo.size for photo in own) + sum(len(file.data) for file in list(self.pending)) + packed
 
     def show_example(self, example: Example) -> None:
         """Shows an example as the network that ships sees it, in place of another one.

@@ -11,14 +11,18 @@ import gc
 import threading
 import time
 from concurrent.futures import Future
+from functools import cache
 
 from streamlit import runtime
+
+from dashboard.shared import keeping
 
 __all__ = ["begin", "forget_expired"]
 
 _EVERY = 15.0  # seconds
 
 
+@cache  # not Streamlit's: visitors may clear that, and there is one thread only
 def begin() -> None:
     """Starts the thread that looks for sessions that are over, for as long as the server runs."""
     threading.Thread(target=_look_again_and_again, name="closed-sessions", daemon=True).start()
@@ -40,6 +44,7 @@ def forget_expired(storage: object) -> int:
 def _look_again_and_again() -> None:
     while True:
         time.sleep(_EVERY)
+        keeping.tidy()
         if runtime.exists() and _forgotten():
             _give_back()
 

@@ -1,13 +1,16 @@
 """Photos and results that outlive a reload: kept in the server's memory, and found again by the page's link.
 
 Streamlit forgets a session when its page is loaded again, or a phone has slept for some minutes. So a page with photos
-puts its state on a shelf of the server under an id that nobody can guess, and writes the id into its address. Whoever
-opens that address gets the same state. It goes `KEPT_SECONDS` after the last look at it, when the shelf is full and it
-is the one not looked at for longest, when the server ends, or when the visitor says so. Nothing is written to disk.
+puts its state on a shelf of the server under an id that nobody can guess, and writes the id into its address. The same
+visitor gets the same state at that address. Another one gets a copy of his own, so that neither sees or forgets what
+the other does next. A state goes from the shelf `KEPT_SECONDS` after the last look at it, when the shelf is full and it
+is the one not looked at for longest, when the server ends, or when the visitor says so. A page that is open keeps its
+own.
 """
 
 from __future__ import annotations
 
+import copy
 import secrets
 import threading
 import time
@@ -18,7 +21,20 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
-__all__ = ["KEPT_SECONDS", "LINK", "Keepable", "Shelf", "forget", "keep", "kept", "privacy_text", "show_privacy"]
+from dashboard.shared.visitor import visitor
+
+__all__ = [
+    "KEPT_SECONDS",
+    "LINK",
+    "Keepable",
+    "Shelf",
+    "forget",
+    "keep",
+    "kept",
+    "privacy_text",
+    "show_privacy",
+    "tidy",
+]
 
 KEPT_SECONDS = 2 * 3600.0
 """Seconds after the last look at which a state goes."""
@@ -48,12 +64,13 @@ State = TypeVar("State")
 
 @dataclass
 class _Visit:
+    owner: str
     states: dict[str, Keepable] = field(default_factory=dict)  # by name of the class
     seen: float = 0.0
 
     @property
     def size(self) -> int:
-        return sum(state.size for state in self.states.values())
+        return sum(state.size for state in list(self.states.values()))
 
 
 class Shelf:
@@ -75,10 +92,16 @@ class Shelf:
         self._visits: dict[str, _Visit] = {}  # the one not looked at for longest first
         self._lock = threading.Lock()
 
-    def put(self, visit: str, state: Keepable) -> None:
-        """Puts a state on the shelf, or notes that it was looked at."""
+    def put(self, visit: str, state: Keepable, owner: str = "") -> None:
+        """Puts a state on the shelf, or notes that it was looked at.
+
+        Args:
+            visit: Id of the visit.
+            state: The state.
+            owner: Identifier of the visitor; a visit that is there already stays whose it is.
+        """
         with self._lock:
-            found = self._visits.pop(visit, None) or _Visit()
+            found = self._visits.pop(visit, None) or _Visit(owner)
             found.states[type(state).__name__] = state
             found.seen = self._clock()
             self._visits[visit] = found
@@ -92,6 +115,11 @@ class Shelf:
             state = found.states.get(kind.__name__) if found else None
             return state if isinstance(state, kind) else None
 
+    def is_of(self, visit: str, owner: str) -> bool:
+        """Whether a visit is that of a visitor."""
+        with self._lock:
+            return visit in self._visits and self._visits[visit].owner == owner
+
     def holds(self, visit: str) -> bool:
         """Whether there are photos of a visit, on whichever page."""
         with self._lock:
@@ -104,6 +132,11 @@ class Shelf:
             found = self._visits.pop(visit, None)
         for state in found.states.values() if found else ():
             state.start_over()
+
+    def tidy(self) -> None:
+        """Forgets what is too old."""
+        with self._lock:
+            self._tidy()
 
     def _tidy(self) -> None:
         """Forgets what is too old, and the oldest while there is too much. Called with the lock held."""
@@ -129,12 +162,32 @@ def kept(kind: type[State]) -> State | None:
 
     Args:
         kind: Class of the state.
+
+    Returns:
+        The state; of another visitor's, a copy, which `keep` puts under an id of its own.
     """
     visit = st.session_state.get(_ID) or st.query_params.get(LINK)
     found = _shelf().find(visit, kind) if visit else None
-    if found is not None:
-        st.session_state[_ID] = visit
+    if visit is None or found is None:
+        return None
+    if not _shelf().is_of(visit, visitor()):
+        return _copied(found)
+    st.session_state[_ID] = visit
     return found
+
+
+def tidy() -> None:
+    """Forgets all states whose time is over."""
+    _shelf().tidy()
+
+
+def _copied(state: State) -> State:
+    """A copy with lists and mappings of its own; photos and results, which nobody changes, are the same."""
+    own = copy.copy(state)
+    for name, value in vars(own).items():
+        if isinstance(value, dict | list):
+            setattr(own, name, copy.copy(value))
+    return own
 
 
 def keep(state: Keepable) -> None:
@@ -146,7 +199,7 @@ def keep(state: Keepable) -> None:
     visit = st.session_state.get(_ID)
     if state.size:
         visit = st.session_state.setdefault(_ID, secrets.token_urlsafe(24))
-        _shelf().put(visit, state)
+        _shelf().put(visit, state, visitor())
     elif not (visit and _shelf().holds(visit)):
         if LINK in st.query_params:
             del st.query_params[LINK]
@@ -171,8 +224,9 @@ def forget(state: Keepable) -> None:
 def privacy_text() -> str:
     """Where a visitor's photos are, for how long, and who can see them."""
     return (
-        "Your photos and results are in this server's memory and nowhere else. The address of this page opens them "
-        f"again after a reload, for anyone who has it, until {KEPT_SECONDS / 3600:.0f} hours after your last click."
+        "Your photos and results are in this server's memory, and a ZIP that you ask for is in a temporary file. The "
+        f"server forgets them {KEPT_SECONDS / 3600:.0f} hours after your last click, or when this page is closed if "
+        "that is later. Until then the address of this page opens them again, and a copy of them for others who have it."
     )
 
 

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
+from streamlit import runtime
 
 from segmodels.settings import read_settings
 
-__all__ = ["COOKIE", "is_trusted", "may_change", "visitor", "without_folders"]
+__all__ = ["COOKIE", "identifier", "is_trusted", "may_change", "visitor", "without_folders"]
 
 COOKIE = "garmentscope_visitor"
 """Name of the cookie by which a visitor who loads a page anew is known again; `dashboard.guard` sets it."""
@@ -30,10 +31,20 @@ def visitor() -> str:
     """Identifier of who looks, 64 hex digits: the same in all tabs of a browser, and of no use to anybody else."""
     cookie = _cookies().get(COOKIE)
     if isinstance(cookie, str) and cookie:
-        return hashlib.sha256(cookie.encode()).hexdigest()
+        return identifier("visitor", cookie)
     if _KEY not in st.session_state:
         st.session_state[_KEY] = secrets.token_hex(32)
     return str(st.session_state[_KEY])
+
+
+def identifier(kind: str, name: str) -> str:
+    """Identifier of somebody, 64 hex digits.
+
+    Args:
+        kind: `visitor` of the pages or `caller` of the API: neither can be taken for the other, whatever the name is.
+        name: Name that the server knows, such as the cookie.
+    """
+    return hashlib.sha256(f"{kind} {name}".encode()).hexdigest()
 
 
 def is_trusted() -> bool:
@@ -44,7 +55,14 @@ def is_trusted() -> bool:
     if read_settings().shared:
         return True
     headers = {name.lower() for name in _headers()}
+    if not headers and _is_served():  # the connection has ended: nobody knows whose it was
+        return False
     return not isinstance(st.context.ip_address, str) and not headers.intersection(_FORWARDED)
+
+
+def _is_served() -> bool:
+    """Whether a server shows the page, and not a script or a test."""
+    return runtime.exists() and isinstance(runtime.get_instance(), runtime.Runtime)
 
 
 def may_change(owner: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -166,9 +166,9 @@ def _kept(question: Question, what: tuple[object, ...], ask: Callable[[], Found]
     known = _found.setdefault(question.facts, {})
     view: View = question.view
     key = (*what, view, tuple(question.errors.items()))
-    if key not in known:
-        if len(known) >= _MOST_KEPT:
-            known.clear()
-        known[key] = ask()
-    found: Found = known[key]
+    if key in known:
+        return cast("Found", known[key])
+    if len(known) >= _MOST_KEPT:
+        known.clear()
+    found = known[key] = ask()
     return found

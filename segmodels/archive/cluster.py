@@ -40,6 +40,9 @@ def analyse_on_ray(
 ) -> Generator[Outcome, None, None]:
     """Analyses photos on a Ray cluster: one actor per GPU, or per processor core without a GPU.
 
+    A worker that is killed, as by a system without memory, takes its photos with it. They are then tried one by one,
+    and a photo whose worker is killed each time is rejected.
+
     Args:
         model: Catalog name, or a folder that all nodes see.
         version: Version that the model must have on every node.
@@ -47,9 +50,6 @@ def analyse_on_ray(
         known: Ids of photos to pass over.
         device: Name of the device on every node, as `--device` takes it; with `cpu` no GPU is requested.
         precision: Number format of the network's features.
-
-    A worker that is killed, as a system without memory does, takes its photos with it. They are then tried one by one,
-    and a photo whose worker is killed each time is rejected.
 
     Yields:
         Outcome of each photo, in any order.

@@ -25,7 +25,7 @@ downloaded. Browsers show photos upright, so a region whose size fits both ways 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -245,12 +245,15 @@ def _notes(found: Mapping[str, _Photo], kind: str) -> list[str]:
             else []
         ),
         *(
-            [f"Several {kind}, of which the newest is taken, have {len(several)} photos: {listed(several)}."]
+            [f"{_photos_have(several)} several {kind}, of which the newest is taken: {listed(several)}."]
             if several
             else []
         ),
         *(
-            [f"No {what}, or only a cancelled one, have {len(without)} photos, left out: {listed(without)}."]
+            [
+                f"{_photos_have(without)} no {what}, or only a cancelled one, and "
+                f"{'is' if len(without) == 1 else 'are'} left out: {listed(without)}."
+            ]
             if without
             else []
         ),
@@ -445,3 +448,7 @@ def _brush(packed: object, height: int, width: int) -> np.ndarray:
         lengths += [length] if same else [1] * length
         left -= length
     return np.repeat(values, lengths).reshape(height, width, 4)[..., 3]
+
+
+def _photos_have(names: Sequence[str]) -> str:
+    return "1 photo has" if len(names) == 1 else f"{len(names)} photos have"

@@ -66,6 +66,8 @@ def test_a_page_marks_a_browser_once(client: TestClient) -> None:
     assert first.startswith(f"{COOKIE}=") and "HttpOnly" in first and "SameSite=Lax" in first and "Secure" not in first
     assert len(client.cookies[COOKIE]) >= 32
     assert "set-cookie" not in client.get("/trends").headers, "it is known"
+    beside = {"cookie": f'a={{"x":1}}; {COOKIE}={client.cookies[COOKIE]}'}
+    assert "set-cookie" not in client.get("/trends", headers=beside).headers, "beside a cookie of others"
     client.cookies.clear()
     assert client.get("/").headers["set-cookie"].split(";")[0] != first.split(";")[0], "another browser, another mark"
     client.cookies.clear()

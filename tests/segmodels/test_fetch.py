@@ -130,7 +130,17 @@ def test_an_address_that_is_not_opened_is_a_sentence(url: str, sentence: str) ->
     [
         *("127.0.0.1", "127.1", "0x7f000001", "2130706433", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1"),
         *("169.254.169.254", "100.64.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "localhost"),
-        *("[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[ff02::1]", "[::ffff:127.0.0.1]", "[::ffff:a00:1]"),
+        *(
+            "[::1]",
+            "[::]",
+            "[fe80::1]",
+            "[fc00::1]",
+            "[fec0::1]",
+            "[::7f00:1]",
+            "[ff02::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:a00:1]",
+        ),
         *("[64:ff9b::7f00:1]", "[64:ff9b::a9fe:a9fe]", "[2002:7f00:1::]", "[2002:a00:1::1]"),
     ],
 )
@@ -228,6 +238,28 @@ def test_a_host_that_drips_is_left_at_the_deadline(host: Host) -> None:
         with pytest.raises(FetchError, match="photos.example took longer than 0 seconds"):
             fetch(f"http://photos.example{path}", seconds=0.3)
         assert time.monotonic() - begun < 3
+
+
+def test_a_host_that_drips_its_handshake_is_left_at_the_deadline(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dripping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                self.request.sendall(b"\x16\x03\x03\x3f\xff")  # the head of a record of 16,383 bytes
+                for _ in range(400):
+                    self.request.sendall(b"X")
+                    time.sleep(0.02)
+            except OSError:
+                return
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.setattr(fetching, "_PORTS", {"http": 80, "https": server.server_address[1]})
+        begun = time.monotonic()
+        with pytest.raises(FetchError, match="photos.example took longer than 0 seconds"):
+            fetch("https://photos.example/a.jpg", seconds=0.3)
+        assert time.monotonic() - begun < 3
+        server.shutdown()
 
 
 def test_a_name_server_that_is_slow_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 The labels of Clothing Co-Parsing are finer than the classes of the network. A mask gives the label of a garment; the
 tags of a photo without masks give it where they name one kind of the class alone; a flat-lay has a label of its own.
-Kinds that are not told apart well enough do not ship: see `WANTED`.
+Kinds that are not told apart well enough do not ship: see `ABOVE_MAJORITY` and `ANSWERED`.
 """
 
 from __future__ import annotations

@@ -124,14 +124,15 @@ def label_studio(photo: Make, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(f"{self.path} {self.headers.get('Authorization')}")
-            if self.path == "/elsewhere":
+            if self.path == "/data/elsewhere":
                 self.send_response(302)
                 self.send_header("Location", "http://127.0.0.1:1/")
                 self.end_headers()
                 return
-            self.send_response(200 if self.path.startswith("/data/") else 404)
+            there = self.path != "/data/missing"
+            self.send_response(200 if there else 404)
             self.end_headers()
-            if self.path.startswith("/data/"):
+            if there:
                 self.wfile.write(photo(0))
 
         def log_message(self, *_: object) -> None:
@@ -154,6 +155,9 @@ def test_photos_of_the_label_studio_that_is_named(client: TestClient, label_stud
     }
     assert client.post("/label-studio/tiny/predict", json=wanted).status_code == 200
     assert label_studio == ["/data/upload/1/a.png Token key"]
-    assert "answered 404" in refused(client, "/missing", 503)
-    assert "answered 302" in refused(client, "/elsewhere", 503)
+    assert "answered 404" in refused(client, "/data/missing", 503)
+    assert "answered 302" in refused(client, "/data/elsewhere", 503)
     assert "port 1" in refused(client, "http://127.0.0.1:1/a.png", 422)
+    for other in ("/api/users", "/data/../api/users", "/data/%2e%2e/api/users"):
+        assert "not one of a photo in Label Studio" in refused(client, other, 422)
+    assert "The address of the photo of task 7 is none" in refused(client, "http://[", 422)

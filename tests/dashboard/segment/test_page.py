@@ -61,7 +61,7 @@ def bomb() -> bytes:
 
 def test_the_page_opens_with_an_example_that_is_segmented_already(page: AppTest) -> None:
     assert page.title[0].value == "Drop an outfit photo"
-    assert any("never saved" in each.value for each in page.markdown)
+    assert any("are not stored" in each.value for each in page.markdown)
     assert not page.exception
     (photo,) = state(page).photos.values()
     assert photo.name == "two-people.jpg" and photo.model == "fpn" and len(photo.people) == 2

@@ -45,7 +45,9 @@ def test_it_is_what_the_network_gives(model: str) -> None:
     """Weights, calibration and kinds; `make examples` where one has changed."""
     example = examples()[0]
     now, then = analyse(load_segmenter(model), *example.photo), shipped(example, model).analysed
-    assert (now.class_map.pixels() == then.class_map.pixels()).mean() > 0.98  # other processors round otherwise
+    assert (
+        now.class_map.pixels() == then.class_map.pixels()
+    ).mean() > 0.95  # another processor rounds otherwise: 0.97 was seen
     assert len(now.people) == len(then.people)
     for person, before in zip(now.people, then.people, strict=True):
         assert (person.presence is None) == (before.presence is None)

@@ -1,6 +1,10 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
-from dashboard.shared.keeping import Shelf
+import pytest
+
+from dashboard.shared import keeping
+from dashboard.shared.keeping import LINK, Shelf
 
 
 @dataclass
@@ -56,3 +60,41 @@ def test_what_is_dropped_is_forgotten() -> None:
     shelf.drop("a")
     assert photos.forgotten and shelf.find("a", Photos) is None
     shelf.drop("a")
+
+
+def test_another_visitor_gets_a_copy_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class State:
+        photos: dict[str, str] = field(default_factory=dict)
+
+        @property
+        def size(self) -> int:
+            return len(self.photos)
+
+        def start_over(self) -> None:
+            self.photos = {}
+
+    shelf = Shelf()
+    monkeypatch.setattr(keeping, "_shelf", lambda: shelf)
+
+    def arrive(who: str, **query: str) -> None:
+        monkeypatch.setattr(keeping, "visitor", lambda: who)
+        monkeypatch.setattr(keeping, "st", SimpleNamespace(session_state={}, query_params=dict(query)))
+
+    arrive("ann")
+    mine = State({"a": "coat"})
+    keeping.keep(mine)
+    link = keeping.st.query_params[LINK]
+
+    arrive("ann", visit=link)
+    assert keeping.kept(State) is mine
+
+    arrive("bob", visit=link)
+    theirs = keeping.kept(State)
+    assert theirs is not None and theirs is not mine and theirs.photos == {"a": "coat"}
+    theirs.photos["b"] = "secret"
+    keeping.keep(theirs)
+    assert keeping.st.query_params[LINK] != link and mine.photos == {"a": "coat"}
+    keeping.forget(theirs)
+    arrive("ann", visit=link)
+    assert keeping.kept(State) is mine and mine.photos == {"a": "coat"}

@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.shared import visitor as module
 from dashboard.shared.text import literal
-from dashboard.shared.visitor import COOKIE, is_trusted, may_change, visitor, without_folders
+from dashboard.shared.visitor import COOKIE, identifier, is_trusted, may_change, visitor, without_folders
 
 
 def arrive(
@@ -35,6 +35,22 @@ def test_only_visitors_at_the_server_itself_are_trusted(
     assert is_trusted() is trusted and may_change("") is trusted and may_change("0" * 64) is trusted
     monkeypatch.setenv("GARMENTSCOPE_SHARED", "yes")
     assert is_trusted()
+
+
+def test_a_visitor_whose_connection_has_ended_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrive(monkeypatch, None, {})
+    monkeypatch.setattr(module, "_is_served", lambda: True)
+    assert not is_trusted()
+    arrive(monkeypatch, None, {"Host": "localhost:8501"})
+    assert is_trusted()
+
+
+def test_no_cookie_makes_a_visitor_a_caller_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrive(monkeypatch, "10.0.0.7", {"Host": "shop"}, "api 127.0.0.1")
+    own = identifier("caller", "127.0.0.1")
+    assert visitor() != own and not may_change(own)
+    arrive(monkeypatch, "10.0.0.7", {"Host": "shop"}, "caller 127.0.0.1")
+    assert visitor() != own and not may_change(own)
 
 
 def test_a_browser_is_known_again_and_no_other_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_an_export_whose_strokes_the_tools_own_library_packed() -> None:
         assert (named(dataset, photo_id) == np.array(NAMES)[truth(name)]).all()
     assert dataset.columns == {"shoot": {"0a1b2c3d-front": "s1", "0a1b2c3d-side": "s2"}}
     assert dataset.notes == (
-        "Several annotations, of which the newest is taken, have 2 photos: 0a1b2c3d-front, 0a1b2c3d-side.",
+        "2 photos have several annotations, of which the newest is taken: 0a1b2c3d-front, 0a1b2c3d-side.",
         "The labels of brush, polygon are one list of classes.",
     )
 
@@ -112,8 +112,8 @@ def test_the_newest_annotation_that_was_not_cancelled(write: Write) -> None:
     assert dataset.ids == ("a", "b")
     assert not dataset.read_truth("a").any(), "the newest one is empty"
     assert dataset.notes == (
-        "Several annotations, of which the newest is taken, have 1 photos: a.",
-        "No annotation, or only a cancelled one, have 1 photos, left out: c.",
+        "1 photo has several annotations, of which the newest is taken: a.",
+        "1 photo has no annotation, or only a cancelled one, and is left out: c.",
     )
 
 
@@ -240,14 +240,14 @@ def test_predictions_where_no_task_has_an_annotation(write: Write) -> None:
     assert (named(dataset, "a")[:, :20] == "skirt").all() and dataset.taxonomy.names == ("Background", "skirt")
     assert dataset.notes == (
         "No task has an annotation; the predictions are taken, which a network made.",
-        "Several predictions, of which the newest is taken, have 1 photos: a.",
+        "1 photo has several predictions, of which the newest is taken: a.",
     )
 
 
 def test_predictions_are_no_truth_beside_annotations(write: Write) -> None:
     dataset = read_labelstudio(write(PREDICTED, {**task(SKIRT, image="b.png"), "predictions": [7]}, photos=("b.png",)))
     assert dataset.ids == ("b",)
-    assert dataset.notes == ("No annotation, or only a cancelled one, have 1 photos, left out: a.",)
+    assert dataset.notes == ("1 photo has no annotation, or only a cancelled one, and is left out: a.",)
 
 
 def test_labels_that_the_interface_offers_are_classes(write: Write) -> None:
