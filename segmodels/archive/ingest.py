@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
@@ -53,6 +54,7 @@ _RATE_SECONDS = 60.0
 _AHEAD = 4  # photos, or batches on a GPU, that each thread begins ahead of time
 _BATCH_PIXELS = 64_000_000  # pixels of decoded photos that a thread holds at once for a GPU
 _NAMED = 3
+_FIELD_LIMIT = threading.Lock()  # the limit is one for the whole process
 
 
 @dataclass(frozen=True)
@@ -521,18 +523,23 @@ def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Re
             text = archive.place.read("rejected.csv").decode("utf-8", "replace")
         except FileNotFoundError:
             text = ""
-        usual = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
-        try:
-            before = csv.DictReader(io.StringIO(text, newline=""))
-            rows = [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
-        finally:
-            csv.field_size_limit(usual)
+        rows = _rows_of(text)
         kept = [row for row in rows if row.get("file") and row["file"] not in looked_at]
         if not kept and not rejected and not text:
             return
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         fresh = [{"file": file, "reason": reason, "at": now} for file, reason in rejected]
         archive.place.write("rejected.csv", _as_csv(["file", "reason", "at"], [*kept, *fresh]))
+
+
+def _rows_of(text: str) -> list[dict[str, str]]:
+    with _FIELD_LIMIT:
+        usual = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
+        try:
+            before = csv.DictReader(io.StringIO(text, newline=""))
+            return [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
+        finally:
+            csv.field_size_limit(usual)
 
 
 def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
