@@ -1,4 +1,4 @@
-"""The same analysis on a Ray cluster: actors hold the model and read the photos, and return rows to be written.
+"""The same analysis on a Ray cluster: actors hold the model and read the photos, and return what they found.
 
 Needs the extra `ray`. The cluster is the one in `RAY_ADDRESS`, else one on this machine. Every node needs this
 package, the model under the same name, and access to the photos.
@@ -7,26 +7,20 @@ package, the model under the same name, and access to the photos.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Generator, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Container, Generator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from segmodels.archive.ingest import Outcome, analyse_here, version_of
-from segmodels.archive.rows import SCHEMA
 from segmodels.archive.sources import Source, read_file
 from segmodels.archive.store import ArchiveError, Version
-from segmodels.checkpoints.errors import CheckpointError
-from segmodels.errors import GarmentscopeError
 
 __all__ = ["analyse_on_ray"]
 
 _BATCH = 16  # photos that an actor takes at once
-_MOST_BLOCKS = 4096  # each is a task of Ray's; rows are returned and written block by block
-_BESIDE = ("name", "key", "reason", "note", "fault")  # columns beside those of a row
-_OUTCOMES = pa.schema([*((name, pa.string()) for name in _BESIDE), *SCHEMA])
+_TRIES = 2  # a photo whose actor is killed this often while it has nothing else to do is rejected
+_STARTS = 3  # the cluster has failed if so many actors in a row are killed while they load the model
 
 
 def analyse_on_ray(
@@ -40,8 +34,8 @@ def analyse_on_ray(
 ) -> Generator[Outcome, None, None]:
     """Analyses photos on a Ray cluster: one actor per GPU, or per processor core without a GPU.
 
-    A worker that is killed, as by a system without memory, takes its photos with it. They are then tried one by one,
-    and a photo whose worker is killed each time is rejected.
+    An actor that is killed, as by a system without memory, takes its photos with it. Another one then tries them one
+    by one, and a photo whose actor is killed again is rejected.
 
     Args:
         model: Catalog name, or a folder that all nodes see.
@@ -59,7 +53,6 @@ def analyse_on_ray(
     """
     try:
         import ray
-        import ray.data
     except ImportError:
         raise ArchiveError("Ray is not installed. Install it with: pip install 'garmentscope[ray]'") from None
     if here := [source.name for source in sources if not source.location]:
@@ -67,59 +60,70 @@ def analyse_on_ray(
     try:
         if not ray.is_initialized():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.max_errored_blocks = -1  # blocks whose worker was killed are left out
         resources = ray.cluster_resources()
         gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
-        actors = gpus or max(1, int(resources.get("CPU", 1)) - 1)
-        arguments = (model, version, ray.put(known), device, precision)
-        left = {source.name: source for source in sources}
-        for group, size in _rounds(left):
-            photos = [{"name": source.name, "location": source.location} for source in group]
-            blocks = max(1, min(len(photos) // size, _MOST_BLOCKS))
-            outcomes = ray.data.from_items(photos, override_num_blocks=blocks).map_batches(
-                _Analyser,
-                fn_constructor_args=arguments,
-                batch_size=size,
-                compute=ray.data.ActorPoolStrategy(
-                    min_size=1, max_size=min(actors, blocks), max_tasks_in_flight_per_actor=1 if size == 1 else None
-                ),
-                num_cpus=1,
-                num_gpus=1 if gpus else 0,
-                max_task_retries=0,
-            )
-            batch: Any
-            for batch in outcomes.iter_batches(batch_format="pyarrow", batch_size=None):
-                for row in batch.to_pylist():
-                    name, key, reason, note, fault = (row.pop(each) for each in _BESIDE)
-                    if fault:
-                        raise ArchiveError(f"The Ray cluster failed: {fault} Photos added before are kept.")
-                    if left.pop(name, None):
-                        yield Outcome(name, key, row if row["photo_id"] else None, reason, note)
-        for name in left:
-            yield Outcome(
-                name,
-                reason=f"{name} was not analysed: the process that worked on it was killed each time, probably for "
-                "want of memory. Give the workers more of it, or make the photo smaller.",
-            )
+        actor = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Analyser)
+        start = partial(actor.remote, model, version, ray.put(known), device, precision)
+        yield from _outcomes(start, gpus or max(1, int(resources.get("CPU", 1)) - 1), sources)
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise ArchiveError(f"The Ray cluster failed: {_reason(error)}. Photos added before are kept.") from error
 
 
-def _rounds(left: Mapping[str, Source]) -> Iterator[tuple[list[Source], int]]:
-    """Photos that are still to be analysed, and how many a worker takes at once: batches, then single photos.
+def _outcomes(start: partial[Any], actors: int, sources: Sequence[Source]) -> Generator[Outcome, None, None]:
+    """Deals photos out to actors, each of which has one batch at a time, so that it is known what killed it.
 
-    What a killed worker was to do next is lost as well, so that at last each photo has the cluster for itself.
+    Ray Data is not used: of an actor that was killed it loses its processor core for good.
 
     Args:
-        left: Photos without an outcome by name; whoever has one is taken out between two rounds.
+        start: Function that starts an actor.
+        actors: Number of actors that the cluster has place for.
+        sources: The photos.
     """
-    for size in (_BATCH, 1):
-        if left:
-            yield list(left.values()), size
-    for source in list(left.values()):
-        yield [source], 1
+    import ray
+
+    killed = (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError, ray.exceptions.ObjectLostError)
+    batches = deque(sources[first : first + _BATCH] for first in range(0, len(sources), _BATCH))
+    busy: dict[Any, tuple[Any, Sequence[Source]]] = {}  # by what it will return: an actor, and what it works on
+    tries: Counter[str] = Counter()
+    starts = 0
+
+    def begin() -> None:
+        actor = start()
+        busy[actor.load.remote()] = actor, ()
+
+    for _ in range(min(actors, len(batches))):
+        begin()
+    try:
+        while busy:
+            (done,), _ = ray.wait(list(busy))
+            actor, batch = busy.pop(done)
+            try:
+                outcomes = ray.get(done)
+            except killed:
+                starts = 0 if batch else starts + 1
+                if starts == _STARTS:
+                    raise
+                tries.update([batch[0].name] if len(batch) == 1 else [])
+                batches.extend([source] for source in batch if tries[source.name] < _TRIES)
+                yield from (_rejected(source.name) for source in batch if tries[source.name] == _TRIES)
+                begin()
+                continue
+            yield from outcomes
+            starts = 0
+            if batches:
+                batch = batches.popleft()
+                busy[actor.analyse.remote([(source.name, source.location) for source in batch])] = actor, batch
+    finally:
+        for actor, _ in busy.values():
+            ray.kill(actor)
+
+
+def _rejected(name: str) -> Outcome:
+    return Outcome(
+        name,
+        reason=f"{name} was not analysed: the process that worked on it was killed each time, probably for want of "
+        "memory. Give the workers more of it, or make the photo smaller.",
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -134,42 +138,35 @@ class _Analyser:
     Args:
         model: Catalog name or folder of the model to load.
         version: Version that the model must have.
-        known: Reference to the ids of photos to pass over.
+        known: Ids of photos to pass over.
         device: Name of the device.
         precision: Number format of the network's features.
     """
 
     def __init__(
-        self, model: str, version: Version, known: Any, device: str | None = None, precision: str | None = None
+        self, model: str, version: Version, known: Container[str], device: str | None, precision: str | None
     ) -> None:
-        import ray
+        self._model, self._version, self._known = model, version, known
+        self._device, self._precision = device, precision
 
+    def load(self) -> list[Outcome]:
+        """Loads the model; there are no outcomes yet.
+
+        Raises:
+            GarmentscopeError: If the node has no such model, or another version.
+        """
         from segmodels.checkpoints.catalog import load_segmenter
 
-        self._fault = ""
-        try:
-            self._segmenter = load_segmenter(model, device, precision=precision)
-        except GarmentscopeError as error:
-            self._fault = str(error)
-            return
-        if (mine := version_of(self._segmenter)) != version:
-            self._fault = f"A node of the cluster has {mine} instead of {version}. Install the same there."
-        self._known: Container[str] = ray.get(known)
+        self._segmenter = load_segmenter(self._model, self._device, precision=self._precision)
+        if (mine := version_of(self._segmenter)) != self._version:
+            raise ArchiveError(f"A node of the cluster has {mine} instead of {self._version}. Install the same there.")
+        return []
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
-        sources = [
-            Source(name, partial(read_file, location, name), location)
-            for name, location in zip(batch["name"].tolist(), batch["location"].tolist(), strict=True)
-        ]
-        empty = dict.fromkeys([*_BESIDE, *SCHEMA.names])
-        outcomes = []
-        try:
-            for outcome in analyse_here(self._segmenter, sources, self._known) if not self._fault else ():
-                beside = {"key": outcome.photo_id, "reason": outcome.reason, "note": outcome.note}
-                row = {**outcome.row, "tags": []} if outcome.row else {}
-                outcomes.append({**empty, "name": outcome.name, **beside, **row})
-        except CheckpointError as error:
-            self._fault = str(error)
-        if self._fault:  # an error would pass for a worker that was killed
-            outcomes.append({**empty, "fault": self._fault})
-        return pa.Table.from_pylist(outcomes, _OUTCOMES)
+    def analyse(self, photos: Sequence[tuple[str, str]]) -> list[Outcome]:
+        """Outcomes of photos, given by name and folder.
+
+        Raises:
+            CheckpointError: If the node's person detector is missing or damaged.
+        """
+        sources = [Source(name, partial(read_file, location, name), location) for name, location in photos]
+        return list(analyse_here(self._segmenter, sources, self._known))

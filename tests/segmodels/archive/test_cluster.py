@@ -1,17 +1,15 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from archive_rows import rows_of
 
 from segmodels.archive.cluster import _Analyser, analyse_on_ray
-from segmodels.archive.ingest import Report, analyse_here, ingest, version_of
+from segmodels.archive.ingest import Outcome, Report, analyse_here, ingest, version_of
 from segmodels.archive.sources import find_sources, from_uploads
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.checkpoints.catalog import load_segmenter
@@ -58,10 +56,10 @@ def test_ray_gives_the_rows_of_the_local_engine(folder: Path, tmp_path: Path, mo
 class _Killed(_Analyser):
     """A worker that the system kills at one photo, as for want of memory."""
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
-        if any(name.endswith(_HEAVY) for name in batch["name"].tolist()):
+    def analyse(self, photos: Sequence[tuple[str, str]]) -> list[Outcome]:
+        if any(name.endswith(_HEAVY) for name, _ in photos):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().__call__(batch)
+        return super().analyse(photos)
 
 
 @pytest.mark.timeout(900)  # each killed worker is another process that imports PyTorch
