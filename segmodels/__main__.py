@@ -218,22 +218,25 @@ def _write(folder: Path, files: Iterable[AnnotationFile]) -> None:
 
 
 def _collect(paths: list[Path]) -> tuple[dict[Path, str], int]:
-    """The photos under the paths, and the number of paths not found, which are reported on stderr.
+    """The photos under the paths, and the number of paths that cannot be searched, which are reported on stderr.
 
     Each photo has its path in the folder that was given, with `/` between folders.
     """
     photos: dict[Path, str] = {}
     failed = 0
+    passed_over: dict[Path, str] = {}
     for path in paths:
         try:
-            found = find_photos([path])
+            found = find_photos([path], passed_over)
         except PhotoError as error:
             failed += 1
             print(error, file=sys.stderr)
             continue
         for photo in found:
             photos.setdefault(photo, photo.name if photo == path else photo.relative_to(path).as_posix())
-    return photos, failed
+    for sentence in passed_over.values():
+        print(sentence, file=sys.stderr)
+    return photos, failed + len(passed_over)
 
 
 def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> tuple[Segmentation, Sequence[str]]:

@@ -340,13 +340,15 @@ def reduced(photo: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
 
 
-def find_photos(paths: Sequence[Path]) -> list[Path]:
+def find_photos(paths: Sequence[Path], passed_over: dict[Path, str] | None = None) -> list[Path]:
     """Photos among files and folders.
 
     Args:
         paths: Files, taken as they are, and folders, searched at every depth for files that end in one of
             `PHOTO_SUFFIXES`. In folders, what is hidden (its name starts with a dot) is left out and links to folders
             are not followed.
+        passed_over: Takes the folders inside of those given that cannot be listed, with a sentence each. If left out,
+            such a folder is an error.
 
     Returns:
         The files in the order given, those of a folder sorted by path; each path once.
@@ -358,17 +360,20 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         mode = _mode(path, _printable(str(path)))
         if stat.S_ISDIR(mode):
-            photos.update(dict.fromkeys(sorted(_walk(path))))
+            photos.update(dict.fromkeys(sorted(_walk(path, passed_over))))
         else:
             photos[path] = None
     return list(photos)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    def stop(error: OSError) -> None:
-        raise PhotoError(f"{_printable(str(error.filename))} cannot be listed: {error.strerror}.") from error
+def _walk(folder: Path, passed_over: dict[Path, str] | None) -> Iterator[Path]:
+    def failed(error: OSError) -> None:
+        sentence = f"{_printable(str(error.filename))} cannot be listed: {error.strerror}. Change its permissions."
+        if passed_over is None or Path(error.filename) == folder:
+            raise PhotoError(sentence) from error
+        passed_over[Path(error.filename)] = sentence
 
-    for parent, folders, files in os.walk(folder, onerror=stop):
+    for parent, folders, files in os.walk(folder, onerror=failed):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if not name.startswith(".") and name.lower().endswith(PHOTO_SUFFIXES):

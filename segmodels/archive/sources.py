@@ -99,14 +99,16 @@ def find_sources(location: str | Path) -> Found:
         if zipfile.is_zipfile(folder) or folder.suffix.lower() == ".zip":
             return from_zip(folder, str(location))
         raise ArchiveError(f"{location} is a file. Name the folder that it is in, or a ZIP of photos.")
+    passed_over: dict[Path, str] = {}
     try:
-        paths = find_photos([folder])
+        paths = find_photos([folder], passed_over)
     except PhotoError as error:
         raise ArchiveError(str(error)) from None
     others = (
         Path(parent, file).relative_to(folder).as_posix() for parent, _, files in os.walk(folder) for file in files
     )
-    return Found([_on_disk(folder, path) for path in paths], [], notes=_passed_over(others, str(location)))
+    rejected = [Rejected(path.relative_to(folder).as_posix(), reason) for path, reason in passed_over.items()]
+    return Found([_on_disk(folder, path) for path in paths], rejected, notes=_passed_over(others, str(location)))
 
 
 def from_zip(file: Path | bytes, name: str) -> Found:

@@ -10,12 +10,14 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile, features
 
 from segmodels import photo as module
+from segmodels.archive.sources import find_sources
 from segmodels.photo import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -654,6 +656,30 @@ def test_find_photos(tmp_path: Path) -> None:
 def test_find_photos_without_a_path(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match="none does not exist"):
         find_photos([tmp_path / "none"])
+
+
+def test_a_folder_that_cannot_be_listed_costs_only_its_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "closed/b.png", "open/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if path.endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    passed_over: dict[Path, str] = {}
+    assert find_photos([tmp_path], passed_over) == [tmp_path / "a.png", tmp_path / "open/c.png"]
+    sentence = f"{tmp_path / 'closed'} cannot be listed: Permission denied. Change its permissions."
+    assert passed_over == {tmp_path / "closed": sentence}
+    found = find_sources(tmp_path)
+    assert [source.name for source in found.sources] == ["a.png", "open/c.png"]
+    assert found.rejected == [("closed", sentence)]
+    for paths, rest in (([tmp_path], None), ([tmp_path / "closed"], passed_over)):
+        with pytest.raises(PhotoError, match="closed cannot be listed"):
+            find_photos(paths, rest)
 
 
 def test_suffixes() -> None:
