@@ -2,12 +2,14 @@ import gc
 import shutil
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from foreign_networks import save_onnx
 
 from dashboard.shared import networks
+from segmodels.checkpoints import catalog
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.device import keep_memory
 from segmodels.inference.memory import return_memory
@@ -46,6 +48,30 @@ def test_a_damaged_checkpoint_is_a_sentence_and_a_mended_one_is_found(tmp_path, 
     (folder / "config.json").write_text(config)
     assert networks.segmenter("mine").checkpoint.name == "mine"
     assert {"fpn", "mine"} <= set(networks.model_names())
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB\nsecond line"),
+            "CUDA out of memory. Tried to allocate",
+        ),
+        (MemoryError(), "MemoryError"),
+        (AttributeError("no such layer"), "no such layer"),
+    ],
+)
+def test_whatever_a_library_raises_on_loading_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_MODELS", str(tmp_path))
+    shutil.copytree(EMBEDDED / "fpn", tmp_path / "raising")
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog, "load_segmenter", Mock(side_effect=error))
+        with pytest.raises(ValueError, match=rf"^raising could not be loaded: {sentence}") as raised:
+            networks.segmenter("raising")
+    assert "second line" not in str(raised.value)
+    assert networks.segmenter("raising").checkpoint.name == "raising"
 
 
 def test_a_checkpoint_that_is_replaced_is_loaded_anew(tmp_path, monkeypatch, more_models) -> None:
