@@ -27,13 +27,12 @@ class Run(background.Task):
         text: First sentence of the progress bar.
 
     Attributes:
-        share: Share of the work that is done, 0 to 1.
-        text: What the bar says.
+        progress: Share of the work that is done, 0 to 1, and what the bar says.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(secrets.token_hex(16))
-        self.share, self.text = 0.0, text
+        self.progress = 0.0, text
         self._is_here = _presence()
 
     def note(self, share: float, text: str) -> None:
@@ -43,7 +42,7 @@ class Run(background.Task):
             share: Share of the work that is done, 0 to 1.
             text: What the bar is to say.
         """
-        self.share, self.text = share, text
+        self.progress = share, text
 
     def check_stop(self) -> None:
         """Ends the work if the visitor has cancelled it or left the app.

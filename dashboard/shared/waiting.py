@@ -36,14 +36,14 @@ def follow(run: Run, place: DeltaGenerator, cancel: Callable[[], None]) -> None:
         place: Where the bar is drawn.
         cancel: Function that the button calls; it stops the run.
     """
+    share, text = shown = run.progress
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(run.share, text=literal(run.text))
+        bar = st.progress(share, text=literal(text))
         st.button("Cancel", on_click=cancel)
-    shown = run.share, run.text
     while run.live:
-        if (now := (run.share, run.text)) != shown:
-            bar.progress(run.share, text=literal(run.text))
-            shown = now
+        if (now := run.progress) != shown:
+            share, text = shown = now
+            bar.progress(share, text=literal(text))
         run.wait(_ASK_SECONDS)
         _stop_if_asked()
 
