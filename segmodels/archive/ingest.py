@@ -26,11 +26,12 @@ import torch
 
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
-from segmodels.archive.metadata import Entry, Joined, Metadata, join, unify_tags
+from segmodels.archive.metadata import Entry, Joined, Metadata, join
 from segmodels.archive.place import Place
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
+from segmodels.archive.tagging import spelt_as_before
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.csv_text import csv_bytes, original
 from segmodels.photo import PhotoError
@@ -167,7 +168,7 @@ def ingest(
     if taxonomy:
         archive.keep_taxonomy(version, taxonomy)
     with archive.place.lock(".ingest", wait=False) as alone:
-        metadata, spelt = _spelt_as_before(metadata, archive, version) if metadata else (None, [])
+        metadata, spelt = spelt_as_before(metadata, archive, [version]) if metadata else (None, [])
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
         )
@@ -227,23 +228,6 @@ def analyse_here(
                 yield from waiting.popleft().result()
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _spelt_as_before(metadata: Metadata, archive: Archive, version: Version) -> tuple[Metadata, list[str]]:
-    """The rows with the tags of the archive where they differ in case alone, and a sentence on that."""
-    if version not in archive.versions():
-        return metadata, []
-    with archive.reader(version) as reader:
-        found = reader.query(
-            "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM photos) "
-            "GROUP BY ALL ORDER BY n DESC, key, value"
-        )
-    known: dict[str, list[str]] = {}
-    for key, value in zip(found["key"], found["value"], strict=True):
-        known.setdefault(str(key), []).append(str(value))
-    entries, changed = unify_tags(metadata.entries, known)
-    notes = [f"Tags were spelt as in the archive: {listed(changed, _NAMED)}."] if changed else []
-    return replace(metadata, entries=entries), notes
 
 
 def version_of(segmenter: Segmenter) -> Version:
