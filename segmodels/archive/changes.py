@@ -31,6 +31,8 @@ __all__ = [
     "Entry",
     "Rewrite",
     "changing",
+    "is_settled",
+    "kept_parts",
     "last_undoable",
     "new_part",
     "note",
@@ -163,6 +165,15 @@ def last_undoable(place: Place) -> Entry | None:
     return journal.entry if journal.keep else None
 
 
+def kept_parts(place: Place) -> list[str]:
+    """Names of the copies that are kept for undo.
+
+    Raises:
+        ArchiveError: If they cannot be listed.
+    """
+    return place.files(_UNDO)
+
+
 @contextmanager
 def changing(place: Place) -> Iterator[None]:
     """Holds the lock of an archive, in which all that was begun is finished."""
@@ -185,6 +196,11 @@ class Rewrite:
         self._added: list[str] = []
         self._hidden: list[str] = []
         self.committed = False
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._added or self._hidden)
 
     def write(self, folder: str, content: pa.Table | bytes) -> str:
         """Writes a new part, which does not count yet; gives its name.
@@ -239,7 +255,7 @@ class Rewrite:
             ArchiveError: If it cannot be written; then nothing has changed.
         """
         self.committed = True
-        if not (self._added or self._hidden or entry):
+        if not (self.is_begun or entry):
             return
         self._put(
             _Journal(
@@ -247,7 +263,7 @@ class Rewrite:
                 hidden=frozenset(self._hidden),
                 added=frozenset(self._added),
                 keep=keep,
-                entry=entry.dated() if entry else None,
+                entry=entry if entry is None or entry.at else entry.dated(),
             )
         )
         settle(self._place)
@@ -267,6 +283,18 @@ def rewriting(place: Place) -> Iterator[Rewrite]:
         if not rewrite.committed:
             with suppress(ArchiveError):  # the next who takes the lock does it
                 settle(place)
+
+
+def is_settled(place: Place) -> bool:
+    """Whether no change was stopped on its way.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    journal = _read(place)
+    names = place.files()
+    unfinished = any(name.endswith(UNFINISHED) for name in names)
+    return not (journal.preparing or journal.removed or unfinished or journal.hidden.intersection(names))
 
 
 def take_back(place: Place, by: str = "") -> Entry:

@@ -7,8 +7,6 @@ rows without a photo and the photos without a row of the last CSV; those of earl
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from collections import deque
@@ -16,8 +14,6 @@ from collections.abc import Callable, Container, Generator, Iterator, Mapping, S
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import count
 from typing import TYPE_CHECKING
 
 import cv2
@@ -26,14 +22,13 @@ import torch
 
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
+from segmodels.archive.lists import write_rejected, write_unmatched
 from segmodels.archive.metadata import Entry, Joined, Metadata, join
-from segmodels.archive.place import Place
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
 from segmodels.archive.tagging import spelt_as_before
 from segmodels.checkpoints.checkpoint import CheckpointError
-from segmodels.csv_text import csv_bytes, original
 from segmodels.photo import PhotoError
 from segmodels.sentences import listed
 
@@ -415,17 +410,15 @@ class _Run:
         self._note()
         self._note_near_duplicates(archive)
         if self._joined:
-            lists = {"no photo": self.report.rows_without_photo, "no row": self.report.photos_without_row}
-            rows = [{"file": name, "missing": missing} for missing, names in lists.items() for name in names]
             with archive.place.lock():
-                _keep_unmatched(archive.place)
-                archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
+                write_unmatched(archive.place, self.report.rows_without_photo, self.report.photos_without_row)
 
     def stop(self, archive: Archive) -> None:
         """Writes the rows that are left, and the list of rejected files."""
         self.write()
         files = set(self._ids.values()) | {name for name, _ in self.report.rejected}
-        _write_rejected(archive, files, self.report.rejected)
+        with archive.place.lock():
+            write_rejected(archive.place, files, self.report.rejected)
 
     def _dated(self, row: Row, entry: Entry | None) -> Row:
         date, precision = row["taken_at"], row["date_precision"]
@@ -484,40 +477,3 @@ class _Run:
             self.report.notes.append(
                 f"{who} of others in the archive: {listed(names, _NAMED)}. Trends counts one photo of each group."
             )
-
-
-def _keep_unmatched(place: Place) -> None:
-    """Keeps `unmatched.csv` of the ingest before under the next free number, if it names anything."""
-    try:
-        data = place.read("unmatched.csv")
-    except (ArchiveError, OSError):
-        return
-    if data.count(b"\n") > 1:
-        taken = set(place.files())
-        number = next(each for each in count(1) if f"unmatched-{each}.csv" not in taken)
-        place.write(f"unmatched-{number}.csv", data)
-
-
-def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Rejected]) -> None:
-    """Updates `rejected.csv`: entries of other ingests stay unless their files were processed again."""
-    with archive.place.lock():
-        try:
-            text = archive.place.read("rejected.csv").decode("utf-8", "replace")
-        except FileNotFoundError:
-            text = ""
-        usual = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
-        try:
-            before = csv.DictReader(io.StringIO(text, newline=""))
-            rows = [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
-        finally:
-            csv.field_size_limit(usual)
-        kept = [row for row in rows if row.get("file") and row["file"] not in looked_at]
-        if not kept and not rejected and not text:
-            return
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        fresh = [{"file": file, "reason": reason, "at": now} for file, reason in rejected]
-        archive.place.write("rejected.csv", _as_csv(["file", "reason", "at"], [*kept, *fresh]))
-
-
-def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
-    return csv_bytes([columns, *([row.get(column, "") for column in columns] for row in rows)])

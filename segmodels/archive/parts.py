@@ -70,7 +70,7 @@ def as_rows(table: pa.Table, names: Sequence[str] = SCHEMA.names) -> pa.Table:
 def as_parquet(table: pa.Table) -> pa.Buffer:
     """The file of a part."""
     out = pa.BufferOutputStream()
-    pq.write_table(table, out, compression="zstd")
+    pq.write_table(table, out, compression="zstd", write_page_checksum=True)
     return out.getvalue()
 
 

@@ -32,6 +32,7 @@ UNFINISHED = ".unfinished"
 LEASE = 60.0
 """Seconds after which a lock on an object store is taken for that of a process that was killed."""
 
+_BEAT = 15.0  # seconds after which a lock on an object store is written again
 _LOCKS = ".locks"
 _LONGEST_WAIT = 600.0  # seconds
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -153,7 +154,7 @@ class Place:
                 for folder in sorted((each for each in self.local.rglob("*") if each.is_dir()), reverse=True):
                     folder.rmdir()
                 self.local.rmdir()
-            else:
+            elif not self.files():
                 self.filesystem.delete_dir(self._root)
 
     @contextmanager
@@ -272,7 +273,7 @@ class Place:
         return now is not None or not there
 
     def _keep_up(self, flag: str, released: threading.Event) -> None:
-        while not released.wait(LEASE / 4):
+        while not released.wait(_BEAT):
             with suppress(ArchiveError, OSError):
                 if self.filesystem.get_file_info(self.path(flag)).type == fs.FileType.File:
                     self.write(flag, b"")
