@@ -156,8 +156,8 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
             lines = forget_files(place, names | named)
         if not ids and not lines:
             raise ArchiveError(
-                f"No photo of {_name(archive)} meets these conditions. Nothing was deleted; the log has the receipts "
-                "of earlier deletions."
+                f"No photo of {archive.place.name} meets these conditions. Nothing was deleted. Receipts of earlier "
+                "deletions are in the log."
             )
         details: dict[str, Any] = {"photos": len(ids), "rows": rows, "parts": parts}
         if for_good:
@@ -166,7 +166,7 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
         rewrite.commit(entry, keep=not for_good)
     if not for_good:
         return Deleted(len(ids), rows)
-    return Deleted(len(ids), rows, {"archive": _name(archive), **entry.to_json()})
+    return Deleted(len(ids), rows, {"archive": archive.place.name, **entry.to_json()})
 
 
 def delete_archive(archive: Archive) -> int:
@@ -203,12 +203,12 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
             it cannot be written.
     """
     _must_exist(archive)
-    entry = Entry("rename", by, {"from": _name(archive), "to": _name(target)})
+    entry = Entry("rename", by, {"from": archive.place.name, "to": target.place.name})
     with _alone(archive), changing(archive.place):
         if _was_made(target, entry):
             _remove(archive.place)
-        elif target.place.files():
-            raise ArchiveError(f"{_name(target)} exists already. Choose another name. Nothing was changed.")
+        elif _exists(target):
+            raise ArchiveError(f"{target.place.name} exists already. Choose another name. Nothing was changed.")
         elif _move(archive.place, target.place):
             note(target.place, entry)
         else:
@@ -235,7 +235,7 @@ def merge(archive: Archive, other: Archive, by: str = "") -> int:
     if _same(archive, other):
         raise ArchiveError("An archive cannot be merged with itself. Choose another one.")
     _must_exist(other)
-    return _add(archive, other, _all, Entry("merge", by, {"from": _name(other)}))
+    return _add(archive, other, _all, Entry("merge", by, {"from": other.place.name}))
 
 
 def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: str = "") -> dict[str, int]:
@@ -257,15 +257,15 @@ def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: s
     """
     values = tag_values(archive, tag)
     if not values:
-        raise ArchiveError(f"No photo of {_name(archive)} has the tag {tag!r}.")
+        raise ArchiveError(f"No photo of {archive.place.name} has the tag {tag!r}.")
     targets = {value: target_of(value) for value in values}
     if len({target.place.location for target in targets.values()}) < len(targets):
         raise ArchiveError(f"Two values of {tag!r} would share a name. Give them values that differ in more.")
-    entries = {value: Entry("split", by, {"from": _name(archive), "tag": tag, "value": value}) for value in values}
+    entries = {value: Entry("split", by, {"from": archive.place.name, "tag": tag, "value": value}) for value in values}
     missing = [value for value in values if not _was_made(targets[value], entries[value])]
     for value in missing:
         if _exists(targets[value]):
-            raise ArchiveError(f"{_name(targets[value])} exists already. Rename or delete it. Nothing was changed.")
+            raise ArchiveError(f"{targets[value].place.name} exists already. Rename or delete it. Nothing was changed.")
     for value in missing:
         selection = Selection(tags=[(tag, value)])
         _add(targets[value], archive, partial(chosen, selection=selection), entries[value])
@@ -381,6 +381,8 @@ def _move(old: Place, new: Place) -> bool:
     except OSError as error:
         if error.errno == errno.EXDEV:
             return False
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise ArchiveError(f"{new.name} exists already. Choose another name. Nothing was changed.") from None
         raise ArchiveError(f"{old.location} cannot be renamed: {error.strerror}. Nothing was changed.") from error
     return True
 
@@ -394,7 +396,7 @@ def _alone(archive: Archive) -> Iterator[None]:
     """
     with archive.place.lock(".ingest", wait=False) as alone:
         if not alone:
-            raise ArchiveError(f"Photos are being added to {_name(archive)}. Wait until that is done, or stop it.")
+            raise ArchiveError(f"Photos are being added to {archive.place.name}. Wait until that is done, or stop it.")
         yield
 
 
@@ -447,7 +449,3 @@ def _must_exist(archive: Archive) -> None:
 
 def _parts(archive: Archive, version: Version) -> list[str]:
     return visible_parts(archive.place, version.folder)
-
-
-def _name(archive: Archive) -> str:
-    return archive.place.location.rstrip("/").rpartition("/")[2]

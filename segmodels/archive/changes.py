@@ -74,6 +74,17 @@ class Entry:
         """Name of its file in the archive."""
         return f"{_LOG}/{self.at.replace(':', '').replace('-', '')}-{self.id}.json"
 
+    def __str__(self) -> str:
+        details = self.details or {}
+        text = ", ".join(
+            f"{key.replace('_', ' ')} {f'{value:,}' if isinstance(value, int) else value}"
+            for key, value in details.items()
+            if isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+        )
+        what = f"{self.what} for good" if details.get("for_good") else self.what
+        who = f" by {self.by}" if self.by else ""
+        return f"{self.at[:16].replace('T', ' ')} UTC: {what}{who}{f' ({text})' if text else ''}"
+
     def to_json(self) -> dict[str, Any]:
         """The content of its file."""
         return {"at": self.at, "what": self.what, "by": self.by, "id": self.id, **(self.details or {})}

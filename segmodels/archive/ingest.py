@@ -20,10 +20,12 @@ import cv2
 import numpy as np
 import torch
 
+from segmodels.archive.changes import Entry, note
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.lists import write_rejected, write_unmatched
-from segmodels.archive.metadata import Entry, Joined, Metadata, join
+from segmodels.archive.metadata import Entry as Line
+from segmodels.archive.metadata import Joined, Metadata, join
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
@@ -137,6 +139,7 @@ def ingest(
     metadata: Metadata | None = None,
     progress: Callable[[Progress], None] | None = None,
     taxonomy: Taxonomy | None = None,
+    by: str = "",
 ) -> Report:
     """Adds photos to an archive.
 
@@ -152,6 +155,7 @@ def ingest(
         metadata: Dates and tags.
         progress: Function that is called after each photo.
         taxonomy: Taxonomy of the version, which is kept beside the rows; may be left out for one in `TAXONOMIES`.
+        by: Who does it, for the log.
 
     Raises:
         ArchiveError: If there are no photos, the taxonomy has too many classes, or the archive cannot be read or
@@ -181,8 +185,10 @@ def ingest(
         except BaseException:
             with suppress(ArchiveError):  # the reason may be that nothing can be written
                 run.stop(archive)
+                note(archive.place, run.entry(by, "ingest stopped"))
             raise
         run.finish(archive)
+        note(archive.place, run.entry(by, "ingest"))
     return run.report
 
 
@@ -358,6 +364,18 @@ class _Run:
             (self._done - before) / seconds if seconds else 0.0,
         )
 
+    def entry(self, by: str, what: str) -> Entry:
+        """What is noted in the log of the archive; the files that failed stand in `rejected.csv`."""
+        version, report = self.writer.version, self.report
+        numbers = {
+            "added": report.added,
+            "known": report.known,
+            "retagged": report.retagged,
+            "rejected": len(report.rejected),
+            "seconds": round(report.seconds),
+        }
+        return Entry(what, by, {"model": version.model, "revision": version.revision, "files": report.total} | numbers)
+
     def take(self, outcome: Outcome) -> None:
         self._done += 1
         entry = self._joined.entries.get(outcome.name) if self._joined else None
@@ -420,7 +438,7 @@ class _Run:
         with archive.place.lock():
             write_rejected(archive.place, files, self.report.rejected)
 
-    def _dated(self, row: Row, entry: Entry | None) -> Row:
+    def _dated(self, row: Row, entry: Line | None) -> Row:
         date, precision = row["taken_at"], row["date_precision"]
         if entry and entry.taken_at:
             date, precision = entry.taken_at, Change({}, precision=entry.precision).date_precision
@@ -430,7 +448,7 @@ class _Run:
         self._undated += date is None
         return {**row, "taken_at": date, "date_precision": precision, "tags": entry.tags if entry else {}}
 
-    def _same_again(self, outcome: Outcome, entry: Entry | None) -> None:
+    def _same_again(self, outcome: Outcome, entry: Line | None) -> None:
         """Handles a duplicate under another name: its row of the CSV is used if the first one had none."""
         if entry is None:
             return

@@ -72,6 +72,17 @@ class Place:
         self._root = path.rstrip("/")
         self._flags: list[str] = []
 
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.local.name if self.local else self._root.rpartition("/")[2]
+
+    def beside(self, name: str) -> str:
+        """Location of another folder in the same one."""
+        if self.local:
+            return str(self.local.with_name(name))
+        return f"{self.location.rstrip('/').rpartition('/')[0]}/{name}"
+
     def path(self, name: str) -> str:
         """The path of a file within the file system."""
         return f"{self._root}/{name}"
