@@ -38,6 +38,7 @@ from segmodels.archive.store import Archive, ArchiveError, Version, join_small_p
 __all__ = [
     "Deleted",
     "Matches",
+    "NoPhotoError",
     "compact",
     "delete_archive",
     "delete_photos",
@@ -48,6 +49,10 @@ __all__ = [
     "tag_values",
     "undo",
 ]
+
+
+class NoPhotoError(ArchiveError):
+    """A selection that chooses no photo."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,8 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
         by: Who does it, for the log.
 
     Raises:
-        ArchiveError: If no condition is given, no photo meets them, or the archive cannot be read or written; then
-            nothing has changed.
+        NoPhotoError: If no photo meets the conditions.
+        ArchiveError: If no condition is given, or the archive cannot be read or written; then nothing has changed.
     """
     if selection.is_empty:
         raise ArchiveError("Choose which photos to delete: by file name, tag, date or id.")
@@ -155,7 +160,7 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
             named = {each for each in selection.files if not set("*?").intersection(each)}
             lines = forget_files(place, names | named)
         if not ids and not lines:
-            raise ArchiveError(
+            raise NoPhotoError(
                 f"No photo of {archive.place.name} meets these conditions. Nothing was deleted. Receipts of earlier "
                 "deletions are in the log."
             )
