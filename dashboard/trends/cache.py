@@ -75,11 +75,13 @@ def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> byt
 
 
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
-    """A value that changes when a part of an archive or its taxonomy does; tags replace a part under the same name."""
+    """A value that changes when a part of an archive or its taxonomy does; tags make a new part."""
+    from segmodels.archive.changes import visible_parts
     from segmodels.archive.place import Place
 
     place = Place(location)
-    names = [name for name in place.files(version.folder) if name.endswith((".parquet", ".json"))]
+    names = [*visible_parts(place, version.folder)]
+    names += [name for name in place.files(version.folder) if name.endswith(".json")]
     if place.local is None:
         return tuple(names)
     return tuple((name, (place.local / name).stat().st_mtime_ns) for name in names if (place.local / name).exists())
