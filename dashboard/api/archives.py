@@ -182,7 +182,7 @@ async def archive(request: Request, name: Name) -> ArchiveEntry:
     openapi_extra=_filter_parameters(),
 )
 async def shares(request: Request, name: Name, by: By = "", kinds: Kinds = "no") -> Table:
-    """Share of outfits with each garment, with 95 % intervals."""
+    """Share of outfits with each garment, with 95% intervals."""
     return await _section(request, name, by, kinds, share_section)
 
 

@@ -440,7 +440,13 @@ def _agreement(comparison: Comparison) -> None:
         "models chosen."
     )
     words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
-    show_chart(agreement_figure(pairs, comparison.taxonomy, page_theme()), "compare-agreement", words)
+    show_chart(
+        agreement_figure(pairs, comparison.taxonomy, page_theme()),
+        "compare-agreement",
+        words,
+        title="Agreement between models: IoU by class",
+        notes=[comparison.photo],
+    )
 
 
 def _scores(comparison: Comparison) -> None:
@@ -448,7 +454,13 @@ def _scores(comparison: Comparison) -> None:
     st.subheader("Scores by class")
     st.caption("IoU with the ground truth. Dash: the class is in neither the ground truth nor the prediction.")
     words = "; ".join(f"{name}: mean IoU {score_text(each['mean_iou'])}" for name, each in comparison.scores.items())
-    show_chart(scores_figure(comparison.scores, comparison.scored.taxonomy, page_theme()), "compare-scores", words)
+    show_chart(
+        scores_figure(comparison.scores, comparison.scored.taxonomy, page_theme()),
+        "compare-scores",
+        words,
+        title="Scores by class: IoU with the ground truth",
+        notes=[comparison.photo],
+    )
 
 
 def _excel(make: Callable[[Sequence[Comparison]], bytes], comparisons: Sequence[Comparison]) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dashboard.archive.jobs import Job
 from segmodels.archive.sources import Found
+from segmodels.archive.tagging import Retagged
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
 __all__ = ["ArchiveState", "Intake"]
@@ -31,6 +32,8 @@ class ArchiveState:
 
     Args:
         job: Job that this visitor began, or found running.
+        retagged: Archive whose photos got the tags and dates of a CSV alone, and what became of its rows; None before,
+            and once photos are added.
         target: Name of the archive that was added to last; kept here, as the form is not drawn while a job runs.
         model: Catalog name of the model chosen in the form.
         intake: Number of times that the uploader was emptied; part of its key, as a new key is an empty uploader.
@@ -44,6 +47,7 @@ class ArchiveState:
     """
 
     job: Job | None = None
+    retagged: tuple[str, Retagged] | None = None
     target: str = ""
     model: str = DEFAULT_MODEL
     intake: int = 0
