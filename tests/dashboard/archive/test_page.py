@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -176,7 +177,7 @@ def test_a_csv_alone_updates_photos_that_are_in_the_archive(opened: Callable[[],
     )
     rows = {row["file_name"]: row for row in rows_of(Archive(cache / "My photos")).to_dict("records")}
     assert rows["a.jpg"]["taken_at"] == datetime(2024, 3, 5) and dict(rows["a.jpg"]["tags"]) == {"market": "Paris"}
-    assert rows["b.jpg"]["taken_at"] is None and len(rows) == 2
+    assert pd.isna(rows["b.jpg"]["taken_at"]) and len(rows) == 2
     page.file_uploader[0].upload("looks.csv", b"file_name,market\nother.jpg,Paris\n", "text/csv")
     run(page)
     press(page, "Update dates and tags")
