@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
@@ -17,6 +18,7 @@ from segmodels.csv_text import csv_bytes, original
 __all__ = ["forget_files", "list_names", "write_rejected", "write_unmatched"]
 
 _LIST = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
+_FIELD_LIMIT = threading.Lock()  # the limit is one for the whole process
 
 
 def list_names(place: Place) -> list[str]:
@@ -108,12 +110,13 @@ def _read(place: Place, name: str) -> list[dict[str, str]] | None:
         text = place.read(name).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
-    usual = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
-    try:
-        lines = csv.DictReader(io.StringIO(text, newline=""))
-        return [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in lines]
-    finally:
-        csv.field_size_limit(usual)
+    with _FIELD_LIMIT:
+        usual = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
+        try:
+            lines = csv.DictReader(io.StringIO(text, newline=""))
+            return [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in lines]
+        finally:
+            csv.field_size_limit(usual)
 
 
 def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:

@@ -54,7 +54,7 @@ def compare(page: Page) -> None:
     upload(page, "look.png", portrait())
     expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
-    settle(page)
+    settle(page)  # while it runs, the buttons of the example are there too
     expect(page.get_by_role("button", name="Picture (PNG)")).to_be_visible()
     expect(page.get_by_role("application").first).to_be_visible()
 

@@ -65,6 +65,7 @@ def test_from_a_fit_to_a_segmented_photo(
     card.get_by_role("button", name="Use").click()
 
     expect(page.get_by_role("heading", name="Drop an outfit photo")).to_be_visible(timeout=WAIT)
+    settle(page)
     page.locator("input[type=file]").first.set_input_files(photo_folder / "photos" / "0016.jpg")
     expect(page.get_by_role("heading", name="Segment", exact=True)).to_be_visible(timeout=WAIT)
     with page.expect_download() as waiting:

@@ -21,7 +21,7 @@ from streamlit_page import state_of, uploader
 import dashboard.components.viewer as viewer_module
 from dashboard.segment.state import SegmentState
 from dashboard.shared import analysed as photos
-from dashboard.shared import by_link, networks, runs, waiting
+from dashboard.shared import by_link, keeping, networks, runs, waiting
 from dashboard.shared.examples import examples
 from dashboard.shared.inference_queue import InferenceQueue
 from dashboard.shared.keeping import LINK, privacy_text
@@ -122,7 +122,10 @@ def test_a_link_is_opened_by_the_server(page: AppTest, monkeypatch: pytest.Monke
     assert asked == ["https://gone.example/a.jpg", "https://photos.example/look.png"]
 
 
-def test_photos_are_there_again_after_a_reload_until_they_are_forgotten(page: AppTest) -> None:
+def test_photos_are_there_again_after_a_reload_until_they_are_forgotten(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "visitor", lambda: "the same browser")
     assert LINK not in page.query_params, "an example is nobody's"
     with_portrait(page)
     visit = page.query_params[LINK]
@@ -130,7 +133,7 @@ def test_photos_are_there_again_after_a_reload_until_they_are_forgotten(page: Ap
     again.query_params[LINK] = visit
     again.run()
     assert [photo.name for photo in state(again).photos.values()] == ["astronaut.png"]
-    assert "forgotten 2 hours after your last click" in texts(again)
+    assert "They are forgotten 2 hours after your last click" in texts(again)
     button(again, "Forget now").click().run()
     assert [photo.name for photo in state(again).photos.values()] == ["two-people.jpg"]
     assert LINK not in again.query_params
