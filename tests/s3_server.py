@@ -188,7 +188,7 @@ def s3_client(port: int) -> fs.FileSystem:
         region="us-east-1",
         scheme="http",
         endpoint_override=f"127.0.0.1:{port}",
-        allow_bucket_creation=True,
+        allow_delayed_open=True,  # a file is one PUT
     )
 
 

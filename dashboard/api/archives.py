@@ -336,7 +336,7 @@ async def remove_photo(
 
     Nothing is kept of it but its hash, in the receipt in the archive's log.
     """
-    await _asked(request, _remove, name, photo_id, caller_of(request))
+    await _asked(request, _remove, name, photo_id, f"API {identifier('caller', caller_of(request))[:8]}")
     return Response(status_code=204)
 
 
@@ -362,12 +362,12 @@ def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]
     return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, owner))
 
 
-def _remove(name: str, photo_id: str, caller: str) -> None:
+def _remove(name: str, photo_id: str, by: str) -> None:
     found = _shelved(name)
     if found.origin == "shipped":
         raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
     try:
-        delete_photos(Archive(found.location), Selection(ids=[photo_id]), for_good=True, by=caller)
+        delete_photos(Archive(found.location), Selection(ids=[photo_id]), for_good=True, by=by)
     except NoPhotoError:
         raise ProblemError(
             "not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them."

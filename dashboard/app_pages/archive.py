@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.archive import cache
+from dashboard.archive.care import show_care, show_past
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
@@ -348,9 +349,10 @@ def _list(archives: Sequence[Shelved]) -> None:
     st.subheader(f"{count:,} archive{'' if count == 1 else 's'}" if count else "No archive yet")
     if not any(each.origin != "shipped" for each in archives):
         st.caption(literal(_empty(archives)))
+    show_past(state.outcomes, archives)
     for number, each in enumerate(archives):
         with st.container(key=f"archive-entry-{number}", gap="small"):
-            _entry(each, number)
+            _entry(each, number, archives)
 
 
 def _empty(archives: Sequence[Shelved]) -> str:
@@ -364,7 +366,7 @@ def _empty(archives: Sequence[Shelved]) -> str:
     return "Add photos, and the results appear here."
 
 
-def _entry(each: Shelved, number: int) -> None:
+def _entry(each: Shelved, number: int, archives: Sequence[Shelved]) -> None:
     place = (
         each.location.replace(str(Path.home()), "~", 1) if each.location.startswith(str(Path.home())) else each.location
     )
@@ -391,6 +393,7 @@ def _entry(each: Shelved, number: int) -> None:
             st.download_button(
                 name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
             )
+    show_care(each, contents, archives, state.outcomes, number)
 
 
 def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:

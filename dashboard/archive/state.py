@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dashboard.archive.care import CareOutcome
 from dashboard.archive.jobs import Job
 from segmodels.archive.sources import Found
 from segmodels.archive.tagging import Retagged
@@ -44,6 +45,7 @@ class ArchiveState:
         found: Photos and tables in the uploader, with the ids of their files; None before any arrived.
         encoding: Encoding that the visitor chose for the table; None for the likeliest.
         day_first: Order of day and month that the visitor chose for the table; None before a choice.
+        outcomes: What became of the last action of the section Care, by the location of its archive.
     """
 
     job: Job | None = None
@@ -58,3 +60,4 @@ class ArchiveState:
     found: Intake | None = None
     encoding: str | None = None
     day_first: bool | None = None
+    outcomes: dict[str, CareOutcome] = field(default_factory=dict)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
 
-__all__ = ["archive_photo", "facts", "has_kinds", "versions"]
+__all__ = ["archive_photo", "facts", "forget_archives", "has_kinds", "versions"]
 
 
 def versions(location: str) -> list[Version]:
@@ -72,6 +72,12 @@ def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> byt
     from dashboard.trends.photos import read_photo
 
     return read_photo(roots, file_name, identity)
+
+
+def forget_archives() -> None:
+    """Drops all that is kept of archives in memory, as after a privacy request; it is read again when it is asked."""
+    _loading_facts.clear()
+    archive_photo.clear()
 
 
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:

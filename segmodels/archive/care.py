@@ -63,11 +63,13 @@ class Matches:
         photos: Number of photos.
         rows: Number of rows: a photo that several models analysed has several.
         names: File names of the first ones.
+        ids: Their ids.
     """
 
     photos: int
     rows: int
     names: Sequence[str]
+    ids: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,17 @@ def find_photos(archive: Archive, selection: Selection, names: int = 5) -> Match
         ArchiveError: If the archive cannot be read.
     """
     ids: set[str] = set()
-    called: list[str] = []
+    first: dict[str, str] = {}
     rows = 0
-    for part in visible_parts(archive.place):
+    for part in visible_parts(archive.place) if not selection.is_empty else ():
         table = read_columns(archive.place, part, COLUMNS)
         found = table.filter(pa.array(chosen(table, selection)))
         rows += found.num_rows
-        for key, name in zip(found["photo_id"].to_pylist(), found["file_name"].to_pylist(), strict=True):
-            if key not in ids and len(called) < names:
-                called.append(name or "")
-            ids.add(key)
-    return Matches(len(ids), rows, called)
+        ids.update(found["photo_id"].to_pylist())
+        shown = found.slice(0, names)
+        first |= dict(zip(shown["photo_id"].to_pylist(), shown["file_name"].to_pylist(), strict=True))
+    keys = list(first)[:names]
+    return Matches(len(ids), rows, [first[key] or "" for key in keys], keys)
 
 
 def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = False, by: str = "") -> Deleted:
