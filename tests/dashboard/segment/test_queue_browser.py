@@ -50,7 +50,8 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 @pytest.fixture
 def address(serve: Callable[..., str], gate: Gate, more_models: Path) -> str:
     """A server of this test with one worker."""
-    return serve(SCRIPT, {"GATE": str(gate.folder), "OMP_NUM_THREADS": "1", "GARMENTSCOPE_MODELS": str(more_models)})
+    own = {"GATE": str(gate.folder), "OMP_NUM_THREADS": "1", "GARMENTSCOPE_MODELS": str(more_models)}
+    return serve(SCRIPT, own, fresh=True)
 
 
 @pytest.fixture
