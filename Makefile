@@ -79,8 +79,9 @@ gpu: $(READY) ## train, judge and ingest for real on one GPU, beside the process
 
 KILLS ?= 100
 ENGINE ?= local
-kills: $(READY) ## kill an ingest a hundred times and look whether its archive lost or doubled a photo: make kills ENGINE=ray
+kills: $(READY) ## kill ingests and changes a hundred times and look whether an archive lost or doubled a photo: make kills ENGINE=ray
 	PYTHONPATH=. $(BIN)/python tests/kill_ingest.py --kills $(KILLS) --engine $(ENGINE)
+	PYTHONPATH=. $(BIN)/python tests/kill_changes.py --kills $(KILLS)
 
 SECONDS ?= 600
 fuzz: $(READY) ## try hostile files and links at every door for ten minutes: make fuzz SECONDS=60

@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     pull = commands.add_parser("pull", help="download models from the Hugging Face Hub, or update them")
     pull.add_argument("names", nargs="+", metavar="NAME", help="catalog name, or hf://owner/repo@revision")
     commands.add_parser(
-        "archive", help="turn photos into data: ingest, show, duplicates, make-up; each has its own --help"
+        "archive", help="turn photos into data: ingest, show, delete-photos, merge, check ...; each has its own --help"
     )
     for name, entry in brought.items():
         commands.add_parser(name, help=f"run the package {entry.module.partition('.')[0]}; has its own --help")

@@ -14,6 +14,7 @@
   - `segmodels.taxonomy.TaxonomyError`: classes that make no taxonomy
   - `segmodels.datasets.DatasetError`: a data set that is missing, damaged or of another layout
   - `segmodels.archive.place.ArchiveError`: an archive that cannot be read or written
+    - `segmodels.archive.care.NoPhotoError`: a choice of photos that none meets
   - `segmodels.archive.outfits.NotEnoughError`: an archive with too few outfits for a question
   - `dashboard.api.limits.LimitsError`: limits of the HTTP API that cannot be used
   - `dashboard.api.problems.ProblemError`: a request to the HTTP API that cannot be answered

@@ -6,8 +6,6 @@ import gc
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +18,7 @@ from chromium import NoChromiumError, launch
 from hub_server import HubServer, running_hub
 from huggingface_hub import constants
 from playwright.sync_api import Browser, expect, sync_playwright
+from served_app import Server
 from streamlit_page import WAIT
 
 import segmodels  # noqa: F401  # sets how threads wait, before PyTorch is loaded
@@ -48,7 +47,7 @@ def pytest_unconfigure() -> None:
 
 
 Serve = Callable[..., str]
-"""Takes a script and, if wanted, further environment variables; serves it, returns its address."""
+"""Takes a script, further environment variables, and whether it needs a `fresh` interpreter; gives the address."""
 
 
 @pytest.fixture
@@ -86,9 +85,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     The servers run until the test module is done, each with an empty cache, so that whoever runs the tests may have
     archives of their own.
     """
-    servers: list[subprocess.Popen[bytes]] = []
+    servers: list[Server] = []
 
-    def start(script: Path, environment: Mapping[str, str] | None = None) -> str:
+    def start(script: Path, environment: Mapping[str, str] | None = None, *, fresh: bool = False) -> str:
         port = _free_port()
         log = tmp_path_factory.mktemp("streamlit") / "server.log"
         options = {
@@ -99,23 +98,15 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             "browser.gatherUsageStats": "false",
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [sys.executable, "-m", "streamlit", "run", str(script), *arguments],
-                cwd=REPOSITORY,
-                env={**os.environ, "GARMENTSCOPE_CACHE": str(log.parent / "cache"), **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        servers.append(server)
+        own = {"GARMENTSCOPE_CACHE": str(log.parent / "cache"), **(environment or {})}
+        servers.append(Server(script, arguments, own, log, fresh=fresh))
         address = f"http://127.0.0.1:{port}"
-        _wait_until_healthy(server, address, log)
+        _wait_until_healthy(servers[-1], address, log)
         return address
 
     yield start
     for server in servers:
-        _stop(server)
+        server.kill()
 
 
 @pytest.fixture
@@ -180,22 +171,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_healthy(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _wait_until_healthy(server: Server, address: str, log: Path) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
+    while time.monotonic() < deadline and server.lives:
         try:
             with opener.open(f"{address}/_stcore/health", timeout=2):
                 return
         except OSError:
             time.sleep(0.1)
     pytest.fail(f"Streamlit did not come up at {address}. Its log:\n{log.read_text(errors='replace')}", pytrace=False)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 from streamlit.testing.v1 import AppTest
 
 State = TypeVar("State")
@@ -14,8 +14,25 @@ WAIT = 120_000
 QUIET = 400
 """Milliseconds without a change after which none is expected any more."""
 
-on_a_desk = pytest.mark.parametrize("page", [(1440, 1000)], ids=["1440"], indirect=True)
-"""For a test that would tell no more on a phone."""
+DESK: ViewportSize = {"width": 1440, "height": 1000}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+on_a_phone = pytest.mark.parametrize("page", [PHONE], ids=["390"], indirect=True)
+"""For a test whose page is to open on a phone."""
+
+
+def assert_fits(page: Page) -> None:
+    """Nothing is wider than the window, neither as it is nor on a phone; the page is as large as before afterwards."""
+    before = page.viewport_size
+    assert before
+    assert page.evaluate(FITS)
+    page.set_viewport_size(PHONE)
+    drawn(page)
+    assert page.evaluate(FITS)
+    page.set_viewport_size(before)
+
+
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
 
 
 def settle(page: Page) -> None:

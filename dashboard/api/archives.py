@@ -36,9 +36,11 @@ from dashboard.trends.reliability import of_kinds, read_trust
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
+from segmodels.archive.care import NoPhotoError, delete_photos
 from segmodels.archive.facts import Conditions, Facts, Period, View
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.outfits import NotEnoughError
+from segmodels.archive.selection import Selection
 from segmodels.archive.sources import from_uploads, is_table, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
@@ -180,7 +182,7 @@ async def archive(request: Request, name: Name) -> ArchiveEntry:
     openapi_extra=_filter_parameters(),
 )
 async def shares(request: Request, name: Name, by: By = "", kinds: Kinds = "no") -> Table:
-    """Share of outfits with each garment, with 95 % intervals."""
+    """Share of outfits with each garment, with 95% intervals."""
     return await _section(request, name, by, kinds, share_section)
 
 
@@ -330,8 +332,11 @@ async def remove_photo(
     name: Name,
     photo_id: Annotated[str, Path(description="SHA-256 of the photo's file.", pattern="^[0-9a-f]{64}$")],
 ) -> Response:
-    """Removes what was found in a photo, by whichever model, from an archive."""
-    await _asked(request, _remove, name, photo_id)
+    """Removes what was found in a photo, by whichever model, from an archive, for good.
+
+    Nothing is kept of it but its hash, in the receipt in the archive's log.
+    """
+    await _asked(request, _remove, name, photo_id, f"API {identifier('caller', caller_of(request))[:8]}")
     return Response(status_code=204)
 
 
@@ -357,19 +362,16 @@ def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]
     return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, owner))
 
 
-def _remove(name: str, photo_id: str) -> None:
+def _remove(name: str, photo_id: str, by: str) -> None:
     found = _shelved(name)
     if found.origin == "shipped":
         raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
-    opened = Archive(found.location)
-    gone = False
-    for version in opened.versions():
-        writer = opened.writer(version)
-        if photo_id in writer.known:
-            writer.remove([photo_id])
-            gone = True
-    if not gone:
-        raise ProblemError("not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them.")
+    try:
+        delete_photos(Archive(found.location), Selection(ids=[photo_id]), for_good=True, by=by)
+    except NoPhotoError:
+        raise ProblemError(
+            "not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them."
+        ) from None
 
 
 def _shelved(name: str) -> Shelved:

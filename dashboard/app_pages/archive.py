@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.archive import cache
+from dashboard.archive.care import show_care, show_past
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
@@ -33,6 +34,7 @@ from segmodels.archive.sentences import (
 )
 from segmodels.archive.sources import Found, from_uploads, is_table, read_tables
 from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.tagging import Retagged, apply_metadata
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.csv_text import csv_bytes, for_excel
 
@@ -45,7 +47,8 @@ SHOWN = 5
 MANY_FILES = 200  # files from which a ZIP is recommended
 GUIDE = (
     "Add photos, or a ZIP of them: each person becomes an outfit with garments and colours, to be counted in *Trends*.",
-    "Add a CSV with dates and tags (market, season, brand) to compare groups and see what rises and falls.",
+    "Add a CSV with dates and tags (market, season, brand) to compare groups and see what rises and falls. Without "
+    "photos, it updates those that are in the archive.",
     "Leave the page while photos are added: it goes on.",
     "*rejected.csv* lists files that could not be used; *unmatched.csv* lists rows without a photo and photos without "
     "a row, *unmatched-1.csv* and so on those of earlier CSVs.",
@@ -78,6 +81,8 @@ def _panel(archives: Sequence[Shelved]) -> None:
         return
     if job:
         _outcome(job)
+    elif state.retagged:
+        _retagged(*state.retagged)
     if others:
         st.caption("Photos of another visitor are being added to an archive. Yours wait until that is done.")
     _form(archives)
@@ -131,6 +136,15 @@ def _outcome(job: Job) -> None:
             st.button("Discard the rest", type="tertiary", on_click=_forget)
 
 
+def _retagged(name: str, done: Retagged) -> None:
+    """What became of a CSV without photos."""
+    with st.container(key="archive-outcome"):
+        st.markdown(f"**{literal(f'{name}: {done}')}**")
+        if done.notes:
+            st.info("\n\n".join(map(literal, done.notes)))
+        _download("unmatched.csv", ("file", "missing"), [(each, "no photo") for each in done.rows_without_photo])
+
+
 def _so_far(job: Job) -> str:
     if job.progress is None:
         return "No photo was analysed."
@@ -172,7 +186,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         st.caption(text if count < MANY_FILES else f"{text} So many are quicker to send as one ZIP.")
     st.caption(
         "The CSV needs a column `file_name`. A column `taken_at` holds dates; every other column becomes a tag, such "
-        "as market or season. It may also be in the ZIP."
+        "as market or season. It may also be in the ZIP. Alone, it updates photos that are in the archive already."
     )
     metadata, unreadable = None, ""
     if files:
@@ -182,10 +196,15 @@ def _form(archives: Sequence[Shelved]) -> None:
             unreadable = f"{error} Nothing was added."
         if metadata:
             _preview(metadata)
-    model = _model()
-    if st.button("Add photos", type="primary"):
+    csv_alone = metadata if state.found and not (state.found.found.sources or state.found.found.rejected) else None
+    if csv_alone:
+        st.caption("Photos of this archive that the CSV names get its dates and tags in place of their own.")
+    model = "" if csv_alone else _model()
+    if st.button("Update dates and tags" if csv_alone else "Add photos", type="primary"):
         state.refused = ()
-        state.failure = unreadable or _add(target or "", metadata, model)
+        state.failure = unreadable or (
+            _retag(target or "", csv_alone) if csv_alone else _add(target or "", metadata, model)
+        )
         if not state.failure:
             st.rerun()
     if sentences := dict.fromkeys([*state.refused, unreadable, state.failure]):
@@ -193,7 +212,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         if shown:
             st.error("\n\n".join(shown))
     st.caption(
-        "To add a folder of this machine or a bucket, run `python -m segmodels.archive ingest FOLDER --archive DIR`. "
+        "To add a folder of this machine or a bucket, run `garmentscope archive ingest FOLDER --archive DIR`. "
         "To list that archive here, set `GARMENTSCOPE_ARCHIVE=DIR`."
     )
 
@@ -274,25 +293,41 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
     found = state.found.found if state.found else Found([], [])
     try:
         if not found.sources and not found.rejected and not found.notes:
-            raise ArchiveError(
-                "A CSV alone adds nothing. Choose its photos too; photos that are already in the archive get its dates "
-                "and tags."
-                if metadata
-                else "Choose photos or a ZIP file of photos first."
-            )
+            raise ArchiveError("Choose photos or a ZIP file of photos first.")
         target = choose_target(name)
         claim(target, visitor())
-        if not may_change(owner_of(target.location)):
-            raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
+        _check_owner(target)
         begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, visitor())
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."
     networks.warm_up(model)
-    state.job, state.target, state.model = begun, target.name, model
+    state.job, state.target, state.model, state.retagged = begun, target.name, model, None
     state.found = None
     state.intake += 1
     return ""
+
+
+def _retag(name: str, metadata: Metadata) -> str:
+    """Gives photos of an archive the dates and tags of the CSV; gives a sentence if it cannot."""
+    try:
+        target = choose_target(name)
+        if not Archive(target.location).versions():
+            raise ArchiveError(f"{target.name} holds no photos yet. Choose another archive, or add the photos too.")
+        _check_owner(target)
+        with st.spinner("Updating dates and tags."):
+            done = apply_metadata(Archive(target.location), metadata, visitor())
+    except ArchiveError as error:
+        return without_folders(f"{error} Nothing was changed.".replace("Nothing was changed. Nothing", "Nothing"))
+    state.retagged, state.job, state.target = (target.name, done), None, target.name
+    state.found = None
+    state.intake += 1
+    return ""
+
+
+def _check_owner(target: Shelved) -> None:
+    if not may_change(owner_of(target.location)):
+        raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
 
 
 def _begin(job: Job) -> None:
@@ -314,9 +349,10 @@ def _list(archives: Sequence[Shelved]) -> None:
     st.subheader(f"{count:,} archive{'' if count == 1 else 's'}" if count else "No archive yet")
     if not any(each.origin != "shipped" for each in archives):
         st.caption(literal(_empty(archives)))
+    show_past(state.outcomes, archives)
     for number, each in enumerate(archives):
         with st.container(key=f"archive-entry-{number}", gap="small"):
-            _entry(each, number)
+            _entry(each, number, archives)
 
 
 def _empty(archives: Sequence[Shelved]) -> str:
@@ -330,7 +366,7 @@ def _empty(archives: Sequence[Shelved]) -> str:
     return "Add photos, and the results appear here."
 
 
-def _entry(each: Shelved, number: int) -> None:
+def _entry(each: Shelved, number: int, archives: Sequence[Shelved]) -> None:
     place = (
         each.location.replace(str(Path.home()), "~", 1) if each.location.startswith(str(Path.home())) else each.location
     )
@@ -357,6 +393,7 @@ def _entry(each: Shelved, number: int) -> None:
             st.download_button(
                 name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
             )
+    show_care(each, contents, archives, state.outcomes, number)
 
 
 def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import PurePath
 
 import streamlit as st
@@ -16,8 +15,6 @@ from dashboard.compare.agreement import (
     comparison_csv,
     comparison_json,
     comparison_picture,
-    find,
-    progress_text,
 )
 from dashboard.compare.conventions import (
     Prediction,
@@ -28,6 +25,7 @@ from dashboard.compare.conventions import (
     read_truth_file,
 )
 from dashboard.compare.ground_truth import MaskError, match_masks
+from dashboard.compare.run import CompareRun
 from dashboard.compare.state import CompareState, connected
 from dashboard.compare.table import score_text, table_html
 from dashboard.components.charts import page_theme, show_chart
@@ -36,18 +34,17 @@ from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer, viewer_key
 from dashboard.figures import agreement_figure, scores_figure
 from dashboard.shared import networks
-from dashboard.shared.analysed import UploadedPhoto, read_photo
+from dashboard.shared.background import begin
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.examples import EXAMPLE_MODELS, examples, show_examples
 from dashboard.shared.guide import show_guide
-from dashboard.shared.inference_queue import Visit
 from dashboard.shared.keeping import keep, show_privacy
 from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.page_state import page_state
 from dashboard.shared.photo_file import PhotoFile
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import MAX_UPLOAD_MB, choose_photo, more_ways, upload_photos
-from dashboard.shared.waiting import as_done, failure, finished
+from dashboard.shared.waiting import follow
 from segmodels.csv_text import for_excel
 from segmodels.taxonomy import OUTFIT_15, Taxonomy
 
@@ -73,6 +70,7 @@ MEANS = (
 def page() -> None:
     """The whole page: the comparison of an example, or of the photo chosen."""
     installed = networks.model_names()
+    state.take_over()
     if not state.photos:
         state.show_example(examples()[0])
     _read_mappings(installed)
@@ -90,9 +88,8 @@ def page() -> None:
         uploads.append(found)
     comparable = _comparable()
     enough = len(comparable) >= 2
-    if uploads or asked:
-        _work(uploads, comparable if enough else [], place)
-        st.rerun()
+    if uploads or asked or state.run:
+        _work(uploads, comparable if enough else [], asked, place)
     if enough:
         _results()
     else:
@@ -283,90 +280,33 @@ def _choose_convention(file: TruthFile, label: str) -> None:
         st.rerun()
 
 
-def _work(uploads: Sequence[PhotoFile], models: Sequence[str], place: DeltaGenerator) -> None:
-    """Takes photos in and runs the models on what they have not run on yet, with a bar; a click on Cancel ends it."""
-    with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text="Reading the photo." if uploads else "Waking the first network.")
-        st.button("Cancel", on_click=_cancel)
-    with networks.visit() as visit:
-        if uploads:
-            _take_in(visit, uploads, bar)
-        if models and state.photos:
-            _run(visit, models, bar)
-    bar.empty()
+def _work(uploads: Sequence[PhotoFile], models: Sequence[str], asked: bool, place: DeltaGenerator) -> None:
+    """Takes photos in and runs the models on what they have not run on yet, with a bar.
+
+    The run goes on while the visitor looks at another page. If it was dropped because the connection had ended, it
+    begins again.
+    """
+    run = state.run
+    if run and run.phase == "stopped":
+        uploads, models = [*run.uploads, *(each for each in uploads if each not in run.uploads)], models or run.models
+        run = None
+    if run is None or (uploads and not run.covers(uploads)):
+        if run:
+            run.stop()
+        before = {} if state.example and uploads else state.photos
+        run = state.run = begin(CompareRun(uploads, models, before, state.findings))
+    keep(state)
+    follow(run, place, _cancel)
+    st.rerun()
 
 
 def _cancel() -> None:
-    """Empties the uploaders; the run is stopped by the click, and what is done is kept."""
+    """Ends the run and empties the uploaders; what is done is kept."""
+    if run := state.run:
+        run.stop()
+        state.take_over()
+    state.run = None
     state.intake += 1
-
-
-def _take_in(visit: Visit, uploads: Sequence[PhotoFile], bar: DeltaGenerator) -> None:
-    """Keeps the photos that can be read."""
-    state.sentences, state.refused = [], ()
-    futures = [visit.submit(read_photo, upload.name, upload.data) for upload in uploads]
-
-    def show(done: int, turn: str) -> None:
-        count = len(uploads)
-        bar.progress(0.0, text=literal(f"Reading the photo{'s' if count > 1 else ''}.{turn}"))
-
-    list(as_done(visit, futures, show))
-    for upload, future in zip(uploads, futures, strict=True):
-        key = hashlib.sha256(upload.data).hexdigest()
-        if error := future.exception():
-            state.sentences.append(failure(upload.name, error))
-            continue
-        if state.example:
-            sentences = state.sentences
-            state.start_over()
-            state.sentences = sentences
-        state.photos.setdefault(key, future.result())
-        state.shown = key
-    state.intake += 1
-
-
-def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
-    """Runs what has not run yet, one model after another."""
-    photos, findings, sentences = state.photos, state.findings, state.sentences  # held: see `page_state`
-    revisions = {model: networks.revision(model) for model in models}  # one may have been pulled anew
-    missing = {model: [key for key in photos if state.revision(key, model) != revisions[model]] for model in models}
-    todo = [model for model in models if missing[model]]
-    unloaded = state.unloaded = {}  # held, as a stopped script must not write into the state of the next run
-    total = sum(len(keys) for keys in missing.values())
-    pixels_of = lru_cache(maxsize=1)(UploadedPhoto.pixels)  # a single photo is decoded once for all models
-    before = 0
-    for index, model in enumerate(todo):
-        text = progress_text(todo, index, list(unloaded))
-        bar.progress(before / total, text=literal(text))
-        keys = missing[model]
-        try:
-            finished(networks.loading(model), partial(_show_waking, bar, before / total, text))
-            segmenter = networks.segmenter(model)
-        except ValueError as error:
-            unloaded[model] = str(error)
-            before += len(keys)
-            continue
-        size = networks.model_bytes(model)
-
-        def show(done: int, turn: str, before: int = before, text: str = text, count: int = len(keys)) -> None:
-            which = f" Photo {min(done + 1, count)} of {count}." if count > 1 else ""
-            bar.progress((before + done) / total, text=literal(text + which + turn))
-
-        futures = [visit.submit(find, segmenter, photos[key], size, pixels_of) for key in keys]
-        for at in as_done(visit, futures, show):
-            key = keys[at]
-            try:
-                findings[key, model] = futures[at].result()
-            except Exception as error:
-                if (sentence := f"{model}: {failure(photos[key].name, error)}") not in sentences:
-                    sentences.append(sentence)
-        before += len(keys)
-
-
-def _show_waking(bar: DeltaGenerator, share: float, text: str, seconds: float) -> None:
-    left = networks.usual_seconds() - seconds
-    about = f" About {left:.0f} s left." if left >= 1 else ""
-    bar.progress(share, text=literal(f"{text} Waking the network.{about}"))
 
 
 def _show_sentences() -> None:
@@ -500,7 +440,13 @@ def _agreement(comparison: Comparison) -> None:
         "models chosen."
     )
     words = "; ".join(f"{each.first} and {each.second}: mean IoU {each.mean_iou:.2f}" for each in pairs)
-    show_chart(agreement_figure(pairs, comparison.taxonomy, page_theme()), "compare-agreement", words)
+    show_chart(
+        agreement_figure(pairs, comparison.taxonomy, page_theme()),
+        "compare-agreement",
+        words,
+        title="Agreement between models: IoU by class",
+        notes=[comparison.photo],
+    )
 
 
 def _scores(comparison: Comparison) -> None:
@@ -508,7 +454,13 @@ def _scores(comparison: Comparison) -> None:
     st.subheader("Scores by class")
     st.caption("IoU with the ground truth. Dash: the class is in neither the ground truth nor the prediction.")
     words = "; ".join(f"{name}: mean IoU {score_text(each['mean_iou'])}" for name, each in comparison.scores.items())
-    show_chart(scores_figure(comparison.scores, comparison.scored.taxonomy, page_theme()), "compare-scores", words)
+    show_chart(
+        scores_figure(comparison.scores, comparison.scored.taxonomy, page_theme()),
+        "compare-scores",
+        words,
+        title="Scores by class: IoU with the ground truth",
+        notes=[comparison.photo],
+    )
 
 
 def _excel(make: Callable[[Sequence[Comparison]], bytes], comparisons: Sequence[Comparison]) -> bytes:

@@ -258,7 +258,14 @@ def _shares(statistics: Statistics, key: str, measure: Measure, level: Level, ba
     st.caption(literal(text))
     words = ", ".join(f"{bar.count.name} {bar.share:.1%}" for bar in bars)
     figure = shares_figure(bars, measure, statistics.taxonomy, page_theme())
-    show_chart(figure, f"{key}-{level}-{measure}", words, data=partial(shares_table, statistics, level))
+    title = f"{_title(key)}: {'classes' if level == 'classes' else 'labels'} by {MEASURES[measure].lower()}"
+    table = partial(shares_table, statistics, level)
+    show_chart(figure, f"{key}-{level}-{measure}", words, title=title, notes=[text], data=table)
+
+
+def _title(key: str) -> str:
+    """Name of the data set that a key of charts stands for, for the title of a picture."""
+    return "Clothing Co-Parsing" if key == "ccp" else "Data set"
 
 
 def _garments(statistics: Statistics, key: str, level: Level) -> None:
@@ -269,14 +276,12 @@ def _garments(statistics: Statistics, key: str, level: Level) -> None:
     else:
         others = [each.name for each in statistics.taxonomy.classes if not each.is_worn]
         rest = f"Not counted: {listed(others)}."
-    st.caption(
-        literal(
-            f"Number of different {kinds} of garment and accessory in a photo, {statistics.photos:,d} photos. {rest}"
-        )
-    )
+    text = f"Number of different {kinds} of garment and accessory in a photo, {statistics.photos:,d} photos. {rest}"
+    st.caption(literal(text))
     words = ", ".join(f"{number}: {count} photos" for number, count in photos.items())
     figure = garments_figure(photos, page_theme())
-    show_chart(figure, f"{key}-garments-{level}", words, data=partial(garments_table, statistics))
+    title, table = f"{_title(key)}: garments per photo", partial(garments_table, statistics)
+    show_chart(figure, f"{key}-garments-{level}", words, title=title, notes=[text], data=table)
 
 
 def _pairs(counted: Counted, key: str) -> None:
@@ -295,7 +300,8 @@ def _pairs(counted: Counted, key: str) -> None:
         if names.index(str(row.first)) < names.index(str(row.second))
     )
     figure = pairs_figure(rows, names, page_theme())
-    show_chart(figure, f"{key}-pairs", words, data=partial(pairs_table, counted))
+    title, table = f"{_title(key)}: classes in the same photo", partial(pairs_table, counted)
+    show_chart(figure, f"{key}-pairs", words, title=title, notes=[text], data=table)
 
 
 def _sizes(statistics: Statistics, key: str) -> None:
@@ -307,9 +313,17 @@ def _sizes(statistics: Statistics, key: str) -> None:
                 f"{side}: {sizes.smallest:,d} to {sizes.largest:,d} pixels (range "
                 f"{sizes.largest - sizes.smallest:,d}), median {sizes.median:g}."
             )
-        st.caption(f"{text} {statistics.photos:,d} photos.")
-        figure = sizes_figure(side, sizes, page_theme())
-        show_chart(figure, f"{key}-{side.lower()}", text, data=partial(sizes_table, statistics))
+        text += f" {statistics.photos:,d} photos."
+        st.caption(text)
+        title, table = f"{_title(key)}: {side.lower()} of the photos", partial(sizes_table, statistics)
+        show_chart(
+            sizes_figure(side, sizes, page_theme()),
+            f"{key}-{side.lower()}",
+            text,
+            title=title,
+            notes=[text],
+            data=table,
+        )
 
 
 def _faults(statistics: Statistics) -> None:

@@ -215,7 +215,7 @@ def _leaderboard(
     models: Sequence[Model], photos: PhotoSet, standings: Sequence[Standing], chosen: Sequence[str]
 ) -> None:
     spread = "±: standard deviation over the folds." if photos.over_folds else (
-        "Below the sorted score: 95 % interval (bootstrap over the photos)."
+        "Below the sorted score: 95% interval (bootstrap over the photos)."
     )  # fmt: skip
     st.caption(literal(f"{scope(models, photos)} {spread}"))
     inks = {name: series(place, page_theme()).ink for place, name in enumerate(chosen)}
@@ -345,7 +345,7 @@ def _conditions(models: Sequence[Model], photos: PhotoSet) -> None:
         st.caption(
             literal(
                 f"Mean IoU on the photos of {photos.label}, cropped to a part of the person or otherwise changed "
-                "(crops: over the classes with more than 0.2 % of the pixels). Flat-lays: accuracy on the largest "
+                "(crops: over the classes with more than 0.2% of the pixels). Flat-lays: accuracy on the largest "
                 "garment, mean over the classes. Other kinds of photo: micro F1 of the classes that the main person "
                 "wears."
             )
@@ -565,7 +565,7 @@ def _matrix_caption(row: Standing, second: Standing | None, unit: Unit) -> str:
         f"{COLUMNS[key].label} {found[key].value:+.3f} ({found[key].low:+.3f} to {found[key].high:+.3f})"
         for key in ("mean_iou", "mean_f1", "pixel_accuracy")
     ]
-    return f"{text}Overall: {', '.join(parts)}; 95 % intervals, paired bootstrap over the photos."
+    return f"{text}Overall: {', '.join(parts)}; 95% intervals, paired bootstrap over the photos."
 
 
 def _photos_of_cell(row: Standing, second: Standing | None, taxonomy: Taxonomy, cell: Cell) -> None:

@@ -19,7 +19,7 @@ from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import without_folders
-from segmodels.checkpoints.catalog import Offer, match_offers
+from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, match_offers
 
 state = page_state(ModelsState)
 segment = page_state(SegmentState)
@@ -75,9 +75,9 @@ def _cards(
 
 
 def _sheets(listing: Listing | None) -> list[Sheet]:
-    """What each card says, by name; those that are only described come last."""
+    """What each card says, by name: the default model first, those that are only described last."""
     offers = match_offers(listing.checkpoints if listing else ())
-    offers.sort(key=lambda offer: offer.place == "described")
+    offers.sort(key=lambda offer: (offer.place == "described", offer.name != DEFAULT_MODEL))
     models = {offer.name: evaluation_cache.scored_model(offer.name, offer.folder) for offer in offers if offer.folder}
     scores = scores_to_show(list(models.values()))
     parameters = listing.parameters if listing else {}

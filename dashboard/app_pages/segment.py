@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -13,11 +12,11 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.components.paste import watch_pasted
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer, viewer_key
-from dashboard.segment.state import Packed, SegmentState, digest, is_of, sort_photos
+from dashboard.segment.run import SegmentRun, is_of
+from dashboard.segment.state import Packed, SegmentState
 from dashboard.shared import networks
 from dashboard.shared.analysed import (
     Analysed,
-    analyse,
     annotations_name,
     as_annotations,
     as_csv,
@@ -27,24 +26,22 @@ from dashboard.shared.analysed import (
     json_text,
     write_zip,
 )
+from dashboard.shared.background import begin
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.choice import choose
 from dashboard.shared.examples import examples, show_examples
 from dashboard.shared.guide import show_guide
 from dashboard.shared.keeping import KEPT_SECONDS, keep, show_privacy
 from dashboard.shared.page_state import page_state
-from dashboard.shared.photo_file import PhotoFile
+from dashboard.shared.photo_file import PhotoFile, file_digest
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, more_ways, upload_photos
-from dashboard.shared.waiting import as_done, failure, finished
+from dashboard.shared.waiting import follow
 from segmodels.annotations import ANNOTATION_FORMATS
 from segmodels.csv_text import for_excel
 from segmodels.inference.segmentation import Garment
 from segmodels.photo import PhotoError
 from segmodels.sentences import first_line
-
-if TYPE_CHECKING:
-    from segmodels.inference.segmenter import Segmenter
 
 state = page_state(SegmentState)
 
@@ -63,6 +60,7 @@ GUIDE = (
 
 def page() -> None:
     """The whole page: an example, or the photos of this visit."""
+    state.take_over()
     if not state.photos and not state.pending:
         state.show_example(examples()[0])
     keep(state)
@@ -92,8 +90,8 @@ def page() -> None:
         if older and not uploads:
             _offer_rerun(len(older), model)
         _results()  # before what is new, so that the photos that are done can be looked at meanwhile
-    if uploads and _add(uploads, model, place):
-        st.rerun()
+    if uploads:
+        _add(uploads, model, place)
     networks.warm_up_soon(model)
 
 
@@ -165,86 +163,33 @@ def _show(digest: str) -> None:
     state.shown = digest
 
 
-def _add(uploads: list[PhotoFile], model: str, place: DeltaGenerator) -> bool:
-    """Analyses what is new, with a bar in its place; True if the page is to be drawn anew."""
-    state.refused, state.failures = (), []
-    if not all(digest(file.data) in state.photos for file in uploads):
-        state.pending = uploads  # else only results of another model are made anew
-        keep(state)
-    with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
-        bar = st.progress(0.0, text=literal(f"1 of {len(uploads)}, {uploads[0].name}. Waking the network."))
-        cancel = st.empty()
-    cancel.button("Cancel", on_click=_cancel, args=(model, networks.revision(model)))
-    try:
-        segmenter = _woken(model, uploads, bar)
-    except ValueError as error:
-        state.pending = []
-        bar.empty()
-        cancel.empty()
-        place.error(literal(str(error)))
-        return False
-    revision = segmenter.checkpoint.revision
-    keys = [digest(upload.data) for upload in uploads]
-    photos, failures = state.photos, state.failures  # held: see `page_state`
-    failed: dict[int, str] = {}
-    known = list(photos)
-    new = [
-        index
-        for index, key in enumerate(keys)
-        if key not in keys[:index] and not (key in photos and is_of(photos[key], model, revision))
-    ]
-
-    def show(done: int, turn: str) -> None:
-        name = uploads[next((new[at] for at, future in enumerate(futures) if not future.done()), new[-1])].name
-        before = len(uploads) - len(new) + done
-        bar.progress(before / len(uploads), text=literal(f"{before + 1} of {len(uploads)}, {name}.{turn}"))
-
-    try:
-        with networks.visit() as visit:
-            futures = [visit.submit(analyse, segmenter, uploads[i].name, uploads[i].data) for i in new]
-            for at in as_done(visit, futures, show):
-                try:
-                    _take(photos, keys[new[at]], futures[at].result())
-                except Exception as error:
-                    failed[at] = failure(uploads[new[at]].name, error)
-    finally:
-        failures += [failed[at] for at in sorted(failed)]
-        sort_photos(photos, [*known, *keys])
-    if not all(is_of(photo, model, revision) for photo in photos.values()):
-        state.cancelled = model, revision  # else those that failed would be analysed again and again
-    state.shown = next((key for key in reversed(keys) if key in photos), state.shown)
-    state.intake += 1
-    state.pending = []
-    return True
+def _add(uploads: list[PhotoFile], model: str, place: DeltaGenerator) -> None:
+    """Analyses what is new, with a bar in its place; the run goes on while the visitor looks at another page."""
+    run = state.run
+    if run is None or not run.covers(model, uploads):
+        if run:
+            run.stop()
+        state.refused, state.failures = (), []
+        if not all(file_digest(file.data) in state.photos for file in uploads):
+            state.pending = uploads  # else only results of another model are made anew
+            keep(state)
+        run = state.run = begin(SegmentRun(model, uploads, state.photos))
+    follow(run, place, _cancel)
+    if run.phase == "failed":
+        state.run, state.pending = None, []
+        place.error(literal(run.error))
+    else:
+        st.rerun()
 
 
-def _take(photos: dict[str, Analysed], key: str, done: Analysed) -> None:
-    """Takes a photo that is done; the visitor's first one replaces the example."""
-    if state.example and key not in photos:
-        photos.clear()
-        state.example = None
-    photos[key] = done
-
-
-def _woken(model: str, uploads: Sequence[PhotoFile], bar: DeltaGenerator) -> Segmenter:
-    """The network, once it is loaded."""
-    loading = networks.loading(model)
-
-    def show(seconds: float) -> None:
-        usual = networks.usual_seconds()
-        left = f" About {usual - seconds:.0f} s left." if usual - seconds >= 1 else " It takes longer than usual."
-        text = f"1 of {len(uploads)}, {uploads[0].name}. Waking the network.{left}"
-        bar.progress(min(0.9, seconds / usual), text=literal(text))
-
-    finished(loading, show)
-    return networks.segmenter(model)
-
-
-def _cancel(model: str, revision: str) -> None:
+def _cancel() -> None:
     """Empties the uploader; what is done is kept, and photos that another model analysed stay as they are."""
+    if run := state.run:
+        run.stop()
+        state.take_over()
+        state.cancelled = run.model, networks.revision(run.model)
+    state.run, state.pending = None, []
     state.intake += 1
-    state.pending = []
-    state.cancelled = model, revision
 
 
 def _show_failures() -> None:

@@ -491,10 +491,10 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
         return
     dated = found["day"].notna().any()
     which = f"; {'the newest ' if dated else ''}{len(found)} are shown" if count > len(found) else ""
-    likely = " at 50 % or more" if expected else ""
+    likely = " at 50% or more" if expected else ""
     outfits = f"{count:,} outfit{'' if count == 1 else 's'}{likely}{which}"
     if not count:
-        outfits = "no outfit at 50 % or more; the likeliest are shown"
+        outfits = "no outfit at 50% or more; the likeliest are shown"
     st.caption(f"{expected}{outfits}.")
     roots = () if choice.made_up else _roots()
     classes = [facts.class_of(name) for name in behind.classes]

@@ -79,6 +79,7 @@ class Job(background.Task):
                 self._metadata,
                 self._note_progress,
                 segmenter.taxonomy,
+                f"visitor {self.owner[:8]}" if self.owner else "",
             )
             self._found, self._metadata = Found([], []), None  # the photos' bytes are not needed any more
         finally:

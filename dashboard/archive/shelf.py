@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Literal
 
 import pandas as pd
 
-from segmodels.archive.place import ArchiveError
+from segmodels.archive.changes import last_undoable, visible_parts
+from segmodels.archive.lists import list_names
+from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.store import Archive, Reader, Version
 from segmodels.settings import read_settings
 
@@ -43,7 +46,6 @@ _VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no folder has such a name on Windows
 _OWNER = ".owner"  # file with the identifier of the visitor who made an archive
-_LIST = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
 _NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or space at either end
 
 
@@ -176,12 +178,12 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
 
 
 def stamp(archive: Archive) -> tuple[object, ...]:
-    """A value that changes when a part of the archive changes."""
-    return tuple(
-        (name, (archive.place.local / name).stat().st_mtime_ns if archive.place.local else 0)
-        for name in archive.place.files()
-        if name.endswith(".parquet") and (archive.place.local is None or (archive.place.local / name).exists())
-    )
+    """A value that changes when what counts in the archive changes."""
+    parts = visible_parts(archive.place)
+    if archive.place.local is None:
+        return tuple(parts)
+    paths = [archive.place.local / name for name in parts]
+    return tuple((str(path), path.stat().st_mtime_ns) for path in paths if path.exists())
 
 
 def read_contents(archive: Archive) -> list[Contents]:
@@ -246,26 +248,29 @@ def claim(target: Shelved, who: str) -> None:
 
 def lists(archive: Archive) -> dict[str, bytes]:
     """The lists beside the parts that are not empty: `rejected.csv`, `unmatched.csv` and those of earlier ingests."""
-    try:
-        names = [name for name in archive.place.files() if _LIST.fullmatch(name)]
-    except ArchiveError:
-        return {}
     found = {}
-    for name in sorted(names, key=lambda name: (name[0], len(name), name)):
-        try:
-            data = archive.place.read(name)
-        except OSError:
-            continue
-        if data.count(b"\n") > 1:
-            found[name] = data
+    with suppress(ArchiveError):
+        for name in list_names(archive.place):
+            with suppress(OSError):
+                data = archive.place.read(name)
+                if data.count(b"\n") > 1:
+                    found[name] = data
     return found
 
 
 def _archives_in(folder: Path) -> list[Path]:
     try:
-        return [each for each in sorted(folder.iterdir()) if any(each.glob("*/*@*/*.parquet"))]
+        return [each for each in sorted(folder.iterdir()) if each.is_dir() and _is_there(each)]
     except OSError:
         return []
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether a folder is an archive with photos, or with photos to bring back, and not half copied or half deleted."""
+    try:
+        return bool(Archive(folder).versions() or last_undoable(Place(folder)))
+    except ArchiveError:  # it is damaged, which is to be seen
+        return True
 
 
 def _tags(reader: Reader) -> tuple[Tag, ...]:

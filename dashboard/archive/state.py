@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dashboard.archive.care import CareOutcome
 from dashboard.archive.jobs import Job
 from segmodels.archive.sources import Found
+from segmodels.archive.tagging import Retagged
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
 __all__ = ["ArchiveState", "Intake"]
@@ -31,6 +33,8 @@ class ArchiveState:
 
     Args:
         job: Job that this visitor began, or found running.
+        retagged: Archive whose photos got the tags and dates of a CSV alone, and what became of its rows; None before,
+            and once photos are added.
         target: Name of the archive that was added to last; kept here, as the form is not drawn while a job runs.
         model: Catalog name of the model chosen in the form.
         intake: Number of times that the uploader was emptied; part of its key, as a new key is an empty uploader.
@@ -41,9 +45,11 @@ class ArchiveState:
         found: Photos and tables in the uploader, with the ids of their files; None before any arrived.
         encoding: Encoding that the visitor chose for the table; None for the likeliest.
         day_first: Order of day and month that the visitor chose for the table; None before a choice.
+        outcomes: What became of the last action of the section Care, by the location of its archive.
     """
 
     job: Job | None = None
+    retagged: tuple[str, Retagged] | None = None
     target: str = ""
     model: str = DEFAULT_MODEL
     intake: int = 0
@@ -54,3 +60,4 @@ class ArchiveState:
     found: Intake | None = None
     encoding: str | None = None
     day_first: bool | None = None
+    outcomes: dict[str, CareOutcome] = field(default_factory=dict)

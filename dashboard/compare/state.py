@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.compare.agreement import Comparison, Finding
 from dashboard.compare.conventions import TruthFile
+from dashboard.compare.run import CompareRun
 from dashboard.shared.analysed import UploadedPhoto
 from dashboard.shared.examples import EXAMPLE_MODELS, Example, shipped
+from dashboard.shared.photo_file import file_digest
 from segmodels.mappings import ClassMapping, MappingError, common_classes
 from segmodels.taxonomy import Taxonomy
 
@@ -27,6 +28,7 @@ class CompareState:
         photos: Photos by digest, in the order of arrival.
         example: Example that is on show, the only one of the photos; None once there are photos of the visitor's own.
         findings: What was found, by digest and model.
+        run: Run that is under way, or whose results have not been taken over yet.
         masks: Files of ground truth, by digest of their photo.
         own: Mappings in the folders of the models.
         unloaded: Reasons why models could not be loaded, by model.
@@ -45,6 +47,7 @@ class CompareState:
     photos: dict[str, UploadedPhoto] = field(default_factory=dict)
     example: Example | None = None
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    run: CompareRun | None = None
     masks: dict[str, TruthFile] = field(default_factory=dict)
     own: tuple[ClassMapping, ...] = ()
     unloaded: dict[str, str] = field(default_factory=dict)
@@ -59,12 +62,38 @@ class CompareState:
     @property
     def size(self) -> int:
         """Size of the visitor's own photos and of what was found in them, in bytes."""
+        run = self.run
+        coming = sum(len(upload.data) for upload in run.uploads) if run else 0
         if self.example:
-            return 0
+            return coming
         photos, findings = list(self.photos.values()), list(self.findings.values())  # other visitors' threads ask too
-        return sum(len(photo.data) for photo in photos) + sum(
-            found.analysed.size - len(found.analysed.photo.data) for found in findings
+        return (
+            coming
+            + sum(len(photo.data) for photo in photos)
+            + sum(found.analysed.size - len(found.analysed.photo.data) for found in findings)
         )
+
+    def take_over(self) -> None:
+        """Takes over what the run has done so far; the first photo of the visitor's own replaces the example."""
+        if (run := self.run) is None:
+            return
+        live = run.live  # asked first: what an ended run has done is all there
+        for key, photo in list(run.photos.items()):
+            if key not in self.photos:
+                if self.example:
+                    self.photos, self.findings, self.masks, self.latest, self.example = {}, {}, {}, {}, None
+                self.photos[key] = photo
+                self.shown = key
+        if run.read and run.uploads:
+            run.uploads = []
+            self.sentences, self.refused = list(run.sentences), ()
+            self.intake += 1
+        self.findings |= {place: found for place, found in list(run.findings.items()) if place[0] in self.photos}
+        self.unloaded = dict(run.unloaded)
+        if not live and run.phase != "stopped":
+            self.sentences = list(dict.fromkeys([*self.sentences, *run.sentences, *filter(None, [run.error])]))
+            self.run = None
+            self.intake += 1  # else photos that were not read would be tried again and again
 
     def show_example(self, example: Example) -> None:
         """Shows an example, with what was found in it by the networks whose results ship, in place of another one.
@@ -76,22 +105,19 @@ class CompareState:
         self.sentences, self.refused, self.stages = [], (), None
         found = [Finding(*shipped(example, model)) for model in EXAMPLE_MODELS]
         photo = found[0].analysed.photo
-        self.shown = hashlib.sha256(photo.data).hexdigest()
+        self.shown = file_digest(photo.data)
         self.photos[self.shown] = photo
         self.findings = {(self.shown, each.model): each for each in found}
         self.example = example
 
     def start_over(self) -> None:
         """Forgets the photos and all that was found, and empties the uploaders; the models stay."""
-        self.example = None
+        if self.run:
+            self.run.stop()
+        self.run = self.example = None
         self.photos, self.findings, self.masks, self.unloaded, self.latest = {}, {}, {}, {}, {}
         self.sentences, self.refused, self.stages, self.shown = [], (), None, ""
         self.intake += 1
-
-    def revision(self, key: str, model: str) -> str | None:
-        """Revision of a model at its run on a photo; None if it has not run."""
-        finding = self.findings.get((key, model))
-        return finding.analysed.revision if finding else None
 
     def comparison(self, key: str) -> Comparison | None:
         """The comparison of a photo under the models chosen that have run; None where none has.

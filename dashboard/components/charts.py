@@ -32,7 +32,7 @@ def show_chart(
     key: str,
     words: str,
     *,
-    title: str = "",
+    title: str,
     notes: Sequence[str] = (),
     data: Callable[[], pd.DataFrame] | None = None,
     on_select: Callable[[], None] | None = None,

@@ -48,8 +48,8 @@ def count_caption(name: str, calibration: Calibration) -> str:
     first = found[0]
     raw, left = 100 * first.raw.share_error, 100 * first.calibrated.share_error
     return (
-        f"Presence is {name}'s probability that a garment is worn. Where it is 70 %, the garment should be there in "
-        f"70 % of the photos: the dotted line. {which}: {photos}. {kind_of(first)}: the share of photos with a garment "
+        f"Presence is {name}'s probability that a garment is worn. Where it is 70%, the garment should be there in "
+        f"70% of the photos: the dotted line. {which}: {photos}. {kind_of(first)}: the share of photos with a garment "
         f"is {left:.1f} points off on average, with raw counts {raw:.1f}."
     )
 

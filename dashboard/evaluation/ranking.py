@@ -97,7 +97,7 @@ class Standing:
     Args:
         model: Model of the row.
         measurement: Scores of the model on those photos.
-        intervals: Intervals by score, in which 95 % of the bootstrap samples of photos lie; empty without evidence.
+        intervals: Intervals by score, in which 95% of the bootstrap samples of photos lie; empty without evidence.
     """
 
     model: Model
@@ -182,7 +182,7 @@ class Standing:
         if measurement.deviation is not None:
             parts.append(f"Mean over the folds, {self.spread(key) or 'no deviation'} (standard deviation).")
         elif spread := self.spread(key):
-            parts.append(f"95 % interval {spread} (bootstrap over photos).")
+            parts.append(f"95% interval {spread} (bootstrap over photos).")
         parts += [model.acquaintance(measurement), measurement.how]
         return " ".join(part for part in parts if part)
 

@@ -300,5 +300,5 @@ def _number(share: Share, by_photos: bool) -> str:
 
 
 def _per_cent(share: float) -> str:
-    """A share in per cent; a small share is never shown as 0 %."""
+    """A share in per cent; a small share is never shown as 0%."""
     return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"

@@ -118,6 +118,7 @@ def _draw_point(
         name=name,
         text=[name],
         textposition=label_position,
+        cliponaxis=False,
         textfont={"size": 13, "color": colours["ink"]},
         marker={
             "size": 10,

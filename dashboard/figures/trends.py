@@ -217,7 +217,7 @@ def interval_figure(
 def line_figure(
     rows: pd.DataFrame, looks: Mapping[str, tuple[str, str]], theme: Theme, *, axis: str, factor: bool = False
 ) -> go.Figure:
-    """Lines over time with their 95 % bands; a line in nearly the colour of the ground has an outline.
+    """Lines over time with their 95% bands; a line in nearly the colour of the ground has an outline.
 
     Args:
         rows: `name`, `start`, `value`, `low`, `high`, `hover`, `code`.
@@ -306,7 +306,7 @@ def forecast_figure(past: pd.DataFrame, ahead: pd.DataFrame, ink: str, theme: Th
 
 
 def palette_figure(rows: pd.DataFrame, theme: Theme) -> go.Figure:
-    """The main colours of each garment as one bar of 100 %.
+    """The main colours of each garment as one bar of 100%.
 
     Args:
         rows: `name`, `colour`, `share`, `hex`, `hover`, `code`; by garment, and within one in the order of the bar.

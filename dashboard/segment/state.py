@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from dashboard.segment.run import SegmentRun, is_of
 from dashboard.shared.analysed import Analysed
 from dashboard.shared.examples import EXAMPLE_MODELS, Example, shipped
-from dashboard.shared.photo_file import PhotoFile
+from dashboard.shared.photo_file import PhotoFile, file_digest
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
-__all__ = ["Packed", "SegmentState", "digest", "is_of", "sort_photos"]
+__all__ = ["Packed", "SegmentState", "sort_photos"]
 
 
 @dataclass
@@ -51,7 +51,9 @@ class SegmentState:
         example: Example that is on show, the only one of the photos; None once there are photos of the visitor's own.
         shown: Digest of the photo in the viewer.
         stage: Photo in the viewer and what the viewer gets of it.
-        pending: Photos that came in and are not done yet; they are what is left of a run that the visitor has left.
+        run: Run that is under way, or whose results have not been taken over yet.
+        pending: Photos that came in and are not done yet; they begin again if their run was dropped because the
+            connection ended.
         intake: Number of times that the uploader was emptied; part of its key, as a new key is an empty uploader.
         refused: Sentences about the last files that are too large to be sent.
         failures: Sentences about the last files that could not be read.
@@ -65,6 +67,7 @@ class SegmentState:
     shown: str | None = None
     example: Example | None = None
     stage: tuple[Analysed, dict[str, Any]] | None = None
+    run: SegmentRun | None = None
     pending: list[PhotoFile] = field(default_factory=list)
     intake: int = 0
     refused: Sequence[str] = ()
@@ -80,6 +83,26 @@ class SegmentState:
         packed = self.packed.size if self.packed else 0
         return sum(photo.size for photo in own) + sum(len(file.data) for file in list(self.pending)) + packed
 
+    def take_over(self) -> None:
+        """Takes over what the run has done so far; the first photo of the visitor's own replaces the example."""
+        if (run := self.run) is None:
+            return
+        live = run.live  # asked first: what an ended run has done is all there
+        for key, done in list(run.found.items()):
+            if self.photos.get(key) is done:
+                continue
+            if self.example and key not in self.photos:
+                self.photos, self.example = {}, None
+            self.photos[key] = done
+        self.photos = sort_photos(self.photos, run.order)
+        if live or run.phase != "done":
+            return
+        self.run, self.pending, self.failures = None, [], run.failures
+        if not all(is_of(photo, run.model, run.revision) for photo in self.photos.values()):
+            self.cancelled = run.model, run.revision  # else those that failed would be analysed again and again
+        self.shown = next((key for key in reversed(run.keys) if key in self.photos), self.shown)
+        self.intake += 1
+
     def show_example(self, example: Example) -> None:
         """Shows an example as the network that ships sees it, in place of another one.
 
@@ -88,42 +111,26 @@ class SegmentState:
         """
         self.photos.clear()
         found = shipped(example, EXAMPLE_MODELS[0]).analysed
-        self.shown = digest(found.photo.data)
+        self.shown = file_digest(found.photo.data)
         self.photos[self.shown] = found
         self.example, self.packed, self.failures, self.refused = example, None, [], ()
 
     def start_over(self) -> None:
-        """Forgets the photos and empties the uploader; the model stays."""
+        """Forgets the photos, ends the run and empties the uploader; the model stays."""
+        if self.run:
+            self.run.stop()
+        self.run = None
         self.photos, self.shown, self.example, self.stage = {}, None, None, None
         self.pending, self.packed, self.refused, self.failures = [], None, (), []
         self.intake += 1
 
 
-def digest(data: bytes) -> str:
-    """The name of a photo's file in the state."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def is_of(photo: Analysed, model: str, revision: str) -> bool:
-    """Whether a photo was analysed by a model as it is installed now; the model may have been pulled again since.
-
-    Args:
-        photo: Photo with what was found in it.
-        model: Catalog name of the model.
-        revision: Revision that is installed; empty if it is not known.
-    """
-    return photo.model == model and revision in ("", photo.revision)
-
-
-def sort_photos(photos: dict[str, Analysed], order: Sequence[str]) -> None:
-    """Sorts photos in place: those that arrive together are not done in the order of arrival.
+def sort_photos(photos: dict[str, Analysed], order: Sequence[str]) -> dict[str, Analysed]:
+    """Photos in another order: those that arrive together are not done in the order of arrival.
 
     Args:
         photos: Photos by digest of the file.
         order: Digests in the order wanted, which may occur twice or be missing from `photos`; photos that are not named
             come last.
     """
-    ordered = {key: photos[key] for key in dict.fromkeys([*order, *photos]) if key in photos}
-    if list(photos) != list(ordered):
-        photos.clear()
-        photos.update(ordered)
+    return {key: photos[key] for key in dict.fromkeys([*order, *photos]) if key in photos}

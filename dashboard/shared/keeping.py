@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
+from dashboard.shared.background import Task
 from dashboard.shared.visitor import visitor
 
 __all__ = [
@@ -182,10 +183,12 @@ def tidy() -> None:
 
 
 def _copied(state: State) -> State:
-    """A copy with lists and mappings of its own; photos and results, which nobody changes, are the same."""
+    """A copy without the run and with lists and mappings of its own; the photos and results in them are the same."""
     own = copy.copy(state)
     for name, value in vars(own).items():
-        if isinstance(value, dict | list):
+        if isinstance(value, Task):
+            setattr(own, name, None)
+        elif isinstance(value, dict | list):
             setattr(own, name, copy.copy(value))
     return own
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
-__all__ = ["PhotoFile"]
+__all__ = ["PhotoFile", "file_digest"]
 
 
 class PhotoFile(NamedTuple):
@@ -12,3 +13,8 @@ class PhotoFile(NamedTuple):
 
     name: str
     data: bytes
+
+
+def file_digest(data: bytes) -> str:
+    """SHA-256 of a file in hex digits, by which pages know a photo."""
+    return hashlib.sha256(data).hexdigest()

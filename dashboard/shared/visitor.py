@@ -18,7 +18,7 @@ from streamlit import runtime
 
 from segmodels.settings import read_settings
 
-__all__ = ["COOKIE", "identifier", "is_trusted", "may_change", "visitor", "without_folders"]
+__all__ = ["COOKIE", "identifier", "is_trusted", "log_name", "may_change", "visitor", "without_folders"]
 
 COOKIE = "garmentscope_visitor"
 """Name of the cookie by which a visitor who loads a page anew is known again; `dashboard.guard` sets it."""
@@ -45,6 +45,12 @@ def identifier(kind: str, name: str) -> str:
         name: Name that the server knows, such as the cookie.
     """
     return hashlib.sha256(f"{kind} {name}".encode()).hexdigest()
+
+
+def log_name() -> str:
+    """Name of who looks for the log of an archive: nobody can take it for another's, nor act with it."""
+    at_home = is_trusted() and not read_settings().shared
+    return "this machine" if at_home else f"visitor {visitor()[:8]}"
 
 
 def is_trusted() -> bool:

@@ -1,4 +1,4 @@
-"""Waiting for photos in the server's queue: progress sentences, and sentences on photos that fail."""
+"""Waiting for photos in the server's queue: progress bars, their sentences, and sentences on photos that fail."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared.inference_queue import Visit
+from dashboard.shared.runs import Run
+from dashboard.shared.text import literal
 from segmodels.photo import PhotoError
 
-__all__ = ["as_done", "failure", "finished", "place_text"]
+__all__ = ["as_done", "failure", "finished", "follow", "place_text"]
 
 T = TypeVar("T")
 
@@ -22,17 +25,40 @@ _ASK_SECONDS = 0.3  # interval of the check whether the visitor is still there
 _SHOW_SECONDS = 1.0  # least interval between two drawings: the bars of twenty visitors take time from the networks
 
 
-def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str], None]) -> Iterator[int]:
-    """Indices of photos in the order in which they are done, whether they succeed or fail.
+def follow(run: Run, place: DeltaGenerator, cancel: Callable[[], None]) -> None:
+    """Shows the progress of a run with a button that cancels it, until it has ended.
 
     Streamlit stops a script, because its visitor has clicked or left, when the script next asks for the session state
-    or draws. So this function asks for the state regularly; leave the visit when the exception passes.
+    or draws. So this function asks for the state regularly; the run goes on.
+
+    Args:
+        run: The run.
+        place: Where the bar is drawn.
+        cancel: Function that the button calls; it stops the run.
+    """
+    share, text = shown = run.progress
+    with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
+        bar = st.progress(share, text=literal(text))
+        st.button("Cancel", on_click=cancel)
+    while run.live:
+        if (now := run.progress) != shown:
+            share, text = shown = now
+            bar.progress(share, text=literal(text))
+        run.wait(_ASK_SECONDS)
+        _stop_if_asked()
+
+
+def as_done(
+    visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str], None], check: Callable[[], None]
+) -> Iterator[int]:
+    """Indices of photos in the order in which they are done, whether they succeed or fail.
 
     Args:
         visit: The visit that the photos were submitted from.
         futures: The photos' futures, in the order of submission.
-        show: Function that shows the number of photos that are done and the sentences of `place_text`. It is called
+        show: Function that is given the number of photos that are done and the sentences of `place_text`. It is called
             at the beginning, and each second at most when either has changed.
+        check: Function that is called several times a second, and raises to end the wait.
     """
     pending = dict(enumerate(futures))
     shown, next_time = None, 0.0
@@ -46,20 +72,23 @@ def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str
         for index in [index for index, future in pending.items() if future.done()]:
             del pending[index]
             yield index
-        _stop_if_asked()
+        if pending:
+            check()
 
 
-def finished(future: Future[T], show: Callable[[float], None]) -> None:
-    """Waits for something that is done beside the script, and lets Streamlit stop the script meanwhile.
+def finished(future: Future[T], show: Callable[[float], None], check: Callable[[], None] | None = None) -> None:
+    """Waits for something that is done in another thread.
 
     Args:
         future: The future of it.
-        show: Function that shows how many seconds have passed; called about each second.
+        show: Function that is given how many seconds have passed, about each second.
+        check: Function that is called several times a second, and raises to end the wait; lets Streamlit stop the
+            script if left out.
     """
     begun, shown = time.monotonic(), 0.0
     while not future.done():
         wait([future], _ASK_SECONDS)
-        _stop_if_asked()
+        (check or _stop_if_asked)()
         if (seconds := time.monotonic() - begun) >= shown + _SHOW_SECONDS:
             show(seconds)
             shown = seconds

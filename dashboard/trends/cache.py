@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
 
-__all__ = ["archive_photo", "facts", "has_kinds", "versions"]
+__all__ = ["archive_photo", "facts", "forget_archives", "has_kinds", "versions"]
 
 
 def versions(location: str) -> list[Version]:
@@ -74,12 +74,20 @@ def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> byt
     return read_photo(roots, file_name, identity)
 
 
+def forget_archives() -> None:
+    """Drops all that is kept of archives in memory, as after a privacy request; it is read again when it is asked."""
+    _loading_facts.clear()
+    archive_photo.clear()
+
+
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:
-    """A value that changes when a part of an archive or its taxonomy does; tags replace a part under the same name."""
+    """A value that changes when a part of an archive or its taxonomy does; tags make a new part."""
+    from segmodels.archive.changes import visible_parts
     from segmodels.archive.place import Place
 
     place = Place(location)
-    names = [name for name in place.files(version.folder) if name.endswith((".parquet", ".json"))]
+    names = [*visible_parts(place, version.folder)]
+    names += [name for name in place.files(version.folder) if name.endswith(".json")]
     if place.local is None:
         return tuple(names)
     return tuple((name, (place.local / name).stat().st_mtime_ns) for name in names if (place.local / name).exists())

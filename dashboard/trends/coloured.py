@@ -56,7 +56,7 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
     caption = (
         f"{outfits_in_words(size.outfits).capitalize()}. "
         f"Main colour of each garment found, {'finer' if fine else 'basic'} names; "
-        "95 % intervals (Wilson) in the tooltip and the table. A colour shown stands for its name, not for one "
+        "95% intervals (Wilson) in the tooltip and the table. A colour shown stands for its name, not for one "
         f"garment. {question.counted}{question.left_out()}"
     )
     words = "; ".join(
@@ -103,7 +103,7 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     more = f" {len(part) - len(shown)} rarer colours are in the table." if len(part) > len(shown) else ""
     caption = (
         f"{outfits_in_words(count).capitalize()} "
-        f"with {garment} found, by its main colour. Lines: 95 % intervals (Wilson).{more} "
+        f"with {garment} found, by its main colour. Lines: 95% intervals (Wilson).{more} "
         f"{question.counted}{question.left_out()}"
     )
     figure = share_figure(shown, hexes(fine=fine), question.theme, axis=f"Share of {garment}, by main colour")

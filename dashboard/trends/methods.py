@@ -16,13 +16,13 @@ COUNTING = (
 )
 _CORRECTED = (
     f"**Significant** means p below {SIGNIFICANT:g} after correction for all tests of the view (Benjamini-Hochberg): "
-    "of all results called significant, about 1 % are expected to be false. What is not significant is pale or "
+    "of all results called significant, about 1% are expected to be false. What is not significant is pale or "
     "grey."
 )
-_WILSON = "**Interval.** 95 % Wilson interval of a share; of expected counts it includes the error of the calibration."
+_WILSON = "**Interval.** 95% Wilson interval of a share; of expected counts it includes the error of the calibration."
 _LIFT = (
     "**Lift** = share of outfits with both, divided by the product of the shares with each. 1 means as often as "
-    "expected by chance, 2 twice as often. Interval: 95 %, from the likelihood. Test: Fisher's exact test (mid-p)."
+    "expected by chance, 2 twice as often. Interval: 95%, from the likelihood. Test: Fisher's exact test (mid-p)."
 )
 _TREND = (
     "**Trend.** A binomial regression of the share on time, with yearly seasonality where two years are covered; it "
@@ -46,7 +46,7 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     ),
     "trends-matrix": (COUNTING, _LIFT, _CORRECTED),
     "trends-rules": (COUNTING, _LIFT, _CORRECTED),
-    "trends-companions": (COUNTING, "**Difference** of two shares, with Newcombe's 95 % interval.", _CORRECTED),
+    "trends-companions": (COUNTING, "**Difference** of two shares, with Newcombe's 95% interval.", _CORRECTED),
     "trends-lift": (COUNTING, _LIFT),
     "trends-network": (COUNTING, _LIFT, _CORRECTED),
     "trends-palettes": (COUNTING, _COLOUR, _WILSON),

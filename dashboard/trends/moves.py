@@ -105,7 +105,7 @@ def line_section(
     whole = "outfits" if of == GARMENTS else f"outfits with {_class(of)}" if kinds else f"{of}, by main colour"
     allowing = "" if kinds else question.allowing
     caption = (
-        f"{outfits_in_words(size.dated, 'dated').capitalize()}, by {period}. Bands: 95 % intervals (Wilson)"
+        f"{outfits_in_words(size.dated, 'dated').capitalize()}, by {period}. Bands: 95% intervals (Wilson)"
         f"{allowing}; the first and the last "
         f"{period} may be incomplete, which widens their intervals.{question.southern(period)} {question.counted}"
     )
@@ -164,7 +164,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
     season = "" if period == "year" else " that includes the season where two years are covered"
     caption = (
         f"{outfits_in_words(size.dated, 'dated').capitalize()}, "
-        f"by {period}. Odds ratio per year with 95 % interval, from binomial "
+        f"by {period}. Odds ratio per year with 95% interval, from binomial "
         f"regression{season}. {sure} of {len(table)} are significant (Benjamini-Hochberg, {SIGNIFICANT:.0%}); the "
         f"others are hollow.{less}{question.southern(period)} {question.counted}"
     )
@@ -212,7 +212,7 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     warning = "" if ahead.error < ahead.naive_error else ", so do not rely on this forecast"
     caption = (
         f"{garment}, {outfits_in_words(size.dated, 'dated')} by {period}. Local-level model"
-        f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95 % interval. Back-test "
+        f"{' with yearly seasonality' if ahead.seasonal else ''} (statsmodels); shaded: 95% interval. Back-test "
         f"of the same model on the last {ahead.tested} {period}s: {100 * ahead.error:.1f} points off on average; "
         f"repeating {repeated} would be {100 * ahead.naive_error:.1f}{warning}.{question.southern(period)} "
         f"{question.counted}"

@@ -251,7 +251,7 @@ def outfits_in_words(value: float, kind: str = "") -> str:
 
 
 def percent(value: float, low: float, high: float) -> str:
-    """A share with its interval: `24.1 % (23.2 % to 25.0 %)`."""
+    """A share with its interval: `24.1% (23.2% to 25.0%)`."""
     return f"{value:.1%} ({low:.1%} to {high:.1%})"
 
 

@@ -72,7 +72,7 @@ _TESTED = (
     "Fisher's exact test (mid-p) on counts rounded to whole outfits, corrected for multiple testing "
     f"(Benjamini-Hochberg, {SIGNIFICANT:.0%})"
 )
-_INTERVAL = "95 % likelihood interval"
+_INTERVAL = "95% likelihood interval"
 
 
 def seen(question: Question) -> list[str]:
@@ -214,7 +214,7 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
     caption = (
         f"{outfits_in_words(worn_by).capitalize()} "
         f"with {garment} against {number(counts.size - worn_by)} without. Difference in "
-        "points with 95 % interval (Newcombe); score test, corrected for all garments (Benjamini-Hochberg, "
+        "points with 95% interval (Newcombe); score test, corrected for all garments (Benjamini-Hochberg, "
         f"{SIGNIFICANT:.0%}). {question.counted}"
     )
     figure = interval_figure(
@@ -311,7 +311,7 @@ def network_section(question: Question) -> Section:
         f"{outfits_in_words(size.outfits).capitalize()}. "
         "Solid lines: more often together than expected by chance; dotted: less "
         "often; thicker: stronger, up to a lift of 4 or down to 1/4; crosses: never together. Shown: pairs whose lift "
-        f"is significant and at least 10 % above or below 1. {_TESTED}. Larger discs: worn more often. "
+        f"is significant and at least 10% above or below 1. {_TESTED}. Larger discs: worn more often. "
         f"{question.counted}"
     )
     top = sure.nlargest(6, "lift")

@@ -156,11 +156,11 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
     shown = table.rename(columns={"garment": "name"})
     allowing = here.allowing
     caption = f"{outfits_in_words(size.outfits).capitalize()} in {number(size.photos)} photos. "
-    caption += f"Lines: 95 % intervals (Wilson){allowing}."
+    caption += f"Lines: 95% intervals (Wilson){allowing}."
     if against:
         caption = (
             f"Filled: {against.label} ({outfits_in_words(size.outfits)}); hollow: {against.other_label} "
-            f"({number(facts.size(against.other).outfits)}). 95 % intervals (Wilson){allowing}; differences: score "
+            f"({number(facts.size(against.other).outfits)}). 95% intervals (Wilson){allowing}; differences: score "
             f"test for sampling alone, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
         )
     caption += f" {here.counted}{_trusted(trust, here)}"
@@ -212,7 +212,7 @@ def groups_section(question: Question, *, by: str = SEASON) -> Section:
     sure = int(table.groupby("garment")["significant"].first().sum())
     sizes = ", ".join(f"{group} {number(table.loc[table['group'] == group, 'of'].iloc[0])}" for group in groups)
     caption = (
-        f"Outfits: {sizes}. 95 % intervals (Wilson){question.allowing}. {sure} of {len(order)} garments differ "
+        f"Outfits: {sizes}. 95% intervals (Wilson){question.allowing}. {sure} of {len(order)} garments differ "
         f"significantly between the groups (chi-squared test, Benjamini-Hochberg, {SIGNIFICANT:.0%}); the others are "
         f"pale.{question.southern('season') if by == SEASON else ''} {question.counted}"
     )
@@ -314,7 +314,7 @@ def area_section(question: Question) -> Section:
     caption = (
         f"{outfits_in_words(size.outfits).capitalize()}. "
         "Mean share of the outfit's garment and accessory pixels, over the outfits "
-        f"with the garment. Lines: 95 % intervals of the mean. {question.counted}"
+        f"with the garment. Lines: 95% intervals of the mean. {question.counted}"
     )
     figure = share_figure(shown, class_inks(facts), question.theme, axis="Mean share of the outfit's pixels")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))

@@ -1,4 +1,4 @@
-"""`python -m segmodels.archive ingest | re-analyse | show | duplicates | make-up`."""
+"""`python -m segmodels.archive ingest | re-analyse | show | duplicates | make-up`, and `care_commands`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 import segmodels.streams  # noqa: F401  # before what takes long to import
+from segmodels.archive.care_commands import COMMANDS, add_commands, run_command, user
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
 from segmodels.archive.metadata import Metadata, parse_metadata
@@ -67,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     make_up.add_argument("--seed", type=int, default=0)
     for command in (take, show, duplicates, make_up):
         command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
+    add_commands(commands)
     parsed = parser.parse_args(arguments)
     if parsed.command == "make-up" and not 1 <= parsed.photos <= _MOST_MADE_UP:
         parser.error(f"N must be from 1 to {_MOST_MADE_UP:,}")
@@ -96,6 +98,8 @@ def _expanded(place: str) -> str:
 
 
 def _run(parsed: argparse.Namespace, archive: Archive) -> int:
+    if parsed.command in COMMANDS:
+        return run_command(parsed, archive)
     if parsed.command == "show":
         return _show(archive)
     if parsed.command == "duplicates":
@@ -131,7 +135,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         )
     line = _ProgressLine()
     try:
-        report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy)
+        report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())
     finally:
         line.end()
     _print(report, archive, metadata)
@@ -156,6 +160,7 @@ def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
             segmenter.taxonomy,
             needs=needs,
             progress=line.show,
+            by=user(),
         )
     finally:
         line.end()

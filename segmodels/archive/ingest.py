@@ -7,33 +7,30 @@ rows without a photo and the photos without a row of the last CSV; those of earl
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import count
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import torch
 
+from segmodels.archive.changes import Entry, note
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
-from segmodels.archive.metadata import Entry, Joined, Metadata, join, unify_tags
-from segmodels.archive.place import Place
+from segmodels.archive.lists import write_rejected, write_unmatched
+from segmodels.archive.metadata import Entry as Line
+from segmodels.archive.metadata import Joined, Metadata, join
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
+from segmodels.archive.tagging import spelt_as_before
 from segmodels.checkpoints.checkpoint import CheckpointError
-from segmodels.csv_text import csv_bytes, original
 from segmodels.photo import PhotoError
 from segmodels.sentences import listed
 
@@ -54,7 +51,6 @@ _RATE_SECONDS = 60.0
 _AHEAD = 4  # photos, or batches on a GPU, that each thread begins ahead of time
 _BATCH_PIXELS = 64_000_000  # pixels of decoded photos that a thread holds at once for a GPU
 _NAMED = 3
-_FIELD_LIMIT = threading.Lock()  # the limit is one for the whole process
 
 
 @dataclass(frozen=True)
@@ -143,6 +139,7 @@ def ingest(
     metadata: Metadata | None = None,
     progress: Callable[[Progress], None] | None = None,
     taxonomy: Taxonomy | None = None,
+    by: str = "",
 ) -> Report:
     """Adds photos to an archive.
 
@@ -158,6 +155,7 @@ def ingest(
         metadata: Dates and tags.
         progress: Function that is called after each photo.
         taxonomy: Taxonomy of the version, which is kept beside the rows; may be left out for one in `TAXONOMIES`.
+        by: Who does it, for the log.
 
     Raises:
         ArchiveError: If there are no photos, the taxonomy has too many classes, or the archive cannot be read or
@@ -169,7 +167,7 @@ def ingest(
     if taxonomy:
         archive.keep_taxonomy(version, taxonomy)
     with archive.place.lock(".ingest", wait=False) as alone:
-        metadata, spelt = _spelt_as_before(metadata, archive, version) if metadata else (None, [])
+        metadata, spelt = spelt_as_before(metadata, archive, [version]) if metadata else (None, [])
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
         )
@@ -187,8 +185,10 @@ def ingest(
         except BaseException:
             with suppress(ArchiveError):  # the reason may be that nothing can be written
                 run.stop(archive)
+                note(archive.place, run.entry(by, "ingest stopped"))
             raise
         run.finish(archive)
+        note(archive.place, run.entry(by, "ingest"))
     return run.report
 
 
@@ -229,23 +229,6 @@ def analyse_here(
                 yield from waiting.popleft().result()
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _spelt_as_before(metadata: Metadata, archive: Archive, version: Version) -> tuple[Metadata, list[str]]:
-    """The rows with the tags of the archive where they differ in case alone, and a sentence on that."""
-    if version not in archive.versions():
-        return metadata, []
-    with archive.reader(version) as reader:
-        found = reader.query(
-            "SELECT key, value, count(*) n FROM (SELECT unnest(map_entries(tags), recursive := true) FROM photos) "
-            "GROUP BY ALL ORDER BY n DESC, key, value"
-        )
-    known: dict[str, list[str]] = {}
-    for key, value in zip(found["key"], found["value"], strict=True):
-        known.setdefault(str(key), []).append(str(value))
-    entries, changed = unify_tags(metadata.entries, known)
-    notes = [f"Tags were spelt as in the archive: {listed(changed, _NAMED)}."] if changed else []
-    return replace(metadata, entries=entries), notes
 
 
 def version_of(segmenter: Segmenter) -> Version:
@@ -381,6 +364,18 @@ class _Run:
             (self._done - before) / seconds if seconds else 0.0,
         )
 
+    def entry(self, by: str, what: str) -> Entry:
+        """What is noted in the log of the archive; the files that failed stand in `rejected.csv`."""
+        version, report = self.writer.version, self.report
+        numbers = {
+            "added": report.added,
+            "known": report.known,
+            "retagged": report.retagged,
+            "rejected": len(report.rejected),
+            "seconds": round(report.seconds),
+        }
+        return Entry(what, by, {"model": version.model, "revision": version.revision, "files": report.total} | numbers)
+
     def take(self, outcome: Outcome) -> None:
         self._done += 1
         entry = self._joined.entries.get(outcome.name) if self._joined else None
@@ -433,19 +428,17 @@ class _Run:
         self._note()
         self._note_near_duplicates(archive)
         if self._joined:
-            lists = {"no photo": self.report.rows_without_photo, "no row": self.report.photos_without_row}
-            rows = [{"file": name, "missing": missing} for missing, names in lists.items() for name in names]
             with archive.place.lock():
-                _keep_unmatched(archive.place)
-                archive.place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
+                write_unmatched(archive.place, self.report.rows_without_photo, self.report.photos_without_row)
 
     def stop(self, archive: Archive) -> None:
         """Writes the rows that are left, and the list of rejected files."""
         self.write()
         files = set(self._ids.values()) | {name for name, _ in self.report.rejected}
-        _write_rejected(archive, files, self.report.rejected)
+        with archive.place.lock():
+            write_rejected(archive.place, files, self.report.rejected)
 
-    def _dated(self, row: Row, entry: Entry | None) -> Row:
+    def _dated(self, row: Row, entry: Line | None) -> Row:
         date, precision = row["taken_at"], row["date_precision"]
         if entry and entry.taken_at:
             date, precision = entry.taken_at, Change({}, precision=entry.precision).date_precision
@@ -455,7 +448,7 @@ class _Run:
         self._undated += date is None
         return {**row, "taken_at": date, "date_precision": precision, "tags": entry.tags if entry else {}}
 
-    def _same_again(self, outcome: Outcome, entry: Entry | None) -> None:
+    def _same_again(self, outcome: Outcome, entry: Line | None) -> None:
         """Handles a duplicate under another name: its row of the CSV is used if the first one had none."""
         if entry is None:
             return
@@ -502,45 +495,3 @@ class _Run:
             self.report.notes.append(
                 f"{who} of others in the archive: {listed(names, _NAMED)}. Trends counts one photo of each group."
             )
-
-
-def _keep_unmatched(place: Place) -> None:
-    """Keeps `unmatched.csv` of the ingest before under the next free number, if it names anything."""
-    try:
-        data = place.read("unmatched.csv")
-    except (ArchiveError, OSError):
-        return
-    if data.count(b"\n") > 1:
-        taken = set(place.files())
-        number = next(each for each in count(1) if f"unmatched-{each}.csv" not in taken)
-        place.write(f"unmatched-{number}.csv", data)
-
-
-def _write_rejected(archive: Archive, looked_at: set[str], rejected: Sequence[Rejected]) -> None:
-    """Updates `rejected.csv`: entries of other ingests stay unless their files were processed again."""
-    with archive.place.lock():
-        try:
-            text = archive.place.read("rejected.csv").decode("utf-8", "replace")
-        except FileNotFoundError:
-            text = ""
-        rows = _rows_of(text)
-        kept = [row for row in rows if row.get("file") and row["file"] not in looked_at]
-        if not kept and not rejected and not text:
-            return
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        fresh = [{"file": file, "reason": reason, "at": now} for file, reason in rejected]
-        archive.place.write("rejected.csv", _as_csv(["file", "reason", "at"], [*kept, *fresh]))
-
-
-def _rows_of(text: str) -> list[dict[str, str]]:
-    with _FIELD_LIMIT:
-        usual = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field is never longer than the file
-        try:
-            before = csv.DictReader(io.StringIO(text, newline=""))
-            return [{key: original(value) for key, value in row.items() if isinstance(value, str)} for row in before]
-        finally:
-            csv.field_size_limit(usual)
-
-
-def _as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
-    return csv_bytes([columns, *([row.get(column, "") for column in columns] for row in rows)])

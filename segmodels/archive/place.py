@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+import random
 import secrets
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,12 +21,20 @@ from segmodels.sentences import first_line
 
 try:
     import fcntl
-except ImportError:  # Windows: without locks, the reader drops duplicates of two ingests
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["ArchiveError", "Place"]
+__all__ = ["LEASE", "UNFINISHED", "ArchiveError", "Place"]
 
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
+"""Ending of a file that is being written."""
+
+LEASE = 60.0
+"""Seconds after which a lock on an object store is taken for that of a process that was killed."""
+
+_BEAT = 15.0  # seconds after which a lock on an object store is written again
+_LOCKS = ".locks"
+_LONGEST_WAIT = 600.0  # seconds
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -59,6 +70,18 @@ class Place:
             path = self.location
         self.filesystem = filesystem
         self._root = path.rstrip("/")
+        self._flags: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.local.name if self.local else self._root.rpartition("/")[2]
+
+    def beside(self, name: str) -> str:
+        """Location of another folder in the same one."""
+        if self.local:
+            return str(self.local.with_name(name))
+        return f"{self.location.rstrip('/').rpartition('/')[0]}/{name}"
 
     def path(self, name: str) -> str:
         """The path of a file within the file system."""
@@ -121,52 +144,154 @@ class Place:
         except OSError as error:
             raise ArchiveError(f"{self.location}/{name} cannot be removed: {_reason(error)}.") from error
 
+    def move(self, name: str, to: str) -> None:
+        """Moves a file to another name, in place of what is there; on an object store it is copied, then removed.
+
+        Raises:
+            ArchiveError: If it is there and cannot be moved.
+        """
+        try:
+            self.filesystem.create_dir(posixpath.dirname(self.path(to)), recursive=True)
+            self.filesystem.move(self.path(name), self.path(to))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ArchiveError(f"{self.location}/{name} cannot be moved: {_reason(error)}.") from error
+
+    def remove_folder(self) -> None:
+        """Removes the folder itself; one that is gone, or has a file in it again, stays as it is."""
+        with suppress(OSError):
+            if self.local is not None:
+                for folder in sorted((each for each in self.local.rglob("*") if each.is_dir()), reverse=True):
+                    folder.rmdir()
+                self.local.rmdir()
+            elif not self.files():
+                self.filesystem.delete_dir(self._root)
+
     @contextmanager
     def lock(self, name: str = ".lock", *, wait: bool = True) -> Iterator[bool]:
-        """Locks a name against others; the system releases the lock when this process ends in any way.
+        """Locks a name against others.
 
-        Only disks have locks. Elsewhere, and on shared disks without locks, nobody is kept out.
+        On a disk the system does it, and releases the lock when this process ends in any way. Elsewhere, and on shared
+        disks without locks, whoever wants the lock writes a file, and holds the lock if there is no other such file. It
+        is written again and again meanwhile; one that is older than a minute is of a process that was killed.
 
         Args:
-            name: Name of the lock's file, which stays.
+            name: Name of the lock, which begins with a dot.
             wait: Whether to wait until the lock is free.
 
         Yields:
             False if somebody else holds it and `wait` is false.
 
         Raises:
-            ArchiveError: If the folder cannot be made or written to.
+            ArchiveError: If the folder cannot be made or written to, or the lock is not free within ten minutes on an
+                object store.
         """
-        if self.local is None or fcntl is None:
-            yield True
-            return
+        if self.local is not None and fcntl is not None:
+            with self._lock_of_disk(self.local / name, wait) as held:
+                if held is not None:
+                    yield held
+                    return
+        with self._flag(f"{_LOCKS}/{name.strip('.')}", wait) as held:
+            yield held
+
+    def confirm(self) -> None:
+        """Makes sure that the locks of this process are still its own; to be called before what cannot be undone.
+
+        Raises:
+            ArchiveError: If this process slept so long that others took it for dead.
+        """
+        if any(self.filesystem.get_file_info(self.path(flag)).type != fs.FileType.File for flag in self._flags):
+            raise ArchiveError(f"{self.location} was taken over by another program meanwhile. Try again.")
+
+    @contextmanager
+    def _lock_of_disk(self, path: Path, wait: bool) -> Iterator[bool | None]:
+        """The system's lock of a file: whether it is held, or None if this disk has no locks."""
+        handle = -1
+        held: bool | None = True
         try:
-            self.local.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.local / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise ArchiveError(f"{self.location} cannot be written to: {_reason(error)}.") from error
-        try:
-            held = True
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                held = False
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
-                    raise ArchiveError(f"{self.location} cannot be locked: {_reason(error)}.") from error
+            while True:
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                except OSError as error:
+                    raise ArchiveError(f"{self.location} cannot be written to: {_reason(error)}.") from error
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                    with suppress(OSError):
+                        if os.path.samestat(os.fstat(handle), path.stat()):
+                            break
+                    os.close(handle)  # the archive was removed or renamed meanwhile
+                    handle = -1
+                except BlockingIOError:
+                    held = False
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
+                        raise ArchiveError(f"{self.location} cannot be locked: {_reason(error)}.") from error
+                    held = None
+                    break
             yield held
         finally:
-            os.close(handle)
+            if handle >= 0:
+                os.close(handle)
 
-    def sweep(self) -> None:
-        """Removes unfinished files of killed writers; call it while holding the lock of all writers."""
-        for name in self.files() if self.local is not None else ():
-            if name.endswith(_UNFINISHED):
-                self.remove(name)
+    @contextmanager
+    def _flag(self, folder: str, wait: bool) -> Iterator[bool]:
+        """Holds a lock by a file, for places without locks.
+
+        Each writes its file before it looks for others', so that no two find themselves alone. Who does not, takes his
+        file back and tries again a moment later.
+        """
+        mine = f"{folder}/{secrets.token_hex(8)}"
+        until = time.monotonic() + _LONGEST_WAIT
+        while True:
+            self.write(mine, b"")
+            if self._is_alone(mine, folder):
+                break
+            self.remove(mine)
+            if not wait:
+                yield False
+                return
+            if time.monotonic() > until:
+                raise ArchiveError(
+                    f"{self.location} is being changed by another program. Try again later; if there is none, remove "
+                    f"the files in {self.location}/{folder}."
+                )
+            time.sleep(random.uniform(0.02, 0.3))
+        released = threading.Event()
+        beat = threading.Thread(target=self._keep_up, args=(mine, released), daemon=True)
+        beat.start()
+        self._flags.append(mine)
+        try:
+            yield True
+        finally:
+            self._flags.remove(mine)
+            released.set()
+            beat.join()
+            self.remove(mine)
+
+    def _is_alone(self, mine: str, folder: str) -> bool:
+        """Whether there is no other file of a living process, by the clock of the place."""
+        names = self.files(folder)
+        found = self.filesystem.get_file_info([self.path(name) for name in names])
+        there = {name: info for name, info in zip(names, found, strict=True) if info.type == fs.FileType.File}
+        now = there.pop(mine).mtime_ns if mine in there else None
+        for name, info in there.items():
+            if now is None or info.mtime_ns is None or now - info.mtime_ns < LEASE * 1e9:
+                return False
+            self.remove(name)
+        return now is not None or not there
+
+    def _keep_up(self, flag: str, released: threading.Event) -> None:
+        while not released.wait(_BEAT):
+            with suppress(ArchiveError, OSError):
+                if self.filesystem.get_file_info(self.path(flag)).type == fs.FileType.File:
+                    self.write(flag, b"")
 
     def _write_local(self, target: Path, content: bytes | pa.Buffer) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f"{target.name}.{secrets.token_hex(4)}{_UNFINISHED}")
+        unfinished = target.with_name(f"{target.name}.{secrets.token_hex(4)}{UNFINISHED}")
         try:
             with unfinished.open("wb") as stream:
                 stream.write(content)

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from segmodels.archive.changes import Entry, note
 from segmodels.archive.ingest import PART_PHOTOS, Engine, Progress
 from segmodels.archive.rows import Row, as_table
 from segmodels.archive.sources import Found, Rejected
@@ -64,6 +65,7 @@ def renew(
     *,
     needs: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
+    by: str = "",
 ) -> Renewal:
     """Analyses photos again whose rows are of an older revision of the model, or lack a column that it gives.
 
@@ -78,6 +80,7 @@ def renew(
         taxonomy: Taxonomy of the version.
         needs: Columns of `rows.ADDED_LATER` that the model gives.
         progress: Function that is called after each photo.
+        by: Who does it, for the log.
 
     Raises:
         ArchiveError: If the archive has no rows of the model, or cannot be read or written.
@@ -122,6 +125,8 @@ def renew(
                     progress(run.progress())
         finally:
             run.write()
+            details = {"model": version.model, "revision": version.revision, "renewed": run.renewed, "current": current}
+            note(archive.place, Entry("re-analyse", by, details | {"rejected": len(run.rejected)}))
     return Renewal(run.renewed, current, len(run.left), run.rejected)
 
 

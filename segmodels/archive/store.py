@@ -5,20 +5,19 @@
 
 Rows of one version, that is of one model, revision and taxonomy, share a folder and are never mixed with others'. A
 taxonomy that is not in `segmodels.taxonomy.TAXONOMIES` stands there too, as `Taxonomy.to_json` gives it. Each
-part appears whole and never changes, so that readers never see a mixture. New tags, and small parts that
-become one, make a new part, then the old ones go; in between, rows are in two parts. On an object store, which has no
-locks, two who write at once may both add a photo. A `Reader` counts each photo once all the same, and the next `Writer`
-removes duplicates.
+part appears whole and never changes, so that readers never see a mixture. New tags, and small parts that become one,
+make new parts, which take the place of the old ones all at once (see `changes`). Earlier versions had no locks on
+object stores, so that two who wrote at once may both have added a photo. A `Reader` counts each photo once all the
+same, and the next `Writer` removes duplicates.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -31,22 +30,41 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from segmodels.archive.changes import Rewrite, changing, new_part, rewriting, visible_parts
 from segmodels.archive.dates import Precision
+from segmodels.archive.parts import (
+    EARLIEST,
+    LATEST,
+    Look,
+    as_parquet,
+    look_at,
+    opened,
+    read_columns,
+    read_part,
+)
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
 from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
-__all__ = ["Archive", "ArchiveError", "Change", "Reader", "Version", "Writer"]
+__all__ = [
+    "Archive",
+    "ArchiveError",
+    "Change",
+    "Reader",
+    "Version",
+    "Writer",
+    "join_small_parts",
+    "retag_part",
+]
 
 _FULL_PART = 50_000  # rows from which a part is left as it is
 _SMALL_PARTS = 8  # number of small parts that are merged
 _TAXONOMY_FILE = "taxonomy.json"
 _MOST_CLASSES = 63  # bits of an outfit, see `rows.bits`
-_EARLIEST, _LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)  # pandas counts nanoseconds from 1677 to 2262
 _FITTING_DATE = (
-    f"CASE WHEN taken_at >= '{_EARLIEST:%Y-%m-%d}' AND taken_at < '{_LATEST:%Y-%m-%d}' THEN taken_at END AS taken_at"
+    f"CASE WHEN taken_at >= '{EARLIEST:%Y-%m-%d}' AND taken_at < '{LATEST:%Y-%m-%d}' THEN taken_at END AS taken_at"
 )
 _WRONG_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.OutOfMemoryException)
 _ATTEMPTS = 5  # attempts at reading while another process rewrites parts
@@ -110,9 +128,9 @@ class Archive:
             ArchiveError: If it cannot be listed.
         """
         found = set()
-        for name in self.place.files():
+        for name in visible_parts(self.place):
             folders = name.split("/")
-            if name.endswith(".parquet") and len(folders) == 3 and "@" in folders[1]:
+            if len(folders) == 3 and "@" in folders[1]:
                 model, _, revision = folders[1].partition("@")
                 found.add(Version(unquote(folders[0]), unquote(model), unquote(revision)))
         return sorted(found)
@@ -229,7 +247,7 @@ class Reader:
         self.version = version
         self.left_out: tuple[str, ...] = ()
         self._place = place
-        self._looked_at: dict[str, _Look] = {}
+        self._looked_at: dict[str, Look] = {}
         self._connection = duckdb.connect()
         self._connection.execute("SET enable_progress_bar = false")  # it would appear in the log
         self._parts: list[str] = []
@@ -248,12 +266,12 @@ class Reader:
             ArchiveError: If no part can be read.
         """
         for attempt in range(_ATTEMPTS):
-            self._parts = _parts(self._place, self.version)
+            self._parts = visible_parts(self._place, self.version.folder)
             try:
                 self._connect()
                 return
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                unchanged = _parts(self._place, self.version) == self._parts
+                unchanged = visible_parts(self._place, self.version.folder) == self._parts
                 if unchanged and self._find_damage():
                     continue
                 if unchanged or attempt == _ATTEMPTS - 1:
@@ -274,7 +292,7 @@ class Reader:
             try:
                 return self._connection.execute(sql, parameters or None).df()
             except (duckdb.Error, OSError) as error:
-                if _parts(self._place, self.version) == self._parts and (
+                if visible_parts(self._place, self.version.folder) == self._parts and (
                     isinstance(error, _WRONG_QUERY) or not self._find_damage()
                 ):
                     raise
@@ -321,16 +339,16 @@ class Reader:
             once = "QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY analysed_at DESC) = 1"
             self._connection.execute(f"CREATE OR REPLACE VIEW photos AS FROM {source} {once}")
 
-    def _look(self, part: str) -> _Look:
+    def _look(self, part: str) -> Look:
         """What the end of a part's file says; a part never changes, so that it is read once."""
         if part not in self._looked_at:
             try:
                 with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
-                    self._looked_at[part] = _look_at(pq.ParquetFile(stream))
+                    self._looked_at[part] = look_at(pq.ParquetFile(stream))
             except FileNotFoundError:  # merged into another meanwhile
                 raise
             except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-                self._looked_at[part] = _Look(f"it is damaged ({first_line(error)})")
+                self._looked_at[part] = Look(f"it is damaged ({first_line(error)})")
         return self._looked_at[part]
 
     def _find_damage(self) -> bool:
@@ -344,11 +362,11 @@ class Reader:
                     for batch in pq.ParquetFile(stream).iter_batches():
                         batch.validate(full=True)
             except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-                self._looked_at[part] = _Look(f"it is damaged ({first_line(error)})")
+                self._looked_at[part] = Look(f"it is damaged ({first_line(error)})")
                 found = True
         return found
 
-    def _columns(self, looks: Sequence[_Look]) -> str:
+    def _columns(self, looks: Sequence[Look]) -> str:
         """The columns of `SCHEMA` for a SELECT: nulls for what no part has, and no dates that no page can draw."""
         there = set(SCHEMA.names) if self._place.local is None else set().union(*(look.columns for look in looks))
         columns = dict(zip(SCHEMA.names, SCHEMA.names, strict=True))
@@ -397,16 +415,15 @@ class Writer:
                 if key not in self.known:
                     fresh.setdefault(key, index)
             if fresh:
-                part = self._new_part()
-                self._write(part, rows if len(fresh) == rows.num_rows else rows.take(list(fresh.values())))
+                part = new_part(self.version.folder)
+                table = rows if len(fresh) == rows.num_rows else rows.take(list(fresh.values()))
+                self._place.write(part, as_parquet(table))
                 self._seen.add(part)
                 self.known.update(fresh)
         return len(fresh)
 
     def renew(self, rows: pa.Table) -> None:
-        """Puts rows in the place of those of the same photos; a photo that is not there is added.
-
-        The new rows are written before the old ones go. Where a writer is killed in between, the new ones count.
+        """Puts rows in the place of those of the same photos, all at once; a photo that is not there is added.
 
         Args:
             rows: A table of `rows.SCHEMA`, all of this version, each photo once.
@@ -416,13 +433,12 @@ class Writer:
             ArchiveError: If it cannot be written; the old rows are then still there.
         """
         self._check_version(rows)
-        with self._locked():
-            part = self._new_part()
-            self._write(part, rows)
-            self._seen.add(part)
+        with self._locked(), rewriting(self._place) as rewrite:
             ids = set(rows["photo_id"].to_pylist())
+            self._remove(rewrite, ids)
+            self._seen.add(rewrite.write(self.version.folder, rows))
+            rewrite.commit()
             self.known.update(ids)
-            self._remove(ids, but=part)
 
     def remove(self, ids: Collection[str]) -> None:
         """Removes the rows of photos; ids that are not there are passed over.
@@ -431,22 +447,19 @@ class Writer:
             ids: Ids of the photos.
 
         Raises:
-            ArchiveError: If it cannot be written.
+            ArchiveError: If it cannot be written; then none was removed.
         """
-        with self._locked():
-            self._remove(ids)
+        with self._locked(), rewriting(self._place) as rewrite:
+            self._remove(rewrite, ids)
+            rewrite.commit()
             self.known.difference_update(ids)
 
-    def _remove(self, ids: Collection[str], but: str = "") -> None:
-        for part in _parts(self._place, self.version):
-            if part == but:
-                continue
-            keys = self._column(part).to_pylist()
+    def _remove(self, rewrite: Rewrite, ids: Collection[str]) -> None:
+        for part in self._parts():
+            keys = self._ids(part)
             kept = [index for index, key in enumerate(keys) if key not in ids]
-            if not kept:
-                self._place.remove(part)
-            elif len(kept) < len(keys):
-                self._replace([part], self._read(part).take(kept))
+            if len(kept) < len(keys):
+                rewrite.keep(part, kept)
 
     def retag(self, changes: Mapping[str, Change]) -> int:
         """Replaces the tags of photos in the archive, and their dates if a change has one.
@@ -458,36 +471,16 @@ class Writer:
             Number of photos whose tags or date changed.
 
         Raises:
-            ArchiveError: If it cannot be written; then some parts may have the new tags and others the old.
+            ArchiveError: If it cannot be written; then nothing has changed.
         """
-        changed = 0
-        with self._locked():
-            for part in _parts(self._place, self.version) if changes else ():
-                here = [key in changes for key in self._column(part).to_pylist()]
-                if not any(here):
-                    continue
-                table = self._read(part)
-                columns = {name: table[name].to_pylist() for name in ("taken_at", "date_precision", "tags")}
-                dates, precisions, tags = columns.values()
-                before = changed
-                for index, key in enumerate(table["photo_id"].to_pylist()):
-                    if (change := changes.get(key)) is None:
-                        continue
-                    date, precision = dates[index], precisions[index]
-                    if change.taken_at:
-                        date, precision = change.taken_at, change.date_precision
-                    old = dict(tags[index] or ()), dates[index], precisions[index]
-                    if (dict(change.tags), date, precision) != old:
-                        tags[index], dates[index], precisions[index] = list(change.tags.items()), date, precision
-                        changed += 1
-                if changed > before:
-                    for column, values in columns.items():
-                        place = SCHEMA.get_field_index(column)
-                        table = table.set_column(
-                            place, SCHEMA.field(column), pa.array(values, SCHEMA.field(column).type)
-                        )
-                    self._replace([part], table)
-        return changed
+        if not changes:
+            return 0
+        with self._locked(), rewriting(self._place) as rewrite:
+            changed: set[str] = set()
+            for part in self._parts():
+                changed |= retag_part(rewrite, self._place, part, changes)
+            rewrite.commit()
+        return len(changed)
 
     def compact(self, at_least: int = _SMALL_PARTS) -> int:
         """Merges small parts, if there are enough of them.
@@ -501,171 +494,115 @@ class Writer:
         Raises:
             ArchiveError: If it cannot be written; the small parts are then still there.
         """
-        with self._locked():
-            small = []
-            for part in _parts(self._place, self.version):
-                with self._opened(part) as file:
-                    if file.metadata.num_rows < _FULL_PART:
-                        small.append((part, file.metadata.num_rows))
-            if len(small) >= max(2, at_least):
-                group: list[str] = []
-                rows = 0
-                for part, count in small:
-                    group.append(part)
-                    rows += count
-                    if rows >= _FULL_PART or part == small[-1][0]:
-                        self._join(group)
-                        group, rows = [], 0
-            return len(_parts(self._place, self.version))
+        with self._locked(), rewriting(self._place) as rewrite:
+            join_small_parts(rewrite, self._place, self._parts(), at_least)
+            rewrite.commit()
+            return len(self._parts())
 
     def _check_version(self, rows: pa.Table) -> None:
         for column in ("taxonomy", "model", "revision"):
             if rows.num_rows and pc.unique(rows[column]).to_pylist() != [getattr(self.version, column)]:
                 raise ValueError(f"These rows are not all of {self.version}.")
 
-    def _join(self, parts: Sequence[str]) -> None:
-        if len(parts) < 2:
-            return
-        self._replace(parts, pa.concat_tables([self._read(part) for part in parts]))
+    def _parts(self) -> list[str]:
+        return visible_parts(self._place, self.version.folder)
 
-    def _replace(self, parts: Sequence[str], table: pa.Table) -> None:
-        """Replaces parts by a new one; a part itself never changes, as others may be reading it."""
-        part = self._new_part()
-        self._write(part, table)
-        self._seen.add(part)
-        for old in parts:
-            self._place.remove(old)
+    def _ids(self, part: str) -> list[str]:
+        ids: list[str] = read_columns(self._place, part, ["photo_id"])["photo_id"].to_pylist()
+        return ids
 
     def _drop_doubles(self) -> None:
-        """Keeps each photo's newest row; killed writers, or writers without locks, leave duplicates."""
-        parts = _parts(self._place, self.version)
-        ids = {part: self._column(part).to_pylist() for part in parts}
+        """Keeps each photo's newest row; writers of earlier versions left duplicates."""
+        parts = self._parts()
+        ids = {part: self._ids(part) for part in parts}
         if len(self.known) == sum(map(len, ids.values())):
             return
         kept: set[str] = set()
-        for part in reversed(parts):  # the newest first
-            fresh = {key: index for index, key in enumerate(ids[part]) if key not in kept}
-            kept.update(fresh)
-            if not fresh:
-                self._place.remove(part)
-            elif len(fresh) < len(ids[part]):
-                self._replace([part], self._read(part).take(list(fresh.values())))
+        with rewriting(self._place) as rewrite:
+            for part in reversed(parts):  # the newest first
+                fresh = {key: index for index, key in enumerate(ids[part]) if key not in kept}
+                kept.update(fresh)
+                if len(fresh) < len(ids[part]):
+                    rewrite.keep(part, list(fresh.values()))
+            rewrite.commit()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Holds the lock of the archive, with all rows of others known."""
-        with self._place.lock():
-            self._place.sweep()
-            for part in _parts(self._place, self.version):
+        with changing(self._place):
+            for part in self._parts():
                 if part not in self._seen:
-                    self.known.update(self._column(part).to_pylist())
+                    self.known.update(self._ids(part))
                     self._seen.add(part)
             yield
 
-    def _new_part(self) -> str:
-        return f"{self.version.folder}/{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}.parquet"
 
-    def _column(self, part: str) -> pa.ChunkedArray:
-        with self._opened(part) as file:
-            return file.read(["photo_id"])["photo_id"]
-
-    def _read(self, part: str) -> pa.Table:
-        with self._opened(part) as file:
-            table = file.read()
-            for name in ADDED_LATER:
-                if name not in table.column_names:
-                    table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
-            return table.select(SCHEMA.names).cast(SCHEMA)
-
-    @contextmanager
-    def _opened(self, part: str) -> Iterator[pq.ParquetFile]:
-        try:
-            with self._place.filesystem.open_input_file(self._place.path(part)) as stream:
-                file = pq.ParquetFile(stream)
-                if fault := _look_at(file).fault:
-                    raise pa.ArrowInvalid(fault)
-                yield file
-        except (pa.ArrowException, KeyError, OSError) as error:
-            raise ArchiveError(
-                f"{self._place.location}/{part} is damaged or not part of an archive: {first_line(error)}. "
-                "Move it away; its photos can be ingested again."
-            ) from error
-
-    def _write(self, part: str, table: pa.Table) -> None:
-        out = pa.BufferOutputStream()
-        pq.write_table(table, out, compression="zstd")
-        self._place.write(part, out.getvalue())
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What is known of a part without its rows.
+def retag_part(rewrite: Rewrite, place: Place, part: str, changes: Mapping[str, Change]) -> set[str]:
+    """Puts new tags, and dates if a change has one, into the rows of a part.
 
     Args:
-        fault: Why it cannot be used, to go on with in a sentence; empty if it can.
-        columns: Names of its columns.
-        dates_fit: Whether all of its dates are known to be ones that every page can draw.
+        rewrite: Change of the archive that the new part belongs to.
+        place: Place of the archive.
+        part: Name of the part.
+        changes: Changes by photo id.
+
+    Returns:
+        Ids of the photos whose tags or date change.
+
+    Raises:
+        ArchiveError: If it cannot be read or written.
     """
-
-    fault: str
-    columns: frozenset[str] = frozenset()
-    dates_fit: bool = True
-
-
-def _look_at(file: pq.ParquetFile) -> _Look:
-    there = file.schema_arrow
-    for column in SCHEMA:
-        count = there.names.count(column.name)
-        if count > 1 or (not count and column.name not in ADDED_LATER):
-            return _Look(f"it has {'two columns' if count else 'no column'} {column.name}")
-        if count and not _is_alike(found := there.field(column.name).type, column.type):
-            return _Look(f"its column {column.name} holds {found}, not {column.type}")
-    at = next(i for i in range(file.metadata.num_columns) if file.metadata.schema.column(i).path == "taken_at")
-    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
-    dates_fit = all(_dates_fit(group.column(at).statistics, group.num_rows) for group in groups)
-    return _Look("", frozenset(there.names), dates_fit)
-
-
-def _dates_fit(dates: pq.Statistics | None, rows: int) -> bool:
-    """Whether the statistics of a column of dates say that all lie where every page can draw them."""
-    if dates is None or not dates.has_min_max:
-        return dates is not None and dates.null_count == rows
-    try:
-        return bool(dates.min >= _EARLIEST and dates.max < _LATEST)
-    except (OverflowError, ValueError, TypeError):  # a date that Python does not have
-        return False
+    names = ("photo_id", "taken_at", "date_precision", "tags")
+    columns = read_columns(place, part, names).to_pydict()
+    changed = set()
+    for index, key in enumerate(columns["photo_id"]):
+        if (change := changes.get(key)) is None:
+            continue
+        before = columns["taken_at"][index], columns["date_precision"][index], dict(columns["tags"][index] or ())
+        date = (change.taken_at, change.date_precision) if change.taken_at else before[:2]
+        if (after := (*date, dict(change.tags))) != before:
+            columns["taken_at"][index], columns["date_precision"][index] = date
+            columns["tags"][index] = list(after[2].items())
+            changed.add(key)
+    if changed:
+        table = read_part(place, part)
+        for name in names[1:]:
+            field = SCHEMA.field(name)
+            table = table.set_column(SCHEMA.get_field_index(name), field, pa.array(columns[name], field.type))
+        rewrite.replace(part, table)
+    return changed
 
 
-def _is_alike(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether values of a type can stand in a column: it may be wider, as other programs write it, but not another."""
-    kinds = pa.types
-    if kinds.is_map(wanted):
-        return kinds.is_map(found) and all(
-            _is_alike(getattr(found, part), getattr(wanted, part)) for part in ("key_type", "item_type")
-        )
-    if kinds.is_list(wanted):
-        lists = kinds.is_list(found) or kinds.is_large_list(found)
-        return lists and _is_alike(found.value_type, wanted.value_type)
-    if kinds.is_struct(wanted):
-        names = [field.name for field in found] if kinds.is_struct(found) else []
-        return sorted(names) == sorted(field.name for field in wanted) and all(
-            _is_alike(found.field(field.name).type, field.type) for field in wanted
-        )
-    if kinds.is_timestamp(wanted):
-        return kinds.is_timestamp(found) and found.tz is None
-    families = (
-        (kinds.is_string, kinds.is_large_string),
-        (kinds.is_binary, kinds.is_large_binary),
-        (kinds.is_signed_integer,),
-        (kinds.is_floating,),
-        (kinds.is_boolean,),
-    )
-    return any(any(each(wanted) for each in family) and any(each(found) for each in family) for family in families)
+def join_small_parts(rewrite: Rewrite, place: Place, parts: Sequence[str], at_least: int) -> None:
+    """Makes parts of full size of the small ones of a version, if there are enough of them.
 
+    Args:
+        rewrite: Change of the archive that the new parts belong to.
+        place: Place of the archive.
+        parts: Names of the parts.
+        at_least: Number of small parts that is enough.
 
-def _parts(place: Place, version: Version) -> list[str]:
-    """Names of the parts of a version, the oldest first."""
-    return [name for name in place.files(version.folder) if name.endswith(".parquet")]
+    Raises:
+        ArchiveError: If they cannot be read or written.
+    """
+    small = []
+    for part in parts:
+        with opened(place, part) as file:
+            if file.metadata.num_rows < _FULL_PART:
+                small.append((part, file.metadata.num_rows))
+    if len(small) < max(2, at_least):
+        return
+    group: list[str] = []
+    rows = 0
+    for part, count in small:
+        group.append(part)
+        rows += count
+        if rows >= _FULL_PART or part == small[-1][0]:
+            if len(group) > 1:
+                rewrite.write(part.rpartition("/")[0], pa.concat_tables([read_part(place, each) for each in group]))
+                for each in group:
+                    rewrite.hide(each)
+            group, rows = [], 0
 
 
 def _without_pattern(path: str) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 from scipy.io import savemat
-from streamlit_page import WAIT
+from streamlit_page import DESK, WAIT
 
 from segmodels.checkpoints import catalog
 from segmodels.taxonomy import CCP_59
@@ -17,20 +17,29 @@ PHOTOS = 16
 HEIGHT, WIDTH = 72, 48
 
 
-@pytest.fixture(params=[(1440, 1000), (390, 844)], ids=["1440", "390"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page that has gone nowhere yet, on a desk and on a phone; an error in its scripts fails the test.
-
-    A module has a fixture of the same name, which asks for this one and opens what the module tests.
-    """
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One visitor's browser for all tests of this process: it has Streamlit's scripts compiled after the first page."""
+    context = browser.new_context(viewport=DESK, accept_downloads=True)
     context.set_default_timeout(WAIT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page that has gone nowhere yet, of a visitor nobody knows, on a desk; an error in its scripts fails the test.
+
+    A module has a fixture of the same name, which asks for this one and opens what the module tests. Whoever wants
+    another size marks the test with `of_size`, or resizes the page in it.
+    """
+    context.clear_cookies()
     page = context.new_page()
+    page.set_viewport_size(getattr(request, "param", DESK))
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
-    context.close()
+    page.close()
     assert not errors
 
 

@@ -10,7 +10,7 @@ import pytest
 from archive_rows import rows_of
 from PIL import Image
 from playwright.sync_api import Page, expect
-from streamlit_page import on_a_desk, settle
+from streamlit_page import assert_fits, settle
 
 from segmodels.archive.store import Archive
 
@@ -79,7 +79,7 @@ def test_photos_go_in_and_the_same_again_adds_nothing(page: Page, cache: Path) -
     expect(entry.locator("dd").first).to_have_text("3")
     expect(entry).to_contain_text("2024-03-05 to 2024-04-01, 1 without date")
     expect(entry).to_contain_text("Milan 1, Paris 1")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits(page)
 
     add(page, photos)
     expect(page.get_by_text("Nothing new in Spring 2024. 3 photos were there already.")).to_be_visible()
@@ -93,7 +93,6 @@ def test_photos_go_in_and_the_same_again_adds_nothing(page: Page, cache: Path) -
     assert "letter.jpg is text, not a photo" in Path(waiting.value.path()).read_text(encoding="utf-8")
 
 
-@on_a_desk
 def test_a_file_over_the_limit_of_the_segment_page_goes_in(page: Page, cache: Path) -> None:
     add(page, {"large.jpg": jpeg(1) + bytes(21 * 1024**2)})
     expect(page.get_by_text("1 photo added to My photos.")).to_be_visible()

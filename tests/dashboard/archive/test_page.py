@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -163,11 +164,31 @@ def test_bad_files_are_sentences_and_the_others_are_in(opened: Callable[[], AppT
     assert not list(cache.parent.glob("**/evil.jpg")) and len(rows_of(Archive(cache / "My photos"))) == 2
 
 
+def test_a_csv_alone_updates_photos_that_are_in_the_archive(opened: Callable[[], AppTest], cache: Path) -> None:
+    page = add(opened(), {"a.jpg": jpeg(1), "b.jpg": jpeg(2)})
+    table = b"file_name,taken_at,market\na.jpg,2024-03-05,Paris\ngone.jpg,2024-03-05,Paris\n"
+    page.file_uploader[0].upload("looks.csv", table, "text/csv")
+    run(page)
+    press(page, "Update dates and tags")
+    assert not page.exception and not page.error
+    (said,) = [each.value.replace("\\", "") for each in page.markdown if "new tags" in each.value]
+    assert said == (
+        "**My photos: 1 photo has new tags or dates, 0 had them already. 1 row matches no photo: gone.jpg.**"
+    )
+    rows = {row["file_name"]: row for row in rows_of(Archive(cache / "My photos")).to_dict("records")}
+    assert rows["a.jpg"]["taken_at"] == datetime(2024, 3, 5) and dict(rows["a.jpg"]["tags"]) == {"market": "Paris"}
+    assert pd.isna(rows["b.jpg"]["taken_at"]) and len(rows) == 2
+    page.file_uploader[0].upload("looks.csv", b"file_name,market\nother.jpg,Paris\n", "text/csv")
+    run(page)
+    press(page, "Update dates and tags")
+    assert "No row of the CSV matches a photo of the archive." in page.error[0].value.replace("\\", "")
+    assert "Nothing was changed." in page.error[0].value.replace("\\", "")
+
+
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
         ({}, "Choose photos or a ZIP file of photos first."),
-        ({"looks.csv": b"file_name,market\na.jpg,Paris\n"}, "A CSV alone adds nothing."),
         ({"a.jpg": jpeg(1), "looks.csv": b"file_name#market\na.jpg#Paris\n"}, "separate columns by one of: comma,"),
         ({"a.jpg": jpeg(1), "looks.csv": b"", "b.csv": b""}, "looks.csv and b.csv are two CSVs. Keep one."),
         ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is a ZIP whose end"),

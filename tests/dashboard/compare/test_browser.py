@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 from portrait import portrait
-from streamlit_page import on_a_desk, settle
+from streamlit_page import assert_fits, on_a_phone, settle
 
 from segmodels.taxonomy import OUTFIT_15
 
@@ -63,10 +63,8 @@ def test_from_models_and_photo_to_wipe_table_and_downloads(page: Page) -> None:
     compare(page)
     assert "models=tiny,fpn" in page.url.replace("%2C", ",")
     wipe, button = page.get_by_role("slider", name="Wipe"), page.get_by_role("button", name="Wipe", exact=True)
-    narrow = page.viewport_size and page.viewport_size["width"] == 390
-    expect(page.get_by_role("application")).to_have_count(1 if narrow else 2)
-    if not narrow:
-        button.click()
+    expect(page.get_by_role("application")).to_have_count(2)
+    button.click()
     expect(page.get_by_role("application")).to_have_count(1)
     expect(wipe).to_have_attribute("aria-label", "Wipe: tiny left, fpn right")
     wipe.press("End")
@@ -95,7 +93,15 @@ def test_from_models_and_photo_to_wipe_table_and_downloads(page: Page) -> None:
     assert {row["model"] for row in rows} == {"tiny", "fpn"}
     picture = Image.open(io.BytesIO(download(page, "Picture (PNG)")))
     assert picture.format == "PNG" and picture.width > 3 * 500
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits(page)
+
+
+@on_a_phone
+def test_on_a_phone_the_example_opens_with_a_wipe(page: Page, address: str) -> None:
+    page.goto(f"{address}/compare?models=fpn,unet")
+    expect(page.get_by_role("slider", name="Wipe: fpn left, unet right")).to_be_visible()
+    expect(page.get_by_role("application")).to_have_count(1)
+    assert_fits(page)
 
 
 def test_a_mask_turns_disagreement_into_error(page: Page) -> None:
@@ -112,10 +118,9 @@ def test_a_mask_turns_disagreement_into_error(page: Page) -> None:
     expect(page.locator("table.models tbody tr", has_text="fpn")).to_contain_text("0.", use_inner_text=True)
     scores = json.loads(download(page, "JSON"))["photos"][0]["models"][1]["scores"]
     assert scores["classes"]["Coat"]["pixels"] == 512 * 512
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits(page)
 
 
-@on_a_desk
 def test_a_model_that_cannot_be_loaded_is_a_card(page: Page, address: str) -> None:
     page.goto(f"{address}/compare?models=tiny,torn,blank")
     page.get_by_role("button", name="Compare", exact=True).click()

@@ -36,7 +36,6 @@ def test_a_comparison_is_of_the_models_chosen_that_have_run(state: CompareState)
     found = state.comparison("a")
     assert found is not None and [each.model for each in found.findings] == ["unet", "fpn"]
     assert state.comparison("b") is None
-    assert state.revision("a", "fpn") == "abc" and state.revision("a", "fcn") is None
 
 
 def test_a_comparison_is_made_anew_only_for_other_findings_or_another_mask(state: CompareState) -> None:

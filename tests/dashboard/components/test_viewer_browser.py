@@ -33,7 +33,7 @@ from dashboard.components.viewer import Stage, encode_stage, viewer
 from segmodels.taxonomy import OUTFIT_15
 
 st.set_page_config(layout="wide")
-query = st.query_params
+case, mount = (st.text_input("Case", key="case") or st.query_params["case"] + " 0").split()
 
 
 def make_stage(shift=0, title="3 garments", people=(0, 0, 0), empty=False, name="look.jpg"):
@@ -93,7 +93,6 @@ def noise():
 
 st.session_state.runs = st.session_state.get("runs", 0) + 1
 st.write(f"Run {st.session_state.runs}.")
-case = query.get("case", "one")
 stages = {
     "one": lambda: [encode_stage(make_stage())],
     "people": lambda: [make_stage(people=(1, 0, 0))],
@@ -119,7 +118,7 @@ original = None
 if case == "sharp":
     ok, original = cv2.imencode(".png", np.full((1200, 800, 3), (30, 200, 30), np.uint8))
     original = original.tobytes()
-viewer(stages, taxonomy=OUTFIT_15, key="viewer", original=original)
+viewer(stages, taxonomy=OUTFIT_15, key=f"viewer-{mount}", original=original)
 """
 
 COAT, PANTS, FOOTWEAR, BACKGROUND = (200, 150), (200, 300), (200, 450), (50, 300)  # x, y in the photo
@@ -134,25 +133,51 @@ def address(serve: Callable[[Path], str], tmp_path_factory: pytest.TempPathFacto
     return serve(script)
 
 
-@pytest.fixture
-def open_page(browser: Browser, address: str) -> Iterator[Open]:
-    """A function that opens a case and returns the page once the viewer has drawn; errors in the page fail the test."""
-    contexts, errors = [], []
+class Case:
+    """A page in which one case after another is opened, each with a viewer of its own."""
 
-    def open_case(case: str = "one", width: int = 1440, height: int = 1000, touch: bool = False) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch)
-        context.set_default_timeout(WAIT)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{address}/?case={case}")
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self._address, self._opened = page, address, 0
+        self.errors: list[str] = []
+        page.set_default_timeout(WAIT)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, case: str, width: int, height: int) -> Page:
+        page = self.page
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="light")
+        if self._opened:
+            stage_of(page).evaluate("stage => stage.dataset.case = 'old'")
+            page.get_by_label("Case").fill(f"{case} {self._opened}")
+            page.get_by_label("Case").press("Enter")
+            expect(page.locator("[data-case=old]")).to_have_count(0)
+        else:
+            page.goto(f"{self._address}/?case={case}")
+        self._opened += 1
+        page.mouse.move(5, 5)
         expect(stage_of(page)).to_be_visible()
+        page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
         return page
 
-    yield open_case
-    for context in contexts:
+
+@pytest.fixture(scope="module")
+def cases(browser: Browser, address: str) -> Iterator[dict[bool, Case]]:
+    """A page for a pointer, and one (`True`) that is touched."""
+    contexts = {touch: browser.new_context(has_touch=touch) for touch in (False, True)}
+    yield {touch: Case(context.new_page(), address) for touch, context in contexts.items()}
+    for context in contexts.values():
         context.close()
-    assert not errors
+
+
+@pytest.fixture
+def open_page(cases: dict[bool, Case]) -> Iterator[Open]:
+    """A function that opens a case and returns the page once the viewer has drawn; errors in the page fail the test."""
+
+    def open_case(case: str = "one", width: int = 1440, height: int = 1000, touch: bool = False) -> Page:
+        return cases[touch].open(case, width, height)
+
+    yield open_case
+    assert not any(case.errors for case in cases.values())
 
 
 def stage_of(page: Page, index: int = 0) -> Locator:
@@ -172,11 +197,15 @@ def place_of(stage: Locator, point: tuple[float, float]) -> tuple[float, float]:
 
 def pixel(stage: Locator, point: tuple[float, float]) -> np.ndarray:
     """What is seen at a point of the photo."""
-    x, y = place_of(stage, point)
-    stage.page.mouse.move(5, 5)
-    drawn(stage.page)
-    image = Image.open(io.BytesIO(stage.screenshot())).convert("RGB")
-    return np.array(image.getpixel((round(x), round(y))), float)
+    page = stage.page
+    page.mouse.move(5, 5)
+    stage.scroll_into_view_if_needed()
+    box, (x, y) = stage.bounding_box(), place_of(stage, point)
+    assert box
+    drawn(page)
+    one = {"x": round(box["x"] + x), "y": round(box["y"] + y), "width": 1, "height": 1}
+    image = Image.open(io.BytesIO(page.screenshot(clip=one))).convert("RGB")  # type: ignore[arg-type]
+    return np.array(image.getpixel((0, 0)), float)
 
 
 def blend(photo: tuple[int, int, int], name: str, opacity: float) -> np.ndarray:
@@ -407,16 +436,17 @@ def test_keys_read_zoom_wipe_and_change_the_opacity(open_page: Open):
 
 def test_keys_typed_in_the_viewer_do_not_reach_streamlit(open_page: Open):
     page = open_page()
-    expect(page.get_by_text("Run 1.")).to_be_visible()
+    settle(page)
+    runs = page.get_by_text("Run ").inner_text()
     for key in ("r", "c"):
         stage_of(page).press(key)
         page.get_by_role("button", name="Coat").press(key)
     settle(page)
-    expect(page.get_by_text("Run 1.")).to_be_visible()
+    expect(page.get_by_text("Run ")).to_have_text(runs)
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.get_by_text("Run 1.").click()
+    page.get_by_text("Run ").click()
     page.keyboard.press("r")  # elsewhere the same key does rerun the app
-    expect(page.get_by_text("Run 2.")).to_be_visible()
+    expect(page.get_by_text("Run ")).not_to_have_text(runs)
 
 
 def test_wheel_with_ctrl_zooms_at_the_pointer_and_dragging_pans(open_page: Open):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from streamlit_page import PHONE, assert_fits
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 
@@ -35,20 +36,19 @@ def test_from_pixels_to_photos_and_from_classes_to_labels(page: Page) -> None:
         page.get_by_role("button", name="Data (CSV)").click()
     rows = {row["label"]: row for row in csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text()))}
     assert len(rows) == 59 and rows["jeans"]["photos"] == "141"
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits(page)
 
 
 def test_the_flow_is_a_picture_and_on_a_phone_a_table(page: Page) -> None:
-    narrow = page.viewport_size and page.viewport_size["width"] == 390
     picture, table = page.locator(".st-key-dataset-flow-picture"), page.locator(".st-key-dataset-flow-table")
     page.get_by_text("From labels to classes").click()
-    expect(table if narrow else picture).to_be_visible()
-    expect(picture if narrow else table).to_be_hidden()
-    if narrow:
-        expect(table.locator("tr", has_text="blazer")).to_contain_text("2,517,903")
-    else:
-        expect(picture.locator(".sankey-link")).to_have_count(54)
-        expect(picture.locator(".annotation-text", has_text="Scarf/Tie 1.1%")).to_be_visible()
+    expect(picture.locator(".sankey-link")).to_have_count(54)
+    expect(picture.locator(".annotation-text", has_text="Scarf/Tie 1.1%")).to_be_visible()
+    expect(table).to_be_hidden()
+    page.set_viewport_size(PHONE)
+    expect(table.locator("tr", has_text="blazer")).to_contain_text("2,517,903")
+    expect(table).to_be_visible()
+    expect(picture).to_be_hidden()
 
 
 def test_photos_are_browsed_by_page_by_class_and_one_by_one(page: Page) -> None:
@@ -83,4 +83,4 @@ def test_photos_are_browsed_by_page_by_class_and_one_by_one(page: Page) -> None:
     expect(dialog.get_by_text("Photo 0004, 48 x 72 pixels.").first).to_be_attached()
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_have_count(0)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits(page)

@@ -76,7 +76,7 @@ def test_photos_are_browsed_by_class(shop: Path) -> None:
     album = source_album("shop", counted)
     assert album.ids == ("a", "b", "c") and set(album.choices) == {"skirt", "belt", "boots"}
     index = album.indexing.result()
-    assert photos_with(index, album.choices["skirt"]) == ("a", "b")  # 7 % and 3.3 % of their photos
+    assert photos_with(index, album.choices["skirt"]) == ("a", "b")  # 7% and 3.3% of their photos
     assert photos_with(index, album.choices["boots"]) == ()
     stage = album.stage("a")
     assert stage["name"] == "a.jpg" and stage["title"] == "2 garments" and stage["confidence"] is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from streamlit_page import settle
+from streamlit_page import PHONE, assert_fits, settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 
@@ -27,10 +27,6 @@ def page(page: Page, address: str) -> Page:
     expect(page.locator(".st-key-evaluation-matrix .js-plotly-plot")).to_be_visible()
     settle(page)
     return page
-
-
-def narrow(page: Page) -> bool:
-    return bool(page.viewport_size and page.viewport_size["width"] == 390)
 
 
 def click_cell(page: Page, truth: str, predicted: str) -> None:
@@ -80,17 +76,14 @@ def test_from_the_models_chosen_to_the_photos_of_a_cell(page: Page) -> None:
     expect(page.get_by_role("combobox", name="Cell (or click in the matrix)")).to_have_value(
         "Coat predicted as Shirt: 720 pixels"
     )
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits(page)
 
 
 def test_the_leaderboard_sorts_and_says_where_a_number_comes_from(page: Page) -> None:
     expect(page.locator("table.leaderboard tbody th")).to_have_text(["sharp", "old", "blunt"])
     cells = page.locator("table.leaderboard tbody tr").first.locator("td:visible")
-    expect(cells).to_have_count(2 if narrow(page) else 11)
-    if narrow(page):
-        page.get_by_label("Sort by").select_option("parameters")
-    else:
-        page.get_by_role("button", name="Parameters").click()
+    expect(cells).to_have_count(11)
+    page.get_by_role("button", name="Parameters").click()
     expect(page.locator("table.leaderboard tbody th").last).to_have_text("sharp")
     head = page.locator("table.leaderboard th[aria-sort=ascending]")
     expect(head).to_contain_text("Parameters")
@@ -99,6 +92,12 @@ def test_the_leaderboard_sorts_and_says_where_a_number_comes_from(page: Page) ->
     cells.first.click()
     expect(page.locator(".leaderboard-note")).to_contain_text("sharp, Mean IoU")
     expect(page.locator(".leaderboard-note")).to_contain_text("Measured on ccp, eight.txt (8 photos)")
+
+    page.set_viewport_size(PHONE)
+    expect(cells).to_have_count(2)
+    page.get_by_label("Sort by").select_option(index=0)
+    page.get_by_label("Sort by").select_option("parameters")
+    expect(page.locator("table.leaderboard tbody th").last).to_have_text("sharp")
 
 
 def test_charts_are_to_be_had_as_data_and_picture(page: Page) -> None:

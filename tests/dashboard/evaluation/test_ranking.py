@@ -50,7 +50,7 @@ def test_only_those_measured_on_the_photos_are_ranked_and_the_others_named(model
 def test_each_number_says_which_photos_and_how(standings: list[Standing]) -> None:
     sharp, old, _ = standings
     note = sharp.note("mean_iou")
-    assert LABEL in note and HOW in note and "95 % interval" in note and sharp.text("mean_iou") in note
+    assert LABEL in note and HOW in note and "95% interval" in note and sharp.text("mean_iou") in note
     assert "a test" in sharp.note("seconds") and "1.5 hours on a test" in sharp.note("epochs")
     assert old.text("seconds") == "–" and "evaluated before times were kept" in old.note("seconds")
     assert old.spread("mean_iou") == "" and "interval" not in old.note("mean_iou")

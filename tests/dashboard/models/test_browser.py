@@ -43,7 +43,7 @@ def test_from_a_fit_to_a_segmented_photo(
     assert done.returncode == 0, done.stderr
     assert f"{hub.address}/{REPOSITORY} holds " in done.stdout and TOKEN not in done.stdout + done.stderr
 
-    address = serve(APP, hub.environment(tmp_path / "app") | {"GARMENTSCOPE_HUB": "atelier"})
+    address = serve(APP, hub.environment(tmp_path / "app") | {"GARMENTSCOPE_HUB": "atelier"}, fresh=True)
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(WAIT)

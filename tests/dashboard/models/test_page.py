@@ -239,7 +239,7 @@ def test_a_damaged_local_checkpoint_cannot_be_used(
 ) -> None:
     monkeypatch.setenv("GARMENTSCOPE_MODELS", str(more_models))
     page = opened()
-    assert list(cards(page)) == ["blank", "empty", "fpn", "tiny", "torn"]
+    assert list(cards(page)) == ["fpn", "blank", "empty", "tiny", "torn"]
     assert errors(page) == ["model.safetensors is missing. Get the checkpoint again."]
     assert [each.key for each in page.button if each.disabled] == ["models-use-torn"]
     assert str(more_models / "tiny") in cards(page)["tiny"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from portrait import portrait
-from streamlit_page import WAIT, on_a_desk, settle
+from streamlit_page import WAIT, assert_fits, settle
 
 from segmodels.taxonomy import OUTFIT_15
 
@@ -64,6 +64,8 @@ def test_from_photo_to_garments_and_downloads(page: Page) -> None:
         page.get_by_test_id("stPopoverBody").get_by_role("button", name=names[0]).click()
     cut = Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
     assert (cut.mode, list(cut.size)) == ("RGBA", listing["garments"][0]["box"][2:])
+    page.keyboard.press("Escape")
+    assert_fits(page)
 
 
 def test_a_bad_file_is_answered_and_the_rest_stays(page: Page) -> None:
@@ -86,7 +88,6 @@ def sentences(page: Page) -> Locator:
     return page.get_by_test_id("stAlertContainer")
 
 
-@on_a_desk
 def test_a_file_over_the_limit_alone_is_a_sentence(page: Page) -> None:
     upload(page, "poster.jpg", photo_of(20.5))
     expect(sentences(page)).to_contain_text("poster.jpg has 20.5 MB, more than the 20 MB allowed")
@@ -95,7 +96,6 @@ def test_a_file_over_the_limit_alone_is_a_sentence(page: Page) -> None:
     expect(sentences(page)).to_have_count(0)
 
 
-@on_a_desk
 def test_a_file_over_the_limit_is_named_when_the_others_are_done(page: Page, tmp_path: Path) -> None:
     files = {"billboard.jpg": photo_of(31), "look.png": portrait(), "poster.jpg": photo_of(22)}
     for name, data in files.items():
@@ -113,7 +113,6 @@ def test_a_file_over_the_limit_is_named_when_the_others_are_done(page: Page, tmp
     expect(page.get_by_role("button", name="Class map (PNG)")).to_be_visible()
 
 
-@on_a_desk
 def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
     page.get_by_test_id("stFileUploaderDropzone").evaluate(
         """(zone) => {
@@ -125,12 +124,6 @@ def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
     expect(sentences(page)).to_contain_text("banner.jpg has 21.0 MB, more than the 20 MB allowed")
 
 
-def test_nothing_is_wider_than_the_window(page: Page) -> None:
-    expect(page.get_by_role("application")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-
-@on_a_desk
 def test_a_pasted_photo_is_taken_and_so_is_one_dropped_beside_the_uploader(page: Page) -> None:
     settle(page)
     give = """async ([kind, colour]) => {
@@ -155,7 +148,6 @@ def test_a_pasted_photo_is_taken_and_so_is_one_dropped_beside_the_uploader(page:
     expect(page.get_by_role("application")).to_have_attribute("aria-label", re.compile(r"Photo image\.png "))
 
 
-@on_a_desk
 def test_a_reload_shows_the_same_photos(page: Page) -> None:
     upload(page, "look.png", portrait())
     expect(page.get_by_role("heading", name="Segment")).to_be_visible()
@@ -167,7 +159,6 @@ def test_a_reload_shows_the_same_photos(page: Page) -> None:
     assert "visit=" not in page.url
 
 
-@on_a_desk
 def test_another_visitor_sees_nothing_of_it(page: Page, browser: Browser, address: str) -> None:
     upload(page, "private.png", portrait())
     expect(page.get_by_role("heading", name="Segment")).to_be_visible()

@@ -21,7 +21,7 @@ from streamlit_page import state_of, uploader
 import dashboard.components.viewer as viewer_module
 from dashboard.segment.state import SegmentState
 from dashboard.shared import analysed as photos
-from dashboard.shared import by_link, keeping, networks, waiting
+from dashboard.shared import by_link, keeping, networks, runs, waiting
 from dashboard.shared.examples import examples
 from dashboard.shared.inference_queue import InferenceQueue
 from dashboard.shared.keeping import LINK, privacy_text
@@ -142,26 +142,57 @@ def test_photos_are_there_again_after_a_reload_until_they_are_forgotten(
     assert [photo.name for photo in state(late.run()).photos.values()] == ["two-people.jpg"]
 
 
-def test_what_was_waiting_when_the_visitor_left_is_done_on_return(
+def test_a_run_goes_on_while_its_visitor_looks_at_another_page(
     page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began: list[str] = []
-    real = photos.analyse
+    real, began, gate = photos.analyse, [], threading.Event()
 
     def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
         began.append(name)
+        assert gate.wait(WAIT)
         return real(segmenter, name, data)  # type: ignore[arg-type]
 
     monkeypatch.setattr(photos, "analyse", analyse)
-    stop_when(monkeypatch, lambda: len(began) == 1)
+    stop_when(monkeypatch, lambda: bool(began))
     upload(page, "a.png", "b.png", "c.png")
-    assert [file.name for file in state(page).pending] == ["a.png", "b.png", "c.png"]
+    run = state(page).run
+    assert run and run.live and not run.found
+    gate.set()
+    run.wait(WAIT)
     stop_when(monkeypatch, lambda: False)
     back = AppTest.from_file(str(PAGE), default_timeout=120)  # its uploader is empty
     back.session_state[SegmentState.__name__] = state(page)
     back.run()
-    assert [photo.name for photo in state(back).photos.values()] == ["a.png", "b.png", "c.png"]
+    assert [photo.name for photo in state(back).photos.values()] == began == ["a.png", "b.png", "c.png"]
     assert not state(back).pending and not back.exception
+
+
+def test_what_was_dropped_when_the_connection_ended_is_done_on_return(
+    page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, began, gate, here = photos.analyse, [], threading.Event(), threading.Event()
+
+    def analyse(segmenter: object, name: str, data: bytes) -> photos.Analysed:
+        began.append(name)
+        assert gate.wait(WAIT)
+        return real(segmenter, name, data)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(photos, "analyse", analyse)
+    monkeypatch.setattr(runs, "_presence", lambda: here.is_set)
+    here.set()
+    stop_when(monkeypatch, lambda: bool(began))
+    upload(page, "a.png", "b.png", "c.png")
+    run = state(page).run
+    assert run
+    here.clear()
+    run.wait(WAIT)
+    assert run.phase == "stopped" and not queue._state.turns, "what waits is dropped"
+    here.set()
+    gate.set()
+    stop_when(monkeypatch, lambda: False)
+    page.run()
+    assert [photo.name for photo in state(page).photos.values()] == ["a.png", "b.png", "c.png"]
+    assert not state(page).pending and not page.exception
 
 
 def test_annotations_are_offered_in_the_format_that_is_chosen(page: AppTest) -> None:
@@ -452,7 +483,7 @@ def test_photos_that_are_done_in_another_order_stay_in_that_of_arrival(
     assert state(page).photos[state(page).shown].name == "c.png"
 
 
-def test_whoever_leaves_drops_what_waits_and_cancel_keeps_what_is_done(
+def test_cancel_drops_what_waits_and_keeps_what_is_done(
     page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, gate, began = photos.analyse, threading.Event(), []
@@ -465,10 +496,13 @@ def test_whoever_leaves_drops_what_waits_and_cancel_keeps_what_is_done(
     monkeypatch.setattr(photos, "analyse", analyse)
     stop_when(monkeypatch, lambda: len(began) == 2)
     upload(page, "a.png", "b.png", "c.png", "d.png")
-    assert not queue._state.turns, "what waits is dropped"
-    gate.set()
+    run = state(page).run
+    assert run
     stop_when(monkeypatch, lambda: False)
     button(page, "Cancel").click().run()
+    run.wait(WAIT)
+    assert not queue._state.turns, "what waits is dropped"
+    gate.set()
     assert not page.exception and began == ["a.png", "b.png"]
     assert [photo.name for photo in state(page).photos.values()] == ["a.png"]
     assert page.title[0].value == "Segment" and not any(each.label == "Cancel" for each in page.button)

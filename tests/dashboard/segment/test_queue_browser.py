@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from streamlit_page import WAIT, on_a_desk
+from streamlit_page import PHONE, WAIT
 
 SCRIPT = Path(__file__).with_name("gated_app.py")
 
@@ -50,7 +50,8 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 @pytest.fixture
 def address(serve: Callable[..., str], gate: Gate, more_models: Path) -> str:
     """A server of this test with one worker."""
-    return serve(SCRIPT, {"GATE": str(gate.folder), "OMP_NUM_THREADS": "1", "GARMENTSCOPE_MODELS": str(more_models)})
+    own = {"GATE": str(gate.folder), "OMP_NUM_THREADS": "1", "GARMENTSCOPE_MODELS": str(more_models)}
+    return serve(SCRIPT, own, fresh=True)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def visitor(browser: Browser, address: str) -> Iterator[Callable[[], Page]]:
     contexts = []
 
     def visit() -> Page:
-        contexts.append(browser.new_context(viewport={"width": 390, "height": 844}))
+        contexts.append(browser.new_context(viewport=PHONE))
         contexts[-1].set_default_timeout(WAIT)
         page = contexts[-1].new_page()
         page.goto(address)
@@ -81,7 +82,6 @@ def upload(page: Page, *names: str) -> None:
     page.locator("input[type=file]").first.set_input_files(files)  # type: ignore[arg-type]
 
 
-@on_a_desk
 def test_fifty_photos_of_one_visitor_do_not_block_the_one_of_another(
     page: Page, address: str, gate: Gate, visitor: Callable[[], Page]
 ) -> None:

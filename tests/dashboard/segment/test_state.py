@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from dashboard.segment.state import SegmentState, is_of, sort_photos
+from dashboard.segment.run import is_of
+from dashboard.segment.state import SegmentState, sort_photos
 from dashboard.shared.analysed import Analysed, Plane, UploadedPhoto
 from segmodels.taxonomy import OUTFIT_15
 
@@ -30,8 +31,7 @@ def test_whether_a_photo_is_of_a_model(photo: Analysed, change: dict[str, Any], 
     assert is_of(replace(photo, **change), "fpn", revision) is same
 
 
-def test_photos_are_sorted_in_place_and_none_is_lost(photo: Analysed) -> None:
+def test_photos_are_sorted_and_none_is_lost(photo: Analysed) -> None:
     photos = {key: replace(photo) for key in "cabd"}
-    before = dict(photos)
-    sort_photos(photos, ["a", "b", "a", "gone", "c"])
-    assert list(photos) == ["a", "b", "c", "d"] and photos == before
+    ordered = sort_photos(photos, ["a", "b", "a", "gone", "c"])
+    assert list(ordered) == ["a", "b", "c", "d"] and ordered == photos

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlparse
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
-from streamlit_page import WAIT, settle
+from streamlit_page import WAIT, assert_fits, on_a_phone, settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
 VIEWS = {
@@ -126,7 +126,7 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     hat, coat = (place(page, "trends-matrix", axis, name) for axis, name in (("xaxis", "Hat"), ("yaxis", "Coat")))
     click(page, "trends-matrix", hat, coat)
     behind(page, "Hat with Coat", 10)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert_fits(page)
 
     rows = pd.read_csv(io.BytesIO(taken(page, "Download", "Data (CSV)", "trends-matrix.csv")))
     assert len(rows) == 66 and {"lift", "jaccard", "npmi", "p"} <= set(rows)
@@ -150,6 +150,7 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     report.close()
 
 
+@on_a_phone
 def test_a_point_of_a_line_and_an_edge_of_the_network(page: Page) -> None:
     page.get_by_role("tab", name="How it moves").click()
     chart = page.locator(".st-key-trends-lines .js-plotly-plot")
@@ -180,7 +181,6 @@ def test_a_point_of_a_line_and_an_edge_of_the_network(page: Page) -> None:
     behind(page, "Hat with Coat", 10)
 
 
-@pytest.mark.parametrize("page", [(1440, 1000)], indirect=True)
 def test_every_view_shows_the_photos_of_a_click_and_a_link_opens_it_again(page: Page) -> None:
     for tab, views in VIEWS.items():
         page.get_by_role("tab", name=tab).click()
@@ -207,7 +207,6 @@ def test_every_view_shows_the_photos_of_a_click_and_a_link_opens_it_again(page: 
     expect(page.locator(".st-key-trends-photos h3")).to_have_text(heading)
 
 
-@pytest.mark.parametrize("page", [(1440, 900)], indirect=True)
 def test_back_goes_to_the_view_and_then_the_page_before(page: Page) -> None:
     """Also: the sentence and the chart stand in the first 400 pixels, and a part of the sentence opens its chart."""
     top = page.locator(".st-key-trends-shares").bounding_box()

@@ -31,7 +31,7 @@ def test_the_sentence_names_a_rise_a_fall_and_the_strongest_pair(ask: Callable[.
     question = ask("insights-falling", dated=day)
     found = insights(question)
     assert [each.text for each in found] == [
-        "Coat down 68 points since January 2023",  # as statsmodels fits it: 84.1 % to 15.8 %
+        "Coat down 68 points since January 2023",  # as statsmodels fits it: 84.1% to 15.8%
         "Hat with Coat 2.0 times as often as expected by chance",
     ]
     assert found[0].tab == "How it moves" and found[0].link["shown"] == ["Coat"]

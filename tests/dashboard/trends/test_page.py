@@ -297,7 +297,7 @@ def test_expected_counts_are_the_default_and_raw_ones_a_choice(
     assert "About 30 photos, about 30 outfits" in text and "Expected counts: sums of the probability" in text
     assert "Minimum shares and confidences apply to raw counts only" in text and "holds raw counts" not in text
     # a hat and a coat: ten outfits with 0.81, twenty with 0.09, thirty with 0.01
-    assert "About 10 expected; 10 outfits at 50 % or more; the newest 6 are shown" in text
+    assert "About 10 expected; 10 outfits at 50% or more; the newest 6 are shown" in text
     assert not page.slider and page.query_params["count"] == "expected"
     widget(page.button_group, "Count").set_value("raw").run()
     assert "30 photos, 30 outfits" in said(page) and "Raw counts: every garment the network found." in said(page)
@@ -317,7 +317,7 @@ def test_a_link_opens_raw_counts(page: AppTest, likely: Path, monkeypatch: pytes
 def test_nothing_probable_is_said(page: AppTest, likely: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", str(likely))
     opened(page, photos='trends-shares:{"worn": ["Romper"]}')
-    assert "About 6.0 expected; no outfit at 50 % or more; the likeliest are shown." in said(page)
+    assert "About 6.0 expected; no outfit at 50% or more; the likeliest are shown." in said(page)
 
 
 def test_a_calibration_that_is_not_installed_is_said_in_every_tab_with_expected_counts(

@@ -172,7 +172,7 @@ def test_shares_of_expected_counts(expected: Question) -> None:
     hat = section.table.set_index("garment").loc["Hat"]
     low, high = wilson([14.0], 60.0, 0.05)
     assert (hat["low"], hat["high"]) == (pytest.approx(low[0]), pytest.approx(high[0]))
-    assert "95 % intervals (Wilson) that allow for the error of the calibration." in section.caption
+    assert "95% intervals (Wilson) that allow for the error of the calibration." in section.caption
     lines = line_section(told, names=("Hat",)).table
     low, high = wilson(lines["outfits"], lines["of"], 0.05)
     assert lines["low"].tolist() == pytest.approx(low.tolist()) and lines["high"].tolist() == pytest.approx(

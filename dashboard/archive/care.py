@@ -1,0 +1,347 @@
+"""The section Care of an archive on the Archive page: what its owner may do to it, and its log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.archive.shelf import Contents, Shelved, choose_target, claim
+from dashboard.shared.text import literal
+from dashboard.shared.visitor import log_name, visitor
+from dashboard.trends.cache import forget_archives
+from segmodels.archive import care
+from segmodels.archive.changes import last_undoable, read_log
+from segmodels.archive.check import check, mend
+from segmodels.archive.selection import Selection, parse_tag
+from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.tagging import retag
+from segmodels.files import writable_name
+
+__all__ = ["CareOutcome", "show_care", "show_past"]
+
+DELETE = "DELETE"
+LISTED = 200  # photos of a choice that are listed
+LOGGED = 100  # entries of the log that are listed
+MOST_ARCHIVES = 50  # that a split makes
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class CareOutcome:
+    """What became of the last action.
+
+    Args:
+        sentence: What was done, or why it was not.
+        failed: Whether it was not done.
+        file: Name and content of a file to download.
+    """
+
+    sentence: str
+    failed: bool = False
+    file: tuple[str, bytes] | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An archive, and where its widgets and its outcome are."""
+
+    shelved: Shelved
+    archive: Archive
+    contents: Sequence[Contents]
+    others: Sequence[Shelved]
+    key: str
+    outcomes: dict[str, CareOutcome]
+
+    def act(self, work: Callable[[], CareOutcome]) -> None:
+        """Does something, and keeps what became of it for the next run of the page."""
+        try:
+            with st.spinner("Working. If you leave, it is still done as a whole or not at all."):
+                outcome = work()
+        except (ArchiveError, OSError) as error:
+            outcome = CareOutcome(str(error), failed=True)
+        self.outcomes[self.shelved.location] = outcome
+        st.rerun()
+
+
+def show_care(
+    shelved: Shelved,
+    contents: Sequence[Contents],
+    others: Sequence[Shelved],
+    outcomes: dict[str, CareOutcome],
+    number: int,
+) -> None:
+    """The folded section of an archive that the visitor may change.
+
+    Args:
+        shelved: The archive.
+        contents: What it holds.
+        others: All archives of the list.
+        outcomes: What became of the last action, by the location of its archive.
+        number: Number of the archive on the page.
+    """
+    key = f"archive-care-{number}"
+    section = st.expander("Care", key=key, on_change="rerun")
+    if not section.open:
+        return
+    others = [each for each in others if each.location != shelved.location]
+    asked = _Asked(shelved, Archive(shelved.location), contents, others, key, outcomes)
+    with section:
+        _outcome(asked)
+        _undo(asked)
+        actions = dict(_ACTIONS)
+        if shelved.origin != "own":  # a setting names its folder
+            actions = {name: show for name, show in actions.items() if show not in (_rename, _delete_archive)}
+        action = st.selectbox("Action", list(actions), index=None, placeholder="Choose what to do", key=f"{key}-action")
+        if action:
+            actions[action](asked)
+
+
+def show_past(outcomes: dict[str, CareOutcome], archives: Sequence[Shelved]) -> None:
+    """What became of archives that are not in the list any more.
+
+    Args:
+        outcomes: What became of the last action, by the location of its archive.
+        archives: The archives of the list.
+    """
+    for location in set(outcomes) - {each.location for each in archives}:
+        st.success(literal(outcomes.pop(location).sentence))
+
+
+def _outcome(asked: _Asked) -> None:
+    outcome = asked.outcomes.get(asked.shelved.location)
+    if outcome is None:
+        return
+    (st.error if outcome.failed else st.success)(literal(outcome.sentence))
+    if outcome.file:
+        name, data = outcome.file
+        st.download_button(name, data, name, "application/json", on_click="ignore", key=f"{asked.key}-file")
+
+
+def _undo(asked: _Asked) -> None:
+    try:
+        entry = last_undoable(asked.archive.place)
+    except ArchiveError as error:
+        st.error(literal(str(error)))
+        return
+    if entry:
+        st.caption(f"Last change, {literal(str(entry))}. It can be undone until the next change.")
+        if st.button("Undo", key=f"{asked.key}-undo"):
+            asked.act(lambda: CareOutcome(f"Undone: {care.undo(asked.archive, log_name()).what}."))
+
+
+def _delete_photos(asked: _Asked) -> None:
+    names = st.text_area("File names, one per line; * and ? stand for any letters", key=f"{asked.key}-names", height=80)
+    known = [f"{tag.name}={value}" for each in asked.contents for tag in each.tags for value, _ in tag.counts]
+    tags = st.multiselect(
+        "Tags (choose, or type such as market=North)",
+        list(dict.fromkeys(known)),
+        accept_new_options=True,
+        key=f"{asked.key}-tags",
+    )
+    with st.container(horizontal=True):
+        since = st.date_input("From", None, date(1700, 1, 1), date(2199, 12, 31), key=f"{asked.key}-since")
+        until = st.date_input("To", None, date(1700, 1, 1), date(2199, 12, 31), key=f"{asked.key}-until")
+    try:
+        selection = Selection(
+            files=[line.strip() for line in names.splitlines() if line.strip()],
+            tags=list(map(parse_tag, tags)),
+            since=since,
+            until=until,
+        )
+        found = care.find_photos(asked.archive, selection, LISTED)
+    except ArchiveError as error:
+        st.error(literal(str(error)))
+        return
+    if found.photos:
+        table = pd.DataFrame({"file_name": found.names})
+        rows = st.dataframe(
+            table, hide_index=True, height=240, on_select="rerun", selection_mode="multi-row", key=f"{asked.key}-rows"
+        )["selection"]["rows"]
+        if rows:
+            selection = Selection(ids=[found.ids[row] for row in rows if row < len(found.ids)])
+        shown = f"The first {LISTED:,} are listed. " if found.photos > LISTED else ""
+        st.caption(f"{found.photos:,} photos meet all of this. {shown}Select rows to delete only these.")
+    elif not selection.is_empty:
+        st.caption("No photo meets all of this. A privacy request also looks into the copy for undo.")
+    count = len(selection.ids) or found.photos
+    for_good = st.checkbox("Privacy request: delete for good", key=f"{asked.key}-for-good")
+    st.caption(
+        "At once, everywhere in this archive: rows, class maps, fingerprints, the copy for undo, lines of the lists. "
+        "There is no undo, also for earlier changes. You get a receipt with counts and hashes. Other archives, backups "
+        "and files that you downloaded keep what they have."
+        if for_good
+        else "You can undo this until the next change."
+    )
+    photos = "1 photo" if count == 1 else f"{count:,} photos"
+    if _typed(asked, DELETE, f"Delete {photos}"):
+        asked.act(lambda: _deleted(asked, selection, for_good=for_good))
+
+
+def _deleted(asked: _Asked, selection: Selection, *, for_good: bool) -> CareOutcome:
+    deleted = care.delete_photos(asked.archive, selection, for_good=for_good, by=log_name())
+    if not deleted.receipt:
+        return CareOutcome(str(deleted))
+    forget_archives()
+    return CareOutcome(str(deleted), file=("receipt.json", deleted.receipt_bytes()))
+
+
+def _retag(asked: _Asked) -> None:
+    st.caption("A row finds its photo by file name, as when photos are added, and replaces all tags of the photo.")
+    file = st.file_uploader("CSV with file_name, dates and tags", type=["csv", "tsv", "txt"], key=f"{asked.key}-csv")
+    if st.button("Apply tags", key=f"{asked.key}-retag"):
+        if file is None:
+            asked.act(lambda: CareOutcome("Choose a CSV first.", failed=True))
+            return
+
+        def work() -> CareOutcome:
+            report = retag(asked.archive, file.getvalue(), file.name, by=log_name())
+            return CareOutcome(" ".join([str(report), *report.notes]))
+
+        asked.act(work)
+
+
+def _rename(asked: _Asked) -> None:
+    name = st.text_input("New name", key=f"{asked.key}-name", max_chars=_LONGEST_NAME)
+    if st.button("Rename", key=f"{asked.key}-rename"):
+
+        def work() -> CareOutcome:
+            target = choose_target(name)
+            care.rename(asked.archive, Archive(target.location), log_name())
+            return CareOutcome(f"{asked.shelved.name} is now called {target.name}.")
+
+        asked.act(work)
+
+
+def _merge(asked: _Asked) -> None:
+    if not asked.others:
+        st.caption("There is no other archive.")
+        return
+    other = st.selectbox("Archive whose photos are added", asked.others, format_func=_title, key=f"{asked.key}-other")
+    st.caption(f"Photos that are here already keep their tags. {literal(other.title)} stays as it is.")
+    if st.button("Merge", key=f"{asked.key}-merge"):
+
+        def work() -> CareOutcome:
+            added = care.merge(asked.archive, Archive(other.location), log_name())
+            return CareOutcome(f"{added:,} rows of {other.title} were added.")
+
+        asked.act(work)
+
+
+def _split(asked: _Asked) -> None:
+    tags = list(dict.fromkeys(tag.name for each in asked.contents for tag in each.tags))
+    if not tags:
+        st.caption("No photo has a tag.")
+        return
+    tag = st.selectbox("Tag", tags, key=f"{asked.key}-tag")
+    values = {each: tag_ for contents in asked.contents for tag_ in contents.tags if (each := tag_.name) == tag}
+    count = values[tag].values
+    archives = "1 archive is" if count == 1 else f"{count:,} archives are"
+    st.caption(f"{archives} made, one for each value. This archive stays as it is.")
+    if st.button("Split", key=f"{asked.key}-split"):
+
+        def target_of(value: str) -> Archive:
+            name = f"{asked.shelved.name} {writable_name(value)}"[:_LONGEST_NAME].strip()
+            target = choose_target(name)
+            claim(target, visitor())
+            return Archive(target.location)
+
+        def work() -> CareOutcome:
+            if count > MOST_ARCHIVES:
+                raise ArchiveError(
+                    f"{tag} has {count:,} values; {MOST_ARCHIVES} archives are made at most. Use another tag."
+                )
+            made = care.split(asked.archive, tag, target_of, log_name())
+            return CareOutcome(
+                f"{len(made):,} archives were made: {', '.join(f'{v} ({n:,})' for v, n in made.items())}."
+            )
+
+        asked.act(work)
+
+
+def _compact(asked: _Asked) -> None:
+    st.caption("Makes few large parts of many small ones, which are read faster.")
+    if st.button("Join parts", key=f"{asked.key}-compact"):
+
+        def work() -> CareOutcome:
+            before, after = care.compact(asked.archive, log_name())
+            return CareOutcome(f"{before:,} parts became {after:,}." if before != after else "Nothing to join.")
+
+        asked.act(work)
+
+
+def _check(asked: _Asked) -> None:
+    st.caption("Reads every byte. Nothing is changed.")
+    if st.button("Check", key=f"{asked.key}-check"):
+
+        def work() -> CareOutcome:
+            health = check(asked.archive)
+            said = [str(health), *map(str, health.damaged), *health.notes]
+            return CareOutcome(" ".join(said), failed=not health.is_good)
+
+        asked.act(work)
+    st.caption("Mending puts what can be read in the place of damaged parts. It can be undone.")
+    if st.button("Mend", key=f"{asked.key}-mend"):
+
+        def mending() -> CareOutcome:
+            health = mend(asked.archive, log_name())
+            return CareOutcome(" ".join([str(health), *map(str, health.damaged)]))
+
+        asked.act(mending)
+
+
+def _delete_archive(asked: _Asked) -> None:
+    st.caption("The whole archive, with its lists and its log. There is no undo.")
+    if _typed(asked, asked.shelved.name, f"Delete {literal(asked.shelved.name)}"):
+
+        def work() -> CareOutcome:
+            rows = care.delete_archive(asked.archive)
+            return CareOutcome(f"{asked.shelved.name} was deleted, with {rows:,} rows.")
+
+        asked.act(work)
+
+
+def _log(asked: _Asked) -> None:
+    entries = read_log(asked.archive.place)
+    if not entries:
+        st.caption("Nothing is in the log yet.")
+        return
+    st.caption(f"{len(entries):,} entries, the newest first. Files that failed are in rejected.csv.")
+    for entry in entries[:LOGGED]:
+        st.caption(literal(str(entry)))
+    lines = "".join(json.dumps(entry.to_json(), ensure_ascii=False) + "\n" for entry in entries)
+    st.download_button(
+        "log.jsonl", lines, "log.jsonl", "application/x-ndjson", on_click="ignore", key=f"{asked.key}-log"
+    )
+
+
+def _typed(asked: _Asked, word: str, label: str) -> bool:
+    """A field for a word, and a button; whether the button was pressed after the word was typed."""
+    with st.form(f"{asked.key}-typed", border=False, enter_to_submit=False):
+        typed = st.text_input(f"Type {literal(word)} to confirm")
+        pressed = st.form_submit_button(label)
+    if pressed and typed != word:
+        asked.outcomes.pop(asked.shelved.location, None)
+        st.error(f"Nothing was deleted. Type {literal(word)} in the field first.")
+    return pressed and typed == word
+
+
+def _title(shelved: Shelved) -> str:
+    return shelved.title
+
+
+_ACTIONS: dict[str, Callable[[_Asked], None]] = {
+    "Delete photos": _delete_photos,
+    "Set tags from a CSV": _retag,
+    "Rename": _rename,
+    "Merge with another archive": _merge,
+    "Split by a tag": _split,
+    "Join small parts": _compact,
+    "Check for damage": _check,
+    "Delete the archive": _delete_archive,
+    "Log": _log,
+}

@@ -1,0 +1,458 @@
+"""Care of archives: photos deleted, archives merged, split, renamed and deleted, parts joined, the last change undone.
+
+Each function takes the lock of the archive, and is done as a whole or not at all, also if the process is killed
+(`segmodels.archive.changes`). What is done is in the archive's log, without names of photos.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from segmodels.archive.changes import (
+    Entry,
+    changing,
+    kept_parts,
+    note,
+    read_log,
+    remove_everything,
+    rewriting,
+    take_back,
+    visible_parts,
+)
+from segmodels.archive.lists import forget_files
+from segmodels.archive.parts import opened, read_columns, read_part
+from segmodels.archive.place import Place
+from segmodels.archive.selection import COLUMNS, Selection, chosen
+from segmodels.archive.store import Archive, ArchiveError, Version, join_small_parts
+
+__all__ = [
+    "Deleted",
+    "Matches",
+    "NoPhotoError",
+    "compact",
+    "delete_archive",
+    "delete_photos",
+    "find_photos",
+    "merge",
+    "rename",
+    "split",
+    "tag_values",
+    "undo",
+]
+
+
+class NoPhotoError(ArchiveError):
+    """A selection that chooses no photo."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Photos that a selection chooses.
+
+    Args:
+        photos: Number of photos.
+        rows: Number of rows: a photo that several models analysed has several.
+        names: File names of the first ones.
+        ids: Their ids.
+    """
+
+    photos: int
+    rows: int
+    names: Sequence[str]
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What was deleted.
+
+    Args:
+        photos: Number of photos.
+        rows: Number of their rows, one for each model.
+        receipt: The receipt of a privacy request, as in the log; None if the photos can be brought back.
+    """
+
+    photos: int
+    rows: int
+    receipt: Mapping[str, Any] | None = None
+
+    def __str__(self) -> str:
+        photos = "1 photo" if self.photos == 1 else f"{self.photos:,} photos"
+        return f"{photos} deleted{', for good' if self.receipt else ''}."
+
+    def receipt_bytes(self) -> bytes:
+        """The receipt as JSON in UTF-8."""
+        return (json.dumps(self.receipt, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def find_photos(archive: Archive, selection: Selection, names: int = 5) -> Matches:
+    """Photos that a selection chooses; nothing is changed.
+
+    Args:
+        archive: The archive.
+        selection: The conditions.
+        names: Number of file names to give, at most.
+
+    Raises:
+        ArchiveError: If the archive cannot be read.
+    """
+    ids: set[str] = set()
+    first: dict[str, str] = {}
+    rows = 0
+    for part in visible_parts(archive.place) if not selection.is_empty else ():
+        table = read_columns(archive.place, part, COLUMNS)
+        found = table.filter(pa.array(chosen(table, selection)))
+        rows += found.num_rows
+        ids.update(found["photo_id"].to_pylist())
+        shown = found.slice(0, names)
+        first |= dict(zip(shown["photo_id"].to_pylist(), shown["file_name"].to_pylist(), strict=True))
+    keys = list(first)[:names]
+    return Matches(len(ids), rows, [first[key] or "" for key in keys], keys)
+
+
+def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = False, by: str = "") -> Deleted:
+    """Deletes the rows of photos, of all models: garments, class maps, tags, dates and fingerprints.
+
+    They can be brought back with `undo` until the next change, unless they are deleted for good. Then nothing is left
+    of them in the archive: the copy for undo goes too, with what it holds of earlier changes, and so do their lines in
+    the lists of rejected and unmatched files.
+
+    Args:
+        archive: The archive.
+        selection: Which photos.
+        for_good: Whether this is a privacy request.
+        by: Who does it, for the log.
+
+    Raises:
+        NoPhotoError: If no photo meets the conditions.
+        ArchiveError: If no condition is given, or the archive cannot be read or written; then nothing has changed.
+    """
+    if selection.is_empty:
+        raise ArchiveError("Choose which photos to delete: by file name, tag, date or id.")
+    place = archive.place
+    _must_be_there(archive)
+    ids: set[str] = set()
+    names: set[str] = set()
+    rows = parts = 0
+    with changing(place), rewriting(place) as rewrite:
+        copies = kept_parts(place) if for_good else []
+        for part in [*visible_parts(place), *copies]:
+            table = read_columns(place, part, COLUMNS)
+            gone = chosen(table, selection)
+            if not gone.any():
+                continue
+            here = table.filter(pa.array(gone))
+            ids.update(here["photo_id"].to_pylist())
+            names.update(name for name in here["file_name"].to_pylist() if name)
+            rows, parts = rows + here.num_rows, parts + 1
+            if part not in copies:
+                rewrite.keep(part, np.flatnonzero(~gone).tolist())
+        lines = 0
+        if for_good:
+            named = {each for each in selection.files if not set("*?").intersection(each)}
+            lines = forget_files(place, names | named)
+        if not ids and not lines:
+            raise NoPhotoError(
+                f"No photo of {archive.place.name} meets these conditions. Nothing was deleted. Receipts of earlier "
+                "deletions are in the log."
+            )
+        details: dict[str, Any] = {"photos": len(ids), "rows": rows, "parts": parts}
+        if for_good:
+            details |= {"lines": lines, "for_good": True, "sha256": sorted(ids)}
+        entry = Entry("delete", by, details).dated()
+        rewrite.commit(entry, keep=not for_good)
+    if not for_good:
+        return Deleted(len(ids), rows)
+    return Deleted(len(ids), rows, {"archive": archive.place.name, **entry.to_json()})
+
+
+def delete_archive(archive: Archive) -> int:
+    """Deletes an archive with all its files, its log among them; there is no undo.
+
+    Returns:
+        Number of rows that it had.
+
+    Raises:
+        ArchiveError: If there is none, photos are being added to it, or a file cannot be removed. In the last case the
+            archive does not count any more, and what is left goes with the next attempt.
+    """
+    _must_exist(archive)
+    with _alone(archive), changing(archive.place):
+        rows = sum(map(partial(_rows, archive.place), visible_parts(archive.place)))
+        _remove(archive.place)
+    archive.place.remove_folder()
+    return rows
+
+
+def rename(archive: Archive, target: Archive, by: str = "") -> None:
+    """Gives an archive another place, with its log and its lists.
+
+    On one disk the folder is renamed. Otherwise the rows are copied, and the old archive is deleted once the new one is
+    complete; if the process is killed before, do it again.
+
+    Args:
+        archive: The archive.
+        target: The new place, in which there is nothing yet.
+        by: Who does it, for the log.
+
+    Raises:
+        ArchiveError: If there is no archive, something is in the new place, photos are being added to the archive, or
+            it cannot be written.
+    """
+    _must_exist(archive)
+    entry = Entry("rename", by, {"from": archive.place.name, "to": target.place.name})
+    with _alone(archive), changing(archive.place):
+        if _was_made(target, entry):
+            _remove(archive.place)
+        elif _exists(target):
+            raise ArchiveError(f"{target.place.name} exists already. Choose another name. Nothing was changed.")
+        elif _move(archive.place, target.place):
+            note(target.place, entry)
+        else:
+            _copy(archive, target, entry)
+            _remove(archive.place)
+    archive.place.remove_folder()
+
+
+def merge(archive: Archive, other: Archive, by: str = "") -> int:
+    """Adds the rows of another archive, which stays as it is; a photo that is there already keeps its tags and date.
+
+    Args:
+        archive: Archive that gets the rows; it need not be there yet.
+        other: Archive that has them.
+        by: Who does it, for the log.
+
+    Returns:
+        Number of rows that were added.
+
+    Raises:
+        ArchiveError: If the other archive is empty or the same one, or one of them cannot be read or written; then
+            nothing has changed.
+    """
+    if _same(archive, other):
+        raise ArchiveError("An archive cannot be merged with itself. Choose another one.")
+    _must_exist(other)
+    return _add(archive, other, _all, Entry("merge", by, {"from": other.place.name}))
+
+
+def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: str = "") -> dict[str, int]:
+    """Makes a new archive for each value of a tag; the archive itself stays as it is.
+
+    If it was stopped, do it again: archives that it made already are passed over.
+
+    Args:
+        archive: The archive.
+        tag: Tag by which it is split; photos without it are in none of the new archives.
+        target_of: Gives the new archive for a value.
+        by: Who does it, for the log.
+
+    Returns:
+        Number of rows of each value.
+
+    Raises:
+        ArchiveError: If no photo has the tag, two values would share a place, or another archive is in one.
+    """
+    values = tag_values(archive, tag)
+    if not values:
+        raise ArchiveError(f"No photo of {archive.place.name} has the tag {tag!r}.")
+    targets = {value: target_of(value) for value in values}
+    if len({target.place.location for target in targets.values()}) < len(targets):
+        raise ArchiveError(f"Two values of {tag!r} would share a name. Give them values that differ in more.")
+    entries = {value: Entry("split", by, {"from": archive.place.name, "tag": tag, "value": value}) for value in values}
+    missing = [value for value in values if not _was_made(targets[value], entries[value])]
+    for value in missing:
+        if _exists(targets[value]):
+            raise ArchiveError(f"{targets[value].place.name} exists already. Rename or delete it. Nothing was changed.")
+    for value in missing:
+        selection = Selection(tags=[(tag, value)])
+        _add(targets[value], archive, partial(chosen, selection=selection), entries[value])
+    return values
+
+
+def tag_values(archive: Archive, tag: str) -> dict[str, int]:
+    """Number of rows with each value of a tag, the most frequent first."""
+    counts: dict[str, int] = {}
+    for part in visible_parts(archive.place):
+        tags = read_columns(archive.place, part, ["tags"])["tags"]
+        found = pc.value_counts(pc.map_lookup(tags, pa.scalar(tag), "first"))
+        for each in found.to_pylist():
+            if each["values"] is not None:
+                counts[each["values"]] = counts.get(each["values"], 0) + each["counts"]
+    return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
+
+
+def compact(archive: Archive, by: str = "") -> tuple[int, int]:
+    """Makes few large parts of many small ones, which are read faster.
+
+    Args:
+        archive: The archive.
+        by: Who does it, for the log.
+
+    Returns:
+        Number of parts before and after.
+
+    Raises:
+        ArchiveError: If a part cannot be read or written; then nothing has changed.
+    """
+    place = archive.place
+    _must_exist(archive)
+    with changing(place), rewriting(place) as rewrite:
+        before = visible_parts(place)
+        for version in archive.versions():
+            join_small_parts(rewrite, place, visible_parts(place, version.folder), 2)
+        if rewrite.is_begun:
+            rewrite.commit(Entry("compact", by, {"parts": len(before)}))
+        return len(before), len(visible_parts(place))
+
+
+def undo(archive: Archive, by: str = "") -> Entry:
+    """Undoes the last change, if it was a deletion, a merge or new tags.
+
+    Args:
+        archive: The archive.
+        by: Who does it, for the log.
+
+    Returns:
+        Entry of the change that was undone.
+
+    Raises:
+        ArchiveError: If there is nothing to undo.
+    """
+    _must_be_there(archive)
+    with changing(archive.place):
+        return take_back(archive.place, by)
+
+
+def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarray], entry: Entry) -> int:
+    """Adds rows of an archive to another, without those that it has, all at once."""
+    added = 0
+    for version in source.versions():
+        target.keep_taxonomy(version, source.taxonomy(version))
+    with changing(target.place), rewriting(target.place) as rewrite:
+        is_new = not visible_parts(target.place)
+        for version in source.versions():
+            known = [_ids(read_columns(target.place, part, ["photo_id"])) for part in _parts(target, version)]
+            for part in _parts(source, version):
+                table = read_columns(source.place, part, COLUMNS)
+                ids = _ids(table)
+                wanted = choose(table) & ~pc.is_in(ids, pa.chunked_array(known, ids.type)).to_numpy(False)
+                wanted[np.setdiff1d(np.arange(len(ids)), _first(ids))] = False
+                if wanted.any():
+                    known.append(ids.filter(pa.array(wanted)))
+                    fresh = read_part(source.place, part).filter(pa.array(wanted))
+                    rewrite.write(version.folder, fresh)
+                    added += fresh.num_rows
+        rewrite.commit(Entry(entry.what, entry.by, {**(entry.details or {}), "rows": added}), keep=not is_new)
+    return added
+
+
+def _ids(table: pa.Table) -> pa.LargeStringArray:
+    return table["photo_id"].cast(pa.large_string()).combine_chunks()
+
+
+def _first(ids: pa.LargeStringArray) -> np.ndarray:
+    """Place of the first row of each id, int64 `(ids,)`."""
+    first: np.ndarray = np.unique(ids.dictionary_encode().indices.to_numpy(zero_copy_only=False), return_index=True)[1]
+    return first
+
+
+def _copy(source: Archive, target: Archive, entry: Entry) -> None:
+    """Copies an archive with its lists and its log."""
+    for name in source.place.files():
+        if name == ".owner" or name.endswith(".csv") or name.startswith("log/"):
+            target.place.write(name, source.place.read(name))
+    _add(target, source, _all, entry)
+
+
+def _move(old: Place, new: Place) -> bool:
+    """Renames the folder of an archive; False if the two are not on one disk.
+
+    Raises:
+        ArchiveError: If it cannot be renamed.
+    """
+    if old.local is None or new.local is None:
+        return False
+    try:
+        new.local.parent.mkdir(parents=True, exist_ok=True)
+        old.local.rename(new.local)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise ArchiveError(f"{new.name} exists already. Choose another name. Nothing was changed.") from None
+        raise ArchiveError(f"{old.location} cannot be renamed: {error.strerror}. Nothing was changed.") from error
+    return True
+
+
+@contextmanager
+def _alone(archive: Archive) -> Iterator[None]:
+    """Makes sure that nobody adds photos to an archive.
+
+    Raises:
+        ArchiveError: If somebody does.
+    """
+    with archive.place.lock(".ingest", wait=False) as alone:
+        if not alone:
+            raise ArchiveError(f"Photos are being added to {archive.place.name}. Wait until that is done, or stop it.")
+        yield
+
+
+def _was_made(target: Archive, entry: Entry) -> bool:
+    """Whether an archive was made by the same action before, according to its log."""
+    wanted = (entry.details or {}).items()
+    return _exists(target) and any(
+        each.what == entry.what and wanted <= (each.details or {}).items() for each in read_log(target.place)
+    )
+
+
+def _all(table: pa.Table) -> np.ndarray:
+    return np.ones(table.num_rows, bool)
+
+
+def _remove(place: Place) -> None:
+    remove_everything(place)
+    for lock in (".ingest", ".lock"):  # while they are held: whoever waits for them makes new ones
+        place.remove(lock)
+
+
+def _same(one: Archive, other: Archive) -> bool:
+    if one.place.local and other.place.local:
+        return one.place.local.resolve() == other.place.local.resolve()
+    return one.place.location.rstrip("/") == other.place.location.rstrip("/")
+
+
+def _rows(place: Place, part: str) -> int:
+    """Number of rows of a part; none if it is damaged."""
+    try:
+        with opened(place, part) as file:
+            return int(file.metadata.num_rows)
+    except ArchiveError:
+        return 0
+
+
+def _exists(archive: Archive) -> bool:
+    return bool(visible_parts(archive.place))
+
+
+def _must_be_there(archive: Archive) -> None:
+    if not archive.place.files():
+        raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
+
+
+def _must_exist(archive: Archive) -> None:
+    if not _exists(archive):
+        raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
+
+
+def _parts(archive: Archive, version: Version) -> list[str]:
+    return visible_parts(archive.place, version.folder)

@@ -1,0 +1,462 @@
+"""Changes of an archive that are done as a whole or not at all, their undo, and the log of what was done.
+
+    DIR/last-change.json          which parts do not count: those that a change replaced, or is still writing
+    DIR/.undo/<name of a part>.old    parts that the last change replaced, until the next change
+    DIR/log/<time>-<id>.json      one file for each entry of the log
+
+A change writes new parts, whose names end in its id and which do not count yet. Then it writes `last-change.json`, in
+one step: from now on the new parts count and the old ones do not. Then the old ones go, or move to `.undo`. A process
+that is killed leaves one state or the other, and the next one that takes the lock of the archive finishes what it
+began. Readers need no lock: they look at `last-change.json` before and after they list the parts.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from segmodels.archive.parts import as_parquet, read_part
+from segmodels.archive.place import UNFINISHED, ArchiveError, Place
+from segmodels.files import MOST_JSON_BYTES, parse_json
+from segmodels.sentences import first_line
+
+__all__ = [
+    "Entry",
+    "Rewrite",
+    "changing",
+    "is_settled",
+    "kept_parts",
+    "last_undoable",
+    "new_part",
+    "note",
+    "read_log",
+    "remove_everything",
+    "rewriting",
+    "settle",
+    "take_back",
+    "visible_parts",
+]
+
+JOURNAL = "last-change.json"
+_LOG = "log"
+_UNDO = ".undo"
+_ATTEMPTS = 50  # at a list of parts while others change them
+_KEPT = (".lock", ".locks/", JOURNAL)  # files that go last when an archive is removed
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the log.
+
+    Args:
+        what: What was done, in one word, such as `delete`.
+        by: Who did it; empty if that is not known.
+        details: Numbers and names that belong to it.
+        at: Time, UTC.
+        id: Id of the entry.
+    """
+
+    what: str
+    by: str = ""
+    details: Mapping[str, Any] | None = None
+    at: str = ""
+    id: str = ""
+
+    @property
+    def file(self) -> str:
+        """Name of its file in the archive."""
+        return f"{_LOG}/{self.at.replace(':', '').replace('-', '')}-{self.id}.json"
+
+    def __str__(self) -> str:
+        details = self.details or {}
+        text = ", ".join(
+            f"{key.replace('_', ' ')} {f'{value:,}' if isinstance(value, int) else value}"
+            for key, value in details.items()
+            if isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+        )
+        what = f"{self.what} for good" if details.get("for_good") else self.what
+        who = f" by {self.by}" if self.by else ""
+        return f"{self.at[:16].replace('T', ' ')} UTC: {what}{who}{f' ({text})' if text else ''}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of its file."""
+        return {"at": self.at, "what": self.what, "by": self.by, "id": self.id, **(self.details or {})}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Entry:
+        """The entry of a file.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        own = {key: value.get(key, "") for key in ("what", "by", "at", "id")}
+        if not all(isinstance(each, str) for each in own.values()) or not own["what"] or not own["at"]:
+            raise ValueError("it is no entry of a log")
+        return cls(**own, details={key: each for key, each in value.items() if key not in own})
+
+    def dated(self) -> Entry:
+        """The entry with the time and an id."""
+        return replace(self, at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", id=secrets.token_hex(4))
+
+
+@dataclass(frozen=True)
+class _Journal:
+    """What stands in `last-change.json`.
+
+    Args:
+        change: Id of the last change.
+        preparing: Id of a change that is being written; empty if there is none.
+        hidden: Parts that do not count any more.
+        added: Parts that the last change added.
+        keep: Whether the hidden parts are kept for undo.
+        removed: Whether the whole archive is removed.
+        entry: Entry of the log for the last change.
+    """
+
+    change: str = ""
+    preparing: str = ""
+    hidden: frozenset[str] = frozenset()
+    added: frozenset[str] = frozenset()
+    keep: bool = False
+    removed: bool = False
+    entry: Entry | None = None
+
+    def shows(self, part: str) -> bool:
+        """Whether a part counts."""
+        unfinished = self.preparing and part.endswith(f"-{self.preparing}.parquet")
+        return not (self.removed or unfinished or part in self.hidden)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "change": self.change,
+            "preparing": self.preparing,
+            "hidden": sorted(self.hidden),
+            "added": sorted(self.added),
+            "keep": self.keep,
+            "removed": self.removed,
+            "entry": self.entry.to_json() if self.entry else None,
+        }
+
+
+def visible_parts(place: Place, folder: str = "") -> list[str]:
+    """Names of the parts that count, sorted; those of one folder are the oldest first.
+
+    Args:
+        place: Place of the archive.
+        folder: Folder below it; all if left out.
+
+    Raises:
+        ArchiveError: If they cannot be listed, or `last-change.json` is damaged.
+    """
+    before = _content(place)
+    for _ in range(_ATTEMPTS):
+        names = place.files(folder)
+        after = _content(place)
+        if before == after:
+            journal = _parse(place, after)
+            return [name for name in names if name.endswith(".parquet") and journal.shows(name)]
+        before = after
+    raise ArchiveError(f"{place.location} changes faster than it can be read. Try again.")
+
+
+def last_undoable(place: Place) -> Entry | None:
+    """The change that `take_back` would undo; None if there is none.
+
+    Raises:
+        ArchiveError: If `last-change.json` is damaged.
+    """
+    journal = _read(place)
+    return journal.entry if journal.keep else None
+
+
+def kept_parts(place: Place) -> list[str]:
+    """Names of the copies that are kept for undo.
+
+    Raises:
+        ArchiveError: If they cannot be listed.
+    """
+    return place.files(_UNDO)
+
+
+@contextmanager
+def changing(place: Place) -> Iterator[None]:
+    """Holds the lock of an archive, in which all that was begun is finished."""
+    with place.lock():
+        settle(place)
+        yield
+
+
+class Rewrite:
+    """A change: parts to add and parts to hide, which take effect together.
+
+    Args:
+        place: Place of the archive, whose lock is held.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._before = _read(place)
+        self._id = secrets.token_hex(8)
+        self._added: list[str] = []
+        self._hidden: list[str] = []
+        self.committed = False
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._added or self._hidden)
+
+    def write(self, folder: str, content: pa.Table | bytes) -> str:
+        """Writes a new part, which does not count yet; gives its name.
+
+        Args:
+            folder: Folder of its version.
+            content: Rows of `rows.SCHEMA`, or the file.
+
+        Raises:
+            ArchiveError: If it cannot be written.
+        """
+        if not self._added:
+            self._put(replace(self._before, preparing=self._id))
+        name = new_part(folder, self._id)
+        while name in self._added:
+            name = new_part(folder, self._id)
+        self._added.append(name)
+        self._place.write(name, as_parquet(content) if isinstance(content, pa.Table) else content)
+        return name
+
+    def replace(self, part: str, table: pa.Table) -> None:
+        """Puts rows in the place of a part.
+
+        Raises:
+            ArchiveError: If they cannot be written.
+        """
+        self.write(part.rpartition("/")[0], table)
+        self.hide(part)
+
+    def keep(self, part: str, rows: Sequence[int]) -> None:
+        """Keeps some rows of a part, by their numbers, and drops the others.
+
+        Raises:
+            ArchiveError: If it cannot be read or written.
+        """
+        if rows:
+            self.write(part.rpartition("/")[0], read_part(self._place, part).take(pa.array(rows, pa.int64())))
+        self.hide(part)
+
+    def hide(self, part: str) -> None:
+        """Takes a part out of what counts."""
+        self._hidden.append(part)
+
+    def commit(self, entry: Entry | None = None, *, keep: bool = False) -> None:
+        """Makes the change count, then removes what it replaced.
+
+        Args:
+            entry: Entry for the log.
+            keep: Whether the change can be undone until the next one; else the copy for the undo before goes too.
+
+        Raises:
+            ArchiveError: If it cannot be written; then nothing has changed.
+        """
+        self.committed = True
+        if not (self.is_begun or entry):
+            return
+        self._put(
+            _Journal(
+                change=self._id,
+                hidden=frozenset(self._hidden),
+                added=frozenset(self._added),
+                keep=keep,
+                entry=entry if entry is None or entry.at else entry.dated(),
+            )
+        )
+        settle(self._place)
+
+    def _put(self, journal: _Journal) -> None:
+        self._place.confirm()
+        _write(self._place, journal)
+
+
+@contextmanager
+def rewriting(place: Place) -> Iterator[Rewrite]:
+    """A change that is rolled back unless it is committed; the lock of the archive is held."""
+    rewrite = Rewrite(place)
+    try:
+        yield rewrite
+    finally:
+        if not rewrite.committed:
+            with suppress(ArchiveError):  # the next who takes the lock does it
+                settle(place)
+
+
+def is_settled(place: Place) -> bool:
+    """Whether no change was stopped on its way.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    journal = _read(place)
+    names = place.files()
+    unfinished = any(name.endswith(UNFINISHED) for name in names)
+    return not (journal.preparing or journal.removed or unfinished or journal.hidden.intersection(names))
+
+
+def take_back(place: Place, by: str = "") -> Entry:
+    """Undoes the last change; the lock of the archive is held.
+
+    Args:
+        place: Place of the archive.
+        by: Who does it, for the log.
+
+    Returns:
+        Entry of the change that was undone.
+
+    Raises:
+        ArchiveError: If there is none, or its copies are not complete; then nothing has changed.
+    """
+    journal = _read(place)
+    if not journal.keep or journal.entry is None:
+        raise ArchiveError(f"There is no change of {place.location} to undo.")
+    there = set(place.files())
+    if lost := [part for part in journal.hidden if part not in there and _kept_name(part) not in there]:
+        raise ArchiveError(f"The last change cannot be undone: {place.location}/{_kept_name(lost[0])} is missing.")
+    for part in sorted(journal.hidden):
+        if part not in there:
+            place.move(_kept_name(part), part)
+    undone = Entry("undo", by, {"undone": journal.entry.what, "undone_id": journal.entry.id}).dated()
+    place.confirm()
+    _write(place, _Journal(change=secrets.token_hex(8), hidden=journal.added, entry=undone))
+    settle(place)
+    return journal.entry
+
+
+def remove_everything(place: Place) -> None:
+    """Removes an archive with all its files; the lock of the archive is held.
+
+    Raises:
+        ArchiveError: If a file cannot be removed. The archive is gone nevertheless; try again to remove the rest.
+    """
+    place.confirm()
+    _write(place, _Journal(change=secrets.token_hex(8), removed=True))
+    settle(place)
+
+
+def settle(place: Place) -> None:
+    """Finishes or takes back what others began and did not end; the lock of the archive is held.
+
+    Raises:
+        ArchiveError: If it cannot be read or written.
+    """
+    journal = _read(place)
+    names = place.files()
+    if journal.removed:
+        for name in (name for name in names if not name.startswith(_KEPT)):
+            place.remove(name)
+        place.remove(JOURNAL)
+        return
+    for name in names:
+        if name.endswith(UNFINISHED) or (journal.preparing and name.endswith(f"-{journal.preparing}.parquet")):
+            place.remove(name)
+    if journal.preparing:
+        journal = replace(journal, preparing="")
+        _write(place, journal)
+    for name in sorted(journal.hidden.intersection(names)):
+        if journal.keep:
+            place.move(name, _kept_name(name))
+        else:
+            place.remove(name)
+    kept = {_kept_name(name) for name in journal.hidden} if journal.keep else set()
+    for name in names:
+        if name.startswith(f"{_UNDO}/") and name not in kept:
+            place.remove(name)
+    if journal.entry and journal.entry.file not in names:
+        _note(place, journal.entry)
+
+
+def note(place: Place, entry: Entry) -> None:
+    """Adds an entry to the log.
+
+    Raises:
+        ArchiveError: If it cannot be written.
+    """
+    _note(place, entry.dated())
+
+
+def read_log(place: Place) -> list[Entry]:
+    """The entries of the log, the newest first; damaged ones are left out.
+
+    Raises:
+        ArchiveError: If it cannot be listed.
+    """
+    entries = {}
+    for name in place.files(_LOG):
+        with suppress(OSError, ValueError):
+            entry = Entry.from_json(parse_json(place.read(name, MOST_JSON_BYTES).decode("utf-8")))
+            entries[entry.file] = entry
+    with suppress(ArchiveError):
+        if last := _read(place).entry:  # its file may not be written yet
+            entries[last.file] = last
+    return sorted(entries.values(), key=lambda entry: entry.at, reverse=True)
+
+
+def new_part(folder: str, ending: str = "") -> str:
+    """A name for a new part.
+
+    Args:
+        folder: Folder of its version.
+        ending: Id of the change that it belongs to; a random one if left out.
+    """
+    return f"{folder}/{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{ending or secrets.token_hex(4)}.parquet"
+
+
+def _note(place: Place, entry: Entry) -> None:
+    place.write(entry.file, (json.dumps(entry.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _kept_name(part: str) -> str:
+    return f"{_UNDO}/{part}.old"
+
+
+def _content(place: Place) -> bytes | None:
+    try:
+        return place.read(JOURNAL)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ArchiveError(f"{place.location}/{JOURNAL} cannot be read: {error.strerror or error}.") from error
+
+
+def _read(place: Place) -> _Journal:
+    return _parse(place, _content(place))
+
+
+def _parse(place: Place, content: bytes | None) -> _Journal:
+    if content is None:
+        return _Journal()
+    try:
+        value = parse_json(content.decode("utf-8"))
+        return _Journal(
+            value["change"],
+            value["preparing"],
+            frozenset(value["hidden"]),
+            frozenset(value["added"]),
+            bool(value["keep"]),
+            bool(value["removed"]),
+            Entry.from_json(value["entry"]) if value["entry"] else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArchiveError(
+            f"{place.location}/{JOURNAL} is damaged ({first_line(error)}). Restore it from a backup. If there is none, "
+            "remove it: what a change replaced a moment before the damage then counts again."
+        ) from None
+
+
+def _write(place: Place, journal: _Journal) -> None:
+    place.write(JOURNAL, (json.dumps(journal.to_json(), indent=1, ensure_ascii=False) + "\n").encode())

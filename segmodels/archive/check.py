@@ -1,0 +1,163 @@
+"""Damage in an archive: what is damaged, what can be saved, and how it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from segmodels.archive.changes import Entry, changing, is_settled, kept_parts, last_undoable, rewriting, visible_parts
+from segmodels.archive.parts import as_rows, look_at
+from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.rows import SCHEMA
+from segmodels.archive.store import Archive
+from segmodels.sentences import first_line
+
+__all__ = ["Damage", "Health", "check", "mend"]
+
+_BATCH = 1000  # rows that are read at once, and lost at once
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A part that cannot be read as a whole.
+
+    Args:
+        part: Name of the part.
+        fault: What is wrong, to go on with in a sentence.
+        rows: Number of rows that it should have; None if that cannot be told.
+        readable: Number of rows that can be saved.
+    """
+
+    part: str
+    fault: str
+    rows: int | None
+    readable: int
+
+    def __str__(self) -> str:
+        of = "" if self.rows is None else f" of {self.rows:,}"
+        saved = f"{self.readable:,}{of} rows can be saved" if self.readable else "no row of it can be saved"
+        return f"{self.part}: {self.fault}; {saved}."
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a check found.
+
+    Args:
+        parts: Number of parts.
+        rows: Number of rows in parts that are whole.
+        damaged: The damaged parts.
+        notes: Sentences on what else is to be known.
+    """
+
+    parts: int
+    rows: int
+    damaged: Sequence[Damage] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damaged
+
+    def __str__(self) -> str:
+        parts = "1 part" if self.parts == 1 else f"{self.parts:,} parts"
+        if not self.damaged:
+            return f"{parts} with {self.rows:,} rows: all can be read."
+        which = "is damaged" if len(self.damaged) == 1 else "are damaged"
+        return f"{len(self.damaged):,} of {parts} {which}; {self.rows:,} rows in the others can be read."
+
+
+def check(archive: Archive) -> Health:
+    """Reads every byte of an archive; nothing is changed.
+
+    Raises:
+        ArchiveError: If there is no archive, or it cannot be listed.
+    """
+    place = archive.place
+    parts = visible_parts(place)
+    if not parts and not kept_parts(place):
+        raise ArchiveError(f"{place.location} holds no archive yet. Check the path.")
+    rows, doubled = 0, 0
+    damaged, notes = [], []
+    for version in archive.versions():
+        ids: list[pa.Array] = []
+        for part in visible_parts(place, version.folder):
+            table, damage = _salvage(place, part)
+            if damage:
+                damaged.append(damage)
+                continue
+            rows += table.num_rows
+            ids += table["photo_id"].chunks
+        doubled += sum(map(len, ids)) - len(pa.chunked_array(ids, pa.string()).unique())
+        try:
+            archive.taxonomy(version)
+        except ArchiveError as error:
+            notes.append(str(error))
+    if doubled:
+        notes.append(f"{doubled:,} rows are there twice and count once. The next ingest removes them.")
+    if not is_settled(place):
+        notes.append("A change was stopped before it was complete. The next change or ingest finishes or removes it.")
+    if entry := last_undoable(place):
+        notes.append(f"The last change ({entry.what}, {entry.at[:16].replace('T', ' ')} UTC) can be undone.")
+    return Health(len(parts), rows, damaged, notes)
+
+
+def mend(archive: Archive, by: str = "") -> Health:
+    """Puts the rows that can be saved in the place of each damaged part.
+
+    The damaged parts are kept until the next change: `undo` brings them back.
+
+    Args:
+        archive: The archive.
+        by: Who does it, for the log.
+
+    Returns:
+        What was found, before it was mended.
+
+    Raises:
+        ArchiveError: If there is no archive, or it cannot be written.
+    """
+    health = check(archive)
+    if health.is_good:
+        return health
+    place = archive.place
+    with changing(place), rewriting(place) as rewrite:
+        there = set(visible_parts(place))
+        saved = 0
+        for damage in health.damaged:
+            if damage.part in there:
+                table, _ = _salvage(place, damage.part)
+                if table.num_rows:
+                    rewrite.replace(damage.part, table)
+                else:
+                    rewrite.hide(damage.part)
+                saved += table.num_rows
+        if rewrite.is_begun:
+            rewrite.commit(Entry("mend", by, {"parts": len(health.damaged), "rows": saved}), keep=True)
+    return health
+
+
+def _salvage(place: Place, part: str) -> tuple[pa.Table, Damage | None]:
+    """The rows of a part that can be read, and its damage if that is not all of them."""
+    batches: list[pa.RecordBatch] = []
+    fault, rows = "", None
+    try:
+        with place.filesystem.open_input_file(place.path(part)) as stream:
+            file = pq.ParquetFile(stream, page_checksum_verification=True)
+            rows = file.metadata.num_rows
+            fault = look_at(file).fault
+            for group in range(0 if fault else file.metadata.num_row_groups):
+                try:
+                    for batch in file.iter_batches(_BATCH, row_groups=[group]):
+                        batch.validate(full=True)
+                        batches.append(batch)
+                except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+                    fault = f"it is damaged ({first_line(error)})"
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+        fault = f"it is damaged ({first_line(error)})"
+    table = as_rows(pa.Table.from_batches(batches)) if batches else SCHEMA.empty_table()
+    return table, Damage(part, fault, rows, table.num_rows) if fault else None

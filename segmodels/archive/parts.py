@@ -1,0 +1,141 @@
+"""The parts of an archive: Parquet files with the columns of `rows.SCHEMA`, or what other programs made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.rows import ADDED_LATER, SCHEMA
+from segmodels.sentences import first_line
+
+__all__ = ["EARLIEST", "LATEST", "Look", "as_parquet", "as_rows", "look_at", "opened", "read_columns", "read_part"]
+
+EARLIEST, LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)
+"""Dates that every page can draw: pandas counts nanoseconds from 1677 to 2262."""
+
+
+@contextmanager
+def opened(place: Place, part: str) -> Iterator[pq.ParquetFile]:
+    """Opens a part.
+
+    Raises:
+        ArchiveError: If it is damaged or has other columns, also while it is read.
+    """
+    try:
+        with place.filesystem.open_input_file(place.path(part)) as stream:
+            file = pq.ParquetFile(stream)
+            if fault := look_at(file).fault:
+                raise pa.ArrowInvalid(fault)
+            yield file
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise ArchiveError(
+            f"{place.location}/{part} is damaged or not part of an archive: {first_line(error)}. "
+            "Move it away; its photos can be ingested again."
+        ) from error
+
+
+def read_columns(place: Place, part: str, names: Sequence[str]) -> pa.Table:
+    """Some columns of a part as a table of `rows.SCHEMA`; nulls for a column that it lacks.
+
+    Raises:
+        ArchiveError: If the part cannot be read.
+    """
+    with opened(place, part) as file:
+        return as_rows(file.read([name for name in names if name in file.schema_arrow.names]), names)
+
+
+def read_part(place: Place, part: str) -> pa.Table:
+    """A part as a table of `rows.SCHEMA`.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    return read_columns(place, part, SCHEMA.names)
+
+
+def as_rows(table: pa.Table, names: Sequence[str] = SCHEMA.names) -> pa.Table:
+    """A table with columns of `rows.SCHEMA` in that order, with their types; nulls for those added later."""
+    for name in ADDED_LATER:
+        if name in names and name not in table.column_names:
+            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+    return table.select(names).cast(pa.schema([SCHEMA.field(name) for name in names]))
+
+
+def as_parquet(table: pa.Table) -> pa.Buffer:
+    """The file of a part."""
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out, compression="zstd", write_page_checksum=True)
+    return out.getvalue()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a part without its rows.
+
+    Args:
+        fault: Why it cannot be used, to go on with in a sentence; empty if it can.
+        columns: Names of its columns.
+        dates_fit: Whether all of its dates are known to be ones that every page can draw.
+    """
+
+    fault: str
+    columns: frozenset[str] = frozenset()
+    dates_fit: bool = True
+
+
+def look_at(file: pq.ParquetFile) -> Look:
+    """What the end of a file says of it."""
+    there = file.schema_arrow
+    for column in SCHEMA:
+        count = there.names.count(column.name)
+        if count > 1 or (not count and column.name not in ADDED_LATER):
+            return Look(f"it has {'two columns' if count else 'no column'} {column.name}")
+        if count and not _is_alike(found := there.field(column.name).type, column.type):
+            return Look(f"its column {column.name} holds {found}, not {column.type}")
+    at = next(i for i in range(file.metadata.num_columns) if file.metadata.schema.column(i).path == "taken_at")
+    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+    dates_fit = all(_dates_fit(group.column(at).statistics, group.num_rows) for group in groups)
+    return Look("", frozenset(there.names), dates_fit)
+
+
+def _dates_fit(dates: pq.Statistics | None, rows: int) -> bool:
+    """Whether the statistics of a column of dates say that all lie where every page can draw them."""
+    if dates is None or not dates.has_min_max:
+        return dates is not None and dates.null_count == rows
+    try:
+        return bool(dates.min >= EARLIEST and dates.max < LATEST)
+    except (OverflowError, ValueError, TypeError):  # a date that Python does not have
+        return False
+
+
+def _is_alike(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether values of a type can stand in a column: it may be wider, as other programs write it, but not another."""
+    kinds = pa.types
+    if kinds.is_map(wanted):
+        return kinds.is_map(found) and all(
+            _is_alike(getattr(found, part), getattr(wanted, part)) for part in ("key_type", "item_type")
+        )
+    if kinds.is_list(wanted):
+        lists = kinds.is_list(found) or kinds.is_large_list(found)
+        return lists and _is_alike(found.value_type, wanted.value_type)
+    if kinds.is_struct(wanted):
+        names = [field.name for field in found] if kinds.is_struct(found) else []
+        return sorted(names) == sorted(field.name for field in wanted) and all(
+            _is_alike(found.field(field.name).type, field.type) for field in wanted
+        )
+    if kinds.is_timestamp(wanted):
+        return kinds.is_timestamp(found) and found.tz is None
+    families = (
+        (kinds.is_string, kinds.is_large_string),
+        (kinds.is_binary, kinds.is_large_binary),
+        (kinds.is_signed_integer,),
+        (kinds.is_floating,),
+        (kinds.is_boolean,),
+    )
+    return any(any(each(wanted) for each in family) and any(each(found) for each in family) for family in families)

@@ -1,0 +1,118 @@
+"""Photos of an archive chosen by id, file name, tag or date."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from segmodels.archive.metadata import plain_name
+from segmodels.archive.place import ArchiveError
+
+__all__ = ["COLUMNS", "Selection", "chosen", "parse_day", "parse_tag"]
+
+COLUMNS = ("photo_id", "file_name", "taken_at", "tags")
+"""Columns that `chosen` reads."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Conditions that a photo meets, all of those that are given; of several values of one, any.
+
+    Args:
+        ids: Ids of photos.
+        files: File names: with folders, without them, or patterns with `*` and `?`. Upper and lower case are the same.
+        tags: Tags with a value each; of one tag any of the values, of several tags all.
+        since: First day; photos without a date are not chosen.
+        until: Last day, included.
+    """
+
+    ids: Sequence[str] = ()
+    files: Sequence[str] = ()
+    tags: Sequence[tuple[str, str]] = ()
+    since: date | None = None
+    until: date | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no condition is given."""
+        return not (self.ids or self.files or self.tags or self.since or self.until)
+
+
+def chosen(table: pa.Table, selection: Selection) -> np.ndarray:
+    """Which rows a selection chooses, bool `(rows,)`.
+
+    Args:
+        table: Rows with the columns `COLUMNS`.
+        selection: The conditions.
+    """
+    found = np.full(table.num_rows, not selection.is_empty)
+    if selection.ids:
+        found &= _is_in(table["photo_id"], selection.ids)
+    if selection.files:
+        found &= _is_called(table["file_name"], selection.files)
+    for name in dict.fromkeys(name for name, _ in selection.tags):
+        values = [value for key, value in selection.tags if key == name]
+        found &= _is_in(pc.map_lookup(table["tags"], pa.scalar(name), "first"), values)
+    days = table["taken_at"]
+    if selection.since:
+        found &= _as_bool(pc.greater_equal(days, _midnight(selection.since)))
+    if selection.until:
+        found &= _as_bool(pc.less(days, _midnight(selection.until + timedelta(days=1))))
+    return found
+
+
+def parse_tag(text: str) -> tuple[str, str]:
+    """The tag and the value of `market=North`.
+
+    Raises:
+        ArchiveError: If there is no `=`, or nothing before it.
+    """
+    name, mark, value = text.partition("=")
+    if not (mark and name.strip() and value.strip()):
+        raise ArchiveError(f"{text!r} is not a tag with a value. Write it as market=North.")
+    return name.strip(), value.strip()
+
+
+def parse_day(text: str) -> date:
+    """The day of `2024-03-31`.
+
+    Raises:
+        ArchiveError: If it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArchiveError(f"{text!r} is not a day. Write it as 2024-03-31.") from None
+
+
+def _is_in(values: pa.ChunkedArray, wanted: Sequence[str]) -> np.ndarray:
+    return _as_bool(pc.is_in(values, pa.array(list(wanted), values.type)))
+
+
+def _is_called(names: pa.ChunkedArray, files: Sequence[str]) -> np.ndarray:
+    plain = pc.utf8_lower(pc.utf8_normalize(names, "NFC"))
+    wanted = [plain_name(each) for each in files]
+    patterns = [each for each in wanted if set("*?").intersection(each)]
+    found = _is_in(plain, wanted)
+    without_folder = pc.replace_substring_regex(plain, r"(?s)^.*/", "")
+    found |= _is_in(without_folder, [each for each in wanted if "/" not in each])
+    for pattern in patterns:
+        pieces = (".*" if each == "*" else "." if each == "?" else re.escape(each) for each in pattern)
+        expression = f"(?s)^{''.join(pieces)}$"
+        found |= _as_bool(pc.match_substring_regex(plain if "/" in pattern else without_folder, expression))
+    return found
+
+
+def _as_bool(values: pa.ChunkedArray) -> np.ndarray:
+    result: np.ndarray = pc.fill_null(values, False).to_numpy().astype(bool)
+    return result
+
+
+def _midnight(day: date) -> pa.Scalar:
+    return pa.scalar(datetime(day.year, day.month, day.day), pa.timestamp("us"))

@@ -1,0 +1,397 @@
+"""Every change of an archive, stopped at each of its writes as a kill would stop it."""
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from archive_rows import VERSION, made
+from pyarrow import fs
+
+from segmodels.archive import care
+from segmodels.archive import place as places
+from segmodels.archive.changes import JOURNAL, last_undoable, read_log, settle, visible_parts
+from segmodels.archive.check import check, mend
+from segmodels.archive.parts import read_columns
+from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.selection import Selection
+from segmodels.archive.store import Archive
+from segmodels.archive.tagging import retag
+
+State = dict[str, dict[str, str]]
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that it has in mind is done any more."""
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def open_at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Archive]:
+    """Opens an archive below a folder: on a disk, or treated like a bucket, without locks and renames."""
+
+    def opened(*folders: str) -> Archive:
+        if request.param == "disk":
+            return Archive(tmp_path.joinpath(*folders))
+        return Archive("/".join(folders), fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()))
+
+    return opened
+
+
+@pytest.fixture
+def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], bool]:
+    """Runs something that is killed at its write, move or removal of a number; gives whether it was."""
+
+    def run(number: int, act: Callable[[], object]) -> bool:
+        monkeypatch.setattr(places, "LEASE", 60.0)
+        calls = 0
+
+        def die(name: str, *, half: bool = False) -> Callable[..., None]:
+            real = getattr(Place, name)
+
+            def called(place: Place, file: str, *rest: object) -> None:
+                nonlocal calls
+                if calls == number:
+                    if half and place.local is None:  # copied, and not removed
+                        place.write(str(rest[0]), real_read(place, file))
+                    calls += 1
+                    raise Killed
+                if calls > number:
+                    raise Killed
+                calls += not file.startswith(".locks/")
+                real(place, file, *rest)
+
+            return called
+
+        real_read = Place.read
+        with monkeypatch.context() as patch:
+            real_write = Place.write
+            patch.setattr(Place, "remove", die("remove"))
+            move = die("move", half=True)
+            patch.setattr(Place, "move", move)
+            guarded = die("write")
+
+            def write(place: Place, file: str, content: bytes) -> None:
+                (real_write if calls == number and file.startswith(".undo/") else guarded)(place, file, content)
+
+            patch.setattr(Place, "write", write)
+            try:
+                act()
+            except Killed:
+                monkeypatch.setattr(places, "LEASE", 0.0)  # as if a minute had gone by
+                return True
+        return False
+
+    return run
+
+
+def state(archive: Archive) -> State:
+    """Tags by photo id of what counts."""
+    found: State = {}
+    for part in visible_parts(archive.place):
+        rows = read_columns(archive.place, part, ["photo_id", "tags"]).to_pylist()
+        for row in rows:
+            assert row["photo_id"] not in found, "a photo counts twice"
+            found[row["photo_id"]] = dict(row["tags"])
+    return found
+
+
+def fill(archive: Archive) -> None:
+    writer = archive.writer(VERSION)
+    writer.append(made("a", "b", tags={"market": "North"}, taken=datetime(2024, 1, 1)))
+    writer.append(made("c", tags={"market": "South"}))
+    writer.append(made("d", tags={"market": "North"}))
+    archive.place.write("rejected.csv", b"file,reason,at\nlooks/b.jpg,torn,2024\nx.jpg,torn,2024\n")
+
+
+def leftovers(archive: Archive) -> set[str]:
+    """Files that should not be there once all is settled."""
+    counted = set(visible_parts(archive.place))
+    fine = ("log/", "rejected.csv", JOURNAL, ".lock", ".ingest", ".undo/")
+    return {name for name in archive.place.files() if name not in counted and not name.startswith(fine)}
+
+
+NORTH, SOUTH = {"market": "North"}, {"market": "South"}
+WHOLE: State = {"a": NORTH, "b": NORTH, "c": SOUTH, "d": NORTH}
+CHANGES: dict[str, tuple[Callable[[Archive], object], State]] = {
+    "delete": (
+        lambda archive: care.delete_photos(archive, Selection(files=["a.jpg", "D.JPG"])),
+        {"b": NORTH, "c": SOUTH},
+    ),
+    "delete for good": (
+        lambda archive: care.delete_photos(archive, Selection(tags=[("market", "North")]), for_good=True),
+        {"c": SOUTH},
+    ),
+    "retag": (
+        lambda archive: retag(archive, b"file_name,market\na.jpg,West\nc.jpg,West\n", "looks.csv"),
+        {"a": {"market": "West"}, "b": NORTH, "c": {"market": "West"}, "d": NORTH},
+    ),
+    "compact": (care.compact, WHOLE),
+    "remove of the writer": (
+        lambda archive: archive.writer(VERSION).remove(["c"]),
+        {"a": NORTH, "b": NORTH, "d": NORTH},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_that_is_killed_at_any_write_is_whole_or_not_there(
+    name: str, open_at: Callable[..., Archive], kill_at: Callable[[int, Callable[[], object]], bool]
+) -> None:
+    act, after = CHANGES[name]
+    for number in range(100):
+        archive = open_at(name, str(number))
+        fill(archive)
+        killed = kill_at(number, partial(act, archive))
+        found = state(archive)
+        assert found in (WHOLE, after), f"write {number} of {name}"
+        archive.writer(VERSION)  # whoever comes next finishes it or takes it back
+        assert state(archive) == found and not leftovers(archive)
+        if killed and found == WHOLE != after:
+            act(archive)
+        assert state(archive) == after and not leftovers(archive)
+        if not killed:
+            break
+    assert number > 1 and not killed
+
+
+def test_an_undo_that_is_killed_at_any_write_is_whole_or_can_be_done_again(
+    open_at: Callable[..., Archive], kill_at: Callable[[int, Callable[[], object]], bool]
+) -> None:
+    delete, after = CHANGES["delete"]
+    for number in range(100):
+        archive = open_at("undo", str(number))
+        fill(archive)
+        delete(archive)
+        killed = kill_at(number, partial(care.undo, archive))
+        found = state(archive)
+        assert found in (WHOLE, after)
+        archive.writer(VERSION)
+        assert state(archive) == found
+        if found == after:
+            care.undo(archive)
+        assert state(archive) == WHOLE and not leftovers(archive)
+        with pytest.raises(ArchiveError, match="no change of .* to undo"):
+            care.undo(archive)
+        assert [entry.what for entry in read_log(archive.place)] == ["undo", "delete"]
+        if not killed:
+            break
+    assert number > 3 and not killed
+
+
+def _merge(archive: Archive, other: Archive) -> None:
+    care.merge(archive, other)
+
+
+MADE: dict[str, Callable[[Archive, Archive], object]] = {
+    "merge": _merge,
+    "split": lambda new, source: care.split(source, "market", lambda value: new if value == "North" else _beside(new)),
+    "rename": lambda new, source: care.rename(source, new),
+}
+
+
+def _beside(archive: Archive) -> Archive:
+    place = archive.place
+    return Archive(f"{place.location} other", None if place.local else place.filesystem)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_an_archive_that_is_made_of_another_is_whole_or_not_there(
+    name: str, open_at: Callable[..., Archive], kill_at: Callable[[int, Callable[[], object]], bool]
+) -> None:
+    after = {key: tags for key, tags in WHOLE.items() if name != "split" or tags == NORTH}
+    for number in range(100):
+        source, new = open_at(name, f"source {number}"), open_at(name, f"new {number}")
+        fill(source)
+        killed = kill_at(number, partial(MADE[name], new, source))
+        found = state(new)
+        assert found in ({}, after) and (found == after or state(source) == WHOLE), f"write {number} of {name}"
+        if killed:
+            if state(source):  # a rename may be done
+                MADE[name](new, source)
+            assert state(new) == after and not leftovers(new)
+        assert state(source) == ({} if name == "rename" else WHOLE)
+        if name == "rename":
+            assert [name for name in source.place.files() if not name.startswith(".lock")] == []
+            assert "rejected.csv" in new.place.files()
+        if not killed:
+            break
+    assert not killed
+
+
+def test_a_deleted_archive_is_gone_or_all_there(
+    open_at: Callable[..., Archive], kill_at: Callable[[int, Callable[[], object]], bool]
+) -> None:
+    for number in range(100):
+        archive = open_at("gone", str(number))
+        fill(archive)
+        killed = kill_at(number, partial(care.delete_archive, archive))
+        assert state(archive) in ({}, WHOLE)
+        if state(archive):
+            care.delete_archive(archive)
+        with archive.place.lock():
+            settle(archive.place)
+        assert not [name for name in archive.place.files() if not name.startswith(".lock")]
+        archive.writer(VERSION).append(made("new"))
+        assert list(state(archive)) == ["new"]
+        if not killed:
+            break
+    assert number > 3 and not killed
+
+
+# --- What each change does --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        (Selection(ids=["a", "zzz"]), "bcd"),
+        (Selection(files=["*.jpg"], tags=[("market", "South")]), "abd"),
+        (Selection(tags=[("market", "South"), ("market", "West")]), "abd"),
+        (Selection(since=date(2024, 1, 1), until=date(2024, 1, 1)), "cd"),
+        (Selection(files=["[a].jpg", "B.jpg"]), "acd"),
+        (Selection(files=["?.jpg"], since=date(2023, 1, 1)), "cd"),
+    ],
+)
+def test_photos_are_chosen_by_id_name_tag_and_date(
+    open_at: Callable[..., Archive], selection: Selection, left: str
+) -> None:
+    archive = open_at("chosen")
+    fill(archive)
+    matches = care.find_photos(archive, selection)
+    deleted = care.delete_photos(archive, selection, by="me")
+    assert "".join(sorted(state(archive))) == left
+    assert matches.photos == deleted.photos == 4 - len(left) and matches.names[0].endswith(".jpg")
+    (entry,) = read_log(archive.place)
+    assert (entry.what, entry.by) == ("delete", "me") and ".jpg" not in json.dumps(entry.to_json())
+    assert last_undoable(archive.place) == entry
+    care.undo(archive)
+    assert state(archive) == WHOLE
+
+
+def test_what_is_deleted_for_good_is_in_no_file_any_more(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "private")
+    fill(archive)
+    archive.writer(VERSION).append(made("person-photo", tags={"who": "Ada"}))
+    care.delete_photos(archive, Selection(files=["person-photo.jpg"]))  # the copy for undo has it still
+    assert any(b"person-photo" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    deleted = care.delete_photos(archive, Selection(files=["person-photo.jpg", "b.jpg"]), for_good=True, by="me")
+    assert deleted.photos == 2 and deleted.receipt is not None
+    assert deleted.receipt["sha256"] == ["b", "person-photo"] and deleted.receipt["lines"] == 1
+    assert ".jpg" not in deleted.receipt_bytes().decode()
+    held = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "log"]
+    held = [path for path in held if path.name != JOURNAL]  # the receipt stands in these two
+    assert not any(b"person-photo" in path.read_bytes() or b"b.jpg" in path.read_bytes() for path in held)
+    assert read_log(archive.place)[0].details == {
+        k: deleted.receipt[k] for k in read_log(archive.place)[0].details or {}
+    }
+    with pytest.raises(ArchiveError, match="no change of .* to undo"):
+        care.undo(archive)
+    with pytest.raises(ArchiveError, match="No photo of private meets these conditions"):
+        care.delete_photos(archive, Selection(files=["person-photo.jpg"]), for_good=True)
+
+
+def test_the_next_change_ends_the_undo_of_the_one_before(open_at: Callable[..., Archive]) -> None:
+    archive = open_at("next")
+    fill(archive)
+    care.delete_photos(archive, Selection(ids=["a"]))
+    archive.writer(VERSION).append(made("e"))  # nothing is replaced: undo is still possible
+    care.undo(archive)
+    assert sorted(state(archive)) == list("abcde")
+    care.delete_photos(archive, Selection(ids=["a"]))
+    care.delete_photos(archive, Selection(ids=["b"]))
+    care.undo(archive)
+    assert sorted(state(archive)) == list("bcde")
+    assert not [name for name in archive.place.files() if name.startswith(".undo/")]
+
+
+def test_a_merge_keeps_what_is_there_and_can_be_undone(open_at: Callable[..., Archive]) -> None:
+    archive, other = open_at("one"), open_at("two")
+    fill(archive)
+    other.writer(VERSION).append(made("a", "e", "f", tags={"market": "East"}))
+    assert care.merge(archive, other) == 2
+    assert state(archive) == WHOLE | {"e": {"market": "East"}, "f": {"market": "East"}}
+    assert sorted(state(other)) == ["a", "e", "f"]
+    care.undo(archive)
+    assert state(archive) == WHOLE
+    with pytest.raises(ArchiveError, match="cannot be merged with itself"):
+        care.merge(archive, open_at("one"))
+
+
+def test_nothing_is_renamed_or_split_over_another_archive(open_at: Callable[..., Archive]) -> None:
+    archive, other = open_at("one"), open_at("two")
+    fill(archive)
+    fill(other)
+    with pytest.raises(ArchiveError, match="two exists already"):
+        care.rename(archive, other)
+    with pytest.raises(ArchiveError, match="two exists already"):
+        care.split(archive, "market", lambda value: other if value == "North" else open_at("three"))
+    with pytest.raises(ArchiveError, match="has the tag 'brand'"):
+        care.split(archive, "brand", open_at)
+    with pytest.raises(ArchiveError, match="would share a name"):
+        care.split(archive, "market", lambda value: open_at("same"))
+    with archive.place.lock(".ingest"), pytest.raises(ArchiveError, match="Photos are being added to one"):
+        care.rename(archive, open_at("three"))
+    assert state(archive) == state(other) == WHOLE and not state(open_at("three"))
+
+
+@pytest.mark.parametrize("act", [care.delete_archive, care.compact, care.undo, check, mend])
+def test_where_there_is_no_archive_it_is_said_and_none_is_made(
+    act: Callable[[Archive], object], open_at: Callable[..., Archive]
+) -> None:
+    archive = open_at("nowhere")
+    with pytest.raises(ArchiveError, match="holds no archive yet"):
+        act(archive)
+    assert not archive.place.files()
+
+
+def test_a_damaged_journal_is_named_and_hides_nothing_silently(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "torn")
+    fill(archive)
+    (tmp_path / "torn" / JOURNAL).write_text('{"change": ')
+    with pytest.raises(ArchiveError, match=rf"{JOURNAL} is damaged \(.*Restore it from a backup"):
+        archive.versions()
+
+
+# --- Damage -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_check_finds_a_wrong_byte_and_mending_saves_the_other_rows(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "damaged")
+    fill(archive)
+    health = check(archive)
+    assert health.is_good and (health.parts, health.rows) == (3, 4)
+    many = [f"photo{number}" for number in range(3000)]
+    archive.writer(VERSION).append(made(*many))
+    part = tmp_path / "damaged" / visible_parts(archive.place)[-1]
+    whole = part.read_bytes()
+    middle = whole.index(b"photo2990"[:6]) if b"photo2990" in whole else 400
+    part.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
+    health = check(archive)
+    assert not health.is_good and health.rows == 4
+    (damage,) = health.damaged
+    assert (damage.rows == 3000 and "rows can be saved" in str(damage)) or "no row" in str(damage)
+    assert mend(archive).damaged == health.damaged
+    assert check(archive).rows == 4 + damage.readable and check(archive).is_good
+    care.undo(archive)
+    assert check(archive).damaged[0].rows == 3000
+
+
+def test_rows_before_the_damage_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.parquet as pq
+
+    archive = Archive(tmp_path / "half")
+    archive.writer(VERSION).append(made(*(f"photo{number}" for number in range(100))))
+    (part,) = (tmp_path / "half" / name for name in visible_parts(archive.place))
+    pq.write_table(pq.read_table(part), part, row_group_size=25, write_page_checksum=True)
+    group = pq.ParquetFile(part).metadata.row_group(2).column(0)
+    data = bytearray(part.read_bytes())
+    at = (group.dictionary_page_offset or group.data_page_offset) + group.total_compressed_size - 3
+    data[at] ^= 255
+    part.write_bytes(data)
+    (damage,) = check(archive).damaged
+    assert (damage.rows, damage.readable) == (100, 75)
+    assert str(damage).endswith("; 75 of 100 rows can be saved.")
+    mend(archive)
+    assert len(state(archive)) == 75 and "photo60" not in state(archive)
