@@ -67,6 +67,7 @@ exports: $(READY) ## write all nine embedded networks as ONNX, and compare what 
 bench: $(READY) ## seconds a photo, photos a second, twenty visitors at once, a busy machine, queries of Trends and training steps, as ratios to named baselines, and waits of each page
 	$(BIN)/python tests/bench.py
 	PYTHONPATH=. $(BIN)/python tests/bench_archive.py
+	PYTHONPATH=. $(BIN)/python tests/bench_care.py
 	PYTHONPATH=. $(BIN)/python tests/bench_trends.py
 	PYTHONPATH=. $(BIN)/python tests/bench_train.py
 	PYTHONPATH=. $(BIN)/python tests/bench_visitors.py

@@ -29,6 +29,7 @@ from segmodels.archive.store import Archive
 from segmodels.archive.tagging import retag
 
 PHOTOS = 24
+_LEASE = 3.0  # seconds, so that nobody waits a minute for a process that was killed
 State = dict[str, str]
 
 
@@ -48,6 +49,7 @@ def kill_changes(location: str, port: int, kills: int, seed: int = 0) -> int:
         AssertionError: If the archive is neither as before nor as after the change, or has lost a photo of another.
     """
     moments = random.Random(seed)
+    places.LEASE = _LEASE
     archive = _open(location, port)
     other = _open(f"{location} other", port)
     known: State = {f"photo{number}": "North" for number in range(PHOTOS)}
@@ -103,7 +105,7 @@ def _listen(here: Connection, states: list[State], kill: Callable[[], None], sec
 
 def _change(said: Connection, location: str, port: int, seed: float, state: State) -> None:
     """The process that is killed: says which state each change leads to, and when it is done."""
-    places.LEASE, places._BEAT = 2.0, 0.3
+    places.LEASE, places._BEAT = _LEASE, 0.3
     draw = random.Random(seed)
     archive, other = _open(location, port), _open(f"{location} other", port)
     before: State | None = None  # where an undo leads
@@ -150,7 +152,7 @@ def _adding(forks: multiprocessing.context.ForkServerContext, location: str, por
 
 
 def _add(said: Connection, location: str, port: int) -> None:
-    places.LEASE, places._BEAT = 2.0, 0.3
+    places.LEASE, places._BEAT = _LEASE, 0.3
     number = 0
     writer = _open(location, port).writer(VERSION)
     while True:

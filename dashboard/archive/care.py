@@ -96,7 +96,14 @@ def show_care(
         actions = dict(_ACTIONS)
         if shelved.origin != "own":  # a setting names its folder
             actions = {name: show for name, show in actions.items() if show not in (_rename, _delete_archive)}
-        action = st.selectbox("Action", list(actions), index=None, placeholder="Choose what to do", key=f"{key}-action")
+        action = st.selectbox(
+            "Action",
+            list(actions),
+            index=None,
+            placeholder="Choose what to do",
+            key=f"{key}-action",
+            on_change=lambda: outcomes.pop(shelved.location, None),
+        )
         if action:
             actions[action](asked)
 
@@ -166,8 +173,8 @@ def _delete_photos(asked: _Asked) -> None:
             selection = Selection(ids=[found.ids[row] for row in rows if row < len(found.ids)])
         shown = f"The first {LISTED:,} are listed. " if found.photos > LISTED else ""
         st.caption(f"{found.photos:,} photos meet all of this. {shown}Select rows to delete only these.")
-    elif not selection.is_empty:
-        st.caption("No photo meets all of this. A privacy request also looks into the copy for undo.")
+    else:
+        st.caption("Choose photos by name, tag or date." if selection.is_empty else "No photo meets all of this.")
     count = len(selection.ids) or found.photos
     for_good = st.checkbox("Privacy request: delete for good", key=f"{asked.key}-for-good")
     st.caption(
@@ -177,7 +184,9 @@ def _delete_photos(asked: _Asked) -> None:
         if for_good
         else "You can undo this until the next change."
     )
-    photos = "1 photo" if count == 1 else f"{count:,} photos"
+    if selection.is_empty or not (count or for_good):
+        return
+    photos = "1 photo" if count == 1 else f"{count:,} photos" if count else "for good"
     if _typed(asked, DELETE, f"Delete {photos}"):
         asked.act(lambda: _deleted(asked, selection, for_good=for_good))
 
@@ -310,7 +319,8 @@ def _log(asked: _Asked) -> None:
     if not entries:
         st.caption("Nothing is in the log yet.")
         return
-    st.caption(f"{len(entries):,} entries, the newest first. Files that failed are in rejected.csv.")
+    count = len(entries)
+    st.caption(f"{count:,} {'entry' if count == 1 else 'entries'}, the newest first. Failed files are in rejected.csv.")
     for entry in entries[:LOGGED]:
         st.caption(literal(str(entry)))
     lines = "".join(json.dumps(entry.to_json(), ensure_ascii=False) + "\n" for entry in entries)

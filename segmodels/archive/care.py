@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from segmodels.archive.changes import (
     Entry,
     changing,
+    is_removed,
     kept_parts,
     note,
     read_log,
@@ -349,9 +350,13 @@ def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarr
                 wanted[np.setdiff1d(np.arange(len(ids)), _first(ids))] = False
                 if wanted.any():
                     known.append(ids.filter(pa.array(wanted)))
-                    fresh = read_part(source.place, part).filter(pa.array(wanted))
-                    rewrite.write(version.folder, fresh)
-                    added += fresh.num_rows
+                    added += int(wanted.sum())
+                    rewrite.write(
+                        version.folder,
+                        source.place.read(part)
+                        if wanted.all()
+                        else read_part(source.place, part).filter(pa.array(wanted)),
+                    )
         rewrite.commit(Entry(entry.what, entry.by, {**(entry.details or {}), "rows": added}), keep=not is_new)
     return added
 
@@ -451,6 +456,10 @@ def _must_be_there(archive: Archive) -> None:
 
 def _must_exist(archive: Archive) -> None:
     if not _exists(archive):
+        if is_removed(archive.place):  # by a process that was killed
+            with archive.place.lock():
+                _remove(archive.place)
+            archive.place.remove_folder()
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Entry",
     "Rewrite",
     "changing",
+    "is_removed",
     "is_settled",
     "kept_parts",
     "last_undoable",
@@ -294,6 +295,15 @@ def rewriting(place: Place) -> Iterator[Rewrite]:
         if not rewrite.committed:
             with suppress(ArchiveError):  # the next who takes the lock does it
                 settle(place)
+
+
+def is_removed(place: Place) -> bool:
+    """Whether the removal of the whole archive was stopped on its way.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    return _read(place).removed
 
 
 def is_settled(place: Place) -> bool:

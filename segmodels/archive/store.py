@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -552,24 +553,30 @@ def retag_part(rewrite: Rewrite, place: Place, part: str, changes: Mapping[str, 
     Raises:
         ArchiveError: If it cannot be read or written.
     """
-    names = ("photo_id", "taken_at", "date_precision", "tags")
-    columns = read_columns(place, part, names).to_pydict()
+    names = ("taken_at", "date_precision", "tags")
+    ids = read_columns(place, part, ["photo_id"])["photo_id"].to_pylist()
+    rows = [row for row, key in enumerate(ids) if key in changes]
+    if not rows:
+        return set()
+    columns = read_columns(place, part, names).take(pa.array(rows)).to_pydict()
     changed = set()
-    for index, key in enumerate(columns["photo_id"]):
-        if (change := changes.get(key)) is None:
-            continue
+    for index, row in enumerate(rows):
+        change = changes[ids[row]]
         before = columns["taken_at"][index], columns["date_precision"][index], dict(columns["tags"][index] or ())
         date = (change.taken_at, change.date_precision) if change.taken_at else before[:2]
         if (after := (*date, dict(change.tags))) != before:
             columns["taken_at"][index], columns["date_precision"][index] = date
             columns["tags"][index] = list(after[2].items())
-            changed.add(key)
+            changed.add(ids[row])
     if changed:
         table = read_part(place, part)
-        for name in names[1:]:
+        new = table.take(pa.array(rows))
+        for name in names:
             field = SCHEMA.field(name)
-            table = table.set_column(SCHEMA.get_field_index(name), field, pa.array(columns[name], field.type))
-        rewrite.replace(part, table)
+            new = new.set_column(SCHEMA.get_field_index(name), field, pa.array(columns[name], field.type))
+        order = np.arange(table.num_rows)
+        order[rows] = table.num_rows + np.arange(len(rows))
+        rewrite.replace(part, pa.concat_tables([table, new]).take(pa.array(order)))
     return changed
 
 
