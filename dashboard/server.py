@@ -9,8 +9,8 @@ from starlette.middleware import Middleware
 
 import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyTorch
 from dashboard.api.routes import routes
-from dashboard.guard import Guard
+from dashboard.security_headers import SecurityHeaders
 
 __all__ = ["app"]
 
-app = st.App(Path(__file__).parent / "app.py", routes=routes(), middleware=[Middleware(Guard)])
+app = st.App(Path(__file__).parent / "app.py", routes=routes(), middleware=[Middleware(SecurityHeaders)])

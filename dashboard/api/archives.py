@@ -5,8 +5,10 @@ Shares, pairs and series are the sections of the Trends page with its filters, s
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -19,10 +21,9 @@ from starlette.responses import Response
 
 from dashboard.api.bodies import read_body
 from dashboard.api.jobs import Jobs, JobStatus
-from dashboard.api.limits import Limits
 from dashboard.api.problems import ProblemError, problem_responses
 from dashboard.api.routes import PREFIX
-from dashboard.api.waiting import asked, caller_of, segmenter_of
+from dashboard.api.waiting import ARCHIVES, asked, caller_of, result_of, segmenter_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
 from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, list_archives
@@ -297,7 +298,6 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
 
     The photos are not kept, only what is found in them. `GET /jobs/{id}` says how far the job is.
     """
-    limits: Limits = request.app.state.limits
     jobs: Jobs = request.app.state.jobs
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ProblemError(
@@ -312,7 +312,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
         )
     model = body.values.get("model", DEFAULT_MODEL)
     files = [(each.name, each.data) for each in body.files.get("files", [])]
-    await segmenter_of(request, model, limits.seconds)
+    await segmenter_of(request, model)
     job_id = await _asked(request, _begin, jobs, caller_of(request), name, files, model)
     response.headers["Location"] = f"{PREFIX}/jobs/{job_id}"
     return jobs.status(job_id)
@@ -354,7 +354,7 @@ def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]
         raise ProblemError("invalid-request", str(error)) from None
     owner = identifier("caller", caller)  # so that visitors of the pages do not change it
     claim(target, owner)
-    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, owner))
+    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, owner))
 
 
 def _remove(name: str, photo_id: str) -> None:
@@ -390,7 +390,7 @@ def _entry(found: Shelved) -> ArchiveEntry:
 
 def _contents(found: Contents) -> ArchiveContents:
     return ArchiveContents(
-        by=_label(found.version),
+        by=found.version.label,
         photos=found.photos,
         outfits=found.outfits,
         dated=found.dated,
@@ -401,13 +401,8 @@ def _contents(found: Contents) -> ArchiveContents:
     )
 
 
-def _label(version: Version) -> str:
-    """Name of a version, as links of the Trends page have it."""
-    return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
-
-
 def _version(found: Shelved, by: str) -> Version:
-    versions = {_label(each): each for each in cache.versions(found.location)}
+    versions = {each.label: each for each in cache.versions(found.location)}
     if not versions:
         raise ProblemError("not-enough", f"{found.name} holds no photos yet. Add some first.")
     if not by and len(versions) > 1:
@@ -500,24 +495,27 @@ async def _counted(
 ) -> T:
     """What an archive answers to a question about a view."""
 
-    def ask() -> T:
+    def begin() -> tuple[Version, Future[Facts]]:
         found = _shelved(name)
         version = _version(found, by)
         divided = kinds == "yes"
         if divided and not cache.has_kinds(found.location, version):
             raise ProblemError("invalid-request", "This archive has no kinds of garments. Leave kinds out.")
-        future, _ = cache.facts(found.location, version, kinds=divided)
-        facts = future.result()
-        return answer(facts, version, _view(request, facts))
+        return version, cache.facts(found.location, version, kinds=divided)[0]
 
-    return await _asked(request, ask)
+    version, future = await _asked(request, begin)
+    facts = await _checked(result_of(request, asyncio.shield(asyncio.wrap_future(future))))  # shared with others
+    return await _asked(request, lambda: answer(facts, version, _view(request, facts)))
 
 
 async def _asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What a function answers, with the errors of archives as problems."""
-    limits: Limits = request.app.state.limits
+    return await _checked(asked(request, fn, *args, threads=ARCHIVES, **kwargs))
+
+
+async def _checked(answer: Awaitable[T]) -> T:
     try:
-        return await asked(request, limits.seconds, fn, *args, **kwargs)
+        return await answer
     except NotEnoughError as error:
         raise ProblemError("not-enough", str(error)) from None
     except ArchiveError as error:  # its message may name a folder of the server

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, fields
 from segmodels.errors import GarmentscopeError
 from segmodels.settings import read_settings
 
-__all__ = ["Limits", "LimitsError", "read_limits"]
+__all__ = ["MOST_MB", "Limits", "LimitsError", "read_limits"]
+
+
+MOST_MB = 64
+"""Most MB of the photos of one request that are segmented."""
 
 
 def _limit(default: int, least: int, most: int, meaning: str) -> int:

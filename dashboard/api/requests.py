@@ -22,9 +22,10 @@ from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
 from dashboard.api.tokens import Tokens, needed_scope, presented
 from dashboard.api.waiting import LeftError
+from dashboard.shared.origin import is_at_machine
 from segmodels.settings import read_settings
 
-__all__ = ["Guard"]
+__all__ = ["RequestMiddleware"]
 
 _LOGGER = logging.getLogger("garmentscope.api")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -41,13 +42,10 @@ _PAGE = (  # of Swagger UI, which has its settings in a script of the page
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; frame-ancestors 'none'"
 )
-_HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
-_OWN = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
-_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})  # a proxy stands between
 _UNKNOWN = "unknown"  # route of an address that is none
 
 
-class Guard:
+class RequestMiddleware:
     """Gives each request an id, limits its body, logs and counts it, and answers for whatever fails unexpectedly.
 
     Args:
@@ -120,14 +118,12 @@ class _Exchange:
     def check_change(self) -> None:
         """Lets only this machine change archives where there are no tokens, unless the server is shared.
 
-        The name of the server is looked at too, as a page of another site can give its own name this machine's address.
-
         Raises:
             ProblemError: If somebody else wants to.
         """
-        client, host = self._scope.get("client") or ("", 0), self._headers.get(b"host", b"").decode("latin-1")
-        here = client[0] in _OWN and _HERE.fullmatch(host) and not _FORWARDED.intersection(self._headers)
-        if not here and not read_settings().shared:
+        client = self._scope.get("client") or ("", 0)
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in self._headers.items()}
+        if not is_at_machine(client[0], headers) and not read_settings().shared:
             raise ProblemError(
                 "not-allowed",
                 "Only the server's own machine may change archives here. Ask whoever keeps the server for tokens.",

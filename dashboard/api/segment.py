@@ -176,7 +176,7 @@ async def segment(
             addresses, several = _addresses(await request.body())
             if len(addresses) > 1:
                 admission.add(caller, ticket, len(addresses) - 1)
-            photos = [await fetched(request, each, limits.seconds) for each in addresses]
+            photos = await fetched(request, addresses)
         elif kind.startswith(_RAW):
             photos = [UploadedFile(name, await request.body())]
         else:
@@ -207,9 +207,8 @@ async def _segmented(
     request: Request, ticket: Ticket, model: str, photos: Sequence[UploadedFile], result: Result[dict[str, Any] | bytes]
 ) -> list[dict[str, Any] | bytes | ProblemError]:
     """Results of photos in their order."""
-    limits: Limits = request.app.state.limits
-    segmenter = await segmenter_of(request, model, limits.seconds)
-    found = await outcomes(request, submit(ticket, segmenter, photos, result), limits.seconds)
+    segmenter = await segmenter_of(request, model)
+    found = await outcomes(request, submit(ticket, segmenter, photos, result))
     return [as_problem(each) if isinstance(each, BaseException) else each for each in found]
 
 

@@ -14,11 +14,14 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
+
+from filelock import FileLock
 
 from segmodels.errors import GarmentscopeError
 from segmodels.files import replacing
@@ -66,6 +69,7 @@ class Token:
         digest: SHA-256 of its secret, in hexadecimal digits.
         made: When it was made, in ISO 8601.
         expires: When it expires, in ISO 8601.
+        person: E-mail address of the signed-in person for whom it acts; empty if it acts for whoever keeps the server.
     """
 
     id: str
@@ -74,6 +78,7 @@ class Token:
     digest: str
     made: str
     expires: str
+    person: str = ""
 
     def is_expired(self, now: datetime | None = None) -> bool:
         """Whether it has expired."""
@@ -119,7 +124,9 @@ class Tokens:
         same = hmac.compare_digest(digest, known.digest if known else _NOBODY)
         return known if known and same and not known.is_expired(now) else None
 
-    def make(self, name: str, scopes: Collection[Scope], days: int, now: datetime | None = None) -> str:
+    def make(
+        self, name: str, scopes: Collection[Scope], days: int, now: datetime | None = None, *, person: str = ""
+    ) -> str:
         """Makes a token.
 
         Args:
@@ -127,6 +134,7 @@ class Tokens:
             scopes: What it may.
             days: Days until it expires.
             now: Present time.
+            person: E-mail address of the signed-in person for whom it is to act.
 
         Returns:
             The token with its secret, which is kept nowhere.
@@ -141,15 +149,16 @@ class Tokens:
             raise TokenError(f"A token has one or more of {', '.join(SCOPES)}. Name what it may.")
         if not 1 <= days <= MAX_DAYS:
             raise TokenError(f"A token expires after 1 to {MAX_DAYS:,} days. Name a number of them.")
-        tokens = dict(self._read())
-        if any(each.name == name for each in tokens.values()):
-            raise TokenError(f"There is a token {name} already. Revoke it, or choose another name.")
         token_id, secret = secrets.token_hex(4), secrets.token_hex(32)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         ordered = tuple(each for each in SCOPES if each in scopes)
         ends = now + timedelta(days)
-        tokens[token_id] = Token(token_id, name, ordered, digest, now.isoformat(), ends.isoformat())
-        self._write(tokens)
+        with self._alone():
+            tokens = dict(self._read())
+            if any(each.name == name for each in tokens.values()):
+                raise TokenError(f"There is a token {name} already. Revoke it, or choose another name.")
+            tokens[token_id] = Token(token_id, name, ordered, digest, now.isoformat(), ends.isoformat(), person)
+            self._write(tokens)
         return f"gs_{token_id}{secret}"
 
     def revoke(self, name: str) -> None:
@@ -161,10 +170,22 @@ class Tokens:
         Raises:
             TokenError: If there is none of this name, or the file cannot be read or written.
         """
-        tokens = {key: each for key, each in self._read().items() if each.name != name}
-        if len(tokens) == len(self._read()):
-            raise TokenError(f"There is no token {name}. `garmentscope token list` lists them.")
-        self._write(tokens)
+        with self._alone():
+            known = self._read()
+            tokens = {key: each for key, each in known.items() if each.name != name}
+            if len(tokens) == len(known):
+                raise TokenError(f"There is no token {name}. `garmentscope token list` lists them.")
+            self._write(tokens)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other threads and processes from changing the file meanwhile."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._file.with_name(f"{self._file.name}.lock"), mode=0o600):
+                yield
+        except OSError as error:
+            raise TokenError(f"{self._file} cannot be written: {error.strerror}.") from error
 
     def _read(self) -> Mapping[str, Token]:
         with self._lock:
@@ -186,7 +207,6 @@ class Tokens:
     def _write(self, tokens: Mapping[str, Token]) -> None:
         rows = {"tokens": [asdict(each) for each in tokens.values()]}
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._file) as part:
                 part.touch(mode=0o600)
                 part.write_text(json.dumps(rows, indent=1), encoding="utf-8")

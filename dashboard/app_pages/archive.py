@@ -284,7 +284,7 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
         claim(target, visitor())
         if not may_change(owner_of(target.location)):
             raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
-        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, visitor())
+        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, visitor())
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."

@@ -40,7 +40,7 @@ from dashboard.shared.analysed import UploadedPhoto, read_photo
 from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.examples import EXAMPLE_MODELS, examples, show_examples
 from dashboard.shared.guide import show_guide
-from dashboard.shared.inference_queue import Visit
+from dashboard.shared.inference_queue import Flow
 from dashboard.shared.keeping import keep, show_privacy
 from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.page_state import page_state
@@ -288,11 +288,11 @@ def _work(uploads: Sequence[PhotoFile], models: Sequence[str], place: DeltaGener
     with place, st.container(horizontal=True, vertical_alignment="center", key="waiting"):
         bar = st.progress(0.0, text="Reading the photo." if uploads else "Waking the first network.")
         st.button("Cancel", on_click=_cancel)
-    with networks.visit() as visit:
+    with networks.flow() as flow:
         if uploads:
-            _take_in(visit, uploads, bar)
+            _take_in(flow, uploads, bar)
         if models and state.photos:
-            _run(visit, models, bar)
+            _run(flow, models, bar)
     bar.empty()
 
 
@@ -301,16 +301,16 @@ def _cancel() -> None:
     state.intake += 1
 
 
-def _take_in(visit: Visit, uploads: Sequence[PhotoFile], bar: DeltaGenerator) -> None:
+def _take_in(flow: Flow, uploads: Sequence[PhotoFile], bar: DeltaGenerator) -> None:
     """Keeps the photos that can be read."""
     state.sentences, state.refused = [], ()
-    futures = [visit.submit(read_photo, upload.name, upload.data) for upload in uploads]
+    futures = [flow.submit(read_photo, upload.name, upload.data) for upload in uploads]
 
     def show(done: int, turn: str) -> None:
         count = len(uploads)
         bar.progress(0.0, text=literal(f"Reading the photo{'s' if count > 1 else ''}.{turn}"))
 
-    list(as_done(visit, futures, show))
+    list(as_done(flow, futures, show))
     for upload, future in zip(uploads, futures, strict=True):
         key = hashlib.sha256(upload.data).hexdigest()
         if error := future.exception():
@@ -325,7 +325,7 @@ def _take_in(visit: Visit, uploads: Sequence[PhotoFile], bar: DeltaGenerator) ->
     state.intake += 1
 
 
-def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
+def _run(flow: Flow, models: Sequence[str], bar: DeltaGenerator) -> None:
     """Runs what has not run yet, one model after another."""
     photos, findings, sentences = state.photos, state.findings, state.sentences  # held: see `page_state`
     revisions = {model: networks.revision(model) for model in models}  # one may have been pulled anew
@@ -352,8 +352,8 @@ def _run(visit: Visit, models: Sequence[str], bar: DeltaGenerator) -> None:
             which = f" Photo {min(done + 1, count)} of {count}." if count > 1 else ""
             bar.progress((before + done) / total, text=literal(text + which + turn))
 
-        futures = [visit.submit(find, segmenter, photos[key], size, pixels_of) for key in keys]
-        for at in as_done(visit, futures, show):
+        futures = [flow.submit(find, segmenter, photos[key], size, pixels_of) for key in keys]
+        for at in as_done(flow, futures, show):
             key = keys[at]
             try:
                 findings[key, model] = futures[at].result()

@@ -200,9 +200,9 @@ def _add(uploads: list[PhotoFile], model: str, place: DeltaGenerator) -> bool:
         bar.progress(before / len(uploads), text=literal(f"{before + 1} of {len(uploads)}, {name}.{turn}"))
 
     try:
-        with networks.visit() as visit:
-            futures = [visit.submit(analyse, segmenter, uploads[i].name, uploads[i].data) for i in new]
-            for at in as_done(visit, futures, show):
+        with networks.flow() as flow:
+            futures = [flow.submit(analyse, segmenter, uploads[i].name, uploads[i].data) for i in new]
+            for at in as_done(flow, futures, show):
                 try:
                     _take(photos, keys[new[at]], futures[at].result())
                 except Exception as error:

@@ -179,7 +179,7 @@ def _address(choice: Choice, version: Version, part: Insight, view: View) -> str
     """Address of the chart that shows a part of the sentence."""
     if part.tab == MADE_UP:
         return "?" + urlencode({"archive": MADE_UP})
-    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    link = {"archive": choice.name, "by": version.label, "tab": part.tab, **to_link(view), **part.link}
     link |= {"kinds": "yes"} if state.kinds else {}
     return "?" + urlencode(link, doseq=True)
 
@@ -218,7 +218,7 @@ def _write_link(choice: Choice, version: Version, view: View) -> None:
     """Puts into the link what brings this view back, after the archive has grown too."""
     link: dict[str, str | list[str]] = {
         "archive": choice.name,
-        "by": _label(version),
+        "by": version.label,
         "tab": _open_tab(),
         **({"kinds": "yes"} if state.kinds else {}),
         **to_link(view),
@@ -235,7 +235,7 @@ def _open_tab() -> str:
 
 
 def _tab_key() -> str:
-    return f"trends-tab-{state.visit}"
+    return f"trends-tab-{state.link_number}"
 
 
 # --- Which archive ----------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def _version(choice: Choice) -> Version | None:
             + " `python -m segmodels.archive ingest PHOTOS --archive FOLDER`"
         )
         return None
-    names = {_label(each): each for each in found}
+    names = {each.label: each for each in found}
     linked = "" if state.link_read else st.query_params.get("by", "")
     missing = f'Model "{linked[:80]}" not found in this archive' if linked and linked not in names else ""
     if len(found) == 1:
@@ -312,11 +312,6 @@ def _version(choice: Choice) -> Version | None:
     if chosen != state.version:
         state.version, state.clicked = chosen, ("", "")
     return names[chosen] if chosen else None
-
-
-def _label(version: Version) -> str:
-    """Name of a version in the list of models and in links."""
-    return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
 
 
 def _by_kind(there: bool) -> bool:

@@ -21,7 +21,7 @@ from segmodels.settings import read_settings
 __all__ = ["COOKIE", "identifier", "is_trusted", "may_change", "visitor", "without_folders"]
 
 COOKIE = "garmentscope_visitor"
-"""Name of the cookie by which a visitor who loads a page anew is known again; `dashboard.guard` sets it."""
+"""Name of the cookie by which a visitor who loads a page anew is known again; `dashboard.security_headers` sets it."""
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 _KEY = "visitor"

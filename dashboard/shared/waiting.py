@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from dashboard.shared.inference_queue import Visit
+from dashboard.shared.inference_queue import Flow
 from segmodels.photo import PhotoError
 
 __all__ = ["as_done", "failure", "finished", "place_text"]
@@ -22,14 +22,14 @@ _ASK_SECONDS = 0.3  # interval of the check whether the visitor is still there
 _SHOW_SECONDS = 1.0  # least interval between two drawings: the bars of twenty visitors take time from the networks
 
 
-def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str], None]) -> Iterator[int]:
+def as_done(flow: Flow, futures: Sequence[Future[T]], show: Callable[[int, str], None]) -> Iterator[int]:
     """Indices of photos in the order in which they are done, whether they succeed or fail.
 
     Streamlit stops a script, because its visitor has clicked or left, when the script next asks for the session state
-    or draws. So this function asks for the state regularly; leave the visit when the exception passes.
+    or draws. So this function asks for the state regularly; leave the flow when the exception passes.
 
     Args:
-        visit: The visit that the photos were submitted from.
+        flow: The flow that the photos were submitted from.
         futures: The photos' futures, in the order of submission.
         show: Function that shows the number of photos that are done and the sentences of `place_text`. It is called
             at the beginning, and each second at most when either has changed.
@@ -38,7 +38,7 @@ def as_done(visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str
     shown, next_time = None, 0.0
     while pending:
         if (now := time.monotonic()) >= next_time:
-            text = len(futures) - len(pending), place_text(visit.before(), visit.seconds_left())
+            text = len(futures) - len(pending), place_text(flow.before(), flow.seconds_left())
             if text != shown:
                 show(*text)
                 shown, next_time = text, now + _SHOW_SECONDS

@@ -65,6 +65,11 @@ class Version:
         """Folder of its parts, below the folder of the archive."""
         return f"{quote(self.taxonomy, safe='')}/{quote(self.model, safe='')}@{quote(self.revision, safe='')}"
 
+    @property
+    def label(self) -> str:
+        """Short name, as links of the Trends page and the API's parameter `by` have it."""
+        return f"{self.model} {self.revision[:12]} ({self.taxonomy})"
+
     def __str__(self) -> str:
         return f"{self.model} (revision {self.revision}, {self.taxonomy})"
 
@@ -296,7 +301,8 @@ class Reader:
             raise FileNotFoundError(f"no part of {self.version} is left")
         looks = {part: self._look(part) for part in self._parts}
         self.left_out = tuple(
-            f"{self._place.location}/{part} is left out: {look.fault}. Move it away; its photos can be ingested again."
+            f"{self._place.location}/{part} is left out: {look.fault}. "
+            + ("Try again." if look.passing else "Move it away; its photos can be ingested again.")
             for part, look in looks.items()
             if look.fault
         )
@@ -330,7 +336,10 @@ class Reader:
             except FileNotFoundError:  # merged into another meanwhile
                 raise
             except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-                self._looked_at[part] = _Look(f"it is damaged ({first_line(error)})")
+                look = _look_of(error)
+                if look.passing:  # not kept: it is read again the next time
+                    return look
+                self._looked_at[part] = look
         return self._looked_at[part]
 
     def _find_damage(self) -> bool:
@@ -344,8 +353,10 @@ class Reader:
                     for batch in pq.ParquetFile(stream).iter_batches():
                         batch.validate(full=True)
             except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-                self._looked_at[part] = _Look(f"it is damaged ({first_line(error)})")
-                found = True
+                look = _look_of(error)
+                if not look.passing:
+                    self._looked_at[part] = look
+                    found = True
         return found
 
     def _columns(self, looks: Sequence[_Look]) -> str:
@@ -605,11 +616,19 @@ class _Look:
         fault: Why it cannot be used, to go on with in a sentence; empty if it can.
         columns: Names of its columns.
         dates_fit: Whether all of its dates are known to be ones that every page can draw.
+        passing: Whether the fault may be gone the next time: too little memory, a disk or network that did not answer.
     """
 
     fault: str
     columns: frozenset[str] = frozenset()
     dates_fit: bool = True
+    passing: bool = False
+
+
+def _look_of(error: Exception) -> _Look:
+    """What an error on reading a part says of it; those of the system have a number, those of damaged files none."""
+    passing = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
+    return _Look(f"it {'cannot be read now' if passing else 'is damaged'} ({first_line(error)})", passing=passing)
 
 
 def _look_at(file: pq.ParquetFile) -> _Look:

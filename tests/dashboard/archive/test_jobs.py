@@ -152,8 +152,8 @@ def test_an_ingest_takes_turns_with_the_visitors(target: Shelved, photo: Photo, 
 
     found = Found([Source(f"look{number}.jpg", lambda number=number: read(number)) for number in range(12)], [])
     threads = torch.get_num_threads(), cv2.getNumThreads()
-    job = Job(target, found, None, lambda: segmenter, queue.visit)
-    with queue.visit() as first, queue.visit() as second:
+    job = Job(target, found, None, lambda: segmenter, queue.flow)
+    with queue.flow() as first, queue.flow() as second:
         begin(job)
         until(lambda: first.before() == 0 and bool(queue._state.running))
         visitors = [first.submit(order.append, "first"), second.submit(order.append, "second")]
@@ -171,7 +171,7 @@ def test_an_ingest_in_the_queue_that_is_stopped_leaves_it(
     target: Shelved, gate: tuple[Found, threading.Event], segmenter: Segmenter
 ) -> None:
     queue, (found, opened) = InferenceQueue(1), gate
-    job = Job(target, found, None, lambda: segmenter, queue.visit)
+    job = Job(target, found, None, lambda: segmenter, queue.flow)
     begin(job)
     until(lambda: bool(job.progress and job.progress.done >= 2))
     job.stop()

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dashboard.guard import Guard
+from dashboard.security_headers import SecurityHeaders
 from dashboard.shared.visitor import COOKIE
 
 
@@ -30,7 +30,7 @@ def client() -> TestClient:
 
     routes = [Route("/", page), Route("/trends", page), Route("/api/v1/docs", page), Route("/api/v1/models", data)]
     routes += [Route("/_stcore/metrics", metrics), Route("/media/a.csv", data), Route("/team/_stcore/metrics", metrics)]
-    return TestClient(Guard(Starlette(routes=routes)), follow_redirects=False)
+    return TestClient(SecurityHeaders(Starlette(routes=routes)), follow_redirects=False)
 
 
 @pytest.mark.parametrize("path", ["/", "/trends", "/api/v1/docs", "/api/v1/models", "/media/a.csv", "/nowhere"])
@@ -88,4 +88,4 @@ def test_a_space_may_show_it_in_its_frame(client: TestClient, monkeypatch: pytes
 def test_the_server_is_guarded() -> None:
     from dashboard.server import app
 
-    assert [each.cls for each in app._user_middleware] == [Guard]
+    assert [each.cls for each in app._user_middleware] == [SecurityHeaders]

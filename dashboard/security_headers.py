@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.shared.visitor import COOKIE
 
-__all__ = ["Guard"]
+__all__ = ["SecurityHeaders"]
 
 _HIDDEN = "/_stcore/metrics"
 _API = "/api/"
@@ -30,7 +30,7 @@ _SPACES = "https://huggingface.co https://*.hf.space"  # the pages of a Space sh
 _YEAR = 365 * 86400
 
 
-class Guard:
+class SecurityHeaders:
     """ASGI middleware around the app.
 
     Args:
