@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyTorch
-from dashboard.api.routes import routes
+from dashboard.api.routes import base_path, routes
+from dashboard.lifespan import lifespan
 from dashboard.security_headers import SecurityHeaders
+from dashboard.shared import sign_in
+from segmodels.settings import read_settings
 
 __all__ = ["app"]
 
-app = st.App(Path(__file__).parent / "app.py", routes=routes(), middleware=[Middleware(SecurityHeaders)])
+if text := sign_in.problem():
+    sys.exit(text)
+if base_path():
+    config.set_option("server.baseUrlPath", base_path().strip("/"))
+
+app = st.App(
+    Path(__file__).parent / "app.py",
+    routes=routes(),
+    lifespan=lifespan,
+    middleware=[
+        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(read_settings().proxies)),
+        Middleware(SecurityHeaders),
+    ],
+)

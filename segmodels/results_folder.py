@@ -1,8 +1,8 @@
 """Where the command line writes the results of photos: a class map (PNG) and a listing (JSON) for each.
 
 Results lie in the folders in which the photos do. They belong to the photo whose file has the SHA-256 that the listing
-names, however its path was typed: a photo that comes again finds its own, those of another photo are never written over, and a
-photo that is added takes no name from one that was there.
+names, however its path was typed: a photo that comes again finds its own, those of another photo are never written
+over, and a photo that is added takes no name from one that was there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -34,16 +34,18 @@ def choose_targets(names: Mapping[Path, str], out: Path) -> dict[Path, Path]:
         out: Folder of all results.
     """
     wanted = {photo: _wanted(name, out) for photo, name in names.items()}
-    listed: dict[str, list[_Listed]] = {}  # by the name that the photo asked for, without the number behind it
+    listed: dict[str, dict[str, list[_Listed]]] = {}  # by the name that the photo asked for, and by id or path
     taken: set[str] = set()
     for stem, known in _written({each.parent for each in wanted.values()}):
         taken.add(_key(stem))
         for name in {stem, stem.with_name(_NUMBER.sub("", stem.name))} if known else ():
-            listed.setdefault(_key(name), []).append(known)
+            listed.setdefault(_key(name), {}).setdefault(known.photo_id or known.photo, []).append(known)
     targets: dict[Path, Path] = {}
+    given: set[Path] = set()
     for photo, target in wanted.items():
-        if (own := _own(photo, listed.get(_key(target), ()), targets.values())) is not None:
+        if (own := _own(photo, listed.get(_key(target), {}), given)) is not None:
             targets[photo] = own
+            given.add(own)
     counts: dict[str, int] = {}
     for photo, target in wanted.items():
         if photo in targets:
@@ -147,18 +149,17 @@ class _Listed:
     photo_id: str
 
 
-def _own(photo: Path, listed: Iterable[_Listed], given: Collection[Path]) -> Path | None:
+def _own(photo: Path, listed: Mapping[str, Sequence[_Listed]], given: Collection[Path]) -> Path | None:
     """The results of a photo among listings: of the same file, however its path is spelled; None if there are none."""
-    free = [each for each in listed if each.stem not in given]
-    if not free:
+    if not listed:
         return None
     try:
-        found = photo_id(photo)
+        same = [*listed.get(photo_id(photo), ()), *listed.get(legible(photo), ())]
     except OSError:
         return None
-    same = [each for each in free if each.photo_id == found or (not each.photo_id and each.photo == legible(photo))]
-    same.sort(key=lambda each: each.photo != legible(photo))  # of two equal files each keeps its own
-    return same[0].stem if same else None
+    free = [each for each in same if each.stem not in given]
+    free.sort(key=lambda each: each.photo != legible(photo))  # of two equal files each keeps its own
+    return free[0].stem if free else None
 
 
 def _written(folders: Iterable[Path]) -> Iterator[tuple[Path, _Listed | None]]:

@@ -20,7 +20,7 @@ from dashboard.api.jobs import Jobs
 from dashboard.api.limits import MOST_MB, Limits, read_limits
 from dashboard.api.problems import PROBLEMS, Problem, ProblemError, problem_responses
 from dashboard.api.requests import RequestMiddleware
-from dashboard.api.routes import PREFIX
+from dashboard.api.routes import PREFIX, base_path
 from dashboard.api.segment import Addresses, Found, Results
 from dashboard.api.tokens import tokens_of_server
 from dashboard.api.waiting import asked
@@ -126,7 +126,9 @@ async def problem(kind: str) -> Problem:
             "not-found",
             "There is no such kind of problem. The addresses in `type` of answers are those that there are.",
         )
-    return Problem(type=f"{PREFIX}/problems/{kind}", title=about.title, status=about.status, detail=about.meaning)
+    return Problem(
+        type=f"{base_path()}{PREFIX}/problems/{kind}", title=about.title, status=about.status, detail=about.meaning
+    )
 
 
 def _models() -> list[dict[str, Any]]:

@@ -22,13 +22,14 @@ from starlette.responses import Response
 from dashboard.api.bodies import read_body
 from dashboard.api.jobs import Jobs, JobStatus
 from dashboard.api.problems import ProblemError, problem_responses
-from dashboard.api.routes import PREFIX
-from dashboard.api.waiting import ARCHIVES, asked, caller_of, result_of, segmenter_of
+from dashboard.api.routes import PREFIX, base_path
+from dashboard.api.waiting import ARCHIVES, principal_of, result_of, segmenter_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
-from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, list_archives
+from dashboard.archive.shelf import Contents, Shelved, choose_target, claim
 from dashboard.shared import networks
-from dashboard.shared.visitor import identifier
+from dashboard.shared.access import may_change, readable_archives
+from dashboard.shared.principal import Principal
 from dashboard.trends import cache
 from dashboard.trends.choice import SHIPPED
 from dashboard.trends.filters import evidence_line, from_link
@@ -159,7 +160,8 @@ _COUNTED = problem_responses("not-found", "not-enough", "unavailable", "took-too
 @router.get("/archives", summary="List archives", operation_id="archives", responses=problem_responses("took-too-long"))
 async def archives(request: Request) -> list[ArchiveEntry]:
     """All archives of this server, with what each holds."""
-    return await _asked(request, lambda: [_entry(each) for each in list_archives()])
+    who = principal_of(request)
+    return await _asked(request, lambda: [_entry(each) for each in readable_archives(who)])
 
 
 @router.get(
@@ -170,7 +172,8 @@ async def archives(request: Request) -> list[ArchiveEntry]:
 )
 async def archive(request: Request, name: Name) -> ArchiveEntry:
     """What an archive holds."""
-    return await _asked(request, lambda: _entry(_shelved(name)))
+    who = principal_of(request)
+    return await _asked(request, lambda: _entry(_shelved(who, name)))
 
 
 @router.get(
@@ -313,9 +316,10 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
     model = body.values.get("model", DEFAULT_MODEL)
     files = [(each.name, each.data) for each in body.files.get("files", [])]
     await segmenter_of(request, model)
-    job_id = await _asked(request, _begin, jobs, caller_of(request), name, files, model)
-    response.headers["Location"] = f"{PREFIX}/jobs/{job_id}"
-    return jobs.status(job_id)
+    who = principal_of(request)
+    job_id = await _asked(request, _begin, jobs, who, name, files, model)
+    response.headers["Location"] = f"{base_path()}{PREFIX}/jobs/{job_id}"
+    return jobs.status(job_id, who)
 
 
 @router.delete(
@@ -331,16 +335,17 @@ async def remove_photo(
     photo_id: Annotated[str, Path(description="SHA-256 of the photo's file.", pattern="^[0-9a-f]{64}$")],
 ) -> Response:
     """Removes what was found in a photo, by whichever model, from an archive."""
-    await _asked(request, _remove, name, photo_id)
+    who = principal_of(request)
+    await _asked(request, _remove, who, name, photo_id)
     return Response(status_code=204)
 
 
-def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
+def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
     """Starts a job; gives its id."""
     try:
         target = choose_target(name)
     except ArchiveError as error:
-        shipped = any(each.name == name.strip() and each.origin == "shipped" for each in list_archives())
+        shipped = any(each.name == name.strip() and each.origin == "shipped" for each in readable_archives(who))
         raise ProblemError("conflict" if shipped else "invalid-request", str(error)) from None
     try:
         tables = [file for file in files if is_table(file[0])]
@@ -352,15 +357,18 @@ def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]
         metadata = read_tables(found, parse_metadata(tables[0][1], tables[0][0]) if tables else None)
     except ArchiveError as error:
         raise ProblemError("invalid-request", str(error)) from None
-    owner = identifier("caller", caller)  # so that visitors of the pages do not change it
-    claim(target, owner)
-    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, owner))
+    claim(target, who.id)  # of a caller, so that visitors of the pages do not change it
+    if not may_change(who, target):
+        raise ProblemError("not-allowed", f"{target.name} was made by somebody else. Choose another name.")
+    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, who.id, model))
 
 
-def _remove(name: str, photo_id: str) -> None:
-    found = _shelved(name)
+def _remove(who: Principal, name: str, photo_id: str) -> None:
+    found = _shelved(who, name)
     if found.origin == "shipped":
         raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
+    if not may_change(who, found):
+        raise ProblemError("not-allowed", f"Only whoever made {name} may remove photos from it. Nothing was removed.")
     opened = Archive(found.location)
     gone = False
     for version in opened.versions():
@@ -372,8 +380,8 @@ def _remove(name: str, photo_id: str) -> None:
         raise ProblemError("not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them.")
 
 
-def _shelved(name: str) -> Shelved:
-    found = {each.name: each for each in list_archives()}
+def _shelved(who: Principal, name: str) -> Shelved:
+    found = {each.name: each for each in readable_archives(who)}
     if name not in found:
         raise ProblemError("not-found", f'There is no archive "{name}". `GET /archives` lists those of this server.')
     return found[name]
@@ -494,9 +502,10 @@ async def _counted(
     request: Request, name: str, by: str, kinds: YesNo, answer: Callable[[Facts, Version, View], T]
 ) -> T:
     """What an archive answers to a question about a view."""
+    who = principal_of(request)
 
     def begin() -> tuple[Version, Future[Facts]]:
-        found = _shelved(name)
+        found = _shelved(who, name)
         version = _version(found, by)
         divided = kinds == "yes"
         if divided and not cache.has_kinds(found.location, version):
@@ -510,7 +519,7 @@ async def _counted(
 
 async def _asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What a function answers, with the errors of archives as problems."""
-    return await _checked(asked(request, fn, *args, threads=ARCHIVES, **kwargs))
+    return await _checked(result_of(request, ARCHIVES.submit(fn, *args, **kwargs)))
 
 
 async def _checked(answer: Awaitable[T]) -> T:

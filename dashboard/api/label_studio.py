@@ -233,7 +233,8 @@ async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predi
         segmenter = await segmenter_of(request, model)
         photos = await _photos(request, wanted.tasks, interface)
         futures = submit(ticket, segmenter, photos, lambda found, _: predictions(found, interface))
-        results = _whole(await outcomes(request, futures))
+        found = await outcomes(request, futures)
+    results = _whole(found)
     PHOTOS.labels(model).inc(len(results))
     return Predictions(results=results, model_version=results[0]["model_version"])
 

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from dashboard.api.routes import PREFIX
+from dashboard.api.routes import PREFIX, base_path
 from segmodels.errors import GarmentscopeError
 
 __all__ = ["PROBLEMS", "Kind", "Problem", "ProblemError", "problem_responses"]
@@ -163,7 +163,7 @@ class ProblemError(GarmentscopeError, ValueError):
         """The body of the answer."""
         about = PROBLEMS[self.kind]
         return Problem(
-            type=f"{PREFIX}/problems/{self.kind}",
+            type=f"{base_path()}{PREFIX}/problems/{self.kind}",
             title=about.title,
             status=about.status,
             detail=self.detail,

@@ -20,9 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard.api.metrics import REFUSED, count_request
 from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
-from dashboard.api.tokens import Tokens, needed_scope, presented
+from dashboard.api.tokens import Tokens, needed_scope, presented, principal_of
 from dashboard.api.waiting import LeftError
 from dashboard.shared.origin import is_at_machine
+from dashboard.shared.principal import Principal
+from dashboard.shared.visitor import identifier
 from segmodels.settings import read_settings
 
 __all__ = ["RequestMiddleware"]
@@ -71,8 +73,8 @@ class RequestMiddleware:
             wanted = needed_scope(scope["method"], path)
             if self._tokens and wanted:
                 exchange.admit(self._tokens, wanted)
-            elif wanted == "write":
-                exchange.check_change()
+            else:
+                exchange.admit_anybody(wanted)
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.fail(problem)
@@ -115,15 +117,17 @@ class _Exchange:
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
 
-    def check_change(self) -> None:
-        """Lets only this machine change archives where there are no tokens, unless the server is shared.
+    def admit_anybody(self, wanted: TokenScope | None) -> None:
+        """Lets a request pass where there are no tokens: only this machine changes archives, or all if it is shared.
 
         Raises:
             ProblemError: If somebody else wants to.
         """
         client = self._scope.get("client") or ("", 0)
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in self._headers.items()}
-        if not is_at_machine(client[0], headers) and not read_settings().shared:
+        here = is_at_machine(client[0], headers) or read_settings().shared
+        self._state["principal"] = Principal(identifier("caller", client[0] or "unknown"), is_keeper=here)
+        if wanted == "write" and not here:
             raise ProblemError(
                 "not-allowed",
                 "Only the server's own machine may change archives here. Ask whoever keeps the server for tokens.",
@@ -143,6 +147,7 @@ class _Exchange:
                 "not-allowed", f"The token {token.name} does not have the scope {wanted}. Ask for one that has."
             )
         self._state["caller"] = f"token {token.name}"
+        self._state["principal"] = principal_of(token)
 
     async def receive(self) -> Message:
         """The next part of the body.

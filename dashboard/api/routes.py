@@ -12,15 +12,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["PREFIX", "routes"]
+from segmodels.settings import read_settings
+
+__all__ = ["PREFIX", "base_path", "routes"]
 
 PREFIX = "/api/v1"
-"""Path under which all routes of this version lie."""
+"""Path under which all routes of this version lie, below `base_path()`."""
+
+
+def base_path() -> str:
+    """Path below which a proxy serves everything, such as `/garments`; empty for the root."""
+    path = read_settings().base_path
+    return f"/{path}" if path else ""
 
 
 def routes() -> list[BaseRoute]:
     """The routes of the API and of its metrics, for `streamlit.App` or an application of their own."""
-    return [Mount(PREFIX, _Api()), Route("/metrics", _metrics)]
+    return [Mount(base_path() + PREFIX, _Api()), Route(f"{base_path()}/metrics", _metrics)]
 
 
 class _Api:

@@ -1,4 +1,6 @@
-"""Tokens of the API: `GARMENTSCOPE_TOKENS` names the file in which they are; without it the API is open to all.
+"""Tokens of the API, in the file that `GARMENTSCOPE_TOKENS` names.
+
+Without a file, and where nobody signs in, the API is open to all.
 
 A token is `gs_`, an id of 8 and a secret of 64 hexadecimal digits. The file has the SHA-256 of the secret only; as a
 secret has 256 random bits, a slow hash would add nothing. It is read again whenever it changes, so that a token that is
@@ -23,6 +25,9 @@ from typing import Literal, get_args
 
 from filelock import FileLock
 
+from dashboard.shared import sign_in
+from dashboard.shared.principal import Principal
+from dashboard.shared.visitor import identifier
 from segmodels.errors import GarmentscopeError
 from segmodels.files import replacing
 from segmodels.settings import read_settings
@@ -36,6 +41,7 @@ __all__ = [
     "Tokens",
     "needed_scope",
     "presented",
+    "principal_of",
     "tokens_of_server",
 ]
 
@@ -215,9 +221,17 @@ class Tokens:
 
 
 def tokens_of_server() -> Tokens | None:
-    """The tokens of the environment; None where the API is open to all."""
-    file = read_settings().tokens
+    """The tokens of the environment, or those of the cache where visitors sign in; None where the API is open."""
+    settings = read_settings()
+    file = settings.tokens or (settings.cache / "tokens.json" if sign_in.is_needed() else None)
     return Tokens(file) if file else None
+
+
+def principal_of(token: Token) -> Principal:
+    """For whom a token acts: the person for whom it was made in the app, or whoever keeps the server."""
+    if token.person:
+        return Principal(identifier("person", token.person), token.person, sign_in.is_keeper(token.person))
+    return Principal(identifier("caller", f"token {token.name}"), is_keeper=True)
 
 
 def needed_scope(method: str, path: str) -> Scope | None:

@@ -18,6 +18,7 @@ from dashboard.api.bodies import UploadedFile
 from dashboard.api.limits import MOST_MB, Limits
 from dashboard.api.problems import ProblemError
 from dashboard.shared import networks
+from dashboard.shared.principal import Principal
 from segmodels.device import DeviceError
 from segmodels.fetch import FETCH_SECONDS, FetchError, fetch
 from segmodels.inference.segmenter import Segmenter
@@ -33,6 +34,7 @@ __all__ = [
     "check_sum",
     "fetched",
     "outcomes",
+    "principal_of",
     "result_of",
     "seconds_left",
     "segmenter_of",
@@ -110,23 +112,20 @@ async def result_of(request: Request, work: Future[T] | Awaitable[T]) -> T:
     return found
 
 
-async def asked(
-    request: Request, fn: Callable[P, T], *args: P.args, threads: ThreadPoolExecutor = _MODELS, **kwargs: P.kwargs
-) -> T:
-    """The result of a function that runs in a thread; what it raises is raised.
+async def asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of a function about models that runs in a thread; what it raises is raised.
 
     Args:
         request: The request, whose body has been read.
         fn: The function.
         *args: Positional arguments of the function.
-        threads: Threads in which it runs.
         **kwargs: Keyword arguments of the function.
 
     Raises:
         LeftError: If the caller leaves meanwhile.
         ProblemError: If the request's time is over.
     """
-    return await result_of(request, threads.submit(fn, *args, **kwargs))
+    return await result_of(request, _MODELS.submit(fn, *args, **kwargs))
 
 
 async def fetched(request: Request, urls: Sequence[str]) -> list[UploadedFile]:
@@ -192,6 +191,12 @@ def caller_of(request: Request) -> str:
     """Who asks: the name of a token, or an address."""
     named: str = getattr(request.state, "caller", "")
     return named or (request.client.host if request.client else "unknown")
+
+
+def principal_of(request: Request) -> Principal:
+    """Who asks, as the middleware found out."""
+    found: Principal = request.state.principal
+    return found
 
 
 async def segmenter_of(request: Request, model: str) -> Segmenter:

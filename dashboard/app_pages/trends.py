@@ -21,6 +21,7 @@ from dashboard.evaluation.pictures import cards_html
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
+from dashboard.shared.visitor import principal
 from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
@@ -243,7 +244,7 @@ def _tab_key() -> str:
 
 def _choose(place: DeltaGenerator) -> Choice | None:
     """The archive to open; None where there is only the made-up one and it was not asked for."""
-    found = {each.name: each for each in choices()}
+    found = {each.name: each for each in choices(principal())}
     if state.archive not in found:
         linked = st.query_params.get("archive", "")
         if linked and linked not in found:

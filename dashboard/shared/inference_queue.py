@@ -22,7 +22,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Batch", "InferenceQueue", "Flow"]
+__all__ = ["Batch", "Flow", "InferenceQueue"]
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,11 +1,11 @@
 """Photos and results that outlive a reload: kept in the server's memory, and found again by the page's link.
 
 Streamlit forgets a session when its page is loaded again, or a phone has slept for some minutes. So a page with photos
-puts its state into a store of the server under an id that nobody can guess, and writes the id into its address. The same
-visitor gets the same state at that address. Another one gets a copy of his own, so that neither sees or forgets what
-the other does next. A state leaves the store `KEPT_SECONDS` after the last look at it, when the store is full and it
-is the one not looked at for longest, when the server ends, or when the visitor says so. A page that is open keeps its
-own.
+puts its state into a store of the server under an id that nobody can guess, and writes the id into its address. The
+same visitor gets the same state at that address. Another one gets a copy of his own, so that neither sees or forgets
+what the other does next. A state leaves the store `KEPT_SECONDS` after the last look at it, when the store is full and
+it is the one not looked at for longest, when the server ends, or when the visitor says so. A page that is open keeps
+its own.
 """
 
 from __future__ import annotations

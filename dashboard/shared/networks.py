@@ -24,13 +24,14 @@ from segmodels.foreign.formats import digest, weights_of
 from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
-    from dashboard.shared.inference_queue import InferenceQueue, Flow
+    from dashboard.shared.inference_queue import Flow, InferenceQueue
     from segmodels.inference.segmenter import Segmenter
     from segmodels.mappings import ClassMapping
     from segmodels.taxonomy import Taxonomy
 
 __all__ = [
     "checkpoint_stamp",
+    "flow",
     "loading",
     "mapping_fault",
     "model_bytes",
@@ -41,7 +42,6 @@ __all__ = [
     "segmenter",
     "taxonomy",
     "usual_seconds",
-    "flow",
     "warm_up",
     "warm_up_soon",
 ]

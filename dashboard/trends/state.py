@@ -28,8 +28,8 @@ class TrendsState:
             new widgets begin with the values of `view`.
         chosen: Choices in the widgets of the tabs' views.
         clicked: Key of a section and code of what was clicked in its chart; both empty if nothing was.
-        link_number: Number of times that a link was followed within the page, or by the browser's Back; part of the keys of
-            the tabs and of the widgets in them.
+        link_number: Number of times that a link was followed within the page, or by the browser's Back; part of the
+            keys of the tabs and of the widgets in them.
         tab: Name of the tab that was followed to; empty for that of the address.
         more: Number of photos to list beyond the first few.
         sentences: Sentences on what was wrong in the address.

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from dashboard.shared.inference_queue import Batch, InferenceQueue, Flow
+from dashboard.shared.inference_queue import Batch, Flow, InferenceQueue
 
 WAIT = 60.0
 """Seconds after which a test gives up."""
