@@ -57,10 +57,10 @@ def serve(arguments: list[str] | None = None) -> int:
     import uvicorn
     from starlette.applications import Starlette
     from streamlit.logger import set_log_level
-    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
     from dashboard.api.routes import PREFIX, base_path, routes
     from dashboard.lifespan import lifespan
+    from dashboard.security_headers import proxies
 
     set_log_level("ERROR")  # it would say that its pages are not served
     _log_requests()
@@ -69,7 +69,7 @@ def serve(arguments: list[str] | None = None) -> int:
     place = f"{base_path()}{PREFIX}"
     print(f"The API is at http://{parsed.host}:{parsed.port}{place}; its pages at {place}/docs.", flush=True)
     uvicorn.run(
-        ProxyHeadersMiddleware(Starlette(routes=routes(), lifespan=lifespan), list(read_settings().proxies)),
+        Starlette(routes=routes(), lifespan=lifespan, middleware=[proxies()]),
         host=parsed.host,
         port=parsed.port,
         log_level="warning",

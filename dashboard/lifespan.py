@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from dashboard.archive import spool
+from segmodels.settings import read_settings
 
 __all__ = ["lifespan"]
 
@@ -22,7 +22,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     Args:
         app: The application.
     """
-    if not spool.is_empty():
+    if any((read_settings().cache / "jobs").glob("*/job.json")):  # else nothing is imported
         threading.Thread(target=_resume, name="resume-jobs", daemon=True).start()
     yield
     if "dashboard.archive.jobs" in sys.modules:

@@ -18,14 +18,17 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dashboard.api.routes import base_path
 from dashboard.shared import sign_in
 from dashboard.shared.visitor import COOKIE
+from segmodels.settings import read_settings
 
-__all__ = ["SecurityHeaders"]
+__all__ = ["SecurityHeaders", "proxies"]
 
 _HIDDEN = "/_stcore/metrics"
 _FILES = ("/_stcore/upload_file/", "/media/")
@@ -33,6 +36,14 @@ _API = "/api/"
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 _SPACES = "https://huggingface.co https://*.hf.space"  # the pages of a Space show it in a frame
 _YEAR = 365 * 86400
+
+
+def proxies() -> Middleware:
+    """Middleware that believes the forwarded headers of the proxies that `GARMENTSCOPE_PROXIES` names.
+
+    Those of proxies on the server's own machine uvicorn believes by itself.
+    """
+    return Middleware(ProxyHeadersMiddleware, trusted_hosts=list(read_settings().proxies))
 
 
 class SecurityHeaders:

@@ -8,14 +8,12 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyTorch
 from dashboard.api.routes import base_path, routes
 from dashboard.lifespan import lifespan
-from dashboard.security_headers import SecurityHeaders
+from dashboard.security_headers import SecurityHeaders, proxies
 from dashboard.shared import sign_in
-from segmodels.settings import read_settings
 
 __all__ = ["app"]
 
@@ -29,7 +27,7 @@ app = st.App(
     routes=routes(),
     lifespan=lifespan,
     middleware=[
-        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(read_settings().proxies)),
+        proxies(),
         Middleware(SecurityHeaders),
     ],
 )

@@ -27,7 +27,7 @@ from dashboard.api.waiting import ARCHIVES, principal_of, result_of, segmenter_o
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
 from dashboard.archive.shelf import Contents, Shelved, choose_target, claim
-from dashboard.shared import networks
+from dashboard.shared import audit, networks
 from dashboard.shared.access import may_change, readable_archives
 from dashboard.shared.principal import Principal
 from dashboard.trends import cache
@@ -378,6 +378,7 @@ def _remove(who: Principal, name: str, photo_id: str) -> None:
             gone = True
     if not gone:
         raise ProblemError("not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them.")
+    audit.note("photo removed", who, archive=name, photo=photo_id)
 
 
 def _shelved(who: Principal, name: str) -> Shelved:

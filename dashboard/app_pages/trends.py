@@ -18,6 +18,7 @@ from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.history import returned
 from dashboard.components.links import show_links
 from dashboard.evaluation.pictures import cards_html
+from dashboard.shared.audit import audited, note
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
@@ -530,6 +531,8 @@ def _export(question: Question, current: Sequence[tuple[str, Builder]], choice: 
     """The report; tables and pictures are exported at their charts."""
     others = [build for name, build in DEFAULTS.items() if name not in dict(current)]
     report = partial(
+        audited,
+        partial(note, "report exported", principal(), archive=choice.name),
         report_html,
         replace(question, theme="light", marked=""),
         [build for _, build in current] + others,

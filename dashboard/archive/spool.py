@@ -1,7 +1,7 @@
 """Photos of jobs that are not done, on disk, so that a server that starts again goes on with them.
 
-Each job has a folder in `jobs` of the cache: `photos`, one behind the other, and `job.json`. It is there from the moment
-the job is accepted until it ends. Its lock says that a server that runs has the job; the system releases it when that
+Each job has a folder in `jobs` of the cache: `photos`, one behind the other, and `job.json`. It is there from when the
+job is accepted until it ends. Its lock says that a server that runs has the job; the system releases it when that
 ends.
 """
 
@@ -20,12 +20,12 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from segmodels.archive.metadata import Metadata
-from segmodels.archive.sources import Found, Source
+from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.files import write_whole
 from segmodels.photo import PhotoError
 from segmodels.settings import read_settings
 
-__all__ = ["Spooled", "is_empty", "left_over", "remove", "save"]
+__all__ = ["Spooled", "left_over", "remove", "save"]
 
 _LOGGER = logging.getLogger("garmentscope.jobs")
 _ATTEMPTS = 3  # starts of a server after which a job is given up: it may be what ends the server
@@ -59,11 +59,6 @@ class Spooled:
     lock: FileLock
 
 
-def is_empty() -> bool:
-    """Whether no job was left over."""
-    return not any(_folder().glob("*/job.json"))
-
-
 def save(job_id: str, found: Found, metadata: Metadata | None, **about: str) -> FileLock:
     """Writes a job to disk.
 
@@ -90,7 +85,7 @@ def save(job_id: str, found: Found, metadata: Metadata | None, **about: str) -> 
                 try:
                     sizes.append((source.name, photos.write(source.read())))
                 except PhotoError as error:
-                    rejected.append((source.name, str(error)))
+                    rejected.append(Rejected(source.name, str(error)))
         values = {
             **about,
             "attempts": 0,
@@ -139,7 +134,7 @@ def _read(folder: Path, lock: FileLock) -> Spooled:
         offset += int(size)
     if (folder / "photos").stat().st_size != offset:
         raise ValueError("photos are missing")
-    found = Found(sources, [(name, reason) for name, reason in values["rejected"]], [], list(values["notes"]))
+    found = Found(sources, [Rejected(name, reason) for name, reason in values["rejected"]], [], list(values["notes"]))
     about = {key: str(values[key]) for key in ("archive", "location", "origin", "model", "owner")}
     return Spooled(folder.name, **about, found=found, metadata=_metadata.validate_python(values["metadata"]), lock=lock)
 

@@ -9,12 +9,17 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from dashboard.shared.principal import Principal
 from segmodels.settings import read_settings
 
-__all__ = ["note"]
+__all__ = ["audited", "note"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOGGER = logging.getLogger("garmentscope.audit")
 _lock = threading.Lock()
@@ -38,6 +43,19 @@ def note(action: str, who: Principal | None, **facts: str | int | bool) -> None:
         _append(file, line)
     except OSError as error:  # what was done is done
         _LOGGER.error("%s cannot be written (%s): %s", file, error.strerror, line)
+
+
+def audited(first: Callable[[], object], fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls a function, and another one before it that writes down that it is called.
+
+    Args:
+        first: Function that calls `note`.
+        fn: Function that makes what is exported.
+        *args: Positional arguments of the function.
+        **kwargs: Keyword arguments of the function.
+    """
+    first()
+    return fn(*args, **kwargs)
 
 
 def _append(file: Path, line: str) -> None:
