@@ -38,7 +38,9 @@ def choose_targets(names: Mapping[Path, str], out: Path) -> dict[Path, Path]:
     taken: set[str] = set()
     for stem, known in _written({each.parent for each in wanted.values()}):
         taken.add(_key(stem))
-        for name in {stem, stem.with_name(_NUMBER.sub("", stem.name))} if known else ():
+        if known is None:
+            continue
+        for name in {stem, stem.with_name(_NUMBER.sub("", stem.name))}:
             listed.setdefault(_key(name), {}).setdefault(known.photo_id or known.photo, []).append(known)
     targets: dict[Path, Path] = {}
     given: set[Path] = set()

@@ -79,7 +79,7 @@ class Settings:
     api: str = _variable(
         "How much the HTTP API takes, such as `photos=8,seconds=60`; [its page](../dashboard/api/README.md) has the "
         "names.",
-        "`photos=16,waiting=64,minute=600,seconds=120,arrival=60,upload_mb=200`",
+        "`photos=16,waiting=64,minute=600,megapixels=6000,seconds=120,arrival=60,upload_mb=200,archive=100000`",
     )
 
     tokens: Path | None = _variable(

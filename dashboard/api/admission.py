@@ -29,6 +29,15 @@ _LONGEST_WAIT = 60  # seconds of `Retry-After` at most
 
 
 @dataclass(eq=False)
+class _Minute:
+    """A caller's photos since a moment."""
+
+    began: float
+    photos: int = 0
+    megapixels: float = 0.0
+
+
+@dataclass(eq=False)
 class _Caller:
     """A caller with photos in the queue."""
 
@@ -86,6 +95,7 @@ class Admission:
         most: Most photos of all callers that are admitted at once.
         most_of_one: Most photos of one caller that are admitted at once.
         in_a_minute: Most photos of one caller that are admitted within a minute.
+        megapixels: Megapixels of one caller's photos after which no more are admitted within a minute.
         now: Function that gives the time in seconds.
     """
 
@@ -95,12 +105,14 @@ class Admission:
         most: int,
         most_of_one: int,
         in_a_minute: int = 600,
+        megapixels: float = 6000,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.most, self.most_of_one, self.in_a_minute = most, most_of_one, in_a_minute
         self._most = min(most, most_of_one, in_a_minute)  # of a request
         self._now = now
-        self._minutes: dict[str, tuple[float, int]] = {}  # by caller: when its minute began, and its photos since then
+        self._megapixels = megapixels
+        self._minutes: dict[str, _Minute] = {}  # by caller
         self._flow = flow
         self._callers: dict[str, _Caller] = {}
         self._lock = threading.Lock()
@@ -155,15 +167,22 @@ class Admission:
         """Counts photos of a caller's minute. Called with the lock held."""
         now = self._now()
         if len(self._minutes) > _MOST_CALLERS:
-            self._minutes = {name: each for name, each in self._minutes.items() if now - each[0] < _MINUTE}
-        began, before = self._minutes.get(caller, (now, 0))
-        if now - began >= _MINUTE:
-            began, before = now, 0
-        if before + photos > self.in_a_minute:
-            raise _refusal(
-                math.ceil(began + _MINUTE - now), f"This server takes {self.in_a_minute:,} photos a minute of a caller."
-            )
-        self._minutes[caller] = began, before + photos
+            self._minutes = {name: each for name, each in self._minutes.items() if now - each.began < _MINUTE}
+        minute = self._minutes.get(caller)
+        if minute is None or now - minute.began >= _MINUTE:
+            minute = self._minutes[caller] = _Minute(now)
+        over = f"{self.in_a_minute:,} photos" if minute.photos + photos > self.in_a_minute else ""
+        if not over and minute.megapixels >= self._megapixels:
+            over = f"{self._megapixels:,} megapixels"
+        if over:
+            raise _refusal(math.ceil(minute.began + _MINUTE - now), f"This server takes {over} a minute of a caller.")
+        minute.photos += photos
+
+    def note_pixels(self, caller: str, pixels: int) -> None:
+        """Counts the pixels of photos that were analysed; their number is known only then."""
+        with self._lock:
+            if (minute := self._minutes.get(caller)) is not None:
+                minute.megapixels += pixels / 1e6
 
     def _give_back(self, caller: str, photos: int) -> None:
         with self._lock:

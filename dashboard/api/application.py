@@ -83,7 +83,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         },
     )
     api.state.limits = limits
-    api.state.admission = Admission(networks.flow, limits.waiting, limits.photos, limits.minute)
+    api.state.admission = Admission(networks.flow, limits.waiting, limits.photos, limits.minute, limits.megapixels)
     api.state.jobs = Jobs()
     for each in (segment.router, archives.router, jobs.router, label_studio.router):
         api.include_router(each)

@@ -21,12 +21,13 @@ from starlette.responses import Response
 
 from dashboard.api.bodies import read_body
 from dashboard.api.jobs import Jobs, JobStatus
+from dashboard.api.limits import Limits
 from dashboard.api.problems import ProblemError, problem_responses
 from dashboard.api.routes import PREFIX, base_path
 from dashboard.api.waiting import ARCHIVES, principal_of, result_of, segmenter_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
-from dashboard.archive.shelf import Contents, Shelved, choose_target, claim
+from dashboard.archive.shelf import Contents, Shelved, check_size, choose_target, claim
 from dashboard.shared import audit, networks
 from dashboard.shared.access import may_change, readable_archives
 from dashboard.shared.principal import Principal
@@ -301,6 +302,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
 
     The photos are not kept, only what is found in them. `GET /jobs/{id}` says how far the job is.
     """
+    limits: Limits = request.app.state.limits
     jobs: Jobs = request.app.state.jobs
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ProblemError(
@@ -317,7 +319,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
     files = [(each.name, each.data) for each in body.files.get("files", [])]
     await segmenter_of(request, model)
     who = principal_of(request)
-    job_id = await _asked(request, _begin, jobs, who, name, files, model)
+    job_id = await _asked(request, _begin, jobs, who, name, files, model, limits.archive)
     response.headers["Location"] = f"{base_path()}{PREFIX}/jobs/{job_id}"
     return jobs.status(job_id, who)
 
@@ -340,7 +342,7 @@ async def remove_photo(
     return Response(status_code=204)
 
 
-def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
+def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, bytes]], model: str, most: int) -> str:
     """Starts a job; gives its id."""
     try:
         target = choose_target(name)
@@ -360,6 +362,10 @@ def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, byt
     claim(target, who.id)  # of a caller, so that visitors of the pages do not change it
     if not may_change(who, target):
         raise ProblemError("not-allowed", f"{target.name} was made by somebody else. Choose another name.")
+    try:
+        check_size(target, len(found.sources), most)
+    except ArchiveError as error:
+        raise ProblemError("too-large", str(error)) from None
     return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, who.id, model))
 
 

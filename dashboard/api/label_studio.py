@@ -228,11 +228,17 @@ async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predi
     """
     admission: Admission = request.app.state.admission
     interface = read_interface(wanted.label_config)
-    with admission.enter(caller_of(request), len(wanted.tasks)) as ticket:
+    caller = caller_of(request)
+    with admission.enter(caller, len(wanted.tasks)) as ticket:
         request.state.photos = len(wanted.tasks)
         segmenter = await segmenter_of(request, model)
         photos = await _photos(request, wanted.tasks, interface)
-        futures = submit(ticket, segmenter, photos, lambda found, _: predictions(found, interface))
+
+        def result(found: Segmentation, _: str) -> dict[str, Any]:
+            admission.note_pixels(caller, found.width * found.height)
+            return predictions(found, interface)
+
+        futures = submit(ticket, segmenter, photos, result)
         found = await outcomes(request, futures)
     results = _whole(found)
     PHOTOS.labels(model).inc(len(results))

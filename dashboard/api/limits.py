@@ -30,9 +30,11 @@ class Limits:
     photos: int = _limit(16, 1, 256, "photos of one caller at once, in one request or several")
     waiting: int = _limit(64, 1, 4096, "photos of all callers at once")
     minute: int = _limit(600, 1, 1_000_000, "photos of one caller in a minute")
+    megapixels: int = _limit(6000, 1, 1_000_000, "megapixels of one caller's photos in a minute")
     seconds: int = _limit(120, 1, 3600, "seconds until a request is answered")
     arrival: int = _limit(60, 1, 3600, "seconds until a request has arrived")
     upload_mb: int = _limit(200, 1, 1000, "MB of a request that adds photos to an archive")
+    archive: int = _limit(100_000, 1, 100_000_000, "photos in an archive, after which no more are added")
 
 
 def read_limits(text: str | None = None) -> Limits:

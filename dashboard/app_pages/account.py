@@ -64,7 +64,7 @@ def _form(tokens: Tokens) -> None:
     st.subheader("Make a token")
     with st.form("account-token", border=False):
         name = st.text_input("Name", max_chars=60, placeholder="shop back end")
-        scopes = st.multiselect("It may", SCOPES, ["segment"], format_func=MEANINGS.__getitem__)
+        scopes = st.multiselect("It may", SCOPES, ["segment"], format_func=MEANINGS.__getitem__, key="account-scopes")
         days = st.number_input("Days until it expires", 1, MAX_DAYS, 90)
         if st.form_submit_button("Make token", type="primary"):
             who = principal()

@@ -11,11 +11,12 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.api.limits import read_limits
 from dashboard.archive import cache
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
-from dashboard.archive.shelf import Shelved, choose_target, claim, lists, owner_of
+from dashboard.archive.shelf import Shelved, check_size, choose_target, claim, lists, owner_of
 from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import audit, networks, sign_in
@@ -291,6 +292,8 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
         claim(target, visitor())
         if not may_change(owner_of(target.location)):
             raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
+        if not is_trusted():
+            check_size(target, len(found.sources), read_limits().archive)
         begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, visitor(), model)
         begin(begun)
     except ArchiveError as error:
@@ -374,7 +377,7 @@ def _sharing(each: Shelved, number: int) -> None:
     present = EVERYBODY if now.everybody else NAMED if now.people else NOBODY
     with st.popover(f"Shared with: {present.lower()}"):
         with st.form(f"archive-share-{number}", border=False):
-            chosen = st.radio("Who can see this archive", SHARED, SHARED.index(present))
+            chosen = st.radio("Who can see this archive", SHARED, SHARED.index(present), key=f"archive-shared-{number}")
             people = st.text_area("E-mail addresses, one a line", "\n".join(now.people))
             if st.form_submit_button("Save"):
                 state.failure = _share(each, chosen, people)
