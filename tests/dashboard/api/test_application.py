@@ -160,7 +160,7 @@ def test_the_api_is_made_at_the_first_request(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_limits() -> None:
-    assert read_limits("") == Limits() == Limits(16, 64, 600, 120, 60, 200)
+    assert read_limits("") == Limits() == Limits(16, 64, 600, 6000, 120, 60, 200, 100_000)
     assert read_limits(" photos=2, seconds = 5 ,") == Limits(photos=2, seconds=5)
     for text, said in (
         ("photo=2", 'has "photo=2". Its names are photos, waiting, minute, seconds, arrival, upload_mb'),
