@@ -6,6 +6,8 @@ refused. Printed are, for each server and number of callers: photos a second, al
 the median and the 95th percentile of the seconds from a request to its answer; refusals (429), errors, and the
 server's resident memory before and after.
 
+At the end as many callers ask the API of the app while five visitors of its pages send photos; nobody may fail.
+
 - The bare network is the default model's on batches of random crops, without decoding, detector, colours or HTTP.
 - The plain server is FastAPI with a FPN of segmentation-models-pytorch on EfficientNet-Lite0 at 320 x 320, random
   weights, in a thread of its own, which answers with the class map as PNG: what one writes in an afternoon.
@@ -30,13 +32,16 @@ from pathlib import Path
 
 import cv2
 import httpx2
+import visitors
 from PIL import Image
 from skimage.data import astronaut
+from visitors import visitor
 
 REPOSITORY = Path(__file__).parents[1]
 CALLERS = (1, 8, 32)
 BATCH = 8
 PATIENCE = 120.0
+LIMITS = "photos=64,waiting=64,minute=1000000,megapixels=1000000"
 
 OURS = "import sys; from dashboard.__main__ import serve; sys.exit(serve(['--port', '{port}']))"
 PLAIN = """
@@ -105,12 +110,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="for each number of callers (default: %(default)g)")
     parser.add_argument("--callers", type=int, nargs="+", default=CALLERS)
+    parser.add_argument("--visitors", type=int, default=5, help="of the pages, beside the most callers")
+    parser.add_argument("--only", choices=["ours", "visitors"], help="a part of it")
     arguments = parser.parse_args()
     photo = _photo()
     bare = _bare(arguments.seconds)
     print(f"bare network, batches of {BATCH}: {bare:.2f} photos a second", flush=True)
     failed = 0
-    for name, code in (("this API", OURS), ("plain server", PLAIN)):
+    servers = {"this API": OURS} if arguments.only == "ours" else {"this API": OURS, "plain server": PLAIN}
+    for name, code in () if arguments.only == "visitors" else servers.items():
         with _served(code) as (port, pid):
             asyncio.run(_ask(port, 1, 3.0, photo))  # loads the network
             for callers in arguments.callers:
@@ -121,6 +129,8 @@ def main() -> int:
                 _print(name, callers, found, len(found.seconds) / took, bare, before, _memory(pid))
         between = _bare(arguments.seconds)
         print(f"bare network again: {between:.2f} photos a second", flush=True)
+    if arguments.only in (None, "visitors"):
+        failed += _beside_visitors(max(arguments.callers), arguments.visitors, arguments.seconds, photo, bare)
     if absent := _no_rembg():
         print(absent)
     return 1 if failed else 0
@@ -133,9 +143,42 @@ def _print(name: str, callers: int, found: Figures, pace: float, bare: float, be
         f"{name:<13}{callers:3} callers: {pace:6.2f} photos a second ({pace / bare:4.2f} of the bare network), "
         f"p50 {statistics.median(ordered):5.2f} s, p95 {late:5.2f} s, {found.refused} refused, "
         f"{len(found.errors)} errors{' (' + found.errors[0] + ')' if found.errors else ''}, "
-        f"memory {before:,.0f} to {after:,.0f} MB",
+        f"memory {before:,.0f} to {after:,.0f} MB, load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
+
+
+def _beside_visitors(callers: int, count: int, seconds: float, photo: bytes, bare: float) -> int:
+    """Callers of the API and visitors of the pages at once; gives the number of failures."""
+
+    async def visit(port: int, deadline: float, waits: list[float], errors: list[str]) -> None:
+        try:
+            async with visitor(port) as opened:
+                while time.perf_counter() < deadline:
+                    waits.append(await opened.ask(_photo(len(waits) + 1)))
+        except (OSError, RuntimeError, TimeoutError) as error:
+            errors.append(f"{type(error).__name__}: {error}")
+
+    async def both(port: int) -> tuple[Figures, list[float], list[str]]:
+        deadline = time.perf_counter() + seconds
+        waits: list[float] = []
+        errors: list[str] = []
+        visits = (visit(port, deadline, waits, errors) for _ in range(count))
+        found, *_ = await asyncio.gather(_ask(port, callers, seconds, photo), *visits)
+        return found, waits, errors
+
+    with visitors.served(REPOSITORY, {"GARMENTSCOPE_API": LIMITS}, "dashboard/server.py") as (port, pid):
+        asyncio.run(_ask(port, 1, 3.0, photo))
+        before, started = visitors.memory(pid), time.perf_counter()
+        found, waits, errors = asyncio.run(both(port))
+        took = time.perf_counter() - started
+        _print("beside pages", callers, found, len(found.seconds) / took, bare, before, visitors.memory(pid))
+    ordered = sorted(waits) or [float("nan")]
+    print(
+        f"{count} visitors: {len(waits)} photos, median {statistics.median(ordered):.2f} s, slowest {ordered[-1]:.2f} s, "
+        f"{len(errors)} errors{' (' + errors[0] + ')' if errors else ''}"
+    )
+    return len(found.errors) + len(errors) + (not waits)
 
 
 def _no_rembg() -> str:
@@ -183,16 +226,18 @@ def _bare(seconds: float) -> float:
     return float(done.stdout.split()[-1])
 
 
-def _photo() -> bytes:
+def _photo(number: int = 0) -> bytes:
+    """The portrait; every number gives another file."""
     out = io.BytesIO()
     photo = cv2.copyMakeBorder(astronaut(), 157, 156, 19, 19, cv2.BORDER_REPLICATE)
+    photo[0, : number % 500] = 0
     Image.fromarray(photo).save(out, "JPEG", quality=92)
     return out.getvalue()
 
 
 def _environment() -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("GARMENTSCOPE_")}
-    return {**own, "PYTHONPATH": str(REPOSITORY), "GARMENTSCOPE_API": "photos=64,waiting=64,minute=1000000"}
+    return {**own, "PYTHONPATH": str(REPOSITORY), "GARMENTSCOPE_API": LIMITS}
 
 
 @contextlib.contextmanager

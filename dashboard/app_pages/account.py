@@ -63,9 +63,9 @@ def _new() -> None:
 def _form(tokens: Tokens) -> None:
     st.subheader("Make a token")
     with st.form("account-token", border=False):
-        name = st.text_input("Name", max_chars=60, placeholder="shop back end")
+        name = st.text_input("Name", max_chars=60, placeholder="shop back end", key="account-name")
         scopes = st.multiselect("It may", SCOPES, ["segment"], format_func=MEANINGS.__getitem__, key="account-scopes")
-        days = st.number_input("Days until it expires", 1, MAX_DAYS, 90)
+        days = st.number_input("Days until it expires", 1, MAX_DAYS, 90, key="account-days")
         if st.form_submit_button("Make token", type="primary"):
             who = principal()
             state.failure = ""

@@ -2,10 +2,10 @@
 
 Streamlit forgets a session when its page is loaded again, or a phone has slept for some minutes. So a page with photos
 puts its state into a store of the server under an id that nobody can guess, and writes the id into its address. The
-same visitor gets the same state at that address. Another one gets a copy of his own, so that neither sees or forgets
-what the other does next. A state leaves the store `KEPT_SECONDS` after the last look at it, when the store is full and
-it is the one not looked at for longest, when the server ends, or when the visitor says so. A page that is open keeps
-its own.
+same visitor gets the same state at that address. Another one gets a copy of his own, or nothing where visitors sign
+in, so that neither sees or forgets what the other does next. A state leaves the store `KEPT_SECONDS` after the last
+look at it, when the store is full and it is the one not looked at for longest, when the server ends, or when the
+visitor says so. A page that is open keeps its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
+from dashboard.shared import sign_in
 from dashboard.shared.visitor import visitor
 
 __all__ = [
@@ -164,14 +165,15 @@ def kept(kind: type[State]) -> State | None:
         kind: Class of the state.
 
     Returns:
-        The state; of another visitor's, a copy, which `keep` puts under an id of its own.
+        The state; of another visitor's, a copy, which `keep` puts under an id of its own, or nothing where visitors
+        sign in.
     """
     visit = st.session_state.get(_ID) or st.query_params.get(LINK)
     found = _store().find(visit, kind) if visit else None
     if visit is None or found is None:
         return None
     if not _store().is_of(visit, visitor()):
-        return _copied(found)
+        return None if sign_in.is_needed() else _copied(found)
     st.session_state[_ID] = visit
     return found
 
@@ -226,7 +228,8 @@ def privacy_text() -> str:
     return (
         "Your photos and results are in this server's memory, and a ZIP that you ask for is in a temporary file. They "
         f"are forgotten {KEPT_SECONDS / 3600:.0f} hours after your last click, or when this page is closed if that is "
-        "later. Until then the address of this page opens them again, and a copy of them for others who have it."
+        "later. Until then the address of this page opens them again"
+        + (", for you alone." if sign_in.is_needed() else ", and a copy of them for others who have it.")
     )
 
 

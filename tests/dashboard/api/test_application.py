@@ -163,7 +163,7 @@ def test_limits() -> None:
     assert read_limits("") == Limits() == Limits(16, 64, 600, 6000, 120, 60, 200, 100_000)
     assert read_limits(" photos=2, seconds = 5 ,") == Limits(photos=2, seconds=5)
     for text, said in (
-        ("photo=2", 'has "photo=2". Its names are photos, waiting, minute, seconds, arrival, upload_mb'),
+        ("photo=2", 'has "photo=2". Its names are photos, waiting, minute, megapixels, seconds, arrival'),
         ("photos=0", "photos is a whole number from 1 to 256"),
         ("photos=257", "from 1 to 256"),
         ("seconds=ten", "seconds is a whole number from 1 to 3,600"),

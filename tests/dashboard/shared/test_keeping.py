@@ -96,5 +96,11 @@ def test_another_visitor_gets_a_copy_and_changes_nothing(monkeypatch: pytest.Mon
     keeping.keep(theirs)
     assert keeping.st.query_params[LINK] != link and mine.photos == {"a": "coat"}
     keeping.forget(theirs)
+    with monkeypatch.context() as signing_in:
+        signing_in.setattr(keeping.sign_in, "is_needed", lambda: True)
+        arrive("bob", visit=link)
+        assert keeping.kept(State) is None and "for you alone" in keeping.privacy_text()
+        arrive("ann", visit=link)
+        assert keeping.kept(State) is mine, "in whichever browser"
     arrive("ann", visit=link)
     assert keeping.kept(State) is mine and mine.photos == {"a": "coat"}
