@@ -186,13 +186,21 @@ async def health() -> dict[str, str]:
 Model = Annotated[str, Path(description="Name of a model, as `GET /models` lists it.", max_length=200)]
 
 
-@router.post("/setup", summary="Connect a project", operation_id="label_studio_setup")
+_PROBLEMS = problem_responses("unknown-model", "took-too-long", "unavailable")
+
+
+@router.post("/setup", summary="Connect a project", operation_id="label_studio_setup", responses=_PROBLEMS)
 async def setup(request: Request, wanted: Setup) -> dict[str, str]:
     """Checks the labelling interface, and says which model labels."""
     return await setup_model(request, DEFAULT_MODEL, wanted)
 
 
-@router.post("/{model}/setup", summary="Connect a project to a model", operation_id="label_studio_setup_model")
+@router.post(
+    "/{model}/setup",
+    summary="Connect a project to a model",
+    operation_id="label_studio_setup_model",
+    responses=_PROBLEMS,
+)
 async def setup_model(request: Request, model: Model, wanted: Setup) -> dict[str, str]:
     """Checks the labelling interface, and says which model labels."""
     if model not in (names := await asked(request, networks.model_names)):
@@ -203,12 +211,18 @@ async def setup_model(request: Request, model: Model, wanted: Setup) -> dict[str
     return {"model_version": _version(model, await asked(request, networks.revision, model))}
 
 
-_PROBLEMS = problem_responses(
-    "unreadable-photo", "unknown-model", "too-large", "too-many-requests", "took-too-long", "unavailable"
+_PHOTO_PROBLEMS = problem_responses(
+    "unreadable-photo",
+    "unreachable-photo",
+    "unknown-model",
+    "too-large",
+    "too-many-requests",
+    "took-too-long",
+    "unavailable",
 )
 
 
-@router.post("/predict", summary="Label tasks", operation_id="label_studio_predict", responses=_PROBLEMS)
+@router.post("/predict", summary="Label tasks", operation_id="label_studio_predict", responses=_PHOTO_PROBLEMS)
 async def predict(request: Request, wanted: Wanted) -> Predictions:
     """Labels the photos of tasks with the default model."""
     return await predict_model(request, DEFAULT_MODEL, wanted)
@@ -218,7 +232,7 @@ async def predict(request: Request, wanted: Wanted) -> Predictions:
     "/{model}/predict",
     summary="Label tasks with a model",
     operation_id="label_studio_predict_model",
-    responses=_PROBLEMS,
+    responses=_PHOTO_PROBLEMS,
 )
 async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predictions:
     """Labels the photos of tasks.

@@ -6,6 +6,7 @@ The API needs PyTorch, which takes seconds to import, while the first page is to
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +29,15 @@ def base_path() -> str:
 
 def routes() -> list[BaseRoute]:
     """The routes of the API and of its metrics, for `streamlit.App` or an application of their own."""
-    return [Mount(base_path() + PREFIX, _Api()), Route(f"{base_path()}/metrics", _metrics)]
+    return [_Mount(base_path() + PREFIX, _Api()), Route(f"{base_path()}/metrics", _metrics)]
+
+
+class _Mount(Mount):
+    """One that is also for addresses with line breaks, which would else be answered by whatever is outside."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 class _Api:

@@ -159,6 +159,13 @@ def test_the_api_is_made_at_the_first_request(monkeypatch: pytest.MonkeyPatch) -
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("path", ["/jobs/a%0Ab", "/jobs/%0A", "/problems/%0A%C2%85", "/%0A"])
+def test_an_address_with_a_line_break_is_the_apis(path: str) -> None:
+    with TestClient(Starlette(routes=routes())) as outside:
+        answer = outside.get(PREFIX + path)
+        assert answer.status_code == 404 and answer.headers["content-type"] == "application/problem+json"
+
+
 def test_limits() -> None:
     assert read_limits("") == Limits() == Limits(16, 64, 600, 6000, 120, 60, 200, 100_000)
     assert read_limits(" photos=2, seconds = 5 ,") == Limits(photos=2, seconds=5)
