@@ -23,7 +23,7 @@ def show_sign_in() -> bool:
             st.error(literal(f"{name} may not use this server. Ask whoever keeps it, or use another account."))
             st.button("Sign out", on_click=st.logout)
             return False
-        st.markdown("This server is for people who have an account. Your archives and photos are seen by nobody else.")
+        st.markdown("This server is for people who have an account. Your photos and archives are private.")
         for name in sign_in.providers():
             label = f"Sign in with {name.capitalize()}" if name else "Sign in"
             st.button(label, type="primary", on_click=partial(st.login, name or None), key=f"sign-in-{name}")

@@ -212,13 +212,8 @@ async def setup_model(request: Request, model: Model, wanted: Setup) -> dict[str
 
 
 _PHOTO_PROBLEMS = problem_responses(
-    "unreadable-photo",
-    "unreachable-photo",
-    "unknown-model",
-    "too-large",
-    "too-many-requests",
-    "took-too-long",
-    "unavailable",
+    *("unreadable-photo", "unreachable-photo", "unknown-model"),
+    *("too-many-requests", "took-too-long", "unavailable"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -33,7 +34,8 @@ def page() -> None:
         if who.person:
             st.button("Sign out", on_click=st.logout)
     if who.person:
-        st.markdown(literal(f"Signed in as {who.person}.") + (" You keep this server." if who.is_keeper else ""))
+        keeps = " You keep this server." if who.is_keeper else ""
+        st.html(f"<p>Signed in as {html.escape(who.person)}.{keeps}</p>")  # Markdown would make a link of it
     tokens = tokens_of_server()
     if tokens is None:
         st.markdown("The API needs no tokens here: `GARMENTSCOPE_TOKENS` names no file, and nobody signs in.")
@@ -56,7 +58,7 @@ def _new() -> None:
     """The token that was just made, shown once."""
     if state.made:
         st.success("This is your token. It is not shown again.")
-        st.code(state.made, language=None)
+        st.code(state.made, language=None, wrap_lines=True)
         st.button("Done", on_click=_forget)
 
 

@@ -52,7 +52,7 @@ GUIDE = (
     "*rejected.csv* lists files that could not be used; *unmatched.csv* lists rows without a photo and photos without "
     "a row, *unmatched-1.csv* and so on those of earlier CSVs.",
 )
-NOBODY, NAMED, EVERYBODY = SHARED = ("Nobody", "Some people", "Everybody who signs in")
+NOBODY, NAMED, EVERYBODY = SHARED = ("Nobody else", "Some people", "Everybody who signs in")
 ORIGINS = {"own": "yours", "named": "from GARMENTSCOPE_ARCHIVE", "shipped": "comes with the app"}
 
 
@@ -375,16 +375,14 @@ def _sharing(each: Shelved, number: int) -> None:
     """Who may see an archive, for its maker to choose."""
     now = sharing_of(each.location)
     present = EVERYBODY if now.everybody else NAMED if now.people else NOBODY
-    with st.popover(f"Shared with: {present.lower()}"):
-        with st.form(f"archive-share-{number}", border=False):
-            chosen = st.radio("Who can see this archive", SHARED, SHARED.index(present), key=f"archive-shared-{number}")
-            people = st.text_area("E-mail addresses, one a line", "\n".join(now.people))
-            if st.form_submit_button("Save"):
-                state.failure = _share(each, chosen, people)
-                if not state.failure:
-                    st.rerun()
-        if state.failure:
-            st.error(literal(state.failure))
+    with st.popover(f"Shared with: {present.lower()}"), st.form(f"archive-share-{number}", border=False):
+        chosen = st.radio("Who can see this archive", SHARED, SHARED.index(present), key=f"archive-shared-{number}")
+        people = st.text_area("E-mail addresses, one a line", "\n".join(now.people))
+        if st.form_submit_button("Save"):
+            if failure := _share(each, chosen, people):
+                st.error(literal(failure))
+            else:
+                st.rerun()
 
 
 def _share(each: Shelved, chosen: str, people: str) -> str:

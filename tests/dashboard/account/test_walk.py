@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.api.application import create_api
 from dashboard.api.limits import Limits
 from dashboard.api.routes import PREFIX
-from dashboard.api.tokens import SCOPES, Tokens, needed_scope
+from dashboard.api.tokens import SCOPES, Tokens, needed_scope, tokens_of_server
 from dashboard.archive.shelf import list_archives
 from dashboard.shared import sign_in
 from dashboard.shared.access import may_change, may_read, readable_archives, share, sharing_of
@@ -144,3 +144,35 @@ def test_every_page(page: str, location: str, monkeypatch: pytest.MonkeyPatch) -
         assert not shown.exception and [each.value for each in shown.title] != ["Sign in"]
         everything = str(shown.main) + "".join(each.body for each in shown.get("html"))
         assert (NAME in everything) == (person == ANN and page in ("archive.py", "trends.py"))
+
+
+def test_its_maker_shares_an_archive_on_the_page(location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sign_in, "person", lambda: ANN)
+    page = AppTest.from_file(str(ROOT / "app_pages" / "archive.py"), default_timeout=120).run()
+    page.radio[0].set_value("Some people")
+    page.text_area[0].set_value("ben")
+    save = next(each for each in page.button if each.label == "Save")
+    save.click().run()
+    assert [each.value for each in page.error] == ["ben is not an e-mail address."] and not sharing_of(location).people
+    page.text_area[0].set_value(f"{BEN}, {EVE}")
+    next(each for each in page.button if each.label == "Save").click().run()
+    assert not page.exception and sharing_of(location).people == (BEN, EVE)
+
+
+def test_nobody_makes_tokens_for_others(location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page itself checks, not only the list of pages."""
+    page = AppTest.from_file(str(ROOT / "app_pages" / "account.py"), default_timeout=120).run()
+    assert len(page.error) == 1 and not page.button and not page.text_input
+    tokens = tokens_of_server()
+    assert tokens is not None
+    tokens.make("bens", ["read"], 1, person=BEN)
+    tokens.make("of the command line", ["read"], 1)
+    monkeypatch.setattr(sign_in, "person", lambda: ANN)
+    page.run()
+    assert page.subheader[-1].value == "No token yet"
+    page.text_input[0].set_value("anns")
+    next(each for each in page.button if each.label == "Make token").click().run()
+    found = tokens.find(page.code[0].value)
+    assert found is not None and (found.person, found.scopes) == (ANN, ("segment",))
+    monkeypatch.setenv("GARMENTSCOPE_KEEPERS", ANN)
+    assert len([each for each in page.run().button if each.label == "Revoke"]) == 3

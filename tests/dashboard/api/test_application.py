@@ -16,7 +16,7 @@ from dashboard.api import application
 from dashboard.api.application import create_api
 from dashboard.api.limits import Limits, LimitsError, read_limits
 from dashboard.api.problems import PROBLEMS
-from dashboard.api.routes import routes
+from dashboard.api.routes import PREFIX, routes
 from segmodels.checkpoints.checkpoint import CheckpointError
 
 
