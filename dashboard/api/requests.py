@@ -22,6 +22,7 @@ from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
 from dashboard.api.tokens import Tokens, needed_scope, presented, principal_of
 from dashboard.api.waiting import LeftError
+from dashboard.shared import sign_in
 from dashboard.shared.origin import is_at_machine
 from dashboard.shared.principal import Principal
 from dashboard.shared.visitor import identifier
@@ -140,7 +141,7 @@ class _Exchange:
             ProblemError: If it has no valid one, or one that does not allow what is wanted.
         """
         token = tokens.find(presented(self._headers.get(b"authorization", b"").decode("latin-1")))
-        if token is None:
+        if token is None or (token.person and sign_in.is_needed() and not sign_in.may_enter(token.person)):
             raise ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'})
         if wanted not in token.scopes:
             raise ProblemError(

@@ -84,7 +84,7 @@ def call(location: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         yield ask
 
 
-def test_every_route(call: Callable[..., Any], location: str, tmp_path: Path) -> None:
+def test_every_route(call: Callable[..., Any], location: str, monkeypatch: pytest.MonkeyPatch) -> None:
     share(location, [BEN])
     walked = 0
     for path, operations in call("", "GET", "/openapi.json").json()["paths"].items():
@@ -111,6 +111,9 @@ def test_every_route(call: Callable[..., Any], location: str, tmp_path: Path) ->
     assert [call(each, "GET", f"/jobs/{job}").status_code for each in ("", EVE, BEN, ANN)] == [401, 404, 404, 200]
     assert [call(each, "DELETE", f"/jobs/{job}").status_code for each in (EVE, BEN, ANN)] == [404, 404, 200]
     assert NAME not in call(EVE, "GET", "/archives").text and NAME in call(BEN, "GET", "/archives").text
+    monkeypatch.setenv("GARMENTSCOPE_PEOPLE", "@shop.example")
+    assert call(EVE, "GET", "/archives").status_code == 401, "who may enter no more has no token either"
+    assert call(BEN, "GET", "/archives").status_code == 200
 
 
 def test_what_is_removed_is_written_down(
