@@ -27,7 +27,7 @@ from dashboard.api.routes import PREFIX, base_path
 from dashboard.api.waiting import ARCHIVES, principal_of, result_of, segmenter_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
-from dashboard.archive.shelf import Contents, Shelved, check_size, choose_target, claim
+from dashboard.archive.shelf import Contents, Shelved, check_size, choose_target, claim, owner_of
 from dashboard.shared import audit, networks
 from dashboard.shared.access import may_change, readable_archives
 from dashboard.shared.principal import Principal
@@ -359,13 +359,16 @@ def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, byt
         metadata = read_tables(found, parse_metadata(tables[0][1], tables[0][0]) if tables else None)
     except ArchiveError as error:
         raise ProblemError("invalid-request", str(error)) from None
-    claim(target, who.id)  # of a caller, so that visitors of the pages do not change it
-    if not may_change(who, target):
-        raise ProblemError("not-allowed", f"{target.name} was made by somebody else. Choose another name.")
+    taken = ProblemError("not-allowed", f"{target.name} was made by somebody else. Choose another name.")
+    if owner_of(target.location) and not may_change(who, target):
+        raise taken
     try:
         check_size(target, len(found.sources), most)
     except ArchiveError as error:
         raise ProblemError("too-large", str(error)) from None
+    claim(target, who.id)  # of a caller, so that visitors of the pages do not change it
+    if not may_change(who, target):  # another one was quicker
+        raise taken
     return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, who.id, model))
 
 

@@ -214,6 +214,23 @@ def test_a_caller_has_a_minute() -> None:
         pass
 
 
+def test_a_caller_has_megapixels() -> None:
+    times = [0.0]
+    admission = Admission(InferenceQueue(1).flow, 9, 9, megapixels=20, now=lambda: times[0])
+    for pixels in (12_000_000, 12_000_000):
+        with admission.enter("first"):
+            admission.note_pixels("first", pixels)
+    admission.note_pixels("nobody", 1)
+    with pytest.raises(ProblemError, match="20 megapixels a minute") as refused, admission.enter("first"):
+        pass
+    assert refused.value.headers == {"Retry-After": "60"}
+    with admission.enter("second"):
+        pass
+    times[0] = 60.0
+    with admission.enter("first"):
+        pass
+
+
 def test_a_server_that_stops_says_so() -> None:
     queue = InferenceQueue(1)
     admission = Admission(queue.flow, most=1, most_of_one=1)
