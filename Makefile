@@ -11,7 +11,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format wheel annotation-tools exports bench gpu kills fuzz load errors weights architectures archive examples truth lock clean
+.PHONY: help app test check format audit wheel annotation-tools exports bench gpu kills fuzz fuzz-api load errors weights architectures archive examples truth lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -51,6 +51,12 @@ format: $(READY) ## mend what can be mended: format and lint
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
+# Asks an advisory database (PyPI's), so it is no part of `make check`, which works offline.
+audit: $(READY) ## look for known vulnerabilities of the versions in both lock files; needs the network
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --no-deps --disable-pip -r requirements-app.lock -r requirements.lock
+
 wheel: $(READY) ## build a wheel, install it into an empty environment, and segment a photo with what was installed
 	$(BIN)/python tests/try_wheel.py
 
@@ -87,6 +93,9 @@ kills: $(READY) ## kill ingests and changes a hundred times and look whether an 
 SECONDS ?= 600
 fuzz: $(READY) ## try hostile files and links at every door for ten minutes: make fuzz SECONDS=60
 	PYTHONPATH=. $(BIN)/python tests/fuzz_doors.py --seconds $(SECONDS)
+
+fuzz-api: $(READY) ## let schemathesis try the HTTP API by its description: make fuzz-api SECONDS=120
+	PYTHONPATH=. $(BIN)/python tests/fuzz_api.py --seconds $(SECONDS)
 
 SMALL_PHOTOS ?= 10000
 load: $(READY) ## 120 large photos in sessions, a ZIP of 1 GB, 10,000 small photos: does memory come back, does it stay flat

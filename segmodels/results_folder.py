@@ -1,16 +1,18 @@
 """Where the command line writes the results of photos: a class map (PNG) and a listing (JSON) for each.
 
-Results lie in the folders in which the photos do. They belong to the photo that the listing names, by its path and by
-the SHA-256 of its file: a photo that comes again finds its own, those of another photo are never written over, and a
-photo that is added takes no name from one that was there.
+Results lie in the folders in which the photos do. They belong to the photo whose file has the SHA-256 that the listing
+names, however its path was typed: a photo that comes again finds its own, those of another photo are never written
+over, and a photo that is added takes no name from one that was there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +20,8 @@ from segmodels.files import open_regular, read_json, replacing, writable_name, w
 from segmodels.inference.segmentation import Segmentation
 
 __all__ = ["choose_targets", "is_done", "legible", "listing_of", "map_of", "photo_id", "write_results"]
+
+_NUMBER = re.compile(r"-[1-9][0-9]*$")  # behind the name of a second photo of the same name
 
 
 def choose_targets(names: Mapping[Path, str], out: Path) -> dict[Path, Path]:
@@ -30,18 +34,20 @@ def choose_targets(names: Mapping[Path, str], out: Path) -> dict[Path, Path]:
         out: Folder of all results.
     """
     wanted = {photo: _wanted(name, out) for photo, name in names.items()}
-    owned: dict[str, list[Path]] = {}
+    listed: dict[str, dict[str, list[_Listed]]] = {}  # by the name that the photo asked for, and by id or path
     taken: set[str] = set()
-    for stem, named in _written({each.parent for each in wanted.values()}):
+    for stem, known in _written({each.parent for each in wanted.values()}):
         taken.add(_key(stem))
-        if named:
-            owned.setdefault(named, []).append(stem)
-    targets = {
-        photo: stem
-        for photo, target in wanted.items()
-        for stem in owned.get(legible(photo), ())
-        if stem.parent == target.parent and _is_of(listing_of(stem), photo)
-    }
+        if known is None:
+            continue
+        for name in {stem, stem.with_name(_NUMBER.sub("", stem.name))}:
+            listed.setdefault(_key(name), {}).setdefault(known.photo_id or known.photo, []).append(known)
+    targets: dict[Path, Path] = {}
+    given: set[Path] = set()
+    for photo, target in wanted.items():
+        if (own := _own(photo, listed.get(_key(target), {}), given)) is not None:
+            targets[photo] = own
+            given.add(own)
     counts: dict[str, int] = {}
     for photo, target in wanted.items():
         if photo in targets:
@@ -130,8 +136,36 @@ def _wanted(name: str, out: Path) -> Path:
     return out.joinpath(*parts)
 
 
-def _written(folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """What is in folders: each listing or picture without its ending, and the photo that a listing names."""
+@dataclass(frozen=True)
+class _Listed:
+    """A listing that is there.
+
+    Args:
+        stem: Its path without the ending.
+        photo: Path of the photo as it was given then.
+        photo_id: SHA-256 of the photo's file; empty where an earlier version did not say.
+    """
+
+    stem: Path
+    photo: str
+    photo_id: str
+
+
+def _own(photo: Path, listed: Mapping[str, Sequence[_Listed]], given: Collection[Path]) -> Path | None:
+    """The results of a photo among listings: of the same file, however its path is spelled; None if there are none."""
+    if not listed:
+        return None
+    try:
+        same = [*listed.get(photo_id(photo), ()), *listed.get(legible(photo), ())]
+    except OSError:
+        return None
+    free = [each for each in same if each.stem not in given]
+    free.sort(key=lambda each: each.photo != legible(photo))  # of two equal files each keeps its own
+    return free[0].stem if free else None
+
+
+def _written(folders: Iterable[Path]) -> Iterator[tuple[Path, _Listed | None]]:
+    """What is in folders: each listing or picture without its ending, and what a listing says."""
     for folder in sorted(folders):
         try:
             files = sorted(folder.iterdir())
@@ -139,28 +173,20 @@ def _written(folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
             continue
         for file in files:
             if file.suffix.lower() in (".json", ".png"):
-                yield file.with_name(file.name[: -len(file.suffix)]), _photo(file)
+                stem = file.with_name(file.name[: -len(file.suffix)])
+                yield stem, _read(file, stem)
 
 
-def _photo(listing: Path) -> str:
-    """The photo that a listing names; empty for any other file."""
+def _read(listing: Path, stem: Path) -> _Listed | None:
+    """What a listing says; None for any other file."""
     if listing.suffix != ".json":
-        return ""
+        return None
     try:
         values = read_json(listing)
     except (OSError, ValueError):
-        return ""
-    photo = values.get("photo") if isinstance(values, dict) else None
-    return photo if isinstance(photo, str) else ""
-
-
-def _is_of(listing: Path, photo: Path) -> bool:
-    """Whether a listing is of this very file; one of a version that did not say is believed by its path."""
-    try:
-        known = read_json(listing).get("photo_id")
-        return known is None or known == photo_id(photo)
-    except (OSError, ValueError):
-        return False
+        return None
+    photo, known = (values.get("photo"), values.get("photo_id")) if isinstance(values, dict) else (None, None)
+    return _Listed(stem, photo, known if isinstance(known, str) else "") if isinstance(photo, str) else None
 
 
 def _key(path: Path) -> str:

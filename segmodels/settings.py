@@ -79,11 +79,40 @@ class Settings:
     api: str = _variable(
         "How much the HTTP API takes, such as `photos=8,seconds=60`; [its page](../dashboard/api/README.md) has the "
         "names.",
-        "`photos=16,waiting=64,minute=600,seconds=120,arrival=60,upload_mb=200`",
+        "`photos=16,waiting=64,minute=600,megapixels=6000,seconds=120,arrival=60,upload_mb=200,archive=100000`",
     )
 
     tokens: Path | None = _variable(
         "File of the tokens without which the API answers nobody; `garmentscope token` makes them.", "none: it is open"
+    )
+
+    people: tuple[str, ...] = _variable(
+        "Who may use the app once signed in: e-mail addresses, or domains such as `@shop.example`, separated by "
+        "commas.",
+        "everybody whom the provider signs in",
+    )
+
+    keepers: tuple[str, ...] = _variable(
+        "Signed-in people who keep the server: e-mail addresses, separated by commas. They may see and change all "
+        "archives and tokens.",
+        "none",
+    )
+
+    proxies: tuple[str, ...] = _variable(
+        "Addresses or networks of proxies on other machines, such as `10.0.0.0/24`, separated by commas. Forwarded "
+        "headers of others are ignored.",
+        "only proxies on the server's own machine",
+    )
+
+    base_path: str = _variable(
+        "Path below which a proxy serves the app and the API, such as `garments` for `https://shop.example/garments`.",
+        "none",
+    )
+
+    audit: Path | None = _variable(
+        "File to which a line of JSON is added for each removed photo, export, token made or revoked, and shared "
+        "archive.",
+        "none: the lines are in the server's log",
     )
 
     label_studio: str = _variable(
@@ -116,6 +145,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     def folders(name: str) -> tuple[Path, ...]:
         return tuple(folder(part) for part in text(name).split(os.pathsep) if part)
 
+    def entries(name: str) -> tuple[str, ...]:
+        return tuple(part.strip().lower() for part in text(name).split(",") if part.strip())
+
     def pair(entry: str) -> tuple[str, str]:
         """A tag and its value; what is written without `=` has no value, and no photo has it."""
         tag, _, value = entry.partition("=")
@@ -141,6 +173,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         southern=tuple(pair(entry) for entry in text("SOUTHERN").split(",") if entry.strip()),
         api=text("API"),
         tokens=folder(text("TOKENS")) if text("TOKENS") else None,
+        people=entries("PEOPLE"),
+        keepers=entries("KEEPERS"),
+        proxies=entries("PROXIES"),
+        base_path=text("BASE_PATH").strip("/"),
+        audit=folder(text("AUDIT")) if text("AUDIT") else None,
         label_studio=text("LABEL_STUDIO"),
         label_studio_key=text("LABEL_STUDIO_KEY"),
         shared=text("SHARED").lower() in ("1", "yes", "true", "on"),

@@ -149,12 +149,15 @@ async def visitor(port: int, page: str = "") -> AsyncIterator[Visitor]:
 
 
 @contextlib.contextmanager
-def served(project: Path, environment: Mapping[str, str] | None = None) -> Iterator[tuple[int, int]]:
+def served(
+    project: Path, environment: Mapping[str, str] | None = None, script: str = "dashboard/app.py"
+) -> Iterator[tuple[int, int]]:
     """The app of a folder on a port of its own; gives the port and the process's id.
 
     Args:
         project: Folder of the project.
         environment: Further environment variables; the cache is empty unless one names it.
+        script: What is served; `dashboard/server.py` has the API too.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -169,7 +172,7 @@ def served(project: Path, environment: Mapping[str, str] | None = None) -> Itera
     cache = tempfile.mkdtemp()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GARMENTSCOPE_")}
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", *(f"--{n}={v}" for n, v in options.items())],
+        [sys.executable, "-m", "streamlit", "run", script, *(f"--{n}={v}" for n, v in options.items())],
         cwd=project,
         env={**clean, "PYTHONPATH": str(project), "GARMENTSCOPE_CACHE": cache, **(environment or {})},
         stdin=subprocess.DEVNULL,

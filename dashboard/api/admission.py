@@ -1,6 +1,6 @@
 """How many photos may wait: a place in the app's queue for each caller, and a refusal where too many wait.
 
-A caller is a token, or an address without one. All requests of a caller share one visit of the queue, so that callers,
+A caller is a token, or an address without one. All requests of a caller share one flow of the queue, so that callers,
 visitors of the pages and ingests take turns, however many requests each of them sends at once.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
 from dashboard.api.problems import ProblemError
-from dashboard.shared.inference_queue import Batch, Visit
+from dashboard.shared.inference_queue import Batch, Flow
 
 __all__ = ["Admission", "Ticket"]
 
@@ -29,10 +29,19 @@ _LONGEST_WAIT = 60  # seconds of `Retry-After` at most
 
 
 @dataclass(eq=False)
+class _Minute:
+    """A caller's photos since a moment."""
+
+    began: float
+    photos: int = 0
+    megapixels: float = 0.0
+
+
+@dataclass(eq=False)
 class _Caller:
     """A caller with photos in the queue."""
 
-    visit: Visit
+    flow: Flow
     photos: int = 0
 
 
@@ -41,11 +50,11 @@ class Ticket:
     """The photos of one request.
 
     Args:
-        visit: Place of the caller in the queue.
+        flow: Place of the caller in the queue.
         photos: Number of photos that the request may submit.
     """
 
-    visit: Visit
+    flow: Flow
     photos: int
     _futures: list[Future[Any]] = field(default_factory=list)
 
@@ -55,15 +64,15 @@ class Ticket:
         Raises:
             ProblemError: If the server stops.
         """
-        return self._kept(lambda: self.visit.submit(fn, *args, **kwargs))
+        return self._kept(lambda: self.flow.submit(fn, *args, **kwargs))
 
     def submit_to(self, batch: Batch, photo: Any) -> Future[Any]:
-        """Puts a photo into the queue that goes through the network with others; arguments as `Visit.submit_to`'s.
+        """Puts a photo into the queue that goes through the network with others; arguments as `Flow.submit_to`'s.
 
         Raises:
             ProblemError: If the server stops.
         """
-        return self._kept(lambda: self.visit.submit_to(batch, photo))
+        return self._kept(lambda: self.flow.submit_to(batch, photo))
 
     def _kept(self, put: Callable[[], Future[T]]) -> Future[T]:
         try:
@@ -75,33 +84,36 @@ class Ticket:
 
     def cancel(self) -> None:
         """Drops the photos that wait; one in work is finished, and nobody asks for its result."""
-        self.visit.withdraw(self._futures)
+        self.flow.withdraw(self._futures)
 
 
 class Admission:
     """Admits photos to the queue, up to a number.
 
     Args:
-        visit: Function that gives a new place in the queue.
+        flow: Function that gives a new place in the queue.
         most: Most photos of all callers that are admitted at once.
         most_of_one: Most photos of one caller that are admitted at once.
         in_a_minute: Most photos of one caller that are admitted within a minute.
+        megapixels: Megapixels of one caller's photos after which no more are admitted within a minute.
         now: Function that gives the time in seconds.
     """
 
     def __init__(
         self,
-        visit: Callable[[], Visit],
+        flow: Callable[[], Flow],
         most: int,
         most_of_one: int,
         in_a_minute: int = 600,
+        megapixels: float = 6000,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.most, self.most_of_one, self.in_a_minute = most, most_of_one, in_a_minute
         self._most = min(most, most_of_one, in_a_minute)  # of a request
         self._now = now
-        self._minutes: dict[str, tuple[float, int]] = {}  # by caller: when its minute began, and its photos since then
-        self._visit = visit
+        self._megapixels = megapixels
+        self._minutes: dict[str, _Minute] = {}  # by caller
+        self._flow = flow
         self._callers: dict[str, _Caller] = {}
         self._lock = threading.Lock()
         self.waiting = 0
@@ -120,7 +132,7 @@ class Admission:
         """
         _check(photos, self._most)
         known = self._take(caller, photos)
-        ticket = Ticket(known.visit, photos)
+        ticket = Ticket(known.flow, photos)
         try:
             yield ticket
         finally:
@@ -142,11 +154,11 @@ class Admission:
             known = self._callers.get(caller)
             mine = known.photos if known else 0
             if self.waiting + photos > self.most or mine + photos > self.most_of_one:
-                left = known.visit.seconds_left() if known else None
+                left = known.flow.seconds_left() if known else None
                 raise _refusal(math.ceil(left or 1), "Too many photos are waiting for the network.")
             self._count(caller, photos)
             if known is None:
-                known = self._callers[caller] = _Caller(self._visit())
+                known = self._callers[caller] = _Caller(self._flow())
             known.photos += photos
             self.waiting += photos
             return known
@@ -155,15 +167,22 @@ class Admission:
         """Counts photos of a caller's minute. Called with the lock held."""
         now = self._now()
         if len(self._minutes) > _MOST_CALLERS:
-            self._minutes = {name: each for name, each in self._minutes.items() if now - each[0] < _MINUTE}
-        began, before = self._minutes.get(caller, (now, 0))
-        if now - began >= _MINUTE:
-            began, before = now, 0
-        if before + photos > self.in_a_minute:
-            raise _refusal(
-                math.ceil(began + _MINUTE - now), f"This server takes {self.in_a_minute:,} photos a minute of a caller."
-            )
-        self._minutes[caller] = began, before + photos
+            self._minutes = {name: each for name, each in self._minutes.items() if now - each.began < _MINUTE}
+        minute = self._minutes.get(caller)
+        if minute is None or now - minute.began >= _MINUTE:
+            minute = self._minutes[caller] = _Minute(now)
+        over = f"{self.in_a_minute:,} photos" if minute.photos + photos > self.in_a_minute else ""
+        if not over and minute.megapixels >= self._megapixels:
+            over = f"{self._megapixels:,} megapixels"
+        if over:
+            raise _refusal(math.ceil(minute.began + _MINUTE - now), f"This server takes {over} a minute of a caller.")
+        minute.photos += photos
+
+    def note_pixels(self, caller: str, pixels: int) -> None:
+        """Counts the pixels of photos that were analysed; their number is known only then."""
+        with self._lock:
+            if (minute := self._minutes.get(caller)) is not None:
+                minute.megapixels += pixels / 1e6
 
     def _give_back(self, caller: str, photos: int) -> None:
         with self._lock:
@@ -172,7 +191,7 @@ class Admission:
             self.waiting -= photos
             if not known.photos:
                 del self._callers[caller]
-                known.visit.leave()
+                known.flow.leave()
 
 
 def _check(photos: int, most: int) -> None:

@@ -17,10 +17,10 @@ from starlette.responses import Response
 from dashboard.api import archives, jobs, label_studio, segment
 from dashboard.api.admission import Admission
 from dashboard.api.jobs import Jobs
-from dashboard.api.limits import Limits, read_limits
+from dashboard.api.limits import MOST_MB, Limits, read_limits
 from dashboard.api.problems import PROBLEMS, Problem, ProblemError, problem_responses
-from dashboard.api.requests import Guard
-from dashboard.api.routes import PREFIX
+from dashboard.api.requests import RequestMiddleware
+from dashboard.api.routes import PREFIX, base_path
 from dashboard.api.segment import Addresses, Found, Results
 from dashboard.api.tokens import tokens_of_server
 from dashboard.api.waiting import asked
@@ -37,7 +37,6 @@ _LOGGER = logging.getLogger("garmentscope.api")
 _MB = 1024**2
 _SMALL = _MB  # bytes of a body of routes that take no photo
 _FORM = 64 * 1024  # bytes of what a form needs beside its photos
-_MOST_MB = 64  # of the photos of one request to be segmented
 _ABOUT = """
 Finds every garment in outfit photos, and says what archives of photos hold.
 
@@ -76,7 +75,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         responses=problem_responses(),
         favicon_url="data:,",
-        middleware=[Middleware(Guard, limit=_BodyLimit(limits), seconds=limits.arrival, tokens=tokens)],
+        middleware=[Middleware(RequestMiddleware, limit=_BodyLimit(limits), seconds=limits.arrival, tokens=tokens)],
         exception_handlers={
             ProblemError: _known,
             RequestValidationError: _invalid,
@@ -84,7 +83,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
         },
     )
     api.state.limits = limits
-    api.state.admission = Admission(networks.visit, limits.waiting, limits.photos, limits.minute)
+    api.state.admission = Admission(networks.flow, limits.waiting, limits.photos, limits.minute, limits.megapixels)
     api.state.jobs = Jobs()
     for each in (segment.router, archives.router, jobs.router, label_studio.router):
         api.include_router(each)
@@ -111,8 +110,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
 
 async def models(request: Request) -> list[dict[str, Any]]:
     """The models that `POST /segment` takes: architecture, input, classes and score of each."""
-    limits: Limits = request.app.state.limits
-    return await asked(request, limits.seconds, _models)
+    return await asked(request, _models)
 
 
 async def health() -> Health:
@@ -128,7 +126,9 @@ async def problem(kind: str) -> Problem:
             "not-found",
             "There is no such kind of problem. The addresses in `type` of answers are those that there are.",
         )
-    return Problem(type=f"{PREFIX}/problems/{kind}", title=about.title, status=about.status, detail=about.meaning)
+    return Problem(
+        type=f"{base_path()}{PREFIX}/problems/{kind}", title=about.title, status=about.status, detail=about.meaning
+    )
 
 
 def _models() -> list[dict[str, Any]]:
@@ -148,7 +148,7 @@ class _BodyLimit:
     """The most bytes of a body, by the path of a request."""
 
     def __init__(self, limits: Limits) -> None:
-        self._photos = min(_MOST_MB * _MB, limits.photos * MAX_BYTES) + _FORM
+        self._photos = min(MOST_MB * _MB, limits.photos * MAX_BYTES) + _FORM
         self._upload = limits.upload_mb * _MB + _FORM
 
     def __call__(self, path: str) -> int:

@@ -5,8 +5,10 @@ Shares, pairs and series are the sections of the Trends page with its filters, s
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -21,13 +23,14 @@ from dashboard.api.bodies import read_body
 from dashboard.api.jobs import Jobs, JobStatus
 from dashboard.api.limits import Limits
 from dashboard.api.problems import ProblemError, problem_responses
-from dashboard.api.routes import PREFIX
-from dashboard.api.waiting import asked, caller_of, segmenter_of
+from dashboard.api.routes import PREFIX, base_path
+from dashboard.api.waiting import ARCHIVES, principal_of, result_of, segmenter_of
 from dashboard.archive.cache import archive_contents
 from dashboard.archive.jobs import Job
-from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, list_archives
-from dashboard.shared import networks
-from dashboard.shared.visitor import identifier
+from dashboard.archive.shelf import Contents, Shelved, check_size, choose_target, claim, owner_of
+from dashboard.shared import audit, networks
+from dashboard.shared.access import may_change, readable_archives
+from dashboard.shared.principal import Principal
 from dashboard.trends import cache
 from dashboard.trends.choice import SHIPPED
 from dashboard.trends.filters import evidence_line, from_link
@@ -160,7 +163,8 @@ _COUNTED = problem_responses("not-found", "not-enough", "unavailable", "took-too
 @router.get("/archives", summary="List archives", operation_id="archives", responses=problem_responses("took-too-long"))
 async def archives(request: Request) -> list[ArchiveEntry]:
     """All archives of this server, with what each holds."""
-    return await _asked(request, lambda: [_entry(each) for each in list_archives()])
+    who = principal_of(request)
+    return await _asked(request, lambda: [_entry(each) for each in readable_archives(who)])
 
 
 @router.get(
@@ -171,7 +175,8 @@ async def archives(request: Request) -> list[ArchiveEntry]:
 )
 async def archive(request: Request, name: Name) -> ArchiveEntry:
     """What an archive holds."""
-    return await _asked(request, lambda: _entry(_shelved(name)))
+    who = principal_of(request)
+    return await _asked(request, lambda: _entry(_shelved(who, name)))
 
 
 @router.get(
@@ -314,10 +319,11 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
         )
     model = body.values.get("model", DEFAULT_MODEL)
     files = [(each.name, each.data) for each in body.files.get("files", [])]
-    await segmenter_of(request, model, limits.seconds)
-    job_id = await _asked(request, _begin, jobs, caller_of(request), name, files, model)
-    response.headers["Location"] = f"{PREFIX}/jobs/{job_id}"
-    return jobs.status(job_id)
+    await segmenter_of(request, model)
+    who = principal_of(request)
+    job_id = await _asked(request, _begin, jobs, who, name, files, model, limits.archive)
+    response.headers["Location"] = f"{base_path()}{PREFIX}/jobs/{job_id}"
+    return jobs.status(job_id, who)
 
 
 @router.delete(
@@ -336,16 +342,16 @@ async def remove_photo(
 
     Nothing is kept of it but its hash, in the receipt in the archive's log.
     """
-    await _asked(request, _remove, name, photo_id, f"API {identifier('caller', caller_of(request))[:8]}")
+    await _asked(request, _remove, principal_of(request), name, photo_id)
     return Response(status_code=204)
 
 
-def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]], model: str) -> str:
+def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, bytes]], model: str, most: int) -> str:
     """Starts a job; gives its id."""
     try:
         target = choose_target(name)
     except ArchiveError as error:
-        shipped = any(each.name == name.strip() and each.origin == "shipped" for each in list_archives())
+        shipped = any(each.name == name.strip() and each.origin == "shipped" for each in readable_archives(who))
         raise ProblemError("conflict" if shipped else "invalid-request", str(error)) from None
     try:
         tables = [file for file in files if is_table(file[0])]
@@ -357,25 +363,36 @@ def _begin(jobs: Jobs, caller: str, name: str, files: Sequence[tuple[str, bytes]
         metadata = read_tables(found, parse_metadata(tables[0][1], tables[0][0]) if tables else None)
     except ArchiveError as error:
         raise ProblemError("invalid-request", str(error)) from None
-    owner = identifier("caller", caller)  # so that visitors of the pages do not change it
-    claim(target, owner)
-    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, owner))
+    taken = ProblemError("not-allowed", f"{target.name} was made by somebody else. Choose another name.")
+    if owner_of(target.location) and not may_change(who, target):
+        raise taken
+    try:
+        check_size(target, len(found.sources), most)
+    except ArchiveError as error:
+        raise ProblemError("too-large", str(error)) from None
+    claim(target, who.id)  # of a caller, so that visitors of the pages do not change it
+    if not may_change(who, target):  # another one was quicker
+        raise taken
+    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, who.id, model))
 
 
-def _remove(name: str, photo_id: str, by: str) -> None:
-    found = _shelved(name)
+def _remove(who: Principal, name: str, photo_id: str) -> None:
+    found = _shelved(who, name)
     if found.origin == "shipped":
         raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
+    if not may_change(who, found):
+        raise ProblemError("not-allowed", f"Only whoever made {name} may remove photos from it. Nothing was removed.")
     try:
-        delete_photos(Archive(found.location), Selection(ids=[photo_id]), for_good=True, by=by)
+        delete_photos(Archive(found.location), Selection(ids=[photo_id]), for_good=True, by=f"API {who.id[:8]}")
     except NoPhotoError:
         raise ProblemError(
             "not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them."
         ) from None
+    audit.note("photo removed", who, archive=name, photo=photo_id)
 
 
-def _shelved(name: str) -> Shelved:
-    found = {each.name: each for each in list_archives()}
+def _shelved(who: Principal, name: str) -> Shelved:
+    found = {each.name: each for each in readable_archives(who)}
     if name not in found:
         raise ProblemError("not-found", f'There is no archive "{name}". `GET /archives` lists those of this server.')
     return found[name]
@@ -392,7 +409,7 @@ def _entry(found: Shelved) -> ArchiveEntry:
 
 def _contents(found: Contents) -> ArchiveContents:
     return ArchiveContents(
-        by=_label(found.version),
+        by=found.version.label,
         photos=found.photos,
         outfits=found.outfits,
         dated=found.dated,
@@ -403,13 +420,8 @@ def _contents(found: Contents) -> ArchiveContents:
     )
 
 
-def _label(version: Version) -> str:
-    """Name of a version, as links of the Trends page have it."""
-    return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
-
-
 def _version(found: Shelved, by: str) -> Version:
-    versions = {_label(each): each for each in cache.versions(found.location)}
+    versions = {each.label: each for each in cache.versions(found.location)}
     if not versions:
         raise ProblemError("not-enough", f"{found.name} holds no photos yet. Add some first.")
     if not by and len(versions) > 1:
@@ -501,25 +513,29 @@ async def _counted(
     request: Request, name: str, by: str, kinds: YesNo, answer: Callable[[Facts, Version, View], T]
 ) -> T:
     """What an archive answers to a question about a view."""
+    who = principal_of(request)
 
-    def ask() -> T:
-        found = _shelved(name)
+    def begin() -> tuple[Version, Future[Facts]]:
+        found = _shelved(who, name)
         version = _version(found, by)
         divided = kinds == "yes"
         if divided and not cache.has_kinds(found.location, version):
             raise ProblemError("invalid-request", "This archive has no kinds of garments. Leave kinds out.")
-        future, _ = cache.facts(found.location, version, kinds=divided)
-        facts = future.result()
-        return answer(facts, version, _view(request, facts))
+        return version, cache.facts(found.location, version, kinds=divided)[0]
 
-    return await _asked(request, ask)
+    version, future = await _asked(request, begin)
+    facts = await _checked(result_of(request, asyncio.shield(asyncio.wrap_future(future))))  # shared with others
+    return await _asked(request, lambda: answer(facts, version, _view(request, facts)))
 
 
 async def _asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What a function answers, with the errors of archives as problems."""
-    limits: Limits = request.app.state.limits
+    return await _checked(result_of(request, ARCHIVES.submit(fn, *args, **kwargs)))
+
+
+async def _checked(answer: Awaitable[T]) -> T:
     try:
-        return await asked(request, limits.seconds, fn, *args, **kwargs)
+        return await answer
     except NotEnoughError as error:
         raise ProblemError("not-enough", str(error)) from None
     except ArchiveError as error:  # its message may name a folder of the server

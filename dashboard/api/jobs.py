@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import OrderedDict
 from typing import Annotated, Literal
 
@@ -12,8 +11,10 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from dashboard.api.problems import ProblemError, problem_responses
+from dashboard.api.waiting import principal_of
 from dashboard.archive import jobs as archive_jobs
 from dashboard.archive.jobs import Job
+from dashboard.shared.principal import Principal
 from segmodels.archive.sentences import outcome_sentence
 from segmodels.archive.store import ArchiveError
 
@@ -87,27 +88,31 @@ class Jobs:
                 : max(0, len(self._jobs) - _KEPT)
             ]:
                 del self._jobs[each]
-            job_id = uuid.uuid4().hex
-            self._jobs[job_id] = job
-        return job_id
+            self._jobs[job.id] = job
+        return job.id
 
-    def __getitem__(self, job_id: str) -> Job:
+    def find(self, job_id: str, who: Principal) -> Job:
         """A job.
+
+        Args:
+            job_id: Its id.
+            who: Who asks: where people sign in, others' jobs are not there for them.
 
         Raises:
             ProblemError: If there is none.
         """
-        if (job := self._jobs.get(job_id)) is None:
+        job = self._jobs.get(job_id) or archive_jobs.resumed.get(job_id)
+        if job is None or (who.person and not who.is_keeper and not who.owns(job.owner)):
             raise ProblemError("not-found", "There is no such job, or it ended long ago.")
         return job
 
-    def status(self, job_id: str) -> JobStatus:
+    def status(self, job_id: str, who: Principal) -> JobStatus:
         """How far a job is.
 
         Raises:
-            ProblemError: If there is none.
+            ProblemError: As `find` does.
         """
-        job = self[job_id]
+        job = self.find(job_id, who)
         report, progress = job.report, job.progress
         message = job.error
         if report:
@@ -137,7 +142,7 @@ Id = Annotated[str, Path(description="Id of the job.", max_length=64)]
 async def job(request: Request, job_id: Id) -> JobStatus:
     """How far a job is, and what became of its photos."""
     jobs: Jobs = request.app.state.jobs
-    return jobs.status(job_id)
+    return jobs.status(job_id, principal_of(request))
 
 
 @router.delete(
@@ -146,5 +151,6 @@ async def job(request: Request, job_id: Id) -> JobStatus:
 async def stop_job(request: Request, job_id: Id) -> JobStatus:
     """Stops a job after the photos in work; those that are in the archive stay there."""
     jobs: Jobs = request.app.state.jobs
-    jobs[job_id].stop()
-    return jobs.status(job_id)
+    who = principal_of(request)
+    jobs.find(job_id, who).stop()
+    return jobs.status(job_id, who)

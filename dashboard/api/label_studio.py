@@ -7,12 +7,13 @@ labels that are names of the model's classes.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 from xml.etree import ElementTree
 
@@ -23,15 +24,15 @@ from starlette.requests import Request
 
 from dashboard.api.admission import Admission
 from dashboard.api.bodies import UploadedFile
-from dashboard.api.limits import Limits
 from dashboard.api.metrics import PHOTOS
 from dashboard.api.problems import ProblemError, problem_responses
 from dashboard.api.together import submit
-from dashboard.api.waiting import as_problem, asked, caller_of, fetched, outcomes, segmenter_of
+from dashboard.api.waiting import FETCHES, as_problem, asked, caller_of, check_sum, outcomes, segmenter_of
 from dashboard.shared import networks
 from segmodels.annotations import annotation_files
 from segmodels.annotations.regions import regions_of
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
+from segmodels.fetch import FetchError, fetch
 from segmodels.inference.segmentation import Segmentation
 from segmodels.photo import MAX_BYTES
 from segmodels.settings import read_settings
@@ -52,11 +53,14 @@ __all__ = [
     "setup_model",
 ]
 
+T = TypeVar("T")
+
 router = APIRouter(tags=["label studio"], prefix="/label-studio")
 
 _TOOLS = {"BrushLabels": "labelstudio", "PolygonLabels": "labelstudio-polygons", "RectangleLabels": ""}
 """Controls that are filled, the best first, and the format of annotations whose results they take."""
 
+_AT_ONCE = 4  # photos of one request that are fetched at the same time
 _SECONDS = 20.0  # for a photo from Label Studio
 _PHOTOS = ("/data/", "/storage-data/")  # where Label Studio has them; the key opens no other address
 _DATA_ADDRESS = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
@@ -182,30 +186,38 @@ async def health() -> dict[str, str]:
 Model = Annotated[str, Path(description="Name of a model, as `GET /models` lists it.", max_length=200)]
 
 
-@router.post("/setup", summary="Connect a project", operation_id="label_studio_setup")
+_PROBLEMS = problem_responses("unknown-model", "took-too-long", "unavailable")
+
+
+@router.post("/setup", summary="Connect a project", operation_id="label_studio_setup", responses=_PROBLEMS)
 async def setup(request: Request, wanted: Setup) -> dict[str, str]:
     """Checks the labelling interface, and says which model labels."""
     return await setup_model(request, DEFAULT_MODEL, wanted)
 
 
-@router.post("/{model}/setup", summary="Connect a project to a model", operation_id="label_studio_setup_model")
+@router.post(
+    "/{model}/setup",
+    summary="Connect a project to a model",
+    operation_id="label_studio_setup_model",
+    responses=_PROBLEMS,
+)
 async def setup_model(request: Request, model: Model, wanted: Setup) -> dict[str, str]:
     """Checks the labelling interface, and says which model labels."""
-    limits: Limits = request.app.state.limits
-    if model not in (names := await asked(request, limits.seconds, networks.model_names)):
+    if model not in (names := await asked(request, networks.model_names)):
         raise ProblemError("unknown-model", f'There is no model "{model[:60]}". Models: {", ".join(names)}.')
     if wanted.label_schema:
         read_interface(wanted.label_schema)
-    await asked(request, limits.seconds, networks.warm_up, model)
-    return {"model_version": _version(model, await asked(request, limits.seconds, networks.revision, model))}
+    await asked(request, networks.warm_up, model)
+    return {"model_version": _version(model, await asked(request, networks.revision, model))}
 
 
-_PROBLEMS = problem_responses(
-    "unreadable-photo", "unknown-model", "too-large", "too-many-requests", "took-too-long", "unavailable"
+_PHOTO_PROBLEMS = problem_responses(
+    *("unreadable-photo", "unreachable-photo", "unknown-model"),
+    *("too-many-requests", "took-too-long", "unavailable"),
 )
 
 
-@router.post("/predict", summary="Label tasks", operation_id="label_studio_predict", responses=_PROBLEMS)
+@router.post("/predict", summary="Label tasks", operation_id="label_studio_predict", responses=_PHOTO_PROBLEMS)
 async def predict(request: Request, wanted: Wanted) -> Predictions:
     """Labels the photos of tasks with the default model."""
     return await predict_model(request, DEFAULT_MODEL, wanted)
@@ -215,7 +227,7 @@ async def predict(request: Request, wanted: Wanted) -> Predictions:
     "/{model}/predict",
     summary="Label tasks with a model",
     operation_id="label_studio_predict_model",
-    responses=_PROBLEMS,
+    responses=_PHOTO_PROBLEMS,
 )
 async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predictions:
     """Labels the photos of tasks.
@@ -223,20 +235,21 @@ async def predict_model(request: Request, model: Model, wanted: Wanted) -> Predi
     A photo's address is one with the data itself (`data:image/jpeg;base64,...`), one of the Label Studio that
     `GARMENTSCOPE_LABEL_STUDIO` names, or a public one.
     """
-    limits: Limits = request.app.state.limits
     admission: Admission = request.app.state.admission
     interface = read_interface(wanted.label_config)
-    with admission.enter(caller_of(request), len(wanted.tasks)) as ticket:
+    caller = caller_of(request)
+    with admission.enter(caller, len(wanted.tasks)) as ticket:
         request.state.photos = len(wanted.tasks)
-        segmenter = await segmenter_of(request, model, limits.seconds)
-        photos = [await _photo(request, task, interface) for task in wanted.tasks]
-        futures = submit(ticket, segmenter, photos, lambda found, _: predictions(found, interface))
-        found = await outcomes(request, futures, limits.seconds)
-    results = []
-    for each in found:
-        if isinstance(each, BaseException):
-            raise as_problem(each)
-        results.append(each)
+        segmenter = await segmenter_of(request, model)
+        photos = await _photos(request, wanted.tasks, interface)
+
+        def result(found: Segmentation, _: str) -> dict[str, Any]:
+            admission.note_pixels(caller, found.width * found.height)
+            return predictions(found, interface)
+
+        futures = submit(ticket, segmenter, photos, result)
+        found = await outcomes(request, futures)
+    results = _whole(found)
     PHOTOS.labels(model).inc(len(results))
     return Predictions(results=results, model_version=results[0]["model_version"])
 
@@ -269,6 +282,31 @@ def _boxes(found: Segmentation) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _whole(found: Sequence[T | BaseException]) -> list[T]:
+    """Results of all photos; the first problem is raised."""
+    for each in found:
+        if isinstance(each, BaseException):
+            raise as_problem(each)
+    return [each for each in found if not isinstance(each, BaseException)]
+
+
+async def _photos(request: Request, tasks: Sequence[Task], interface: LabellingInterface) -> list[UploadedFile]:
+    """The photos of tasks, fetched side by side."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+    size = 0
+
+    async def one(task: Task) -> UploadedFile:
+        nonlocal size
+        async with turns:
+            check_sum(size)
+            photo = await _photo(request, task, interface)
+        size += len(photo.data)
+        check_sum(size)
+        return photo
+
+    return _whole(await outcomes(request, [one(task) for task in tasks]))
 
 
 async def _photo(request: Request, task: Task, interface: LabellingInterface) -> UploadedFile:
@@ -307,8 +345,11 @@ async def _photo(request: Request, task: Task, interface: LabellingInterface) ->
             "unreachable-photo",
             "Set GARMENTSCOPE_LABEL_STUDIO to the address of your Label Studio, to fetch its photos.",
         )
-    limits: Limits = request.app.state.limits
-    return await fetched(request, address, limits.seconds)
+    try:
+        found = await asyncio.wrap_future(FETCHES.submit(fetch, address))
+    except FetchError as error:
+        raise ProblemError("unreachable-photo", str(error)) from None
+    return UploadedFile(found.name, found.data)
 
 
 async def _from_label_studio(address: str, key: str, name: str) -> bytes:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, fields
 from segmodels.errors import GarmentscopeError
 from segmodels.settings import read_settings
 
-__all__ = ["Limits", "LimitsError", "read_limits"]
+__all__ = ["MOST_MB", "Limits", "LimitsError", "read_limits"]
+
+
+MOST_MB = 64
+"""Most MB of the photos of one request that are segmented."""
 
 
 def _limit(default: int, least: int, most: int, meaning: str) -> int:
@@ -26,9 +30,11 @@ class Limits:
     photos: int = _limit(16, 1, 256, "photos of one caller at once, in one request or several")
     waiting: int = _limit(64, 1, 4096, "photos of all callers at once")
     minute: int = _limit(600, 1, 1_000_000, "photos of one caller in a minute")
+    megapixels: int = _limit(6000, 1, 1_000_000, "megapixels of one caller's photos in a minute")
     seconds: int = _limit(120, 1, 3600, "seconds until a request is answered")
     arrival: int = _limit(60, 1, 3600, "seconds until a request has arrived")
     upload_mb: int = _limit(200, 1, 1000, "MB of a request that adds photos to an archive")
+    archive: int = _limit(100_000, 1, 100_000_000, "photos in an archive, after which no more are added")
 
 
 def read_limits(text: str | None = None) -> Limits:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from dashboard.api.routes import PREFIX
+from dashboard.api.routes import PREFIX, base_path
 from segmodels.errors import GarmentscopeError
 
 __all__ = ["PROBLEMS", "Kind", "Problem", "ProblemError", "problem_responses"]
@@ -130,6 +130,9 @@ PROBLEMS: Mapping[str, Kind] = {
 """Kinds of problems by the last part of their `type`."""
 
 
+_OF_ALL = ("invalid-request", "no-token", "not-allowed", "cross-site", "too-large", "too-slow", "internal")
+
+
 class Problem(BaseModel):
     """What was wrong with a request (RFC 9457)."""
 
@@ -163,7 +166,7 @@ class ProblemError(GarmentscopeError, ValueError):
         """The body of the answer."""
         about = PROBLEMS[self.kind]
         return Problem(
-            type=f"{PREFIX}/problems/{self.kind}",
+            type=f"{base_path()}{PREFIX}/problems/{self.kind}",
             title=about.title,
             status=about.status,
             detail=self.detail,
@@ -182,7 +185,7 @@ def problem_responses(*kinds: str) -> dict[int | str, dict[str, Any]]:
         *kinds: Keys in `PROBLEMS`, beside those that every route has.
     """
     found: dict[int | str, dict[str, Any]] = {}
-    for kind in (*kinds, "invalid-request", "no-token", "not-allowed", "internal"):
+    for kind in dict.fromkeys((*kinds, *_OF_ALL)):
         about = PROBLEMS[kind]
         text = found[about.status]["description"] + ", or: " if about.status in found else ""
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

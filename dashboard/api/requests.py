@@ -20,11 +20,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard.api.metrics import REFUSED, count_request
 from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
-from dashboard.api.tokens import Tokens, needed_scope, presented
+from dashboard.api.tokens import Tokens, needed_scope, presented, principal_of
 from dashboard.api.waiting import LeftError
+from dashboard.shared import sign_in
+from dashboard.shared.origin import is_at_machine
+from dashboard.shared.principal import Principal
+from dashboard.shared.visitor import identifier
 from segmodels.settings import read_settings
 
-__all__ = ["Guard"]
+__all__ = ["RequestMiddleware"]
 
 _LOGGER = logging.getLogger("garmentscope.api")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -41,13 +45,10 @@ _PAGE = (  # of Swagger UI, which has its settings in a script of the page
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; frame-ancestors 'none'"
 )
-_HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
-_OWN = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
-_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip"})  # a proxy stands between
 _UNKNOWN = "unknown"  # route of an address that is none
 
 
-class Guard:
+class RequestMiddleware:
     """Gives each request an id, limits its body, logs and counts it, and answers for whatever fails unexpectedly.
 
     Args:
@@ -73,8 +74,8 @@ class Guard:
             wanted = needed_scope(scope["method"], path)
             if self._tokens and wanted:
                 exchange.admit(self._tokens, wanted)
-            elif wanted == "write":
-                exchange.check_change()
+            else:
+                exchange.admit_anybody(wanted)
             await self._app(scope, exchange.receive, exchange.send)
         except ProblemError as problem:
             await exchange.fail(problem)
@@ -117,17 +118,17 @@ class _Exchange:
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
 
-    def check_change(self) -> None:
-        """Lets only this machine change archives where there are no tokens, unless the server is shared.
-
-        The name of the server is looked at too, as a page of another site can give its own name this machine's address.
+    def admit_anybody(self, wanted: TokenScope | None) -> None:
+        """Lets a request pass where there are no tokens: only this machine changes archives, or all if it is shared.
 
         Raises:
             ProblemError: If somebody else wants to.
         """
-        client, host = self._scope.get("client") or ("", 0), self._headers.get(b"host", b"").decode("latin-1")
-        here = client[0] in _OWN and _HERE.fullmatch(host) and not _FORWARDED.intersection(self._headers)
-        if not here and not read_settings().shared:
+        client = self._scope.get("client") or ("", 0)
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in self._headers.items()}
+        here = is_at_machine(client[0], headers) or read_settings().shared
+        self._state["principal"] = Principal(identifier("caller", client[0] or "unknown"), is_keeper=here)
+        if wanted == "write" and not here:
             raise ProblemError(
                 "not-allowed",
                 "Only the server's own machine may change archives here. Ask whoever keeps the server for tokens.",
@@ -140,13 +141,14 @@ class _Exchange:
             ProblemError: If it has no valid one, or one that does not allow what is wanted.
         """
         token = tokens.find(presented(self._headers.get(b"authorization", b"").decode("latin-1")))
-        if token is None:
+        if token is None or (token.person and sign_in.is_needed() and not sign_in.may_enter(token.person)):
             raise ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'})
         if wanted not in token.scopes:
             raise ProblemError(
                 "not-allowed", f"The token {token.name} does not have the scope {wanted}. Ask for one that has."
             )
         self._state["caller"] = f"token {token.name}"
+        self._state["principal"] = principal_of(token)
 
     async def receive(self) -> Message:
         """The next part of the body.

@@ -6,21 +6,38 @@ The API needs PyTorch, which takes seconds to import, while the first page is to
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["PREFIX", "routes"]
+from segmodels.settings import read_settings
+
+__all__ = ["PREFIX", "base_path", "routes"]
 
 PREFIX = "/api/v1"
-"""Path under which all routes of this version lie."""
+"""Path under which all routes of this version lie, below `base_path()`."""
+
+
+def base_path() -> str:
+    """Path below which a proxy serves everything, such as `/garments`; empty for the root."""
+    path = read_settings().base_path
+    return f"/{path}" if path else ""
 
 
 def routes() -> list[BaseRoute]:
     """The routes of the API and of its metrics, for `streamlit.App` or an application of their own."""
-    return [Mount(PREFIX, _Api()), Route("/metrics", _metrics)]
+    return [_Mount(base_path() + PREFIX, _Api()), Route(f"{base_path()}/metrics", _metrics)]
+
+
+class _Mount(Mount):
+    """One that is also for addresses with line breaks, which would else be answered by whatever is outside."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 class _Api:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
@@ -176,7 +176,7 @@ async def segment(
             addresses, several = _addresses(await request.body())
             if len(addresses) > 1:
                 admission.add(caller, ticket, len(addresses) - 1)
-            photos = [await fetched(request, each, limits.seconds) for each in addresses]
+            photos = await fetched(request, addresses)
         elif kind.startswith(_RAW):
             photos = [UploadedFile(name, await request.body())]
         else:
@@ -190,7 +190,13 @@ async def segment(
         if len(photos) > ticket.photos:
             admission.add(caller, ticket, len(photos) - ticket.photos)
         request.state.photos = len(photos)
-        found = await _segmented(request, ticket, model, photos, partial(_result, masks=masks, form=form))
+        found = await _segmented(
+            request,
+            ticket,
+            model,
+            photos,
+            partial(_result, masks=masks, form=form, note=partial(admission.note_pixels, caller)),
+        )
     PHOTOS.labels(model).inc(sum(not isinstance(each, ProblemError) for each in found))
     if several:
         return Response(
@@ -207,13 +213,15 @@ async def _segmented(
     request: Request, ticket: Ticket, model: str, photos: Sequence[UploadedFile], result: Result[dict[str, Any] | bytes]
 ) -> list[dict[str, Any] | bytes | ProblemError]:
     """Results of photos in their order."""
-    limits: Limits = request.app.state.limits
-    segmenter = await segmenter_of(request, model, limits.seconds)
-    found = await outcomes(request, submit(ticket, segmenter, photos, result), limits.seconds)
+    segmenter = await segmenter_of(request, model)
+    found = await outcomes(request, submit(ticket, segmenter, photos, result))
     return [as_problem(each) if isinstance(each, BaseException) else each for each in found]
 
 
-def _result(found: Segmentation, name: str, *, masks: Masks, form: str) -> dict[str, Any] | bytes:
+def _result(
+    found: Segmentation, name: str, *, masks: Masks, form: str, note: Callable[[int], None]
+) -> dict[str, Any] | bytes:
+    note(found.width * found.height)
     if form == _PNG:
         return found.class_map_png()
     listing = found.to_json(name)

@@ -1,4 +1,6 @@
-"""Tokens of the API: `GARMENTSCOPE_TOKENS` names the file in which they are; without it the API is open to all.
+"""Tokens of the API, in the file that `GARMENTSCOPE_TOKENS` names.
+
+Without a file, and where nobody signs in, the API is open to all.
 
 A token is `gs_`, an id of 8 and a secret of 64 hexadecimal digits. The file has the SHA-256 of the secret only; as a
 secret has 256 random bits, a slow hash would add nothing. It is read again whenever it changes, so that a token that is
@@ -14,12 +16,18 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
+from filelock import FileLock
+
+from dashboard.shared import sign_in
+from dashboard.shared.principal import Principal
+from dashboard.shared.visitor import identifier
 from segmodels.errors import GarmentscopeError
 from segmodels.files import replacing
 from segmodels.settings import read_settings
@@ -33,6 +41,7 @@ __all__ = [
     "Tokens",
     "needed_scope",
     "presented",
+    "principal_of",
     "tokens_of_server",
 ]
 
@@ -66,6 +75,7 @@ class Token:
         digest: SHA-256 of its secret, in hexadecimal digits.
         made: When it was made, in ISO 8601.
         expires: When it expires, in ISO 8601.
+        person: E-mail address of the signed-in person for whom it acts; empty if it acts for whoever keeps the server.
     """
 
     id: str
@@ -74,6 +84,7 @@ class Token:
     digest: str
     made: str
     expires: str
+    person: str = ""
 
     def is_expired(self, now: datetime | None = None) -> bool:
         """Whether it has expired."""
@@ -119,7 +130,9 @@ class Tokens:
         same = hmac.compare_digest(digest, known.digest if known else _NOBODY)
         return known if known and same and not known.is_expired(now) else None
 
-    def make(self, name: str, scopes: Collection[Scope], days: int, now: datetime | None = None) -> str:
+    def make(
+        self, name: str, scopes: Collection[Scope], days: int, now: datetime | None = None, *, person: str = ""
+    ) -> str:
         """Makes a token.
 
         Args:
@@ -127,6 +140,7 @@ class Tokens:
             scopes: What it may.
             days: Days until it expires.
             now: Present time.
+            person: E-mail address of the signed-in person for whom it is to act.
 
         Returns:
             The token with its secret, which is kept nowhere.
@@ -141,15 +155,16 @@ class Tokens:
             raise TokenError(f"A token has one or more of {', '.join(SCOPES)}. Name what it may.")
         if not 1 <= days <= MAX_DAYS:
             raise TokenError(f"A token expires after 1 to {MAX_DAYS:,} days. Name a number of them.")
-        tokens = dict(self._read())
-        if any(each.name == name for each in tokens.values()):
-            raise TokenError(f"There is a token {name} already. Revoke it, or choose another name.")
         token_id, secret = secrets.token_hex(4), secrets.token_hex(32)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         ordered = tuple(each for each in SCOPES if each in scopes)
         ends = now + timedelta(days)
-        tokens[token_id] = Token(token_id, name, ordered, digest, now.isoformat(), ends.isoformat())
-        self._write(tokens)
+        with self._alone():
+            tokens = dict(self._read())
+            if any(each.name == name for each in tokens.values()):
+                raise TokenError(f"There is a token {name} already. Revoke it, or choose another name.")
+            tokens[token_id] = Token(token_id, name, ordered, digest, now.isoformat(), ends.isoformat(), person)
+            self._write(tokens)
         return f"gs_{token_id}{secret}"
 
     def revoke(self, name: str) -> None:
@@ -161,10 +176,22 @@ class Tokens:
         Raises:
             TokenError: If there is none of this name, or the file cannot be read or written.
         """
-        tokens = {key: each for key, each in self._read().items() if each.name != name}
-        if len(tokens) == len(self._read()):
-            raise TokenError(f"There is no token {name}. `garmentscope token list` lists them.")
-        self._write(tokens)
+        with self._alone():
+            known = self._read()
+            tokens = {key: each for key, each in known.items() if each.name != name}
+            if len(tokens) == len(known):
+                raise TokenError(f"There is no token {name}. `garmentscope token list` lists them.")
+            self._write(tokens)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other threads and processes from changing the file meanwhile."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._file.with_name(f"{self._file.name}.lock"), mode=0o600):
+                yield
+        except OSError as error:
+            raise TokenError(f"{self._file} cannot be written: {error.strerror}.") from error
 
     def _read(self) -> Mapping[str, Token]:
         with self._lock:
@@ -186,7 +213,6 @@ class Tokens:
     def _write(self, tokens: Mapping[str, Token]) -> None:
         rows = {"tokens": [asdict(each) for each in tokens.values()]}
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self._file) as part:
                 part.touch(mode=0o600)
                 part.write_text(json.dumps(rows, indent=1), encoding="utf-8")
@@ -195,9 +221,17 @@ class Tokens:
 
 
 def tokens_of_server() -> Tokens | None:
-    """The tokens of the environment; None where the API is open to all."""
-    file = read_settings().tokens
+    """The tokens of the environment, or those of the cache where visitors sign in; None where the API is open."""
+    settings = read_settings()
+    file = settings.tokens or (settings.cache / "tokens.json" if sign_in.is_needed() else None)
     return Tokens(file) if file else None
+
+
+def principal_of(token: Token) -> Principal:
+    """For whom a token acts: the person for whom it was made in the app, or whoever keeps the server."""
+    if token.person:
+        return Principal(identifier("person", token.person), token.person, sign_in.is_keeper(token.person))
+    return Principal(identifier("caller", f"token {token.name}"), is_keeper=True)
 
 
 def needed_scope(method: str, path: str) -> Scope | None:

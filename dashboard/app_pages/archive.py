@@ -11,19 +11,21 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.api.limits import read_limits
 from dashboard.archive import cache
 from dashboard.archive.care import show_care, show_past
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
-from dashboard.archive.shelf import Shelved, choose_target, claim, list_archives, lists, owner_of
+from dashboard.archive.shelf import Shelved, check_size, choose_target, claim, lists, owner_of
 from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
-from dashboard.shared import networks
+from dashboard.shared import audit, networks, sign_in
+from dashboard.shared.access import readable_archives, share, sharing_of
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
-from dashboard.shared.visitor import is_trusted, may_change, visitor, without_folders
+from dashboard.shared.visitor import is_trusted, may_change, principal, visitor, without_folders
 from segmodels.archive.decoding import encoding_name
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
@@ -53,6 +55,7 @@ GUIDE = (
     "*rejected.csv* lists files that could not be used; *unmatched.csv* lists rows without a photo and photos without "
     "a row, *unmatched-1.csv* and so on those of earlier CSVs.",
 )
+NOBODY, NAMED, EVERYBODY = SHARED = ("Nobody else", "Some people", "Everybody who signs in")
 ORIGINS = {"own": "yours", "named": "from GARMENTSCOPE_ARCHIVE", "shipped": "comes with the app"}
 
 
@@ -61,7 +64,7 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title("Archive", width="stretch")
         show_guide(GUIDE)
-    archives = list_archives()
+    archives = readable_archives(principal())
     with st.container(key="archive-columns"):
         left, right = st.columns([60, 40], gap="large")
     with right:
@@ -157,7 +160,12 @@ def _form(archives: Sequence[Shelved]) -> None:
     st.subheader("Add photos")
     st.markdown(
         "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept. "
-        "The rows are stored on the machine that serves this page; everyone who opens the page can see them."
+        "The rows are stored on the machine that serves this page; "
+        + (
+            "only you can see them, until you share the archive."
+            if sign_in.is_needed()
+            else "everyone who opens the page can see them."
+        )
     )
     names = [each.name for each in archives if each.origin != "shipped" and may_change(owner_of(each.location))]
     names = names or [NEW]
@@ -297,7 +305,9 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
         target = choose_target(name)
         claim(target, visitor())
         _check_owner(target)
-        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, visitor())
+        if not is_trusted():
+            check_size(target, len(found.sources), read_limits().archive)
+        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, visitor(), model)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."
@@ -389,11 +399,40 @@ def _entry(each: Shelved, number: int, archives: Sequence[Shelved]) -> None:
     if not allowed:
         return
     with st.container(horizontal=True):
+        if sign_in.is_needed() and each.origin == "own":
+            _sharing(each, number)
         for name, data in lists(archive).items():
             st.download_button(
                 name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
             )
     show_care(each, contents, archives, state.outcomes, number)
+
+
+def _sharing(each: Shelved, number: int) -> None:
+    """Who may see an archive, for its maker to choose."""
+    now = sharing_of(each.location)
+    present = EVERYBODY if now.everybody else NAMED if now.people else NOBODY
+    with st.popover(f"Shared with: {present.lower()}"), st.form(f"archive-share-{number}", border=False):
+        chosen = st.radio("Who can see this archive", SHARED, SHARED.index(present), key=f"archive-shared-{number}")
+        people = st.text_area("E-mail addresses, one a line", "\n".join(now.people))
+        if st.form_submit_button("Save"):
+            if failure := _share(each, chosen, people):
+                st.error(literal(failure))
+            else:
+                st.rerun()
+
+
+def _share(each: Shelved, chosen: str, people: str) -> str:
+    """Shares an archive; gives a sentence if it cannot."""
+    named = people.replace(",", "\n").split() if chosen == NAMED else []
+    if chosen == NAMED and (wrong := [name for name in named if "@" not in name] or not named):
+        return f"{wrong[0]} is not an e-mail address." if isinstance(wrong, list) else "Name somebody to share it with."
+    try:
+        share(each.location, named, everybody=chosen == EVERYBODY)
+    except ArchiveError as error:
+        return str(error)
+    audit.note("archive shared", principal(), archive=each.name, everybody=chosen == EVERYBODY, people=len(named))
+    return ""
 
 
 def _download(name: str, columns: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:

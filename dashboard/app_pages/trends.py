@@ -18,9 +18,11 @@ from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.history import returned
 from dashboard.components.links import show_links
 from dashboard.evaluation.pictures import cards_html
+from dashboard.shared.audit import audited, note
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
+from dashboard.shared.visitor import principal
 from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
@@ -179,7 +181,7 @@ def _address(choice: Choice, version: Version, part: Insight, view: View) -> str
     """Address of the chart that shows a part of the sentence."""
     if part.tab == MADE_UP:
         return "?" + urlencode({"archive": MADE_UP})
-    link = {"archive": choice.name, "by": _label(version), "tab": part.tab, **to_link(view), **part.link}
+    link = {"archive": choice.name, "by": version.label, "tab": part.tab, **to_link(view), **part.link}
     link |= {"kinds": "yes"} if state.kinds else {}
     return "?" + urlencode(link, doseq=True)
 
@@ -218,7 +220,7 @@ def _write_link(choice: Choice, version: Version, view: View) -> None:
     """Puts into the link what brings this view back, after the archive has grown too."""
     link: dict[str, str | list[str]] = {
         "archive": choice.name,
-        "by": _label(version),
+        "by": version.label,
         "tab": _open_tab(),
         **({"kinds": "yes"} if state.kinds else {}),
         **to_link(view),
@@ -235,7 +237,7 @@ def _open_tab() -> str:
 
 
 def _tab_key() -> str:
-    return f"trends-tab-{state.visit}"
+    return f"trends-tab-{state.link_number}"
 
 
 # --- Which archive ----------------------------------------------------------------------------------------------------
@@ -243,7 +245,7 @@ def _tab_key() -> str:
 
 def _choose(place: DeltaGenerator) -> Choice | None:
     """The archive to open; None where there is only the made-up one and it was not asked for."""
-    found = {each.name: each for each in choices()}
+    found = {each.name: each for each in choices(principal())}
     if state.archive not in found:
         linked = st.query_params.get("archive", "")
         if linked and linked not in found:
@@ -289,7 +291,7 @@ def _version(choice: Choice) -> Version | None:
             + " `python -m segmodels.archive ingest PHOTOS --archive FOLDER`"
         )
         return None
-    names = {_label(each): each for each in found}
+    names = {each.label: each for each in found}
     linked = "" if state.link_read else st.query_params.get("by", "")
     missing = f'Model "{linked[:80]}" not found in this archive' if linked and linked not in names else ""
     if len(found) == 1:
@@ -312,11 +314,6 @@ def _version(choice: Choice) -> Version | None:
     if chosen != state.version:
         state.version, state.clicked = chosen, ("", "")
     return names[chosen] if chosen else None
-
-
-def _label(version: Version) -> str:
-    """Name of a version in the list of models and in links."""
-    return f"{version.model} {version.revision[:12]} ({version.taxonomy})"
 
 
 def _by_kind(there: bool) -> bool:
@@ -534,6 +531,8 @@ def _export(question: Question, current: Sequence[tuple[str, Builder]], choice: 
     """The report; tables and pictures are exported at their charts."""
     others = [build for name, build in DEFAULTS.items() if name not in dict(current)]
     report = partial(
+        audited,
+        partial(note, "report exported", principal(), archive=choice.name),
         report_html,
         replace(question, theme="light", marked=""),
         [build for _, build in current] + others,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
+from dashboard.archive import spool
 from dashboard.archive.shelf import Shelved
-from dashboard.shared import background
+from dashboard.shared import background, networks
 from segmodels.archive.ingest import Progress, Report, analyse_here, ingest, version_of
 from segmodels.archive.metadata import Metadata
 from segmodels.archive.sources import Found
@@ -19,7 +24,10 @@ from segmodels.archive.store import Archive, ArchiveError
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
-__all__ = ["Job", "begin", "running"]
+__all__ = ["Job", "begin", "pause", "resume", "resumed", "running"]
+
+resumed: dict[str, Job] = {}
+"""The jobs that this run of the server took over from another one, by id."""
 
 _turn = threading.Lock()  # two ingests at once would each be half as fast
 
@@ -34,8 +42,11 @@ class Job(background.Task):
         load: Function that returns the segmenter; called in the job's thread.
         pool: Function that opens the pool whose threads analyse the photos; threads of its own if left out.
         owner: Identifier of the visitor who began it.
+        model: Catalog name of the model, by which another run of the server would load it.
+        job_id: Id of the job; a new one if left out.
 
     Attributes:
+        id: Id that nobody can guess, 32 hex digits.
         progress: Progress after the latest photo; None before the first one.
         report: Report of the finished ingest; None until it is done.
     """
@@ -48,20 +59,56 @@ class Job(background.Task):
         load: Callable[[], Segmenter],
         pool: Callable[[], AbstractContextManager[Executor]] | None = None,
         owner: str = "",
+        model: str = "",
+        job_id: str = "",
     ) -> None:
         super().__init__(target.location, "waiting")
+        self.id = job_id or uuid.uuid4().hex
         self.target = target
         self.owner = owner
+        self.model = model
+        self.lock: FileLock | None = None  # of the photos on disk
+        self._paused = False
         self.progress: Progress | None = None
         self.report: Report | None = None
         self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
 
     def again(self) -> Job:
         """A new job for the same photos, not started yet; photos that are in the archive are skipped."""
-        return Job(self.target, self._found, self._metadata, self._load, self._pool, self.owner)
+        return Job(self.target, self._found, self._metadata, self._load, self._pool, self.owner, self.model)
+
+    def save(self) -> None:
+        """Writes the photos to disk, from where another run of the server goes on if this one ends before the job does.
+
+        Raises:
+            ArchiveError: If they cannot be written.
+        """
+        about = {"archive": self.target.name, "location": self.target.location, "origin": self.target.origin}
+        try:
+            self.lock = spool.save(self.id, self._found, self._metadata, **about, model=self.model, owner=self.owner)
+        except OSError as error:
+            raise ArchiveError(
+                f"The photos cannot be kept until they are added: {error.strerror}. Free some space."
+            ) from error
+
+    def pause(self) -> None:
+        """Stops as `stop` does, for another run of the server to go on."""
+        self._paused = True
+        self.stop()
+
+    def forget_photos(self) -> None:
+        """Gives up the photos, so that there is no `again`."""
+        self._found, self._metadata = Found([], []), None
 
     def work(self) -> None:
         """Waits for its turn, loads the network and ingests."""
+        try:
+            self._work()
+        finally:
+            if self.lock and not self._paused:
+                spool.remove(self.id, self.lock)
+
+    def _work(self) -> None:
         while not _turn.acquire(timeout=0.1):
             self.check_stop()
         try:
@@ -81,7 +128,7 @@ class Job(background.Task):
                 segmenter.taxonomy,
                 f"visitor {self.owner[:8]}" if self.owner else "",
             )
-            self._found, self._metadata = Found([], []), None  # the photos' bytes are not needed any more
+            self.forget_photos()
         finally:
             _turn.release()
 
@@ -104,8 +151,40 @@ def begin(job: Job) -> None:
     Raises:
         ArchiveError: If photos are being added to its archive already.
     """
+    busy = f"Photos are being added to {job.target.name} already. Wait until that is done, or stop it."
+    if any(each.key == job.key for each in running()):
+        raise ArchiveError(busy)
+    if job.lock is None and job.model:
+        job.save()
     if background.begin(job) is not job:
-        raise ArchiveError(f"Photos are being added to {job.target.name} already. Wait until that is done, or stop it.")
+        if job.lock:
+            spool.remove(job.id, job.lock)
+        raise ArchiveError(busy)
+
+
+def resume() -> None:
+    """Goes on with the jobs that another run of the server left over."""
+    for each in spool.left_over():
+        target = Shelved(each.archive, each.location, each.origin)  # type: ignore[arg-type]
+        load = partial(networks.segmenter, each.model)
+        job = Job(target, each.found, each.metadata, load, networks.flow, each.owner, each.model, each.id)
+        job.lock = each.lock
+        with suppress(ArchiveError):  # somebody began another one for the archive, and this one waits on disk
+            begin(job)
+            resumed[job.id] = job
+
+
+def pause(seconds: float) -> None:
+    """Stops the running jobs, for another run of the server to go on with them.
+
+    Args:
+        seconds: Seconds to wait until what they have done is written.
+    """
+    jobs, deadline = running(), time.monotonic() + seconds
+    for job in jobs:
+        job.pause()
+    for job in jobs:
+        job.wait(max(0.0, deadline - time.monotonic()))
 
 
 def running() -> list[Job]:

@@ -26,6 +26,7 @@ __all__ = [
     "Shelved",
     "Tag",
     "cache_folder",
+    "check_size",
     "choose_target",
     "claim",
     "list_archives",
@@ -244,6 +245,24 @@ def claim(target: Shelved, who: str) -> None:
     with archive.place.lock():
         if not archive.versions() and not owner_of(target.location):
             archive.place.write(_OWNER, who.encode())
+
+
+def check_size(target: Shelved, more: int, most: int) -> None:
+    """Refuses photos that an archive has no room for.
+
+    Args:
+        target: The archive.
+        more: Number of photos that are to be added.
+        most: Most photos that an archive holds.
+
+    Raises:
+        ArchiveError: If there would be more than that, or the archive cannot be read.
+    """
+    if (there := max((each.photos for each in read_contents(Archive(target.location))), default=0)) + more > most:
+        raise ArchiveError(
+            f"{target.name} holds {there:,} photos, and an archive takes {most:,} at most here. Make another one, or "
+            "ask whoever keeps the server."
+        )
 
 
 def lists(archive: Archive) -> dict[str, bytes]:

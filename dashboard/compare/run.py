@@ -9,7 +9,7 @@ from dashboard.compare import agreement
 from dashboard.compare.agreement import Finding, progress_text
 from dashboard.shared import networks
 from dashboard.shared.analysed import UploadedPhoto, read_photo
-from dashboard.shared.inference_queue import Visit
+from dashboard.shared.inference_queue import Flow
 from dashboard.shared.photo_file import PhotoFile, file_digest
 from dashboard.shared.runs import Run
 from dashboard.shared.waiting import as_done, failure, finished
@@ -58,19 +58,19 @@ class CompareRun(Run):
 
     def work(self) -> None:
         """Reads what is new, then runs each model on the photos that it has not run on yet."""
-        with networks.visit() as visit:
-            self._read(visit)
+        with networks.flow() as flow:
+            self._read(flow)
             if self.models and (self._before or self.photos):
-                self._segment(visit)
+                self._segment(flow)
 
-    def _read(self, visit: Visit) -> None:
+    def _read(self, flow: Flow) -> None:
         count = len(self._uploads)
-        futures = [visit.submit(read_photo, *upload) for upload in self._uploads]
+        futures = [flow.submit(read_photo, *upload) for upload in self._uploads]
 
         def show(done: int, turn: str) -> None:
             self.note(0.0, f"Reading the photo{'s' if count > 1 else ''}.{turn}")
 
-        list(as_done(visit, futures, show, self.check_stop))
+        list(as_done(flow, futures, show, self.check_stop))
         for upload, future in zip(self._uploads, futures, strict=True):
             if error := future.exception():
                 self.sentences.append(failure(upload.name, error))
@@ -78,7 +78,7 @@ class CompareRun(Run):
                 self.photos.setdefault(file_digest(upload.data), future.result())
         self.read = True
 
-    def _segment(self, visit: Visit) -> None:
+    def _segment(self, flow: Flow) -> None:
         photos = {**self._before, **self.photos}
         revisions = {model: networks.revision(model) for model in self.models}  # one may have been pulled anew
         missing = {
@@ -109,8 +109,8 @@ class CompareRun(Run):
                 self.unloaded[model] = str(error)
                 continue
             size = networks.model_bytes(model)
-            futures = [visit.submit(agreement.find, segmenter, photos[key], size, pixels_of) for key in keys]
-            for at in as_done(visit, futures, show, self.check_stop):
+            futures = [flow.submit(agreement.find, segmenter, photos[key], size, pixels_of) for key in keys]
+            for at in as_done(flow, futures, show, self.check_stop):
                 try:
                     self.findings[keys[at], model] = futures[at].result()
                 except Exception as error:

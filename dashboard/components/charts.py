@@ -13,7 +13,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.figures import Theme
+from dashboard.shared.audit import audited, note
 from dashboard.shared.tables import as_csv, as_excel_csv, as_parquet
+from dashboard.shared.visitor import principal
 
 __all__ = ["page_theme", "show_chart", "show_downloads"]
 
@@ -82,11 +84,12 @@ def _show_menu(
 ) -> None:
     with st.popover(label, type="tertiary", key=f"{key}-menu"):
         if data:
+            who = principal()
             with st.container(horizontal=True):
                 for form, ending, write in _FORMS:
                     st.download_button(
                         f"Data ({form})",
-                        partial(_file, data, write),
+                        partial(audited, partial(note, "table exported", who, table=key), _file, data, write),
                         f"{key}.{ending}",
                         "text/csv" if ending == "csv" else "application/octet-stream",
                         key=f"{key}-{form}",

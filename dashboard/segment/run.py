@@ -66,15 +66,15 @@ class SegmentRun(Run):
         self.revision = revision = segmenter.checkpoint.revision
         done = {key for key, photo in self._photos.items() if is_of(photo, self.model, revision)}
         new = [i for i, key in enumerate(self.keys) if key not in self.keys[:i] and key not in done]
-        with networks.visit() as visit:
-            futures = [visit.submit(analysed.analyse, segmenter, *uploads[index]) for index in new]
+        with networks.flow() as flow:
+            futures = [flow.submit(analysed.analyse, segmenter, *uploads[index]) for index in new]
 
             def show(count: int, turn: str) -> None:
                 name = uploads[next((new[at] for at, each in enumerate(futures) if not each.done()), new[-1])].name
                 before, total = len(uploads) - len(new) + count, len(uploads)
                 self.note(before / total, f"{min(before + 1, total)} of {total}, {name}.{turn}")
 
-            for at in as_done(visit, futures, show, self.check_stop):
+            for at in as_done(flow, futures, show, self.check_stop):
                 index = new[at]
                 try:
                     self.found[self.keys[index]] = futures[at].result()

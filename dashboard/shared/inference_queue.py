@@ -22,7 +22,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Batch", "InferenceQueue", "Visit"]
+__all__ = ["Batch", "Flow", "InferenceQueue"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Batch:
 class _Task:
     """One photo: what to do with it, and where the result goes."""
 
-    visit: Visit
+    flow: Flow
     future: Future[Any]
     work: Callable[[], Any]
     slots: int = 0
@@ -59,17 +59,17 @@ class _Task:
 
 @dataclass(eq=False)
 class _State:
-    """What the workers and the visits share; `changed` guards all of it."""
+    """What the workers and the flows share; `changed` guards all of it."""
 
     free: int
     changed: threading.Condition = field(default_factory=threading.Condition)
-    turns: deque[Visit] = field(default_factory=deque)  # visits with waiting photos, the next one first
+    turns: deque[Flow] = field(default_factory=deque)  # flows with waiting photos, the next one first
     running: list[_Task] = field(default_factory=list)
     costs: deque[float] = field(default_factory=lambda: deque(maxlen=_MEASURED))  # seconds of the whole machine a photo
 
 
 class InferenceQueue:
-    """Runs the tasks of all visits, each visit in its turn.
+    """Runs the tasks of all flows, each flow in its turn.
 
     The workers are threads that start when there is work and end when there has been none for a while.
 
@@ -100,22 +100,22 @@ class InferenceQueue:
         self._resting = 0  # workers that wait for a photo
         self._closed = False
 
-    def visit(self) -> Visit:
+    def flow(self) -> Flow:
         """A new place to submit photos from; leave it (`with` does) when the visitor is gone."""
-        return Visit(self, self._state)
+        return Flow(self, self._state)
 
     def load(self) -> tuple[int, int]:
-        """Number of photos that wait, and of those in work, of all visits."""
+        """Number of photos that wait, and of those in work, of all flows."""
         with self._state.changed:
-            return sum(len(visit._waiting) for visit in self._state.turns), len(self._state.running)
+            return sum(len(flow._waiting) for flow in self._state.turns), len(self._state.running)
 
     def close(self, seconds: float = 5.0) -> None:
         """Drops what waits, refuses what comes, and waits for the photos in work, but no longer than `seconds`."""
         with self._state.changed:
             self._closed = True
-            visits = list(self._state.turns)
-        for visit in visits:
-            visit.leave()
+            flows = list(self._state.turns)
+        for flow in flows:
+            flow.leave()
         deadline = time.monotonic() + seconds
         with self._state.changed:
             self._state.changed.notify_all()
@@ -125,16 +125,16 @@ class InferenceQueue:
 
     def _accept(self, task: _Task) -> None:
         with self._state.changed:
-            if self._closed or task.visit.left:
-                raise RuntimeError("Nothing can be submitted after the visit has ended.")
-            task.visit._waiting.append(task)
-            if len(task.visit._waiting) == 1:
-                self._state.turns.append(task.visit)
+            if self._closed or task.flow.left:
+                raise RuntimeError("Nothing can be submitted after the flow has ended.")
+            task.flow._waiting.append(task)
+            if len(task.flow._waiting) == 1:
+                self._state.turns.append(task.flow)
             self._call_workers()
 
     def _call_workers(self) -> None:
         """Wakes the workers that are needed, and starts those that are missing. Called with the lock held."""
-        waiting = sum(len(visit._waiting) for visit in self._state.turns)
+        waiting = sum(len(flow._waiting) for flow in self._state.turns)
         wanted = min(waiting, self._state.free, self.slots)
         for _ in range(self._resting, wanted):
             if len(self._workers) == self.slots:
@@ -178,11 +178,11 @@ class InferenceQueue:
                 self._workers.discard(threading.current_thread())
                 last = not self._workers
             else:
-                waiting = sum(len(visit._waiting) for visit in state.turns)
-                visit = state.turns.popleft()
-                task = visit._waiting.popleft()
-                if visit._waiting:
-                    state.turns.append(visit)
+                waiting = sum(len(flow._waiting) for flow in state.turns)
+                flow = state.turns.popleft()
+                task = flow._waiting.popleft()
+                if flow._waiting:
+                    state.turns.append(flow)
                 task.slots = min(self._most, max(1, state.free // waiting))
                 state.free -= task.slots
                 tasks = [task, *self._companions(task)]
@@ -196,17 +196,17 @@ class InferenceQueue:
         """Takes the photos that go along with one, in the order of turns. Called with the lock held."""
         found: list[_Task] = []
         turns, batch = self._state.turns, task.batch
-        passed = 0  # visits whose next photo is of another kind
+        passed = 0  # flows whose next photo is of another kind
         while batch and turns and passed < len(turns) and len(found) < batch.most - 1:
-            visit = turns.popleft()
-            first = visit._waiting[0]
+            flow = turns.popleft()
+            first = flow._waiting[0]
             if first.batch and first.batch.key == batch.key:
-                found.append(visit._waiting.popleft())
+                found.append(flow._waiting.popleft())
                 passed = 0
             else:
                 passed += 1
-            if visit._waiting:
-                turns.append(visit)
+            if flow._waiting:
+                turns.append(flow)
         turns.rotate(passed)  # those that were passed over keep their turns
         return found
 
@@ -238,10 +238,10 @@ def _results(tasks: Sequence[_Task]) -> Sequence[Any]:
     return results
 
 
-class Visit(Executor):
-    """The photos of one visitor, an executor: `submit` gives a future, `shutdown` and `with` leave the queue.
+class Flow(Executor):
+    """The photos of one visitor (a flow, in fair queueing), an executor: `shutdown` and `with` leave the queue.
 
-    Obtained from `InferenceQueue.visit`.
+    Obtained from `InferenceQueue.flow`.
     """
 
     def __init__(self, queue: InferenceQueue, state: _State) -> None:
@@ -291,7 +291,7 @@ class Visit(Executor):
     def before(self) -> int:
         """Number of photos of others that come before this visitor's next one; 0 if one of its own is in work."""
         with self._state.changed:
-            if self not in self._state.turns or any(task.visit is self for task in self._state.running):
+            if self not in self._state.turns or any(task.flow is self for task in self._state.running):
                 return 0
             return len(self._state.running) + self._state.turns.index(self)
 
@@ -304,9 +304,9 @@ class Visit(Executor):
             photos = mine + len(self._state.running)
             if mine:
                 place = self._state.turns.index(self)
-                for index, visit in enumerate(self._state.turns):
-                    if visit is not self:
-                        photos += min(len(visit._waiting), mine if index < place else mine - 1)
+                for index, flow in enumerate(self._state.turns):
+                    if flow is not self:
+                        photos += min(len(flow._waiting), mine if index < place else mine - 1)
             return photos * sum(costs) / len(costs)
 
     def leave(self) -> None:
@@ -346,7 +346,7 @@ class Visit(Executor):
         self.leave()
         if wait:
             with self._state.changed:
-                self._state.changed.wait_for(lambda: all(task.visit is not self for task in self._state.running))
+                self._state.changed.wait_for(lambda: all(task.flow is not self for task in self._state.running))
 
     def __exit__(self, *exception: object) -> None:
         self.leave()

@@ -1,11 +1,11 @@
 """Photos and results that outlive a reload: kept in the server's memory, and found again by the page's link.
 
 Streamlit forgets a session when its page is loaded again, or a phone has slept for some minutes. So a page with photos
-puts its state on a shelf of the server under an id that nobody can guess, and writes the id into its address. The same
-visitor gets the same state at that address. Another one gets a copy of his own, so that neither sees or forgets what
-the other does next. A state goes from the shelf `KEPT_SECONDS` after the last look at it, when the shelf is full and it
-is the one not looked at for longest, when the server ends, or when the visitor says so. A page that is open keeps its
-own.
+puts its state into a store of the server under an id that nobody can guess, and writes the id into its address. The
+same visitor gets the same state at that address. Another one gets a copy of his own, or nothing where visitors sign
+in, so that neither sees or forgets what the other does next. A state leaves the store `KEPT_SECONDS` after the last
+look at it, when the store is full and it is the one not looked at for longest, when the server ends, or when the
+visitor says so. A page that is open keeps its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 
 import streamlit as st
 
+from dashboard.shared import sign_in
 from dashboard.shared.background import Task
 from dashboard.shared.visitor import visitor
 
@@ -28,7 +29,7 @@ __all__ = [
     "KEPT_SECONDS",
     "LINK",
     "Keepable",
-    "Shelf",
+    "SessionStore",
     "forget",
     "keep",
     "kept",
@@ -74,7 +75,7 @@ class _Visit:
         return sum(state.size for state in list(self.states.values()))
 
 
-class Shelf:
+class SessionStore:
     """States by id of the visit.
 
     Args:
@@ -94,7 +95,7 @@ class Shelf:
         self._lock = threading.Lock()
 
     def put(self, visit: str, state: Keepable, owner: str = "") -> None:
-        """Puts a state on the shelf, or notes that it was looked at.
+        """Puts a state into the store, or notes that it was looked at.
 
         Args:
             visit: Id of the visit.
@@ -154,8 +155,8 @@ class Shelf:
 
 
 @cache  # not Streamlit's: visitors may clear that
-def _shelf() -> Shelf:
-    return Shelf()
+def _store() -> SessionStore:
+    return SessionStore()
 
 
 def kept(kind: type[State]) -> State | None:
@@ -165,21 +166,22 @@ def kept(kind: type[State]) -> State | None:
         kind: Class of the state.
 
     Returns:
-        The state; of another visitor's, a copy, which `keep` puts under an id of its own.
+        The state; of another visitor's, a copy, which `keep` puts under an id of its own, or nothing where visitors
+        sign in.
     """
     visit = st.session_state.get(_ID) or st.query_params.get(LINK)
-    found = _shelf().find(visit, kind) if visit else None
+    found = _store().find(visit, kind) if visit else None
     if visit is None or found is None:
         return None
-    if not _shelf().is_of(visit, visitor()):
-        return _copied(found)
+    if not _store().is_of(visit, visitor()):
+        return None if sign_in.is_needed() else _copied(found)
     st.session_state[_ID] = visit
     return found
 
 
 def tidy() -> None:
     """Forgets all states whose time is over."""
-    _shelf().tidy()
+    _store().tidy()
 
 
 def _copied(state: State) -> State:
@@ -202,8 +204,8 @@ def keep(state: Keepable) -> None:
     visit = st.session_state.get(_ID)
     if state.size:
         visit = st.session_state.setdefault(_ID, secrets.token_urlsafe(24))
-        _shelf().put(visit, state, visitor())
-    elif not (visit and _shelf().holds(visit)):
+        _store().put(visit, state, visitor())
+    elif not (visit and _store().holds(visit)):
         if LINK in st.query_params:
             del st.query_params[LINK]
         return
@@ -218,7 +220,7 @@ def forget(state: Keepable) -> None:
         state: State of the page on which the visitor says so.
     """
     if visit := st.session_state.pop(_ID, None):
-        _shelf().drop(visit)
+        _store().drop(visit)
     state.start_over()
     if LINK in st.query_params:
         del st.query_params[LINK]
@@ -229,7 +231,8 @@ def privacy_text() -> str:
     return (
         "Your photos and results are in this server's memory, and a ZIP that you ask for is in a temporary file. They "
         f"are forgotten {KEPT_SECONDS / 3600:.0f} hours after your last click, or when this page is closed if that is "
-        "later. Until then the address of this page opens them again, and a copy of them for others who have it."
+        "later. Until then the address of this page opens them again"
+        + (", for you alone." if sign_in.is_needed() else ", and a copy of them for others who have it.")
     )
 
 

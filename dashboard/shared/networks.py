@@ -24,13 +24,14 @@ from segmodels.foreign.formats import digest, weights_of
 from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
-    from dashboard.shared.inference_queue import InferenceQueue, Visit
+    from dashboard.shared.inference_queue import Flow, InferenceQueue
     from segmodels.inference.segmenter import Segmenter
     from segmodels.mappings import ClassMapping
     from segmodels.taxonomy import Taxonomy
 
 __all__ = [
     "checkpoint_stamp",
+    "flow",
     "loading",
     "mapping_fault",
     "model_bytes",
@@ -41,7 +42,6 @@ __all__ = [
     "segmenter",
     "taxonomy",
     "usual_seconds",
-    "visit",
     "warm_up",
     "warm_up_soon",
 ]
@@ -185,9 +185,9 @@ def mapping_fault(name: str) -> str:
     return ""
 
 
-def visit() -> Visit:
+def flow() -> Flow:
     """A visitor's place in the queue for the networks, which all visitors and ingests share."""
-    return _queue().visit()
+    return _queue().flow()
 
 
 def queue_load() -> tuple[int, int]:
@@ -317,7 +317,7 @@ def _load(name: str) -> Segmenter:
     begun = time.monotonic()
     _import_networks()
     segmenter = load_segmenter(name)
-    with visit() as queue:  # the first run of a network is slow and should not count as a photo's time
+    with flow() as queue:  # the first run of a network is slow and should not count as a photo's time
         queue.submit(segmenter.segment, np.zeros((64, 48, 3), np.uint8)).result()
     _took.append(max(1.0, time.monotonic() - begun))
     return segmenter

@@ -1,7 +1,8 @@
 """Who looks at a page, and what he may change.
 
 What a visitor starts is his: on a server that several people use nobody else stops it, adds to it, or reads the names
-of its files. Visitors at the server's own machine, and all where `GARMENTSCOPE_SHARED` is set, may do everything.
+of its files. Visitors at the server's own machine, and all where `GARMENTSCOPE_SHARED` is set, may do everything. Where
+visitors sign in, the machine says nothing, and those whom `GARMENTSCOPE_KEEPERS` names may.
 """
 
 from __future__ import annotations
@@ -16,19 +17,36 @@ from pathlib import Path
 import streamlit as st
 from streamlit import runtime
 
+from dashboard.shared import sign_in
+from dashboard.shared.origin import is_at_machine
+from dashboard.shared.principal import Principal
 from segmodels.settings import read_settings
 
-__all__ = ["COOKIE", "identifier", "is_trusted", "log_name", "may_change", "visitor", "without_folders"]
+__all__ = [
+    "COOKIE",
+    "at_machine",
+    "identifier",
+    "is_trusted",
+    "log_name",
+    "may_change",
+    "principal",
+    "visitor",
+    "without_folders",
+]
 
 COOKIE = "garmentscope_visitor"
-"""Name of the cookie by which a visitor who loads a page anew is known again; `dashboard.guard` sets it."""
+"""Name of the cookie by which a visitor who loads a page anew is known again; `dashboard.security_headers` sets it."""
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 _KEY = "visitor"
 
 
 def visitor() -> str:
-    """Identifier of who looks, 64 hex digits: the same in all tabs of a browser, and of no use to anybody else."""
+    """Identifier of who looks, 64 hex digits, of no use to anybody else.
+
+    It is the same in all tabs of a browser; of somebody who is signed in, in all browsers.
+    """
+    if name := sign_in.person():
+        return identifier("person", name)
     cookie = _cookies().get(COOKIE)
     if isinstance(cookie, str) and cookie:
         return identifier("visitor", cookie)
@@ -41,7 +59,8 @@ def identifier(kind: str, name: str) -> str:
     """Identifier of somebody, 64 hex digits.
 
     Args:
-        kind: `visitor` of the pages or `caller` of the API: neither can be taken for the other, whatever the name is.
+        kind: `person` who is signed in, `visitor` of the pages, or `caller` of the API: none can be taken for another,
+            whatever the name is.
         name: Name that the server knows, such as the cookie.
     """
     return hashlib.sha256(f"{kind} {name}".encode()).hexdigest()
@@ -56,19 +75,33 @@ def log_name() -> str:
 def is_trusted() -> bool:
     """Whether the visitor may change what others began, and see where it lies on the server.
 
-    True at the server's own machine, unless a proxy stands between, and where `GARMENTSCOPE_SHARED` is set.
+    True at the server's own machine, unless a proxy stands between, and where `GARMENTSCOPE_SHARED` is set; where
+    visitors sign in, for those who keep the server.
     """
     if read_settings().shared:
         return True
-    headers = {name.lower() for name in _headers()}
-    if not headers and _is_served():  # the connection has ended: nobody knows whose it was
-        return False
-    return not isinstance(st.context.ip_address, str) and not headers.intersection(_FORWARDED)
+    if sign_in.is_needed():
+        return sign_in.is_keeper(sign_in.person())
+    return at_machine()
+
+
+def at_machine() -> bool:
+    """Whether the visitor is at the server's own machine, without a proxy between."""
+    headers = {name.lower(): value for name, value in _headers().items()}
+    address = st.context.ip_address  # None at the machine itself
+    if not headers:  # a script or a test, or a connection that has ended: nobody knows whose it was
+        return not _is_served() and not isinstance(address, str)
+    return is_at_machine(address if isinstance(address, str) else "127.0.0.1", headers)
+
+
+def principal() -> Principal:
+    """Who looks, as `dashboard.shared.access` takes it."""
+    return Principal(visitor(), sign_in.person(), is_trusted())
 
 
 def _is_served() -> bool:
     """Whether a server shows the page, and not a script or a test."""
-    return runtime.exists() and type(runtime.get_instance()) is runtime.Runtime  # of a test it is a subclass
+    return runtime.exists() and type(runtime.get_instance()) is runtime.Runtime  # of a test a stand-in
 
 
 def may_change(owner: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared.inference_queue import Visit
+from dashboard.shared.inference_queue import Flow
 from dashboard.shared.runs import Run
 from dashboard.shared.text import literal
 from segmodels.photo import PhotoError
@@ -49,12 +49,12 @@ def follow(run: Run, place: DeltaGenerator, cancel: Callable[[], None]) -> None:
 
 
 def as_done(
-    visit: Visit, futures: Sequence[Future[T]], show: Callable[[int, str], None], check: Callable[[], None]
+    flow: Flow, futures: Sequence[Future[T]], show: Callable[[int, str], None], check: Callable[[], None]
 ) -> Iterator[int]:
     """Indices of photos in the order in which they are done, whether they succeed or fail.
 
     Args:
-        visit: The visit that the photos were submitted from.
+        flow: The flow that the photos were submitted from.
         futures: The photos' futures, in the order of submission.
         show: Function that is given the number of photos that are done and the sentences of `place_text`. It is called
             at the beginning, and each second at most when either has changed.
@@ -64,7 +64,7 @@ def as_done(
     shown, next_time = None, 0.0
     while pending:
         if (now := time.monotonic()) >= next_time:
-            text = len(futures) - len(pending), place_text(visit.before(), visit.seconds_left())
+            text = len(futures) - len(pending), place_text(flow.before(), flow.seconds_left())
             if text != shown:
                 show(*text)
                 shown, next_time = text, now + _SHOW_SECONDS

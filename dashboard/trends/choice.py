@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashboard.archive.shelf import SHIPPED, list_archives
+from dashboard.shared.access import may_read
+from dashboard.shared.principal import Principal
 from segmodels.archive.sentences import duration
 from segmodels.archive.store import Archive
 from segmodels.archive.synthetic import make_archive
@@ -36,14 +38,15 @@ class Choice:
     made_up: bool = False
 
 
-def choices(environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> list[Choice]:
-    """All archives of the Archive page, and the made-up one.
+def choices(who: Principal, environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> list[Choice]:
+    """The archives that a visitor may see, and the made-up one.
 
     Args:
+        who: Who looks.
         environment: Environment variables, as `list_archives` takes them.
         shipped: Folder of archives.
     """
-    found = [Choice(each.title, each.location) for each in list_archives(environment, shipped)]
+    found = [Choice(each.title, each.location) for each in list_archives(environment, shipped) if may_read(who, each)]
     return [*found, Choice(MADE_UP, str(_sample_folder(environment)), made_up=True)]
 
 

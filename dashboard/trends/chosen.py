@@ -13,14 +13,14 @@ class Chosen:
 
     Args:
         link: All values of each parameter; parameters without a widget in the view are ignored.
-        visit: Number of the link; part of the widgets' keys, as new widgets begin with what the link says.
+        link_number: Number of the link; part of the widgets' keys, as new widgets begin with what the link says.
 
     Attributes:
         link: Choices in the open view as parameters of a link, without those that are the default of every archive.
     """
 
-    def __init__(self, link: Mapping[str, Sequence[str]], visit: int = 0) -> None:
-        self.visit = visit
+    def __init__(self, link: Mapping[str, Sequence[str]], link_number: int = 0) -> None:
+        self.link_number = link_number
         self.link: dict[str, list[str]] = {}
         self._linked = {name: list(values) for name, values in link.items()}
         self._kept: dict[tuple[str, str], list[str]] = {}
@@ -37,7 +37,7 @@ class Chosen:
 
     def key(self, name: str, *parts: str) -> str:
         """Key of a widget; another part makes another widget."""
-        return "-".join(["trends", *([str(self.visit)] if self.visit else []), self._place, name, *parts])
+        return "-".join(["trends", *([str(self.link_number)] if self.link_number else []), self._place, name, *parts])
 
     def one(self, name: str, options: Sequence[str], usual: str) -> str:
         """Initial value of a widget.

@@ -28,8 +28,8 @@ class TrendsState:
             new widgets begin with the values of `view`.
         chosen: Choices in the widgets of the tabs' views.
         clicked: Key of a section and code of what was clicked in its chart; both empty if nothing was.
-        visit: Number of times that a link was followed within the page, or by the browser's Back; part of the keys of
-            the tabs and of the widgets in them.
+        link_number: Number of times that a link was followed within the page, or by the browser's Back; part of the
+            keys of the tabs and of the widgets in them.
         tab: Name of the tab that was followed to; empty for that of the address.
         more: Number of photos to list beyond the first few.
         sentences: Sentences on what was wrong in the address.
@@ -43,7 +43,7 @@ class TrendsState:
     generation: int = 0
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
     clicked: tuple[str, str] = ("", "")
-    visit: int = 0
+    link_number: int = 0
     tab: str = ""
     more: int = 0
     sentences: list[str] = field(default_factory=list)
@@ -74,7 +74,7 @@ class TrendsState:
         """Forgets the view, so that that of the page's address is read again: the visitor went back or forward."""
         self.archive, self.version, self.kinds, self.link_read, self.tab = None, None, None, False, ""
         self.generation += 1
-        self.visit += 1
+        self.link_number += 1
 
     def follow(self, tab: str, link: Mapping[str, Sequence[str]]) -> None:
         """Opens a tab with other choices, and keeps the filters.
@@ -84,11 +84,11 @@ class TrendsState:
             link: Choices in the tab, as parameters of a link.
         """
         self.tab = tab
-        self.visit += 1
+        self.link_number += 1
         self._choose_by(link)
 
     def _choose_by(self, link: Mapping[str, Sequence[str]]) -> None:
-        self.chosen, self.more = Chosen(link, self.visit), 0
+        self.chosen, self.more = Chosen(link, self.link_number), 0
         key, _, code = (link.get("photos") or [""])[-1].partition(":")
         self.clicked = (key, code)
 

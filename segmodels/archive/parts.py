@@ -14,7 +14,18 @@ from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
 from segmodels.sentences import first_line
 
-__all__ = ["EARLIEST", "LATEST", "Look", "as_parquet", "as_rows", "look_at", "opened", "read_columns", "read_part"]
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "Look",
+    "as_parquet",
+    "as_rows",
+    "look_at",
+    "look_of",
+    "opened",
+    "read_columns",
+    "read_part",
+]
 
 EARLIEST, LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)
 """Dates that every page can draw: pandas counts nanoseconds from 1677 to 2262."""
@@ -82,11 +93,19 @@ class Look:
         fault: Why it cannot be used, to go on with in a sentence; empty if it can.
         columns: Names of its columns.
         dates_fit: Whether all of its dates are known to be ones that every page can draw.
+        passing: Whether the fault may be gone the next time: too little memory, a disk or network that did not answer.
     """
 
     fault: str
     columns: frozenset[str] = frozenset()
     dates_fit: bool = True
+    passing: bool = False
+
+
+def look_of(error: Exception) -> Look:
+    """What an error on reading a part says of it; those of the system have a number, those of damaged files none."""
+    passing = isinstance(error, MemoryError) or getattr(error, "errno", None) is not None
+    return Look(f"it {'cannot be read now' if passing else 'is damaged'} ({first_line(error)})", passing=passing)
 
 
 def look_at(file: pq.ParquetFile) -> Look:

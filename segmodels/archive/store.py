@@ -39,6 +39,7 @@ from segmodels.archive.parts import (
     Look,
     as_parquet,
     look_at,
+    look_of,
     opened,
     read_columns,
     read_part,
@@ -83,6 +84,11 @@ class Version:
     def folder(self) -> str:
         """Folder of its parts, below the folder of the archive."""
         return f"{quote(self.taxonomy, safe='')}/{quote(self.model, safe='')}@{quote(self.revision, safe='')}"
+
+    @property
+    def label(self) -> str:
+        """Short name, as links of the Trends page and the API's parameter `by` have it."""
+        return f"{self.model} {self.revision[:12]} ({self.taxonomy})"
 
     def __str__(self) -> str:
         return f"{self.model} (revision {self.revision}, {self.taxonomy})"
@@ -315,7 +321,8 @@ class Reader:
             raise FileNotFoundError(f"no part of {self.version} is left")
         looks = {part: self._look(part) for part in self._parts}
         self.left_out = tuple(
-            f"{self._place.location}/{part} is left out: {look.fault}. Move it away; its photos can be ingested again."
+            f"{self._place.location}/{part} is left out: {look.fault}. "
+            + ("Try again." if look.passing else "Move it away; its photos can be ingested again.")
             for part, look in looks.items()
             if look.fault
         )
@@ -349,7 +356,10 @@ class Reader:
             except FileNotFoundError:  # merged into another meanwhile
                 raise
             except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-                self._looked_at[part] = Look(f"it is damaged ({first_line(error)})")
+                look = look_of(error)
+                if look.passing:  # not kept: it is read again the next time
+                    return look
+                self._looked_at[part] = look
         return self._looked_at[part]
 
     def _find_damage(self) -> bool:
@@ -363,8 +373,10 @@ class Reader:
                     for batch in pq.ParquetFile(stream).iter_batches():
                         batch.validate(full=True)
             except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-                self._looked_at[part] = Look(f"it is damaged ({first_line(error)})")
-                found = True
+                look = look_of(error)
+                if not look.passing:
+                    self._looked_at[part] = look
+                    found = True
         return found
 
     def _columns(self, looks: Sequence[Look]) -> str:

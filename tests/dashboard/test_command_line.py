@@ -38,7 +38,7 @@ def test_the_api_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.append(options))
     assert serve([]) == 0 and serve(["--host", "0.0.0.0", "--port", "8600"]) == 0
     assert [(each["host"], each["port"]) for each in served] == [("127.0.0.1", 8501), ("0.0.0.0", 8600)]
-    first, second = capsys.readouterr().out.split("Everybody who reaches this machine may use the API.")
+    first, second = capsys.readouterr().out.split("everybody who reaches this machine may use the API.")
     assert "http://127.0.0.1:8501/api/v1" in first and "http://0.0.0.0:8600/api/v1" in second
     with pytest.raises(SystemExit):
         serve(["--port", "0"])

@@ -423,6 +423,21 @@ def test_the_same_path_from_another_folder_is_another_photo(
     assert names(tmp_path / "out") == {"1.png", "1.json", "1-2.png", "1-2.json"}
 
 
+def test_a_photo_is_known_however_its_path_is_typed(
+    tmp_path: Path, photos: Path, jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "looks").mkdir()
+    for name in ("1.jpg", "1.jpeg"):  # two equal files: each keeps results of its own
+        (tmp_path / "looks" / name).write_bytes(jpeg(40, 20))
+    monkeypatch.chdir(tmp_path)
+    for typed in ("looks", tmp_path / "looks", "./looks/", "looks/../looks"):
+        assert segment(typed, "--out", "out") == 0
+        assert names(tmp_path / "out") == {"1.png", "1.json", "1-2.png", "1-2.json"}
+    (tmp_path / "looks" / "1.jpg").write_bytes(jpeg(40, 21))
+    assert segment("looks", "--out", "out") == 0, "another file of the same name is another photo"
+    assert json.loads((tmp_path / "out" / "1-3.json").read_text("utf-8"))["height"] != 20
+
+
 def test_a_photo_that_is_added_shifts_no_number(tmp_path: Path, photos: Path, jpeg: Jpeg) -> None:
     out, folder = tmp_path / "out", tmp_path / "looks"
     folder.mkdir()

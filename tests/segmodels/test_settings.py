@@ -19,6 +19,7 @@ import segmodels.inference.detector
 import segmodels.inference.segmenter
 from dashboard.archive.shelf import cache_folder as folder_of_archives
 from dashboard.archive.shelf import list_archives
+from dashboard.shared.principal import Principal
 from dashboard.trends.cache import facts as load_facts
 from dashboard.trends.choice import choices
 from segmodels import load_segmenter
@@ -46,7 +47,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_set(home: Path) -> None:
-    defaults = Settings("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), "", None, "", "", False)
+    defaults = Settings(
+        *("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), "", None),
+        *((), (), (), "", None, "", "", False),
+    )
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
 
@@ -68,6 +72,11 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_SHARED": "Yes",
             "GARMENTSCOPE_API": " photos=8 ",
             "GARMENTSCOPE_TOKENS": "~/tokens.json",
+            "GARMENTSCOPE_PEOPLE": " @Shop.example,, ben@x ",
+            "GARMENTSCOPE_KEEPERS": "Ann@shop.example",
+            "GARMENTSCOPE_PROXIES": "10.0.0.0/24,fd00::1",
+            "GARMENTSCOPE_BASE_PATH": "/garments/",
+            "GARMENTSCOPE_AUDIT": "~/audit.jsonl",
             "GARMENTSCOPE_LABEL_STUDIO": "http://localhost:8080",
             "GARMENTSCOPE_LABEL_STUDIO_KEY": "abc",
         }
@@ -90,6 +99,11 @@ def test_everything_is_set(home: Path) -> None:
         shared=True,
         api="photos=8",
         tokens=home / "tokens.json",
+        people=("@shop.example", "ben@x"),
+        keepers=("ann@shop.example",),
+        proxies=("10.0.0.0/24", "fd00::1"),
+        base_path="garments",
+        audit=home / "audit.jsonl",
         label_studio="http://localhost:8080",
         label_studio_key="abc",
     )
@@ -194,7 +208,7 @@ def test_archive(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GARMENTSCOPE_ARCHIVE", os.pathsep.join(["~/looks", "s3://bucket/shop"]))
     expected = [str(home / "looks"), "s3://bucket/shop"]
     assert [each.location for each in list_archives() if each.origin == "named"] == expected
-    assert [each.location for each in choices()][:2] == expected
+    assert [each.location for each in choices(Principal(""))][:2] == expected
 
 
 def test_photos(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,4 +233,4 @@ def test_cache(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caches = home / "caches" / ("" if name == "GARMENTSCOPE_CACHE" else "garmentscope")
     assert cache_folder() == caches
     assert folder_of_archives() == caches / "archives"
-    assert Path(choices()[-1].location).parent == caches, "the made-up sample of Trends"
+    assert Path(choices(Principal(""))[-1].location).parent == caches, "the made-up sample of Trends"

@@ -16,7 +16,7 @@ from dashboard.api import application
 from dashboard.api.application import create_api
 from dashboard.api.limits import Limits, LimitsError, read_limits
 from dashboard.api.problems import PROBLEMS
-from dashboard.api.routes import routes
+from dashboard.api.routes import PREFIX, routes
 from segmodels.checkpoints.checkpoint import CheckpointError
 
 
@@ -159,11 +159,18 @@ def test_the_api_is_made_at_the_first_request(monkeypatch: pytest.MonkeyPatch) -
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("path", ["/jobs/a%0Ab", "/jobs/%0A", "/problems/%0A%C2%85", "/%0A"])
+def test_an_address_with_a_line_break_is_the_apis(path: str) -> None:
+    with TestClient(Starlette(routes=routes())) as outside:
+        answer = outside.get(PREFIX + path)
+        assert answer.status_code == 404 and answer.headers["content-type"] == "application/problem+json"
+
+
 def test_limits() -> None:
-    assert read_limits("") == Limits() == Limits(16, 64, 600, 120, 60, 200)
+    assert read_limits("") == Limits() == Limits(16, 64, 600, 6000, 120, 60, 200, 100_000)
     assert read_limits(" photos=2, seconds = 5 ,") == Limits(photos=2, seconds=5)
     for text, said in (
-        ("photo=2", 'has "photo=2". Its names are photos, waiting, minute, seconds, arrival, upload_mb'),
+        ("photo=2", 'has "photo=2". Its names are photos, waiting, minute, megapixels, seconds, arrival'),
         ("photos=0", "photos is a whole number from 1 to 256"),
         ("photos=257", "from 1 to 256"),
         ("seconds=ten", "seconds is a whole number from 1 to 3,600"),

@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from dashboard.api import archives
+from dashboard.api.limits import Limits
 from dashboard.archive import jobs as archive_jobs
 from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.section import Question, Section
@@ -189,6 +190,16 @@ def test_photos_go_in_and_out(client: TestClient, photo: Make) -> None:
     assert removed.status_code == 204 and not removed.content
     assert client.get("/archives/spring").json()["contents"][0]["photos"] == 1
     assert "no such photo" in refusal(client.delete(f"/archives/spring/photos/{photo_id(photo(0))}"), 404, "not-found")
+
+
+def test_an_archive_has_a_size(open_api: Callable[[Limits], TestClient], photo: Make) -> None:
+    client = open_api(Limits(archive=2))
+    assert ended(client, add(client, ("a.png", photo(0)), ("b.png", photo(1))))["added"] == 2
+    said = refusal(add(client, ("c.png", photo(2))), 413, "too-large")
+    assert "spring holds 2 photos, and an archive takes 2 at most here" in said
+    assert "autumn holds 0 photos" in refusal(
+        add(client, *((f"{number}.png", photo(number)) for number in range(3)), name="autumn"), 413, "too-large"
+    )
 
 
 def test_what_cannot_be_added(client: TestClient, photo: Make) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -158,7 +160,8 @@ def test_photos_by_their_address(
         refusal(client.post("/segment?model=tiny", json={"url": url}), 422, "unreachable-photo")
     assert '{"url"' in refusal(client.post("/segment", json={"photo": "a"}), 422, "invalid-request")
 
-    def fetch(url: str) -> Fetched:
+    def fetch(url: str, seconds: float) -> Fetched:
+        assert 0 < seconds <= 20
         if "missing" in url:
             raise FetchError("example.org answers with 404 Not Found.")
         return Fetched("look.png", photo(0), url)
@@ -169,3 +172,29 @@ def test_photos_by_their_address(
     assert len(several) == 1 and like(several[0], found, "look.png")
     missing = client.post("/segment?model=tiny", json={"url": "https://example.org/missing"})
     assert refusal(missing, 422, "unreachable-photo") == "example.org answers with 404 Not Found."
+
+
+def test_several_addresses_are_fetched_side_by_side_within_one_deadline(
+    open_api: Callable[[Limits], TestClient], photo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(8)
+
+    def fetch(url: str, seconds: float) -> Fetched:
+        if "slow" in url:
+            time.sleep(1.5)
+        elif "large" in url:
+            return Fetched("look.png", bytes(20 * 1024**2), url)
+        else:
+            together.wait(20)
+        return Fetched("look.png", photo(0), url)
+
+    monkeypatch.setattr(waiting, "fetch", fetch)
+    client = open_api(Limits(seconds=60))
+    eight = {"urls": [f"https://example.org/{number}" for number in range(8)]}
+    assert len(client.post("/segment?model=tiny", json=eight).json()["results"]) == 8
+    large = {"urls": [f"https://example.org/large/{number}" for number in range(4)]}
+    assert "64 MB together" in refusal(client.post("/segment?model=tiny", json=large), 413, "too-large")
+    slow = {"urls": [f"https://example.org/slow/{number}" for number in range(16)]}
+    started = time.perf_counter()
+    refusal(open_api(Limits(seconds=1)).post("/segment?model=tiny", json=slow), 503, "took-too-long")
+    assert time.perf_counter() - started < 1.5

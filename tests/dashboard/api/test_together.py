@@ -43,7 +43,7 @@ class Four:
 def ask(four: Four, photos: Sequence[bytes]) -> list[Any]:
     """Two callers with all photos between them, which are all in the queue before the first is begun."""
     queue, gate = InferenceQueue(1), threading.Event()
-    admission = Admission(queue.visit, 20, 20)
+    admission = Admission(queue.flow, 20, 20)
     sent = [UploadedFile(f"{number}.png", data) for number, data in enumerate(photos)]
     with admission.enter("first", 9) as first, admission.enter("second", 9) as second:
         first.submit(gate.wait, WAIT)

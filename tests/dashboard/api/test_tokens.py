@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def test_a_revoked_token_ends_at_once_in_a_server_that_runs(file: Path) -> None:
     assert server.find(shop) is None and server.find(other)
     with pytest.raises(TokenError, match="no token shop"):
         Tokens(file).revoke("shop")
+
+
+def test_two_who_make_tokens_at_once_lose_none(file: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: Tokens(file).make(f"shop {number}", ["read"], 1), range(24)))
+    assert {each.name for each in Tokens(file).all()} == {f"shop {number}" for number in range(24)}
 
 
 def test_what_makes_no_token(file: Path) -> None:

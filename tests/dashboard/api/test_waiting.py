@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from dashboard.api import application, together
+from dashboard.api import application, archives, together
 from dashboard.api.admission import Admission
 from dashboard.api.application import create_api
 from dashboard.api.limits import Limits
@@ -44,7 +44,7 @@ class Gate:
 def gate(monkeypatch: pytest.MonkeyPatch, open_api: object) -> Iterator[Gate]:
     made = Gate()
     monkeypatch.setattr(together, "_found", made.found)
-    monkeypatch.setattr(application.networks, "visit", made.queue.visit)
+    monkeypatch.setattr(application.networks, "flow", made.queue.flow)
     yield made
     made.open()
     made.queue.close()
@@ -70,6 +70,27 @@ def test_too_much_waits(gate: Gate, open_api: Callable[[Limits], TestClient], ph
     thread.join(WAIT)
     assert answers[0].json() == {"results": [{"photo": "a.png"}, {"photo": "b.png"}]}
     assert client.post("/segment?model=tiny", files=files).status_code == 200
+
+
+def test_slow_questions_to_archives_stop_no_photo(
+    open_api: Callable[[], TestClient], photo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, slow, began = open_api(), threading.Event(), threading.Semaphore(0)
+
+    def wait() -> list[object]:
+        began.release()
+        assert slow.wait(WAIT)
+        return []
+
+    monkeypatch.setattr(archives, "readable_archives", lambda who: wait())
+    asking = [in_background(lambda: client.get("/archives")) for _ in range(8)]
+    assert began.acquire(timeout=WAIT) and began.acquire(timeout=WAIT)
+    assert client.post("/segment?model=tiny", files={"photo": photo(0)}).status_code == 200
+    assert client.get("/models").status_code == 200 and not any(answers for _, answers in asking)
+    slow.set()
+    for thread, answers in asking:
+        thread.join(WAIT)
+        assert answers[0].json() == []
 
 
 def test_an_answer_has_its_time(gate: Gate, open_api: Callable[[Limits], TestClient], photo: Make) -> None:
@@ -147,7 +168,7 @@ def test_a_request_has_its_time_to_arrive(path: str) -> None:
 
 def test_callers_take_turns() -> None:
     queue, order, gate = InferenceQueue(1), list[str](), threading.Event()
-    admission = Admission(queue.visit, most=10, most_of_one=5)
+    admission = Admission(queue.flow, most=10, most_of_one=5)
     with admission.enter("first", 3) as one, admission.enter("first", 1) as again, admission.enter("second") as other:
         waits = one.submit(gate.wait, WAIT)
         futures = [one.submit(order.append, name) for name in ("1a", "1b")]
@@ -161,7 +182,7 @@ def test_callers_take_turns() -> None:
 
 
 def test_a_caller_has_a_share() -> None:
-    admission = Admission(InferenceQueue(1).visit, most=4, most_of_one=2)
+    admission = Admission(InferenceQueue(1).flow, most=4, most_of_one=2)
     with admission.enter("first", 2) as ticket:
         with pytest.raises(ProblemError) as larger:
             admission.add("first", ticket, 1)
@@ -179,7 +200,7 @@ def test_a_caller_has_a_share() -> None:
 
 def test_a_caller_has_a_minute() -> None:
     times = [0.0]
-    admission = Admission(InferenceQueue(1).visit, 9, 9, in_a_minute=3, now=lambda: times[0])
+    admission = Admission(InferenceQueue(1).flow, 9, 9, in_a_minute=3, now=lambda: times[0])
     with admission.enter("first", 3):
         pass
     times[0] = 18.5
@@ -193,9 +214,26 @@ def test_a_caller_has_a_minute() -> None:
         pass
 
 
+def test_a_caller_has_megapixels() -> None:
+    times = [0.0]
+    admission = Admission(InferenceQueue(1).flow, 9, 9, megapixels=20, now=lambda: times[0])
+    for pixels in (12_000_000, 12_000_000):
+        with admission.enter("first"):
+            admission.note_pixels("first", pixels)
+    admission.note_pixels("nobody", 1)
+    with pytest.raises(ProblemError, match="20 megapixels a minute") as refused, admission.enter("first"):
+        pass
+    assert refused.value.headers == {"Retry-After": "60"}
+    with admission.enter("second"):
+        pass
+    times[0] = 60.0
+    with admission.enter("first"):
+        pass
+
+
 def test_a_server_that_stops_says_so() -> None:
     queue = InferenceQueue(1)
-    admission = Admission(queue.visit, most=1, most_of_one=1)
+    admission = Admission(queue.flow, most=1, most_of_one=1)
     queue.close()
     with admission.enter("first") as ticket, pytest.raises(ProblemError, match="stopping"):
         ticket.submit(print)

@@ -142,6 +142,52 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, photo: Pho
     assert job.phase == "failed" and "cannot be" in job.error and "\n" not in job.error
 
 
+def test_a_paused_job_waits_on_disk_and_another_run_goes_on(
+    target: Shelved, photo: Photo, segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
+    monkeypatch.setattr(jobs.networks, "segmenter", lambda model: segmenter)
+    table = parse_metadata(b"file_name,taken_at,market\n0.jpg,2024-03-01,North\n", "a.csv")
+    found = from_uploads([(f"{number}.jpg", photo(number)) for number in range(3)])
+    opened = threading.Event()
+
+    def load() -> Segmenter:
+        opened.wait(WAIT)
+        return segmenter
+
+    job = Job(target, found, table, load, owner="ann", model="tiny")
+    begin(job)
+    assert list(jobs.spool.left_over()) == [], "a server that runs has it"
+    threading.Timer(0.2, opened.set).start()
+    jobs.pause(WAIT)
+    assert job.phase == "stopped" and job.lock is not None
+    job.lock.release()  # as the system does when the process ends
+    jobs.resume()
+    resumed = jobs.resumed[job.id]
+    resumed.wait(WAIT)
+    assert resumed.phase == "done" and resumed.owner == "ann" and not (tmp_path / "jobs" / job.id).exists()
+    rows = rows_of(Archive(target.location))
+    assert sorted(rows["file_name"]) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert [dict(tags) for tags in rows.sort_values("file_name")["tags"]] == [{"market": "North"}, {}, {}]
+
+
+def test_a_job_that_ends_the_server_again_and_again_is_given_up(
+    target: Shelved, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
+    found = from_uploads([("a.jpg", photo(1))])
+    about = {"archive": "spring", "location": target.location, "origin": "own", "model": "tiny", "owner": ""}
+    jobs.spool.save("once", found, None, **about).release()
+    for _ in range(3):
+        (left,) = jobs.spool.left_over()
+        assert [each.read() for each in left.found.sources] == [photo(1)]
+        left.lock.release()
+    assert list(jobs.spool.left_over()) == [] and not (tmp_path / "jobs" / "once").exists()
+    jobs.spool.save("torn", found, None, **about).release()
+    (tmp_path / "jobs" / "torn" / "photos").write_bytes(b"")
+    assert list(jobs.spool.left_over()) == []
+
+
 def test_an_ingest_takes_turns_with_the_visitors(target: Shelved, photo: Photo, segmenter: Segmenter) -> None:
     queue, gate, order = InferenceQueue(1), threading.Event(), []
 
@@ -152,8 +198,8 @@ def test_an_ingest_takes_turns_with_the_visitors(target: Shelved, photo: Photo, 
 
     found = Found([Source(f"look{number}.jpg", lambda number=number: read(number)) for number in range(12)], [])
     threads = torch.get_num_threads(), cv2.getNumThreads()
-    job = Job(target, found, None, lambda: segmenter, queue.visit)
-    with queue.visit() as first, queue.visit() as second:
+    job = Job(target, found, None, lambda: segmenter, queue.flow)
+    with queue.flow() as first, queue.flow() as second:
         begin(job)
         until(lambda: first.before() == 0 and bool(queue._state.running))
         visitors = [first.submit(order.append, "first"), second.submit(order.append, "second")]
@@ -171,7 +217,7 @@ def test_an_ingest_in_the_queue_that_is_stopped_leaves_it(
     target: Shelved, gate: tuple[Found, threading.Event], segmenter: Segmenter
 ) -> None:
     queue, (found, opened) = InferenceQueue(1), gate
-    job = Job(target, found, None, lambda: segmenter, queue.visit)
+    job = Job(target, found, None, lambda: segmenter, queue.flow)
     begin(job)
     until(lambda: bool(job.progress and job.progress.done >= 2))
     job.stop()

@@ -415,7 +415,7 @@ def stop_when(monkeypatch: pytest.MonkeyPatch, condition: Callable[[], bool]) ->
 
 def test_the_place_in_the_queue_is_said(page: AppTest, queue: InferenceQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, began, said = threading.Event(), threading.Event(), []
-    with queue.visit() as one, queue.visit() as two:
+    with queue.flow() as one, queue.flow() as two:
         one.submit(lambda: began.set() or gate.wait(WAIT))
         assert began.wait(WAIT)
         one.submit(int)

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, Future
 
 import pytest
 
-from dashboard.shared.inference_queue import Batch, InferenceQueue, Visit
+from dashboard.shared.inference_queue import Batch, Flow, InferenceQueue
 
 WAIT = 60.0
 """Seconds after which a test gives up."""
@@ -62,8 +62,8 @@ def make(gate: Gate) -> Iterator[Make]:
         each.close(WAIT)
 
 
-def ask(visit: Visit, gate: Gate, *names: str) -> list[Future[str]]:
-    return [visit.submit(gate.work, name) for name in names]
+def ask(flow: Flow, gate: Gate, *names: str) -> list[Future[str]]:
+    return [flow.submit(gate.work, name) for name in names]
 
 
 def serve(gate: Gate, count: int) -> list[str]:
@@ -75,9 +75,9 @@ def serve(gate: Gate, count: int) -> list[str]:
 
 def test_fifty_photos_hold_up_another_visitor_by_one(make: Make, gate: Gate) -> None:
     queue = make()
-    fifty = ask(queue.visit(), gate, *(f"a{number}" for number in range(50)))
+    fifty = ask(queue.flow(), gate, *(f"a{number}" for number in range(50)))
     gate.wait(1)
-    (one,) = ask(queue.visit(), gate, "b")
+    (one,) = ask(queue.flow(), gate, "b")
     gate.open("a0", "a1", "b")
     assert one.result(WAIT) == "b"
     assert gate.wait(3)[:3] == ["a0", "a1", "b"] and sum(future.done() for future in fifty) == 2
@@ -85,31 +85,31 @@ def test_fifty_photos_hold_up_another_visitor_by_one(make: Make, gate: Gate) -> 
 
 def test_turns_go_round_the_visitors_and_each_keeps_its_order(make: Make, gate: Gate) -> None:
     queue = make()
-    ask(queue.visit(), gate, "a1", "a2", "a3")
+    ask(queue.flow(), gate, "a1", "a2", "a3")
     gate.wait(1)
-    ask(queue.visit(), gate, "b1", "b2")
-    ask(queue.visit(), gate, "c1")
+    ask(queue.flow(), gate, "b1", "b2")
+    ask(queue.flow(), gate, "c1")
     assert serve(gate, 6) == ["a1", "a2", "b1", "c1", "a3", "b2"]
 
 
 def test_the_place_counts_the_photos_of_others_that_come_first(make: Make, gate: Gate) -> None:
     queue = make()
-    visits = [queue.visit() for _ in range(4)]
-    ask(visits[0], gate, "a1")
+    flows = [queue.flow() for _ in range(4)]
+    ask(flows[0], gate, "a1")
     gate.wait(1)
-    for visit, name in zip(visits[1:], "bcd", strict=True):
-        ask(visit, gate, f"{name}1", f"{name}2")
-    ask(visits[0], gate, "a2")
-    assert [visit.before() for visit in visits] == [0, 1, 2, 3]
+    for flow, name in zip(flows[1:], "bcd", strict=True):
+        ask(flow, gate, f"{name}1", f"{name}2")
+    ask(flows[0], gate, "a2")
+    assert [flow.before() for flow in flows] == [0, 1, 2, 3]
     gate.open("a1")
     gate.wait(2)
-    assert [visit.before() for visit in visits] == [3, 0, 1, 2]
-    assert queue.visit().before() == 0, "who waits for nothing has nobody before"
+    assert [flow.before() for flow in flows] == [3, 0, 1, 2]
+    assert queue.flow().before() == 0, "who waits for nothing has nobody before"
 
 
 def test_whoever_leaves_makes_room(make: Make, gate: Gate) -> None:
     queue = make()
-    first, second, third = (queue.visit() for _ in range(3))
+    first, second, third = (queue.flow() for _ in range(3))
     (running,) = ask(first, gate, "a")
     gate.wait(1)
     dropped = ask(second, gate, "b1", "b2")
@@ -125,8 +125,8 @@ def test_whoever_leaves_makes_room(make: Make, gate: Gate) -> None:
 
 def test_a_photo_in_work_is_finished_when_its_visitor_leaves(make: Make, gate: Gate) -> None:
     queue = make()
-    with queue.visit() as visit:
-        running, waiting = ask(visit, gate, "a1", "a2")
+    with queue.flow() as flow:
+        running, waiting = ask(flow, gate, "a1", "a2")
         gate.wait(1)
     gate.open("a1")
     assert running.result(WAIT) == "a1"
@@ -136,16 +136,16 @@ def test_a_photo_in_work_is_finished_when_its_visitor_leaves(make: Make, gate: G
 
 def test_an_exception_in_the_page_leaves_the_queue(make: Make, gate: Gate) -> None:
     queue = make()
-    with pytest.raises(KeyError), queue.visit() as visit:
-        waiting = ask(visit, gate, "a1", "a2")[1]
+    with pytest.raises(KeyError), queue.flow() as flow:
+        waiting = ask(flow, gate, "a1", "a2")[1]
         gate.wait(1)
         raise KeyError
     assert waiting.cancelled()
 
 
 def test_a_future_that_is_cancelled_is_passed_over(make: Make, gate: Gate) -> None:
-    visit = make().visit()
-    _, second, third = ask(visit, gate, "a", "b", "c")
+    flow = make().flow()
+    _, second, third = ask(flow, gate, "a", "b", "c")
     gate.wait(1)
     assert second.cancel()
     gate.open("a", "c")
@@ -160,7 +160,7 @@ def test_a_photo_that_fails_harms_nobody_else(make: Make, gate: Gate, error: Bas
         raise error
 
     queue = make()
-    bad, good = queue.visit(), queue.visit()
+    bad, good = queue.flow(), queue.flow()
     failing, next_of_bad = bad.submit(fail), bad.submit(gate.work, "a")
     (fine,) = ask(good, gate, "b")
     gate.open("a", "b")
@@ -172,18 +172,18 @@ def test_a_setting_of_threads_that_fails_is_the_photos_failure(make: Make, gate:
     def refuse(slots: int) -> None:
         raise OSError("no threads")
 
-    (photo,) = ask(make(use_threads=refuse).visit(), gate, "a")
+    (photo,) = ask(make(use_threads=refuse).flow(), gate, "a")
     assert isinstance(photo.exception(WAIT), OSError)
 
 
 def test_a_photo_alone_has_all_slots_and_many_share_them(make: Make, gate: Gate) -> None:
     used: list[int] = []
     queue = make(4, use_threads=used.append)
-    ask(queue.visit(), gate, "alone")
+    ask(queue.flow(), gate, "alone")
     gate.wait(1)
     assert used == [4]
     for name in "abcdef":
-        ask(queue.visit(), gate, name)
+        ask(queue.flow(), gate, name)
     assert gate.began == ["alone"], "the next waits until it is done"
     gate.open("alone")
     gate.wait(5)
@@ -196,9 +196,9 @@ def test_a_photo_alone_has_all_slots_and_many_share_them(make: Make, gate: Gate)
 def test_two_share_the_slots_of_four(make: Make, gate: Gate) -> None:
     used: list[int] = []
     queue = make(4, use_threads=used.append)
-    ask(queue.visit(), gate, "alone")
+    ask(queue.flow(), gate, "alone")
     gate.wait(1)
-    ask(queue.visit(), gate, "a", "b")
+    ask(queue.flow(), gate, "a", "b")
     gate.open("alone")
     gate.wait(3)
     assert used == [4, 2, 2]
@@ -207,16 +207,16 @@ def test_two_share_the_slots_of_four(make: Make, gate: Gate) -> None:
 def test_a_limit_of_slots_holds_for_a_photo_alone(make: Make, gate: Gate) -> None:
     used: list[int] = []
     queue = make(4, most=1, use_threads=used.append)
-    visit = queue.visit()
-    ask(visit, gate, "a")
+    flow = queue.flow()
+    ask(flow, gate, "a")
     gate.wait(1)
-    ask(visit, gate, "b")
+    ask(flow, gate, "b")
     assert set(gate.wait(2)) == {"a", "b"} and used == [1, 1]
 
 
 def test_the_time_left_counts_the_turns_of_others(make: Make, gate: Gate) -> None:
     queue = make()
-    first, second = queue.visit(), queue.visit()
+    first, second = queue.flow(), queue.flow()
     assert first.seconds_left() is None
     (done,) = ask(first, gate, "a0")
     gate.open("a0")
@@ -235,7 +235,7 @@ def test_workers_end_when_idle_and_start_again(make: Make, gate: Gate) -> None:
     queue = make(2, when_idle=ended.release, idle_seconds=0.01)
     gate.open("a", "b")
     for name in "ab":
-        (photo,) = ask(queue.visit(), gate, name)
+        (photo,) = ask(queue.flow(), gate, name)
         assert photo.result(WAIT) == name
         assert ended.acquire(timeout=WAIT)
         assert not queue._workers
@@ -243,8 +243,8 @@ def test_workers_end_when_idle_and_start_again(make: Make, gate: Gate) -> None:
 
 def test_closing_drops_what_waits_and_waits_for_what_is_in_work(make: Make, gate: Gate) -> None:
     queue = make()
-    visit = queue.visit()
-    running, waiting = ask(visit, gate, "a", "b")
+    flow = queue.flow()
+    running, waiting = ask(flow, gate, "a", "b")
     gate.wait(1)
     closing = threading.Thread(target=queue.close, args=(WAIT,))
     closing.start()
@@ -255,14 +255,14 @@ def test_closing_drops_what_waits_and_waits_for_what_is_in_work(make: Make, gate
     closing.join(WAIT)
     assert running.result(WAIT) == "a" and not queue._workers
     with pytest.raises(RuntimeError):
-        queue.visit().submit(gate.work, "c")
+        queue.flow().submit(gate.work, "c")
 
 
 def test_shutdown_as_of_a_pool_waits_for_what_is_in_work(make: Make, gate: Gate) -> None:
-    visit = make().visit()
-    running, waiting = ask(visit, gate, "a", "b")
+    flow = make().flow()
+    running, waiting = ask(flow, gate, "a", "b")
     gate.wait(1)
-    leaving = threading.Thread(target=visit.shutdown)
+    leaving = threading.Thread(target=flow.shutdown)
     leaving.start()
     with pytest.raises(CancelledError):
         waiting.result(WAIT)
@@ -279,13 +279,13 @@ def test_a_queue_without_slots_is_refused() -> None:
 
 def test_photos_can_be_withdrawn(gate: Gate, make: Make) -> None:
     queue = make()
-    with queue.visit() as visit, queue.visit() as other:
-        first, second, third = (visit.submit(gate.work, name) for name in "abc")
+    with queue.flow() as flow, queue.flow() as other:
+        first, second, third = (flow.submit(gate.work, name) for name in "abc")
         gate.wait(1)
         assert queue.load() == (2, 1)
-        visit.withdraw([first, second])
+        flow.withdraw([first, second])
         assert second.cancelled() and not first.cancelled() and queue.load() == (1, 1)
-        visit.withdraw([third])
+        flow.withdraw([third])
         assert third.cancelled() and queue.load() == (0, 1)
         last = other.submit(gate.work, "d")
         gate.open("a", "d")
@@ -301,7 +301,7 @@ def test_photos_of_several_visitors_go_together(gate: Gate, make: Make) -> None:
         return [ValueError(each) if each == "a2" else each.upper() for each in photos]
 
     queue = make()
-    one, two, three = queue.visit(), queue.visit(), queue.visit()
+    one, two, three = queue.flow(), queue.flow(), queue.flow()
     held = one.submit(gate.work, "held")
     gate.wait(1)
     batch, again = Batch("x", work, 4), Batch("x", work, 4)
@@ -323,10 +323,10 @@ def test_photos_of_several_visitors_go_together(gate: Gate, make: Make) -> None:
 
 def test_a_batch_that_fails_fails_all_its_photos(make: Make) -> None:
     queue = make()
-    visit = queue.visit()
+    flow = queue.flow()
     short, broken = Batch("a", lambda photos: [], 4), Batch("b", lambda photos: 1 // 0, 4)
     with pytest.raises(RuntimeError, match="1 photos has 0 results"):
-        visit.submit_to(short, "a").result(WAIT)
+        flow.submit_to(short, "a").result(WAIT)
     with pytest.raises(ZeroDivisionError):
-        visit.submit_to(broken, "b").result(WAIT)
-    assert visit.submit(str, 1).result(WAIT) == "1"
+        flow.submit_to(broken, "b").result(WAIT)
+    assert flow.submit(str, 1).result(WAIT) == "1"

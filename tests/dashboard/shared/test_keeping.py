@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard.shared import keeping
-from dashboard.shared.keeping import LINK, Shelf
+from dashboard.shared.keeping import LINK, SessionStore
 
 
 @dataclass
@@ -24,42 +24,42 @@ class Clock:
 
 
 def test_a_state_is_found_by_its_id_and_class() -> None:
-    shelf, photos = Shelf(), Photos()
-    shelf.put("a", photos)
-    assert shelf.find("a", Photos) is photos
-    assert shelf.find("b", Photos) is None and shelf.find("a", Clock) is None
-    assert shelf.holds("a") and not shelf.holds("b")
+    store, photos = SessionStore(), Photos()
+    store.put("a", photos)
+    assert store.find("a", Photos) is photos
+    assert store.find("b", Photos) is None and store.find("a", Clock) is None
+    assert store.holds("a") and not store.holds("b")
     photos.size = 0
-    assert not shelf.holds("a")
+    assert not store.holds("a")
 
 
 def test_a_visit_goes_some_time_after_the_last_look() -> None:
     clock = Clock()
-    shelf, photos = Shelf(seconds=100, clock=clock), Photos()
-    shelf.put("a", photos)
+    store, photos = SessionStore(seconds=100, clock=clock), Photos()
+    store.put("a", photos)
     clock.now = 90
-    shelf.put("a", photos)
+    store.put("a", photos)
     clock.now = 190
-    assert shelf.find("a", Photos) is photos
+    assert store.find("a", Photos) is photos
     clock.now = 190.5
-    assert shelf.find("a", Photos) is None
+    assert store.find("a", Photos) is None
 
 
 def test_the_one_not_looked_at_for_longest_goes_when_the_shelf_is_full() -> None:
-    shelf = Shelf(most_bytes=25)
+    store = SessionStore(most_bytes=25)
     for visit in "abac":
-        shelf.put(visit, Photos())
-    assert [shelf.find(visit, Photos) is None for visit in "abc"] == [False, True, False]
-    shelf.put("d", Photos(size=1000))
-    assert [shelf.find(visit, Photos) is None for visit in "acd"] == [True, True, False], "the newest stays"
+        store.put(visit, Photos())
+    assert [store.find(visit, Photos) is None for visit in "abc"] == [False, True, False]
+    store.put("d", Photos(size=1000))
+    assert [store.find(visit, Photos) is None for visit in "acd"] == [True, True, False], "the newest stays"
 
 
 def test_what_is_dropped_is_forgotten() -> None:
-    shelf, photos = Shelf(), Photos()
-    shelf.put("a", photos)
-    shelf.drop("a")
-    assert photos.forgotten and shelf.find("a", Photos) is None
-    shelf.drop("a")
+    store, photos = SessionStore(), Photos()
+    store.put("a", photos)
+    store.drop("a")
+    assert photos.forgotten and store.find("a", Photos) is None
+    store.drop("a")
 
 
 def test_another_visitor_gets_a_copy_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +74,8 @@ def test_another_visitor_gets_a_copy_and_changes_nothing(monkeypatch: pytest.Mon
         def start_over(self) -> None:
             self.photos = {}
 
-    shelf = Shelf()
-    monkeypatch.setattr(keeping, "_shelf", lambda: shelf)
+    store = SessionStore()
+    monkeypatch.setattr(keeping, "_store", lambda: store)
 
     def arrive(who: str, **query: str) -> None:
         monkeypatch.setattr(keeping, "visitor", lambda: who)
@@ -96,5 +96,11 @@ def test_another_visitor_gets_a_copy_and_changes_nothing(monkeypatch: pytest.Mon
     keeping.keep(theirs)
     assert keeping.st.query_params[LINK] != link and mine.photos == {"a": "coat"}
     keeping.forget(theirs)
+    with monkeypatch.context() as signing_in:
+        signing_in.setattr(keeping.sign_in, "is_needed", lambda: True)
+        arrive("bob", visit=link)
+        assert keeping.kept(State) is None and "for you alone" in keeping.privacy_text()
+        arrive("ann", visit=link)
+        assert keeping.kept(State) is mine, "in whichever browser"
     arrive("ann", visit=link)
     assert keeping.kept(State) is mine and mine.photos == {"a": "coat"}

@@ -102,8 +102,8 @@ def test_a_network_from_elsewhere_is_one_of_the_models(tmp_path, monkeypatch) ->
 def test_the_queue_sets_the_threads_of_its_workers_and_leaves_those_of_others() -> None:
     mine, theirs = torch.get_num_threads(), []
     queue = networks._queue()
-    with networks.visit() as visit:
-        assert visit.submit(torch.get_num_threads).result(60) == queue.slots == networks._processor_threads()
+    with networks.flow() as flow:
+        assert flow.submit(torch.get_num_threads).result(60) == queue.slots == networks._processor_threads()
     reader = threading.Thread(target=lambda: theirs.append(torch.get_num_threads()))
     queue._when_idle()
     reader.start()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.shared.principal import Principal
 from dashboard.trends.choice import MADE_UP, choices
 from dashboard.trends.filter_bar import values_with
 from dashboard.trends.filters import evidence_line, from_link, removals, to_link
@@ -145,7 +146,7 @@ def test_archives_that_can_be_opened(tmp_path: Path) -> None:
     (tmp_path / "shipped" / "ccp" / "OUTFIT_15" / "fpn@1" / "a.parquet").touch()
     (tmp_path / "shipped" / "empty").mkdir()
     environment = {"GARMENTSCOPE_ARCHIVE": "/a/shop:s3://bucket/shop:", "XDG_CACHE_HOME": str(tmp_path)}
-    found = choices(environment, tmp_path / "shipped")
+    found = choices(Principal(""), environment, tmp_path / "shipped")
     assert [(each.name, each.made_up) for each in found] == [
         ("shop", False),
         ("shop (2)", False),

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import re
 import threading
@@ -283,6 +284,25 @@ def test_a_damaged_part_among_others_is_named_and_left_out(archive: Archive, whe
     with archive.reader() as reader:
         assert sorted(reader.query("SELECT photo_id, file_name, width FROM photos")["photo_id"]) == ["one", "two"]
         assert len(reader.left_out) == 1 and part.name in reader.left_out[0]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "the disk did not answer"), MemoryError("no memory")])
+def test_what_passes_is_not_called_damage(archive: Archive, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    archive.writer(VERSION).append(made("one"))
+    archive.writer(VERSION).append(made("two"))
+    whole, fails = store.pq.ParquetFile, [True]
+
+    def read(stream: object) -> object:
+        if fails and fails.pop():
+            raise error
+        return whole(stream)
+
+    monkeypatch.setattr(store.pq, "ParquetFile", read)
+    with archive.reader() as reader:
+        (sentence,) = reader.left_out
+        assert "cannot be read now" in sentence and sentence.endswith("Try again.") and "damaged" not in sentence
+        reader.refresh()
+        assert reader.left_out == () and len(reader.query("FROM photos")) == 2
 
 
 def test_a_part_with_wider_numbers_and_more_columns_is_read(archive: Archive) -> None:

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from dashboard.guard import Guard
+from dashboard.api.problems import ProblemError
+from dashboard.api.routes import routes
+from dashboard.security_headers import SecurityHeaders, proxies
 from dashboard.shared.visitor import COOKIE
 
 
@@ -30,7 +34,7 @@ def client() -> TestClient:
 
     routes = [Route("/", page), Route("/trends", page), Route("/api/v1/docs", page), Route("/api/v1/models", data)]
     routes += [Route("/_stcore/metrics", metrics), Route("/media/a.csv", data), Route("/team/_stcore/metrics", metrics)]
-    return TestClient(Guard(Starlette(routes=routes)), follow_redirects=False)
+    return TestClient(SecurityHeaders(Starlette(routes=routes)), follow_redirects=False)
 
 
 @pytest.mark.parametrize("path", ["/", "/trends", "/api/v1/docs", "/api/v1/models", "/media/a.csv", "/nowhere"])
@@ -71,7 +75,7 @@ def test_a_page_marks_a_browser_once(client: TestClient) -> None:
     client.cookies.clear()
     assert client.get("/").headers["set-cookie"].split(";")[0] != first.split(";")[0], "another browser, another mark"
     client.cookies.clear()
-    assert "Secure" in client.get("/", headers={"X-Forwarded-Proto": "https"}).headers["set-cookie"]
+    assert "Secure" not in client.get("/", headers={"X-Forwarded-Proto": "https"}).headers["set-cookie"]
     client.cookies.clear()
     for path in ("/api/v1/docs", "/api/v1/models", "/media/a.csv"):
         assert "set-cookie" not in client.get(path).headers
@@ -88,4 +92,47 @@ def test_a_space_may_show_it_in_its_frame(client: TestClient, monkeypatch: pytes
 def test_the_server_is_guarded() -> None:
     from dashboard.server import app
 
-    assert [each.cls for each in app._user_middleware] == [Guard]
+    assert [each.cls for each in app._user_middleware] == [ProxyHeadersMiddleware, SecurityHeaders]
+
+
+@pytest.mark.parametrize(
+    ("client", "address", "scheme"),
+    [("10.0.0.5", "203.0.113.9", "https"), ("10.0.1.5", "10.0.1.5", "http"), ("203.0.113.9", "203.0.113.9", "http")],
+)
+def test_forwarded_headers_are_those_of_named_proxies(
+    monkeypatch: pytest.MonkeyPatch, client: str, address: str, scheme: str
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_PROXIES", "10.0.0.0/24")
+
+    async def page(request: Request) -> Response:
+        assert request.client
+        return HTMLResponse(f"{request.client.host} {request.url.scheme}", headers={"set-cookie": "a=b; Path=/"})
+
+    app = Starlette(routes=[Route("/", page)], middleware=[proxies(), Middleware(SecurityHeaders)])
+    given = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    answer = TestClient(app, client=(client, 1)).get("/", headers=given)
+    assert answer.text == f"{address} {scheme}"
+    cookies = answer.headers.get_list("set-cookie")
+    assert len(cookies) == 2 and all(("Secure" in each) == (scheme == "https") for each in cookies)
+    assert ("strict-transport-security" in answer.headers) == (scheme == "https")
+
+
+def test_a_page_connects_to_its_own_host_only(client: TestClient) -> None:
+    for host, said in (("shop.example:8501", " ws://shop.example:8501 wss://shop.example:8501"), ("a b;*", "")):
+        policy = client.get("/", headers={"Host": host}).headers["content-security-policy"]
+        (connect,) = (each.strip() for each in policy.split(";") if "connect-src" in each)
+        assert connect == f"connect-src 'self'{said} blob: data:"
+
+
+def test_below_a_base_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_BASE_PATH", "garments")
+    assert [getattr(each, "path", "") for each in routes()] == ["/garments/api/v1", "/garments/metrics"]
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse("page")
+
+    found = [Route("/garments/", page), Route("/garments/api/v1/docs", page)]
+    below = TestClient(SecurityHeaders(Starlette(routes=found)))
+    assert "Path=/garments;" in below.get("/garments/").headers["set-cookie"]
+    assert "set-cookie" not in below.get("/garments/api/v1/docs").headers
+    assert ProblemError("not-found").to_json()["type"] == "/garments/api/v1/problems/not-found"

@@ -1,0 +1,1 @@
+"""Who uses the app: signing in, and the tokens of the API."""
