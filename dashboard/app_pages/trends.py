@@ -17,7 +17,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.history import returned
 from dashboard.components.links import show_links
-from dashboard.evaluation.pictures import cards_html
+from dashboard.evaluation.pictures import Card, cards_html
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
@@ -25,6 +25,8 @@ from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.coloured import palette_section
+from dashboard.trends.contents import Contents, collect
+from dashboard.trends.export_menu import show_exports
 from dashboard.trends.filter_bar import choose_filters
 from dashboard.trends.filters import evidence_line, removals, to_link
 from dashboard.trends.insights import Insight, insights, joints
@@ -32,7 +34,6 @@ from dashboard.trends.methods import method
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards
 from dashboard.trends.reliability import Trust, of_kinds, read_trust
-from dashboard.trends.report import report_html
 from dashboard.trends.section import Builder, Question, Section, codes_of, number, swatches_html
 from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
@@ -56,7 +57,7 @@ GUIDE = (
     "*With what* shows which garments are worn together more, or less, often than by chance.",
     "Click a bar, cell or point, or choose it in the list, to see the photos behind the number.",
     "*Filters* narrows everything to dates, tags, garments or colours; the address of the page keeps what you chose.",
-    "*Export* gives a report; *Download* below a chart gives its picture and its data.",
+    "*Export* gives a report, tables for Excel and slides; *Download* below a chart gives its picture and its data.",
 )
 
 
@@ -121,7 +122,7 @@ def page() -> None:
         if facts.division:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
-        _insights(question, choice, version)
+        standing_out = _insights(question, choice, version)
         notes = [
             *facts.left_out,
             _lacking(facts),
@@ -129,7 +130,7 @@ def page() -> None:
         ]
         current = _tabs(question, trust, choice, line, notes)
         with place.export, st.popover("Export", type="primary"):
-            _export(question, current, choice, line)
+            _export(question, current, choice, line, standing_out, notes)
     else:
         _nothing(facts, view)
     if state.sentences:
@@ -149,8 +150,8 @@ def _what_is_set(view: View, line: str, *, made_up: bool) -> None:
             st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(counting=view.counting),))
 
 
-def _insights(question: Question, choice: Choice, version: Version) -> None:
-    """The sentence on what stands out; each part opens the chart that shows it."""
+def _insights(question: Question, choice: Choice, version: Version) -> str:
+    """The sentence on what stands out, which is returned too; each part opens the chart that shows it."""
     found = insights(question)
     if not question.facts.size(question.view).dated and not choice.made_up:
         found.append(Insight("no photo has a date, so rises and falls are unknown"))
@@ -163,7 +164,7 @@ def _insights(question: Question, choice: Choice, version: Version) -> None:
         text = each.text if parts[0][0] or len(parts) > 1 else each.text[:1].upper() + each.text[1:]
         parts.append((text, _address(choice, version, each, question.view) if each.tab else ""))
     if not found:
-        return
+        return ""
 
     def follow(place: int) -> None:
         each = places[place]
@@ -173,6 +174,7 @@ def _insights(question: Question, choice: Choice, version: Version) -> None:
             state.follow(each.tab, each.link)
 
     show_links([*parts, (".", "")], "trends-insights", follow)
+    return "".join(text for text, _ in parts) + "."
 
 
 def _address(choice: Choice, version: Version, part: Insight, view: View) -> str:
@@ -530,25 +532,47 @@ def _roots() -> tuple[Path, ...]:
     return tuple(place for place in (*settings.photos, *data) if place.is_dir())
 
 
-def _export(question: Question, current: Sequence[tuple[str, Builder]], choice: Choice, line: str) -> None:
-    """The report; tables and pictures are exported at their charts."""
+def _export(
+    question: Question,
+    current: Sequence[tuple[str, Builder]],
+    choice: Choice,
+    line: str,
+    standing_out: str,
+    notes: Sequence[str],
+) -> None:
+    """Report, workbook and slides; data and picture of a chart are exported at the chart."""
     others = [build for name, build in DEFAULTS.items() if name not in dict(current)]
-    report = partial(
-        report_html,
-        replace(question, theme="light", marked=""),
+    plain = replace(question, theme="light", marked="")
+    collected = partial(
+        collect,
+        plain,
         [build for _, build in current] + others,
         archive=choice.name,
         evidence=line,
         filters=[text for text, _ in removals(question.view)],
         made_up=choice.made_up,
     )
-    st.download_button(
-        "Report (HTML)", report, "trends.html", "text/html", key="trends-report", on_click="ignore", type="primary"
+    there = not choice.made_up and _roots()
+    show_exports(
+        collected,
+        standing_out=standing_out,
+        notes=notes,
+        photos=partial(_report_photos, plain, state.clicked) if there else None,
     )
-    st.caption(
-        "One file: this view, then the first view of each other tab, with filters, sample sizes, method and tables. "
-        "Data (CSV, Parquet) and picture (PNG, SVG) of a single chart are below the chart."
-    )
+
+
+def _report_photos(question: Question, clicked: tuple[str, str], contents: Contents) -> dict[str, list[Card]]:
+    """A few photos behind each section: of what was clicked, or of what is shown before."""
+    facts, found = question.facts, {}
+    for section in contents.sections:
+        key, code = clicked
+        behind = (read_behind(code, facts.taxonomy) if key == section.key else None) or section.behind
+        asked = question.within(behind.within(section.view or question.view))
+        likely = facts.count(asked.view, behind.conditions) > 0
+        photos = facts.photos(asked.view, behind.conditions, limit=SHOWN, likely=likely)
+        classes = [facts.class_of(name) for name in behind.classes]
+        found[section.key], _ = photo_cards(photos, facts.whole, classes, partial(cache.archive_photo, _roots()))
+    return found
 
 
 page()

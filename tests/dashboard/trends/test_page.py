@@ -55,6 +55,18 @@ def test_the_page_says_what_it_rests_on_and_shows_photos(page: AppTest) -> None:
     assert not page.error
 
 
+def test_report_tables_and_slides_can_be_taken(page: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "team.pptx").write_bytes(b"no presentation")
+    monkeypatch.setenv("GARMENTSCOPE_SLIDES", str(tmp_path / "team.pptx"))
+    opened(page)
+    labels = [each.label for each in page.get("download_button")]
+    assert {"Report (HTML)", "Tables (Excel)", "Slides (PowerPoint)"} <= set(labels)
+    assert "team.pptx is not a PowerPoint presentation" in said(page) and "The slides are plain meanwhile." in said(
+        page
+    )
+    assert widget(page.toggle, "Photos in the report").value is False
+
+
 @pytest.mark.parametrize(
     ("tab", "title"),
     [
