@@ -20,6 +20,7 @@ from dashboard.components.links import show_links
 from dashboard.evaluation.pictures import Card, cards_html
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
+from dashboard.shared.palette_menu import show_palettes
 from dashboard.shared.text import literal
 from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
@@ -41,6 +42,7 @@ from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.outfits import NotEnoughError
+from segmodels.archive.palette import real_palette
 from segmodels.archive.store import ArchiveError, Version
 from segmodels.archive.synthetic import MADE_UP_MODEL
 from segmodels.settings import read_settings
@@ -436,6 +438,16 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
             )
         if section.swatches:
             st.html(swatches_html(section.swatches))
+        if section.key in ("trends-palettes", "trends-colours"):
+            garments = list(dict.fromkeys(map(question.facts.class_of, section.table["garment"])))
+            show_palettes(
+                "Palette",
+                "trends-palette",
+                f"{section.title}, {choice.name}",
+                partial(real_palette, question.facts, question.view, garments),
+                "Each colour is the mean of the garments' own main colours of that name, not the colour of the name. "
+                "Lab is CIELAB (D65)." + " Made-up garments have the colours of the names." * choice.made_up,
+            )
         st.caption(literal(section.caption))
         for note in filter(None, notes):
             st.caption(literal(note))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -42,8 +43,9 @@ def show_exports(
         cards = photos(contents) if photos and with_photos else {}
         return report_html(contents, standing_out=standing_out, notes=notes, photos=cards)
 
+    row = st.container(horizontal=True)
     template, name = _template()
-    with st.container(horizontal=True):
+    with row:
         buttons = (
             ("Report (HTML)", report, "trends.html", "text/html"),
             ("Tables (Excel)", lambda: workbook_xlsx(collected()), "trends.xlsx", _EXCEL),
@@ -51,7 +53,8 @@ def show_exports(
         )
         for label, make, file, kind in buttons:
             key = f"trends-export-{file.rpartition('.')[2]}"
-            st.download_button(label, make, file, kind, key=key, on_click="ignore", type="primary")
+            look: Literal["primary", "secondary"] = "primary" if make is report else "secondary"
+            st.download_button(label, make, file, kind, key=key, on_click="ignore", type=look)
     st.caption(
         "This view, then the first view of each other tab, with filters, sample sizes and method. For a PDF, print "
         "the report in the browser: its tables open. Data (CSV, Parquet) and picture (PNG, SVG) of a single chart are "

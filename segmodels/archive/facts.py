@@ -407,6 +407,37 @@ class Facts:
             "JOIN colour c ON g.colour = c.id GROUP BY ALL HAVING garments > 0 ORDER BY ALL",
         )
 
+    def main_colours(self, view: View) -> pd.DataFrame:
+        """Garments by class and by the main colour that their pixels have, as `colours` counts them.
+
+        Args:
+            view: View that chooses the outfits.
+
+        Returns:
+            Columns `class` name, `name` of the colour (a fine one), `hex`, and number of `garments`.
+        """
+        with self._lock:
+            self._reader.query(
+                "CREATE TABLE IF NOT EXISTS main_colour AS SELECT p, person, class, name, hex FROM photo JOIN ("
+                "SELECT photo_id, g.class AS class, g.person AS person, g.colours[1].name AS name, "
+                "lower(g.colours[1].hex) AS hex FROM (SELECT photo_id, unnest(garments) AS g FROM photos "
+                "WHERE NOT coalesce(monochrome, false))) USING (photo_id) WHERE regexp_full_match(hex, '#[0-9a-f]{6}')"
+            )
+        view = self._resolved(view)
+        first = {name: parts[0] for name, parts in self.division.parts.items()} if self.division else {}
+        presence = " ".join(
+            f"WHEN {_text(each.name)} THEN {self._class_presence(view, first.get(each.name, each.name))}"
+            for each in self.whole.worn
+        )
+        product = f"{_weight(view)} * CASE m.class {presence} END"
+        return self._ask(
+            view,
+            f"SELECT m.class AS class, m.name AS name, m.hex AS hex, {_sum(view, product, weighted=False)} AS garments "
+            "FROM {v} JOIN main_colour m USING (p) WHERE m.person = o % {people} "
+            "GROUP BY ALL HAVING garments > 0 ORDER BY ALL",
+            people=_MOST_PEOPLE,
+        )
+
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
         """Main colours of two garments worn together.
 

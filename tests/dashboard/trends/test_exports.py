@@ -160,8 +160,11 @@ def test_each_slide_says_its_finding_and_shows_the_numbers_of_the_page(contents:
         for each in slide.shapes:
             assert each.left >= 0 and each.top + each.height <= deck.slide_height + Inches(0.2), section.key
         place = f"{section.key} {section.title}"
-        charts |= {place: each.chart for each in slide.shapes if each.has_chart}
-        tables |= {place: each.table for each in slide.shapes if each.has_table}
+        for each in slide.shapes:
+            if each.has_chart:
+                charts[place] = each.chart
+            if each.has_table:
+                tables[place] = each.table
     by = {f"{section.key} {section.title}": section.table for section in contents.sections}
 
     shares = charts["trends-areas Share of the outfit's pixels"]

@@ -1,7 +1,6 @@
 """What each view says of sixty known outfits, and what it needs where there is too little."""
 
 import io
-import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
