@@ -87,7 +87,9 @@ def _utf16(text: str) -> bytes:
 
 def _gpl(swatches: Sequence[Swatch], title: str) -> bytes:
     lines = ["GIMP Palette", f"Name: {_one_line(title)}", "Columns: 0", "#"]
-    lines += ["{:3d} {:3d} {:3d}\t{}".format(*each.rgb, _one_line(each.title)) for each in swatches]
+    for each in swatches:
+        red, green, blue = each.rgb
+        lines.append(f"{red:3d} {green:3d} {blue:3d}\t{_one_line(each.title)}")
     return "\n".join([*lines, ""]).encode("utf-8", "replace")
 
 

@@ -142,8 +142,9 @@ def _form(archives: Sequence[Shelved]) -> None:
     """What to add, and where."""
     st.subheader("Add photos")
     st.markdown(
-        "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept. "
-        "The rows are stored on the machine that serves this page; everyone who opens the page can see them."
+        "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept, "
+        "and small copies only where you say so. The rows are stored on the machine that serves this page; everyone "
+        "who opens the page can see them."
     )
     names = [each.name for each in archives if each.origin != "shipped" and may_change(owner_of(each.location))]
     names = names or [NEW]
@@ -183,9 +184,16 @@ def _form(archives: Sequence[Shelved]) -> None:
         if metadata:
             _preview(metadata)
     model = _model()
+    thumbnails = st.checkbox(
+        "Keep thumbnails in the archive",
+        is_trusted(),
+        key="archive-thumbnails",
+        help="Each photo at 256 and 1,024 pixels, without its metadata, so that Trends can show the photos behind a "
+        "number. Everyone who opens the page can see them. They go when their photo is deleted from the archive.",
+    )
     if st.button("Add photos", type="primary"):
         state.refused = ()
-        state.failure = unreadable or _add(target or "", metadata, model)
+        state.failure = unreadable or _add(target or "", metadata, model, thumbnails=thumbnails)
         if not state.failure:
             st.rerun()
     if sentences := dict.fromkeys([*state.refused, unreadable, state.failure]):
@@ -269,7 +277,7 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.failure = ""
 
 
-def _add(name: str, metadata: Metadata | None, model: str) -> str:
+def _add(name: str, metadata: Metadata | None, model: str, *, thumbnails: bool) -> str:
     """Begins to add the files; gives a sentence if it cannot."""
     found = state.found.found if state.found else Found([], [])
     try:
@@ -284,7 +292,8 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
         claim(target, visitor())
         if not may_change(owner_of(target.location)):
             raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
-        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.visit, visitor())
+        load = partial(networks.segmenter, model)
+        begun = Job(target, found, metadata, load, networks.visit, visitor(), thumbnails=thumbnails)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."

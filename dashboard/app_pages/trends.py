@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.history import returned
 from dashboard.components.links import show_links
-from dashboard.evaluation.pictures import Card, cards_html
+from dashboard.evaluation.pictures import PictureError, cards_html
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.palette_menu import show_palettes
@@ -26,14 +27,15 @@ from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.coloured import palette_section
-from dashboard.trends.contents import Contents, collect
+from dashboard.trends.contents import collect
 from dashboard.trends.export_menu import show_exports
 from dashboard.trends.filter_bar import choose_filters
 from dashboard.trends.filters import evidence_line, removals, to_link
+from dashboard.trends.gallery_dialog import Source, show_gallery
 from dashboard.trends.insights import Insight, insights, joints
 from dashboard.trends.methods import method
 from dashboard.trends.moves import movement_section
-from dashboard.trends.photos import photo_cards
+from dashboard.trends.photos import photo_cards, section_photos
 from dashboard.trends.reliability import Trust, of_kinds, read_trust
 from dashboard.trends.section import Builder, Question, Section, codes_of, number, swatches_html
 from dashboard.trends.state import TrendsState
@@ -45,6 +47,7 @@ from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.palette import real_palette
 from segmodels.archive.store import ArchiveError, Version
 from segmodels.archive.synthetic import MADE_UP_MODEL
+from segmodels.archive.thumbnails import SMALL
 from segmodels.settings import read_settings
 
 state = page_state(TrendsState)
@@ -459,7 +462,7 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
     behind = (read_behind(code, question.facts.taxonomy) if key == section.key else None) or section.behind
     state.chosen.link["photos"] = [f"{section.key}:{behind.code()}"]
     with right, st.container(key="trends-photos"):
-        _photos(question.within(behind.within(section.view or question.view)), behind, choice, section)
+        _photos(question.within(behind.within(section.view or question.view)), behind, choice, section, line)
 
 
 def _clicked(key: str) -> None:
@@ -489,7 +492,7 @@ def _pick(section: Section, behind: Behind, question: Question) -> None:
     )
 
 
-def _photos(question: Question, behind: Behind, choice: Choice, section: Section) -> None:
+def _photos(question: Question, behind: Behind, choice: Choice, section: Section, line: str) -> None:
     """How many outfits meet the conditions, some of their photos, and a list of all file names."""
     facts, view, asked = question.facts, question.view, behind.conditions
     count = facts.count(view, asked)
@@ -510,13 +513,14 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
     if not count:
         outfits = "no outfit at 50 % or more; the likeliest are shown"
     st.caption(f"{expected}{outfits}.")
-    roots = () if choice.made_up else _roots()
+    read = _reader(choice)
     classes = [facts.class_of(name) for name in behind.classes]
-    cards, remark = photo_cards(found, facts.whole, classes, partial(cache.archive_photo, roots) if roots else None)
+    cards, remark = photo_cards(found, facts.whole, classes, partial(read, SMALL) if read else None)
     st.html(cards_html(cards))
-    if not choice.made_up and not roots:
+    if not choice.made_up and not read:
         remark = (
-            "To see the photos beside their class maps, set GARMENTSCOPE_PHOTOS to the folder they were added from."
+            "To see the photos beside their class maps, add them with thumbnails, or set GARMENTSCOPE_PHOTOS to the "
+            "folder they were added from."
         )
     if choice.made_up:
         remark = "Made-up photos all show the same drawing."
@@ -525,6 +529,9 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
     with st.container(horizontal=True):
         if count > shown and shown < MOST:
             st.button("More photos", on_click=_more)
+        if st.button("Gallery and moodboard"):
+            note = f"{choice.name}: {behind.words(question.hemispheres)}. {line}. {date.today():%Y-%m-%d}."
+            show_gallery(question, behind, Source(read or _no_picture, note), state)
         names = partial(_names, lambda: facts.photos(view, asked, limit=NAMES, likely=count > 0))
         show_downloads("File names", "trends-names", names)
 
@@ -535,6 +542,18 @@ def _more() -> None:
 
 def _names(ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     return ask().drop(columns="class_map")
+
+
+def _reader(choice: Choice) -> Callable[[int, str, str], bytes] | None:
+    """Function that gives the picture of a side, a file name and an id; None where no pictures are to be had."""
+    roots = _roots()
+    if choice.made_up or not (roots or cache.has_thumbnails(choice.location)):
+        return None
+    return partial(cache.archive_photo, choice.location, roots)
+
+
+def _no_picture(side: int, file_name: str, identity: str) -> bytes:
+    raise PictureError(f"No picture of {file_name} is kept.")
 
 
 def _roots() -> tuple[Path, ...]:
@@ -564,27 +583,13 @@ def _export(
         filters=[text for text, _ in removals(question.view)],
         made_up=choice.made_up,
     )
-    there = not choice.made_up and _roots()
+    read = _reader(choice)
     show_exports(
         collected,
         standing_out=standing_out,
         notes=notes,
-        photos=partial(_report_photos, plain, state.clicked) if there else None,
+        photos=partial(section_photos, plain, state.clicked, partial(read, SMALL), SHOWN) if read else None,
     )
-
-
-def _report_photos(question: Question, clicked: tuple[str, str], contents: Contents) -> dict[str, list[Card]]:
-    """A few photos behind each section: of what was clicked, or of what is shown before."""
-    facts, found = question.facts, {}
-    for section in contents.sections:
-        key, code = clicked
-        behind = (read_behind(code, facts.taxonomy) if key == section.key else None) or section.behind
-        asked = question.within(behind.within(section.view or question.view))
-        likely = facts.count(asked.view, behind.conditions) > 0
-        photos = facts.photos(asked.view, behind.conditions, limit=SHOWN, likely=likely)
-        classes = [facts.class_of(name) for name in behind.classes]
-        found[section.key], _ = photo_cards(photos, facts.whole, classes, partial(cache.archive_photo, _roots()))
-    return found
 
 
 page()

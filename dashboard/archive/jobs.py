@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from dashboard.archive.shelf import Shelved
 from dashboard.shared import background
-from segmodels.archive.ingest import Progress, Report, analyse_here, ingest, version_of
+from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
 from segmodels.archive.metadata import Metadata
 from segmodels.archive.sources import Found
 from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.thumbnails import keeping_thumbnails
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
@@ -34,6 +35,7 @@ class Job(background.Task):
         load: Function that returns the segmenter; called in the job's thread.
         pool: Function that opens the pool whose threads analyse the photos; threads of its own if left out.
         owner: Identifier of the visitor who began it.
+        thumbnails: Whether thumbnails of the photos are kept in the archive.
 
     Attributes:
         progress: Progress after the latest photo; None before the first one.
@@ -48,6 +50,8 @@ class Job(background.Task):
         load: Callable[[], Segmenter],
         pool: Callable[[], AbstractContextManager[Executor]] | None = None,
         owner: str = "",
+        *,
+        thumbnails: bool = False,
     ) -> None:
         super().__init__(target.location, "waiting")
         self.target = target
@@ -55,10 +59,19 @@ class Job(background.Task):
         self.progress: Progress | None = None
         self.report: Report | None = None
         self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
+        self._thumbnails = thumbnails
 
     def again(self) -> Job:
         """A new job for the same photos, not started yet; photos that are in the archive are skipped."""
-        return Job(self.target, self._found, self._metadata, self._load, self._pool, self.owner)
+        return Job(
+            self.target,
+            self._found,
+            self._metadata,
+            self._load,
+            self._pool,
+            self.owner,
+            thumbnails=self._thumbnails,
+        )
 
     def work(self) -> None:
         """Waits for its turn, loads the network and ingests."""
@@ -70,7 +83,10 @@ class Job(background.Task):
             segmenter = self._load()
             self.check_stop()
             self.phase = "running"
-            archive, engine = Archive(self.target.location), partial(analyse_here, segmenter, pool=self._pool)
+            archive = Archive(self.target.location)
+            engine: Engine = partial(analyse_here, segmenter, pool=self._pool)
+            if self._thumbnails:
+                engine = keeping_thumbnails(engine, archive.place)
             self.report = ingest(
                 self._found,
                 archive,

@@ -10,13 +10,15 @@ import streamlit as st
 from dashboard.evaluation.pictures import Card
 from dashboard.shared.text import literal
 from dashboard.trends.contents import Contents
+from dashboard.trends.deck import MOST_TEMPLATE_BYTES, TemplateError, open_deck, read_template
 from dashboard.trends.report import report_html
-from dashboard.trends.slides import MOST_TEMPLATE_BYTES, TemplateError, open_deck, read_template, slides_pptx
+from dashboard.trends.slides import slides_pptx
 from dashboard.trends.workbook import workbook_xlsx
 from segmodels.settings import read_settings
 
-__all__ = ["show_exports"]
+__all__ = ["chosen_template", "show_exports"]
 
+_UPLOADED = "trends-template"
 _EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _POWERPOINT = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
@@ -44,7 +46,7 @@ def show_exports(
         return report_html(contents, standing_out=standing_out, notes=notes, photos=cards)
 
     row = st.container(horizontal=True)
-    template, name = _template()
+    template, name = _choose_template()
     with row:
         buttons = (
             ("Report (HTML)", report, "trends.html", "text/html"),
@@ -62,24 +64,34 @@ def show_exports(
     )
 
 
-def _template() -> tuple[bytes | None, str]:
-    """The uploaded template, else that of the setting; None, with a sentence on the page, where it cannot be used."""
-    file = st.file_uploader(
+def chosen_template() -> tuple[bytes | None, str]:
+    """The template that the visitor uploaded, else that of the setting, with its name; None where there is neither.
+
+    Raises:
+        TemplateError: If it cannot be used.
+    """
+    file = st.session_state.get(_UPLOADED)
+    if file is not None:
+        template, name = file.getvalue(), file.name
+    elif set_file := read_settings().slides:
+        template, name = read_template(set_file), set_file.name
+    else:
+        return None, ""
+    open_deck(template, name)
+    return template, name
+
+
+def _choose_template() -> tuple[bytes | None, str]:
+    """The uploader of a template, and the chosen one; a sentence where that cannot be used."""
+    st.file_uploader(
         "Your template for the slides (.pptx)",
         type=["pptx"],
         max_upload_size=MOST_TEMPLATE_BYTES // 1024**2,
-        key="trends-template",
+        key=_UPLOADED,
         help="Its layouts and colours are used; its slides are left out. It stays in this session.",
     )
     try:
-        if file is not None:
-            template, name = file.getvalue(), file.name
-        elif set_file := read_settings().slides:
-            template, name = read_template(set_file), set_file.name
-        else:
-            return None, ""
-        open_deck(template, name)
+        return chosen_template()
     except TemplateError as error:
         st.error(literal(f"{error} The slides are plain meanwhile."))
         return None, ""
-    return template, name

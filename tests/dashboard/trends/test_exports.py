@@ -19,10 +19,11 @@ from pptx.util import Inches
 from dashboard.evaluation.pictures import Card
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.contents import Contents, collect
+from dashboard.trends.deck import TemplateError
 from dashboard.trends.moves import forecast_section, line_section, movement_section
 from dashboard.trends.report import MOST_BYTES, report_html
 from dashboard.trends.section import Builder, Question
-from dashboard.trends.slides import TemplateError, slides_pptx
+from dashboard.trends.slides import slides_pptx
 from dashboard.trends.together import companion_section, lift_section, matrix_section, network_section, rule_section
 from dashboard.trends.workbook import workbook_xlsx
 from dashboard.trends.worn import area_section, groups_section, other_tag, share_section
