@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 from skimage.color import lab2rgb, rgb2lab
 
-from segmodels.csv_text import csv_bytes
+from segmodels.csv_text import csv_bytes, for_excel
 
 __all__ = ["PALETTE_FORMATS", "PaletteFormat", "Swatch", "mean_colour"]
 
@@ -104,7 +104,7 @@ def _csv(swatches: Sequence[Swatch], title: str) -> bytes:
          None if each.share is None else round(each.share, 4), None if each.count is None else round(each.count, 1)]
         for each in swatches
     )  # fmt: skip
-    return csv_bytes([columns, *rows])
+    return for_excel(csv_bytes([columns, *rows]))
 
 
 def _one_line(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lxml import etree
 from pptx import Presentation
-from pptx.enum.text import MSO_AUTO_SIZE
+from pptx.enum.text import MSO_AUTO_SIZE, PP_ALIGN
 from pptx.exc import PythonPptxError
 from pptx.presentation import Presentation as Deck
 from pptx.slide import Slide, SlideLayout
@@ -121,6 +121,7 @@ def add_titled_slide(deck: Deck, title: str, footnote: str, *, plain: bool) -> t
     head.text_frame.word_wrap = True
     head.text_frame.auto_size = MSO_AUTO_SIZE.TEXT_TO_FIT_SHAPE
     if plain:
+        head.text_frame.paragraphs[0].alignment = PP_ALIGN.LEFT
         run = head.text_frame.paragraphs[0].runs[0]
         run.font.size, run.font.name = Pt(28), "Georgia"
     top = Emu(head.top + head.height + Inches(0.1))

@@ -75,7 +75,7 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
             lacking += not shown.is_photo
             with st.container(width=_TILE):
                 if shown.picture:
-                    st.image(shown.picture, width=_TILE)
+                    st.image(shown.picture, width="stretch")
                 st.checkbox(
                     literal(shown.caption),
                     shown.photo_id in state.picked,

@@ -97,10 +97,10 @@ def board_pptx(tiles: Sequence[Tile], title: str, note: str, template: bytes | N
             size = Emu(int(image.width * scale)), Emu(int(image.height * scale))
             picture = io.BytesIO()
             image.convert("RGB").save(picture, "JPEG", quality=90)  # PowerPoint reads no WebP
-        shown = slide.shapes.add_picture(picture, Emu(int(left + (width - size[0]) / 2)), Emu(int(top)), *size)
+        shown = slide.shapes.add_picture(picture, Emu(int(left)), Emu(int(top)), *size)
         shown.name = tile.caption
         frame = slide.shapes.add_textbox(Emu(int(left)), Emu(int(top + size[1])), Emu(int(width)), line).text_frame
-        frame.margin_top = frame.margin_bottom = 0
+        frame.margin_top = frame.margin_bottom = frame.margin_left = 0
         frame.word_wrap = True
         frame.text = tile.caption
         frame.paragraphs[0].runs[0].font.size = Pt(8)
@@ -122,8 +122,7 @@ def _board(tiles: Sequence[Tile], title: str, note: str) -> Image.Image:
             picture = opened.convert("RGB")
         scale = min(width / picture.width, height / picture.height)
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        place_of = left + (width - size[0]) // 2, above + height - size[1]
-        image.paste(picture.resize(size, Image.Resampling.LANCZOS), place_of)
+        image.paste(picture.resize(size, Image.Resampling.LANCZOS), (left, above + height - size[1]))
         _write(draw, (left, above + height + 8), tile.caption, _CAPTION, _INK, width)
     _write(draw, (_EDGE, image.height - _EDGE - _CAPTION), note, _CAPTION, _MUTE, _WIDTH - 2 * _EDGE)
     return image

@@ -65,7 +65,7 @@ def test_gpl() -> None:
 
 def test_hex_and_csv_with_lab() -> None:
     assert PALETTE_FORMATS["hex"].write(SWATCHES, "").decode().split() == [each.hex.lower() for each in SWATCHES]
-    rows = list(csv.DictReader(io.StringIO(PALETTE_FORMATS["csv"].write(SWATCHES, "").decode(), newline="")))
+    rows = list(csv.DictReader(io.StringIO(PALETTE_FORMATS["csv"].write(SWATCHES, "").decode("utf-8-sig"), newline="")))
     assert [row["hex"] for row in rows] == [each.hex.lower() for each in SWATCHES]
     red, black = rows[2], rows[3]
     assert [float(red[key]) for key in ("lab_l", "lab_a", "lab_b")] == pytest.approx([53.24, 80.09, 67.20], abs=0.02)

@@ -67,6 +67,16 @@ def test_report_tables_and_slides_can_be_taken(page: AppTest, monkeypatch: pytes
     assert widget(page.toggle, "Photos in the report").value is False
 
 
+def test_photos_of_the_gallery_become_a_moodboard(page: AppTest) -> None:
+    opened(page, photos='trends-shares:{"worn": ["Hat"]}')
+    widget(page.button, "Gallery and moodboard").click().run()
+    assert "Hat: 10 outfits." in said(page) and "Choose photos above" in said(page)
+    assert page.checkbox[-1].label.replace("\\", "") == "look00.jpg, 2023-01-01"
+    page.checkbox[-1].check().run()
+    widget(page.button, "Gallery and moodboard").click().run()
+    assert len(state_of(page, TrendsState).picked) == 1 and "1 chosen." in said(page) and not page.exception
+
+
 @pytest.mark.parametrize(
     ("tab", "title"),
     [
