@@ -553,7 +553,7 @@ def _reader(choice: Choice) -> Callable[[int, str, str], bytes] | None:
 
 
 def _no_picture(side: int, file_name: str, identity: str) -> bytes:
-    raise PictureError(f"No picture of {file_name} is kept.")
+    raise PictureError(f"No picture of {file_name} is kept. Add the photo again with thumbnails.")
 
 
 def _roots() -> tuple[Path, ...]:

@@ -124,7 +124,7 @@ def _section(section: Section) -> str:
 
 
 def _photos(cards: Sequence[Card], left: int) -> tuple[str, int]:
-    """As many photos as fit into the bytes that are left, and the bytes left after them."""
+    """HTML of the photos that fit into the bytes that are left, and how many bytes are left after them."""
     kept: list[Card] = []
     for card in cards:
         size = len(cards_html([card]).encode())

@@ -46,7 +46,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_set(home: Path) -> None:
-    defaults = Settings("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), "", None, "", "", False)
+    defaults = Settings(
+        "", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), None, "", None, "", "", False
+    )
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
 
@@ -65,6 +67,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_PHOTOS": between.join(["~/photos", "/photos"]),
             "GARMENTSCOPE_CACHE": "~/cache",
             "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
+            "GARMENTSCOPE_SLIDES": "~/team.pptx",
             "GARMENTSCOPE_SHARED": "Yes",
             "GARMENTSCOPE_API": " photos=8 ",
             "GARMENTSCOPE_TOKENS": "~/tokens.json",
@@ -86,6 +89,7 @@ def test_everything_is_set(home: Path) -> None:
         archive=(str(home / "looks"), "s3://bucket/looks", "/looks"),
         photos=(home / "photos", Path("/photos")),
         cache=home / "cache",
+        slides=home / "team.pptx",
         southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
         shared=True,
         api="photos=8",

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segmodels.archive.__main__ import main
 from segmodels.archive.ingest import Outcome
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.sources import Source, from_uploads
 from segmodels.archive.thumbnails import (
     LARGE,
     SMALL,
+    has_thumbnails,
     keeping_thumbnails,
     read_thumbnail,
     remove_thumbnails,
@@ -102,3 +104,11 @@ def test_a_full_disk_stops_the_ingest_with_its_sentence(tmp_path: Path, monkeypa
         list(keeping_thumbnails(engine, Place(tmp_path))(sources, ()))
     with pytest.raises(PhotoError):
         write_thumbnails(Place(tmp_path), "0" * 64, b"no photo")
+
+
+def test_the_command_keeps_them_only_when_asked(folder: Path, more_models: Path, tmp_path: Path) -> None:
+    place = tmp_path / "archive"
+    command = ["ingest", str(folder), "--archive", str(place), "--model", str(more_models / "tiny"), "--device", "cpu"]
+    assert main(command) == 0 and not has_thumbnails(Place(place))
+    assert main([*command, "--thumbnails"]) == 0, "photos that are known get theirs"
+    assert thumbnails_of(Place(place)) == {sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.jpg")}
