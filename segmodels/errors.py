@@ -23,6 +23,7 @@
   - `dashboard.dataset.folder.FolderError`: a folder that is not Clothing Co-Parsing
   - `dashboard.dataset.shipped.StatisticsError`: statistics of a data set that cannot be read
   - `dashboard.evaluation.pictures.PictureError`: a photo or a class map of the evidence that cannot be shown
+  - `dashboard.trends.deck.TemplateError`: a template for slides that cannot be used
   - `train.publishing.export.ExportError`: a network that cannot be exported
   - `train.recipe.RecipeError`: a recipe that cannot be used
   - `train.resume.FitError`: a fit that cannot start or go on

@@ -76,6 +76,10 @@ class Settings:
         "none",
     )
 
+    slides: Path | None = _variable(
+        "PowerPoint file (`.pptx`) with the team's layouts, on which Trends makes its slides.", "a plain presentation"
+    )
+
     api: str = _variable(
         "How much the HTTP API takes, such as `photos=8,seconds=60`; [its page](../dashboard/api/README.md) has the "
         "names.",
@@ -171,6 +175,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         photos=folders("PHOTOS"),
         cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),
         southern=tuple(pair(entry) for entry in text("SOUTHERN").split(",") if entry.strip()),
+        slides=folder(text("SLIDES")) if text("SLIDES") else None,
         api=text("API"),
         tokens=folder(text("TOKENS")) if text("TOKENS") else None,
         people=entries("PEOPLE"),

@@ -159,8 +159,8 @@ def _form(archives: Sequence[Shelved]) -> None:
     """What to add, and where."""
     st.subheader("Add photos")
     st.markdown(
-        "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept. "
-        "The rows are stored on the machine that serves this page; "
+        "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept, "
+        "and small copies only where you say so. The rows are stored on the machine that serves this page; "
         + (
             "only you can see them, until you share the archive."
             if sign_in.is_needed()
@@ -208,10 +208,17 @@ def _form(archives: Sequence[Shelved]) -> None:
     if csv_alone:
         st.caption("Photos of this archive that the CSV names get its dates and tags in place of their own.")
     model = "" if csv_alone else _model()
+    thumbnails = not csv_alone and st.checkbox(
+        "Keep thumbnails in the archive",
+        is_trusted(),
+        key="archive-thumbnails",
+        help="Each photo at 256 and 1,024 pixels, without its metadata, so that Trends can show the photos behind a "
+        "number. Whoever sees the archive can see them. They go when their photo is deleted from the archive.",
+    )
     if st.button("Update dates and tags" if csv_alone else "Add photos", type="primary"):
         state.refused = ()
         state.failure = unreadable or (
-            _retag(target or "", csv_alone) if csv_alone else _add(target or "", metadata, model)
+            _retag(target or "", csv_alone) if csv_alone else _add(target or "", metadata, model, thumbnails=thumbnails)
         )
         if not state.failure:
             st.rerun()
@@ -296,7 +303,7 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.failure = ""
 
 
-def _add(name: str, metadata: Metadata | None, model: str) -> str:
+def _add(name: str, metadata: Metadata | None, model: str, *, thumbnails: bool) -> str:
     """Begins to add the files; gives a sentence if it cannot."""
     found = state.found.found if state.found else Found([], [])
     try:
@@ -307,7 +314,8 @@ def _add(name: str, metadata: Metadata | None, model: str) -> str:
         _check_owner(target)
         if not is_trusted():
             check_size(target, len(found.sources), read_limits().archive)
-        begun = Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, visitor(), model)
+        load = partial(networks.segmenter, model)
+        begun = Job(target, found, metadata, load, networks.flow, visitor(), model, thumbnails=thumbnails)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.components.paste import watch_pasted
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import viewer, viewer_key
+from dashboard.segment.palette import photo_palette
 from dashboard.segment.run import SegmentRun, is_of
 from dashboard.segment.state import Packed, SegmentState
 from dashboard.shared import networks
@@ -33,6 +34,7 @@ from dashboard.shared.examples import examples, show_examples
 from dashboard.shared.guide import show_guide
 from dashboard.shared.keeping import KEPT_SECONDS, keep, show_privacy
 from dashboard.shared.page_state import page_state
+from dashboard.shared.palette_menu import show_palettes
 from dashboard.shared.photo_file import PhotoFile, file_digest
 from dashboard.shared.text import literal
 from dashboard.shared.uploads import choose_photo, more_ways, upload_photos
@@ -255,6 +257,14 @@ def _downloads(analysed: Analysed) -> None:
         everything, packing = list(state.photos.values()), False
         with st.popover("Annotations"):
             _annotations(analysed, everything)
+        if photo_palette(everything):
+            show_palettes(
+                "Palette",
+                "garmentscope-palette",
+                "Garmentscope",
+                partial(photo_palette, everything),
+                "The dominant colours of each garment in these photos, as the pixels have them. Lab is CIELAB (D65).",
+            )
         if len(everything) > 1:
             count = len(everything)
             packing = _zip_button(everything)

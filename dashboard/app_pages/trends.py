@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,24 +18,27 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.history import returned
 from dashboard.components.links import show_links
-from dashboard.evaluation.pictures import cards_html
+from dashboard.evaluation.pictures import PictureError, cards_html
 from dashboard.shared.audit import audited, note
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
+from dashboard.shared.palette_menu import show_palettes
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
 from dashboard.trends import cache
 from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.coloured import palette_section
+from dashboard.trends.contents import collect
+from dashboard.trends.export_menu import show_exports
 from dashboard.trends.filter_bar import choose_filters
 from dashboard.trends.filters import evidence_line, removals, to_link
+from dashboard.trends.gallery_dialog import Source, show_gallery
 from dashboard.trends.insights import Insight, insights, joints
 from dashboard.trends.methods import method
 from dashboard.trends.moves import movement_section
-from dashboard.trends.photos import photo_cards
+from dashboard.trends.photos import photo_cards, section_photos
 from dashboard.trends.reliability import Trust, of_kinds, read_trust
-from dashboard.trends.report import report_html
 from dashboard.trends.section import Builder, Question, Section, codes_of, number, swatches_html
 from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
@@ -42,8 +46,10 @@ from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.outfits import NotEnoughError
+from segmodels.archive.palette import real_palette
 from segmodels.archive.store import ArchiveError, Version
 from segmodels.archive.synthetic import MADE_UP_MODEL
+from segmodels.archive.thumbnails import SMALL
 from segmodels.settings import read_settings
 
 state = page_state(TrendsState)
@@ -58,7 +64,7 @@ GUIDE = (
     "*With what* shows which garments are worn together more, or less, often than by chance.",
     "Click a bar, cell or point, or choose it in the list, to see the photos behind the number.",
     "*Filters* narrows everything to dates, tags, garments or colours; the address of the page keeps what you chose.",
-    "*Export* gives a report; *Download* below a chart gives its picture and its data.",
+    "*Export* gives a report, tables for Excel and slides; *Download* below a chart gives its picture and its data.",
 )
 
 
@@ -123,7 +129,7 @@ def page() -> None:
         if facts.division:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
-        _insights(question, choice, version)
+        standing_out = _insights(question, choice, version)
         notes = [
             *facts.left_out,
             _lacking(facts),
@@ -131,7 +137,7 @@ def page() -> None:
         ]
         current = _tabs(question, trust, choice, line, notes)
         with place.export, st.popover("Export", type="primary"):
-            _export(question, current, choice, line)
+            _export(question, current, choice, line, standing_out, notes)
     else:
         _nothing(facts, view)
     if state.sentences:
@@ -151,8 +157,8 @@ def _what_is_set(view: View, line: str, *, made_up: bool) -> None:
             st.button("Clear filters", type="tertiary", on_click=state.filter_by, args=(View(counting=view.counting),))
 
 
-def _insights(question: Question, choice: Choice, version: Version) -> None:
-    """The sentence on what stands out; each part opens the chart that shows it."""
+def _insights(question: Question, choice: Choice, version: Version) -> str:
+    """The sentence on what stands out, which is returned too; each part opens the chart that shows it."""
     found = insights(question)
     if not question.facts.size(question.view).dated and not choice.made_up:
         found.append(Insight("no photo has a date, so rises and falls are unknown"))
@@ -165,7 +171,7 @@ def _insights(question: Question, choice: Choice, version: Version) -> None:
         text = each.text if parts[0][0] or len(parts) > 1 else each.text[:1].upper() + each.text[1:]
         parts.append((text, _address(choice, version, each, question.view) if each.tab else ""))
     if not found:
-        return
+        return ""
 
     def follow(place: int) -> None:
         each = places[place]
@@ -175,6 +181,7 @@ def _insights(question: Question, choice: Choice, version: Version) -> None:
             state.follow(each.tab, each.link)
 
     show_links([*parts, (".", "")], "trends-insights", follow)
+    return "".join(text for text, _ in parts) + "."
 
 
 def _address(choice: Choice, version: Version, part: Insight, view: View) -> str:
@@ -431,6 +438,16 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
             )
         if section.swatches:
             st.html(swatches_html(section.swatches))
+        if section.key in ("trends-palettes", "trends-colours"):
+            garments = list(dict.fromkeys(map(question.facts.class_of, section.table["garment"])))
+            show_palettes(
+                "Palette",
+                "trends-palette",
+                f"{section.title}, {choice.name}",
+                partial(real_palette, question.facts, question.view, garments),
+                "Each colour is the mean of the garments' own main colours of that name, not the colour of the name. "
+                "Lab is CIELAB (D65)." + " Made-up garments have the colours of the names." * choice.made_up,
+            )
         st.caption(literal(section.caption))
         for note in filter(None, notes):
             st.caption(literal(note))
@@ -442,7 +459,7 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
     behind = (read_behind(code, question.facts.taxonomy) if key == section.key else None) or section.behind
     state.chosen.link["photos"] = [f"{section.key}:{behind.code()}"]
     with right, st.container(key="trends-photos"):
-        _photos(question.within(behind.within(section.view or question.view)), behind, choice, section)
+        _photos(question.within(behind.within(section.view or question.view)), behind, choice, section, line)
 
 
 def _clicked(key: str) -> None:
@@ -472,7 +489,7 @@ def _pick(section: Section, behind: Behind, question: Question) -> None:
     )
 
 
-def _photos(question: Question, behind: Behind, choice: Choice, section: Section) -> None:
+def _photos(question: Question, behind: Behind, choice: Choice, section: Section, line: str) -> None:
     """How many outfits meet the conditions, some of their photos, and a list of all file names."""
     facts, view, asked = question.facts, question.view, behind.conditions
     count = facts.count(view, asked)
@@ -493,13 +510,14 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
     if not count:
         outfits = "no outfit at 50% or more; the likeliest are shown"
     st.caption(f"{expected}{outfits}.")
-    roots = () if choice.made_up else _roots()
+    read = _reader(choice)
     classes = [facts.class_of(name) for name in behind.classes]
-    cards, remark = photo_cards(found, facts.whole, classes, partial(cache.archive_photo, roots) if roots else None)
+    cards, remark = photo_cards(found, facts.whole, classes, partial(read, SMALL) if read else None)
     st.html(cards_html(cards))
-    if not choice.made_up and not roots:
+    if not choice.made_up and not read:
         remark = (
-            "To see the photos beside their class maps, set GARMENTSCOPE_PHOTOS to the folder they were added from."
+            "To see the photos beside their class maps, add them with thumbnails, or set GARMENTSCOPE_PHOTOS to the "
+            "folder they were added from."
         )
     if choice.made_up:
         remark = "Made-up photos all show the same drawing."
@@ -508,6 +526,9 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
     with st.container(horizontal=True):
         if count > shown and shown < MOST:
             st.button("More photos", on_click=_more)
+        if st.button("Gallery and moodboard"):
+            note = f"{choice.name}: {behind.words(question.hemispheres)}. {line}. {date.today():%Y-%m-%d}."
+            show_gallery(question, behind, Source(read or _no_picture, note), state)
         names = partial(_names, lambda: facts.photos(view, asked, limit=NAMES, likely=count > 0))
         show_downloads("File names", "trends-names", names)
 
@@ -520,6 +541,18 @@ def _names(ask: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     return ask().drop(columns="class_map")
 
 
+def _reader(choice: Choice) -> Callable[[int, str, str], bytes] | None:
+    """Function that gives the picture of a side, a file name and an id; None where no pictures are to be had."""
+    roots = _roots()
+    if choice.made_up or not (roots or cache.has_thumbnails(choice.location)):
+        return None
+    return partial(cache.archive_photo, choice.location, roots)
+
+
+def _no_picture(side: int, file_name: str, identity: str) -> bytes:
+    raise PictureError(f"No picture of {file_name} is kept. Add the photo again with thumbnails.")
+
+
 def _roots() -> tuple[Path, ...]:
     """Folders in which photos may lie."""
     settings = read_settings()
@@ -527,26 +560,34 @@ def _roots() -> tuple[Path, ...]:
     return tuple(place for place in (*settings.photos, *data) if place.is_dir())
 
 
-def _export(question: Question, current: Sequence[tuple[str, Builder]], choice: Choice, line: str) -> None:
-    """The report; tables and pictures are exported at their charts."""
+def _export(
+    question: Question,
+    current: Sequence[tuple[str, Builder]],
+    choice: Choice,
+    line: str,
+    standing_out: str,
+    notes: Sequence[str],
+) -> None:
+    """Report, workbook and slides; data and picture of a chart are exported at the chart."""
     others = [build for name, build in DEFAULTS.items() if name not in dict(current)]
-    report = partial(
+    plain = replace(question, theme="light", marked="")
+    collected = partial(
         audited,
-        partial(note, "report exported", principal(), archive=choice.name),
-        report_html,
-        replace(question, theme="light", marked=""),
+        partial(note, "tables exported", principal(), archive=choice.name),
+        collect,
+        plain,
         [build for _, build in current] + others,
         archive=choice.name,
         evidence=line,
         filters=[text for text, _ in removals(question.view)],
         made_up=choice.made_up,
     )
-    st.download_button(
-        "Report (HTML)", report, "trends.html", "text/html", key="trends-report", on_click="ignore", type="primary"
-    )
-    st.caption(
-        "One file: this view, then the first view of each other tab, with filters, sample sizes, method and tables. "
-        "Data (CSV, Parquet) and picture (PNG, SVG) of a single chart are below the chart."
+    read = _reader(choice)
+    show_exports(
+        collected,
+        standing_out=standing_out,
+        notes=notes,
+        photos=partial(section_photos, plain, state.clicked, partial(read, SMALL), SHOWN) if read else None,
     )
 
 

@@ -16,10 +16,11 @@ from filelock import FileLock
 from dashboard.archive import spool
 from dashboard.archive.shelf import Shelved
 from dashboard.shared import background, networks
-from segmodels.archive.ingest import Progress, Report, analyse_here, ingest, version_of
+from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
 from segmodels.archive.metadata import Metadata
 from segmodels.archive.sources import Found
 from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.thumbnails import keeping_thumbnails
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
@@ -44,6 +45,7 @@ class Job(background.Task):
         owner: Identifier of the visitor who began it.
         model: Catalog name of the model, by which another run of the server would load it.
         job_id: Id of the job; a new one if left out.
+        thumbnails: Whether thumbnails of the photos are kept in the archive.
 
     Attributes:
         id: Id that nobody can guess, 32 hex digits.
@@ -61,6 +63,8 @@ class Job(background.Task):
         owner: str = "",
         model: str = "",
         job_id: str = "",
+        *,
+        thumbnails: bool = False,
     ) -> None:
         super().__init__(target.location, "waiting")
         self.id = job_id or uuid.uuid4().hex
@@ -72,10 +76,20 @@ class Job(background.Task):
         self.progress: Progress | None = None
         self.report: Report | None = None
         self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
+        self._thumbnails = thumbnails
 
     def again(self) -> Job:
         """A new job for the same photos, not started yet; photos that are in the archive are skipped."""
-        return Job(self.target, self._found, self._metadata, self._load, self._pool, self.owner, self.model)
+        return Job(
+            self.target,
+            self._found,
+            self._metadata,
+            self._load,
+            self._pool,
+            self.owner,
+            self.model,
+            thumbnails=self._thumbnails,
+        )
 
     def save(self) -> None:
         """Writes the photos to disk, from where another run of the server goes on if this one ends before the job does.
@@ -84,8 +98,9 @@ class Job(background.Task):
             ArchiveError: If they cannot be written.
         """
         about = {"archive": self.target.name, "location": self.target.location, "origin": self.target.origin}
+        about |= {"model": self.model, "owner": self.owner}
         try:
-            self.lock = spool.save(self.id, self._found, self._metadata, **about, model=self.model, owner=self.owner)
+            self.lock = spool.save(self.id, self._found, self._metadata, thumbnails=self._thumbnails, **about)
         except OSError as error:
             raise ArchiveError(
                 f"The photos cannot be kept until they are added: {error.strerror}. Free some space."
@@ -117,7 +132,10 @@ class Job(background.Task):
             segmenter = self._load()
             self.check_stop()
             self.phase = "running"
-            archive, engine = Archive(self.target.location), partial(analyse_here, segmenter, pool=self._pool)
+            archive = Archive(self.target.location)
+            engine: Engine = partial(analyse_here, segmenter, pool=self._pool)
+            if self._thumbnails:
+                engine = keeping_thumbnails(engine, archive.place)
             self.report = ingest(
                 self._found,
                 archive,
@@ -167,7 +185,10 @@ def resume() -> None:
     for each in spool.left_over():
         target = Shelved(each.archive, each.location, each.origin)  # type: ignore[arg-type]
         load = partial(networks.segmenter, each.model)
-        job = Job(target, each.found, each.metadata, load, networks.flow, each.owner, each.model, each.id)
+        job = Job(
+            *(target, each.found, each.metadata, load, networks.flow, each.owner, each.model, each.id),
+            thumbnails=each.thumbnails,
+        )
         job.lock = each.lock
         with suppress(ArchiveError):  # somebody began another one for the archive, and this one waits on disk
             begin(job)

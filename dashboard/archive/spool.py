@@ -43,6 +43,7 @@ class Spooled:
         origin: Origin of the archive, as `Shelved` has it.
         model: Catalog name of the model.
         owner: Identifier of whoever began it.
+        thumbnails: Whether thumbnails are kept.
         found: The photos.
         metadata: Dates and tags.
         lock: Lock of the job, which is held.
@@ -54,18 +55,20 @@ class Spooled:
     origin: str
     model: str
     owner: str
+    thumbnails: bool
     found: Found
     metadata: Metadata | None
     lock: FileLock
 
 
-def save(job_id: str, found: Found, metadata: Metadata | None, **about: str) -> FileLock:
+def save(job_id: str, found: Found, metadata: Metadata | None, *, thumbnails: bool = False, **about: str) -> FileLock:
     """Writes a job to disk.
 
     Args:
         job_id: Id of the job.
         found: The photos.
         metadata: Dates and tags.
+        thumbnails: Whether thumbnails are kept.
         **about: `archive`, `location`, `origin`, `model` and `owner`, as in `Spooled`.
 
     Returns:
@@ -88,6 +91,7 @@ def save(job_id: str, found: Found, metadata: Metadata | None, **about: str) -> 
                     rejected.append(Rejected(source.name, str(error)))
         values = {
             **about,
+            "thumbnails": thumbnails,
             "attempts": 0,
             "photos": sizes,
             "rejected": rejected,
@@ -135,8 +139,14 @@ def _read(folder: Path, lock: FileLock) -> Spooled:
     if (folder / "photos").stat().st_size != offset:
         raise ValueError("photos are missing")
     found = Found(sources, [Rejected(name, reason) for name, reason in values["rejected"]], [], list(values["notes"]))
-    about = {key: str(values[key]) for key in ("archive", "location", "origin", "model", "owner")}
-    return Spooled(folder.name, **about, found=found, metadata=_metadata.validate_python(values["metadata"]), lock=lock)
+    return Spooled(
+        folder.name,
+        **{key: str(values[key]) for key in ("archive", "location", "origin", "model", "owner")},
+        thumbnails=bool(values["thumbnails"]),
+        found=found,
+        metadata=_metadata.validate_python(values["metadata"]),
+        lock=lock,
+    )
 
 
 def _photo(file: Path, offset: int, size: int) -> bytes:

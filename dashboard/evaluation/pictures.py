@@ -287,6 +287,6 @@ def _card_html(card: Card) -> str:
 def _picture_html(title: str, label: str, data: bytes | None) -> str:
     if data is None:
         return f"<div><p>–</p><small>{label}</small></div>"
-    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    kind = "png" if data.startswith(b"\x89PNG") else "webp" if data.startswith(b"RIFF") else "jpeg"
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
     return f'<div><img src="{source}" alt="{label} of photo {title}"><small>{label}</small></div>'

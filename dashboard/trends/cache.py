@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
 
-__all__ = ["archive_photo", "facts", "forget_archives", "has_kinds", "versions"]
+__all__ = ["archive_photo", "facts", "forget_archives", "has_kinds", "has_thumbnails", "versions"]
 
 
 def versions(location: str) -> list[Version]:
@@ -62,16 +62,24 @@ def facts(location: str, version: Version, *, kinds: bool = False) -> tuple[Futu
     return future, steps
 
 
-@st.cache_data(show_spinner=False, max_entries=500)
-def archive_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
-    """The small photo of an archive's row, from the server's folders.
+def has_thumbnails(location: str) -> bool:
+    """Whether an archive has thumbnails of photos."""
+    from segmodels.archive.place import Place
+    from segmodels.archive.thumbnails import has_thumbnails
+
+    return has_thumbnails(Place(location))
+
+
+@st.cache_data(show_spinner=False, max_entries=500, ttl=600)
+def archive_photo(location: str, roots: tuple[Path, ...], side: int, file_name: str, identity: str) -> bytes:
+    """The picture of an archive's row: its thumbnail, or from the server's folders.
 
     Raises:
-        PictureError: If it is in none of them, is another file, or is damaged.
+        PictureError: If there is neither, or it is damaged.
     """
-    from dashboard.trends.photos import read_photo
+    from dashboard.trends.gallery import archive_picture
 
-    return read_photo(roots, file_name, identity)
+    return archive_picture(location, roots, file_name, identity, side)
 
 
 def forget_archives() -> None:

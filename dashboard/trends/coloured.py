@@ -7,6 +7,7 @@ import pandas as pd
 from dashboard.figures.together import pair_matrix
 from dashboard.figures.trends import palette_figure, share_figure
 from dashboard.trends.behind import Behind
+from dashboard.trends.findings import colour_finding, pair_finding, palette_finding
 from dashboard.trends.section import (
     LEAST_OUTFITS,
     LEAST_TOGETHER,
@@ -72,6 +73,7 @@ def palette_section(question: Question, *, fine: bool = False) -> Section:
         palette_figure(shown, question.theme),
         table,
         words,
+        palette_finding(table),
         behind,
         swatches={name: hexes(fine=fine)[name] for name in order if name in set(table["colour"])},
     )
@@ -109,7 +111,8 @@ def colour_section(question: Question, *, garment: str = "", fine: bool = False)
     figure = share_figure(shown, hexes(fine=fine), question.theme, axis=f"Share of {garment}, by main colour")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
     behind = Behind(coloured=((garment, str(shown["colour"].iloc[0])),), fine=fine)
-    return Section("trends-colours", f"Colours of {garment}", caption, figure, part, words, behind)
+    finding = colour_finding(part, garment)
+    return Section("trends-colours", f"Colours of {garment}", caption, figure, part, words, finding, behind)
 
 
 def pair_section(question: Question, *, first: str = "", second: str = "", fine: bool = False) -> Section:
@@ -165,7 +168,8 @@ def pair_section(question: Question, *, first: str = "", second: str = "", fine:
     top = shown.nlargest(1, "outfits").iloc[0]
     words = f"Most frequent: {top['first']} {first} with {top['second']} {second}, {outfits_in_words(top['outfits'])}"
     behind = Behind(coloured=((first, top["first"]), (second, top["second"])), fine=fine)
-    return Section("trends-colour-pairs", f"{first} and {second}", caption, figure, table, words, behind)
+    finding = pair_finding(table, first, second)
+    return Section("trends-colour-pairs", f"{first} and {second}", caption, figure, table, words, finding, behind)
 
 
 def _shares(question: Question, fine: bool) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
 from dashboard.trends.behind import Behind
 from dashboard.trends.coloured import hexes
+from dashboard.trends.findings import line_finding, movement_finding
 from dashboard.trends.section import (
     Question,
     Section,
@@ -125,6 +126,7 @@ def line_section(
         figure,
         table,
         words,
+        line_finding(table, *_ends(question, table, period), "" if of == GARMENTS or kinds else of),
         behind,
     )
 
@@ -182,6 +184,7 @@ def movement_section(question: Question, *, period: Period = "month", of: str = 
         figure,
         table,
         words or "No trend is significant.",
+        movement_finding(table),
         behind[strongest],
     )
 
@@ -230,7 +233,15 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
     latest = f"{past['share'].iloc[-1]:.0%} ({named[len(past) - 1]})"
     words = f"{garment}: {latest}; forecast for {named[-1]}: {percent(end.share, end.low, end.high)}"
     behind = Behind(worn=(garment,), period=period, start=past.loc[past["outfits"] > 0, "start"].max().date())
-    return Section("trends-forecast", f"Forecast of {garment}", caption, figure, table, words, behind)
+    finding = f"{garment}: {latest}, forecast {percent(end.share, end.low, end.high)} for {named[-1]}"
+    if warning:
+        finding += ", which is not reliable"
+    return Section("trends-forecast", f"Forecast of {garment}", caption, figure, table, words, finding, behind)
+
+
+def _ends(question: Question, table: pd.DataFrame, period: Period) -> tuple[str, str]:
+    """Names of the first and the last period of a table."""
+    return question.named(table["start"].min(), period), question.named(table["start"].max(), period)
 
 
 def _possible(question: Question, period: Period) -> str:

@@ -9,12 +9,14 @@ import pandas as pd
 from PIL import Image
 
 from dashboard.evaluation.pictures import Card, PictureError, colour_map, jpeg, read_class_map
-from dashboard.trends.section import rows
+from dashboard.trends.behind import read_behind
+from dashboard.trends.contents import Contents
+from dashboard.trends.section import Question, rows
 from segmodels.archive.rows import MAX_PHOTO_BYTES, photo_id
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["photo_cards", "read_photo"]
+__all__ = ["photo_cards", "read_photo", "section_photos"]
 
 _SIDE = 256  # pixels of a small photo, at most
 
@@ -50,13 +52,14 @@ def photo_cards(
     return cards, remark
 
 
-def read_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
+def read_photo(roots: tuple[Path, ...], file_name: str, identity: str, side: int = _SIDE) -> bytes:
     """The photo of an archive's row, reduced; JPEG.
 
     Args:
         roots: Folders, of which the first that has it is used.
         file_name: Path of the file below one of the folders, with forward slashes.
         identity: Id of the photo, by which another file of the same name is told apart.
+        side: Longest side of the result, in pixels, at most.
 
     Raises:
         PictureError: If it is in none of them, is another file, or is damaged.
@@ -76,6 +79,30 @@ def read_photo(roots: tuple[Path, ...], file_name: str, identity: str) -> bytes:
             raise PictureError(f"{file_name} cannot be read ({error.strerror}). Copy it again.") from None
         except PhotoError as error:
             raise PictureError(str(error)) from None
-        image.thumbnail((_SIDE, _SIDE))
+        image.thumbnail((side, side))
         return jpeg(image)
     raise PictureError(f"{file_name} is not in the folder of photos, or has changed since it was ingested.")
+
+
+def section_photos(
+    question: Question, clicked: tuple[str, str], read: Callable[[str, str], bytes], limit: int, contents: Contents
+) -> dict[str, list[Card]]:
+    """A few photos behind each section, by its key: of what was clicked in it, or of what it shows first.
+
+    Args:
+        question: Question that the sections answer.
+        clicked: Key of a section and code of what was clicked in its chart; both empty if nothing was.
+        read: Function that gives the small photo of a file name and an id, or raises `PictureError`.
+        limit: Most photos of a section.
+        contents: The sections.
+    """
+    facts, found = question.facts, {}
+    for section in contents.sections:
+        key, code = clicked
+        behind = (read_behind(code, facts.taxonomy) if key == section.key else None) or section.behind
+        view = behind.within(section.view or question.view)
+        likely = facts.count(view, behind.conditions) > 0
+        photos = facts.photos(view, behind.conditions, limit=limit, likely=likely)
+        classes = [facts.class_of(name) for name in behind.classes]
+        found[section.key], _ = photo_cards(photos, facts.whole, classes, read)
+    return found

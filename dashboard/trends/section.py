@@ -63,6 +63,7 @@ class Section:
         figure: Figure of the view.
         table: Numbers behind the figure.
         words: Description of the figure, for visitors who cannot see it.
+        finding: What the figure shows, in one sentence without its full stop.
         behind: Conditions on the photos that are shown before anything was clicked.
         view: View of the photos, if it differs from that of the question.
         swatches: Names of the colours in the figure, each with its `#RRGGBB`; empty where the figure names them.
@@ -74,6 +75,7 @@ class Section:
     figure: go.Figure
     table: pd.DataFrame
     words: str
+    finding: str
     behind: Behind
     view: View | None = None
     swatches: Mapping[str, str] = field(default_factory=dict)

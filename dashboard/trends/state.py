@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.filters import from_link
+from dashboard.trends.moodboard import Board
 from segmodels.archive.counts import Counting
 from segmodels.archive.facts import View
 from segmodels.taxonomy import Taxonomy
@@ -32,6 +33,8 @@ class TrendsState:
             keys of the tabs and of the widgets in them.
         tab: Name of the tab that was followed to; empty for that of the address.
         more: Number of photos to list beyond the first few.
+        picked: Ids of the photos that are chosen in the gallery, in the order of the choice.
+        board: Moodboard that was arranged last; None before one was.
         sentences: Sentences on what was wrong in the address.
     """
 
@@ -46,6 +49,8 @@ class TrendsState:
     link_number: int = 0
     tab: str = ""
     more: int = 0
+    picked: list[str] = field(default_factory=list)
+    board: Board | None = None
     sentences: list[str] = field(default_factory=list)
 
     def read_link(
@@ -99,9 +104,16 @@ class TrendsState:
 
     def open_archive(self, name: str) -> None:
         """Opens another archive, without filters."""
-        self.archive, self.version, self.clicked, self.more = name, None, ("", ""), 0
+        self.archive, self.version, self.clicked, self.more, self.picked = name, None, ("", ""), 0, []
         self.link_read = True
         self.filter_by(View())
+
+    def pick(self, photo_id: str) -> None:
+        """Chooses a photo of the gallery, or no longer."""
+        if photo_id in self.picked:
+            self.picked.remove(photo_id)
+        else:
+            self.picked.append(photo_id)
 
     def filter_by(self, view: View) -> None:
         """Sets other filters, in the widgets too."""

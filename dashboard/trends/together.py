@@ -13,6 +13,7 @@ from dashboard.figures import series
 from dashboard.figures.together import Scale, network_figure, pair_matrix
 from dashboard.figures.trends import interval_figure, line_figure
 from dashboard.trends.behind import Behind
+from dashboard.trends.findings import companion_finding, lift_finding, pair_finding, rule_finding
 from dashboard.trends.section import (
     LEAST_TOGETHER,
     Question,
@@ -122,7 +123,14 @@ def matrix_section(question: Question, *, measure: Measure = "lift") -> Section:
     most = shown.iloc[int(np.nanargmin(shown["p"].where(shown["lift"] > 1, 2.0)))]
     first = Behind(worn=(most["first"], most["second"]))
     return Section(
-        "trends-matrix", "What is worn together", caption, figure, table, words or "No pair is significant.", first
+        "trends-matrix",
+        "What is worn together",
+        caption,
+        figure,
+        table,
+        words or "No pair is significant.",
+        pair_finding(table),
+        first,
     )
 
 
@@ -171,9 +179,9 @@ def rule_section(question: Question, *, parts: int = 2, only_sure: bool = True) 
     words = "; ".join(f"{name} lift {lift:.2f}" for name, lift in zip(shown["name"], shown["lift"], strict=True))
     first = Behind(worn=behind[int(shown.index[0])])
     kind = "pairs" if parts == 2 else "triples"
-    return Section(
-        f"trends-rules-{kind}", f"Rules of {kind}", caption, figure, table.drop(columns=["name", "code"]), words, first
-    )
+    table = table.drop(columns=["name", "code"])
+    finding = rule_finding(table)
+    return Section(f"trends-rules-{kind}", f"Rules of {kind}", caption, figure, table, words, finding, first)
 
 
 def companion_section(question: Question, *, garment: str = "") -> Section:
@@ -228,6 +236,7 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
         figure,
         table,
         words,
+        companion_finding(table, garment),
         behind[0],
     )
 
@@ -281,7 +290,9 @@ def lift_section(question: Question, *, first: str = "", second: str = "", perio
     together = table.loc[table["outfits"] > 0, "start"]
     last = (together if len(together) else table.loc[table["lift"].notna(), "start"]).max().date()
     behind = Behind(worn=(first, second), period=period, start=last)
-    return Section("trends-lift", f"{pair} over time", caption, figure, table, words, behind)
+    known = table.dropna(subset=["lift"])["start"]
+    finding = lift_finding(table, pair, *(question.named(known.agg(end), period) for end in ("min", "max")))
+    return Section("trends-lift", f"{pair} over time", caption, figure, table, words, finding, behind)
 
 
 def network_section(question: Question) -> Section:
@@ -317,7 +328,7 @@ def network_section(question: Question) -> Section:
     top = sure.nlargest(6, "lift")
     words = "; ".join(f"{row.first} with {row.second} lift {row.lift:.2f}" for row in rows(top))
     first = Behind(worn=(top.iloc[0]["first"], top.iloc[0]["second"]))
-    return Section("trends-network", "Network", caption, figure, table, words, first)
+    return Section("trends-network", "Network", caption, figure, table, words, pair_finding(table), first)
 
 
 def _seen(counts: Counts) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from dashboard.figures.trends import panels_figure, share_figure
 from dashboard.trends.behind import Behind
+from dashboard.trends.findings import area_finding, group_finding, share_finding
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import (
     LEAST_OUTFITS,
@@ -177,7 +178,8 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
         other=against.other_label if against else "",
     )
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown) if row.share == row.share)
-    return Section("trends-shares", "What is worn", caption, figure, table, words, behind[0], here.view)
+    finding = share_finding(table, *((against.label, against.other_label) if against else ()))
+    return Section("trends-shares", "What is worn", caption, figure, table, words, finding, behind[0], here.view)
 
 
 def groups_section(question: Question, *, by: str = SEASON) -> Section:
@@ -222,7 +224,14 @@ def groups_section(question: Question, *, by: str = SEASON) -> Section:
         for group, part in table.groupby("group", sort=False)
     )
     return Section(
-        "trends-groups", f"What is worn, by {by}", caption, figure, table, words, behind(groups[-1], str(order[0]))
+        "trends-groups",
+        f"What is worn, by {by}",
+        caption,
+        figure,
+        table,
+        words,
+        group_finding(table),
+        behind(groups[-1], str(order[0])),
     )
 
 
@@ -318,7 +327,8 @@ def area_section(question: Question) -> Section:
     )
     figure = share_figure(shown, class_inks(facts), question.theme, axis="Mean share of the outfit's pixels")
     words = "; ".join(f"{row.name} {row.share:.0%}" for row in rows(shown))
-    return Section("trends-areas", "Share of the outfit's pixels", caption, figure, table, words, behind[0])
+    finding = area_finding(table)
+    return Section("trends-areas", "Share of the outfit's pixels", caption, figure, table, words, finding, behind[0])
 
 
 def _hover(row: dict[str, object], against: Against | None) -> str:

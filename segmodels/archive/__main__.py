@@ -21,6 +21,7 @@ from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import duration
 from segmodels.archive.sources import find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
+from segmodels.archive.thumbnails import keeping_thumbnails
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.csv_text import csv_bytes
@@ -49,6 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--dates",
         choices=["day-first", "month-first"],
         help="what 03/04/2024 means in the CSV; found out from its other dates if left out",
+    )
+    take.add_argument(
+        "--thumbnails",
+        action="store_true",
+        help="also keep each photo at 256 and 1,024 pixels in the archive, without metadata, for the gallery of Trends",
     )
     take.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
@@ -133,6 +139,8 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         engine = partial(
             analyse_on_ray, arguments.model, version, device=arguments.device, precision=arguments.precision
         )
+    if arguments.thumbnails:
+        engine = keeping_thumbnails(engine, archive.place)
     line = _ProgressLine()
     try:
         report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())

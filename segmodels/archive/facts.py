@@ -407,6 +407,31 @@ class Facts:
             "JOIN colour c ON g.colour = c.id GROUP BY ALL HAVING garments > 0 ORDER BY ALL",
         )
 
+    def main_colours(self, view: View) -> pd.DataFrame:
+        """Garments by class and by the main colour that their pixels have, as `colours` counts them.
+
+        Args:
+            view: View that chooses the outfits.
+
+        Returns:
+            Columns `class` name, `name` of the colour (a fine one), `hex`, and number of `garments`.
+        """
+        self._make_main_colours()
+        view = self._resolved(view)
+        first = {name: parts[0] for name, parts in self.division.parts.items()} if self.division else {}
+        presence = " ".join(
+            f"WHEN {_text(each.name)} THEN {self._class_presence(view, first.get(each.name, each.name))}"
+            for each in self.whole.worn
+        )
+        product = f"{_weight(view)} * CASE m.class {presence} END"
+        return self._ask(
+            view,
+            f"SELECT m.class AS class, m.name AS name, m.hex AS hex, {_sum(view, product, weighted=False)} AS garments "
+            "FROM {v} JOIN main_colour m USING (p) WHERE m.person = o % {people} "
+            "GROUP BY ALL HAVING garments > 0 ORDER BY ALL",
+            people=_MOST_PEOPLE,
+        )
+
     def colour_pairs(self, view: View, first: str, second: str, *, fine: bool = False) -> pd.DataFrame:
         """Main colours of two garments worn together.
 
@@ -463,12 +488,59 @@ class Facts:
             order=order,
             limit=int(limit),
         )
+        return found.merge(self.class_maps(found["photo_id"].tolist()), on="photo_id", how="left")
+
+    def class_maps(self, photo_ids: Sequence[str]) -> pd.DataFrame:
+        """Columns `photo_id` and `class_map`, a small palette PNG, of the photos with these ids."""
         with self._lock:
-            maps = self._reader.query(
+            return self._reader.query(
                 "SELECT photo_id, class_map FROM photos WHERE photo_id IN (SELECT unnest($ids))",
-                {"ids": found["photo_id"].tolist()},
+                {"ids": list(photo_ids)},
             )
-        return found.merge(maps, on="photo_id", how="left")
+
+    def matches(
+        self, view: View, conditions: Conditions = _NO_CONDITIONS, *, limit: int = 2000, likely: bool = True
+    ) -> pd.DataFrame:
+        """The outfits behind a number, the most probable first.
+
+        Args:
+            view: View that chooses the outfits.
+            conditions: Conditions on the outfits.
+            limit: Largest number of outfits.
+            likely: False for outfits of any probability but 0; else of at least 0.5 with expected counts.
+
+        Returns:
+            Columns `photo_id`, `file_name`, `day`, `person`, `chance` (probability that the outfit meets all
+            conditions) and `hex`, the main colour of the first garment in the conditions; null without one.
+        """
+        self._make_main_colours()
+        view = self._resolved(view)
+        chance, certain, parameters = self._chosen(view, conditions)
+        names = [*conditions.worn, *(name for name, _ in conditions.coloured)]
+        return self._ask(
+            view,
+            "SELECT photo_id, file_name, day, o % {people} AS person, chance::DOUBLE AS chance, hex "
+            "FROM (SELECT o, p, day, {chance} AS chance FROM {v} WHERE {certain} AND {chance} {least} "
+            "ORDER BY chance DESC, day DESC NULLS LAST, o LIMIT {limit}) JOIN photo USING (p) "
+            "LEFT JOIN (SELECT p, person, any_value(hex) AS hex FROM main_colour WHERE class = $garment GROUP BY ALL) "
+            "m ON m.p = photo.p AND m.person = o % {people} ORDER BY chance DESC, day DESC NULLS LAST, o",
+            {**parameters, "garment": self.class_of(names[0]) if names else ""},
+            people=_MOST_PEOPLE,
+            certain=certain,
+            chance=chance,
+            least=f">= {LIKELY}" if likely else "> 0",
+            limit=int(limit),
+        )
+
+    def _make_main_colours(self) -> None:
+        """Fills the table `main_colour`, once."""
+        with self._lock:
+            self._reader.query(
+                "CREATE TABLE IF NOT EXISTS main_colour AS SELECT p, person, class, name, hex FROM photo JOIN ("
+                "SELECT photo_id, g.class AS class, g.person AS person, g.colours[1].name AS name, "
+                "lower(g.colours[1].hex) AS hex FROM (SELECT photo_id, unnest(garments) AS g FROM photos "
+                "WHERE NOT coalesce(monochrome, false))) USING (photo_id) WHERE regexp_full_match(hex, '#[0-9a-f]{6}')"
+            )
 
     def count(self, view: View, conditions: Conditions = _NO_CONDITIONS) -> int:
         """Number of outfits that `photos` with the same arguments would find without a limit."""

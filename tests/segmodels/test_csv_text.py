@@ -1,5 +1,7 @@
 import csv
 import io
+import re
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,15 @@ def test_rows_are_csv_with_harmless_headers_too() -> None:
 
 def test_excel_gets_a_byte_order_mark_once() -> None:
     assert for_excel(for_excel(b"a")) == b"\xef\xbb\xbfa"
+
+
+def test_no_other_code_of_library_and_app_writes_csv() -> None:
+    root = Path(__file__).parents[2]
+    writes = re.compile(r"csv\.writer\(|DictWriter\(|\.to_csv\(|COPY .* TO .*csv", re.IGNORECASE)
+    found = {
+        path.relative_to(root).as_posix()
+        for package in ("segmodels", "dashboard")
+        for path in (root / package).rglob("*.py")
+        if writes.search(path.read_text("utf-8"))
+    }
+    assert found == {"segmodels/csv_text.py", "dashboard/shared/tables.py"}

@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_is_set(home: Path) -> None:
     defaults = Settings(
-        *("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), "", None),
+        *("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), None, "", None),
         *((), (), (), "", None, "", "", False),
     )
     assert read_settings({}) == read_settings() == defaults
@@ -69,6 +69,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_PHOTOS": between.join(["~/photos", "/photos"]),
             "GARMENTSCOPE_CACHE": "~/cache",
             "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
+            "GARMENTSCOPE_SLIDES": "~/team.pptx",
             "GARMENTSCOPE_SHARED": "Yes",
             "GARMENTSCOPE_API": " photos=8 ",
             "GARMENTSCOPE_TOKENS": "~/tokens.json",
@@ -95,6 +96,7 @@ def test_everything_is_set(home: Path) -> None:
         archive=(str(home / "looks"), "s3://bucket/looks", "/looks"),
         photos=(home / "photos", Path("/photos")),
         cache=home / "cache",
+        slides=home / "team.pptx",
         southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
         shared=True,
         api="photos=8",

@@ -12,8 +12,10 @@ from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.shelf import Shelved
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.archive.metadata import parse_metadata
+from segmodels.archive.place import Place
 from segmodels.archive.sources import Found, Source, from_uploads
 from segmodels.archive.store import Archive, ArchiveError
+from segmodels.archive.thumbnails import thumbnails_of
 from segmodels.inference.segmenter import Segmenter
 
 Photo = Callable[..., bytes]
@@ -225,3 +227,14 @@ def test_an_ingest_in_the_queue_that_is_stopped_leaves_it(
     job.wait(WAIT)
     assert job.phase == "stopped" and not queue._state.turns
     assert 2 <= len(rows_of(Archive(target.location))) < 40
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_thumbnails_are_kept_where_they_are_wanted(
+    target: Shelved, photo: Photo, segmenter: Segmenter, wanted: bool
+) -> None:
+    found = from_uploads([("a.jpg", photo(1)), ("b.jpg", photo(2))])
+    job = done(Job(target, found, None, lambda: segmenter, thumbnails=wanted).again())
+    assert job.report and job.report.added == 2
+    ids = set(rows_of(Archive(target.location))["photo_id"])
+    assert thumbnails_of(Place(target.location)) == (ids if wanted else set())

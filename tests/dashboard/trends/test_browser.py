@@ -2,6 +2,7 @@
 
 import io
 import re
+import zipfile
 from datetime import date
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -9,6 +10,7 @@ from urllib.parse import parse_qs, urlparse
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
+from pptx import Presentation
 from streamlit_page import WAIT, assert_fits, on_a_phone, settle
 
 APP = Path(__file__).parents[3] / "dashboard" / "app.py"
@@ -148,6 +150,34 @@ def test_from_a_filter_over_clicks_to_photos_and_report(page: Page) -> None:
     expect(report.get_by_text("60 photos, 60 outfits")).to_be_visible()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == [], "nothing is fetched"
     report.close()
+
+
+def saved(page: Page, button: str) -> bytes:
+    """What a button gives."""
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=button, exact=True).last.click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_tables_slides_and_a_moodboard(page: Page) -> None:
+    page.get_by_role("button", name="Export", exact=True).click()
+    with zipfile.ZipFile(io.BytesIO(saved(page, "Tables (Excel)"))) as book:
+        assert b'name="What is worn"' in book.read("xl/workbook.xml")
+    deck = Presentation(io.BytesIO(saved(page, "Slides (PowerPoint)")))
+    assert deck.slides[0].shapes.title.text_frame.text == "Most worn: Footwear in 100% and Coat in 50% of outfits"
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Gallery and moodboard").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("Footwear: 60 outfits.")).to_be_visible(timeout=WAIT)
+    dialog.get_by_text("Newest", exact=True).click()
+    for name in ("look59.jpg, 2023-12-05", "look47.jpg, 2023-12-04"):
+        dialog.get_by_text(name).click()
+    expect(dialog.get_by_text("2 chosen.")).to_be_visible()
+    dialog.get_by_role("button", name="Arrange").click()
+    expect(dialog.get_by_role("button", name="PDF")).to_be_visible(timeout=WAIT)
+    assert saved(page, "PDF").startswith(b"%PDF")
+    (slide,) = Presentation(io.BytesIO(saved(page, "Slide (PowerPoint)"))).slides
+    assert "look59.jpg, 2023-12-05" in [each.text_frame.text for each in slide.shapes if each.has_text_frame]
 
 
 @on_a_phone

@@ -55,6 +55,28 @@ def test_the_page_says_what_it_rests_on_and_shows_photos(page: AppTest) -> None:
     assert not page.error
 
 
+def test_report_tables_and_slides_can_be_taken(page: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "team.pptx").write_bytes(b"no presentation")
+    monkeypatch.setenv("GARMENTSCOPE_SLIDES", str(tmp_path / "team.pptx"))
+    opened(page)
+    labels = [each.label for each in page.get("download_button")]
+    assert {"Report (HTML)", "Tables (Excel)", "Slides (PowerPoint)"} <= set(labels)
+    assert "team.pptx is not a PowerPoint presentation" in said(page) and "The slides are plain meanwhile." in said(
+        page
+    )
+    assert widget(page.toggle, "Photos in the report").value is False
+
+
+def test_photos_of_the_gallery_become_a_moodboard(page: AppTest) -> None:
+    opened(page, photos='trends-shares:{"worn": ["Hat"]}')
+    widget(page.button, "Gallery and moodboard").click().run()
+    assert "Hat: 10 outfits." in said(page) and "Choose photos above" in said(page)
+    assert page.checkbox[-1].label.replace("\\", "") == "look00.jpg, 2023-01-01"
+    page.checkbox[-1].check().run()
+    widget(page.button, "Gallery and moodboard").click().run()
+    assert len(state_of(page, TrendsState).picked) == 1 and "1 chosen." in said(page) and not page.exception
+
+
 @pytest.mark.parametrize(
     ("tab", "title"),
     [

@@ -1,7 +1,6 @@
 """What each view says of sixty known outfits, and what it needs where there is too little."""
 
 import io
-import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +19,6 @@ from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import forecast_section, line_section, movement_section
 from dashboard.trends.reliability import Trust
-from dashboard.trends.report import report_html
 from dashboard.trends.section import Builder, Question, Section, factor, factor_cell
 from dashboard.trends.together import (
     MEASURES,
@@ -488,25 +486,6 @@ def test_a_garment_that_nobody_wears(question: Question) -> None:
     ):
         with pytest.raises(NotEnoughError, match="Romper"):
             build(question)
-
-
-def test_the_report_needs_nothing_beside_it(question: Question) -> None:
-    builders = [matrix_section, line_section, lambda q: companion_section(q, garment="Romper")]
-    text = report_html(question, builders, archive="<b>", evidence="60 photos", filters=["Hat"], made_up=True).decode()
-    assert "&lt;b&gt;" in text and "Filters: Hat" in text and "60 photos" in text and "made up" in text
-    assert text.count("plotly-graph-div") == 2 and "This needs" not in text.partition("Not shown")[0]
-    assert "outfits with Romper" in text and "Benjamini-Hochberg" in text
-    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
-
-
-def test_the_report_says_what_is_counted(expected: Question) -> None:
-    builders = [rule_section, share_section]
-    given = {"archive": "a", "evidence": "60 photos", "filters": [], "made_up": False}
-    text = report_html(expected.within(View(garments=("Coat",))), builders, **given).decode()  # type: ignore[arg-type]
-    assert "one person's outfit. Expected counts: sums of the probability that a garment is worn." in text
-    assert "<td>10.2</td>" in text, "coats with a hat"
-    raw = report_html(expected.within(View(counting="raw")), builders, **given).decode()  # type: ignore[arg-type]
-    assert "one person's outfit. Raw counts: every garment the network found." in raw and "<td>10</td>" in raw
 
 
 def test_a_code_that_is_none() -> None:

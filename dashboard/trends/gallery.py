@@ -1,0 +1,180 @@
+"""The photos behind a number as pictures: found, sorted, and drawn with the outlines of their garments."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+from skimage.color import rgb2lab
+
+from dashboard.evaluation.pictures import PictureError, read_class_map
+from dashboard.trends.photos import read_photo
+from dashboard.trends.section import records
+from segmodels.archive.place import Place
+from segmodels.archive.thumbnails import SMALL, read_thumbnail
+from segmodels.taxonomy import Taxonomy
+
+__all__ = ["ORDERS", "Order", "Shown", "archive_picture", "drawn", "ordered", "pictures_of"]
+
+Order = Literal["Presence", "Newest", "Oldest", "Colour"]
+ORDERS: tuple[Order, ...] = ("Presence", "Newest", "Oldest", "Colour")
+"""Orders of a gallery; colours go from grey, dark to light, through the hues."""
+
+_GREY = 8.0  # chroma in CIELAB below which a colour has no hue
+_HUES = 24  # steps of the circle within which lightness decides
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A photo of a gallery.
+
+    Args:
+        photo_id: Id of the photo.
+        caption: File name, day and person.
+        picture: JPEG of the photo or its class map; None if there is neither.
+        is_photo: Whether the picture is the photo and not its class map.
+    """
+
+    photo_id: str
+    caption: str
+    picture: bytes | None
+    is_photo: bool
+
+
+def ordered(found: pd.DataFrame, order: Order) -> pd.DataFrame:
+    """Rows of `Facts.matches` in an order; those without a date or a colour come last.
+
+    Args:
+        found: Rows, the most probable first.
+        order: The order.
+    """
+    if order == "Presence":
+        return found
+    if order == "Colour":
+        keys = found["hex"].map(_colour_key)
+        places = sorted(range(len(found)), key=lambda place: keys.iloc[place])
+        return found.iloc[places].reset_index(drop=True)
+    return found.sort_values("day", ascending=order == "Oldest", na_position="last", kind="stable", ignore_index=True)
+
+
+def archive_picture(location: str, roots: Sequence[Path], file_name: str, identity: str, side: int) -> bytes:
+    """The picture of an archive's row: its thumbnail, else the photo in a folder, reduced.
+
+    Args:
+        location: Location of the archive.
+        roots: Folders in which photos may lie.
+        file_name: Path of the file below one of the folders.
+        identity: Id of the photo.
+        side: `SMALL` or `LARGE`.
+
+    Raises:
+        PictureError: If there is neither.
+    """
+    if found := read_thumbnail(Place(location), identity, side):
+        return found
+    if not roots:
+        raise PictureError(
+            f"No thumbnail of {file_name} is kept. Add the photos again with thumbnails, or set GARMENTSCOPE_PHOTOS to "
+            "their folder."
+        )
+    return read_photo(tuple(roots), file_name, identity, side)
+
+
+def pictures_of(
+    rows: pd.DataFrame,
+    maps: pd.DataFrame,
+    taxonomy: Taxonomy,
+    classes: Sequence[str],
+    read: Callable[[str, str], bytes],
+    *,
+    outlines: bool,
+) -> list[Shown]:
+    """The pictures of some rows, in their order.
+
+    Args:
+        rows: Rows of `Facts.matches`.
+        maps: Their class maps, as `Facts.class_maps` gives them.
+        taxonomy: Taxonomy of the class maps.
+        classes: Classes whose outlines are drawn; all garments and accessories if there are none.
+        read: Function that gives the picture of a file name and an id, or raises `PictureError`.
+        outlines: Whether outlines are drawn.
+    """
+    map_of = {row["photo_id"]: row["class_map"] for row in records(maps)}
+    shown = []
+    for row in records(rows):
+        try:
+            class_map = read_class_map(map_of.get(row["photo_id"]) or b"")
+        except PictureError:
+            class_map = None
+        picture, is_photo = None, True
+        try:
+            picture = drawn(read(row["file_name"], row["photo_id"]), class_map if outlines else None, taxonomy, classes)
+        except (PictureError, OSError):
+            is_photo = False
+            if class_map is not None:
+                picture = _class_picture(class_map, taxonomy)
+        notes = [f"{row['day']:%Y-%m-%d}"] if not pd.isna(row["day"]) else []
+        notes += [f"person {row['person'] + 1}"] if row["person"] else []
+        shown.append(Shown(row["photo_id"], ", ".join([row["file_name"], *notes]), picture, is_photo))
+    return shown
+
+
+def drawn(picture: bytes, class_map: np.ndarray | None, taxonomy: Taxonomy, classes: Sequence[str]) -> bytes:
+    """A picture with the outlines of its garments; JPEG.
+
+    Args:
+        picture: File of the picture.
+        class_map: uint8 `(h, w)` ids, of any size; None for no outlines.
+        taxonomy: Taxonomy of the ids.
+        classes: Classes whose outlines are drawn; all garments and accessories if there are none.
+
+    Raises:
+        OSError: If the picture is damaged.
+    """
+    with Image.open(io.BytesIO(picture), formats=["WEBP", "JPEG", "PNG"]) as opened:
+        pixels = np.array(opened.convert("RGB"))
+    if class_map is not None:
+        height, width = pixels.shape[:2]
+        line = max(1, round(max(height, width) / 250))
+        for name in classes or [garment.name for garment in taxonomy.worn]:
+            mask = (class_map == taxonomy[name].id).astype(np.float32)
+            if not mask.any():
+                continue
+            large = (cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5).astype(np.uint8)
+            edges, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+            ink = tuple(int(part) for part in taxonomy.palette[taxonomy[name].id])
+            cv2.drawContours(pixels, edges, -1, (255, 255, 255), 2 * line + 1)
+            cv2.drawContours(pixels, edges, -1, ink, line + 1)
+    return _jpeg(Image.fromarray(pixels))
+
+
+def _class_picture(class_map: np.ndarray, taxonomy: Taxonomy) -> bytes:
+    inks = np.zeros((256, 3), np.uint8)
+    inks[: len(taxonomy)] = taxonomy.palette[: len(taxonomy)]
+    image = Image.fromarray(inks[class_map])
+    factor = max(1, round(SMALL / max(image.size)))
+    return _jpeg(image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST))
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+def _colour_key(code: object) -> tuple[int, float, float]:
+    """Place of a colour: greys by lightness, then hues, within a hue by lightness, then what has no colour."""
+    if not isinstance(code, str):
+        return _HUES + 2, 0.0, 0.0
+    lightness, a, b = rgb2lab(np.frombuffer(bytes.fromhex(code[1:]), np.uint8)).tolist()
+    if math.hypot(a, b) < _GREY:
+        return 0, lightness, 0.0
+    return 1 + int((math.atan2(b, a) % (2 * math.pi)) / (2 * math.pi) * _HUES), lightness, 0.0

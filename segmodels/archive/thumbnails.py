@@ -1,0 +1,197 @@
+"""Small copies of an archive's photos, where its owner wants them kept.
+
+    DIR/thumbnails/<first two digits of photo_id>/<photo_id>-256.webp
+    DIR/thumbnails/<first two digits of photo_id>/<photo_id>-1024.webp
+
+They are WebP in sRGB, upright, at most 256 and 1,024 pixels on the longer side, without any metadata of the photo. They
+are named by the photo alone, so that whoever deletes a photo deletes them with `remove_thumbnails`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import deque
+from collections.abc import Container, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from pyarrow import fs
+
+from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.rows import MAX_PHOTO_BYTES
+from segmodels.archive.sources import Source
+from segmodels.photo import PhotoError, open_photo
+
+if TYPE_CHECKING:
+    from segmodels.archive.ingest import Engine, Outcome
+
+__all__ = [
+    "LARGE",
+    "SMALL",
+    "has_thumbnails",
+    "keeping_thumbnails",
+    "read_thumbnail",
+    "remove_thumbnails",
+    "thumbnail_name",
+    "thumbnails_of",
+    "write_thumbnails",
+]
+
+SMALL = 256
+"""Longest side of the smaller thumbnail, in pixels."""
+
+LARGE = 1024
+"""Longest side of the larger thumbnail, in pixels."""
+
+_FOLDER = "thumbnails"
+_SIDES = (SMALL, LARGE)
+_ID = re.compile(r"[0-9a-f]{64}")
+_QUALITY = 82
+_AHEAD = 8  # photos whose thumbnails are made while others are analysed
+_MOST_BYTES = 8 * 1024 * 1024  # of a thumbnail's file
+
+
+def thumbnail_name(photo_id: str, side: int) -> str:
+    """Path of a thumbnail below the archive's folder.
+
+    Args:
+        photo_id: Id of the photo, 64 hex digits.
+        side: `SMALL` or `LARGE`.
+
+    Raises:
+        ValueError: If the id is not one, or no such side is kept.
+    """
+    if not _ID.fullmatch(photo_id) or side not in _SIDES:
+        raise ValueError(f"{photo_id[:80]!r} with {side} pixels is no thumbnail of a photo.")
+    return f"{_FOLDER}/{photo_id[:2]}/{photo_id}-{side}.webp"
+
+
+def write_thumbnails(place: Place, photo_id: str, data: bytes, name: str = "the photo") -> None:
+    """Writes both thumbnails of a photo, unless they are there.
+
+    Args:
+        place: Place of the archive.
+        photo_id: Id of the photo.
+        data: The photo's file.
+        name: Name of the file, for messages.
+
+    Raises:
+        PhotoError: If the file cannot be read.
+        ArchiveError: If the thumbnails cannot be written.
+    """
+    if all(_exists(place, thumbnail_name(photo_id, side)) for side in _SIDES):
+        return
+    image = Image.fromarray(open_photo(data, name=name, max_bytes=MAX_PHOTO_BYTES))
+    for side in sorted(_SIDES, reverse=True):  # the small one is made of the large one
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        out = io.BytesIO()
+        image.save(out, "WEBP", quality=_QUALITY)
+        place.write(thumbnail_name(photo_id, side), out.getvalue())
+
+
+def read_thumbnail(place: Place, photo_id: str, side: int) -> bytes | None:
+    """A thumbnail's file, WebP; None if it is not there.
+
+    Args:
+        place: Place of the archive.
+        photo_id: Id of the photo.
+        side: `SMALL` or `LARGE`.
+    """
+    try:
+        return place.read(thumbnail_name(photo_id, side), _MOST_BYTES)
+    except OSError:
+        return None
+
+
+def has_thumbnails(place: Place) -> bool:
+    """Whether an archive has a folder of thumbnails."""
+    return bool(_type(place, _FOLDER) == fs.FileType.Directory)
+
+
+def thumbnails_of(place: Place) -> set[str]:
+    """Ids of the photos of which an archive has thumbnails.
+
+    Raises:
+        ArchiveError: If they cannot be listed.
+    """
+    names = (name.rpartition("/")[2].partition("-")[0] for name in place.files(_FOLDER))
+    return {name for name in names if _ID.fullmatch(name)}
+
+
+def remove_thumbnails(place: Place, photo_ids: Iterable[str]) -> int:
+    """Removes the thumbnails of photos; those that are gone already are passed over.
+
+    Args:
+        place: Place of the archive.
+        photo_ids: Ids of the photos.
+
+    Returns:
+        Number of files that were removed.
+
+    Raises:
+        ArchiveError: If one is there and cannot be removed.
+    """
+    removed = 0
+    for photo_id in photo_ids:
+        for side in _SIDES:
+            name = thumbnail_name(photo_id, side)
+            if _exists(place, name):
+                place.remove(name)
+                removed += 1
+    return removed
+
+
+def keeping_thumbnails(engine: Engine, place: Place) -> Engine:
+    """An engine that also writes the thumbnails of the photos that it analyses, and of known ones that have none.
+
+    The thumbnails of a photo are written before its outcome is given, so that no row of this ingest lacks them. A photo
+    of which they cannot be made is rejected.
+
+    Args:
+        engine: Engine that analyses the photos.
+        place: Place of the archive.
+    """
+
+    def run(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
+        by_name = {source.name: source for source in sources}
+        waiting: deque[Future[Outcome]] = deque()
+        with ThreadPoolExecutor(2, thread_name_prefix="thumbnails") as executor:
+            try:
+                for outcome in engine(sources, known):
+                    waiting.append(executor.submit(_with_thumbnails, place, by_name.get(outcome.name), outcome))
+                    if len(waiting) > _AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                executor.shutdown(wait=True, cancel_futures=True)
+
+    return run
+
+
+def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome) -> Outcome:
+    """The outcome of a photo once its thumbnails are written."""
+    from segmodels.archive.ingest import Outcome
+
+    if source is None or not outcome.photo_id or outcome.reason:
+        return outcome
+    try:
+        write_thumbnails(place, outcome.photo_id, source.read(), source.name)
+    except ArchiveError:
+        raise
+    except PhotoError as error:
+        return Outcome(outcome.name, reason=str(error))
+    except OSError as error:
+        return Outcome(outcome.name, reason=f"{source.name} cannot be read: {error.strerror or error}.")
+    return outcome
+
+
+def _exists(place: Place, name: str) -> bool:
+    return bool(_type(place, name) == fs.FileType.File)
+
+
+def _type(place: Place, name: str) -> fs.FileType:
+    (info,) = place.filesystem.get_file_info([place.path(name)])
+    return info.type
