@@ -279,16 +279,16 @@ def _models(*, as_json: bool) -> int:
                 rows.append({"name": offer.name, "from": offer.place, "problem": _problem(error)})
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return 1 if failed else 0
-    width = max(16, *(len(offer.name) + 2 for offer in offers))
-    print(f"{'name':<{width}}{'from':<12}{'architecture':<16}{'input':<12}{'mean IoU':<10}{'on':<36}folder")
+    lines = [("name", "from", "architecture", "input", "mean IoU", "on", "folder")]
     for offer in offers:
         try:
-            print(_model_line(offer, width))
-        except BrokenPipeError:
-            raise
+            lines.append(_model_cells(offer))
         except Exception as error:  # one folder, whatever is in it, never hides the others
             failed += 1
             print(f"{offer.name}: {_problem(error)}", file=sys.stderr)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for cells in lines:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
     return 1 if failed else 0
 
 
@@ -305,7 +305,8 @@ def _model_json(offer: Offer) -> dict[str, Any]:
     return {"name": offer.name, "from": offer.place, "folder": str(offer.folder), **about_model(offer.folder)}
 
 
-def _model_line(offer: Offer, width: int) -> str:
+def _model_cells(offer: Offer) -> tuple[str, ...]:
+    """What a line of `models` says of a model."""
     if offer.folder is None:
         raise CheckpointError(offer.hub.problem if offer.hub and offer.hub.problem else "pull it to see what it is")
     config, results = read_config(offer.folder), read_results(offer.folder)
@@ -319,7 +320,7 @@ def _model_line(offer: Offer, width: int) -> str:
     else:
         where = f"{offer.folder}{', the Hub has a newer revision' if offer.has_update else ''}"
     architecture = "+".join(network.architecture for network in (config, *config.ensemble))
-    return f"{offer.name:<{width}}{offer.place:<12}{architecture:<16}{size:<12}{score:<10}{photos:<36}{where}"
+    return offer.name, offer.place, architecture, size, score, photos, where
 
 
 if __name__ == "__main__":

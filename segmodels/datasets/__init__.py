@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from segmodels.datasets.ccp import read_ccp
@@ -124,7 +125,19 @@ def open_dataset(name: str, data: Path | None = None) -> Dataset:
         return DATASETS[name](data)
     if kind != "hub":
         _check_path(kind, Path(path))
-    return SOURCES[kind](Path(path), data)
+    return _without_odd_names(SOURCES[kind](Path(path), data))
+
+
+def _without_odd_names(dataset: Dataset) -> Dataset:
+    """The data set without the photos whose names no text file can hold, as those of an old ZIP may be."""
+    odd = [photo_id for photo_id in dataset.ids if any("\ud800" <= character <= "\udfff" for character in photo_id)]
+    if not odd:
+        return dataset
+    faults = [f"{photo_id!a}: the name of the photo is not Unicode text. Rename it." for photo_id in odd]
+    if len(odd) == len(dataset.ids):
+        raise DatasetError(f"{dataset.name} has no photo that can be used. {faults[0]}")
+    kept = tuple(photo_id for photo_id in dataset.ids if photo_id not in {*odd})
+    return replace(dataset, ids=kept, faults=(*dataset.faults, *faults))
 
 
 def _check_path(kind: str, path: Path) -> None:

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from segmodels.datasets.dataset import Dataset, DatasetError
+from segmodels.datasets.matlab import read_variable
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 
 __all__ = ["read_ccp", "read_ccp_tags"]
@@ -60,10 +60,7 @@ def read_ccp_tags(root: Path) -> dict[str, frozenset[str]]:
     folder = root / "annotations" / "image-level"
     if not folder.is_dir():
         raise DatasetError(f"{folder} is missing. {_WHERE}.")
-    return {
-        path.stem: frozenset(CCP_59[tag] for tag in _variable(path, "tags").ravel() if 0 < tag < len(CCP_59))
-        for path in sorted(folder.glob("*.mat"))
-    }
+    return {path.stem: _tags(path) for path in sorted(folder.glob("*.mat"))}
 
 
 def _photo_path(root: Path, photo_id: str) -> Path:
@@ -93,16 +90,15 @@ def _read_truth(root: Path, photo_id: str) -> np.ndarray:
     return truth
 
 
+def _tags(path: Path) -> frozenset[str]:
+    tags = _variable(path, "tags")
+    if not np.issubdtype(tags.dtype, np.integer):
+        raise DatasetError(f"{path}: tags is {tags.dtype}; expected whole numbers. {_WHERE}.")
+    return frozenset(CCP_59[tag] for tag in tags.ravel() if 0 < tag < len(CCP_59))
+
+
 def _variable(path: Path, name: str) -> np.ndarray:
-    """One variable of a MATLAB 5 file."""
-    if not path.is_file():
-        raise DatasetError(f"{path} is missing. {_WHERE}.")
-    try:
-        return np.asarray(loadmat(path)[name])
-    except KeyError:
-        raise DatasetError(f"{path} has no variable {name}. {_WHERE}.") from None
-    except Exception as error:  # a damaged file makes scipy raise whatever it trips over
-        raise DatasetError(f"{path} is damaged ({error}). {_WHERE}.") from None
+    return read_variable(path, name, f"{_WHERE}.")
 
 
 _TABLE = label_lookup(CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15)

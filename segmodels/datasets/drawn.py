@@ -34,6 +34,7 @@ __all__ = [
     "read_text",
     "runs_of",
     "turn_upright",
+    "whole_number",
 ]
 
 _BACKGROUND = frozenset(("background", "_background_", "bg", "bk"))
@@ -135,6 +136,15 @@ def name_of(kind: str, path: Path) -> str:
 def is_background(name: str) -> bool:
     """Whether a name of a class says background: `background`, `_background_`, `bg` or `bk`, in any case."""
     return name.strip().casefold() in _BACKGROUND
+
+
+def whole_number(text: str) -> int:
+    """The number that up to 9 digits write; -1 where a text is something else.
+
+    Args:
+        text: Text such as `12`.
+    """
+    return int(text) if len(text) < 10 and text.isascii() and text.isdecimal() else -1
 
 
 def read_text(path: Path, most: int | None = _LARGEST_LIST) -> str:

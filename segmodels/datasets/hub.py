@@ -27,7 +27,7 @@ from typing import Any
 from PIL import Image
 
 from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
-from segmodels.datasets.drawn import Classes, columns_of, load_json, name_classes, name_of, turn_upright
+from segmodels.datasets.drawn import Classes, columns_of, load_json, name_classes, name_of, turn_upright, whole_number
 from segmodels.datasets.masks import values_of
 from segmodels.extras import missing_extra
 from segmodels.files import replacing
@@ -156,7 +156,7 @@ def _classes(name: Path, features: Mapping[str, Any], mask: str, source: str, fo
             content if isinstance(content, dict) else dict(enumerate(content if isinstance(content, list) else []))
         )
         if not numbered or not all(
-            isinstance(text, str) and str(key).isdecimal() and int(key) < UNLABELLED for key, text in numbered.items()
+            isinstance(text, str) and 0 <= whole_number(str(key)) < UNLABELLED for key, text in numbered.items()
         ):
             raise DatasetError(f'{table} is not a table of names by number, such as {{"0": "background"}}.')
         return name_classes({int(key): text for key, text in numbered.items()}, source, table)

@@ -41,6 +41,7 @@ from segmodels.datasets.drawn import (
     parse_json,
     read_text,
     turn_upright,
+    whole_number,
 )
 from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
 from segmodels.sentences import listed
@@ -169,8 +170,8 @@ def listed_classes(file: Path, content: str, name: str) -> Classes:
         raise DatasetError(f"{file} is neither a list of names nor names by number. Write one name a line, by number.")
     if isinstance(values, list):
         return name_classes(_numbered(values), name, file)
-    if wrong := [key for key in values if not (key.isascii() and key.isdecimal() and int(key) < UNLABELLED)]:
-        raise DatasetError(f"{file}: {wrong[0]!r} is not a number from 0 to {UNLABELLED - 1}.")
+    if wrong := [key for key in values if not (0 <= whole_number(key) < UNLABELLED and key == str(int(key)))]:
+        raise DatasetError(f"{file}: {wrong[0][:20]!r} is not a number from 0 to {UNLABELLED - 1}. Correct it.")
     return name_classes({int(key): value for key, value in values.items()}, name, file)
 
 
@@ -185,7 +186,7 @@ def _label_map(path: Path, name: str) -> _Values:
         parts = rest[0].split(",") if len(rest) == 3 else []
         if parts == [""]:
             parts = list(map(str, _voc_colour(len(names))))
-        if not (len(parts) == 3 and all(part.strip().isdecimal() and int(part) < 256 for part in parts)):
+        if not (len(parts) == 3 and all(0 <= whole_number(part.strip()) < 256 for part in parts)):
             raise DatasetError(f"{path}, line {number}: {line[:80]!r} is not name:red,green,blue:: as CVAT writes it.")
         red, green, blue = map(int, parts)
         colour = red << 16 | green << 8 | blue

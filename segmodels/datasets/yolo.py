@@ -26,7 +26,17 @@ from unicodedata import normalize
 import yaml  # type: ignore[import-untyped]
 
 from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
-from segmodels.datasets.drawn import Classes, PhotoFolder, Region, draw, name_classes, name_of, polygon_runs, read_text
+from segmodels.datasets.drawn import (
+    Classes,
+    PhotoFolder,
+    Region,
+    draw,
+    name_classes,
+    name_of,
+    polygon_runs,
+    read_text,
+    whole_number,
+)
 from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
 from segmodels.sentences import listed
 
@@ -247,7 +257,7 @@ def _region(fields: list[str], classes: Classes, height: int, width: int) -> Reg
     Raises:
         ValueError: If it is none; the message says what is wrong, without a full stop.
     """
-    number = int(fields[0]) if fields[0].isascii() and fields[0].isdecimal() and len(fields[0]) < 10 else -1
+    number = whole_number(fields[0])
     if number not in classes.ids:
         raise ValueError(f"{fields[0]!r} is not the number of a class")
     if len(fields) == 5:

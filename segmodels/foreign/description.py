@@ -29,6 +29,9 @@ __all__ = ["NOT_STATED", "Foreign", "ForeignSettings", "config_values", "describ
 NOT_STATED = "not stated"
 """Licence or source of a network that says none."""
 
+_OWN = "Correct it there."
+"""Advice on a file that whoever uses the network has written."""
+
 _Means = Annotated[
     Share | Annotated[list[Share], Field(min_length=3, max_length=3)],
     expected("a number from 0 to 1, as pixels are, or a list of three, one for each of red, green and blue"),
@@ -154,18 +157,21 @@ def describe_foreign(path: Path) -> dict[str, Any]:
         return _of_onnx(find_onnx(path))
     folder = path
     config = _read(folder / "config.json")
-    settings = _settings(_read(folder / FOREIGN_CONFIG, {}), folder / FOREIGN_CONFIG)
+    beside = folder / FOREIGN_CONFIG
+    settings = _settings(_read(beside, {}, _OWN), beside)
     for key in ("classes", "height", "width", "mean", "std"):
         if getattr(settings, key) is not None:
             raise CheckpointError(
-                f"{folder / FOREIGN_CONFIG}: {key} stands in config.json or preprocessor_config.json already. Leave it "
+                f"{beside}: {key} stands in config.json or preprocessor_config.json already. Leave it "
                 "out, or change it there."
             )
     height, width, shortest = _size(folder)
     architecture = str(config.get("model_type") or config["architectures"][0])
     backbone = config.get("backbone_config")
     arguments = {"backbone": backbone["model_type"]} if isinstance(backbone, dict) and "model_type" in backbone else {}
-    labels = _labels(_id2label(config, folder / "config.json"), settings, f"{architecture}", folder / "config.json")
+    names = _id2label(config, folder / "config.json")
+    told = any(getattr(settings, key) is not None for key in ("taxonomy", "background", "groups", "colours"))
+    labels = _labels(names, settings, architecture, beside if told else folder / "config.json")
     return _values(
         settings,
         labels,
@@ -222,7 +228,7 @@ def _onnx_settings(path: Path, metadata: Mapping[str, str]) -> tuple[dict[str, A
     """The settings of an ONNX file, and where they stand: a JSON beside it, its metadata, or transformers' files."""
     for beside in (path.with_suffix(".json"), path.parent / FOREIGN_CONFIG):
         if beside.is_file():
-            return _read(beside), beside
+            return _read(beside, advice=_OWN), beside
     if ONNX_METADATA in metadata:
         try:
             return _exported(parse_json(metadata[ONNX_METADATA])), path
@@ -389,7 +395,7 @@ def _three(value: Any) -> tuple[float, ...]:
     return tuple(map(float, value)) if isinstance(value, list | tuple) else (float(value),) * 3
 
 
-def _read(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
+def _read(path: Path, missing: dict[str, Any] | None = None, advice: str = "Get the network again.") -> dict[str, Any]:
     try:
         values = read_json(path)
     except FileNotFoundError:
@@ -397,7 +403,7 @@ def _read(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
             return missing
         raise CheckpointError(f"{path.parent} has no {path.name}. Get the network again.") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {first_line(error)}. Get the network again.") from None
+        raise CheckpointError(f"{path} is damaged: {first_line(error)}. {advice}") from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it is not a JSON object. Get the network again.")
+        raise CheckpointError(f"{path} is damaged: it is not a JSON object. {advice}")
     return values

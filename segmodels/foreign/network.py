@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -32,6 +33,7 @@ __all__ = ["ForeignNetwork", "OnnxNetwork", "TransformersNetwork", "load_network
 _AGAIN = "Get the network again."
 _NEVER = -1e4  # logit of a background that the network does not have
 _MASK2FORMER = (384, 384)  # to which transformers brings the masks of any input before they are summed
+_LONGEST = 200  # characters of what a library says
 _LEAST = 1e-8  # probability below which all are alike
 
 
@@ -221,18 +223,29 @@ def _load_transformers(folder: Path, foreign: Foreign) -> TransformersNetwork:
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, with a sentence that names one
             )
             processor = transformers.AutoImageProcessor.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
-            reason = first_line(error) or type(error).__name__
-            raise CheckpointError(f"{folder} cannot be loaded by transformers: {reason}. {_AGAIN}") from None
+            raise CheckpointError(f"{folder} cannot be loaded by transformers: {_reason(error)}. {_AGAIN}") from None
         except Exception as error:  # safetensors' own error has no public base
-            raise CheckpointError(f"{folder} is damaged: {first_line(error)}. {_AGAIN}") from None
+            raise CheckpointError(f"{folder} is damaged: {_reason(error)}. {_AGAIN}") from None
+    if other := sorted(found["mismatched_keys"]):
+        name, stored, wanted = other[0]
+        raise CheckpointError(
+            f"{folder}: {name} is of the shape {tuple(stored)}, and config.json, with its classes in id2label, asks "
+            f"for {tuple(wanted)}. Correct config.json, or get the network again."
+        )
     if missing := sorted(found["missing_keys"]):
         raise CheckpointError(f"{folder}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}")
     return TransformersNetwork(foreign, model, processor)
+
+
+def _reason(error: Exception) -> str:
+    """What a library says first, without what would end a sentence twice; some list every network that they know."""
+    return shorten(first_line(error).rstrip(" .:!"), _LONGEST, placeholder=" ...") or type(error).__name__
 
 
 @contextmanager
@@ -259,8 +272,7 @@ def _check_output(path: Path, network: ForeignNetwork, config: CheckpointConfig)
         with torch.inference_mode():
             scores = network.scores(network.prepare([photo]))
     except Exception as error:  # whatever the library raises
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path} cannot be run on a photo: {reason}") from None
+        raise CheckpointError(f"{path} cannot be run on a photo: {_reason(error)}. {_AGAIN}") from None
     if scores.ndim != 4 or scores.shape[1] != channels:
         raise CheckpointError(
             f"{path} gives {scores.shape[1] if scores.ndim == 4 else 0} channels of pixels, and its classes are "

@@ -223,7 +223,10 @@ def _sets_of(taxonomy: Taxonomy, target: Taxonomy, own: Sequence[ClassMapping]) 
         return by_name
     sets = mapping.of(taxonomy)
     if unknown := next((name for names in sets for name in names if name not in target.names), ""):
-        raise MappingError(f"{mapping.file} maps to {unknown}, which is no class of {target.name}.")
+        raise MappingError(
+            f"{mapping.file} maps to {unknown}, which is no class of {target.name}. Its classes are "
+            f"{listed(target.names, 20)}."
+        )
     if target.names[0] not in sets[0]:
         raise MappingError(f"{mapping.file} must map {taxonomy.names[0]} to {target.names[0]}, the background.")
     return sets

@@ -122,15 +122,15 @@ def read_mapping(path: Path) -> ClassMapping:
     try:
         with open_regular(path) as file:
             content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise MappingError(f"{path} has more than {_LARGEST // 1024} KB, too many for a mapping.")
-        values = tomllib.loads(content.decode("utf-8-sig"))
+        values = {} if len(content) > _LARGEST else tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise MappingError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise MappingError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's own error, or a number of thousands of digits
         raise MappingError(f"{path} is not TOML ({first_line(error)}). Mend that place.") from None
+    if len(content) > _LARGEST:
+        raise MappingError(f"{path} has more than {_LARGEST // 1024} KB, too many for a mapping.")
     return _mapping(path, values)
 
 

@@ -243,8 +243,9 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 
 def test_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = "coco-autumn-2025-street-and-studio-second-round"  # longer than any name that ships
     (models / "tiny" / "metrics.json").write_text(
-        '{"evaluations": [{"photos": "ccp-test", "scores": {"mean_iou": 0.61234}}]}'
+        json.dumps({"evaluations": [{"photos": photos, "scores": {"mean_iou": 0.61234}}]})
     )
     shutil.copytree(models / "tiny", models / "second")
     (models / "second" / "metrics.json").unlink()
@@ -252,7 +253,8 @@ def test_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head, second, tiny = capsys.readouterr().out.splitlines()
     assert head.split() == ["name", "from", "architecture", "input", "mean", "IoU", "on", "folder"]
     assert second.split() == ["second", "folder", "fpn", "64", "x", "32", "-", "-", str(models / "second")]
-    assert tiny.split() == ["tiny", "folder", "fpn", "64", "x", "32", "0.612", "ccp-test", str(models / "tiny")]
+    assert tiny.split() == ["tiny", "folder", "fpn", "64", "x", "32", "0.612", photos, str(models / "tiny")]
+    assert head.index("folder") == second.index(str(models)) == tiny.index(str(models))
 
 
 def test_models_with_a_damaged_one(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
 from train.analysis.evaluate import HOW, evaluate, keep_crossval, write_json
 from train.analysis.report import Section, class_picture, picture, write_page
-from train.data.split import fold_ids, told_folds, with_split
+from train.data.split import fold_ids, folds_in_file, with_split
 from train.distributed import this_process
 from train.provenance import trained_on
 from train.recipe import Recipe, RecipeError
@@ -103,7 +103,7 @@ def crossval(
     if keep:
         read_config(keep)
     dataset = with_split(open_dataset(recipe.dataset, data), recipe.split)
-    if (told := told_folds(dataset)) and told != folds:
+    if (told := folds_in_file(dataset)) and told != folds:
         raise DatasetError(
             f"The split of {dataset.name} has folds 0 to {told - 1}. Cross-validate with --folds {told}."
         )

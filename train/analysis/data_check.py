@@ -83,6 +83,10 @@ class DataCheck:
                 groups.setdefault(garment.group, []).append(garment.name)
             told = "; ".join(f"{group} {listed(names, 12)}" for group, names in groups.items())
             lines.append(f"Groups, as the source tells them or guessed from the names: {told}.")
+        if all(pixels.keys() <= {0, UNLABELLED} for pixels in self.shown.values()):
+            lines.append(f"No pixel is of a class beside {taxonomy.names[0]}, so there is nothing to learn.")
+            if any(UNLABELLED in pixels for pixels in self.shown.values()):
+                lines.append(f"In masks {UNLABELLED} says unlabelled: write the numbers of classes, 1 for the first.")
         lines += background_sentence([photo_id for photo_id, pixels in self.shown.items() if pixels.keys() == {0}])
         if self.turned:
             lines.append(
@@ -107,8 +111,10 @@ def check_data(dataset: Dataset) -> DataCheck:
         dataset: Data set to read.
 
     Raises:
-        DatasetError: If no photo can be read.
+        DatasetError: If there is no photo, or none can be read.
     """
+    if not dataset.ids:
+        raise DatasetError(f"{dataset.root} holds no photo of {dataset.name} with a mask. Name another folder.")
     shown: dict[str, dict[int, int]] = {}
     unreadable: dict[str, str] = {}
     turned: list[str] = []
@@ -129,7 +135,7 @@ def check_data(dataset: Dataset) -> DataCheck:
         if len(pictures) * len(dataset.ids) <= place * _SHOWN and len(pictures) < _SHOWN:
             pictures[photo_id] = _picture(photo, drawn.truth, dataset.taxonomy)
     if not shown:
-        first = next(iter(unreadable.values()), "there is none")
+        first = next(iter(unreadable.values()))
         raise DatasetError(f"None of the {len(dataset.ids)} photos can be read. The first: {first}")
     return DataCheck(dataset, shown, unreadable, tuple(turned), contested, pictures)
 
@@ -244,7 +250,8 @@ def write_check(check: DataCheck, folds: Mapping[str, int], out: Path) -> list[P
         out.mkdir(parents=True, exist_ok=True)
         with replacing(out / "photos.png") as part:
             _sheet(check).save(part, "PNG")
-        write_whole(out / "faults.txt", "".join(f"{fault}\n" for fault in check.faults()))
+        faults = "".join(f"{fault}\n" for fault in check.faults())
+        write_whole(out / "faults.txt", faults.encode("utf-8", "backslashreplace").decode())  # names may be anything
         written = [out / "photos.png", out / "faults.txt"]
         if folds:
             written.append(write_split(folds, out))

@@ -215,7 +215,7 @@ def observe_masks(
     dataset: Dataset,
     ids: Sequence[str],
     framings: Sequence[str] = tuple(FRAMINGS),
-    kept: Path | None = None,
+    features_folder: Path | None = None,
 ) -> list[KindSample]:
     """Garments on photos with masks, cut to framings; a photo that cannot be read or cut is named and left out.
 
@@ -224,7 +224,7 @@ def observe_masks(
         dataset: Photos with labels for each of their pixels.
         ids: Ids of the photos.
         framings: Keys in `FRAMINGS`.
-        kept: Folder of what was observed before, of the same network and labels; None for none.
+        features_folder: Folder of what was observed before, of the same network and labels; None for none.
 
     Raises:
         DatasetError: If the data set has no labels, or an id is unknown.
@@ -250,7 +250,7 @@ def observe_masks(
         return samples
 
     wanted = [(framing, photo_id) for framing in framings for photo_id in dataset.select(list(ids))]
-    return _observe(wanted, observe, "masks", kept)
+    return _observe(wanted, observe, "masks", features_folder)
 
 
 def observe_tags(
@@ -258,7 +258,7 @@ def observe_tags(
     dataset: Dataset,
     tags: Mapping[str, Iterable[str]],
     ids: Sequence[str],
-    kept: Path | None = None,
+    features_folder: Path | None = None,
 ) -> list[KindSample]:
     """Garments of the main person on photos that have tags alone.
 
@@ -267,7 +267,7 @@ def observe_tags(
         dataset: Data set of the photos.
         tags: Labels by id of the photo.
         ids: Ids of the photos.
-        kept: Folder of what was observed before, of the same network and labels; None for none.
+        features_folder: Folder of what was observed before, of the same network and labels; None for none.
     """
 
     def observe(framing: str, photo_id: str) -> list[KindSample]:
@@ -281,16 +281,16 @@ def observe_tags(
                 samples.append(KindSample(photo_id, "tags", framing, garment.name, kind, each))
         return samples
 
-    return _observe([("full", photo_id) for photo_id in ids], observe, "tags", kept)
+    return _observe([("full", photo_id) for photo_id in ids], observe, "tags", features_folder)
 
 
-def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays, kept: Path | None = None) -> list[KindSample]:
+def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays, features_folder: Path | None = None) -> list[KindSample]:
     """The largest garment of each flat-lay whose label says its kind, where it is of the class of the label.
 
     Args:
         segmenter: Segmenter in the classes of the labels.
         flatlays: Photos.
-        kept: Folder of what was observed before, of the same network and labels; None for none.
+        features_folder: Folder of what was observed before, of the same network and labels; None for none.
     """
     by_id = {photo.id: photo for photo in flatlays.photos if photo.label in FLATLAY_KINDS}
 
@@ -303,10 +303,10 @@ def observe_flatlays(segmenter: Segmenter, flatlays: FlatLays, kept: Path | None
             return []
         return [KindSample(photo_id, "flat-lays", framing, photo.garment, FLATLAY_KINDS[photo.label], largest[1])]
 
-    return _observe([("full", photo_id) for photo_id in by_id], observe, "flat-lays", kept)
+    return _observe([("full", photo_id) for photo_id in by_id], observe, "flat-lays", features_folder)
 
 
-def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int, features: Path | None = None) -> Kinds:
+def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int, features_folder: Path | None = None) -> Kinds:
     """Fits the kinds of a network's garments, judges them on photos that had no part in it, and drops those that fail.
 
     All folds teach, whole and in parts, and so do the tags that are not reserved and flat-lays of part `train`. The
@@ -317,8 +317,8 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int, features: Pa
         segmenter: Segmenter of the network, in the classes of the data set.
         data: Photos.
         fold: Number of the fold that the network left out.
-        features: Folder that keeps the features of each photo, from which a fit that was stopped goes on; None to keep
-            none. What another network or other labels gave is not used.
+        features_folder: Folder that keeps the features of each photo, from which a fit that was stopped goes on; None
+            to keep none. What another network or other labels gave is not used.
 
     Raises:
         DatasetError: If an id is unknown, or there are too few garments for any class.
@@ -327,14 +327,14 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int, features: Pa
     data.dataset.select(list(data.judged))  # what is missing is known before the hours of work
     name = data.dataset.name
     taught = [photo_id for photo_id in data.tags if photo_id not in set(data.reserved)]
-    kept = _folder_of(features, segmenter.checkpoint.revision) if features else None
-    samples = observe_masks(segmenter, data.dataset, left_out, kept=kept)
-    samples += observe_masks(segmenter, data.dataset, others, ["full"], kept)
+    own_folder = _folder_of(features_folder, segmenter.checkpoint.revision) if features_folder else None
+    samples = observe_masks(segmenter, data.dataset, left_out, features_folder=own_folder)
+    samples += observe_masks(segmenter, data.dataset, others, ["full"], own_folder)
     for framing, ids in _one_part_each(others).items():
-        samples += observe_masks(segmenter, data.dataset, ids, [framing], kept)
-    samples += observe_tags(segmenter, data.dataset, data.tags, taught, kept)
+        samples += observe_masks(segmenter, data.dataset, ids, [framing], own_folder)
+    samples += observe_tags(segmenter, data.dataset, data.tags, taught, own_folder)
     if data.flatlays:
-        samples += observe_flatlays(segmenter, _teaching(data.flatlays), kept)
+        samples += observe_flatlays(segmenter, _teaching(data.flatlays), own_folder)
     photos: dict[Source, EvaluatedPhotos] = {
         "masks": EvaluatedPhotos(dataset=name, split="fold", fold=fold),
         "tags": EvaluatedPhotos(dataset=name, split="ids", ids_file="tags that are not reserved"),
@@ -346,10 +346,10 @@ def fit_and_judge(segmenter: Segmenter, data: KindsData, fold: int, features: Pa
         "tags": EvaluatedPhotos(dataset=name, split="ids", ids_file="ccp_tags_reserved.txt"),
         "flat-lays": EvaluatedPhotos(dataset="flatlay", split="test"),
     }
-    held_out = observe_masks(segmenter, data.dataset, data.judged, kept=kept) if data.judged else []
-    held_out += observe_tags(segmenter, data.dataset, data.tags, data.reserved, kept)
+    held_out = observe_masks(segmenter, data.dataset, data.judged, features_folder=own_folder) if data.judged else []
+    held_out += observe_tags(segmenter, data.dataset, data.tags, data.reserved, own_folder)
     if data.flatlays:
-        held_out += observe_flatlays(segmenter, data.flatlays.part("test"), kept)
+        held_out += observe_flatlays(segmenter, data.flatlays.part("test"), own_folder)
     return with_judgements(kinds, judge(kinds, held_out, photos))
 
 
@@ -507,14 +507,14 @@ def _observe(
     wanted: Sequence[tuple[str, str]],
     observe: Callable[[str, str], list[KindSample]],
     source: Source,
-    kept: Path | None,
+    features_folder: Path | None,
 ) -> list[KindSample]:
     """Samples of each pair of a framing and a photo id; a photo that cannot be read is named and left out."""
     samples: list[KindSample] = []
     with tqdm(wanted, desc="Observing", unit="photo") as bar:
         for framing, photo_id in bar:
             name = hashlib.sha256(f"{source}/{framing}/{photo_id}".encode()).hexdigest()[:20]
-            path = kept / f"{name}.npz" if kept else None
+            path = features_folder / f"{name}.npz" if features_folder else None
             try:
                 if path and path.exists():
                     samples += _read_samples(path, photo_id, source, framing)
@@ -529,10 +529,10 @@ def _observe(
     return samples
 
 
-def _folder_of(features: Path, revision: str) -> Path:
+def _folder_of(features_folder: Path, revision: str) -> Path:
     """Folder, within that of all features, of those of one network and of the labels as they are now."""
     labels = hashlib.sha256(json.dumps([LABELS, FLATLAY_KINDS, _OF_CLASS, _CLEAR]).encode()).hexdigest()[:8]
-    folder = features / f"{revision}-{labels}"
+    folder = features_folder / f"{revision}-{labels}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

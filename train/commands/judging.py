@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.checkpoint import check_config
-from segmodels.datasets import Dataset, DatasetError, open_dataset
+from segmodels.datasets import Dataset, DatasetError, dataset_name, open_dataset
 from segmodels.datasets.ccp import read_ccp, read_ccp_tags
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
@@ -69,6 +70,7 @@ from train.commands.shared import (
 )
 from train.data.split import FOLDS, SPLIT_FILE, SPLITS, fold_ids, read_ids
 from train.distributed import this_process
+from train.provenance import fits_behind
 
 __all__ = [
     "add_calibrate",
@@ -364,6 +366,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     scores = judgement.scores
     if not this_process().is_first:
         return 0
+    if not arguments.ids and arguments.fold is None:
+        _say_learned(segmenter, dataset)
     write_json(arguments.json, scores)
     if arguments.keep:
         keep_evaluation(folder, photos_of(dataset.name, scores["photos"], arguments), judgement)
@@ -371,6 +375,18 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             keep_mapping(arguments.mapping, folder)
     _print_scores(scores)
     return 0
+
+
+def _say_learned(segmenter: Segmenter, dataset: Dataset) -> None:
+    """Says that a checkpoint learned from photos of the whole data set on which it was judged."""
+    config = segmenter.checkpoint.config
+    behind = [fit for _, fit in fits_behind(config.training) if dataset_name(str(fit["dataset"])) == dataset.name]
+    if behind:
+        left_out = behind[0]["fold"]
+        advice = (
+            f"Judge it on --fold {left_out}, which chose it, or on others." if left_out >= 0 else "Judge it on others."
+        )
+        print(f"{segmenter.checkpoint.name} learned from some of these photos. {advice}", file=sys.stderr)
 
 
 def _mappings_for(

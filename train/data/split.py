@@ -23,10 +23,10 @@ __all__ = [
     "are_folds_of",
     "fold_ids",
     "folds_digest",
+    "folds_in_file",
     "folds_sentence",
     "read_ids",
     "stratified_folds",
-    "told_folds",
     "with_split",
 ]
 
@@ -167,7 +167,7 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
             name has no stored folds, or not so many.
     """
     name = dataset if isinstance(dataset, str) else dataset.name
-    folds = told_folds(dataset) or folds
+    folds = folds_in_file(dataset) or folds
     if fold not in range(-1, folds):
         raise DatasetError(f"{name} has folds 0 to {folds - 1}, not {fold}.")
     if fold == -1:
@@ -182,7 +182,7 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
     return training, choice
 
 
-def told_folds(dataset: str | Dataset) -> int:
+def folds_in_file(dataset: str | Dataset) -> int:
     """Number of folds that a file tells for a data set; 0 if none does.
 
     Args:
@@ -283,7 +283,7 @@ def read_ids(path: Path) -> list[str]:
         DatasetError: If the file cannot be read or holds no id.
     """
     try:
-        ids = list(dict.fromkeys(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines()))))
+        ids = list(dict.fromkeys(filter(None, map(str.strip, path.read_text(encoding="utf-8-sig").splitlines()))))
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"The list of ids {path} cannot be read: {error}.") from None
     if not ids:

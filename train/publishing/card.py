@@ -81,24 +81,16 @@ def model_card(
         "",
         *_what_it_is(config),
         *_weights(config.training),
-        *_use(f"hf://{repository}" if repository else name),
+        *_use(name, config, repository),
         *_training(config.training),
     ]
     for evaluation in results.evaluations:
         lines += _scores(evaluation)
     if not results.evaluations:
         lines += ["## Scores", "", "Not evaluated yet on photos that were not used in training or selection.", ""]
-    return "\n".join([*lines, *_conditions(results.conditions), *_presence(calibration), *_kinds(kinds), *_LIMITS])
-
-
-_LIMITS = (
-    "## Limits",
-    "",
-    "Trained on few photos, in the street style of about 2014, mostly of women, with one person each: expect lower "
-    "scores on other people, other clothes and other kinds of photo. Rare garments (rompers, scarves, ties, socks) "
-    "are often missed. Not for identifying people, nor for conclusions about them.",
-    "",
-)
+    return "\n".join(
+        [*lines, *_conditions(results.conditions), *_presence(calibration), *_kinds(kinds), *_limits(config.training)]
+    )
 
 
 def _what_it_is(config: CheckpointConfig) -> list[str]:
@@ -111,12 +103,15 @@ def _what_it_is(config: CheckpointConfig) -> list[str]:
     ]
 
 
-def _use(address: str) -> list[str]:
-    """Section on loading and use; `address` is what `load_segmenter` takes."""
+def _use(name: str, config: CheckpointConfig, repository: str) -> list[str]:
+    """Section on loading and use."""
+    address, where = f"hf://{repository}" if repository else name, ""
+    if config.own_taxonomy and not repository:  # the catalog may have another network of its name
+        address, where = "FOLDER", ", and FOLDER the path of the folder in which this file lies"
     return [
         "## Use",
         "",
-        "With Garmentscope installed:",
+        f"With Garmentscope installed{where}:",
         "",
         "```python",
         "from segmodels import load_segmenter",
@@ -138,9 +133,29 @@ def _training(training: Mapping[str, Any]) -> list[str]:
         f"Data set {training.get('dataset')}, {_epoch(training)}.{_steps(training)}{_members(training)} "
         "The recipe is in `config.json`.",
         "",
-        f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'not described')}. None of its photos is included.",
+        f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'photos and masks of whoever trained it')}. None of "
+        "its photos is included.",
         "",
     ]
+
+
+def _limits(training: Mapping[str, Any]) -> list[str]:
+    """A section on what it cannot do."""
+    dataset = str(training.get("dataset"))
+    if dataset in ("ccp", "ccp_cfpd"):
+        learned = (
+            "Trained on few photos, in the street style of about 2014, mostly of women, with one person each: expect "
+            "lower scores on other people, other clothes and other kinds of photo. Rare garments (rompers, scarves, "
+            "ties, socks) are often missed."
+        )
+    else:
+        before = dict.fromkeys(each["dataset"] for each in training.get("start", {}).get("trained_on", []))
+        earlier = f" and, before, of {' and '.join(before)}" if before else ""
+        learned = (
+            f"Trained on the photos of {dataset}{earlier}: expect lower scores on other people, other clothes and "
+            "other kinds of photo. Classes that few of them show are often missed."
+        )
+    return ["## Limits", "", f"{learned} Not for identifying people, nor for conclusions about them.", ""]
 
 
 def _scores(evaluation: Evaluation) -> list[str]:

@@ -189,7 +189,11 @@ def _build_network(photos: _Photos) -> nn.Module:
 
 
 def _say_rare(photos: _Photos) -> None:
-    """Says which classes are on no photo to train on, or on none that chooses the epoch."""
+    """Says which classes are on no photo to train on, or on none that chooses the epoch.
+
+    Raises:
+        FitError: If there is nothing to learn but the background.
+    """
     names = photos.dataset.taxonomy.names
 
     def absent(cache: Cache) -> list[str]:
@@ -197,6 +201,11 @@ def _say_rare(photos: _Photos) -> None:
         return [name for name, column in zip(names, shown.T, strict=True) if not column.any()]
 
     if missing := absent(photos.training):
+        if {*names[1:]} <= {*missing}:
+            raise FitError(
+                f"No photo to train on shows a class of {photos.dataset.name} beside {names[0]}. See with check-data "
+                "what is marked, and mark some."
+            )
         say(f"No photo to train on shows {listed(missing)}: not learned. Mark more photos, or take another fold.")
     if photos.choice and (missing := absent(photos.choice)):
         say(f"No photo that chooses the epoch shows {listed(missing)}: no say in which one is kept.")

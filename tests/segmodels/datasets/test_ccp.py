@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from segmodels.datasets import DATASETS, DatasetError, read_ccp
+from segmodels.datasets import DATASETS, DatasetError, matlab, read_ccp
 from segmodels.datasets.ccp import read_ccp_tags
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15
@@ -69,6 +69,28 @@ def test_the_reader_is_registered() -> None:
 
 def test_tags_leave_out_null(root: Path) -> None:
     assert read_ccp_tags(root) == {"1001": frozenset({"dress", "wedges"}), "1002": frozenset({"purse"})}
+
+
+def test_tags_that_are_no_numbers(root: Path) -> None:
+    savemat(root / "annotations/image-level/1002.mat", {"tags": np.array([1.5])})
+    with pytest.raises(DatasetError, match=r"1002\.mat: tags is float64; expected whole numbers"):
+        read_ccp_tags(root)
+
+
+def test_a_mask_that_states_more_than_the_largest_photo(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = root / "annotations/pixel-level/0003.mat"
+    write_mask(root, "0003", np.zeros((2000, 1000), np.uint8))
+    assert path.stat().st_size < 5000
+    monkeypatch.setattr(matlab, "_MOST_BYTES", 1_000_000)
+    with pytest.raises(DatasetError, match=r"0003\.mat is damaged \(it holds more than 1 MB\)"):
+        read_ccp(root).read_truth("0003")
+    savemat(path, {"groundtruth": np.zeros((2, 2), np.uint8)})
+    content = path.read_bytes()
+    size = np.array([2, 2], "<i4").tobytes()
+    assert content.count(size) == 1
+    path.write_bytes(content.replace(size, np.array([2**30, 2**30], "<i4").tobytes()))
+    with pytest.raises(DatasetError, match=r"0003\.mat is damaged \(groundtruth is given 1073741824 x 1073741824"):
+        read_ccp(root).read_truth("0003")
 
 
 def test_select_keeps_the_order_and_names_what_is_missing(root: Path) -> None:

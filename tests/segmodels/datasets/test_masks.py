@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -182,6 +184,9 @@ def test_damaged_masks_take_their_photo_only(root: Path) -> None:
         ("classes.json", b"[3]", "classes.json is neither a list of names nor names by number."),
         ("classes.json", b'{"255": "Hat"}', "'255' is not a number from 0 to 254."),
         ("classes.json", b'{"x": "Hat"}', "'x' is not a number from 0 to 254."),
+        ("classes.json", b'{"1": "Hat", "01": "Bag"}', "'01' is not a number from 0 to 254."),
+        ("classes.json", b'{"' + b"9" * 5000 + b'": "Hat"}', "99' is not a number from 0 to 254."),
+        ("labelmap.txt", b"Hat:1," + b"9" * 5000 + b",1::", "is not name:red,green,blue:: as CVAT writes it."),
     ],
 )
 def test_lists_of_classes_that_cannot_be_used(root: Path, file: str, content: bytes, sentence: str) -> None:
@@ -190,6 +195,19 @@ def test_lists_of_classes_that_cannot_be_used(root: Path, file: str, content: by
     with pytest.raises(DatasetError) as caught:
         read_masks(root)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux only")
+def test_a_name_that_is_no_text_takes_its_photo_only(root: Path) -> None:
+    for folder, ending in (("photos", ".jpg"), ("masks", ".png")):
+        (root / folder / f"a{ending}").rename(root / folder / os.fsdecode(b"\xe9t\xe9" + ending.encode()))
+    dataset = open_dataset(f"masks:{root}")
+    assert dataset.ids == ("b",)
+    assert dataset.faults == (r"'\udce9t\udce9': the name of the photo is not Unicode text. Rename it.",)
+    for path in root.glob("*/b.*"):
+        path.unlink()
+    with pytest.raises(DatasetError, match="has no photo that can be used"):
+        open_dataset(f"masks:{root}")
 
 
 def test_folders_that_cannot_be_used(root: Path, tmp_path: Path) -> None:

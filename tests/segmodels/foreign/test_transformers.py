@@ -122,6 +122,9 @@ def test_what_a_json_beside_it_changes(folder: Path) -> None:
     assert checkpoint.taxonomy["Background"].group == "body", "which is not counted"
     (folder / "garmentscope.json").write_text(json.dumps({"mean": 0.5}))
     assert "mean stands in config.json or preprocessor_config.json already" in refused(folder)
+    for text in ("{", '{"background": "Sky"}', '{"groups": {"Bag": "luggage"}}'):
+        (folder / "garmentscope.json").write_text(text)
+        assert refused(folder).startswith(f"{folder / 'garmentscope.json'}") and "network again" not in refused(folder)
 
 
 def test_files_of_another_network(folder: Path) -> None:
@@ -143,6 +146,16 @@ def test_files_of_another_network(folder: Path) -> None:
             "size must have height and width, or shortest_edge",
         ),
         ("config.json", {"id2label": {"0": "a", "2": "b"}}, "id2label must name the classes 0, 1, 2 and so on"),
+        (
+            "config.json",
+            {"id2label": {"0": "bg", "1": "a"}},
+            "(18,), and config.json, with its classes in id2label",
+        ),
+        (
+            "preprocessor_config.json",
+            {"image_processor_type": "Nope"},
+            "Unrecognized image processor",
+        ),
         ("config.json", {"architectures": ["NoSuchForSemanticSegmentation"]}, "has no NoSuchForSemanticSegmentation"),
     ],
 )

@@ -88,6 +88,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("from = ", "is not TOML"),
+        ("from = " + "9" * 5000, "is not TOML"),
         (GOOD.replace("from", "form"), "has the unknown key form. The keys are about, classes, from, to."),
         (GOOD.replace('to = "OUTFIT_15"', ""), 'does not say to. Write to = "NAME OF A TAXONOMY".'),
         ('from = "a"\nto = "b"\nabout = 3', "about must be a text"),

@@ -181,6 +181,14 @@ def test_no_photo_and_a_folder_that_cannot_be_written(source: Path, tmp_path: Pa
         check_data(open_dataset(f"coco:{source}"))
 
 
+def test_nothing_is_marked(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads(source.read_text("utf-8"))
+
+    source.write_text(json.dumps(content | {"annotations": []}), "utf-8")
+    assert main(["check-data", f"coco:{source}"]) == 0
+    assert "No pixel is of a class beside Background, so there is nothing to learn." in capsys.readouterr().out
+
+
 def test_photos_of_one_value_stay_together(source: Path, tmp_path: Path) -> None:
     content = json.loads(source.read_text("utf-8"))
     for row in content["images"]:
@@ -230,7 +238,7 @@ def test_notes_and_groups_are_said(tmp_path: Path, capsys: pytest.CaptureFixture
     source = f"labelstudio:{files / 'labelstudio.json'}"
     assert main(["check-data", source, "--data", str(files / "photos")]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1].startswith("Several annotations, of which the newest is taken, have 2 photos: ")
+    assert said[1].startswith("2 photos have several annotations, of which the newest is taken: ")
     assert "Groups, as the source tells them or guessed from the names: accessory belt; garment boots, skirt." in said
     rows = {line.split()[0]: line.split()[1:] for line in said[3:9]}
     assert rows["skirt"][::2] == ["1", "492"] and rows["boots"][::2] == ["2", "448"] and rows["belt"][2] == "48"

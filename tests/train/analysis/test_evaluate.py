@@ -151,6 +151,15 @@ def test_ids_of_a_file(checkpoint: Path, root: Path, tmp_path: Path, capsys: pyt
     assert line.endswith("on 2 photos") and "\n" not in line
 
 
+def test_all_photos_of_the_data_set_that_it_learned_from(
+    checkpoint: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluated(checkpoint, root, tmp_path / "out.json") == 0
+    assert "learned from some of these photos. Judge it on --fold 0, which chose it, or on others." in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_photos_of_a_fold(checkpoint: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.commands.judging.fold_ids", lambda dataset, fold, folds: (["0001"], ["0002", "0004"]))
     assert evaluated(checkpoint, root, tmp_path / "out.json", "--fold", 3, "--keep", "--allow-trained") == 0

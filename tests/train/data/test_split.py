@@ -161,7 +161,7 @@ def test_a_class_on_a_single_photo_is_in_one_fold() -> None:
 
 def test_ids_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "ids.txt"
-    path.write_text("0003\n\n 0001 \r\n0002\nsummer 2024/IMG 1")
+    path.write_text("\ufeff0003\n\n 0001 \r\n0002\nsummer 2024/IMG 1", "utf-8")  # as Notepad saves it
     assert read_ids(path) == ["0003", "0001", "0002", "summer 2024/IMG 1"]
 
 

@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from own_classes import KIMONO
 
 from segmodels.architectures import ARCHITECTURES
 from segmodels.checkpoints.catalog import EMBEDDED
@@ -12,7 +14,7 @@ from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
 from segmodels.evaluation.results import EvaluatedPhotos, Evaluation, Results, parse_scores
 from segmodels.inference.kinds import read_kinds_config
 from segmodels.inference.presence import read_calibration
-from segmodels.taxonomy import CCP_59, OUTFIT_15, TAXONOMIES
+from segmodels.taxonomy import CCP_59, OUTFIT_15, TAXONOMIES, taxonomy_entries
 from train.publishing.card import card_data, model_card
 
 
@@ -86,12 +88,24 @@ def test_a_score_that_does_not_exist_is_left_out() -> None:
         ("ccp", "apache-2.0", "Yang, Luo & Lin"),
         ("ccp_cfpd", "other", "Colorful Fashion Parsing Data"),
         ("imaterialist", "other", "terms of its competition"),
-        ("mine", "other", "not described"),
+        ("coco-mine", "other", "photos and masks of whoever trained it"),
     ],
 )
 def test_data_and_licence(dataset: str, licence: str, words: str) -> None:
     card = ModelCard(model_card("fpn", config_of(dataset), Results()))
     assert card.data.license == licence and words in card.text
+
+
+def test_the_card_of_a_network_of_other_classes_is_true_of_it() -> None:
+    """Its name may be that of the default network, and neither 2014 nor rompers have to do with it."""
+    training = {"dataset": "coco-mine", "epoch": 3, "recipe": {"fold": 0, "start": "fpn"}}
+    training |= {"start": {"trained_on": [{"dataset": "ccp", "fold": 0, "folds": 5}]}}
+    config = replace(config_of(training=training), **taxonomy_entries(KIMONO))
+    text = model_card("fpn", config, Results())
+    assert 'load_segmenter("FOLDER")' in text and "FOLDER the path of the folder in which this file lies" in text
+    assert "Trained on the photos of coco-mine and, before, of ccp:" in text
+    assert "2014" not in text and "rompers" not in text
+    assert 'load_segmenter("hf://atelier/kimonos")' in model_card("fpn", config, Results(), "atelier/kimonos")
 
 
 def test_pseudo_labels_are_not_hidden() -> None:

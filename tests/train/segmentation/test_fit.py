@@ -313,6 +313,17 @@ def test_classes_that_too_few_photos_show_are_named(
     assert load_checkpoint(folder).config.opening_kernel == 3
 
 
+def test_nothing_to_learn(tiny: MakeRecipe, tmp_path: Path) -> None:
+    """Masks of 0 and 255, as tools write that know one class only: 255 is unlabelled."""
+    for number in range(5):
+        for folder, picture in (("photos", np.zeros((30, 40, 3))), ("masks", np.eye(30, 40) * 255)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(picture.astype(np.uint8)).save(tmp_path / folder / f"{number}.png")
+    (tmp_path / "classes.txt").write_text("Shirt")
+    with pytest.raises(FitError, match=r"No photo to train on shows a class of masks-.* beside Background\. See with"):
+        run(tiny(dataset=f"masks:{tmp_path}"), None, tmp_path / "run")
+
+
 def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:
     folder = fit(tiny(epochs=1), root, tmp_path / "run", name="fpn_small", workers=0)
     assert "\n# Garmentscope fpn_small\n" in (folder / "README.md").read_text()
