@@ -102,7 +102,7 @@ def _watch(job: Job) -> None:
     elif job.phase == "waiting":
         share, text = 0.0, "Waiting: photos are being added to another archive."
     else:
-        share, text = 0.0, "Loading the network."
+        share, text = 0.0, "Waking the network."
     if job.stopping:
         text = "Stopping after the photos that are being analysed."
     st.progress(share, text=text)

@@ -51,7 +51,7 @@ from segmodels.taxonomy import OUTFIT_15, Taxonomy
 state = page_state(CompareState)
 
 GUIDE = (
-    "**Choose** two to nine models and add photos, then press *Compare*.",
+    "**Choose** two to nine models and add photos, then press *Compare*. You can leave the page meanwhile: it goes on.",
     "**Look**: one zoom moves all of them; *Wipe* puts two behind a divider; *Differences* colours only what they name "
     "differently. The map below is redder where they disagree and are certain.",
     "**Judge**: add a ground truth (PNG of class ids, COCO's JSON, or a .mat file of Clothing Co-Parsing) to see the "

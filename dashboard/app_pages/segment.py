@@ -49,14 +49,14 @@ state = page_state(SegmentState)
 
 GUIDE = (
     "**Add photos**: drop them anywhere on the page, paste one, choose files or a folder, give a link, or use the "
-    "camera.",
+    "camera. You can leave the page meanwhile: it goes on.",
     "**Read**: point at the photo, or tap it, to see the class and its confidence. Ctrl and the mouse wheel, or two "
     "fingers, zoom.",
     "**Show and hide**: click a garment or a person; with Alt it is shown alone. The confidence slider hides pixels "
     "below it, in the photo and in the table.",
     "**Export**: class map, one garment cut out, JSON, annotations for COCO, YOLO, Label Studio, CVAT; of several "
     "photos also a ZIP and a CSV.",
-    "**Go on**: *Compare* puts networks side by side, *Archive* and *Trends* read thousands of photos.",
+    "**Go on**: *Compare* puts models side by side; *Archive* and *Trends* read thousands of photos.",
 )
 
 
@@ -113,7 +113,7 @@ def _welcome() -> tuple[list[PhotoFile], str, DeltaGenerator]:
             more, address = more_ways(f"segment-{state.intake}")
     st.markdown(
         "See each garment outlined, named and measured. Your photos are not stored: the server forgets them "
-        f"{KEPT_SECONDS / 3600:.0f} hours after your last click, or when this page is closed if that is later."
+        f"{KEPT_SECONDS / 3600:.0f} hours after your last click or when you close this page, whichever is later."
     )
     place = st.container()
     uploads = upload_photos(f"upload-{state.intake}") + more

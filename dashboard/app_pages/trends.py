@@ -263,7 +263,7 @@ def _choose(place: DeltaGenerator) -> Choice | None:
     if state.archive is None:
         st.markdown("No archive yet. Make one from your photos, and start the app with its folder:")
         st.code(
-            "python -m segmodels.archive ingest PHOTOS --archive FOLDER [--metadata CSV]\n"
+            "garmentscope archive ingest PHOTOS --archive FOLDER [--metadata CSV]\n"
             "GARMENTSCOPE_ARCHIVE=FOLDER make app",
             wrap_lines=True,
         )
@@ -295,7 +295,7 @@ def _version(choice: Choice) -> Version | None:
     if not found:
         st.info(
             literal(f"{choice.name} holds no photos yet. Add some:")
-            + " `python -m segmodels.archive ingest PHOTOS --archive FOLDER`"
+            + " `garmentscope archive ingest PHOTOS --archive FOLDER`"
         )
         return None
     names = {each.label: each for each in found}

@@ -62,9 +62,9 @@ def kinds_caption(name: str, kinds: KindsConfig) -> str:
     having = "; ".join(f"{garment}: {', '.join(known.names)}" for garment, known in kinds.classes.items())
     lacking = "".join(f" {garment} has none: {reason}." for garment, reason in kinds.left_out.items())
     return (
-        f"What {name} says a garment is within its class. {having}. A kind is named where it is certain enough. "
-        "Accuracy is of the garments named, with its 95% interval over photos; the last column is the accuracy of "
-        f"always answering the most frequent kind.{lacking}"
+        f"What {name} says a garment is within its class. {having}. A kind is named only where its probability "
+        "is high enough. Accuracy is of the garments named, with its 95% interval over photos; the last column is the "
+        f"accuracy of always answering the most frequent kind.{lacking}"
     )
 
 

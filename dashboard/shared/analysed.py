@@ -433,7 +433,7 @@ def _caption(analysed: Analysed) -> str:
     else:
         note = "Raw counts: this model has no calibration, so every garment it found is listed."
     if analysed.has_kinds:
-        note += " After a class: its kind and that kind's probability, where it is certain enough."
+        note += " After a class: its kind and that kind's probability, where that is high enough."
     return (
         "Share of outfit: of the pixels of all garments listed, for each person. Conf.: mean probability of the class. "
         f"{note} {analysed.model}, revision {analysed.revision[:12]}, {analysed.seconds:.2f} s."

@@ -230,9 +230,9 @@ def privacy_text() -> str:
     """Where a visitor's photos are, for how long, and who can see them."""
     return (
         "Your photos and results are in this server's memory, and a ZIP that you ask for is in a temporary file. They "
-        f"are forgotten {KEPT_SECONDS / 3600:.0f} hours after your last click, or when this page is closed if that is "
-        "later. Until then the address of this page opens them again"
-        + (", for you alone." if sign_in.is_needed() else ", and a copy of them for others who have it.")
+        f"are forgotten {KEPT_SECONDS / 3600:.0f} hours after your last click or when you close this page, whichever "
+        "is later. Until then, the address of this page opens them again"
+        + (", for you alone." if sign_in.is_needed() else "; anyone else who has it gets a copy.")
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from portrait import portrait
-from streamlit_page import WAIT, assert_fits, settle
+from streamlit_page import WAIT, assert_fits, drawn, settle
 
 from segmodels.taxonomy import OUTFIT_15
 
@@ -114,6 +114,8 @@ def test_a_file_over_the_limit_is_named_when_the_others_are_done(page: Page, tmp
 
 
 def test_a_file_over_the_limit_may_be_dropped(page: Page) -> None:
+    expect(page.get_by_role("application")).to_be_visible()
+    settle(page)
     page.get_by_test_id("stFileUploaderDropzone").evaluate(
         """(zone) => {
           const files = new DataTransfer();
@@ -140,7 +142,8 @@ def test_a_pasted_photo_is_taken_and_so_is_one_dropped_beside_the_uploader(page:
       document.querySelector("h1").dispatchEvent(event);
       return event.defaultPrevented;
     }"""
-    assert page.evaluate(give, ["paste", "#a33"])
+    while not page.evaluate(give, ["paste", "#a33"]):  # nobody listens yet
+        drawn(page)
     expect(page.get_by_role("heading", name="Segment")).to_be_visible()
     expect(page.get_by_role("application")).to_have_attribute("aria-label", re.compile(r"Photo pasted-[-\d]+\.png "))
     settle(page)
