@@ -57,25 +57,26 @@ def main() -> None:
         }
         print(f"{photos:,} photos")
         for name, work in done.items():
-            seconds, memory = _measured(work)
-            print(f"{name:40} {seconds:7.2f} s {memory / 2**30:7.2f} GiB", flush=True)
+            seconds, cpu, memory = _measured(work)
+            print(f"{name:40} {seconds:7.2f} s {cpu:7.2f} s of CPU {memory / 2**30:7.2f} GiB", flush=True)
 
 
-def _measured(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of something, and the peak memory of its process in bytes."""
+def _measured(work: Callable[[], object]) -> tuple[float, float, float]:
+    """Seconds of something, those of the processor, and the peak memory of its process in bytes."""
     forks = multiprocessing.get_context("fork")
     here, there = forks.Pipe(duplex=False)
 
     def run() -> None:
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), time.process_time()
         work()
-        there.send((time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0))
+        seconds = time.perf_counter() - begun, time.process_time() - cpu
+        there.send((*seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0))
 
     process = forks.Process(target=run)
     process.start()
     there.close()
     try:
-        measured: tuple[float, float] = here.recv()
+        measured: tuple[float, float, float] = here.recv()
     except EOFError:
         raise SystemExit("the change failed") from None
     process.join()

@@ -265,7 +265,7 @@ def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: s
     """
     values = tag_values(archive, tag)
     if not values:
-        raise ArchiveError(f"No photo of {archive.place.name} has the tag {tag!r}.")
+        raise ArchiveError(f"No photo of {archive.place.name} has the tag {tag!r}. Choose another one.")
     targets = {value: target_of(value) for value in values}
     if len({target.place.location for target in targets.values()}) < len(targets):
         raise ArchiveError(f"Two values of {tag!r} would share a name. Give them values that differ in more.")

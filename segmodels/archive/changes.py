@@ -333,7 +333,7 @@ def take_back(place: Place, by: str = "") -> Entry:
     """
     journal = _read(place)
     if not journal.keep or journal.entry is None:
-        raise ArchiveError(f"There is no change of {place.location} to undo.")
+        raise ArchiveError(f"There is no change of {place.location} to undo. Its log says what was done.")
     there = set(place.files())
     if lost := [part for part in journal.hidden if part not in there and _kept_name(part) not in there]:
         raise ArchiveError(f"The last change cannot be undone: {place.location}/{_kept_name(lost[0])} is missing.")

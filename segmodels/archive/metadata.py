@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
-from pathlib import PurePosixPath
+from posixpath import splitext
 from urllib.parse import unquote, urlsplit
 
 from segmodels.archive.dates import Precision, Taken, read_dates
@@ -238,7 +238,7 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
     for photo, path in plain.items():
         name = path.rpartition("/")[2]
         by_name[name].append(photo)
-        by_stem[PurePosixPath(name).stem].append(photo)
+        by_stem[splitext(name)[0]].append(photo)
     entries: dict[str, Entry] = {}
     missing, ambiguous, repeated, elsewhere = list[str](), list[str](), list[str](), list[str]()
     paths = [plain_name(entry.name) for entry in metadata.entries]
