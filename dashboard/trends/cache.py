@@ -15,8 +15,9 @@ from segmodels.settings import read_settings
 if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
+    from segmodels.taxonomy import Taxonomy
 
-__all__ = ["archive_photo", "facts", "has_kinds", "has_thumbnails", "versions"]
+__all__ = ["archive_photo", "drawn_picture", "facts", "has_kinds", "has_thumbnails", "versions"]
 
 
 def versions(location: str) -> list[Version]:
@@ -80,6 +81,34 @@ def archive_photo(location: str, roots: tuple[Path, ...], side: int, file_name: 
     from dashboard.trends.gallery import archive_picture
 
     return archive_picture(location, roots, file_name, identity, side)
+
+
+@st.cache_data(show_spinner=False, max_entries=500, ttl=600)
+def drawn_picture(
+    picture: bytes,
+    class_map: bytes | None,
+    version: str,
+    classes: tuple[str, ...],
+    outlines: bool,
+    side: int,
+    _taxonomy: Taxonomy,
+) -> bytes:
+    """A picture of the gallery with the outlines of its garments.
+
+    Args:
+        picture: File of the picture.
+        class_map: Small palette PNG.
+        version: Version of the rows, which stands for the taxonomy.
+        classes: Classes whose outlines are drawn.
+        outlines: Whether outlines are drawn.
+        side: Longest side of the result, in pixels.
+
+    Raises:
+        OSError: If the picture is damaged.
+    """
+    from dashboard.trends.gallery import drawn
+
+    return drawn(picture, class_map, _taxonomy, classes, outlines=outlines, side=side)
 
 
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:

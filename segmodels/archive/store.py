@@ -34,6 +34,7 @@ from pyarrow import fs
 from segmodels.archive.dates import Precision
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import ADDED_LATER, SCHEMA
+from segmodels.archive.thumbnails import THUMBNAILS
 from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line
 from segmodels.taxonomy import TAXONOMIES, Taxonomy
@@ -110,7 +111,7 @@ class Archive:
             ArchiveError: If it cannot be listed.
         """
         found = set()
-        for name in self.place.files():
+        for name in self.place.files(without=THUMBNAILS):
             folders = name.split("/")
             if name.endswith(".parquet") and len(folders) == 3 and "@" in folders[1]:
                 model, _, revision = folders[1].partition("@")
