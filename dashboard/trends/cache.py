@@ -15,8 +15,17 @@ from segmodels.settings import read_settings
 if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Version
+    from segmodels.taxonomy import Taxonomy
 
-__all__ = ["archive_photo", "facts", "forget_archives", "has_kinds", "has_thumbnails", "versions"]
+__all__ = [
+    "archive_photo",
+    "drawn_picture",
+    "facts",
+    "forget_archives",
+    "has_kinds",
+    "has_thumbnails",
+    "versions",
+]
 
 
 def versions(location: str) -> list[Version]:
@@ -86,6 +95,35 @@ def forget_archives() -> None:
     """Drops all that is kept of archives in memory, as after a privacy request; it is read again when it is asked."""
     _loading_facts.clear()
     archive_photo.clear()
+    drawn_picture.clear()
+
+
+@st.cache_data(show_spinner=False, max_entries=500, ttl=600)
+def drawn_picture(
+    picture: bytes,
+    class_map: bytes | None,
+    version: str,
+    classes: tuple[str, ...],
+    outlines: bool,
+    side: int,
+    _taxonomy: Taxonomy,
+) -> bytes:
+    """A picture of the gallery with the outlines of its garments.
+
+    Args:
+        picture: File of the picture.
+        class_map: Small palette PNG.
+        version: Version of the rows, which stands for the taxonomy.
+        classes: Classes whose outlines are drawn.
+        outlines: Whether outlines are drawn.
+        side: Longest side of the result, in pixels.
+
+    Raises:
+        OSError: If the picture is damaged.
+    """
+    from dashboard.trends.gallery import drawn
+
+    return drawn(picture, class_map, _taxonomy, classes, outlines=outlines, side=side)
 
 
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:

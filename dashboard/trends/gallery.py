@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,9 +59,7 @@ def ordered(found: pd.DataFrame, order: Order) -> pd.DataFrame:
     if order == "Presence":
         return found
     if order == "Colour":
-        keys = found["hex"].map(_colour_key)
-        places = sorted(range(len(found)), key=lambda place: keys.iloc[place])
-        return found.iloc[places].reset_index(drop=True)
+        return found.loc[_colour_places(found["hex"])].reset_index(drop=True)
     return found.sort_values("day", ascending=order == "Oldest", na_position="last", kind="stable", ignore_index=True)
 
 
@@ -92,10 +90,8 @@ def pictures_of(
     rows: pd.DataFrame,
     maps: pd.DataFrame,
     taxonomy: Taxonomy,
-    classes: Sequence[str],
     read: Callable[[str, str], bytes],
-    *,
-    outlines: bool,
+    draw: Callable[[bytes, bytes | None], bytes],
 ) -> list[Shown]:
     """The pictures of some rows, in their order.
 
@@ -103,49 +99,50 @@ def pictures_of(
         rows: Rows of `Facts.matches`.
         maps: Their class maps, as `Facts.class_maps` gives them.
         taxonomy: Taxonomy of the class maps.
-        classes: Classes whose outlines are drawn; all garments and accessories if there are none.
         read: Function that gives the picture of a file name and an id, or raises `PictureError`.
-        outlines: Whether outlines are drawn.
+        draw: Function that draws a picture with the outlines of a class map; `drawn` with its other arguments.
     """
     map_of = {row["photo_id"]: row["class_map"] for row in records(maps)}
     shown = []
     for row in records(rows):
+        class_map, picture, is_photo = map_of.get(row["photo_id"]), None, True
         try:
-            class_map = read_class_map(map_of.get(row["photo_id"]) or b"")
-        except PictureError:
-            class_map = None
-        picture, is_photo = None, True
-        try:
-            picture = drawn(read(row["file_name"], row["photo_id"]), class_map if outlines else None, taxonomy, classes)
+            picture = draw(read(row["file_name"], row["photo_id"]), class_map)
         except (PictureError, OSError):
             is_photo = False
-            if class_map is not None:
-                picture = _class_picture(class_map, taxonomy)
+            with suppress(PictureError):
+                picture = _class_picture(read_class_map(class_map or b""), taxonomy)
         notes = [f"{row['day']:%Y-%m-%d}"] if not pd.isna(row["day"]) else []
         notes += [f"person {row['person'] + 1}"] if row["person"] else []
         shown.append(Shown(row["photo_id"], ", ".join([row["file_name"], *notes]), picture, is_photo))
     return shown
 
 
-def drawn(picture: bytes, class_map: np.ndarray | None, taxonomy: Taxonomy, classes: Sequence[str]) -> bytes:
+def drawn(
+    picture: bytes, class_map: bytes | None, taxonomy: Taxonomy, classes: Sequence[str], *, outlines: bool, side: int
+) -> bytes:
     """A picture with the outlines of its garments; JPEG.
 
     Args:
         picture: File of the picture.
-        class_map: uint8 `(h, w)` ids, of any size; None for no outlines.
+        class_map: Small palette PNG; without one, or with a damaged one, there are no outlines.
         taxonomy: Taxonomy of the ids.
         classes: Classes whose outlines are drawn; all garments and accessories if there are none.
+        outlines: Whether outlines are drawn.
+        side: Longest side of the result, in pixels, at most.
 
     Raises:
         OSError: If the picture is damaged.
     """
     with Image.open(io.BytesIO(picture), formats=["WEBP", "JPEG", "PNG"]) as opened:
+        opened.thumbnail((side, side), reducing_gap=2.0)
         pixels = np.array(opened.convert("RGB"))
-    if class_map is not None:
+    with suppress(PictureError):
+        ids = read_class_map(class_map or b"") if outlines else np.zeros((1, 1), np.uint8)
         height, width = pixels.shape[:2]
         line = max(1, round(max(height, width) / 250))
         for name in classes or [garment.name for garment in taxonomy.worn]:
-            mask = (class_map == taxonomy[name].id).astype(np.float32)
+            mask = (ids == taxonomy[name].id).astype(np.float32)
             if not mask.any():
                 continue
             large = (cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5).astype(np.uint8)
@@ -170,11 +167,11 @@ def _jpeg(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _colour_key(code: object) -> tuple[int, float, float]:
-    """Place of a colour: greys by lightness, then hues, within a hue by lightness, then what has no colour."""
-    if not isinstance(code, str):
-        return _HUES + 2, 0.0, 0.0
-    lightness, a, b = rgb2lab(np.frombuffer(bytes.fromhex(code[1:]), np.uint8)).tolist()
-    if math.hypot(a, b) < _GREY:
-        return 0, lightness, 0.0
-    return 1 + int((math.atan2(b, a) % (2 * math.pi)) / (2 * math.pi) * _HUES), lightness, 0.0
+def _colour_places(codes: pd.Series) -> np.ndarray:
+    """Places of colours in their order: greys by lightness, then hues, within a hue by lightness, then no colour."""
+    known = codes[codes.notna()]
+    bytes_of = np.frombuffer(bytes.fromhex("".join(known).replace("#", "")), np.uint8).reshape(-1, 3)
+    lightness, a, b = rgb2lab(bytes_of).T
+    hue = np.floor(np.arctan2(b, a) % (2 * np.pi) / (2 * np.pi) * _HUES)
+    table = pd.DataFrame({"hue": np.where(np.hypot(a, b) < _GREY, -1, hue), "light": lightness}, index=known.index)
+    return table.reindex(codes.index).sort_values(["hue", "light"], kind="stable", na_position="last").index.to_numpy()

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.shared.text import literal
+from dashboard.trends import cache
 from dashboard.trends.behind import Behind
 from dashboard.trends.deck import TemplateError
 from dashboard.trends.export_menu import chosen_template
@@ -24,6 +25,7 @@ __all__ = ["Source", "show_gallery"]
 _ON_PAGE = 24
 _MOST = 2000  # outfits of a gallery
 _TILE = 210  # pixels
+_SHOWN = 560  # pixels of the longer side of a picture on the page, for screens of two pixels to one
 _POWERPOINT = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
 
@@ -67,11 +69,11 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
         if pages > 1:
             page = int(st.number_input(f"Page (of {pages:,})", 1, pages, key="trends-gallery-page", width=140))
     found = ordered(found, order or orders[0])
-    draw = partial(_drawn, question, behind, source, outlines=outlines)
+    draw = partial(_drawn, question, behind, source, outlines)
     rows = found.iloc[(page - 1) * _ON_PAGE : page * _ON_PAGE].drop_duplicates("photo_id")
     lacking = 0
     with st.container(horizontal=True, key="trends-gallery"):
-        for shown in draw(rows):
+        for shown in draw(rows, _SHOWN):
             lacking += not shown.is_photo
             with st.container(width=_TILE):
                 if shown.picture:
@@ -92,16 +94,24 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
 
 
 def _drawn(
-    question: Question, behind: Behind, source: Source, rows: pd.DataFrame, *, outlines: bool
+    question: Question, behind: Behind, source: Source, outlines: bool, rows: pd.DataFrame, side: int
 ) -> Sequence[Shown]:
     facts = question.facts
     maps = facts.class_maps(rows["photo_id"].tolist())
-    classes = list(dict.fromkeys(facts.class_of(name) for name in behind.classes))
-    return pictures_of(rows, maps, facts.whole, classes, partial(source.read, LARGE), outlines=outlines)
+    classes = tuple(dict.fromkeys(facts.class_of(name) for name in behind.classes))
+
+    def draw(picture: bytes, class_map: bytes | None) -> bytes:
+        return cache.drawn_picture(picture, class_map, str(facts.version), classes, outlines, side, facts.whole)
+
+    return pictures_of(rows, maps, facts.whole, partial(source.read, LARGE), draw)
 
 
 def _moodboard(
-    found: pd.DataFrame, draw: Callable[[pd.DataFrame], Sequence[Shown]], words: str, note: str, state: TrendsState
+    found: pd.DataFrame,
+    draw: Callable[[pd.DataFrame, int], Sequence[Shown]],
+    words: str,
+    note: str,
+    state: TrendsState,
 ) -> None:
     """Title and files of the moodboard of the chosen photos."""
     here = found.drop_duplicates("photo_id").set_index("photo_id", drop=False)
@@ -120,7 +130,7 @@ def _moodboard(
         st.button("Clear the choice", type="tertiary", on_click=state.picked.clear)
     key = (title, note, tuple(kept.index))
     if asked:
-        tiles = [Tile(each.picture, each.caption) for each in draw(kept) if each.picture]
+        tiles = [Tile(each.picture, each.caption) for each in draw(kept, LARGE) if each.picture]
         try:
             template, name = chosen_template()
         except TemplateError:  # the menu of exports says so

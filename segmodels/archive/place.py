@@ -87,15 +87,25 @@ class Place:
         """The path of a file within the file system."""
         return f"{self._root}/{name}"
 
-    def files(self, folder: str = "") -> list[str]:
+    def files(self, folder: str = "", *, without: str = "") -> list[str]:
         """All files under a folder at any depth, sorted; none if the folder is not there.
+
+        Args:
+            folder: Path of the folder; all of the place if it is empty.
+            without: Name of a folder directly in it that is left out, and not even listed.
 
         Raises:
             ArchiveError: If it cannot be listed.
         """
         root = self.path(folder) if folder else self._root
         try:
-            found = self.filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+            selector = fs.FileSelector(root, recursive=not without, allow_not_found=True)
+            found = self.filesystem.get_file_info(selector)
+            if without:
+                for each in [
+                    each for each in found if each.type == fs.FileType.Directory and each.base_name != without
+                ]:
+                    found += self.filesystem.get_file_info(fs.FileSelector(each.path, recursive=True))
         except OSError as error:
             raise ArchiveError(f"{self.location} cannot be listed: {_reason(error)}.") from error
         start = len(self._root) + 1

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGE",
     "SMALL",
+    "THUMBNAILS",
     "has_thumbnails",
     "keeping_thumbnails",
     "read_thumbnail",
@@ -39,13 +40,15 @@ __all__ = [
     "write_thumbnails",
 ]
 
+THUMBNAILS = "thumbnails"
+"""Folder of the thumbnails in an archive."""
+
 SMALL = 256
 """Longest side of the smaller thumbnail, in pixels."""
 
 LARGE = 1024
 """Longest side of the larger thumbnail, in pixels."""
 
-_FOLDER = "thumbnails"
 _SIDES = (SMALL, LARGE)
 _ID = re.compile(r"[0-9a-f]{64}")
 _QUALITY = 82
@@ -65,7 +68,7 @@ def thumbnail_name(photo_id: str, side: int) -> str:
     """
     if not _ID.fullmatch(photo_id) or side not in _SIDES:
         raise ValueError(f"{photo_id[:80]!r} with {side} pixels is no thumbnail of a photo.")
-    return f"{_FOLDER}/{photo_id[:2]}/{photo_id}-{side}.webp"
+    return f"{THUMBNAILS}/{photo_id[:2]}/{photo_id}-{side}.webp"
 
 
 def write_thumbnails(place: Place, photo_id: str, data: bytes, name: str = "the photo") -> None:
@@ -85,7 +88,7 @@ def write_thumbnails(place: Place, photo_id: str, data: bytes, name: str = "the 
         return
     image = Image.fromarray(open_photo(data, name=name, max_bytes=MAX_PHOTO_BYTES))
     for side in sorted(_SIDES, reverse=True):  # the small one is made of the large one
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
         out = io.BytesIO()
         image.save(out, "WEBP", quality=_QUALITY)
         place.write(thumbnail_name(photo_id, side), out.getvalue())
@@ -107,7 +110,7 @@ def read_thumbnail(place: Place, photo_id: str, side: int) -> bytes | None:
 
 def has_thumbnails(place: Place) -> bool:
     """Whether an archive has a folder of thumbnails."""
-    return bool(_type(place, _FOLDER) == fs.FileType.Directory)
+    return bool(_type(place, THUMBNAILS) == fs.FileType.Directory)
 
 
 def thumbnails_of(place: Place) -> set[str]:
@@ -116,7 +119,7 @@ def thumbnails_of(place: Place) -> set[str]:
     Raises:
         ArchiveError: If they cannot be listed.
     """
-    names = (name.rpartition("/")[2].partition("-")[0] for name in place.files(_FOLDER))
+    names = (name.rpartition("/")[2].partition("-")[0] for name in place.files(THUMBNAILS))
     return {name for name in names if _ID.fullmatch(name)}
 
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dashboard.trends.section import Question
 from segmodels.archive.facts import View
 from segmodels.archive.place import Place
 from segmodels.archive.thumbnails import LARGE, SMALL, write_thumbnails
+from segmodels.inference.class_map import small_map
 from segmodels.taxonomy import OUTFIT_15
 
 Read = Callable[[str, str], bytes]
@@ -63,13 +65,17 @@ def test_an_outline_lies_on_the_edge_of_its_garment() -> None:
     class_map = np.zeros((30, 20), np.uint8)
     class_map[10:20, 5:15] = OUTFIT_15["Coat"].id
     class_map[25:28, 5:15] = OUTFIT_15["Footwear"].id
-    with Image.open(io.BytesIO(drawn(picture(), class_map, OUTFIT_15, ["Coat"]))) as image:
+    file = small_map(class_map, OUTFIT_15, 30)
+    outlined = drawn(picture(size=(400, 600)), file, OUTFIT_15, ["Coat"], outlines=True, side=300)
+    with Image.open(io.BytesIO(outlined)) as image:
+        assert image.size == (200, 300)
         changed = np.abs(np.asarray(image).astype(int) - 128).max(axis=2) > 60
     assert changed[100:200, 50:55].any() and changed[95:105, 60:140].all(axis=1).any()
     assert not changed[120:180, 70:130].any() and not changed[240:].any() and not changed[:85].any()
-    plain = drawn(picture(), None, OUTFIT_15, [])
-    with Image.open(io.BytesIO(plain)) as image:
-        assert np.ptp(np.asarray(image)) < 5
+    for damaged, outlines in ((file, False), (None, True), (b"no map", True)):
+        plain = drawn(picture(), damaged, OUTFIT_15, [], outlines=outlines, side=300)
+        with Image.open(io.BytesIO(plain)) as image:
+            assert np.ptp(np.asarray(image)) < 5
 
 
 def test_a_picture_is_the_thumbnail_else_the_photo_else_the_class_map(
@@ -92,7 +98,8 @@ def test_a_picture_is_the_thumbnail_else_the_photo_else_the_class_map(
     def read(file_name: str, photo_id: str) -> bytes:
         return archive_picture(str(tmp_path), [], file_name, photo_id, LARGE)
 
-    shown = pictures_of(rows, maps, OUTFIT_15, ["Hat"], read, outlines=True)
+    draw = partial(drawn, taxonomy=OUTFIT_15, classes=["Hat"], outlines=True, side=300)
+    shown = pictures_of(rows, maps, OUTFIT_15, read, draw)
     assert [each.is_photo for each in shown] == [True, False, False] and all(each.picture for each in shown)
     assert shown[0].caption == f"{name}, {rows['day'].iloc[0]:%Y-%m-%d}"
 
