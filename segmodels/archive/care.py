@@ -35,6 +35,7 @@ from segmodels.archive.parts import opened, read_columns, read_part
 from segmodels.archive.place import Place
 from segmodels.archive.selection import COLUMNS, Selection, chosen
 from segmodels.archive.store import Archive, ArchiveError, Version, join_small_parts
+from segmodels.archive.thumbnails import copy_thumbnails, has_thumbnails, remove_thumbnails
 
 __all__ = [
     "Deleted",
@@ -124,9 +125,9 @@ def find_photos(archive: Archive, selection: Selection, names: int = 5) -> Match
 def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = False, by: str = "") -> Deleted:
     """Deletes the rows of photos, of all models: garments, class maps, tags, dates and fingerprints.
 
-    They can be brought back with `undo` until the next change, unless they are deleted for good. Then nothing is left
-    of them in the archive: the copy for undo goes too, with what it holds of earlier changes, and so do their lines in
-    the lists of rejected and unmatched files.
+    They can be brought back with `undo` until the next change, but for their thumbnails, which go at once. If they are
+    deleted for good, nothing is left of them in the archive: the copy for undo goes too, with what it holds of earlier
+    changes, and so do their lines in the lists of rejected and unmatched files.
 
     Args:
         archive: The archive.
@@ -167,7 +168,8 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
                 f"No photo of {archive.place.name} meets these conditions. Nothing was deleted. Receipts of earlier "
                 "deletions are in the log."
             )
-        details: dict[str, Any] = {"photos": len(ids), "rows": rows, "parts": parts}
+        thumbnails = remove_thumbnails(place, sorted(ids)) if has_thumbnails(place) else 0
+        details: dict[str, Any] = {"photos": len(ids), "rows": rows, "parts": parts, "thumbnails": thumbnails}
         if for_good:
             details |= {"lines": lines, "for_good": True, "sha256": sorted(ids)}
         entry = Entry("delete", by, details).dated()
@@ -349,7 +351,8 @@ def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarr
                 wanted = choose(table) & ~pc.is_in(ids, pa.chunked_array(known, ids.type)).to_numpy(False)
                 wanted[np.setdiff1d(np.arange(len(ids)), _first(ids))] = False
                 if wanted.any():
-                    known.append(ids.filter(pa.array(wanted)))
+                    known.append(new := ids.filter(pa.array(wanted)))
+                    copy_thumbnails(source.place, target.place, new.to_pylist())
                     added += int(wanted.sum())
                     rewrite.write(
                         version.folder,

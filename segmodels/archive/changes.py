@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from segmodels.archive.parts import as_parquet, read_part
 from segmodels.archive.place import UNFINISHED, ArchiveError, Place
+from segmodels.archive.thumbnails import THUMBNAILS
 from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line
 
@@ -158,7 +159,7 @@ def visible_parts(place: Place, folder: str = "") -> list[str]:
     """
     before = _content(place)
     for _ in range(_ATTEMPTS):
-        names = place.files(folder)
+        names = place.files(folder, without=THUMBNAILS)
         after = _content(place)
         if before == after:
             journal = _parse(place, after)

@@ -105,7 +105,8 @@ class Place:
                 for each in [
                     each for each in found if each.type == fs.FileType.Directory and each.base_name != without
                 ]:
-                    found += self.filesystem.get_file_info(fs.FileSelector(each.path, recursive=True))
+                    inside = fs.FileSelector(each.path, recursive=True, allow_not_found=True)
+                    found += self.filesystem.get_file_info(inside)
         except OSError as error:
             raise ArchiveError(f"{self.location} cannot be listed: {_reason(error)}.") from error
         start = len(self._root) + 1

@@ -31,6 +31,7 @@ __all__ = [
     "LARGE",
     "SMALL",
     "THUMBNAILS",
+    "copy_thumbnails",
     "has_thumbnails",
     "keeping_thumbnails",
     "read_thumbnail",
@@ -144,6 +145,26 @@ def remove_thumbnails(place: Place, photo_ids: Iterable[str]) -> int:
                 place.remove(name)
                 removed += 1
     return removed
+
+
+def copy_thumbnails(source: Place, target: Place, photo_ids: Iterable[str]) -> None:
+    """Copies the thumbnails of photos to another archive, except those that it has.
+
+    Args:
+        source: Place of the archive that has them.
+        target: Place of the other archive.
+        photo_ids: Ids of the photos; those without thumbnails are passed over.
+
+    Raises:
+        ArchiveError: If one cannot be written.
+    """
+    if not has_thumbnails(source):
+        return
+    for photo_id in photo_ids:
+        for side in _SIDES:
+            name = thumbnail_name(photo_id, side)
+            if not _exists(target, name) and (data := read_thumbnail(source, photo_id, side)):
+                target.write(name, data)
 
 
 def keeping_thumbnails(engine: Engine, place: Place) -> Engine:

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive_rows import VERSION, made
 from PIL import Image
 
 from segmodels.archive.__main__ import main
+from segmodels.archive.care import delete_archive, delete_photos, merge, undo
 from segmodels.archive.ingest import Outcome
 from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.selection import Selection
 from segmodels.archive.sources import Source, from_uploads
+from segmodels.archive.store import Archive
 from segmodels.archive.thumbnails import (
     LARGE,
     SMALL,
@@ -78,6 +82,28 @@ def engine(sources: Sequence[Source], known: Container[str]) -> Generator[Outcom
             yield Outcome(source.name, reason="gone")
             continue
         yield Outcome(source.name, key, None if key in known else {"photo_id": key})
+
+
+def test_care_of_an_archive_takes_its_thumbnails_along(tmp_path: Path) -> None:
+    shots = [photo(300, 200, number) for number in range(3)]
+    keys = [sha256(shot).hexdigest() for shot in shots]
+    one, two = Archive(tmp_path / "one"), Archive(tmp_path / "two")
+    for archive, numbers in ((one, (0, 1)), (two, (1, 2))):
+        for number in numbers:
+            write_thumbnails(archive.place, keys[number], shots[number])
+            archive.writer(VERSION).append(made(keys[number]))
+    kept = read_thumbnail(one.place, keys[1], SMALL)
+    assert merge(one, two) == 1 and thumbnails_of(one.place) == set(keys)
+    assert read_thumbnail(one.place, keys[1], SMALL) == kept
+    assert one.versions() == [VERSION]
+    deleted = delete_photos(one, Selection(ids=keys[:1]))
+    assert deleted.photos == 1 and thumbnails_of(one.place) == set(keys[1:]), "at once, though rows can come back"
+    undo(one)
+    assert thumbnails_of(one.place) == set(keys[1:])
+    receipt = delete_photos(one, Selection(ids=keys[1:2]), for_good=True).receipt
+    assert receipt and receipt["thumbnails"] == 2 and thumbnails_of(one.place) == {keys[2]}
+    delete_archive(one)
+    assert not (tmp_path / "one").exists() and thumbnails_of(two.place) == set(keys[1:])
 
 
 def test_an_ingest_keeps_thumbnails_before_it_gives_the_row(tmp_path: Path) -> None:
