@@ -102,10 +102,15 @@ def show_care(
             index=None,
             placeholder="Choose what to do",
             key=f"{key}-action",
-            on_change=lambda: outcomes.pop(shelved.location, None),
+            on_change=_forget_outcome,
+            args=(outcomes, shelved.location),
         )
         if action:
             actions[action](asked)
+
+
+def _forget_outcome(outcomes: dict[str, CareOutcome], location: str) -> None:
+    outcomes.pop(location, None)
 
 
 def show_past(outcomes: dict[str, CareOutcome], archives: Sequence[Shelved]) -> None:
