@@ -228,7 +228,7 @@ def tokens_of_server() -> Tokens | None:
 
 
 def principal_of(token: Token) -> Principal:
-    """For whom a token acts: the person for whom it was made in the app, or whoever keeps the server."""
+    """The person for whom a token was made in the app, or whoever keeps the server."""
     if token.person:
         return Principal(identifier("person", token.person), token.person, sign_in.is_keeper(token.person))
     return Principal(identifier("caller", f"token {token.name}"), is_keeper=True)

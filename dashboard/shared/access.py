@@ -26,7 +26,7 @@ MOST_PEOPLE = 200
 
 @dataclass(frozen=True)
 class Sharing:
-    """With whom an archive is shared.
+    """The people that an archive is shared with.
 
     Args:
         people: Names of people, as they sign in.
@@ -38,7 +38,7 @@ class Sharing:
 
 
 def sharing_of(location: str) -> Sharing:
-    """With whom an archive is shared; with nobody if it was not shared, or that cannot be read."""
+    """The people that an archive is shared with; nobody if it was not shared, or that cannot be read."""
     try:
         found = json.loads(Archive(location).place.read(_FILE, _MOST))
         return Sharing(tuple(map(str, found["people"])), found["everybody"] is True)
