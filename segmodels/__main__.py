@@ -276,7 +276,7 @@ def _models(*, as_json: bool) -> int:
                 rows.append({"name": offer.name, "from": offer.place, "problem": _problem(error)})
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return 1 if failed else 0
-    lines = [("name", "from", "architecture", "input", "mean IoU", "on", "folder")]
+    lines: list[tuple[str, ...]] = [("name", "from", "architecture", "input", "mean IoU", "on", "folder")]
     for offer in offers:
         try:
             lines.append(_model_cells(offer))
