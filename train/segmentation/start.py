@@ -56,7 +56,8 @@ def open_start(name: str) -> tuple[Checkpoint, NetworkConfig, nn.Module]:
             member, the first of which is 0.
 
     Raises:
-        FitError: If there is no such checkpoint, it is damaged, or no member of an ensemble is named.
+        FitError: If there is no such checkpoint, it is damaged or a network from elsewhere, or no member of an ensemble
+            is named.
     """
     source, mark, number = name.rpartition("#")
     named = bool(mark) and number.isdigit() and not Path(name).exists()
@@ -65,6 +66,11 @@ def open_start(name: str) -> tuple[Checkpoint, NetworkConfig, nn.Module]:
         checkpoint = open_checkpoint(source)
     except (CheckpointError, HubError) as error:
         raise FitError(f"The recipe starts from {name}: {error}") from None
+    if foreign := checkpoint.config.foreign:
+        raise FitError(
+            f"The recipe starts from {name}, a network of {foreign.library}, which runs here and is not trained here. "
+            "Start from a checkpoint of Garmentscope, or train it with its own library."
+        )
     configs = (checkpoint.config, *checkpoint.config.ensemble)
     networks = list(checkpoint.network) if isinstance(checkpoint.network, nn.ModuleList) else [checkpoint.network]
     if not named and len(networks) == 1:

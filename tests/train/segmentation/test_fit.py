@@ -321,7 +321,7 @@ def test_nothing_to_learn(tiny: MakeRecipe, tmp_path: Path) -> None:
             Image.fromarray(picture.astype(np.uint8)).save(tmp_path / folder / f"{number}.png")
     (tmp_path / "classes.txt").write_text("Shirt")
     with pytest.raises(FitError, match=r"No photo to train on shows a class of masks-.* beside Background\. See with"):
-        run(tiny(dataset=f"masks:{tmp_path}"), None, tmp_path / "run")
+        fit(tiny(dataset=f"masks:{tmp_path}"), None, tmp_path / "run", workers=0, ids=(["0", "1", "2"], ["3", "4"]))
 
 
 def test_the_name_in_the_catalog(tiny: MakeRecipe, root: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from foreign_networks import save_onnx
 from own_classes import KIMONO, save_own
 from torch import nn
 
@@ -151,3 +152,8 @@ def test_a_start_that_there_is_not(
     assert main([*command, "--set", "dataset=ccp", "--set", f"start={start}"]) == 1
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "run").exists(), "the folder is free for the next try"
+
+
+def test_a_network_from_elsewhere_is_not_trained_here(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match=r"n\.onnx, a network of onnx, which runs here and is not trained here\. Start"):
+        open_start(str(save_onnx(tmp_path / "n.onnx")))
