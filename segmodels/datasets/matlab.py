@@ -7,7 +7,6 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.io import loadmat, whosmat
@@ -38,13 +37,8 @@ def read_variable(path: Path, name: str, advice: str) -> np.ndarray:
         raise DatasetError(f"{path} is missing. {advice}")
     try:
         with path.open("rb") as file:
-<<<<<<< HEAD
-            content: Any = io.BytesIO(_unpacked(file.read(_MOST_BYTES + 1)))  # scipy's types know paths only
-        shapes = {each[0]: each[1] for each in whosmat(content)}
-=======
             content = io.BytesIO(_unpacked(file.read(_MOST_BYTES + 1)))
         shapes = {each[0]: each[1] for each in whosmat(content)}  # type: ignore[arg-type]  # files are taken too
->>>>>>> w-e
         if name not in shapes:
             raise DatasetError(f"{path} has no variable {name}. {advice}")
         if math.prod(shapes[name]) > MAX_PIXELS:
