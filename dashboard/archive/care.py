@@ -102,15 +102,11 @@ def show_care(
             index=None,
             placeholder="Choose what to do",
             key=f"{key}-action",
-            on_change=_forget_outcome,
+            on_change=_forget,
             args=(outcomes, shelved.location),
         )
         if action:
             actions[action](asked)
-
-
-def _forget_outcome(outcomes: dict[str, CareOutcome], location: str) -> None:
-    outcomes.pop(location, None)
 
 
 def show_past(outcomes: dict[str, CareOutcome], archives: Sequence[Shelved]) -> None:
@@ -122,6 +118,10 @@ def show_past(outcomes: dict[str, CareOutcome], archives: Sequence[Shelved]) -> 
     """
     for location in set(outcomes) - {each.location for each in archives}:
         st.success(literal(outcomes.pop(location).sentence))
+
+
+def _forget(outcomes: dict[str, CareOutcome], location: str) -> None:
+    outcomes.pop(location, None)
 
 
 def _outcome(asked: _Asked) -> None:
