@@ -9,6 +9,7 @@ from datetime import datetime
 import streamlit as st
 
 from dashboard.account.state import AccountState
+from dashboard.account.tokens import may_make_tokens, visible_tokens
 from dashboard.api.tokens import MAX_DAYS, SCOPES, Token, TokenError, Tokens, tokens_of_server
 from dashboard.shared import audit
 from dashboard.shared.guide import show_guide
@@ -37,11 +38,11 @@ def page() -> None:
         keeps = " You keep this server." if who.is_keeper else ""
         st.html(f"<p>Signed in as {html.escape(who.person)}.{keeps}</p>")  # Markdown would make a link of it
     tokens = tokens_of_server()
-    if tokens is None:
-        st.markdown("The API needs no tokens here: `GARMENTSCOPE_TOKENS` names no file, and nobody signs in.")
+    if tokens is None or not may_make_tokens():
+        st.error("Tokens are made by people who are signed in, or at the server's own machine.")
         return
     try:
-        found = [each for each in tokens.all() if who.is_keeper or (who.person and each.person == who.person)]
+        found = visible_tokens(tokens.all())
     except TokenError as error:
         st.error(literal(str(error)))
         return
@@ -96,8 +97,7 @@ def _list(tokens: Tokens, found: Sequence[Token]) -> None:
 
 
 def _revoke(tokens: Tokens, token: Token) -> None:
-    who = principal()
-    if not (who.is_keeper or (who.person and token.person == who.person)):
+    if not visible_tokens([token]):
         return
     state.failure = ""
     try:
@@ -105,7 +105,7 @@ def _revoke(tokens: Tokens, token: Token) -> None:
     except TokenError as error:
         state.failure = str(error)
         return
-    audit.note("token revoked", who, token=token.name)
+    audit.note("token revoked", principal(), token=token.name)
 
 
 def _forget() -> None:

@@ -156,7 +156,8 @@ def test_its_maker_shares_an_archive_on_the_page(location: str, monkeypatch: pyt
     page.text_area[0].set_value("ben")
     save = next(each for each in page.button if each.label == "Save")
     save.click().run()
-    assert [each.value for each in page.error] == ["ben is not an e-mail address."] and not sharing_of(location).people
+    assert [each.value.replace("\\", "") for each in page.error] == ["ben is not an e-mail address."]
+    assert not sharing_of(location).people
     page.text_area[0].set_value(f"{BEN}, {EVE}")
     next(each for each in page.button if each.label == "Save").click().run()
     assert not page.exception and sharing_of(location).people == (BEN, EVE)
@@ -172,7 +173,7 @@ def test_nobody_makes_tokens_for_others(location: str, monkeypatch: pytest.Monke
     tokens.make("of the command line", ["read"], 1)
     monkeypatch.setattr(sign_in, "person", lambda: ANN)
     page.run()
-    assert page.subheader[-1].value == "No token yet"
+    assert "No token yet" in [each.value for each in page.subheader]
     page.text_input[0].set_value("anns")
     next(each for each in page.button if each.label == "Make token").click().run()
     found = tokens.find(page.code[0].value)
