@@ -208,13 +208,12 @@ def _form(archives: Sequence[Shelved]) -> None:
     if csv_alone:
         st.caption("Photos of this archive that the CSV names get its dates and tags in place of their own.")
     model = "" if csv_alone else _model()
-    thumbnails = not csv_alone and st.checkbox(
-        "Keep thumbnails in the archive",
-        is_trusted(),
-        key="archive-thumbnails",
-        help="Each photo at 256 and 1,024 pixels, without its metadata, so that Trends can show the photos behind a "
-        "number. Whoever sees the archive can see them. They go when their photo is deleted from the archive.",
-    )
+    thumbnails = not csv_alone and st.checkbox("Keep thumbnails in the archive", is_trusted(), key="archive-thumbnails")
+    if not csv_alone:
+        st.caption(
+            "Each photo at 256 and 1,024 pixels, without its metadata, so that Trends can show the photos behind a "
+            "number. Whoever sees the archive can see them. They go when their photo is deleted from the archive."
+        )
     if st.button("Update dates and tags" if csv_alone else "Add photos", type="primary"):
         state.refused = ()
         state.failure = unreadable or (
