@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -55,6 +56,12 @@ def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]
     thread = threading.Thread(target=lambda: answers.append(work()))
     thread.start()
     return thread, answers
+
+
+def run(work: Coroutine[Any, Any, object]) -> None:
+    """Runs it in a thread of its own: a browser that is open has an event loop in that of the tests."""
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(asyncio.run, work).result()
 
 
 def test_too_much_waits(gate: Gate, open_api: Callable[[Limits], TestClient], photo: Make) -> None:
@@ -136,7 +143,7 @@ def test_the_photos_of_a_caller_who_leaves_are_dropped(gate: Gate, photo: Make) 
         left.set()
         await asyncio.wait_for(asking, WAIT)
 
-    asyncio.run(visit())
+    run(visit())
     assert gate.queue.load() == (0, 1) and api.state.admission.waiting == 0 and not sent
     gate.open()
     gate.queue.close(WAIT)
@@ -161,7 +168,7 @@ def test_a_request_has_its_time_to_arrive(path: str) -> None:
     kind = b"application/json" if "label" in path else b"multipart/form-data; boundary=x"
     headers = [(b"content-type", kind), (b"host", b"localhost")]
     scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "root_path": ""}
-    asyncio.run(asyncio.wait_for(api(scope | {"client": ("127.0.0.1", 1)}, receive, send), WAIT / 2))
+    run(asyncio.wait_for(api(scope | {"client": ("127.0.0.1", 1)}, receive, send), WAIT / 2))
     assert sent[0]["status"] == 408 and b"too-slow" in sent[1]["body"] and b"within 1 s" in sent[1]["body"]
     assert api.state.admission.waiting == 0
 
