@@ -21,6 +21,7 @@ NAMES = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "iterstrat": "iterative-stratification",
+    "pptx": "python-pptx",
     "pydantic_core": "pydantic",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",

@@ -528,9 +528,9 @@ def test_a_run_of_another_model_can_be_cancelled_and_done_later(
     monkeypatch.setattr(photos, "analyse", analyse)
     stop_when(monkeypatch, began.is_set)
     tiny_page.selectbox[0].set_value("blank").run()
-    gate.set()
     stop_when(monkeypatch, lambda: False)
     button(tiny_page, "Cancel").click().run()
+    gate.set()
     assert models() == ["tiny", "tiny"] and not tiny_page.exception
     assert "2 photos show the results of another model." in texts(tiny_page)
     button(tiny_page, "Analyse with blank").click().run()
