@@ -109,6 +109,9 @@ def page() -> None:
     found = {model.name: cache.intervals(model, m) for model in measured if (m := model.measured_on(photos))}
     standings = rank(models, photos, found)
     _read_link([model.name for model in models], standings)
+    if state.others_chosen and not set(state.models).intersection(photos.models):
+        state.models = [row.model.name for row in standings[:FIRST]]
+    state.others_chosen = False
     _header(models, sets, photos)
     chosen = [name for name in state.models if name in {model.name for model in models}]
     st.query_params["models"] = ",".join(chosen)
@@ -187,7 +190,7 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
                 names,
                 [name for name in state.models if name in names],
                 max_selections=MAX_MODELS,
-                key="evaluation-models",
+                key=f"evaluation-models-{photos.label}",
                 placeholder="Choose models",
             )
     if len(sets) > 1:
@@ -201,6 +204,7 @@ def _header(models: Sequence[Model], sets: Sequence[PhotoSet], photos: PhotoSet)
             key=f"evaluation-set-{'-'.join(map(str, counts.values()))}",
         )
         if state.photo_set != photos.label:
+            state.others_chosen = True
             st.rerun()
 
 

@@ -108,6 +108,16 @@ def test_other_photos_are_another_ranking(page: AppTest) -> None:
     assert page.query_params["on"].startswith("ccp, ccp_test")
 
 
+def test_other_photos_show_the_best_there_where_no_chosen_model_was_measured(page: AppTest) -> None:
+    opened(page, models="sharp,blunt")
+    box(page, "Measured on").select("ccp, ccp_test.txt (101 photos)").run()
+    assert page.multiselect[0].value == ["fpn"] and "not measured" not in said(page).replace("Not measured there", "")
+    page.multiselect[0].set_value(["sharp"]).run()  # one's own choice stays
+    assert page.multiselect[0].value == ["sharp"] and "sharp was not measured on these photos" in said(page)
+    box(page, "Measured on").select(LABEL).run()
+    assert page.multiselect[0].value == ["sharp"] and not page.exception
+
+
 def test_a_cell_lists_the_photos_that_add_most_to_it(page: AppTest) -> None:
     opened(page, models="sharp,blunt")
     assert box(page, "Cell (or click in the matrix)").value == Cell("Coat", "Shirt")
