@@ -87,7 +87,7 @@ def is_done(target: Path, photo: Path, model: str, revision: str) -> bool:
 
 
 def write_results(target: Path, photo: Path, segmentation: Segmentation) -> None:
-    """Writes the results of a photo, each file whole or not at all.
+    """Writes the results of a photo, each file whole or not at all; they are done when the class map is there.
 
     Args:
         target: Path of the results without an ending.
@@ -100,6 +100,7 @@ def write_results(target: Path, photo: Path, segmentation: Segmentation) -> None
     values: dict[str, Any] = segmentation.to_json(legible(photo))
     values = {"photo": values.pop("photo"), "photo_id": photo_id(photo), **values}
     target.parent.mkdir(parents=True, exist_ok=True)
+    map_of(target).unlink(missing_ok=True)  # an older one beside a new listing would pass for its map
     write_whole(listing_of(target), json.dumps(values, indent=1, ensure_ascii=False) + "\n")
     with replacing(map_of(target)) as part:
         part.write_bytes(segmentation.class_map_png())
