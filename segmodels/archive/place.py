@@ -113,6 +113,17 @@ class Place:
         start = len(self._root) + 1
         return sorted(info.path[start:] for info in found if info.type == fs.FileType.File)
 
+    def type_of(self, name: str) -> fs.FileType:
+        """Whether a name is that of a file, a folder or nothing.
+
+        Raises:
+            ArchiveError: If that cannot be told.
+        """
+        try:
+            return self.filesystem.get_file_info(self.path(name)).type
+        except OSError as error:
+            raise ArchiveError(f"{self.location}/{name} cannot be reached: {_reason(error)}.") from error
+
     def read(self, name: str, limit: int | None = None) -> bytes:
         """A file's content, up to `limit` bytes.
 
@@ -222,11 +233,7 @@ class Place:
         Raises:
             ArchiveError: If this process slept so long that others took it for dead.
         """
-        try:
-            lost = any(self.filesystem.get_file_info(self.path(flag)).type != fs.FileType.File for flag in self._flags)
-        except OSError as error:
-            raise ArchiveError(f"{self.location} cannot be listed: {_reason(error)}.") from error
-        if lost:
+        if any(self.type_of(flag) != fs.FileType.File for flag in self._flags):
             raise ArchiveError(f"{self.location} was taken over by another program meanwhile. Try again.")
 
     @contextmanager
@@ -317,8 +324,8 @@ class Place:
     def _keep_up(self, flag: str, released: threading.Event) -> None:
         last = time.time()  # which goes on while the machine sleeps
         while not released.wait(_BEAT) and time.time() - last < LEASE:  # else others may have taken the lock
-            with suppress(ArchiveError, OSError):
-                if self.filesystem.get_file_info(self.path(flag)).type != fs.FileType.File:
+            with suppress(ArchiveError):
+                if self.type_of(flag) != fs.FileType.File:
                     return
                 now = time.time()
                 self.write(flag, b"")
@@ -339,7 +346,7 @@ class Place:
 
     def _put(self, name: str, content: bytes | pa.Buffer) -> None:
         self.filesystem.create_dir(posixpath.dirname(self.path(name)), recursive=True)
-        is_new = self.filesystem.get_file_info(self.path(name)).type == fs.FileType.NotFound
+        is_new = self.type_of(name) == fs.FileType.NotFound
         try:
             with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                 stream.write(content)

@@ -118,7 +118,7 @@ def read_thumbnail(place: Place, photo_id: str, side: int) -> bytes | None:
 
 def has_thumbnails(place: Place) -> bool:
     """Whether an archive has a folder of thumbnails."""
-    return bool(_type(place, THUMBNAILS) == fs.FileType.Directory)
+    return place.type_of(THUMBNAILS) == fs.FileType.Directory
 
 
 def thumbnails_of(place: Place) -> set[str]:
@@ -223,9 +223,4 @@ def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome) -> O
 
 
 def _exists(place: Place, name: str) -> bool:
-    return bool(_type(place, name) == fs.FileType.File)
-
-
-def _type(place: Place, name: str) -> fs.FileType:
-    (info,) = place.filesystem.get_file_info([place.path(name)])
-    return info.type
+    return place.type_of(name) == fs.FileType.File
