@@ -164,17 +164,9 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
     with _alone(archive) if for_good else nullcontext(), changing(place), rewriting(place) as rewrite:
         copies = kept_parts(place) if for_good else []
         for part in [*visible_parts(place), *copies]:
-            try:
-                table = read_columns(place, part, COLUMNS)
-            except ArchiveError as error:
-                if part in copies and _is_damage(error):  # it goes in any case
-                    continue
-                if for_good and _is_damage(error):
-                    raise ArchiveError(
-                        f"{place.location}/{part} is damaged and may hold such a photo. Mend the archive first: check "
-                        "it, and have what is damaged replaced."
-                    ) from error
-                raise
+            table = _to_choose_from(place, part, for_good=for_good)
+            if table is None:
+                continue
             gone = chosen(table, selection)
             if not gone.any():
                 continue
@@ -185,7 +177,7 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
             if part not in copies:
                 rewrite.keep(part, np.flatnonzero(~gone).tolist())
         strays = stray_thumbnails(place) if for_good else []
-        lines = forget_files(place, names | set(_literal(selection)), _patterns(selection)) if for_good else 0
+        lines = _forget(place, selection, names) if for_good else 0
         if not (ids or lines or any(_photo_of(name) in selection.ids for name in strays)):
             raise NoPhotoError(
                 f"No photo of {archive.place.name} meets these conditions. Nothing was deleted. Receipts of earlier "
@@ -487,13 +479,30 @@ def _one_name(location: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", location).casefold())
 
 
-def _literal(selection: Selection) -> list[str]:
-    return [name for name in selection.files if name not in selection.patterns]
+def _to_choose_from(place: Place, part: str, *, for_good: bool) -> pa.Table | None:
+    """The rows of a part or a copy of one for `chosen`; None for a damaged copy, which goes in any case.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    try:
+        return read_columns(place, part, COLUMNS)
+    except ArchiveError as error:
+        if not (for_good and _is_damage(error)):
+            raise
+        if part.endswith(".parquet"):
+            raise ArchiveError(
+                f"{place.location}/{part} is damaged and may hold such a photo. Mend the archive first: check it, and "
+                "have what is damaged replaced."
+            ) from error
+        return None
 
 
-def _patterns(selection: Selection) -> list[str]:
-    """Patterns that lines of lists may meet, of which no more is known than a name."""
-    return selection.patterns if selection == Selection(files=selection.files) else []
+def _forget(place: Place, selection: Selection, names: set[str]) -> int:
+    """Removes the lines of deleted files from the lists, and of those that are chosen by name; gives their number."""
+    patterns = selection.patterns
+    by_name = not (selection.ids or selection.tags or selection.since or selection.until)
+    return forget_files(place, names.union(selection.files).difference(patterns), patterns if by_name else ())
 
 
 def _is_damage(error: ArchiveError) -> bool:

@@ -134,8 +134,8 @@ def _look_through(archive: Archive) -> Health:
 def mend(archive: Archive, by: str = "") -> Health:
     """Puts the rows that can be saved in the place of each damaged part.
 
-    The damaged parts are kept until the next change: `undo` brings them back. Thumbnails that belong to no photo are
-    removed, where no part is damaged and no photos are being added.
+    The damaged parts are kept until the next change: `undo` brings them back. Where none is damaged, what a
+    stopped change left is removed, and thumbnails that belong to no photo, unless photos are being added.
 
     Args:
         archive: The archive.
@@ -149,6 +149,8 @@ def mend(archive: Archive, by: str = "") -> Health:
     """
     health = check(archive)
     if health.is_good:
+        with changing(archive.place):  # what a change that was stopped left goes
+            pass
         sweep_thumbnails(archive.place)
         return health
     place = archive.place

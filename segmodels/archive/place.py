@@ -136,7 +136,8 @@ class Place:
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Writes a file atomically: readers see the old file or the whole new one.
 
-        On a disk it is written beside under another ending and renamed; elsewhere it is one PUT.
+        On a disk it is written beside under another ending and renamed; on an object store it appears when its upload
+        is complete.
 
         Raises:
             ArchiveError: If it cannot be written, for example because the disk is full.
