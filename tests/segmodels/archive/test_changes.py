@@ -237,7 +237,7 @@ def test_a_deleted_archive_is_gone_or_all_there(
             care.delete_archive(archive)
         with pytest.raises(ArchiveError, match="holds no archive yet"):
             care.delete_archive(archive)
-        assert not [name for name in archive.place.files() if not name.startswith(".lock")]
+        assert not [name for name in archive.place.files() if not name.startswith((".lock", ".ingest"))]
         archive.writer(VERSION).append(made("new"))
         assert list(state(archive)) == ["new"]
         if not killed:
@@ -455,7 +455,7 @@ def test_a_change_whose_journal_cannot_be_written_is_none_and_one_that_cannot_ti
 def test_what_others_are_writing_without_the_lock_stays(open_at: Callable[..., Archive]) -> None:
     archive = open_at("sweep")
     fill(archive)
-    theirs = [f"{name}.0123abcd.unfinished" for name in ("thumbnails/ab/x.webp", "log/x.json", ".locks/lock/x")]
+    theirs = [f"{name}.0123abcd.unfinished" for name in ("thumbnails/ab/x.webp", "log/x.json", ".locks/other/x")]
     ours = [f"{name}.0123abcd.unfinished" for name in (JOURNAL, "rejected.csv", f"{VERSION.folder}/x.parquet")]
     for name in theirs:
         archive.place.write(name, b"half")
