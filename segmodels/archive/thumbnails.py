@@ -118,7 +118,7 @@ def read_thumbnail(place: Place, photo_id: str, side: int) -> bytes | None:
 
 def has_thumbnails(place: Place) -> bool:
     """Whether an archive has a folder of thumbnails."""
-    return place.type_of(THUMBNAILS) == fs.FileType.Directory
+    return bool(place.type_of(THUMBNAILS) == fs.FileType.Directory)
 
 
 def thumbnails_of(place: Place) -> set[str]:
@@ -223,4 +223,4 @@ def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome) -> O
 
 
 def _exists(place: Place, name: str) -> bool:
-    return place.type_of(name) == fs.FileType.File
+    return bool(place.type_of(name) == fs.FileType.File)
