@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from segmodels.files import open_regular, read_json, replacing, writable_name, write_whole
+from segmodels.files import open_regular, read_json, replacing, writable_name
 from segmodels.inference.segmentation import Segmentation
 
 __all__ = ["choose_targets", "is_done", "legible", "listing_of", "map_of", "photo_id", "write_results"]
@@ -87,7 +87,7 @@ def is_done(target: Path, photo: Path, model: str, revision: str) -> bool:
 
 
 def write_results(target: Path, photo: Path, segmentation: Segmentation) -> None:
-    """Writes the results of a photo, each file whole or not at all.
+    """Writes the results of a photo, each file whole or not at all; they are done when the class map is there.
 
     Args:
         target: Path of the results without an ending.
@@ -100,9 +100,10 @@ def write_results(target: Path, photo: Path, segmentation: Segmentation) -> None
     values: dict[str, Any] = segmentation.to_json(legible(photo))
     values = {"photo": values.pop("photo"), "photo_id": photo_id(photo), **values}
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(listing_of(target), json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-    with replacing(map_of(target)) as part:
-        part.write_bytes(segmentation.class_map_png())
+    with replacing(map_of(target)) as class_map, replacing(listing_of(target)) as listing:
+        class_map.write_bytes(segmentation.class_map_png())
+        listing.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        map_of(target).unlink(missing_ok=True)  # an older one beside the new listing would pass for its map
 
 
 def photo_id(photo: Path) -> str:

@@ -133,7 +133,9 @@ def _change(said: Connection, location: str, port: int, seed: float, state: Stat
             act = partial(care.compact, archive)
         said.send(("to", after))
         act()
-        before, state = (state if undoable else None), after
+        if what != "merge" or after != state:  # a merge of nothing ends no undo
+            before = state if undoable else None
+        state = after
         said.send(("done", after))
 
 

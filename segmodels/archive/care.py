@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from segmodels.archive.changes import (
+    MOVING,
     Entry,
     changing,
     is_removed,
@@ -27,15 +29,24 @@ from segmodels.archive.changes import (
     read_log,
     remove_everything,
     rewriting,
+    settle,
+    stray_thumbnails,
+    sweep_thumbnails,
     take_back,
     visible_parts,
 )
-from segmodels.archive.lists import forget_files
-from segmodels.archive.parts import opened, read_columns, read_part
+from segmodels.archive.lists import forget_files, list_names
+from segmodels.archive.parts import look_of, opened, read_columns, read_part
 from segmodels.archive.place import Place
 from segmodels.archive.selection import COLUMNS, Selection, chosen
 from segmodels.archive.store import Archive, ArchiveError, Version, join_small_parts
-from segmodels.archive.thumbnails import copy_thumbnails, has_thumbnails, remove_thumbnails
+from segmodels.archive.thumbnails import (
+    THUMBNAILS,
+    copy_thumbnails,
+    has_thumbnails,
+    is_photo_id,
+    remove_thumbnails,
+)
 
 __all__ = [
     "Deleted",
@@ -127,7 +138,8 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
 
     They can be brought back with `undo` until the next change, but for their thumbnails, which go at once. If they are
     deleted for good, nothing is left of them in the archive: the copy for undo goes too, with what it holds of earlier
-    changes, and so do their lines in the lists of rejected and unmatched files.
+    changes, and so do their lines in the lists of rejected and unmatched files, also of files that are no photo of the
+    archive, if they are chosen by name alone. Thumbnails that belong to no photo go as well.
 
     Args:
         archive: The archive.
@@ -137,7 +149,10 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
 
     Raises:
         NoPhotoError: If no photo meets the conditions.
-        ArchiveError: If no condition is given, or the archive cannot be read or written; then nothing has changed.
+        ArchiveError: If no condition is given, or the archive cannot be read or written. The photos count then as
+            before, unless it says otherwise; what is to be deleted for good may have lost thumbnails and lines in the
+            lists, and can be deleted again. Also if photos are being added to an archive from which some are to be
+            deleted for good.
     """
     if selection.is_empty:
         raise ArchiveError("Choose which photos to delete: by file name, tag, date or id.")
@@ -146,10 +161,12 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
     ids: set[str] = set()
     names: set[str] = set()
     rows = parts = 0
-    with changing(place), rewriting(place) as rewrite:
+    with _alone(archive) if for_good else nullcontext(), changing(place), rewriting(place) as rewrite:
         copies = kept_parts(place) if for_good else []
         for part in [*visible_parts(place), *copies]:
-            table = read_columns(place, part, COLUMNS)
+            table = _to_choose_from(place, part, for_good=for_good)
+            if table is None:
+                continue
             gone = chosen(table, selection)
             if not gone.any():
                 continue
@@ -159,21 +176,32 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
             rows, parts = rows + here.num_rows, parts + 1
             if part not in copies:
                 rewrite.keep(part, np.flatnonzero(~gone).tolist())
-        lines = 0
-        if for_good:
-            named = {each for each in selection.files if not set("*?").intersection(each)}
-            lines = forget_files(place, names | named)
-        if not ids and not lines:
+        strays = stray_thumbnails(place) if for_good else []
+        lines = _forget(place, selection, names) if for_good else 0
+        if not (ids or lines or any(_photo_of(name) in selection.ids for name in strays)):
             raise NoPhotoError(
                 f"No photo of {archive.place.name} meets these conditions. Nothing was deleted. Receipts of earlier "
                 "deletions are in the log."
             )
-        thumbnails = remove_thumbnails(place, sorted(ids)) if has_thumbnails(place) else 0
-        details: dict[str, Any] = {"photos": len(ids), "rows": rows, "parts": parts, "thumbnails": thumbnails}
-        if for_good:
-            details |= {"lines": lines, "for_good": True, "sha256": sorted(ids)}
+        details: dict[str, Any] = {"photos": len(ids), "rows": rows, "parts": parts}
+        if for_good:  # the receipt last: a process that is killed before leaves the rows, by which it is done again
+            for name in strays:
+                place.remove(name)
+            thumbnails = len(strays) + _remove_thumbnails(place, ids)
+            details |= {"thumbnails": thumbnails, "lines": lines, "for_good": True, "sha256": sorted(ids)}
         entry = Entry("delete", by, details).dated()
         rewrite.commit(entry, keep=not for_good)
+        try:
+            if for_good:
+                settle(place)
+            else:
+                _remove_thumbnails(place, ids)
+        except ArchiveError as error:
+            left = "not all of their files" if for_good else "not all of their thumbnails"
+            raise ArchiveError(
+                f"The photos do not count any more, but {left} could be removed. {error} Mend the archive to remove "
+                "what is left."
+            ) from error
     if not for_good:
         return Deleted(len(ids), rows)
     return Deleted(len(ids), rows, {"archive": archive.place.name, **entry.to_json()})
@@ -187,7 +215,8 @@ def delete_archive(archive: Archive) -> int:
 
     Raises:
         ArchiveError: If there is none, photos are being added to it, or a file cannot be removed. In the last case the
-            archive does not count any more, and what is left goes with the next attempt.
+            archive does not count any more, and what is left goes with the next attempt. Files in its folder that are
+            not its own stay; `changes.foreign_files` names them.
     """
     _must_exist(archive)
     with _alone(archive), changing(archive.place):
@@ -201,7 +230,7 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
     """Gives an archive another place, with its log and its lists.
 
     On one disk the folder is renamed. Otherwise the rows are copied, and the old archive is deleted once the new one is
-    complete; if the process is killed before, do it again.
+    complete, but for files that are not its own; if the process is killed before, do it again.
 
     Args:
         archive: The archive.
@@ -213,15 +242,16 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
             it cannot be written.
     """
     _must_exist(archive)
-    entry = Entry("rename", by, {"from": archive.place.name, "to": target.place.name})
+    entry = Entry("rename", by, {"from": archive.place.name, "to": target.place.name}).dated()
     with _alone(archive), changing(archive.place):
-        if _was_made(target, entry):
+        if _was_copied(archive.place, target):
             _remove(archive.place)
         elif _exists(target):
             raise ArchiveError(f"{target.place.name} exists already. Choose another name. Nothing was changed.")
         elif _move(archive.place, target.place):
             note(target.place, entry)
         else:
+            archive.place.write(MOVING, _moving(archive.place, entry.id))
             _copy(archive, target, entry)
             _remove(archive.place)
     archive.place.remove_folder()
@@ -269,7 +299,7 @@ def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: s
     if not values:
         raise ArchiveError(f"No photo of {archive.place.name} has the tag {tag!r}. Choose another one.")
     targets = {value: target_of(value) for value in values}
-    if len({target.place.location for target in targets.values()}) < len(targets):
+    if len({_one_name(target.place.location) for target in targets.values()}) < len(targets):
         raise ArchiveError(f"Two values of {tag!r} would share a name. Give them values that differ in more.")
     entries = {value: Entry("split", by, {"from": archive.place.name, "tag": tag, "value": value}) for value in values}
     missing = [value for value in values if not _was_made(targets[value], entries[value])]
@@ -333,7 +363,10 @@ def undo(archive: Archive, by: str = "") -> Entry:
     """
     _must_be_there(archive)
     with changing(archive.place):
-        return take_back(archive.place, by)
+        undone = take_back(archive.place, by)
+    with suppress(ArchiveError):  # those of photos that a merge added; the next ingest or mending removes what is left
+        sweep_thumbnails(archive.place)
+    return undone
 
 
 def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarray], entry: Entry) -> int:
@@ -360,7 +393,8 @@ def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarr
                         if wanted.all()
                         else read_part(source.place, part).filter(pa.array(wanted)),
                     )
-        rewrite.commit(Entry(entry.what, entry.by, {**(entry.details or {}), "rows": added}), keep=not is_new)
+        if rewrite.is_begun or entry.what != "merge":  # a merge of nothing ends no undo
+            rewrite.commit(replace(entry, details={**(entry.details or {}), "rows": added}), keep=not is_new)
     return added
 
 
@@ -376,8 +410,9 @@ def _first(ids: pa.LargeStringArray) -> np.ndarray:
 
 def _copy(source: Archive, target: Archive, entry: Entry) -> None:
     """Copies an archive with its lists and its log."""
-    for name in source.place.files():
-        if name == ".owner" or name.endswith(".csv") or name.startswith("log/"):
+    lists = list_names(source.place)
+    for name in source.place.files(without=THUMBNAILS):
+        if name == ".owner" or name in lists or name.startswith("log/"):
             target.place.write(name, source.place.read(name))
     _add(target, source, _all, entry)
 
@@ -423,6 +458,67 @@ def _was_made(target: Archive, entry: Entry) -> bool:
     )
 
 
+def _moving(place: Place, move: str) -> bytes:
+    """What stands in an archive that is copied to another place: the id of that, and the parts that count."""
+    return "\n".join([move, *visible_parts(place)]).encode()
+
+
+def _was_copied(place: Place, target: Archive) -> bool:
+    """Whether an archive is whole in another place already, of a move that was stopped before the old one went."""
+    try:
+        said = place.read(MOVING)
+    except OSError:
+        return False
+    move = said.decode("utf-8", "replace").partition("\n")[0]
+    copied = _exists(target) and any(each.id == move for each in read_log(target.place))
+    return copied and said == _moving(place, move)
+
+
+def _one_name(location: str) -> str:
+    """What two locations share that are one on some disk."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", location).casefold())
+
+
+def _to_choose_from(place: Place, part: str, *, for_good: bool) -> pa.Table | None:
+    """The rows of a part or a copy of one for `chosen`; None for a damaged copy, which goes in any case.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    try:
+        return read_columns(place, part, COLUMNS)
+    except ArchiveError as error:
+        if not (for_good and _is_damage(error)):
+            raise
+        if part.endswith(".parquet"):
+            raise ArchiveError(
+                f"{place.location}/{part} is damaged and may hold such a photo. Mend the archive first: check it, and "
+                "have what is damaged replaced."
+            ) from error
+        return None
+
+
+def _forget(place: Place, selection: Selection, names: set[str]) -> int:
+    """Removes the lines of deleted files from the lists, and of those that are chosen by name; gives their number."""
+    patterns = selection.patterns
+    by_name = not (selection.ids or selection.tags or selection.since or selection.until)
+    return forget_files(place, names.union(selection.files).difference(patterns), patterns if by_name else ())
+
+
+def _is_damage(error: ArchiveError) -> bool:
+    """Whether an error on reading a part will be there the next time too."""
+    return isinstance(error.__cause__, Exception) and not look_of(error.__cause__).passing
+
+
+def _photo_of(thumbnail: str) -> str:
+    return thumbnail.rpartition("/")[2].partition("-")[0]
+
+
+def _remove_thumbnails(place: Place, ids: Collection[str]) -> int:
+    """Removes the thumbnails of photos; gives the number of files."""
+    return remove_thumbnails(place, sorted(filter(is_photo_id, ids))) if has_thumbnails(place) else 0
+
+
 def _all(table: pa.Table) -> np.ndarray:
     return np.ones(table.num_rows, bool)
 
@@ -453,7 +549,7 @@ def _exists(archive: Archive) -> bool:
 
 
 def _must_be_there(archive: Archive) -> None:
-    if not archive.place.files():
+    if not archive.place.files(without=THUMBNAILS):
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
 
 
@@ -461,7 +557,8 @@ def _must_exist(archive: Archive) -> None:
     if not _exists(archive):
         if is_removed(archive.place):  # by a process that was killed
             with archive.place.lock():
-                _remove(archive.place)
+                if is_removed(archive.place):  # still: nobody has made a new one meanwhile
+                    _remove(archive.place)
             archive.place.remove_folder()
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
 

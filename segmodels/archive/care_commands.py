@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segmodels.archive import care
-from segmodels.archive.changes import read_log
+from segmodels.archive.changes import foreign_files, read_log
 from segmodels.archive.check import check, mend
 from segmodels.archive.selection import Selection, parse_day, parse_tag
 from segmodels.archive.store import Archive, ArchiveError
@@ -149,6 +149,8 @@ def _delete(parsed: argparse.Namespace, archive: Archive) -> int:
         return 2
     rows = care.delete_archive(archive)
     print(f"{archive.place.location} is deleted, with {rows:,} rows.")
+    if foreign := foreign_files(archive.place):
+        print(f"Files there that are not the archive's own stay: {listed(foreign, _NAMED)}.")
     return 0
 
 

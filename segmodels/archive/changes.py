@@ -13,6 +13,7 @@ began. Readers need no lock: they look at `last-change.json` before and after th
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,16 +23,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from segmodels.archive.parts import as_parquet, read_part
+from segmodels.archive.parts import as_parquet, read_columns, read_part
 from segmodels.archive.place import UNFINISHED, ArchiveError, Place
-from segmodels.archive.thumbnails import THUMBNAILS
+from segmodels.archive.thumbnails import THUMBNAILS, has_thumbnails
 from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line
 
 __all__ = [
+    "LISTS",
+    "MOVING",
     "Entry",
     "Rewrite",
     "changing",
+    "foreign_files",
     "is_removed",
     "is_settled",
     "kept_parts",
@@ -42,6 +46,8 @@ __all__ = [
     "remove_everything",
     "rewriting",
     "settle",
+    "stray_thumbnails",
+    "sweep_thumbnails",
     "take_back",
     "visible_parts",
 ]
@@ -50,7 +56,21 @@ JOURNAL = "last-change.json"
 _LOG = "log"
 _UNDO = ".undo"
 _ATTEMPTS = 50  # at a list of parts while others change them
-_KEPT = (".lock", ".locks/", JOURNAL)  # files that go last when an archive is removed
+_LOCKS = (".lock", ".ingest", ".locks/")
+_ANYBODYS = (f"{THUMBNAILS}/", f"{_LOG}/", ".locks/")  # folders into which those write who do not hold the lock
+
+LISTS = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
+"""Names of the lists beside the parts."""
+
+MOVING = ".moving"
+"""File in an archive that is being copied to another place: the id of that, and the parts that counted then."""
+
+_OWN = re.compile(
+    rf"({LISTS.pattern}|[^/]+/[^/]+@[^/]+/([^/]+\.parquet|taxonomy\.json)|{_LOG}/[^/]+\.json"
+    rf"|{re.escape(_UNDO)}/.+\.old|{THUMBNAILS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}-\d+\.webp|\.owner|{re.escape(MOVING)})"
+    rf"(\.[0-9a-f]{{8}}{re.escape(UNFINISHED)})?|{re.escape(JOURNAL)}\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}"
+)
+_TIME, _ENTRY_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), re.compile(r"[0-9a-zA-Z]*")
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,8 @@ class Entry:
         own = {key: value.get(key, "") for key in ("what", "by", "at", "id")}
         if not all(isinstance(each, str) for each in own.values()) or not own["what"] or not own["at"]:
             raise ValueError("it is no entry of a log")
+        if not _TIME.fullmatch(own["at"]) or not _ENTRY_ID.fullmatch(own["id"]):  # the name of its file
+            raise ValueError("the time or the id of its entry is none")
         return cls(**own, details={key: each for key, each in value.items() if key not in own})
 
     def dated(self) -> Entry:
@@ -267,8 +289,8 @@ class Rewrite:
         Raises:
             ArchiveError: If it cannot be written; then nothing has changed.
         """
-        self.committed = True
         if not (self.is_begun or entry):
+            self.committed = True
             return
         self._put(
             _Journal(
@@ -279,7 +301,9 @@ class Rewrite:
                 entry=entry if entry is None or entry.at else entry.dated(),
             )
         )
-        settle(self._place)
+        self.committed = True
+        with suppress(ArchiveError):  # the change counts; the next who takes the lock finishes it
+            settle(self._place)
 
     def _put(self, journal: _Journal) -> None:
         self._place.confirm()
@@ -314,8 +338,8 @@ def is_settled(place: Place) -> bool:
         ArchiveError: If it cannot be read.
     """
     journal = _read(place)
-    names = place.files()
-    unfinished = any(name.endswith(UNFINISHED) for name in names)
+    names = place.files(without=THUMBNAILS)
+    unfinished = any(map(_is_abandoned, names))
     return not (journal.preparing or journal.removed or unfinished or journal.hidden.intersection(names))
 
 
@@ -335,7 +359,7 @@ def take_back(place: Place, by: str = "") -> Entry:
     journal = _read(place)
     if not journal.keep or journal.entry is None:
         raise ArchiveError(f"There is no change of {place.location} to undo. Its log says what was done.")
-    there = set(place.files())
+    there = set(place.files(without=THUMBNAILS))
     if lost := [part for part in journal.hidden if part not in there and _kept_name(part) not in there]:
         raise ArchiveError(f"The last change cannot be undone: {place.location}/{_kept_name(lost[0])} is missing.")
     for part in sorted(journal.hidden):
@@ -344,12 +368,15 @@ def take_back(place: Place, by: str = "") -> Entry:
     undone = Entry("undo", by, {"undone": journal.entry.what, "undone_id": journal.entry.id}).dated()
     place.confirm()
     _write(place, _Journal(change=secrets.token_hex(8), hidden=journal.added, entry=undone))
-    settle(place)
+    with suppress(ArchiveError):  # it is undone; the next who takes the lock finishes it
+        settle(place)
     return journal.entry
 
 
 def remove_everything(place: Place) -> None:
-    """Removes an archive with all its files; the lock of the archive is held.
+    """Removes an archive with all its files, and no others; the lock of the archive is held.
+
+    Files that are not the archive's own stay, and so does what lies behind a link to a folder.
 
     Raises:
         ArchiveError: If a file cannot be removed. The archive is gone nevertheless; try again to remove the rest.
@@ -366,14 +393,15 @@ def settle(place: Place) -> None:
         ArchiveError: If it cannot be read or written.
     """
     journal = _read(place)
-    names = place.files()
     if journal.removed:
-        for name in (name for name in names if not name.startswith(_KEPT)):
-            place.remove(name)
+        for name in place.files():
+            if _OWN.fullmatch(name) and not place.is_linked(name):
+                place.remove(name)
         place.remove(JOURNAL)
         return
+    names = place.files(without=THUMBNAILS)
     for name in names:
-        if name.endswith(UNFINISHED) or (journal.preparing and name.endswith(f"-{journal.preparing}.parquet")):
+        if _is_abandoned(name) or (journal.preparing and name.endswith(f"-{journal.preparing}.parquet")):
             place.remove(name)
     if journal.preparing:
         journal = replace(journal, preparing="")
@@ -389,6 +417,55 @@ def settle(place: Place) -> None:
             place.remove(name)
     if journal.entry and journal.entry.file not in names:
         _note(place, journal.entry)
+
+
+def foreign_files(place: Place) -> list[str]:
+    """Names of the files in the folder of an archive that are not its own.
+
+    Raises:
+        ArchiveError: If they cannot be listed.
+    """
+    return [
+        name
+        for name in place.files()
+        if name != JOURNAL and not name.startswith(_LOCKS) and (not _OWN.fullmatch(name) or place.is_linked(name))
+    ]
+
+
+def stray_thumbnails(place: Place) -> list[str]:
+    """Names of thumbnails of which no part that counts has the photo, and of those that are not whole.
+
+    Photos that are being added have thumbnails before they have rows.
+
+    Raises:
+        ArchiveError: If the archive cannot be listed, or a part cannot be read.
+    """
+    if not has_thumbnails(place):
+        return []
+    files: dict[str, list[str]] = {}
+    for name in place.files(THUMBNAILS):
+        files.setdefault(name.rpartition("/")[2].partition("-")[0], []).append(name)
+    without_photo = set(files)
+    for part in visible_parts(place) if files else ():
+        without_photo.difference_update(read_columns(place, part, ["photo_id"])["photo_id"].to_pylist())
+    return sorted(
+        name for key, names in files.items() for name in names if key in without_photo or name.endswith(UNFINISHED)
+    )
+
+
+def sweep_thumbnails(place: Place) -> None:
+    """Removes what `stray_thumbnails` finds, unless photos are being added; neither lock of the archive is held.
+
+    Raises:
+        ArchiveError: If the archive cannot be listed, or a thumbnail cannot be removed.
+    """
+    if not has_thumbnails(place):
+        return
+    with place.lock(".ingest", wait=False) as alone:
+        if alone:
+            with changing(place):
+                for name in stray_thumbnails(place):
+                    place.remove(name)
 
 
 def note(place: Place, entry: Entry) -> None:
@@ -429,6 +506,11 @@ def new_part(folder: str, ending: str = "") -> str:
 
 def _note(place: Place, entry: Entry) -> None:
     place.write(entry.file, (json.dumps(entry.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _is_abandoned(name: str) -> bool:
+    """Whether a file was being written by one who held the lock, and does not any more."""
+    return name.endswith(UNFINISHED) and not name.startswith(_ANYBODYS)
 
 
 def _kept_name(part: str) -> str:

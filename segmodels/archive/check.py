@@ -8,8 +8,18 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segmodels.archive.changes import Entry, changing, is_settled, kept_parts, last_undoable, rewriting, visible_parts
-from segmodels.archive.parts import as_rows, look_at
+from segmodels.archive.changes import (
+    Entry,
+    changing,
+    is_settled,
+    kept_parts,
+    last_undoable,
+    rewriting,
+    stray_thumbnails,
+    sweep_thumbnails,
+    visible_parts,
+)
+from segmodels.archive.parts import as_rows, look_at, look_of
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive
@@ -18,6 +28,7 @@ from segmodels.sentences import first_line
 __all__ = ["Damage", "Health", "check", "mend"]
 
 _BATCH = 1000  # rows that are read at once, and lost at once
+_ATTEMPTS = 5  # at parts that others take out meanwhile
 
 
 @dataclass(frozen=True)
@@ -75,8 +86,19 @@ def check(archive: Archive) -> Health:
     """Reads every byte of an archive; nothing is changed.
 
     Raises:
-        ArchiveError: If there is no archive, or it cannot be listed.
+        ArchiveError: If there is no archive, or it cannot be listed, or a part cannot be read now, which is no damage.
     """
+    for _ in range(_ATTEMPTS):
+        before = visible_parts(archive.place)
+        try:
+            return _look_through(archive)
+        except ArchiveError:
+            if visible_parts(archive.place) == before:
+                raise
+    raise ArchiveError(f"{archive.place.location} changes faster than it can be read. Try again.")
+
+
+def _look_through(archive: Archive) -> Health:
     place = archive.place
     parts = visible_parts(place)
     if not parts and not kept_parts(place):
@@ -99,6 +121,9 @@ def check(archive: Archive) -> Health:
             notes.append(str(error))
     if doubled:
         notes.append(f"{doubled:,} rows are there twice and count once. The next ingest removes them.")
+    if not damaged and (stray := stray_thumbnails(place)):
+        which = "1 thumbnail belongs" if len(stray) == 1 else f"{len(stray):,} thumbnails belong"
+        notes.append(f"{which} to no photo of the archive. Unless photos are being added, --mend removes what is left.")
     if not is_settled(place):
         notes.append("A change was stopped before it was complete. The next change or ingest finishes or removes it.")
     if entry := last_undoable(place):
@@ -109,7 +134,8 @@ def check(archive: Archive) -> Health:
 def mend(archive: Archive, by: str = "") -> Health:
     """Puts the rows that can be saved in the place of each damaged part.
 
-    The damaged parts are kept until the next change: `undo` brings them back.
+    The damaged parts are kept until the next change: `undo` brings them back. Where none is damaged, what a
+    stopped change left is removed, and thumbnails that belong to no photo, unless photos are being added.
 
     Args:
         archive: The archive.
@@ -123,6 +149,9 @@ def mend(archive: Archive, by: str = "") -> Health:
     """
     health = check(archive)
     if health.is_good:
+        with changing(archive.place):  # what a change that was stopped left goes
+            pass
+        sweep_thumbnails(archive.place)
         return health
     place = archive.place
     with changing(place), rewriting(place) as rewrite:
@@ -142,7 +171,11 @@ def mend(archive: Archive, by: str = "") -> Health:
 
 
 def _salvage(place: Place, part: str) -> tuple[pa.Table, Damage | None]:
-    """The rows of a part that can be read, and its damage if that is not all of them."""
+    """The rows of a part that can be read, and its damage if that is not all of them.
+
+    Raises:
+        ArchiveError: If it cannot be read now, though it may be whole.
+    """
     batches: list[pa.RecordBatch] = []
     fault, rows = "", None
     try:
@@ -156,8 +189,14 @@ def _salvage(place: Place, part: str) -> tuple[pa.Table, Damage | None]:
                         batch.validate(full=True)
                         batches.append(batch)
                 except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-                    fault = f"it is damaged ({first_line(error)})"
+                    if look_of(error).passing:
+                        raise
+                    fault = look_of(error).fault
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
-        fault = f"it is damaged ({first_line(error)})"
+        if look_of(error).passing:
+            raise ArchiveError(
+                f"{place.location}/{part} cannot be read now: {first_line(error)}. Try again."
+            ) from error
+        fault = look_of(error).fault
     table = as_rows(pa.Table.from_batches(batches)) if batches else SCHEMA.empty_table()
     return table, Damage(part, fault, rows, table.num_rows) if fault else None

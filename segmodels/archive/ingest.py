@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 
-from segmodels.archive.changes import Entry, note
+from segmodels.archive.changes import Entry, note, sweep_thumbnails
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.lists import write_rejected, write_unmatched
@@ -164,9 +164,9 @@ def ingest(
     """
     if not found.sources and not found.rejected:
         raise ArchiveError("There is no photo to add: no file name ends in .jpg, .png, .webp, .heic or the like.")
-    if taxonomy:
-        archive.keep_taxonomy(version, taxonomy)
-    with archive.place.lock(".ingest", wait=False) as alone:
+    with archive.place.lock(".ingest", shared=True) as alone:
+        if taxonomy:
+            archive.keep_taxonomy(version, taxonomy)
         metadata, spelt = spelt_as_before(metadata, archive, [version]) if metadata else (None, [])
         run = _Run(
             found, archive.writer(version), join(metadata, [s.name for s in found.sources]) if metadata else None
@@ -189,6 +189,8 @@ def ingest(
             raise
         run.finish(archive)
         note(archive.place, run.entry(by, "ingest"))
+    with suppress(ArchiveError):  # what a killed ingest or a deletion meanwhile left; it goes the next time
+        sweep_thumbnails(archive.place)
     return run.report
 
 

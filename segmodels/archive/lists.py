@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 
-from segmodels.archive.metadata import plain_name
+import pyarrow as pa
+
+from segmodels.archive.changes import LISTS
 from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.selection import are_called
 from segmodels.archive.sources import Rejected
+from segmodels.archive.thumbnails import THUMBNAILS
 from segmodels.csv_text import csv_bytes, original
 
 __all__ = ["forget_files", "list_names", "write_rejected", "write_unmatched"]
 
-_LIST = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
 _FIELD_LIMIT = threading.Lock()  # the limit is one for the whole process
 
 
@@ -27,7 +29,7 @@ def list_names(place: Place) -> list[str]:
     Raises:
         ArchiveError: If the archive cannot be listed.
     """
-    names = [name for name in place.files() if _LIST.fullmatch(name)]
+    names = [name for name in place.files(without=THUMBNAILS) if LISTS.fullmatch(name)]
     return sorted(names, key=lambda name: (name[0], len(name), name))
 
 
@@ -69,18 +71,19 @@ def write_unmatched(place: Place, rows_without_photo: Sequence[str], photos_with
     except (ArchiveError, OSError):
         data = b""
     if data.count(b"\n") > 1:
-        taken = set(place.files())
+        taken = set(place.files(without=THUMBNAILS))
         number = next(each for each in count(1) if f"unmatched-{each}.csv" not in taken)
         place.write(f"unmatched-{number}.csv", data)
     place.write("unmatched.csv", _as_csv(["file", "missing"], rows))
 
 
-def forget_files(place: Place, names: Iterable[str]) -> int:
+def forget_files(place: Place, names: Collection[str], patterns: Collection[str] = ()) -> int:
     """Removes the lines on some files from all lists, in the lock of the archive.
 
     Args:
         place: Place of the archive.
         names: Names of the files, of which a name without folders means that in any folder.
+        patterns: Names with `*` and `?`, in the same way.
 
     Returns:
         Number of lines.
@@ -88,16 +91,12 @@ def forget_files(place: Place, names: Iterable[str]) -> int:
     Raises:
         ArchiveError: If a list cannot be written.
     """
-    unwanted = {plain_name(name) for name in names}
     removed = 0
     for name in list_names(place):
         rows = _read(place, name) or []
-        plain = [plain_name(row.get("file", "")) for row in rows]
-        kept = [
-            row
-            for row, file in zip(rows, plain, strict=True)
-            if file not in unwanted and file.rpartition("/")[2] not in unwanted
-        ]
+        files = pa.chunked_array([pa.array([row.get("file", "") for row in rows], pa.string())])
+        gone = are_called(files, names, patterns)
+        kept = [row for row, is_gone in zip(rows, gone, strict=True) if not is_gone]
         if len(kept) < len(rows):
             removed += len(rows) - len(kept)
             place.write(name, _as_csv(list(rows[0]), kept))

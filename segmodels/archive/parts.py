@@ -36,7 +36,7 @@ def opened(place: Place, part: str) -> Iterator[pq.ParquetFile]:
     """Opens a part.
 
     Raises:
-        ArchiveError: If it is damaged or has other columns, also while it is read.
+        ArchiveError: If it is damaged, has other columns or cannot be read now, also while it is read.
     """
     try:
         with place.filesystem.open_input_file(place.path(part)) as stream:
@@ -44,7 +44,11 @@ def opened(place: Place, part: str) -> Iterator[pq.ParquetFile]:
             if fault := look_at(file).fault:
                 raise pa.ArrowInvalid(fault)
             yield file
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except (pa.ArrowException, KeyError, OSError, MemoryError) as error:
+        if look_of(error).passing:
+            raise ArchiveError(
+                f"{place.location}/{part} cannot be read now: {first_line(error)}. Try again."
+            ) from error
         raise ArchiveError(
             f"{place.location}/{part} is damaged or not part of an archive: {first_line(error)}. "
             "Move it away; its photos can be ingested again."

@@ -34,6 +34,7 @@ LEASE = 60.0
 
 _BEAT = 15.0  # seconds after which a lock on an object store is written again
 _LOCKS = ".locks"
+_SHARED = "-shared"  # ending of the file of one who shares a lock
 _LONGEST_WAIT = 600.0  # seconds
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -112,6 +113,17 @@ class Place:
         start = len(self._root) + 1
         return sorted(info.path[start:] for info in found if info.type == fs.FileType.File)
 
+    def type_of(self, name: str) -> fs.FileType:
+        """Whether a name is that of a file, a folder or nothing.
+
+        Raises:
+            ArchiveError: If that cannot be told.
+        """
+        try:
+            return self.filesystem.get_file_info(self.path(name)).type
+        except OSError as error:
+            raise ArchiveError(f"{self.location}/{name} cannot be reached: {_reason(error)}.") from error
+
     def read(self, name: str, limit: int | None = None) -> bytes:
         """A file's content, up to `limit` bytes.
 
@@ -124,7 +136,8 @@ class Place:
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Writes a file atomically: readers see the old file or the whole new one.
 
-        On a disk it is written beside under another ending and renamed; elsewhere it is one PUT.
+        On a disk it is written beside under another ending and renamed; on an object store it appears when its upload
+        is complete.
 
         Raises:
             ArchiveError: If it cannot be written, for example because the disk is full.
@@ -174,13 +187,21 @@ class Place:
         with suppress(OSError):
             if self.local is not None:
                 for folder in sorted((each for each in self.local.rglob("*") if each.is_dir()), reverse=True):
-                    folder.rmdir()
+                    with suppress(OSError):  # one that is not empty, or a link
+                        folder.rmdir()
                 self.local.rmdir()
             elif not self.files():
                 self.filesystem.delete_dir(self._root)
 
+    def is_linked(self, name: str) -> bool:
+        """Whether a file lies behind a link to a folder, on a disk."""
+        if self.local is None:
+            return False
+        folders = name.split("/")[:-1]
+        return any(self.local.joinpath(*folders[: end + 1]).is_symlink() for end in range(len(folders)))
+
     @contextmanager
-    def lock(self, name: str = ".lock", *, wait: bool = True) -> Iterator[bool]:
+    def lock(self, name: str = ".lock", *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
         """Locks a name against others.
 
         On a disk the system does it, and releases the lock when this process ends in any way. Elsewhere, and on shared
@@ -190,20 +211,21 @@ class Place:
         Args:
             name: Name of the lock, which begins with a dot.
             wait: Whether to wait until the lock is free.
+            shared: Whether others may share the lock. It is waited for until nobody has it for himself.
 
         Yields:
-            False if somebody else holds it and `wait` is false.
+            False if somebody else holds it: without `wait` it is not held then, and with `shared` both hold it.
 
         Raises:
             ArchiveError: If the folder cannot be made or written to, or the lock is not free within ten minutes on an
                 object store.
         """
         if self.local is not None and fcntl is not None:
-            with self._lock_of_disk(self.local / name, wait) as held:
+            with self._lock_of_disk(self.local / name, wait, shared) as held:
                 if held is not None:
                     yield held
                     return
-        with self._flag(f"{_LOCKS}/{name.strip('.')}", wait) as held:
+        with self._flag(f"{_LOCKS}/{name.strip('.')}", wait, shared) as held:
             yield held
 
     def confirm(self) -> None:
@@ -212,11 +234,11 @@ class Place:
         Raises:
             ArchiveError: If this process slept so long that others took it for dead.
         """
-        if any(self.filesystem.get_file_info(self.path(flag)).type != fs.FileType.File for flag in self._flags):
+        if any(self.type_of(flag) != fs.FileType.File for flag in self._flags):
             raise ArchiveError(f"{self.location} was taken over by another program meanwhile. Try again.")
 
     @contextmanager
-    def _lock_of_disk(self, path: Path, wait: bool) -> Iterator[bool | None]:
+    def _lock_of_disk(self, path: Path, wait: bool, shared: bool) -> Iterator[bool | None]:
         """The system's lock of a file: whether it is held, or None if this disk has no locks."""
         handle = -1
         held: bool | None = True
@@ -228,15 +250,14 @@ class Place:
                 except OSError as error:
                     raise ArchiveError(f"{self.location} cannot be written to: {_reason(error)}.") from error
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                    held = _flock(handle, wait, shared)
+                    if not held and not shared:
+                        break
                     with suppress(OSError):
                         if os.path.samestat(os.fstat(handle), path.stat()):
                             break
                     os.close(handle)  # the archive was removed or renamed meanwhile
                     handle = -1
-                except BlockingIOError:
-                    held = False
-                    break
                 except OSError as error:
                     if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
                         raise ArchiveError(f"{self.location} cannot be locked: {_reason(error)}.") from error
@@ -248,20 +269,20 @@ class Place:
                 os.close(handle)
 
     @contextmanager
-    def _flag(self, folder: str, wait: bool) -> Iterator[bool]:
+    def _flag(self, folder: str, wait: bool, shared: bool) -> Iterator[bool]:
         """Holds a lock by a file, for places without locks.
 
         Each writes its file before it looks for others', so that no two find themselves alone. Who does not, takes his
         file back and tries again a moment later.
         """
-        mine = f"{folder}/{secrets.token_hex(8)}"
+        mine = f"{folder}/{secrets.token_hex(8)}{_SHARED if shared else ''}"
         until = time.monotonic() + _LONGEST_WAIT
         while True:
             self.write(mine, b"")
             if self._is_alone(mine, folder):
                 break
             self.remove(mine)
-            if not wait:
+            if not wait and not shared:
                 yield False
                 return
             if time.monotonic() > until:
@@ -275,17 +296,24 @@ class Place:
         beat.start()
         self._flags.append(mine)
         try:
-            yield True
+            yield not shared or self._is_alone(mine, folder, with_shared=True)
         finally:
             self._flags.remove(mine)
             released.set()
             beat.join()
             self.remove(mine)
 
-    def _is_alone(self, mine: str, folder: str) -> bool:
-        """Whether there is no other file of a living process, by the clock of the place."""
-        names = self.files(folder)
-        found = self.filesystem.get_file_info([self.path(name) for name in names])
+    def _is_alone(self, mine: str, folder: str, *, with_shared: bool = False) -> bool:
+        """Whether there is no other file of a living process, by the clock of the place.
+
+        Those who share the lock do not count for each other, unless `with_shared`.
+        """
+        apart = with_shared or not mine.endswith(_SHARED)
+        names = [name for name in self.files(folder) if apart or name == mine or not name.endswith(_SHARED)]
+        try:
+            found = self.filesystem.get_file_info([self.path(name) for name in names])
+        except OSError as error:
+            raise ArchiveError(f"{self.location} cannot be listed: {_reason(error)}.") from error
         there = {name: info for name, info in zip(names, found, strict=True) if info.type == fs.FileType.File}
         now = there.pop(mine).mtime_ns if mine in there else None
         for name, info in there.items():
@@ -295,10 +323,14 @@ class Place:
         return now is not None or not there
 
     def _keep_up(self, flag: str, released: threading.Event) -> None:
-        while not released.wait(_BEAT):
-            with suppress(ArchiveError, OSError):
-                if self.filesystem.get_file_info(self.path(flag)).type == fs.FileType.File:
-                    self.write(flag, b"")
+        last = time.time()  # which goes on while the machine sleeps
+        while not released.wait(_BEAT) and time.time() - last < LEASE:  # else others may have taken the lock
+            with suppress(ArchiveError):
+                if self.type_of(flag) != fs.FileType.File:
+                    return
+                now = time.time()
+                self.write(flag, b"")
+                last = now
 
     def _write_local(self, target: Path, content: bytes | pa.Buffer) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -315,13 +347,27 @@ class Place:
 
     def _put(self, name: str, content: bytes | pa.Buffer) -> None:
         self.filesystem.create_dir(posixpath.dirname(self.path(name)), recursive=True)
+        is_new = self.type_of(name) == fs.FileType.NotFound
         try:
             with self.filesystem.open_output_stream(self.path(name), compression=None) as stream:
                 stream.write(content)
         except OSError:
-            with suppress(OSError):
-                self.filesystem.delete_file(self.path(name))
+            if is_new:  # what was there before is there still: a PUT takes effect as a whole
+                with suppress(OSError):
+                    self.filesystem.delete_file(self.path(name))
             raise
+
+
+def _flock(handle: int, wait: bool, shared: bool) -> bool:
+    """Takes the system's lock of an open file; False if somebody else has it, who then shares it or keeps it."""
+    alone = True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait and not shared else fcntl.LOCK_NB))
+    except BlockingIOError:
+        alone = False
+    if shared:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    return alone
 
 
 def _reason(error: OSError) -> str:

@@ -69,8 +69,8 @@ def renew(
 ) -> Renewal:
     """Analyses photos again whose rows are of an older revision of the model, or lack a column that it gives.
 
-    A new row is written before the old one goes. A process that is killed in between leaves both, of which the new one
-    counts; calling it again continues.
+    A new row takes the place of the old one in one step; a photo that was deleted meanwhile does not come back. If the
+    process is killed, calling it again continues.
 
     Args:
         found: Photos, among which those of the archive are looked for.
@@ -86,48 +86,58 @@ def renew(
         ArchiveError: If the archive has no rows of the model, or cannot be read or written.
         CheckpointError: If the model is missing or damaged.
     """
-    stale: dict[str, tuple[Version, dict[str, Any]]] = {}
-    current = 0
-    versions = [each for each in archive.versions() if (each.model, each.taxonomy) == (version.model, version.taxonomy)]
-    if not versions:
-        others = sorted({f"{each.model} ({each.taxonomy})" for each in archive.versions()})
-        if not others:
-            raise ArchiveError(f"{archive.place.location} holds no archive yet. Ingest photos into it first.")
-        raise ArchiveError(
-            f"{archive.place.location} holds no rows of {version.model} ({version.taxonomy}) to bring up to date, but "
-            f"of {listed(others)}. Name the model that analysed it with --model."
-        )
-    for each in sorted(versions, key=lambda each: each == version):  # a current row counts, also beside an older one
-        lacking = " OR ".join(f"{name} IS NULL" for name in needs) or "false"
-        condition = lacking if each == version else "true"
-        with archive.reader(each) as reader:
-            rows = reader.query(
-                "SELECT photo_id, file_name, taken_at, date_precision, map_entries(tags) AS tags, "
-                f"{condition} AS stale FROM photos"
+    with archive.place.lock(".ingest", shared=True):  # no renaming and no deletion for good meanwhile
+        stale: dict[str, tuple[Version, dict[str, Any]]] = {}
+        current = 0
+        versions = [
+            each for each in archive.versions() if (each.model, each.taxonomy) == (version.model, version.taxonomy)
+        ]
+        if not versions:
+            others = sorted({f"{each.model} ({each.taxonomy})" for each in archive.versions()})
+            if not others:
+                raise ArchiveError(f"{archive.place.location} holds no archive yet. Ingest photos into it first.")
+            raise ArchiveError(
+                f"{archive.place.location} holds no rows of {version.model} ({version.taxonomy}) to bring up to date, "
+                f"but of {listed(others)}. Name the model that analysed it with --model."
             )
-        for row in rows.to_dict("records"):
-            if row["stale"]:
-                stale[row["photo_id"]] = each, {str(key): value for key, value in row.items()}
-            else:
-                current += 1
-                stale.pop(row["photo_id"], None)
-    archive.keep_taxonomy(version, taxonomy)
-    run = _Run(archive, version, stale, len(found.sources))
-    with closing(engine(found.sources, _AllBut(run.left))) as outcomes:
-        try:
-            for outcome in outcomes:
-                run.done += 1
-                if outcome.reason:
-                    run.rejected.append(Rejected(outcome.name, outcome.reason))
-                elif outcome.row is not None and outcome.photo_id in run.left:
-                    run.take(outcome.row)
-                if progress:
-                    progress(run.progress())
-        finally:
-            run.write()
-            details = {"model": version.model, "revision": version.revision, "renewed": run.renewed, "current": current}
-            note(archive.place, Entry("re-analyse", by, details | {"rejected": len(run.rejected)}))
-    return Renewal(run.renewed, current, len(run.left), run.rejected)
+        for each in sorted(
+            versions, key=lambda each: each == version
+        ):  # a current row counts, also beside an older one
+            lacking = " OR ".join(f"{name} IS NULL" for name in needs) or "false"
+            condition = lacking if each == version else "true"
+            with archive.reader(each) as reader:
+                rows = reader.query(
+                    "SELECT photo_id, file_name, taken_at, date_precision, map_entries(tags) AS tags, "
+                    f"{condition} AS stale FROM photos"
+                )
+            for row in rows.to_dict("records"):
+                if row["stale"]:
+                    stale[row["photo_id"]] = each, {str(key): value for key, value in row.items()}
+                else:
+                    current += 1
+                    stale.pop(row["photo_id"], None)
+        archive.keep_taxonomy(version, taxonomy)
+        run = _Run(archive, version, stale, len(found.sources))
+        with closing(engine(found.sources, _AllBut(run.left))) as outcomes:
+            try:
+                for outcome in outcomes:
+                    run.done += 1
+                    if outcome.reason:
+                        run.rejected.append(Rejected(outcome.name, outcome.reason))
+                    elif outcome.row is not None and outcome.photo_id in run.left:
+                        run.take(outcome.row)
+                    if progress:
+                        progress(run.progress())
+            finally:
+                run.write()
+                details = {
+                    "model": version.model,
+                    "revision": version.revision,
+                    "renewed": run.renewed,
+                    "current": current,
+                }
+                note(archive.place, Entry("re-analyse", by, details | {"rejected": len(run.rejected)}))
+        return Renewal(run.renewed, current, len(run.left), run.rejected)
 
 
 class _Run:
@@ -139,8 +149,6 @@ class _Run:
         self.left = set(stale)
         self.rejected: list[Rejected] = []
         self.renewed = self.done = 0
-        self._archive = archive
-        self._version = version
         self._stale = stale
         self._total = total
         self._writer = archive.writer(version)
@@ -161,15 +169,9 @@ class _Run:
             self.write()
 
     def write(self) -> None:
-        """Writes what is waiting, then removes the rows of older revisions in its place."""
+        """Writes what is waiting in the place of the rows that it renews."""
         if not self._rows:
             return
         rows, self._rows = self._rows, []
-        self._writer.renew(as_table(rows))
-        older: dict[Version, set[str]] = {}
-        for row in rows:
-            older.setdefault(self._stale[row["photo_id"]][0], set()).add(row["photo_id"])
-        for version, ids in older.items():
-            if version != self._version:
-                self._archive.writer(version).remove(ids)
-        self.renewed += len(rows)
+        older = {self._stale[row["photo_id"]][0] for row in rows}
+        self.renewed += self._writer.renew(as_table(rows), older)

@@ -6,9 +6,9 @@
 Rows of one version, that is of one model, revision and taxonomy, share a folder and are never mixed with others'. A
 taxonomy that is not in `segmodels.taxonomy.TAXONOMIES` stands there too, as `Taxonomy.to_json` gives it. Each
 part appears whole and never changes, so that readers never see a mixture. New tags, and small parts that become one,
-make new parts, which take the place of the old ones all at once (see `changes`). Earlier versions had no locks on
-object stores, so that two who wrote at once may both have added a photo. A `Reader` counts each photo once all the
-same, and the next `Writer` removes duplicates.
+make new parts, which take the place of the old ones all at once (see `changes`). Archives of versions that had no locks
+on object stores may hold two rows of a photo. A `Reader` counts each photo once all the same, and the next `Writer`
+removes duplicates.
 """
 
 from __future__ import annotations
@@ -435,11 +435,15 @@ class Writer:
                 self.known.update(fresh)
         return len(fresh)
 
-    def renew(self, rows: pa.Table) -> None:
-        """Puts rows in the place of those of the same photos, all at once; a photo that is not there is added.
+    def renew(self, rows: pa.Table, older: Collection[Version] = ()) -> int:
+        """Puts rows in the place of those of the same photos, all at once; photos that have no row now are left out.
 
         Args:
             rows: A table of `rows.SCHEMA`, all of this version, each photo once.
+            older: Versions whose rows of these photos go as well.
+
+        Returns:
+            Number of rows that were put in.
 
         Raises:
             ValueError: If a row is of another version.
@@ -447,11 +451,15 @@ class Writer:
         """
         self._check_version(rows)
         with self._locked(), rewriting(self._place) as rewrite:
-            ids = set(rows["photo_id"].to_pylist())
-            self._remove(rewrite, ids)
-            self._seen.add(rewrite.write(self.version.folder, rows))
+            wanted, there = set(rows["photo_id"].to_pylist()), set()
+            for version in {self.version, *older}:
+                there |= self._remove(rewrite, wanted, version.folder)
+            if there:
+                table = rows.filter(pc.is_in(rows["photo_id"], pa.array(sorted(there), rows["photo_id"].type)))
+                self._seen.add(rewrite.write(self.version.folder, table))
             rewrite.commit()
-            self.known.update(ids)
+            self.known.update(there)
+        return len(there)
 
     def remove(self, ids: Collection[str]) -> None:
         """Removes the rows of photos; ids that are not there are passed over.
@@ -463,16 +471,20 @@ class Writer:
             ArchiveError: If it cannot be written; then none was removed.
         """
         with self._locked(), rewriting(self._place) as rewrite:
-            self._remove(rewrite, ids)
+            self._remove(rewrite, ids, self.version.folder)
             rewrite.commit()
             self.known.difference_update(ids)
 
-    def _remove(self, rewrite: Rewrite, ids: Collection[str]) -> None:
-        for part in self._parts():
+    def _remove(self, rewrite: Rewrite, ids: Collection[str], folder: str) -> set[str]:
+        """Removes the rows of photos from the parts of a folder; gives the ids that were there."""
+        found: set[str] = set()
+        for part in visible_parts(self._place, folder):
             keys = self._ids(part)
             kept = [index for index, key in enumerate(keys) if key not in ids]
             if len(kept) < len(keys):
+                found.update(key for key in keys if key in ids)
                 rewrite.keep(part, kept)
+        return found
 
     def retag(self, changes: Mapping[str, Change]) -> int:
         """Replaces the tags of photos in the archive, and their dates if a change has one.

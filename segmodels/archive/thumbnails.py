@@ -21,6 +21,7 @@ from pyarrow import fs
 
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import MAX_PHOTO_BYTES
+from segmodels.archive.rows import photo_id as id_of
 from segmodels.archive.sources import Source
 from segmodels.photo import PhotoError, open_photo
 
@@ -33,6 +34,7 @@ __all__ = [
     "THUMBNAILS",
     "copy_thumbnails",
     "has_thumbnails",
+    "is_photo_id",
     "keeping_thumbnails",
     "read_thumbnail",
     "remove_thumbnails",
@@ -67,9 +69,14 @@ def thumbnail_name(photo_id: str, side: int) -> str:
     Raises:
         ValueError: If the id is not one, or no such side is kept.
     """
-    if not _ID.fullmatch(photo_id) or side not in _SIDES:
+    if not is_photo_id(photo_id) or side not in _SIDES:
         raise ValueError(f"{photo_id[:80]!r} with {side} pixels is no thumbnail of a photo.")
     return f"{THUMBNAILS}/{photo_id[:2]}/{photo_id}-{side}.webp"
+
+
+def is_photo_id(value: str) -> bool:
+    """Whether a value is the id of a photo, 64 hex digits."""
+    return bool(_ID.fullmatch(value))
 
 
 def write_thumbnails(place: Place, photo_id: str, data: bytes, name: str = "the photo") -> None:
@@ -111,7 +118,7 @@ def read_thumbnail(place: Place, photo_id: str, side: int) -> bytes | None:
 
 def has_thumbnails(place: Place) -> bool:
     """Whether an archive has a folder of thumbnails."""
-    return bool(_type(place, THUMBNAILS) == fs.FileType.Directory)
+    return bool(place.type_of(THUMBNAILS) == fs.FileType.Directory)
 
 
 def thumbnails_of(place: Place) -> set[str]:
@@ -121,7 +128,7 @@ def thumbnails_of(place: Place) -> set[str]:
         ArchiveError: If they cannot be listed.
     """
     names = (name.rpartition("/")[2].partition("-")[0] for name in place.files(THUMBNAILS))
-    return {name for name in names if _ID.fullmatch(name)}
+    return set(filter(is_photo_id, names))
 
 
 def remove_thumbnails(place: Place, photo_ids: Iterable[str]) -> int:
@@ -202,7 +209,10 @@ def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome) -> O
     if source is None or not outcome.photo_id or outcome.reason:
         return outcome
     try:
-        write_thumbnails(place, outcome.photo_id, source.read(), source.name)
+        data = source.read()
+        if id_of(data) != outcome.photo_id:
+            return Outcome(outcome.name, reason=f"{source.name} changed while it was read. Ingest it again.")
+        write_thumbnails(place, outcome.photo_id, data, source.name)
     except ArchiveError:
         raise
     except PhotoError as error:
@@ -213,9 +223,4 @@ def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome) -> O
 
 
 def _exists(place: Place, name: str) -> bool:
-    return bool(_type(place, name) == fs.FileType.File)
-
-
-def _type(place: Place, name: str) -> fs.FileType:
-    (info,) = place.filesystem.get_file_info([place.path(name)])
-    return info.type
+    return bool(place.type_of(name) == fs.FileType.File)

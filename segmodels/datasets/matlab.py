@@ -54,7 +54,7 @@ def _unpacked(content: bytes) -> bytes:
     """The same file with none of its elements compressed.
 
     Raises:
-        ValueError: If it ends too early, or is larger than a file for the largest photo.
+        ValueError: If it ends too early, is compressed twice, or is larger than a file for the largest photo.
         zlib.error: If an element cannot be unpacked.
     """
     order = ">" if content[126:128] == b"MI" else "<"
@@ -67,6 +67,8 @@ def _unpacked(content: bytes) -> bytes:
             part = unpacker.decompress(part[8:], left + 1)
             if not unpacker.eof and len(part) <= left:
                 raise ValueError("it ends too early")
+            if len(part) >= 4 and struct.unpack_from(f"{order}I", part)[0] == _COMPRESSED:
+                raise ValueError("it is compressed twice")
         parts.append(part)
         left -= len(part)
         at += 8 + size

@@ -512,6 +512,25 @@ def test_a_full_disk_leaves_whole_files_and_says_so(
     assert (out / "one.png").read_bytes() == before["one.png"]
 
 
+def test_a_run_that_is_killed_between_listing_and_map_leaves_nothing_that_passes_for_done(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, replace = tmp_path / "out", Path.replace
+    assert segment(photos / "one.jpg", "--out", out) == 0
+
+    def killed(path: Path, target: Path) -> Path:
+        if target.name == "one.png":
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        segment(photos / "one.jpg", "--out", out, "--again")
+    assert names(out) == {"one.json"}
+    assert segment(photos / "one.jpg", "--out", out) == 0
+    assert names(out) == {"one.png", "one.json"}
+
+
 def test_thousands_of_photos_of_one_name_are_named_in_a_moment(tmp_path: Path) -> None:
     photos = {tmp_path / f"{number}" / "look.jpg": "look.jpg" for number in range(8_000)}
     started = time.process_time()

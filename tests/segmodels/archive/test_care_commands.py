@@ -86,6 +86,13 @@ def test_an_archive_is_split_merged_renamed_and_deleted(run: Run, archive: Archi
     assert status == 0 and "with 3 rows" in out and not (tmp_path / "street").exists()
 
 
+def test_files_that_stay_are_named(run: Run, archive: Archive) -> None:
+    archive.place.write("notes.txt", b"mine")
+    status, out, _ = run("delete", "--confirm", "archive")
+    assert status == 0 and out.endswith("Files there that are not the archive's own stay: notes.txt.\n")
+    assert archive.place.files() == ["notes.txt"]
+
+
 def test_tags_come_from_a_csv_and_a_wrong_one_is_a_sentence(run: Run, archive: Archive, tmp_path: Path) -> None:
     table = tmp_path / "looks.csv"
     table.write_text("file_name,market\na.jpg,West\nz.jpg,West\n")

@@ -1,22 +1,25 @@
 """Every change of an archive, stopped at each of its writes as a kill would stop it."""
 
+import errno
 import json
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from archive_rows import VERSION, made
 from pyarrow import fs
 
 from segmodels.archive import care
+from segmodels.archive import check as checking
 from segmodels.archive import place as places
-from segmodels.archive.changes import JOURNAL, last_undoable, read_log, visible_parts
+from segmodels.archive.changes import JOURNAL, foreign_files, is_settled, last_undoable, read_log, visible_parts
 from segmodels.archive.check import check, mend
 from segmodels.archive.parts import read_columns
 from segmodels.archive.place import ArchiveError, Place
-from segmodels.archive.selection import Selection
+from segmodels.archive.selection import Selection, are_called
 from segmodels.archive.store import Archive
 from segmodels.archive.tagging import retag
 
@@ -234,7 +237,7 @@ def test_a_deleted_archive_is_gone_or_all_there(
             care.delete_archive(archive)
         with pytest.raises(ArchiveError, match="holds no archive yet"):
             care.delete_archive(archive)
-        assert not [name for name in archive.place.files() if not name.startswith(".lock")]
+        assert not [name for name in archive.place.files() if not name.startswith((".lock", ".ingest"))]
         archive.writer(VERSION).append(made("new"))
         assert list(state(archive)) == ["new"]
         if not killed:
@@ -254,6 +257,7 @@ def test_a_deleted_archive_is_gone_or_all_there(
         (Selection(since=date(2024, 1, 1), until=date(2024, 1, 1)), "cd"),
         (Selection(files=["[a].jpg", "B.jpg"]), "acd"),
         (Selection(files=["?.jpg"], since=date(2023, 1, 1)), "cd"),
+        (Selection(since=date(2024, 1, 1), until=date(9999, 12, 31)), "cd"),
     ],
 )
 def test_photos_are_chosen_by_id_name_tag_and_date(
@@ -269,6 +273,61 @@ def test_photos_are_chosen_by_id_name_tag_and_date(
     assert (entry.what, entry.by) == ("delete", "me") and ".jpg" not in json.dumps(entry.to_json())
     assert last_undoable(archive.place) == entry
     care.undo(archive)
+    assert state(archive) == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("Straße.jpg", "STRASSE.JPG"),
+        ("Straße.jpg", "str?sse.jpg"),
+        ("ΟΔΟΣ.jpg", "οδος.jpg"),
+        ("looks\\A.jpg", "a.jpg"),
+        ("looks\\A.jpg", "Looks/a.jpg"),
+        ("Cafe\u0301.jpg", "CAF\u00c9.jpg"),
+        ("plain/Look1.jpg", "LOOK?.jpg"),
+    ],
+)
+def test_names_are_compared_as_they_are_stored_and_as_they_are_asked_for(stored: str, asked: str) -> None:
+    names = pa.chunked_array([[stored, None], ["other.jpg"]], pa.string())
+    assert are_called(names, [asked], Selection(files=[asked]).patterns).tolist() == [True, False, False]
+
+
+def test_a_pattern_by_itself_reaches_the_lists_too(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "lists")
+    fill(archive)
+    archive.place.write("unmatched.csv", b"file,missing\nLooks\\Y.jpg,no row\nlook10.jpg,no row\n")
+    north = Selection(files=["?.jpg"], tags=[("market", "North")])
+    assert (care.delete_photos(archive, north, for_good=True).receipt or {})["lines"] == 1, "that of b.jpg"
+    assert b"x.jpg" in archive.place.read("rejected.csv")
+    assert (care.delete_photos(archive, Selection(files=["?.jpg"]), for_good=True).receipt or {})["lines"] == 2
+    assert b"x.jpg" not in archive.place.read("rejected.csv")
+    assert archive.place.read("unmatched.csv").split() == [b"file,missing", b"look10.jpg,no", b"row"]
+
+
+def test_a_damaged_part_is_mended_before_a_deletion_for_good_and_a_damaged_copy_just_goes(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "torn")
+    fill(archive)
+    care.delete_photos(archive, Selection(ids=["a"]))
+    (copy,) = (tmp_path / "torn" / name for name in archive.place.files(".undo"))
+    copy.write_bytes(b"no Parquet")
+    assert care.delete_photos(archive, Selection(ids=["b"]), for_good=True).photos == 1 and not copy.exists()
+    part = tmp_path / "torn" / visible_parts(archive.place)[-1]
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(ArchiveError, match="is damaged and may hold such a photo. Mend the archive first"):
+        care.delete_photos(archive, Selection(ids=["c"]), for_good=True)
+    mend(archive)
+    assert care.delete_photos(archive, Selection(ids=["c"]), for_good=True).photos == 1
+
+
+def test_while_photos_are_added_none_is_deleted_for_good(open_at: Callable[..., Archive]) -> None:
+    archive = open_at("busy")
+    fill(archive)
+    with (
+        archive.place.lock(".ingest", shared=True),
+        pytest.raises(ArchiveError, match="Photos are being added to busy. Wait until that is done, or stop it."),
+    ):
+        care.delete_photos(archive, Selection(ids=["a"]), for_good=True)
     assert state(archive) == WHOLE
 
 
@@ -321,6 +380,112 @@ def test_a_merge_keeps_what_is_there_and_can_be_undone(open_at: Callable[..., Ar
         care.merge(archive, open_at("one"))
 
 
+def test_a_merge_that_adds_nothing_leaves_the_undo_of_the_change_before(open_at: Callable[..., Archive]) -> None:
+    archive, other = open_at("one"), open_at("two")
+    fill(archive)
+    other.writer(VERSION).append(made("b"))
+    care.delete_photos(archive, Selection(ids=["a"]))
+    assert care.merge(archive, other) == 0
+    care.undo(archive)
+    assert state(archive) == WHOLE
+
+
+def test_a_name_that_was_given_before_is_taken(
+    open_at: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, target = open_at("one"), open_at("two")
+    fill(archive)
+    care.rename(archive, target)
+    archive.writer(VERSION).append(made("new"))
+    with pytest.raises(ArchiveError, match="two exists already"):
+        care.rename(archive, target)
+    assert list(state(archive)) == ["new"] and state(target) == WHOLE
+    if archive.place.local:  # on one disk nothing is copied
+        return
+    third = open_at("three")
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(care, "_remove", die)
+        with pytest.raises(Killed):
+            care.rename(archive, third)
+    archive.writer(VERSION).append(made("later"))
+    with pytest.raises(ArchiveError, match="three exists already"):
+        care.rename(archive, third)
+    assert sorted(state(archive)) == ["later", "new"] and list(state(third)) == ["new"]
+
+
+def test_a_change_whose_journal_cannot_be_written_is_none_and_one_that_cannot_tidy_up_is_one(
+    open_at: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = open_at("tidy")
+    fill(archive)
+    writer = archive.writer(VERSION)
+
+    def refuse(name: str, method: str) -> None:
+        real = getattr(Place, method)
+
+        def refused(place: Place, file: str, *rest: object) -> None:
+            if file.endswith(name) and not file.startswith(".locks"):
+                raise ArchiveError(f"{file} is refused.")
+            real(place, file, *rest)
+
+        patch.setattr(Place, method, refused)
+
+    with monkeypatch.context() as patch:
+        refuse(JOURNAL, "write")
+        with pytest.raises(ArchiveError, match="refused"):
+            writer.remove(["c"])
+    assert state(archive) == WHOLE and is_settled(archive.place)
+    with monkeypatch.context() as patch:
+        refuse(".parquet", "remove")
+        writer.remove(["c"])
+        assert sorted(state(archive)) == list("abd") and not is_settled(archive.place)
+    archive.writer(VERSION)
+    assert is_settled(archive.place)
+    with monkeypatch.context() as patch:
+        refuse(".parquet", "remove")
+        with pytest.raises(ArchiveError, match="do not count any more, but not all of their files could be removed"):
+            care.delete_photos(archive, Selection(ids=["d"]), for_good=True)
+    assert sorted(state(archive)) == list("ab")
+
+
+def test_what_others_are_writing_without_the_lock_stays(open_at: Callable[..., Archive]) -> None:
+    archive = open_at("sweep")
+    fill(archive)
+    theirs = [f"{name}.0123abcd.unfinished" for name in ("thumbnails/ab/x.webp", "log/x.json", ".locks/other/x")]
+    ours = [f"{name}.0123abcd.unfinished" for name in (JOURNAL, "rejected.csv", f"{VERSION.folder}/x.parquet")]
+    for name in theirs:
+        archive.place.write(name, b"half")
+    assert is_settled(archive.place)
+    for name in ours:
+        archive.place.write(name, b"half")
+    assert not is_settled(archive.place)
+    archive.writer(VERSION)
+    assert is_settled(archive.place) and sorted(theirs) == [
+        name for name in archive.place.files() if name.endswith(".unfinished")
+    ]
+
+
+def test_an_archive_is_deleted_without_the_files_of_others(tmp_path: Path) -> None:
+    archive, elsewhere = Archive(tmp_path / "photos"), tmp_path / "elsewhere"
+    fill(archive)
+    own = [*archive.place.files(), "unmatched-2.csv", f"thumbnails/ab/{'ab' * 32}-256.webp", ".owner"]
+    theirs = ["look.jpg", "summer/look.jpg", "looks.csv", "log/notes.txt"]
+    for name in [*own[-3:], *theirs]:
+        archive.place.write(name, b"x")
+    elsewhere.mkdir()
+    (elsewhere / "taxonomy.json").write_text("x")
+    link = tmp_path / "photos" / "OUTFIT_15" / "other@1"
+    link.symlink_to(elsewhere, target_is_directory=True)
+    linked = "OUTFIT_15/other@1/taxonomy.json"
+    assert foreign_files(archive.place) == sorted([*theirs, linked])
+    care.delete_archive(archive)
+    assert archive.place.files() == sorted([*theirs, linked]) and (elsewhere / "taxonomy.json").exists()
+
+
 def test_nothing_is_renamed_or_split_over_another_archive(open_at: Callable[..., Archive]) -> None:
     archive, other = open_at("one"), open_at("two")
     fill(archive)
@@ -332,7 +497,7 @@ def test_nothing_is_renamed_or_split_over_another_archive(open_at: Callable[...,
     with pytest.raises(ArchiveError, match="has the tag 'brand'"):
         care.split(archive, "brand", open_at)
     with pytest.raises(ArchiveError, match="would share a name"):
-        care.split(archive, "market", lambda value: open_at("same"))
+        care.split(archive, "market", lambda value: open_at("same" if value == "North" else "SAME"))
     with archive.place.lock(".ingest"), pytest.raises(ArchiveError, match="Photos are being added to one"):
         care.rename(archive, open_at("three"))
     assert state(archive) == state(other) == WHOLE and not state(open_at("three"))
@@ -356,7 +521,53 @@ def test_a_damaged_journal_is_named_and_hides_nothing_silently(tmp_path: Path) -
         archive.versions()
 
 
+def test_an_entry_names_no_file_outside_the_log(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "log")
+    fill(archive)
+    care.delete_photos(archive, Selection(ids=["a"]))
+    journal = json.loads(archive.place.read(JOURNAL))
+    journal["entry"]["id"] = "/../../../x"
+    archive.place.write(JOURNAL, json.dumps(journal).encode())
+    with pytest.raises(ArchiveError, match="the time or the id of its entry is none"):
+        archive.writer(VERSION)
+
+
 # --- Damage -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "the disk did not answer"), MemoryError("no memory")])
+def test_what_passes_is_not_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    archive = Archive(tmp_path / "busy")
+    fill(archive)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checking.pq, "ParquetFile", fail)
+        for act in (check, mend):
+            with pytest.raises(ArchiveError, match="cannot be read now: .*Try again"):
+                act(archive)
+    assert check(archive).is_good and state(archive) == WHOLE
+
+
+def test_a_part_that_is_joined_while_it_is_checked_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, whole = Archive(tmp_path / "joined"), checking.pq.ParquetFile
+    fill(archive)
+    first = [True]
+
+    def read(*arguments: object, **options: object) -> object:
+        if first:
+            first.clear()
+            care.compact(archive)
+            raise FileNotFoundError(errno.ENOENT, "gone")
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(checking.pq, "ParquetFile", read)
+    health = check(archive)
+    assert health.is_good and (health.parts, health.rows) == (1, 4)
 
 
 def test_a_check_finds_a_wrong_byte_and_mending_saves_the_other_rows(tmp_path: Path) -> None:

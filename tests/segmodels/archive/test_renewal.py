@@ -9,9 +9,11 @@ import pytest
 from archive_rows import VERSION, made, parts_of
 
 from segmodels.archive.__main__ import main
+from segmodels.archive.care import delete_photos
 from segmodels.archive.ingest import Outcome
 from segmodels.archive.renewal import Renewal, renew
 from segmodels.archive.rows import as_table
+from segmodels.archive.selection import Selection
 from segmodels.archive.sources import Found, Source
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.taxonomy import OUTFIT_15
@@ -132,6 +134,21 @@ def test_a_renewal_that_was_killed_before_the_old_rows_went_loses_and_doubles_no
     result = renew(found("a", "b", "c"), archive, VERSION, engine([], VERSION), OUTFIT_15, needs=["kinds"])
     assert result == Renewal(renewed=1, current=2)
     assert len(rows(archive, VERSION)) == 3
+
+
+@pytest.mark.parametrize("version", [NEWER, VERSION])
+def test_a_photo_that_is_deleted_meanwhile_stays_deleted(archive: Archive, version: Version) -> None:
+    filled(archive)
+
+    def deleting(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
+        yield from engine([], version)(sources, known)
+        with pytest.raises(ArchiveError, match="Photos are being added"):
+            delete_photos(archive, Selection(ids=[ID["a"]]), for_good=True)
+        delete_photos(archive, Selection(ids=[ID["a"]]))
+
+    assert renew(found("a", "b"), archive, version, deleting, OUTFIT_15, needs=["kinds"]).renewed == 1
+    kinds = {name: row[3] for each in archive.versions() for name, row in rows(archive, each).items()}
+    assert kinds == {"b": "skirt", "c": ""}
 
 
 def test_a_file_that_cannot_be_read_is_named_and_its_row_stays(archive: Archive) -> None:

@@ -3,6 +3,7 @@ import multiprocessing
 import re
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -219,6 +220,46 @@ def test_two_processes_that_write_at_once_lose_and_double_nothing(archive: Archi
     assert ids(archive) == expected
     count = duckdb.execute(f"SELECT count(*) FROM '{archive.place.location}/**/*.parquet'").fetchone()
     assert count == (len(expected),), "no part holds what another does"
+
+
+def test_a_lock_is_shared_or_held_alone(anywhere: Archive) -> None:
+    place = anywhere.place
+
+    def is_free() -> bool:
+        with place.lock(".door", wait=False) as free:
+            return free
+
+    with ExitStack() as second:
+        with place.lock(".door", shared=True) as alone:
+            assert alone and not is_free()
+            assert not second.enter_context(place.lock(".door", shared=True))
+        assert not is_free(), "the second is there still"
+    assert is_free()
+
+
+class Torn:
+    """A file system whose connection breaks off while a file is written."""
+
+    def __init__(self, inner: fs.FileSystem) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def open_output_stream(self, path: str, **_: object) -> None:
+        if self._inner.get_file_info(path).type == fs.FileType.NotFound:
+            self._inner.open_output_stream(path).close()  # something of it is there
+        raise OSError("the connection broke off")
+
+
+def test_a_put_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    place = Archive("archive", fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())).place
+    place.write("old", b"whole")
+    place.filesystem = Torn(place.filesystem)  # type: ignore[assignment]
+    for name in ("old", "new"):
+        with pytest.raises(ArchiveError, match=f"{name} cannot be written: the connection broke off"):
+            place.write(name, b"other")
+    assert place.files() == ["old"] and place.read("old") == b"whole"
 
 
 def test_a_lock_is_refused_or_waited_for(archive: Archive) -> None:

@@ -1,5 +1,5 @@
 import io
-from collections.abc import Container, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from PIL import Image
 
 from segmodels.archive.__main__ import main
 from segmodels.archive.care import delete_archive, delete_photos, merge, undo
+from segmodels.archive.check import check, mend
 from segmodels.archive.ingest import Outcome
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.selection import Selection
@@ -104,6 +105,48 @@ def test_care_of_an_archive_takes_its_thumbnails_along(tmp_path: Path) -> None:
     assert receipt and receipt["thumbnails"] == 2 and thumbnails_of(one.place) == {keys[2]}
     delete_archive(one)
     assert not (tmp_path / "one").exists() and thumbnails_of(two.place) == set(keys[1:])
+
+
+def test_thumbnails_without_a_row_are_found_and_go(tmp_path: Path) -> None:
+    shots = [photo(60, 40, number) for number in range(3)]
+    keys = [sha256(shot).hexdigest() for shot in shots]
+    one, two = Archive(tmp_path / "one"), Archive(tmp_path / "two")
+    for archive, number in ((one, 0), (two, 1)):
+        write_thumbnails(archive.place, keys[number], shots[number])
+        archive.writer(VERSION).append(made(keys[number]))
+    merge(one, two)
+    undo(one)
+    assert thumbnails_of(one.place) == {keys[0]}, "those of the merge went with it"
+
+    def left_by_a_kill() -> None:
+        write_thumbnails(one.place, keys[2], shots[2])
+        one.place.write(f"{thumbnail_name(keys[0], SMALL)}.0123abcd.unfinished", b"half")
+
+    left_by_a_kill()
+    assert check(one).notes[0].startswith("3 thumbnails belong to no photo of the archive.")
+    with one.place.lock(".ingest", shared=True):
+        mend(one)
+        assert thumbnails_of(one.place) == {keys[0], keys[2]}, "their rows may come yet"
+    mend(one)
+    assert thumbnails_of(one.place) == {keys[0]} and len(one.place.files("thumbnails")) == 2
+    left_by_a_kill()
+    receipt = delete_photos(one, Selection(ids=[keys[2]]), for_good=True).receipt
+    assert receipt and (receipt["photos"], receipt["thumbnails"]) == (0, 3)
+    assert thumbnails_of(one.place) == {keys[0]} and len(one.place.files("thumbnails")) == 2
+
+
+def test_the_end_of_an_ingest_removes_what_a_killed_one_left(
+    folder: Path, take: Callable[..., object], archive: Archive
+) -> None:
+    write_thumbnails(archive.place, "ab" * 32, photo(60, 40))
+    take(folder)
+    assert not thumbnails_of(archive.place)
+
+
+def test_a_photo_that_changes_while_it_is_read_leaves_no_thumbnail(tmp_path: Path) -> None:
+    contents = iter([photo(40, 40), photo(40, 40, 1)])
+    (outcome,) = keeping_thumbnails(engine, Place(tmp_path))([Source("a.jpg", lambda: next(contents))], ())
+    assert outcome.reason == "a.jpg changed while it was read. Ingest it again." and not thumbnails_of(Place(tmp_path))
 
 
 def test_an_ingest_keeps_thumbnails_before_it_gives_the_row(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,16 @@ def test_a_mask_that_states_more_than_the_largest_photo(root: Path, monkeypatch:
     assert content.count(size) == 1
     path.write_bytes(content.replace(size, np.array([2**30, 2**30], "<i4").tobytes()))
     with pytest.raises(DatasetError, match=r"0003\.mat is damaged \(groundtruth is given 1073741824 x 1073741824"):
+        read_ccp(root).read_truth("0003")
+
+
+def test_a_mask_that_is_compressed_twice_is_refused(root: Path) -> None:
+    path = root / "annotations/pixel-level/0003.mat"
+    write_mask(root, "0003", np.zeros((20, 10), np.uint8))
+    content = path.read_bytes()
+    again = zlib.compress(content[128:])
+    path.write_bytes(content[:128] + struct.pack("<II", 15, len(again)) + again)
+    with pytest.raises(DatasetError, match=r"0003\.mat is damaged \(it is compressed twice\)"):
         read_ccp(root).read_truth("0003")
 
 
