@@ -154,6 +154,12 @@ def test_a_view_that_there_is_none_of(page: AppTest) -> None:
     assert '"weight" for measure' in said(page) and "view" not in page.query_params
 
 
+def test_a_link_with_the_title_of_an_archive_opens_it(page: AppTest) -> None:
+    """Links had titles before they had names."""
+    opened(page, archive="Clothing Co-Parsing")
+    assert page.query_params["archive"] == "ccp" and not state_of(page, TrendsState).sentences and not page.exception
+
+
 def test_a_link_that_is_wrong_in_every_part(page: AppTest) -> None:
     opened(page, archive="gone", tab="Nothing", garments="Cape", **{"from": "soon", "tag.market": "West"})
     text = said(page)
