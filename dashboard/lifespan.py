@@ -22,7 +22,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     Args:
         app: The application.
     """
-    if any((read_settings().cache / "jobs").glob("*/job.json")):  # else nothing is imported
+    if any((read_settings().cache / "jobs").glob("*/")):  # else nothing is imported
         threading.Thread(target=_resume, name="resume-jobs", daemon=True).start()
     yield
     if "dashboard.archive.jobs" in sys.modules:

@@ -20,6 +20,8 @@ __all__ = ["DEVICE_VARIABLE", "PREFIX", "Settings", "read_settings"]
 PREFIX = "GARMENTSCOPE_"
 """Start of the name of each variable; the field of `Settings`, in capitals, is the rest."""
 
+_YES = ("1", "yes", "true", "on")
+
 DEVICE_VARIABLE = f"{PREFIX}DEVICE"
 """Variable that error messages and `--help` name as the source of a device."""
 
@@ -102,6 +104,12 @@ class Settings:
         "none",
     )
 
+    trust_email: bool = _variable(
+        "`yes`: e-mail addresses count where the provider does not say whether they are verified, such as Microsoft "
+        "Entra. Only for a provider whose administrators alone set addresses.",
+        "only addresses that the provider calls verified",
+    )
+
     proxies: tuple[str, ...] = _variable(
         "Addresses or networks of proxies on other machines, such as `10.0.0.0/24`, separated by commas. Forwarded "
         "headers of others are ignored.",
@@ -114,8 +122,8 @@ class Settings:
     )
 
     audit: Path | None = _variable(
-        "File to which a line of JSON is added for each removed photo, export, token made or revoked, and shared "
-        "archive.",
+        "File to which a line of JSON is added for each photo or archive that is removed, renamed, merged or split, "
+        "export, token made or revoked, and shared archive.",
         "none: the lines are in the server's log",
     )
 
@@ -128,7 +136,7 @@ class Settings:
 
     shared: bool = _variable(
         "`yes`: every visitor of the app may stop ingests of others, add to all archives, download the lists of files "
-        "beside them, and see where they lie.",
+        "beside them, and see where they lie. Without effect where visitors sign in.",
         "only whoever made an archive, and visitors at the server's own machine",
     )
 
@@ -180,12 +188,13 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         tokens=folder(text("TOKENS")) if text("TOKENS") else None,
         people=entries("PEOPLE"),
         keepers=entries("KEEPERS"),
+        trust_email=text("TRUST_EMAIL").lower() in _YES,
         proxies=entries("PROXIES"),
         base_path=text("BASE_PATH").strip("/"),
         audit=folder(text("AUDIT")) if text("AUDIT") else None,
         label_studio=text("LABEL_STUDIO"),
         label_studio_key=text("LABEL_STUDIO_KEY"),
-        shared=text("SHARED").lower() in ("1", "yes", "true", "on"),
+        shared=text("SHARED").lower() in _YES,
     )
 
 

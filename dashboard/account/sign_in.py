@@ -20,7 +20,7 @@ def show_sign_in() -> bool:
         st.title("Sign in")
         if st.user.get("is_logged_in"):
             name = sign_in.name_of(st.user.to_dict()) or "This account"
-            st.error(literal(f"{name} may not use this server. Ask whoever keeps it, or use another account."))
+            st.error(literal(f"{name} may not use this server. Ask the administrator, or use another account."))
             st.button("Sign out", on_click=st.logout)
             return False
         st.markdown("This server is for people who have an account. Your photos and archives are private.")

@@ -162,7 +162,7 @@ _COUNTED = problem_responses("not-found", "not-enough", "unavailable", "took-too
 
 @router.get("/archives", summary="List archives", operation_id="archives", responses=problem_responses("took-too-long"))
 async def archives(request: Request) -> list[ArchiveEntry]:
-    """All archives of this server, with what each holds."""
+    """The archives that you may see, with what each holds."""
     who = principal_of(request)
     return await _asked(request, lambda: [_entry(each) for each in readable_archives(who)])
 
@@ -373,7 +373,8 @@ def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, byt
     claim(target, who.id)  # of a caller, so that visitors of the pages do not change it
     if not may_change(who, target):  # another one was quicker
         raise taken
-    return jobs.begin(Job(target, found, metadata, partial(networks.segmenter, model), networks.flow, who.id, model))
+    load = partial(networks.segmenter, model)
+    return jobs.begin(Job(target, found, metadata, load, networks.flow, who.id, model, is_repeatable=False))
 
 
 def _remove(who: Principal, name: str, photo_id: str) -> None:
@@ -388,13 +389,14 @@ def _remove(who: Principal, name: str, photo_id: str) -> None:
         raise ProblemError(
             "not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them."
         ) from None
+    cache.forget_archives()
     audit.note("photo removed", who, archive=name, photo=photo_id)
 
 
 def _shelved(who: Principal, name: str) -> Shelved:
     found = {each.name: each for each in readable_archives(who)}
     if name not in found:
-        raise ProblemError("not-found", f'There is no archive "{name}". `GET /archives` lists those of this server.')
+        raise ProblemError("not-found", f'There is no archive "{name}". `GET /archives` lists those that you may see.')
     return found[name]
 
 

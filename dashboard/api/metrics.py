@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboard.api.problems import ProblemError
-from dashboard.api.tokens import presented, tokens_of_server
+from dashboard.api.tokens import token_of_request, tokens_of_server
 from dashboard.shared import networks
 
 __all__ = ["PHOTOS", "REFUSED", "count_request", "metrics"]
@@ -70,7 +70,7 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
 def metrics(request: Request) -> Response:
     """The answer of the route `/metrics`; where the API wants tokens, one that may read."""
     if tokens := tokens_of_server():
-        token = tokens.find(presented(request.headers.get("authorization", "")))
+        token = token_of_request(tokens, request.headers.get("authorization", ""))
         if token is None or "read" not in token.scopes:
             return ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'}).response()
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -20,9 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard.api.metrics import REFUSED, count_request
 from dashboard.api.problems import ProblemError
 from dashboard.api.tokens import Scope as TokenScope
-from dashboard.api.tokens import Tokens, needed_scope, presented, principal_of
+from dashboard.api.tokens import Tokens, needed_scope, principal_of_token, token_of_request, tokens_of_server
 from dashboard.api.waiting import LeftError
-from dashboard.shared import sign_in
 from dashboard.shared.origin import is_at_machine
 from dashboard.shared.principal import Principal
 from dashboard.shared.visitor import identifier
@@ -55,7 +54,7 @@ class RequestMiddleware:
         app: The application inside.
         limit: Function that gives the most bytes of a body by the path of a request below the application.
         seconds: Seconds until a body must have arrived.
-        tokens: Tokens of which a request must have one; None where everybody may ask.
+        tokens: Tokens of which a request must have one; None where everybody may ask, until the server has some.
     """
 
     def __init__(self, app: ASGIApp, limit: Callable[[str], int], seconds: float, tokens: Tokens | None) -> None:
@@ -72,6 +71,7 @@ class RequestMiddleware:
         try:
             exchange.check()
             wanted = needed_scope(scope["method"], path)
+            self._tokens = self._tokens or tokens_of_server()
             if self._tokens and wanted:
                 exchange.admit(self._tokens, wanted)
             else:
@@ -140,15 +140,15 @@ class _Exchange:
         Raises:
             ProblemError: If it has no valid one, or one that does not allow what is wanted.
         """
-        token = tokens.find(presented(self._headers.get(b"authorization", b"").decode("latin-1")))
-        if token is None or (token.person and sign_in.is_needed() and not sign_in.may_enter(token.person)):
+        token = token_of_request(tokens, self._headers.get(b"authorization", b"").decode("latin-1"))
+        if token is None:
             raise ProblemError("no-token", headers={"WWW-Authenticate": 'Bearer realm="Garmentscope"'})
         if wanted not in token.scopes:
             raise ProblemError(
                 "not-allowed", f"The token {token.name} does not have the scope {wanted}. Ask for one that has."
             )
         self._state["caller"] = f"token {token.name}"
-        self._state["principal"] = principal_of(token)
+        self._state["principal"] = principal_of_token(token)
 
     async def receive(self) -> Message:
         """The next part of the body.

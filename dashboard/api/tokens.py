@@ -41,7 +41,8 @@ __all__ = [
     "Tokens",
     "needed_scope",
     "presented",
-    "principal_of",
+    "principal_of_token",
+    "token_of_request",
     "tokens_of_server",
 ]
 
@@ -167,18 +168,19 @@ class Tokens:
             self._write(tokens)
         return f"gs_{token_id}{secret}"
 
-    def revoke(self, name: str) -> None:
+    def revoke(self, name: str, token_id: str = "") -> None:
         """Ends a token.
 
         Args:
             name: Name of the token.
+            token_id: Id of the token, where another one may have got the name since.
 
         Raises:
             TokenError: If there is none of this name, or the file cannot be read or written.
         """
         with self._alone():
             known = self._read()
-            tokens = {key: each for key, each in known.items() if each.name != name}
+            tokens = {key: each for key, each in known.items() if each.name != name or token_id not in ("", key)}
             if len(tokens) == len(known):
                 raise TokenError(f"There is no token {name}. `garmentscope token list` lists them.")
             self._write(tokens)
@@ -227,7 +229,20 @@ def tokens_of_server() -> Tokens | None:
     return Tokens(file) if file else None
 
 
-def principal_of(token: Token) -> Principal:
+def token_of_request(tokens: Tokens, header: str) -> Token | None:
+    """The token of a request, if it is valid, and that of nobody who may not enter any more.
+
+    Args:
+        tokens: The tokens of the server.
+        header: Header `Authorization`.
+    """
+    token = tokens.find(presented(header))
+    if token and token.person and sign_in.is_needed() and not sign_in.may_enter(token.person):
+        return None
+    return token
+
+
+def principal_of_token(token: Token) -> Principal:
     """The person for whom a token was made in the app, or whoever keeps the server."""
     if token.person:
         return Principal(identifier("person", token.person), token.person, sign_in.is_keeper(token.person))

@@ -35,7 +35,7 @@ def page() -> None:
         if who.person:
             st.button("Sign out", on_click=st.logout)
     if who.person:
-        keeps = " You keep this server." if who.is_keeper else ""
+        keeps = " You are an administrator." if who.is_keeper else ""
         st.html(f"<p>Signed in as {html.escape(who.person)}.{keeps}</p>")  # Markdown would make a link of it
     tokens = tokens_of_server()
     if tokens is None or not may_make_tokens():
@@ -101,7 +101,7 @@ def _revoke(tokens: Tokens, token: Token) -> None:
         return
     state.failure = ""
     try:
-        tokens.revoke(token.name)
+        tokens.revoke(token.name, token.id)
     except TokenError as error:
         state.failure = str(error)
         return

@@ -17,15 +17,15 @@ from dashboard.archive.care import show_care, show_past
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.preview import encoding_choices, first_rows
-from dashboard.archive.shelf import Shelved, check_size, choose_target, claim, lists, owner_of
+from dashboard.archive.shelf import Shelved, check_size, choose_target, claim, lists
 from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import audit, networks, sign_in
-from dashboard.shared.access import readable_archives, share, sharing_of
+from dashboard.shared.access import may_change, readable_archives, share, sharing_of
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
-from dashboard.shared.visitor import is_trusted, may_change, principal, visitor, without_folders
+from dashboard.shared.visitor import is_trusted, log_name, principal, visitor, without_folders
 from segmodels.archive.decoding import encoding_name
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
@@ -76,7 +76,7 @@ def page() -> None:
 def _panel(archives: Sequence[Shelved]) -> None:
     """The job that runs, or what became of the last one and the form for the next."""
     others = [each for each in running() if each is not state.job]
-    if state.job is None and (mine := [each for each in others if may_change(each.owner)]):
+    if state.job is None and (mine := [each for each in others if principal().controls(each.owner)]):
         state.job = mine[0]
     job = state.job
     if job and job.live:
@@ -135,8 +135,11 @@ def _outcome(job: Job) -> None:
         else:
             st.markdown(f"**Stopped. {_so_far(job)}**")
         with st.container(horizontal=True):
-            st.button("Try again" if job.phase == "failed" else "Continue", on_click=_begin, args=(job.again(),))
-            st.button("Discard the rest", type="tertiary", on_click=_forget)
+            if job.is_repeatable:
+                st.button("Try again" if job.phase == "failed" else "Continue", on_click=_begin, args=(job.again(),))
+            st.button("Discard the rest" if job.is_repeatable else "Dismiss", type="tertiary", on_click=_forget)
+        if not job.is_repeatable:
+            st.caption("To add the rest, choose the photos again. Those in the archive are passed over.")
 
 
 def _retagged(name: str, done: Retagged) -> None:
@@ -159,15 +162,15 @@ def _form(archives: Sequence[Shelved]) -> None:
     """What to add, and where."""
     st.subheader("Add photos")
     st.markdown(
-        "Each photo becomes a row: the people in it, what each wears, and in which colours. The photos are not kept, "
-        "and small copies only where you say so. The rows are stored on the machine that serves this page; "
+        "Each photo becomes a row: the people in it, what each wears, and in which colours. Photos are not stored; "
+        "thumbnails only if you tick the box below. The rows are stored on the machine that serves this page; "
         + (
             "only you can see them, until you share the archive."
             if sign_in.is_needed()
             else "everyone who opens the page can see them."
         )
     )
-    names = [each.name for each in archives if each.origin != "shipped" and may_change(owner_of(each.location))]
+    names = [each.name for each in archives if may_change(principal(), each)]
     names = names or [NEW]
     target = st.selectbox(
         "Archive (choose one, or type a new name)",
@@ -206,7 +209,7 @@ def _form(archives: Sequence[Shelved]) -> None:
             _preview(metadata)
     csv_alone = metadata if state.found and not (state.found.found.sources or state.found.found.rejected) else None
     if csv_alone:
-        st.caption("Photos of this archive that the CSV names get its dates and tags in place of their own.")
+        st.caption("Dates and tags of the photos named in the CSV are replaced.")
     model = "" if csv_alone else _model()
     thumbnails = not csv_alone and st.checkbox("Keep thumbnails in the archive", is_trusted(), key="archive-thumbnails")
     if not csv_alone:
@@ -333,7 +336,7 @@ def _retag(name: str, metadata: Metadata) -> str:
             raise ArchiveError(f"{target.name} holds no photos yet. Choose another archive, or add the photos too.")
         _check_owner(target)
         with st.spinner("Updating dates and tags."):
-            done = apply_metadata(Archive(target.location), metadata, visitor())
+            done = apply_metadata(Archive(target.location), metadata, log_name())
     except ArchiveError as error:
         return without_folders(f"{error} Nothing was changed.".replace("Nothing was changed. Nothing", "Nothing"))
     state.retagged, state.job, state.target = (target.name, done), None, target.name
@@ -343,7 +346,7 @@ def _retag(name: str, metadata: Metadata) -> str:
 
 
 def _check_owner(target: Shelved) -> None:
-    if not may_change(owner_of(target.location)):
+    if not may_change(principal(), target):
         raise ArchiveError(f"{target.name} was made by somebody else. Choose another name.")
 
 
@@ -367,9 +370,9 @@ def _list(archives: Sequence[Shelved]) -> None:
     if not any(each.origin != "shipped" for each in archives):
         st.caption(literal(_empty(archives)))
     show_past(state.outcomes, archives)
-    for number, each in enumerate(archives):
-        with st.container(key=f"archive-entry-{number}", gap="small"):
-            _entry(each, number, archives)
+    for each in archives:
+        with st.container(key=f"archive-entry-{each.key}", gap="small"):
+            _entry(each, archives)
 
 
 def _empty(archives: Sequence[Shelved]) -> str:
@@ -383,11 +386,11 @@ def _empty(archives: Sequence[Shelved]) -> str:
     return "Add photos, and the results appear here."
 
 
-def _entry(each: Shelved, number: int, archives: Sequence[Shelved]) -> None:
+def _entry(each: Shelved, archives: Sequence[Shelved]) -> None:
     place = (
         each.location.replace(str(Path.home()), "~", 1) if each.location.startswith(str(Path.home())) else each.location
     )
-    allowed = each.origin != "shipped" and may_change(owner_of(each.location))
+    allowed = may_change(principal(), each)
     where = ORIGINS[each.origin] if allowed or each.origin != "own" else "of another visitor"
     where += f", {place}" if allowed and is_trusted() else ""
     head = f'<h3>{html.escape(each.title)}</h3><p class="where">{html.escape(where)}</p>'
@@ -407,20 +410,20 @@ def _entry(each: Shelved, number: int, archives: Sequence[Shelved]) -> None:
         return
     with st.container(horizontal=True):
         if sign_in.is_needed() and each.origin == "own":
-            _sharing(each, number)
+            _sharing(each)
         for name, data in lists(archive).items():
             st.download_button(
-                name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{number}-{name}"
+                name, for_excel(data), name, "text/csv", on_click="ignore", key=f"archive-{each.key}-{name}"
             )
-    show_care(each, contents, archives, state.outcomes, number)
+    show_care(each, contents, archives, state.outcomes)
 
 
-def _sharing(each: Shelved, number: int) -> None:
+def _sharing(each: Shelved) -> None:
     """Who may see an archive, for its maker to choose."""
     now = sharing_of(each.location)
     present = EVERYBODY if now.everybody else NAMED if now.people else NOBODY
-    with st.popover(f"Shared with: {present.lower()}"), st.form(f"archive-share-{number}", border=False):
-        chosen = st.radio("Who can see this archive", SHARED, SHARED.index(present), key=f"archive-shared-{number}")
+    with st.popover(f"Shared with: {present.lower()}"), st.form(f"archive-share-{each.key}", border=False):
+        chosen = st.radio("Who can see this archive", SHARED, SHARED.index(present), key=f"archive-shared-{each.key}")
         people = st.text_area("E-mail addresses, one a line", "\n".join(now.people))
         if st.form_submit_button("Save"):
             if failure := _share(each, chosen, people):
@@ -432,13 +435,15 @@ def _sharing(each: Shelved, number: int) -> None:
 def _share(each: Shelved, chosen: str, people: str) -> str:
     """Shares an archive; gives a sentence if it cannot."""
     named = people.replace(",", "\n").split() if chosen == NAMED else []
-    if chosen == NAMED and (wrong := [name for name in named if "@" not in name] or not named):
-        return f"{wrong[0]} is not an e-mail address." if isinstance(wrong, list) else "Name somebody to share it with."
+    if chosen == NAMED and not named:
+        return "Name somebody to share it with."
+    if wrong := [name for name in named if "@" not in name]:
+        return f"{wrong[0]} is not an e-mail address."
     try:
         share(each.location, named, everybody=chosen == EVERYBODY)
     except ArchiveError as error:
         return str(error)
-    audit.note("archive shared", principal(), archive=each.name, everybody=chosen == EVERYBODY, people=len(named))
+    audit.note("archive shared", principal(), archive=each.name, everybody=chosen == EVERYBODY, people=", ".join(named))
     return ""
 
 

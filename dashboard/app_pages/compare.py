@@ -283,11 +283,13 @@ def _choose_convention(file: TruthFile, label: str) -> None:
 def _work(uploads: Sequence[PhotoFile], models: Sequence[str], asked: bool, place: DeltaGenerator) -> None:
     """Takes photos in and runs the models on what they have not run on yet, with a bar.
 
-    The run goes on while the visitor looks at another page. If it was dropped because the connection had ended, it
-    begins again.
+    The run goes on while the visitor looks at another page. If it was dropped because the connection had ended, or
+    other models were asked for meanwhile, another one begins.
     """
     run = state.run
-    if run and run.phase == "stopped":
+    if run and asked and not set(models) <= set(run.models):
+        run.stop()
+    if run and (run.stopping or run.phase == "stopped"):
         uploads, models = [*run.uploads, *(each for each in uploads if each not in run.uploads)], models or run.models
         run = None
     if run is None or (uploads and not run.covers(uploads)):

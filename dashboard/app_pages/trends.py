@@ -19,7 +19,7 @@ from dashboard.components.charts import page_theme, show_chart, show_downloads
 from dashboard.components.history import returned
 from dashboard.components.links import show_links
 from dashboard.evaluation.pictures import PictureError, cards_html
-from dashboard.shared.audit import audited, note
+from dashboard.shared.audit import note
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.palette_menu import show_palettes
@@ -255,9 +255,11 @@ def _choose(place: DeltaGenerator) -> Choice | None:
     found = {each.name: each for each in choices(principal())}
     if state.archive not in found:
         linked = st.query_params.get("archive", "")
-        if linked and linked not in found:
-            state.sentences = [f'Archive "{linked[:60]}" not found; showing "{next(iter(found))}".']
-        state.archive = linked if linked in found else next(iter(found))
+        first = next(iter(found))
+        named = linked if linked in found else next((name for name in found if found[name].title == linked), "")
+        if linked and not named:
+            state.sentences = [f'Archive "{linked[:60]}" not found; showing "{found[first].title}".']
+        state.archive = named or first
         if len(found) == 1 and not linked:
             state.archive = None
     if state.archive is None:
@@ -273,7 +275,7 @@ def _choose(place: DeltaGenerator) -> Choice | None:
         "Archive",
         list(found),
         list(found).index(state.archive),
-        format_func=lambda name: f"{name} (synthetic)" if found[name].made_up else name,
+        format_func=lambda name: f"{found[name].title}{' (synthetic)' if found[name].made_up else ''}",
         key=f"trends-archive-{state.archive}",
         label_visibility="collapsed",
     )
@@ -294,7 +296,7 @@ def _version(choice: Choice) -> Version | None:
     found = cache.versions(choice.location)
     if not found:
         st.info(
-            literal(f"{choice.name} holds no photos yet. Add some:")
+            literal(f"{choice.title} holds no photos yet. Add some:")
             + " `garmentscope archive ingest PHOTOS --archive FOLDER`"
         )
         return None
@@ -429,11 +431,12 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
                 section.words,
                 title=section.title,
                 notes=[
-                    f"Archive: {choice.name}{' (made-up data)' if choice.made_up else ''}. {line}.",
+                    f"Archive: {choice.title}{' (made-up data)' if choice.made_up else ''}. {line}.",
                     f"Filters: {filters}.",
                     section.caption,
                 ],
                 data=lambda: section.numbers,
+                archive=choice.name,
                 on_select=partial(_clicked, section.key),
             )
         if section.swatches:
@@ -443,10 +446,11 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
             show_palettes(
                 "Palette",
                 "trends-palette",
-                f"{section.title}, {choice.name}",
+                f"{section.title}, {choice.title}",
                 partial(real_palette, question.facts, question.view, garments),
                 "Each colour is the mean of the garments' own main colours of that name, not the colour of the name. "
                 "Lab is CIELAB (D65)." + " Made-up garments have the colours of the names." * choice.made_up,
+                choice.name,
             )
         st.caption(literal(section.caption))
         for note in filter(None, notes):
@@ -527,10 +531,10 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
         if count > shown and shown < MOST:
             st.button("More photos", on_click=_more)
         if st.button("Gallery and moodboard"):
-            note = f"{choice.name}: {behind.words(question.hemispheres)}. {line}. {date.today():%Y-%m-%d}."
-            show_gallery(question, behind, Source(read or _no_picture, note), state)
+            foot = f"{choice.title}: {behind.words(question.hemispheres)}. {line}. {date.today():%Y-%m-%d}."
+            show_gallery(question, behind, Source(read or _no_picture, foot, choice.name), state)
         names = partial(_names, lambda: facts.photos(view, asked, limit=NAMES, likely=count > 0))
-        show_downloads("File names", "trends-names", names)
+        show_downloads("File names", "trends-names", names, choice.name)
 
 
 def _more() -> None:
@@ -572,12 +576,10 @@ def _export(
     others = [build for name, build in DEFAULTS.items() if name not in dict(current)]
     plain = replace(question, theme="light", marked="")
     collected = partial(
-        audited,
-        partial(note, "tables exported", principal(), archive=choice.name),
         collect,
         plain,
         [build for _, build in current] + others,
-        archive=choice.name,
+        archive=choice.title,
         evidence=line,
         filters=[text for text, _ in removals(question.view)],
         made_up=choice.made_up,
@@ -585,6 +587,7 @@ def _export(
     read = _reader(choice)
     show_exports(
         collected,
+        exported=partial(note, who=principal(), archive=choice.name),
         standing_out=standing_out,
         notes=notes,
         photos=partial(section_photos, plain, state.clicked, partial(read, SMALL), SHOWN) if read else None,

@@ -9,7 +9,7 @@ import streamlit as st
 if TYPE_CHECKING:
     from dashboard.archive.shelf import Contents
 
-__all__ = ["archive_contents"]
+__all__ = ["archive_contents", "forget_contents"]
 
 
 def archive_contents(location: str) -> list[Contents]:
@@ -22,6 +22,11 @@ def archive_contents(location: str) -> list[Contents]:
     from segmodels.archive.store import Archive
 
     return _read_contents(location, stamp(Archive(location)))
+
+
+def forget_contents() -> None:
+    """Drops the contents that are kept in memory."""
+    _read_contents.clear()
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

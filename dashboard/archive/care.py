@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from datetime import date
 import pandas as pd
 import streamlit as st
 
-from dashboard.archive.shelf import Contents, Shelved, choose_target, claim
+from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, owner_of
+from dashboard.shared import audit
+from dashboard.shared.access import may_change
 from dashboard.shared.text import literal
-from dashboard.shared.visitor import log_name, visitor
+from dashboard.shared.visitor import log_name, principal, visitor
 from dashboard.trends.cache import forget_archives
 from segmodels.archive import care
 from segmodels.archive.changes import last_undoable, read_log
@@ -48,7 +51,7 @@ class CareOutcome:
 
 @dataclass(frozen=True)
 class _Asked:
-    """An archive, and where its widgets and its outcome are."""
+    """An archive, and the place of its widgets and its outcome."""
 
     shelved: Shelved
     archive: Archive
@@ -60,12 +63,17 @@ class _Asked:
     def act(self, work: Callable[[], CareOutcome]) -> None:
         """Does something, and keeps what became of it for the next run of the page."""
         try:
-            with st.spinner("Working. If you leave, it is still done as a whole or not at all."):
+            with st.spinner("Working. You can leave; the change is completed or not made at all."):
                 outcome = work()
         except (ArchiveError, OSError) as error:
             outcome = CareOutcome(str(error), failed=True)
         self.outcomes[self.shelved.location] = outcome
         st.rerun()
+
+    def note(self, action: str, **facts: str | int | bool) -> None:
+        """Writes into the audit log what was done to the archive, and forgets what was read of it before."""
+        forget_archives()
+        audit.note(action, principal(), archive=self.shelved.name, **facts)
 
 
 def show_care(
@@ -73,7 +81,6 @@ def show_care(
     contents: Sequence[Contents],
     others: Sequence[Shelved],
     outcomes: dict[str, CareOutcome],
-    number: int,
 ) -> None:
     """The folded section of an archive that the visitor may change.
 
@@ -82,16 +89,16 @@ def show_care(
         contents: What it holds.
         others: All archives of the list.
         outcomes: What became of the last action, by the location of its archive.
-        number: Number of the archive on the page.
     """
-    key = f"archive-care-{number}"
+    key = f"archive-care-{shelved.key}"
     section = st.expander("Care", key=key, on_change="rerun")
     if not section.open:
         return
     others = [each for each in others if each.location != shelved.location]
     asked = _Asked(shelved, Archive(shelved.location), contents, others, key, outcomes)
     with section:
-        _outcome(asked)
+        if outcome := outcomes.get(shelved.location):
+            _outcome(outcome, key)
         _undo(asked)
         actions = dict(_ACTIONS)
         if shelved.origin != "own":  # a setting names its folder
@@ -110,28 +117,27 @@ def show_care(
 
 
 def show_past(outcomes: dict[str, CareOutcome], archives: Sequence[Shelved]) -> None:
-    """What became of archives that are not in the list any more.
+    """What became of archives that are not in the list any more, each until it is dismissed.
 
     Args:
         outcomes: What became of the last action, by the location of its archive.
         archives: The archives of the list.
     """
-    for location in set(outcomes) - {each.location for each in archives}:
-        st.success(literal(outcomes.pop(location).sentence))
+    for location in sorted(set(outcomes) - {each.location for each in archives}):
+        key = f"archive-past-{hashlib.sha256(location.encode()).hexdigest()[:12]}"
+        _outcome(outcomes[location], key)
+        st.button("Dismiss", key=f"{key}-dismiss", type="tertiary", on_click=_forget, args=(outcomes, location))
 
 
 def _forget(outcomes: dict[str, CareOutcome], location: str) -> None:
     outcomes.pop(location, None)
 
 
-def _outcome(asked: _Asked) -> None:
-    outcome = asked.outcomes.get(asked.shelved.location)
-    if outcome is None:
-        return
+def _outcome(outcome: CareOutcome, key: str) -> None:
     (st.error if outcome.failed else st.success)(literal(outcome.sentence))
     if outcome.file:
         name, data = outcome.file
-        st.download_button(name, data, name, "application/json", on_click="ignore", key=f"{asked.key}-file")
+        st.download_button(name, data, name, "application/json", on_click="ignore", key=f"{key}-file")
 
 
 def _undo(asked: _Asked) -> None:
@@ -143,7 +149,13 @@ def _undo(asked: _Asked) -> None:
     if entry:
         st.caption(f"Last change, {literal(str(entry))}. It can be undone until the next change.")
         if st.button("Undo", key=f"{asked.key}-undo"):
-            asked.act(lambda: CareOutcome(f"Undone: {care.undo(asked.archive, log_name()).what}."))
+
+            def work() -> CareOutcome:
+                undone = care.undo(asked.archive, log_name()).what
+                asked.note("change undone", change=undone)
+                return CareOutcome(f"Undone: {undone}.")
+
+            asked.act(work)
 
 
 def _delete_photos(asked: _Asked) -> None:
@@ -170,12 +182,18 @@ def _delete_photos(asked: _Asked) -> None:
         st.error(literal(str(error)))
         return
     if found.photos:
+        shown_ids = hashlib.sha256(" ".join(found.ids).encode()).hexdigest()[:12]  # other photos, another selection
         table = pd.DataFrame({"file_name": found.names})
         rows = st.dataframe(
-            table, hide_index=True, height=240, on_select="rerun", selection_mode="multi-row", key=f"{asked.key}-rows"
+            table,
+            hide_index=True,
+            height=240,
+            on_select="rerun",
+            selection_mode="multi-row",
+            key=f"{asked.key}-rows-{shown_ids}",
         )["selection"]["rows"]
         if rows:
-            selection = Selection(ids=[found.ids[row] for row in rows if row < len(found.ids)])
+            selection = Selection(ids=[found.ids[row] for row in rows])
         shown = f"The first {LISTED:,} are listed. " if found.photos > LISTED else ""
         st.caption(f"{found.photos:,} photos meet all of this. {shown}Select rows to delete only these.")
     else:
@@ -192,15 +210,16 @@ def _delete_photos(asked: _Asked) -> None:
     if selection.is_empty or not (count or for_good):
         return
     photos = "1 photo" if count == 1 else f"{count:,} photos" if count else "for good"
-    if _typed(asked, DELETE, f"Delete {photos}"):
+    chosen = hashlib.sha256(repr((selection, found.ids)).encode()).hexdigest()[:12]
+    if _typed(asked, DELETE, f"Delete {photos}", chosen):
         asked.act(lambda: _deleted(asked, selection, for_good=for_good))
 
 
 def _deleted(asked: _Asked, selection: Selection, *, for_good: bool) -> CareOutcome:
     deleted = care.delete_photos(asked.archive, selection, for_good=for_good, by=log_name())
+    asked.note("photos deleted", photos=deleted.photos, for_good=for_good)
     if not deleted.receipt:
         return CareOutcome(str(deleted))
-    forget_archives()
     return CareOutcome(str(deleted), file=("receipt.json", deleted.receipt_bytes()))
 
 
@@ -224,8 +243,9 @@ def _rename(asked: _Asked) -> None:
     if st.button("Rename", key=f"{asked.key}-rename"):
 
         def work() -> CareOutcome:
-            target = choose_target(name)
+            target = _own(name)
             care.rename(asked.archive, Archive(target.location), log_name())
+            asked.note("archive renamed", to=target.name)
             return CareOutcome(f"{asked.shelved.name} is now called {target.name}.")
 
         asked.act(work)
@@ -241,6 +261,7 @@ def _merge(asked: _Asked) -> None:
 
         def work() -> CareOutcome:
             added = care.merge(asked.archive, Archive(other.location), log_name())
+            asked.note("archive merged", source=other.name, rows=added)
             return CareOutcome(f"{added:,} rows of {other.title} were added.")
 
         asked.act(work)
@@ -259,9 +280,10 @@ def _split(asked: _Asked) -> None:
     if st.button("Split", key=f"{asked.key}-split"):
 
         def target_of(value: str) -> Archive:
-            name = f"{asked.shelved.name} {writable_name(value)}"[:_LONGEST_NAME].strip()
-            target = choose_target(name)
+            target = _own(f"{asked.shelved.name} {writable_name(value)}"[:_LONGEST_NAME].strip())
             claim(target, visitor())
+            if not may_change(principal(), target):  # somebody else was quicker
+                raise ArchiveError(_taken(target.name))
             return Archive(target.location)
 
         def work() -> CareOutcome:
@@ -270,6 +292,7 @@ def _split(asked: _Asked) -> None:
                     f"{tag} has {count:,} values; {MOST_ARCHIVES} archives are made at most. Use another tag."
                 )
             made = care.split(asked.archive, tag, target_of, log_name())
+            asked.note("archive split", tag=tag, archives=len(made))
             return CareOutcome(
                 f"{len(made):,} archives were made: {', '.join(f'{v} ({n:,})' for v, n in made.items())}."
             )
@@ -314,6 +337,7 @@ def _delete_archive(asked: _Asked) -> None:
 
         def work() -> CareOutcome:
             rows = care.delete_archive(asked.archive)
+            asked.note("archive deleted", rows=rows)
             return CareOutcome(f"{asked.shelved.name} was deleted, with {rows:,} rows.")
 
         asked.act(work)
@@ -334,9 +358,32 @@ def _log(asked: _Asked) -> None:
     )
 
 
-def _typed(asked: _Asked, word: str, label: str) -> bool:
-    """A field for a word, and a button; whether the button was pressed after the word was typed."""
-    with st.form(f"{asked.key}-typed", border=False, enter_to_submit=False):
+def _own(name: str) -> Shelved:
+    """The archive of a name among the visitor's own, for the rows of another one.
+
+    Raises:
+        ArchiveError: If it is somebody else's, or not in the app's folder.
+    """
+    target = choose_target(name)
+    if target.origin != "own" or (owner_of(target.location) and not may_change(principal(), target)):
+        raise ArchiveError(_taken(target.name))
+    return target
+
+
+def _taken(name: str) -> str:
+    return f"There is an archive {name} already. Choose another name. Nothing was changed."
+
+
+def _typed(asked: _Asked, word: str, label: str, chosen: str = "") -> bool:
+    """A field for a word, and a button; whether the button was pressed after the word was typed.
+
+    Args:
+        asked: The archive.
+        word: The word.
+        label: Label of the button.
+        chosen: Name of what the button is about: with another one it is another button.
+    """
+    with st.form(f"{asked.key}-typed-{chosen}", border=False, enter_to_submit=False):
         typed = st.text_input(f"Type {literal(word)} to confirm")
         pressed = st.form_submit_button(label)
     if pressed and typed != word:

@@ -46,6 +46,7 @@ class Job(background.Task):
         model: Catalog name of the model, by which another run of the server would load it.
         job_id: Id of the job; a new one if left out.
         thumbnails: Whether thumbnails of the photos are kept in the archive.
+        is_repeatable: Whether the photos are kept for `again` when the job was stopped or has failed.
 
     Attributes:
         id: Id that nobody can guess, 32 hex digits.
@@ -65,6 +66,7 @@ class Job(background.Task):
         job_id: str = "",
         *,
         thumbnails: bool = False,
+        is_repeatable: bool = True,
     ) -> None:
         super().__init__(target.location, "waiting")
         self.id = job_id or uuid.uuid4().hex
@@ -77,9 +79,10 @@ class Job(background.Task):
         self.report: Report | None = None
         self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
         self._thumbnails = thumbnails
+        self.is_repeatable = is_repeatable
 
     def again(self) -> Job:
-        """A new job for the same photos, not started yet; photos that are in the archive are skipped."""
+        """A new job for the photos of a repeatable one, not started yet; those that are in the archive are skipped."""
         return Job(
             self.target,
             self._found,
@@ -122,6 +125,8 @@ class Job(background.Task):
         finally:
             if self.lock and not self._paused:
                 spool.remove(self.id, self.lock)
+            if not self.is_repeatable:
+                self.forget_photos()
 
     def _work(self) -> None:
         while not _turn.acquire(timeout=0.1):
@@ -188,6 +193,7 @@ def resume() -> None:
         job = Job(
             *(target, each.found, each.metadata, load, networks.flow, each.owner, each.model, each.id),
             thumbnails=each.thumbnails,
+            is_repeatable=False,  # the photos are on disk until it ends
         )
         job.lock = each.lock
         with suppress(ArchiveError):  # somebody began another one for the archive, and this one waits on disk

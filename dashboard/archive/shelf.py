@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from segmodels.archive.store import Archive, Reader, Version
 from segmodels.settings import read_settings
 
 __all__ = [
+    "MADE_UP",
     "SHIPPED",
     "TRAINED_ON",
     "Contents",
@@ -41,6 +43,9 @@ SHIPPED = Path(__file__).parents[1] / "data" / "archives"
 
 TRAINED_ON = "trained_on"
 """Tag of photos that the model was trained on or chosen by: `yes`, or `no`."""
+
+MADE_UP = "Made-up sample"
+"""Name and title of the archive of made-up photos on the page *Trends*."""
 
 _TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with the app
 _VALUES = 6  # values of a tag that are counted one by one
@@ -66,9 +71,14 @@ class Shelved:
     origin: Literal["own", "named", "shipped"]
 
     @property
+    def key(self) -> str:
+        """Name for widgets of the archive, 12 hex digits; it stays the same whatever else is in the list."""
+        return hashlib.sha256(self.location.encode()).hexdigest()[:12]
+
+    @property
     def title(self) -> str:
         """Title of the archive on a page."""
-        return _TITLES.get(self.name, self.name) if self.origin == "shipped" else self.name
+        return _TITLES.get(Path(self.location).name, self.name) if self.origin == "shipped" else self.name
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
         shipped: Folder of archives, as in `list_archives`.
 
     Raises:
-        ArchiveError: If the name cannot be that of a folder, or is that of a shipped archive.
+        ArchiveError: If the name cannot be that of a folder, or is the name or title of an archive of the app's.
     """
     name = name.strip()
     for each in list_archives(environment, shipped):
@@ -167,6 +177,8 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
             if each.origin == "shipped":
                 raise ArchiveError(f"{name} comes with the app and cannot be changed. Choose another name.")
             return each
+    if name in (MADE_UP, *_TITLES.values()):
+        raise ArchiveError(f"{name} comes with the app and cannot be changed. Choose another name.")
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise ArchiveError(
             f"An archive cannot be called {name!r}. Use up to {_LONGEST_NAME} letters, digits, spaces, - and _."

@@ -37,6 +37,7 @@ def show_chart(
     title: str,
     notes: Sequence[str] = (),
     data: Callable[[], pd.DataFrame] | None = None,
+    archive: str = "",
     on_select: Callable[[], None] | None = None,
 ) -> None:
     """Shows a figure, with a menu below it for its image and its data.
@@ -48,6 +49,7 @@ def show_chart(
         title: Title of the picture that is downloaded.
         notes: Lines below its title: filter, number of outfits or photos, period, model. The date is added.
         data: Function that makes the table of the figure; without it, only images can be downloaded.
+        archive: Archive that the table is of, for the audit log.
         on_select: Function that is called after a point was chosen, which then stands in the session's state under
             `key`.
     """
@@ -65,31 +67,37 @@ def show_chart(
         on_select=on_select or "ignore",
         selection_mode="points",
     )
-    _show_menu("Download", key, data, {"chart": key, "title": title, "notes": [*notes, _written()]})
+    _show_menu("Download", key, data, archive, {"chart": key, "title": title, "notes": [*notes, _written()]})
 
 
-def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame]) -> None:
+def show_downloads(label: str, key: str, data: Callable[[], pd.DataFrame], archive: str = "") -> None:
     """A menu with a table as CSV and Parquet.
 
     Args:
         label: Label of the menu.
         key: Name of the files.
         data: Function that makes the table.
+        archive: Archive that the table is of, for the audit log.
     """
-    _show_menu(label, key, data, None)
+    _show_menu(label, key, data, archive, None)
 
 
 def _show_menu(
-    label: str, key: str, data: Callable[[], pd.DataFrame] | None, picture: Mapping[str, object] | None
+    label: str,
+    key: str,
+    data: Callable[[], pd.DataFrame] | None,
+    archive: str,
+    picture: Mapping[str, object] | None,
 ) -> None:
     with st.popover(label, type="tertiary", key=f"{key}-menu"):
         if data:
-            who = principal()
+            of = {"archive": archive} if archive else {}
+            exported = partial(note, "table exported", principal(), table=key, **of)
             with st.container(horizontal=True):
                 for form, ending, write in _FORMS:
                     st.download_button(
                         f"Data ({form})",
-                        partial(audited, partial(note, "table exported", who, table=key), _file, data, write),
+                        partial(audited, exported, _file, data, write),
                         f"{key}.{ending}",
                         "text/csv" if ending == "csv" else "application/octet-stream",
                         key=f"{key}-{form}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,12 +34,14 @@ class Packed:
 
     def __post_init__(self) -> None:
         self.size = self.file.seek(0, os.SEEK_END)  # in bytes; asked for while another thread reads the file
+        self._lock = threading.Lock()  # two visitors may have copies of the state
         weakref.finalize(self, self.file.close)
 
     def content(self) -> bytes:
         """The whole file."""
-        self.file.seek(0)
-        return self.file.read()
+        with self._lock:
+            self.file.seek(0)
+            return self.file.read()
 
 
 @dataclass
@@ -80,8 +83,9 @@ class SegmentState:
     def size(self) -> int:
         """Size of the visitor's own photos and what was found in them, in bytes."""
         own = [] if self.example else list(self.photos.values())  # copies: other visitors' threads ask too
-        packed = self.packed.size if self.packed else 0
-        return sum(photo.size for photo in own) + sum(len(file.data) for file in list(self.pending)) + packed
+        packed = self.packed  # read once: another thread may take it away
+        size = sum(photo.size for photo in own) + sum(len(file.data) for file in list(self.pending))
+        return size + (packed.size if packed else 0)
 
     def take_over(self) -> None:
         """Takes over what the run has done so far; the first photo of the visitor's own replaces the example."""

@@ -77,7 +77,7 @@ def may_read(who: Principal, archive: Shelved) -> bool:
 
 def may_change(who: Principal, archive: Shelved) -> bool:
     """Whether somebody may add to an archive, remove from it and share it."""
-    return archive.origin != "shipped" and (who.is_keeper or who.owns(owner_of(archive.location)))
+    return archive.origin != "shipped" and who.controls(owner_of(archive.location))
 
 
 def readable_archives(who: Principal) -> list[Shelved]:

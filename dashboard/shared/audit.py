@@ -1,4 +1,4 @@
-"""The audit log: a line of JSON for each thing that is removed, exported, shared, made or revoked.
+"""The audit log: a line of JSON for each thing that is removed, renamed, exported, shared, made or revoked.
 
 The lines go to `GARMENTSCOPE_AUDIT`, or to the server's log. They have no names of photos.
 """

@@ -8,6 +8,7 @@ library.
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 import time
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from dashboard.shared import keeping
 __all__ = ["begin", "forget_expired"]
 
 _EVERY = 15.0  # seconds
+_LOGGER = logging.getLogger("garmentscope.sessions")
 
 
 @cache  # not Streamlit's: visitors may clear that, and there is one thread only
@@ -44,9 +46,16 @@ def forget_expired(storage: object) -> int:
 def _look_again_and_again() -> None:
     while True:
         time.sleep(_EVERY)
-        keeping.tidy()
-        if runtime.exists() and _forgotten():
-            _give_back()
+        try:
+            _look()
+        except Exception:  # the next look may do better, and nobody else looks
+            _LOGGER.exception("Memory of sessions that are over could not be given back.")
+
+
+def _look() -> None:
+    keeping.tidy()
+    if runtime.exists() and _forgotten():
+        _give_back()
 
 
 def _forgotten() -> int:

@@ -13,7 +13,7 @@ __all__ = ["is_at_machine"]
 
 _ADDRESSES = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
-_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+_FORWARDED = re.compile(r"x-forwarded-.*|forwarded|x-real-ip|via")
 
 
 def is_at_machine(address: str, headers: Mapping[str, str]) -> bool:
@@ -24,4 +24,4 @@ def is_at_machine(address: str, headers: Mapping[str, str]) -> bool:
         headers: Headers of the request, with names in lower case.
     """
     here = address in _ADDRESSES and _HOST.fullmatch(headers.get("host", "")) is not None
-    return here and not _FORWARDED.intersection(headers)
+    return here and not any(map(_FORWARDED.fullmatch, headers))

@@ -29,3 +29,11 @@ class Principal:
             owner: Identifier of its owner; empty if that is not known.
         """
         return bool(owner) and secrets.compare_digest(owner, self.id)
+
+    def controls(self, owner: str) -> bool:
+        """Whether this principal may stop or change something.
+
+        Args:
+            owner: Identifier of its owner; empty if that is not known.
+        """
+        return self.is_keeper or self.owns(owner)

@@ -61,24 +61,25 @@ def problem() -> str:
 def name_of(claims: Mapping[str, Any]) -> str:
     """The name of whom an identity token is about: the e-mail address, in lower case.
 
-    An address that the provider has not verified is nobody's: whoever signs in could have typed it. Then, and without
-    an address, the name is the provider's own identifier.
+    An address that the provider does not call verified is nobody's: whoever signs in could have typed it. Of a provider
+    that says nothing of it, an address counts where `GARMENTSCOPE_TRUST_EMAIL` is set. Otherwise the name is issuer and
+    subject with a space between, which no address has.
 
     Args:
         claims: Claims of the token, or what `st.user` holds.
     """
     address = str(claims.get("email") or "").strip().lower()
-    if address and claims.get("email_verified", True) in (True, "true"):
+    if len(address.split()) == 1 and claims.get("email_verified", read_settings().trust_email) in (True, "true"):
         return address
-    subject = str(claims.get("sub") or "")
-    return f"{claims.get('iss', '')} {subject}".strip() if subject else ""
+    issuer, subject = str(claims.get("iss") or ""), str(claims.get("sub") or "")
+    return f"{issuer} {subject}" if issuer and subject else ""
 
 
 def may_enter(name: str) -> bool:
     """Whether somebody who is signed in may use the app: all may unless `GARMENTSCOPE_PEOPLE` names who."""
     settings = read_settings()
     allowed = (*settings.people, *settings.keepers)
-    domain = f"@{name.rpartition('@')[2]}"
+    domain = "" if " " in name else f"@{name.rpartition('@')[2]}"  # issuer and subject have no domain
     return bool(name) and (not settings.people or name in allowed or domain in allowed)
 
 

@@ -2,7 +2,7 @@
 
 What a visitor starts is his: on a server that several people use nobody else stops it, adds to it, or reads the names
 of its files. Visitors at the server's own machine, and all where `GARMENTSCOPE_SHARED` is set, may do everything. Where
-visitors sign in, the machine says nothing, and those whom `GARMENTSCOPE_KEEPERS` names may.
+visitors sign in, neither counts, and those whom `GARMENTSCOPE_KEEPERS` names may.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ __all__ = [
     "identifier",
     "is_trusted",
     "log_name",
-    "may_change",
     "principal",
     "visitor",
     "without_folders",
@@ -68,21 +67,19 @@ def identifier(kind: str, name: str) -> str:
 
 def log_name() -> str:
     """Name of who looks for the log of an archive: nobody can take it for another's, nor act with it."""
-    at_home = is_trusted() and not read_settings().shared
+    at_home = is_trusted() and not (read_settings().shared or sign_in.is_needed())
     return "this machine" if at_home else f"visitor {visitor()[:8]}"
 
 
 def is_trusted() -> bool:
     """Whether the visitor may change what others began, and see where it lies on the server.
 
-    True at the server's own machine, unless a proxy stands between, and where `GARMENTSCOPE_SHARED` is set; where
-    visitors sign in, for those who keep the server.
+    Where visitors sign in, only for those who keep the server. Elsewhere at the server's own machine, unless a proxy
+    stands between, and for all where `GARMENTSCOPE_SHARED` is set.
     """
-    if read_settings().shared:
-        return True
     if sign_in.is_needed():
         return sign_in.is_keeper(sign_in.person())
-    return at_machine()
+    return read_settings().shared or at_machine()
 
 
 def at_machine() -> bool:
@@ -102,15 +99,6 @@ def principal() -> Principal:
 def _is_served() -> bool:
     """Whether a server shows the page, and not a script or a test."""
     return runtime.exists() and type(runtime.get_instance()) is runtime.Runtime  # of a test a stand-in
-
-
-def may_change(owner: str) -> bool:
-    """Whether the visitor may change what somebody made.
-
-    Args:
-        owner: Identifier of whoever made it; empty if that is not known.
-    """
-    return is_trusted() or (bool(owner) and secrets.compare_digest(owner, visitor()))
 
 
 def without_folders(text: str) -> str:

@@ -92,7 +92,11 @@ def archive_photo(location: str, roots: tuple[Path, ...], side: int, file_name: 
 
 
 def forget_archives() -> None:
-    """Drops all that is kept of archives in memory, as after a privacy request; it is read again when it is asked."""
+    """Drops all that is kept of archives in memory, as after photos were removed; it is read again when it is asked."""
+    from dashboard.archive.cache import forget_contents
+
+    forget_contents()
+    _has_kinds.clear()
     _loading_facts.clear()
     archive_photo.clear()
     drawn_picture.clear()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboard.archive.shelf import SHIPPED, list_archives
+from dashboard.archive.shelf import MADE_UP, SHIPPED, list_archives
 from dashboard.shared.access import may_read
 from dashboard.shared.principal import Principal
 from segmodels.archive.sentences import duration
@@ -18,7 +18,6 @@ from segmodels.settings import read_settings
 
 __all__ = ["MADE_UP", "SHIPPED", "Choice", "choices", "make_sample"]
 
-MADE_UP = "Made-up sample"
 MADE_UP_PHOTOS = 30_000
 _SEED = 0
 
@@ -28,13 +27,15 @@ class Choice:
     """An archive that can be opened.
 
     Args:
-        name: Name of the archive in lists and links.
+        name: Name of the archive in links.
         location: Location of the archive, as `Archive` takes it.
+        title: Title of the archive on the page.
         made_up: Whether its photos are synthetic.
     """
 
     name: str
     location: str
+    title: str
     made_up: bool = False
 
 
@@ -46,8 +47,9 @@ def choices(who: Principal, environment: Mapping[str, str] = os.environ, shipped
         environment: Environment variables, as `list_archives` takes them.
         shipped: Folder of archives.
     """
-    found = [Choice(each.title, each.location) for each in list_archives(environment, shipped) if may_read(who, each)]
-    return [*found, Choice(MADE_UP, str(_sample_folder(environment)), made_up=True)]
+    found = [each for each in list_archives(environment, shipped) if may_read(who, each)]
+    sample = Choice(MADE_UP, str(_sample_folder(environment)), MADE_UP, made_up=True)
+    return [*(Choice(each.name, each.location, each.title) for each in found), sample]
 
 
 def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ MARGIN = Inches(0.45)
 """Margin at the sides of a slide."""
 
 _MOST_UNPACKED = 500 * 1024 * 1024  # bytes of the files in a template together
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),  # of the ZIP; RuntimeError where it is encrypted
+    *(PythonPptxError, KeyError, ValueError, AttributeError, etree.LxmlError),
+)
 _FOOT = Inches(0.75)
 _TITLE_TYPES = (1, 3)  # placeholders for a title, and for a centred one
 _SMALL_TYPES = (13, 15, 16)  # slide number, footer, date: they leave the space to the chart
@@ -83,7 +88,7 @@ def open_deck(template: bytes | None, name: str = "") -> Deck:
         for each in list(slides._sldIdLst):  # python-pptx has no call for this
             deck.part.drop_rel(each.rId)
             slides._sldIdLst.remove(each)
-    except (zipfile.BadZipFile, PythonPptxError, KeyError, ValueError, AttributeError, etree.LxmlError) as error:
+    except _DAMAGED as error:
         if isinstance(error, TemplateError):
             raise
         raise TemplateError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -26,6 +27,7 @@ _POWERPOINT = "application/vnd.openxmlformats-officedocument.presentationml.pres
 def show_exports(
     collected: Callable[[], Contents],
     *,
+    exported: Callable[..., object],
     standing_out: str,
     notes: Sequence[str],
     photos: Callable[[Contents], Mapping[str, Sequence[Card]]] | None,
@@ -34,6 +36,7 @@ def show_exports(
 
     Args:
         collected: Function that builds the sections.
+        exported: Function that writes into the audit log what is exported, with facts by name.
         standing_out: The page's sentence on what stands out.
         notes: Sentences on the limits of the counts.
         photos: Function that reads the photos behind the sections, by key; None where there are none.
@@ -41,17 +44,26 @@ def show_exports(
     with_photos = photos is not None and st.toggle("Photos in the report", key="trends-report-photos")
 
     def report() -> bytes:
+        exported("report exported", photos=with_photos)
         contents = collected()
         cards = photos(contents) if photos and with_photos else {}
         return report_html(contents, standing_out=standing_out, notes=notes, photos=cards)
+
+    def workbook() -> bytes:
+        exported("tables exported")
+        return workbook_xlsx(collected())
+
+    def slides() -> bytes:
+        exported("slides exported")
+        return slides_pptx(collected(), template, name)
 
     row = st.container(horizontal=True)
     template, name = _choose_template()
     with row:
         buttons = (
             ("Report (HTML)", report, "trends.html", "text/html"),
-            ("Tables (Excel)", lambda: workbook_xlsx(collected()), "trends.xlsx", _EXCEL),
-            ("Slides (PowerPoint)", lambda: slides_pptx(collected(), template, name), "trends.pptx", _POWERPOINT),
+            ("Tables (Excel)", workbook, "trends.xlsx", _EXCEL),
+            ("Slides (PowerPoint)", slides, "trends.pptx", _POWERPOINT),
         )
         for label, make, file, kind in buttons:
             key = f"trends-export-{file.rpartition('.')[2]}"
@@ -77,8 +89,19 @@ def chosen_template() -> tuple[bytes | None, str]:
         template, name = read_template(set_file), set_file.name
     else:
         return None, ""
-    open_deck(template, name)
+    if fault := _fault(hashlib.sha256(template).hexdigest(), name, template):
+        raise TemplateError(fault)
     return template, name
+
+
+@st.cache_data(show_spinner=False, max_entries=50)
+def _fault(digest: str, name: str, _template: bytes) -> str:
+    """What is wrong with a template; empty if it can be used."""
+    try:
+        open_deck(_template, name)
+    except TemplateError as error:
+        return str(error)
+    return ""
 
 
 def _choose_template() -> tuple[bytes | None, str]:
@@ -93,5 +116,5 @@ def _choose_template() -> tuple[bytes | None, str]:
     try:
         return chosen_template()
     except TemplateError as error:
-        st.error(literal(f"{error} The slides are plain meanwhile."))
+        st.error(literal(f"{error} Slides use the plain layout."))
         return None, ""

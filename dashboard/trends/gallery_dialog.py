@@ -9,7 +9,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from dashboard.shared import audit
 from dashboard.shared.text import literal
+from dashboard.shared.visitor import principal
 from dashboard.trends import cache
 from dashboard.trends.behind import Behind
 from dashboard.trends.deck import TemplateError
@@ -36,10 +38,12 @@ class Source:
     Args:
         read: Function that gives the picture of a side, a file name and an id, or raises `PictureError`.
         note: Archive, filters and date, for the foot of a moodboard.
+        archive: Name of the archive, for the audit log.
     """
 
     read: Callable[[int, str, str], bytes]
     note: str
+    archive: str
 
 
 @st.dialog("Gallery", width="large")
@@ -87,10 +91,10 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
                 )
     if lacking:
         st.caption(
-            f"{lacking:,} of these have no thumbnail, so that the class map is shown. Add the photos again with "
+            f"{lacking:,} of these have no thumbnail; their class map is shown. Add the photos again with "
             "thumbnails, or set GARMENTSCOPE_PHOTOS to their folder."
         )
-    _moodboard(found, draw, words, source.note, state)
+    _moodboard(found, draw, words, source, state)
 
 
 def _drawn(
@@ -110,7 +114,7 @@ def _moodboard(
     found: pd.DataFrame,
     draw: Callable[[pd.DataFrame, int], Sequence[Shown]],
     words: str,
-    note: str,
+    source: Source,
     state: TrendsState,
 ) -> None:
     """Title and files of the moodboard of the chosen photos."""
@@ -128,8 +132,10 @@ def _moodboard(
     with st.container(horizontal=True):
         asked = st.button("Arrange", type="primary")
         st.button("Clear the choice", type="tertiary", on_click=state.picked.clear)
+    note = source.note
     key = (title, note, tuple(kept.index))
     if asked:
+        audit.note("moodboard made", principal(), archive=source.archive, photos=len(kept))
         tiles = [Tile(each.picture, each.caption) for each in draw(kept, LARGE) if each.picture]
         try:
             template, name = chosen_template()

@@ -98,11 +98,12 @@ def board_pptx(tiles: Sequence[Tile], title: str, note: str, template: bytes | N
             picture = io.BytesIO()
             image.convert("RGB").save(picture, "JPEG", quality=90)  # PowerPoint reads no WebP
         shown = slide.shapes.add_picture(picture, Emu(int(left)), Emu(int(top)), *size)
-        shown.name = tile.caption
+        caption = "".join(each if each.isprintable() else " " for each in tile.caption)  # XML has no control letters
+        shown.name = caption
         frame = slide.shapes.add_textbox(Emu(int(left)), Emu(int(top + size[1])), Emu(int(width)), line).text_frame
         frame.margin_top = frame.margin_bottom = frame.margin_left = 0
         frame.word_wrap = True
-        frame.text = tile.caption
+        frame.text = caption
         frame.paragraphs[0].runs[0].font.size = Pt(8)
     return save_deck(deck)
 

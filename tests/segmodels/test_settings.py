@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nothing_is_set(home: Path) -> None:
     defaults = Settings(
         *("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), None, "", None),
-        *((), (), (), "", None, "", "", False),
+        *((), (), False, (), "", None, "", "", False),
     )
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
@@ -75,6 +75,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_TOKENS": "~/tokens.json",
             "GARMENTSCOPE_PEOPLE": " @Shop.example,, ben@x ",
             "GARMENTSCOPE_KEEPERS": "Ann@shop.example",
+            "GARMENTSCOPE_TRUST_EMAIL": "yes",
             "GARMENTSCOPE_PROXIES": "10.0.0.0/24,fd00::1",
             "GARMENTSCOPE_BASE_PATH": "/garments/",
             "GARMENTSCOPE_AUDIT": "~/audit.jsonl",
@@ -103,6 +104,7 @@ def test_everything_is_set(home: Path) -> None:
         tokens=home / "tokens.json",
         people=("@shop.example", "ben@x"),
         keepers=("ann@shop.example",),
+        trust_email=True,
         proxies=("10.0.0.0/24", "fd00::1"),
         base_path="garments",
         audit=home / "audit.jsonl",

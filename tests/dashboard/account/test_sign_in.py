@@ -65,13 +65,19 @@ def test_broken_secrets_are_a_sentence(secrets: Path, text: str, said: str) -> N
     assert said in sign_in.problem() and bool(sign_in.problem()) == bool(said)
 
 
-def test_a_name_is_an_address_that_is_verified() -> None:
-    assert sign_in.name_of({"email": "Ann@Shop.example", "sub": "1"}) == "ann@shop.example"
+def test_a_name_is_an_address_that_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sign_in.name_of({"email": "Ann@Shop.example", "email_verified": True}) == "ann@shop.example"
     assert sign_in.name_of({"email": "ann@shop.example", "email_verified": "true"}) == "ann@shop.example"
     for verified in (False, "false", None):
         claims = {"email": "ann@shop.example", "email_verified": verified, "iss": "https://a", "sub": "7"}
         assert sign_in.name_of(claims) == "https://a 7", "whoever signs in could have typed the address"
     assert sign_in.name_of({}) == "" and sign_in.name_of({"email": " ", "sub": ""}) == ""
+    silent = {"email": "ann@shop.example", "iss": "https://a", "sub": "7"}
+    assert sign_in.name_of(silent) == "https://a 7" and sign_in.name_of({"sub": "ann@shop.example"}) == ""
+    assert sign_in.name_of({**silent, "email": "a b@shop.example", "email_verified": True}) == "https://a 7"
+    monkeypatch.setenv("GARMENTSCOPE_TRUST_EMAIL", "yes")
+    assert sign_in.name_of(silent) == "ann@shop.example"
+    assert sign_in.name_of({**silent, "email_verified": False}) == "https://a 7"
 
 
 def test_who_may_enter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +87,7 @@ def test_who_may_enter(monkeypatch: pytest.MonkeyPatch) -> None:
     inside = ("ann@shop.example", "ben@studio.example", "root@far.example")
     assert all(map(sign_in.may_enter, inside))
     assert not any(map(sign_in.may_enter, ("carl@studio.example", "ann@shop.example.evil", "evilshop.example", "")))
+    assert not sign_in.may_enter("https://a eve@shop.example"), "the subject is no address"
     assert sign_in.is_keeper("root@far.example") and not sign_in.is_keeper("ann@shop.example")
 
 
@@ -90,7 +97,11 @@ def test_a_cookie_is_believed_only_with_the_servers_signature(secrets: Path) -> 
 
     def made(secret: str) -> dict[str, str]:
         cookies: dict[str, str] = {}
-        claims = {"email": "ann@shop.example", "sub": "1", "padding": "x" * 5000}  # longer than a cookie may be
+        claims = {
+            "email": "ann@shop.example",
+            "email_verified": True,
+            "padding": "x" * 5000,
+        }  # longer than a cookie may be
         set_cookie_with_chunks(
             lambda name, value: cookies.update({name: create_signed_value(secret, name, value).decode()}),
             lambda name, value: create_signed_value(secret, name, value),
@@ -102,7 +113,10 @@ def test_a_cookie_is_believed_only_with_the_servers_signature(secrets: Path) -> 
 
     assert sign_in.name_in_cookies(made(get_cookie_secret())) == "ann@shop.example"
     assert sign_in.name_in_cookies(made("another secret")) == ""
-    assert sign_in.name_in_cookies({USER_COOKIE_NAME: json.dumps({"email": "ann@shop.example"})}) == ""
+    assert (
+        sign_in.name_in_cookies({USER_COOKIE_NAME: json.dumps({"email": "ann@shop.example", "email_verified": True})})
+        == ""
+    )
     assert sign_in.name_in_cookies({}) == "" and sign_in.name_in_cookies({USER_COOKIE_NAME: "\x00é"}) == ""
 
 

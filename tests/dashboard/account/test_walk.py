@@ -149,7 +149,11 @@ def test_every_page(page: str, location: str, monkeypatch: pytest.MonkeyPatch) -
         assert (NAME in everything) == (person == ANN and page in ("archive.py", "trends.py"))
 
 
-def test_its_maker_shares_an_archive_on_the_page(location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_maker_shares_an_archive_on_the_page(
+    location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    monkeypatch.setenv("GARMENTSCOPE_AUDIT", str(log))
     monkeypatch.setattr(sign_in, "person", lambda: ANN)
     page = AppTest.from_file(str(ROOT / "app_pages" / "archive.py"), default_timeout=120).run()
     page.radio[0].set_value("Some people")
@@ -161,6 +165,7 @@ def test_its_maker_shares_an_archive_on_the_page(location: str, monkeypatch: pyt
     page.text_area[0].set_value(f"{BEN}, {EVE}")
     next(each for each in page.button if each.label == "Save").click().run()
     assert not page.exception and sharing_of(location).people == (BEN, EVE)
+    assert json.loads(log.read_text("utf-8"))["people"] == f"{BEN}, {EVE}"
 
 
 def test_nobody_makes_tokens_for_others(location: str, monkeypatch: pytest.MonkeyPatch) -> None:

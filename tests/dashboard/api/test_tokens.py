@@ -20,7 +20,8 @@ from dashboard.__main__ import token as command
 from dashboard.api.application import create_api
 from dashboard.api.limits import Limits
 from dashboard.api.routes import PREFIX, routes
-from dashboard.api.tokens import SCOPES, Scope, TokenError, Tokens, needed_scope, presented
+from dashboard.api.tokens import SCOPES, Scope, TokenError, Tokens, needed_scope, presented, token_of_request
+from dashboard.shared import sign_in
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OPEN = {"/health", "/label-studio/health", "/problems/{kind}"}
@@ -114,6 +115,34 @@ def test_each_route_as_nobody_and_as_each_scope(file: Path, monkeypatch: pytest.
         assert whole.get("/metrics").status_code == 401
         assert whole.get("/metrics", headers={"Authorization": f"Bearer {held['segment']}"}).status_code == 401
         assert whole.get("/metrics", headers={"Authorization": f"Bearer {held['read']}"}).status_code == 200
+
+
+def test_a_token_is_revoked_by_its_id(file: Path) -> None:
+    tokens = Tokens(file)
+    first = tokens.make("shop", ["read"], 1)
+    tokens.revoke("shop", first[3:11])
+    second = tokens.make("shop", ["read"], 1)
+    with pytest.raises(TokenError, match="no token shop"):
+        tokens.revoke("shop", first[3:11])  # of a page that still shows the first
+    assert tokens.find(second) is not None
+
+
+def test_who_may_not_enter_has_no_token(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(file)
+    header = f"Bearer {tokens.make('eves', ['read'], 1, person='eve@else.example')}"
+    monkeypatch.setattr(sign_in, "is_needed", lambda: True)
+    assert token_of_request(tokens, header) is not None
+    monkeypatch.setenv("GARMENTSCOPE_PEOPLE", "@shop.example")
+    assert token_of_request(tokens, header) is None
+
+
+def test_tokens_that_come_later_count(
+    file: Path, monkeypatch: pytest.MonkeyPatch, open_api: Callable[..., TestClient]
+) -> None:
+    client = open_api()
+    assert client.get("/models").status_code == 200
+    monkeypatch.setenv("GARMENTSCOPE_TOKENS", str(file))
+    assert client.get("/models").status_code == 401
 
 
 def test_on_the_command_line(file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

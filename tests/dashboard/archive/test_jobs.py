@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from archive_rows import rows_of
 from dashboard.archive import jobs
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.shelf import Shelved
+from dashboard.lifespan import lifespan
 from dashboard.shared.inference_queue import InferenceQueue
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.place import Place
@@ -135,6 +137,8 @@ def test_what_fails_is_a_sentence_and_can_be_tried_again(
         assert job.phase == "failed"
         assert job.error == "The ingest failed: out of luck. What was written before is kept."
     assert done(job.again()).phase == "done"
+    once = done(Job(target, found, None, damaged, is_repeatable=False))
+    assert once.phase == "failed" and not once._found.sources, "nothing holds photos that nobody can add again"
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, photo: Photo, segmenter: Segmenter) -> None:
@@ -167,6 +171,7 @@ def test_a_paused_job_waits_on_disk_and_another_run_goes_on(
     jobs.resume()
     resumed = jobs.resumed[job.id]
     resumed.wait(WAIT)
+    assert not resumed.is_repeatable
     assert resumed.phase == "done" and resumed.owner == "ann" and not (tmp_path / "jobs" / job.id).exists()
     rows = rows_of(Archive(target.location))
     assert sorted(rows["file_name"]) == ["0.jpg", "1.jpg", "2.jpg"]
@@ -188,6 +193,18 @@ def test_a_job_that_ends_the_server_again_and_again_is_given_up(
     jobs.spool.save("torn", found, None, **about).release()
     (tmp_path / "jobs" / "torn" / "photos").write_bytes(b"")
     assert list(jobs.spool.left_over()) == []
+
+
+def test_what_is_left_of_a_job_goes_when_the_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
+    (tmp_path / "jobs" / "torn").mkdir(parents=True)  # the server ended before job.json was written
+    (tmp_path / "jobs" / "torn" / "photos").write_bytes(b"photo")
+
+    async def start() -> None:
+        async with lifespan(None):
+            await asyncio.to_thread(until, lambda: not (tmp_path / "jobs" / "torn").exists())
+
+    asyncio.run(start())
 
 
 def test_an_ingest_takes_turns_with_the_visitors(target: Shelved, photo: Photo, segmenter: Segmenter) -> None:

@@ -65,6 +65,12 @@ def test_the_cache_is_where_it_is_said_to_be(tmp_path: Path) -> None:
     assert cache_folder({}) == Path.home() / ".cache" / "garmentscope" / "archives"
 
 
+@pytest.mark.parametrize("name", ["ccp", "Clothing Co-Parsing", "Made-up sample"])
+def test_no_new_archive_is_called_like_one_of_the_apps(shipped: Path, environment: dict[str, str], name: str) -> None:
+    with pytest.raises(ArchiveError, match=f"{name} comes with the app"):
+        choose_target(name, environment, shipped)
+
+
 def test_a_new_name_is_a_folder_of_the_cache(tmp_path: Path, shipped: Path, environment: dict[str, str]) -> None:
     target = choose_target(" Été 2024 ", environment, shipped)
     assert target == Shelved("Été 2024", str(tmp_path / "cache" / "archives" / "Été 2024"), "own")

@@ -1,5 +1,6 @@
 import io
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -312,7 +313,9 @@ def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_compared(
     assert said(page).count("the network tripped") == 1, "said once"
 
 
-def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def half_done(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[InferenceQueue, list[str]]]:
+    """A run that is done with tiny and at work on blank: its queue, and the models that were asked for."""
     for name in ("tiny", "blank"):
         networks.segmenter(name)
     queue, gate, began = InferenceQueue(1), threading.Event(), threading.Event()
@@ -333,10 +336,23 @@ def test_cancel_keeps_what_is_done(page: AppTest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(comparison, "find", find)
     monkeypatch.setattr(waiting, "_stop_if_asked", stop)
     with_example(page, "tiny,blank")
-    assert not queue._state.turns
     gate.set()
+    yield queue, asked
+    queue.close()
+
+
+def test_cancel_keeps_what_is_done(page: AppTest, half_done: tuple[InferenceQueue, list[str]]) -> None:
+    queue, asked = half_done
+    assert not queue._state.turns
     button(page, "Cancel").click().run()
     assert not page.exception
     assert [model for _, model in state(page).findings] == ["tiny"] and asked == ["tiny", "blank"]
     assert "blank has not run on this photo yet. Press Compare." in said(page)
-    queue.close()
+
+
+@pytest.mark.usefixtures("half_done")
+def test_other_models_asked_for_during_a_run_run_too(page: AppTest) -> None:
+    page.multiselect[0].set_value(["tiny", "blank", "empty"])
+    button(page, "Compare").click().run()
+    assert not page.exception
+    assert {model for _, model in state(page).findings} == {"tiny", "blank", "empty"}

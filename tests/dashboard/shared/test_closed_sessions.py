@@ -1,6 +1,7 @@
 import gc
 import time
 import weakref
+from types import SimpleNamespace
 
 import pytest
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
@@ -38,6 +39,15 @@ def test_one_that_may_come_back_stays() -> None:
     storage = MemorySessionStorage(ttl_seconds=100)
     storage.save(SessionInfo(client=None, session=Session("a")))  # type: ignore[arg-type]
     assert closed_sessions.forget_expired(storage) == 0 and storage.get("a") is not None
+
+
+def test_a_look_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    naps = iter([None, None])
+    monkeypatch.setattr(closed_sessions, "time", SimpleNamespace(sleep=lambda _: next(naps)))
+    monkeypatch.setattr(closed_sessions.keeping, "tidy", lambda: 1 / 0)
+    with pytest.raises(StopIteration):  # the third nap
+        closed_sessions._look_again_and_again()
+    assert len(caplog.records) == 2
 
 
 def test_a_storage_of_another_make_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

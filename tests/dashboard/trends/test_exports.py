@@ -228,7 +228,10 @@ def test_what_is_no_template_is_refused_in_a_sentence(expected: Question) -> Non
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("a.txt", "b")
-    for data in (b"", b"PK", out.getvalue(), template()[:5000]):
+    encrypted = bytearray(template())
+    for place in (each.start() for each in re.finditer(b"PK\x01\x02", bytes(encrypted))):
+        encrypted[place + 8] |= 1  # the flag of each file in the directory
+    for data in (b"", b"PK", out.getvalue(), template()[:5000], bytes(encrypted)):
         with pytest.raises(TemplateError, match="team.pptx is not a PowerPoint presentation"):
             slides_pptx(few, data, "team.pptx")
     with pytest.raises(TemplateError, match="has no layout with a title"):

@@ -150,9 +150,10 @@ def test_archives_that_can_be_opened(tmp_path: Path) -> None:
     assert [(each.name, each.made_up) for each in found] == [
         ("shop", False),
         ("shop (2)", False),
-        ("Clothing Co-Parsing", False),
+        ("ccp", False),
         (MADE_UP, True),
     ]
+    assert found[2].title == "Clothing Co-Parsing"
     assert found[1].location == "s3://bucket/shop" and found[3].location.startswith(str(tmp_path))
 
 

@@ -106,7 +106,7 @@ def test_a_picture_is_the_thumbnail_else_the_photo_else_the_class_map(
 
 def test_a_moodboard_holds_each_picture_and_caption() -> None:
     inks = ["#ff0000", "#00ff00", "#0000ff", "#ffff00", "#00ffff"]
-    tiles = [Tile(picture(ink), f"look{place}.jpg") for place, ink in enumerate(inks)]
+    tiles = [Tile(picture(ink), f"look\x07{place}.jpg") for place, ink in enumerate(inks)]
     with Image.open(io.BytesIO(board_png(tiles, "Coats 生", "60 photos"))) as image:
         assert image.width == 2000
         pixels = np.asarray(image).reshape(-1, 3)
@@ -115,7 +115,7 @@ def test_a_moodboard_holds_each_picture_and_caption() -> None:
     assert board_pdf(tiles, "Coats", "60 photos").startswith(b"%PDF")
     (slide,) = Presentation(io.BytesIO(board_pptx(tiles, "Coats", "60 photos"))).slides
     said = [each.text_frame.text for each in slide.shapes if each.has_text_frame]
-    assert said == ["Coats", "60 photos", *(tile.caption for tile in tiles)]
+    assert said == ["Coats", "60 photos", *(tile.caption.replace("\x07", " ") for tile in tiles)]
     places = [each for each in slide.shapes if each.shape_type == 13]
     assert len(places) == 5
     for place, one in enumerate(places):

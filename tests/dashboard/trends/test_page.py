@@ -61,9 +61,7 @@ def test_report_tables_and_slides_can_be_taken(page: AppTest, monkeypatch: pytes
     opened(page)
     labels = [each.label for each in page.get("download_button")]
     assert {"Report (HTML)", "Tables (Excel)", "Slides (PowerPoint)"} <= set(labels)
-    assert "team.pptx is not a PowerPoint presentation" in said(page) and "The slides are plain meanwhile." in said(
-        page
-    )
+    assert "team.pptx is not a PowerPoint presentation" in said(page) and "Slides use the plain layout." in said(page)
     assert widget(page.toggle, "Photos in the report").value is False
 
 
@@ -154,6 +152,12 @@ def test_a_view_that_there_is_none_of(page: AppTest) -> None:
     assert headings(page)[0] == "What is worn together"
     assert 'The value "Tower" for view in the link is not available here; it is ignored.' in said(page)
     assert '"weight" for measure' in said(page) and "view" not in page.query_params
+
+
+def test_a_link_with_the_title_of_an_archive_opens_it(page: AppTest) -> None:
+    """Links had titles before they had names."""
+    opened(page, archive="Clothing Co-Parsing")
+    assert page.query_params["archive"] == "ccp" and not state_of(page, TrendsState).sentences and not page.exception
 
 
 def test_a_link_that_is_wrong_in_every_part(page: AppTest) -> None:
@@ -301,7 +305,7 @@ def test_making_the_sample_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("dashboard.trends.choice.MADE_UP_PHOTOS", 800)
     monkeypatch.setattr("segmodels.archive.synthetic._PIECE", 300)
     told: list[tuple[float, str]] = []
-    make_sample(Choice(MADE_UP, str(tmp_path), made_up=True), lambda share, text: told.append((share, text)))
+    make_sample(Choice(MADE_UP, str(tmp_path), MADE_UP, made_up=True), lambda share, text: told.append((share, text)))
     assert [share for share, _ in told] == [0, 0.375, 0.75, 1]
     assert told[0][1] == "Generating the made-up photos, only once: 0 of 800."
     assert told[1][1].startswith("Generating the made-up photos, only once: 300 of 800, ") and told[1][1].endswith(
