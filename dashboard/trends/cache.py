@@ -24,6 +24,7 @@ __all__ = [
     "forget_archives",
     "has_kinds",
     "has_thumbnails",
+    "template_fault",
     "versions",
 ]
 
@@ -128,6 +129,24 @@ def drawn_picture(
     from dashboard.trends.gallery import drawn
 
     return drawn(picture, class_map, _taxonomy, classes, outlines=outlines, side=side)
+
+
+@st.cache_data(show_spinner=False, max_entries=50)
+def template_fault(digest: str, name: str, _template: bytes) -> str:
+    """What is wrong with a template for slides; empty if it can be used.
+
+    Args:
+        digest: Digest of its file.
+        name: Name of its file.
+        _template: The file.
+    """
+    from dashboard.trends.deck import TemplateError, open_deck
+
+    try:
+        open_deck(_template, name)
+    except TemplateError as error:
+        return str(error)
+    return ""
 
 
 def _parts_stamp(location: str, version: Version) -> tuple[object, ...]:

@@ -10,8 +10,9 @@ import streamlit as st
 
 from dashboard.evaluation.pictures import Card
 from dashboard.shared.text import literal
+from dashboard.trends.cache import template_fault
 from dashboard.trends.contents import Contents
-from dashboard.trends.deck import MOST_TEMPLATE_BYTES, TemplateError, open_deck, read_template
+from dashboard.trends.deck import MOST_TEMPLATE_BYTES, TemplateError, read_template
 from dashboard.trends.report import report_html
 from dashboard.trends.slides import slides_pptx
 from dashboard.trends.workbook import workbook_xlsx
@@ -89,19 +90,9 @@ def chosen_template() -> tuple[bytes | None, str]:
         template, name = read_template(set_file), set_file.name
     else:
         return None, ""
-    if fault := _fault(hashlib.sha256(template).hexdigest(), name, template):
+    if fault := template_fault(hashlib.sha256(template).hexdigest(), name, template):
         raise TemplateError(fault)
     return template, name
-
-
-@st.cache_data(show_spinner=False, max_entries=50)
-def _fault(digest: str, name: str, _template: bytes) -> str:
-    """What is wrong with a template; empty if it can be used."""
-    try:
-        open_deck(_template, name)
-    except TemplateError as error:
-        return str(error)
-    return ""
 
 
 def _choose_template() -> tuple[bytes | None, str]:

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -204,7 +205,8 @@ def test_what_is_left_of_a_job_goes_when_the_server_starts(tmp_path: Path, monke
         async with lifespan(None):
             await asyncio.to_thread(until, lambda: not (tmp_path / "jobs" / "torn").exists())
 
-    asyncio.run(start())
+    with ThreadPoolExecutor(1) as executor:  # a browser that is open has an event loop in this thread
+        executor.submit(asyncio.run, start()).result()
 
 
 def test_an_ingest_takes_turns_with_the_visitors(target: Shelved, photo: Photo, segmenter: Segmenter) -> None:
