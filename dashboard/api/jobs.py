@@ -95,7 +95,7 @@ class Jobs:
         """A job.
 
         Args:
-            job_id: Its id.
+            job_id: Id of the job.
             who: Who asks: where people sign in, others' jobs are not there for them.
 
         Raises:

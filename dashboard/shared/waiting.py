@@ -33,7 +33,7 @@ def follow(run: Run, place: DeltaGenerator, cancel: Callable[[], None]) -> None:
 
     Args:
         run: The run.
-        place: Where the bar is drawn.
+        place: Place of the page that the bar is drawn in.
         cancel: Function that the button calls; it stops the run.
     """
     share, text = shown = run.progress

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import cv2
@@ -38,7 +38,7 @@ class Shown:
 
     Args:
         photo_id: Id of the photo.
-        caption: File name, day and person.
+        caption: File name without folders, day and person.
         picture: JPEG of the photo or its class map; None if there is neither.
         is_photo: Whether the picture is the photo and not its class map.
     """
@@ -97,7 +97,7 @@ def pictures_of(
 
     Args:
         rows: Rows of `Facts.matches`.
-        maps: Their class maps, as `Facts.class_maps` gives them.
+        maps: Class maps of these rows, as `Facts.class_maps` gives them.
         taxonomy: Taxonomy of the class maps.
         read: Function that gives the picture of a file name and an id, or raises `PictureError`.
         draw: Function that draws a picture with the outlines of a class map; `drawn` with its other arguments.
@@ -114,7 +114,9 @@ def pictures_of(
                 picture = _class_picture(read_class_map(class_map or b""), taxonomy)
         notes = [f"{row['day']:%Y-%m-%d}"] if not pd.isna(row["day"]) else []
         notes += [f"person {row['person'] + 1}"] if row["person"] else []
-        shown.append(Shown(row["photo_id"], ", ".join([row["file_name"], *notes]), picture, is_photo))
+        shown.append(
+            Shown(row["photo_id"], ", ".join([PurePosixPath(row["file_name"]).name, *notes]), picture, is_photo)
+        )
     return shown
 
 

@@ -26,7 +26,6 @@ __all__ = ["Source", "show_gallery"]
 
 _ON_PAGE = 24
 _MOST = 2000  # outfits of a gallery
-_TILE = 210  # pixels
 _SHOWN = 560  # pixels of the longer side of a picture on the page, for screens of two pixels to one
 _POWERPOINT = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 
@@ -53,7 +52,7 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
     Args:
         question: Question about the outfits.
         behind: Conditions on them.
-        source: Where their pictures come from.
+        source: Pictures of the archive, and the note below a moodboard.
         state: State of the page, which keeps what is chosen.
     """
     facts, view, asked = question.facts, question.view, behind.conditions
@@ -79,7 +78,7 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
     with st.container(horizontal=True, key="trends-gallery"):
         for shown in draw(rows, _SHOWN):
             lacking += not shown.is_photo
-            with st.container(width=_TILE):
+            with st.container():
                 if shown.picture:
                     st.image(shown.picture, width="stretch")
                 st.checkbox(

@@ -72,8 +72,12 @@ def main(arguments: list[str] | None = None) -> int:
     make_up = commands.add_parser("make-up", help="write an archive of made-up photos with planted trends")
     make_up.add_argument("photos", metavar="N", type=int)
     make_up.add_argument("--seed", type=int, default=0)
-    for command in (take, show, duplicates, make_up):
+    for command in (take, make_up):
         command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
+    for command in (show, duplicates):  # with or without the option, as all commands on an archive that is there
+        place = command.add_mutually_exclusive_group(required=True)
+        place.add_argument("place", nargs="?", metavar="ARCHIVE", help="folder or URI of the archive")
+        place.add_argument("--archive", metavar="DIR", help="the same")
     add_commands(commands)
     parsed = parser.parse_args(arguments)
     if parsed.command == "make-up" and not 1 <= parsed.photos <= _MOST_MADE_UP:
@@ -84,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     try:
-        archive = Archive(_expanded(parsed.archive))
+        archive = Archive(_expanded(parsed.archive or parsed.place))
         status = _run(parsed, archive)
         sys.stdout.flush()
         return status

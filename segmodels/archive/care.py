@@ -76,7 +76,7 @@ class Matches:
         photos: Number of photos.
         rows: Number of rows: a photo that several models analysed has several.
         names: File names of the first ones.
-        ids: Their ids.
+        ids: Ids of the photos with these names.
     """
 
     photos: int

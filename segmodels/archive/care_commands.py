@@ -125,10 +125,18 @@ def _delete_photos(parsed: argparse.Namespace, archive: Archive) -> int:
     if selection.is_empty:
         raise ArchiveError("Choose which photos to delete: by --file, --tag, --since, --until or --id.")
     matches = care.find_photos(archive, selection)
+    if not matches.photos and not parsed.for_good:
+        raise ArchiveError(f"No photo of {archive.place.name} meets these conditions. Nothing was deleted.")
     more = f" and {matches.photos - len(matches.names):,} more" if matches.photos > len(matches.names) else ""
-    print(f"{matches.photos:,} photos: {', '.join(matches.names)}{more}" if matches.photos else "No photo counts here.")
+    print(
+        f"{matches.photos:,} photos: {', '.join(matches.names)}{more}"
+        if matches.photos
+        else "No photo in use meets these conditions."
+    )
     what = (
-        "for good: there is no undo, and the undo of earlier changes ends" if parsed.for_good else "until you undo it"
+        "for good (there is no undo, and the undo of earlier changes ends)"
+        if parsed.for_good
+        else "(undo brings them back)"
     )
     if not _confirmed(parsed.confirm, "DELETE", f"delete them {what}"):
         return 2
