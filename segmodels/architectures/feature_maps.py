@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segmodels.architectures.compiled import CompiledNetwork
 from segmodels.architectures.padding import PadToStride
 
-__all__ = ["has_feature_maps", "logits_and_maps", "pool_features"]
+__all__ = ["WithFeatureMaps", "has_feature_maps", "logits_and_maps", "pool_features"]
 
 _FINEST = 2  # index of the encoder's map at stride 4; finer ones are left out
 _CORE = 0.5  # share of a class's largest probability from which a cell belongs to the garment's core
@@ -26,17 +27,41 @@ def has_feature_maps(network: nn.Module) -> bool:
     return all(hasattr(inner, part) for part in ("encoder", "decoder", "segmentation_head"))
 
 
+class WithFeatureMaps(nn.Module):
+    """A network that gives what `logits_and_maps` does as one tuple, so that it can be compiled.
+
+    Args:
+        network: Network that `has_feature_maps`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photos: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits, then the maps.
+
+        Args:
+            photos: Input, float `(N, 3, H, W)`.
+        """
+        logits, maps = logits_and_maps(self.network, photos)
+        return logits, *maps
+
+
 def logits_and_maps(network: nn.Module, photos: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """What a network gives, and the maps from which it comes, in one pass.
 
     Args:
-        network: Network of segmentation-models-pytorch, padded or not.
+        network: Network of segmentation-models-pytorch, padded or not; or a compiled one with `WithFeatureMaps`.
         photos: Input, float `(N, 3, H, W)`, whose sides are multiples of the network's stride.
 
     Returns:
         Logits `(N, classes, H, W)`; and the decoder's last map and the encoder's maps from stride 4 on, each
         `(N, channels, h, w)`.
     """
+    if isinstance(network, CompiledNetwork):
+        compiled, *found = network.outputs(photos)
+        return compiled, found
     inner: Any = network.network if isinstance(network, PadToStride) else network
     maps = inner.encoder(photos)
     decoded = inner.decoder(maps)

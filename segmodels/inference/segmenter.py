@@ -15,7 +15,8 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from segmodels.architectures.feature_maps import logits_and_maps, pool_features
+from segmodels.architectures.compiled import CompiledNetwork, check_runtime
+from segmodels.architectures.feature_maps import WithFeatureMaps, has_feature_maps, logits_and_maps, pool_features
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
@@ -88,6 +89,10 @@ class Segmenter:
         detector: Detector that finds the people where the checkpoint's crop is `person` or `box`; that of the
             environment, loaded when it is first needed, if left out.
         precision: The number format of the networks' features; the device's fastest if left out.
+        runtime: What runs the networks on a processor, `torch` or `openvino`; that of the environment if left out.
+
+    Raises:
+        DeviceError: If there is no such runtime, or it is not installed.
 
     Attributes:
         networks: What runs, with folded batch norms: the checkpoint's own first, then its ensemble's.
@@ -99,11 +104,14 @@ class Segmenter:
         device: torch.device | None = None,
         detector: PersonDetector | None = None,
         precision: Precision | None = None,
+        runtime: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self._detector = detector
         self.device = device or pick_device()
         self.precision = precision or pick_precision(None, self.device)
+        self.runtime = (runtime or read_settings().runtime or "torch") if self.device.type == "cpu" else "torch"
+        check_runtime(self.runtime)
         self._most_photos: int | None = None  # that fit into the device's memory at a time, once some did not
         tune(self.device)
         network = checkpoint.network
@@ -113,8 +121,16 @@ class Segmenter:
             .to(memory_format=torch.channels_last)
             for one in (network if isinstance(network, nn.ModuleList) else [network])
         ]
+        if self.runtime == "openvino":
+            self.networks = [self._compiled(one) for one in self.networks]
         if self.device.type == "cpu":
             keep_memory()
+
+    def _compiled(self, network: nn.Module) -> nn.Module:
+        if isinstance(network, ForeignNetwork):
+            return network
+        with_maps = self.checkpoint.kinds is not None and has_feature_maps(network)
+        return CompiledNetwork(WithFeatureMaps(network) if with_maps else network, self.precision)
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -133,7 +149,7 @@ class Segmenter:
         Raises:
             CheckpointError: If it is missing or damaged.
         """
-        return self._detector or load_detector(read_settings().detector, self.device, self.precision)
+        return self._detector or load_detector(read_settings().detector, self.device, self.precision, self.runtime)
 
     def segment(self, photo: PhotoSource) -> Segmentation:
         """Finds the garments of a photo.
