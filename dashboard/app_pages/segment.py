@@ -25,6 +25,7 @@ from dashboard.shared.analysed import (
     cut_out,
     file_name,
     json_text,
+    garment_names,
     write_zip,
 )
 from dashboard.shared.background import begin
@@ -246,6 +247,7 @@ def _downloads(analysed: Analysed) -> None:
         )
         if analysed.garments:
             with st.popover("Cut out one garment"):
+                st.caption("PNG with a transparent background.")
                 for garment in analysed.garments:
                     if analysed.likely(garment):
                         _cut_out_button(analysed, garment)
@@ -361,7 +363,7 @@ def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
 
 
 def _label(garment: Garment) -> str:
-    return f"{garment.name} · {garment.kind.name}" if garment.kind else garment.name
+    return " · ".join(garment_names(garment))
 
 
 page()

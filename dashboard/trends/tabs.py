@@ -72,7 +72,7 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
         if view == "Side by side":
             dated = [SEASON] if question.facts.size(question.view).dated else []
             if not dated and not tags:
-                raise NotEnoughError("Side by side needs dates or tags. Add them with a CSV at ingest (--metadata).")
+                raise NotEnoughError("Side by side needs dates or tags. Add them with a CSV on the Archive page.")
             return partial(groups_section, by=_one(chosen, "by", "By", [*dated, *tags]))
         ways = ["Nothing", "Another period", *(["A tag"] if tags else [])]
         way = _segment(chosen, "against", "Compare with", ways, constant=True)
