@@ -207,6 +207,8 @@ def _tabs(
                     build = tab.choose(question, trust, state.chosen)
                 except NotEnoughError as error:
                     st.info(literal(str(error)))
+                    if tab.name == "How it moves" and not choice.made_up:
+                        st.button("Open the made-up sample", on_click=state.open_archive, args=(MADE_UP,))
                     continue
                 finally:
                     state.sentences += state.chosen.settle()
@@ -524,7 +526,7 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
             "folder they were added from."
         )
     if choice.made_up:
-        remark = "Made-up photos all show the same drawing."
+        remark = "Made-up photos are drawings of what is worn."
     if remark:
         st.caption(literal(remark))
     with st.container(horizontal=True):
