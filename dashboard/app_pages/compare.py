@@ -57,8 +57,8 @@ GUIDE = (
     "differently. The map below is redder where they disagree and are certain.",
     "**Judge**: add a ground truth (PNG of class ids, COCO's JSON, or a .mat file of Clothing Co-Parsing) to see the "
     "scores of each model.",
-    "**Export** the comparison as a picture, the table and the agreement as CSV, all as JSON. The page's address opens the same models "
-    "again, and your photos while the server keeps them.",
+    "**Export** the comparison as a picture, the table and the agreement as CSV, all as JSON. The page's address opens "
+    "the same models again, and your photos while the server keeps them.",
 )
 UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments."
 LESS_LIKELY = " Pictures, shares and agreement include less likely garments."

@@ -24,8 +24,8 @@ from dashboard.shared.analysed import (
     class_map_png,
     cut_out,
     file_name,
-    json_text,
     garment_names,
+    json_text,
     write_zip,
 )
 from dashboard.shared.background import begin
@@ -148,7 +148,16 @@ def _choose_model() -> None:
     """Which of several models finds the garments; the Models page says more of each."""
     names = networks.model_names()
     if len(names) > 1 and state.model in names:
-        choose("Model", names, state.model, _use, key="segment-model", label_visibility="collapsed", width=140)
+        choose(
+            "Model",
+            names,
+            state.model,
+            _use,
+            key="segment-model",
+            format_func=lambda name: f"Model: {name}",
+            label_visibility="collapsed",
+            width=180,
+        )
 
 
 def _use(model: str) -> None:

@@ -325,9 +325,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 @pytest.fixture
-def half_done(
-    page: AppTest, here: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[HalfDone]:
+def half_done(page: AppTest, here: threading.Event, monkeypatch: pytest.MonkeyPatch) -> Iterator[HalfDone]:
     """A run that is done with tiny and at work on blank.
 
     Its queue, the models that were asked for, and what lets blank go on; until then the page stops.
