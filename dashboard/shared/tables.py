@@ -10,9 +10,14 @@ import streamlit as st
 
 from segmodels.csv_text import for_excel, harmless
 
-__all__ = ["as_csv", "as_excel_csv", "as_parquet", "headings"]
+__all__ = ["as_csv", "as_excel_csv", "as_parquet", "heading", "headings"]
 
 _WORDS = {"low": "95% from", "high": "95% to", "f1": "F1", "npmi": "NPMI", "n": "n", "p": "p", "q": "q"}
+
+
+def heading(name: str) -> str:
+    """Heading of a column for people, of the name that files have."""
+    return _WORDS.get(name) or name[:1].upper() + name[1:].replace("_", " ")
 
 
 def headings(table: pd.DataFrame, words: Mapping[str, str] = {}, **formats: str) -> dict[str, Any]:
@@ -23,10 +28,7 @@ def headings(table: pd.DataFrame, words: Mapping[str, str] = {}, **formats: str)
         words: Heading of a column, where it is not its name in words.
         **formats: Format of a column of numbers, such as `%.2f`.
     """
-    names = [str(name) for name in table.columns]
-    said = {
-        name: words.get(name) or _WORDS.get(name) or name[:1].upper() + name[1:].replace("_", " ") for name in names
-    }
+    said = {str(name): words.get(str(name)) or heading(str(name)) for name in table.columns}
     number, other = st.column_config.NumberColumn, st.column_config.Column
     return {
         name: number(label, format=formats[name]) if name in formats else other(label) for name, label in said.items()
