@@ -17,7 +17,7 @@ from train.analysis.evaluate import check_fold, check_writable, folds_of, split_
 from train.analysis.kinds.judging import judgement_line
 from train.analysis.kinds.runs import KindsData, OwnKindsData, fit_and_judge, fit_and_judge_own, keep_kinds
 from train.commands.shared import MODEL, Subparsers, open_segmenter, own_folder
-from train.data.split import FOLDS, SPLITS, read_ids, with_folds
+from train.data.split import FOLDS, SPLITS, read_ids
 from train.provenance import fits_behind
 
 __all__ = ["add_kinds"]
@@ -100,7 +100,7 @@ def _own_kinds(segmenter: Segmenter, arguments: argparse.Namespace) -> Kinds:
             "--flatlays goes with Clothing Co-Parsing alone, whose kinds their labels say. Leave it out."
         )
     config = segmenter.checkpoint.config
-    dataset = split_as_trained(open_dataset(arguments.dataset, arguments.data), config)
+    dataset = open_dataset(arguments.dataset, arguments.data)
     if not dataset.kinds:
         raise DatasetError(
             f"{dataset.name} names no kinds of its classes. Write {KINDS_TABLE} (name, class, kind) into "
@@ -113,8 +113,9 @@ def _own_kinds(segmenter: Segmenter, arguments: argparse.Namespace) -> Kinds:
     if fold is not None:
         check_fold(config, dataset.name, fold)
     data = OwnKindsData(
-        dataset=with_folds(dataset, folds_of(config) if seen else FOLDS),
+        dataset=split_as_trained(dataset, config),
         fold=fold,
+        folds=folds_of(config) if seen else FOLDS,
         judged=read_ids(arguments.ids) if arguments.ids else [],
         ids_file=arguments.ids.name if arguments.ids else "",
     )

@@ -237,3 +237,39 @@ def test_features_of_other_weights_or_labels_are_not_used(tmp_path: Path) -> Non
     assert one == sampling.features_of(tmp_path, "0123456789ab", CCP) and one.is_dir()
     assert one != sampling.features_of(tmp_path, "a" * 12, CCP)
     assert one != sampling.features_of(tmp_path, "0123456789ab", replace(CCP, kinds={"Dress": CCP_KINDS["Dress"]}))
+
+
+def of_five_folds(count: int, apart: float) -> list[KindSample]:
+    """Garments on photos of five folds, by turns of two kinds; the one feature differs by `apart`."""
+    random = np.random.default_rng(0)
+    return [
+        KindSample(str(number), "masks", "full", "Wrap", "ab"[number % 2], random.normal(apart * (number % 2), 1, 1))
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("apart", "ship"), [(3.0, True), (0.0, False)])
+def test_what_is_scored_did_not_choose(apart: float, ship: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thresholds chosen on the scored photos themselves would find 15 % above the majority in noise."""
+    own = of_five_folds(100, apart)
+    lesson = Lesson(
+        kinds={"Wrap": ("a", "b")},
+        data="made up",
+        photos={"masks": EvaluatedPhotos(dataset="coco-looks", split="all")},
+        choice=lambda each: True,
+        folds={each.photo_id: int(each.photo_id) // 2 % 5 for each in own},
+        judged_elsewhere=False,
+    )
+    seen: list[set[int]] = []
+    chosen = fitting._chosen
+
+    def watch(odds: np.ndarray, truth: np.ndarray, wanted: float) -> tuple[float, tuple[float, ...]]:
+        seen.append({len(truth)})
+        return chosen(odds, truth, wanted)
+
+    monkeypatch.setattr(fitting, "_chosen", watch)
+    kinds = fitting.fit(own, lesson, checkpoint())
+    assert seen == [{100}, *[{80}] * 5]  # for use, and five times for the scores
+    assert ("Wrap" in kinds.config.classes) == ship
+    with pytest.raises(DatasetError, match="b was found on 6 photos, wanted 12"):
+        fitting.fit([each for each in own if each.kind == "a" or int(each.photo_id) < 12], lesson, checkpoint())

@@ -125,7 +125,8 @@ def _too_few(samples: Sequence[KindSample], names: Sequence[str], lesson: Lesson
     photos = {name: len({sample.photo_id for sample in samples if sample.kind == name}) for name in names}
     rarest = min(photos, key=lambda name: photos[name])
     if photos[rarest] < _LEAST:
-        return f"too few garments of some kind: {rarest} was found on {photos[rarest]} photos, wanted {_LEAST}"
+        number = f"{photos[rarest]} photo" + ("" if photos[rarest] == 1 else "s")
+        return f"too few garments of some kind: {rarest} was found on {number}, wanted {_LEAST}"
     chosen = len({sample.photo_id for sample in samples if lesson.choice(sample)})
     return f"too few garments to choose by: they are on {chosen} photos, wanted {_LEAST}" if chosen < _LEAST else ""
 

@@ -25,7 +25,7 @@ from train.analysis.kinds.samples import (
     one_part_each,
     teaching,
 )
-from train.data.split import fold_ids
+from train.data.split import FOLDS, fold_ids, with_folds
 from train.publishing.card import card_of
 
 __all__ = ["KindsData", "OwnKindsData", "fit_and_judge", "fit_and_judge_own", "keep_kinds"]
@@ -62,14 +62,16 @@ class OwnKindsData:
     """Photos of a data set of one's own that kinds are learned from and judged on.
 
     Args:
-        dataset: The data set, with the fold of each photo that teaches.
+        dataset: The data set.
         fold: Number of the fold that the network left out; None if it never saw any of the photos.
+        folds: Number of folds, where no file tells them.
         judged: Ids of other photos, which judge.
         ids_file: Name of the file that lists them.
     """
 
     dataset: Dataset
     fold: int | None
+    folds: int = FOLDS
     judged: Sequence[str] = ()
     ids_file: str = ""
 
@@ -141,20 +143,21 @@ def fit_and_judge_own(segmenter: Segmenter, data: OwnKindsData, features_folder:
         DatasetError: If the data set names no kinds of a class that the network finds, an id is unknown, a photo both
             teaches and judges, or there are too few garments for any class.
     """
-    dataset, folds = data.dataset, data.dataset.folds or {}
-    dataset.select(list(data.judged))
+    data.dataset.select(list(data.judged))
+    found = {garment.name for garment in segmenter.taxonomy.worn}
+    lacking = [name for name in data.dataset.kinds if name not in found]
+    if not found & set(data.dataset.kinds):
+        raise DatasetError(
+            f"{data.dataset.name} names kinds of {listed(lacking)}, and none of these is a garment or accessory of "
+            f"{segmenter.checkpoint.name}, which finds {listed(sorted(found), 20)}. Correct the classes in kinds.csv, "
+            "or train the network on this data set first."
+        )
+    dataset = with_folds(data.dataset, data.folds)
+    folds = dataset.folds or {}
     if both := [photo_id for photo_id in data.judged if photo_id in folds]:
         raise DatasetError(
             f"{listed(both)} of {data.ids_file} are in the folds, which teach. Leave them out of split.csv, or judge "
             "without --ids: then each fold is judged by what the others taught."
-        )
-    found = {garment.name for garment in segmenter.taxonomy.worn}
-    lacking = [name for name in dataset.kinds if name not in found]
-    if dataset.kinds and not found & set(dataset.kinds):
-        raise DatasetError(
-            f"{dataset.name} names kinds of {listed(lacking)}, and none of these is a garment or accessory of "
-            f"{segmenter.checkpoint.name}, which finds {listed(sorted(found), 20)}. Correct the classes in kinds.csv, "
-            "or train the network on this data set first."
         )
     others, left_out = fold_ids(dataset, min(folds.values(), default=0) if data.fold is None else data.fold)
     own_folder = _own_folder(segmenter, dataset, features_folder)
