@@ -85,9 +85,9 @@ class DataCheck:
                 groups.setdefault(garment.group, []).append(garment.name)
             told = "; ".join(f"{group} {listed(names, 12)}" for group, names in groups.items())
             lines.append(f"Groups, as the source tells them or guessed from the names: {told}.")
-        for garment, kinds in self.kinds.items():
+        for name, kinds in self.kinds.items():
             each = ", ".join(f"{kind} on {number} photo{'' if number == 1 else 's'}" for kind, number in kinds.items())
-            lines.append(f"Kinds of {garment}: {each}.")
+            lines.append(f"Kinds of {name}: {each}.")
         if all(pixels.keys() <= {0, UNLABELLED} for pixels in self.shown.values()):
             lines.append(f"No pixel is of a class beside {taxonomy.names[0]}, so there is nothing to learn.")
             if any(UNLABELLED in pixels for pixels in self.shown.values()):
