@@ -116,6 +116,8 @@ def test_from_pictures_to_counts_by_kind(
     arguments = ["ingest", str(folder), "--archive", str(archive.place.location), "--model", str(network)]
     assert archive_main(arguments) == 0
     with archive.reader() as reader:
+        made_by = reader.query("SELECT DISTINCT kinds_revision AS kinds, calibration_revision AS none FROM photos")
+        assert made_by["kinds"].tolist() == [kinds.revision] and made_by["none"].isna().all()
         facts = Facts(reader, segmenter.taxonomy, kinds=True)
         counts = facts.counts(View(counting="raw"))
     worn = dict(zip(counts.names, counts.each.tolist(), strict=True))
