@@ -29,6 +29,7 @@ from dashboard.evaluation.kinds import (
     kinds_matrix,
     kinds_of,
     kinds_table,
+    matrices,
     matrix_title,
 )
 from dashboard.evaluation.pictures import (
@@ -411,9 +412,7 @@ def _kinds(models: Sequence[Model]) -> None:
             hide_index=True,
             column_config={name: st.column_config.NumberColumn(format="%.2f") for name in shares},
         )
-        judged = [each for each in kinds.judgements if each.how == "held out"]
-        if judged:
-            _kinds_matrix(judged, kinds)
+        _kinds_matrix(matrices(kinds), kinds)
 
 
 @st.fragment
