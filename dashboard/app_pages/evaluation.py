@@ -410,7 +410,9 @@ def _kinds(models: Sequence[Model]) -> None:
         st.dataframe(
             kinds_table(kinds),
             hide_index=True,
-            column_config={name: st.column_config.NumberColumn(format="%.2f") for name in shares},
+            column_config={
+                name: st.column_config.NumberColumn(name.replace("_", " "), format="%.2f") for name in shares
+            },
         )
         _kinds_matrix(matrices(kinds), kinds)
 
