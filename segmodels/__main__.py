@@ -31,7 +31,7 @@ from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, decode_photo, find_photos
 from segmodels.results_folder import choose_targets, is_done, legible, map_of, write_results
-from segmodels.sentences import first_line
+from segmodels.sentences import first_line, listed
 from segmodels.streams import leave_pipe
 
 
@@ -158,7 +158,7 @@ def _segment(arguments: argparse.Namespace) -> int:
     targets = choose_targets(names, out)
     writers = {kind: ANNOTATION_FORMATS[kind].open(arguments.image_address) for kind in dict.fromkeys(arguments.export)}
     checkpoint = segmenter.checkpoint
-    done = 0
+    done = written = 0
     try:
         with tqdm(targets.items(), unit="photo", disable=None) as bar:
             for path, target in bar:
@@ -191,6 +191,7 @@ def _segment(arguments: argparse.Namespace) -> int:
                     reason = first_line(error) or type(error).__name__
                     bar.write(f"{legible(path)} could not be analysed: {reason}.", file=sys.stderr)
                     continue
+                written += 1
                 for note in [*notes, *_renamed(path, target)]:
                     bar.write(note, file=sys.stderr)
     finally:  # also of what was done before Ctrl-C
@@ -199,7 +200,15 @@ def _segment(arguments: argparse.Namespace) -> int:
     if done:
         who = "1 photo was" if done == 1 else f"{done:,} photos were"
         print(f"{who} done before, and left as they are. --again does all anew.", file=sys.stderr)
+    if written:
+        print(_what_was_written(written, checkpoint.name, out, list(writers)))
     return 1 if failed else 0
+
+
+def _what_was_written(count: int, model: str, out: Path, exports: Sequence[str]) -> str:
+    photos = "1 photo" if count == 1 else f"{count:,} photos"
+    text = f"{photos} segmented with {model}. Class maps (PNG) and garments (JSON) are in {out}"
+    return f"{text}, annotations in {listed([str(out / kind) for kind in exports])}." if exports else f"{text}."
 
 
 def _renamed(path: Path, target: Path) -> list[str]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import lzma
 import re
 import stat
+import struct
 import time
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
@@ -15,10 +19,22 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MOST_JSON_BYTES", "open_regular", "parse_json", "read_json", "replacing", "writable_name", "write_whole"]
+__all__ = [
+    "MOST_JSON_BYTES",
+    "ZIP_ERRORS",
+    "open_regular",
+    "parse_json",
+    "read_json",
+    "replacing",
+    "writable_name",
+    "write_whole",
+]
 
 MOST_JSON_BYTES = 32_000_000
 """Most bytes of a JSON file that describes something, such as a checkpoint; the largest of ours has 0.1 MB."""
+
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError)
+"""What the standard library raises at a damaged, encrypted or unknown kind of ZIP, beside errors of the system."""
 
 _MOST_DEPTH = 64  # of lists and objects in each other
 _MOST_DIGITS = 19  # of a whole number: those of 64 bits

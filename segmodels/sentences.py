@@ -24,6 +24,9 @@ def first_line(error: BaseException) -> str:
 
     Args:
         error: The error. Of one of the system, what the system says, without its number and path.
+            Of bytes that are no text, that they are none.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return text.partition("\n")[0].rstrip(". ")

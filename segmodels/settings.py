@@ -15,7 +15,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-__all__ = ["DEVICE_VARIABLE", "PREFIX", "Settings", "read_settings"]
+__all__ = ["DEVICE_VARIABLE", "PREFIX", "RUNTIME_VARIABLE", "Settings", "read_settings"]
 
 PREFIX = "GARMENTSCOPE_"
 """Start of the name of each variable; the field of `Settings`, in capitals, is the rest."""
@@ -24,6 +24,9 @@ _YES = ("1", "yes", "true", "on")
 
 DEVICE_VARIABLE = f"{PREFIX}DEVICE"
 """Variable that error messages and `--help` name as the source of a device."""
+
+RUNTIME_VARIABLE = f"{PREFIX}RUNTIME"
+"""Variable that error messages name as the source of what runs networks."""
 
 
 def _variable(meaning: str, default: str) -> Any:
@@ -41,6 +44,11 @@ class Settings:
     """The variables of Garmentscope, typed; a `~` at the start of a path is the user's home."""
 
     device: str = _variable("Device of the app, and of commands without `--device`.", "`auto`")
+
+    runtime: str = _variable(
+        "What runs networks on a processor: `torch`, or `openvino`, which is faster and needs the extra `openvino`.",
+        "`torch`",
+    )
 
     models: tuple[Path, ...] = _variable("Folders of checkpoints, separated as in `PATH`.", "none")
 
@@ -174,6 +182,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     archives = re.split(rf"{re.escape(os.pathsep)}(?!//)", text("ARCHIVE"))  # not at the colon of s3://
     return Settings(
         device=text("DEVICE"),
+        runtime=text("RUNTIME").lower(),
         models=folders("MODELS"),
         hub=text("HUB"),
         detector=os.path.expanduser(text("DETECTOR")),

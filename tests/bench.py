@@ -25,10 +25,12 @@ from torch import nn
 
 from segmodels.checkpoints.catalog import load_segmenter
 from segmodels.checkpoints.checkpoint import load_checkpoint
+from segmodels.extras import missing_extra
 from segmodels.inference.segmenter import Segmenter
 
 TURNS = 15
 PLAIN = "a plain FPN on EfficientNet-Lite0, 320 x 320"
+OPENVINO = "segment on OpenVINO"
 
 
 def main(folders: list[str]) -> None:
@@ -39,13 +41,16 @@ def main(folders: list[str]) -> None:
         measure({folder: partial(segmenter.segment, photo) for folder, segmenter in segmenters.items()})
     else:
         segmenter = Segmenter(load_checkpoint(Path(folders[1]))) if folders else load_segmenter("fpn")
-        medians = measure(_parts(segmenter, photo))
+        tasks = _parts(segmenter, photo)
+        if not missing_extra("openvino", "openvino"):
+            compiled = Segmenter(segmenter.checkpoint, torch.device("cpu"), runtime="openvino")
+            tasks[f"{OPENVINO}, photo of {photo.shape[1]} x {photo.shape[0]}"] = partial(compiled.segment, photo)
+        medians = measure(tasks)
         if segmenter.checkpoint.kinds:
             print(f"kinds make a photo {kinds_cost(segmenter, photo):.2f} times as long (wanted: at most 1.05)")
-        plain, segment = (
-            next(median for name, median in medians.items() if part in name) for part in (PLAIN, "segment,")
-        )
-        print(f"segment runs at {plain / segment:.2f} times the speed of {PLAIN}")
+        for part in ("segment,", OPENVINO):
+            for median in [median for name, median in medians.items() if name.startswith(part)][:1]:
+                print(f"{part.rstrip(',')} runs at {medians[PLAIN] / median:.2f} times the speed of {PLAIN}")
 
 
 def kinds_cost(segmenter: Segmenter, photo: np.ndarray) -> float:

@@ -22,10 +22,12 @@ from dashboard.archive.state import ArchiveState, Intake
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.shared import audit, networks, sign_in
 from dashboard.shared.access import may_change, readable_archives, share, sharing_of
+from dashboard.shared.choice import choose
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import is_trusted, log_name, principal, visitor, without_folders
+from dashboard.trends.state import TrendsState
 from segmodels.archive.decoding import encoding_name
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
@@ -210,7 +212,7 @@ def _form(archives: Sequence[Shelved]) -> None:
     csv_alone = metadata if state.found and not (state.found.found.sources or state.found.found.rejected) else None
     if csv_alone:
         st.caption("Dates and tags of the photos named in the CSV are replaced.")
-    model = "" if csv_alone else _model()
+    model = "" if csv_alone else _model(next((each for each in archives if each.name == target), None))
     thumbnails = not csv_alone and st.checkbox("Keep thumbnails in the archive", is_trusted(), key="archive-thumbnails")
     if not csv_alone:
         st.caption(
@@ -284,19 +286,36 @@ def _preview(metadata: Metadata) -> None:
         st.caption("  \n".join(map(literal, metadata.notes)))
 
 
-def _model() -> str:
-    """The model that is to analyse the photos; nothing to choose where there is one only."""
+def _model(target: Shelved | None) -> str:
+    """The model that is to analyse the photos; nothing to choose where there is one only.
+
+    For an archive with photos, the one that analysed most of them is proposed: only its counts add up.
+    """
     models = networks.model_names()
-    model = models[0] if models else DEFAULT_MODEL
-    if len(models) > 1:
-        model = st.selectbox(
-            "Model",
-            models,
-            models.index(state.model) if state.model in models else 0,
-            key="archive-model",
-        )
-        st.caption("Results of different models are kept separate.")
-    return model
+    if len(models) < 2:
+        return models[0] if models else DEFAULT_MODEL
+    name = target.name if target else ""
+    if name != state.proposed_for:
+        state.proposed_for = name
+        usual = _analysed_by(target) if target else ""
+        state.model = usual if usual in models else state.model
+    state.model = state.model if state.model in models else models[0]
+    choose("Model", models, state.model, _use, key="archive-model")
+    st.caption("Results of different models are kept separate.")
+    return state.model
+
+
+def _use(model: str) -> None:
+    state.model = model
+
+
+def _analysed_by(target: Shelved) -> str:
+    """The model that analysed most photos of an archive; empty where there are none, or it cannot be read."""
+    try:
+        contents = cache.archive_contents(target.location)
+    except ArchiveError:
+        return ""
+    return max(contents, key=lambda each: each.photos).version.model if contents else ""
 
 
 def _refuse(sentences: Sequence[str], alone: bool) -> None:
@@ -406,9 +425,12 @@ def _entry(each: Shelved, archives: Sequence[Shelved]) -> None:
     if len(contents) > 1:
         body = "<p>Results of several models, kept separate.</p>" + body
     st.html(f'<article class="archive">{head}{body}</article>')
-    if not allowed:
-        return
     with st.container(horizontal=True):
+        if contents and st.button("See its trends", key=f"archive-{each.key}-trends"):
+            page_state(TrendsState).open_archive(each.name)
+            st.switch_page("app_pages/trends.py")
+        if not allowed:
+            return
         if sign_in.is_needed() and each.origin == "own":
             _sharing(each)
         for name, data in lists(archive).items():

@@ -33,6 +33,7 @@ from dashboard.components.paste import watch_pasted
 from dashboard.components.upload_limit import watch_uploads
 from dashboard.components.viewer import MAX_STAGES, viewer, viewer_key
 from dashboard.figures import agreement_figure, scores_figure
+from dashboard.segment.state import SegmentState
 from dashboard.shared import networks
 from dashboard.shared.background import begin
 from dashboard.shared.by_link import fetch_photo
@@ -56,8 +57,8 @@ GUIDE = (
     "differently. The map below is redder where they disagree and are certain.",
     "**Judge**: add a ground truth (PNG of class ids, COCO's JSON, or a .mat file of Clothing Co-Parsing) to see the "
     "scores of each model.",
-    "**Export** a picture, the table and the agreement as CSV, all as JSON. The page's address opens the same models "
-    "again, and your photos while the server keeps them.",
+    "**Export** the comparison as a picture, the table and the agreement as CSV, all as JSON. The page's address opens "
+    "the same models again, and your photos while the server keeps them.",
 )
 UNDER_TABLE = "Share: of the photo's pixels. Time: from the decoded photo to its garments."
 LESS_LIKELY = " Pictures, shares and agreement include less likely garments."
@@ -151,6 +152,8 @@ def _header(installed: Sequence[str]) -> tuple[list[PhotoFile], str, bool, Delta
         taken_in = f"compare-add-{state.intake}"  # another popover, which is closed, once photos were taken in
         with st.container(key="add-photos", width="content"), st.popover("Add photos", key=taken_in):
             uploads = upload_photos(f"compare-upload-{state.intake}")
+            if not state.example:
+                uploads += _of_segment()
             more, address = more_ways(f"compare-{state.intake}")
             if not state.example and st.button("Start over", type="tertiary"):
                 state.start_over()
@@ -160,9 +163,10 @@ def _header(installed: Sequence[str]) -> tuple[list[PhotoFile], str, bool, Delta
         asked = st.button("Compare", type="primary")
     if state.example:
         st.markdown(
-            "The same photo under each model, with a shared zoom and a wipe between any two. Coloured: where they name "
-            "different classes. Add a photo of your own, choose other models, or add a ground truth for scores."
+            "The same photo under each model, with a shared zoom and a wipe between any two. Add a photo of your own, "
+            "choose other models, or add a ground truth for scores."
         )
+        uploads += _of_segment()
     place = st.container()
     _choose_models(installed)
     if len(installed) < 2:
@@ -172,6 +176,17 @@ def _header(installed: Sequence[str]) -> tuple[list[PhotoFile], str, bool, Delta
         )
     _show_sentences()
     return uploads + more, address, asked, place
+
+
+def _of_segment() -> list[PhotoFile]:
+    """A button for the photos that the visitor has on Segment and not here; the photos, once it is pressed."""
+    segment = page_state(SegmentState)
+    there = {} if segment.example else {key: done for key, done in segment.photos.items() if key not in state.photos}
+    if not there:
+        return []
+    which = next(iter(there.values())).name if len(there) == 1 else f"the {len(there)} photos"
+    pressed = st.button(literal(f"Compare on {which} from Segment"), key="compare-of-segment")
+    return [PhotoFile(done.name, done.photo.data) for done in there.values()] if pressed else []
 
 
 def _choose_models(installed: Sequence[str]) -> None:
@@ -475,7 +490,7 @@ def _downloads(comparison: Comparison, comparisons: Sequence[Comparison]) -> Non
     name = stem if len(comparisons) == 1 else "comparison"
     with st.container(horizontal=True):
         st.download_button(
-            "Picture (PNG)",
+            "Comparison (PNG)",
             partial(comparison_picture, comparison),
             f"{stem}-comparison.png",
             "image/png",

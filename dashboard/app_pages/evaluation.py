@@ -22,8 +22,9 @@ from dashboard.evaluation.confusion import (
     photos_of_class,
     view_matrix,
 )
-from dashboard.evaluation.counts import calibration_of, count_caption, count_table, kind_of
+from dashboard.evaluation.counts import COUNT_HEADINGS, calibration_of, count_caption, count_table, kind_of
 from dashboard.evaluation.kinds import (
+    KIND_HEADINGS,
     kinds_caption,
     kinds_cells,
     kinds_matrix,
@@ -68,6 +69,7 @@ from dashboard.figures import (
 from dashboard.shared.guide import show_guide
 from dashboard.shared.model_links import MAX_MODELS, parse_link
 from dashboard.shared.page_state import page_state
+from dashboard.shared.tables import headings
 from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
@@ -395,7 +397,9 @@ def _counts(models: Sequence[Model]) -> None:
             notes=[count_caption(model.name, calibration)],
             data=partial(count_table, [each for each, _ in calibrated]),
         )
-        st.dataframe(count_table([each for each, _ in calibrated]), hide_index=True)
+        table = count_table([each for each, _ in calibrated])
+        scores = dict.fromkeys(("share_error_raw", "share_error", "f1_raw", "f1", "brier_raw", "brier"), "%.3f")
+        st.dataframe(table, hide_index=True, column_config=headings(table, COUNT_HEADINGS, **scores))
 
 
 def _kinds(models: Sequence[Model]) -> None:
@@ -406,14 +410,9 @@ def _kinds(models: Sequence[Model]) -> None:
     model, kinds = having[0]
     with st.expander("Kinds of garments"):
         st.caption(literal(kinds_caption(model.name, kinds)))
-        shares = ("named", "accuracy", "low", "high", "balanced", "most_frequent")
-        st.dataframe(
-            kinds_table(kinds),
-            hide_index=True,
-            column_config={
-                name: st.column_config.NumberColumn(name.replace("_", " "), format="%.2f") for name in shares
-            },
-        )
+        table = kinds_table(kinds)
+        shares = dict.fromkeys(("named", "accuracy", "low", "high", "balanced", "most_frequent"), "%.2f")
+        st.dataframe(table, hide_index=True, column_config=headings(table, KIND_HEADINGS, **shares))
         _kinds_matrix(matrices(kinds), kinds)
 
 
@@ -457,7 +456,8 @@ def _papers() -> None:
     """What papers print, apart from our scores, as it was measured on other photos."""
     with st.expander("Scores in papers"):
         st.caption("Each was measured by its authors on their own data, so none can be compared with the scores above.")
-        st.dataframe(papers_table(), hide_index=True)
+        table = papers_table()
+        st.dataframe(table, hide_index=True, column_config=headings(table))
 
 
 # --- The matrix -------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from dashboard.shared.analysed import (
     class_map_png,
     cut_out,
     file_name,
+    garment_names,
     json_text,
     write_zip,
 )
@@ -147,7 +148,16 @@ def _choose_model() -> None:
     """Which of several models finds the garments; the Models page says more of each."""
     names = networks.model_names()
     if len(names) > 1 and state.model in names:
-        choose("Model", names, state.model, _use, key="segment-model", label_visibility="collapsed", width=140)
+        choose(
+            "Model",
+            names,
+            state.model,
+            _use,
+            key="segment-model",
+            format_func=lambda name: f"Model: {name}",
+            label_visibility="collapsed",
+            width=180,
+        )
 
 
 def _use(model: str) -> None:
@@ -246,6 +256,7 @@ def _downloads(analysed: Analysed) -> None:
         )
         if analysed.garments:
             with st.popover("Cut out one garment"):
+                st.caption("PNG with a transparent background.")
                 for garment in analysed.garments:
                     if analysed.likely(garment):
                         _cut_out_button(analysed, garment)
@@ -361,7 +372,7 @@ def _cut_out_button(analysed: Analysed, garment: Garment) -> None:
 
 
 def _label(garment: Garment) -> str:
-    return f"{garment.name} · {garment.kind.name}" if garment.kind else garment.name
+    return " · ".join(garment_names(garment))
 
 
 page()

@@ -23,6 +23,7 @@ from dashboard.shared.audit import note
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.palette_menu import show_palettes
+from dashboard.shared.tables import headings
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
 from dashboard.trends import cache
@@ -207,6 +208,8 @@ def _tabs(
                     build = tab.choose(question, trust, state.chosen)
                 except NotEnoughError as error:
                     st.info(literal(str(error)))
+                    if tab.name == "How it moves" and not choice.made_up:
+                        st.button("Open the made-up sample", on_click=state.open_archive, args=(MADE_UP,))
                     continue
                 finally:
                     state.sentences += state.chosen.settle()
@@ -458,7 +461,7 @@ def _show(question: Question, build: Builder, choice: Choice, line: str, notes: 
         with st.expander("How this is computed"):
             st.markdown(method(section.key))
         with st.expander("Numbers"):
-            st.dataframe(section.numbers, hide_index=True)
+            st.dataframe(section.numbers, hide_index=True, column_config=headings(section.numbers))
     key, code = state.clicked
     behind = (read_behind(code, question.facts.taxonomy) if key == section.key else None) or section.behind
     state.chosen.link["photos"] = [f"{section.key}:{behind.code()}"]
@@ -518,13 +521,13 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
     classes = [facts.class_of(name) for name in behind.classes]
     cards, remark = photo_cards(found, facts.whole, classes, partial(read, SMALL) if read else None)
     st.html(cards_html(cards))
-    if not choice.made_up and not read:
+    if choice.made_up:
+        remark = "Made-up photos are drawings of what is worn."
+    elif not read:
         remark = (
             "To see the photos beside their class maps, add them with thumbnails, or set GARMENTSCOPE_PHOTOS to the "
             "folder they were added from."
         )
-    if choice.made_up:
-        remark = "Made-up photos all show the same drawing."
     if remark:
         st.caption(literal(remark))
     with st.container(horizontal=True):

@@ -91,7 +91,7 @@ def show_care(
         outcomes: What became of the last action, by the location of its archive.
     """
     key = f"archive-care-{shelved.key}"
-    section = st.expander("Care", key=key, on_change="rerun")
+    section = st.expander("Care: delete photos, change tags, merge, check", key=key, on_change="rerun")
     if not section.open:
         return
     others = [each for each in others if each.location != shelved.location]

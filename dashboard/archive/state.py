@@ -37,6 +37,7 @@ class ArchiveState:
             and once photos are added.
         target: Name of the archive that was added to last; kept here, as the form is not drawn while a job runs.
         model: Catalog name of the model chosen in the form.
+        proposed_for: Name of the archive for which a model was proposed last; empty for a new one.
         intake: Number of times that the uploader was emptied; part of its key, as a new key is an empty uploader.
         arrived: Ids of the files in the uploader.
         arrivals: Number of times that files arrived in the uploader.
@@ -52,6 +53,7 @@ class ArchiveState:
     retagged: tuple[str, Retagged] | None = None
     target: str = ""
     model: str = DEFAULT_MODEL
+    proposed_for: str = ""
     intake: int = 0
     arrived: list[str] = field(default_factory=list)
     arrivals: int = 0

@@ -10,7 +10,7 @@ from dashboard.evaluation.conditions import LABELS
 from dashboard.evaluation.records import Model
 from segmodels.inference.presence import Calibration, CalibrationError, PresenceJudgement, read_calibration
 
-__all__ = ["calibration_of", "count_caption", "count_table", "kind_of"]
+__all__ = ["COUNT_HEADINGS", "calibration_of", "count_caption", "count_table", "kind_of"]
 
 _FLATLAYS = "Flat-lays"
 
@@ -23,6 +23,18 @@ def calibration_of(model: Model) -> Calibration | None:
         return read_calibration(model.folder, model.taxonomy)
     except CalibrationError:
         return None
+
+
+COUNT_HEADINGS = {
+    "photos": "Kind of photo",
+    "how": "Judged",
+    "measured_on": "Photos",
+    "share_error_raw": "Error of shares, raw counts",
+    "f1_raw": "F1, raw counts",
+    "brier_raw": "Brier score, raw counts",
+    "brier": "Brier score",
+}
+"""Headings of `count_table`."""
 
 
 def kind_of(judgement: PresenceJudgement) -> str:

@@ -11,6 +11,7 @@ from dashboard.evaluation.records import Model
 from segmodels.inference.kinds import KindJudgement, KindsConfig, KindsError, read_kinds_config
 
 __all__ = [
+    "KIND_HEADINGS",
     "KindsCell",
     "kinds_caption",
     "kinds_cells",
@@ -67,6 +68,15 @@ def kinds_caption(name: str, kinds: KindsConfig) -> str:
         "is high enough. Accuracy is of the garments named, with its 95% interval over photos; the last column is the "
         f"accuracy of always answering the most frequent kind.{lacking}"
     )
+
+
+KIND_HEADINGS = {
+    "how": "Judged",
+    "named": "Share named",
+    "balanced": "Balanced accuracy",
+    "most_frequent": "Accuracy of the most frequent",
+}
+"""Headings of `kinds_table`."""
 
 
 def kinds_table(kinds: KindsConfig) -> pd.DataFrame:

@@ -88,7 +88,7 @@ def cost_figure(
         ticktext=[f"{value:g}" for value in _log_ticks(left, right)],
     )
     figure.update_yaxes(title=COLUMNS[score].axis, range=[low, high], showgrid=True, tickformat=".2f", nticks=7)
-    figure.update_layout(template=template(theme), height=420, showlegend=False)
+    figure.update_layout(template=template(theme), height=450, showlegend=False)
     return figure
 
 

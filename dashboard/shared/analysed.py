@@ -42,6 +42,7 @@ __all__ = [
     "class_map_png",
     "cut_out",
     "file_name",
+    "garment_names",
     "heading",
     "json_text",
     "read_photo",
@@ -401,12 +402,18 @@ def heading(analysed: Analysed) -> str:
     return f"{garments} on {people} people" if people > 1 else garments
 
 
+def garment_names(garment: Garment) -> list[str]:
+    """Class of a garment and its kind, where there is one of another name."""
+    kind = garment.kind.name if garment.kind else garment.name
+    return [garment.name] if kind.casefold() == garment.name.casefold() else [garment.name, kind]
+
+
 def file_name(garment: Garment) -> str:
     """The class of a garment as part of a file name, with its kind and a number from the second person on.
 
     Examples are `scarf-tie-2` and `dress-skirt`.
     """
-    name = f"{garment.name}-{garment.kind.name}" if garment.kind else garment.name
+    name = "-".join(garment_names(garment))
     name = re.sub(r'[<>:"/\\|?*]', "-", name.lower())
     return f"{name}-{garment.person + 1}" if garment.person else name
 

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
+import streamlit as st
 
 from segmodels.csv_text import for_excel, harmless
 
-__all__ = ["as_csv", "as_excel_csv", "as_parquet"]
+__all__ = ["as_csv", "as_excel_csv", "as_parquet", "heading", "headings"]
+
+_WORDS = {"low": "95% from", "high": "95% to", "f1": "F1", "npmi": "NPMI", "n": "n", "p": "p", "q": "q"}
+
+
+def heading(name: str) -> str:
+    """Heading of a column for people, of the name that files have."""
+    return _WORDS.get(name) or name[:1].upper() + name[1:].replace("_", " ")
+
+
+def headings(table: pd.DataFrame, words: Mapping[str, str] = {}, **formats: str) -> dict[str, Any]:
+    """Headings of a table for people, as `st.dataframe` takes them in `column_config`.
+
+    Args:
+        table: The table; its columns keep the names that files have.
+        words: Heading of a column, where it is not its name in words.
+        **formats: Format of a column of numbers, such as `%.2f`.
+    """
+    said = {str(name): words.get(str(name)) or heading(str(name)) for name in table.columns}
+    number, other = st.column_config.NumberColumn, st.column_config.Column
+    return {
+        name: number(label, format=formats[name]) if name in formats else other(label) for name, label in said.items()
+    }
 
 
 def as_csv(table: pd.DataFrame) -> bytes:

@@ -74,4 +74,4 @@ def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> Non
 
 
 def _sample_folder(environment: Mapping[str, str]) -> Path:
-    return read_settings(environment).cache / f"made-up-3-{MADE_UP_PHOTOS}-{_SEED}"
+    return read_settings(environment).cache / f"made-up-4-{MADE_UP_PHOTOS}-{_SEED}"

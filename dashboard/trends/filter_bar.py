@@ -124,7 +124,7 @@ def values_with(values: Sequence[str], part: str) -> list[str]:
 
 def _tags(facts: Facts, view: View, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not facts.tags:
-        st.caption("No photo in this archive has tags. Add them with a CSV at ingest (--metadata).")
+        st.caption("No photo in this archive has tags. Add them with a CSV on the Archive page.")
     chosen, found = dict(view.tags), []
     shown = [*chosen, *(name for name in facts.tags if name not in chosen)][: max(_MANY_TAGS, len(chosen))]
     if len(facts.tags) > _MANY_TAGS:

@@ -16,8 +16,7 @@ COUNTING = (
 )
 _CORRECTED = (
     f"**Significant** means p below {SIGNIFICANT:g} after correction for all tests of the view (Benjamini-Hochberg): "
-    "of all results called significant, about 1% are expected to be false. What is not significant is pale or "
-    "grey."
+    "of all results called significant, about 1% are expected to be false. What is not significant is pale."
 )
 _WILSON = "**Interval.** 95% Wilson interval of a share; of expected counts it includes the error of the calibration."
 _LIFT = (

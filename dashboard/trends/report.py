@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from dashboard.evaluation.pictures import Card, cards_html
+from dashboard.shared.tables import heading
 from dashboard.trends.contents import Contents
 from dashboard.trends.section import Section, swatches_html
 
@@ -145,7 +146,9 @@ def _plotly() -> str:
 
 def _table(table: pd.DataFrame) -> str:
     return str(
-        table.head(_ROWS).to_html(
+        table.head(_ROWS)
+        .rename(columns=heading)
+        .to_html(
             index=False,
             border=0,
             na_rep="–",

@@ -167,7 +167,7 @@ class Question:
         if not size.dated or not size.first or not size.last:
             raise NotEnoughError(
                 f"{what} needs dates, and none of these {number(size.outfits)} outfits has one. Add dates with a CSV "
-                "at ingest (--metadata), or open the made-up sample."
+                "on the Archive page (on the command line: --metadata), or open the made-up sample."
             )
         if size.first == size.last:
             raise NotEnoughError(f"{what} needs photos of several {period}s; all dated photos are from {size.first}.")

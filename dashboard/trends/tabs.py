@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.trends.chosen import Chosen
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
@@ -62,9 +63,14 @@ class Tab:
     choose: Callable[[Question, Trust, Chosen], Builder]
 
 
+def _choices() -> DeltaGenerator:
+    """The row of the tab's choices."""
+    return st.container(horizontal=True, vertical_alignment="bottom", key="trends-choices")
+
+
 def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     against = None
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with _choices():
         view = _view(chosen, ["Shares", "Side by side", "Areas"])
         if view == "Areas":
             return area_section
@@ -72,7 +78,7 @@ def _worn(question: Question, trust: Trust, chosen: Chosen) -> Builder:
         if view == "Side by side":
             dated = [SEASON] if question.facts.size(question.view).dated else []
             if not dated and not tags:
-                raise NotEnoughError("Side by side needs dates or tags. Add them with a CSV at ingest (--metadata).")
+                raise NotEnoughError("Side by side needs dates or tags. Add them with a CSV on the Archive page.")
             return partial(groups_section, by=_one(chosen, "by", "By", [*dated, *tags]))
         ways = ["Nothing", "Another period", *(["A tag"] if tags else [])]
         way = _segment(chosen, "against", "Compare with", ways, constant=True)
@@ -103,7 +109,7 @@ def _tag_against(question: Question, tags: Sequence[str], chosen: Chosen) -> Aga
 
 
 def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with _choices():
         view = _view(chosen, ["Lines", "Rising and falling", "Forecast"])
         period = _period(question, chosen)
         if view == "Rising and falling":
@@ -122,7 +128,7 @@ def _moves(question: Question, trust: Trust, chosen: Chosen) -> Builder:
 
 
 def _together(question: Question, trust: Trust, chosen: Chosen) -> Builder:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with _choices():
         view = _view(chosen, ["Matrix", "Rules", "Companions", "Over time", "Network"])
         if view == "Network":
             return network_section
@@ -149,7 +155,7 @@ def _coloured(question: Question, trust: Trust, chosen: Chosen) -> Builder:
     worn = seen(question)
     if not worn:
         raise NotEnoughError("None of these outfits has a garment that can be counted. Remove a filter.")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with _choices():
         view = _view(chosen, ["Palettes", "One garment", "Two garments", "Over time"])
         if view == "Over time":
             garment = _one(chosen, "garment", "Garment", worn, "Coat")

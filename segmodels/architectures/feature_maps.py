@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segmodels.architectures.compiled import CompiledNetwork
 from segmodels.architectures.padding import PadToStride
 
-__all__ = ["has_feature_maps", "logits_and_maps", "pool_features"]
+__all__ = ["WithFeatureMaps", "has_feature_maps", "logits_and_maps", "pool_features"]
 
 _FINEST = 2  # index of the encoder's map at stride 4; finer ones are left out
 _CORE = 0.5  # share of a class's largest probability from which a cell belongs to the garment's core
@@ -27,30 +27,57 @@ def has_feature_maps(network: nn.Module) -> bool:
     return all(hasattr(inner, part) for part in ("encoder", "decoder", "segmentation_head"))
 
 
+class WithFeatureMaps(nn.Module):
+    """A network that gives what `logits_and_maps` does as one tuple, so that it can be compiled.
+
+    Args:
+        network: Network that `has_feature_maps`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photos: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits, then the maps.
+
+        Args:
+            photos: Input, float `(N, 3, H, W)`.
+        """
+        logits, maps = logits_and_maps(self.network, photos)
+        return logits, *maps
+
+
 def logits_and_maps(network: nn.Module, photos: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """What a network gives, and the maps from which it comes, in one pass.
 
     Args:
-        network: Network of segmentation-models-pytorch, padded or not.
+        network: Network of segmentation-models-pytorch, padded or not; or a compiled one with `WithFeatureMaps`.
         photos: Input, float `(N, 3, H, W)`; of a network that is not padded, its sides are multiples of the stride.
 
     Returns:
         Logits `(N, classes, H, W)`; and the decoder's last map and the encoder's maps from stride 4 on, each
         `(N, channels, h, w)`, without the cells that lie in the padding altogether.
     """
+    if isinstance(network, CompiledNetwork):
+        compiled, *found = network.outputs(photos)
+        return compiled, found
     padded = network.pad(photos) if isinstance(network, PadToStride) else photos
     inner: Any = network.network if isinstance(network, PadToStride) else network
     maps = inner.encoder(padded)
     decoded = inner.decoder(maps)
     logits: torch.Tensor = inner.segmentation_head(decoded)
+    kept = [decoded, *maps[_FINEST:]]
+    if padded is photos:
+        return logits, kept
     height, width = photos.shape[-2:]
-    return logits[..., :height, :width], [_shown(each, padded, height, width) for each in (decoded, *maps[_FINEST:])]
+    return logits[..., :height, :width], [_shown(each, padded, height, width) for each in kept]
 
 
 def _shown(each: torch.Tensor, padded: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """The cells of a map `(N, channels, h, w)` that show a part of the first rows and columns of the input."""
-    rows, columns = each.shape[2] * height / padded.shape[2], each.shape[3] * width / padded.shape[3]
-    return each[..., : ceil(rows), : ceil(columns)]
+    rows, columns = -(-each.shape[2] * height // padded.shape[2]), -(-each.shape[3] * width // padded.shape[3])
+    return each[..., :rows, :columns]  # rounded up
 
 
 def pool_features(maps: Sequence[torch.Tensor], cells: torch.Tensor, ids: Sequence[int]) -> np.ndarray:

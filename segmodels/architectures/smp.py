@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import segmentation_models_pytorch as smp
 import torch
+from segmentation_models_pytorch.decoders.linknet.decoder import LinknetDecoder
 from torch import nn
 
 from segmodels.architectures.channels import scale_channels
@@ -63,7 +66,7 @@ def unet(classes: int, encoder: str = LITE0, decoder_width: float = 1.0) -> nn.M
     return _padded(network, stride=32)
 
 
-def linknet(classes: int, encoder: str = LITE0) -> nn.Module:
+def linknet(classes: int, encoder: str = LITE0, wide: bool = False) -> nn.Module:
     """LinkNet (Chaurasia & Culurciello 2017), which adds the encoder's maps where U-Net concatenates them.
 
     3.1 million parameters with 15 classes on EfficientNet-Lite0; the encoder's deepest map has stride 32, the decoder
@@ -72,11 +75,17 @@ def linknet(classes: int, encoder: str = LITE0) -> nn.Module:
     Args:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch that gives a map at stride 2.
+        wide: Whether 1 x 1 convolutions bring the encoder's maps to the channels that the paper's decoder has: 64, 64,
+            128, 256 and 512, those of ResNet-18. Each of its blocks works on a quarter of the channels, so with
+            EfficientNet-Lite0's 16 at stride 2 all 15 classes have to pass through 4.
     """
-    return _padded(smp.Linknet(encoder, encoder_weights=None, classes=classes), stride=32)
+    network = smp.Linknet(encoder, encoder_weights=None, classes=classes)
+    if wide:
+        network.decoder = _Widened(network.encoder.out_channels, (3, 64, 64, 128, 256, 512))
+    return _padded(network, stride=32)
 
 
-def pspnet(classes: int, encoder: str = LITE0) -> nn.Module:
+def pspnet(classes: int, encoder: str = LITE0, dilated: bool = False) -> nn.Module:
     """Pyramid Scene Parsing Network (Zhao et al. 2017), one of the four in Inácio et al., §IV-B.
 
     0.2 million parameters with 15 classes on EfficientNet-Lite0: smp's PSPNet takes the encoder's map at stride 8 and
@@ -85,8 +94,10 @@ def pspnet(classes: int, encoder: str = LITE0) -> nn.Module:
     Args:
         classes: Channels of the logits.
         encoder: Any encoder of segmentation-models-pytorch.
+        dilated: Whether the whole encoder is kept, whose deeper maps stay at stride 8 by dilation, as in the paper.
     """
-    return _padded(smp.PSPNet(encoder, encoder_weights=None, classes=classes), stride=8)
+    whole = {"encoder_depth": 5, "output_stride": 8} if dilated else {}
+    return _padded(smp.PSPNet(encoder, encoder_weights=None, classes=classes, **whole), stride=8)
 
 
 def densenet(classes: int, encoder: str = "densenet121", decoder_width: float = 1.0) -> nn.Module:
@@ -104,6 +115,28 @@ def densenet(classes: int, encoder: str = "densenet121", decoder_width: float = 
     if not encoder.startswith("densenet"):
         raise ValueError(f"{encoder} is not a DenseNet.")
     return unet(classes, encoder, decoder_width)
+
+
+class _Widened(nn.Module):
+    """LinkNet's decoder, given the encoder's maps in other channels.
+
+    Args:
+        given: Channels of the encoder's maps, the finest first.
+        wanted: Channels that the decoder gets.
+    """
+
+    def __init__(self, given: Sequence[int], wanted: Sequence[int]) -> None:
+        super().__init__()
+        self.projections = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True))
+            for before, after in zip(given[1:], wanted[1:], strict=True)
+        )
+        self.decoder = LinknetDecoder(list(wanted))
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        widened = [project(each) for project, each in zip(self.projections, maps[1:], strict=True)]
+        decoded: torch.Tensor = self.decoder([maps[0], *widened])
+        return decoded
 
 
 class _Sum(nn.Module):

@@ -6,7 +6,6 @@ import io
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from segmodels.archive.decoding import encoding_name, likely_encodings
 from segmodels.archive.metadata import TABLE_SUFFIXES, Metadata, parse_metadata, plain_name
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import MAX_PHOTO_BYTES
+from segmodels.files import ZIP_ERRORS
 from segmodels.photo import PHOTO_SUFFIXES, PhotoError, find_photos, over_limit
 from segmodels.sentences import listed
 
@@ -128,7 +128,7 @@ def from_zip(file: Path | bytes, name: str) -> Found:
         archive = zipfile.ZipFile(io.BytesIO(file) if isinstance(file, bytes) else file)
     except (FileNotFoundError, PermissionError) as error:
         raise ArchiveError(f"{name} cannot be read: {error.strerror}.") from error
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+    except (*ZIP_ERRORS, OSError) as error:
         raise ArchiveError(_damaged(file, name)) from error
     members = [member for member in archive.infolist() if not member.filename.endswith("/")]  # one may be empty
     size = sum(member.compress_size for member in members)
@@ -285,7 +285,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Sou
         try:
             with archive.open(member) as stream:
                 data = stream.read(MAX_PHOTO_BYTES + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (*ZIP_ERRORS, OSError) as error:
             raise PhotoError(f"{name} is damaged in the ZIP. Pack it again.") from error
         if len(data) > MAX_PHOTO_BYTES:
             raise PhotoError(over_limit(name, max(member.file_size, len(data)), MAX_PHOTO_BYTES))

@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -61,6 +63,22 @@ _CERTAIN = 0.6  # least probability of a kind that is named
 _PART = 50_000  # photos per part
 _PIECE = 5_000  # photos made at once
 _HEIGHT, _WIDTH = 900, 600
+_DRAWN = (  # rectangles of each class: top, bottom, left and right of a person's middle; later ones cover earlier ones
+    ("Skin", ((150, 240, -40, 40), (250, 480, -130, -100), (250, 480, 100, 130), (460, 810, -70, 70))),
+    ("Hair", ((80, 150, -50, 50),)),
+    ("Socks", ((640, 810, -70, 70),)),
+    ("Footwear", ((800, 850, -90, 90),)),
+    ("Shirt", ((240, 460, -100, 100),)),
+    ("Pants", ((460, 760, -80, 80),)),
+    ("Shorts", ((460, 600, -85, 85),)),
+    ("Dress", ((240, 460, -85, 85), (460, 680, -115, 115))),
+    ("Romper", ((240, 600, -95, 95),)),
+    ("Coat", ((240, 640, -135, -50), (240, 640, 50, 135))),
+    ("Scarf/Tie", ((230, 270, -60, 60), (270, 380, -20, 20))),
+    ("Glasses", ((175, 200, -40, 40),)),
+    ("Hat", ((60, 115, -70, 70),)),
+    ("Bag", ((470, 600, 95, 145),)),
+)
 _MARKETS = np.array(["North", "South"])
 _SEASONS = np.array(["winter", "spring", "summer", "autumn"])
 _NAMES = np.array(OUTFIT_15.names)
@@ -131,7 +149,7 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         "analysed_at": _same(datetime.now(UTC).replace(tzinfo=None), count),
         "people": _people(random, people, starts),
         "garments": _garments(random, outfit, kind, share, photo_of, starts, (days / (span - 1))[photo_of], markets),
-        "class_map": _same(_figure(), count),
+        "class_map": _figures(masks, starts),
         "outfits": _lists(starts, pa.array(masks)),
         "presence": _lists(starts, _rows(presence[:, _WORN])),
         "kinds": _lists(
@@ -305,15 +323,30 @@ def _same(value: object, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(value), count)
 
 
-def _figure() -> bytes:
-    """The class map of all made-up photos: a person made of rectangles."""
-    figure = np.zeros((_HEIGHT, _WIDTH), np.uint8)
-    for name, (top, bottom, left, right) in {
-        "Hair": (80, 150, 250, 350),
-        "Skin": (150, 240, 260, 340),
-        "Shirt": (240, 460, 200, 400),
-        "Pants": (460, 800, 220, 380),
-        "Footwear": (800, 850, 210, 390),
-    }.items():
-        figure[top:bottom, left:right] = OUTFIT_15[name].id
+def _figures(masks: np.ndarray, starts: np.ndarray) -> pa.Array:
+    """Class map of each photo: its people side by side, each in what is worn, as rectangles.
+
+    Args:
+        masks: Classes that each person wears, as bits, `(n,)`.
+        starts: First person of each photo, and at the end the number of people.
+    """
+    worn = [tuple(masks[first:last].tolist()) for first, last in pairwise(starts)]
+    places = {each: place for place, each in enumerate(dict.fromkeys(worn))}
+    drawn = pa.array([_figure(each) for each in places], pa.binary())
+    return drawn.take(pa.array([places[each] for each in worn]))
+
+
+@lru_cache(maxsize=4096)
+def _figure(masks: tuple[int, ...]) -> bytes:
+    """Class map of people who wear the classes in the masks."""
+    scale = CLASS_MAP_SIDE / _HEIGHT
+    figure = np.zeros((CLASS_MAP_SIDE, round(_WIDTH * scale)), np.uint8)
+    for person, mask in enumerate(masks):
+        centre = (person + 0.5) * _WIDTH / len(masks)
+        for name, pieces in _DRAWN:
+            if name in ("Hair", "Skin") or mask >> OUTFIT_15[name].id & 1:
+                for top, bottom, left, right in pieces:
+                    rows = slice(round(top * scale), round(bottom * scale))
+                    columns = slice(round((centre + left) * scale), round((centre + right) * scale))
+                    figure[rows, columns] = OUTFIT_15[name].id
     return small_map(figure, OUTFIT_15, CLASS_MAP_SIDE)

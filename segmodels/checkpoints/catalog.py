@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.files import read_json
-from segmodels.foreign.formats import weights_of
+from segmodels.foreign.formats import name_of, weights_of
 from segmodels.hub.cache import REPOSITORY_PREFIX, HubAddress, Pulled, list_pulled
 from segmodels.settings import read_settings
 
@@ -283,8 +283,7 @@ def find_model(name: str | Path, progress: Progress | None = None) -> CatalogEnt
             return entry
     path = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser fails on the ~ of a user who is not there
     if path.exists():
-        called = path.stem if path.is_file() else path.resolve().name
-        return CatalogEntry(called, "folder", path)
+        return CatalogEntry(name_of(path), "folder", path)
     if not named:
         raise CheckpointError(_no_folder(str(name), path))
     missing = _missing(str(name))

@@ -30,7 +30,7 @@ from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
 from segmodels.files import read_json, write_whole
 from segmodels.foreign.description import Foreign, config_values
-from segmodels.foreign.formats import PICKLES, digest, home_of, weights_of
+from segmodels.foreign.formats import PICKLES, digest, home_of, name_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.sentences import first_line
@@ -317,7 +317,8 @@ def load_checkpoint(
     Args:
         folder: Folder that holds `config.json` and `model.safetensors`; or a folder of transformers or ONNX, or an ONNX
             file.
-        name: Name of the checkpoint in the catalog; the folder's name if left out.
+        name: Name of the checkpoint in the catalog; if left out, the folder's, or that of its run if the folder is
+            `checkpoint`.
         revision: Commit on the Hub; computed from the weights if left out.
         with_calibration: Whether its calibration is read; one that is fitted anew may be damaged.
         with_kinds: Whether its kinds are read; those that are fitted anew may be damaged.
@@ -346,7 +347,7 @@ def load_checkpoint(
             raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
         weights = load_weights(folder, network)
     return Checkpoint(
-        name=name or (folder.stem if folder.is_file() else folder.resolve().name),
+        name=name or name_of(folder),
         config=config,
         network=network.eval(),
         results=read_results(home),

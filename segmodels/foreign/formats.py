@@ -23,6 +23,7 @@ __all__ = [
     "format_of",
     "home_of",
     "is_weights",
+    "name_of",
     "read_format",
     "weights_of",
 ]
@@ -207,6 +208,14 @@ def read_format(path: Path) -> Format:
 def home_of(path: Path) -> Path:
     """The folder of a model: that of the file, where an ONNX file is named."""
     return path.parent if path.is_file() else path
+
+
+def name_of(path: Path) -> str:
+    """Name of the model in a folder or an ONNX file; in the folder `checkpoint` of a run, that of the run."""
+    if path.is_file():
+        return path.stem
+    folder = path.resolve()
+    return (folder.parent if folder.name == "checkpoint" and folder.parent.name else folder).name
 
 
 def files_of(names: Collection[str]) -> list[str]:

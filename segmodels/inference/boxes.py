@@ -7,7 +7,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-__all__ = ["PADDING_GREY", "Box", "box_of", "crop_around", "cut", "intersection_area", "overlap_coefficient"]
+__all__ = [
+    "PADDING_GREY",
+    "Box",
+    "box_of",
+    "crop_around",
+    "cut",
+    "edges",
+    "intersection_area",
+    "overlap_coefficient",
+    "whole_pixels",
+    "whole_size",
+]
 
 PADDING_GREY = 127
 """Value of the pixels of a crop that lie outside the photo; near 0 once a network's mean and std are applied."""
@@ -87,3 +98,21 @@ def cut(image: np.ndarray, crop: Box, height: int, width: int, outside: int = PA
             inside, (target_width, target_height), interpolation=how
         )
     return result
+
+
+def edges(box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom in whole pixels, as `cut` takes them."""
+    left, top = round(box.x), round(box.y)
+    return left, top, max(left + 1, round(box.x + box.width)), max(top + 1, round(box.y + box.height))
+
+
+def whole_size(crop: Box) -> tuple[int, int]:
+    """Height and width of a crop at the photo's own size, in whole pixels."""
+    left, top, right, bottom = edges(crop)
+    return bottom - top, right - left
+
+
+def whole_pixels(box: Box) -> tuple[int, int, int, int]:
+    """Left, top, width and height of a box in whole pixels."""
+    left, top, right, bottom = edges(box)
+    return left, top, right - left, bottom - top

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 
+from segmodels.architectures.compiled import CompiledNetwork
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.architectures.ssd import ssd_lite0
 from segmodels.checkpoints.checkpoint import CheckpointError, check_fields, load_weights, read_fields, write_folder
@@ -90,6 +91,10 @@ class PersonDetector:
         config: Configuration of the network.
         device: The device that computes; `pick_device()` if left out.
         precision: The number format of the network's features; the device's fastest if left out.
+        runtime: What runs the network on a processor, `torch` or `openvino`.
+
+    Attributes:
+        parts: What `detect` runs up to the boxes.
     """
 
     def __init__(
@@ -98,11 +103,15 @@ class PersonDetector:
         config: DetectorConfig,
         device: torch.device | None = None,
         precision: Precision | None = None,
+        runtime: str = "torch",
     ) -> None:
         self.config = config
         self.device = device or pick_device()
         self.precision = precision or pick_precision(None, self.device)
         self.network: SSD = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.runtime = runtime
+        parts = _Parts(self.network)
+        self.parts = CompiledNetwork(parts, self.precision).outputs if runtime == "openvino" else parts
 
     def find(self, photo: np.ndarray) -> list[FoundPerson]:
         """The people of a photo, the surest first.
@@ -134,7 +143,7 @@ class PersonDetector:
             pixels.float().div_(255).sub_(config.mean).div_(config.std).contiguous(memory_format=torch.channels_last)
         )
         with torch.inference_mode(), self.precision.autocast():
-            found = detect(self.network, batch)
+            found = detect(self.network, batch, self.parts)
         return [self._people(boxes, photo, crop, side) for boxes, photo, crop in zip(found, photos, crops, strict=True)]
 
     def _people(self, found: Mapping[str, torch.Tensor], photo: np.ndarray, crop: Box, side: int) -> list[FoundPerson]:
@@ -152,7 +161,22 @@ class PersonDetector:
         return people
 
 
-def detect(network: SSD, photos: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+class _Parts(nn.Module):
+    """What an SSD computes before it looks at boxes: their corrections, their scores, and the maps they lie on."""
+
+    def __init__(self, network: SSD) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, photos: torch.Tensor) -> list[torch.Tensor]:
+        maps = list(self.network.backbone(photos).values())
+        outputs = self.network.head(maps)
+        return [outputs["bbox_regression"], outputs["cls_logits"], *maps]
+
+
+def detect(
+    network: SSD, photos: torch.Tensor, parts: Callable[[torch.Tensor], list[torch.Tensor]] | None = None
+) -> list[dict[str, torch.Tensor]]:
     """What an SSD finds in photos that already have its size and are normalised, the surest first.
 
     The network's own `forward` would decode boxes in the precision of autocast: with bfloat16 to whole pixels only.
@@ -160,14 +184,15 @@ def detect(network: SSD, photos: torch.Tensor) -> list[dict[str, torch.Tensor]]:
     Args:
         network: Network in evaluation mode.
         photos: Photos, float `(N, 3, S, S)`.
+        parts: Function that runs the network up to its boxes; the network itself if left out.
 
     Returns:
         For each photo `boxes` float32 `(n, 4)` (left, top, right, bottom in pixels), `scores` and `labels`.
     """
-    features = list(network.backbone(photos).values())
-    outputs = {name: values.float() for name, values in network.head(features).items()}
+    regression, scores, *maps = (parts or _Parts(network))(photos)
+    outputs = {"bbox_regression": regression.float(), "cls_logits": scores.float()}
     sizes = [(photos.shape[2], photos.shape[3])] * len(photos)
-    anchors = network.anchor_generator(ImageList(photos, sizes), features)
+    anchors = network.anchor_generator(ImageList(photos, sizes), maps)
     found: list[dict[str, torch.Tensor]] = network.postprocess_detections(outputs, anchors, sizes)
     return found
 
@@ -186,21 +211,25 @@ def find_people(photo: np.ndarray) -> list[FoundPerson]:
 
 @cache
 def load_detector(
-    which: str = "", device: torch.device | None = None, precision: Precision | None = None
+    which: str = "",
+    device: torch.device | None = None,
+    precision: Precision | None = None,
+    runtime: str = "torch",
 ) -> PersonDetector:
-    """A person detector, ready to run; loaded once for each device and precision.
+    """A person detector, ready to run; loaded once for each device, precision and runtime.
 
     Args:
         which: `coco` for torchvision's SSDLite on MobileNetV3 with its COCO weights, which are fetched; the folder of a
             detector; or empty for the one that ships.
         device: The device that computes; `pick_device()` if left out.
         precision: The number format of the network's features; the device's fastest if left out.
+        runtime: What runs the network on a processor, `torch` or `openvino`.
 
     Raises:
         CheckpointError: If its files are missing or damaged, or the weights cannot be fetched.
     """
     if which == "coco":
-        return _coco_detector(device, precision)
+        return _coco_detector(device, precision, runtime)
     folder = Path(which) if which else EMBEDDED_DETECTOR
     config = read_fields(folder, DetectorConfig)
     path = folder / "config.json"
@@ -210,7 +239,7 @@ def load_detector(
     network = ssd_lite0(config.side, config.mean, config.std)
     load_weights(folder, network)
     network.backbone = fold_batch_norm(network.backbone)
-    return PersonDetector(network, config, device, precision)
+    return PersonDetector(network, config, device, precision, runtime)
 
 
 def save_detector(
@@ -225,7 +254,7 @@ def save_detector(
     write_folder(folder, asdict(config), network, metrics=metrics, card=card)
 
 
-def _coco_detector(device: torch.device | None, precision: Precision | None) -> PersonDetector:
+def _coco_detector(device: torch.device | None, precision: Precision | None, runtime: str) -> PersonDetector:
     network = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=91)
     try:
         weights = SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(
@@ -238,4 +267,4 @@ def _coco_detector(device: torch.device | None, precision: Precision | None) -> 
         ) from None
     network.load_state_dict(weights, strict=True)
     config = DetectorConfig(architecture="coco", side=320, mean=0.5, std=0.5)
-    return PersonDetector(network, config, device, precision)
+    return PersonDetector(network, config, device, precision, runtime)

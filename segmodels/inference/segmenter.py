@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,67 +15,36 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from segmodels.architectures.feature_maps import logits_and_maps, pool_features
+from segmodels.architectures.compiled import CompiledNetwork, check_runtime
+from segmodels.architectures.feature_maps import WithFeatureMaps, has_feature_maps, logits_and_maps, pool_features
 from segmodels.architectures.folding import fold_batch_norm
 from segmodels.checkpoints.checkpoint import Checkpoint, NetworkConfig
 from segmodels.device import Precision, keep_memory, pick_device, pick_precision, tune
 from segmodels.foreign.network import ForeignNetwork
-from segmodels.inference.boxes import Box, box_of, crop_around, cut
+from segmodels.inference.boxes import Box, box_of, crop_around, cut, whole_pixels, whole_size
 from segmodels.inference.detector import FoundPerson, PersonDetector, load_detector
 from segmodels.inference.kinds import Kinds
 from segmodels.inference.memory import map_in_parts, run_in_parts
+from segmodels.inference.photo_size import blend, drop_specks, merge, open_maps
 from segmodels.inference.presence import features
+from segmodels.inference.regions import Region, from_left_to_right, is_unsure_or_large, people_to_segment
 from segmodels.inference.segmentation import Garment, Person, Segmentation, measure
 from segmodels.photo import Photo, decode_photo
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["SMALLEST_GARMENT", "PhotoSource", "Segmenter", "regions_to_segment"]
+__all__ = ["PhotoSource", "Segmenter"]
 
 PhotoSource = np.ndarray | Photo | Image.Image | bytes | str | Path
 """A photo: uint8 `(H, W, 3)` RGB, upright; a `segmodels.photo.Photo`; or what `segmodels.photo.open_photo` takes."""
 
-SMALLEST_GARMENT = 0.001
-"""Share of the outfit's pixels below which a class is taken for noise and becomes background."""
-
-_STRIP_PIXELS = 1 << 20
 _MIN_COMPONENT = 0.1
 _WORTH_A_REFINE_PASS = 0.85
 _DETECTOR_MARGIN = 0.15  # of the box's longer side, for the coarse pass: a hat or a bag may stick out of the box
 _REGION_MARGIN = 0.05  # the same, around what belongs to one of several people: the detector's boxes are 3 % off
 _WHOLE_FROM_HEIGHT = 0.6  # share of the photo's height from which the coarse pass over a single person takes all of it
-# Without a coarse pass a single person's region is the whole photo where the detector's score is below the first or the
-# box covers more of the photo's area than the second; chosen on fold 0, flat-lays and photos of other kinds.
-_WHOLE_BELOW_SCORE = 0.9
-_WHOLE_FROM_AREA = 0.65
-_MOST_PEOPLE = 8
 _GPU_BATCH = 8
 _CELL = 4  # side, in pixels of the input, of the cells over which probabilities are averaged for presence and kinds
-_PASSER_BY = 0.5  # of the height of the tallest: twice as far away, or a small child
-_COMPANION = 0.95  # score from which somebody beside the surest person counts; chosen on the folds
-
-
-@dataclass(eq=False)
-class _Region:
-    """A region of interest: one person, or a whole photo where nobody was found or the only person stands for it.
-
-    Args:
-        photo: Index of the photo.
-        crop: Box of the photo that the network is given, in pixels of the photo, of the input's aspect.
-        box: Region with its margin, around which each further ensemble member sets a crop of its own aspect.
-        person: Person that the detector found, also where the crop is the whole photo; None if it found nobody.
-        limit: Box outside of which nothing belongs to this person; None for no limit.
-        probability: Probabilities in the crop, float32 `(C, height, width)`.
-        maps: Feature maps of the crop, each `(channels, h, w)`; empty unless they are wanted.
-    """
-
-    photo: int
-    crop: Box
-    box: Box
-    person: FoundPerson | None = None
-    limit: Box | None = None
-    probability: torch.Tensor | None = None
-    maps: Sequence[torch.Tensor] = ()
 
 
 class Segmenter:
@@ -88,6 +57,10 @@ class Segmenter:
         detector: Detector that finds the people where the checkpoint's crop is `person` or `box`; that of the
             environment, loaded when it is first needed, if left out.
         precision: The number format of the networks' features; the device's fastest if left out.
+        runtime: What runs the networks on a processor, `torch` or `openvino`; that of the environment if left out.
+
+    Raises:
+        DeviceError: If there is no such runtime, or it is not installed.
 
     Attributes:
         networks: What runs, with folded batch norms: the checkpoint's own first, then its ensemble's.
@@ -99,11 +72,14 @@ class Segmenter:
         device: torch.device | None = None,
         detector: PersonDetector | None = None,
         precision: Precision | None = None,
+        runtime: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self._detector = detector
         self.device = device or pick_device()
         self.precision = precision or pick_precision(None, self.device)
+        self.runtime = (runtime or read_settings().runtime or "torch") if self.device.type == "cpu" else "torch"
+        check_runtime(self.runtime)
         self._most_photos: int | None = None  # that fit into the device's memory at a time, once some did not
         tune(self.device)
         network = checkpoint.network
@@ -113,8 +89,16 @@ class Segmenter:
             .to(memory_format=torch.channels_last)
             for one in (network if isinstance(network, nn.ModuleList) else [network])
         ]
+        if self.runtime == "openvino":
+            self.networks = [self._compiled(one) for one in self.networks]
         if self.device.type == "cpu":
             keep_memory()
+
+    def _compiled(self, network: nn.Module) -> nn.Module:
+        if isinstance(network, ForeignNetwork):
+            return network
+        with_maps = self.checkpoint.kinds is not None and has_feature_maps(network)
+        return CompiledNetwork(WithFeatureMaps(network) if with_maps else network, self.precision)
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -133,7 +117,7 @@ class Segmenter:
         Raises:
             CheckpointError: If it is missing or damaged.
         """
-        return self._detector or load_detector(read_settings().detector, self.device, self.precision)
+        return self._detector or load_detector(read_settings().detector, self.device, self.precision, self.runtime)
 
     def segment(self, photo: PhotoSource) -> Segmentation:
         """Finds the garments of a photo.
@@ -183,7 +167,7 @@ class Segmenter:
             for index, photo in enumerate(photos)
         ]
 
-    def _assemble(self, photo: np.ndarray, regions: Sequence[_Region], seconds: float) -> Segmentation:
+    def _assemble(self, photo: np.ndarray, regions: Sequence[Region], seconds: float) -> Segmentation:
         """The segmentation of a photo, from the probabilities of its regions.
 
         Args:
@@ -192,14 +176,14 @@ class Segmenter:
             seconds: Seconds that the networks took for it.
         """
         started = time.perf_counter()
-        people = _from_left_to_right(regions)
-        class_map, confidence, owners = _merge(regions, photo.shape[0], photo.shape[1])
+        people = from_left_to_right(regions)
+        class_map, confidence, owners = merge(regions, photo.shape[0], photo.shape[1])
         if len(regions) > 1:
             owners = np.array([people.index(region) for region in regions], np.uint8)[owners]
         for owner in range(len(regions)):
-            _drop_specks(class_map, self.taxonomy, owners, owner)
+            drop_specks(class_map, self.taxonomy, owners, owner)
         found = [
-            Person(_whole_pixels(region.person.box), region.person.confidence, detected=True)
+            Person(whole_pixels(region.person.box), region.person.confidence, detected=True)
             for region in people
             if region.person
         ]
@@ -231,7 +215,7 @@ class Segmenter:
             kinds_revision=kinds.revision if kinds else None,
         )
 
-    def _cells(self, region: _Region) -> np.ndarray:
+    def _cells(self, region: Region) -> np.ndarray:
         """Probabilities of a region, averaged over cells, float32 `(C, h, w)`; beyond its limit is background."""
         assert region.probability is not None
         cells: np.ndarray = functional.avg_pool2d(region.probability[None], _CELL, ceil_mode=True)[0].cpu().numpy()
@@ -245,12 +229,12 @@ class Segmenter:
             cells[0, outside] = 1
         return cells
 
-    def _features(self, region: _Region, cells: np.ndarray) -> np.ndarray:
+    def _features(self, region: Region, cells: np.ndarray) -> np.ndarray:
         """Features of a region for its presence, from its cells."""
         return features(cells, region.person.confidence if region.person else 0.0)
 
     def _kind_features(
-        self, people: Sequence[_Region], cells: Sequence[np.ndarray], garments: Sequence[Garment]
+        self, people: Sequence[Region], cells: Sequence[np.ndarray], garments: Sequence[Garment]
     ) -> list[np.ndarray]:
         """Features of each garment for its kind.
 
@@ -279,7 +263,7 @@ class Segmenter:
         """
         regions = self._regions_of_interest([photo])
         self._fill_probabilities([photo], regions)
-        people = _from_left_to_right(regions)
+        people = from_left_to_right(regions)
         found = [self._features(region, self._cells(region)) for region in people]
         return self._assemble(photo, regions, 0.0), found
 
@@ -294,7 +278,7 @@ class Segmenter:
         """
         regions = self._regions_of_interest([photo])
         self._fill_probabilities([photo], regions, with_maps=True)
-        people = _from_left_to_right(regions)
+        people = from_left_to_right(regions)
         cells = [self._cells(region) for region in people]
         segmentation = self._assemble(photo, regions, 0.0)
         return segmentation, self._kind_features(people, cells, segmentation.garments)
@@ -317,10 +301,7 @@ class Segmenter:
         return [(region.probability, region.crop) for region in nearest.values() if region.probability is not None]
 
     def people_to_segment(self, photo: np.ndarray) -> list[FoundPerson]:
-        """The people of a photo who are segmented, the farthest first.
-
-        People much smaller than the tallest are passers-by whose outfit nobody wants; they are left out, and so is
-        whoever beside the surest is not sure: mostly people in the background, half hidden or turned away.
+        """The people of a photo who are segmented, the farthest first, by the rule of `regions.people_to_segment`.
 
         Args:
             photo: uint8 `(H, W, 3)` RGB, upright.
@@ -328,30 +309,30 @@ class Segmenter:
         Raises:
             CheckpointError: If the detector is missing or damaged.
         """
-        return _people_to_segment(self.detector.find(photo))
+        return people_to_segment(self.detector.find(photo))
 
-    def _regions_of_interest(self, photos: Sequence[np.ndarray]) -> list[_Region]:
+    def _regions_of_interest(self, photos: Sequence[np.ndarray]) -> list[Region]:
         """Regions of interest of each photo with their first crops: each person, or the whole photo."""
         if self.checkpoint.config.crop not in ("person", "box"):
             everybody: list[list[FoundPerson]] = [[] for _ in photos]
         elif len(photos) == 1:
             everybody = [self.people_to_segment(photos[0])]
         else:
-            everybody = [_people_to_segment(people) for people in self.detector.find_batch(photos)]
+            everybody = [people_to_segment(people) for people in self.detector.find_batch(photos)]
         return [
             region
             for index, (photo, people) in enumerate(zip(photos, everybody, strict=True))
             for region in self._regions_of_photo(index, photo, people)
         ]
 
-    def _regions_of_photo(self, index: int, photo: np.ndarray, people: list[FoundPerson]) -> list[_Region]:
+    def _regions_of_photo(self, index: int, photo: np.ndarray, people: list[FoundPerson]) -> list[Region]:
         config = self.checkpoint.config
         whole = Box(0, 0, photo.shape[1], photo.shape[0])
         if not people or (len(people) == 1 and self._takes_all(people[0], whole)):
-            return [_Region(index, crop_around(whole, config.aspect), whole, people[0] if people else None)]
+            return [Region(index, crop_around(whole, config.aspect), whole, people[0] if people else None)]
         margin = config.margin if config.crop == "box" else _DETECTOR_MARGIN
         return [
-            _Region(
+            Region(
                 index,
                 crop_around(person.box, config.aspect, margin),
                 crop_around(person.box, None, margin),
@@ -369,10 +350,10 @@ class Segmenter:
         """
         if self.checkpoint.config.crop == "person":
             return person.box.height > _WHOLE_FROM_HEIGHT * whole.height
-        return _is_unsure_or_large(person, whole)
+        return is_unsure_or_large(person, whole)
 
     def _fill_probabilities(
-        self, photos: Sequence[np.ndarray], regions: Sequence[_Region], *, with_maps: bool = False
+        self, photos: Sequence[np.ndarray], regions: Sequence[Region], *, with_maps: bool = False
     ) -> None:
         """Runs the networks over the regions of all photos at once, and keeps the probabilities in the regions.
 
@@ -387,8 +368,8 @@ class Segmenter:
             for region in regions:
                 self._fill_probabilities(photos, [region])
             return
-        coarse: list[_Region] = []
-        refined: list[_Region] = []
+        coarse: list[Region] = []
+        refined: list[Region] = []
         for region in regions:
             cropped = config.crop == "none" or (config.crop == "box" and region.person)
             (refined if cropped else coarse).append(region)
@@ -406,7 +387,7 @@ class Segmenter:
                 if self._narrow_crop(region, logits):
                     refined.append(region)
                 else:
-                    (region.probability,) = _open(logits[None].softmax(dim=1), config.opening_kernel)
+                    (region.probability,) = open_maps(logits[None].softmax(dim=1), config.opening_kernel)
         if not refined:
             return
         shown, crops = [photos[region.photo] for region in refined], [region.crop for region in refined]
@@ -417,11 +398,11 @@ class Segmenter:
             member_crops = [crop_around(region.box, member.aspect) for region in refined]
             outputs = self._probability(network, member, shown, member_crops, config.mirror)
             for probability, crop, output, member_crop in zip(probabilities, crops, outputs, member_crops, strict=True):
-                _blend(probability, crop, output, member_crop, member.share)
-        for region, probability in zip(refined, _open(probabilities, config.opening_kernel), strict=True):
+                blend(probability, crop, output, member_crop, member.share)
+        for region, probability in zip(refined, open_maps(probabilities, config.opening_kernel), strict=True):
             region.probability = probability
 
-    def _narrow_crop(self, region: _Region, logits: torch.Tensor) -> bool:
+    def _narrow_crop(self, region: Region, logits: torch.Tensor) -> bool:
         """Sets a region's crop around what the coarse pass found; False if the refine pass would give nothing new.
 
         Args:
@@ -512,7 +493,7 @@ class Segmenter:
     ) -> torch.Tensor:
         """Input of a network: float32 `(N, 3, h, w)`, normalised, at its size times `scale`."""
         if isinstance(network, ForeignNetwork):
-            whole = [cut(photo, crop, *_whole_size(crop)) for photo, crop in zip(photos, crops, strict=True)]
+            whole = [cut(photo, crop, *whole_size(crop)) for photo, crop in zip(photos, crops, strict=True)]
             return network.prepare(whole).to(self.device)
         size = round(config.height * scale), round(config.width * scale)
         pixels = np.stack([cut(photo, crop, *size) for photo, crop in zip(photos, crops, strict=True)])
@@ -554,7 +535,7 @@ def _with_kind(garment: Garment, kinds: Kinds, found: np.ndarray) -> Garment:
     return replace(garment, kind=kinds.named(garment.name, probabilities), kind_probabilities=probabilities)
 
 
-def _keep_maps(regions: Sequence[_Region], maps: Sequence[torch.Tensor] | None) -> None:
+def _keep_maps(regions: Sequence[Region], maps: Sequence[torch.Tensor] | None) -> None:
     """Keeps in each region its part of the maps `(N, channels, h, w)`."""
     for index, region in enumerate(regions):
         region.maps = [each[index] for each in maps or ()]
@@ -564,191 +545,3 @@ def _opened(source: PhotoSource) -> Photo:
     if isinstance(source, Photo):
         return source
     return Photo(source, 1) if isinstance(source, np.ndarray) else decode_photo(source)
-
-
-def _from_left_to_right(regions: Sequence[_Region]) -> list[_Region]:
-    """Regions in the order of a segmentation's people; those of one photo come from the farthest to the nearest."""
-    return sorted(regions, key=lambda region: region.person.box.x + region.person.box.width / 2 if region.person else 0)
-
-
-def regions_to_segment(people: list[FoundPerson], height: int, width: int) -> list[Box]:
-    """Boxes that the rule `box` of `CheckpointConfig.crop` crops around: of each person, or the whole photo.
-
-    Args:
-        people: People that the detector found.
-        height: Height of the photo, in pixels.
-        width: Width of the photo, in pixels.
-
-    Returns:
-        One box a region of interest, the farthest person's first.
-    """
-    whole = Box(0, 0, width, height)
-    people = _people_to_segment(people)
-    if not people or (len(people) == 1 and _is_unsure_or_large(people[0], whole)):
-        return [whole]
-    return [person.box for person in people]
-
-
-def _is_unsure_or_large(person: FoundPerson, whole: Box) -> bool:
-    area = person.box.width * person.box.height / (whole.width * whole.height)
-    return person.confidence < _WHOLE_BELOW_SCORE or area > _WHOLE_FROM_AREA
-
-
-def _people_to_segment(people: list[FoundPerson]) -> list[FoundPerson]:
-    """Those of the detected people that are segmented, the farthest first; see `Segmenter.people_to_segment`."""
-    tallest = max((person.box.height for person in people), default=0)
-    tall = [person for person in people if person.box.height >= _PASSER_BY * tallest]
-    people = [*tall[:1], *(person for person in tall[1:] if person.confidence >= _COMPANION)][:_MOST_PEOPLE]
-    return sorted(people, key=lambda person: (person.box.y + person.box.height, person.confidence))
-
-
-def _blend(probability: torch.Tensor, crop: Box, other: torch.Tensor, other_crop: Box, share: float) -> None:
-    """Averages another network's output over its crop into `(C, h, w)`, in place; beyond that crop nothing changes."""
-    height, width = probability.shape[1:]
-    x, y = width / crop.width, height / crop.height
-    left, top, right, bottom = _edges(
-        Box((other_crop.x - crop.x) * x, (other_crop.y - crop.y) * y, other_crop.width * x, other_crop.height * y)
-    )
-    resized = functional.interpolate(other[None], (bottom - top, right - left), mode="bilinear")[0]
-    inside = probability[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    left, top = max(-left, 0), max(-top, 0)
-    inside.lerp_(resized[:, top : top + inside.shape[1], left : left + inside.shape[2]], share)
-
-
-def _open(probability: torch.Tensor, kernel: int) -> torch.Tensor:
-    """Morphological opening of each class's map `(N, C, h, w)`: erosion, then dilation (Inácio et al. §IV-C).
-
-    Args:
-        probability: Probabilities to open, `(N, C, h, w)`.
-        kernel: Side of the square, odd; 0 and 1 change nothing.
-    """
-    if kernel < 2:
-        return probability
-    eroded = -functional.max_pool2d(-probability, kernel, stride=1, padding=kernel // 2)
-    return functional.max_pool2d(eroded, kernel, stride=1, padding=kernel // 2)
-
-
-def _merge(regions: Sequence[_Region], height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Class map, confidence and owner of each pixel, uint8 `(height, width)`.
-
-    Later regions lie in front; but the margin around a person's own box covers nobody.
-    """
-    owners = np.zeros((height, width), np.uint8)
-    first, *others = regions
-    assert first.probability is not None
-    class_map, confidence = _at_photo_size(first.probability, first.crop, height, width, first.limit)
-    for owner, region in enumerate(others, start=1):
-        assert region.probability is not None and region.person is not None
-        classes, certainty = _at_photo_size(region.probability, region.crop, height, width, region.limit)
-        left, top, right, bottom = _edges(region.person.box)
-        uncovered = class_map == 0
-        uncovered[top:bottom, left:right] = True
-        worn = (classes > 0) & uncovered
-        np.copyto(class_map, classes, where=worn)
-        np.copyto(confidence, certainty, where=worn)
-        owners[worn] = owner
-        nothing = class_map == 0
-        np.minimum(confidence, certainty, out=confidence, where=nothing)
-    return class_map, confidence, owners
-
-
-def _at_photo_size(
-    probability: torch.Tensor, crop: Box, height: int, width: int, limit: Box | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Class map and confidence, uint8 `(height, width)`; what lies outside the crop is background.
-
-    Up-sampling and argmax go strip by strip, so that 50 megapixels of 15 classes never stand in memory at once.
-
-    Args:
-        probability: Probabilities inside the crop, float32 `(C, h, w)`.
-        crop: Crop in pixels of the photo; may reach beyond it.
-        height: Height of the photo, in pixels.
-        width: Width of the photo, in pixels.
-        limit: Box outside of which everything is background as well; None for no limit.
-    """
-    class_map = np.zeros((height, width), np.uint8)
-    confidence = np.full((height, width), 255, np.uint8)
-    left, top, right, bottom = _edges(crop)
-    limits = _edges(limit) if limit else (0, 0, width, height)
-    columns = range(max(left, limits[0], 0), min(right, limits[2], width))
-    rows = range(max(top, limits[1], 0), min(bottom, limits[3], height))
-    if not columns or not rows:  # a region beside the photo, as of a person in a very narrow one
-        return class_map, confidence
-    # What nowhere reaches the smallest mean over the classes is nowhere the likeliest.
-    least = 0.9 * probability.mean(dim=0).min()
-    ids = torch.nonzero(probability.amax(dim=(1, 2)) > least).flatten()
-    probability = probability[ids]
-    # In a very narrow photo few of the crop's columns are needed: most lie beside it, or there are more than it has.
-    few = right - left > 2 * len(columns) or probability.shape[2] > 4 * len(columns)
-    step = max(1, _STRIP_PIXELS // (len(columns) if few else right - left))
-    if few:
-        position = _positions(probability.shape[2], right - left, columns.start - left, len(columns))
-        before = position.astype(int)
-        needed = np.unique([before, np.minimum(before + 1, probability.shape[2] - 1)])
-        probability = probability[:, :, torch.from_numpy(needed)]
-        position = np.searchsorted(needed, before) + position - before
-    for start in range(rows.start, rows.stop, step):
-        count = min(step, rows.stop - start)
-        bands = _rows_between(probability, bottom - top, start - top, count).cpu().numpy()
-        part = np.s_[start : start + count, columns.start : columns.stop]
-        most = np.zeros((count, len(columns)), np.float32)
-        for id_, band in zip(ids.tolist(), bands, strict=True):
-            if few:
-                likely = _at_columns(band, position)
-            else:
-                likely = cv2.resize(band, (right - left, count))[:, columns.start - left : columns.stop - left]
-            more = likely > most
-            np.maximum(class_map[part], more * np.uint8(id_), out=class_map[part])  # the later class has the larger id
-            np.maximum(likely, most, out=most)
-        confidence[part] = (most * 255).round()
-    return class_map, confidence
-
-
-def _edges(box: Box) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom in whole pixels, as `cut` takes them."""
-    left, top = round(box.x), round(box.y)
-    return left, top, max(left + 1, round(box.x + box.width)), max(top + 1, round(box.y + box.height))
-
-
-def _whole_size(crop: Box) -> tuple[int, int]:
-    """Height and width of a crop at the photo's own size, in whole pixels."""
-    left, top, right, bottom = _edges(crop)
-    return bottom - top, right - left
-
-
-def _whole_pixels(box: Box) -> tuple[int, int, int, int]:
-    left, top, right, bottom = _edges(box)
-    return left, top, right - left, bottom - top
-
-
-def _rows_between(probability: torch.Tensor, target: int, start: int, count: int) -> torch.Tensor:
-    """Rows `start` to `start + count` of `(C, h, w)` interpolated to `target` rows: float32 `(C, count, w)`."""
-    source = probability.shape[1]
-    position = ((torch.arange(start, start + count) + 0.5) * (source / target) - 0.5).clamp_(0, source - 1)
-    above = position.long()
-    share = (position - above).to(probability.device)[:, None]
-    low = probability.index_select(1, above.to(probability.device))
-    high = probability.index_select(1, (above + 1).clamp_(max=source - 1).to(probability.device))
-    return low.lerp_(high, share)
-
-
-def _positions(source: int, target: int, start: int, count: int) -> np.ndarray:
-    """Where columns `start` to `start + count` of `target` lie among `source` columns, float64 `(count,)`."""
-    return np.asarray(np.clip((np.arange(start, start + count) + 0.5) * (source / target) - 0.5, 0, source - 1))
-
-
-def _at_columns(band: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Interpolates float32 `(h, w)` at positions between its columns: float32 `(h, positions)`."""
-    before = position.astype(int)
-    share = (position - before).astype(np.float32)
-    return np.asarray(band[:, before] * (1 - share) + band[:, np.minimum(before + 1, band.shape[1] - 1)] * share)
-
-
-def _drop_specks(class_map: np.ndarray, taxonomy: Taxonomy, owners: np.ndarray, owner: int) -> None:
-    """Turns a person's garments that hold next to no pixels into background, in place."""
-    owned = owners == owner
-    pixels = np.bincount(class_map[owned], minlength=len(taxonomy))
-    worn = sum(pixels[garment.id] for garment in taxonomy.worn)
-    for garment in taxonomy.worn:
-        if 0 < pixels[garment.id] < SMALLEST_GARMENT * worn:
-            class_map[owned & (class_map == garment.id)] = 0

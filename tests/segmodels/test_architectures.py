@@ -456,6 +456,26 @@ def test_fcn_adds_the_scores_of_finer_maps(stride: int, finer: int) -> None:
         assert torch.equal(network(photo), before) == (finer == 0)
 
 
+def test_a_wide_linknet_has_the_decoder_of_its_paper() -> None:
+    """Chaurasia & Culurciello 2017, table 1: blocks over 512, 256, 128 and 64 channels, each through a quarter."""
+    with torch.device("meta"):
+        narrow, wide = (build("linknet", 15, {"wide": wide}).get_submodule("network.decoder") for wide in (False, True))
+    inner = [
+        [module.in_channels for module in decoder.modules() if isinstance(module, nn.ConvTranspose2d)]
+        for decoder in (narrow, wide)
+    ]
+    assert inner == [[80, 28, 10, 6, 4], [128, 64, 32, 16, 16]]
+
+
+def test_a_dilated_pspnet_keeps_the_whole_encoder_at_stride_8() -> None:
+    """Zhao et al. 2017, section 3.3: the last map has an eighth of the photo's sides."""
+    with torch.device("meta"):
+        short, whole = (build("pspnet", 15, {"dilated": dilated}) for dilated in (False, True))
+    for network, count, channels in ((short, 4, 40), (whole, 6, 320)):
+        _, maps = dry_run(network.get_submodule("network.encoder"), (2, 3, 64, 96))
+        assert len(maps) == count and maps[-1].shape[1:] == (channels, 8, 12)
+
+
 def test_an_fcn_of_another_stride_is_refused() -> None:
     with pytest.raises(ValueError, match="stride must be 8, 16 or 32, not 4"):
         build("fcn", 3, {"stride": 4})

@@ -84,7 +84,9 @@ def test_a_photo(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         ]
         pixels = (np.asarray(image) == OUTFIT_15[garment["class"]].id).mean()
         assert garment["area_share"] == pytest.approx(pixels, abs=1e-5)
-    assert capsys.readouterr().err == ""
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out == f"1 photo segmented with tiny. Class maps (PNG) and garments (JSON) are in {out}.\n"
 
 
 def test_a_model_of_other_classes(photos: Path, tmp_path: Path) -> None:
@@ -209,6 +211,11 @@ def test_an_unknown_model(photos: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_model_by_its_folder(photos: Path, tmp_path: Path, models: Path) -> None:
     assert segment(photos / "one.jpg", "--out", tmp_path / "out", model=str(models / "tiny")) == 0
+    run = tmp_path / "mine"
+    shutil.copytree(models / "tiny", run / "checkpoint")
+    assert segment(photos / "one.jpg", "--out", tmp_path / "other", model=str(run / "checkpoint")) == 0
+    listing = json.loads((tmp_path / "other" / "one.json").read_text("utf-8"))
+    assert listing["model"] == "mine", "that of the run says more than checkpoint"
 
 
 def test_results_that_cannot_be_written(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

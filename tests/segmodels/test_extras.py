@@ -62,7 +62,16 @@ def test_segmodels_imports_what_is_always_there() -> None:
     trees = {path: ast.parse(path.read_text("utf-8")) for path in paths}
     assert {path.name: more for path in paths if (more := imported(outermost(trees[path].body)) - base)} == {}
     inside = set().union(*(imported(ast.walk(tree)) for tree in trees.values())) - base
-    assert inside == {"datasets", "onnx", "onnxruntime", "ray", "statsmodels", "supervision", "transformers"}
+    assert inside == {
+        "datasets",
+        "onnx",
+        "onnxruntime",
+        "openvino",
+        "ray",
+        "statsmodels",
+        "supervision",
+        "transformers",
+    }
 
 
 @pytest.mark.parametrize(("package", "extras"), [("dashboard", ["app"]), ("train", ["train", "onnx", "openvino"])])

@@ -1,3 +1,5 @@
+import pytest
+
 from segmodels.sentences import first_line, listed
 
 
@@ -17,3 +19,6 @@ def test_an_error_of_the_system_is_said_without_its_number_and_path() -> None:
         "Repetition level histogram size mismatch"
     )
     assert first_line(ValueError("no number. ")) == "no number"
+    with pytest.raises(UnicodeDecodeError) as caught:
+        b"\xff{}".decode()
+    assert first_line(caught.value) == "it is not text in UTF-8"

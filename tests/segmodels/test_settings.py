@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_is_set(home: Path) -> None:
     defaults = Settings(
-        *("", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), None, "", None),
+        *("", "", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), None, "", None),
         *((), (), False, (), "", None, "", "", False),
     )
     assert read_settings({}) == read_settings() == defaults
@@ -60,6 +60,7 @@ def test_everything_is_set(home: Path) -> None:
     assert read_settings(
         {
             "GARMENTSCOPE_DEVICE": " cuda:1 ",
+            "GARMENTSCOPE_RUNTIME": " OpenVINO ",
             "GARMENTSCOPE_MODELS": between.join(["~/models", "", "/models"]),
             "GARMENTSCOPE_HUB": " atelier ",
             "GARMENTSCOPE_DETECTOR": "~/detector",
@@ -84,6 +85,7 @@ def test_everything_is_set(home: Path) -> None:
         }
     ) == Settings(
         device="cuda:1",
+        runtime="openvino",
         models=(home / "models", Path("/models")),
         hub="atelier",
         detector=str(home / "detector"),

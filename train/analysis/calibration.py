@@ -21,6 +21,7 @@ from segmodels.checkpoints.checkpoint import load_checkpoint, save_results
 from segmodels.datasets import Dataset, DatasetError
 from segmodels.datasets.flatlay import FlatLays
 from segmodels.evaluation.results import EvaluatedPhotos
+from segmodels.inference.photo_size import SMALLEST_GARMENT
 from segmodels.inference.presence import (
     LIKELY,
     Calibration,
@@ -30,7 +31,7 @@ from segmodels.inference.presence import (
     ReliabilityBin,
     write_calibration,
 )
-from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter
+from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
 from train.analysis.framing import FRAMINGS, framed

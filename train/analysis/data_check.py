@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import html
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from tqdm import tqdm
 
 from segmodels.archive.dates import read_dates
@@ -28,7 +31,14 @@ __all__ = ["DataCheck", "check_data", "group_photos", "suggest_folds", "write_ch
 
 _SHOWN = 24  # photos of the picture
 _LISTED = 100  # sentences on the terminal; the file has all
-_COLUMNS, _SIDE, _LINE = 6, 220, 18  # of the picture: tiles in a row, pixels of a tile's sides and of a line of text
+_SIDE = 220  # pixels of the sides of a picture
+_STYLE = """
+body { margin: 1rem; font: 0.875rem/1.4 sans-serif }
+ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; margin: 0 0 1rem; padding: 0; list-style: none }
+i { display: inline-block; width: 12px; height: 12px; margin-right: 0.4rem; border: 1px solid #0006 }
+figure { display: inline-block; width: 220px; margin: 0 0.5rem 0.75rem 0; vertical-align: top; overflow-wrap: anywhere }
+img { max-width: 100% }
+"""
 
 
 @dataclass(frozen=True)
@@ -251,7 +261,7 @@ def suggest_folds(check: DataCheck, group_by: str | None = None) -> tuple[dict[s
 
 
 def write_check(check: DataCheck, folds: Mapping[str, int], out: Path) -> list[Path]:
-    """Writes `photos.png` with masks painted, `faults.txt` with a sentence a line, and `split.csv` (`id`, `fold`).
+    """Writes `photos.html` with masks painted, `faults.txt` with a sentence a line, and `split.csv` (`id`, `fold`).
 
     Args:
         check: What is in the data set.
@@ -266,11 +276,10 @@ def write_check(check: DataCheck, folds: Mapping[str, int], out: Path) -> list[P
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with replacing(out / "photos.png") as part:
-            _sheet(check).save(part, "PNG")
+        write_whole(out / "photos.html", _sheet(check))
         faults = "".join(f"{fault}\n" for fault in check.faults())
         write_whole(out / "faults.txt", faults.encode("utf-8", "backslashreplace").decode())  # names may be anything
-        written = [out / "photos.png", out / "faults.txt"]
+        written = [out / "photos.html", out / "faults.txt"]
         if folds:
             written.append(write_split(folds, out))
     except OSError as error:
@@ -303,19 +312,27 @@ def _picture(photo: np.ndarray, truth: np.ndarray, taxonomy: Taxonomy) -> np.nda
     return paint(small, cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST_EXACT), taxonomy)
 
 
-def _sheet(check: DataCheck) -> Image.Image:
-    """The pictures in rows, each with its id, and the colours of the classes below."""
-    cell = _SIDE + 8
-    garments = check.dataset.taxonomy.classes[1:]
-    rows, legend = -(-len(check.pictures) // _COLUMNS), -(-len(garments) // _COLUMNS)
-    sheet = Image.new("RGB", (_COLUMNS * cell, rows * (cell + _LINE) + legend * _LINE + 8), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    for place, (photo_id, picture) in enumerate(check.pictures.items()):
-        left, top = place % _COLUMNS * cell + 4, place // _COLUMNS * (cell + _LINE) + 4
-        sheet.paste(Image.fromarray(picture), (left, top))
-        pen.text((left, top + _SIDE + 2), photo_id[-32:], "black", font)
-    for place, garment in enumerate(garments):
-        left, top = place % _COLUMNS * cell + 4, rows * (cell + _LINE) + place // _COLUMNS * _LINE + 4
-        pen.rectangle((left, top, left + 12, top + 12), garment.colour)
-        pen.text((left + 18, top - 1), garment.name[:32], "black", font)
-    return sheet
+def _sheet(check: DataCheck) -> str:
+    """A page with the colours of the classes and the pictures, each with its id.
+
+    A page, as the names may be in any script, and a browser has a font for it.
+    """
+    classes = "".join(
+        f'<li><i style="background: {each.colour}"></i>{html.escape(each.name)}</li>'
+        for each in check.dataset.taxonomy.classes[1:]
+    )
+    pictures = "".join(
+        f'<figure><img src="data:image/png;base64,{_encoded(picture)}" alt=""><figcaption>{html.escape(photo_id)}'
+        "</figcaption></figure>"
+        for photo_id, picture in check.pictures.items()
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Photos with their masks</title>'
+        f"<style>{_STYLE}</style></head><body><ul>{classes}</ul>{pictures}</body></html>\n"
+    )
+
+
+def _encoded(picture: np.ndarray) -> str:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()

@@ -22,8 +22,9 @@ from segmodels.archive.outfits import colour_shares, pairs, worn
 from segmodels.archive.rows import Row, as_table, row_of
 from segmodels.archive.store import Archive, Version
 from segmodels.datasets import Dataset, DatasetError
+from segmodels.inference.photo_size import SMALLEST_GARMENT
 from segmodels.inference.segmentation import Segmentation, measure
-from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter
+from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError
 from segmodels.taxonomy import Taxonomy
 from train.analysis.framing import framed

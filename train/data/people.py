@@ -7,7 +7,7 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from segmodels.inference.detector import load_detector
-from segmodels.inference.segmenter import regions_to_segment
+from segmodels.inference.regions import regions_to_segment
 from segmodels.settings import read_settings
 from train.data.cache import Cache
 from train.distributed import this_process

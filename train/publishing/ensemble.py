@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from segmodels.checkpoints.catalog import find_model, open_checkpoint
+from segmodels.checkpoints.catalog import open_checkpoint
 from segmodels.checkpoints.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -49,7 +49,7 @@ def join(
         raise CheckpointError("Name two checkpoints or more, and for each but the first its share, between 0 and 1.")
     if margin is not None and not 0 <= margin <= 1:
         raise CheckpointError(f"The margin must be between 0 and 1, not {margin}.")
-    first, *others = checkpoints = [_open(name) for name in names]
+    first, *others = checkpoints = [open_checkpoint(name) for name in names]
     for name, checkpoint in zip(names, checkpoints, strict=True):
         if checkpoint.config.foreign:
             raise CheckpointError(
@@ -77,14 +77,6 @@ def join(
     networks = nn.ModuleList([checkpoint.network for checkpoint in checkpoints])
     save_checkpoint(out, config, networks, results=results, card=model_card(out.name, config, results))
     return out
-
-
-def _open(name: Path | str) -> Checkpoint:
-    """A checkpoint, named as in the catalog, or after the run that left it."""
-    entry = find_model(name)
-    folder = entry.folder.resolve()
-    run = folder.parent.name if entry.source == "folder" and folder.name == "checkpoint" else entry.name
-    return replace(open_checkpoint(name), name=run)
 
 
 def _member(checkpoint: Checkpoint, share: float) -> Member:

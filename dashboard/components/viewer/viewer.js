@@ -847,7 +847,9 @@ class Viewer {
     this.also = el("div", { class: "also" });
     this.side = el("section", { class: "side" });
     this.status = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
-    const look = el("div", { class: "look" }, bench, this.people, this.strip, this.buildControls(), this.also);
+    this.note = el("p", { class: "caption" }, "Coloured: only where the models name different classes.");
+    const controls = [this.buildControls(), this.note, this.also];
+    const look = el("div", { class: "look" }, bench, this.people, this.strip, ...controls);
     this.layout = el("div", { class: "layout" }, look, this.side);
     // Keys typed here are ours: Streamlit reruns the app on R and opens a dialog on C.
     const keep = (event) => event.stopPropagation();
@@ -1214,6 +1216,7 @@ class Viewer {
     this.showSlider(this.threshold, threshold, 95, threshold ? `≥ ${(threshold / 100).toFixed(2)}` : "off");
     for (const [name, button] of Object.entries(this.modes)) button.setAttribute("aria-pressed", this.settings[name]);
     for (const { id, button } of this.toggles) button.setAttribute("aria-pressed", !this.off.has(id));
+    this.note.hidden = !(this.settings.differences && this.agreed);
     this.showSides();
     for (const stage of this.stages) {
       stage.showWipe(this.settings);

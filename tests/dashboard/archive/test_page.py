@@ -142,6 +142,17 @@ def test_photos_and_a_csv_go_in_and_the_same_again_adds_nothing(opened: Callable
     assert b"y.jpg,no photo" in archive.place.read("unmatched.csv")
 
 
+def test_the_model_that_analysed_an_archive_is_proposed_for_it(opened: Callable[[], AppTest], cache: Path) -> None:
+    page = add(opened(), {"a.jpg": jpeg(1)}, "Spring")
+    fresh = opened()
+    fresh.selectbox(key="archive-target").set_value("Spring").run()
+    assert fresh.selectbox(key="archive-model").value == "tiny"
+    fresh.selectbox(key="archive-model").set_value("fpn").run()
+    assert fresh.selectbox(key="archive-model").value == "fpn", "a proposal"
+    assert not page.exception and not fresh.exception
+    assert "See its trends" in [each.label for each in fresh.button]
+
+
 def test_a_new_name_is_a_new_archive(opened: Callable[[], AppTest], cache: Path) -> None:
     page = add(opened(), {"a.jpg": jpeg(1)}, "Spring")
     assert page.selectbox(key="archive-target").value == "Spring"

@@ -55,7 +55,7 @@ def compare(page: Page) -> None:
     expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
     settle(page)  # while it runs, the buttons of the example are there too
-    expect(page.get_by_role("button", name="Picture (PNG)")).to_be_visible()
+    expect(page.get_by_role("button", name="Comparison (PNG)")).to_be_visible()
     expect(page.get_by_role("application").first).to_be_visible()
 
 
@@ -91,7 +91,7 @@ def test_from_models_and_photo_to_wipe_table_and_downloads(page: Page) -> None:
 
     rows = list(csv.DictReader(io.StringIO(download(page, "Table (CSV)").decode())))
     assert {row["model"] for row in rows} == {"tiny", "fpn"}
-    picture = Image.open(io.BytesIO(download(page, "Picture (PNG)")))
+    picture = Image.open(io.BytesIO(download(page, "Comparison (PNG)")))
     assert picture.format == "PNG" and picture.width > 3 * 500
     assert_fits(page)
 

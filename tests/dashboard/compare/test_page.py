@@ -16,7 +16,8 @@ from streamlit_page import state_of, uploader
 
 from dashboard.compare import agreement as comparison
 from dashboard.compare.state import CompareState
-from dashboard.shared import networks, waiting
+from dashboard.segment.state import SegmentState
+from dashboard.shared import networks, runs, waiting
 from dashboard.shared.analysed import as_annotations
 from dashboard.shared.examples import examples
 from dashboard.shared.inference_queue import InferenceQueue
@@ -25,6 +26,7 @@ from segmodels.mappings import shipped_mappings
 from segmodels.taxonomy import OUTFIT_15
 
 PAGE = Path(__file__).parents[3] / "dashboard" / "app_pages" / "compare.py"
+HalfDone = tuple[InferenceQueue, list[str], threading.Event]
 
 
 @pytest.fixture
@@ -314,8 +316,20 @@ def test_an_unforeseen_failure_is_a_sentence_and_the_others_are_compared(
 
 
 @pytest.fixture
-def half_done(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[InferenceQueue, list[str]]]:
-    """A run that is done with tiny and at work on blank: its queue, and the models that were asked for."""
+def here(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Whether the visitor has the app open, for runs that begin from now on."""
+    event = threading.Event()
+    event.set()
+    monkeypatch.setattr(runs, "_presence", lambda: event.is_set)
+    return event
+
+
+@pytest.fixture
+def half_done(page: AppTest, here: threading.Event, monkeypatch: pytest.MonkeyPatch) -> Iterator[HalfDone]:
+    """A run that is done with tiny and at work on blank.
+
+    Its queue, the models that were asked for, and what lets blank go on; until then the page stops.
+    """
     for name in ("tiny", "blank"):
         networks.segmenter(name)
     queue, gate, began = InferenceQueue(1), threading.Event(), threading.Event()
@@ -336,13 +350,14 @@ def half_done(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
     monkeypatch.setattr(comparison, "find", find)
     monkeypatch.setattr(waiting, "_stop_if_asked", stop)
     with_example(page, "tiny,blank")
+    yield queue, asked, gate
     gate.set()
-    yield queue, asked
     queue.close()
 
 
-def test_cancel_keeps_what_is_done(page: AppTest, half_done: tuple[InferenceQueue, list[str]]) -> None:
-    queue, asked = half_done
+def test_cancel_keeps_what_is_done(page: AppTest, half_done: HalfDone) -> None:
+    queue, asked, gate = half_done
+    gate.set()
     assert not queue._state.turns
     button(page, "Cancel").click().run()
     assert not page.exception
@@ -350,9 +365,60 @@ def test_cancel_keeps_what_is_done(page: AppTest, half_done: tuple[InferenceQueu
     assert "blank has not run on this photo yet. Press Compare." in said(page)
 
 
-@pytest.mark.usefixtures("half_done")
-def test_other_models_asked_for_during_a_run_run_too(page: AppTest) -> None:
+def test_other_models_asked_for_during_a_run_run_too(page: AppTest, half_done: HalfDone) -> None:
+    half_done[2].set()
     page.multiselect[0].set_value(["tiny", "blank", "empty"])
     button(page, "Compare").click().run()
     assert not page.exception
     assert {model for _, model in state(page).findings} == {"tiny", "blank", "empty"}
+
+
+def returned(page: AppTest) -> AppTest:
+    """The page of the same visitor after a look at another one; its uploader is empty."""
+    back = AppTest.from_file(str(PAGE), default_timeout=120)
+    back.session_state[CompareState.__name__] = state(page)
+    return back.run()
+
+
+def test_a_run_goes_on_while_its_visitor_looks_at_another_page(page: AppTest, half_done: HalfDone) -> None:
+    _, asked, gate = half_done
+    run = state(page).run
+    assert run and run.live
+    gate.set()
+    run.wait(60)
+    assert run.phase == "done" and asked == ["tiny", "blank"]
+    back = returned(page)
+    assert [model for _, model in state(back).findings] == ["tiny", "blank"] and not back.exception
+    assert '<th scope="row">blank</th>' in table(back) and asked == ["tiny", "blank"], "nothing runs twice"
+
+
+def test_what_was_dropped_when_the_connection_ended_is_done_on_return(
+    page: AppTest, half_done: HalfDone, here: threading.Event
+) -> None:
+    _, asked, gate = half_done
+    run = state(page).run
+    assert run
+    here.clear()
+    run.wait(60)
+    assert run.phase == "stopped" and [model for _, model in run.findings] == ["tiny"]
+    here.set()
+    gate.set()
+    back = returned(page)
+    assert {model for _, model in state(back).findings} == {"tiny", "blank"} and not back.exception
+    assert asked.count("tiny") == 1 and state(back).run is None
+
+
+def test_the_photos_of_segment_are_compared_at_a_click(page: AppTest) -> None:
+    page.session_state[SegmentState.__name__] = segment = SegmentState()
+    segment.show_example(examples()[0])
+    opened(page, "blank,tiny")
+    assert "Segment" not in "".join(each.label for each in page.button), "an example is nobody's"
+    (photo,) = segment.photos.values()
+    segment.example, segment.photos = None, {"own": replace(photo, photo=replace(photo.photo, data=portrait()))}
+    page.run()
+    page.button(key="compare-of-segment").click().run()
+    assert not page.exception and state(page).example is None
+    assert {model for _, model in state(page).findings} == {"blank", "tiny"}
+    segment.photos = {state(page).shown: photo}
+    page.run()
+    assert "Segment" not in "".join(each.label for each in page.button), "they are here already"

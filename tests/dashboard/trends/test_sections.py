@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from trend_sections import EVERY_RULE, SECTIONS
 
 from dashboard.figures import Theme
 from dashboard.shared.tables import as_parquet
@@ -28,7 +28,7 @@ from dashboard.trends.together import (
     network_section,
     rule_section,
 )
-from dashboard.trends.worn import area_section, days_before, other_period, other_tag, share_section
+from dashboard.trends.worn import days_before, other_period, other_tag, share_section
 from segmodels.archive.facts import Facts, Period, View
 from segmodels.archive.intervals import Reliability, wilson
 from segmodels.archive.outfits import NotEnoughError
@@ -36,22 +36,6 @@ from segmodels.archive.store import Archive, Version
 from segmodels.taxonomy import OUTFIT_15
 
 VERSION = Version("OUTFIT_15", "fake", "abc123")
-ALL: list[Builder] = [
-    share_section,
-    area_section,
-    line_section,
-    movement_section,
-    forecast_section,
-    matrix_section,
-    rule_section,
-    companion_section,
-    lift_section,
-    network_section,
-    palette_section,
-    colour_section,
-    pair_section,
-]
-EVERY_RULE: Builder = partial(rule_section, only_sure=False)
 DATED = [line_section, movement_section, forecast_section, lift_section]
 Write = Callable[..., Path]
 
@@ -71,7 +55,7 @@ def count(question: Question, behind: Behind) -> int:
 
 
 @pytest.mark.parametrize("theme", get_args(Theme))
-@pytest.mark.parametrize("build", ALL)
+@pytest.mark.parametrize("build", SECTIONS)
 def test_every_view_has_a_figure_a_table_and_photos_behind(question: Question, build: Builder, theme: Theme) -> None:
     section = build(Question(question.facts, question.view, theme))
     assert section.title and section.words and len(section.table)
@@ -145,7 +129,9 @@ def test_rates_of_raw_counts_do_not_stand_beside_expected_ones(expected: Questio
 
 
 @pytest.mark.parametrize("view", [View(), View(garments=("Coat",)), View(colours=("blue",)), View(counting="raw")])
-@pytest.mark.parametrize("build", [*[each for each in ALL if each not in (network_section, rule_section)], EVERY_RULE])
+@pytest.mark.parametrize(
+    "build", [*[each for each in SECTIONS if each not in (network_section, rule_section)], EVERY_RULE]
+)
 def test_every_view_says_what_it_counts(expected: Question, build: Builder, view: View) -> None:
     section = build(expected.within(view))
     raw, weighted = view.counting == "raw", bool(view.garments or view.colours)
@@ -451,7 +437,7 @@ def test_colours_of_two_garments(question: Question) -> None:
 @pytest.mark.parametrize(
     ("name", "photos", "dated", "needs", "builders"),
     [
-        ("one", 1, lambda n: datetime(2023, 1, 1), "there is 1", ALL),
+        ("one", 1, lambda n: datetime(2023, 1, 1), "there is 1", SECTIONS),
         ("undated", 60, lambda n: None, "needs dates, and none of these 60 outfits has one", DATED),
         ("oneday", 60, lambda n: datetime(2023, 1, 1), "all dated photos are from 2023-01-01", DATED),
     ],
@@ -466,7 +452,7 @@ def test_too_little_is_said_and_not_drawn(write, name: str, photos: int, dated, 
 
 
 def test_every_table_is_the_same_as_parquet(question: Question) -> None:
-    for build in ALL:
+    for build in SECTIONS:
         table = build(question).table
         found = pd.read_parquet(io.BytesIO(as_parquet(table)))
         assert len(found) and found.drop(columns="start", errors="ignore").equals(

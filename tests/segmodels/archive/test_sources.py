@@ -150,6 +150,27 @@ def test_a_cut_off_zip_is_called_one(tmp_path: Path) -> None:
         find_sources(tmp_path / "no.zip")
 
 
+@pytest.mark.parametrize("damage", ["beginning lost", "LZMA", "bzip2", "extra field"])
+def test_a_damaged_member_of_a_zip_is_one_sentence(damage: str, tmp_path: Path) -> None:
+    out = io.BytesIO()
+    method = {"LZMA": zipfile.ZIP_LZMA, "bzip2": zipfile.ZIP_BZIP2}.get(damage, zipfile.ZIP_STORED)
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("a.jpg", bytes(range(256)) * 8)
+        archive.writestr("b.jpg", b"2")
+    data = bytearray(out.getvalue())
+    if damage == "beginning lost":  # the list of files then names a place before the first byte
+        del data[:20]
+    elif damage == "extra field":
+        data[28:30] = b"\xff\xff"
+    else:
+        data[40:70] = bytes(30)
+    (tmp_path / "looks.zip").write_bytes(data)
+    for found in (from_zip(bytes(data), "looks.zip"), find_sources(tmp_path / "looks.zip")):
+        assert names_of(found)[0] == "a.jpg"
+        with pytest.raises(PhotoError, match=r"^a\.jpg is damaged in the ZIP\. Pack it again\.$"):
+            found.sources[0].read()
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes")
 def test_a_pipe_named_like_a_photo_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "y.jpg")

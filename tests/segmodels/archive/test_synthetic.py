@@ -1,7 +1,10 @@
+import io
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from archive_rows import parts_of, rows_of
+from PIL import Image
 
 from segmodels.archive import outfits
 from segmodels.archive.facts import Facts, View
@@ -54,6 +57,19 @@ def test_the_planted_trends_are_there(made_up: Archive) -> None:
     assert coats[0] > 0.5 and coats[6] < 0.15
     assert olive[2024, "South"] > 0.17 and olive[2022, "South"] < 0.13
     assert all(olive[year, "North"] < 0.08 for year in (2022, 2023, 2024))
+
+
+def test_a_class_map_shows_what_is_worn(made_up: Archive) -> None:
+    with made_up.reader() as reader:
+        rows = reader.query("SELECT class_map, garments, len(people) n FROM photos ORDER BY file_name LIMIT 300")
+    never_covered, seen = {"Hat", "Footwear", "Bag", "Coat", "Glasses"}, set()
+    for row in rows.itertuples():
+        drawn = {OUTFIT_15.names[number] for number in np.unique(Image.open(io.BytesIO(row.class_map)))}
+        found = {garment["class"] for garment in row.garments}
+        assert drawn <= found | {"Background", "Hair", "Skin"}
+        assert never_covered & drawn == never_covered & found
+        seen |= drawn
+    assert seen == set(OUTFIT_15.names) and set(rows["n"]) == {1, 2}
 
 
 def test_expected_counts_are_right_and_raw_counts_are_not(made_up: Archive) -> None:

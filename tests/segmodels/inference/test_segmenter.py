@@ -11,14 +11,16 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-import segmodels.inference.segmenter as module
+import segmodels.inference.photo_size as module
 from segmodels.checkpoints.checkpoint import Checkpoint, Member
 from segmodels.inference.boxes import Box, box_of
 from segmodels.inference.detector import FoundPerson, PersonDetector
 from segmodels.inference.kinds import ClassKinds, Kinds, KindsConfig
+from segmodels.inference.photo_size import SMALLEST_GARMENT, at_photo_size, open_maps
 from segmodels.inference.presence import Calibration, ClassCalibration, feature_names
+from segmodels.inference.regions import regions_to_segment
 from segmodels.inference.segmentation import Person, Segmentation
-from segmodels.inference.segmenter import SMALLEST_GARMENT, Segmenter, _at_photo_size, _open, regions_to_segment
+from segmodels.inference.segmenter import Segmenter
 from segmodels.taxonomy import OUTFIT_15, taxonomy_entries
 
 MakeCheckpoint = Callable[..., Checkpoint]
@@ -116,8 +118,8 @@ def test_people_at_the_edge_of_a_very_narrow_photo(
 
 def test_a_crop_that_is_much_wider_than_the_photo_is_read_like_others() -> None:
     probability = probabilities(4, 12, 9)
-    wide, _ = _at_photo_size(probability, Box(-400, 0, 900, 200), 200, 1000)
-    narrow, _ = _at_photo_size(probability, Box(-400, 0, 900, 200), 200, 60)
+    wide, _ = at_photo_size(probability, Box(-400, 0, 900, 200), 200, 1000)
+    narrow, _ = at_photo_size(probability, Box(-400, 0, 900, 200), 200, 60)
     assert narrow.any()
     assert (narrow != wide[:, :60]).mean() < 0.001
 
@@ -125,7 +127,7 @@ def test_a_crop_that_is_much_wider_than_the_photo_is_read_like_others() -> None:
 def test_a_crop_beside_the_photo_is_background() -> None:
     probability = torch.full((3, 8, 8), 1 / 3)
     for crop, limit in ((Box(30, 0, 8, 8), None), (Box(-30, 0, 8, 8), None), (Box(0, 0, 20, 16), Box(25, 0, 3, 3))):
-        class_map, confidence = _at_photo_size(probability, crop, 16, 20, limit)
+        class_map, confidence = at_photo_size(probability, crop, 16, 20, limit)
         assert not class_map.any() and (confidence == 255).all()
 
 
@@ -597,23 +599,23 @@ def test_opening_takes_what_the_kernel_does_not_fit_into() -> None:
     probability = torch.full((1, 2, 12, 12), 0.1)
     probability[0, 1, 1, 1] = 0.9  # a speck
     probability[0, 1, 4:9, 4:9] = 0.8  # a region
-    opened = _open(probability, 3)
+    opened = open_maps(probability, 3)
     assert opened[0, 1, 1, 1] == pytest.approx(0.1)
     assert (opened[0, 1, 4:9, 4:9] == probability[0, 1, 4:9, 4:9]).all()
     assert (opened[0, 0] == probability[0, 0]).all()
-    assert _open(probability, 0) is probability
+    assert open_maps(probability, 0) is probability
 
 
 def test_the_likeliest_counts_however_little_opening_left_of_it() -> None:
     probability = torch.zeros(len(OUTFIT_15), 8, 6)
     probability[COAT], probability[PANTS] = 0.03, 0.02
-    class_map, confidence = _at_photo_size(probability, Box(0, 0, 12, 16), 16, 12)
+    class_map, confidence = at_photo_size(probability, Box(0, 0, 12, 16), 16, 12)
     assert (class_map == COAT).all() and (confidence == 8).all()
 
 
 def test_twelve_megapixels_in_strips_equal_torch_interpolate() -> None:
     probability = probabilities(3, 96, 72)
-    class_map, confidence = _at_photo_size(probability, Box(0, 0, 3000, 4000), 4000, 3000)
+    class_map, confidence = at_photo_size(probability, Box(0, 0, 3000, 4000), 4000, 3000)
     expected, certainty, lead = reference(probability, 4000, 3000)
     assert class_map.dtype == confidence.dtype == np.uint8
     assert (class_map == expected)[lead > 1e-4].all() and (lead > 1e-4).mean() > 0.99
@@ -636,7 +638,7 @@ def test_a_frame_lands_where_it_was_cut(
 ) -> None:
     monkeypatch.setattr(module, "_STRIP_PIXELS", strip)
     probability = probabilities(4, 32, 24)
-    class_map, confidence = _at_photo_size(probability, frame, height, width)
+    class_map, confidence = at_photo_size(probability, frame, height, width)
     left, top = round(frame.x), round(frame.y)
     right, bottom = round(frame.x + frame.width), round(frame.y + frame.height)
     whole, certainty, lead = reference(probability, bottom - top, right - left)

@@ -1,5 +1,8 @@
+import base64
 import csv
+import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +41,7 @@ def source(tmp_path: Path) -> Path:
     annotations.append({"image_id": 1, "category_id": 9, "segmentation": box(0, 0, 10, 10)})
     annotations.append({"image_id": 2, "category_id": 2, "segmentation": box(20, 20, 30, 30), "iscrowd": 1})
     annotations.append({"image_id": 99, "category_id": 1, "segmentation": box(0, 0, 10, 10)})
-    categories = [{"id": 1, "name": "Shirt"}, {"id": 2, "name": "Hat"}, {"id": 3, "name": "Shoe"}]
+    categories = [{"id": 1, "name": "Shirt"}, {"id": 2, "name": "Hat"}, {"id": 3, "name": "靴"}]
     content = {"images": images, "annotations": annotations, "categories": categories}
     path = tmp_path / "clothes.json"
     path.write_text(json.dumps(content), "utf-8")
@@ -56,7 +59,7 @@ def test_what_is_in_it_and_what_is_wrong(source: Path, tmp_path: Path, capsys: p
     # 19 shirts of 10 x 10, of which 4 lose 2 x 5 to a hat; 4 hats of 4 x 5; 22800 pixels less 100 of the crowd
     assert rows["Shirt"][0] == "19" and rows["Shirt"][2:] == ["1,860", f"{1860 / 22700:.2%}"]
     assert rows["Hat"][0] == "4" and rows["Hat"][2:] == ["80", f"{80 / 22700:.2%}"]
-    assert rows["Shoe"] == ["0", "0", "0", "0.00%"]
+    assert rows["靴"] == ["0", "0", "0", "0.00%"]
     assert rows["Background"][2] == f"{22700 - 1860 - 80:,}"
     assert rows["unlabelled"] == ["1", rows["unlabelled"][1], "100"]
     assert "Photos that lie turned in their files, and whose masks were turned with them: 1." in said
@@ -70,10 +73,14 @@ def test_what_is_in_it_and_what_is_wrong(source: Path, tmp_path: Path, capsys: p
     assert (out / "faults.txt").read_text("utf-8").splitlines() == [stray, damaged]
     folds = list(csv.DictReader((out / "split.csv").read_text("utf-8").splitlines()))
     assert len(folds) == 19 and {row["fold"] for row in folds} == set("01234")
-    sheet = np.asarray(Image.open(out / "photos.png"))
+    page = (out / "photos.html").read_text("utf-8")
+    assert "</i>靴</li>" in page and page.count("<figcaption>") == 19
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in re.findall(r"base64,([^\"]+)", page)
+    ]
     shirt = open_dataset(f"coco:{source}").taxonomy.palette[1]
     painted = np.rint(np.array([90, 120, 150]) * 0.45 + shirt * 0.55)
-    assert (sheet == painted).all(axis=2).sum() == 1860
+    assert sum((picture == painted).all(axis=2).sum() for picture in pictures) == 1860
 
 
 def test_photos_of_one_folder_stay_together(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +101,7 @@ def test_too_few_folders(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
         "No split can be suggested: 2 groups are too few for 5 folds. Label more photos, or take fewer folds. Photos "
         "of one folder are kept together." in said
     )
-    assert not (out / "split.csv").exists() and (out / "photos.png").is_file()
+    assert not (out / "split.csv").exists() and (out / "photos.html").is_file()
 
 
 def test_a_named_data_set(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
