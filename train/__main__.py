@@ -15,7 +15,7 @@ from segmodels.evaluation.results import ResultsError
 from segmodels.mappings import MappingError
 from segmodels.photo import PhotoError
 from segmodels.streams import leave_pipe
-from train.commands import detecting, fitting, judging, labelling, publishing
+from train.commands import detecting, fitting, judging, kinds, labelling, publishing
 from train.publishing.export import ExportError
 from train.recipe import RecipeError
 from train.resume import FitError
@@ -46,7 +46,7 @@ _COMMANDS = (
     fitting.add_compare,
     judging.add_evaluate,
     judging.add_calibrate,
-    judging.add_kinds,
+    kinds.add_kinds,
     publishing.add_join,
     publishing.add_describe,
     publishing.add_push,

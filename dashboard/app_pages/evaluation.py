@@ -30,6 +30,7 @@ from dashboard.evaluation.kinds import (
     kinds_matrix,
     kinds_of,
     kinds_table,
+    matrices,
     matrix_title,
 )
 from dashboard.evaluation.pictures import (
@@ -412,9 +413,7 @@ def _kinds(models: Sequence[Model]) -> None:
         table = kinds_table(kinds)
         shares = dict.fromkeys(("named", "accuracy", "low", "high", "balanced", "most_frequent"), "%.2f")
         st.dataframe(table, hide_index=True, column_config=headings(table, KIND_HEADINGS, **shares))
-        judged = [each for each in kinds.judgements if each.how == "held out"]
-        if judged:
-            _kinds_matrix(judged, kinds)
+        _kinds_matrix(matrices(kinds), kinds)
 
 
 @st.fragment

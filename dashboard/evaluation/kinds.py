@@ -18,6 +18,7 @@ __all__ = [
     "kinds_matrix",
     "kinds_of",
     "kinds_table",
+    "matrices",
     "matrix_title",
 ]
 
@@ -102,6 +103,11 @@ def kinds_table(kinds: KindsConfig) -> pd.DataFrame:
     ]
     names = ["class", "photos", "framing", "how", "garments", "named", "accuracy", "low", "high", "balanced"]
     return pd.DataFrame(rows, columns=[*names, "most_frequent"])
+
+
+def matrices(kinds: KindsConfig) -> list[KindJudgement]:
+    """The scores whose confusion matrices are shown: those on other photos than the fit's, or all if there are none."""
+    return [each for each in kinds.judgements if each.how == "held out"] or [*kinds.judgements]
 
 
 def matrix_title(judgement: KindJudgement) -> str:

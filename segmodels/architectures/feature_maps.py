@@ -53,20 +53,31 @@ def logits_and_maps(network: nn.Module, photos: torch.Tensor) -> tuple[torch.Ten
 
     Args:
         network: Network of segmentation-models-pytorch, padded or not; or a compiled one with `WithFeatureMaps`.
-        photos: Input, float `(N, 3, H, W)`, whose sides are multiples of the network's stride.
+        photos: Input, float `(N, 3, H, W)`; of a network that is not padded, its sides are multiples of the stride.
 
     Returns:
         Logits `(N, classes, H, W)`; and the decoder's last map and the encoder's maps from stride 4 on, each
-        `(N, channels, h, w)`.
+        `(N, channels, h, w)`, without the cells that lie in the padding altogether.
     """
     if isinstance(network, CompiledNetwork):
         compiled, *found = network.outputs(photos)
         return compiled, found
+    padded = network.pad(photos) if isinstance(network, PadToStride) else photos
     inner: Any = network.network if isinstance(network, PadToStride) else network
-    maps = inner.encoder(photos)
+    maps = inner.encoder(padded)
     decoded = inner.decoder(maps)
     logits: torch.Tensor = inner.segmentation_head(decoded)
-    return logits, [decoded, *maps[_FINEST:]]
+    kept = [decoded, *maps[_FINEST:]]
+    if padded is photos:
+        return logits, kept
+    height, width = photos.shape[-2:]
+    return logits[..., :height, :width], [_shown(each, padded, height, width) for each in kept]
+
+
+def _shown(each: torch.Tensor, padded: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The cells of a map `(N, channels, h, w)` that show a part of the first rows and columns of the input."""
+    rows, columns = -(-each.shape[2] * height // padded.shape[2]), -(-each.shape[3] * width // padded.shape[3])
+    return each[..., :rows, :columns]  # rounded up
 
 
 def pool_features(maps: Sequence[torch.Tensor], cells: torch.Tensor, ids: Sequence[int]) -> np.ndarray:

@@ -25,8 +25,10 @@ class PadToStride(nn.Module):
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         """Maps float `(N, 3, H, W)` to logits `(N, classes, H, W)`."""
         height, width = photos.shape[-2:]
-        bottom, right = -height % self.stride, -width % self.stride
-        if bottom or right:
-            photos = functional.pad(photos, (0, right, 0, bottom))
-        logits: torch.Tensor = self.network(photos)
+        logits: torch.Tensor = self.network(self.pad(photos))
         return logits[..., :height, :width]
+
+    def pad(self, photos: torch.Tensor) -> torch.Tensor:
+        """Photos `(N, 3, H, W)` with zeros below and right of them, up to multiples of the stride."""
+        bottom, right = (-side % self.stride for side in photos.shape[-2:])
+        return functional.pad(photos, (0, right, 0, bottom)) if bottom or right else photos

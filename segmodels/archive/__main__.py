@@ -60,11 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
     again = commands.add_parser(
-        "re-analyse", help="bring rows of an older revision of a model, or without kinds, up to date"
+        "re-analyse", help="bring rows up to date that another revision of a model, its calibration or its kinds made"
     )
     again.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
     again.add_argument("--photos", metavar="FOLDER", required=True, help="folder of its photos, as for ingest")
     again.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
+    again.add_argument("--all", action="store_true", help="analyse the photos of all rows of the model again")
     add_device_arguments(again)
     show = commands.add_parser("show", help="show what an archive contains")
     duplicates = commands.add_parser("duplicates", help="list near-duplicates: one photo in several files")
@@ -156,12 +157,11 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
 
 def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
     found = find_sources(_expanded(arguments.photos))
-    from segmodels.archive.renewal import renew
+    from segmodels.archive.renewal import fitted_of, renew
     from segmodels.checkpoints.catalog import load_segmenter
 
     segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
     checkpoint = segmenter.checkpoint
-    needs = [name for name, fitted in (("presence", checkpoint.calibration), ("kinds", checkpoint.kinds)) if fitted]
     line = _ProgressLine()
     try:
         renewal = renew(
@@ -170,13 +170,14 @@ def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
             version_of(segmenter),
             partial(analyse_here, segmenter),
             segmenter.taxonomy,
-            needs=needs,
+            gives=fitted_of(checkpoint.calibration, checkpoint.kinds),
+            everything=arguments.all,
             progress=line.show,
             by=user(),
         )
     finally:
         line.end()
-    print(renewal)
+    print(renewal, *renewal.explanations(), sep="\n")
     for _, reason in renewal.rejected[:_SHOWN]:
         print(f"  {reason}", file=sys.stderr)
     return 0

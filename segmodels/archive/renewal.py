@@ -1,4 +1,4 @@
-"""Brings the rows of an archive up to date with a model: an older revision's, or those from before it had kinds.
+"""Brings the rows of an archive up to date with a model: its weights, its calibration and its kinds.
 
 A photo is found by its content, wherever it lies and whatever its name. Its tags, date and file name stay. Rows whose
 photos are not there stay as they are.
@@ -6,10 +6,11 @@ photos are not there stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segmodels.archive.changes import Entry, note
 from segmodels.archive.ingest import PART_PHOTOS, Engine, Progress
@@ -19,7 +20,16 @@ from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.sentences import listed
 from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Renewal", "renew"]
+if TYPE_CHECKING:
+    from segmodels.inference.kinds import Kinds
+    from segmodels.inference.presence import Calibration
+
+__all__ = ["Renewal", "fitted_of", "renew"]
+
+_NOTHING: Mapping[str, str] = {}
+_OLDER, _ASKED = "had another revision of the weights", "had nothing older; --all asks for them"
+_MADE_BY: Mapping[str, str] = {"presence": "calibration_revision", "kinds": "kinds_revision"}
+_OTHER: Mapping[str, str] = {"presence": "had presence of another calibration", "kinds": "had kinds of another fit"}
 
 
 @dataclass(frozen=True)
@@ -31,12 +41,17 @@ class Renewal:
         current: Number of rows that were up to date.
         without_photo: Number of rows that stay as they are, because their photos are not there or cannot be read.
         rejected: Files that belong to a row and cannot be read.
+        reasons: Number of rows that were not up to date, by reason.
+        unknown: Number of rows that were taken to be up to date, though they do not say which calibration and kinds
+            made them.
     """
 
     renewed: int = 0
     current: int = 0
     without_photo: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    unknown: int = 0
 
     def __str__(self) -> str:
         stay = "1 row stays" if self.without_photo == 1 else f"{self.without_photo:,} rows stay"
@@ -44,6 +59,16 @@ class Renewal:
         left = f"; {stay} as before, because {whose} not in the folder or cannot be read" if self.without_photo else ""
         rows = "1 row" if self.renewed == 1 else f"{self.renewed:,} rows"
         return f"{rows} brought up to date, {self.current:,} already were{left}."
+
+    def explanations(self) -> list[str]:
+        """Why rows were not up to date, a line each, and how many cannot be told."""
+        lines = [f"{number:,} {reason}." for reason, number in self.reasons.items()]
+        if self.unknown:
+            lines.append(
+                f"{self.unknown:,} taken to be up to date were written before rows recorded their calibration and "
+                "kinds; --all analyses them again."
+            )
+        return lines
 
 
 class _AllBut(Container[str]):
@@ -63,11 +88,12 @@ def renew(
     engine: Engine,
     taxonomy: Taxonomy,
     *,
-    needs: Sequence[str] = (),
+    gives: Mapping[str, str] = _NOTHING,
+    everything: bool = False,
     progress: Callable[[Progress], None] | None = None,
     by: str = "",
 ) -> Renewal:
-    """Analyses photos again whose rows are of an older revision of the model, or lack a column that it gives.
+    """Analyses photos again whose rows are of another revision of the model, of its calibration or of its kinds.
 
     A new row takes the place of the old one in one step; a photo that was deleted meanwhile does not come back. If the
     process is killed, calling it again continues.
@@ -78,7 +104,8 @@ def renew(
         version: Version of the rows that the engine makes.
         engine: `ingest.analyse_here` with its segmenter bound.
         taxonomy: Taxonomy of the version.
-        needs: Columns of `rows.ADDED_LATER` that the model gives.
+        gives: What the model has beside its weights, from `fitted_of`: revision by name of the column.
+        everything: Whether rows that are up to date are made again as well.
         progress: Function that is called after each photo.
         by: Who does it, for the log.
 
@@ -88,7 +115,7 @@ def renew(
     """
     with archive.place.lock(".ingest", shared=True):  # no renaming and no deletion for good meanwhile
         stale: dict[str, tuple[Version, dict[str, Any]]] = {}
-        current = 0
+        current: dict[str, bool] = {}
         versions = [
             each for each in archive.versions() if (each.model, each.taxonomy) == (version.model, version.taxonomy)
         ]
@@ -103,19 +130,20 @@ def renew(
         for each in sorted(
             versions, key=lambda each: each == version
         ):  # a current row counts, also beside an older one
-            lacking = " OR ".join(f"{name} IS NULL" for name in needs) or "false"
-            condition = lacking if each == version else "true"
+            reason = _OLDER if each != version else _ASKED if everything else None
             with archive.reader(each) as reader:
                 rows = reader.query(
                     "SELECT photo_id, file_name, taken_at, date_precision, map_entries(tags) AS tags, "
-                    f"{condition} AS stale FROM photos"
+                    f"coalesce($reason::VARCHAR, {_outdated(gives)}) AS reason, {_untold(gives)} AS untold FROM photos",
+                    {"reason": reason} | {f"{name}_revision": gives.get(name) for name in _MADE_BY},
                 )
             for row in rows.to_dict("records"):
-                if row["stale"]:
+                if isinstance(row["reason"], str):
                     stale[row["photo_id"]] = each, {str(key): value for key, value in row.items()}
                 else:
-                    current += 1
+                    current[row["photo_id"]] = bool(row["untold"])
                     stale.pop(row["photo_id"], None)
+        reasons = Counter(row["reason"] for _, row in stale.values())
         archive.keep_taxonomy(version, taxonomy)
         run = _Run(archive, version, stale, len(found.sources))
         with closing(engine(found.sources, _AllBut(run.left))) as outcomes:
@@ -134,10 +162,38 @@ def renew(
                     "model": version.model,
                     "revision": version.revision,
                     "renewed": run.renewed,
-                    "current": current,
+                    "current": len(current),
                 }
                 note(archive.place, Entry("re-analyse", by, details | {"rejected": len(run.rejected)}))
-        return Renewal(run.renewed, current, len(run.left), run.rejected)
+        return Renewal(run.renewed, len(current), len(run.left), run.rejected, dict(reasons), sum(current.values()))
+
+
+def fitted_of(calibration: Calibration | None, kinds: Kinds | None) -> dict[str, str]:
+    """Revisions of what a model has beside its weights, by name of the column that it gives.
+
+    Args:
+        calibration: Calibration of the model, if it has one.
+        kinds: Kinds of the model, if it has some.
+    """
+    found = {"presence": calibration, "kinds": kinds}
+    return {name: each.revision for name, each in found.items() if each is not None}
+
+
+def _outdated(gives: Mapping[str, str]) -> str:
+    """SQL for the reason why a row of the version is not up to date; null where it is."""
+    cases = []
+    for name, made_by in _MADE_BY.items():
+        if name in gives:
+            cases.append(f"WHEN {name} IS NULL THEN 'lacked {name}'")
+        cases.append(
+            f"WHEN {made_by} IS NOT NULL AND {made_by} IS DISTINCT FROM ${name}_revision THEN '{_OTHER[name]}'"
+        )
+    return f"CASE {' '.join(cases)} END"
+
+
+def _untold(gives: Mapping[str, str]) -> str:
+    """SQL for whether a row does not say what made a column that the model gives."""
+    return " OR ".join(f"{_MADE_BY[name]} IS NULL" for name in gives) or "false"
 
 
 class _Run:

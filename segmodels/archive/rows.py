@@ -18,6 +18,8 @@
 | `kinds` | list of structs | one for each of `garments`: its `name`, and `probabilities` by kind |
 | `monochrome` | bool | whether the photo is black and white or sepia, without garments' colours; null if unknown |
 | `fingerprint` | int64 | perceptual hash of the photo, by which near-duplicates are found; null if unknown |
+| `calibration_revision` | string | identifier of the calibration that gave `presence`; null without, or if unknown |
+| `kinds_revision` | string | identifier of what gave `kinds`; null without, or if unknown |
 
 `presence` is in the taxonomy's display order, and null without a calibration. `kinds` is null without kinds of the
 model; a garment of a class without kinds is null in it, and a `name` is null where the kind is not certain. `outfits`
@@ -114,6 +116,8 @@ SCHEMA = pa.schema(
         ("monochrome", pa.bool_()),
         ("fingerprint", pa.int64()),
         ("date_precision", pa.string()),
+        ("calibration_revision", pa.string()),
+        ("kinds_revision", pa.string()),
     ]
 )
 """Schema of every part."""
@@ -124,6 +128,8 @@ ADDED_LATER: Mapping[str, str] = {
     "monochrome": "BOOLEAN",
     "fingerprint": "BIGINT",
     "date_precision": "VARCHAR",
+    "calibration_revision": "VARCHAR",
+    "kinds_revision": "VARCHAR",
 }
 """Columns that parts of earlier versions lack, with their types in DuckDB."""
 
@@ -185,6 +191,8 @@ def row_of(segmentation: Segmentation, photo: np.ndarray, file_name: str, data: 
         "monochrome": is_monochrome(small, _body_share(segmentation)),
         "fingerprint": fingerprint(small),
         "date_precision": None,
+        "calibration_revision": segmentation.calibration_revision,
+        "kinds_revision": segmentation.kinds_revision,
     }
 
 

@@ -86,6 +86,7 @@ _WORN = np.array([garment.id for garment in OUTFIT_15.worn])
 _COLOURS = [(name, codes.split()[0]) for colours in FINE_COLOURS.values() for name, codes in colours.items()]
 _COLOUR_NAMES, _COLOUR_CODES = (np.array(column) for column in zip(*_COLOURS, strict=True))
 _OLIVE = int(np.flatnonzero(_COLOUR_NAMES == "olive")[0])
+_UNKNOWN = ("date_precision", "calibration_revision", "kinds_revision")
 
 
 def make_archive(
@@ -156,7 +157,7 @@ def _piece(seed: int, first: int, count: int) -> pa.Table:
         ),
         "monochrome": _same(False, count),
         "fingerprint": pa.array(random.integers(-(2**63), 2**63 - 1, count)),
-        "date_precision": pa.nulls(count, pa.string()),
+        **{name: pa.nulls(count, pa.string()) for name in _UNKNOWN},
     }
     return pa.table([columns[name] for name in SCHEMA.names], SCHEMA)
 

@@ -17,6 +17,7 @@ from segmodels.datasets.fashionpedia import read_fashionpedia
 from segmodels.datasets.hub import read_hub
 from segmodels.datasets.imaterialist import read_imaterialist
 from segmodels.datasets.inspection import Inspection, inspect_dataset
+from segmodels.datasets.kinds import with_kinds
 from segmodels.datasets.labelstudio import read_labelstudio
 from segmodels.datasets.masks import read_masks
 from segmodels.datasets.yolo import read_yolo
@@ -102,7 +103,7 @@ def dataset_name(name: str) -> str:
 
 
 def open_dataset(name: str, data: Path | None = None) -> Dataset:
-    """Opens a data set by its name, or by its source.
+    """Opens a data set by its name, or by its source; the classes of a source are those of a `kinds.csv` beside it.
 
     Args:
         name: Key in `DATASETS`, or a key in `SOURCES`, a colon and a path.
@@ -125,7 +126,7 @@ def open_dataset(name: str, data: Path | None = None) -> Dataset:
         return DATASETS[name](data)
     if kind != "hub":
         _check_path(kind, Path(path))
-    return _without_odd_names(SOURCES[kind](Path(path), data))
+    return with_kinds(_without_odd_names(SOURCES[kind](Path(path), data)))
 
 
 def _without_odd_names(dataset: Dataset) -> Dataset:

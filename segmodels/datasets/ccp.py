@@ -8,6 +8,7 @@ label_list.mat                      59 label names
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,32 @@ from segmodels.datasets.dataset import Dataset, DatasetError
 from segmodels.datasets.matlab import read_variable
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15, UNLABELLED, label_lookup
 
-__all__ = ["read_ccp", "read_ccp_tags"]
+__all__ = ["CCP_KINDS", "read_ccp", "read_ccp_tags"]
+
+CCP_KINDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "Dress": {"dress": ("dress",), "skirt": ("skirt",)},
+    "Pants": {"trousers": ("pants",), "jeans": ("jeans",), "leggings": ("leggings", "tights")},
+    "Coat": {"coat": ("coat", "cape"), "jacket/cardigan": ("jacket", "blazer", "suit", "cardigan")},
+    "Shirt": {
+        "shirt/blouse": ("shirt", "blouse"),
+        "t-shirt/top": ("t-shirt", "top", "vest"),
+        "sweater": ("sweater", "sweatshirt", "jumper", "hoodie"),
+    },
+    "Footwear": {
+        "boots": ("boots",),
+        "sandals": ("sandals",),
+        "heels": ("heels", "pumps", "wedges"),
+        "sneakers": ("sneakers",),
+        "flats": ("flats", "loafers", "clogs"),
+    },
+    "Glasses": {"sunglasses": ("sunglasses",), "glasses": ("glasses",)},
+    "Scarf/Tie": {"scarf": ("scarf",), "tie": ("tie",)},
+    "Socks": {"socks": ("socks",), "stockings": ("stockings",)},
+}
+"""Labels by class and kind. Those in none, such as `shoes`, say nothing of the kind.
+
+Vests, which are tops without sleeves there, and cardigans are too rare to be kinds of their own.
+"""
 
 _WHERE = "Clothing Co-Parsing is available at https://github.com/bearpaw/clothing-co-parsing"
 
@@ -47,6 +73,7 @@ def read_ccp(root: Path) -> Dataset:
         labels=CCP_59,
         aliases=CCP_TO_OUTFIT_15,
         read_labels=partial(_read_labels, root),
+        kinds=CCP_KINDS,
         tagged=tuple(sorted(path.stem for path in (root / "annotations" / "image-level").glob("*.mat"))),
     )
 

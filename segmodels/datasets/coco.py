@@ -11,7 +11,7 @@ unlabelled. CVAT and datumaro write every painted mask as a crowd: where crowds 
 are most of the annotations, they are taken for masks.
 
 A supercategory that says accessory, body, garment or part, or one of Fashionpedia's for parts, is the group of its
-class; the groups of the others are guessed.
+class; the groups of the others are guessed. `check-data --save-kinds` makes classes of the other supercategories.
 
 A photo with an annotation that cannot be read has no truth, since that would lack a garment.
 """
@@ -113,6 +113,7 @@ def read_coco(path: Path, photos: Path | None = None) -> Dataset:
         ),
         columns=columns_of({photo_id: image.others for photo_id, image in images.items()}),
         reading=classes.reading,
+        supercategories=_supercategories(content, classes),
     )
 
 
@@ -164,6 +165,16 @@ def _classes(path: Path, content: Mapping[str, list[dict[str, Any]]], name: str)
         if group := _GROUPS.get(str(row.get("supercategory")).strip().lower()):
             groups[number] = group
     return name_classes(names, name, path, groups)
+
+
+def _supercategories(content: Mapping[str, list[dict[str, Any]]], classes: Classes) -> dict[str, str]:
+    """Supercategory by class name, where it says more than the group or the name."""
+    told = {}
+    for row in content["categories"]:
+        name, broader = classes.taxonomy.names[classes.ids[row["id"]]], row.get("supercategory")
+        if isinstance(broader, str) and broader.strip().lower() not in {*_GROUPS, "", "none", name.lower()}:
+            told[name] = broader.strip()
+    return told
 
 
 def _are_lumps(content: Mapping[str, list[dict[str, Any]]]) -> bool:

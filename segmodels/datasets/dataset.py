@@ -58,6 +58,9 @@ class Dataset:
         columns: What the source says of its photos beside their truths: text by id, by name of the column.
         folds: Fold by id, where a file says so; None where folds are stored or made.
         reading: Text that is another one wherever the same files would give another truth: what stands for a class.
+        kinds: Labels that say each kind, by name of the kind, by name of the class. A label of a class that is in none
+            says nothing of the kind.
+        supercategories: Supercategory by class name, of the classes for which the source says one.
     """
 
     name: str
@@ -78,6 +81,8 @@ class Dataset:
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     folds: Mapping[str, int] | None = None
     reading: str = ""
+    kinds: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    supercategories: Mapping[str, str] = field(default_factory=dict)
 
     def photo(self, photo_id: str) -> np.ndarray:
         """The photo, uint8 `(H, W, 3)` RGB.

@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -181,6 +183,16 @@ class Kinds:
     config: KindsConfig
     weights: Mapping[str, np.ndarray]
     biases: Mapping[str, np.ndarray]
+
+    @cached_property
+    def revision(self) -> str:
+        """Identifier of what decides on kinds, whatever the scores: names, thresholds, weights and biases."""
+        digest = sha256()
+        for name, known in sorted(self.config.classes.items()):
+            digest.update(json.dumps([name, known.names, [round(least, 4) for least in known.thresholds]]).encode())
+            for values in (self.weights[name], self.biases[name]):
+                digest.update(np.ascontiguousarray(values, np.float32).tobytes())
+        return digest.hexdigest()[:12]
 
     def probabilities(self, name: str, features: np.ndarray) -> dict[str, float] | None:
         """Calibrated probability of each kind of a garment, 0..1; None if its class has no kinds.

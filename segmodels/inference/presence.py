@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -143,6 +145,12 @@ class Calibration:
     """Scores on other photos, by kind of photo."""
 
     version: Literal[1] = 1
+
+    @cached_property
+    def revision(self) -> str:
+        """Identifier of the coefficients, whatever the scores."""
+        fitted = [[name, each.intercept, *each.weights] for name, each in sorted(self.classes.items())]
+        return sha256(json.dumps(fitted).encode()).hexdigest()[:12]
 
     @property
     def judgements(self) -> tuple[PresenceJudgement, ...]:

@@ -127,6 +127,8 @@ class Segmentation:
         seconds: Seconds from decoded photo to garments.
         owners: Index into the people for each pixel, uint8 `(H, W)`; all of the first person if left out.
         has_kinds: Whether the checkpoint tells kinds of garments apart.
+        calibration_revision: `Calibration.revision` of the checkpoint; None without a calibration.
+        kinds_revision: `Kinds.revision` of the checkpoint; None without kinds.
         orientation: EXIF orientation of the photo's file, 1 to 8 (CIPA DC-008, tag 0x0112); 1 where it has none.
         upright: Whether maps and boxes are of the photo turned upright, as `orientation` says; False for what
             `as_stored` gives only.
@@ -148,6 +150,8 @@ class Segmentation:
     has_kinds: bool = False
     orientation: int = 1
     upright: bool = True
+    calibration_revision: str | None = None
+    kinds_revision: str | None = None
 
     def __post_init__(self) -> None:
         maps = {"class_map": self.class_map, "confidence": self.confidence}

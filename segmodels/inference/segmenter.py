@@ -211,6 +211,8 @@ class Segmenter:
             seconds=seconds + time.perf_counter() - started,
             owners=owners,
             has_kinds=self.checkpoint.kinds is not None,
+            calibration_revision=calibration.revision if calibration else None,
+            kinds_revision=kinds.revision if kinds else None,
         )
 
     def _cells(self, region: Region) -> np.ndarray:

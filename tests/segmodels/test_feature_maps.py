@@ -22,6 +22,14 @@ def test_networks_of_segmentation_models_pytorch_have_maps(name: str, has: bool)
         assert has_feature_maps(build(name, 15, {})) is has
 
 
+def test_an_input_that_is_padded_gives_the_same_logits_and_maps_of_its_own_cells(random_fpn: torch.nn.Module) -> None:
+    photos = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        logits, maps = logits_and_maps(random_fpn, photos)
+        assert torch.allclose(logits, random_fpn(photos), atol=1e-5)
+    assert {tuple(each.shape[2:]) for each in maps} == {(16, 12), (8, 6), (4, 3), (2, 2)}
+
+
 def test_means_are_over_the_core_of_the_garment() -> None:
     cells = torch.zeros(3, 20, 20)
     cells[0] = 1

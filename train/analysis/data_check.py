@@ -7,7 +7,7 @@ import csv
 import html
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -52,6 +52,7 @@ class DataCheck:
         turned: Ids of the photos whose masks were turned with them.
         contested: Number of pixels that were marked as two classes, by id of each photo with such.
         pictures: Reduced photos with their masks painted, uint8 `(H, W, 3)`, by id: up to 24, spread over the data set.
+        kinds: Number of photos that show each kind, by name of the kind, by name of the class.
     """
 
     dataset: Dataset
@@ -60,6 +61,7 @@ class DataCheck:
     turned: tuple[str, ...]
     contested: Mapping[str, int]
     pictures: Mapping[str, np.ndarray]
+    kinds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def faults(self) -> list[str]:
         """One sentence for each thing that is wrong: first those of the data set, then those of its photos."""
@@ -93,6 +95,9 @@ class DataCheck:
                 groups.setdefault(garment.group, []).append(garment.name)
             told = "; ".join(f"{group} {listed(names, 12)}" for group, names in groups.items())
             lines.append(f"Groups, as the source tells them or guessed from the names: {told}.")
+        for name, kinds in self.kinds.items():
+            each = ", ".join(f"{kind} on {number} photo{'' if number == 1 else 's'}" for kind, number in kinds.items())
+            lines.append(f"Kinds of {name}: {each}.")
         if all(pixels.keys() <= {0, UNLABELLED} for pixels in self.shown.values()):
             lines.append(f"No pixel is of a class beside {taxonomy.names[0]}, so there is nothing to learn.")
             if any(UNLABELLED in pixels for pixels in self.shown.values()):
@@ -130,6 +135,7 @@ def check_data(dataset: Dataset) -> DataCheck:
     turned: list[str] = []
     contested: dict[str, int] = {}
     pictures: dict[str, np.ndarray] = {}
+    kinds = {garment: dict.fromkeys(own, 0) for garment, own in dataset.kinds.items()}
     for place, photo_id in enumerate(tqdm(dataset.ids, desc=f"Reading {dataset.name}", unit="photo")):
         try:
             photo, drawn = dataset.drawn_pair(photo_id)
@@ -138,6 +144,8 @@ def check_data(dataset: Dataset) -> DataCheck:
             continue
         numbers = np.bincount(drawn.truth.ravel(), minlength=256)
         shown[photo_id] = {int(class_id): int(numbers[class_id]) for class_id in np.flatnonzero(numbers)}
+        for garment, kind in _kinds_on(dataset, photo_id):
+            kinds[garment][kind] += 1
         if drawn.turned:
             turned.append(photo_id)
         if drawn.contested:
@@ -147,7 +155,17 @@ def check_data(dataset: Dataset) -> DataCheck:
     if not shown:
         first = next(iter(unreadable.values()))
         raise DatasetError(f"None of the {len(dataset.ids)} photos can be read. The first: {first}")
-    return DataCheck(dataset, shown, unreadable, tuple(turned), contested, pictures)
+    return DataCheck(dataset, shown, unreadable, tuple(turned), contested, pictures, kinds)
+
+
+def _kinds_on(dataset: Dataset, photo_id: str) -> list[tuple[str, str]]:
+    """Class and kind of what is marked on a photo, where the data set names kinds."""
+    if not dataset.kinds or dataset.read_labels is None:
+        return []
+    there = {dataset.labels[number] for number in np.unique(dataset.read_labels(photo_id)) if number != UNLABELLED}
+    return [
+        (garment, kind) for garment, own in dataset.kinds.items() for kind, names in own.items() if there & {*names}
+    ]
 
 
 def group_photos(dataset: Dataset, group_by: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Commands that judge a checkpoint, its counts or a data set.
 
-`evaluate`, `calibrate`, `kinds`, `truth`, `suspects`, `reliability`, `stats` and `check-data`.
+`evaluate`, `calibrate`, `truth`, `suspects`, `reliability`, `stats` and `check-data`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.checkpoint import check_config
 from segmodels.datasets import Dataset, DatasetError, dataset_name, open_dataset
-from segmodels.datasets.ccp import read_ccp, read_ccp_tags
 from segmodels.datasets.flatlay import read_flatlays
+from segmodels.datasets.kinds import save_kinds_table
 from segmodels.device import add_device_arguments
 from segmodels.evaluation.results import ConditionScore, EvaluatedPhotos
 from segmodels.foreign.formats import home_of
-from segmodels.inference.kinds import KINDS_FILE, KINDS_WEIGHTS
 from segmodels.inference.presence import CALIBRATION_FILE, LIKELY
 from segmodels.inference.segmenter import Segmenter
 from segmodels.mappings import ClassMapping
@@ -51,7 +49,6 @@ from train.analysis.evaluate import (
 )
 from train.analysis.flatlays import check_flatlays, choice_ids
 from train.analysis.framing import FRAMINGS
-from train.analysis.kinds import KindsData, fit_and_judge, judgement_line, keep_kinds
 from train.analysis.maps import check_maps_folder, evaluate_maps, keep_maps
 from train.analysis.reliability import lines, measure_reliability
 from train.analysis.shift import SHIFTS
@@ -68,7 +65,7 @@ from train.commands.shared import (
     own_mappings,
     photos_of,
 )
-from train.data.split import FOLDS, SPLIT_FILE, SPLITS, fold_ids, read_ids
+from train.data.split import FOLDS, SPLIT_FILE, fold_ids, read_ids
 from train.distributed import this_process
 from train.provenance import fits_behind
 
@@ -76,7 +73,6 @@ __all__ = [
     "add_calibrate",
     "add_check_data",
     "add_evaluate",
-    "add_kinds",
     "add_reliability",
     "add_stats",
     "add_suspects",
@@ -153,27 +149,6 @@ def add_calibrate(commands: Subparsers) -> None:
     command.set_defaults(run=_calibrate)
 
 
-def add_kinds(commands: Subparsers) -> None:
-    """Adds `kinds`."""
-    command = commands.add_parser(
-        "kinds", help="fit and judge what tells kinds of garments apart, as jeans from trousers"
-    )
-    command.add_argument("checkpoint", help=MODEL)
-    command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--flatlays", type=Path, metavar="DIR", help="folder of flat-lays to fit and judge on as well")
-    command.add_argument(
-        "--ids", type=Path, metavar="FILE", help="list of photos with masks to judge on, one id per line"
-    )
-    command.add_argument(
-        "--features",
-        type=Path,
-        metavar="DIR",
-        help="folder that keeps the features of each photo, so that a fit that was stopped goes on from them",
-    )
-    add_device_arguments(command)
-    command.set_defaults(run=_kinds)
-
-
 def add_truth(commands: Subparsers) -> None:
     """Adds `truth`."""
     command = commands.add_parser("truth", help="compare counts of garments, pairs and colours with the ground truth")
@@ -239,6 +214,12 @@ def add_check_data(commands: Subparsers) -> None:
         "of a table (FILE.csv:COLUMN)",
     )
     command.add_argument(
+        "--save-kinds",
+        action="store_true",
+        help="first write kinds.csv into the data set's folder: a table to edit, which says which names are kinds of "
+        "which class; supercategories are classes",
+    )
+    command.add_argument(
         "--save-split", action="store_true", help="also write split.csv into the data set's folder, where fit finds it"
     )
     command.add_argument("--out", type=Path, metavar="DIR", help="folder for a picture, the split and what is wrong")
@@ -280,43 +261,6 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     keep_calibration(folder, calibration)
     for each in (*calibration.fitted_on, *calibration.judged_on):
         print(judgement_sentence(each))
-    return 0
-
-
-def _kinds(arguments: argparse.Namespace) -> int:
-    arguments.checkpoint = own_folder(arguments.checkpoint)
-    segmenter = open_segmenter(arguments.checkpoint, arguments, with_kinds=False)
-    config, network = segmenter.checkpoint.config, segmenter.networks[0]
-    if config.scales != [1.0] or config.mirror or config.ensemble or not has_feature_maps(network):
-        raise DatasetError(
-            f"{segmenter.checkpoint.name} cannot have kinds: they need one network of segmentation-models-pytorch, "
-            "which sees each photo at one scale."
-        )
-    dataset = read_ccp(arguments.data)
-    fold = config.training.get("recipe", {}).get("fold", -1)
-    if fold == -1:
-        raise DatasetError(
-            f"{segmenter.checkpoint.name} was trained on all folds, so its kinds cannot be chosen on one that it has "
-            "not seen. Train it with a fold left out."
-        )
-    check_fold(config, dataset.name, fold)
-    data = KindsData(
-        dataset=dataset,
-        tags=read_ccp_tags(arguments.data),
-        reserved=read_ids(SPLITS / "ccp_tags_reserved.txt"),
-        judged=read_ids(arguments.ids) if arguments.ids else [],
-        ids_file=arguments.ids.name if arguments.ids else "",
-        flatlays=read_flatlays(arguments.flatlays) if arguments.flatlays else None,
-    )
-    for name in (KINDS_FILE, KINDS_WEIGHTS):  # each file, and a new one beside it that takes its place
-        check_writable(arguments.checkpoint / name)
-        check_writable(arguments.checkpoint / f".{name}")
-    kinds = fit_and_judge(segmenter, data, fold, arguments.features)
-    keep_kinds(arguments.checkpoint, kinds)
-    for each in kinds.config.judgements:
-        print(judgement_line(each))
-    for name, reason in kinds.config.left_out.items():
-        print(f"{name} has no kinds: {reason}.")
     return 0
 
 
@@ -561,6 +505,9 @@ def _stats(arguments: argparse.Namespace) -> int:
 
 def _check_data(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.source, arguments.data)
+    if arguments.save_kinds:
+        print(f"Written: {save_kinds_table(dataset)}. Edit it where classes or kinds should be others.")
+        dataset = open_dataset(arguments.source, arguments.data)
     check = check_data(dataset)
     folds, sentence = suggest_folds(check, arguments.group_by)
     print(*check.lines(folds), sentence, sep="\n")

@@ -27,6 +27,7 @@ __all__ = [
     "folds_sentence",
     "read_ids",
     "stratified_folds",
+    "with_folds",
     "with_split",
 ]
 
@@ -180,6 +181,19 @@ def fold_ids(dataset: str | Dataset, fold: int, folds: int = FOLDS) -> tuple[lis
     if not training:
         raise DatasetError(f"All {len(rows)} photos of {name} are in fold {fold}, so none is left to train on.")
     return training, choice
+
+
+def with_folds(dataset: Dataset, folds: int = FOLDS) -> Dataset:
+    """The data set with the fold of each photo that may be trained on: those of a file, stored ones, or dealt out.
+
+    Args:
+        dataset: The data set, as `with_split` gives it.
+        folds: Number of folds, where no file tells them.
+
+    Raises:
+        DatasetError: If there are fewer photos than folds.
+    """
+    return replace(dataset, folds=dict(_folds(dataset, folds)))
 
 
 def folds_in_file(dataset: str | Dataset) -> int:

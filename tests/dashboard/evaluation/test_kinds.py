@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from scored import evaluation, judged, write_model
 from streamlit.testing.v1 import AppTest
 from streamlit_page import opened
 
-from dashboard.evaluation.kinds import kinds_caption, kinds_cells, kinds_matrix, kinds_of, kinds_table
+from dashboard.evaluation.kinds import kinds_caption, kinds_cells, kinds_matrix, kinds_of, kinds_table, matrices
 from dashboard.evaluation.records import read_model
 from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.inference.kinds import KINDS_FILE, ClassKinds, KindJudgement, Kinds, KindsConfig, Proportion, write_kinds
@@ -55,6 +56,15 @@ def having(folder: Path) -> Path:
     )
     write_kinds(folder, Kinds(config, {"Dress": np.zeros((2, 1))}, {"Dress": np.zeros(2)}))
     return folder
+
+
+def test_matrices_are_of_other_photos_or_of_the_fit_where_no_others_judged() -> None:
+    fitted, other = (judgement(how, ((3, 1, 1), (1, 3, 1))) for how in ("cross-validated", "held out"))
+    config = KindsConfig(
+        taxonomy="OUTFIT_15", weights="abc", classes={}, features=1, data="", judgements=(fitted, other)
+    )
+    assert matrices(config) == [other]
+    assert matrices(replace(config, judgements=(fitted,))) == [fitted]
 
 
 def test_the_scores_on_other_photos_come_first(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from math import prod, sqrt
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from segmodels.archive.division import Division, divide, has_kinds, kinds_there
 from segmodels.archive.facts import Conditions, Facts, View
 from segmodels.archive.outfits import companions, pairs, triples
 from segmodels.archive.place import ArchiveError
+from segmodels.archive.rows import as_table, bits
 from segmodels.archive.store import Archive
 from segmodels.archive.synthetic import KINDS, make_archive
 from segmodels.taxonomy import CFPD_23, OUTFIT_15
@@ -220,6 +222,39 @@ def test_sums_of_kinds_by_hand() -> None:
         np.array([[0.8, 0.6 * both, 0.4 * both], [0.6 * both, 0.3, 0], [0.4 * both, 0, 0.2]])
     )
     assert found.three is not None and found.three[0, 1, 2] == 0
+
+
+def test_a_skirt_with_a_top_and_a_dress_are_different_outfits(tmp_path: Path) -> None:
+    """In each of four years 40 outfits, of which 10, 15, 20 and 25 are a skirt with a top, and the others a dress."""
+    with_top = {2020: 10, 2021: 15, 2022: 20, 2023: 25}
+
+    def row(year: int, number: int) -> dict[str, object]:
+        worn = [("Dress", "skirt"), ("Shirt", "t-shirt/top")] if number < with_top[year] else [("Dress", "dress")]
+        plain = made(f"{year}-{number}", taken=datetime(year, 6, 1)).to_pylist()[0]
+        garments = [
+            {"class": name, "person": 0, "area_share": 0.2, "outfit_share": 0.5, "confidence": 0.9}
+            | {"box": [0, 0, 9, 9], "colours": []}
+            for name, _ in worn
+        ]
+        kinds = [
+            {"name": kind, "probabilities": [(each, float(each == kind)) for each in KINDS[name]]}
+            for name, kind in worn
+        ]
+        return {**plain, "garments": garments, "kinds": kinds, "outfits": bits(garments, 1, OUTFIT_15)}
+
+    archive = Archive(tmp_path)
+    archive.writer(VERSION).append(as_table([row(year, number) for year in with_top for number in range(40)]))
+    with archive.reader() as reader, archive.reader() as second:
+        classes, facts = Facts(reader, OUTFIT_15), Facts(second, OUTFIT_15, kinds=True)
+        found = pairs(facts.counts(RAW)).query("outfits > 0").set_index(["first", "second"])
+        years = facts.pair_by_period(RAW, "Skirt", "T-shirt/top", "year").set_index("start")["outfits"]
+        whole = pairs(classes.counts(RAW)).query("outfits > 0").set_index(["first", "second"])
+    assert {frozenset(key): outfits for key, outfits in found["outfits"].items()} == {
+        frozenset(("Skirt", "T-shirt/top")): 70
+    }
+    assert found["lift"].tolist() == [pytest.approx(160 / 70)]  # always together
+    assert whole["outfits"].tolist() == [70] and whole["lift"].tolist() == [pytest.approx(1)]
+    assert {start.year: outfits for start, outfits in years.items()} == with_top
 
 
 def test_kinds_of_one_class_are_no_pair(facts: Facts) -> None:

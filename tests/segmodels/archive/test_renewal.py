@@ -20,6 +20,8 @@ from segmodels.taxonomy import OUTFIT_15
 
 NEWER = Version(VERSION.taxonomy, VERSION.model, "def456")
 SKIRT = [{"name": "skirt", "probabilities": [("dress", 0.1), ("skirt", 0.9)]}]
+KINDS = {"kinds": "k1"}
+OLDER, LACKED = "had another revision of the weights", "lacked kinds"
 PHOTOS = {name: f"the bytes of {name}".encode() for name in ("a", "b", "c")}
 ID = {name: sha256(data).hexdigest() for name, data in PHOTOS.items()}
 
@@ -40,7 +42,7 @@ def engine(analysed: list[str], version: Version = NEWER) -> Callable[..., Gener
                 continue
             analysed.append(source.name)
             row = made(key, version=version, at=datetime(2025, 1, 1)).to_pylist()[0]
-            yield Outcome(source.name, key, {**row, "file_name": source.name, "kinds": SKIRT})
+            yield Outcome(source.name, key, {**row, "file_name": source.name, "kinds": SKIRT, "kinds_revision": "k1"})
 
     return analyse
 
@@ -71,8 +73,8 @@ def filled(archive: Archive, version: Version = VERSION) -> None:
 
 def test_rows_of_an_older_revision_move_with_their_tags_and_dates_and_others_stay(archive: Archive) -> None:
     filled(archive)
-    result = renew(found("a", "c"), archive, NEWER, engine([]), OUTFIT_15, needs=["kinds"])
-    assert result == Renewal(renewed=2, current=0, without_photo=1)
+    result = renew(found("a", "c"), archive, NEWER, engine([]), OUTFIT_15, gives=KINDS)
+    assert result == Renewal(renewed=2, current=0, without_photo=1, reasons={OLDER: 3})
     tags = {"market": "North"}
     assert rows(archive, NEWER) == {
         "a": (f"{ID['a']}.jpg", "2023-04-05", tags, "skirt"),
@@ -91,7 +93,7 @@ def test_a_date_names_what_it_named(archive: Archive) -> None:
     place = table.schema.get_field_index("date_precision")
     year = table.set_column(place, table.schema.field(place), pa.array(["year"]))
     archive.writer(VERSION).renew(year)
-    renew(found("a", "b"), archive, NEWER, engine([]), OUTFIT_15, needs=["kinds"])
+    renew(found("a", "b"), archive, NEWER, engine([]), OUTFIT_15, gives=KINDS)
     with archive.reader(NEWER) as reader:
         rows_now = reader.query("SELECT photo_id, date_precision FROM photos").set_index("photo_id")["date_precision"]
     assert rows_now.dropna().to_dict() == {ID["a"]: "year"} and ID["b"] in rows_now
@@ -100,13 +102,45 @@ def test_a_date_names_what_it_named(archive: Archive) -> None:
 def test_rows_of_the_same_revision_without_kinds_are_replaced_in_place(archive: Archive) -> None:
     filled(archive)
     analysed: list[str] = []
-    assert renew(
-        found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15, needs=["kinds"]
-    ) == Renewal(renewed=3)
+    assert renew(found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15, gives=KINDS) == Renewal(
+        renewed=3, reasons={LACKED: 3}
+    )
     assert {name: row[3] for name, row in rows(archive, VERSION).items()} == dict.fromkeys("abc", "skirt")
-    again = renew(found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15, needs=["kinds"])
+    again = renew(found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15, gives=KINDS)
     assert again == Renewal(current=3)
     assert len(analysed) == 3  # the second time none
+
+
+def test_rows_of_other_kinds_or_another_calibration_are_made_again_and_it_says_why(archive: Archive) -> None:
+    filled(archive)
+    renew(found("a", "b", "c"), archive, VERSION, engine([], VERSION), OUTFIT_15, gives=KINDS)
+    analysed: list[str] = []
+    everything = found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15
+    other = renew(*everything, gives={"kinds": "k2"})
+    assert other == Renewal(renewed=3, reasons={"had kinds of another fit": 3}) and len(analysed) == 3
+    assert other.explanations() == ["3 had kinds of another fit."]
+    assert renew(*everything, gives=KINDS) == Renewal(current=3)  # the engine of this test always makes k1
+    calibrated = renew(*everything, gives=KINDS | {"presence": "p1"})
+    assert calibrated.reasons == {"lacked presence": 3}
+    asked = renew(*everything, gives=KINDS, everything=True)
+    assert asked.renewed == 3 and asked.explanations() == ["3 had nothing older; --all asks for them."]
+    assert renew(*everything).reasons == {"had kinds of another fit": 3}  # a model that has lost its kinds
+
+
+def test_rows_that_do_not_say_what_made_them_are_counted(archive: Archive) -> None:
+    """As those of archives from before the column."""
+    table = as_table([{**made(key).to_pylist()[0], "kinds": SKIRT} for key in ID.values()])
+    archive.writer(VERSION).append(table)
+    (part,) = parts_of(archive)
+    pq.write_table(pq.read_table(part).drop_columns(["kinds_revision", "calibration_revision"]), part)
+    analysed: list[str] = []
+    everything = found("a", "b", "c"), archive, VERSION, engine(analysed, VERSION), OUTFIT_15
+    result = renew(*everything, gives=KINDS)
+    assert result == Renewal(current=3, unknown=3) and analysed == []
+    (said,) = result.explanations()
+    assert said.startswith("3 taken to be up to date were written before") and "--all" in said
+    assert renew(*everything, gives=KINDS, everything=True).renewed == 3
+    assert renew(*everything, gives=KINDS) == Renewal(current=3)
 
 
 def test_a_row_that_lacks_nothing_the_model_gives_stays(archive: Archive) -> None:
@@ -127,12 +161,12 @@ def test_a_renewal_that_was_killed_before_the_old_rows_went_loses_and_doubles_no
     with monkeypatch.context() as patch:
         patch.setattr("segmodels.archive.place.Place.remove", killed)
         with pytest.raises(KeyboardInterrupt):
-            renew(found("a", "b"), archive, VERSION, engine([], VERSION), OUTFIT_15, needs=["kinds"])
+            renew(found("a", "b"), archive, VERSION, engine([], VERSION), OUTFIT_15, gives=KINDS)
     assert len(parts_of(archive)) == 3, "the old part is there, and does not count"
     kinds = {name: row[3] for name, row in rows(archive, VERSION).items()}
     assert kinds == {"a": "skirt", "b": "skirt", "c": ""}
-    result = renew(found("a", "b", "c"), archive, VERSION, engine([], VERSION), OUTFIT_15, needs=["kinds"])
-    assert result == Renewal(renewed=1, current=2)
+    result = renew(found("a", "b", "c"), archive, VERSION, engine([], VERSION), OUTFIT_15, gives=KINDS)
+    assert result == Renewal(renewed=1, current=2, reasons={LACKED: 1})
     assert len(rows(archive, VERSION)) == 3
 
 
@@ -146,7 +180,7 @@ def test_a_photo_that_is_deleted_meanwhile_stays_deleted(archive: Archive, versi
             delete_photos(archive, Selection(ids=[ID["a"]]), for_good=True)
         delete_photos(archive, Selection(ids=[ID["a"]]))
 
-    assert renew(found("a", "b"), archive, version, deleting, OUTFIT_15, needs=["kinds"]).renewed == 1
+    assert renew(found("a", "b"), archive, version, deleting, OUTFIT_15, gives=KINDS).renewed == 1
     kinds = {name: row[3] for each in archive.versions() for name, row in rows(archive, each).items()}
     assert kinds == {"b": "skirt", "c": ""}
 
@@ -157,7 +191,7 @@ def test_a_file_that_cannot_be_read_is_named_and_its_row_stays(archive: Archive)
     def refusing(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
         yield Outcome(sources[0].name, reason="moved/a.png is cut off.")
 
-    result = renew(found("a"), archive, NEWER, refusing, OUTFIT_15, needs=["kinds"])
+    result = renew(found("a"), archive, NEWER, refusing, OUTFIT_15, gives=KINDS)
     assert (result.renewed, result.without_photo) == (0, 3)
     assert result.rejected == [("moved/a.png", "moved/a.png is cut off.")]
     assert len(rows(archive, VERSION)) == 3

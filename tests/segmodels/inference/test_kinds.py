@@ -76,6 +76,21 @@ def test_far_features_give_certainty_not_an_overflow() -> None:
     assert kinds().probabilities("Dress", np.array([1e6, 0], np.float32)) == {"dress": 0.0, "skirt": 1.0}
 
 
+def test_the_revision_tells_what_decides_from_what_only_scores(tmp_path: Path) -> None:
+    own = kinds()
+    stricter = {"Dress": ClassKinds(names=("dress", "skirt"), thresholds=(0.5, 0.9))}
+    others = [
+        replace(own, config=replace(own.config, classes=stricter)),
+        replace(own, biases={"Dress": own.biases["Dress"] + 1}),
+        replace(own, weights={"Dress": own.weights["Dress"] * 2}),
+    ]
+    assert len({each.revision for each in [own, *others]}) == 4
+    assert replace(own, config=replace(own.config, judgements=(), data="others")).revision == own.revision
+    write_kinds(tmp_path, own)
+    found = read_kinds(tmp_path, OUTFIT_15, "0123456789ab")
+    assert found is not None and found.revision == own.revision
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_kinds(tmp_path, kinds())
     found = read_kinds(tmp_path, OUTFIT_15, "0123456789ab")

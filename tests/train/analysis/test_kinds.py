@@ -5,25 +5,30 @@ import numpy as np
 import pytest
 
 from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig
-from segmodels.datasets import DatasetError
+from segmodels.datasets import Dataset, DatasetError
+from segmodels.datasets.ccp import CCP_KINDS
 from segmodels.datasets.flatlay import FlatLay, FlatLays
 from segmodels.evaluation.results import EvaluatedPhotos, Results
 from segmodels.inference.kinds import ClassKinds, Kinds, KindsConfig
 from segmodels.taxonomy import CCP_59, CCP_TO_OUTFIT_15, OUTFIT_15
-from train.analysis import kinds as module
-from train.analysis.kinds import (
-    FLATLAY_KINDS,
-    LABELS,
-    KindSample,
-    Source,
-    fit,
-    judge,
-    judgement_line,
-    label_of_mask,
-    label_of_tags,
-    with_judgements,
-)
+from train.analysis.kinds import fitting
+from train.analysis.kinds import samples as sampling
+from train.analysis.kinds.fitting import Lesson
+from train.analysis.kinds.judging import judge, judgement_line, with_judgements
+from train.analysis.kinds.samples import FLATLAY_KINDS, KindSample, Source, label_of_mask, label_of_tags
 
+CCP = Dataset(
+    name="ccp",
+    root=Path(),
+    taxonomy=OUTFIT_15,
+    ids=(),
+    photo_path=Path,
+    truth_path=Path,
+    read_truth=lambda _: np.zeros((1, 1), np.uint8),
+    labels=CCP_59,
+    aliases=CCP_TO_OUTFIT_15,
+    kinds=CCP_KINDS,
+)
 PHOTOS: dict[Source, EvaluatedPhotos] = {
     "masks": EvaluatedPhotos(dataset="ccp", split="fold", fold=0),
     "tags": EvaluatedPhotos(dataset="ccp", split="ids", ids_file="tags"),
@@ -42,7 +47,7 @@ def samples(
 ) -> list[KindSample]:
     """Garments of two kinds with two features: the first is normal around 0 or `apart`, the second says nothing."""
     random = np.random.default_rng(seed)
-    kinds = list(LABELS[garment])
+    kinds = list(CCP_KINDS[garment])
     found = []
     for number in range(count):
         second = number < skirts * count
@@ -50,6 +55,11 @@ def samples(
         name = f"{seed}-{number}"
         found.append(KindSample(name, source, "full", garment, kinds[second], features.astype(np.float32)))
     return found
+
+
+def fit(known: list[KindSample], **changes: object) -> Kinds:
+    lesson = Lesson({name: tuple(of) for name, of in CCP_KINDS.items()}, "made up", PHOTOS, lambda each: True)
+    return fitting.fit(known, replace(lesson, **changes), checkpoint())  # type: ignore[arg-type]
 
 
 def checkpoint() -> Checkpoint:
@@ -69,15 +79,15 @@ def checkpoint() -> Checkpoint:
 @pytest.fixture(autouse=True)
 def _loose(monkeypatch: pytest.MonkeyPatch) -> None:
     """A penalty for two features instead of hundreds."""
-    monkeypatch.setattr(module, "_INVERSE_PENALTY", 1.0)
+    monkeypatch.setattr(fitting, "_INVERSE_PENALTY", 1.0)
 
 
 def test_every_label_is_one_of_its_class() -> None:
-    for garment, kinds in LABELS.items():
-        labels = [label for each in kinds.values() for label in each.split()]
+    for garment, kinds in CCP_KINDS.items():
+        labels = [label for each in kinds.values() for label in each]
         assert len(labels) == len(set(labels))
         assert {CCP_TO_OUTFIT_15[label] for label in labels} == {garment} and set(labels) <= set(CCP_59)
-    known = {kind for kinds in LABELS.values() for kind in kinds}
+    known = {kind for kinds in CCP_KINDS.values() for kind in kinds}
     assert set(FLATLAY_KINDS.values()) <= known
 
 
@@ -93,12 +103,12 @@ def test_every_label_is_one_of_its_class() -> None:
     ],
 )
 def test_the_label_of_a_mask(counts: dict[str, int], kind: str | None) -> None:
-    assert label_of_mask(counts, "Dress", CCP_TO_OUTFIT_15) == kind
+    assert label_of_mask(counts, "Dress", CCP) == kind
 
 
 def test_a_label_that_says_nothing_of_the_kind_counts_against_the_others() -> None:
-    assert label_of_mask({"boots": 50, "shoes": 50}, "Footwear", CCP_TO_OUTFIT_15) is None
-    assert label_of_mask({"boots": 70, "shoes": 30}, "Footwear", CCP_TO_OUTFIT_15) == "boots"
+    assert label_of_mask({"boots": 50, "shoes": 50}, "Footwear", CCP) is None
+    assert label_of_mask({"boots": 70, "shoes": 30}, "Footwear", CCP) == "boots"
 
 
 @pytest.mark.parametrize(
@@ -114,13 +124,13 @@ def test_a_label_that_says_nothing_of_the_kind_counts_against_the_others() -> No
     ],
 )
 def test_the_label_of_tags(tags: set[str], garment: str, kind: str | None) -> None:
-    assert label_of_tags(tags, garment, CCP_TO_OUTFIT_15) == kind
+    assert label_of_tags(tags, garment, CCP) == kind
 
 
 def test_kinds_that_lie_apart_are_told_apart_and_others_do_not_ship() -> None:
     known = samples(120) + samples(120, garment="Glasses", apart=0.0, seed=1)
     known += samples(120, garment="Socks", skirts=0.95, seed=2)
-    kinds = fit(known, lambda each: True, PHOTOS, checkpoint())
+    kinds = fit(known)
     assert set(kinds.config.classes) == {"Dress"} and kinds.config.weights == "0123456789ab"
     assert "too few garments" in kinds.config.left_out["Socks"] and "too few" in kinds.config.left_out["Coat"]
     assert "the most frequent kind alone 0.5" in kinds.config.left_out["Glasses"]
@@ -135,7 +145,7 @@ def test_kinds_that_lie_apart_are_told_apart_and_others_do_not_ship() -> None:
 
 
 def test_the_probabilities_are_calibrated() -> None:
-    kinds = fit(samples(2000, apart=1.0), lambda each: True, PHOTOS, checkpoint())
+    kinds = fit(samples(2000, apart=1.0))
     weight, bias = kinds.weights["Dress"], kinds.biases["Dress"]
     # Two normal distributions of variance 1, a distance of 1 apart: log odds are x - 1/2 (the second feature adds 0).
     assert weight[1] - weight[0] == pytest.approx([1, 0], abs=0.15)
@@ -162,7 +172,7 @@ def test_matrix_and_scores_by_hand() -> None:
 
 
 def test_a_class_that_fails_on_other_photos_goes_with_its_scores() -> None:
-    kinds = fit(samples(120), lambda each: True, PHOTOS, checkpoint())
+    kinds = fit(samples(120))
     good = judge(kinds, samples(60, seed=3), PHOTOS)
     assert set(with_judgements(kinds, good).config.classes) == {"Dress"}
     turned = [replace(each, kind="dress" if each.kind == "skirt" else "skirt") for each in samples(60, seed=3)]
@@ -172,7 +182,7 @@ def test_a_class_that_fails_on_other_photos_goes_with_its_scores() -> None:
 
 
 def test_flat_lays_and_parts_alone_do_not_decide() -> None:
-    kinds = fit(samples(120), lambda each: True, PHOTOS, checkpoint())
+    kinds = fit(samples(120))
     turned = [
         replace(each, kind="dress" if each.kind == "skirt" else "skirt", source="flat-lays")
         for each in samples(60, seed=3)
@@ -182,18 +192,18 @@ def test_flat_lays_and_parts_alone_do_not_decide() -> None:
 
 def test_too_few_garments_are_a_sentence() -> None:
     with pytest.raises(DatasetError, match="too few garments for the kinds of any class"):
-        fit(samples(10), lambda each: True, PHOTOS, checkpoint())
+        fit(samples(10))
 
 
 def test_flat_lays_that_teach_say_the_kind_and_are_not_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_FLATLAYS", 2)
+    monkeypatch.setattr(sampling, "_MOST_FLATLAYS", 2)
     photos = [
         FlatLay(f"{label}{number}{part}", "f.jpg", label, garment, "1", False, part)  # type: ignore[arg-type]
         for label, garment in (("Skirt", "Dress"), ("Pants", "Pants"))
         for number in range(3)
         for part in ("train", "test")
     ]
-    found = module._teaching(FlatLays(Path(), tuple(photos)))
+    found = sampling.teaching(FlatLays(Path(), tuple(photos)))
     assert [photo.label for photo in found.photos] == ["Skirt", "Skirt"]
     assert {photo.part for photo in found.photos} == {"train"}
 
@@ -209,22 +219,57 @@ def test_what_was_observed_is_not_observed_again(tmp_path: Path) -> None:
         return {"a": [replace(each, photo_id="a") for each in first + second], "b": []}[photo_id]
 
     wanted = [("full", "a"), ("full", "b"), ("full", "broken")]
-    found = module._observe(wanted, observe, "tags", tmp_path)
-    again = module._observe(wanted, observe, "tags", tmp_path)
+    found = sampling._observe(wanted, observe, "tags", tmp_path)
+    again = sampling._observe(wanted, observe, "tags", tmp_path)
     assert asked == ["a", "b", "broken", "broken"]
     assert [(each.photo_id, each.garment, each.kind, each.source, each.framing) for each in again] == [
         ("a", "Dress", "skirt", "tags", "full"),
         ("a", "Coat", "jacket/cardigan", "tags", "full"),
     ]
     assert all((one.features == other.features).all() for one, other in zip(found, again, strict=True))
-    module._observe([("full", "a")], observe, "masks", tmp_path)
-    module._observe([("bust", "a")], observe, "tags", tmp_path)
+    sampling._observe([("full", "a")], observe, "masks", tmp_path)
+    sampling._observe([("bust", "a")], observe, "tags", tmp_path)
     assert asked[4:] == ["a", "a"]
 
 
-def test_features_of_other_weights_or_labels_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = module._folder_of(tmp_path, "0123456789ab")
-    assert one == module._folder_of(tmp_path, "0123456789ab") and one.is_dir()
-    assert one != module._folder_of(tmp_path, "a" * 12)
-    monkeypatch.setattr(module, "LABELS", {"Dress": {"dress": "dress", "skirt": "skirt"}})
-    assert one != module._folder_of(tmp_path, "0123456789ab")
+def test_features_of_other_weights_or_labels_are_not_used(tmp_path: Path) -> None:
+    one = sampling.features_of(tmp_path, "0123456789ab", CCP)
+    assert one == sampling.features_of(tmp_path, "0123456789ab", CCP) and one.is_dir()
+    assert one != sampling.features_of(tmp_path, "a" * 12, CCP)
+    assert one != sampling.features_of(tmp_path, "0123456789ab", replace(CCP, kinds={"Dress": CCP_KINDS["Dress"]}))
+
+
+def of_five_folds(count: int, apart: float) -> list[KindSample]:
+    """Garments on photos of five folds, by turns of two kinds; the one feature differs by `apart`."""
+    random = np.random.default_rng(0)
+    return [
+        KindSample(str(number), "masks", "full", "Wrap", "ab"[number % 2], random.normal(apart * (number % 2), 1, 1))
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("apart", "ship"), [(3.0, True), (0.0, False)])
+def test_what_is_scored_did_not_choose(apart: float, ship: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thresholds chosen on the scored photos themselves would find 15 % above the majority in noise."""
+    own = of_five_folds(100, apart)
+    lesson = Lesson(
+        kinds={"Wrap": ("a", "b")},
+        data="made up",
+        photos={"masks": EvaluatedPhotos(dataset="coco-looks", split="all")},
+        choice=lambda each: True,
+        folds={each.photo_id: int(each.photo_id) // 2 % 5 for each in own},
+        judged_elsewhere=False,
+    )
+    seen: list[set[int]] = []
+    chosen = fitting._chosen
+
+    def watch(odds: np.ndarray, truth: np.ndarray, wanted: float) -> tuple[float, tuple[float, ...]]:
+        seen.append({len(truth)})
+        return chosen(odds, truth, wanted)
+
+    monkeypatch.setattr(fitting, "_chosen", watch)
+    kinds = fitting.fit(own, lesson, checkpoint())
+    assert seen == [{100}, *[{80}] * 5]  # for use, and five times for the scores
+    assert ("Wrap" in kinds.config.classes) == ship
+    with pytest.raises(DatasetError, match="b was found on 6 photos, wanted 12"):
+        fitting.fit([each for each in own if each.kind == "a" or int(each.photo_id) < 12], lesson, checkpoint())
