@@ -33,7 +33,6 @@ from dashboard.shared.access import may_change, readable_archives
 from dashboard.shared.principal import Principal
 from dashboard.trends import cache
 from dashboard.trends.choice import SHIPPED
-from dashboard.trends.filters import evidence_line, from_link
 from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.reliability import of_kinds, read_trust
 from dashboard.trends.section import Question, Section
@@ -41,6 +40,7 @@ from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
 from segmodels.archive.care import NoPhotoError, delete_photos
 from segmodels.archive.facts import Conditions, Facts, Period, View
+from segmodels.archive.filters import evidence_line, from_link
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.selection import Selection

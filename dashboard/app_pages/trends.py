@@ -26,13 +26,11 @@ from dashboard.shared.palette_menu import show_palettes
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
 from dashboard.trends import cache
-from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.coloured import palette_section
 from dashboard.trends.contents import collect
 from dashboard.trends.export_menu import show_exports
 from dashboard.trends.filter_bar import choose_filters
-from dashboard.trends.filters import evidence_line, removals, to_link
 from dashboard.trends.gallery_dialog import Source, show_gallery
 from dashboard.trends.insights import Insight, insights, joints
 from dashboard.trends.methods import method
@@ -44,7 +42,9 @@ from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
+from segmodels.archive.behind import Behind, read_behind
 from segmodels.archive.facts import Facts, View
+from segmodels.archive.filters import evidence_line, removals, to_link
 from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.palette import real_palette
 from segmodels.archive.store import ArchiveError, Version

@@ -60,7 +60,7 @@ def facts(location: str, version: Version, *, kinds: bool = False) -> tuple[Futu
     Returns:
         Future with the facts, or with the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
     """
-    from dashboard.trends.reliability import installed_calibration
+    from segmodels.archive.calibration import installed_calibration
 
     calibration = installed_calibration(version)
     correlations = calibration.correlations if calibration else ()

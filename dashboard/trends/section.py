@@ -14,7 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Theme
-from dashboard.trends.behind import Behind, period_name
+from segmodels.archive.behind import Behind, period_name
 from segmodels.archive.counts import Counting
 from segmodels.archive.facts import PERIODS, Facts, Hemispheres, Period, Size, View
 from segmodels.archive.outfits import NotEnoughError

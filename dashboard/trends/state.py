@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dashboard.trends.chosen import Chosen
-from dashboard.trends.filters import from_link
 from dashboard.trends.moodboard import Board
 from segmodels.archive.counts import Counting
 from segmodels.archive.facts import View
+from segmodels.archive.filters import from_link
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["TrendsState"]

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from dashboard.figures.trends import panels_figure, share_figure
-from dashboard.trends.behind import Behind
 from dashboard.trends.findings import area_finding, group_finding, share_finding
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import (
@@ -25,6 +24,7 @@ from dashboard.trends.section import (
     records,
     rows,
 )
+from segmodels.archive.behind import Behind
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, compare_groups, worn

@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from dashboard.trends.behind import Behind, period_name, read_behind
+from segmodels.archive.behind import Behind, period_name, read_behind
 from segmodels.archive.facts import PERIODS, Period
 from segmodels.taxonomy import OUTFIT_15
 
