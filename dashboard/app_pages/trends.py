@@ -26,6 +26,7 @@ from dashboard.shared.palette_menu import show_palettes
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
 from dashboard.trends import cache
+from dashboard.trends.alert_menu import show_alerts, show_new
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.coloured import palette_section
 from dashboard.trends.contents import collect
@@ -37,6 +38,7 @@ from dashboard.trends.methods import method
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards, section_photos
 from dashboard.trends.reliability import Trust, of_kinds, read_trust
+from dashboard.trends.saved import show_opened, show_views
 from dashboard.trends.section import Builder, Question, Section, codes_of, number, swatches_html
 from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
@@ -64,6 +66,8 @@ GUIDE = (
     "*With what* shows which garments are worn together more, or less, often than by chance.",
     "Click a bar, cell or point, or choose it in the list, to see the photos behind the number.",
     "*Filters* narrows everything to dates, tags, garments or colours; the address of the page keeps what you chose.",
+    "*Views* keeps filters and chart under a name for your team, and makes one report of several. *Alerts* tells when a "
+    "share passes a threshold.",
     "*Export* gives a report, tables for Excel and slides; *Download* below a chart gives its picture and its data.",
 )
 
@@ -73,6 +77,7 @@ class Places(NamedTuple):
 
     archive: DeltaGenerator
     filters: DeltaGenerator
+    team: DeltaGenerator
     set: DeltaGenerator
     help: DeltaGenerator
     export: DeltaGenerator
@@ -92,7 +97,9 @@ def page() -> None:
         state.return_to_link()
     with st.container(horizontal=True, vertical_alignment="center", key="trends-head"):
         st.title("Trends", width="content")
-        place = Places(*(st.container(width=width) for width in (220, "content", "stretch", "content", "content")))
+        place = Places(
+            *(st.container(width=width) for width in (220, "content", "content", "stretch", "content", "content"))
+        )
     with place.help:
         show_guide(GUIDE)
     choice = _choose(place.archive)
@@ -124,11 +131,15 @@ def page() -> None:
     with place.set:
         _what_is_set(view, line, made_up=choice.made_up)
     remarks = st.empty()
+    opened = st.container()
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
         if facts.division:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
+        with opened:
+            show_new(choice)
+            show_opened(choice, question, state)
         standing_out = _insights(question, choice, version)
         notes = [
             *facts.left_out,
@@ -143,6 +154,10 @@ def page() -> None:
     if state.sentences:
         remarks.error("\n\n".join(map(literal, state.sentences)))
     _write_link(choice, version, replace(view, counting=facts.counting_of(view)))
+    if size.outfits >= LEAST_SHOWN and not choice.made_up:
+        with place.team, st.container(horizontal=True):
+            show_views(choice, question, _link(), state)
+            show_alerts(choice, question)
 
 
 def _what_is_set(view: View, line: str, *, made_up: bool) -> None:

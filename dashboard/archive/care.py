@@ -11,6 +11,7 @@ from datetime import date
 import pandas as pd
 import streamlit as st
 
+from dashboard.archive.alerts import choose_webhook, list_raised, show_rules
 from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, owner_of
 from dashboard.shared import audit
 from dashboard.shared.access import may_change
@@ -343,6 +344,14 @@ def _delete_archive(asked: _Asked) -> None:
         asked.act(work)
 
 
+def _alerts(asked: _Asked) -> None:
+    location, name = asked.shelved.location, asked.shelved.name
+    show_rules(location, [], may_change=True, key=f"{asked.key}-alerts", archive=name)
+    list_raised(location)
+    st.caption("Set alerts on the Trends page, or with `garmentscope archive alerts`.")
+    choose_webhook(location, f"{asked.key}-alerts", name)
+
+
 def _log(asked: _Asked) -> None:
     entries = read_log(asked.archive.place)
     if not entries:
@@ -405,5 +414,6 @@ _ACTIONS: dict[str, Callable[[_Asked], None]] = {
     "Join small parts": _compact,
     "Check for damage": _check,
     "Delete the archive": _delete_archive,
+    "Alerts": _alerts,
     "Log": _log,
 }

@@ -50,19 +50,21 @@ _LEAST_FOR_PERCENT = 10
 
 @dataclass(frozen=True)
 class Against:
-    """Two groups of outfits that have none in common.
+    """Two groups of outfits.
 
     Args:
         view: View of the first group.
         label: Name of the first group.
         other: View of the second group.
         other_label: Name of the second group.
+        note: Sentence, after a space, on outfits that are in both; empty if none is.
     """
 
     view: View
     label: str
     other: View
     other_label: str
+    note: str = ""
 
 
 def days_before(facts: Facts, view: View) -> tuple[date, date]:
@@ -163,6 +165,7 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
             f"Filled: {against.label} ({outfits_in_words(size.outfits)}); hollow: {against.other_label} "
             f"({number(facts.size(against.other).outfits)}). 95% intervals (Wilson){allowing}; differences: score "
             f"test for sampling alone, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+            f"{against.note}"
         )
     caption += f" {here.counted}{_trusted(trust, here)}"
     behind = [Behind(worn=(name,)) for name in shown["name"]]

@@ -1,4 +1,4 @@
-"""`python -m segmodels.archive ingest | re-analyse | show | duplicates | make-up`, `care_commands` and `team_commands`."""
+"""`python -m segmodels.archive ingest | re-analyse | show | duplicates | make-up`, and those of two more modules."""
 
 from __future__ import annotations
 
@@ -110,9 +110,10 @@ def _expanded(place: str) -> str:
 
 
 def _run(parsed: argparse.Namespace, archive: Archive) -> int:
-    for group in (care_commands, team_commands):
-        if parsed.command in group.COMMANDS:
-            return group.run_command(parsed, archive)
+    if parsed.command in care_commands.COMMANDS:
+        return care_commands.run_command(parsed, archive)
+    if parsed.command in team_commands.COMMANDS:
+        return team_commands.run_command(parsed, archive)
     if parsed.command == "show":
         return _show(archive)
     if parsed.command == "duplicates":

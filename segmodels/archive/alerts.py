@@ -38,15 +38,18 @@ __all__ = [
     "Alert",
     "Rule",
     "Standing",
+    "Way",
     "add_rule",
     "check_alerts",
     "delete_rule",
     "list_alerts",
     "list_rules",
+    "standing_of",
     "standings",
 ]
 
 Way = Literal["above", "below", "change"]
+"""How a share meets a rule: it is above a threshold, below it, or changes by it from one period to the next."""
 
 LEAST_OUTFITS = 30
 """Fewest outfits from which a share can raise an alert, unless a rule says otherwise."""
@@ -353,14 +356,21 @@ def _look(archive: Archive, version: Version, rules: Sequence[Rule]) -> list[Sta
             names = {garment.name for garment in facts.taxonomy.worn}
             for place in left:
                 if rules[place].garment in names:
-                    found[place] = _standing(rules[place], facts, errors)
+                    found[place] = standing_of(rules[place], facts, errors)
             if not facts.division and kinds:
                 break
     absent = "No row of this archive has this garment."
     return [found.get(place) or Standing(rule, lacking=absent) for place, rule in enumerate(rules)]
 
 
-def _standing(rule: Rule, facts: Facts, errors: Mapping[str, float]) -> Standing:
+def standing_of(rule: Rule, facts: Facts, errors: Mapping[str, float]) -> Standing:
+    """How a rule stands.
+
+    Args:
+        rule: The rule.
+        facts: Facts of the archive, which have its garment.
+        errors: Standard errors of a share that stem from the calibration, by class.
+    """
     view = rule.view
     error = errors.get(rule.garment, 0.0) if facts.counting_of(view) == "expected" else 0.0
     if any(value not in facts.tags.get(name, ()) for name, values in view.tags for value in values):

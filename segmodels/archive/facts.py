@@ -40,21 +40,23 @@ from segmodels.taxonomy import Taxonomy
 
 __all__ = ["PERIODS", "Conditions", "Facts", "Hemispheres", "Period", "Size", "View"]
 
-Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
-PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
+Period = Literal["week", "month", "season", "collection", "fashion season", "half-year", "year"]
+PERIODS: tuple[Period, ...] = ("week", "month", "season", "collection", "fashion season", "half-year", "year")
 """Periods into which time can be divided, shorter ones first.
 
 A season is three months, and winter starts in December. Fashion seasons are those in which clothes are worn:
-Spring/Summer from March to August, Autumn/Winter from September to February. Half-years start in January and July.
+Spring/Summer from March to August, Autumn/Winter from September to February. Collections are the four of a year, by
+when they come to the shops: Resort from November, Spring/Summer from February, Pre-Fall from May, Autumn/Winter from
+August. Half-years start in January and July.
 """
 
 Hemispheres = Literal["north", "south", "both"]
 """Hemispheres of the dated photos of a view.
 
-Seasons and fashion seasons have the same first days in both, half a year apart in name: the season from June is summer
-in the north and winter in the south. So photos of the south are counted in the period of their real day, and only its
-name depends on the hemispheres of a view. Counting winters of both as one period was tried and dropped: in the first
-and the last half-year such periods have photos of one hemisphere only, which looks like growth.
+Seasons, collections and fashion seasons have the same first days in both, half a year apart in name: the season from
+June is summer in the north and winter in the south. So photos of the south are counted in the period of their real day,
+and only its name depends on the hemispheres of a view. Counting winters of both as one period was tried and dropped: in
+the first and the last half-year such periods have photos of one hemisphere only, which looks like growth.
 """
 
 _MOST_TAGS = 50  # keys that can be filtered by
@@ -70,6 +72,7 @@ _NAMED: Mapping[Period, tuple[Precision, ...]] = {
     "week": ("day", "week"),
     "month": ("day", "week", "month"),
     "season": ("day", "week", "month"),
+    "collection": ("day", "week", "month"),
     "fashion season": ("day", "week", "month", "fashion season"),
     "half-year": ("day", "week", "month", "quarter", "half-year"),
     "year": PRECISIONS,
@@ -78,6 +81,7 @@ _STARTS: Mapping[Period, str] = {
     "week": "date_trunc('week', day)",
     "month": "date_trunc('month', day)",
     "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+    "collection": "date_trunc('quarter', day + INTERVAL 2 MONTH) - INTERVAL 2 MONTH",
     "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
     "half-year": _HALF.format("day"),
     "year": "date_trunc('year', day)",

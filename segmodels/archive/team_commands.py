@@ -128,7 +128,7 @@ def _version(archive: Archive, label: str) -> Version:
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
     if len(found) > 1:
         raise ArchiveError(
-            f"The view names no model of this archive, which holds results of {', '.join(each.label for each in found)}. "
+            f"The view names none of the models of this archive: {', '.join(each.label for each in found)}. "
             "Open it on the Trends page, choose a model, and save it again."
         )
     return found[0]
@@ -183,7 +183,7 @@ def _rule(parsed: argparse.Namespace) -> alerts.Rule:
     Raises:
         ArchiveError: If one is missing.
     """
-    ways = {"above": parsed.above, "below": parsed.below, "change": parsed.change}
+    ways: dict[alerts.Way, float | None] = {"above": parsed.above, "below": parsed.below, "change": parsed.change}
     given = [(way, number) for way, number in ways.items() if number is not None]
     if not parsed.garment or not given:
         raise ArchiveError("Give a garment and a share, such as --garment Coat --above 20.")
@@ -196,7 +196,7 @@ def _rule(parsed: argparse.Namespace) -> alerts.Rule:
         parsed.by,
         tags,
         least=parsed.least,
-        by_value=parsed.by_value,  # type: ignore[arg-type]
+        by_value=parsed.by_value,
     )
 
 
