@@ -38,7 +38,6 @@ from dashboard.trends.reliability import of_kinds, read_trust
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
-from segmodels.archive.alerts import list_alerts, list_rules
 from segmodels.archive.care import NoPhotoError, delete_photos
 from segmodels.archive.facts import Conditions, Facts, Period, View
 from segmodels.archive.filters import evidence_line, from_link
@@ -47,27 +46,25 @@ from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.selection import Selection
 from segmodels.archive.sources import from_uploads, is_table, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
-from segmodels.archive.views import list_views
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 
 __all__ = [
-    "Alerts",
     "ArchiveContents",
     "ArchiveEntry",
+    "Name",
     "Photos",
-    "SavedViewEntry",
     "Table",
     "add_photos",
-    "alerts",
     "archive",
     "archives",
+    "asked",
     "pairs",
     "photos",
     "remove_photo",
     "router",
     "series",
     "shares",
-    "views",
+    "shelved",
 ]
 
 P = ParamSpec("P")
@@ -77,7 +74,6 @@ router = APIRouter(tags=["archives"])
 
 _LONGEST_NAME = 80
 _MOST_FILES = 2000
-_MOST_ALERTS = 100
 _FILTERS = ("from", "to", "garments", "colours", "share", "confidence", "count", "duplicates")
 
 
@@ -113,57 +109,6 @@ class Table(BaseModel):
     rows: list[dict[str, Any]] = Field(
         description="The rows, with the names of the table's columns; null is no number."
     )
-
-
-class MeasuredView(BaseModel):
-    """What a view counted."""
-
-    outfits: float
-    subject: str = Field(description="What was clicked, such as a garment; empty if nothing was.")
-    share: float | None = Field(description="Share of the outfits with it, 0 to 1.")
-    low: float = Field(description="Lower end of its 95% interval.")
-    high: float
-
-
-class SavedViewEntry(BaseModel):
-    """A saved view."""
-
-    name: str
-    note: str
-    by: str = Field(description="Who saved it.")
-    at: str = Field(description="When it was saved, UTC.")
-    query: str = Field(description="What follows `?` in its address on the Trends page, without the archive.")
-    measured: MeasuredView | None = Field(description="What it counted when it was saved.")
-
-
-class AlertRule(BaseModel):
-    """A rule on a share, and whether it is met."""
-
-    alert: str = Field(description="The rule in words.")
-    garment: str
-    way: Literal["above", "below", "change"]
-    threshold: float = Field(description="Share, or points of share, 0 to 1.")
-    period: str | None
-    tags: list[tuple[str, str]]
-    least: int = Field(description="Fewest outfits.")
-    by_value: bool = Field(description="Whether the share is compared, and not its interval.")
-
-
-class RaisedAlert(BaseModel):
-    """An alert that was raised."""
-
-    id: str
-    at: str = Field(description="When, UTC.")
-    alert: str = Field(description="The rule in words.")
-    sentence: str = Field(description="What was counted.")
-    facts: dict[str, Any] = Field(description="Share, interval, outfits, period and model.")
-
-
-class Alerts(BaseModel):
-    """The alerts of an archive."""
-
-    rules: list[AlertRule]
-    raised: list[RaisedAlert] = Field(description="The last 100, the newest first.")
 
 
 class Photos(BaseModel):
@@ -222,7 +167,7 @@ _COUNTED = problem_responses("not-found", "not-enough", "unavailable", "took-too
 async def archives(request: Request) -> list[ArchiveEntry]:
     """The archives that you may see, with what each holds."""
     who = principal_of(request)
-    return await _asked(request, lambda: [_entry(each) for each in readable_archives(who)])
+    return await asked(request, lambda: [_entry(each) for each in readable_archives(who)])
 
 
 @router.get(
@@ -234,7 +179,7 @@ async def archives(request: Request) -> list[ArchiveEntry]:
 async def archive(request: Request, name: Name) -> ArchiveEntry:
     """What an archive holds."""
     who = principal_of(request)
-    return await _asked(request, lambda: _entry(_shelved(who, name)))
+    return await asked(request, lambda: _entry(shelved(who, name)))
 
 
 @router.get(
@@ -319,67 +264,6 @@ async def photos(
     return await _counted(request, name, by, kinds, answer)
 
 
-@router.get(
-    "/archives/{name}/views",
-    summary="Saved views",
-    operation_id="views",
-    responses=problem_responses("not-found", "unavailable", "took-too-long"),
-)
-async def views(request: Request, name: Name) -> list[SavedViewEntry]:
-    """The views that were saved on the Trends page, with what each counted then."""
-    who = principal_of(request)
-
-    def answer() -> list[SavedViewEntry]:
-        found = list_views(Archive(_shelved(who, name).location).place)
-        return [
-            SavedViewEntry(
-                name=view.name,
-                note=view.note,
-                by=view.by,
-                at=view.at,
-                query=view.query,
-                measured=MeasuredView(**view.measured.to_json()) if view.measured else None,
-            )
-            for view in found
-        ]
-
-    return await _asked(request, answer)
-
-
-@router.get(
-    "/archives/{name}/alerts",
-    summary="Alerts",
-    operation_id="alerts",
-    responses=problem_responses("not-found", "unavailable", "took-too-long"),
-)
-async def alerts(request: Request, name: Name) -> Alerts:
-    """The rules on shares, and the alerts that they raised."""
-    who = principal_of(request)
-
-    def answer() -> Alerts:
-        place = Archive(_shelved(who, name).location).place
-        rules = [
-            AlertRule(
-                alert=rule.words,
-                garment=rule.garment,
-                way=rule.way,
-                threshold=rule.threshold,
-                period=rule.period,
-                tags=list(rule.tags),
-                least=rule.least,
-                by_value=rule.by_value,
-            )
-            for rule in list_rules(place)
-        ]
-        raised = [
-            RaisedAlert(id=each.id, at=each.at, alert=each.rule, sentence=each.sentence, facts=dict(each.facts))
-            for each in list_alerts(place)[:_MOST_ALERTS]
-        ]
-        return Alerts(rules=rules, raised=raised)
-
-    return await _asked(request, answer)
-
-
 @router.post(
     "/archives/{name}/photos",
     summary="Add photos",
@@ -440,7 +324,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
     files = [(each.name, each.data) for each in body.files.get("files", [])]
     await segmenter_of(request, model)
     who = principal_of(request)
-    job_id = await _asked(request, _begin, jobs, who, name, files, model, limits.archive)
+    job_id = await asked(request, _begin, jobs, who, name, files, model, limits.archive)
     response.headers["Location"] = f"{base_path()}{PREFIX}/jobs/{job_id}"
     return jobs.status(job_id, who)
 
@@ -461,7 +345,7 @@ async def remove_photo(
 
     Nothing is kept of it but its hash, in the receipt in the archive's log.
     """
-    await _asked(request, _remove, principal_of(request), name, photo_id)
+    await asked(request, _remove, principal_of(request), name, photo_id)
     return Response(status_code=204)
 
 
@@ -497,7 +381,7 @@ def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, byt
 
 
 def _remove(who: Principal, name: str, photo_id: str) -> None:
-    found = _shelved(who, name)
+    found = shelved(who, name)
     if found.origin == "shipped":
         raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
     if not may_change(who, found):
@@ -512,7 +396,12 @@ def _remove(who: Principal, name: str, photo_id: str) -> None:
     audit.note("photo removed", who, archive=name, photo=photo_id)
 
 
-def _shelved(who: Principal, name: str) -> Shelved:
+def shelved(who: Principal, name: str) -> Shelved:
+    """The archive of a name among those that somebody may see.
+
+    Raises:
+        ProblemError: If there is none.
+    """
     found = {each.name: each for each in readable_archives(who)}
     if name not in found:
         raise ProblemError("not-found", f'There is no archive "{name}". `GET /archives` lists those that you may see.')
@@ -637,20 +526,30 @@ async def _counted(
     who = principal_of(request)
 
     def begin() -> tuple[Version, Future[Facts]]:
-        found = _shelved(who, name)
+        found = shelved(who, name)
         version = _version(found, by)
         divided = kinds == "yes"
         if divided and not cache.has_kinds(found.location, version):
             raise ProblemError("invalid-request", "This archive has no kinds of garments. Leave kinds out.")
         return version, cache.facts(found.location, version, kinds=divided)[0]
 
-    version, future = await _asked(request, begin)
+    version, future = await asked(request, begin)
     facts = await _checked(result_of(request, asyncio.shield(asyncio.wrap_future(future))))  # shared with others
-    return await _asked(request, lambda: answer(facts, version, _view(request, facts)))
+    return await asked(request, lambda: answer(facts, version, _view(request, facts)))
 
 
-async def _asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function answers, with the errors of archives as problems."""
+async def asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function answers, with the errors of archives as problems.
+
+    Args:
+        request: The request.
+        fn: Function that may block.
+        *args: Positional arguments of the function.
+        **kwargs: Keyword arguments of the function.
+
+    Raises:
+        ProblemError: If the archive cannot be read or has too little.
+    """
     return await _checked(result_of(request, ARCHIVES.submit(fn, *args, **kwargs)))
 
 

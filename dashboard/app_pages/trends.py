@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -66,10 +66,12 @@ GUIDE = (
     "*With what* shows which garments are worn together more, or less, often than by chance.",
     "Click a bar, cell or point, or choose it in the list, to see the photos behind the number.",
     "*Filters* narrows everything to dates, tags, garments or colours; the address of the page keeps what you chose.",
-    "*Views* keeps filters and chart under a name for your team, and makes one report of several. *Alerts* tells when a "
-    "share passes a threshold.",
+    "*Views* keeps filters and chart under a name for your team; *Alerts* tells when a share passes a threshold.",
     "*Export* gives a report, tables for Excel and slides; *Download* below a chart gives its picture and its data.",
 )
+
+
+WIDTHS: tuple[int | Literal["content"], ...] = (220, "content", "content", "content", "content")
 
 
 class Places(NamedTuple):
@@ -78,7 +80,6 @@ class Places(NamedTuple):
     archive: DeltaGenerator
     filters: DeltaGenerator
     team: DeltaGenerator
-    set: DeltaGenerator
     help: DeltaGenerator
     export: DeltaGenerator
 
@@ -128,8 +129,7 @@ def page() -> None:
         view = _filters(facts)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
-    with place.set:
-        _what_is_set(view, line, made_up=choice.made_up)
+    _what_is_set(view, line, made_up=choice.made_up)
     remarks = st.empty()
     opened = st.container()
     if size.outfits >= LEAST_SHOWN:
@@ -154,7 +154,7 @@ def page() -> None:
     if state.sentences:
         remarks.error("\n\n".join(map(literal, state.sentences)))
     _write_link(choice, version, replace(view, counting=facts.counting_of(view)))
-    if size.outfits >= LEAST_SHOWN and not choice.made_up:
+    if size.outfits >= LEAST_SHOWN:
         with place.team, st.container(horizontal=True):
             show_views(choice, question, _link(), state)
             show_alerts(choice, question)

@@ -31,7 +31,7 @@ __all__ = ["alert_line", "choose_webhook", "list_raised", "new_alerts", "set_ale
 _DAYS = 14  # for which an alert is shown on the pages
 _SHOWN = 10
 _ALL = "All outfits"
-_WAYS: dict[str, Way] = {"Above": "above", "Below": "below", "Changes by": "change"}
+_WAYS: dict[str, Way] = {"Above": "above", "Below": "below", "Changed by": "change"}
 
 
 def new_alerts(location: str) -> list[Alert]:
@@ -108,7 +108,7 @@ def set_alert(
     with st.container(horizontal=True, vertical_alignment="bottom"):
         garment = st.selectbox("Tell me when", garments, key=f"{key}-garment", width=170)
         ways = list(_WAYS) if dated else list(_WAYS)[:2]
-        said = st.segmented_control("is", ways, default=ways[0], required=True, key=f"{key}-way") or ways[0]
+        said = st.segmented_control("Its share is", ways, default=ways[0], required=True, key=f"{key}-way") or ways[0]
         way = _WAYS[said]
         unit = "points" if way == "change" else "% of outfits"
         threshold = st.number_input(

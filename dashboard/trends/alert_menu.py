@@ -17,7 +17,7 @@ _LINES = 2  # alerts above the chart
 
 def show_new(choice: Choice) -> None:
     """The newest alerts, above the chart."""
-    for alert in new_alerts(choice.location)[:_LINES] if not choice.made_up else ():
+    for alert in new_alerts(choice.location)[:_LINES]:
         st.info(alert_line(alert))
 
 

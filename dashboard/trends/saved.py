@@ -79,7 +79,7 @@ def show_views(choice: Choice, question: Question, link: Mapping[str, Sequence[s
     with st.popover(f"Views ({len(views)})" if views else "Views", key="trends-views"):
         _open(views, state)
         if choice.may_change:
-            _save(_Shown(choice, question, link), state, {view.name for view in views})
+            _save(_Shown(choice, question, link), state, {view.name: view.note for view in views})
         if len(views) > 1:
             _report(choice, views)
 
@@ -149,12 +149,20 @@ def _open(views: Sequence[SavedView], state: TrendsState) -> None:
         st.caption(f"{said}. {literal(view.note)}" if view.note else f"{said}.")
 
 
-def _save(shown: _Shown, state: TrendsState, names: set[str]) -> None:
-    """The form for a new view, and the button that deletes the one that is open."""
+def _save(shown: _Shown, state: TrendsState, notes: Mapping[str, str]) -> None:
+    """The form for a new view, and the button that deletes the one that is open.
+
+    Args:
+        shown: What the page shows.
+        state: State of the page.
+        notes: Note of each saved view, by name.
+    """
     place, place_name = Place(shown.choice.location), shown.choice.name
     with st.form("trends-save", border=False, enter_to_submit=False):
         name = st.text_input("Save this view as", state.saved, max_chars=MOST_NAME, key=f"trends-save-{state.saved}")
-        note = st.text_area("Note", max_chars=MOST_NOTE, height=70, key=f"trends-note-{state.saved}")
+        note = st.text_area(
+            "Note", notes.get(state.saved, ""), max_chars=MOST_NOTE, height=70, key=f"trends-note-{state.saved}"
+        )
         saving = st.form_submit_button("Save view", type="primary")
     if saving:
         try:
@@ -167,7 +175,7 @@ def _save(shown: _Shown, state: TrendsState, names: set[str]) -> None:
             audit.note("view saved", principal(), archive=place_name, view=view.name)
             state.saved = view.name
             st.rerun()
-    if state.saved in names and st.button(literal(f"Delete {state.saved}"), key="trends-delete-view"):
+    if state.saved in notes and st.button(literal(f"Delete {state.saved}"), key="trends-delete-view"):
         try:
             delete_view(place, state.saved, log_name())
         except ArchiveError as error:

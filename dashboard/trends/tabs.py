@@ -87,7 +87,7 @@ def _against(question: Question, chosen: Chosen) -> Against | None:
     """Choice of a group to compare with."""
     tags = [key for key, values in question.facts.tags.items() if 1 < len(values) <= 1000]
     ways = ["Nothing", "Another period", *(["A tag"] if tags else []), "Other filters"]
-    way = _segment(chosen, "against", "Compare with", ways, constant=True)
+    way = _segment(chosen, "against", "Compare with", ways, constant=True, wrap=True)
     if way == "Another period":
         return _period_against(question, chosen)
     if way == "A tag":
