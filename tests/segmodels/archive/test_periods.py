@@ -89,7 +89,7 @@ def test_a_date_counts_in_the_periods_that_it_names(tmp_path: Path) -> None:
     }
     for name, (taken, precision) in named.items():
         writer.append(made(name, taken=taken, precision=precision))
-    counted = {"week": 2, "month": 3, "season": 3, "fashion season": 4, "half-year": 5, "year": 7}
+    counted = {"week": 2, "month": 3, "season": 3, "collection": 3, "fashion season": 4, "half-year": 5, "year": 7}
     with Archive(tmp_path).reader() as reader:
         facts = Facts(reader, OUTFIT_15)
         for period in PERIODS:
