@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from segmodels.archive.facts import Facts
+from segmodels.archive.shows import read_shows
 from segmodels.archive.store import Archive, Version
 from segmodels.checkpoints.catalog import list_checkpoints
 from segmodels.files import open_regular, read_json
@@ -70,7 +71,14 @@ def opened_facts(
     errors = dict(calibration.share_errors) if calibration else {}
     with archive.reader(version) as reader:
         southern = read_settings().southern
-        facts = Facts(reader, archive.taxonomy(version), southern=southern, correlations=correlations, kinds=kinds)
+        facts = Facts(
+            reader,
+            archive.taxonomy(version),
+            southern=southern,
+            correlations=correlations,
+            kinds=kinds,
+            shows=read_shows(archive.place),
+        )
         if errors and facts.division:  # a kind has the error of its class
             errors = {part: errors.get(name, 0.0) for part, name in facts.division.class_of.items()}
         yield facts, errors

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from segmodels.archive.changes import (
     ALERTS,
     MOVING,
+    SHOWS,
     VIEWS,
     WEBHOOK,
     Entry,
@@ -68,7 +69,7 @@ __all__ = [
 ]
 
 
-_MOVED = (".owner", ".sharing.json", WEBHOOK, *ALERTS)  # files that go with an archive to another place
+_MOVED = (".owner", ".sharing.json", SHOWS, WEBHOOK, *ALERTS)  # files that go with an archive to another place
 
 
 class NoPhotoError(ArchiveError):

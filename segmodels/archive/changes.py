@@ -34,6 +34,7 @@ __all__ = [
     "ALERTS",
     "LISTS",
     "MOVING",
+    "SHOWS",
     "VIEWS",
     "WEBHOOK",
     "Entry",
@@ -72,6 +73,9 @@ VIEWS = "views"
 ALERTS = ("alerts.json", "alerts.jsonl")
 """Files of the alerts: rules and what they saw last, and a line for each time that one was raised."""
 
+SHOWS = "shows.json"
+"""File with the weeks of shows."""
+
 WEBHOOK = ".webhook.json"
 """File with the address that alerts are sent to, and the secret that signs them."""
 
@@ -81,7 +85,7 @@ MOVING = ".moving"
 _OWN = re.compile(
     rf"({LISTS.pattern}|[^/]+/[^/]+@[^/]+/([^/]+\.parquet|taxonomy\.json)|{_LOG}/[^/]+\.json"
     rf"|{re.escape(_UNDO)}/.+\.old|{THUMBNAILS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}-\d+\.webp|\.owner|\.sharing\.json"
-    rf"|{VIEWS}/[0-9a-f]+\.json|{'|'.join(map(re.escape, (*ALERTS, WEBHOOK, MOVING)))})"
+    rf"|{VIEWS}/[0-9a-f]+\.json|{'|'.join(map(re.escape, (*ALERTS, SHOWS, WEBHOOK, MOVING)))})"
     rf"(\.[0-9a-f]{{8}}{re.escape(UNFINISHED)})?|{re.escape(JOURNAL)}\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}"
 )
 _TIME, _ENTRY_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), re.compile(r"[0-9a-zA-Z]*")

@@ -33,6 +33,7 @@ from segmodels.archive.counts import Counting, Counts, add_up
 from segmodels.archive.dates import PRECISIONS, Precision
 from segmodels.archive.division import divide, kinds_there
 from segmodels.archive.duplicates import load_duplicates
+from segmodels.archive.shows import TAG, Show
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.inference.presence import LIKELY
@@ -170,6 +171,7 @@ class Facts:
         correlations: Correlation of the errors of each two garments' presence, `(k, k)` in display order, from the
             calibration; without it the presences of an outfit count as independent of each other, given its photo.
         kinds: Whether kinds are counted where classes have some.
+        shows: Weeks of shows, by which photos without a tag `show` get one.
 
     Raises:
         ArchiveError: If there are too many kinds.
@@ -184,7 +186,9 @@ class Facts:
         correlations: Sequence[Sequence[float]] = (),
         *,
         kinds: bool = False,
+        shows: Sequence[Show] = (),
     ):
+        self._shows = sorted(shows)
         self.division = divide(taxonomy, kinds_there(reader)) if kinds else None
         """The kinds that are counted; None where classes are."""
         self.whole = taxonomy
@@ -817,7 +821,7 @@ class Facts:
         self._reader.query(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
             f"taken_at::DATE AS day, ({named})::UTINYINT AS named, "
-            f"{_south(southern)} AS south, tags, outfits, presence, "
+            f"{_south(southern)} AS south, {_tagged(self._shows)} AS tags, outfits, presence, "
             f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
             "'colour': CASE WHEN monochrome THEN NULL "
@@ -915,6 +919,18 @@ def _text(value: str) -> str:
 def _texts(values: Sequence[str]) -> str:
     """Texts in SQL, for a list."""
     return ", ".join(map(_text, values))
+
+
+def _tagged(shows: Sequence[Show]) -> str:
+    """SQL: the tags of a photo with that of the show on whose days it was taken; of two, the one that began later."""
+    if not shows:
+        return "tags"
+    cases = " ".join(
+        f"WHEN taken_at::DATE BETWEEN '{show.first}' AND '{show.last}' "
+        f"THEN map_concat(MAP {{'{TAG}': {_text(show.name)}}}, tags)"
+        for show in reversed(shows)
+    )
+    return f"CASE WHEN coalesce(date_precision, 'day') != 'day' THEN tags {cases} ELSE tags END"
 
 
 def _south(southern: Sequence[tuple[str, str]]) -> str:

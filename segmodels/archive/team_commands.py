@@ -1,10 +1,11 @@
-"""The commands for questions that come back: saved views, and alerts."""
+"""The commands for questions that come back: saved views, alerts, and weeks of shows."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from segmodels.archive import alerts, views
@@ -12,12 +13,13 @@ from segmodels.archive.calibration import opened_facts
 from segmodels.archive.care_commands import user
 from segmodels.archive.facts import PERIODS
 from segmodels.archive.selection import parse_tag
+from segmodels.archive.shows import parse_shows, read_shows, set_shows
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.archive.webhook import Webhook, forget_webhook, read_webhook, send_test, set_webhook
 
 __all__ = ["COMMANDS", "add_commands", "run_command"]
 
-COMMANDS = ("views", "alerts")
+COMMANDS = ("views", "alerts", "shows")
 
 
 def add_commands(commands: Any) -> None:
@@ -56,6 +58,10 @@ def add_commands(commands: Any) -> None:
     rules.add_argument("--secret", default="", metavar="TEXT", help="webhook: what signs them (Standard Webhooks)")
     rules.add_argument("--test", action="store_true", help="webhook: send a test message")
     rules.add_argument("--json", action="store_true", help="one JSON object a line")
+    weeks = commands.add_parser("shows", help="give photos the tag show by the days of a table of shows")
+    weeks.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
+    weeks.add_argument("csv", nargs="?", metavar="CSV", help="columns name, from and to; the shows are listed without")
+    weeks.add_argument("--remove", action="store_true", help="remove the table")
 
 
 def run_command(parsed: argparse.Namespace, archive: Archive) -> int:
@@ -64,7 +70,26 @@ def run_command(parsed: argparse.Namespace, archive: Archive) -> int:
     Raises:
         ArchiveError: If it cannot be done.
     """
+    if parsed.command == "shows":
+        return _shows(parsed, archive)
     return _views(parsed, archive) if parsed.command == "views" else _alerts(parsed, archive)
+
+
+def _shows(parsed: argparse.Namespace, archive: Archive) -> int:
+    if parsed.remove:
+        set_shows(archive.place, [], user())
+    elif parsed.csv:
+        try:
+            data = Path(parsed.csv).expanduser().read_bytes()
+        except OSError as error:
+            raise ArchiveError(f"{parsed.csv} cannot be read: {error.strerror}.") from None
+        set_shows(archive.place, parse_shows(data), user())
+    shows = read_shows(archive.place)
+    for show in shows:
+        print(f"{show.name}: {show.first} to {show.last}")
+    if not shows:
+        print(f"{archive.place.name} has no table of shows.", file=sys.stderr)
+    return 0
 
 
 def _views(parsed: argparse.Namespace, archive: Archive) -> int:
