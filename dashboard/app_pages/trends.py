@@ -98,9 +98,7 @@ def page() -> None:
         state.return_to_link()
     with st.container(horizontal=True, vertical_alignment="center", key="trends-head"):
         st.title("Trends", width="content")
-        place = Places(
-            *(st.container(width=width) for width in (220, "content", "content", "stretch", "content", "content"))
-        )
+        place = Places(*(st.container(width=width) for width in WIDTHS))
     with place.help:
         show_guide(GUIDE)
     choice = _choose(place.archive)

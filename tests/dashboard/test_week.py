@@ -71,29 +71,35 @@ def upload(page: Page, label: str, name: str, data: bytes) -> None:
     settle(page)
 
 
+def choose(page: Page, label: str, value: str) -> None:
+    """Chooses or types a value in a list that can be searched."""
+    settle(page)
+    box = page.get_by_role("combobox", name=label)
+    if box.input_value() != value:
+        box.fill(value)
+        box.press("Enter")
+        settle(page)
+        expect(box).to_have_value(value)
+
+
 def add(page: Page, name: str, data: bytes, into: str = "") -> None:
     """Adds a ZIP on the Archive page with the tiny model."""
     upload(page, "Photos or ZIP files", name, data)
     expect(page.get_by_text("1 file uploaded.")).to_be_visible()
-    model = page.get_by_role("combobox", name="Model")
-    if model.input_value() != "tiny":
-        model.fill("tiny")
-        model.press("Enter")
+    choose(page, "Model", "tiny")
     if into:
-        target = page.get_by_role("combobox", name="Archive (choose one")
-        target.fill(into)
-        target.press("Enter")
+        choose(page, "Archive (choose one", into)
     page.get_by_role("button", name="Add photos").click()
 
 
 def care(page: Page, action: str) -> None:
     """Unfolds the care of the archive at an action."""
+    settle(page)
     box = page.get_by_role("combobox", name="Action")
     if not box.is_visible():
         page.get_by_text("Care", exact=True).first.click()
-    box.fill(action)
-    box.press("Enter")
-    settle(page)
+        expect(box).to_be_visible()
+    choose(page, "Action", action)
 
 
 def taken(page: Page, button: str) -> bytes:
@@ -140,10 +146,7 @@ def test_a_week_of_a_team(page: Page, address: str, cache: Path) -> None:
     settle(page)
 
     page.get_by_role("button", name="Alerts", exact=True).click()
-    garment = page.get_by_role("combobox", name="Tell me when")
-    garment.fill("Coat")
-    garment.press("Enter")
-    settle(page)
+    choose(page, "Tell me when", "Coat")
     share = page.get_by_label("% of outfits")
     share.fill("55")
     share.press("Enter")
