@@ -238,7 +238,7 @@ def analyse_here(
 def _alerted(archive: Archive, version: Version) -> list[str]:
     """Checks the alerts; gives a sentence on each that was raised. The photos are in, whatever fails here."""
     try:
-        return [f"Alert {alert.rule}. {alert.sentence}" for alert in check_alerts(archive, [version])]
+        return [f"Alert: {alert.rule}. {alert.sentence}." for alert in check_alerts(archive, [version])]
     except Exception as error:
         reason = first_line(error)
         with suppress(ArchiveError):

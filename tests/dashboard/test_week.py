@@ -83,10 +83,9 @@ def choose(page: Page, label: str, value: str) -> None:
 
 
 def add(page: Page, name: str, data: bytes, into: str = "") -> None:
-    """Adds a ZIP on the Archive page with the tiny model."""
+    """Adds a ZIP on the Archive page."""
     upload(page, "Photos or ZIP files", name, data)
     expect(page.get_by_text("1 file uploaded.")).to_be_visible()
-    choose(page, "Model", "tiny")
     if into:
         choose(page, "Archive (choose one", into)
     page.get_by_role("button", name="Add photos").click()

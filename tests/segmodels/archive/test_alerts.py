@@ -116,7 +116,7 @@ def test_a_damaged_file_stops_no_ingest(archive: Archive) -> None:
 
     found = Found([Source(f"p{500 + number}.jpg", lambda: b"") for number in range(60)], [])
     report = ingest(found, archive, VERSION, engine, by="ada")
-    assert any(each.startswith("Alert Coat above 20%. Coat: 64.0%") for each in report.notes)
+    assert any(each.startswith("Alert: Coat above 20%. Coat: 64.0%") for each in report.notes)
     archive.place.write("alerts.json", b"no JSON")
     report = ingest(found, archive, VERSION, engine, by="ada")
     assert any("alerts were not checked" in each and "damaged" in each for each in report.notes)
