@@ -27,7 +27,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from segmodels.errors import GarmentscopeError
 from segmodels.photo import MAX_BYTES
 
-__all__ = ["FETCH_SECONDS", "MAX_REDIRECTS", "FetchError", "Fetched", "fetch"]
+__all__ = ["FETCH_SECONDS", "MAX_REDIRECTS", "FetchError", "Fetched", "addresses_of", "fetch"]
 
 FETCH_SECONDS = 20.0
 """Seconds that a fetch may take in all, redirects included."""
@@ -276,3 +276,29 @@ def _is_public(address: Address) -> bool:
             return _is_public(address.ipv4_mapped)
     own = address.is_global and not (address.is_multicast or (address.version == 4 and address.is_reserved))
     return own and all(each is None or _is_public(each) for each in inside)
+
+
+def addresses_of(host: str, seconds: float, *, private: bool = False) -> list[Address]:
+    """The addresses of a host, for whoever connects by himself: to one of these, and without another lookup.
+
+    Args:
+        host: Name of the host, or an address.
+        seconds: Most seconds that the lookup may take.
+        private: Whether addresses may be private ones.
+
+    Raises:
+        FetchError: If there is no such host, or one of its addresses is not public.
+        TimeoutError: If the lookup takes longer.
+    """
+    lookup = _resolvers.submit(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+    try:
+        found = lookup.result(seconds)
+    except WaitedTooLongError:
+        lookup.cancel()
+        raise TimeoutError from None
+    except (OSError, UnicodeError):
+        raise FetchError(f"There is no host {host}. Check the address.") from None
+    addresses = list(dict.fromkeys(ip_address(str(each[4][0]).partition("%")[0]) for each in found))
+    if not addresses or not (private or all(map(_is_public, addresses))):
+        raise FetchError(f"{host} is not on the public internet. Give a public address.")
+    return addresses

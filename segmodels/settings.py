@@ -135,6 +135,12 @@ class Settings:
         "none: the lines are in the server's log",
     )
 
+    webhooks: str = _variable(
+        "`private`: alerts may also be sent to private addresses and to any port, such as to a chat in the same "
+        "network. Set it only where all who may change archives may reach that network.",
+        "only to public addresses, on the usual ports",
+    )
+
     label_studio: str = _variable(
         "Address of the Label Studio whose photos the API fetches to label them, such as `http://localhost:8080`.",
         "none",
@@ -201,6 +207,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         proxies=entries("PROXIES"),
         base_path=text("BASE_PATH").strip("/"),
         audit=folder(text("AUDIT")) if text("AUDIT") else None,
+        webhooks=text("WEBHOOKS").lower(),
         label_studio=text("LABEL_STUDIO"),
         label_studio_key=text("LABEL_STUDIO_KEY"),
         shared=text("SHARED").lower() in _YES,

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 State = TypeVar("State")
 
-WAIT = 120_000
+WAIT = 30_000
 """Milliseconds until a test gives up: the machine may do much else, and what comes sooner costs no more."""
 
 QUIET = 400

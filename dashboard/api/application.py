@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard.api import archives, jobs, label_studio, segment
+from dashboard.api import archives, jobs, label_studio, segment, team
 from dashboard.api.admission import Admission
 from dashboard.api.jobs import Jobs
 from dashboard.api.limits import MOST_MB, Limits, read_limits
@@ -85,7 +85,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
     api.state.limits = limits
     api.state.admission = Admission(networks.flow, limits.waiting, limits.photos, limits.minute, limits.megapixels)
     api.state.jobs = Jobs()
-    for each in (segment.router, archives.router, jobs.router, label_studio.router):
+    for each in (segment.router, archives.router, team.router, jobs.router, label_studio.router):
         api.include_router(each)
     api.add_api_route(
         "/models",

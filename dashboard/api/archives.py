@@ -33,7 +33,6 @@ from dashboard.shared.access import may_change, readable_archives
 from dashboard.shared.principal import Principal
 from dashboard.trends import cache
 from dashboard.trends.choice import SHIPPED
-from dashboard.trends.filters import evidence_line, from_link
 from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.reliability import of_kinds, read_trust
 from dashboard.trends.section import Question, Section
@@ -41,6 +40,7 @@ from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
 from segmodels.archive.care import NoPhotoError, delete_photos
 from segmodels.archive.facts import Conditions, Facts, Period, View
+from segmodels.archive.filters import evidence_line, from_link
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.selection import Selection
@@ -51,17 +51,20 @@ from segmodels.checkpoints.catalog import DEFAULT_MODEL
 __all__ = [
     "ArchiveContents",
     "ArchiveEntry",
+    "Name",
     "Photos",
     "Table",
     "add_photos",
     "archive",
     "archives",
+    "asked",
     "pairs",
     "photos",
     "remove_photo",
     "router",
     "series",
     "shares",
+    "shelved",
 ]
 
 P = ParamSpec("P")
@@ -164,7 +167,7 @@ _COUNTED = problem_responses("not-found", "not-enough", "unavailable", "took-too
 async def archives(request: Request) -> list[ArchiveEntry]:
     """The archives that you may see, with what each holds."""
     who = principal_of(request)
-    return await _asked(request, lambda: [_entry(each) for each in readable_archives(who)])
+    return await asked(request, lambda: [_entry(each) for each in readable_archives(who)])
 
 
 @router.get(
@@ -176,7 +179,7 @@ async def archives(request: Request) -> list[ArchiveEntry]:
 async def archive(request: Request, name: Name) -> ArchiveEntry:
     """What an archive holds."""
     who = principal_of(request)
-    return await _asked(request, lambda: _entry(_shelved(who, name)))
+    return await asked(request, lambda: _entry(shelved(who, name)))
 
 
 @router.get(
@@ -321,7 +324,7 @@ async def add_photos(request: Request, response: Response, name: Name) -> JobSta
     files = [(each.name, each.data) for each in body.files.get("files", [])]
     await segmenter_of(request, model)
     who = principal_of(request)
-    job_id = await _asked(request, _begin, jobs, who, name, files, model, limits.archive)
+    job_id = await asked(request, _begin, jobs, who, name, files, model, limits.archive)
     response.headers["Location"] = f"{base_path()}{PREFIX}/jobs/{job_id}"
     return jobs.status(job_id, who)
 
@@ -342,7 +345,7 @@ async def remove_photo(
 
     Nothing is kept of it but its hash, in the receipt in the archive's log.
     """
-    await _asked(request, _remove, principal_of(request), name, photo_id)
+    await asked(request, _remove, principal_of(request), name, photo_id)
     return Response(status_code=204)
 
 
@@ -378,7 +381,7 @@ def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, byt
 
 
 def _remove(who: Principal, name: str, photo_id: str) -> None:
-    found = _shelved(who, name)
+    found = shelved(who, name)
     if found.origin == "shipped":
         raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
     if not may_change(who, found):
@@ -393,7 +396,12 @@ def _remove(who: Principal, name: str, photo_id: str) -> None:
     audit.note("photo removed", who, archive=name, photo=photo_id)
 
 
-def _shelved(who: Principal, name: str) -> Shelved:
+def shelved(who: Principal, name: str) -> Shelved:
+    """The archive of a name among those that somebody may see.
+
+    Raises:
+        ProblemError: If there is none.
+    """
     found = {each.name: each for each in readable_archives(who)}
     if name not in found:
         raise ProblemError("not-found", f'There is no archive "{name}". `GET /archives` lists those that you may see.')
@@ -518,20 +526,30 @@ async def _counted(
     who = principal_of(request)
 
     def begin() -> tuple[Version, Future[Facts]]:
-        found = _shelved(who, name)
+        found = shelved(who, name)
         version = _version(found, by)
         divided = kinds == "yes"
         if divided and not cache.has_kinds(found.location, version):
             raise ProblemError("invalid-request", "This archive has no kinds of garments. Leave kinds out.")
         return version, cache.facts(found.location, version, kinds=divided)[0]
 
-    version, future = await _asked(request, begin)
+    version, future = await asked(request, begin)
     facts = await _checked(result_of(request, asyncio.shield(asyncio.wrap_future(future))))  # shared with others
-    return await _asked(request, lambda: answer(facts, version, _view(request, facts)))
+    return await asked(request, lambda: answer(facts, version, _view(request, facts)))
 
 
-async def _asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function answers, with the errors of archives as problems."""
+async def asked(request: Request, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function answers, with the errors of archives as problems.
+
+    Args:
+        request: The request.
+        fn: Function that may block.
+        *args: Positional arguments of the function.
+        **kwargs: Keyword arguments of the function.
+
+    Raises:
+        ProblemError: If the archive cannot be read or has too little.
+    """
     return await _checked(result_of(request, ARCHIVES.submit(fn, *args, **kwargs)))
 
 

@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard.api.limits import read_limits
 from dashboard.archive import cache
+from dashboard.archive.alerts import alert_line, new_alerts
 from dashboard.archive.care import show_care, show_past
 from dashboard.archive.entry import contents_html
 from dashboard.archive.jobs import Job, begin, running
@@ -48,6 +49,7 @@ LIMIT_MB = 1000  # of a file, as in .streamlit/config.toml
 SECONDS = 1.0  # from one look at a running job to the next
 NEW = "My photos"
 SHOWN = 5
+SHOWN_ALERTS = 2
 MANY_FILES = 200  # files from which a ZIP is recommended
 GUIDE = (
     "Add photos, or a ZIP of them: each person becomes an outfit with garments and colours, to be counted in *Trends*.",
@@ -425,6 +427,8 @@ def _entry(each: Shelved, archives: Sequence[Shelved]) -> None:
     if len(contents) > 1:
         body = "<p>Results of several models, kept separate.</p>" + body
     st.html(f'<article class="archive">{head}{body}</article>')
+    for alert in new_alerts(each.location)[:SHOWN_ALERTS]:
+        st.info(alert_line(alert))
     with st.container(horizontal=True):
         if contents and st.button("See its trends", key=f"archive-{each.key}-trends"):
             page_state(TrendsState).open_archive(each.name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -27,25 +27,27 @@ from dashboard.shared.tables import headings
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
 from dashboard.trends import cache
-from dashboard.trends.behind import Behind, read_behind
+from dashboard.trends.alert_menu import show_alerts, show_new
 from dashboard.trends.choice import MADE_UP, SHIPPED, Choice, choices, make_sample
 from dashboard.trends.coloured import palette_section
 from dashboard.trends.contents import collect
 from dashboard.trends.export_menu import show_exports
 from dashboard.trends.filter_bar import choose_filters
-from dashboard.trends.filters import evidence_line, removals, to_link
 from dashboard.trends.gallery_dialog import Source, show_gallery
 from dashboard.trends.insights import Insight, insights, joints
 from dashboard.trends.methods import method
 from dashboard.trends.moves import movement_section
 from dashboard.trends.photos import photo_cards, section_photos
 from dashboard.trends.reliability import Trust, of_kinds, read_trust
+from dashboard.trends.saved import show_opened, show_views
 from dashboard.trends.section import Builder, Question, Section, codes_of, number, swatches_html
 from dashboard.trends.state import TrendsState
 from dashboard.trends.tabs import TABS
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
+from segmodels.archive.behind import Behind, read_behind
 from segmodels.archive.facts import Facts, View
+from segmodels.archive.filters import evidence_line, removals, to_link
 from segmodels.archive.outfits import NotEnoughError
 from segmodels.archive.palette import real_palette
 from segmodels.archive.store import ArchiveError, Version
@@ -65,8 +67,12 @@ GUIDE = (
     "*With what* shows which garments are worn together more, or less, often than by chance.",
     "Click a bar, cell or point, or choose it in the list, to see the photos behind the number.",
     "*Filters* narrows everything to dates, tags, garments or colours; the address of the page keeps what you chose.",
+    "*Views* keeps filters and chart under a name for your team; *Alerts* tells when a share passes a threshold.",
     "*Export* gives a report, tables for Excel and slides; *Download* below a chart gives its picture and its data.",
 )
+
+
+WIDTHS: tuple[int | Literal["content"], ...] = (220, "content", "content", "content", "content")
 
 
 class Places(NamedTuple):
@@ -74,7 +80,7 @@ class Places(NamedTuple):
 
     archive: DeltaGenerator
     filters: DeltaGenerator
-    set: DeltaGenerator
+    team: DeltaGenerator
     help: DeltaGenerator
     export: DeltaGenerator
 
@@ -93,7 +99,7 @@ def page() -> None:
         state.return_to_link()
     with st.container(horizontal=True, vertical_alignment="center", key="trends-head"):
         st.title("Trends", width="content")
-        place = Places(*(st.container(width=width) for width in (220, "content", "stretch", "content", "content")))
+        place = Places(*(st.container(width=width) for width in WIDTHS))
     with place.help:
         show_guide(GUIDE)
     choice = _choose(place.archive)
@@ -122,14 +128,17 @@ def page() -> None:
         view = _filters(facts)
     size = facts.size(view)
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
-    with place.set:
-        _what_is_set(view, line, made_up=choice.made_up)
+    _what_is_set(view, line, made_up=choice.made_up)
     remarks = st.empty()
+    opened = st.container()
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
         if facts.division:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
+        with opened:
+            show_new(choice)
+            show_opened(choice, question, state)
         standing_out = _insights(question, choice, version)
         notes = [
             *facts.left_out,
@@ -144,6 +153,10 @@ def page() -> None:
     if state.sentences:
         remarks.error("\n\n".join(map(literal, state.sentences)))
     _write_link(choice, version, replace(view, counting=facts.counting_of(view)))
+    if size.outfits >= LEAST_SHOWN:
+        with place.team, st.container(horizontal=True):
+            show_views(choice, question, _link(), state)
+            show_alerts(choice, question)
 
 
 def _what_is_set(view: View, line: str, *, made_up: bool) -> None:

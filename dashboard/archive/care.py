@@ -11,6 +11,7 @@ from datetime import date
 import pandas as pd
 import streamlit as st
 
+from dashboard.archive.alerts import choose_webhook, list_raised, show_rules
 from dashboard.archive.shelf import Contents, Shelved, choose_target, claim, owner_of
 from dashboard.shared import audit
 from dashboard.shared.access import may_change
@@ -21,6 +22,7 @@ from segmodels.archive import care
 from segmodels.archive.changes import last_undoable, read_log
 from segmodels.archive.check import check, mend
 from segmodels.archive.selection import Selection, parse_tag
+from segmodels.archive.shows import parse_shows, read_shows, set_shows
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.tagging import retag
 from segmodels.files import writable_name
@@ -343,6 +345,37 @@ def _delete_archive(asked: _Asked) -> None:
         asked.act(work)
 
 
+def _shows(asked: _Asked) -> None:
+    st.caption("Photos get the tag show by the days of a table: filter by it, compare shows, see them side by side.")
+    shows = read_shows(asked.archive.place)
+    if shows:
+        table = pd.DataFrame({"name": [each.name for each in shows], "from": [each.first for each in shows]})
+        st.dataframe(table.assign(to=[each.last for each in shows]), hide_index=True)
+    file = st.file_uploader("CSV with name, from and to", type=["csv", "tsv", "txt"], key=f"{asked.key}-shows-csv")
+    with st.container(horizontal=True):
+        applied = st.button("Apply table", key=f"{asked.key}-shows")
+        removed = shows and st.button("Remove table", key=f"{asked.key}-shows-remove", type="tertiary")
+    if applied and file is None:
+        asked.act(lambda: CareOutcome("Choose a CSV first.", failed=True))
+    if applied or removed:
+
+        def work() -> CareOutcome:
+            found = parse_shows(file.getvalue()) if applied and file else []
+            set_shows(asked.archive.place, found, log_name())
+            asked.note("shows set", shows=len(found))
+            return CareOutcome(f"{len(found):,} shows." if found else "The table of shows was removed.")
+
+        asked.act(work)
+
+
+def _alerts(asked: _Asked) -> None:
+    location, name = asked.shelved.location, asked.shelved.name
+    show_rules(location, [], may_change=True, key=f"{asked.key}-alerts", archive=name)
+    list_raised(location)
+    st.caption("Set alerts on the Trends page, or with `garmentscope archive alerts`.")
+    choose_webhook(location, f"{asked.key}-alerts", name)
+
+
 def _log(asked: _Asked) -> None:
     entries = read_log(asked.archive.place)
     if not entries:
@@ -405,5 +438,7 @@ _ACTIONS: dict[str, Callable[[_Asked], None]] = {
     "Join small parts": _compact,
     "Check for damage": _check,
     "Delete the archive": _delete_archive,
+    "Weeks of shows": _shows,
+    "Alerts": _alerts,
     "Log": _log,
 }

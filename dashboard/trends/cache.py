@@ -14,6 +14,7 @@ from segmodels.settings import read_settings
 
 if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
+    from segmodels.archive.shows import Show
     from segmodels.archive.store import Version
     from segmodels.taxonomy import Taxonomy
 
@@ -60,11 +61,14 @@ def facts(location: str, version: Version, *, kinds: bool = False) -> tuple[Futu
     Returns:
         Future with the facts, or with the `ArchiveError` that stopped it; and the steps begun so far, as sentences.
     """
-    from dashboard.trends.reliability import installed_calibration
+    from segmodels.archive.calibration import installed_calibration
+    from segmodels.archive.place import Place
+    from segmodels.archive.shows import read_shows
 
     calibration = installed_calibration(version)
     correlations = calibration.correlations if calibration else ()
-    key = (location, version, kinds, read_settings().southern, correlations, _parts_stamp(location, version))
+    shows = tuple(read_shows(Place(location)))
+    key = (location, version, kinds, read_settings().southern, correlations, shows, _parts_stamp(location, version))
     future, steps = _loading_facts(*key)
     if future.done() and future.exception():
         _loading_facts.clear(*key)
@@ -178,11 +182,12 @@ def _loading_facts(
     kinds: bool,
     southern: tuple[tuple[str, str], ...],
     correlations: tuple[tuple[float, ...], ...],
+    shows: tuple[Show, ...],
     stamp: object,
 ) -> tuple[Future[Facts], list[str]]:
     steps: list[str] = []
     executor = ThreadPoolExecutor(1, thread_name_prefix="facts")
-    future = executor.submit(_load_facts, location, version, kinds, southern, correlations, steps.append)
+    future = executor.submit(_load_facts, location, version, kinds, southern, correlations, shows, steps.append)
     executor.shutdown(wait=False)
     return future, steps
 
@@ -193,13 +198,15 @@ def _load_facts(
     kinds: bool,
     southern: tuple[tuple[str, str], ...],
     correlations: tuple[tuple[float, ...], ...],
+    shows: tuple[Show, ...],
     progress: Callable[[str], None],
 ) -> Facts:
     from segmodels.archive.facts import Facts
     from segmodels.archive.store import Archive
 
     archive = Archive(location)
-    return Facts(archive.reader(version), archive.taxonomy(version), progress, southern, correlations, kinds=kinds)
+    reader = archive.reader(version)
+    return Facts(reader, archive.taxonomy(version), progress, southern, correlations, kinds=kinds, shows=shows)
 
 
 atexit.register(_loading_facts.clear)  # DuckDB complains of connections that are open when Python ends

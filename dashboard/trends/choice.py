@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashboard.archive.shelf import MADE_UP, SHIPPED, list_archives
-from dashboard.shared.access import may_read
+from dashboard.shared.access import may_change, may_read
 from dashboard.shared.principal import Principal
 from segmodels.archive.sentences import duration
 from segmodels.archive.store import Archive
@@ -31,12 +31,14 @@ class Choice:
         location: Location of the archive, as `Archive` takes it.
         title: Title of the archive on the page.
         made_up: Whether its photos are synthetic.
+        may_change: Whether the visitor may change it.
     """
 
     name: str
     location: str
     title: str
     made_up: bool = False
+    may_change: bool = False
 
 
 def choices(who: Principal, environment: Mapping[str, str] = os.environ, shipped: Path = SHIPPED) -> list[Choice]:
@@ -49,7 +51,10 @@ def choices(who: Principal, environment: Mapping[str, str] = os.environ, shipped
     """
     found = [each for each in list_archives(environment, shipped) if may_read(who, each)]
     sample = Choice(MADE_UP, str(_sample_folder(environment)), MADE_UP, made_up=True)
-    return [*(Choice(each.name, each.location, each.title) for each in found), sample]
+    return [
+        *(Choice(each.name, each.location, each.title, may_change=may_change(who, each)) for each in found),
+        sample,
+    ]
 
 
 def make_sample(choice: Choice, progress: Callable[[float, str], object]) -> None:

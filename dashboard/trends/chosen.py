@@ -14,13 +14,15 @@ class Chosen:
     Args:
         link: All values of each parameter; parameters without a widget in the view are ignored.
         link_number: Number of the link; part of the widgets' keys, as new widgets begin with what the link says.
+        is_drawn: Whether there are widgets; without, the choices are those of the link.
 
     Attributes:
         link: Choices in the open view as parameters of a link, without those that are the default of every archive.
     """
 
-    def __init__(self, link: Mapping[str, Sequence[str]], link_number: int = 0) -> None:
+    def __init__(self, link: Mapping[str, Sequence[str]], link_number: int = 0, *, is_drawn: bool = True) -> None:
         self.link_number = link_number
+        self.is_drawn = is_drawn
         self.link: dict[str, list[str]] = {}
         self._linked = {name: list(values) for name, values in link.items()}
         self._kept: dict[tuple[str, str], list[str]] = {}
@@ -59,6 +61,21 @@ class Chosen:
                 self._refuse(name, value)
         return [value for value in values if value in options] or list(usual)
 
+    def group(self, prefix: str) -> dict[str, list[str]]:
+        """Initial values of a group of widgets, by the name of each without the prefix of the group."""
+        kept = {name: values for (place, name), values in self._kept.items() if place == self._place}
+        linked = {name: self._linked.pop(name) for name in list(self._linked) if name.startswith(prefix)}
+        found = {name: values for name, values in {**linked, **kept}.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): list(values) for name, values in found.items()}
+
+    def keep_group(self, prefix: str, values: Mapping[str, Sequence[str]]) -> None:
+        """Keeps the current choices of a group, in place of those before; arguments as in `group`."""
+        for place, name in [key for key in self._kept if key[0] == self._place and key[1].startswith(prefix)]:
+            del self._kept[place, name]
+        for name, some in values.items():
+            self._kept[self._place, prefix + name] = list(some)
+            self.link[prefix + name] = list(some)
+
     def days(self, name: str, usual: tuple[date, date]) -> tuple[date, date]:
         """Initial days of a widget that takes a first and a last day; arguments as in `one`."""
         values = self._begin(name) or self._linked.pop(name, [])
@@ -88,6 +105,10 @@ class Chosen:
             self._kept[self._place, name] = values
         if values and not (constant and values == list(usual)):
             self.link[name] = values
+
+    def complain(self, sentences: Sequence[str]) -> None:
+        """Adds sentences on choices of the link that are not available, for `settle`."""
+        self._sentences += sentences
 
     def settle(self) -> list[str]:
         """Ends the reading of the link; returns sentences on the choices that are not available."""

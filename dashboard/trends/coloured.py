@@ -6,7 +6,6 @@ import pandas as pd
 
 from dashboard.figures.together import pair_matrix
 from dashboard.figures.trends import palette_figure, share_figure
-from dashboard.trends.behind import Behind
 from dashboard.trends.findings import colour_finding, pair_finding, palette_finding
 from dashboard.trends.section import (
     LEAST_OUTFITS,
@@ -21,6 +20,7 @@ from dashboard.trends.section import (
     records,
     rows,
 )
+from segmodels.archive.behind import Behind
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, colour_pairs, colour_shares
 from segmodels.colour import BASIC_COLOURS, FINE_COLOURS
 

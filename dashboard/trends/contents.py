@@ -41,11 +41,11 @@ class Contents:
         """The filters as one text; `none` if there are none."""
         return "; ".join(self.filters) or "none"
 
-    @property
-    def source(self) -> str:
-        """Archive, size, model, filters and date in one line."""
+    def source(self, section: Section) -> str:
+        """Archive, size, model, filters and date of a section in one line."""
         synthetic = " (synthetic data)" if self.made_up else ""
-        return f"{self.archive}{synthetic}: {self.evidence}. Filters: {self.filtered}. {self.written:%Y-%m-%d}."
+        scope = section.scope or f"{self.evidence}. Filters: {self.filtered}."
+        return f"{self.archive}{synthetic}: {scope} {self.written:%Y-%m-%d}."
 
 
 def collect(

@@ -18,11 +18,14 @@ from dashboard.trends.slides import slides_pptx
 from dashboard.trends.workbook import workbook_xlsx
 from segmodels.settings import read_settings
 
-__all__ = ["chosen_template", "show_exports"]
+__all__ = ["EXCEL", "POWERPOINT", "chosen_template", "show_exports"]
 
 _UPLOADED = "trends-template"
-_EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_POWERPOINT = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+"""Media type of a workbook."""
+
+POWERPOINT = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+"""Media type of a presentation."""
 
 
 def show_exports(
@@ -63,8 +66,8 @@ def show_exports(
     with row:
         buttons = (
             ("Report (HTML)", report, "trends.html", "text/html"),
-            ("Tables (Excel)", workbook, "trends.xlsx", _EXCEL),
-            ("Slides (PowerPoint)", slides, "trends.pptx", _POWERPOINT),
+            ("Tables (Excel)", workbook, "trends.xlsx", EXCEL),
+            ("Slides (PowerPoint)", slides, "trends.pptx", POWERPOINT),
         )
         for label, make, file, kind in buttons:
             key = f"trends-export-{file.rpartition('.')[2]}"

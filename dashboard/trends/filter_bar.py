@@ -21,13 +21,14 @@ _MANY_VALUES = 200  # values of a tag above which they are searched and not list
 _FOUND = 50  # values that a search shows
 
 
-def choose_filters(facts: Facts, view: View, key: str) -> View:
+def choose_filters(facts: Facts, view: View, key: str, *, counts: bool = True) -> View:
     """Draws the widgets.
 
     Args:
         facts: Facts of the archive.
         view: View that the widgets begin with.
         key: Streamlit key of each widget, with `{}` where its name is; the widgets of another key begin anew.
+        counts: Whether there are widgets for how outfits are counted.
 
     Returns:
         View with the chosen filters.
@@ -37,7 +38,8 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
     if not set(view.garments) <= known:  # of another version's taxonomy
         view = replace(view, garments=tuple(name for name in view.garments if name in known))
     whole = facts.size(View(duplicates=True))
-    view = _counting(facts, view, key.format("count"))
+    if counts:
+        view = _counting(facts, view, key.format("count"))
     view = _dates(view, whole.first, whole.last, key.format("dates"))
     garments = st.multiselect(
         "Must include all of", worn, list(view.garments), key=key.format("garments"), placeholder="Any garment"
@@ -51,6 +53,8 @@ def choose_filters(facts: Facts, view: View, key: str) -> View:
     )
     view = replace(view, garments=tuple(garments), colours=tuple(colours))
     view = replace(view, tags=_tags(facts, view, key))
+    if not counts:
+        return view
     view = _least(view, key) if facts.counting_of(view) == "raw" else replace(view, min_share=0, min_confidence=0)
     return _near_duplicates(facts, view, key.format("duplicates"))
 

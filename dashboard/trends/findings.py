@@ -8,15 +8,18 @@ import pandas as pd
 
 __all__ = [
     "area_finding",
+    "colour_change_finding",
     "colour_finding",
     "companion_finding",
     "group_finding",
     "lift_finding",
     "line_finding",
     "movement_finding",
+    "pair_change_finding",
     "pair_finding",
     "palette_finding",
     "rule_finding",
+    "season_finding",
     "share_finding",
 ]
 
@@ -102,6 +105,50 @@ def pair_finding(table: pd.DataFrame, first: str = "", second: str = "") -> str:
     one, other = f"{row['first']} {first}".strip(), f"{row['second']} {second}".strip()
     text = f"{one} with {other}: {row['lift']:.1f} times as often as expected by chance"
     return text[:1].upper() + text[1:]
+
+
+def pair_change_finding(table: pd.DataFrame, label: str, other: str) -> str:
+    """Sentence on the pair whose share differs most between two groups, of those that differ significantly.
+
+    Args:
+        table: Table of `pair_changes`.
+        label: Name of the first group.
+        other: Name of the other group.
+    """
+    sure = table[table["significant"]]
+    if sure.empty:
+        return f"No pair differs significantly between {label} and {other}"
+    row = _rows(sure.loc[[sure["change"].abs().idxmax()]])[0]
+    more = "more" if row["change"] > 0 else "less"
+    return (
+        f"{row['first']} with {row['second']} is worn {more} in {label} ({row['share']:.0%}) than in {other} "
+        f"({row['other_share']:.0%})"
+    )
+
+
+def colour_change_finding(table: pd.DataFrame, garment: str, label: str, other: str) -> str:
+    """Sentence on the colour of a garment that differs most between two groups; arguments as above."""
+    sure = table[table["significant"]]
+    if sure.empty:
+        return f"No colour of {garment} differs significantly between {label} and {other}"
+    row = _rows(sure.loc[[sure["change"].abs().idxmax()]])[0]
+    return f"{row['colour'].capitalize()} {garment}: {row['share']:.0%} in {label}, {row['other_share']:.0%} in {other}"
+
+
+def season_finding(table: pd.DataFrame, now: str, before: str) -> str:
+    """Sentence on the greatest significant rise and fall from a season to the same of the year before.
+
+    Args:
+        table: Rows with `change` and `significant`, and `garment`, maybe `colour`.
+        now: Name of the season.
+        before: Name of that of the year before.
+    """
+    sure = table[table["significant"]]
+    if sure.empty:
+        return f"Nothing differs significantly between {before} and {now}"
+    up, down = sure[sure["change"] > 0].nlargest(1, "change"), sure[sure["change"] < 0].nsmallest(1, "change")
+    parts = [f"{_thing(row)} {100 * row['change']:+.0f} points" for row in _rows(pd.concat([up, down]))]
+    return f"{', '.join(parts)} from {before} to {now}"
 
 
 def rule_finding(table: pd.DataFrame) -> str:

@@ -13,13 +13,13 @@ from dashboard.shared import audit
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import principal
 from dashboard.trends import cache
-from dashboard.trends.behind import Behind
 from dashboard.trends.deck import TemplateError
 from dashboard.trends.export_menu import chosen_template
 from dashboard.trends.gallery import ORDERS, Shown, ordered, pictures_of
 from dashboard.trends.moodboard import MOST_PICTURES, Board, Tile, board_pdf, board_png, board_pptx
 from dashboard.trends.section import Question
 from dashboard.trends.state import TrendsState
+from segmodels.archive.behind import Behind
 from segmodels.archive.thumbnails import LARGE
 
 __all__ = ["Source", "show_gallery"]

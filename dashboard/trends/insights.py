@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from dashboard.trends.behind import Behind
 from dashboard.trends.section import LEAST_OUTFITS, LEAST_TOGETHER, Question, factor_cell, records
+from segmodels.archive.behind import Behind
 from segmodels.archive.facts import Facts, Period, View
 from segmodels.archive.movements import movements
 from segmodels.archive.outfits import NotEnoughError, by_period, pairs

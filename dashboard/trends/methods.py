@@ -46,9 +46,22 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "trends-matrix": (COUNTING, _LIFT, _CORRECTED),
     "trends-rules": (COUNTING, _LIFT, _CORRECTED),
     "trends-companions": (COUNTING, "**Difference** of two shares, with Newcombe's 95% interval.", _CORRECTED),
+    "trends-pairs-compared": (
+        COUNTING,
+        "**Difference** of the shares of outfits with both garments, with Newcombe's 95% interval and a score test. "
+        "Lift in each group is in the table.",
+        _CORRECTED,
+    ),
+    "trends-season": (
+        COUNTING,
+        "**Difference** of a share from the same season of the year before, with Newcombe's 95% interval and a score "
+        "test.",
+        _CORRECTED,
+    ),
     "trends-lift": (COUNTING, _LIFT),
     "trends-network": (COUNTING, _LIFT, _CORRECTED),
     "trends-palettes": (COUNTING, _COLOUR, _WILSON),
+    "trends-colours-compared": (COUNTING, _COLOUR, _WILSON, _CORRECTED),
     "trends-colours": (COUNTING, _COLOUR, _WILSON),
     "trends-colour-pairs": (COUNTING, _COLOUR, _LIFT, _CORRECTED),
 }

@@ -9,7 +9,6 @@ import pandas as pd
 
 from dashboard.figures import series
 from dashboard.figures.trends import forecast_figure, interval_figure, line_figure
-from dashboard.trends.behind import Behind
 from dashboard.trends.coloured import hexes
 from dashboard.trends.findings import line_finding, movement_finding
 from dashboard.trends.section import (
@@ -23,6 +22,7 @@ from dashboard.trends.section import (
     records,
     rows,
 )
+from segmodels.archive.behind import Behind
 from segmodels.archive.facts import PERIODS, Facts, Period
 from segmodels.archive.movements import LEAST_PERIODS, forecast, forecast_lacks, movements
 from segmodels.archive.outfits import (

@@ -9,9 +9,9 @@ import pandas as pd
 from PIL import Image
 
 from dashboard.evaluation.pictures import Card, PictureError, colour_map, jpeg, read_class_map
-from dashboard.trends.behind import read_behind
 from dashboard.trends.contents import Contents
 from dashboard.trends.section import Question, rows
+from segmodels.archive.behind import read_behind
 from segmodels.archive.rows import MAX_PHOTO_BYTES, photo_id
 from segmodels.photo import PhotoError, open_photo
 from segmodels.taxonomy import Taxonomy

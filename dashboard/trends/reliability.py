@@ -7,22 +7,19 @@ taxonomy, `model`, `revision`, `how` it was measured, and by garment `sensitivit
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from segmodels.archive.calibration import installed_calibration
 from segmodels.archive.division import Division
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
-from segmodels.checkpoints.catalog import list_checkpoints
-from segmodels.files import open_regular, read_json
-from segmodels.inference.presence import Calibration, read_calibration
-from segmodels.taxonomy import taxonomy_of
+from segmodels.files import read_json
+from segmodels.inference.presence import Calibration
 
-__all__ = ["Trust", "installed_calibration", "of_kinds", "read_trust"]
+__all__ = ["Trust", "of_kinds", "read_trust"]
 
 _NOT_INSTALLED = (
     "The calibration of this model is not installed here: intervals leave out its error, and the errors of two "
@@ -77,38 +74,6 @@ def of_kinds(trust: Trust, division: Division) -> Trust:
     kept = {part: trust.garments[name] for part, name in division.class_of.items() if part in trust.garments}
     errors = {part: trust.share_errors.get(name, 0.0) for part, name in division.class_of.items()}
     return replace(trust, garments=kept, share_errors=errors if trust.share_errors else {})
-
-
-def installed_calibration(version: Version) -> Calibration | None:
-    """The calibration of the installed checkpoint of the same model and revision; None if there is none.
-
-    Args:
-        version: Version of the rows.
-    """
-    for entry in list_checkpoints():
-        if entry.name == version.model and version.revision == (entry.revision or _revision(entry.folder)):
-            try:
-                config = dict(read_json(entry.folder / "config.json"))
-                return read_calibration(entry.folder, taxonomy_of(config))
-            except (OSError, TypeError, ValueError):
-                return None
-    return None
-
-
-def _revision(folder: Path) -> str:
-    """Revision of a checkpoint that is not from the Hub; empty if its weights cannot be read."""
-    file = folder / "model.safetensors"
-    try:
-        found = file.stat()
-        return _digest(file, found.st_mtime_ns, found.st_size)
-    except OSError:
-        return ""
-
-
-@lru_cache(maxsize=64)
-def _digest(file: Path, changed: int, size: int) -> str:
-    with open_regular(file) as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()[:12]
 
 
 def _expected(calibration: Calibration) -> str:

@@ -18,7 +18,9 @@ from dashboard.trends.section import Section, swatches_html
 __all__ = ["MOST_BYTES", "report_html"]
 
 MOST_BYTES = 1_500_000
-"""Most bytes of a report; photos are left out beyond it."""
+"""Most bytes of a report; photos are left out beyond it, and then sections."""
+
+_HEADROOM = 12_000  # bytes for the tags around, and for the names of what is left out
 
 _LARGE = 1000  # from here numbers are not rounded to four digits
 _ROWS = 60  # rows of a table in the report at most
@@ -98,12 +100,20 @@ def report_html(
     if contents.made_up:
         parts.insert(1, "<p><b>Synthetic data: the photos are made up.</b></p>")
     plotly = f'<script id="plotly" type="text/plain">{_plotly()}</script><script>{_SCRIPT}</script>'
-    drawn = [_section(section) for section in contents.sections]
-    left = MOST_BYTES - sum(len(each.encode()) for each in (*parts, *drawn, plotly, _STYLE)) - 2000
-    for section, text in zip(contents.sections, drawn, strict=True):
+    left = MOST_BYTES - sum(len(each.encode()) for each in (*parts, *contents.refused, plotly, _STYLE)) - _HEADROOM
+    drawn: list[tuple[Section, str]] = []
+    refused = list(contents.refused)
+    for section in contents.sections:
+        text = _section(section)
+        if (size := len(text.encode())) > left:
+            refused.append(f"{section.title}: it would make the report larger than {MOST_BYTES / 1e6:.1f} MB.")
+            continue
+        drawn.append((section, text))
+        left -= size
+    for section, text in drawn:
         shown, left = _photos(photos.get(section.key, ()), left)
         parts.append(f"<section>{text}</section>{shown}")
-    parts += [f'<h2>Not shown</h2><p class="note">{html.escape(sentence)}</p>' for sentence in contents.refused]
+    parts += [f'<h2>Not shown</h2><p class="note">{html.escape(sentence)}</p>' for sentence in refused]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     head += f"<title>{html.escape(contents.archive)}</title><style>{_STYLE}</style>"
     body = "\n".join([*filter(None, parts), plotly])
@@ -116,6 +126,7 @@ def _section(section: Section) -> str:
     figure = str(section.figure.to_json()).replace("</", "<\\/")
     return (
         f"<h2>{html.escape(section.title)}</h2><p>{html.escape(section.finding)}.</p>"
+        f"{f'<p>{html.escape(section.scope)}</p>' if section.scope else ''}"
         f'<div class="chart" role="img" aria-label="{html.escape(section.words)}"></div>'
         f'<script type="application/json">{figure}</script>'
         f"{swatches_html(section.swatches) if section.swatches else ''}"

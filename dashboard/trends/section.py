@@ -14,7 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import Theme
-from dashboard.trends.behind import Behind, period_name
+from segmodels.archive.behind import Behind, period_name
 from segmodels.archive.counts import Counting
 from segmodels.archive.facts import PERIODS, Facts, Hemispheres, Period, Size, View
 from segmodels.archive.outfits import NotEnoughError
@@ -67,6 +67,7 @@ class Section:
         behind: Conditions on the photos that are shown before anything was clicked.
         view: View of the photos, if it differs from that of the question.
         swatches: Names of the colours in the figure, each with its `#RRGGBB`; empty where the figure names them.
+        scope: Filters and evidence of the section, where they are not those of the whole page or export.
     """
 
     key: str
@@ -79,6 +80,7 @@ class Section:
     behind: Behind
     view: View | None = None
     swatches: Mapping[str, str] = field(default_factory=dict)
+    scope: str = ""
 
     @property
     def numbers(self) -> pd.DataFrame:
@@ -195,7 +197,7 @@ class Question:
 
     def southern(self, period: Period) -> str:
         """Sentence on the seasons of the southern hemisphere, after a space; empty where none is in the view."""
-        if period not in ("season", "fashion season") or self.hemispheres == "north":
+        if period not in ("season", "collection", "fashion season") or self.hemispheres == "north":
             return ""
         tags = " or ".join(f"{key} {value}" for key, value in self.facts.southern)
         if self.hemispheres == "south":

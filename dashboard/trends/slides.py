@@ -28,7 +28,7 @@ def slides_pptx(contents: Contents, template: bytes | None = None, name: str = "
     deck.core_properties.title = f"Garmentscope: {contents.archive}"
     for section in contents.sections:
         first, _, _ = section.caption.partition(". ")  # how many outfits
-        footnote = f"{section.title}. {first}. {contents.source}"
+        footnote = f"{section.title}. {first}. {contents.source(section)}"
         slide, box = add_titled_slide(deck, section.finding, footnote, plain=template is None)
         add_figure(slide, section.figure, box)
         slide.notes_slide.notes_text_frame.text = (

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dashboard.trends.chosen import Chosen
-from dashboard.trends.filters import from_link
 from dashboard.trends.moodboard import Board
 from segmodels.archive.counts import Counting
 from segmodels.archive.facts import View
+from segmodels.archive.filters import from_link
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["TrendsState"]
@@ -35,6 +35,7 @@ class TrendsState:
         more: Number of photos to list beyond the first few.
         picked: Ids of the photos that are chosen in the gallery, in the order of the choice.
         board: Moodboard that was arranged last; None before one was.
+        saved: Name of the saved view that was opened last; empty before one was.
         sentences: Sentences on what was wrong in the address.
     """
 
@@ -51,6 +52,7 @@ class TrendsState:
     more: int = 0
     picked: list[str] = field(default_factory=list)
     board: Board | None = None
+    saved: str = ""
     sentences: list[str] = field(default_factory=list)
 
     def read_link(
@@ -78,6 +80,7 @@ class TrendsState:
     def return_to_link(self) -> None:
         """Forgets the view, so that that of the page's address is read again: the visitor went back or forward."""
         self.archive, self.version, self.kinds, self.link_read, self.tab = None, None, None, False, ""
+        self.saved = ""
         self.generation += 1
         self.link_number += 1
 
@@ -105,6 +108,7 @@ class TrendsState:
     def open_archive(self, name: str) -> None:
         """Opens another archive, without filters."""
         self.archive, self.version, self.clicked, self.more, self.picked = name, None, ("", ""), 0, []
+        self.saved = ""
         self.link_read = True
         self.filter_by(View())
 

@@ -12,7 +12,6 @@ import pandas as pd
 from dashboard.figures import series
 from dashboard.figures.together import Scale, network_figure, pair_matrix
 from dashboard.figures.trends import interval_figure, line_figure
-from dashboard.trends.behind import Behind
 from dashboard.trends.findings import companion_finding, lift_finding, pair_finding, rule_finding
 from dashboard.trends.section import (
     LEAST_TOGETHER,
@@ -26,6 +25,7 @@ from dashboard.trends.section import (
     records,
     rows,
 )
+from segmodels.archive.behind import Behind
 from segmodels.archive.counts import Counts
 from segmodels.archive.facts import Period
 from segmodels.archive.outfits import (

@@ -69,7 +69,8 @@ def _write_about(book: xlsxwriter.Workbook, sheet: Worksheet, contents: Contents
         ("Empty cells", "No value, as where too few outfits are known."),
     ]
     for name, section in zip(names, contents.sections, strict=True):
-        rows += [(name, f"{section.finding}."), ("", section.caption), ("", method(section.key).replace("*", ""))]
+        rows += [(name, f"{section.finding}."), *([("", section.scope)] if section.scope else [])]
+        rows += [("", section.caption), ("", method(section.key).replace("*", ""))]
     rows += [("Not shown", sentence) for sentence in contents.refused]
     for place, (label, value) in enumerate(rows):
         sheet.write_string(place, 0, label, bold)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from dashboard.figures.trends import panels_figure, share_figure
-from dashboard.trends.behind import Behind
 from dashboard.trends.findings import area_finding, group_finding, share_finding
 from dashboard.trends.reliability import Trust
 from dashboard.trends.section import (
@@ -25,6 +24,7 @@ from dashboard.trends.section import (
     records,
     rows,
 )
+from segmodels.archive.behind import Behind
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.outfits import SIGNIFICANT, NotEnoughError, compare_groups, worn
@@ -50,19 +50,21 @@ _LEAST_FOR_PERCENT = 10
 
 @dataclass(frozen=True)
 class Against:
-    """Two groups of outfits that have none in common.
+    """Two groups of outfits.
 
     Args:
         view: View of the first group.
         label: Name of the first group.
         other: View of the second group.
         other_label: Name of the second group.
+        note: Sentence, after a space, on outfits that are in both; empty if none is.
     """
 
     view: View
     label: str
     other: View
     other_label: str
+    note: str = ""
 
 
 def days_before(facts: Facts, view: View) -> tuple[date, date]:
@@ -163,6 +165,7 @@ def share_section(question: Question, *, against: Against | None = None, trust: 
             f"Filled: {against.label} ({outfits_in_words(size.outfits)}); hollow: {against.other_label} "
             f"({number(facts.size(against.other).outfits)}). 95% intervals (Wilson){allowing}; differences: score "
             f"test for sampling alone, corrected for all garments (Benjamini-Hochberg, {SIGNIFICANT:.0%})."
+            f"{against.note}"
         )
     caption += f" {here.counted}{_trusted(trust, here)}"
     behind = [Behind(worn=(name,)) for name in shown["name"]]

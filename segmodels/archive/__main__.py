@@ -1,4 +1,4 @@
-"""`python -m segmodels.archive ingest | re-analyse | show | duplicates | make-up`, and `care_commands`."""
+"""`python -m segmodels.archive ingest | re-analyse | show | duplicates | make-up`, and those of two more modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 import segmodels.streams  # noqa: F401  # before what takes long to import
-from segmodels.archive.care_commands import COMMANDS, add_commands, run_command, user
+from segmodels.archive import care_commands, team_commands
+from segmodels.archive.care_commands import user
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
 from segmodels.archive.metadata import Metadata, parse_metadata
@@ -79,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         place = command.add_mutually_exclusive_group(required=True)
         place.add_argument("place", nargs="?", metavar="ARCHIVE", help="folder or URI of the archive")
         place.add_argument("--archive", metavar="DIR", help="the same")
-    add_commands(commands)
+    care_commands.add_commands(commands)
+    team_commands.add_commands(commands)
     parsed = parser.parse_args(arguments)
     if parsed.command == "make-up" and not 1 <= parsed.photos <= _MOST_MADE_UP:
         parser.error(f"N must be from 1 to {_MOST_MADE_UP:,}")
@@ -109,8 +111,10 @@ def _expanded(place: str) -> str:
 
 
 def _run(parsed: argparse.Namespace, archive: Archive) -> int:
-    if parsed.command in COMMANDS:
-        return run_command(parsed, archive)
+    if parsed.command in care_commands.COMMANDS:
+        return care_commands.run_command(parsed, archive)
+    if parsed.command in team_commands.COMMANDS:
+        return team_commands.run_command(parsed, archive)
     if parsed.command == "show":
         return _show(archive)
     if parsed.command == "duplicates":

@@ -20,7 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from segmodels.archive.changes import (
+    ALERTS,
     MOVING,
+    SHOWS,
+    VIEWS,
+    WEBHOOK,
     Entry,
     changing,
     is_removed,
@@ -47,6 +51,7 @@ from segmodels.archive.thumbnails import (
     is_photo_id,
     remove_thumbnails,
 )
+from segmodels.archive.views import copy_views
 
 __all__ = [
     "Deleted",
@@ -62,6 +67,9 @@ __all__ = [
     "tag_values",
     "undo",
 ]
+
+
+_MOVED = (".owner", ".sharing.json", SHOWS, WEBHOOK, *ALERTS)  # files that go with an archive to another place
 
 
 class NoPhotoError(ArchiveError):
@@ -260,6 +268,8 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
 def merge(archive: Archive, other: Archive, by: str = "") -> int:
     """Adds the rows of another archive, which stays as it is; a photo that is there already keeps its tags and date.
 
+    Saved views of the other are added where their names are free; its alerts and its webhook are not.
+
     Args:
         archive: Archive that gets the rows; it need not be there yet.
         other: Archive that has them.
@@ -275,7 +285,10 @@ def merge(archive: Archive, other: Archive, by: str = "") -> int:
     if _same(archive, other):
         raise ArchiveError("An archive cannot be merged with itself. Choose another one.")
     _must_exist(other)
-    return _add(archive, other, _all, Entry("merge", by, {"from": other.place.name}))
+    added = _add(archive, other, _all, Entry("merge", by, {"from": other.place.name}))
+    with changing(archive.place):
+        copy_views(other.place, archive.place)
+    return added
 
 
 def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: str = "") -> dict[str, int]:
@@ -412,7 +425,7 @@ def _copy(source: Archive, target: Archive, entry: Entry) -> None:
     """Copies an archive with its lists and its log."""
     lists = list_names(source.place)
     for name in source.place.files(without=THUMBNAILS):
-        if name == ".owner" or name in lists or name.startswith("log/"):
+        if name in _MOVED or name in lists or name.startswith(("log/", f"{VIEWS}/")):
             target.place.write(name, source.place.read(name))
     _add(target, source, _all, entry)
 
@@ -525,7 +538,7 @@ def _all(table: pa.Table) -> np.ndarray:
 
 def _remove(place: Place) -> None:
     remove_everything(place)
-    for lock in (".ingest", ".lock"):  # while they are held: whoever waits for them makes new ones
+    for lock in (".alerts", ".ingest", ".lock"):  # while they are held: whoever waits for them makes new ones
         place.remove(lock)
 
 

@@ -3,6 +3,7 @@
     DIR/last-change.json          which parts do not count: those that a change replaced, or is still writing
     DIR/.undo/<name of a part>.old    parts that the last change replaced, until the next change
     DIR/log/<time>-<id>.json      one file for each entry of the log
+    DIR/views, DIR/alerts.json    saved views and alerts, see their modules
 
 A change writes new parts, whose names end in its id and which do not count yet. Then it writes `last-change.json`, in
 one step: from now on the new parts count and the old ones do not. Then the old ones go, or move to `.undo`. A process
@@ -30,8 +31,12 @@ from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line
 
 __all__ = [
+    "ALERTS",
     "LISTS",
     "MOVING",
+    "SHOWS",
+    "VIEWS",
+    "WEBHOOK",
     "Entry",
     "Rewrite",
     "changing",
@@ -56,18 +61,31 @@ JOURNAL = "last-change.json"
 _LOG = "log"
 _UNDO = ".undo"
 _ATTEMPTS = 50  # at a list of parts while others change them
-_LOCKS = (".lock", ".ingest", ".locks/")
+_LOCKS = (".lock", ".ingest", ".alerts", ".locks/")
 _ANYBODYS = (f"{THUMBNAILS}/", f"{_LOG}/", ".locks/")  # folders into which those write who do not hold the lock
 
 LISTS = re.compile(r"rejected\.csv|unmatched(-[1-9][0-9]*)?\.csv")
 """Names of the lists beside the parts."""
+
+VIEWS = "views"
+"""Folder of the saved views; the lock of the archive is held by who writes there."""
+
+ALERTS = ("alerts.json", "alerts.jsonl")
+"""Files of the alerts: rules and what they saw last, and a line for each time that one was raised."""
+
+SHOWS = "shows.json"
+"""File with the weeks of shows."""
+
+WEBHOOK = ".webhook.json"
+"""File with the address that alerts are sent to, and the secret that signs them."""
 
 MOVING = ".moving"
 """File in an archive that is being copied to another place: the id of that, and the parts that counted then."""
 
 _OWN = re.compile(
     rf"({LISTS.pattern}|[^/]+/[^/]+@[^/]+/([^/]+\.parquet|taxonomy\.json)|{_LOG}/[^/]+\.json"
-    rf"|{re.escape(_UNDO)}/.+\.old|{THUMBNAILS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}-\d+\.webp|\.owner|{re.escape(MOVING)})"
+    rf"|{re.escape(_UNDO)}/.+\.old|{THUMBNAILS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}-\d+\.webp|\.owner|\.sharing\.json"
+    rf"|{VIEWS}/[0-9a-f]+\.json|{'|'.join(map(re.escape, (*ALERTS, SHOWS, WEBHOOK, MOVING)))})"
     rf"(\.[0-9a-f]{{8}}{re.escape(UNFINISHED)})?|{re.escape(JOURNAL)}\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}"
 )
 _TIME, _ENTRY_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), re.compile(r"[0-9a-zA-Z]*")

@@ -33,6 +33,7 @@ from segmodels.archive.counts import Counting, Counts, add_up
 from segmodels.archive.dates import PRECISIONS, Precision
 from segmodels.archive.division import divide, kinds_there
 from segmodels.archive.duplicates import load_duplicates
+from segmodels.archive.shows import TAG, Show
 from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.inference.presence import LIKELY
@@ -40,21 +41,23 @@ from segmodels.taxonomy import Taxonomy
 
 __all__ = ["PERIODS", "Conditions", "Facts", "Hemispheres", "Period", "Size", "View"]
 
-Period = Literal["week", "month", "season", "fashion season", "half-year", "year"]
-PERIODS: tuple[Period, ...] = ("week", "month", "season", "fashion season", "half-year", "year")
+Period = Literal["week", "month", "season", "collection", "fashion season", "half-year", "year"]
+PERIODS: tuple[Period, ...] = ("week", "month", "season", "collection", "fashion season", "half-year", "year")
 """Periods into which time can be divided, shorter ones first.
 
 A season is three months, and winter starts in December. Fashion seasons are those in which clothes are worn:
-Spring/Summer from March to August, Autumn/Winter from September to February. Half-years start in January and July.
+Spring/Summer from March to August, Autumn/Winter from September to February. Collections are the four of a year, by
+when they come to the shops: Resort from November, Spring/Summer from February, Pre-Fall from May, Autumn/Winter from
+August. Half-years start in January and July.
 """
 
 Hemispheres = Literal["north", "south", "both"]
 """Hemispheres of the dated photos of a view.
 
-Seasons and fashion seasons have the same first days in both, half a year apart in name: the season from June is summer
-in the north and winter in the south. So photos of the south are counted in the period of their real day, and only its
-name depends on the hemispheres of a view. Counting winters of both as one period was tried and dropped: in the first
-and the last half-year such periods have photos of one hemisphere only, which looks like growth.
+Seasons, collections and fashion seasons have the same first days in both, half a year apart in name: the season from
+June is summer in the north and winter in the south. So photos of the south are counted in the period of their real day,
+and only its name depends on the hemispheres of a view. Counting winters of both as one period was tried and dropped: in
+the first and the last half-year such periods have photos of one hemisphere only, which looks like growth.
 """
 
 _MOST_TAGS = 50  # keys that can be filtered by
@@ -70,6 +73,7 @@ _NAMED: Mapping[Period, tuple[Precision, ...]] = {
     "week": ("day", "week"),
     "month": ("day", "week", "month"),
     "season": ("day", "week", "month"),
+    "collection": ("day", "week", "month"),
     "fashion season": ("day", "week", "month", "fashion season"),
     "half-year": ("day", "week", "month", "quarter", "half-year"),
     "year": PRECISIONS,
@@ -78,6 +82,7 @@ _STARTS: Mapping[Period, str] = {
     "week": "date_trunc('week', day)",
     "month": "date_trunc('month', day)",
     "season": "date_trunc('quarter', day + INTERVAL 1 MONTH) - INTERVAL 1 MONTH",
+    "collection": "date_trunc('quarter', day + INTERVAL 2 MONTH) - INTERVAL 2 MONTH",
     "fashion season": f"{_HALF.format('(day - INTERVAL 2 MONTH)')} + INTERVAL 2 MONTH",
     "half-year": _HALF.format("day"),
     "year": "date_trunc('year', day)",
@@ -166,6 +171,7 @@ class Facts:
         correlations: Correlation of the errors of each two garments' presence, `(k, k)` in display order, from the
             calibration; without it the presences of an outfit count as independent of each other, given its photo.
         kinds: Whether kinds are counted where classes have some.
+        shows: Weeks of shows, by which photos without a tag `show` get one.
 
     Raises:
         ArchiveError: If there are too many kinds.
@@ -180,7 +186,9 @@ class Facts:
         correlations: Sequence[Sequence[float]] = (),
         *,
         kinds: bool = False,
+        shows: Sequence[Show] = (),
     ):
+        self._shows = sorted(shows)
         self.division = divide(taxonomy, kinds_there(reader)) if kinds else None
         """The kinds that are counted; None where classes are."""
         self.whole = taxonomy
@@ -813,7 +821,7 @@ class Facts:
         self._reader.query(
             "CREATE OR REPLACE TABLE staged AS SELECT (row_number() OVER ())::BIGINT AS p, photo_id, file_name, "
             f"taken_at::DATE AS day, ({named})::UTINYINT AS named, "
-            f"{_south(southern)} AS south, tags, outfits, presence, "
+            f"{_south(southern)} AS south, {_tagged(self._shows)} AS tags, outfits, presence, "
             f"[{{'class': (list_position([{names}], g.class) - 1)::UTINYINT, "
             "'person': g.person, 'share': g.outfit_share, 'confidence': g.confidence, "
             "'colour': CASE WHEN monochrome THEN NULL "
@@ -911,6 +919,18 @@ def _text(value: str) -> str:
 def _texts(values: Sequence[str]) -> str:
     """Texts in SQL, for a list."""
     return ", ".join(map(_text, values))
+
+
+def _tagged(shows: Sequence[Show]) -> str:
+    """SQL: the tags of a photo with that of the show on whose days it was taken; of two, the one that began later."""
+    if not shows:
+        return "tags"
+    cases = " ".join(
+        f"WHEN taken_at::DATE BETWEEN '{show.first}' AND '{show.last}' "
+        f"THEN map_concat(MAP {{'{TAG}': {_text(show.name)}}}, tags)"
+        for show in reversed(shows)
+    )
+    return f"CASE WHEN coalesce(date_precision, 'day') != 'day' THEN tags {cases} ELSE tags END"
 
 
 def _south(southern: Sequence[tuple[str, str]]) -> str:

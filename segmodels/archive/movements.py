@@ -27,6 +27,7 @@ _PERIODS_A_YEAR: Mapping[Period, int] = {
     "week": 52,
     "month": 12,
     "season": 4,
+    "collection": 4,
     "fashion season": 2,
     "half-year": 2,
     "year": 1,

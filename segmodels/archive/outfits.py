@@ -27,16 +27,19 @@ __all__ = [
     "Errors",
     "NotEnoughError",
     "by_period",
+    "colour_changes",
     "colour_pairs",
     "colour_shares",
     "colours_by_period",
     "companions",
     "compare_groups",
+    "pair_changes",
     "pair_lift_by_period",
     "pairs",
     "rules",
     "triples",
     "worn",
+    "year_on_year",
 ]
 
 SIGNIFICANT = 0.01
@@ -144,6 +147,86 @@ def pairs(counts: Counts) -> pd.DataFrame:
     one, other = one[pair], other[pair]
     table = pd.DataFrame({"first": names[one], "second": names[other], "outfits": counts.together[one, other]})
     return _associations(table, counts.each[one], counts.each[other], counts.size)
+
+
+def pair_changes(counts: Counts, other: Counts) -> pd.DataFrame:
+    """How often two garments are worn together in two groups of outfits.
+
+    The tests take the groups as independent, which is cautious where they have outfits in common.
+
+    Returns:
+        A row for each pair, in the taxonomy's display order: `first`, `second`, `outfits` with both, `share` (of the
+        first group), `lift`, the same of the other group as `other_outfits`, `other_share` and `other_lift`, `change`,
+        `change_low`, `change_high` (Newcombe, 95 %), `p` (score test, corrected over all pairs) and `significant`.
+    """
+    one, two = pairs(counts), pairs(other)
+    table = one[["first", "second", "outfits", "support", "lift"]].rename(columns={"support": "share"})
+    table["other_outfits"], table["other_lift"] = two["outfits"], two["lift"]
+    changes = _changes(one["outfits"].to_numpy(), counts.size, two["outfits"].to_numpy(), other.size)
+    return table.join(changes)
+
+
+def colour_changes(colours: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The main colours of a garment in two groups of outfits, the most frequent of both first.
+
+    Args:
+        colours: Rows of one class from `Facts.colours`.
+        other: The same of another group.
+
+    Returns:
+        A row for each colour: `colour`, `outfits`, `share`, `low`, `high` (Wilson, 95 %), the same of the other group
+        as `other_outfits` and so on, `change`, `change_low`, `change_high`, `p` (corrected over all colours) and
+        `significant`.
+    """
+    ones, others = (part.groupby("colour")["garments"].sum() for part in (colours, other))
+    names = ones.add(others, fill_value=0).sort_values(ascending=False, kind="stable").index
+    table = pd.DataFrame({"colour": names.to_numpy(object)})
+    for prefix, counts in (("", ones), ("other_", others)):
+        count = counts.reindex(names, fill_value=0).to_numpy()
+        size = count.sum().item()
+        table[f"{prefix}outfits"], table[f"{prefix}share"] = count, count / size if size else np.nan
+        table[f"{prefix}low"], table[f"{prefix}high"] = wilson(count, size)
+    now, before = table["outfits"].to_numpy(), table["other_outfits"].to_numpy()
+    changes = _changes(now, now.sum().item(), before, before.sum().item())
+    return table.join(changes.drop(columns="other_share"))
+
+
+def year_on_year(now: pd.DataFrame, before: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """How shares differ between a season and the same season of the year before.
+
+    Args:
+        now: Rows of the season with the columns `by`, `outfits` and `of`.
+        before: The same of the year before.
+        by: Columns that name the garment, and its colour if any.
+
+    Returns:
+        A row for each, the greatest rise first: `by`, `outfits`, `share`, `other_outfits`, `other_share`, `change`,
+        `change_low`, `change_high` (Newcombe, 95 %), `p` (score test, corrected over all) and `significant`. What
+        fewer than 5 outfits of both have is left out.
+    """
+    columns = [*by, "outfits", "of"]
+    table = now[columns].merge(before[columns], how="outer", on=by, suffixes=("", "_before"))
+    garment = by[0]
+    for name in ("of", "of_before"):  # a colour that nobody wears has no row, and its garment has
+        table[name] = table.groupby(garment)[name].transform("max").fillna(0)
+    table = table.fillna({"outfits": 0, "outfits_before": 0})
+    table = table[table["outfits"] + table["outfits_before"] >= _LEAST_TOGETHER].reset_index(drop=True)
+    found = [
+        difference(*(float(row[key]) for key in ("outfits", "of", "outfits_before", "of_before")))
+        for row in table.to_dict("records")
+    ]
+    result = table[[*by, "outfits"]].assign(
+        share=table["outfits"] / table["of"].where(table["of"] > 0),
+        other_outfits=table["outfits_before"],
+        other_share=table["outfits_before"] / table["of_before"].where(table["of_before"] > 0),
+        change=[each.value for each in found],
+        change_low=[each.low for each in found],
+        change_high=[each.high for each in found],
+        p=adjusted([each.p for each in found]),
+    )
+    result["significant"] = result["p"] < SIGNIFICANT
+    known = result.dropna(subset=["change"])
+    return known.sort_values("change", ascending=False, kind="stable", ignore_index=True)
 
 
 def rules(counts: Counts, least: int = _LEAST_TOGETHER) -> pd.DataFrame:

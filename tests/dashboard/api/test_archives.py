@@ -22,10 +22,13 @@ from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
+from segmodels.archive.alerts import Rule, add_rule
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.rows import photo_id
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.synthetic import make_archive
+from segmodels.archive.views import Measured, SavedView, save_view
+from segmodels.archive.webhook import Webhook, set_webhook
 
 Make = Callable[[int], bytes]
 WAIT = 60.0
@@ -112,6 +115,18 @@ def test_photos_behind_a_number(named: TestClient, facts: Facts) -> None:
     days = [row["day"] for row in answer["photos"]]
     assert days == sorted(days, reverse=True) and pd.Timestamp(days[0]).date().isoformat() == days[0]
     assert set(answer["photos"][0]) == {"photo_id", "file_name", "day", "person"}
+
+
+def test_saved_views_and_alerts(named: TestClient, looks: Path) -> None:
+    place = Archive(looks).place
+    save_view(place, SavedView("Coats", {"garments": ["Coat"]}, "Ours", measured=Measured(7.5, "Coat", 0.5, 0.4, 0.6)))
+    add_rule(Archive(looks), Rule("Coat", "above", 0.9))
+    set_webhook(place, Webhook("https://example.org/secret-path", "secret-word"))
+    (view,) = named.get("/archives/looks/views").json()
+    assert (view["name"], view["query"], view["measured"]["share"]) == ("Coats", "garments=Coat", 0.5)
+    answer = named.get("/archives/looks/alerts")
+    assert [rule["alert"] for rule in answer.json()["rules"]] == ["Coat above 90%"] and answer.json()["raised"] == []
+    assert "secret" not in answer.text and named.get("/archives/none/views").status_code == 404
 
 
 def test_what_an_archive_holds(named: TestClient) -> None:

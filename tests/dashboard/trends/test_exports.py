@@ -5,6 +5,7 @@ import math
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -271,3 +272,14 @@ def test_plotly_in_the_report_is_the_version_that_writes_its_figures() -> None:
     ours = version.search(gzip.decompress(report._PLOTLY.read_bytes())[:500])
     theirs = version.search(package.read_bytes()[:500])
     assert ours and theirs and ours.group(1) == theirs.group(1)
+
+
+def test_sections_of_saved_views_have_their_own_filters_and_a_report_stays_small(contents: Contents) -> None:
+    scope = "Filters: market: North. 30 photos, by fake."
+    several = replace(contents, sections=tuple(replace(each, scope=scope) for each in contents.sections) * 5)
+    report = report_html(several)
+    assert len(report) <= MOST_BYTES and scope.encode() in report
+    assert b"it would make the report larger than 1.5 MB" in report
+    slides = Presentation(io.BytesIO(slides_pptx(replace(several, sections=several.sections[:1]), None))).slides
+    texts = [each.text_frame.text for each in slides[0].shapes if each.has_text_frame]
+    assert any(scope in text and "by fake. Filters: Hat" not in text for text in texts)

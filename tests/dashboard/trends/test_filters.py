@@ -8,10 +8,11 @@ import pytest
 from dashboard.shared.principal import Principal
 from dashboard.trends.choice import MADE_UP, choices
 from dashboard.trends.filter_bar import values_with
-from dashboard.trends.filters import evidence_line, from_link, removals, to_link
-from dashboard.trends.reliability import installed_calibration, read_trust
+from dashboard.trends.reliability import read_trust
+from segmodels.archive.calibration import installed_calibration
 from segmodels.archive.counts import Counting
 from segmodels.archive.facts import Size, View
+from segmodels.archive.filters import evidence_line, from_link, removals, to_link
 from segmodels.archive.intervals import Reliability
 from segmodels.archive.store import Version
 from segmodels.evaluation.results import EvaluatedPhotos

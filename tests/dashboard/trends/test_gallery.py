@@ -13,10 +13,10 @@ from PIL import Image
 from pptx import Presentation
 
 from dashboard.evaluation.pictures import PictureError, read_class_map
-from dashboard.trends.behind import Behind
 from dashboard.trends.gallery import archive_picture, drawn, ordered, pictures_of
 from dashboard.trends.moodboard import Tile, board_pdf, board_png, board_pptx
 from dashboard.trends.section import Question
+from segmodels.archive.behind import Behind
 from segmodels.archive.facts import View
 from segmodels.archive.place import Place
 from segmodels.archive.thumbnails import LARGE, SMALL, write_thumbnails

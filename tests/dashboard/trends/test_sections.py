@@ -15,7 +15,6 @@ from trend_sections import EVERY_RULE, SECTIONS
 
 from dashboard.figures import Theme
 from dashboard.shared.tables import as_parquet
-from dashboard.trends.behind import Behind, read_behind
 from dashboard.trends.coloured import colour_section, pair_section, palette_section
 from dashboard.trends.moves import forecast_section, line_section, movement_section
 from dashboard.trends.reliability import Trust
@@ -29,6 +28,7 @@ from dashboard.trends.together import (
     rule_section,
 )
 from dashboard.trends.worn import days_before, other_period, other_tag, share_section
+from segmodels.archive.behind import Behind, read_behind
 from segmodels.archive.facts import Facts, Period, View
 from segmodels.archive.intervals import Reliability, wilson
 from segmodels.archive.outfits import NotEnoughError

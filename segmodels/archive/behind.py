@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
@@ -16,6 +17,12 @@ __all__ = ["Behind", "period_name", "read_behind"]
 
 _SEASONS = {12: "winter", 3: "spring", 6: "summer", 9: "autumn"}  # of the north, by first month
 _FASHION_SEASONS = {3: "SS", 9: "FW"}
+_COLLECTIONS = {11: "Resort", 2: "SS", 5: "Pre-Fall", 8: "FW"}
+_NAMES: Mapping[Period, Mapping[int, str]] = {
+    "season": _SEASONS,
+    "fashion season": _FASHION_SEASONS,
+    "collection": _COLLECTIONS,
+}
 _MOST = 4000  # characters of a code at most
 
 
@@ -114,6 +121,8 @@ def _tag(pair: Any) -> tuple[str, str]:
 def period_name(start: date | pd.Timestamp, period: Period, where: Hemispheres = "north") -> str:
     """Name of the period that begins on a day: `March 2024`, `winter 2023/24`, `SS 2024`, `week of 2024-03-04`.
 
+    A Resort collection that comes to the shops in November has the name of the year after.
+
     Args:
         start: First day of the period.
         period: Length of the period.
@@ -127,10 +136,12 @@ def period_name(start: date | pd.Timestamp, period: Period, where: Hemispheres =
         return f"{'first' if start.month <= 6 else 'second'} half of {start:%Y}"
     if period == "year":
         return f"{start:%Y}"
-    names = _SEASONS if period == "season" else _FASHION_SEASONS
+    names = _NAMES[period]
     if start.month not in names:
         return f"{period} from {start:%B %Y}"
     north, south = names[start.month], names[(start.month + 5) % 12 + 1]
     ends_later = start.month + 12 // len(names) > 13
     years = f"{start.year}/{(start.year + 1) % 100:02d}" if ends_later else f"{start.year}"
+    if period == "collection":
+        years = f"{start.year + ends_later}"
     return f"{south if where == 'south' else north} {years}" + (f" (south: {south})" if where == "both" else "")

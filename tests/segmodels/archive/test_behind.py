@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from dashboard.trends.behind import Behind, period_name, read_behind
+from segmodels.archive.behind import Behind, period_name, read_behind
 from segmodels.archive.facts import PERIODS, Period
 from segmodels.taxonomy import OUTFIT_15
 
@@ -24,6 +24,8 @@ from segmodels.taxonomy import OUTFIT_15
         ("season", date(2024, 9, 1), "autumn 2024", "spring 2024", "autumn 2024 (south: spring)"),
         ("fashion season", date(2024, 3, 1), "SS 2024", "FW 2024", "SS 2024 (south: FW)"),
         ("fashion season", date(2024, 9, 1), "FW 2024/25", "SS 2024/25", "FW 2024/25 (south: SS)"),
+        ("collection", date(2024, 11, 1), "Resort 2025", "Pre-Fall 2025", "Resort 2025 (south: Pre-Fall)"),
+        ("collection", date(2024, 2, 1), "SS 2024", "FW 2024", "SS 2024 (south: FW)"),
         ("fashion season", date(1999, 9, 1), "FW 1999/00", "SS 1999/00", "FW 1999/00 (south: SS)"),
     ],
 )
