@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,18 +19,20 @@ import pandas as pd
 import segmodels.streams  # noqa: F401  # before what takes long to import
 from segmodels.archive.care_commands import COMMANDS, add_commands, run_command, user
 from segmodels.archive.duplicates import near_duplicates
-from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
+from segmodels.archive.feeds import is_feed_file, read_feed
+from segmodels.archive.fetching import Fetcher, feed_photos, fetch_feed
+from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import duration
-from segmodels.archive.sources import find_sources, read_tables
+from segmodels.archive.sources import Found, find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
-from segmodels.archive.thumbnails import keeping_thumbnails
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
 from segmodels.sentences import listed
+from segmodels.settings import read_settings
 from segmodels.streams import leave_pipe
 
 _SHOWN = 10
@@ -40,7 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     take = commands.add_parser("ingest", help="add the photos of a folder to an archive; run it again to continue")
     take.add_argument(
-        "folder", metavar="FOLDER", help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket"
+        "folder",
+        metavar="FOLDER",
+        help="folder of photos, at any depth; a ZIP; a URI such as s3://bucket; or a product feed, as a file or an "
+        "address: a CSV with addresses of photos, an export or products.json of Shopify, or Google Merchant Center",
     )
     take.add_argument("--metadata", metavar="CSV", help="dates and tags by file name")
     take.add_argument(
@@ -55,6 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--thumbnails",
         action="store_true",
         help="also keep each photo at 256 and 1,024 pixels in the archive, without metadata, for the gallery of Trends",
+    )
+    take.add_argument(
+        "--one-row-a-product", action="store_true", help="the pictures of a product of a feed become one outfit"
+    )
+    take.add_argument(
+        "--allow-private",
+        action="store_true",
+        help="also fetch photos of a feed from private addresses and from other ports",
     )
     take.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
@@ -130,8 +146,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading) if csv_file else None
     except OSError as error:
         raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
-    found = find_sources(_expanded(arguments.folder))
-    metadata = read_tables(found, metadata, **reading)
+    found, metadata = _what_to_take(arguments, metadata, reading)
     from segmodels.checkpoints.catalog import load_segmenter
 
     segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
@@ -143,15 +158,60 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         engine = partial(
             analyse_on_ray, arguments.model, version, device=arguments.device, precision=arguments.precision
         )
-    if arguments.thumbnails:
-        engine = keeping_thumbnails(engine, archive.place)
+    engine = prepared(engine, found, archive, version, thumbnails=arguments.thumbnails)
     line = _ProgressLine()
     try:
-        report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())
+        with _stopping(found):
+            report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())
     finally:
         line.end()
     _print(report, archive, metadata)
     return 1 if report.rejected else 0
+
+
+def _what_to_take(
+    arguments: argparse.Namespace, metadata: Metadata | None, reading: Mapping[str, Any]
+) -> tuple[Found, Metadata | None]:
+    """The photos of a folder, a ZIP, a URI or a feed, and the rows that belong to them."""
+    place = _expanded(arguments.folder)
+    address = place.lower().startswith(("http://", "https://"))
+    if not address and not (is_feed_file(place) and Path(place).is_file()):
+        found = find_sources(place)
+        return found, read_tables(found, metadata, **reading)
+    if metadata:
+        raise ArchiveError(f"{place} is a feed, which has its own dates and tags. Leave out --metadata.")
+    anywhere = arguments.allow_private or read_settings().private_feeds
+    data = fetch_feed(place, anywhere=anywhere) if address else Path(place).read_bytes()
+    name = place.partition("?")[0].rstrip("/").rpartition("/")[2] if address else Path(place).name
+    feed = read_feed(data, name, **reading)
+    if feed is None:
+        raise ArchiveError(
+            f"{place} has no column of addresses of photos. To give dates and tags to photos, name their folder and "
+            f"add --metadata {place}."
+        )
+    print(feed)
+    found = feed_photos(feed, Fetcher(anywhere=anywhere), as_outfits=arguments.one_row_a_product)
+    return found, feed.metadata
+
+
+@contextmanager
+def _stopping(found: Found) -> Iterator[None]:
+    """Lets Ctrl+C end what waits for hosts, before it ends the rest."""
+    fetchers = {id(source.fetcher): source.fetcher for source in found.sources if source.fetcher}
+    if not fetchers or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        for each in fetchers.values():
+            each.stop()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
@@ -245,7 +305,8 @@ def _versions(archive: Archive) -> list[Version]:
 def _print(report: Report, archive: Archive, metadata: Metadata | None) -> None:
     print(
         f"{report.added:,} photos added, {report.known:,} were there already, {report.doubled:,} duplicates, "
-        f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
+        + (f"{report.joined:,} part of the row of another, " if report.joined else "")
+        + f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
         f"{report.seconds:,.0f} s, {report.added / max(report.seconds, 1e-9):,.2f} new photos per second."
     )
     for note in report.notes:

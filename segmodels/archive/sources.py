@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from segmodels.archive.decoding import encoding_name, likely_encodings
 from segmodels.archive.metadata import TABLE_SUFFIXES, Metadata, parse_metadata, plain_name
@@ -18,6 +18,9 @@ from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.rows import MAX_PHOTO_BYTES
 from segmodels.photo import PHOTO_SUFFIXES, PhotoError, find_photos, over_limit
 from segmodels.sentences import listed
+
+if TYPE_CHECKING:
+    from segmodels.archive.fetching import Fetcher
 
 __all__ = [
     "Found",
@@ -56,11 +59,15 @@ class Source:
         read: Function that gives the file's content, cut after `MAX_PHOTO_BYTES` + 1 bytes if it is longer;
             raises `PhotoError` or `OSError`.
         location: Folder as a path or URI in which any machine of a cluster can read the file `name`; empty if none.
+        product: Key of the product whose pictures become one row; empty for a row of its own.
+        fetcher: Fetcher of a photo whose name is its address; None for others.
     """
 
     name: str
     read: Callable[[], bytes] = field(repr=False)
     location: str = ""
+    product: str = ""
+    fetcher: Fetcher | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from s3_server import running_s3, s3_client
 
+from segmodels.archive import sources
 from segmodels.archive.metadata import join
+from segmodels.archive.place import Place
 from segmodels.archive.sources import ArchiveError, Found, find_sources, from_uploads, from_zip, read_file, read_tables
 from segmodels.photo import PhotoError
 
@@ -163,3 +166,16 @@ def test_a_pipe_named_like_a_photo_does_not_hang(tmp_path: Path) -> None:
             read_file(str(tmp_path), source.name)  # of a cluster
     with pytest.raises(FileNotFoundError):
         gone.read()
+
+
+def test_a_bucket_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_s3() as port:
+        place = Place("bucket/looks", s3_client(port))
+        for name in ("a.jpg", "spring/b.JPG", ".hidden.jpg", "looks.csv", "c.mov"):
+            place.write(name, name.encode())
+        monkeypatch.setattr(sources, "Place", lambda location: place)
+        found = find_sources("s3://bucket/looks")
+        assert names_of(found) == ["a.jpg", "spring/b.JPG"]
+        assert found.sources[1].read() == b"spring/b.JPG"
+        assert found.sources[1].location == place.location
+        assert "1 others (c.mov); 1 tables" in found.notes[0]
