@@ -16,11 +16,10 @@ from filelock import FileLock
 from dashboard.archive import spool
 from dashboard.archive.shelf import Shelved
 from dashboard.shared import background, networks
-from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
+from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
 from segmodels.archive.metadata import Metadata
 from segmodels.archive.sources import Found
 from segmodels.archive.store import Archive, ArchiveError
-from segmodels.archive.thumbnails import keeping_thumbnails
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
@@ -138,14 +137,13 @@ class Job(background.Task):
             self.check_stop()
             self.phase = "running"
             archive = Archive(self.target.location)
+            version = version_of(segmenter)
             engine: Engine = partial(analyse_here, segmenter, pool=self._pool)
-            if self._thumbnails:
-                engine = keeping_thumbnails(engine, archive.place)
             self.report = ingest(
                 self._found,
                 archive,
-                version_of(segmenter),
-                engine,
+                version,
+                prepared(engine, self._found, archive, version, thumbnails=self._thumbnails),
                 self._metadata,
                 self._note_progress,
                 segmenter.taxonomy,

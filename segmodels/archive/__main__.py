@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -161,8 +158,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
     engine = prepared(engine, found, archive, version, thumbnails=arguments.thumbnails)
     line = _ProgressLine()
     try:
-        with _stopping(found):
-            report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())
+        report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())
     finally:
         line.end()
     _print(report, archive, metadata)
@@ -192,26 +188,6 @@ def _what_to_take(
     print(feed)
     found = feed_photos(feed, Fetcher(anywhere=anywhere), as_outfits=arguments.one_row_a_product)
     return found, feed.metadata
-
-
-@contextmanager
-def _stopping(found: Found) -> Iterator[None]:
-    """Lets Ctrl+C end what waits for hosts, before it ends the rest."""
-    fetchers = {id(source.fetcher): source.fetcher for source in found.sources if source.fetcher}
-    if not fetchers or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        for each in fetchers.values():
-            each.stop()
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:

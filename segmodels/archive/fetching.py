@@ -6,8 +6,8 @@ import json
 import random
 import threading
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Container, Generator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetcher", "Limits", "feed_photos", "fetch_feed", "fetching", "photo_at"]
 
-_AHEAD = 16  # photos that are fetched while others are analysed
-_KEPT = 48  # photos behind these that are kept, for thumbnails
-_KEPT_BYTES = 256 * 1024**2
+_BATCH = 16  # photos that are fetched while as many are analysed, so that no thread of the network waits for a host
 _GIVEN_UP = 10  # addresses that fail one after the other at a host before the rest of it is not tried
 _FEED_BYTES = 200 * 1024**2
 _FEED_SECONDS = 120.0
@@ -212,6 +210,7 @@ def fetching(engine: Engine, archive: Archive, version: Version, *, thumbnails: 
         version: Version of the rows.
         thumbnails: Whether photos without thumbnails are fetched again.
     """
+    from segmodels.archive.ingest import Outcome
 
     def run(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
         there = _addresses(archive, version)
@@ -225,14 +224,24 @@ def fetching(engine: Engine, archive: Archive, version: Version, *, thumbnails: 
             each.begin()
         at_once = max((each.limits.at_once for each in fetchers), default=1)
         with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as executor:
-            running = engine(_Ahead(wanted, executor).sources, known)
+            batches = deque(_batches(wanted))
+            coming = deque[list[Future[bytes]]]()
             try:
-                for outcome in running:  # noqa: UP028  # `yield from` would close the engine first
-                    yield outcome
+                while batches:
+                    while len(coming) < min(2, len(batches)):  # the next one is fetched while one is analysed
+                        coming.append([executor.submit(each.read) for each in batches[len(coming)]])
+                    fetched = []
+                    for source, file in zip(batches.popleft(), coming.popleft(), strict=True):
+                        try:
+                            data = file.result()
+                        except PhotoError as error:
+                            yield Outcome(source.name, reason=str(error))
+                        else:
+                            fetched.append(replace(source, read=partial(bytes, data), location=""))
+                    yield from engine(fetched, known)
             finally:
-                for each in fetchers:  # before the engine, whose threads wait for photos
+                for each in fetchers:
                     each.stop()
-                running.close()
                 executor.shutdown(wait=True, cancel_futures=True)
 
     return run
@@ -255,32 +264,16 @@ def _wanted(sources: Sequence[Source], there: Mapping[str, str]) -> tuple[list[S
     return wanted, outcomes
 
 
-class _Ahead:
-    """Sources that are read in threads, some ahead of the one that is asked for; the last ones are kept."""
-
-    def __init__(self, sources: Sequence[Source], executor: ThreadPoolExecutor) -> None:
-        self._originals, self._executor = sources, executor
-        self._lock = threading.Lock()
-        self._files: OrderedDict[int, Future[bytes]] = OrderedDict()
-        self.sources = [replace(each, read=partial(self._read, at), location="") for at, each in enumerate(sources)]
-
-    def _read(self, at: int) -> bytes:
-        with self._lock:
-            for each in range(at, min(at + _AHEAD, len(self._originals))):
-                if each not in self._files:
-                    self._files[each] = self._executor.submit(self._originals[each].read)
-            file = self._files[at]
-            self._forget(at)
-        return file.result()
-
-    def _forget(self, at: int) -> None:
-        """Drops files that are far behind, or too many of them."""
-        done = [each for each, file in self._files.items() if each < at and file.done() and not file.exception()]
-        size = sum(len(self._files[each].result()) for each in done)
-        for each in done:
-            if each >= at - _KEPT and size <= _KEPT_BYTES:
-                break
-            size -= len(self._files.pop(each).result())
+def _batches(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    """Some photos at a time; the pictures of a product, which follow each other, stay together."""
+    batch: list[Source] = []
+    for source in sources:
+        if len(batch) >= _BATCH and not (source.product and source.product == batch[-1].product):
+            yield batch
+            batch = []
+        batch.append(source)
+    if batch:
+        yield batch
 
 
 def _addresses(archive: Archive, version: Version) -> dict[str, str]:
