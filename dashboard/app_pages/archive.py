@@ -254,7 +254,8 @@ def _understood(files: Sequence[tuple[str, bytes]]) -> Metadata | None:
         tables = [file for file in files if is_feed_file(file[0])]
         if len(tables) > 1:
             raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two tables or feeds. Keep one.")
-        state.found = Intake(from_uploads(file for file in files if not is_feed_file(file[0])), *tables)
+        photos = from_uploads(file for file in files if not is_feed_file(file[0]))
+        state.found = Intake(photos, tables[0] if tables else None)
     reading: dict[str, Any] = {"encoding": state.encoding, "day_first": state.day_first}
     table, state.found.feed = state.found.table, None
     if table and not is_table(table[0]) and len(files) > 1:
@@ -292,7 +293,8 @@ def _preview(metadata: Metadata) -> None:
             st.caption(literal(f"{feed} Its first rows as read; nothing is fetched or stored yet."))
         else:
             st.caption(f"{rows} of the CSV as read; nothing is stored yet.")
-        st.dataframe(first_rows(metadata), hide_index=True)
+        narrow = {metadata.name_column: st.column_config.Column(width="medium")}  # addresses are long
+        st.dataframe(first_rows(metadata), hide_index=True, column_config=narrow)
     if choices := encoding_choices(metadata):
         chosen = st.selectbox(
             "Encoding of the CSV",

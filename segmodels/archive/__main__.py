@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,11 @@ from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.feeds import is_feed_file, read_feed
 from segmodels.archive.fetching import Fetcher, feed_photos, fetch_feed
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
-from segmodels.archive.metadata import Metadata, parse_metadata
+from segmodels.archive.metadata import Metadata, join, parse_metadata
 from segmodels.archive.sentences import duration
 from segmodels.archive.sources import Found, find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
+from segmodels.archive.watch import watch
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.csv_text import csv_bytes
@@ -69,6 +71,15 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="also fetch photos of a feed from private addresses and from other ports",
     )
+    take.add_argument(
+        "--watch", action="store_true", help="go on taking photos that are put into the folder, until Ctrl+C"
+    )
+    take.add_argument(
+        "--poll",
+        type=float,
+        metavar="SECONDS",
+        help="with --watch: look at the whole folder again and again, as network folders need",
+    )
     take.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
@@ -97,6 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"N must be from 1 to {_MOST_MADE_UP:,}")
     if parsed.command == "make-up" and not 0 <= parsed.seed < 2**63:
         parser.error("the seed must be a number from 0 to 9223372036854775807")
+    if parsed.command == "ingest" and parsed.poll is not None and not (parsed.watch and parsed.poll > 0):
+        parser.error("--poll is a number of seconds above 0, and goes with --watch")
     if parsed.command == "ingest" and parsed.engine == "ray" and (problem := missing_extra("ray", "ray")):
         print(problem, file=sys.stderr)
         return 2
@@ -143,7 +156,9 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading) if csv_file else None
     except OSError as error:
         raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
-    found, metadata = _what_to_take(arguments, metadata, reading)
+    found = Found([], [])
+    if not arguments.watch:
+        found, metadata = _what_to_take(arguments, metadata, reading)
     from segmodels.checkpoints.catalog import load_segmenter
 
     segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
@@ -155,14 +170,37 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         engine = partial(
             analyse_on_ray, arguments.model, version, device=arguments.device, precision=arguments.precision
         )
-    engine = prepared(engine, found, archive, version, thumbnails=arguments.thumbnails)
-    line = _ProgressLine()
-    try:
-        report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())
-    finally:
-        line.end()
-    _print(report, archive, metadata)
-    return 1 if report.rejected else 0
+
+    def take(found: Found, metadata: Metadata | None) -> Report:
+        line = _ProgressLine()
+        whole = prepared(engine, found, archive, version, thumbnails=arguments.thumbnails)
+        try:
+            report = ingest(found, archive, version, whole, metadata, line.show, segmenter.taxonomy, user())
+        finally:
+            line.end()
+        _print(report, archive, metadata)
+        return report
+
+    if not arguments.watch:
+        return 1 if take(found, metadata).rejected else 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped
+    print(f"Watching {arguments.folder}. Stop with Ctrl+C.", flush=True)
+
+    def take_some(found: Found) -> None:
+        take(found, _matching(csv_file, found, reading))
+        sys.stdout.flush()
+
+    watch(Path(_expanded(arguments.folder)), take_some, poll=arguments.poll)
+    return 0
+
+
+def _matching(csv_file: Path | None, found: Found, reading: Mapping[str, Any]) -> Metadata | None:
+    """The rows of a CSV that belong to some photos, as the CSV is now."""
+    if csv_file is None:
+        return None
+    metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading)
+    metadata.entries = list(join(metadata, [source.name for source in found.sources]).entries.values())
+    return metadata
 
 
 def _what_to_take(

@@ -30,6 +30,7 @@ __all__ = [
     "from_uploads",
     "from_zip",
     "is_table",
+    "photo_in",
     "read_file",
     "read_tables",
 ]
@@ -237,6 +238,11 @@ def read_tables(
 def is_table(name: str) -> bool:
     """Whether a file is a table of metadata, by its ending."""
     return name.lower().endswith(TABLE_SUFFIXES)
+
+
+def photo_in(folder: Path, path: Path) -> Source | None:
+    """The photo at a path below a folder; None for other files and hidden ones."""
+    return _on_disk(folder, path) if _is_photo(path.relative_to(folder).as_posix()) else None
 
 
 def read_file(location: str, name: str) -> bytes:
