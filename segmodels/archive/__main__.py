@@ -72,6 +72,15 @@ def main(arguments: list[str] | None = None) -> int:
         help="also fetch photos of a feed from private addresses and from other ports",
     )
     take.add_argument(
+        "--videos", action="store_true", help="also take a frame of each scene of the videos in the folder"
+    )
+    take.add_argument(
+        "--every",
+        type=float,
+        metavar="SECONDS",
+        help="with --videos: count a scene as another one after so long without a cut, as on a runway",
+    )
+    take.add_argument(
         "--watch", action="store_true", help="go on taking photos that are put into the folder, until Ctrl+C"
     )
     take.add_argument(
@@ -110,6 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("the seed must be a number from 0 to 9223372036854775807")
     if parsed.command == "ingest" and parsed.poll is not None and not (parsed.watch and parsed.poll > 0):
         parser.error("--poll is a number of seconds above 0, and goes with --watch")
+    if parsed.command == "ingest" and parsed.every is not None and not (parsed.videos and parsed.every > 0):
+        parser.error("--every is a number of seconds above 0, and goes with --videos")
     if parsed.command == "ingest" and parsed.engine == "ray" and (problem := missing_extra("ray", "ray")):
         print(problem, file=sys.stderr)
         return 2
@@ -211,7 +222,15 @@ def _what_to_take(
     address = place.lower().startswith(("http://", "https://"))
     if not address and not (is_feed_file(place) and Path(place).is_file()):
         found = find_sources(place)
-        return found, read_tables(found, metadata, **reading)
+        metadata = read_tables(found, metadata, **reading)
+        if arguments.videos:
+            from segmodels.archive.video import with_videos
+
+            found, frames = with_videos(found, Path(place), arguments.every)
+            if frames and metadata:
+                metadata.entries += frames.entries
+            metadata = metadata or frames
+        return found, metadata
     if metadata:
         raise ArchiveError(f"{place} is a feed, which has its own dates and tags. Leave out --metadata.")
     anywhere = arguments.allow_private or read_settings().private_feeds

@@ -36,14 +36,16 @@ def names_of(found: Found) -> list[str]:
     return [source.name for source in found.sources]
 
 
-def test_a_zip_with_its_own_csv_uses_it_and_lists_the_rest() -> None:
+def test_a_zip_with_its_own_csv_uses_it_and_lists_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "can_read_raw", lambda: False)
     files = {"a.jpg": b"1", "looks.csv": CSV, "b.nef": b"raw", "inner.zip": packed({"c.jpg": b"2"}), "c.mov": b"film"}
     found = from_zip(packed({**files, "__MACOSX/x.csv": b"", ".hidden.csv": b""}), "looks.zip")
     assert names_of(found) == ["a.jpg"]
     assert [table.name for table in found.tables] == ["looks.csv"]
     assert found.notes == [
-        "Files of looks.zip that are no photos were passed over: 1 others (c.mov); 1 packed files, to be unpacked "
-        "(inner.zip); 1 raw camera files, to be exported as JPEG (b.nef)."
+        "Files of looks.zip that are no photos were passed over: 1 packed files, to be unpacked "
+        "(inner.zip); 1 raw camera files, to be exported as JPEG, or read after pip install "
+        '"garmentscope[raw]" (b.nef); 1 videos, whose frames `archive ingest --videos` takes (c.mov).'
     ]
     metadata = read_tables(found)
     assert metadata and join(metadata, names_of(found)).entries["a.jpg"].tags == {"market": "Milan"}
@@ -178,4 +180,4 @@ def test_a_bucket_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert names_of(found) == ["a.jpg", "spring/b.JPG"]
         assert found.sources[1].read() == b"spring/b.JPG"
         assert found.sources[1].location == place.location
-        assert "1 others (c.mov); 1 tables" in found.notes[0]
+        assert "1 tables" in found.notes[0]
