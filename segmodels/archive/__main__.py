@@ -21,6 +21,7 @@ from segmodels.archive.feeds import is_feed_file, read_feed
 from segmodels.archive.fetching import Fetcher, feed_photos, fetch_feed
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
 from segmodels.archive.metadata import Metadata, join, parse_metadata
+from segmodels.archive.rows import photo_id
 from segmodels.archive.sentences import duration
 from segmodels.archive.sources import Found, find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
@@ -102,6 +103,12 @@ def main(arguments: list[str] | None = None) -> int:
     show = commands.add_parser("show", help="show what an archive contains")
     duplicates = commands.add_parser("duplicates", help="list near-duplicates: one photo in several files")
     duplicates.add_argument("--csv", action="store_true", help="write a CSV, one photo a line")
+    similar = commands.add_parser("similar", help="list the outfits that look most like a photo's")
+    similar.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
+    similar.add_argument("photo", metavar="PHOTO", help="file name or id of a photo in the archive, or its file")
+    similar.add_argument("--person", type=int, default=1, metavar="N", help="which person of the photo (default: 1)")
+    similar.add_argument("--number", type=int, default=12, metavar="N", help="most outfits (default: 12)")
+    similar.add_argument("--csv", action="store_true", help="write a CSV, one outfit a line")
     make_up = commands.add_parser("make-up", help="write an archive of made-up photos with planted trends")
     make_up.add_argument("photos", metavar="N", type=int)
     make_up.add_argument("--seed", type=int, default=0)
@@ -113,6 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
         place.add_argument("--archive", metavar="DIR", help="the same")
     add_commands(commands)
     parsed = parser.parse_args(arguments)
+    if parsed.command == "similar" and not (parsed.number >= 1 and parsed.person >= 1):
+        parser.error("--number and --person must be at least 1")
     if parsed.command == "make-up" and not 1 <= parsed.photos <= _MOST_MADE_UP:
         parser.error(f"N must be from 1 to {_MOST_MADE_UP:,}")
     if parsed.command == "make-up" and not 0 <= parsed.seed < 2**63:
@@ -151,6 +160,8 @@ def _run(parsed: argparse.Namespace, archive: Archive) -> int:
         return _show(archive)
     if parsed.command == "duplicates":
         return _duplicates(archive, as_csv=parsed.csv)
+    if parsed.command == "similar":
+        return _similar(archive, parsed)
     if parsed.command == "make-up":
         from segmodels.archive.synthetic import make_archive
 
@@ -323,6 +334,40 @@ def _duplicates(archive: Archive, *, as_csv: bool) -> int:
         text = csv_bytes([list(table.columns), *table.itertuples(index=False)]).decode()
         print(text.replace("\r\n", "\n"), end="")
     return 0 if versions else 1
+
+
+def _similar(archive: Archive, arguments: argparse.Namespace) -> int:
+    """Lists the outfits nearest to that of a photo, in the first version that has it."""
+    from segmodels.archive.similar import read_looks
+
+    photo, file = arguments.photo, Path(_expanded(arguments.photo))
+    if file.is_file():
+        photo = photo_id(file.read_bytes())
+    versions = _versions(archive)
+    for version in versions:
+        looks = read_looks(archive, version)
+        try:
+            outfit = looks.find(photo, arguments.person - 1)
+        except ArchiveError:
+            if version == versions[-1]:
+                raise
+            continue
+        found = looks.nearest(outfit, arguments.number)
+        if arguments.csv:
+            print(
+                csv_bytes([list(found.columns), *found.astype(object).where(found.notna(), "").itertuples(index=False)])
+                .decode()
+                .replace("\r\n", "\n"),
+                end="",
+            )
+            return 0
+        for row in found.to_dict("records"):
+            print(
+                f"{row['distance']:.3f}  {row['file_name']}"
+                + (f", person {row['person'] + 1}" if row["person"] else "")
+            )
+        return 0
+    return 1
 
 
 def _versions(archive: Archive) -> list[Version]:

@@ -55,14 +55,15 @@ class Looks:
     kind_class: np.ndarray
     lab: np.ndarray
 
-    def find(self, photo: str) -> int:
-        """Row of the first outfit of a photo.
+    def find(self, photo: str, person: int = 0) -> int:
+        """Row of an outfit.
 
         Args:
             photo: Id of the photo, or its file name, which may lack folders.
+            person: Number of the person in the photo, from 0.
 
         Raises:
-            ArchiveError: If there is no such photo, or there are several.
+            ArchiveError: If there is no such photo or person, or there are several photos of that name.
         """
         names = self.outfits["file_name"].fillna("")
         for chosen in (self.outfits["photo_id"] == photo, names == photo, names.str.endswith(f"/{photo}")):
@@ -71,8 +72,10 @@ class Looks:
                 raise ArchiveError(
                     f"Several photos of the archive are called {photo}. Give the folder as well, or the id."
                 )
+            if len(found) and person not in set(found["person"]):
+                raise ArchiveError(f"{photo} has {len(found)} outfits, and none of person {person + 1}.")
             if len(found):
-                return int(found.index[0])
+                return int(found.index[found["person"] == person][0])
         raise ArchiveError(f"The archive has no photo {photo} with an outfit. Give its file name, or its id.")
 
     def nearest(self, outfit: int, number: int = 12) -> pd.DataFrame:
@@ -138,11 +141,8 @@ def read_looks(archive: Archive, version: Version) -> Looks:
             "FROM photos WHERE len(outfits) > 0"
         )
         outfits = run(
-            "SELECT p, photo_id, file_name, day, generate_subscripts(outfits, 1) - 1 AS person FROM listed ORDER BY ALL"
-        )
-        shown = run(
-            "SELECT unnest(m) AS mask, unnest(s) AS presence FROM (SELECT p, outfits AS m, "
-            "coalesce(presence, [NULL FOR o IN outfits]) AS s FROM listed ORDER BY p)"
+            "SELECT p, photo_id, file_name, day, generate_subscripts(outfits, 1) - 1 AS person, "
+            "unnest(outfits) AS mask, unnest(presence) AS presence FROM listed ORDER BY p, person"
         )
         chances = ", ".join(f"k.probabilities[{_text(kind)}]" for _, kind in kinds)
         garments = run(
@@ -160,10 +160,10 @@ def read_looks(archive: Archive, version: Version) -> Looks:
     at = first + garments["person"].to_numpy(), garments["class"].to_numpy()
 
     presence = np.zeros((len(outfits), len(names)), np.float32)
-    has = shown["presence"].notna().to_numpy()
+    has = outfits["presence"].notna().to_numpy()
     if has.any():
-        presence[has] = np.stack(shown["presence"][has].to_numpy())
-    masks = shown["mask"].to_numpy()
+        presence[has] = np.stack(outfits["presence"][has].to_numpy())
+    masks = outfits["mask"].to_numpy()
     for place, each in enumerate(taxonomy.worn):
         presence[~has, place] = (masks[~has] >> each.id) & 1
     lab = np.full((*presence.shape, 3), np.nan, np.float32)
@@ -182,7 +182,7 @@ def read_looks(archive: Archive, version: Version) -> Looks:
         garment, kind = np.nonzero(own)
         probabilities[rows[garment], kind] = spread[garment, kind]
     outfits["hidden"] = outfits["photo_id"].isin(hidden)
-    return Looks(outfits.drop(columns="p"), presence, probabilities, places, lab)
+    return Looks(outfits.drop(columns=["p", "mask", "presence"]), presence, probabilities, places, lab)
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
