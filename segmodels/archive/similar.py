@@ -162,7 +162,7 @@ def read_looks(archive: Archive, version: Version) -> Looks:
     presence = np.zeros((len(outfits), len(names)), np.float32)
     has = outfits["presence"].notna().to_numpy()
     if has.any():
-        presence[has] = np.stack(outfits["presence"][has].to_numpy())
+        presence[has] = np.array(outfits["presence"][has].tolist(), np.float32)
     masks = outfits["mask"].to_numpy()
     for place, each in enumerate(taxonomy.worn):
         presence[~has, place] = (masks[~has] >> each.id) & 1
