@@ -225,12 +225,15 @@ def _form(archives: Sequence[Shelved]) -> None:
             "Each photo at 256 and 1,024 pixels, without its metadata, so that Trends can show the photos behind a "
             "number. Whoever sees the archive can see them. They go when their photo is deleted from the archive."
         )
+    blur = thumbnails and st.checkbox("Blur heads in thumbnails", key="archive-blur")
+    if blur:
+        st.caption("Only heads that the model finds are blurred; people in the background often stay recognisable.")
     if st.button("Update dates and tags" if csv_alone else "Add photos", type="primary"):
         state.refused = ()
         state.failure = unreadable or (
             _retag(target or "", csv_alone)
             if csv_alone
-            else _add(target or "", metadata, model, thumbnails=thumbnails, as_outfits=as_outfits, feed=feed)
+            else _add(target or "", metadata, model, feed, as_outfits=as_outfits, thumbnails=thumbnails, blur=blur)
         )
         if not state.failure:
             st.rerun()
@@ -343,7 +346,14 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
 
 
 def _add(
-    name: str, metadata: Metadata | None, model: str, *, thumbnails: bool, as_outfits: bool, feed: Feed | None
+    name: str,
+    metadata: Metadata | None,
+    model: str,
+    feed: Feed | None,
+    *,
+    as_outfits: bool,
+    thumbnails: bool,
+    blur: bool,
 ) -> str:
     """Begins to add the files, or the photos of a feed; gives a sentence if it cannot."""
     found = state.found.found if state.found else Found([], [])
@@ -358,7 +368,8 @@ def _add(
         if not is_trusted():
             check_size(target, len(found.sources), read_limits().archive)
         load = partial(networks.segmenter, model)
-        begun = Job(target, found, metadata, load, networks.flow, visitor(), model, thumbnails=thumbnails)
+        about = (target, found, metadata, load, networks.flow, visitor(), model)
+        begun = Job(*about, thumbnails=thumbnails, blur=blur)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."

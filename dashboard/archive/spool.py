@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ class Spooled:
         model: Catalog name of the model.
         owner: Identifier of whoever began it.
         thumbnails: Whether thumbnails are kept.
+        blur: Whether heads are blurred in them.
         found: The photos.
         metadata: Dates and tags.
         lock: Lock of the job, which is held.
@@ -58,19 +59,22 @@ class Spooled:
     model: str
     owner: str
     thumbnails: bool
+    blur: bool
     found: Found
     metadata: Metadata | None
     lock: FileLock
 
 
-def save(job_id: str, found: Found, metadata: Metadata | None, *, thumbnails: bool = False, **about: str) -> FileLock:
+def save(
+    job_id: str, found: Found, metadata: Metadata | None, kept: Mapping[str, bool] | None = None, **about: str
+) -> FileLock:
     """Writes a job to disk.
 
     Args:
         job_id: Id of the job.
         found: The photos.
         metadata: Dates and tags.
-        thumbnails: Whether thumbnails are kept.
+        kept: `thumbnails` and `blur`, as in `Spooled`; False where left out.
         **about: `archive`, `location`, `origin`, `model` and `owner`, as in `Spooled`.
 
     Returns:
@@ -96,7 +100,7 @@ def save(job_id: str, found: Found, metadata: Metadata | None, *, thumbnails: bo
                     rejected.append(Rejected(source.name, str(error)))
         values = {
             **about,
-            "thumbnails": thumbnails,
+            **(kept or {}),
             "attempts": 0,
             "photos": sizes,
             "rejected": rejected,
@@ -150,7 +154,8 @@ def _read(folder: Path, lock: FileLock) -> Spooled:
     return Spooled(
         folder.name,
         **{key: str(values[key]) for key in ("archive", "location", "origin", "model", "owner")},
-        thumbnails=bool(values["thumbnails"]),
+        thumbnails=bool(values.get("thumbnails")),
+        blur=bool(values.get("blur")),
         found=found,
         metadata=_metadata.validate_python(values["metadata"]),
         lock=lock,

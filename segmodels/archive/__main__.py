@@ -65,6 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
         help="also keep each photo at 256 and 1,024 pixels in the archive, without metadata, for the gallery of Trends",
     )
     take.add_argument(
+        "--blur-heads",
+        action="store_true",
+        help="with --thumbnails: make heads unrecognisable in them, as far as they are found",
+    )
+    take.add_argument(
         "--one-row-a-product", action="store_true", help="the pictures of a product of a feed become one outfit"
     )
     take.add_argument(
@@ -128,6 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("the seed must be a number from 0 to 9223372036854775807")
     if parsed.command == "ingest" and parsed.poll is not None and not (parsed.watch and parsed.poll > 0):
         parser.error("--poll is a number of seconds above 0, and goes with --watch")
+    if parsed.command == "ingest" and parsed.blur_heads and not parsed.thumbnails:
+        parser.error("--blur-heads goes with --thumbnails")
     if parsed.command == "ingest" and parsed.every is not None and not (parsed.videos and parsed.every > 0):
         parser.error("--every is a number of seconds above 0, and goes with --videos")
     if parsed.command == "ingest" and parsed.engine == "ray" and (problem := missing_extra("ray", "ray")):
@@ -195,7 +202,8 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
 
     def take(found: Found, metadata: Metadata | None) -> Report:
         line = _ProgressLine()
-        whole = prepared(engine, found, archive, version, thumbnails=arguments.thumbnails)
+        blur = segmenter.taxonomy if arguments.blur_heads else None
+        whole = prepared(engine, found, archive, version, thumbnails=arguments.thumbnails, blur=blur)
         try:
             report = ingest(found, archive, version, whole, metadata, line.show, segmenter.taxonomy, user())
         finally:

@@ -242,7 +242,15 @@ def analyse_here(
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def prepared(engine: Engine, found: Found, archive: Archive, version: Version, *, thumbnails: bool = False) -> Engine:
+def prepared(
+    engine: Engine,
+    found: Found,
+    archive: Archive,
+    version: Version,
+    *,
+    thumbnails: bool = False,
+    blur: Taxonomy | None = None,
+) -> Engine:
     """The engine with what the photos need: fetching, one row for the pictures of a product, thumbnails.
 
     Args:
@@ -251,13 +259,14 @@ def prepared(engine: Engine, found: Found, archive: Archive, version: Version, *
         archive: Archive for the rows.
         version: Version of the rows.
         thumbnails: Whether thumbnails are kept in the archive.
+        blur: Taxonomy of the version, to make heads in thumbnails unrecognisable; None to keep them.
     """
     if any(source.product for source in found.sources):
         engine = as_outfits(engine)
     if thumbnails:
-        engine = keeping_thumbnails(engine, archive.place)
+        engine = keeping_thumbnails(engine, archive.place, blur)
     if any(source.fetcher for source in found.sources):
-        engine = fetching(engine, archive, version, thumbnails=thumbnails)
+        engine = fetching(engine, archive, version, thumbnails=thumbnails and not blur)
     return engine
 
 
