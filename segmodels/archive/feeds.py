@@ -331,11 +331,15 @@ def _shopify_product(
 # --- Google Merchant Center -------------------------------------------------------------------------------------------
 
 
+class _DoctypeError(Exception):
+    """A document that may declare entities."""
+
+
 class _WithoutDoctype(ElementTree.TreeBuilder):
     """Builds a tree, but refuses documents that declare entities, which can grow without end."""
 
     def doctype(self, *_: str | None) -> None:
-        raise ArchiveError("has a DOCTYPE")
+        raise _DoctypeError
 
 
 def _from_xml(data: bytes, name: str) -> list[_Product]:
@@ -345,8 +349,10 @@ def _from_xml(data: bytes, name: str) -> list[_Product]:
         raise ArchiveError(
             f"{name} is damaged: it is no XML that can be read, from line {error.position[0]:,} on. Download it again."
         ) from error
-    except ArchiveError:
-        raise ArchiveError(f"{name} is a web page or declares entities (DOCTYPE), as no feed does.") from None
+    except _DoctypeError:
+        raise ArchiveError(
+            f"{name} is a web page or declares entities (DOCTYPE), as no feed does. Download the feed itself."
+        ) from None
     items = [_item(each) for each in root.iter() if _local(each) in ("item", "entry")]
     if not items:
         raise ArchiveError(

@@ -52,7 +52,9 @@ def test_little_is_left_of_a_face_and_the_rest_is_as_before() -> None:
     assert (result[250:] == photo[250:]).all()
 
 
-def test_thumbnails_are_blurred_where_heads_are_found(archive: Archive, segmenter: Segmenter, folder: Path) -> None:
+def test_thumbnails_are_blurred_where_heads_are_found(
+    archive: Archive, segmenter: Segmenter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version, found = version_of(segmenter), find_sources(folder)
     make: Callable[..., object] = partial(ingest, found, archive, version, taxonomy=segmenter.taxonomy)
     blur = prepared(partial(analyse_here, segmenter), found, archive, version, thumbnails=True, blur=segmenter.taxonomy)
@@ -60,7 +62,8 @@ def test_thumbnails_are_blurred_where_heads_are_found(archive: Archive, segmente
         "segmodels.archive.thumbnails.head_region", lambda class_map, *_: [np.ones(class_map.shape, bool)]
     )
     make(blur)
-    assert len(ids := thumbnails_of(archive.place)) == 6
+    ids = thumbnails_of(archive.place)
+    assert len(ids) == 6
     for side, key in ((side, key) for side in (LARGE, SMALL) for key in ids):
         with Image.open(io.BytesIO(read_thumbnail(archive.place, key, side) or b"")) as thumbnail:
             pixels = np.asarray(thumbnail, float)
