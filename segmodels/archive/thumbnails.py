@@ -60,6 +60,7 @@ _SIDES = (SMALL, LARGE)
 _ID = re.compile(r"[0-9a-f]{64}")
 _QUALITY = 82
 _AHEAD = 8  # photos whose thumbnails are made while others are analysed
+_LEAST_BODY = 0.005  # share of hair and skin from which a photo without a detected person may show one all the same
 _MOST_BYTES = 8 * 1024 * 1024  # of a thumbnail's file
 
 
@@ -242,7 +243,9 @@ def _without_heads(row: Row, taxonomy: Taxonomy, photo: np.ndarray) -> np.ndarra
     with Image.open(io.BytesIO(row["class_map"]), formats=["PNG"]) as image:
         class_map = np.asarray(image, np.uint8)
     scale = class_map.shape[1] / row["width"]
-    boxes = [[round(side * scale) for side in person["box"]] for person in row["people"] if person["detected"]]
+    body = np.isin(class_map, [each.id for each in taxonomy.classes if each.group == "body"]).mean() >= _LEAST_BODY
+    people = [person for person in row["people"] if person["detected"] or body]  # else a garment without a person
+    boxes = [[round(side * scale) for side in person["box"]] for person in people]
     return blurred(photo, head_region(class_map, boxes, taxonomy))
 
 
