@@ -20,10 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLongError
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
+from segmodels import __version__
 from segmodels.errors import GarmentscopeError
 from segmodels.photo import MAX_BYTES
 
@@ -35,7 +37,9 @@ FETCH_SECONDS = 20.0
 MAX_REDIRECTS = 5
 """Most redirects that are followed."""
 
+_PHOTO = "image/*"
 _PORTS = {"http": 80, "https": 443}
+_TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCK = 64 * 1024  # bytes of a read
 _MAX_URL = 2048
@@ -48,7 +52,19 @@ Address = IPv4Address | IPv6Address
 
 
 class FetchError(GarmentscopeError, ValueError):
-    """An address that is not opened, or a file that cannot be had from it; the message says why and what to do."""
+    """An address that is not opened, or a file that cannot be had from it; the message says why and what to do.
+
+    Args:
+        message: What went wrong, and what to do.
+        is_temporary: Whether the same address may be opened a moment later: the host was not reached, was too slow, or
+            answered with 408, 429, 500, 502, 503 or 504.
+        retry_after: Seconds that the host asks to wait before the next try; None if it does not say.
+    """
+
+    def __init__(self, message: str, *, is_temporary: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.is_temporary = is_temporary
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -74,32 +90,44 @@ class _Place(NamedTuple):
     url: str
     scheme: str
     host: str
+    port: int
     target: str
+    anywhere: bool
 
 
-def fetch(url: str, *, max_bytes: int = MAX_BYTES, seconds: float = FETCH_SECONDS) -> Fetched:
+def fetch(
+    url: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    seconds: float = FETCH_SECONDS,
+    anywhere: bool = False,
+    accept: str = _PHOTO,
+) -> Fetched:
     """Fetches a file from the public internet.
 
     Args:
         url: Address, `http` or `https`, on the usual port, without user name and password.
         max_bytes: Most bytes that the file may have.
         seconds: Most seconds that all of it may take.
+        anywhere: Whether private addresses and other ports are opened as well. Only for addresses that the owner of
+            this machine gives, or has allowed.
+        accept: Media types that are asked for, as the header `Accept` has them.
 
     Raises:
         FetchError: If the address is not one of these or not public, the host refuses or does not answer in time, it
             answers with a web page, or the file is larger; the message is for the person who gave the address.
     """
     deadline = time.monotonic() + seconds
-    place = _place(url)
+    place = _place(url, anywhere)
     for _ in range(MAX_REDIRECTS + 1):
-        found = _ask(place, max_bytes, deadline, seconds)
+        found = _ask(place, max_bytes, deadline, seconds, accept)
         if isinstance(found, Fetched):
             return found
         place = found
     raise FetchError(f"{place.host} redirects more than {MAX_REDIRECTS} times. Give the address of the photo itself.")
 
 
-def _place(url: str) -> _Place:
+def _place(url: str, anywhere: bool) -> _Place:
     """Takes an address apart.
 
     Raises:
@@ -121,9 +149,10 @@ def _place(url: str) -> _Place:
         raise FetchError("Only addresses that begin with https:// or http:// can be opened. Copy one from the browser.")
     if parts.username is not None or parts.password is not None:
         raise FetchError("The address has a user name or a password in it. Give one that needs none.")
-    if port not in (None, _PORTS[parts.scheme]):
+    if port not in (None, _PORTS[parts.scheme]) and not anywhere:
         raise FetchError(f"The address names port {port}. Only the usual ports of http and https are opened.")
-    return _Place(parts._replace(fragment="").geturl(), parts.scheme, host, _target(parts))
+    plain = parts._replace(fragment="").geturl()
+    return _Place(plain, parts.scheme, host, port or _PORTS[parts.scheme], _target(parts), anywhere)
 
 
 def _target(parts: SplitResult) -> str:
@@ -133,16 +162,16 @@ def _target(parts: SplitResult) -> str:
     return f"{path}?{quote(parts.query, safe=kept)}" if parts.query else path
 
 
-def _ask(place: _Place, max_bytes: int, deadline: float, seconds: float) -> Fetched | _Place:
+def _ask(place: _Place, max_bytes: int, deadline: float, seconds: float, accept: str) -> Fetched | _Place:
     """The file at a place, or the place that it redirects to."""
     try:
         with _connected(place, deadline) as connection:
-            headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "Garmentscope"}
+            headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": f"Garmentscope/{__version__}"}
             connection.request("GET", place.target, headers=headers)
             with closing(connection.getresponse()) as response:
                 where = response.getheader("Location")
                 if response.status in _REDIRECTS and where:
-                    return _place(urljoin(place.url, where))
+                    return _place(urljoin(place.url, where), place.anywhere)
                 found = _read(place, response, max_bytes)
             if time.monotonic() >= deadline:  # a connection that was cut looks like the end of the file
                 raise TimeoutError
@@ -150,21 +179,27 @@ def _ask(place: _Place, max_bytes: int, deadline: float, seconds: float) -> Fetc
     except (OSError, http.client.HTTPException) as error:
         if time.monotonic() >= deadline or isinstance(error, TimeoutError):
             raise FetchError(
-                f"{place.host} took longer than {seconds:.0f} seconds. Save the photo and add the file."
+                f"{place.host} took longer than {seconds:.0f} seconds. Save the photo and add the file.",
+                is_temporary=True,
             ) from None
         if isinstance(error, ssl.SSLError):
             raise FetchError(
                 f"There is no secure connection to {place.host}. Save the photo and add the file."
             ) from None
         raise FetchError(
-            f"{place.host} could not be reached. Check the address, or save the photo and add the file."
+            f"{place.host} could not be reached. Check the address, or save the photo and add the file.",
+            is_temporary=True,
         ) from None
 
 
 def _read(place: _Place, response: http.client.HTTPResponse, max_bytes: int) -> Fetched:
     if response.status != http.HTTPStatus.OK:
         reason = f"{response.status} {http.client.responses.get(response.status, '')}".rstrip()
-        raise FetchError(f"{place.host} answers with {reason}. Check that the address opens without a login.")
+        raise FetchError(
+            f"{place.host} answers with {reason}. Check that the address opens without a login.",
+            is_temporary=response.status in _TEMPORARY,
+            retry_after=_retry_after(response.getheader("Retry-After", "")),
+        )
     kind = response.getheader("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml"):
         raise FetchError(
@@ -185,6 +220,15 @@ def _read(place: _Place, response: http.client.HTTPResponse, max_bytes: int) -> 
     return Fetched(_name(place, kind), b"".join(blocks), place.url, kind)
 
 
+def _retry_after(value: str) -> float | None:
+    """Seconds of the header `Retry-After`: a number of them, or a date (RFC 9110, 10.2.3)."""
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value)
+    with suppress(ValueError, TypeError, OverflowError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return None
+
+
 def _name(place: _Place, kind: str) -> str:
     """A plain file name for what a place gives."""
     last = unquote(urlsplit(place.url).path.rpartition("/")[2])
@@ -199,8 +243,8 @@ def _name(place: _Place, kind: str) -> str:
 def _connected(place: _Place, deadline: float) -> Iterator[http.client.HTTPConnection]:
     """A connection to one of the checked addresses, which is cut at the deadline, whatever it is doing."""
     addresses = _public_addresses(place, deadline)
-    connection = http.client.HTTPConnection(place.host, _PORTS[place.scheme])
-    with closing(connection), closing(_open_socket(addresses, _PORTS[place.scheme], deadline)) as plain:
+    connection = http.client.HTTPConnection(place.host, place.port)
+    with closing(connection), closing(_open_socket(addresses, place.port, deadline)) as plain:
         used: list[socket.socket] = [plain]  # the connection forgets its socket before the answer is read
         cut = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, [used])
         cut.daemon = True
@@ -244,7 +288,7 @@ def _open_socket(addresses: list[Address], port: int, deadline: float) -> socket
 
 
 def _public_addresses(place: _Place, deadline: float) -> list[Address]:
-    """The addresses of a host, if all of them are public.
+    """The addresses of a host, if all of them are public or any will do.
 
     Raises:
         FetchError: If one is not, or there is none.
@@ -258,7 +302,7 @@ def _public_addresses(place: _Place, deadline: float) -> list[Address]:
     except (OSError, UnicodeError):
         raise FetchError(f"There is no host {place.host}. Check the address.") from None
     addresses = list(dict.fromkeys(ip_address(str(each[4][0]).partition("%")[0]) for each in found))
-    if not addresses or not all(map(_is_public, addresses)):
+    if not addresses or not (place.anywhere or all(map(_is_public, addresses))):
         raise FetchError(f"{place.host} is not on the public internet. Only photos that anybody can open are fetched.")
     return addresses
 

@@ -340,15 +340,18 @@ def reduced(photo: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
 
 
-def find_photos(paths: Sequence[Path], passed_over: dict[Path, str] | None = None) -> list[Path]:
+def find_photos(
+    paths: Sequence[Path], passed_over: dict[Path, str] | None = None, suffixes: tuple[str, ...] = PHOTO_SUFFIXES
+) -> list[Path]:
     """Photos among files and folders.
 
     Args:
         paths: Files, taken as they are, and folders, searched at every depth for files that end in one of
-            `PHOTO_SUFFIXES`. In folders, what is hidden (its name starts with a dot) is left out and links to folders
+            `suffixes`. In folders, what is hidden (its name starts with a dot) is left out and links to folders
             are not followed.
         passed_over: Takes the folders inside of those given that cannot be listed, with a sentence each. If left out,
             such a folder is an error.
+        suffixes: File name endings of photos in folders, in lower case.
 
     Returns:
         The files in the order given, those of a folder sorted by path; each path once.
@@ -360,13 +363,13 @@ def find_photos(paths: Sequence[Path], passed_over: dict[Path, str] | None = Non
     for path in paths:
         mode = _mode(path, _printable(str(path)))
         if stat.S_ISDIR(mode):
-            photos.update(dict.fromkeys(sorted(_walk(path, passed_over))))
+            photos.update(dict.fromkeys(sorted(_walk(path, passed_over, suffixes))))
         else:
             photos[path] = None
     return list(photos)
 
 
-def _walk(folder: Path, passed_over: dict[Path, str] | None) -> Iterator[Path]:
+def _walk(folder: Path, passed_over: dict[Path, str] | None, suffixes: tuple[str, ...]) -> Iterator[Path]:
     def failed(error: OSError) -> None:
         sentence = f"{_printable(str(error.filename))} cannot be listed: {error.strerror}. Change its permissions."
         if passed_over is None or Path(error.filename) == folder:
@@ -376,7 +379,7 @@ def _walk(folder: Path, passed_over: dict[Path, str] | None) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, onerror=failed):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and name.lower().endswith(PHOTO_SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(suffixes):
                 yield Path(parent, name)
 
 

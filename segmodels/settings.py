@@ -148,6 +148,12 @@ class Settings:
 
     label_studio_key: str = _variable("Legacy token of a user of that Label Studio.", "none")
 
+    private_feeds: bool = _variable(
+        "`yes`: photos of product feeds are also fetched from private addresses, and from ports other than those of "
+        "http and https. Only where everybody who may add photos may see what this machine can reach.",
+        "only public addresses",
+    )
+
     shared: bool = _variable(
         "`yes`: every visitor of the app may stop ingests of others, add to all archives, download the lists of files "
         "beside them, and see where they lie. Without effect where visitors sign in.",
@@ -210,6 +216,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         webhooks=text("WEBHOOKS").lower(),
         label_studio=text("LABEL_STUDIO"),
         label_studio_key=text("LABEL_STUDIO_KEY"),
+        private_feeds=text("PRIVATE_FEEDS").lower() in _YES,
         shared=text("SHARED").lower() in _YES,
     )
 

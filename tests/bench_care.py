@@ -18,6 +18,7 @@ from segmodels.archive import care
 from segmodels.archive.check import check
 from segmodels.archive.parts import read_columns
 from segmodels.archive.selection import Selection
+from segmodels.archive.similar import read_looks
 from segmodels.archive.store import Archive
 from segmodels.archive.synthetic import make_archive
 from segmodels.archive.tagging import retag
@@ -55,10 +56,20 @@ def main() -> None:
             "Check": lambda: check(Archive(folder / "other")),
             "Delete the archive": lambda: care.delete_archive(Archive(folder / "other")),
         }
+        done = {"Read outfits, and the nearest to one": lambda: _nearest(folder / "half")} | done
         print(f"{photos:,} photos")
         for name, work in done.items():
             seconds, cpu, memory = _measured(work)
             print(f"{name:40} {seconds:7.2f} s {cpu:7.2f} s of CPU {memory / 2**30:7.2f} GiB", flush=True)
+
+
+def _nearest(place: Path) -> None:
+    """Reads the outfits of an archive and asks for the nearest to one; prints the seconds of the second alone."""
+    archive = Archive(place)
+    looks = read_looks(archive, archive.versions()[0])
+    begun = time.perf_counter()
+    looks.nearest(0)
+    print(f"{f'Nearest of {len(looks.outfits):,} outfits':40} {time.perf_counter() - begun:7.2f} s", flush=True)
 
 
 def _measured(work: Callable[[], object]) -> tuple[float, float, float]:

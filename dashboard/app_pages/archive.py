@@ -30,6 +30,8 @@ from dashboard.shared.text import literal
 from dashboard.shared.visitor import is_trusted, log_name, principal, visitor, without_folders
 from dashboard.trends.state import TrendsState
 from segmodels.archive.decoding import encoding_name
+from segmodels.archive.feeds import Feed, is_feed_file, read_feed
+from segmodels.archive.fetching import Fetcher, feed_photos
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
     outcome_sentence,
@@ -42,6 +44,7 @@ from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.tagging import Retagged, apply_metadata
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.csv_text import csv_bytes, for_excel
+from segmodels.settings import read_settings
 
 state = page_state(ArchiveState)
 
@@ -54,11 +57,13 @@ MANY_FILES = 200  # files from which a ZIP is recommended
 GUIDE = (
     "Add photos, or a ZIP of them: each person becomes an outfit with garments and colours, to be counted in *Trends*.",
     "Add a CSV with dates and tags (market, season, brand) to compare groups and see what rises and falls. Without "
-    "photos, it updates those that are in the archive.",
+    "photos, it updates those that are in the archive. With addresses of photos (a product feed of Shopify or Google "
+    "Merchant Center, or any CSV with a column of addresses), it brings the photos too.",
     "Leave the page while photos are added: it goes on.",
     "*rejected.csv* lists files that could not be used; *unmatched.csv* lists rows without a photo and photos without "
     "a row, *unmatched-1.csv* and so on those of earlier CSVs.",
 )
+FETCH, UPDATE = "Fetch the photos", "Only update photos that are in the archive"
 NOBODY, NAMED, EVERYBODY = SHARED = ("Nobody else", "Some people", "Everybody who signs in")
 ORIGINS = {"own": "yours", "named": "from GARMENTSCOPE_ARCHIVE", "shipped": "comes with the app"}
 
@@ -184,7 +189,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         key="archive-target",
     )
     files = st.file_uploader(
-        f"Photos or ZIP files of photos, up to {LIMIT_MB:,} MB each, and optionally a CSV",
+        f"Photos or ZIP files of photos, up to {LIMIT_MB:,} MB each, and optionally a CSV; or a product feed",
         accept_multiple_files=True,
         max_upload_size=LIMIT_MB,
         key=f"archive-upload-{state.intake}",
@@ -201,7 +206,8 @@ def _form(archives: Sequence[Shelved]) -> None:
         st.caption(text if count < MANY_FILES else f"{text} So many are quicker to send as one ZIP.")
     st.caption(
         "The CSV needs a column `file_name`. A column `taken_at` holds dates; every other column becomes a tag, such "
-        "as market or season. It may also be in the ZIP. Alone, it updates photos that are in the archive already."
+        "as market or season. It may also be in the ZIP. Alone, it updates photos that are in the archive already, or "
+        "brings those whose addresses it has, as a feed in XML or JSON does."
     )
     metadata, unreadable = None, ""
     if files:
@@ -211,7 +217,9 @@ def _form(archives: Sequence[Shelved]) -> None:
             unreadable = f"{error} Nothing was added."
         if metadata:
             _preview(metadata)
-    csv_alone = metadata if state.found and not (state.found.found.sources or state.found.found.rejected) else None
+    feed, as_outfits = _feed() if not unreadable else (None, False)
+    photos = state.found and (state.found.found.sources or state.found.found.rejected)
+    csv_alone = metadata if state.found and not photos and not feed else None
     if csv_alone:
         st.caption("Dates and tags of the photos named in the CSV are replaced.")
     model = "" if csv_alone else _model(next((each for each in archives if each.name == target), None))
@@ -221,10 +229,15 @@ def _form(archives: Sequence[Shelved]) -> None:
             "Each photo at 256 and 1,024 pixels, without its metadata, so that Trends can show the photos behind a "
             "number. Whoever sees the archive can see them. They go when their photo is deleted from the archive."
         )
+    blur = thumbnails and st.checkbox("Blur heads in thumbnails", key="archive-blur")
+    if blur:
+        st.caption("Only heads that the model finds are blurred; people in the background often stay recognisable.")
     if st.button("Update dates and tags" if csv_alone else "Add photos", type="primary"):
         state.refused = ()
         state.failure = unreadable or (
-            _retag(target or "", csv_alone) if csv_alone else _add(target or "", metadata, model, thumbnails=thumbnails)
+            _retag(target or "", csv_alone)
+            if csv_alone
+            else _add(target or "", metadata, model, feed, as_outfits=as_outfits, thumbnails=thumbnails, blur=blur)
         )
         if not state.failure:
             st.rerun()
@@ -245,14 +258,36 @@ def _understood(files: Sequence[tuple[str, bytes]]) -> Metadata | None:
         ArchiveError: If there are two tables, one is no such CSV, or a ZIP is damaged.
     """
     if state.found is None:
-        tables = [file for file in files if is_table(file[0])]
+        tables = [file for file in files if is_feed_file(file[0])]
         if len(tables) > 1:
-            raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two CSVs. Keep one.")
-        state.found = Intake(from_uploads(file for file in files if not is_table(file[0])), *tables)
+            raise ArchiveError(f"{tables[0][0]} and {tables[1][0]} are two tables or feeds. Keep one.")
+        photos = from_uploads(file for file in files if not is_feed_file(file[0]))
+        state.found = Intake(photos, tables[0] if tables else None)
     reading: dict[str, Any] = {"encoding": state.encoding, "day_first": state.day_first}
-    table = state.found.table
+    table, state.found.feed = state.found.table, None
+    if table and not is_table(table[0]) and len(files) > 1:
+        raise ArchiveError(f"{table[0]} is a feed, which brings its own photos. Add it alone.")
+    if table and len(files) == 1 and (feed := read_feed(table[1], table[0], **reading)):
+        state.found.feed = feed
+        return feed.metadata
     metadata = parse_metadata(table[1], table[0], **reading) if table else None
     return read_tables(state.found.found, metadata, **reading)
+
+
+def _feed() -> tuple[Feed | None, bool]:
+    """The feed whose photos are to be fetched, if any, and whether the pictures of a product are one outfit."""
+    if not state.found or not state.found.feed:
+        return None, False
+    name = state.found.table[0] if state.found.table else ""
+    if is_table(name) and st.radio("What to do with it", (FETCH, UPDATE), key=f"archive-feed-{state.intake}") == UPDATE:
+        return None, False
+    as_outfits = st.checkbox("The pictures of a product are one outfit", key="archive-as-outfits")
+    st.caption(
+        "That is one row for each product, with the highest presence of each garment in any of its pictures. At most "
+        "two photos at a time are fetched from a host, and none whose address is in the archive. Those that cannot be "
+        "fetched are listed in rejected.csv."
+    )
+    return state.found.feed, as_outfits
 
 
 def _preview(metadata: Metadata) -> None:
@@ -260,8 +295,13 @@ def _preview(metadata: Metadata) -> None:
     if metadata.entries:
         count = len(metadata.entries)
         rows = "The row" if count == 1 else f"The first of {count:,} rows"
-        st.caption(f"{rows} of the CSV as read; nothing is stored yet.")
-        st.dataframe(first_rows(metadata), hide_index=True)
+        feed = state.found.feed if state.found else None
+        if feed:
+            st.caption(literal(f"{feed} Its first rows as read; nothing is fetched or stored yet."))
+        else:
+            st.caption(f"{rows} of the CSV as read; nothing is stored yet.")
+        narrow = {metadata.name_column: st.column_config.Column(width="medium")}  # addresses are long
+        st.dataframe(first_rows(metadata), hide_index=True, column_config=narrow)
     if choices := encoding_choices(metadata):
         chosen = st.selectbox(
             "Encoding of the CSV",
@@ -326,9 +366,20 @@ def _refuse(sentences: Sequence[str], alone: bool) -> None:
         state.failure = ""
 
 
-def _add(name: str, metadata: Metadata | None, model: str, *, thumbnails: bool) -> str:
-    """Begins to add the files; gives a sentence if it cannot."""
+def _add(
+    name: str,
+    metadata: Metadata | None,
+    model: str,
+    feed: Feed | None,
+    *,
+    as_outfits: bool,
+    thumbnails: bool,
+    blur: bool,
+) -> str:
+    """Begins to add the files, or the photos of a feed; gives a sentence if it cannot."""
     found = state.found.found if state.found else Found([], [])
+    if feed:
+        found = feed_photos(feed, Fetcher(anywhere=read_settings().private_feeds), as_outfits=as_outfits)
     try:
         if not found.sources and not found.rejected and not found.notes:
             raise ArchiveError("Choose photos or a ZIP file of photos first.")
@@ -338,7 +389,8 @@ def _add(name: str, metadata: Metadata | None, model: str, *, thumbnails: bool) 
         if not is_trusted():
             check_size(target, len(found.sources), read_limits().archive)
         load = partial(networks.segmenter, model)
-        begun = Job(target, found, metadata, load, networks.flow, visitor(), model, thumbnails=thumbnails)
+        about = (target, found, metadata, load, networks.flow, visitor(), model)
+        begun = Job(*about, thumbnails=thumbnails, blur=blur)
         begin(begun)
     except ArchiveError as error:
         return f"{error} Nothing was added."

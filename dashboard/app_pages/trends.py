@@ -548,7 +548,8 @@ def _photos(question: Question, behind: Behind, choice: Choice, section: Section
             st.button("More photos", on_click=_more)
         if st.button("Gallery and moodboard"):
             foot = f"{choice.title}: {behind.words(question.hemispheres)}. {line}. {date.today():%Y-%m-%d}."
-            show_gallery(question, behind, Source(read or _no_picture, foot, choice.name), state)
+            looks = partial(cache.looks, choice.location, facts.version)
+            show_gallery(question, behind, Source(read or _no_picture, looks, foot, choice.name), state)
         names = partial(_names, lambda: facts.photos(view, asked, limit=NAMES, likely=count > 0))
         show_downloads("File names", "trends-names", names, choice.name)
 

@@ -16,11 +16,10 @@ from filelock import FileLock
 from dashboard.archive import spool
 from dashboard.archive.shelf import Shelved
 from dashboard.shared import background, networks
-from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
+from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
 from segmodels.archive.metadata import Metadata
 from segmodels.archive.sources import Found
 from segmodels.archive.store import Archive, ArchiveError
-from segmodels.archive.thumbnails import keeping_thumbnails
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
@@ -46,6 +45,7 @@ class Job(background.Task):
         model: Catalog name of the model, by which another run of the server would load it.
         job_id: Id of the job; a new one if left out.
         thumbnails: Whether thumbnails of the photos are kept in the archive.
+        blur: Whether heads are blurred in thumbnails.
         is_repeatable: Whether the photos are kept for `again` when the job was stopped or has failed.
 
     Attributes:
@@ -66,6 +66,7 @@ class Job(background.Task):
         job_id: str = "",
         *,
         thumbnails: bool = False,
+        blur: bool = False,
         is_repeatable: bool = True,
     ) -> None:
         super().__init__(target.location, "waiting")
@@ -78,7 +79,7 @@ class Job(background.Task):
         self.progress: Progress | None = None
         self.report: Report | None = None
         self._found, self._metadata, self._load, self._pool = found, metadata, load, pool
-        self._thumbnails = thumbnails
+        self._thumbnails, self._blur = thumbnails, blur
         self.is_repeatable = is_repeatable
 
     def again(self) -> Job:
@@ -92,6 +93,7 @@ class Job(background.Task):
             self.owner,
             self.model,
             thumbnails=self._thumbnails,
+            blur=self._blur,
         )
 
     def save(self) -> None:
@@ -103,7 +105,8 @@ class Job(background.Task):
         about = {"archive": self.target.name, "location": self.target.location, "origin": self.target.origin}
         about |= {"model": self.model, "owner": self.owner}
         try:
-            self.lock = spool.save(self.id, self._found, self._metadata, thumbnails=self._thumbnails, **about)
+            kept = {"thumbnails": self._thumbnails, "blur": self._blur}
+            self.lock = spool.save(self.id, self._found, self._metadata, kept, **about)
         except OSError as error:
             raise ArchiveError(
                 f"The photos cannot be kept until they are added: {error.strerror}. Free some space."
@@ -138,14 +141,14 @@ class Job(background.Task):
             self.check_stop()
             self.phase = "running"
             archive = Archive(self.target.location)
+            version = version_of(segmenter)
+            blur = segmenter.taxonomy if self._blur else None
             engine: Engine = partial(analyse_here, segmenter, pool=self._pool)
-            if self._thumbnails:
-                engine = keeping_thumbnails(engine, archive.place)
             self.report = ingest(
                 self._found,
                 archive,
-                version_of(segmenter),
-                engine,
+                version,
+                prepared(engine, self._found, archive, version, thumbnails=self._thumbnails, blur=blur),
                 self._metadata,
                 self._note_progress,
                 segmenter.taxonomy,
@@ -193,6 +196,7 @@ def resume() -> None:
         job = Job(
             *(target, each.found, each.metadata, load, networks.flow, each.owner, each.model, each.id),
             thumbnails=each.thumbnails,
+            blur=each.blur,
             is_repeatable=False,  # the photos are on disk until it ends
         )
         job.lock = each.lock

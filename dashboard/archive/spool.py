@@ -1,6 +1,7 @@
 """Photos of jobs that are not done, on disk, so that a server that starts again goes on with them.
 
-Each job has a folder in `jobs` of the cache: `photos`, one behind the other, and `job.json`. It is there from when the
+Each job has a folder in `jobs` of the cache: `photos`, one behind the other, and `job.json`. Of photos that are to be
+fetched their addresses are kept. The folder is there from when the
 job is accepted until it ends. Its lock says that a server that runs has the job; the system releases it when that
 ends.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
+from segmodels.archive.fetching import Fetcher, photo_at
 from segmodels.archive.metadata import Metadata
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.files import write_whole
@@ -44,6 +46,7 @@ class Spooled:
         model: Catalog name of the model.
         owner: Identifier of whoever began it.
         thumbnails: Whether thumbnails are kept.
+        blur: Whether heads are blurred in them.
         found: The photos.
         metadata: Dates and tags.
         lock: Lock of the job, which is held.
@@ -56,19 +59,22 @@ class Spooled:
     model: str
     owner: str
     thumbnails: bool
+    blur: bool
     found: Found
     metadata: Metadata | None
     lock: FileLock
 
 
-def save(job_id: str, found: Found, metadata: Metadata | None, *, thumbnails: bool = False, **about: str) -> FileLock:
+def save(
+    job_id: str, found: Found, metadata: Metadata | None, kept: Mapping[str, bool] | None = None, **about: str
+) -> FileLock:
     """Writes a job to disk.
 
     Args:
         job_id: Id of the job.
         found: The photos.
         metadata: Dates and tags.
-        thumbnails: Whether thumbnails are kept.
+        kept: `thumbnails` and `blur`, as in `Spooled`; False where left out.
         **about: `archive`, `location`, `origin`, `model` and `owner`, as in `Spooled`.
 
     Returns:
@@ -82,16 +88,19 @@ def save(job_id: str, found: Found, metadata: Metadata | None, *, thumbnails: bo
     lock = _lock(folder)
     lock.acquire()
     try:
-        sizes, rejected = [], list(found.rejected)
+        sizes, rejected = list[tuple[str, int | None, str]](), list(found.rejected)
         with (folder / "photos").open("wb") as photos:
             for source in found.sources:
+                if source.fetcher:
+                    sizes.append((source.name, None, source.product))
+                    continue
                 try:
-                    sizes.append((source.name, photos.write(source.read())))
+                    sizes.append((source.name, photos.write(source.read()), ""))
                 except PhotoError as error:
                     rejected.append(Rejected(source.name, str(error)))
         values = {
             **about,
-            "thumbnails": thumbnails,
+            **(kept or {}),
             "attempts": 0,
             "photos": sizes,
             "rejected": rejected,
@@ -132,8 +141,11 @@ def _read(folder: Path, lock: FileLock) -> Spooled:
     if (attempts := int(values["attempts"]) + 1) > _ATTEMPTS:
         raise ValueError(f"the server ended {_ATTEMPTS} times while it ran")
     write_whole(folder / "job.json", json.dumps({**values, "attempts": attempts}))
-    sources, offset = [], 0
-    for name, size in values["photos"]:
+    sources, offset, fetcher = [], 0, Fetcher(anywhere=read_settings().private_feeds)
+    for name, size, product in values["photos"]:
+        if size is None:
+            sources.append(photo_at(str(name), fetcher, str(product)))
+            continue
         sources.append(Source(str(name), partial(_photo, folder / "photos", offset, int(size))))
         offset += int(size)
     if (folder / "photos").stat().st_size != offset:
@@ -142,7 +154,8 @@ def _read(folder: Path, lock: FileLock) -> Spooled:
     return Spooled(
         folder.name,
         **{key: str(values[key]) for key in ("archive", "location", "origin", "model", "owner")},
-        thumbnails=bool(values["thumbnails"]),
+        thumbnails=bool(values.get("thumbnails")),
+        blur=bool(values.get("blur")),
         found=found,
         metadata=_metadata.validate_python(values["metadata"]),
         lock=lock,

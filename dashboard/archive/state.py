@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dashboard.archive.care import CareOutcome
 from dashboard.archive.jobs import Job
+from segmodels.archive.feeds import Feed
 from segmodels.archive.sources import Found
 from segmodels.archive.tagging import Retagged
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
@@ -20,11 +21,13 @@ class Intake:
 
     Args:
         found: Photos, and tables in ZIPs.
-        table: Name and content of the CSV, if there is one.
+        table: Name and content of the CSV, or of the feed, if there is one.
+        feed: Pictures of the table, if it holds addresses and there are no photos beside it.
     """
 
     found: Found
     table: tuple[str, bytes] | None = None
+    feed: Feed | None = None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from segmodels.settings import read_settings
 if TYPE_CHECKING:
     from segmodels.archive.facts import Facts
     from segmodels.archive.shows import Show
+    from segmodels.archive.similar import Looks
     from segmodels.archive.store import Version
     from segmodels.taxonomy import Taxonomy
 
@@ -25,6 +26,7 @@ __all__ = [
     "forget_archives",
     "has_kinds",
     "has_thumbnails",
+    "looks",
     "template_fault",
     "versions",
 ]
@@ -76,6 +78,15 @@ def facts(location: str, version: Version, *, kinds: bool = False) -> tuple[Futu
     return future, steps
 
 
+def looks(location: str, version: Version) -> Looks:
+    """What is compared of the outfits of an archive's version; seconds the first time and after a change.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    return _looks(location, version, _parts_stamp(location, version))
+
+
 def has_thumbnails(location: str) -> bool:
     """Whether an archive has thumbnails of photos."""
     from segmodels.archive.place import Place
@@ -103,6 +114,7 @@ def forget_archives() -> None:
     forget_contents()
     _has_kinds.clear()
     _loading_facts.clear()
+    _looks.clear()
     archive_photo.clear()
     drawn_picture.clear()
 
@@ -173,6 +185,14 @@ def _has_kinds(location: str, version: Version, stamp: object) -> bool:
 
     with Archive(location).reader(version) as reader:
         return has_kinds(reader)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _looks(location: str, version: Version, stamp: object) -> Looks:
+    from segmodels.archive.similar import read_looks
+    from segmodels.archive.store import Archive
+
+    return read_looks(Archive(location), version)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -15,12 +17,16 @@ from dashboard.shared.visitor import principal
 from dashboard.trends import cache
 from dashboard.trends.deck import TemplateError
 from dashboard.trends.export_menu import chosen_template
-from dashboard.trends.gallery import ORDERS, Shown, ordered, pictures_of
+from dashboard.trends.gallery import ORDERS, Order, Shown, ordered, pictures_of
 from dashboard.trends.moodboard import MOST_PICTURES, Board, Tile, board_pdf, board_png, board_pptx
 from dashboard.trends.section import Question
 from dashboard.trends.state import TrendsState
 from segmodels.archive.behind import Behind
+from segmodels.archive.place import ArchiveError
 from segmodels.archive.thumbnails import LARGE
+
+if TYPE_CHECKING:
+    from segmodels.archive.similar import Looks
 
 __all__ = ["Source", "show_gallery"]
 
@@ -36,11 +42,13 @@ class Source:
 
     Args:
         read: Function that gives the picture of a side, a file name and an id, or raises `PictureError`.
+        looks: Function that gives what is compared of the outfits of the archive, or raises `ArchiveError`.
         note: Archive, filters and date, for the foot of a moodboard.
         archive: Name of the archive, for the audit log.
     """
 
     read: Callable[[int, str, str], bytes]
+    looks: Callable[[], Looks]
     note: str
     archive: str
 
@@ -55,28 +63,25 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
         source: Pictures of the archive, and the note below a moodboard.
         state: State of the page, which keeps what is chosen.
     """
-    facts, view, asked = question.facts, question.view, behind.conditions
-    likely = facts.count(view, asked) > 0
-    found = facts.matches(view, asked, limit=_MOST, likely=likely)
     words = behind.words(question.hemispheres)
-    more = f"; the first {_MOST:,} by presence are here" if len(found) == _MOST else ""
-    st.caption(literal(f"{words}: {len(found):,} outfit{'' if len(found) == 1 else 's'}{more}."))
+    alike = state.alike if state.alike and state.alike[2] == words else None
+    found = _alike(source, alike[0], alike[1]) if alike else _behind(question, behind, words)
+    if alike:
+        st.button(literal(f"Back to {words}"), on_click=state.look_like, args=(None,))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        orders = [each for each in ORDERS if each != "Colour" or found["hex"].notna().any()]
-        if not found["day"].notna().any():
-            orders = [each for each in orders if each not in ("Newest", "Oldest")]
-        order = st.segmented_control("Sort by", orders, default=orders[0], required=True, key="trends-gallery-order")
+        order = ORDERS[0] if alike else _order(found)
         outlines = st.toggle("Outlines", True, key="trends-gallery-outlines")
         pages = max(1, -(-len(found) // _ON_PAGE))
         page = 1
         if pages > 1:
             page = int(st.number_input(f"Page (of {pages:,})", 1, pages, key="trends-gallery-page", width=140))
-    found = ordered(found, order or orders[0])
-    draw = partial(_drawn, question, behind, source, outlines)
+    found = found if alike else ordered(found, order)
+    classes = tuple(dict.fromkeys(question.facts.class_of(name) for name in (() if alike else behind.classes)))
+    draw = partial(_drawn, question, classes, source, outlines)
     rows = found.iloc[(page - 1) * _ON_PAGE : page * _ON_PAGE].drop_duplicates("photo_id")
     lacking = 0
     with st.container(horizontal=True, key="trends-gallery"):
-        for shown in draw(rows, _SHOWN):
+        for shown, person in zip(draw(rows, _SHOWN), rows["person"], strict=True):
             lacking += not shown.is_photo
             with st.container():
                 if shown.picture:
@@ -88,6 +93,13 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
                     on_change=state.pick,
                     args=(shown.photo_id,),
                 )
+                st.button(
+                    "Looks like this one",
+                    type="tertiary",
+                    key=f"trends-alike-{shown.photo_id}",
+                    on_click=state.look_like,
+                    args=((shown.photo_id, int(person), words),),
+                )
     if lacking:
         st.caption(
             f"{lacking:,} of these have no thumbnail; their class map is shown. Add the photos again with "
@@ -96,12 +108,52 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
     _moodboard(found, draw, words, source, state)
 
 
+def _behind(question: Question, behind: Behind, words: str) -> pd.DataFrame:
+    """The outfits behind a number, the most probable first."""
+    facts, view, asked = question.facts, question.view, behind.conditions
+    found = facts.matches(view, asked, limit=_MOST, likely=facts.count(view, asked) > 0)
+    more = f"; the first {_MOST:,} by presence are here" if len(found) == _MOST else ""
+    st.caption(literal(f"{words}: {len(found):,} outfit{'' if len(found) == 1 else 's'}{more}."))
+    return found
+
+
+def _alike(source: Source, photo_id: str, person: int) -> pd.DataFrame:
+    """An outfit, and those nearest to it."""
+    try:
+        with st.spinner("Comparing outfits."):
+            looks = source.looks()
+            asked = looks.find(photo_id, person)
+            found = looks.nearest(asked, _ON_PAGE - 1)
+    except ArchiveError as error:
+        st.error(literal(str(error)))
+        return pd.DataFrame({"photo_id": [], "person": []})
+    own = looks.outfits.iloc[[asked]]
+    name = PurePosixPath(str(own["file_name"].iloc[0])).name
+    st.caption(
+        literal(
+            f"{name}, and the {len(found):,} outfits of the whole archive nearest to it by garments, kinds and "
+            "colours. Filters do not apply."
+        )
+    )
+    return pd.concat([own, found], ignore_index=True)
+
+
+def _order(found: pd.DataFrame) -> Order:
+    """The order that is chosen, of those that the outfits have."""
+    orders = [each for each in ORDERS if each != "Colour" or found["hex"].notna().any()]
+    if not found["day"].notna().any():
+        orders = [each for each in orders if each not in ("Newest", "Oldest")]
+    chosen: Order = st.segmented_control(
+        "Sort by", orders, default=orders[0], required=True, key="trends-gallery-order"
+    )
+    return chosen or orders[0]
+
+
 def _drawn(
-    question: Question, behind: Behind, source: Source, outlines: bool, rows: pd.DataFrame, side: int
+    question: Question, classes: tuple[str, ...], source: Source, outlines: bool, rows: pd.DataFrame, side: int
 ) -> Sequence[Shown]:
     facts = question.facts
     maps = facts.class_maps(rows["photo_id"].tolist())
-    classes = tuple(dict.fromkeys(facts.class_of(name) for name in behind.classes))
 
     def draw(picture: bytes, class_map: bytes | None) -> bytes:
         return cache.drawn_picture(picture, class_map, str(facts.version), classes, outlines, side, facts.whole)

@@ -34,6 +34,8 @@ class TrendsState:
         tab: Name of the tab that was followed to; empty for that of the address.
         more: Number of photos to list beyond the first few.
         picked: Ids of the photos that are chosen in the gallery, in the order of the choice.
+        alike: Photo and person whose like the gallery shows, and the words of the gallery in which it was chosen; None
+            for the photos behind a number.
         board: Moodboard that was arranged last; None before one was.
         saved: Name of the saved view that was opened last; empty before one was.
         sentences: Sentences on what was wrong in the address.
@@ -51,6 +53,7 @@ class TrendsState:
     tab: str = ""
     more: int = 0
     picked: list[str] = field(default_factory=list)
+    alike: tuple[str, int, str] | None = None
     board: Board | None = None
     saved: str = ""
     sentences: list[str] = field(default_factory=list)
@@ -118,6 +121,10 @@ class TrendsState:
             self.picked.remove(photo_id)
         else:
             self.picked.append(photo_id)
+
+    def look_like(self, alike: tuple[str, int, str] | None) -> None:
+        """Shows the outfits like one in the gallery, or again those behind the number."""
+        self.alike = alike
 
     def filter_by(self, view: View) -> None:
         """Sets other filters, in the widgets too."""

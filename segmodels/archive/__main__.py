@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,22 @@ import segmodels.streams  # noqa: F401  # before what takes long to import
 from segmodels.archive import care_commands, team_commands
 from segmodels.archive.care_commands import user
 from segmodels.archive.duplicates import near_duplicates
-from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, version_of
-from segmodels.archive.metadata import Metadata, parse_metadata
+from segmodels.archive.feeds import is_feed_file, read_feed
+from segmodels.archive.fetching import Fetcher, feed_photos, fetch_feed
+from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
+from segmodels.archive.metadata import Metadata, join, parse_metadata
+from segmodels.archive.rows import photo_id
 from segmodels.archive.sentences import duration
-from segmodels.archive.sources import find_sources, read_tables
+from segmodels.archive.sources import Found, find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
-from segmodels.archive.thumbnails import keeping_thumbnails
+from segmodels.archive.watch import watch
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
 from segmodels.sentences import listed
+from segmodels.settings import read_settings
 from segmodels.streams import leave_pipe
 
 _SHOWN = 10
@@ -41,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     take = commands.add_parser("ingest", help="add the photos of a folder to an archive; run it again to continue")
     take.add_argument(
-        "folder", metavar="FOLDER", help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket"
+        "folder",
+        metavar="FOLDER",
+        help="folder of photos, at any depth; a ZIP; a URI such as s3://bucket; or a product feed, as a file or an "
+        "address: a CSV with addresses of photos, an export or products.json of Shopify, or Google Merchant Center",
     )
     take.add_argument("--metadata", metavar="CSV", help="dates and tags by file name")
     take.add_argument(
@@ -57,6 +65,37 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="also keep each photo at 256 and 1,024 pixels in the archive, without metadata, for the gallery of Trends",
     )
+    take.add_argument(
+        "--blur-heads",
+        action="store_true",
+        help="with --thumbnails: make heads unrecognisable in them, as far as they are found",
+    )
+    take.add_argument(
+        "--one-row-a-product", action="store_true", help="the pictures of a product of a feed become one outfit"
+    )
+    take.add_argument(
+        "--allow-private",
+        action="store_true",
+        help="also fetch photos of a feed from private addresses and from other ports",
+    )
+    take.add_argument(
+        "--videos", action="store_true", help="also take a frame of each scene of the videos in the folder"
+    )
+    take.add_argument(
+        "--every",
+        type=float,
+        metavar="SECONDS",
+        help="with --videos: count a scene as another one after so long without a cut, as on a runway",
+    )
+    take.add_argument(
+        "--watch", action="store_true", help="go on taking photos that are put into the folder, until Ctrl+C"
+    )
+    take.add_argument(
+        "--poll",
+        type=float,
+        metavar="SECONDS",
+        help="with --watch: look at the whole folder again and again, as network folders need",
+    )
     take.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     take.add_argument("--engine", choices=["local", "ray"], default="local", help="where the photos are analysed")
     add_device_arguments(take)
@@ -71,6 +110,12 @@ def main(arguments: list[str] | None = None) -> int:
     show = commands.add_parser("show", help="show what an archive contains")
     duplicates = commands.add_parser("duplicates", help="list near-duplicates: one photo in several files")
     duplicates.add_argument("--csv", action="store_true", help="write a CSV, one photo a line")
+    similar = commands.add_parser("similar", help="list the outfits that look most like a photo's")
+    similar.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
+    similar.add_argument("photo", metavar="PHOTO", help="file name or id of a photo in the archive, or its file")
+    similar.add_argument("--person", type=int, default=1, metavar="N", help="which person of the photo (default: 1)")
+    similar.add_argument("--number", type=int, default=12, metavar="N", help="most outfits (default: 12)")
+    similar.add_argument("--csv", action="store_true", help="write a CSV, one outfit a line")
     make_up = commands.add_parser("make-up", help="write an archive of made-up photos with planted trends")
     make_up.add_argument("photos", metavar="N", type=int)
     make_up.add_argument("--seed", type=int, default=0)
@@ -83,10 +128,18 @@ def main(arguments: list[str] | None = None) -> int:
     care_commands.add_commands(commands)
     team_commands.add_commands(commands)
     parsed = parser.parse_args(arguments)
+    if parsed.command == "similar" and not (parsed.number >= 1 and parsed.person >= 1):
+        parser.error("--number and --person must be at least 1")
     if parsed.command == "make-up" and not 1 <= parsed.photos <= _MOST_MADE_UP:
         parser.error(f"N must be from 1 to {_MOST_MADE_UP:,}")
     if parsed.command == "make-up" and not 0 <= parsed.seed < 2**63:
         parser.error("the seed must be a number from 0 to 9223372036854775807")
+    if parsed.command == "ingest" and parsed.poll is not None and not (parsed.watch and parsed.poll > 0):
+        parser.error("--poll is a number of seconds above 0, and goes with --watch")
+    if parsed.command == "ingest" and parsed.blur_heads and not parsed.thumbnails:
+        parser.error("--blur-heads goes with --thumbnails")
+    if parsed.command == "ingest" and parsed.every is not None and not (parsed.videos and parsed.every > 0):
+        parser.error("--every is a number of seconds above 0, and goes with --videos")
     if parsed.command == "ingest" and parsed.engine == "ray" and (problem := missing_extra("ray", "ray")):
         print(problem, file=sys.stderr)
         return 2
@@ -119,6 +172,8 @@ def _run(parsed: argparse.Namespace, archive: Archive) -> int:
         return _show(archive)
     if parsed.command == "duplicates":
         return _duplicates(archive, as_csv=parsed.csv)
+    if parsed.command == "similar":
+        return _similar(archive, parsed)
     if parsed.command == "make-up":
         from segmodels.archive.synthetic import make_archive
 
@@ -135,8 +190,9 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading) if csv_file else None
     except OSError as error:
         raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
-    found = find_sources(_expanded(arguments.folder))
-    metadata = read_tables(found, metadata, **reading)
+    found = Found([], [])
+    if not arguments.watch:
+        found, metadata = _what_to_take(arguments, metadata, reading)
     from segmodels.checkpoints.catalog import load_segmenter
 
     segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision)
@@ -148,15 +204,71 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         engine = partial(
             analyse_on_ray, arguments.model, version, device=arguments.device, precision=arguments.precision
         )
-    if arguments.thumbnails:
-        engine = keeping_thumbnails(engine, archive.place)
-    line = _ProgressLine()
-    try:
-        report = ingest(found, archive, version, engine, metadata, line.show, segmenter.taxonomy, user())
-    finally:
-        line.end()
-    _print(report, archive, metadata)
-    return 1 if report.rejected else 0
+
+    def take(found: Found, metadata: Metadata | None) -> Report:
+        line = _ProgressLine()
+        blur = segmenter.taxonomy if arguments.blur_heads else None
+        whole = prepared(engine, found, archive, version, thumbnails=arguments.thumbnails, blur=blur)
+        try:
+            report = ingest(found, archive, version, whole, metadata, line.show, segmenter.taxonomy, user())
+        finally:
+            line.end()
+        _print(report, archive, metadata)
+        return report
+
+    if not arguments.watch:
+        return 1 if take(found, metadata).rejected else 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped
+    print(f"Watching {arguments.folder}. Stop with Ctrl+C.", flush=True)
+
+    def take_some(found: Found) -> None:
+        take(found, _matching(csv_file, found, reading))
+        sys.stdout.flush()
+
+    watch(Path(_expanded(arguments.folder)), take_some, poll=arguments.poll)
+    return 0
+
+
+def _matching(csv_file: Path | None, found: Found, reading: Mapping[str, Any]) -> Metadata | None:
+    """The rows of a CSV that belong to some photos, as the CSV is now."""
+    if csv_file is None:
+        return None
+    metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading)
+    metadata.entries = list(join(metadata, [source.name for source in found.sources]).entries.values())
+    return metadata
+
+
+def _what_to_take(
+    arguments: argparse.Namespace, metadata: Metadata | None, reading: Mapping[str, Any]
+) -> tuple[Found, Metadata | None]:
+    """The photos of a folder, a ZIP, a URI or a feed, and the rows that belong to them."""
+    place = _expanded(arguments.folder)
+    address = place.lower().startswith(("http://", "https://"))
+    if not address and not (is_feed_file(place) and Path(place).is_file()):
+        found = find_sources(place)
+        metadata = read_tables(found, metadata, **reading)
+        if arguments.videos:
+            from segmodels.archive.video import with_videos
+
+            found, frames = with_videos(found, Path(place), arguments.every)
+            if frames and metadata:
+                metadata.entries += frames.entries
+            metadata = metadata or frames
+        return found, metadata
+    if metadata:
+        raise ArchiveError(f"{place} is a feed, which has its own dates and tags. Leave out --metadata.")
+    anywhere = arguments.allow_private or read_settings().private_feeds
+    data = fetch_feed(place, anywhere=anywhere) if address else Path(place).read_bytes()
+    name = place.partition("?")[0].rstrip("/").rpartition("/")[2] if address else Path(place).name
+    feed = read_feed(data, name, **reading)
+    if feed is None:
+        raise ArchiveError(
+            f"{place} has no column of addresses of photos. To give dates and tags to photos, name their folder and "
+            f"add --metadata {place}."
+        )
+    print(feed)
+    found = feed_photos(feed, Fetcher(anywhere=anywhere), as_outfits=arguments.one_row_a_product)
+    return found, feed.metadata
 
 
 def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
@@ -237,6 +349,40 @@ def _duplicates(archive: Archive, *, as_csv: bool) -> int:
     return 0 if versions else 1
 
 
+def _similar(archive: Archive, arguments: argparse.Namespace) -> int:
+    """Lists the outfits nearest to that of a photo, in the first version that has it."""
+    from segmodels.archive.similar import read_looks
+
+    photo, file = arguments.photo, Path(_expanded(arguments.photo))
+    if file.is_file():
+        photo = photo_id(file.read_bytes())
+    versions = _versions(archive)
+    for version in versions:
+        looks = read_looks(archive, version)
+        try:
+            outfit = looks.find(photo, arguments.person - 1)
+        except ArchiveError:
+            if version == versions[-1]:
+                raise
+            continue
+        found = looks.nearest(outfit, arguments.number)
+        if arguments.csv:
+            print(
+                csv_bytes([list(found.columns), *found.astype(object).where(found.notna(), "").itertuples(index=False)])
+                .decode()
+                .replace("\r\n", "\n"),
+                end="",
+            )
+            return 0
+        for row in found.to_dict("records"):
+            print(
+                f"{row['distance']:.3f}  {row['file_name']}"
+                + (f", person {row['person'] + 1}" if row["person"] else "")
+            )
+        return 0
+    return 1
+
+
 def _versions(archive: Archive) -> list[Version]:
     """The versions of an archive; says so if there are none."""
     versions = archive.versions()
@@ -250,7 +396,8 @@ def _versions(archive: Archive) -> list[Version]:
 def _print(report: Report, archive: Archive, metadata: Metadata | None) -> None:
     print(
         f"{report.added:,} photos added, {report.known:,} were there already, {report.doubled:,} duplicates, "
-        f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
+        + (f"{report.joined:,} part of the row of another, " if report.joined else "")
+        + f"{report.retagged:,} have new tags, {len(report.rejected):,} rejected. "
         f"{report.seconds:,.0f} s, {report.added / max(report.seconds, 1e-9):,.2f} new photos per second."
     )
     for note in report.notes:

@@ -15,7 +15,17 @@ from typing import Literal, NamedTuple, get_args
 
 from segmodels.sentences import listed
 
-__all__ = ["EARLIEST", "EARLIEST_TAKEN", "PRECISIONS", "Dates", "Precision", "Taken", "implausible", "read_dates"]
+__all__ = [
+    "EARLIEST",
+    "EARLIEST_TAKEN",
+    "PRECISIONS",
+    "Dates",
+    "Precision",
+    "Taken",
+    "implausible",
+    "is_season",
+    "read_dates",
+]
 
 Precision = Literal["day", "week", "month", "quarter", "fashion season", "half-year", "year"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -87,6 +97,11 @@ class Dates:
     notes: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
+
+
+def is_season(text: str) -> bool:
+    """Whether a text names a fashion season, such as `SS24`."""
+    return bool(_SEASON.fullmatch(text.strip()))
 
 
 def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None, now: datetime | None = None) -> Dates:

@@ -24,13 +24,16 @@ from segmodels.archive.alerts import check_alerts
 from segmodels.archive.changes import Entry, note, sweep_thumbnails
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
+from segmodels.archive.fetching import fetching
 from segmodels.archive.lists import write_rejected, write_unmatched
 from segmodels.archive.metadata import Entry as Line
 from segmodels.archive.metadata import Joined, Metadata, join
+from segmodels.archive.products import as_outfits
 from segmodels.archive.rows import Row, analyse, as_table, decode, photo_id, row_of
 from segmodels.archive.sources import Found, Rejected, Source
 from segmodels.archive.store import Archive, ArchiveError, Change, Version, Writer
 from segmodels.archive.tagging import spelt_as_before
+from segmodels.archive.thumbnails import keeping_thumbnails
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.photo import PhotoError
 from segmodels.sentences import first_line, listed
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
     from segmodels.taxonomy import Taxonomy
 
-__all__ = ["Engine", "Outcome", "Progress", "Report", "analyse_here", "ingest", "version_of"]
+__all__ = ["Engine", "Outcome", "Progress", "Report", "analyse_here", "ingest", "prepared", "version_of"]
 
 PART_PHOTOS = 256
 """Number of photos after which a part is written."""
@@ -58,12 +61,15 @@ _NAMED = 3
 class Outcome:
     """Outcome of one photo: a row, the reason why there is none, or neither if the photo is known already.
 
+    A picture of a product whose row is that of another picture has neither, nor an id.
+
     Args:
         name: Name of the photo.
         photo_id: Id of the photo; empty if it could not be read.
         row: Row of the archive for the photo; None if there is none.
         reason: Reason why there is none, as a sentence.
         note: A sentence on how the photo was read, if that is to be known.
+        part_of: Name of the photo whose row this one is part of; empty for a row of its own.
     """
 
     name: str
@@ -71,6 +77,7 @@ class Outcome:
     row: Row | None = None
     reason: str = ""
     note: str = ""
+    part_of: str = ""
 
 
 Engine = Callable[[Sequence[Source], Container[str]], Generator[Outcome, None, None]]
@@ -85,7 +92,7 @@ class Progress:
         done: Number of processed photos.
         total: Number of all photos.
         added: New rows, whether or not they are in a part yet.
-        known: Number of photos that were in the archive before, or are duplicates.
+        known: Number of photos that were in the archive before, are duplicates, or are part of the row of another.
         rejected: Number of rejected files.
         photos_a_second: Photos per second over the last minute.
     """
@@ -113,6 +120,7 @@ class Report:
         known: Photos that were there already.
         doubled: Files with the same content as another of this ingest.
         retagged: Photos that were there already and have other tags or another date now.
+        joined: Pictures of products that are part of the row of another picture.
         rejected: Files that are not in the archive.
         rows_without_photo: Names in the CSV that match no photo.
         photos_without_row: Photos without a row in the CSV; empty without a CSV.
@@ -125,6 +133,7 @@ class Report:
     known: int = 0
     doubled: int = 0
     retagged: int = 0
+    joined: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     rows_without_photo: list[str] = field(default_factory=list)
     photos_without_row: list[str] = field(default_factory=list)
@@ -246,6 +255,34 @@ def _alerted(archive: Archive, version: Version) -> list[str]:
         return [f"The alerts were not checked: {reason}. The photos are in the archive."]
 
 
+def prepared(
+    engine: Engine,
+    found: Found,
+    archive: Archive,
+    version: Version,
+    *,
+    thumbnails: bool = False,
+    blur: Taxonomy | None = None,
+) -> Engine:
+    """The engine with what the photos need: fetching, one row for the pictures of a product, thumbnails.
+
+    Args:
+        engine: Engine that analyses photos.
+        found: The photos.
+        archive: Archive for the rows.
+        version: Version of the rows.
+        thumbnails: Whether thumbnails are kept in the archive.
+        blur: Taxonomy of the version, to make heads in thumbnails unrecognisable; None to keep them.
+    """
+    if any(source.product for source in found.sources):
+        engine = as_outfits(engine)
+    if thumbnails:
+        engine = keeping_thumbnails(engine, archive.place, blur)
+    if any(source.fetcher for source in found.sources):
+        engine = fetching(engine, archive, version, thumbnails=thumbnails and not blur)
+    return engine
+
+
 def version_of(segmenter: Segmenter) -> Version:
     """Version of the rows that a segmenter makes."""
     checkpoint = segmenter.checkpoint
@@ -357,6 +394,7 @@ class _Run:
         self._odd_dates: dict[str, list[str]] = {}
         self._other_tags: list[str] = []
         self._how_read: list[str] = []
+        self._joined_files: set[str] = set()
         self._undated = 0
         self._done = len(found.rejected)
         self._parts = 0
@@ -374,7 +412,7 @@ class _Run:
             self._done,
             self.report.total,
             self.report.added + len(self._rows),
-            self.report.known + self.report.doubled,
+            self.report.known + self.report.doubled + self.report.joined,
             len(self.report.rejected),
             (self._done - before) / seconds if seconds else 0.0,
         )
@@ -396,6 +434,9 @@ class _Run:
         entry = self._joined.entries.get(outcome.name) if self._joined else None
         if outcome.reason:
             self.report.rejected.append(Rejected(outcome.name, outcome.reason))
+        elif outcome.part_of:
+            self.report.joined += 1
+            self._joined_files.add(outcome.name)
         elif outcome.photo_id in self._ids:
             self.report.doubled += 1
             self._same_again(outcome, entry)
@@ -449,7 +490,7 @@ class _Run:
     def stop(self, archive: Archive) -> None:
         """Writes the rows that are left, and the list of rejected files."""
         self.write()
-        files = set(self._ids.values()) | {name for name, _ in self.report.rejected}
+        files = set(self._ids.values()) | self._joined_files | {name for name, _ in self.report.rejected}
         with archive.place.lock():
             write_rejected(archive.place, files, self.report.rejected)
 

@@ -22,7 +22,19 @@ from segmodels.csv_text import original
 from segmodels.photo import PHOTO_SUFFIXES
 from segmodels.sentences import listed
 
-__all__ = ["TABLE_SUFFIXES", "Entry", "Joined", "Metadata", "join", "parse_metadata", "plain_name", "unify_tags"]
+__all__ = [
+    "DATE_COLUMNS",
+    "TABLE_SUFFIXES",
+    "Entry",
+    "Joined",
+    "Metadata",
+    "join",
+    "parse_metadata",
+    "plain_name",
+    "read_lines",
+    "tidied",
+    "unify_tags",
+]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
 """File name endings, in lower case, of tables that `parse_metadata` reads."""
@@ -32,10 +44,12 @@ _NAME_COLUMNS = (
     *("image_path", "img_path", "photo_path", "file_path", "filepath", "image_file", "photo_file", "image_name"),
     *("img_name", "photo_name", "image_id", "photo_id", "image_url", "photo_url", "url", "name", "id"),
 )
-_DATE_COLUMNS = (
+DATE_COLUMNS = (
     *("taken_at", "date", "taken", "date_taken", "datetime", "date_time", "timestamp", "day"),
     *("capture_date", "shoot_date", "photo_date", "created", "created_at", "date_created"),
 )
+"""Headers of columns with dates, in lower case with underscores, those that go before first."""
+
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)  # of spreadsheets, before the header
 _MOST_COLUMNS = 1000
@@ -126,11 +140,10 @@ def parse_metadata(
     Raises:
         ArchiveError: If the file is not such a CSV; the message says what is wrong and what to do.
     """
-    text, encodings, notes = _decoded(data, name, encoding)
-    lines = _lines(text, name)
+    lines, encodings, notes = read_lines(data, name, encoding)
     header = lines[0][1]
     names = _name_column(header, [cells for _, cells in lines[1:]])
-    dates = _column(header, _DATE_COLUMNS)
+    dates = _column(header, DATE_COLUMNS)
     if names is None or _holds_name(header[names]):
         raise ArchiveError(_without_names(name, header))
     if repeated := [column for column, count in Counter(map(_same, header)).items() if count > 1 and column]:
@@ -166,13 +179,8 @@ def parse_metadata(
         )
         for row, date in zip(rows, taken, strict=True)
     ]
-    entries, changed = unify_tags(entries)
-    if changed:
-        notes.append(f"Tags that differ in upper and lower case alone were made one: {listed(changed, _SHOWN)}.")
-    for column in dict.fromkeys(header):
-        values = {entry.tags[column] for entry in entries if column in entry.tags}
-        if len(values) > _MANY_VALUES:
-            notes.append(f"The tag {column!r} has {len(values):,} different values: too many for comparisons.")
+    entries, said = tidied(entries)
+    notes += said
     return Metadata(
         entries,
         notes,
@@ -183,6 +191,45 @@ def parse_metadata(
         "" if dates is None else header[dates],
         found.mixed,
     )
+
+
+def read_lines(
+    data: bytes, name: str, encoding: str | None = None
+) -> tuple[list[tuple[int, list[str]]], list[str], list[str]]:
+    """The lines of a table of text that are not empty, the header first.
+
+    Args:
+        data: The file.
+        name: Name of the file, for messages.
+        encoding: Encoding of the file, by Python's name; found out if left out.
+
+    Returns:
+        Number and cells of each line; the encodings that the file may be in, the one that was read first; and a
+        sentence if that is not certain.
+
+    Raises:
+        ArchiveError: If the file is not such a table; the message says what is wrong and what to do.
+    """
+    text, encodings, notes = _decoded(data, name, encoding)
+    return _lines(text, name), encodings, notes
+
+
+def tidied(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+    """Rows whose tags have one spelling each, and a sentence on the spellings and on tags with very many values."""
+    result, changed = unify_tags(entries)
+    notes = []
+    if changed:
+        notes.append(f"Tags that differ in upper and lower case alone were made one: {listed(changed, _SHOWN)}.")
+    values: dict[str, set[str]] = {}
+    for entry in result:
+        for column, value in entry.tags.items():
+            values.setdefault(column, set()).add(value)
+    notes += [
+        f"The tag {column!r} has {len(found):,} different values: too many for comparisons."
+        for column, found in values.items()
+        if len(found) > _MANY_VALUES
+    ]
+    return result, notes
 
 
 def unify_tags(
@@ -222,8 +269,9 @@ def unify_tags(
 def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
     r"""Finds each row's photo.
 
-    By its path below the folder; else by its file name, if only one photo has it, whatever folders the row has before
-    it (`C:\photos\b.jpg`); else by its name without ending, as data sets have ids. Of photos of one name in several
+    By its address, if the photos have addresses; by its path below the folder; else by its file name, if only one photo
+    has it, whatever folders the row has before it (`C:\photos\b.jpg`); else by its name without ending, as data sets
+    have ids. Of photos of one name in several
     folders, that with the most folders of the row is taken. Upper and lower case, and the two ways in which Unicode
     writes an accent, are the same.
 
@@ -233,6 +281,7 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
     """
     plain = {photo: plain_name(photo) for photo in photos}
     by_path = {path: photo for photo, path in plain.items()}
+    as_written = {photo: photo for photo in photos if "://" in photo}  # addresses may differ after the `?` alone
     by_name: dict[str, list[str]] = defaultdict(list)
     by_stem: dict[str, list[str]] = defaultdict(list)
     for photo, path in plain.items():
@@ -244,6 +293,9 @@ def join(metadata: Metadata, photos: Sequence[str]) -> Joined:
     paths = [plain_name(entry.name) for entry in metadata.entries]
     whole = {by_path[path] for path in paths if path in by_path}  # no other row may have these
     for entry, path in zip(metadata.entries, paths, strict=True):
+        if entry.name in as_written:
+            entries.setdefault(entry.name, entry)
+            continue
         folder, _, name = path.rpartition("/")
         choice = [by_path[path]] if path in by_path else by_name.get(name) or by_stem.get(name, [])
         if len(choice) > 1 and folder:

@@ -35,6 +35,8 @@ def outcome_sentence(report: Report, name: str) -> str:
         text += f" {_photos(report.known)} {'was' if report.known == 1 else 'were'} there already."
     if report.doubled:
         text += f" {_photos(report.doubled)} {'is a duplicate' if report.doubled == 1 else 'are duplicates'}."
+    if report.joined:
+        text += f" {_photos(report.joined)} {'is' if report.joined == 1 else 'are'} part of the outfit of another."
     if report.retagged:
         text += f" Date or tags of {_photos(report.retagged)} updated."
     return text

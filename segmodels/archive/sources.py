@@ -8,18 +8,24 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from segmodels.archive.decoding import encoding_name, likely_encodings
 from segmodels.archive.metadata import TABLE_SUFFIXES, Metadata, parse_metadata, plain_name
 from segmodels.archive.place import ArchiveError, Place
+from segmodels.archive.raw import RAW_SUFFIXES, can_read_raw, developed
 from segmodels.archive.rows import MAX_PHOTO_BYTES
 from segmodels.files import ZIP_ERRORS
 from segmodels.photo import PHOTO_SUFFIXES, PhotoError, find_photos, over_limit
 from segmodels.sentences import listed
 
+if TYPE_CHECKING:
+    from segmodels.archive.fetching import Fetcher
+
 __all__ = [
+    "VIDEO_SUFFIXES",
     "Found",
     "Rejected",
     "Source",
@@ -27,6 +33,7 @@ __all__ = [
     "from_uploads",
     "from_zip",
     "is_table",
+    "photo_in",
     "read_file",
     "read_tables",
 ]
@@ -36,7 +43,9 @@ _BOMB = 100  # factor by which a ZIP may grow; photos are compressed already and
 _BOMB_BYTES = 1024**3  # size below which any growth is accepted
 _NAMED = 3
 _ZIP_ENCODINGS = ("cp437", "cp850", "gb18030", "cp932", "big5", "cp949", "cp866", "cp1252", "cp1250", "cp1251")
-_RAW = tuple(".nef .nrw .cr2 .cr3 .crw .arw .dng .raf .orf .rw2 .pef .srw .x3f .iiq .3fr .raw".split())
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv")
+"""File name endings, in lower case, of videos."""
+
 _PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 
 
@@ -56,11 +65,15 @@ class Source:
         read: Function that gives the file's content, cut after `MAX_PHOTO_BYTES` + 1 bytes if it is longer;
             raises `PhotoError` or `OSError`.
         location: Folder as a path or URI in which any machine of a cluster can read the file `name`; empty if none.
+        product: Key of the product whose pictures become one row; empty for a row of its own.
+        fetcher: Fetcher of a photo whose name is its address; None for others.
     """
 
     name: str
     read: Callable[[], bytes] = field(repr=False)
     location: str = ""
+    product: str = ""
+    fetcher: Fetcher | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -101,7 +114,7 @@ def find_sources(location: str | Path) -> Found:
         raise ArchiveError(f"{location} is a file. Name the folder that it is in, or a ZIP of photos.")
     passed_over: dict[Path, str] = {}
     try:
-        paths = find_photos([folder], passed_over)
+        paths = find_photos([folder], passed_over, _suffixes())
     except PhotoError as error:
         raise ArchiveError(str(error)) from None
     others = (
@@ -179,7 +192,7 @@ def from_uploads(files: Iterable[tuple[str, bytes]]) -> Found:
             found.notes.extend(inside.notes)
         else:
             of_kind = found.tables if is_table(name) else found.sources
-            of_kind.append(Source(name, lambda data=data: data))  # type: ignore[misc]
+            of_kind.append(Source(name, _developed(name, partial(bytes, data))))
     return replace(found, sources=_with_own_names(found.sources))
 
 
@@ -232,6 +245,11 @@ def is_table(name: str) -> bool:
     return name.lower().endswith(TABLE_SUFFIXES)
 
 
+def photo_in(folder: Path, path: Path) -> Source | None:
+    """The photo at a path below a folder; None for other files and hidden ones."""
+    return _on_disk(folder, path) if _is_photo(path.relative_to(folder).as_posix()) else None
+
+
 def read_file(location: str, name: str) -> bytes:
     """Reads a photo below a folder or URI, but no more than one byte over the limit.
 
@@ -242,7 +260,7 @@ def read_file(location: str, name: str) -> bytes:
     place = Place(location)
     if place.local is not None:
         _check_regular(place.local / name, name)
-    return place.read(name, MAX_PHOTO_BYTES + 1)
+    return _developed(name, partial(place.read, name, MAX_PHOTO_BYTES + 1))()
 
 
 def _with_own_names(sources: Sequence[Source]) -> list[Source]:
@@ -260,7 +278,7 @@ def _with_own_names(sources: Sequence[Source]) -> list[Source]:
 
 
 def _in_folder(place: Place, name: str) -> Source:
-    return Source(name, lambda: place.read(name, MAX_PHOTO_BYTES + 1), place.location)
+    return Source(name, _developed(name, partial(place.read, name, MAX_PHOTO_BYTES + 1)), place.location)
 
 
 def _on_disk(folder: Path, path: Path) -> Source:
@@ -272,7 +290,7 @@ def _on_disk(folder: Path, path: Path) -> Source:
         with path.open("rb") as stream:
             return stream.read(MAX_PHOTO_BYTES + 1)
 
-    return Source(legible, read, str(folder) if legible == name else "")
+    return Source(legible, _developed(legible, read), str(folder) if legible == name else "")
 
 
 def _check_regular(path: Path, name: str) -> None:
@@ -291,7 +309,16 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Sou
             raise PhotoError(over_limit(name, max(member.file_size, len(data)), MAX_PHOTO_BYTES))
         return data
 
-    return Source(name, read)
+    return Source(name, read if is_table(name) else _developed(name, read))
+
+
+def _developed(name: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """A function that gives a photo's file, of a raw one the JPEG."""
+    return (lambda: developed(read(), name)) if name.lower().endswith(RAW_SUFFIXES) else read
+
+
+def _suffixes() -> tuple[str, ...]:
+    return (*PHOTO_SUFFIXES, *RAW_SUFFIXES) if can_read_raw() else PHOTO_SUFFIXES
 
 
 def _names(members: Sequence[zipfile.ZipInfo], where: str) -> tuple[list[str], list[str]]:
@@ -331,8 +358,10 @@ def _passed_over(names: Iterable[str], where: str) -> list[str]:
             continue
         low = name.lower()
         kind = (
-            "raw camera files, to be exported as JPEG"
-            if low.endswith(_RAW)
+            'raw camera files, to be exported as JPEG, or read after pip install "garmentscope[raw]"'
+            if low.endswith(RAW_SUFFIXES)
+            else "videos, whose frames `archive ingest --videos` takes"
+            if low.endswith(VIDEO_SUFFIXES)
             else "packed files, to be unpacked"
             if low.endswith(_PACKED)
             else "tables, to be given as the CSV"
@@ -357,7 +386,7 @@ def _damaged(file: Path | bytes, name: str) -> str:
 
 
 def _is_photo(name: str) -> bool:
-    return name.lower().endswith(PHOTO_SUFFIXES) and not _is_hidden(name)
+    return name.lower().endswith(_suffixes()) and not _is_hidden(name)
 
 
 def _is_hidden(name: str) -> bool:

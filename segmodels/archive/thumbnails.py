@@ -12,18 +12,22 @@ from __future__ import annotations
 import io
 import re
 from collections import deque
-from collections.abc import Container, Generator, Iterable, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 from pyarrow import fs
 
+from segmodels.archive.heads import blurred, head_region
 from segmodels.archive.place import ArchiveError, Place
-from segmodels.archive.rows import MAX_PHOTO_BYTES
+from segmodels.archive.rows import MAX_PHOTO_BYTES, Row
 from segmodels.archive.rows import photo_id as id_of
 from segmodels.archive.sources import Source
 from segmodels.photo import PhotoError, open_photo
+from segmodels.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from segmodels.archive.ingest import Engine, Outcome
@@ -56,6 +60,7 @@ _SIDES = (SMALL, LARGE)
 _ID = re.compile(r"[0-9a-f]{64}")
 _QUALITY = 82
 _AHEAD = 8  # photos whose thumbnails are made while others are analysed
+_LEAST_BODY = 0.005  # share of hair and skin from which a photo without a detected person may show one all the same
 _MOST_BYTES = 8 * 1024 * 1024  # of a thumbnail's file
 
 
@@ -79,7 +84,13 @@ def is_photo_id(value: str) -> bool:
     return bool(_ID.fullmatch(value))
 
 
-def write_thumbnails(place: Place, photo_id: str, data: bytes, name: str = "the photo") -> None:
+def write_thumbnails(
+    place: Place,
+    photo_id: str,
+    data: bytes,
+    name: str = "the photo",
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> None:
     """Writes both thumbnails of a photo, unless they are there.
 
     Args:
@@ -87,6 +98,7 @@ def write_thumbnails(place: Place, photo_id: str, data: bytes, name: str = "the 
         photo_id: Id of the photo.
         data: The photo's file.
         name: Name of the file, for messages.
+        change: Function that is applied to the larger one, uint8 `(H, W, 3)`, of which the smaller one is made.
 
     Raises:
         PhotoError: If the file cannot be read.
@@ -97,6 +109,8 @@ def write_thumbnails(place: Place, photo_id: str, data: bytes, name: str = "the 
     image = Image.fromarray(open_photo(data, name=name, max_bytes=MAX_PHOTO_BYTES))
     for side in sorted(_SIDES, reverse=True):  # the small one is made of the large one
         image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        if side == LARGE and change:
+            image = Image.fromarray(change(np.asarray(image)))
         out = io.BytesIO()
         image.save(out, "WEBP", quality=_QUALITY)
         place.write(thumbnail_name(photo_id, side), out.getvalue())
@@ -174,7 +188,7 @@ def copy_thumbnails(source: Place, target: Place, photo_ids: Iterable[str]) -> N
                 target.write(name, data)
 
 
-def keeping_thumbnails(engine: Engine, place: Place) -> Engine:
+def keeping_thumbnails(engine: Engine, place: Place, blur: Taxonomy | None = None) -> Engine:
     """An engine that also writes the thumbnails of the photos that it analyses, and of known ones that have none.
 
     The thumbnails of a photo are written before its outcome is given, so that no row of this ingest lacks them. A photo
@@ -183,6 +197,8 @@ def keeping_thumbnails(engine: Engine, place: Place) -> Engine:
     Args:
         engine: Engine that analyses the photos.
         place: Place of the archive.
+        blur: Taxonomy of the rows, to make heads unrecognisable by their class maps, as `heads` says; known photos then
+            get no thumbnails, as their class maps are not at hand. None to keep photos as they are.
     """
 
     def run(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
@@ -191,7 +207,7 @@ def keeping_thumbnails(engine: Engine, place: Place) -> Engine:
         with ThreadPoolExecutor(2, thread_name_prefix="thumbnails") as executor:
             try:
                 for outcome in engine(sources, known):
-                    waiting.append(executor.submit(_with_thumbnails, place, by_name.get(outcome.name), outcome))
+                    waiting.append(executor.submit(_with_thumbnails, place, by_name.get(outcome.name), outcome, blur))
                     if len(waiting) > _AHEAD:
                         yield waiting.popleft().result()
                 while waiting:
@@ -202,17 +218,18 @@ def keeping_thumbnails(engine: Engine, place: Place) -> Engine:
     return run
 
 
-def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome) -> Outcome:
+def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome, blur: Taxonomy | None) -> Outcome:
     """The outcome of a photo once its thumbnails are written."""
     from segmodels.archive.ingest import Outcome
 
-    if source is None or not outcome.photo_id or outcome.reason:
+    if source is None or not outcome.photo_id or outcome.reason or (blur and outcome.row is None):
         return outcome
     try:
         data = source.read()
         if id_of(data) != outcome.photo_id:
             return Outcome(outcome.name, reason=f"{source.name} changed while it was read. Ingest it again.")
-        write_thumbnails(place, outcome.photo_id, data, source.name)
+        change = partial(_without_heads, outcome.row, blur) if blur and outcome.row else None
+        write_thumbnails(place, outcome.photo_id, data, source.name, change)
     except ArchiveError:
         raise
     except PhotoError as error:
@@ -220,6 +237,16 @@ def _with_thumbnails(place: Place, source: Source | None, outcome: Outcome) -> O
     except OSError as error:
         return Outcome(outcome.name, reason=f"{source.name} cannot be read: {error.strerror or error}.")
     return outcome
+
+
+def _without_heads(row: Row, taxonomy: Taxonomy, photo: np.ndarray) -> np.ndarray:
+    with Image.open(io.BytesIO(row["class_map"]), formats=["PNG"]) as image:
+        class_map = np.asarray(image, np.uint8)
+    scale = class_map.shape[1] / row["width"]
+    body = np.isin(class_map, [each.id for each in taxonomy.classes if each.group == "body"]).mean() >= _LEAST_BODY
+    people = [person for person in row["people"] if person["detected"] or body]  # else a garment without a person
+    boxes = [[round(side * scale) for side in person["box"]] for person in people]
+    return blurred(photo, head_region(class_map, boxes, taxonomy))
 
 
 def _exists(place: Place, name: str) -> bool:

@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nothing_is_set(home: Path) -> None:
     defaults = Settings(
         *("", "", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), None, "", None),
-        *((), (), False, (), "", None, "", "", False),
+        *((), (), False, (), "", None, "", "", "", False, False),
     )
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
@@ -72,6 +72,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
             "GARMENTSCOPE_SLIDES": "~/team.pptx",
             "GARMENTSCOPE_SHARED": "Yes",
+            "GARMENTSCOPE_PRIVATE_FEEDS": "1",
             "GARMENTSCOPE_API": " photos=8 ",
             "GARMENTSCOPE_TOKENS": "~/tokens.json",
             "GARMENTSCOPE_PEOPLE": " @Shop.example,, ben@x ",
@@ -102,6 +103,7 @@ def test_everything_is_set(home: Path) -> None:
         slides=home / "team.pptx",
         southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
         shared=True,
+        private_feeds=True,
         api="photos=8",
         tokens=home / "tokens.json",
         people=("@shop.example", "ben@x"),

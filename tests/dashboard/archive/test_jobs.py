@@ -9,11 +9,12 @@ import pytest
 import torch
 from archive_rows import rows_of
 
-from dashboard.archive import jobs
+from dashboard.archive import jobs, spool
 from dashboard.archive.jobs import Job, begin, running
 from dashboard.archive.shelf import Shelved
 from dashboard.lifespan import lifespan
 from dashboard.shared.inference_queue import InferenceQueue
+from segmodels.archive.fetching import Fetcher, photo_at
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.place import Place
 from segmodels.archive.sources import Found, Source, from_uploads
@@ -257,3 +258,15 @@ def test_thumbnails_are_kept_where_they_are_wanted(
     assert job.report and job.report.added == 2
     ids = set(rows_of(Archive(target.location))["photo_id"])
     assert thumbnails_of(Place(target.location)) == (ids if wanted else set())
+
+
+def test_photos_to_be_fetched_wait_on_disk_as_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
+    sources = [photo_at("https://c.example/1.jpg", Fetcher(), "dress"), Source("a.jpg", lambda: b"file")]
+    about = {"archive": "spring", "location": str(tmp_path), "origin": "own", "model": "tiny", "owner": ""}
+    spool.save("a" * 32, Found(sources, []), None, **about).release(force=True)  # as if the server had ended
+    (left,) = spool.left_over()
+    address, file = left.found.sources
+    assert (address.name, address.product, bool(address.fetcher)) == ("https://c.example/1.jpg", "dress", True)
+    assert (file.read(), file.fetcher) == (b"file", None)
+    spool.remove(left.id, left.lock)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from archive_rows import VERSION, made, rows_of
+from photo_server import running_photos
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit_page import state_of
@@ -201,7 +202,7 @@ def test_a_csv_alone_updates_photos_that_are_in_the_archive(opened: Callable[[],
     [
         ({}, "Choose photos or a ZIP file of photos first."),
         ({"a.jpg": jpeg(1), "looks.csv": b"file_name#market\na.jpg#Paris\n"}, "separate columns by one of: comma,"),
-        ({"a.jpg": jpeg(1), "looks.csv": b"", "b.csv": b""}, "looks.csv and b.csv are two CSVs. Keep one."),
+        ({"a.jpg": jpeg(1), "looks.csv": b"", "b.csv": b""}, "looks.csv and b.csv are two tables or feeds. Keep one."),
         ({"a.jpg": jpeg(1), "looks.zip": b"PK\x03\x04 no more"}, "looks.zip is a ZIP whose end"),
     ],
 )
@@ -259,10 +260,10 @@ def test_the_encoding_and_the_order_of_dates_are_asked_for(opened: Callable[[], 
 
 
 def test_a_csv_in_the_zip_is_used_and_the_rest_listed(opened: Callable[[], AppTest], cache: Path) -> None:
-    files = {"a.jpg": jpeg(1), "looks.csv": b"photo,market\na.jpg,Milan\n", "b.nef": b"raw"}
+    files = {"a.jpg": jpeg(1), "looks.csv": b"photo,market\na.jpg,Milan\n", "b.mov": b"film"}
     page = add(opened(), {"looks.zip": packed(files)})
     assert "1 photo added" in said(page)
-    assert "1 raw camera files, to be exported as JPEG (b.nef)" in said(page)
+    assert "1 videos, whose frames" in said(page)
     assert rows_of(Archive(cache / "My photos"))["tags"].iloc[0] == {"market": "Milan"}
 
 
@@ -427,3 +428,31 @@ def test_a_bad_archive_hurts_no_other(
     assert all("<dd>2</dd>" in by_name[name] for name in ("good", "bad")) and "left out" not in by_name["good"]
     for name in ("bad", "worse"):
         assert "x.parquet is left out: it has no column tags. Move it away" in by_name[name]
+
+
+def test_a_feed_is_shown_as_understood_and_its_photos_are_fetched(
+    opened: Callable[[], AppTest], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_PRIVATE_FEEDS", "yes")
+    with running_photos() as shop:
+        shop.files = {"/1.jpg": jpeg(1), "/2.jpg": jpeg(2)}
+        first, second, third = (f"{shop.address}/{number}.jpg" for number in (1, 2, 3))
+        table = f"sku,image_url,market\n7,{first} {second},Milan\n8,{third},Rome\n"
+        page = opened()
+        page.file_uploader[0].upload("feed.csv", table.encode(), "text/csv")
+        run(page)
+        assert "Table of addresses: 3 pictures of 2 products. Its first rows as read" in said(page)
+        assert page.dataframe[0].value["address"].tolist() == [first, second, third]
+        assert not shop.asked, "nothing is fetched yet"
+        page.radio(key="archive-feed-0").set_value("Only update photos that are in the archive")
+        run(page)
+        assert "Update dates and tags" in [each.label for each in page.button]
+        page.radio(key="archive-feed-0").set_value("Fetch the photos")
+        run(page)
+        page.checkbox(key="archive-as-outfits").set_value(True)
+        page.selectbox(key="archive-model").set_value("tiny")
+        press(page, "Add photos")
+        finish(page)
+        assert "1 photo added to My photos. 1 photo is part of the outfit of another." in said(page)
+        assert f"{third} was not fetched: 127.0.0.1 answers with 404 Not Found." in said(page)
+        assert rows_of(Archive(cache / "My photos"))["tags"].tolist() == [{"product": "7", "market": "Milan"}]

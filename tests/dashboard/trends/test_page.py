@@ -73,6 +73,14 @@ def test_photos_of_the_gallery_become_a_moodboard(page: AppTest) -> None:
     page.checkbox[-1].check().run()
     widget(page.button, "Gallery and moodboard").click().run()
     assert len(state_of(page, TrendsState).picked) == 1 and "1 chosen." in said(page) and not page.exception
+    widget(page.button, "Looks like this one").click().run()
+    widget(page.button, "Gallery and moodboard").click().run()
+    labels = [each.label.replace("\\", "") for each in page.checkbox if each.label.startswith("look")]
+    assert len(labels) == 24 and not page.exception
+    assert f"{labels[0].partition(',')[0]}, and the 23 outfits of the whole archive nearest to it" in said(page)
+    widget(page.button, "Back to Hat").click().run()
+    widget(page.button, "Gallery and moodboard").click().run()
+    assert "Hat: 10 outfits." in said(page)
 
 
 @pytest.mark.parametrize(

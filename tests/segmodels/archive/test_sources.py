@@ -7,8 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from s3_server import running_s3, s3_client
 
+from segmodels.archive import sources
 from segmodels.archive.metadata import join
+from segmodels.archive.place import Place
 from segmodels.archive.sources import ArchiveError, Found, find_sources, from_uploads, from_zip, read_file, read_tables
 from segmodels.photo import PhotoError
 
@@ -33,14 +36,16 @@ def names_of(found: Found) -> list[str]:
     return [source.name for source in found.sources]
 
 
-def test_a_zip_with_its_own_csv_uses_it_and_lists_the_rest() -> None:
+def test_a_zip_with_its_own_csv_uses_it_and_lists_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "can_read_raw", lambda: False)
     files = {"a.jpg": b"1", "looks.csv": CSV, "b.nef": b"raw", "inner.zip": packed({"c.jpg": b"2"}), "c.mov": b"film"}
     found = from_zip(packed({**files, "__MACOSX/x.csv": b"", ".hidden.csv": b""}), "looks.zip")
     assert names_of(found) == ["a.jpg"]
     assert [table.name for table in found.tables] == ["looks.csv"]
     assert found.notes == [
-        "Files of looks.zip that are no photos were passed over: 1 others (c.mov); 1 packed files, to be unpacked "
-        "(inner.zip); 1 raw camera files, to be exported as JPEG (b.nef)."
+        "Files of looks.zip that are no photos were passed over: 1 packed files, to be unpacked "
+        "(inner.zip); 1 raw camera files, to be exported as JPEG, or read after pip install "
+        '"garmentscope[raw]" (b.nef); 1 videos, whose frames `archive ingest --videos` takes (c.mov).'
     ]
     metadata = read_tables(found)
     assert metadata and join(metadata, names_of(found)).entries["a.jpg"].tags == {"market": "Milan"}
@@ -184,3 +189,16 @@ def test_a_pipe_named_like_a_photo_does_not_hang(tmp_path: Path) -> None:
             read_file(str(tmp_path), source.name)  # of a cluster
     with pytest.raises(FileNotFoundError):
         gone.read()
+
+
+def test_a_bucket_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_s3() as port:
+        place = Place("bucket/looks", s3_client(port))
+        for name in ("a.jpg", "spring/b.JPG", ".hidden.jpg", "looks.csv", "c.mov"):
+            place.write(name, name.encode())
+        monkeypatch.setattr(sources, "Place", lambda location: place)
+        found = find_sources("s3://bucket/looks")
+        assert names_of(found) == ["a.jpg", "spring/b.JPG"]
+        assert found.sources[1].read() == b"spring/b.JPG"
+        assert found.sources[1].location == place.location
+        assert "1 tables" in found.notes[0]

@@ -1,0 +1,197 @@
+"""Outfits that look like another one: by garments, their kinds and their colours.
+
+The distance of two outfits, 0 to 1, is a weighted mean of three, each 0 to 1:
+
+- garments: one less the weighted Jaccard similarity of the presences (Ruzicka), the sum of the smaller presence of each
+  class by the sum of the larger;
+- kinds: of the classes that both have, the mean total variation of the probabilities of the kinds;
+- colours: of the classes that both have, the mean distance of the main colours in CIELAB (CIE76), `FAR` and more
+  counting as 1.
+
+The means over classes are weighted by the smaller of the two presences. A distance that cannot be had, as that of
+colours in black and white, is left out of the mean; where two outfits have no class in common it is 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from skimage.color import rgb2lab
+
+from segmodels.archive.division import kinds_there
+from segmodels.archive.duplicates import near_duplicates
+from segmodels.archive.place import ArchiveError
+from segmodels.archive.store import Archive, Version
+
+__all__ = ["COLOURS", "FAR", "GARMENTS", "KINDS", "Looks", "read_looks"]
+
+GARMENTS, KINDS, COLOURS = 0.4, 0.2, 0.4
+"""Weights of the three distances."""
+
+FAR = 50.0
+"""Distance in CIELAB from which on two colours differ as much as can be."""
+
+_PRESENT = 0.05  # presence below which a garment is none
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is compared of the outfits of an archive, in memory.
+
+    Args:
+        outfits: A row for each outfit: `photo_id`, `file_name`, `day`, `person` (from 0) and `hidden`, whether it is a
+            near-duplicate that does not count.
+        presence: float32 `(outfits, classes)`.
+        kinds: float32 `(outfits, kinds)`: probabilities of the kinds of each class, NaN where there are none.
+        kind_class: int `(kinds,)`: place of the class of each kind among the classes.
+        lab: float32 `(outfits, classes, 3)`: main colour of each garment in CIELAB, NaN where there is none.
+    """
+
+    outfits: pd.DataFrame
+    presence: np.ndarray
+    kinds: np.ndarray
+    kind_class: np.ndarray
+    lab: np.ndarray
+
+    def find(self, photo: str, person: int = 0) -> int:
+        """Row of an outfit.
+
+        Args:
+            photo: Id of the photo, or its file name, which may lack folders.
+            person: Number of the person in the photo, from 0.
+
+        Raises:
+            ArchiveError: If there is no such photo or person, or there are several photos of that name.
+        """
+        names = self.outfits["file_name"].fillna("")
+        for chosen in (self.outfits["photo_id"] == photo, names == photo, names.str.endswith(f"/{photo}")):
+            found = self.outfits[chosen]
+            if found["photo_id"].nunique() > 1:
+                raise ArchiveError(
+                    f"Several photos of the archive are called {photo}. Give the folder as well, or the id."
+                )
+            if len(found) and person not in set(found["person"]):
+                raise ArchiveError(f"{photo} has {len(found)} outfits, and none of person {person + 1}.")
+            if len(found):
+                return int(found.index[found["person"] == person][0])
+        raise ArchiveError(f"The archive has no photo {photo} with an outfit. Give its file name, or its id.")
+
+    def nearest(self, outfit: int, number: int = 12) -> pd.DataFrame:
+        """The outfits of other photos that are nearest to one, the nearest first.
+
+        Args:
+            outfit: Row of the outfit.
+            number: Most outfits.
+
+        Returns:
+            Rows of `outfits` with their `distance`, 0 to 1.
+        """
+        distance = self.distances(outfit)
+        own = self.outfits["photo_id"] == self.outfits["photo_id"].iloc[outfit]
+        distance[(own | self.outfits["hidden"]).to_numpy()] = np.inf
+        number = min(number, int(np.isfinite(distance).sum()))
+        first = np.argpartition(distance, number - 1)[:number] if number else np.empty(0, int)
+        first = first[np.argsort(distance[first], kind="stable")]
+        return self.outfits.iloc[first].drop(columns="hidden").assign(distance=distance[first]).reset_index(drop=True)
+
+    def distances(self, outfit: int) -> np.ndarray:
+        """Distance of each outfit from one, float32 `(outfits,)`, 0 to 1."""
+        own = self.presence[outfit]
+        classes = np.flatnonzero(
+            own >= _PRESENT
+        )  # others are in no minimum, and their maximum is that of the other one
+        both = np.minimum(self.presence[:, classes], own[classes])
+        union = np.maximum(self.presence, own).sum(1)
+        garments = 1 - both.sum(1) / np.maximum(union, 1e-6)
+
+        apart = np.linalg.norm(self.lab[:, classes] - self.lab[outfit, classes], axis=2) / FAR
+        colours = _weighted(np.minimum(apart, 1), both)
+
+        differ = np.abs(self.kinds - self.kinds[outfit]) / 2
+        columns = [differ[:, self.kind_class == each].sum(1) for each in classes if (self.kind_class == each).any()]
+        placed = [place for place, each in enumerate(classes) if (self.kind_class == each).any()]
+        kinds = _weighted(np.stack(columns, 1), both[:, placed]) if columns else np.full(len(both), np.nan)
+
+        parts = np.stack([garments, kinds, colours], 1)
+        weights = np.where(np.isnan(parts), 0, np.array([GARMENTS, KINDS, COLOURS], np.float32))
+        result = (np.nan_to_num(parts) * weights).sum(1) / weights.sum(1)
+        return np.where(both.sum(1) > 0, result, 1).astype(np.float32)
+
+
+def read_looks(archive: Archive, version: Version) -> Looks:
+    """Reads what is compared of all outfits of a version.
+
+    Args:
+        archive: The archive.
+        version: Version of the rows.
+
+    Raises:
+        ArchiveError: If it cannot be read.
+    """
+    taxonomy = archive.taxonomy(version)
+    names = [each.name for each in taxonomy.worn]
+    with archive.reader(version) as reader:
+        kinds = [(name, kind) for name, each in kinds_there(reader).items() if name in names for kind in each]
+        run = reader.query
+        run(
+            "CREATE TEMP TABLE listed AS SELECT (row_number() OVER ())::INTEGER - 1 AS p, photo_id, file_name, "
+            "taken_at::DATE AS day, outfits, presence, garments, kinds, coalesce(monochrome, false) AS grey "
+            "FROM photos WHERE len(outfits) > 0"
+        )
+        outfits = run(
+            "SELECT p, photo_id, file_name, day, generate_subscripts(outfits, 1) - 1 AS person, "
+            "unnest(outfits) AS mask, unnest(presence) AS presence FROM listed ORDER BY p, person"
+        )
+        chances = ", ".join(f"k.probabilities[{_text(kind)}]" for _, kind in kinds)
+        garments = run(
+            "SELECT p, g.person AS person, list_position($names, g.class) - 1 AS class, "
+            "CASE WHEN grey OR NOT regexp_full_match(coalesce(g.colours[1].hex, ''), '#[0-9a-fA-F]{6}') THEN -1 "
+            "ELSE ('0x' || g.colours[1].hex[2:])::INTEGER END AS rgb"
+            + (f", CASE WHEN k IS NOT NULL THEN [{chances}] END AS chances" if kinds else "")
+            + " FROM (SELECT p, grey, unnest(garments) AS g, unnest(coalesce(kinds, [NULL FOR g IN garments])) AS k "
+            "FROM listed) WHERE list_contains($names, g.class)",
+            {"names": names},
+        )
+        duplicates = near_duplicates(reader)
+    hidden = set(duplicates.loc[~duplicates["kept"], "photo_id"])
+    first = np.searchsorted(outfits["p"].to_numpy(), garments["p"].to_numpy())  # of the photo
+    at = first + garments["person"].to_numpy(), garments["class"].to_numpy()
+
+    presence = np.zeros((len(outfits), len(names)), np.float32)
+    has = outfits["presence"].notna().to_numpy()
+    if has.any():
+        presence[has] = np.array(outfits["presence"][has].tolist(), np.float32)
+    masks = outfits["mask"].to_numpy()
+    for place, each in enumerate(taxonomy.worn):
+        presence[~has, place] = (masks[~has] >> each.id) & 1
+    lab = np.full((*presence.shape, 3), np.nan, np.float32)
+    rgb = garments["rgb"].to_numpy()
+    known = rgb >= 0
+    parts = np.stack([rgb >> 16, rgb >> 8 & 255, rgb & 255], 1)[known].astype(np.uint8)
+    lab[at[0][known], at[1][known]] = rgb2lab(parts[None])[0] if len(parts) else 0
+    probabilities = np.full((len(outfits), len(kinds)), np.nan, np.float32)
+    places = np.array([names.index(name) for name, _ in kinds], int)
+    if kinds:
+        with_kinds = garments["chances"].notna().to_numpy()
+        values = np.array(garments["chances"][with_kinds].tolist(), np.float32).reshape(-1, len(kinds))
+        rows, classes = at[0][with_kinds], at[1][with_kinds]
+        own = classes[:, None] == places
+        spread = np.where(own, np.nan_to_num(values), np.nan)
+        garment, kind = np.nonzero(own)
+        probabilities[rows[garment], kind] = spread[garment, kind]
+    outfits["hidden"] = outfits["photo_id"].isin(hidden)
+    return Looks(outfits.drop(columns=["p", "mask", "presence"]), presence, probabilities, places, lab)
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over the classes, of those without NaN; NaN where there are none."""
+    weights = np.where(np.isnan(values), 0, weights)
+    total = weights.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total > 0, (np.nan_to_num(values) * weights).sum(1) / total, np.nan)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
