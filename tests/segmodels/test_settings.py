@@ -81,6 +81,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_PROXIES": "10.0.0.0/24,fd00::1",
             "GARMENTSCOPE_BASE_PATH": "/garments/",
             "GARMENTSCOPE_AUDIT": "~/audit.jsonl",
+            "GARMENTSCOPE_WEBHOOKS": " Private ",
             "GARMENTSCOPE_LABEL_STUDIO": "http://localhost:8080",
             "GARMENTSCOPE_LABEL_STUDIO_KEY": "abc",
         }
@@ -112,6 +113,7 @@ def test_everything_is_set(home: Path) -> None:
         proxies=("10.0.0.0/24", "fd00::1"),
         base_path="garments",
         audit=home / "audit.jsonl",
+        webhooks="private",
         label_studio="http://localhost:8080",
         label_studio_key="abc",
     )

@@ -126,7 +126,7 @@ def test_an_archive_of_shows_opens_by_fashion_season(
     opened(page, tab="How it moves", view="Forecast", garment="Coat")
     by = widget(page.selectbox, "By")
     assert by.value == page.query_params["period"] == "fashion season"
-    assert by.options == ["Week", "Month", "Season", "Fashion season", "Half-year", "Year"]
+    assert by.options == ["Week", "Month", "Season", "Collection", "Fashion season", "Half-year", "Year"]
     assert [each.replace("\\", "") for each in headings(page)] == ["Forecast of Coat", "Coat, FW 2024/25 (south: SS)"]
     assert 'GARMENTSCOPE_SOUTHERN has "Chile", not written as tag=value: ignored.' in said(page)
     assert "Photos with market South are of the southern hemisphere" in said(page)
@@ -157,7 +157,7 @@ def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -
 
 def test_a_view_that_there_is_none_of(page: AppTest) -> None:
     opened(page, tab="With what", view="Tower", measure="weight", against="A tag")
-    assert headings(page)[0] == "What is worn together"
+    assert headings(page)[0] == "Pairs, compared"
     assert 'The value "Tower" for view in the link is not available here; it is ignored.' in said(page)
     assert '"weight" for measure' in said(page) and "view" not in page.query_params
 
