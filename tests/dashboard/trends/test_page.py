@@ -156,8 +156,8 @@ def test_what_is_chosen_goes_into_the_link_and_outlives_its_tab(page: AppTest) -
 
 
 def test_a_view_that_there_is_none_of(page: AppTest) -> None:
-    opened(page, tab="With what", view="Tower", measure="weight", against="A tag")
-    assert headings(page)[0] == "Pairs, compared"
+    opened(page, tab="With what", view="Tower", measure="weight")
+    assert headings(page)[0] == "What is worn together"
     assert 'The value "Tower" for view in the link is not available here; it is ignored.' in said(page)
     assert '"weight" for measure' in said(page) and "view" not in page.query_params
 
