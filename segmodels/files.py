@@ -6,8 +6,11 @@ import errno
 import json
 import re
 import stat
+import struct
 import time
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
@@ -15,10 +18,30 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MOST_JSON_BYTES", "open_regular", "parse_json", "read_json", "replacing", "writable_name", "write_whole"]
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it opens no such member
+    LZMAError = EOFError  # type: ignore[misc, assignment]
+
+__all__ = [
+    "MOST_JSON_BYTES",
+    "ZIP_ERRORS",
+    "open_regular",
+    "parse_json",
+    "read_json",
+    "replacing",
+    "writable_name",
+    "write_whole",
+]
 
 MOST_JSON_BYTES = 32_000_000
 """Most bytes of a JSON file that describes something, such as a checkpoint; the largest of ours has 0.1 MB."""
+
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
+"""What `zipfile` raises for a damaged, encrypted or unusual ZIP, besides `OSError`."""
 
 _MOST_DEPTH = 64  # of lists and objects in each other
 _MOST_DIGITS = 19  # of a whole number: those of 64 bits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pptx.util import Emu, Inches, Pt
 
 from dashboard.trends.native_charts import Box
 from segmodels.errors import GarmentscopeError
+from segmodels.files import ZIP_ERRORS
 
 __all__ = [
     "MARGIN",
@@ -36,10 +36,7 @@ MARGIN = Inches(0.45)
 """Margin at the sides of a slide."""
 
 _MOST_UNPACKED = 500 * 1024 * 1024  # bytes of the files in a template together
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),  # of the ZIP; RuntimeError where it is encrypted
-    *(PythonPptxError, KeyError, ValueError, AttributeError, etree.LxmlError),
-)
+_DAMAGED = (*ZIP_ERRORS, OSError, PythonPptxError, LookupError, AttributeError, TypeError, etree.LxmlError)
 _FOOT = Inches(0.75)
 _TITLE_TYPES = (1, 3)  # placeholders for a title, and for a centred one
 _SMALL_TYPES = (13, 15, 16)  # slide number, footer, date: they leave the space to the chart

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import stat
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,6 +45,7 @@ from segmodels.datasets.drawn import (
     turn_upright,
 )
 from segmodels.datasets.masks import LABEL_MAP, read_masks
+from segmodels.files import ZIP_ERRORS
 from segmodels.photo import MAX_PIXELS, PhotoError, read_stored
 from segmodels.sentences import listed
 from segmodels.settings import read_settings
@@ -158,7 +158,9 @@ def _unpacked(path: Path) -> Path:
                 if not folder.is_dir():  # by another process meanwhile
                     Path(part).rename(folder)
         return folder
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+    except DatasetError:
+        raise
+    except ZIP_ERRORS as error:
         raise DatasetError(f"{path} is no ZIP that can be read ({error}). Export it again.") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be unpacked: {error.strerror or error}.") from None
