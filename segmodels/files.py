@@ -24,6 +24,7 @@ except ImportError:  # a Python that was built without it opens no such member
     LZMAError = EOFError  # type: ignore[misc, assignment]
 
 __all__ = [
+    "LFS_POINTER",
     "MOST_JSON_BYTES",
     "ZIP_ERRORS",
     "open_regular",
@@ -36,6 +37,9 @@ __all__ = [
 
 MOST_JSON_BYTES = 32_000_000
 """Most bytes of a JSON file that describes something, such as a checkpoint; the largest of ours has 0.1 MB."""
+
+LFS_POINTER = b"version https://git-lfs.github.com"
+"""How a file begins that Git LFS has not fetched."""
 
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, LZMAError, struct.error),

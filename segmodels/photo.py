@@ -29,6 +29,7 @@ from PIL import Image, ImageCms, ImageFilter, PngImagePlugin, UnidentifiedImageE
 from PIL.JpegImagePlugin import jpeg_factory
 
 from segmodels.errors import GarmentscopeError
+from segmodels.files import LFS_POINTER
 
 __all__ = [
     "MAX_BYTES",
@@ -500,7 +501,7 @@ def _other(head: bytes) -> str:
     if _is_text(head):
         if re.search(rb"<html|<!doctype html", head, re.IGNORECASE):
             return "a web page, not a photo"
-        if head.startswith(b"version https://git-lfs.github.com"):
+        if head.startswith(LFS_POINTER):
             return "a Git LFS pointer, not a photo: run git lfs pull"
         return "text, not a photo"
     if not head.strip(b"\0"):

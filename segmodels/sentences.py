@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 __all__ = ["first_line", "listed"]
+
+_NO_MEMORY = re.compile("can(?:no|')t allocate memory", re.IGNORECASE)  # of PyTorch and of the system
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -23,7 +26,10 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message, without the full stop at its end, to go on with in a sentence.
 
     Args:
-        error: The error. Of one of the system, what the system says, without its number and path.
+        error: The error. Of one of the system, what the system says, without its number and path; of a lack of memory,
+            that there is too little, however it is worded.
     """
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return "there is not enough memory"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return text.partition("\n")[0].rstrip(". ")

@@ -7,11 +7,13 @@ import sys
 
 import segmodels.streams  # noqa: F401  # before what takes long to import
 import train.extra  # noqa: F401  # ends the command with a sentence where the extra is not installed
+from segmodels.arguments import refusal
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError
 from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import ResultsError
+from segmodels.inference.memory import is_out_of_memory
 from segmodels.mappings import MappingError
 from segmodels.photo import PhotoError
 from segmodels.streams import leave_pipe
@@ -31,7 +33,6 @@ _FORESEEN = (
     ExportError,
     FitError,
     MappingError,
-    OSError,
     PhotoError,
     PretrainedError,
     RecipeError,
@@ -87,6 +88,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except _FORESEEN as error:
         print(error, file=sys.stderr)
+        return 1
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            raise
+        print(refusal(error), file=sys.stderr)
         return 1
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,11 +20,13 @@ from segmodels.archive.sentences import duration
 from segmodels.archive.sources import find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.archive.thumbnails import keeping_thumbnails
+from segmodels.arguments import path_argument, place_argument, refusal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
+from segmodels.inference.memory import is_out_of_memory
 from segmodels.sentences import listed
 from segmodels.streams import leave_pipe
 
@@ -40,9 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     take = commands.add_parser("ingest", help="add the photos of a folder to an archive; run it again to continue")
     take.add_argument(
-        "folder", metavar="FOLDER", help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket"
+        "folder",
+        type=place_argument,
+        metavar="FOLDER",
+        help="folder of photos, at any depth; a ZIP; or a URI such as s3://bucket",
     )
-    take.add_argument("--metadata", metavar="CSV", help="dates and tags by file name")
+    take.add_argument("--metadata", type=path_argument, metavar="CSV", help="dates and tags by file name")
     take.add_argument(
         "--encoding", metavar="NAME", help="encoding of the CSV, such as gbk or cp1252; found out if left out"
     )
@@ -62,8 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
     again = commands.add_parser(
         "re-analyse", help="bring rows of an older revision of a model, or without kinds, up to date"
     )
-    again.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
-    again.add_argument("--photos", metavar="FOLDER", required=True, help="folder of its photos, as for ingest")
+    again.add_argument("archive", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive")
+    again.add_argument(
+        "--photos", type=place_argument, metavar="FOLDER", required=True, help="folder of its photos, as for ingest"
+    )
     again.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     add_device_arguments(again)
     show = commands.add_parser("show", help="show what an archive contains")
@@ -73,11 +78,15 @@ def main(arguments: list[str] | None = None) -> int:
     make_up.add_argument("photos", metavar="N", type=int)
     make_up.add_argument("--seed", type=int, default=0)
     for command in (take, make_up):
-        command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
+        command.add_argument(
+            "--archive", type=place_argument, required=True, metavar="DIR", help="folder or URI of the archive"
+        )
     for command in (show, duplicates):  # with or without the option, as all commands on an archive that is there
         place = command.add_mutually_exclusive_group(required=True)
-        place.add_argument("place", nargs="?", metavar="ARCHIVE", help="folder or URI of the archive")
-        place.add_argument("--archive", metavar="DIR", help="the same")
+        place.add_argument(
+            "place", nargs="?", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive"
+        )
+        place.add_argument("--archive", type=place_argument, metavar="DIR", help="the same")
     add_commands(commands)
     parsed = parser.parse_args(arguments)
     if parsed.command == "make-up" and not 1 <= parsed.photos <= _MOST_MADE_UP:
@@ -88,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     try:
-        archive = Archive(_expanded(parsed.archive or parsed.place))
+        archive = Archive(parsed.archive or parsed.place)
         status = _run(parsed, archive)
         sys.stdout.flush()
         return status
@@ -97,14 +106,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped. What is done so far is in the archive; run the same command to continue.", file=sys.stderr)
         return 130
-    except (ArchiveError, CheckpointError, DeviceError, OSError) as error:
+    except (ArchiveError, CheckpointError, DeviceError) as error:
         print(error, file=sys.stderr)
         return 1
-
-
-def _expanded(place: str) -> str:
-    """A folder or URI of the command line; shells leave the `~` of `--archive=~/photos` as it is."""
-    return os.path.expanduser(place)  # noqa: PTH111  # Path would make s3:/ of s3://
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            raise
+        print(refusal(error), file=sys.stderr)
+        return 1
 
 
 def _run(parsed: argparse.Namespace, archive: Archive) -> int:
@@ -123,14 +132,14 @@ def _run(parsed: argparse.Namespace, archive: Archive) -> int:
 
 
 def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
-    csv_file = Path(_expanded(arguments.metadata)) if arguments.metadata else None
+    csv_file = arguments.metadata
     day_first = arguments.dates == "day-first" if arguments.dates else None
     reading: dict[str, Any] = {"encoding": arguments.encoding, "day_first": day_first}
     try:
         metadata = parse_metadata(csv_file.read_bytes(), csv_file.name, **reading) if csv_file else None
     except OSError as error:
         raise ArchiveError(f"{csv_file} cannot be read: {error.strerror}.") from None
-    found = find_sources(_expanded(arguments.folder))
+    found = find_sources(arguments.folder)
     metadata = read_tables(found, metadata, **reading)
     from segmodels.checkpoints.catalog import load_segmenter
 
@@ -155,7 +164,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
 
 
 def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
-    found = find_sources(_expanded(arguments.photos))
+    found = find_sources(arguments.photos)
     from segmodels.archive.renewal import renew
     from segmodels.checkpoints.catalog import load_segmenter
 

@@ -43,6 +43,7 @@ _NO_ZIPS = (
     (rb"\x1f\x8b", "a gzip file"),
     (rb".{257}ustar", "a tar archive"),
 )
+_METHODS: dict[int, str] = getattr(zipfile, "compressor_names", {})
 _OF_FOLDERS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # what systems put into folders
 _RAW = tuple(".nef .nrw .cr2 .cr3 .crw .arw .dng .raf .orf .rw2 .pef .srw .x3f .iiq .3fr .raw".split())
 _PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
@@ -296,7 +297,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Sou
             with archive.open(member) as stream:
                 data = stream.read(MAX_PHOTO_BYTES + 1)
         except NotImplementedError as error:
-            method = zipfile.compressor_names.get(member.compress_type, f"method {member.compress_type}")
+            method = _METHODS.get(member.compress_type, f"method {member.compress_type}")
             raise PhotoError(
                 f"{name} is packed with {method}, which cannot be read. Pack it again with Deflate, or give the folder."
             ) from error

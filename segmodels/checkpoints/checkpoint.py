@@ -13,6 +13,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,10 +29,11 @@ from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
-from segmodels.files import read_json, write_whole
+from segmodels.files import LFS_POINTER, read_json, write_whole
 from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.formats import PICKLES, digest, home_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
+from segmodels.inference.memory import is_out_of_memory
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
@@ -247,7 +249,14 @@ def write_folder(
             name: tensor.detach().cpu().to(torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
             for name, tensor in network.state_dict().items()
         }
-        if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        if whole := [name for name, dtype in wanted.items() if dtype.is_floating_point != stored[name].is_floating_point()]:
+        kind = str(stored[whole[0]].dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{path}: {whole[0]} holds {kind}, as of a quantised network, and the architecture has "
+            f"{str(wanted[whole[0]]).removeprefix('torch.')}. Save it as fp16 or fp32."
+        )
+    tensors = {name: stored[name].to(dtype) for name, dtype in wanted.items()}
+    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
             raise CheckpointError(f"The weights cannot be saved: {broken[0]} has values that fp16 cannot represent.")
         try:
             save_file(tensors, fresh / "model.safetensors")
@@ -432,7 +441,7 @@ def _check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> Pat
     try:
         with safe_open(path, "pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError where it cannot be mapped
         raise CheckpointError(_no_safetensors(path, error)) from None
     if missing := sorted(set(expected) - set(found)):
         raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}")
@@ -590,9 +599,16 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
     wanted = {name: tensor.dtype for name, tensor in network.state_dict().items()}
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name).to(dtype) for name, dtype in wanted.items()}
-    except (SafetensorError, OSError) as error:
+            stored = {name: file.get_tensor(name) for name in wanted}
+    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError where it cannot be mapped
         raise CheckpointError(_no_safetensors(path, error)) from None
+    if whole := [name for name, dtype in wanted.items() if dtype.is_floating_point != stored[name].is_floating_point()]:
+        kind = str(stored[whole[0]].dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{path}: {whole[0]} holds {kind}, as of a quantised network, and the architecture has "
+            f"{str(wanted[whole[0]]).removeprefix('torch.')}. Save it as fp16 or fp32."
+        )
+    tensors = {name: stored[name].to(dtype) for name, dtype in wanted.items()}
     if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise CheckpointError(
             f"{path}: {broken[0]} has values that are not numbers, as after a fit that diverged. Take another epoch."
@@ -601,6 +617,11 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _no_safetensors(path: Path, error: Exception) -> str:
+    if is_out_of_memory(error):
+        return f"{path} cannot be read: there is not enough memory. Close other programs, or take a machine with more."
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            return f"{path} is a Git LFS pointer, not the weights. Run git lfs pull in its repository."
     return f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}"
 
 

@@ -416,3 +416,14 @@ def test_a_bad_archive_hurts_no_other(
     assert all("<dd>2</dd>" in by_name[name] for name in ("good", "bad")) and "left out" not in by_name["good"]
     for name in ("bad", "worse"):
         assert "x.parquet is left out: it has no column tags. Move it away" in by_name[name]
+
+
+def test_hundreds_of_files_are_told_of_the_quicker_way(opened: Callable[[], AppTest], cache: Path) -> None:
+    page = opened()
+    for number in range(199):
+        page.file_uploader[0].upload(f"{number}.jpg", b"x", "image/jpeg")
+    run(page)
+    assert "199 files uploaded." in said(page) and "as one ZIP" not in said(page)
+    page.file_uploader[0].upload("one-more.jpg", b"x", "image/jpeg")
+    run(page)
+    assert "200 files uploaded. So many are quicker to send as one ZIP." in said(page)
