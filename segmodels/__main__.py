@@ -35,7 +35,7 @@ from segmodels.photo import PhotoError, decode_photo, find_photos
 from segmodels.results_folder import choose_targets, is_done, legible, map_of, write_results
 from segmodels.sentences import first_line
 from segmodels.settings import read_settings
-from segmodels.streams import leave_pipe
+from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,15 +93,16 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=f"run the package {entry.module.partition('.')[0]}; has its own --help")
     parsed = parser.parse_args(arguments)
     try:
-        if parsed.command == "segment":
-            status = _segment(parsed)
-        else:
-            status = _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
-        sys.stdout.flush()
-        return status
+        with heed_sigterm():
+            if parsed.command == "segment":
+                status = _segment(parsed)
+            else:
+                status = _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
+            sys.stdout.flush()
+            return status
     except KeyboardInterrupt:
         print("\nStopped. Results written so far are complete; run the same command to go on.", file=sys.stderr)
-        return 130
+        return stopped_status()
     except BrokenPipeError:
         return leave_pipe()
     except (CheckpointError, DeviceError, PhotoError) as error:

@@ -16,7 +16,7 @@ from segmodels.evaluation.results import ResultsError
 from segmodels.inference.memory import is_out_of_memory
 from segmodels.mappings import MappingError
 from segmodels.photo import PhotoError
-from segmodels.streams import leave_pipe
+from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 from train.commands import detecting, fitting, judging, labelling, publishing
 from train.publishing.export import ExportError
 from train.recipe import RecipeError
@@ -75,9 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
         add_command(commands)
     parsed = parser.parse_args(arguments)
     try:
-        status = int(parsed.run(parsed))
-        sys.stdout.flush()
-        return status
+        with heed_sigterm():
+            status = int(parsed.run(parsed))
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:
         return leave_pipe()
     except KeyboardInterrupt:
@@ -85,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
             "\nStopped. Run the same command to continue; a fit continues from its last epoch.",
             file=sys.stderr,
         )
-        return 130
+        return stopped_status()
     except _FORESEEN as error:
         print(error, file=sys.stderr)
         return 1

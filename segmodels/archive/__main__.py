@@ -28,7 +28,7 @@ from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
 from segmodels.inference.memory import is_out_of_memory
 from segmodels.sentences import listed
-from segmodels.streams import leave_pipe
+from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 
 _SHOWN = 10
 _MOST_MADE_UP = 100_000_000  # photos
@@ -97,15 +97,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     try:
-        archive = Archive(parsed.archive or parsed.place)
-        status = _run(parsed, archive)
-        sys.stdout.flush()
-        return status
+        with heed_sigterm():
+            status = _run(parsed, Archive(parsed.archive or parsed.place))
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:
         return leave_pipe()
     except KeyboardInterrupt:
         print("\nStopped. What is done so far is in the archive; run the same command to continue.", file=sys.stderr)
-        return 130
+        return stopped_status()
     except (ArchiveError, CheckpointError, DeviceError) as error:
         print(error, file=sys.stderr)
         return 1

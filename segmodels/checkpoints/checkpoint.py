@@ -249,14 +249,7 @@ def write_folder(
             name: tensor.detach().cpu().to(torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
             for name, tensor in network.state_dict().items()
         }
-        if whole := [name for name, dtype in wanted.items() if dtype.is_floating_point != stored[name].is_floating_point()]:
-        kind = str(stored[whole[0]].dtype).removeprefix("torch.")
-        raise CheckpointError(
-            f"{path}: {whole[0]} holds {kind}, as of a quantised network, and the architecture has "
-            f"{str(wanted[whole[0]]).removeprefix('torch.')}. Save it as fp16 or fp32."
-        )
-    tensors = {name: stored[name].to(dtype) for name, dtype in wanted.items()}
-    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
             raise CheckpointError(f"The weights cannot be saved: {broken[0]} has values that fp16 cannot represent.")
         try:
             save_file(tensors, fresh / "model.safetensors")
@@ -602,11 +595,12 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
             stored = {name: file.get_tensor(name) for name in wanted}
     except (SafetensorError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError where it cannot be mapped
         raise CheckpointError(_no_safetensors(path, error)) from None
-    if whole := [name for name, dtype in wanted.items() if dtype.is_floating_point != stored[name].is_floating_point()]:
-        kind = str(stored[whole[0]].dtype).removeprefix("torch.")
+    other = [name for name, dtype in wanted.items() if dtype.is_floating_point != stored[name].is_floating_point()]
+    if other:
+        kind = str(stored[other[0]].dtype).removeprefix("torch.")
         raise CheckpointError(
-            f"{path}: {whole[0]} holds {kind}, as of a quantised network, and the architecture has "
-            f"{str(wanted[whole[0]]).removeprefix('torch.')}. Save it as fp16 or fp32."
+            f"{path}: {other[0]} holds {kind}, as of a quantised network, and the architecture has "
+            f"{str(wanted[other[0]]).removeprefix('torch.')}. Save it as fp16 or fp32."
         )
     tensors = {name: stored[name].to(dtype) for name, dtype in wanted.items()}
     if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
