@@ -27,6 +27,7 @@ __all__ = [
     "LFS_POINTER",
     "MOST_JSON_BYTES",
     "ZIP_ERRORS",
+    "is_lfs_pointer",
     "open_regular",
     "parse_json",
     "read_json",
@@ -104,6 +105,17 @@ def writable_name(name: str) -> str:
     return name or "_"
 
 
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is the pointer of one that Git LFS has not fetched.
+
+    Args:
+        path: Path of the file; one that cannot be read is none.
+    """
+    with suppress(OSError), open_regular(path) as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
+    return False
+
+
 def open_regular(path: Path) -> BufferedReader:
     """Opens a file for reading, but nothing that only looks like one: a device never ends, and a pipe waits.
 
@@ -133,7 +145,12 @@ def read_json(path: Path, most: int = MOST_JSON_BYTES) -> Any:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most / 1e6:.0f} MB")
-    return parse_json(content.decode("utf-8"))
+    if content.startswith(LFS_POINTER):
+        raise ValueError("it is a Git LFS pointer, which git lfs pull replaces by the file")
+    try:
+        return parse_json(content.decode("utf-8-sig"))  # editors of Windows put a mark before it
+    except UnicodeDecodeError:
+        raise ValueError("it is not in UTF-8") from None
 
 
 def parse_json(text: str) -> Any:

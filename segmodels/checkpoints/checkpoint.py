@@ -13,7 +13,6 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,7 @@ from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
-from segmodels.files import LFS_POINTER, read_json, write_whole
+from segmodels.files import is_lfs_pointer, read_json, write_whole
 from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.formats import PICKLES, digest, home_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
@@ -437,9 +436,13 @@ def _check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> Pat
     except (SafetensorError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError where it cannot be mapped
         raise CheckpointError(_no_safetensors(path, error)) from None
     if missing := sorted(set(expected) - set(found)):
-        raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}")
+        raise CheckpointError(
+            f"{path}: {len(missing)} tensors are missing, the first is {repr(missing[0])[1:-1]}. {_AGAIN}"
+        )
     if extra := sorted(set(found) - set(expected)):
-        raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}. {_AGAIN}")
+        raise CheckpointError(
+            f"{path}: {len(extra)} tensors are unknown, the first is {repr(extra[0])[1:-1]}. {_AGAIN}"
+        )
     for name, shape in found.items():
         if shape != expected[name]:
             raise CheckpointError(
@@ -613,9 +616,8 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
 def _no_safetensors(path: Path, error: Exception) -> str:
     if is_out_of_memory(error):
         return f"{path} cannot be read: there is not enough memory. Close other programs, or take a machine with more."
-    with suppress(OSError), path.open("rb") as file:
-        if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            return f"{path} is a Git LFS pointer, not the weights. Run git lfs pull in its repository."
+    if is_lfs_pointer(path):
+        return f"{path} is a Git LFS pointer, not the weights. Run git lfs pull in its repository."
     return f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}"
 
 
