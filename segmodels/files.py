@@ -24,6 +24,7 @@ except ImportError:  # a Python that was built without it opens no such member
     LZMAError = EOFError  # type: ignore[misc, assignment]
 
 __all__ = [
+    "DEVICE",
     "LFS_POINTER",
     "MOST_JSON_BYTES",
     "ZIP_ERRORS",
@@ -47,6 +48,9 @@ ZIP_ERRORS = (
     *(EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError),
 )
 """What `zipfile` raises for a damaged, encrypted or unusual ZIP, besides `OSError`."""
+
+DEVICE = re.compile(r"(con|prn|aux|nul|(?:com|lpt)[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+"""Names that no file and no folder has on Windows, with any ending."""
 
 _MOST_DEPTH = 64  # of lists and objects in each other
 _MOST_DIGITS = 19  # of a whole number: those of 64 bits
@@ -97,11 +101,15 @@ def write_whole(path: Path, text: str) -> None:
 def writable_name(name: str) -> str:
     """A name of a file or a folder that every disk takes: up to 200 bytes, and no character that one forbids.
 
+    The name of a device of Windows gets a `_`.
+
     Args:
         name: Name without a folder and without its ending; what cannot be written becomes `_`.
     """
     name = "".join(each if each.isprintable() else "_" for each in re.sub(r'[<>:"/\\|?*]', "_", name))
     name = name.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", "ignore")
+    if device := DEVICE.fullmatch(name):
+        name = f"{device[1]}_{device[2] or ''}"
     return name or "_"
 
 

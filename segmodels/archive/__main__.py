@@ -27,7 +27,7 @@ from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
 from segmodels.inference.memory import is_out_of_memory
-from segmodels.sentences import listed
+from segmodels.sentences import listed, visible
 from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 
 _SHOWN = 10
@@ -233,7 +233,7 @@ def _duplicates(archive: Archive, *, as_csv: bool) -> int:
         print(f"{version}: {count:,} group{'' if count == 1 else 's'} of near-duplicates among {compared:,} photos.")
         for row in found.to_dict("records"):
             name = row["file_name"] if row["kept"] else f"  {row['file_name']}"
-            print(f"{name} ({row['width']:,} x {row['height']:,} pixels)")
+            print(f"{visible(str(name))} ({row['width']:,} x {row['height']:,} pixels)")
     if tables:
         table = pd.concat(tables)
         text = csv_bytes([list(table.columns), *table.itertuples(index=False)]).decode()

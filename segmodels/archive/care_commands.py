@@ -7,7 +7,6 @@ import getpass
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from segmodels.archive import care
@@ -18,7 +17,7 @@ from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.tagging import retag
 from segmodels.arguments import path_argument, place_argument
 from segmodels.files import writable_name, write_whole
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed, visible
 
 __all__ = ["COMMANDS", "add_commands", "run_command", "user"]
 
@@ -46,7 +45,9 @@ def add_commands(commands: Any) -> None:
     photos.add_argument(
         "--for-good", action="store_true", help="a privacy request: at once, everywhere, without undo, with a receipt"
     )
-    photos.add_argument("--receipt", metavar="FILE", help="where to write the receipt; else it is shown")
+    photos.add_argument(
+        "--receipt", type=path_argument, metavar="FILE", help="where to write the receipt; else it is shown"
+    )
     photos.add_argument("--confirm", metavar="DELETE", help="the word DELETE, instead of being asked for it")
     delete = commands.add_parser("delete", parents=[place], help="delete a whole archive, for good")
     delete.add_argument("--confirm", metavar="NAME", help="name of the archive, instead of being asked for it")
@@ -136,7 +137,7 @@ def _delete_photos(parsed: argparse.Namespace, archive: Archive) -> int:
         raise ArchiveError(f"No photo of {archive.place.name} meets these conditions. Nothing was deleted.")
     more = f" and {matches.photos - len(matches.names):,} more" if matches.photos > len(matches.names) else ""
     print(
-        f"{matches.photos:,} photos: {', '.join(matches.names)}{more}"
+        f"{matches.photos:,} photos: {visible(', '.join(map(str, matches.names)))}{more}"
         if matches.photos
         else "No photo in use meets these conditions."
     )
@@ -151,7 +152,15 @@ def _delete_photos(parsed: argparse.Namespace, archive: Archive) -> int:
     print(deleted)
     if deleted.receipt:
         if parsed.receipt:
-            write_whole(Path(parsed.receipt), deleted.receipt_bytes().decode())
+            try:
+                write_whole(parsed.receipt, deleted.receipt_bytes().decode())
+            except OSError as error:
+                print(
+                    f"The receipt cannot be written to {parsed.receipt}: {first_line(error)}. The photos are deleted; "
+                    "log --json shows the receipt.",
+                    file=sys.stderr,
+                )
+                return 1
             print(f"The receipt is in {parsed.receipt}, and in the log of the archive.")
         else:
             print(deleted.receipt_bytes().decode(), end="")

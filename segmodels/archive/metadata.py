@@ -312,14 +312,14 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, list[st
             raise ArchiveError(f"{name} is {what}. Export it as CSV.")
     if encoding:
         try:
-            codecs.lookup(encoding)
-        except LookupError:
+            "a".encode(encoding)
+        except (LookupError, ValueError):  # none of that name, or none of text, such as zlib
             raise ArchiveError(
-                f"There is no encoding {encoding}. Name one such as utf-8, gbk or windows-1252."
+                f"There is no encoding of text {encoding!r}. Name one such as utf-8, gbk or windows-1252."
             ) from None
         try:
             text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise ArchiveError(f"{name} is not in {encoding_name(encoding)}. Choose another encoding.") from None
         found = [encoding, *(each for each in _encodings(data) if each != encoding)]
         return text, found, []

@@ -73,7 +73,9 @@ def test_an_encoding_that_is_not_certain_can_be_chosen() -> None:
     assert chosen.notes == []
     with pytest.raises(ArchiveError, match="looks.csv is not in UTF-8. Choose another encoding"):
         parse_metadata(data, "looks.csv", NOW, encoding="utf-8")
-    with pytest.raises(ArchiveError, match="There is no encoding klingon. Name one such as utf-8, gbk or windows-1252"):
+    with pytest.raises(
+        ArchiveError, match="There is no encoding of text .klingon.. Name one such as utf-8, gbk or windows-1252"
+    ):
         parse_metadata(data, "looks.csv", NOW, encoding="klingon")
 
 
@@ -347,3 +349,18 @@ def test_another_file_called_csv_is_named(data: bytes, what: str) -> None:
 
 def test_a_header_in_brackets_is_no_json() -> None:
     assert [entry.name for entry in parsed("[id],photo\n1,a.jpg\n").entries] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", "zlib", "base64", "utf-8\0", ""])
+def test_an_encoding_that_is_none_of_text_is_a_sentence(encoding: str) -> None:
+    if not encoding:
+        assert parse_metadata(b"photo\na.jpg\n", "looks.csv", encoding=encoding).encoding == "utf-8"
+        return
+    with pytest.raises(ArchiveError, match="^There is no encoding of text .* Name one such as utf-8"):
+        parse_metadata(b"photo\na.jpg\n", "looks.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "ascii", "utf-16"])
+def test_a_table_that_is_not_in_the_encoding_chosen_is_a_sentence(encoding: str) -> None:
+    with pytest.raises(ArchiveError, match="^looks.csv is not in .* Choose another encoding.$"):
+        parse_metadata("photo,city\na.jpg,Göß\xff\n".encode("cp1252"), "looks.csv", encoding=encoding)
