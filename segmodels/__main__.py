@@ -21,18 +21,21 @@ from tqdm import tqdm
 
 import segmodels.streams  # noqa: F401  # before what takes long to import
 from segmodels.annotations import ANNOTATION_FORMATS, LOCAL_FILES, AnnotationFile, names_apart
+from segmodels.arguments import path_argument, refusal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, Offer, list_offers, load_segmenter, pull_checkpoint
 from segmodels.checkpoints.checkpoint import CheckpointError, read_config, read_results
 from segmodels.checkpoints.listing import about_model
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.files import replacing, writable_name
 from segmodels.hub.progress import pull_bar
+from segmodels.inference.memory import is_out_of_memory
 from segmodels.inference.segmentation import Segmentation
 from segmodels.inference.segmenter import Segmenter
 from segmodels.photo import PhotoError, decode_photo, find_photos
 from segmodels.results_folder import choose_targets, is_done, legible, map_of, write_results
 from segmodels.sentences import first_line, listed
-from segmodels.streams import leave_pipe
+from segmodels.settings import read_settings
+from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,8 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_exports(),
     )
-    segment.add_argument("photos", nargs="+", type=_path, metavar="PHOTO_OR_FOLDER")
-    segment.add_argument("--out", type=_path, required=True, metavar="DIR", help="folder for the results")
+    segment.add_argument("photos", nargs="+", type=path_argument, metavar="PHOTO_OR_FOLDER")
+    segment.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the results")
     segment.add_argument(
         "--again", action="store_true", help="also do photos whose results of this model are in DIR already"
     )
@@ -90,25 +93,26 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=f"run the package {entry.module.partition('.')[0]}; has its own --help")
     parsed = parser.parse_args(arguments)
     try:
-        if parsed.command == "segment":
-            status = _segment(parsed)
-        else:
-            status = _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
-        sys.stdout.flush()
-        return status
+        with heed_sigterm():
+            if parsed.command == "segment":
+                status = _segment(parsed)
+            else:
+                status = _pull(parsed.names) if parsed.command == "pull" else _models(as_json=parsed.json)
+            sys.stdout.flush()
+            return status
     except KeyboardInterrupt:
         print("\nStopped. Results written so far are complete; run the same command to go on.", file=sys.stderr)
-        return 130
+        return stopped_status()
     except BrokenPipeError:
         return leave_pipe()
-    except (CheckpointError, DeviceError, PhotoError, OSError) as error:
+    except (CheckpointError, DeviceError, PhotoError) as error:
         print(error, file=sys.stderr)
         return 1
-
-
-def _path(text: str) -> Path:
-    """A path from the command line; shells leave the `~` of `--out=~/results` as it is."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111  # Path.expanduser fails on the ~ of a user who is not there
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            raise
+        print(refusal(error), file=sys.stderr)
+        return 1
 
 
 def _exports() -> str:
@@ -152,9 +156,14 @@ def _segment(arguments: argparse.Namespace) -> int:
         if os.path.realpath(result) in originals:
             print(f"{result} is a photo that its class map would overwrite. Name another --out.", file=sys.stderr)
             return 1
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else first_line(error)
+        print(f"The results cannot be written to {legible(out)}: {reason}. Name another --out.", file=sys.stderr)
+        return 1
     with pull_bar(arguments.model) as progress:
         segmenter = load_segmenter(arguments.model, arguments.device, precision=arguments.precision, progress=progress)
-    out.mkdir(parents=True, exist_ok=True)
     targets = choose_targets(names, out)
     writers = {kind: ANNOTATION_FORMATS[kind].open(arguments.image_address) for kind in dict.fromkeys(arguments.export)}
     checkpoint = segmenter.checkpoint
@@ -166,16 +175,23 @@ def _segment(arguments: argparse.Namespace) -> int:
                     done += 1
                     continue
                 try:
-                    segmentation, notes = _segment_one(segmenter, path, target)
-                    exported = segmentation.as_stored() if arguments.as_stored else segmentation
-                    for kind, writer in writers.items():
-                        _write(out / kind, writer.add(exported_names[path], exported))
+                    segmentation, notes = _analysed(segmenter, path)
                 except (CheckpointError, DeviceError):
                     raise
                 except PhotoError as error:
                     failed += 1
                     bar.write(str(error), file=sys.stderr)
                     continue
+                except Exception as error:  # one photo must not stop the others, whatever it raises
+                    failed += 1
+                    reason = first_line(error) or type(error).__name__
+                    bar.write(f"{legible(path)} could not be analysed: {reason}.", file=sys.stderr)
+                    continue
+                try:
+                    write_results(target, path, segmentation)
+                    exported = segmentation.as_stored() if arguments.as_stored else segmentation
+                    for kind, writer in writers.items():
+                        _write(out / kind, writer.add(exported_names[path], exported))
                 except OSError as error:
                     if error.errno in (errno.ENOSPC, errno.EDQUOT):
                         raise OSError(
@@ -186,10 +202,10 @@ def _segment(arguments: argparse.Namespace) -> int:
                     reason = error.strerror or first_line(error)
                     bar.write(f"{legible(path)}: the results cannot be written: {reason}.", file=sys.stderr)
                     continue
-                except Exception as error:  # one photo must not stop the others, whatever it raises
+                except Exception as error:
                     failed += 1
                     reason = first_line(error) or type(error).__name__
-                    bar.write(f"{legible(path)} could not be analysed: {reason}.", file=sys.stderr)
+                    bar.write(f"{legible(path)}: the annotations cannot be made: {reason}.", file=sys.stderr)
                     continue
                 written += 1
                 for note in [*notes, *_renamed(path, target)]:
@@ -198,8 +214,9 @@ def _segment(arguments: argparse.Namespace) -> int:
         for kind, writer in writers.items():
             _write(out / kind, writer.close())
     if done:
-        who = "1 photo was" if done == 1 else f"{done:,} photos were"
-        print(f"{who} done before, and left as they are. --again does all anew.", file=sys.stderr)
+        who = "1 photo was done before, and left as it is." if done == 1 else ""
+        who = who or f"{done:,} photos were done before, and left as they are."
+        print(f"{who} --again does all anew.", file=sys.stderr)
     if written:
         print(_what_was_written(written, checkpoint.name, out, list(writers)))
     return 1 if failed else 0
@@ -248,12 +265,10 @@ def _collect(paths: list[Path]) -> tuple[dict[Path, str], int]:
     return photos, failed + len(passed_over)
 
 
-def _segment_one(segmenter: Segmenter, path: Path, target: Path) -> tuple[Segmentation, Sequence[str]]:
-    """Writes the results of a photo; gives them, and sentences on how it was read."""
+def _analysed(segmenter: Segmenter, path: Path) -> tuple[Segmentation, Sequence[str]]:
+    """The results of a photo, and sentences on how it was read."""
     photo = decode_photo(path, max_bytes=None)
-    segmentation = segmenter.segment(photo)
-    write_results(target, path, segmentation)
-    return segmentation, photo.notes
+    return segmenter.segment(photo), photo.notes
 
 
 def _pull(names: list[str]) -> int:
@@ -274,6 +289,12 @@ def _models(*, as_json: bool) -> int:
     offers, problem = list_offers()
     if problem:
         print(problem, file=sys.stderr)
+    for place in read_settings().models:
+        if not os.access(place, os.R_OK | os.X_OK) or not place.is_dir():
+            print(
+                f"GARMENTSCOPE_MODELS names {legible(place)}, which is no folder that can be listed. Correct it.",
+                file=sys.stderr,
+            )
     if not offers:
         print("No model is installed. Set GARMENTSCOPE_MODELS to a folder of checkpoints.", file=sys.stderr)
         return 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import lzma
 import re
 import stat
 import struct
@@ -19,9 +18,17 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it opens no such member
+    LZMAError = EOFError  # type: ignore[misc, assignment]
+
 __all__ = [
+    "DEVICE",
+    "LFS_POINTER",
     "MOST_JSON_BYTES",
     "ZIP_ERRORS",
+    "is_lfs_pointer",
     "open_regular",
     "parse_json",
     "read_json",
@@ -33,8 +40,17 @@ __all__ = [
 MOST_JSON_BYTES = 32_000_000
 """Most bytes of a JSON file that describes something, such as a checkpoint; the largest of ours has 0.1 MB."""
 
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError)
-"""What the standard library raises at a damaged, encrypted or unknown kind of ZIP, beside errors of the system."""
+LFS_POINTER = b"version https://git-lfs.github.com"
+"""How a file begins that Git LFS has not fetched."""
+
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
+"""What `zipfile` raises for a damaged, encrypted or unusual ZIP, besides `OSError`."""
+
+DEVICE = re.compile(r"(con|prn|aux|nul|(?:com|lpt)[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+"""Names that no file and no folder has on Windows, with any ending."""
 
 _MOST_DEPTH = 64  # of lists and objects in each other
 _MOST_DIGITS = 19  # of a whole number: those of 64 bits
@@ -85,12 +101,27 @@ def write_whole(path: Path, text: str) -> None:
 def writable_name(name: str) -> str:
     """A name of a file or a folder that every disk takes: up to 200 bytes, and no character that one forbids.
 
+    The name of a device of Windows gets a `_`.
+
     Args:
         name: Name without a folder and without its ending; what cannot be written becomes `_`.
     """
     name = "".join(each if each.isprintable() else "_" for each in re.sub(r'[<>:"/\\|?*]', "_", name))
     name = name.encode("utf-8")[:_LONGEST_NAME].decode("utf-8", "ignore")
+    if device := DEVICE.fullmatch(name):
+        name = f"{device[1]}_{device[2] or ''}"
     return name or "_"
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is the pointer of one that Git LFS has not fetched.
+
+    Args:
+        path: Path of the file; one that cannot be read is none.
+    """
+    with suppress(OSError), open_regular(path) as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
+    return False
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -122,7 +153,12 @@ def read_json(path: Path, most: int = MOST_JSON_BYTES) -> Any:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most / 1e6:.0f} MB")
-    return parse_json(content.decode("utf-8"))
+    if content.startswith(LFS_POINTER):
+        raise ValueError("it is a Git LFS pointer, which git lfs pull replaces by the file")
+    try:
+        return parse_json(content.decode("utf-8-sig"))  # editors of Windows put a mark before it
+    except UnicodeDecodeError:
+        raise ValueError("it is not in UTF-8") from None
 
 
 def parse_json(text: str) -> Any:

@@ -25,10 +25,11 @@ from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageCms, ImageFilter, UnidentifiedImageError, features
+from PIL import Image, ImageCms, ImageFilter, PngImagePlugin, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import jpeg_factory
 
 from segmodels.errors import GarmentscopeError
+from segmodels.files import LFS_POINTER
 
 __all__ = [
     "MAX_BYTES",
@@ -98,6 +99,8 @@ _OTHERS = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a ZIP archive or an office document"),
     (b"8BPS", "a Photoshop document"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file"),
     (b"\x00\x00\x00\x0cJXL ", "a JPEG XL file"),
     (b"\xff\x0a", "a JPEG XL file"),
@@ -129,6 +132,7 @@ _INTEROPERABILITY, _COLOUR_SPACE_TAG, _INDEX_TAG = 0xA005, 0xA001, 0x0001
 _LUT_SIDE = 33
 
 pillow_heif.register_heif_opener()
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # programs keep an edit's history, and large profiles
 
 
 class PhotoError(GarmentscopeError, ValueError):
@@ -500,6 +504,8 @@ def _other(head: bytes) -> str:
     if _is_text(head):
         if re.search(rb"<html|<!doctype html", head, re.IGNORECASE):
             return "a web page, not a photo"
+        if head.startswith(LFS_POINTER):
+            return "a Git LFS pointer, not a photo: run git lfs pull"
         return "text, not a photo"
     if not head.strip(b"\0"):
         return "full of zeros, not a photo"

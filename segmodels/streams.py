@@ -2,21 +2,61 @@
 
 A shell may start a command with closed streams (`2>&-`), whoever reads its output may stop doing so (`| head`), and
 Ctrl-C may come at any time: none of them is a traceback. Nor is a name with characters that the stream's encoding does
-not have, as that of a file or a console on Windows may not.
+not have, as that of a file or a console on Windows may not. SIGTERM, which systemd, Docker and schedulers send, stops a
+command as Ctrl-C does.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
-__all__ = ["CLOSED_PIPE", "leave_pipe", "write_anything"]
+__all__ = ["CLOSED_PIPE", "heed_sigterm", "leave_pipe", "stopped_status", "write_anything"]
 
 CLOSED_PIPE = 141
 """Exit status of a command whose output nobody reads any more, as shells have it for SIGPIPE."""
+
+_terminated = False
+
+
+@contextmanager
+def heed_sigterm() -> Iterator[None]:
+    """Makes a `KeyboardInterrupt` of a first SIGTERM meanwhile, so that what is done is kept; a second one kills.
+
+    Without effect where the caller handles SIGTERM already, or is not in the main thread.
+    """
+    global _terminated  # noqa: PLW0603
+    _terminated = False
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    process = os.getpid()
+
+    def stop(*_: object) -> None:
+        global _terminated  # noqa: PLW0603
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() != process:  # a child that was forked and has nothing to keep
+            os.kill(os.getpid(), signal.SIGTERM)
+        _terminated = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def stopped_status() -> int:
+    """Exit status of a command that was stopped, as shells have it: 130 by Ctrl-C, 143 by SIGTERM."""
+    return 143 if _terminated else 130
 
 
 def leave_pipe() -> int:

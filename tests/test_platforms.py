@@ -21,7 +21,9 @@ from segmodels.archive import place
 from segmodels.archive.metadata import join, parse_metadata
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.device import c_function, keep_memory
+from segmodels.files import writable_name
 from segmodels.inference.memory import return_memory
+from segmodels.results_folder import choose_targets
 from segmodels.streams import write_anything
 from train.data.cache import Cache
 from train.recipe import Recipe
@@ -70,6 +72,25 @@ def test_an_archive_has_not_the_name_of_a_device(tmp_path: Path, name: str) -> N
     with pytest.raises(ArchiveError, match=f"cannot be called {name}, which is a device on Windows"):
         choose_target(name, {"GARMENTSCOPE_CACHE": str(tmp_path)}, tmp_path)
     assert choose_target("Console 1", {"GARMENTSCOPE_CACHE": str(tmp_path)}, tmp_path).name == "Console 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("CON", "CON_"),
+        ("nul.tar", "nul_.tar"),
+        ("Com1", "Com1_"),
+        ("lpt\u00b9", "lpt\u00b9_"),
+        ("conin$.x", "conin$_.x"),
+    ],
+)
+def test_results_have_not_the_name_of_a_device(name: str, written: str) -> None:
+    assert writable_name(name) == written
+    assert choose_targets({Path(f"{name}.jpg"): f"{name}/{name}.jpg"}, Path("out")) == {
+        Path(f"{name}.jpg"): Path("out", written, written)
+    }
+    for usual in ("console", "nullpoint", "com", "aux2", "contact.con"):
+        assert writable_name(usual) == usual
 
 
 def test_a_name_that_the_console_cannot_write_is_escaped() -> None:

@@ -7,14 +7,16 @@ import sys
 
 import segmodels.streams  # noqa: F401  # before what takes long to import
 import train.extra  # noqa: F401  # ends the command with a sentence where the extra is not installed
+from segmodels.arguments import refusal
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.datasets import DatasetError
 from segmodels.device import DeviceError
 from segmodels.evaluation.evidence import EvidenceError
 from segmodels.evaluation.results import ResultsError
+from segmodels.inference.memory import is_out_of_memory
 from segmodels.mappings import MappingError
 from segmodels.photo import PhotoError
-from segmodels.streams import leave_pipe
+from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 from train.commands import detecting, fitting, judging, kinds, labelling, publishing
 from train.publishing.export import ExportError
 from train.recipe import RecipeError
@@ -31,7 +33,6 @@ _FORESEEN = (
     ExportError,
     FitError,
     MappingError,
-    OSError,
     PhotoError,
     PretrainedError,
     RecipeError,
@@ -74,9 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
         add_command(commands)
     parsed = parser.parse_args(arguments)
     try:
-        status = int(parsed.run(parsed))
-        sys.stdout.flush()
-        return status
+        with heed_sigterm():
+            status = int(parsed.run(parsed))
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:
         return leave_pipe()
     except KeyboardInterrupt:
@@ -84,9 +86,14 @@ def main(arguments: list[str] | None = None) -> int:
             "\nStopped. Run the same command to continue; a fit continues from its last epoch.",
             file=sys.stderr,
         )
-        return 130
+        return stopped_status()
     except _FORESEEN as error:
         print(error, file=sys.stderr)
+        return 1
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            raise
+        print(refusal(error), file=sys.stderr)
         return 1
 
 

@@ -339,9 +339,11 @@ def read_toml(source: str | Path, folder: Path, what: str) -> tuple[str, dict[st
         known = ", ".join(sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.toml")))
         raise RecipeError(f"There is no {what} {source}: name a TOML file, or one of those that ship: {known}.")
     try:
-        return path.name, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path.name} is not valid TOML: {error}.") from None
+        return path.name, tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise RecipeError(f"{path.name} is not in UTF-8. Save it in UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path.name} is not valid TOML: {error}. Correct it.") from None
 
 
 def _change(text: str) -> tuple[str, Any]:

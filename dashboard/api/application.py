@@ -27,7 +27,6 @@ from dashboard.api.waiting import asked
 from dashboard.shared import networks
 from segmodels import __version__
 from segmodels.checkpoints.catalog import DEFAULT_MODEL, list_checkpoints
-from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.checkpoints.listing import about_model
 from segmodels.photo import MAX_BYTES
 
@@ -137,7 +136,7 @@ def _models() -> list[dict[str, Any]]:
         row: dict[str, Any] = {"name": entry.name, "from": entry.source, "default": entry.name == DEFAULT_MODEL}
         try:
             row |= about_model(entry.folder)
-        except CheckpointError as error:  # its message names folders of the server
+        except Exception as error:  # one folder never hides the others; the message names folders of the server
             _LOGGER.error("The model %s cannot be read.", entry.name, exc_info=error)
             row["problem"] = "The model cannot be read. The server's log says why."
         found.append(row)

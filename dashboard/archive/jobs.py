@@ -20,6 +20,8 @@ from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ing
 from segmodels.archive.metadata import Metadata
 from segmodels.archive.sources import Found
 from segmodels.archive.store import Archive, ArchiveError
+from segmodels.errors import GarmentscopeError
+from segmodels.sentences import first_line
 
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
@@ -160,10 +162,9 @@ class Job(background.Task):
 
     def explain(self, error: Exception) -> str:
         """Message for the visitor: the error's own message if it is meant for visitors."""
-        if isinstance(error, ValueError | OSError):
+        if isinstance(error, GarmentscopeError):
             return str(error)
-        first = str(error).partition("\n")[0] or type(error).__name__
-        return f"The ingest failed: {first}. What was written before is kept."
+        return f"The ingest failed: {first_line(error) or type(error).__name__}. What was written before is kept."
 
     def _note_progress(self, progress: Progress) -> None:
         self.progress = progress

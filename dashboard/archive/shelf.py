@@ -18,6 +18,7 @@ from segmodels.archive.changes import last_undoable, visible_parts
 from segmodels.archive.lists import list_names
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.store import Archive, Reader, Version
+from segmodels.files import DEVICE
 from segmodels.settings import read_settings
 
 __all__ = [
@@ -50,7 +51,6 @@ MADE_UP = "Made-up sample"
 _TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with the app
 _VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no folder has such a name on Windows
 _OWNER = ".owner"  # file with the identifier of the visitor who made an archive
 _NAME = re.compile(r"\w(?:[\w .()+-]*[\w)+])?")  # in any script; no slash, no dot or space at either end
 
@@ -185,7 +185,7 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
             if name
             else "The archive needs a name. Choose one or type a new one."
         )
-    if _DEVICE.fullmatch(name):
+    if DEVICE.fullmatch(name):
         raise ArchiveError(f"An archive cannot be called {name}, which is a device on Windows. Choose another name.")
     return Shelved(name, str(cache_folder(environment) / name), "own")
 

@@ -462,6 +462,6 @@ def _cost(folder: Path) -> tuple[int | None, int | None]:
             with safe_open(path, "np") as file:
                 shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             parameters += sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(_BUFFERS))
-    except (CheckpointError, OSError, SafetensorError):
+    except (CheckpointError, OSError, SafetensorError, RuntimeError):  # RuntimeError where it cannot be mapped
         return None, size
     return parameters if files else None, size

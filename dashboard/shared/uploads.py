@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ __all__ = ["MAX_UPLOAD_MB", "choose_photo", "more_ways", "upload_photos"]
 MAX_UPLOAD_MB = MAX_BYTES // 1024**2
 """Largest photo, in MB; the larger limit of the server in .streamlit/config.toml is for the Archive page."""
 
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+_LOCAL = re.compile(r"(.+\.)?localhost|127(\.\d{1,3}){3}|::1")  # which browsers trust without https
 
 
 def upload_photos(key: str) -> list[PhotoFile]:
@@ -76,7 +77,7 @@ def more_ways(key: str) -> tuple[list[PhotoFile], str]:
 def _camera_allowed() -> bool:
     """Whether a browser lets this page use the camera: https, or a server on the visitor's own machine."""
     parts = urlsplit(st.context.url or "")
-    return parts.scheme != "http" or parts.hostname in _LOCAL
+    return parts.scheme != "http" or _LOCAL.fullmatch(parts.hostname or "") is not None
 
 
 def choose_photo(names: Mapping[str, str], shown: str, take: Callable[[str], object], *, key: str) -> None:

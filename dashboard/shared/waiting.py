@@ -15,6 +15,7 @@ from dashboard.shared.inference_queue import Flow
 from dashboard.shared.runs import Run
 from dashboard.shared.text import literal
 from segmodels.photo import PhotoError
+from segmodels.sentences import first_line
 
 __all__ = ["as_done", "failure", "finished", "follow", "place_text"]
 
@@ -118,7 +119,7 @@ def failure(name: str, error: BaseException) -> str:
     if isinstance(error, PhotoError):
         return str(error)
     _LOGGER.error("A photo could not be analysed.", exc_info=error)
-    reason = str(error).partition("\n")[0].rstrip(". ") or type(error).__name__
+    reason = first_line(error) or type(error).__name__
     return f"{name} could not be analysed: {reason}."
 
 

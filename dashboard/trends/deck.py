@@ -36,10 +36,7 @@ MARGIN = Inches(0.45)
 """Margin at the sides of a slide."""
 
 _MOST_UNPACKED = 500 * 1024 * 1024  # bytes of the files in a template together
-_DAMAGED = (
-    *ZIP_ERRORS,
-    *(PythonPptxError, KeyError, AttributeError, etree.LxmlError),
-)
+_DAMAGED = (*ZIP_ERRORS, OSError, PythonPptxError, LookupError, AttributeError, TypeError, etree.LxmlError)
 _FOOT = Inches(0.75)
 _TITLE_TYPES = (1, 3)  # placeholders for a title, and for a centred one
 _SMALL_TYPES = (13, 15, 16)  # slide number, footer, date: they leave the space to the chart

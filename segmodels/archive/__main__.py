@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -27,14 +26,16 @@ from segmodels.archive.sentences import duration
 from segmodels.archive.sources import Found, find_sources, read_tables
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.archive.watch import watch
+from segmodels.arguments import path_argument, place_argument, refusal
 from segmodels.checkpoints.catalog import DEFAULT_MODEL
 from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.csv_text import csv_bytes
 from segmodels.device import DeviceError, add_device_arguments
 from segmodels.extras import missing_extra
-from segmodels.sentences import listed
+from segmodels.inference.memory import is_out_of_memory
+from segmodels.sentences import listed, visible
 from segmodels.settings import read_settings
-from segmodels.streams import leave_pipe
+from segmodels.streams import heed_sigterm, leave_pipe, stopped_status
 
 _SHOWN = 10
 _MOST_MADE_UP = 100_000_000  # photos
@@ -47,11 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     take = commands.add_parser("ingest", help="add the photos of a folder to an archive; run it again to continue")
     take.add_argument(
         "folder",
+        type=place_argument,
         metavar="FOLDER",
         help="folder of photos, at any depth; a ZIP; a URI such as s3://bucket; or a product feed, as a file or an "
         "address: a CSV with addresses of photos, an export or products.json of Shopify, or Google Merchant Center",
     )
-    take.add_argument("--metadata", metavar="CSV", help="dates and tags by file name")
+    take.add_argument("--metadata", type=path_argument, metavar="CSV", help="dates and tags by file name")
     take.add_argument(
         "--encoding", metavar="NAME", help="encoding of the CSV, such as gbk or cp1252; found out if left out"
     )
@@ -102,8 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
     again = commands.add_parser(
         "re-analyse", help="bring rows up to date that another revision of a model, its calibration or its kinds made"
     )
-    again.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
-    again.add_argument("--photos", metavar="FOLDER", required=True, help="folder of its photos, as for ingest")
+    again.add_argument("archive", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive")
+    again.add_argument(
+        "--photos", type=place_argument, metavar="FOLDER", required=True, help="folder of its photos, as for ingest"
+    )
     again.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="catalog name, or folder of a checkpoint")
     again.add_argument("--all", action="store_true", help="analyse the photos of all rows of the model again")
     add_device_arguments(again)
@@ -112,7 +116,9 @@ def main(arguments: list[str] | None = None) -> int:
     duplicates.add_argument("--csv", action="store_true", help="write a CSV, one photo a line")
     similar = commands.add_parser("similar", help="list the outfits that look most like a photo's")
     similar.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
-    similar.add_argument("photo", metavar="PHOTO", help="file name or id of a photo in the archive, or its file")
+    similar.add_argument(
+        "photo", type=place_argument, metavar="PHOTO", help="file name or id of a photo in the archive, or its file"
+    )
     similar.add_argument("--person", type=int, default=1, metavar="N", help="which person of the photo (default: 1)")
     similar.add_argument("--number", type=int, default=12, metavar="N", help="most outfits (default: 12)")
     similar.add_argument("--csv", action="store_true", help="write a CSV, one outfit a line")
@@ -120,11 +126,15 @@ def main(arguments: list[str] | None = None) -> int:
     make_up.add_argument("photos", metavar="N", type=int)
     make_up.add_argument("--seed", type=int, default=0)
     for command in (take, make_up):
-        command.add_argument("--archive", required=True, metavar="DIR", help="folder or URI of the archive")
+        command.add_argument(
+            "--archive", type=place_argument, required=True, metavar="DIR", help="folder or URI of the archive"
+        )
     for command in (show, duplicates):  # with or without the option, as all commands on an archive that is there
         place = command.add_mutually_exclusive_group(required=True)
-        place.add_argument("place", nargs="?", metavar="ARCHIVE", help="folder or URI of the archive")
-        place.add_argument("--archive", metavar="DIR", help="the same")
+        place.add_argument(
+            "place", nargs="?", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive"
+        )
+        place.add_argument("--archive", type=place_argument, metavar="DIR", help="the same")
     care_commands.add_commands(commands)
     team_commands.add_commands(commands)
     parsed = parser.parse_args(arguments)
@@ -144,23 +154,23 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     try:
-        archive = Archive(_expanded(parsed.archive or parsed.place))
-        status = _run(parsed, archive)
-        sys.stdout.flush()
-        return status
+        with heed_sigterm():
+            status = _run(parsed, Archive(parsed.archive or parsed.place))
+            sys.stdout.flush()
+            return status
     except BrokenPipeError:
         return leave_pipe()
     except KeyboardInterrupt:
         print("\nStopped. What is done so far is in the archive; run the same command to continue.", file=sys.stderr)
-        return 130
-    except (ArchiveError, CheckpointError, DeviceError, OSError) as error:
+        return stopped_status()
+    except (ArchiveError, CheckpointError, DeviceError) as error:
         print(error, file=sys.stderr)
         return 1
-
-
-def _expanded(place: str) -> str:
-    """A folder or URI of the command line; shells leave the `~` of `--archive=~/photos` as it is."""
-    return os.path.expanduser(place)  # noqa: PTH111  # Path would make s3:/ of s3://
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            raise
+        print(refusal(error), file=sys.stderr)
+        return 1
 
 
 def _run(parsed: argparse.Namespace, archive: Archive) -> int:
@@ -183,7 +193,7 @@ def _run(parsed: argparse.Namespace, archive: Archive) -> int:
 
 
 def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
-    csv_file = Path(_expanded(arguments.metadata)) if arguments.metadata else None
+    csv_file = arguments.metadata
     day_first = arguments.dates == "day-first" if arguments.dates else None
     reading: dict[str, Any] = {"encoding": arguments.encoding, "day_first": day_first}
     try:
@@ -225,7 +235,7 @@ def _ingest(arguments: argparse.Namespace, archive: Archive) -> int:
         take(found, _matching(csv_file, found, reading))
         sys.stdout.flush()
 
-    watch(Path(_expanded(arguments.folder)), take_some, poll=arguments.poll)
+    watch(Path(arguments.folder), take_some, poll=arguments.poll)
     return 0
 
 
@@ -242,7 +252,7 @@ def _what_to_take(
     arguments: argparse.Namespace, metadata: Metadata | None, reading: Mapping[str, Any]
 ) -> tuple[Found, Metadata | None]:
     """The photos of a folder, a ZIP, a URI or a feed, and the rows that belong to them."""
-    place = _expanded(arguments.folder)
+    place = arguments.folder
     address = place.lower().startswith(("http://", "https://"))
     if not address and not (is_feed_file(place) and Path(place).is_file()):
         found = find_sources(place)
@@ -272,7 +282,7 @@ def _what_to_take(
 
 
 def _reanalyse(arguments: argparse.Namespace, archive: Archive) -> int:
-    found = find_sources(_expanded(arguments.photos))
+    found = find_sources(arguments.photos)
     from segmodels.archive.renewal import fitted_of, renew
     from segmodels.checkpoints.catalog import load_segmenter
 
@@ -341,7 +351,7 @@ def _duplicates(archive: Archive, *, as_csv: bool) -> int:
         print(f"{version}: {count:,} group{'' if count == 1 else 's'} of near-duplicates among {compared:,} photos.")
         for row in found.to_dict("records"):
             name = row["file_name"] if row["kept"] else f"  {row['file_name']}"
-            print(f"{name} ({row['width']:,} x {row['height']:,} pixels)")
+            print(f"{visible(str(name))} ({row['width']:,} x {row['height']:,} pixels)")
     if tables:
         table = pd.concat(tables)
         text = csv_bytes([list(table.columns), *table.itertuples(index=False)]).decode()
@@ -353,7 +363,7 @@ def _similar(archive: Archive, arguments: argparse.Namespace) -> int:
     """Lists the outfits nearest to that of a photo, in the first version that has it."""
     from segmodels.archive.similar import read_looks
 
-    photo, file = arguments.photo, Path(_expanded(arguments.photo))
+    photo, file = arguments.photo, Path(arguments.photo)
     if file.is_file():
         photo = photo_id(file.read_bytes())
     versions = _versions(archive)

@@ -7,7 +7,6 @@ import getpass
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from segmodels.archive import care
@@ -16,8 +15,9 @@ from segmodels.archive.check import check, mend
 from segmodels.archive.selection import Selection, parse_day, parse_tag
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.tagging import retag
+from segmodels.arguments import path_argument, place_argument
 from segmodels.files import writable_name, write_whole
-from segmodels.sentences import listed
+from segmodels.sentences import first_line, listed, visible
 
 __all__ = ["COMMANDS", "add_commands", "run_command", "user"]
 
@@ -33,7 +33,7 @@ def add_commands(commands: Any) -> None:
         commands: What `add_subparsers` gives.
     """
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
+    place.add_argument("archive", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive")
     photos = commands.add_parser("delete-photos", parents=[place], help="delete photos from an archive")
     photos.add_argument("--id", action="append", default=[], metavar="ID", help="id of a photo; may be repeated")
     photos.add_argument(
@@ -45,21 +45,29 @@ def add_commands(commands: Any) -> None:
     photos.add_argument(
         "--for-good", action="store_true", help="a privacy request: at once, everywhere, without undo, with a receipt"
     )
-    photos.add_argument("--receipt", metavar="FILE", help="where to write the receipt; else it is shown")
+    photos.add_argument(
+        "--receipt", type=path_argument, metavar="FILE", help="where to write the receipt; else it is shown"
+    )
     photos.add_argument("--confirm", metavar="DELETE", help="the word DELETE, instead of being asked for it")
     delete = commands.add_parser("delete", parents=[place], help="delete a whole archive, for good")
     delete.add_argument("--confirm", metavar="NAME", help="name of the archive, instead of being asked for it")
     rename = commands.add_parser("rename", parents=[place], help="give an archive another name or place")
-    rename.add_argument("target", metavar="NEW", help="new name in the same folder, or a path, or a URI")
+    rename.add_argument(
+        "target", type=place_argument, metavar="NEW", help="new name in the same folder, or a path, or a URI"
+    )
     merge = commands.add_parser("merge", parents=[place], help="add another archive's photos; that one stays")
-    merge.add_argument("other", metavar="OTHER", help="folder or URI of the other archive")
+    merge.add_argument("other", type=place_argument, metavar="OTHER", help="folder or URI of the other archive")
     split = commands.add_parser(
         "split", parents=[place], help="make an archive for each value of a tag; this one stays"
     )
     split.add_argument("--tag", required=True, metavar="TAG", help="the tag, such as market")
-    split.add_argument("--into", metavar="FOLDER", help="folder of the new archives; that of this one if left out")
+    split.add_argument(
+        "--into", type=place_argument, metavar="FOLDER", help="folder of the new archives; that of this one if left out"
+    )
     tags = commands.add_parser("retag", parents=[place], help="give photos the dates and tags of a CSV")
-    tags.add_argument("csv", metavar="CSV", help="as for ingest: a column file_name, dates, and any tags")
+    tags.add_argument(
+        "csv", type=path_argument, metavar="CSV", help="as for ingest: a column file_name, dates, and any tags"
+    )
     tags.add_argument("--encoding", metavar="NAME", help="encoding of the CSV; found out if left out")
     tags.add_argument("--dates", choices=["day-first", "month-first"], help="what 03/04/2024 means in the CSV")
     commands.add_parser("undo", parents=[place], help="undo the last deletion, new tags, merge or mending")
@@ -91,7 +99,7 @@ def run_command(parsed: argparse.Namespace, archive: Archive) -> int:
         care.rename(archive, target, user())
         print(f"The archive is now {target.place.location}.")
     elif command == "merge":
-        added = care.merge(archive, Archive(_expanded(parsed.other)), user())
+        added = care.merge(archive, Archive(parsed.other), user())
         print(f"{added:,} rows added. {parsed.other} stays as it is.")
     elif command == "split":
         _split(parsed, archive)
@@ -129,7 +137,7 @@ def _delete_photos(parsed: argparse.Namespace, archive: Archive) -> int:
         raise ArchiveError(f"No photo of {archive.place.name} meets these conditions. Nothing was deleted.")
     more = f" and {matches.photos - len(matches.names):,} more" if matches.photos > len(matches.names) else ""
     print(
-        f"{matches.photos:,} photos: {', '.join(matches.names)}{more}"
+        f"{matches.photos:,} photos: {visible(', '.join(map(str, matches.names)))}{more}"
         if matches.photos
         else "No photo in use meets these conditions."
     )
@@ -144,7 +152,15 @@ def _delete_photos(parsed: argparse.Namespace, archive: Archive) -> int:
     print(deleted)
     if deleted.receipt:
         if parsed.receipt:
-            write_whole(Path(parsed.receipt), deleted.receipt_bytes().decode())
+            try:
+                write_whole(parsed.receipt, deleted.receipt_bytes().decode())
+            except OSError as error:
+                print(
+                    f"The receipt cannot be written to {parsed.receipt}: {first_line(error)}. The photos are deleted; "
+                    "log --json shows the receipt.",
+                    file=sys.stderr,
+                )
+                return 1
             print(f"The receipt is in {parsed.receipt}, and in the log of the archive.")
         else:
             print(deleted.receipt_bytes().decode(), end="")
@@ -177,14 +193,14 @@ def _split(parsed: argparse.Namespace, archive: Archive) -> None:
 
     def target_of(value: str) -> Archive:
         called = f"{name} {writable_name(value)}"
-        return Archive(f"{_expanded(parsed.into).rstrip('/')}/{called}" if parsed.into else _beside(archive, called))
+        return Archive(f"{parsed.into.rstrip('/')}/{called}" if parsed.into else _beside(archive, called))
 
     for value, rows in care.split(archive, parsed.tag, target_of, user()).items():
         print(f"{target_of(value).place.location}: {rows:,} rows")
 
 
 def _retag(parsed: argparse.Namespace, archive: Archive) -> None:
-    file = Path(_expanded(parsed.csv))
+    file = parsed.csv
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -224,9 +240,4 @@ def _log(archive: Archive, *, as_json: bool) -> int:
 
 def _beside(archive: Archive, target: str) -> str:
     """A path or URI as it is; a mere name stands for that name beside an archive."""
-    target = _expanded(target)
     return target if "/" in target or os.sep in target else archive.place.beside(target)
-
-
-def _expanded(place: str) -> str:
-    return os.path.expanduser(place)  # noqa: PTH111  # Path would make s3:/ of s3://

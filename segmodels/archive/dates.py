@@ -7,6 +7,7 @@ seasons are those of `segmodels.archive.facts.PERIODS`, by the calendar of the n
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ _TIME = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(?:([AaPp])\.?\s?[Mm]\.?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
 )
 _SPLIT = re.compile(r"(.+?)(?:[ T,]+|(?<=\d{8})_)(\d{1,2}:\d{2}.*)")
+_SPACED = re.compile(r"(\d{1,4})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{1,4})\.?(?=\s|$)")  # 31. 3. 2024, 2024. 03. 31.
 _SLASHED = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
 _YEAR_FIRST = re.compile(r"(\d{4})([-:/.])(\d{1,2})\2(\d{1,2})")
 _CHARACTERS = re.compile(r"(\d{4})\s*[年년]\s*(\d{1,2})\s*[月월](?:\s*(\d{1,2})\s*[日일])?")
@@ -118,15 +120,16 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
         now: Time after which a date is implausible; the current time if left out.
     """
     now = now or datetime.now()
-    slashed = [match for text in texts if (match := _SLASHED.fullmatch(_day_part(text)))]
+    plain = [_plain(text) for text in texts]
+    slashed = [match for text in plain if (match := _SLASHED.fullmatch(_day_part(text)))]
     day_ahead = [match[0] for match in slashed if int(match[1]) > 12 >= int(match[3])]
     month_ahead = [match[0] for match in slashed if int(match[3]) > 12 >= int(match[1])]
     if day_first is None and bool(day_ahead) != bool(month_ahead):
         day_first = bool(day_ahead)
     dates, wrong, zones = Dates(), defaultdict[str, list[str]](list), set[timedelta | None]()
     kinds: Counter[str] = Counter()
-    for text in texts:
-        taken, kind = _read(text.strip(), day_first, now) if text.strip() else (None, "")
+    for text, said in zip(texts, plain, strict=True):
+        taken, kind = _read(said, day_first, now) if said else (None, "")
         if kind == "ambiguous":
             dates.ambiguous.append(text)
         elif kind == "unknown":
@@ -154,13 +157,14 @@ def read_dates(texts: Sequence[str], name: str, *, day_first: bool | None = None
         )
     for reason, found in wrong.items():
         dates.notes.append(f"{listed(found, _SHOWN)} in {name} {reason} and were not used. {_FORMS}")
-    if kinds["serial"]:
+    if count := kinds["serial"]:
+        what = "1 date of {} is a number" if count == 1 else f"{count:,} dates of {{}} are numbers"
         dates.notes.append(
-            f"{kinds['serial']:,} dates of {name} are numbers of days, as spreadsheets count them from 1900 on; check "
-            "that the years are right."
+            f"{what.format(name)} of days, as spreadsheets count them from 1900 on; check that the years are right."
         )
-    if kinds["unix"]:
-        dates.notes.append(f"{kinds['unix']:,} dates of {name} are seconds since 1970; their time of day is UTC.")
+    if count := kinds["unix"]:
+        what = "1 date of {} is given" if count == 1 else f"{count:,} dates of {{}} are given"
+        dates.notes.append(f"{what.format(name)} in seconds since 1970; the time of day is UTC.")
     coarse = Counter(taken.precision for taken in dates.taken if taken and taken.precision != "day")
     for precision in PRECISIONS:
         if precision != "day" and (count := coarse[precision]):
@@ -181,9 +185,15 @@ def implausible(date: datetime, now: datetime | None = None, earliest: datetime 
     return f"before {earliest.year}" if date < earliest else ""
 
 
+def _plain(text: str) -> str:
+    """A text with plain blanks, digits and signs, whatever script or width they have, and none within a day."""
+    text = "".join(str(unicodedata.decimal(each, each)) for each in unicodedata.normalize("NFKC", text))
+    return _SPACED.sub(r"\1\2\3\2\4", " ".join(text.split()), count=1)
+
+
 def _day_part(text: str) -> str:
-    match = _SPLIT.fullmatch(text.strip())
-    return match[1].strip() if match else text.strip()
+    match = _SPLIT.fullmatch(text)
+    return match[1].strip() if match else text
 
 
 def _read(text: str, day_first: bool | None, now: datetime) -> tuple[Taken | None, str]:

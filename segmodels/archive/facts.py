@@ -67,6 +67,9 @@ _BLOCK = 1024  # outfits that are added up at once: their products fit the proce
 _BLOCK_OF_KINDS = 16384  # the same, with fewer calls
 _VIEW_COLUMNS = "o, p, day, named, south, mask, alone, worn, monochrome"  # in the table of every view
 _MOST_PEOPLE = 64  # people per photo that the number of an outfit can hold
+_PROBABILITY = (
+    "lambda q: CASE WHEN q BETWEEN 0 AND 1 THEN q END"  # NaN is above 1 in DuckDB; null counts as found or not
+)
 _HALF = "date_trunc('year', {0}) + to_months((6 * ((month({0}) - 1) // 6))::INTEGER)"
 # What a date may name so that its photo counts in a period: a photo of "1995" counts in years, and in no month.
 _NAMED: Mapping[Period, tuple[Precision, ...]] = {
@@ -854,7 +857,7 @@ class Facts:
             f"[{{'class': g.class, 'share': g.share, 'confidence': g.confidence, 'colour': g.colour{shown}{kinds}}} "
             f"FOR g IN garments IF g.person = person AND (1::BIGINT << g.class) & {worn} != 0] AS worn"
             f"{presences}{chosen} FROM "
-            "(SELECT *, unnest(outfits) AS mask, unnest(presence) AS shown, "
+            f"(SELECT *, unnest(outfits) AS mask, list_transform(unnest(presence), {_PROBABILITY}) AS shown, "
             "generate_subscripts(outfits, 1) - 1 AS person FROM staged)"
         ).replace("{people}", str(_MOST_PEOPLE))
         if self.division:

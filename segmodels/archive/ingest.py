@@ -351,8 +351,8 @@ def _reason(source: Source, error: Exception) -> str:
     if isinstance(error, PhotoError):
         return str(error)
     if isinstance(error, OSError):
-        return f"{source.name} cannot be read: {error.strerror or error}."
-    reason = str(error).partition("\n")[0] or type(error).__name__  # one photo must not stop the others
+        return f"{source.name} cannot be read: {first_line(error) or 'the file is damaged'}."
+    reason = first_line(error) or type(error).__name__  # one photo must not stop the others
     return f"{source.name} could not be analysed: {reason}."
 
 

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 from posixpath import splitext
 from urllib.parse import unquote, urlsplit
 
@@ -51,6 +51,18 @@ DATE_COLUMNS = (
 """Headers of columns with dates, in lower case with underscores, those that go before first."""
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_OTHER_FILES = (
+    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "a spreadsheet workbook"),
+    (rb"%PDF", "a PDF"),
+    (rb"\s*<(?:html|!doctype|\?xml|table|meta)", "a web page or XML"),
+    (rb"\s*(?:\[\s*)?\{\s*[\"}]", "JSON"),
+    (rb"PAR1", "a Parquet file"),
+    (rb"SQLite format 3", "a database"),
+    (rb"\{\\rtf", "a text document"),
+    (rb"\x1f\x8b|\x28\xb5\x2f\xfd|Rar!|7z\xbc\xaf", "a packed file"),
+)
+_BEFORE_HEADER = 20  # most lines that are looked at for the header
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # marks that copied text carries
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)  # of spreadsheets, before the header
 _MOST_COLUMNS = 1000
 _MANY_VALUES = 1000  # number of values above which a tag is of little use for comparisons
@@ -128,7 +140,8 @@ def parse_metadata(
 
     Separated by commas, semicolons, tabs or bars, or as a first line `sep=;` says. UTF-8 with or without a byte-order
     mark, UTF-16, else the encoding in which it looks most like text. Dates are those that `read_dates` reads. Values,
-    and headers, that differ in upper and lower case alone become one.
+    and headers, that differ in upper and lower case alone become one. Invisible characters are left out of all cells,
+    lines such as a title before the header are passed over, and so is a header that comes again.
 
     Args:
         data: The file.
@@ -149,9 +162,11 @@ def parse_metadata(
     if repeated := [column for column, count in Counter(map(_same, header)).items() if count > 1 and column]:
         column = next(each for each in header if _same(each) == repeated[0])
         raise ArchiveError(f"{name} has two columns called {column!r}. Rename one.")
-    rows, odd, long = [], [], []
+    rows, odd, long, again = [], [], [], []
     for number, cells in lines[1:]:
-        if (len(cells) > len(header) and any(cells[len(header) :])) or len(cells) <= names or not cells[names]:
+        if cells == header:
+            again.append(f"line {number}")
+        elif (len(cells) > len(header) and any(cells[len(header) :])) or len(cells) <= names or not cells[names]:
             odd.append(f"line {number}")
         else:
             rows.append(cells[: len(header)] + [""] * (len(header) - len(cells)))
@@ -159,6 +174,10 @@ def parse_metadata(
             long.append(f"line {number}")
     if odd:
         notes.append(f"{listed(odd, _SHOWN)} of {name} left out: no file name, or more cells than the header has.")
+    if again:
+        notes.append(f"{listed(again, _SHOWN)} of {name} left out: the header once more.")
+    if not (rows or odd):
+        notes.append(f"{name} has a header and no rows: write a line for each photo.")
     if long:
         notes.append(
             f"The row that ends in {listed(long, _SHOWN)} of {name} has a cell of several lines with names of photos: "
@@ -211,7 +230,11 @@ def read_lines(
         ArchiveError: If the file is not such a table; the message says what is wrong and what to do.
     """
     text, encodings, notes = _decoded(data, name, encoding)
-    return _lines(text, name), encodings, notes
+    lines = _lines(text, name)
+    if (start := _header_at(lines)) > 0:
+        lines = lines[start:]
+        notes.append(f"The header of {name} is line {lines[0][0]}; what stands before it was passed over.")
+    return lines, encodings, notes
 
 
 def tidied(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
@@ -337,18 +360,19 @@ def _nearest(path: str, choice: Sequence[str], plain: Mapping[str, str]) -> list
 
 def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, list[str], list[str]]:
     """The text, the encodings that it may be in, the one that was read first, and notes on that."""
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise ArchiveError(f"{name} is a spreadsheet workbook. Export it as CSV.")
+    for begins, what in _OTHER_FILES:
+        if re.match(begins, data.removeprefix(codecs.BOM_UTF8)[:200], re.IGNORECASE):
+            raise ArchiveError(f"{name} is {what}. Export it as CSV.")
     if encoding:
         try:
-            codecs.lookup(encoding)
-        except LookupError:
+            "a".encode(encoding)
+        except (LookupError, ValueError):  # none of that name, or none of text, such as zlib
             raise ArchiveError(
-                f"There is no encoding {encoding}. Name one such as utf-8, gbk or windows-1252."
+                f"There is no encoding of text {encoding!r}. Name one such as utf-8, gbk or windows-1252."
             ) from None
         try:
             text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise ArchiveError(f"{name} is not in {encoding_name(encoding)}. Choose another encoding.") from None
         found = [encoding, *(each for each in _encodings(data) if each != encoding)]
         return text, found, []
@@ -357,17 +381,22 @@ def _decoded(data: bytes, name: str, encoding: str | None) -> tuple[str, list[st
         if "\0" in text:
             break
         found = _encodings(data)
-        if known == "utf-8" or known.startswith("utf-16"):
+        if known.startswith("utf"):
             return text, [known], []
         return text, found, [_encoding_note(name, data, found)]
     raise ArchiveError(f"{name} is not text in a known encoding. Save it as CSV in UTF-8.")
 
 
 def _encodings(data: bytes) -> list[str]:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return ["utf-16"] if _can_read(data, "utf-16") else []
-    if data[:1] and data[1:2] == b"\0" != data[:1]:
-        return ["utf-16-le"] if _can_read(data, "utf-16-le") else []
+    wide = ""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        wide = "utf-32"
+    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        wide = "utf-16"
+    elif len(data) > 1 and (data[0] == 0) != (data[1] == 0):
+        wide = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    if wide:
+        return [wide] if _can_read(data, wide) else []
     if _can_read(data, "utf-8"):
         return ["utf-8"]
     usual = [encoding for encoding in ENCODINGS if encoding != "utf-8"]
@@ -405,7 +434,7 @@ def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
         reader = csv.reader(io.StringIO(f"{body}\n{last}", newline=""), delimiter=mark)
         lines, begins, start = [], [], 1
         for line in reader:
-            lines.append((reader.line_num + skipped, [original(cell.strip()) for cell in line]))
+            lines.append((reader.line_num + skipped, [original(_visible(cell)) for cell in line]))
             begins.append(start + skipped)
             start = reader.line_num + 1
     except (csv.Error, TypeError) as error:
@@ -427,15 +456,34 @@ def _lines(text: str, name: str) -> list[tuple[int, list[str]]]:
 
 def _separator(text: str) -> str:
     """The separator that splits the header into the most columns."""
-    header = next((line for line in io.StringIO(text) if line.strip()), "")
+    lines = list(islice((line for line in io.StringIO(text) if line.strip()), _BEFORE_HEADER))
 
-    def columns(mark: str) -> int:
+    def cells(line: str, mark: str) -> list[str]:
         try:
-            return len(next(csv.reader([header], delimiter=mark), []))
+            return next(csv.reader([line], delimiter=mark), [])
         except csv.Error:  # one cell that is too long
-            return 0
+            return []
 
-    return max(_SEPARATORS, key=columns)
+    def is_header(line: str) -> bool:
+        return any(
+            _column([_visible(cell) for cell in cells(line, mark)], _NAME_COLUMNS) is not None for mark in _SEPARATORS
+        )
+
+    header = next(filter(is_header, lines), lines[0] if lines else "")
+    return max(_SEPARATORS, key=lambda mark: len(cells(header, mark)))
+
+
+def _header_at(lines: Sequence[tuple[int, Sequence[str]]]) -> int:
+    """Index of the header: before the first line with a photo, the first line with a usual header of such a column."""
+    before = list(takewhile(lambda line: not any(map(_holds_name, line[1])), lines[:_BEFORE_HEADER]))
+    if len(before) in (len(lines), _BEFORE_HEADER):  # no photo says where the rows begin
+        return 0
+    return next((at for at, (_, cells) in enumerate(before) if _column(cells, _NAME_COLUMNS) is not None), 0)
+
+
+def _visible(text: str) -> str:
+    """A text without blanks around it and without marks that nobody sees, which are no part of a name or a date."""
+    return _INVISIBLE.sub("", text).strip()
 
 
 def _column(header: Sequence[str], names: Iterable[str]) -> int | None:
@@ -490,7 +538,10 @@ def _path(name: str) -> str:
 
 def plain_name(name: str) -> str:
     """What names of one photo have in common: the path, in lower case, with forward slashes, without a drive."""
-    name = unicodedata.normalize("NFC", _path(name)).casefold().replace("\\", "/")
+    name = re.sub(
+        r"\s", " ", _INVISIBLE.sub("", unicodedata.normalize("NFC", _path(name)))
+    )  # 9.05 PM of a Mac's screenshot
+    name = name.casefold().replace("\\", "/")
     return re.sub(r"^(?:[a-z]:)?(?:\./|/)*", "", name)
 
 

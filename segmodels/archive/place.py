@@ -36,6 +36,7 @@ _BEAT = 15.0  # seconds after which a lock on an object store is written again
 _LOCKS = ".locks"
 _SHARED = "-shared"  # ending of the file of one who shares a lock
 _LONGEST_WAIT = 600.0  # seconds
+_PATIENCE = 10  # seconds
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -62,7 +63,7 @@ class Place:
             filesystem, path = fs.LocalFileSystem(), self.local.as_posix()
         elif filesystem is None:
             try:
-                filesystem, path = fs.FileSystem.from_uri(self.location)
+                filesystem, path = fs.FileSystem.from_uri(_with_patience(self.location))
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise ArchiveError(f"{self.location} cannot be reached: {first_line(error)}.") from error
             if isinstance(filesystem, fs.LocalFileSystem):
@@ -104,14 +105,16 @@ class Place:
             found = self.filesystem.get_file_info(selector)
             if without:
                 for each in [
-                    each for each in found if each.type == fs.FileType.Directory and each.base_name != without
+                    each
+                    for each in found
+                    if each.type == fs.FileType.Directory and _path_of(each) and each.base_name != without
                 ]:
                     inside = fs.FileSelector(each.path, recursive=True, allow_not_found=True)
                     found += self.filesystem.get_file_info(inside)
         except OSError as error:
             raise ArchiveError(f"{self.location} cannot be listed: {_reason(error)}.") from error
         start = len(self._root) + 1
-        return sorted(info.path[start:] for info in found if info.type == fs.FileType.File)
+        return sorted(path[start:] for info in found if info.type == fs.FileType.File and (path := _path_of(info)))
 
     def type_of(self, name: str) -> fs.FileType:
         """Whether a name is that of a file, a folder or nothing.
@@ -370,5 +373,22 @@ def _flock(handle: int, wait: bool, shared: bool) -> bool:
     return alone
 
 
+def _with_patience(uri: str) -> str:
+    """A URI of Google's storage with seconds after which nobody answers any more; else it would be 15 minutes."""
+    if not uri.lower().startswith(("gs://", "gcs://")) or "retry_limit_seconds" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_PATIENCE}"
+
+
+def _path_of(info: fs.FileInfo) -> str:
+    """Path of a file or folder; empty for a name that is not UTF-8, which nothing of an archive has."""
+    try:
+        return str(info.path)
+    except UnicodeDecodeError:
+        return ""
+
+
 def _reason(error: OSError) -> str:
-    return error.strerror or first_line(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "it is a file, not a folder"
+    return first_line(error)

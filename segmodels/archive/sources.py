@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +47,14 @@ _ZIP_ENCODINGS = ("cp437", "cp850", "gb18030", "cp932", "big5", "cp949", "cp866"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv")
 """File name endings, in lower case, of videos."""
 
+_NO_ZIPS = (
+    (rb"Rar!", "a RAR archive"),
+    (rb"7z\xbc\xaf", "a 7-Zip archive"),
+    (rb"\x1f\x8b", "a gzip file"),
+    (rb".{257}ustar", "a tar archive"),
+)
+_METHODS: dict[int, str] = getattr(zipfile, "compressor_names", {})
+_OF_FOLDERS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # what systems put into folders
 _PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
 
 
@@ -161,7 +170,9 @@ def from_zip(file: Path | bytes, name: str) -> Found:
             continue
         if path.startswith("/") or ":" in path.split("/")[0] or ".." in path.split("/"):
             found.rejected.append(Rejected(path, f"{path} points outside of {name}. Pack it under a plain name."))
-        elif member.flag_bits & 1:
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            found.rejected.append(Rejected(path, f"{path} is a link in {name}. Pack the photo itself."))
+        elif member.flag_bits & 0x41:  # the old and the strong way
             found.rejected.append(Rejected(path, f"{path} is encrypted. Pack it without a password."))
         elif path in taken:
             found.rejected.append(Rejected(path, f"{path} is in {name} twice; the first is taken. Rename one."))
@@ -303,7 +314,16 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Sou
         try:
             with archive.open(member) as stream:
                 data = stream.read(MAX_PHOTO_BYTES + 1)
-        except (*ZIP_ERRORS, OSError) as error:
+        except NotImplementedError as error:
+            method = _METHODS.get(member.compress_type, f"method {member.compress_type}")
+            raise PhotoError(
+                f"{name} is packed with {method}, which cannot be read. Pack it again with Deflate, or give the folder."
+            ) from error
+        except ZIP_ERRORS as error:
+            raise PhotoError(f"{name} is damaged in the ZIP. Pack it again.") from error
+        except OSError as error:
+            if error.errno:  # of the disk; bzip2 has none
+                raise
             raise PhotoError(f"{name} is damaged in the ZIP. Pack it again.") from error
         if len(data) > MAX_PHOTO_BYTES:
             raise PhotoError(over_limit(name, max(member.file_size, len(data)), MAX_PHOTO_BYTES))
@@ -378,10 +398,17 @@ def _passed_over(names: Iterable[str], where: str) -> list[str]:
 
 
 def _damaged(file: Path | bytes, name: str) -> str:
-    with io.BytesIO(file[:4]) if isinstance(file, bytes) else file.open("rb") as stream:
-        begins = stream.read(4)
-    if begins == b"PK\x03\x04":
+    with io.BytesIO(file[:512]) if isinstance(file, bytes) else file.open("rb") as stream:
+        begins = stream.read(512)
+    if begins.startswith(b"PK\x03\x04"):
         return f"{name} is a ZIP whose end, with the list of its files, is missing or damaged. Copy it again."
+    for signature, what in _NO_ZIPS:
+        if re.match(signature, begins, re.IGNORECASE | re.DOTALL):
+            return f"{name} is {what}, not a ZIP. Unpack it and give the folder, or pack the photos as a ZIP."
+    if re.match(rb"\s*<(html|!doctype)", begins, re.IGNORECASE):
+        return f"{name} is a web page, not a ZIP. Download the ZIP itself."
+    if not begins:
+        return f"{name} is empty (0 bytes). Pack or copy it again."
     return f"{name} is not a ZIP, or is damaged. Pack or copy it again."
 
 
@@ -390,4 +417,6 @@ def _is_photo(name: str) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    return any((part.startswith(".") and part not in ("..", ".")) or part == "__MACOSX" for part in name.split("/"))
+    parts = name.split("/")
+    hidden = any((part.startswith(".") and part not in ("..", ".")) or part == "__MACOSX" for part in parts)
+    return hidden or parts[-1].lower() in _OF_FOLDERS

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -130,7 +131,7 @@ def list_checkpoints() -> list[CatalogEntry]:
     places.append(("embedded", EMBEDDED))
     found: dict[str, CatalogEntry] = {}
     for source, place in places:
-        for folder in sorted(place.glob("[!.]*/")):  # a hidden folder is an interrupted save
+        for folder in _inside(place, "[!.]*/"):  # a hidden folder is an interrupted save
             try:
                 described = (folder / "config.json").is_file()
                 if source == "embedded" and not (folder / _WEIGHTS).is_file():
@@ -145,6 +146,14 @@ def list_checkpoints() -> list[CatalogEntry]:
     return sorted(found.values(), key=lambda entry: entry.name)
 
 
+def _inside(place: Path, pattern: str) -> list[Path]:
+    """What a folder holds; nothing if it cannot be listed."""
+    try:
+        return sorted(place.glob(pattern))
+    except OSError:
+        return []
+
+
 def list_models() -> list[str]:
     """Names that `load_segmenter` loads without a request, in order."""
     return [entry.name for entry in list_checkpoints()]
@@ -154,7 +163,7 @@ def list_maps() -> dict[str, Path]:
     """Folder by name of the class maps made elsewhere that were evaluated, in the folders of `GARMENTSCOPE_MODELS`."""
     found: dict[str, Path] = {}
     for place in read_settings().models:
-        for file in sorted(place.glob(f"[!.]*/{MAPS_FILE}")):
+        for file in _inside(place, f"[!.]*/{MAPS_FILE}"):
             found.setdefault(file.parent.name, file.parent)
     return dict(sorted(found.items()))
 
@@ -282,8 +291,9 @@ def find_model(name: str | Path, progress: Progress | None = None) -> CatalogEnt
         if named and entry.name == name:
             return entry
     path = Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser fails on the ~ of a user who is not there
-    if path.exists():
-        return CatalogEntry(name_of(path), "folder", path)
+    with suppress(OSError):  # a name that is too long, or below a folder that may not be entered
+        if path.exists():
+            return CatalogEntry(name_of(path), "folder", path)
     if not named:
         raise CheckpointError(_no_folder(str(name), path))
     missing = _missing(str(name))

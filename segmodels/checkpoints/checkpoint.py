@@ -28,10 +28,11 @@ from segmodels.architectures import ARCHITECTURES, build
 from segmodels.architectures.feature_maps import has_feature_maps
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.evaluation.results import Results, ResultsError, parse_results
-from segmodels.files import read_json, write_whole
+from segmodels.files import is_lfs_pointer, read_json, write_whole
 from segmodels.foreign.description import Foreign, config_values
 from segmodels.foreign.formats import PICKLES, digest, home_of, name_of, weights_of
 from segmodels.inference.kinds import Kinds, KindsError, read_kinds
+from segmodels.inference.memory import is_out_of_memory
 from segmodels.inference.presence import Calibration, CalibrationError, read_calibration
 from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy, TaxonomyError, taxonomy_of
@@ -433,12 +434,16 @@ def _check_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> Pat
     try:
         with safe_open(path, "pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError where it cannot be mapped
         raise CheckpointError(_no_safetensors(path, error)) from None
     if missing := sorted(set(expected) - set(found)):
-        raise CheckpointError(f"{path}: {len(missing)} tensors are missing, the first is {missing[0]}. {_AGAIN}")
+        raise CheckpointError(
+            f"{path}: {len(missing)} tensors are missing, the first is {repr(missing[0])[1:-1]}. {_AGAIN}"
+        )
     if extra := sorted(set(found) - set(expected)):
-        raise CheckpointError(f"{path}: {len(extra)} tensors are unknown, the first is {extra[0]}. {_AGAIN}")
+        raise CheckpointError(
+            f"{path}: {len(extra)} tensors are unknown, the first is {repr(extra[0])[1:-1]}. {_AGAIN}"
+        )
     for name, shape in found.items():
         if shape != expected[name]:
             raise CheckpointError(
@@ -591,9 +596,17 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
     wanted = {name: tensor.dtype for name, tensor in network.state_dict().items()}
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name).to(dtype) for name, dtype in wanted.items()}
-    except (SafetensorError, OSError) as error:
+            stored = {name: file.get_tensor(name) for name in wanted}
+    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError where it cannot be mapped
         raise CheckpointError(_no_safetensors(path, error)) from None
+    other = [name for name, dtype in wanted.items() if dtype.is_floating_point != stored[name].is_floating_point()]
+    if other:
+        kind = str(stored[other[0]].dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{path}: {other[0]} holds {kind}, as of a quantised network, and the architecture has "
+            f"{str(wanted[other[0]]).removeprefix('torch.')}. Save it as fp16 or fp32."
+        )
+    tensors = {name: stored[name].to(dtype) for name, dtype in wanted.items()}
     if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise CheckpointError(
             f"{path}: {broken[0]} has values that are not numbers, as after a fit that diverged. Take another epoch."
@@ -602,6 +615,10 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _no_safetensors(path: Path, error: Exception) -> str:
+    if is_out_of_memory(error):
+        return f"{path} cannot be read: there is not enough memory. Close other programs, or take a machine with more."
+    if is_lfs_pointer(path):
+        return f"{path} is a Git LFS pointer, not the weights. Run git lfs pull in its repository."
     return f"{path} is damaged or no safetensors file ({first_line(error)}). {_AGAIN}"
 
 

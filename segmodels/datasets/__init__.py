@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,7 @@ def open_dataset(name: str, data: Path | None = None) -> Dataset:
         if data is None:
             raise DatasetError(f"Name the folder of {name} with --data.")
         return DATASETS[name](data)
+    path = os.path.expanduser(path)  # noqa: PTH111  # shells leave the ~ behind a colon; Path's own fails for nobody's
     if kind != "hub":
         _check_path(kind, Path(path))
     return with_kinds(_without_odd_names(SOURCES[kind](Path(path), data)))

@@ -11,6 +11,8 @@ from typing import Any
 
 from segmodels.checkpoints.errors import CheckpointError
 from segmodels.extras import missing_extra
+from segmodels.files import is_lfs_pointer
+from segmodels.sentences import first_line
 
 __all__ = ["ONNX_METADATA", "OnnxFile", "check_extra", "find_onnx", "read_onnx"]
 
@@ -93,7 +95,11 @@ def _read(path: Path, changed: int, size: int) -> OnnxFile:
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own has no base that onnx names
-        raise CheckpointError(f"{path} is not an ONNX file, or is damaged: {error}.") from None
+        if is_lfs_pointer(path):
+            raise CheckpointError(f"{path} is a Git LFS pointer. Run git lfs pull in its repository.") from None
+        raise CheckpointError(
+            f"{path} is not an ONNX file, or is damaged: {first_line(error)}. Get or export it again."
+        ) from None
     parameters = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
     entries = (entry for tensor in _tensors(model.graph) for entry in tensor.external_data)
     beside = tuple(dict.fromkeys(entry.value for entry in entries if entry.key == "location"))

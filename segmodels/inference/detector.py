@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -231,6 +232,11 @@ def load_detector(
     if which == "coco":
         return _coco_detector(device, precision, runtime)
     folder = Path(which) if which else EMBEDDED_DETECTOR
+    if which and which == read_settings().detector and not os.path.isdir(which):  # noqa: PTH112  # Path's own raises
+        raise CheckpointError(
+            f"GARMENTSCOPE_DETECTOR is {which[:80]!r}, neither coco nor the folder of a detector. Correct it, or "
+            "unset it to use the detector that ships."
+        )
     config = read_fields(folder, DetectorConfig)
     path = folder / "config.json"
     if config.architecture != "ssd_lite0":

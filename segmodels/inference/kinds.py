@@ -25,6 +25,7 @@ from safetensors.numpy import save_file
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.results import EvaluatedPhotos
 from segmodels.files import replacing, write_whole
+from segmodels.sentences import first_line
 from segmodels.taxonomy import Taxonomy
 from segmodels.validation import read_versioned
 
@@ -285,8 +286,9 @@ def read_kinds(folder: Path, taxonomy: Taxonomy, weights: str) -> Kinds | None:
                 wrong = min(set(wanted.items()) ^ set(found.items()))[0]
                 raise KindsError(f"{path}: the tensor {wrong} is missing, unknown or of another shape. {_AGAIN}")
             tensors = {key: file.get_tensor(key).astype(np.float32) for key in wanted}
-    except (SafetensorError, OSError) as error:
-        raise KindsError(f"{path} is missing, damaged or not a safetensors file: {error}. {_AGAIN}") from None
+    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:  # RuntimeError where it cannot be mapped
+        reason = first_line(error)
+        raise KindsError(f"{path} is missing, damaged or not a safetensors file: {reason}. {_AGAIN}") from None
     if broken := [key for key, tensor in tensors.items() if not np.isfinite(tensor).all()]:
         raise KindsError(f"{path}: {broken[0]} has values that are not numbers. {_AGAIN}")
     return Kinds(

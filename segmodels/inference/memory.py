@@ -14,8 +14,8 @@ __all__ = ["DeviceMemoryError", "free_memory", "is_out_of_memory", "map_in_parts
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_PROCESSOR = ("can't allocate memory", "not enough memory")  # how PyTorch words it on Linux and Windows
-_MPS = "MPS backend out of memory"
+# How PyTorch words it on Linux and Windows, of a file that it maps, and on Apple's GPU.
+_WORDS = ("can't allocate memory", "not enough memory", "cannot allocate memory", "mps backend out of memory")
 
 
 class DeviceMemoryError(DeviceError):
@@ -26,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that a device has no memory left; each kind of device words it in its own way."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in (*_PROCESSOR, _MPS))
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
 
 def free_memory(device: torch.device) -> None:

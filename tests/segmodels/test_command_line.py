@@ -151,7 +151,7 @@ def test_a_bad_photo_is_one_line_and_the_others_are_done(
     [
         (RuntimeError("CUDA error\nat line 7"), "one.jpg could not be analysed: CUDA error."),
         (IndexError(), "one.jpg could not be analysed: IndexError."),
-        (OSError(36, "File name too long"), "one.jpg: the results cannot be written: File name too long."),
+        (OSError(36, "File name too long"), "one.jpg could not be analysed: File name too long."),
     ],
 )
 def test_whatever_one_photo_raises_the_others_are_done(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segmodels.files import open_regular, parse_json, read_json, replacing, write_whole
+from segmodels.files import is_lfs_pointer, open_regular, parse_json, read_json, replacing, write_whole
 
 
 def test_a_reader_finds_the_old_file_or_the_new_one(tmp_path: Path) -> None:
@@ -133,3 +133,21 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, kind: str) -> Non
     for read in (open_regular, read_json):
         with pytest.raises(OSError, match=r"not a regular file|symbolic links"):
             read(path)
+
+
+def test_json_of_an_editor_of_windows_is_read_and_other_encodings_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"a": "é"}', "utf-8-sig")
+    assert read_json(file) == {"a": "é"}
+    for content in ('{"a": 1}'.encode("utf-16"), '{"a": "é"}'.encode("cp1252")):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match="^it is not in UTF-8$"):
+            read_json(file)
+
+
+def test_the_pointer_of_git_lfs_is_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    assert is_lfs_pointer(file) and not is_lfs_pointer(tmp_path / "nothing") and not is_lfs_pointer(tmp_path)
+    with pytest.raises(ValueError, match="Git LFS pointer, which git lfs pull"):
+        read_json(file)

@@ -306,6 +306,17 @@ def test_one_transparent_colour() -> None:
     assert (open_photo(encode(flat("lime"), "PNG", transparency=(0, 255, 0))) == 255).all()
 
 
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
+def test_a_png_with_megabytes_of_history_or_profile_is_read(kind: str) -> None:
+    image = smooth(40, 30)
+    text = zlib.compress(b"history " * 500_000)
+    before = {"zTXt": b"XML\0\0", "iTXt": b"XML\0\1\0\0\0", "iCCP": b"profile\0\0"}[kind]
+    body = kind.encode() + before + text
+    whole = encode(image, "PNG")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    np.testing.assert_array_equal(open_photo(whole[:33] + chunk + whole[33:]), np.asarray(image))
+
+
 def test_1_bit() -> None:
     image = flat(0, "1")
     image.paste(1, (16, 0, 32, 24))
@@ -377,6 +388,8 @@ def test_a_useless_profile_is_ignored(profile: bytes) -> None:
         (b"<!DOCTYPE html><html>404", "web page"),
         (b"%PDF-1.7\n\xe2\xe3", "PDF"),
         (b"PK\x03\x04\x14\0\0\0", "ZIP"),
+        (b"Rar!\x1a\x07\0", "RAR"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "run git lfs pull"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "video"),
         (bytes(500), "zeros"),
         (b"\x93\x01\x02\x03\x04", "not a photo"),

@@ -1,6 +1,6 @@
 import pytest
 
-from segmodels.sentences import first_line, listed
+from segmodels.sentences import first_line, listed, visible
 
 
 def test_the_first_names_and_how_many_more() -> None:
@@ -22,3 +22,24 @@ def test_an_error_of_the_system_is_said_without_its_number_and_path() -> None:
     with pytest.raises(UnicodeDecodeError) as caught:
         b"\xff{}".decode()
     assert first_line(caught.value) == "it is not text in UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb.jpg", "a\ufffdb.jpg"),
+        ("\x1b]0;owned\x07.jpg", "\ufffd]0;owned\ufffd.jpg"),  # would name the terminal's window
+        ("\u202egpj.exe", "\ufffdgpj.exe"),  # would be shown as exe.jpg
+        ("bad\udcff.jpg", "bad\ufffd.jpg"),
+        ("a\u2028b", "a\ufffdb"),
+        ("9.05.01\u202fPM.png", "9.05.01\u202fPM.png"),
+        ("\U0001f469\u200d\U0001f3a4 è.jpg", "\U0001f469\u200d\U0001f3a4 è.jpg"),
+    ],
+)
+def test_a_name_does_nothing_to_the_terminal(name: str, shown: str) -> None:
+    assert visible(name) == shown and listed([name]) == shown
+
+
+def test_what_pyarrow_repeats_of_an_error_of_the_system_is_left_out() -> None:
+    error = OSError(5, "Error reading bytes from file '/srv/looks/a.parquet'. Detail: [errno 5] Input/output error")
+    assert first_line(error) == "Input/output error"

@@ -133,9 +133,15 @@ def test_what_is_wrong_is_said_in_a_sentence(write, text: str, sentence: str) ->
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match=r"mine\.toml is not valid TOML"):
-        load_recipe(tmp_path / "mine.toml")
+    for content in (b"\xff\xfe\x00", "epochs = 3".encode("utf-16"), b"# \xe9t\xe9"):
+        (tmp_path / "mine.toml").write_bytes(content)
+        with pytest.raises(RecipeError, match=r"mine\.toml is not in UTF-8. Save it in UTF-8."):
+            load_recipe(tmp_path / "mine.toml")
+
+
+def test_the_mark_that_editors_of_windows_write_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("epochs = 3", "utf-8-sig")
+    assert load_recipe(tmp_path / "mine.toml").epochs == 3
 
 
 def test_no_such_recipe() -> None:

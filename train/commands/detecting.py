@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from segmodels.arguments import path_argument
 from segmodels.datasets import read_ccp
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
@@ -28,8 +29,8 @@ __all__ = ["add_evaluate_person", "add_evaluate_scenes", "add_fit_person", "add_
 def add_fit_person(commands: Subparsers) -> None:
     """Adds `fit-person`."""
     command = commands.add_parser("fit-person", help="train the person detector; run it again to continue after a stop")
-    command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--out", type=Path, required=True, help="folder of the run")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
+    command.add_argument("--out", type=path_argument, required=True, help="folder of the run")
     command.add_argument("--epochs", type=int, default=PersonRecipe.epochs, metavar="N")
     command.add_argument("--start", default="", metavar="DIR", help="folder of a detector to continue from")
     command.add_argument(
@@ -47,9 +48,9 @@ def add_fit_person(commands: Subparsers) -> None:
 def add_list_bystanders(commands: Subparsers) -> None:
     """Adds `list-bystanders`."""
     command = commands.add_parser("list-bystanders", help="list the people in the background of the photos")
-    command.add_argument("run", type=Path, help="folder of a finished fit-person --unlisted")
-    command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the list (CSV)")
+    command.add_argument("run", type=path_argument, help="folder of a finished fit-person --unlisted")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
+    command.add_argument("--out", type=path_argument, required=True, metavar="FILE", help="file for the list (CSV)")
     add_device_arguments(command)
     command.set_defaults(run=_list_bystanders)
 
@@ -60,7 +61,9 @@ def add_evaluate_person(commands: Subparsers) -> None:
     command.add_argument("--detector", default="", help="folder of a detector, or coco (default: the one that ships)")
     _add_photos(command)
     command.add_argument("--keep", action="store_true", help="also write the scores into the detector's metrics.json")
-    command.add_argument("--flatlays", type=Path, metavar="DIR", help="also evaluate on flat-lays, which show nobody")
+    command.add_argument(
+        "--flatlays", type=path_argument, metavar="DIR", help="also evaluate on flat-lays, which show nobody"
+    )
     add_device_arguments(command)
     command.set_defaults(run=_evaluate_person)
 
@@ -75,11 +78,11 @@ def add_evaluate_scenes(commands: Subparsers) -> None:
 
 
 def _add_photos(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
     which = command.add_mutually_exclusive_group(required=True)
-    which.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line")
+    which.add_argument("--ids", type=path_argument, metavar="FILE", help="list of the photos, one id per line")
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's stored folds")
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the scores")
+    command.add_argument("--json", type=path_argument, required=True, metavar="FILE", help="file for the scores")
 
 
 def _fit_person(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from segmodels.arguments import path_argument
 from segmodels.checkpoints.checkpoint import check_config
 from segmodels.datasets import Dataset, DatasetError, dataset_name, open_dataset
 from segmodels.datasets.flatlay import read_flatlays
@@ -93,18 +94,20 @@ def add_evaluate(commands: Subparsers) -> None:
     command.add_argument("checkpoint", nargs="?", help=MODEL)
     command.add_argument(
         "--maps",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="evaluate class maps made elsewhere instead: PNGs named like the photos, and classes.txt",
     )
-    command.add_argument("--out", type=Path, metavar="DIR", help="folder for the scores of --maps")
+    command.add_argument("--out", type=path_argument, metavar="DIR", help="folder for the scores of --maps")
     command.add_argument("--source", default="", metavar="TEXT", help="with --maps: where they are from")
     command.add_argument("--licence", default="", metavar="TEXT", help="with --maps: their licence")
     add_mapping(command)
     command.add_argument("--dataset", required=True, help=f"{_DATASET}; or flatlay, or wild, which have no masks")
-    command.add_argument("--data", type=Path, help=_DATA)
+    command.add_argument("--data", type=path_argument, help=_DATA)
     which = command.add_mutually_exclusive_group()
-    which.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
+    which.add_argument(
+        "--ids", type=path_argument, metavar="FILE", help="list of the photos, one id per line (default: all)"
+    )
     which.add_argument("--fold", type=int, metavar="N", help="the photos of one of the data set's folds")
     command.add_argument(
         "--allow-trained", action="store_true", help="also evaluate on a fold that the checkpoint was trained on"
@@ -128,7 +131,9 @@ def add_evaluate(commands: Subparsers) -> None:
         default="",
         help="change each photo first, or evaluate every change (all)",
     )
-    command.add_argument("--json", type=Path, metavar="FILE", help="file for the scores; needed without --maps")
+    command.add_argument(
+        "--json", type=path_argument, metavar="FILE", help="file for the scores; needed without --maps"
+    )
     command.add_argument("--keep", action="store_true", help="also write the scores into the checkpoint's metrics.json")
     add_device_arguments(command)
     command.set_defaults(run=_evaluate, wrong_usage=command.error)
@@ -141,10 +146,14 @@ def add_calibrate(commands: Subparsers) -> None:
     )
     command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of the data set")
     command.add_argument("--fold", type=int, metavar="N", help="fold to fit on (default: the one that was left out)")
-    command.add_argument("--flatlays", type=Path, metavar="DIR", help="folder of flat-lays to fit and judge on as well")
-    command.add_argument("--ids", type=Path, metavar="FILE", help="list of other photos to judge on, one id per line")
+    command.add_argument(
+        "--flatlays", type=path_argument, metavar="DIR", help="folder of flat-lays to fit and judge on as well"
+    )
+    command.add_argument(
+        "--ids", type=path_argument, metavar="FILE", help="list of other photos to judge on, one id per line"
+    )
     add_device_arguments(command)
     command.set_defaults(run=_calibrate)
 
@@ -154,12 +163,12 @@ def add_truth(commands: Subparsers) -> None:
     command = commands.add_parser("truth", help="compare counts of garments, pairs and colours with the ground truth")
     command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", default="ccp", help="name of the data set (default: ccp)")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of the data set")
     command.add_argument(
-        "--ids", type=Path, required=True, metavar="FILE", help="list of photos that it was not trained on"
+        "--ids", type=path_argument, required=True, metavar="FILE", help="list of photos that it was not trained on"
     )
     command.add_argument("--framing", choices=list(FRAMINGS), default="full", help="crop each photo to this part first")
-    command.add_argument("--json", type=Path, metavar="FILE", help="file for all numbers, in addition")
+    command.add_argument("--json", type=path_argument, metavar="FILE", help="file for all numbers, in addition")
     add_device_arguments(command)
     command.set_defaults(run=_truth)
 
@@ -169,9 +178,11 @@ def add_suspects(commands: Subparsers) -> None:
     command = commands.add_parser("suspects", help="list the photos whose ground truth a checkpoint doubts most")
     command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--dataset", required=True, help=_DATASET)
-    command.add_argument("--data", type=Path, help=_DATA)
-    command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the list (CSV)")
+    command.add_argument("--data", type=path_argument, help=_DATA)
+    command.add_argument(
+        "--ids", type=path_argument, metavar="FILE", help="list of the photos, one id per line (default: all)"
+    )
+    command.add_argument("--out", type=path_argument, required=True, metavar="FILE", help="file for the list (CSV)")
     add_device_arguments(command)
     command.set_defaults(run=_suspects)
 
@@ -180,8 +191,8 @@ def add_reliability(commands: Subparsers) -> None:
     """Adds `reliability`."""
     command = commands.add_parser("reliability", help="measure on tagged photos how reliable counts of garments are")
     command.add_argument("checkpoint", help=MODEL)
-    command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--json", type=Path, required=True, metavar="FILE", help="file for the numbers")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
+    command.add_argument("--json", type=path_argument, required=True, metavar="FILE", help="file for the numbers")
     add_device_arguments(command)
     command.set_defaults(run=_reliability)
 
@@ -190,12 +201,14 @@ def add_stats(commands: Subparsers) -> None:
     """Adds `stats`."""
     command = commands.add_parser("stats", help="describe a data set in numbers and pictures")
     command.add_argument("--dataset", required=True, help=_DATASET)
-    command.add_argument("--data", type=Path, help=_DATA)
-    command.add_argument("--out", type=Path, required=True, help="folder of the report")
-    command.add_argument("--ids", type=Path, metavar="FILE", help="list of the photos, one id per line (default: all)")
+    command.add_argument("--data", type=path_argument, help=_DATA)
+    command.add_argument("--out", type=path_argument, required=True, help="folder of the report")
+    command.add_argument(
+        "--ids", type=path_argument, metavar="FILE", help="list of the photos, one id per line (default: all)"
+    )
     command.add_argument(
         "--json",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="file for the numbers, in addition (the dashboard's: dashboard/data/ccp.json)",
     )
@@ -206,7 +219,7 @@ def add_check_data(commands: Subparsers) -> None:
     """Adds `check-data`."""
     command = commands.add_parser("check-data", help="read a whole data set and say what is in it and what is wrong")
     command.add_argument("source", help=_DATASET)
-    command.add_argument("--data", type=Path, help=_DATA)
+    command.add_argument("--data", type=path_argument, help=_DATA)
     command.add_argument(
         "--group-by",
         metavar="WHAT",
@@ -222,7 +235,9 @@ def add_check_data(commands: Subparsers) -> None:
     command.add_argument(
         "--save-split", action="store_true", help="also write split.csv into the data set's folder, where fit finds it"
     )
-    command.add_argument("--out", type=Path, metavar="DIR", help="folder for a picture, the split and what is wrong")
+    command.add_argument(
+        "--out", type=path_argument, metavar="DIR", help="folder for a picture, the split and what is wrong"
+    )
     command.set_defaults(run=_check_data)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from segmodels.architectures.feature_maps import has_feature_maps
+from segmodels.arguments import path_argument
 from segmodels.datasets import DatasetError, dataset_name, open_dataset
 from segmodels.datasets.ccp import read_ccp_tags
 from segmodels.datasets.flatlay import read_flatlays
@@ -37,17 +37,22 @@ def add_kinds(commands: Subparsers) -> None:
         "--dataset", default="ccp", help="ccp (default), or a source with a table kinds.csv: coco:FILE.json, ..."
     )
     command.add_argument(
-        "--data", type=Path, help="folder of the data set; of a source, of its photos, where they do not lie with it"
+        "--data",
+        type=path_argument,
+        help="folder of the data set; of a source, of its photos, where they do not lie with it",
     )
     command.add_argument(
-        "--flatlays", type=Path, metavar="DIR", help="with ccp: folder of flat-lays to fit and judge on as well"
+        "--flatlays",
+        type=path_argument,
+        metavar="DIR",
+        help="with ccp: folder of flat-lays to fit and judge on as well",
     )
     command.add_argument(
-        "--ids", type=Path, metavar="FILE", help="list of photos with masks to judge on, one id per line"
+        "--ids", type=path_argument, metavar="FILE", help="list of photos with masks to judge on, one id per line"
     )
     command.add_argument(
         "--features",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="folder that keeps the features of each photo, so that a fit that was stopped goes on from them",
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from segmodels.arguments import path_argument
 from segmodels.datasets.flatlay import read_flatlays
 from segmodels.device import add_device_arguments
 from train.analysis.flatlays import training_ids
@@ -22,8 +22,8 @@ def add_pseudo_label(commands: Subparsers) -> None:
         "pseudo-label", help="write masks for photos that have only tags, with trained networks"
     )
     command.add_argument("checkpoints", nargs="+", help=f"models that predict the masks, each as {MODEL}")
-    command.add_argument("--data", type=Path, required=True, help="folder of Clothing Co-Parsing")
-    command.add_argument("--out", type=Path, required=True, help="folder for the masks")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of Clothing Co-Parsing")
+    command.add_argument("--out", type=path_argument, required=True, help="folder for the masks")
     add_device_arguments(command)
     command.set_defaults(run=_pseudo_label)
 
@@ -32,8 +32,10 @@ def add_mask_flatlays(commands: Subparsers) -> None:
     """Adds `mask-flatlays`."""
     command = commands.add_parser("mask-flatlays", help="write masks for flat-lays, which have a label and no mask")
     command.add_argument("checkpoint", help=f"model that decides where the outline is unsure: {MODEL}")
-    command.add_argument("--data", type=Path, required=True, help="folder of the flat-lays")
-    command.add_argument("--out", type=Path, required=True, help="folder for the masks; run it again to continue")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of the flat-lays")
+    command.add_argument(
+        "--out", type=path_argument, required=True, help="folder for the masks; run it again to continue"
+    )
     add_device_arguments(command)
     command.set_defaults(run=_mask_flatlays)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from segmodels.arguments import path_argument
 from segmodels.checkpoints.checkpoint import load_checkpoint, read_config
 from segmodels.datasets import open_dataset
 from segmodels.photo import open_photo
@@ -43,7 +43,7 @@ def add_join(commands: Subparsers) -> None:
         metavar="M",
         help="margin of each crop, as a share of its longer side (default: that of the first checkpoint)",
     )
-    command.add_argument("--out", type=Path, required=True, help="folder of the ensemble")
+    command.add_argument("--out", type=path_argument, required=True, help="folder of the ensemble")
     command.set_defaults(run=_join)
 
 
@@ -52,9 +52,11 @@ def add_describe(commands: Subparsers) -> None:
     command = commands.add_parser("describe", help="write a network's description and scores, without its weights")
     command.add_argument("recipe", help="recipe of the network: a TOML file, or the name of a recipe that ships")
     add_change(command)
-    command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    command.add_argument("--data", type=path_argument, required=True, help="folder of the data set")
     command.add_argument("--checkpoint", help=f"model that the recipe trained (default: none yet): {MODEL}")
-    command.add_argument("--out", type=Path, required=True, help="folder of the description, named as in the catalog")
+    command.add_argument(
+        "--out", type=path_argument, required=True, help="folder of the description, named as in the catalog"
+    )
     command.set_defaults(run=_describe)
 
 
@@ -74,9 +76,15 @@ def add_export(commands: Subparsers) -> None:
     command.add_argument("checkpoint", help=MODEL)
     command.add_argument("--format", choices=FORMATS, default="onnx", help="format of the file (default: onnx)")
     command.add_argument(
-        "--out", type=Path, required=True, metavar="PATH", help="file to write; example.py, which runs it, lies beside"
+        "--out",
+        type=path_argument,
+        required=True,
+        metavar="PATH",
+        help="file to write; example.py, which runs it, lies beside",
     )
-    command.add_argument("--photo", type=Path, help="photo over which the outputs are compared (default: a drawn one)")
+    command.add_argument(
+        "--photo", type=path_argument, help="photo over which the outputs are compared (default: a drawn one)"
+    )
     command.set_defaults(run=_export)
 
 

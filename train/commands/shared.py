@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
+from segmodels.arguments import path_argument
 from segmodels.checkpoints.catalog import CatalogEntry, find_model
 from segmodels.checkpoints.checkpoint import CheckpointError, load_checkpoint
 from segmodels.device import Precision, pick_device, pick_precision
@@ -47,9 +48,11 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
     """The arguments of a command that trains by a recipe."""
     command.add_argument("recipe", help="a TOML file, or the name of a recipe that ships, such as own/fpn")
     command.add_argument(
-        "--data", type=Path, help="folder of the data set; of a source, of its photos, where they do not lie with it"
+        "--data",
+        type=path_argument,
+        help="folder of the data set; of a source, of its photos, where they do not lie with it",
     )
-    command.add_argument("--out", type=Path, required=True, help="folder of the run")
+    command.add_argument("--out", type=path_argument, required=True, help="folder of the run")
     add_change(command)
     command.add_argument("--workers", type=int, default=_WORKERS, metavar="N", help="processes that read photos")
 
@@ -62,7 +65,10 @@ def add_change(command: argparse.ArgumentParser) -> None:
 def add_mapping(command: argparse.ArgumentParser) -> None:
     """The argument that names a mapping between taxonomies."""
     command.add_argument(
-        "--mapping", type=Path, metavar="FILE", help="TOML file that says which classes of one taxonomy are which"
+        "--mapping",
+        type=path_argument,
+        metavar="FILE",
+        help="TOML file that says which classes of one taxonomy are which",
     )
 
 

@@ -125,12 +125,16 @@ def test_models_name_no_folder(
     assert found["fpn"]["default"] and found["fpn"]["from"] == "embedded" and found["tiny"]["input"] == [64, 64]
     assert found["torn"]["name"] and "folder" not in found["fpn"]
 
-    def damaged(folder: object) -> None:
-        raise CheckpointError(f"{folder} is damaged.")
+    for kind in (CheckpointError, OSError, RecursionError):
 
-    monkeypatch.setattr(application, "about_model", damaged)
-    answer = client.get("/models")
-    assert "log says why" in answer.json()[0]["problem"] and "embedded/" not in answer.text and "damaged" in caplog.text
+        def damaged(folder: object, kind: type[Exception] = kind) -> None:
+            raise kind(f"{folder} is damaged.")
+
+        caplog.clear()
+        monkeypatch.setattr(application, "about_model", damaged)
+        answer = client.get("/models")
+        assert "log says why" in answer.json()[0]["problem"]
+        assert "embedded/" not in answer.text and "damaged" in caplog.text
 
 
 def test_a_model_that_cannot_be_loaded(client: TestClient, photo: Callable[[int], bytes]) -> None:

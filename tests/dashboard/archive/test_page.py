@@ -456,3 +456,14 @@ def test_a_feed_is_shown_as_understood_and_its_photos_are_fetched(
         assert "1 photo added to My photos. 1 photo is part of the outfit of another." in said(page)
         assert f"{third} was not fetched: 127.0.0.1 answers with 404 Not Found." in said(page)
         assert rows_of(Archive(cache / "My photos"))["tags"].tolist() == [{"product": "7", "market": "Milan"}]
+
+
+def test_hundreds_of_files_are_told_of_the_quicker_way(opened: Callable[[], AppTest], cache: Path) -> None:
+    page = opened()
+    for number in range(199):
+        page.file_uploader[0].upload(f"{number}.jpg", b"x", "image/jpeg")
+    run(page)
+    assert "199 files uploaded." in said(page) and "as one ZIP" not in said(page)
+    page.file_uploader[0].upload("one-more.jpg", b"x", "image/jpeg")
+    run(page)
+    assert "200 files uploaded. So many are quicker to send as one ZIP." in said(page)

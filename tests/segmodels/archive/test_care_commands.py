@@ -66,6 +66,17 @@ def test_a_privacy_request_gives_a_receipt_without_names(run: Run, archive: Arch
     assert json.loads(run("log", "--json")[1])["sha256"] == ["b"]
 
 
+def test_a_receipt_that_cannot_be_written_is_in_the_log(run: Run, archive: Archive, tmp_path: Path) -> None:
+    for name, receipt in (("a.jpg", tmp_path / "nowhere" / "receipt.json"), ("b.jpg", tmp_path)):
+        word = ("--confirm", "DELETE", "--for-good", "--receipt", str(receipt))
+        status, out, error = run("delete-photos", "--file", name, *word)
+        assert status == 1 and "1 photo deleted, for good." in out
+        assert error.startswith(f"The receipt cannot be written to {receipt}: ")
+        assert "The photos are deleted; log --json shows the receipt." in error
+        assert f'"sha256": ["{name[0]}"]' in run("log", "--json")[1]
+    assert ids(archive) == ["c"]
+
+
 def test_an_archive_is_split_merged_renamed_and_deleted(run: Run, archive: Archive, tmp_path: Path) -> None:
     status, out, _ = run("split", "--tag", "market")
     assert status == 0

@@ -35,6 +35,15 @@ def read(*texts: str, day_first: bool | None = None) -> Dates:
         ("1 Sept. 2023", datetime(2023, 9, 1)),
         ("2024年3月31日", datetime(2024, 3, 31)),
         ("1884-05-01", datetime(1884, 5, 1)),
+        ("٢٠٢٤-٠٣-٣١", datetime(2024, 3, 31)),
+        ("２０２４－０３－３１", datetime(2024, 3, 31)),
+        ("2024-03-31\u00a09:05", datetime(2024, 3, 31, 9, 5)),
+        ("3/31/2024, 9:05:01\u202fPM", datetime(2024, 3, 31, 21, 5, 1)),
+        ("31. 3. 2024", datetime(2024, 3, 31)),
+        ("31.\u00a03.\u00a02024 9:05", datetime(2024, 3, 31, 9, 5)),
+        ("2024. 03. 31.", datetime(2024, 3, 31)),
+        ("2024. 3. 31. 9:05", datetime(2024, 3, 31, 9, 5)),
+        ("31.3.2024.", datetime(2024, 3, 31)),
     ],
 )
 def test_a_day_in_the_forms_of_spreadsheets_and_cameras(text: str, date: datetime) -> None:
@@ -46,6 +55,7 @@ def test_a_day_in_the_forms_of_spreadsheets_and_cameras(text: str, date: datetim
     [
         ("1995", datetime(1995, 1, 1), "year"),
         ("1884", datetime(1884, 1, 1), "year"),
+        ("٢٠٢٤", datetime(2024, 1, 1), "year"),
         ("SS24", datetime(2024, 3, 1), "fashion season"),
         ("FW 2023", datetime(2023, 9, 1), "fashion season"),
         ("F/W 23/24", datetime(2023, 9, 1), "fashion season"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -297,3 +298,27 @@ def test_errors_that_exclude_each_other_lower_the_joint_counts(archive: Archive,
         raw = facts.counts(View(counting="raw"))
         both = sum({"Coat", "Bag"} <= set(each.colours) for each in outfits)
         assert raw.together[coat, bag] == both
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -5.0, 1e30, None])
+def test_a_presence_that_is_no_probability_counts_as_what_was_found(
+    value: float | None, archive: Archive, tmp_path: Path
+) -> None:
+    rows = pq.read_table(parts_of(archive)[0])
+    place = SCHEMA.get_field_index("presence")
+    odd = [
+        [[value, *person[1:]] for person in photo] if number % 4 == 0 else photo
+        for number, photo in enumerate(rows["presence"].to_pylist())
+    ]
+    spoilt = Archive(tmp_path)
+    spoilt.writer(archive.versions()[0]).append(
+        rows.set_column(place, SCHEMA.field(place), pa.array(odd, SCHEMA.field(place).type))
+    )
+    first = OUTFIT_15[WORN[0]].id
+    expected = np.zeros(len(WORN))
+    for masks, presence in zip(rows["outfits"].to_pylist(), odd, strict=True):
+        for mask, person in zip(masks, presence, strict=True):
+            expected += [mask >> first & 1 if person[0] is value else person[0], *person[1:]]
+    with spoilt.reader() as reader:
+        facts = Facts(reader, OUTFIT_15)
+        assert facts.counts(View(counting="expected")).each == pytest.approx(expected)

@@ -73,7 +73,9 @@ def test_an_encoding_that_is_not_certain_can_be_chosen() -> None:
     assert chosen.notes == []
     with pytest.raises(ArchiveError, match="looks.csv is not in UTF-8. Choose another encoding"):
         parse_metadata(data, "looks.csv", NOW, encoding="utf-8")
-    with pytest.raises(ArchiveError, match="There is no encoding klingon. Name one such as utf-8, gbk or windows-1252"):
+    with pytest.raises(
+        ArchiveError, match="There is no encoding of text .klingon.. Name one such as utf-8, gbk or windows-1252"
+    ):
         parse_metadata(data, "looks.csv", NOW, encoding="klingon")
 
 
@@ -261,3 +263,104 @@ def test_a_long_cell_beside_accents_takes_no_longer_than_reading_it(cell: str) -
     assert time.process_time() - started < 5  # 0.3 s; it was 14 s and more
     assert [entry.tags["brand"] for entry in metadata.entries] == [f"Schön {cell}", "Süß"]
     assert "Windows-1252 (Western Europe): Schön, Süß" in metadata.notes[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le", "utf-32", "utf-16"])
+def test_wide_encodings_of_either_order_with_or_without_a_mark(encoding: str) -> None:
+    metadata = parsed("photo,city\na.jpg,Łódź\n", encoding)
+    assert [(entry.name, entry.tags) for entry in metadata.entries] == [("a.jpg", {"city": "Łódź"})]
+    assert metadata.notes == []
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("\ufeffb.jpg", "b.jpg\u200b", "\u200eb.jpg\u200f", "\u202ab.jpg\u202c", "b\u00ad.jpg"),
+        *("\u00a0b.jpg\u00a0", "\u202fb.jpg"),
+    ],
+)
+def test_marks_that_nobody_sees_are_no_part_of_a_name(cell: str) -> None:
+    metadata = parsed(f"photo,{cell.replace('b.jpg', 'market')}\n{cell},North\n")
+    assert [entry.name for entry in metadata.entries] == ["b.jpg"]
+    assert join(metadata, ["b.jpg"]).without_photo == []
+
+
+def test_a_name_with_the_blank_of_a_macs_screenshots_is_found() -> None:
+    photo = "Screenshot 2024-03-31 at 9.05.01\u202fPM.png"
+    for written in (photo, photo.replace("\u202f", " "), photo.replace("\u202f", "\u00a0")):
+        assert join(parsed(f"photo,market\n{written},North\n"), [photo]).without_photo == []
+
+
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [
+        ("# exported 2024\n", 2),
+        ("Export of 2024,,\n,,\n", 3),
+        ("Looks;Milan\n\nby Anna\n", 4),
+        ("Looks, Milan, 2024\n", 2),
+    ],
+)
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_a_title_before_the_header_is_passed_over_and_said(before: str, line: int, mark: str) -> None:
+    metadata = parsed(before + "file_name,taken_at,market\na.jpg,2024-03-31,Milan\n".replace(",", mark))
+    assert [(entry.name, entry.tags) for entry in metadata.entries] == [("a.jpg", {"market": "Milan"})]
+    assert metadata.entries[0].taken_at == datetime(2024, 3, 31)
+    assert metadata.notes == [f"The header of looks.csv is line {line}; what stands before it was passed over."]
+
+
+def test_a_row_is_not_taken_for_a_header() -> None:
+    text = "Bildname,Typ\na.jpg,photo\nb.jpg,image\n"
+    assert [entry.tags["Typ"] for entry in parsed(text).entries] == ["photo", "image"]
+    assert [entry.name for entry in parsed("id,kind\nlook1,photo\nlook2,image\n").entries] == ["look1", "look2"]
+
+
+def test_a_header_that_comes_again_is_no_photo() -> None:
+    table = "photo,market\na.jpg,North\n"
+    metadata = parsed(f"\ufeff{table}\ufeff{table.replace('a.jpg', 'b.jpg')}")
+    assert [entry.name for entry in metadata.entries] == ["a.jpg", "b.jpg"]
+    assert metadata.notes == ["line 3 of looks.csv left out: the header once more."]
+
+
+@pytest.mark.parametrize("mark", ["", "\n", "\u2028a.jpg,North", "\u0085a.jpg,North"])
+def test_a_table_without_rows_is_said(mark: str) -> None:
+    metadata = parsed(f"photo,market{mark}")
+    assert metadata.entries == []
+    assert metadata.notes == ["looks.csv has a header and no rows: write a line for each photo."]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"PK\x03\x04mimetype application/vnd.oasis", "a spreadsheet workbook"),  # .ods
+        (b"\xef\xbb\xbf <HTML><table><tr><td>photo", "a web page or XML"),  # an .xls of a web shop
+        (b'<?xml version="1.0"?><Workbook>', "a web page or XML"),
+        (b'[\n {"file_name": "a.jpg"}]', "JSON"),
+        (b'{"file_name": "a.jpg"}\n', "JSON"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"{\\rtf1 photo,market}", "a text document"),
+        (b"\x1f\x8b\x08\0", "a packed file"),
+    ],
+)
+def test_another_file_called_csv_is_named(data: bytes, what: str) -> None:
+    with pytest.raises(ArchiveError, match=f"^looks.csv is {what}. Export it as CSV.$"):
+        parse_metadata(data, "looks.csv")
+
+
+def test_a_header_in_brackets_is_no_json() -> None:
+    assert [entry.name for entry in parsed("[id],photo\n1,a.jpg\n").entries] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", "zlib", "base64", "utf-8\0", ""])
+def test_an_encoding_that_is_none_of_text_is_a_sentence(encoding: str) -> None:
+    if not encoding:
+        assert parse_metadata(b"photo\na.jpg\n", "looks.csv", encoding=encoding).encoding == "utf-8"
+        return
+    with pytest.raises(ArchiveError, match="^There is no encoding of text .* Name one such as utf-8"):
+        parse_metadata(b"photo\na.jpg\n", "looks.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "ascii", "utf-16"])
+def test_a_table_that_is_not_in_the_encoding_chosen_is_a_sentence(encoding: str) -> None:
+    with pytest.raises(ArchiveError, match="^looks.csv is not in .* Choose another encoding.$"):
+        parse_metadata("photo,city\na.jpg,Göß\xff\n".encode("cp1252"), "looks.csv", encoding=encoding)

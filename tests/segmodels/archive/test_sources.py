@@ -202,3 +202,89 @@ def test_a_bucket_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert found.sources[1].read() == b"spring/b.JPG"
         assert found.sources[1].location == place.location
         assert "1 tables" in found.notes[0]
+
+
+def test_members_that_cannot_be_unpacked_are_sentences_whatever_python_raises() -> None:
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as archive:
+            archive.writestr("a.jpg", bytes(range(256)) * 9)
+        whole = out.getvalue()
+        at = whole.index(b"PK\x01\x02")
+        spoilt = whole[:60] + bytes(each ^ 0x5A for each in whole[60:100]) + whole[100:]  # in its data
+        moved = whole[: at + 42] + (10**9).to_bytes(4, "little") + whole[at + 46 :]  # where it begins
+        shifted = (
+            whole[: whole.index(b"PK\x05\x06") + 16] + b"\xff\xff\xff\x7f" + whole[whole.index(b"PK\x05\x06") + 20 :]
+        )
+        assert len(from_zip(whole, "looks.zip").sources[0].read()) == 256 * 9
+        for data in (spoilt, moved, shifted):
+            with pytest.raises(PhotoError, match="^a.jpg is damaged in the ZIP. Pack it again.$"):
+                from_zip(data, "looks.zip").sources[0].read()
+
+
+def test_a_damaged_table_in_a_zip_is_said() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("looks.csv", CSV * 20)
+    data = out.getvalue()
+    metadata = read_tables(from_zip(data[:60] + bytes(each ^ 0x5A for each in data[60:80]) + data[80:], "looks.zip"))
+    assert metadata is not None and metadata.entries == []
+    assert metadata.notes == ["looks.csv was not used: looks.csv is damaged in the ZIP. Pack it again."]
+
+
+@pytest.mark.parametrize(("method", "name"), [(9, "deflate64"), (98, "ppmd"), (222, "method 222")])
+def test_a_way_of_packing_that_is_not_read_is_named(method: int, name: str) -> None:
+    data = bytearray(packed({"a.jpg": b"1"}))
+    for at in (8, data.index(b"PK\x01\x02") + 10):
+        data[at : at + 2] = method.to_bytes(2, "little")
+    with pytest.raises(PhotoError, match=f"^a.jpg is packed with {name}, which cannot be read. Pack it again"):
+        from_zip(bytes(data), "looks.zip").sources[0].read()
+
+
+@pytest.mark.parametrize("bit", [0x01, 0x40])
+def test_an_encrypted_member_is_said_however_it_is_encrypted(bit: int) -> None:
+    data = bytearray(packed({"a.jpg": b"1", "b.jpg": b"2"}))
+    data[data.index(b"PK\x01\x02") + 8] |= bit
+    found = from_zip(bytes(data), "looks.zip")
+    assert [each.reason for each in found.rejected] == ["a.jpg is encrypted. Pack it without a password."]
+    assert names_of(found) == ["b.jpg"]
+
+
+def test_a_link_in_a_zip_is_no_photo() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        link = zipfile.ZipInfo("a.jpg")
+        link.create_system, link.external_attr = 3, 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert from_zip(out.getvalue(), "looks.zip").rejected == [
+        ("a.jpg", "a.jpg is a link in looks.zip. Pack the photo itself.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b"Rar!\x1a\x07\1\0",
+            "looks.zip is a RAR archive, not a ZIP. Unpack it and give the folder, or pack the photos",
+        ),
+        (b"7z\xbc\xaf\x27\x1c\0\4", "looks.zip is a 7-Zip archive, not a ZIP"),
+        (b"\x1f\x8b\x08\0", "looks.zip is a gzip file, not a ZIP"),
+        (b"a.jpg".ljust(257, b"\0") + b"ustar\0", "looks.zip is a tar archive, not a ZIP"),
+        (b"\n<!DOCTYPE html><title>Sign in", "looks.zip is a web page, not a ZIP. Download the ZIP itself."),
+        (b"", "looks.zip is empty"),
+        (b"\0\1\2\3", "looks.zip is not a ZIP, or is damaged"),
+    ],
+)
+def test_what_is_called_a_zip_and_is_none_is_named(data: bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "looks.zip"
+    file.write_bytes(data)
+    for source in (data, file):
+        with pytest.raises(ArchiveError, match=f"^{message}"):
+            from_zip(source, "looks.zip")
+
+
+def test_files_that_systems_put_into_folders_are_not_listed() -> None:
+    files = dict.fromkeys(("a.jpg", "x/Thumbs.db", "x/desktop.ini", "x/.DS_Store", "__MACOSX/._a.jpg"), b"1")
+    found = from_zip(packed(files), "looks.zip")
+    assert (names_of(found), found.notes) == (["a.jpg"], [])

@@ -1,6 +1,8 @@
 import errno
 import multiprocessing
+import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,6 +18,7 @@ from pyarrow import fs
 
 from segmodels.archive import store
 from segmodels.archive.parts import as_parquet
+from segmodels.archive.place import _with_patience
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive, ArchiveError, Change, Version
 
@@ -389,3 +392,38 @@ def test_the_query_of_the_readme_counts_each_photo_once(tmp_path: Path, monkeypa
     with duckdb.connect() as connection:
         found = connection.execute(query).fetchall()
     assert found == [("North", 2), ("South", 2)], "two is of the newer rows"
+
+
+@pytest.mark.skipif(sys.platform == "darwin" or os.name == "nt", reason="this system has only names in Unicode")
+def test_a_name_that_is_not_utf_8_hides_no_part(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    archive.writer(VERSION).append(made("a"))
+    for name in (b"bad\xff.jpg", b"bad\xff.parquet"):
+        Path(os.fsdecode(os.fsencode(tmp_path / "archive") + b"/" + name)).write_bytes(b"x")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path / "archive") + b"/\xe9t\xe9@1"))
+    odd.mkdir()
+    (odd / "part.parquet").write_bytes(b"x")
+    assert archive.versions() == [VERSION] and list(rows_of(archive, "photo_id").photo_id) == ["a"]
+    assert all(name.isprintable() for name in archive.place.files(without="thumbnails"))
+
+
+def test_a_file_in_the_place_of_an_archive_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    archive = Archive(tmp_path / "file")
+    for work in (archive.versions, lambda: archive.writer(VERSION).append(made("a"))):
+        with pytest.raises(ArchiveError, match=r"it is a file, not a folder\.$") as error:
+            work()
+        assert "rrno" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "asked"),
+    [
+        ("gs://looks/spring", "gs://looks/spring?retry_limit_seconds=10"),
+        ("gs://looks?scheme=http", "gs://looks?scheme=http&retry_limit_seconds=10"),
+        ("gs://looks?retry_limit_seconds=90", "gs://looks?retry_limit_seconds=90"),
+        ("s3://looks/spring", "s3://looks/spring"),
+    ],
+)
+def test_a_store_that_does_not_answer_is_not_waited_for_long(uri: str, asked: str) -> None:
+    assert _with_patience(uri) == asked

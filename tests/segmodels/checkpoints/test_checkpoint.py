@@ -512,3 +512,45 @@ def test_json_that_nobody_writes(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
     sentence = refused(folder)
     assert name in sentence and "damaged" in sentence and len(sentence) < 400
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("int8", "int8"), ("bool", "bool"), ("complex64", "complex64")])
+def test_weights_of_another_kind_of_number_are_refused(folder: Path, dtype: str, name: str) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    kind = getattr(torch, dtype)
+    changed = {key: each.to(kind) if each.is_floating_point() else each for key, each in tensors.items()}
+    save_file(changed, folder / "model.safetensors")
+    assert f"holds {name}, as of a quantised network" in refused(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_weights_of_other_precision_are_taken(folder: Path, dtype: torch.dtype) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    changed = {key: each.to(dtype) if each.is_floating_point() else each for key, each in tensors.items()}
+    save_file(changed, folder / "model.safetensors")
+    network = load_checkpoint(folder).network
+    assert all(each.dtype == torch.float32 for each in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors"])
+def test_the_pointer_of_git_lfs_is_named(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    assert f"{name} is a Git LFS pointer, not the weights. Run git lfs pull" in refused(folder)
+
+
+def test_weights_that_cannot_be_mapped_into_memory_are_a_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words, said in (
+        (
+            "unable to mmap 9 bytes from file <model.safetensors>: Cannot allocate memory (12)",
+            "not enough memory. Close",
+        ),
+        ("unable to mmap 9 bytes from file <model.safetensors>: No such device (19)", "No such device (19)"),
+    ):
+
+        def refuse(*_: object, words: str = words) -> None:
+            raise RuntimeError(words)
+
+        monkeypatch.setattr(module, "safe_open", refuse)
+        assert said in refused(folder)
