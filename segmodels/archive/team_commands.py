@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from segmodels.archive import alerts, views
@@ -16,6 +15,7 @@ from segmodels.archive.selection import parse_tag
 from segmodels.archive.shows import parse_shows, read_shows, set_shows
 from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.archive.webhook import Webhook, forget_webhook, read_webhook, send_test, set_webhook
+from segmodels.arguments import path_argument, place_argument
 
 __all__ = ["COMMANDS", "add_commands", "run_command"]
 
@@ -29,14 +29,14 @@ def add_commands(commands: Any) -> None:
         commands: What `add_subparsers` gives.
     """
     saved = commands.add_parser("views", help="list, show, save or delete the saved views of an archive")
-    saved.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
+    saved.add_argument("archive", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive")
     saved.add_argument("action", nargs="?", choices=["list", "show", "save", "delete"], default="list")
     saved.add_argument("name", nargs="?", metavar="NAME", help="name of the view")
     saved.add_argument("--link", metavar="ADDRESS", help="to save: the address of the view on the Trends page")
     saved.add_argument("--note", default="", metavar="TEXT", help="to save: what the view is for")
     saved.add_argument("--json", action="store_true", help="one JSON object a line")
     rules = commands.add_parser("alerts", help="list, set, delete or check the alerts of an archive")
-    rules.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
+    rules.add_argument("archive", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive")
     rules.add_argument(
         "action", nargs="?", choices=["list", "add", "delete", "check", "raised", "webhook"], default="list"
     )
@@ -59,8 +59,14 @@ def add_commands(commands: Any) -> None:
     rules.add_argument("--test", action="store_true", help="webhook: send a test message")
     rules.add_argument("--json", action="store_true", help="one JSON object a line")
     weeks = commands.add_parser("shows", help="give photos the tag show by the days of a table of shows")
-    weeks.add_argument("archive", metavar="ARCHIVE", help="folder or URI of the archive")
-    weeks.add_argument("csv", nargs="?", metavar="CSV", help="columns name, from and to; the shows are listed without")
+    weeks.add_argument("archive", type=place_argument, metavar="ARCHIVE", help="folder or URI of the archive")
+    weeks.add_argument(
+        "csv",
+        nargs="?",
+        type=path_argument,
+        metavar="CSV",
+        help="columns name, from and to; the shows are listed without",
+    )
     weeks.add_argument("--remove", action="store_true", help="remove the table")
 
 
@@ -80,7 +86,7 @@ def _shows(parsed: argparse.Namespace, archive: Archive) -> int:
         set_shows(archive.place, [], user())
     elif parsed.csv:
         try:
-            data = Path(parsed.csv).expanduser().read_bytes()
+            data = parsed.csv.read_bytes()
         except OSError as error:
             raise ArchiveError(f"{parsed.csv} cannot be read: {error.strerror}.") from None
         set_shows(archive.place, parse_shows(data), user())
