@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 __all__ = ["Server"]
 
@@ -53,7 +54,12 @@ class Server:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(list(PRELOADED))
             self._forked = context.Process(target=_run, args=(command, dict(environment), log), daemon=True)
-            self._forked.start()
+            main = sys.modules["__main__"]  # the new process would import it, also where an AppTest has left its script
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                self._forked.start()
+            finally:
+                sys.modules["__main__"] = main
 
     @property
     def lives(self) -> bool:

@@ -20,7 +20,7 @@ def named(lines: set[str]) -> set[str]:
 
 def test_what_the_app_needs_is_a_part_of_the_whole() -> None:
     app, whole = locked("requirements-app.lock"), locked("requirements.lock")
-    assert app < whole
+    assert {line.partition(" ;")[0] for line in app} < {line.partition(" ;")[0] for line in whole}
     assert {"streamlit", "plotly", "statsmodels", "torch"} <= named(app)
     assert not {"pytest", "mypy", "ruff", "playwright", "lightning", "ray"} & named(app)
     assert {"pytest", "mypy", "ruff", "playwright", "lightning", "ray"} <= named(whole)

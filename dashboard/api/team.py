@@ -15,7 +15,16 @@ from segmodels.archive.alerts import list_alerts, list_rules
 from segmodels.archive.store import Archive
 from segmodels.archive.views import list_views
 
-__all__ = ["Alerts", "SavedViewEntry", "alerts", "router", "views"]
+__all__ = [
+    "AlertRule",
+    "Alerts",
+    "MeasuredView",
+    "RaisedAlert",
+    "SavedViewEntry",
+    "alerts",
+    "router",
+    "views",
+]
 
 router = APIRouter(tags=["archives"])
 

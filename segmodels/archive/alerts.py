@@ -233,7 +233,7 @@ def add_rule(archive: Archive, rule: Rule, by: str = "") -> list[Standing]:
         ArchiveError: If the rule cannot be used, is there already, or the archive cannot be read or written.
     """
     if fault := _fault(rule):
-        raise ArchiveError(f"{fault} Nothing was set.")
+        raise ArchiveError(f"Nothing was set. {fault}")
     versions = archive.versions()
     if not versions:
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
@@ -241,7 +241,7 @@ def add_rule(archive: Archive, rule: Rule, by: str = "") -> list[Standing]:
         rule = replace(rule, garment=_known(archive, versions, rule.garment), by=by, at=_now())
         state = _read(archive.place)
         if any(each.words == rule.words for each in state.rules):
-            raise ArchiveError(f"There is an alert {rule.words} already.")
+            raise ArchiveError(f"There is an alert {rule.words} already. Nothing was set.")
         if len(state.rules) >= _MOST_RULES:
             raise ArchiveError(f"There are {_MOST_RULES} alerts, the most there can be. Delete one first.")
         found = {version: _look(archive, version, [rule])[0] for version in versions}

@@ -119,9 +119,9 @@ def _show(name: str, first: str, last: str, line: int) -> Show:
     try:
         show = Show(date.fromisoformat(first), date.fromisoformat(last), name)
     except ValueError:
-        raise ArchiveError(f"Line {line} of the table of shows has no days such as 2026-03-02.") from None
+        raise ArchiveError(f"Line {line} of the table of shows has no days such as 2026-03-02. Correct it.") from None
     if not name or len(name) > _MOST_NAME or not name.isprintable():
-        raise ArchiveError(f"Line {line} of the table of shows needs a name of 1 to {_MOST_NAME} characters.")
+        raise ArchiveError(f"Line {line} needs a name of 1 to {_MOST_NAME} characters. Correct the table of shows.")
     if show.first > show.last:
         raise ArchiveError(f"{name} ends on {last}, before it begins on {first}. Correct line {line} of the table.")
     return show

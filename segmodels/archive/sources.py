@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -322,7 +323,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Sou
         except ZIP_ERRORS as error:
             raise PhotoError(f"{name} is damaged in the ZIP. Pack it again.") from error
         except OSError as error:
-            if error.errno:  # of the disk; bzip2 has none
+            if error.errno not in (None, errno.EINVAL):  # of the disk; bzip2 has none, and no place is before the file
                 raise
             raise PhotoError(f"{name} is damaged in the ZIP. Pack it again.") from error
         if len(data) > MAX_PHOTO_BYTES:

@@ -214,7 +214,7 @@ def _parts(url: str) -> SplitResult:
             "This is no address for alerts. Give one such as https://chat.example.org/hooks/looks."
         ) from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ArchiveError("The address for alerts begins with https:// or http://.")
+        raise ArchiveError("The address for alerts must begin with https:// or http://. Correct it.")
     if parts.username is not None or parts.password is not None:
         raise ArchiveError("The address for alerts has a user name or a password in it. Give one that needs none.")
     if port not in (None, _PORTS[parts.scheme]) and not _may_be_private():

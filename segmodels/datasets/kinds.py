@@ -21,6 +21,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from segmodels.csv_text import csv_bytes, original
 from segmodels.datasets.dataset import Dataset, DatasetError, DrawnTruth
 from segmodels.datasets.drawn import Classes, is_background, name_classes
 from segmodels.files import replacing
@@ -105,8 +106,8 @@ def save_kinds_table(dataset: Dataset) -> Path:
     broader_of = {name: told.get(name, spelt.get(name.casefold())) for name in dataset.taxonomy.names[1:]}
     rows = [(name, broader or name, name if broader else "") for name, broader in broader_of.items()]
     try:
-        with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([_COLUMNS, *rows])
+        with replacing(path) as part:
+            part.write_bytes(csv_bytes([_COLUMNS, *rows]))
     except OSError as error:
         raise DatasetError(f"{path} cannot be written: {error.strerror}. Allow writing to {dataset.root}.") from None
     return path
@@ -153,7 +154,7 @@ def _read(path: Path) -> dict[str, _Row]:
         raise DatasetError(f"{path} needs the columns name, class and kind in its first line; it has {columns}.")
     rows: dict[str, _Row] = {}
     for number, line in enumerate(lines, 2):
-        name, garment, kind = (normalize("NFC", line[column] or "").strip() for column in _COLUMNS)
+        name, garment, kind = (normalize("NFC", original(line[column] or "")).strip() for column in _COLUMNS)
         if not name or not garment:
             raise DatasetError(f"{path}, line {number}: the name is {name!r} and the class {garment!r}. Write both.")
         if name in rows:

@@ -96,7 +96,7 @@ def care(page: Page, action: str) -> None:
     settle(page)
     box = page.get_by_role("combobox", name="Action")
     if not box.is_visible():
-        page.get_by_text("Care", exact=True).first.click()
+        page.get_by_text("Care: delete photos").first.click()
         expect(box).to_be_visible()
     choose(page, "Action", action)
 

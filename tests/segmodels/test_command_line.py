@@ -576,7 +576,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_closed_streams_and_a_reader_that_leaves(photos: Path, tmp_path: Path, models: Path) -> None:
     out = tmp_path / "out"
     done = shell(f"garmentscope segment {photos} --out {out} --model {models / 'tiny'} 2>&- <&-")
-    assert (done.returncode, done.stdout) == (0, "") and names(out) == ALL_OF_TWO
+    assert done.returncode == 0 and done.stdout.startswith("2 photos segmented") and names(out) == ALL_OF_TWO
     for name in names(out):
         assert (out / name).stat().st_size > 0
     left = shell("garmentscope models | head -0", GARMENTSCOPE_MODELS=str(models))

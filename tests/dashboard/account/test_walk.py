@@ -102,7 +102,7 @@ def test_every_route(call: Callable[..., Any], location: str, monkeypatch: pytes
                     assert (eve, ben, ann) == (404, 403, 404)
                 else:
                     assert eve == 404 and ben == ann != 404, path
-    assert walked == 7
+    assert walked == 9
     photo = {"files": ("a.png", b"none", "image/png")}
     for person, status in ((EVE, 403), (BEN, 403), (ANN, 202)):
         answer = call(person, "POST", f"/archives/{NAME}/photos", files=[*photo.items()], data={"model": "tiny"})

@@ -20,6 +20,7 @@ from segmodels.archive.place import Place
 from segmodels.archive.sources import Found, Source, from_uploads
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.thumbnails import thumbnails_of
+from segmodels.checkpoints.checkpoint import CheckpointError
 from segmodels.inference.segmenter import Segmenter
 
 Photo = Callable[..., bytes]
@@ -125,7 +126,7 @@ def test_what_fails_is_a_sentence_and_can_be_tried_again(
     found = from_uploads([("a.jpg", photo(1))])
 
     def damaged() -> Segmenter:
-        raise ValueError("tiny has no weights. Pull it again.")
+        raise CheckpointError("tiny has no weights. Pull it again.")
 
     assert (job := done(Job(target, found, None, damaged))).phase == "failed"
     assert job.error == "tiny has no weights. Pull it again."

@@ -115,7 +115,7 @@ def test_a_reading_says_how_far_it_is_and_why_it_failed(shop: Path, tmp_path: Pa
     with pytest.raises(DatasetError, match=r"^Write the folder of cfpd behind it: cfpd=FOLDER\.$"):
         Reading(("cfpd", None), "cfpd").work()
     assert reading.explain(DatasetError("It is empty.")) == "It is empty."
-    assert reading.explain(MemoryError("no room")) == "MemoryError: no room."
+    assert reading.explain(MemoryError("no room")) == "MemoryError: there is not enough memory."
 
 
 def test_data_sets_have_the_shortest_names_that_tell_them_apart() -> None:

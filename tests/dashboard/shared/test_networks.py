@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_a_sentence_and_a_mended_one_is_found(tmp_path, 
             RuntimeError("CUDA out of memory. Tried to allocate 2 GiB\nsecond line"),
             "CUDA out of memory. Tried to allocate",
         ),
-        (MemoryError(), "MemoryError"),
+        (MemoryError(), "there is not enough memory"),
         (AttributeError("no such layer"), "no such layer"),
     ],
 )

@@ -268,7 +268,7 @@ def test_weights_that_are_cut_off(folder: Path, share: float) -> None:
     assert sentence.endswith("). Get the checkpoint again.") and "\n" not in sentence
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"format_version": 1,}', "[]", "3", "null", "\ufeff{}"])
+@pytest.mark.parametrize("text", ["", "{", '{"format_version": 1,}', "[]", "3", "null"])
 def test_damaged_json(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text, encoding="utf-8")
     sentence = refused(folder)
