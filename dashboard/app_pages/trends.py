@@ -130,15 +130,13 @@ def page() -> None:
     line = evidence_line(size, version.model, version.revision, facts.near_duplicates(view))
     _what_is_set(view, line, made_up=choice.made_up)
     remarks = st.empty()
-    opened = st.container()
     if size.outfits >= LEAST_SHOWN:
         trust = Trust() if choice.made_up else read_trust(SHIPPED.parent / "reliability.json", version)
         if facts.division:
             trust = of_kinds(trust, facts.division)
         question = Question(facts, view, page_theme(), state.clicked[1], trust.share_errors)
-        with opened:
-            show_new(choice)
-            show_opened(choice, question, state)
+        show_new(choice)
+        show_opened(choice, question, state)
         standing_out = _insights(question, choice, version)
         notes = [
             *facts.left_out,
