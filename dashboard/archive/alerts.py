@@ -112,7 +112,7 @@ def set_alert(
         way = _WAYS[said]
         unit = "points" if way == "change" else "% of outfits"
         threshold = st.number_input(
-            unit, 0.1, 99.9, 5.0 if way == "change" else 20.0, 1.0, key=f"{key}-{way}", width=120
+            unit, 0.1, 99.9, 5.0 if way == "change" else 20.0, 1.0, "%.1f", key=f"{key}-{way}", width=120
         )
         periods: list[str] = list(PERIODS) if way == "change" else [_ALL, *PERIODS]
         usual = periods.index("month") if way == "change" else 0
