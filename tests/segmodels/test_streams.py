@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,14 @@ from segmodels.streams import heed_sigterm, stopped_status
 Jpeg = Callable[..., bytes]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can heed")
+
+
+@pytest.fixture(autouse=True)
+def _unheeded() -> Iterator[None]:
+    """SIGTERM as a process begins with it; Ray, which other tests start, leaves a handler of its own."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
