@@ -121,7 +121,7 @@ class Visitor:
         if message.HasField("new_session"):
             self._session = message.new_session.initialize.session_id
         uploader = message.delta.new_element.file_uploader
-        if uploader.label.startswith("Outfit photos"):  # there is another one, for folders
+        if uploader.label.startswith(("Outfit photos", "Photos or ZIP")):  # there are others, for folders and tables
             self._uploader = uploader.id
         if message.delta.new_element.HasField("button"):
             self._buttons[message.delta.new_element.button.label] = message.delta.new_element.button.id
