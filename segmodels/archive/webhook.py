@@ -127,7 +127,7 @@ def deliver(
     """Sends a message, in up to three attempts.
 
     Args:
-        webhook: Where to.
+        webhook: Address that alerts are sent to, with its secret.
         event: Id of the message, by which the receiver knows one that comes again.
         payload: Content, for JSON.
         wait: Function that waits some seconds.

@@ -67,7 +67,7 @@ class KindSample:
 
     Args:
         photo_id: Id of the photo; samples of one photo are kept together in cross-validation.
-        source: Where its kind is known from.
+        source: What tells its kind: `masks` of the data set, its `tags`, or the labels of `flat-lays`.
         framing: Part of the person that the photo shows.
         garment: Name of the class.
         kind: Name of the kind.
