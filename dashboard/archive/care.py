@@ -218,7 +218,12 @@ def _delete_photos(asked: _Asked) -> None:
 
 
 def _deleted(asked: _Asked, selection: Selection, *, for_good: bool) -> CareOutcome:
-    deleted = care.delete_photos(asked.archive, selection, for_good=for_good, by=log_name())
+    bar = st.progress(0.0)
+
+    def progress(share: float) -> None:
+        bar.progress(share, f"{share:.0%} of the parts that hold such photos are written without them.")
+
+    deleted = care.delete_photos(asked.archive, selection, for_good=for_good, by=log_name(), progress=progress)
     asked.note("photos deleted", photos=deleted.photos, for_good=for_good)
     if not deleted.receipt:
         return CareOutcome(str(deleted))

@@ -131,7 +131,7 @@ def find_photos(archive: Archive, selection: Selection, names: int = 5) -> Match
     first: dict[str, str] = {}
     rows = 0
     for part in visible_parts(archive.place) if not selection.is_empty else ():
-        table = read_columns(archive.place, part, COLUMNS)
+        table = read_columns(archive.place, part, selection.columns)
         found = table.filter(pa.array(chosen(table, selection)))
         rows += found.num_rows
         ids.update(found["photo_id"].to_pylist())
@@ -141,7 +141,14 @@ def find_photos(archive: Archive, selection: Selection, names: int = 5) -> Match
     return Matches(len(ids), rows, [first[key] or "" for key in keys], keys)
 
 
-def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = False, by: str = "") -> Deleted:
+def delete_photos(
+    archive: Archive,
+    selection: Selection,
+    *,
+    for_good: bool = False,
+    by: str = "",
+    progress: Callable[[float], None] | None = None,
+) -> Deleted:
     """Deletes the rows of photos, of all models: garments, class maps, tags, dates and fingerprints.
 
     They can be brought back with `undo` until the next change, but for their thumbnails, which go at once. If they are
@@ -154,6 +161,7 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
         selection: Which photos.
         for_good: Whether this is a privacy request.
         by: Who does it, for the log.
+        progress: Function that is called with the share of the parts that are written anew, 0 to 1.
 
     Raises:
         NoPhotoError: If no photo meets the conditions.
@@ -168,11 +176,12 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
     _must_be_there(archive)
     ids: set[str] = set()
     names: set[str] = set()
+    kept: dict[str, np.ndarray] = {}
     rows = parts = 0
     with _alone(archive) if for_good else nullcontext(), changing(place), rewriting(place) as rewrite:
         copies = kept_parts(place) if for_good else []
         for part in [*visible_parts(place), *copies]:
-            table = _to_choose_from(place, part, for_good=for_good)
+            table = _to_choose_from(place, part, selection, for_good=for_good)
             if table is None:
                 continue
             gone = chosen(table, selection)
@@ -183,7 +192,8 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
             names.update(name for name in here["file_name"].to_pylist() if name)
             rows, parts = rows + here.num_rows, parts + 1
             if part not in copies:
-                rewrite.keep(part, np.flatnonzero(~gone).tolist())
+                kept[part] = ~gone
+        rewrite.keep(kept, progress)
         strays = stray_thumbnails(place) if for_good else []
         lines = _forget(place, selection, names) if for_good else 0
         if not (ids or lines or any(_photo_of(name) in selection.ids for name in strays)):
@@ -492,14 +502,14 @@ def _one_name(location: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", location).casefold())
 
 
-def _to_choose_from(place: Place, part: str, *, for_good: bool) -> pa.Table | None:
+def _to_choose_from(place: Place, part: str, selection: Selection, *, for_good: bool) -> pa.Table | None:
     """The rows of a part or a copy of one for `chosen`; None for a damaged copy, which goes in any case.
 
     Raises:
         ArchiveError: If it cannot be read.
     """
     try:
-        return read_columns(place, part, COLUMNS)
+        return read_columns(place, part, selection.columns)
     except ArchiveError as error:
         if not (for_good and _is_damage(error)):
             raise

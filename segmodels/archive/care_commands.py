@@ -148,7 +148,14 @@ def _delete_photos(parsed: argparse.Namespace, archive: Archive) -> int:
     )
     if not _confirmed(parsed.confirm, "DELETE", f"delete them {what}"):
         return 2
-    deleted = care.delete_photos(archive, selection, for_good=parsed.for_good, by=user())
+    watched = sys.stderr.isatty()
+
+    def progress(share: float) -> None:
+        if watched:
+            end = "\n" if share == 1 else ""
+            print(f"\r{share:4.0%} of the parts that hold them are written anew", end=end, file=sys.stderr, flush=True)
+
+    deleted = care.delete_photos(archive, selection, for_good=parsed.for_good, by=user(), progress=progress)
     print(deleted)
     if deleted.receipt:
         if parsed.receipt:

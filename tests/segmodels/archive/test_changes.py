@@ -353,6 +353,33 @@ def test_what_is_deleted_for_good_is_in_no_file_any_more(tmp_path: Path) -> None
         care.delete_photos(archive, Selection(files=["person-photo.jpg"]), for_good=True)
 
 
+def test_parts_that_are_written_at_the_same_time_keep_their_order_or_none_counts(
+    open_at: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = open_at("wide")
+    for number in range(9):
+        archive.writer(VERSION).append(made(f"{number}a", f"{number}b"))
+    before, write = state(archive), Place.write
+
+    def fail(place: Place, name: str, content: bytes) -> None:
+        if name.endswith(".parquet"):
+            new.append(name)
+            if len(new) > 2:
+                raise ArchiveError("No space is left.")
+        write(place, name, content)
+
+    new: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "write", fail)
+        with pytest.raises(ArchiveError, match="No space"):
+            care.delete_photos(archive, Selection(files=["?a.jpg"]))
+    assert len(new) > 2 and state(archive) == before and not leftovers(archive)
+    shares: list[float] = []
+    care.delete_photos(archive, Selection(files=["?a.jpg"]), progress=shares.append)
+    assert shares == [pytest.approx((number + 1) / 9) for number in range(9)]
+    assert list(state(archive)) == [f"{number}b" for number in range(9)]
+
+
 def test_the_next_change_ends_the_undo_of_the_one_before(open_at: Callable[..., Archive]) -> None:
     archive = open_at("next")
     fill(archive)
