@@ -16,6 +16,7 @@ from pathlib import Path
 
 from segmodels.archive import care
 from segmodels.archive.check import check
+from segmodels.archive.merging import merge
 from segmodels.archive.parts import read_columns
 from segmodels.archive.selection import Selection
 from segmodels.archive.similar import read_looks
@@ -42,7 +43,7 @@ def main() -> None:
         names = [f"made-up-{number:07d}.jpg" for number in range(0, photos, photos // DELETED)]
         csv = "file_name,market\n" + "".join(f"{name},West\n" for name in names)
         done: dict[str, Callable[[], object]] = {
-            "Merge of two halves": lambda: care.merge(Archive(folder / "one"), Archive(folder / "half")),
+            "Merge of two halves": lambda: merge(Archive(folder / "one"), Archive(folder / "half")),
             f"Find {DELETED} photos by name": lambda: care.find_photos(Archive(folder / "one"), Selection(files=names)),
             f"Delete {DELETED} photos of one part": lambda: care.delete_photos(
                 Archive(folder / "one"), Selection(ids=near)

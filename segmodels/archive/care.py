@@ -1,4 +1,4 @@
-"""Care of archives: photos deleted, archives merged, split, renamed and deleted, parts joined, the last change undone.
+"""Care of archives: photos deleted, archives split, renamed and deleted, parts joined, the last change undone.
 
 Each function takes the lock of the archive, and is done as a whole or not at all, also if the process is killed
 (`segmodels.archive.changes`). What is done is in the archive's log, without names of photos.
@@ -51,17 +51,17 @@ from segmodels.archive.thumbnails import (
     is_photo_id,
     remove_thumbnails,
 )
-from segmodels.archive.views import copy_views
 
 __all__ = [
     "Deleted",
     "Matches",
     "NoPhotoError",
+    "add_rows",
     "compact",
     "delete_archive",
     "delete_photos",
     "find_photos",
-    "merge",
+    "must_exist",
     "rename",
     "split",
     "tag_values",
@@ -236,7 +236,7 @@ def delete_archive(archive: Archive) -> int:
             archive does not count any more, and what is left goes with the next attempt. Files in its folder that are
             not its own stay; `changes.foreign_files` names them.
     """
-    _must_exist(archive)
+    must_exist(archive)
     with _alone(archive), changing(archive.place):
         rows = sum(map(partial(_rows, archive.place), visible_parts(archive.place)))
         _remove(archive.place)
@@ -259,7 +259,7 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
         ArchiveError: If there is no archive, something is in the new place, photos are being added to the archive, or
             it cannot be written.
     """
-    _must_exist(archive)
+    must_exist(archive)
     entry = Entry("rename", by, {"from": archive.place.name, "to": target.place.name}).dated()
     with _alone(archive), changing(archive.place):
         if _was_copied(archive.place, target):
@@ -273,32 +273,6 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
             _copy(archive, target, entry)
             _remove(archive.place)
     archive.place.remove_folder()
-
-
-def merge(archive: Archive, other: Archive, by: str = "") -> int:
-    """Adds the rows of another archive, which stays as it is; a photo that is there already keeps its tags and date.
-
-    Saved views of the other are added where their names are free; its alerts and its webhook are not.
-
-    Args:
-        archive: Archive that gets the rows; it need not be there yet.
-        other: Archive that has them.
-        by: Who does it, for the log.
-
-    Returns:
-        Number of rows that were added.
-
-    Raises:
-        ArchiveError: If the other archive is empty or the same one, or one of them cannot be read or written; then
-            nothing has changed.
-    """
-    if _same(archive, other):
-        raise ArchiveError("An archive cannot be merged with itself. Choose another one.")
-    _must_exist(other)
-    added = _add(archive, other, _all, Entry("merge", by, {"from": other.place.name}))
-    with changing(archive.place):
-        copy_views(other.place, archive.place)
-    return added
 
 
 def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: str = "") -> dict[str, int]:
@@ -331,7 +305,7 @@ def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: s
             raise ArchiveError(f"{targets[value].place.name} exists already. Rename or delete it. Nothing was changed.")
     for value in missing:
         selection = Selection(tags=[(tag, value)])
-        _add(targets[value], archive, partial(chosen, selection=selection), entries[value])
+        add_rows(targets[value], archive, entries[value], partial(chosen, selection=selection))
     return values
 
 
@@ -361,7 +335,7 @@ def compact(archive: Archive, by: str = "") -> tuple[int, int]:
         ArchiveError: If a part cannot be read or written; then nothing has changed.
     """
     place = archive.place
-    _must_exist(archive)
+    must_exist(archive)
     with changing(place), rewriting(place) as rewrite:
         before = visible_parts(place)
         for version in archive.versions():
@@ -392,8 +366,23 @@ def undo(archive: Archive, by: str = "") -> Entry:
     return undone
 
 
-def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarray], entry: Entry) -> int:
-    """Adds rows of an archive to another, without those that it has, all at once."""
+def add_rows(
+    target: Archive, source: Archive, entry: Entry, choose: Callable[[pa.Table], np.ndarray] | None = None
+) -> int:
+    """Adds rows of an archive to another, without those that it has, all at once.
+
+    Args:
+        target: Archive that gets the rows.
+        source: Archive that has them.
+        entry: Entry for the log, to which their number is added.
+        choose: Function that gives which rows of a part are wanted, bool `(rows,)`; all if left out.
+
+    Returns:
+        Number of rows that were added.
+
+    Raises:
+        ArchiveError: If one of the archives cannot be read or written; then nothing has changed.
+    """
     added = 0
     for version in source.versions():
         target.keep_taxonomy(version, source.taxonomy(version))
@@ -404,7 +393,8 @@ def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarr
             for part in _parts(source, version):
                 table = read_columns(source.place, part, COLUMNS)
                 ids = _ids(table)
-                wanted = choose(table) & ~pc.is_in(ids, pa.chunked_array(known, ids.type)).to_numpy(False)
+                wanted = choose(table) if choose else np.ones(len(ids), bool)
+                wanted &= ~pc.is_in(ids, pa.chunked_array(known, ids.type)).to_numpy(False)
                 wanted[np.setdiff1d(np.arange(len(ids)), _first(ids))] = False
                 if wanted.any():
                     known.append(new := ids.filter(pa.array(wanted)))
@@ -437,7 +427,7 @@ def _copy(source: Archive, target: Archive, entry: Entry) -> None:
     for name in source.place.files(without=THUMBNAILS):
         if name in _MOVED or name in lists or name.startswith(("log/", f"{VIEWS}/")):
             target.place.write(name, source.place.read(name))
-    _add(target, source, _all, entry)
+    add_rows(target, source, entry)
 
 
 def _move(old: Place, new: Place) -> bool:
@@ -542,20 +532,10 @@ def _remove_thumbnails(place: Place, ids: Collection[str]) -> int:
     return remove_thumbnails(place, sorted(filter(is_photo_id, ids))) if has_thumbnails(place) else 0
 
 
-def _all(table: pa.Table) -> np.ndarray:
-    return np.ones(table.num_rows, bool)
-
-
 def _remove(place: Place) -> None:
     remove_everything(place)
     for lock in (".alerts", ".ingest", ".lock"):  # while they are held: whoever waits for them makes new ones
         place.remove(lock)
-
-
-def _same(one: Archive, other: Archive) -> bool:
-    if one.place.local and other.place.local:
-        return one.place.local.resolve() == other.place.local.resolve()
-    return one.place.location.rstrip("/") == other.place.location.rstrip("/")
 
 
 def _rows(place: Place, part: str) -> int:
@@ -576,7 +556,12 @@ def _must_be_there(archive: Archive) -> None:
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
 
 
-def _must_exist(archive: Archive) -> None:
+def must_exist(archive: Archive) -> None:
+    """Makes sure that there is an archive.
+
+    Raises:
+        ArchiveError: If there is none.
+    """
     if not _exists(archive):
         if is_removed(archive.place):  # by a process that was killed
             with archive.place.lock():

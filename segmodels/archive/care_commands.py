@@ -12,6 +12,7 @@ from typing import Any
 from segmodels.archive import care
 from segmodels.archive.changes import foreign_files, read_log
 from segmodels.archive.check import check, mend
+from segmodels.archive.merging import merge
 from segmodels.archive.selection import Selection, parse_day, parse_tag
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.tagging import retag
@@ -99,8 +100,7 @@ def run_command(parsed: argparse.Namespace, archive: Archive) -> int:
         care.rename(archive, target, user())
         print(f"The archive is now {target.place.location}.")
     elif command == "merge":
-        added = care.merge(archive, Archive(parsed.other), user())
-        print(f"{added:,} rows added. {parsed.other} stays as it is.")
+        print(f"{merge(archive, Archive(parsed.other), user())} {parsed.other} stays as it is.")
     elif command == "split":
         _split(parsed, archive)
     elif command == "retag":

@@ -22,7 +22,8 @@ from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
-from segmodels.archive.alerts import Rule, add_rule
+from segmodels.archive.alert_rules import Rule
+from segmodels.archive.alerts import add_rule
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.rows import photo_id
 from segmodels.archive.store import Archive, ArchiveError

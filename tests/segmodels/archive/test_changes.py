@@ -17,6 +17,7 @@ from segmodels.archive import check as checking
 from segmodels.archive import place as places
 from segmodels.archive.changes import JOURNAL, foreign_files, is_settled, last_undoable, read_log, visible_parts
 from segmodels.archive.check import check, mend
+from segmodels.archive.merging import merge
 from segmodels.archive.parts import read_columns
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.selection import Selection, are_called
@@ -184,7 +185,7 @@ def test_an_undo_that_is_killed_at_any_write_is_whole_or_can_be_done_again(
 
 
 def _merge(archive: Archive, other: Archive) -> None:
-    care.merge(archive, other)
+    merge(archive, other)
 
 
 MADE: dict[str, Callable[[Archive, Archive], object]] = {
@@ -398,13 +399,13 @@ def test_a_merge_keeps_what_is_there_and_can_be_undone(open_at: Callable[..., Ar
     archive, other = open_at("one"), open_at("two")
     fill(archive)
     other.writer(VERSION).append(made("a", "e", "f", tags={"market": "East"}))
-    assert care.merge(archive, other) == 2
+    assert merge(archive, other).rows == 2
     assert state(archive) == WHOLE | {"e": {"market": "East"}, "f": {"market": "East"}}
     assert sorted(state(other)) == ["a", "e", "f"]
     care.undo(archive)
     assert state(archive) == WHOLE
     with pytest.raises(ArchiveError, match="cannot be merged with itself"):
-        care.merge(archive, open_at("one"))
+        merge(archive, open_at("one"))
 
 
 def test_a_merge_that_adds_nothing_leaves_the_undo_of_the_change_before(open_at: Callable[..., Archive]) -> None:
@@ -412,7 +413,7 @@ def test_a_merge_that_adds_nothing_leaves_the_undo_of_the_change_before(open_at:
     fill(archive)
     other.writer(VERSION).append(made("b"))
     care.delete_photos(archive, Selection(ids=["a"]))
-    assert care.merge(archive, other) == 0
+    assert merge(archive, other).rows == 0
     care.undo(archive)
     assert state(archive) == WHOLE
 
