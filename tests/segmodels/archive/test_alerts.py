@@ -140,7 +140,7 @@ def test_a_merge_checks_the_alerts_and_brings_rules_but_no_address(tmp_path: Pat
     assert "example.org" not in said and read_webhook(archive.place) is None
     assert [alert.rule for alert in list_alerts(archive.place)] == ["Coat above 20%"], "30 % was met already"
     assert {rule.words: rule.by for rule in list_rules(archive.place)}["Coat above 30%"] == "cem"
-    assert check_alerts(archive) == [] and merge(archive, other) == Merged(0)
+    assert check_alerts(archive) == [] and merge(archive, other) == Merged(0, 0, [], [])
     new = Archive(tmp_path / "new")
     set_webhook(archive.place, Webhook("https://example.com/hook"))
     assert len(merge(new, archive).alerts) == 3 and len(list_rules(new.place)) == 3
