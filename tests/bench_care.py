@@ -1,13 +1,15 @@
 """Seconds and peak memory of changes of an archive: two halves merged, photos deleted, tags, a new name: `make bench`.
 
-The photos are made up (`segmodels.archive.synthetic`); their number is an argument, a million if left out. Each change
-runs in a process of its own, whose peak memory is given.
+The photos are made up (`segmodels.archive.synthetic`); their number is an argument, a million if left out. A second one
+is the folder of an archive of so many that was made before, which is copied. Each change runs in a process of its own,
+whose peak memory is given.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -32,7 +34,10 @@ def main() -> None:
     photos = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        make_archive(Archive(folder / "one"), photos)
+        if len(sys.argv) > 2:
+            shutil.copytree(sys.argv[2], folder / "one")
+        else:
+            make_archive(Archive(folder / "one"), photos)
         parts = sorted((folder / "one").glob("*/*/*.parquet"))
         for part in parts[: len(parts) // 2]:
             half = folder / "half" / part.parent.relative_to(folder / "one")
