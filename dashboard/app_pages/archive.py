@@ -196,7 +196,7 @@ def _form(archives: Sequence[Shelved]) -> None:
         key=f"archive-upload-{state.intake}",
     )
     address = st.text_input(
-        "Or the address of a product feed, such as products.json of a shop",
+        "Or the address of a product feed",
         placeholder="https://shop.example/products.json",
         max_chars=2000,
         disabled=bool(files),
