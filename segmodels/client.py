@@ -90,9 +90,19 @@ class Client:
     def add_photos(self, archive: str, files: Sequence[Photo], model: str = "") -> dict[str, Any]:
         """Adds photos, ZIPs of photos and a CSV to an archive; gives the job when it has ended."""
         sent = [("files", _named(each)) for each in files]
-        job: dict[str, Any] = self._ask(
-            "POST", f"archives/{archive}/photos", files=sent, data=_options(model, "none")
-        ).json()
+        return self._ended(
+            self._ask("POST", f"archives/{archive}/photos", files=sent, data=_options(model, "none")).json()
+        )
+
+    def add_feed(
+        self, archive: str, address: str, model: str = "", *, one_row_a_product: bool = False
+    ) -> dict[str, Any]:
+        """Adds the photos of a product feed at a public address to an archive; gives the job when it has ended."""
+        order = {"feed": address, "one_row_a_product": one_row_a_product} | ({"model": model} if model else {})
+        return self._ended(self._ask("POST", f"archives/{archive}/photos", json=order).json())
+
+    def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
+        """A job when it has ended."""
         while job["phase"] in ("waiting", "loading", "running"):
             time.sleep(_POLL_SECONDS)
             job = self._ask("GET", f"jobs/{job['id']}").json()

@@ -1,13 +1,15 @@
 """Seconds and peak memory of changes of an archive: two halves merged, photos deleted, tags, a new name: `make bench`.
 
-The photos are made up (`segmodels.archive.synthetic`); their number is an argument, a million if left out. Each change
-runs in a process of its own, whose peak memory is given.
+The photos are made up (`segmodels.archive.synthetic`); their number is an argument, a million if left out. A second one
+is the folder of an archive of so many that was made before, which is copied. Each change runs in a process of its own,
+whose peak memory is given.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from segmodels.archive import care
 from segmodels.archive.check import check
+from segmodels.archive.merging import merge
 from segmodels.archive.parts import read_columns
 from segmodels.archive.selection import Selection
 from segmodels.archive.similar import read_looks
@@ -31,7 +34,10 @@ def main() -> None:
     photos = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        make_archive(Archive(folder / "one"), photos)
+        if len(sys.argv) > 2:
+            shutil.copytree(sys.argv[2], folder / "one")
+        else:
+            make_archive(Archive(folder / "one"), photos)
         parts = sorted((folder / "one").glob("*/*/*.parquet"))
         for part in parts[: len(parts) // 2]:
             half = folder / "half" / part.parent.relative_to(folder / "one")
@@ -42,7 +48,7 @@ def main() -> None:
         names = [f"made-up-{number:07d}.jpg" for number in range(0, photos, photos // DELETED)]
         csv = "file_name,market\n" + "".join(f"{name},West\n" for name in names)
         done: dict[str, Callable[[], object]] = {
-            "Merge of two halves": lambda: care.merge(Archive(folder / "one"), Archive(folder / "half")),
+            "Merge of two halves": lambda: merge(Archive(folder / "one"), Archive(folder / "half")),
             f"Find {DELETED} photos by name": lambda: care.find_photos(Archive(folder / "one"), Selection(files=names)),
             f"Delete {DELETED} photos of one part": lambda: care.delete_photos(
                 Archive(folder / "one"), Selection(ids=near)

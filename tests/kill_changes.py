@@ -22,6 +22,7 @@ from s3_server import running_s3, s3_client
 from segmodels.archive import care
 from segmodels.archive import place as places
 from segmodels.archive.changes import visible_parts
+from segmodels.archive.merging import merge
 from segmodels.archive.parts import read_columns
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.selection import Selection
@@ -124,7 +125,7 @@ def _change(said: Connection, location: str, port: int, seed: float, state: Stat
             act, undoable = partial(retag, archive, table.encode(), "looks.csv"), True
         elif what == "merge":
             after = dict.fromkeys(("photo0", "extra0", "extra1"), "East") | state
-            act, undoable = partial(care.merge, archive, other), True
+            act, undoable = partial(merge, archive, other), True
         elif what == "undo" and before is not None:
             after, undoable = before, False
             act = partial(care.undo, archive)

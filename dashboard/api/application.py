@@ -14,8 +14,9 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard.api import archives, jobs, label_studio, segment, team
+from dashboard.api import archive_photos, archives, jobs, label_studio, segment, team
 from dashboard.api.admission import Admission
+from dashboard.api.archive_photos import FeedOrder
 from dashboard.api.jobs import Jobs
 from dashboard.api.limits import MOST_MB, Limits, read_limits
 from dashboard.api.problems import PROBLEMS, Problem, ProblemError, problem_responses
@@ -84,7 +85,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
     api.state.limits = limits
     api.state.admission = Admission(networks.flow, limits.waiting, limits.photos, limits.minute, limits.megapixels)
     api.state.jobs = Jobs()
-    for each in (segment.router, archives.router, team.router, jobs.router, label_studio.router):
+    for each in (segment.router, archives.router, archive_photos.router, team.router, jobs.router, label_studio.router):
         api.include_router(each)
     api.add_api_route(
         "/models",
@@ -196,7 +197,7 @@ def _describe(api: FastAPI, *, with_tokens: bool) -> None:
         if api.openapi_schema is None:
             described = original()
             schemas = described.setdefault("components", {}).setdefault("schemas", {})
-            for model in (Problem, Addresses, Found, Results):
+            for model in (Problem, Addresses, Found, Results, FeedOrder):
                 schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)

@@ -1,4 +1,4 @@
-"""Archives: what is in them, what they say, and photos into them and out of them.
+"""Archives: what is in them, and what they say.
 
 Shares, pairs and series are the sections of the Trends page with its filters, so the numbers are the same.
 """
@@ -7,29 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import date
-from functools import partial
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import Response
 
-from dashboard.api.bodies import read_body
-from dashboard.api.jobs import Jobs, JobStatus
-from dashboard.api.limits import Limits
 from dashboard.api.problems import ProblemError, problem_responses
-from dashboard.api.routes import PREFIX, base_path
-from dashboard.api.waiting import ARCHIVES, principal_of, result_of, segmenter_of
+from dashboard.api.waiting import ARCHIVES, principal_of, result_of
 from dashboard.archive.cache import archive_contents
-from dashboard.archive.jobs import Job
-from dashboard.archive.shelf import Contents, Shelved, check_size, choose_target, claim, owner_of
-from dashboard.shared import audit, networks
-from dashboard.shared.access import may_change, readable_archives
+from dashboard.archive.shelf import Contents, Shelved
+from dashboard.shared.access import readable_archives
 from dashboard.shared.principal import Principal
 from dashboard.trends import cache
 from dashboard.trends.choice import SHIPPED
@@ -38,15 +30,10 @@ from dashboard.trends.reliability import of_kinds, read_trust
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
-from segmodels.archive.care import NoPhotoError, delete_photos
 from segmodels.archive.facts import Conditions, Facts, Period, View
 from segmodels.archive.filters import evidence_line, from_link
-from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.outfits import NotEnoughError
-from segmodels.archive.selection import Selection
-from segmodels.archive.sources import from_uploads, is_table, read_tables
-from segmodels.archive.store import Archive, ArchiveError, Version
-from segmodels.checkpoints.catalog import DEFAULT_MODEL
+from segmodels.archive.store import ArchiveError, Version
 
 __all__ = [
     "ArchiveContents",
@@ -54,13 +41,11 @@ __all__ = [
     "Name",
     "Photos",
     "Table",
-    "add_photos",
     "archive",
     "archives",
     "asked",
     "pairs",
     "photos",
-    "remove_photo",
     "router",
     "series",
     "shares",
@@ -73,7 +58,6 @@ T = TypeVar("T")
 router = APIRouter(tags=["archives"])
 
 _LONGEST_NAME = 80
-_MOST_FILES = 2000
 _FILTERS = ("from", "to", "garments", "colours", "share", "confidence", "count", "duplicates")
 
 
@@ -262,138 +246,6 @@ async def photos(
         return Photos(evidence=_evidence(facts, version, view), outfits=facts.count(view, conditions), photos=rows)
 
     return await _counted(request, name, by, kinds, answer)
-
-
-@router.post(
-    "/archives/{name}/photos",
-    summary="Add photos",
-    operation_id="add_photos",
-    status_code=202,
-    responses=problem_responses(
-        *(
-            "conflict",
-            "unknown-model",
-            "too-large",
-            "unsupported-media-type",
-            "too-slow",
-            "took-too-long",
-            "unavailable",
-        )
-    ),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["files"],
-                        "properties": {
-                            "files": {
-                                "type": "array",
-                                "items": {"type": "string", "format": "binary"},
-                                "description": "Photos, ZIPs of photos, and one CSV with dates and tags.",
-                            },
-                            "model": {"type": "string", "description": "Name of a model."},
-                        },
-                    }
-                }
-            },
-        }
-    },
-)
-async def add_photos(request: Request, response: Response, name: Name) -> JobStatus:
-    """Adds photos to an archive, a new one where there is none of this name, and answers with the job that does it.
-
-    The photos are not kept, only what is found in them. `GET /jobs/{id}` says how far the job is.
-    """
-    limits: Limits = request.app.state.limits
-    jobs: Jobs = request.app.state.jobs
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise ProblemError(
-            "unsupported-media-type",
-            "There is no form in the request. Send the photos as files of a multipart/form-data form.",
-        )
-    jobs.check()
-    body = await read_body(request, _MOST_FILES)
-    if unknown := [each for each in body.files if each != "files"]:
-        raise ProblemError(
-            "invalid-request", f"The field {unknown[0][:40]!r} is not files. Send photos, ZIPs and the CSV as files."
-        )
-    model = body.values.get("model", DEFAULT_MODEL)
-    files = [(each.name, each.data) for each in body.files.get("files", [])]
-    await segmenter_of(request, model)
-    who = principal_of(request)
-    job_id = await asked(request, _begin, jobs, who, name, files, model, limits.archive)
-    response.headers["Location"] = f"{base_path()}{PREFIX}/jobs/{job_id}"
-    return jobs.status(job_id, who)
-
-
-@router.delete(
-    "/archives/{name}/photos/{photo_id}",
-    summary="Remove a photo",
-    operation_id="remove_photo",
-    status_code=204,
-    responses=problem_responses("not-found", "conflict", "took-too-long", "unavailable"),
-)
-async def remove_photo(
-    request: Request,
-    name: Name,
-    photo_id: Annotated[str, Path(description="SHA-256 of the photo's file.", pattern="^[0-9a-f]{64}$")],
-) -> Response:
-    """Removes what was found in a photo, by whichever model, from an archive, for good.
-
-    Nothing is kept of it but its hash, in the receipt in the archive's log.
-    """
-    await asked(request, _remove, principal_of(request), name, photo_id)
-    return Response(status_code=204)
-
-
-def _begin(jobs: Jobs, who: Principal, name: str, files: Sequence[tuple[str, bytes]], model: str, most: int) -> str:
-    """Starts a job; gives its id."""
-    try:
-        target = choose_target(name)
-    except ArchiveError as error:
-        shipped = any(each.name == name.strip() and each.origin == "shipped" for each in readable_archives(who))
-        raise ProblemError("conflict" if shipped else "invalid-request", str(error)) from None
-    try:
-        tables = [file for file in files if is_table(file[0])]
-        if len(tables) > 1:
-            raise ArchiveError("There are two CSVs. Keep one.")
-        found = from_uploads(file for file in files if not is_table(file[0]))
-        if not found.sources and not found.rejected and not found.notes:
-            raise ArchiveError("There is no photo to add. Send photos or a ZIP of photos as files.")
-        metadata = read_tables(found, parse_metadata(tables[0][1], tables[0][0]) if tables else None)
-    except ArchiveError as error:
-        raise ProblemError("invalid-request", str(error)) from None
-    taken = ProblemError("not-allowed", f"{target.name} was made by somebody else. Choose another name.")
-    if owner_of(target.location) and not may_change(who, target):
-        raise taken
-    try:
-        check_size(target, len(found.sources), most)
-    except ArchiveError as error:
-        raise ProblemError("too-large", str(error)) from None
-    claim(target, who.id)  # of a caller, so that visitors of the pages do not change it
-    if not may_change(who, target):  # another one was quicker
-        raise taken
-    load = partial(networks.segmenter, model)
-    return jobs.begin(Job(target, found, metadata, load, networks.flow, who.id, model, is_repeatable=False))
-
-
-def _remove(who: Principal, name: str, photo_id: str) -> None:
-    found = shelved(who, name)
-    if found.origin == "shipped":
-        raise ProblemError("conflict", f"{name} comes with the app and cannot be changed. Nothing was removed.")
-    if not may_change(who, found):
-        raise ProblemError("not-allowed", f"Only whoever made {name} may remove photos from it. Nothing was removed.")
-    try:
-        delete_photos(Archive(found.location), Selection(ids=[photo_id]), for_good=True, by=f"API {who.id[:8]}")
-    except NoPhotoError:
-        raise ProblemError(
-            "not-found", "The archive has no such photo. `GET /archives/{name}/photos` lists them."
-        ) from None
-    cache.forget_archives()
-    audit.note("photo removed", who, archive=name, photo=photo_id)
 
 
 def shelved(who: Principal, name: str) -> Shelved:

@@ -52,6 +52,12 @@ PROBLEMS: Mapping[str, Kind] = {
         "The photo cannot be fetched",
         "Only addresses of photos that anybody on the internet can open are fetched.",
     ),
+    "unreachable-feed": Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The feed cannot be fetched",
+        "Only addresses that anybody on the internet can open are fetched, and no feed that is larger or slower than a "
+        "request may be. Send such a feed as a file.",
+    ),
     "not-enough": Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Too few outfits",

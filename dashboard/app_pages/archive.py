@@ -31,7 +31,7 @@ from dashboard.shared.visitor import is_trusted, log_name, principal, visitor, w
 from dashboard.trends.state import TrendsState
 from segmodels.archive.decoding import encoding_name
 from segmodels.archive.feeds import Feed, is_feed_file, read_feed
-from segmodels.archive.fetching import Fetcher, feed_photos
+from segmodels.archive.fetching import Fetcher, feed_name, feed_photos, fetch_feed
 from segmodels.archive.metadata import Metadata, parse_metadata
 from segmodels.archive.sentences import (
     outcome_sentence,
@@ -53,6 +53,7 @@ SECONDS = 1.0  # from one look at a running job to the next
 NEW = "My photos"
 SHOWN = 5
 SHOWN_ALERTS = 2
+FEED_SECONDS = 60  # in which a feed has to arrive
 MANY_FILES = 200  # files from which a ZIP is recommended
 GUIDE = (
     "Add photos, or a ZIP of them: each person becomes an outfit with garments and colours, to be counted in *Trends*.",
@@ -194,7 +195,15 @@ def _form(archives: Sequence[Shelved]) -> None:
         max_upload_size=LIMIT_MB,
         key=f"archive-upload-{state.intake}",
     )
+    address = st.text_input(
+        "Or the address of a product feed",
+        placeholder="https://shop.example/products.json",
+        max_chars=2000,
+        disabled=bool(files),
+        key=f"archive-address-{state.intake}",
+    )
     arrived = [file.file_id for file in files]
+    unreadable = _read_address("" if files else address.strip())
     if arrived != state.arrived:
         state.arrived, state.failure = arrived, ""
         state.arrivals += bool(arrived)
@@ -209,10 +218,11 @@ def _form(archives: Sequence[Shelved]) -> None:
         "as market or season. It may also be in the ZIP. Alone, it updates photos that are in the archive already, or "
         "brings those whose addresses it has, as a feed in XML or JSON does."
     )
-    metadata, unreadable = None, ""
-    if files:
+    metadata = None
+    if files or state.fetched:
         try:
-            metadata = _understood([(file.name, file.getvalue()) for file in files])
+            fetched = [state.fetched] if state.fetched else []
+            metadata = _understood(fetched or [(file.name, file.getvalue()) for file in files])
         except ArchiveError as error:
             unreadable = f"{error} Nothing was added."
         if metadata:
@@ -233,6 +243,9 @@ def _form(archives: Sequence[Shelved]) -> None:
     if blur:
         st.caption("Only heads that the model finds are blurred; people in the background often stay recognisable.")
     if st.button("Update dates and tags" if csv_alone else "Add photos", type="primary"):
+        if state.unread:  # try again
+            state.address = ""
+            st.rerun()
         state.refused = ()
         state.failure = unreadable or (
             _retag(target or "", csv_alone)
@@ -249,6 +262,22 @@ def _form(archives: Sequence[Shelved]) -> None:
         "To add a folder of this machine or a bucket, run `garmentscope archive ingest FOLDER --archive DIR`. "
         "To list that archive here, set `GARMENTSCOPE_ARCHIVE=DIR`."
     )
+
+
+def _read_address(address: str) -> str:
+    """Reads the feed at an address that is new, without its photos; gives a sentence if it could not."""
+    if address != state.address:
+        state.address, state.fetched, state.unread, state.failure = address, None, "", ""
+        state.found, state.encoding, state.day_first = None, None, None
+        anywhere, most = read_settings().private_feeds, LIMIT_MB * 1024**2
+        try:
+            if address:
+                with st.spinner("Reading the feed."):
+                    data = fetch_feed(address, anywhere=anywhere, max_bytes=most, seconds=FEED_SECONDS)
+                state.fetched = (feed_name(address), data)
+        except ArchiveError as error:
+            state.unread = f"{error} Nothing was added."
+    return state.unread
 
 
 def _understood(files: Sequence[tuple[str, bytes]]) -> Metadata | None:
@@ -396,7 +425,7 @@ def _add(
         return f"{error} Nothing was added."
     networks.warm_up(model)
     state.job, state.target, state.model, state.retagged = begun, target.name, model, None
-    state.found = None
+    state.found, state.fetched, state.address = None, None, ""
     state.intake += 1
     return ""
 
@@ -413,7 +442,7 @@ def _retag(name: str, metadata: Metadata) -> str:
     except ArchiveError as error:
         return without_folders(f"{error} Nothing was changed.".replace("Nothing was changed. Nothing", "Nothing"))
     state.retagged, state.job, state.target = (target.name, done), None, target.name
-    state.found = None
+    state.found, state.fetched, state.address = None, None, ""
     state.intake += 1
     return ""
 

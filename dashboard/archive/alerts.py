@@ -10,12 +10,10 @@ import streamlit as st
 from dashboard.shared import audit
 from dashboard.shared.text import literal
 from dashboard.shared.visitor import log_name, principal, without_folders
+from segmodels.archive.alert_rules import LEAST_OUTFITS, Rule, Way
 from segmodels.archive.alerts import (
-    LEAST_OUTFITS,
     Alert,
-    Rule,
     Standing,
-    Way,
     add_rule,
     delete_rule,
     list_alerts,

@@ -21,6 +21,7 @@ from dashboard.trends.cache import forget_archives
 from segmodels.archive import care
 from segmodels.archive.changes import last_undoable, read_log
 from segmodels.archive.check import check, mend
+from segmodels.archive.merging import merge
 from segmodels.archive.selection import Selection, parse_tag
 from segmodels.archive.shows import parse_shows, read_shows, set_shows
 from segmodels.archive.store import Archive, ArchiveError
@@ -218,7 +219,12 @@ def _delete_photos(asked: _Asked) -> None:
 
 
 def _deleted(asked: _Asked, selection: Selection, *, for_good: bool) -> CareOutcome:
-    deleted = care.delete_photos(asked.archive, selection, for_good=for_good, by=log_name())
+    bar = st.progress(0.0)
+
+    def progress(share: float) -> None:
+        bar.progress(share, f"{share:.0%} of the parts that hold such photos are written without them.")
+
+    deleted = care.delete_photos(asked.archive, selection, for_good=for_good, by=log_name(), progress=progress)
     asked.note("photos deleted", photos=deleted.photos, for_good=for_good)
     if not deleted.receipt:
         return CareOutcome(str(deleted))
@@ -258,13 +264,16 @@ def _merge(asked: _Asked) -> None:
         st.caption("There is no other archive.")
         return
     other = st.selectbox("Archive whose photos are added", asked.others, format_func=_title, key=f"{asked.key}-other")
-    st.caption(f"Photos that are here already keep their tags. {literal(other.title)} stays as it is.")
+    st.caption(
+        f"Photos that are here already keep their tags. Saved views and alerts come along, but not the address that "
+        f"alerts are sent to. {literal(other.title)} stays as it is."
+    )
     if st.button("Merge", key=f"{asked.key}-merge"):
 
         def work() -> CareOutcome:
-            added = care.merge(asked.archive, Archive(other.location), log_name())
-            asked.note("archive merged", source=other.name, rows=added)
-            return CareOutcome(f"{added:,} rows of {other.title} were added.")
+            merged = merge(asked.archive, Archive(other.location), log_name())
+            asked.note("archive merged", source=other.name, rows=merged.rows, alerts=len(merged.alerts))
+            return CareOutcome(f"From {other.title}: {merged}")
 
         asked.act(work)
 

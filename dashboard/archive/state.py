@@ -42,6 +42,9 @@ class ArchiveState:
         model: Catalog name of the model chosen in the form.
         proposed_for: Name of the archive for which a model was proposed last; empty for a new one.
         intake: Number of times that the uploader was emptied; part of its key, as a new key is an empty uploader.
+        address: Address of a product feed that was read last; empty for none.
+        fetched: Name and content of that feed; None if it could not be read.
+        unread: Sentence on why it could not be read; empty if it could.
         arrived: Ids of the files in the uploader.
         arrivals: Number of times that files arrived in the uploader.
         refused: Sentences about the last files that are too large to be sent.
@@ -58,6 +61,9 @@ class ArchiveState:
     model: str = DEFAULT_MODEL
     proposed_for: str = ""
     intake: int = 0
+    address: str = ""
+    fetched: tuple[str, bytes] | None = None
+    unread: str = ""
     arrived: list[str] = field(default_factory=list)
     arrivals: int = 0
     refused: Sequence[str] = ()

@@ -18,7 +18,7 @@ from segmodels.archive import care_commands, team_commands
 from segmodels.archive.care_commands import user
 from segmodels.archive.duplicates import near_duplicates
 from segmodels.archive.feeds import is_feed_file, read_feed
-from segmodels.archive.fetching import Fetcher, feed_photos, fetch_feed
+from segmodels.archive.fetching import Fetcher, feed_name, feed_photos, fetch_feed
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
 from segmodels.archive.metadata import Metadata, join, parse_metadata
 from segmodels.archive.rows import photo_id
@@ -269,7 +269,7 @@ def _what_to_take(
         raise ArchiveError(f"{place} is a feed, which has its own dates and tags. Leave out --metadata.")
     anywhere = arguments.allow_private or read_settings().private_feeds
     data = fetch_feed(place, anywhere=anywhere) if address else Path(place).read_bytes()
-    name = place.partition("?")[0].rstrip("/").rpartition("/")[2] if address else Path(place).name
+    name = feed_name(place) if address else Path(place).name
     feed = read_feed(data, name, **reading)
     if feed is None:
         raise ArchiveError(

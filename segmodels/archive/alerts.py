@@ -1,4 +1,4 @@
-"""Alerts: "tell me when skirts pass 20 %". Rules on shares, checked at the end of each ingest.
+"""Alerts: "tell me when skirts pass 20 %". Rules on shares, checked after each ingest, re-analysis and merge.
 
     DIR/alerts.json     the rules, what each saw last, and the alerts raised so far
     DIR/alerts.jsonl    the alerts raised so far, one a line, for other programs
@@ -15,17 +15,18 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
+from segmodels.archive.alert_rules import Rule, fault
 from segmodels.archive.behind import period_name
 from segmodels.archive.calibration import opened_facts
 from segmodels.archive.changes import ALERTS, Entry, changing, note, visible_parts
-from segmodels.archive.facts import PERIODS, Conditions, Facts, Period, View
+from segmodels.archive.facts import Conditions, Facts
 from segmodels.archive.intervals import difference, wilson
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.store import Archive, Version
@@ -34,13 +35,12 @@ from segmodels.files import MOST_JSON_BYTES, parse_json
 from segmodels.sentences import first_line, listed
 
 __all__ = [
-    "LEAST_OUTFITS",
     "Alert",
-    "Rule",
     "Standing",
-    "Way",
     "add_rule",
+    "alert_sentences",
     "check_alerts",
+    "copy_rules",
     "delete_rule",
     "list_alerts",
     "list_rules",
@@ -48,79 +48,9 @@ __all__ = [
     "standings",
 ]
 
-Way = Literal["above", "below", "change"]
-"""How a share meets a rule: it is above a threshold, below it, or changes by it from one period to the next."""
-
-LEAST_OUTFITS = 30
-"""Fewest outfits from which a share can raise an alert, unless a rule says otherwise."""
-
 _MOST_RULES = 50
 _KEPT = 1000  # alerts
 _TRIES = 5  # checks at which an alert that could not be sent is sent again
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule.
-
-    Args:
-        garment: Class or kind of garment, as Trends names it.
-        way: Whether the share is to be above a threshold, below it, or to change by it from a period to the next.
-        threshold: The threshold, 0 to 1; of a change in points of share.
-        period: Period of which the latest one counts; None for all outfits.
-        tags: Pairs of a tag and a value that the photos have.
-        least: Fewest outfits, below which nothing is raised.
-        by_value: Whether the share itself is compared, and not its interval.
-        by: Who set it; empty if that is not known.
-        at: Time at which it was set, UTC.
-    """
-
-    garment: str
-    way: Way
-    threshold: float
-    period: Period | None = None
-    tags: tuple[tuple[str, str], ...] = ()
-    least: int = LEAST_OUTFITS
-    by_value: bool = False
-    by: str = ""
-    at: str = ""
-
-    @property
-    def words(self) -> str:
-        """The rule in words, by which it is known: `Coat above 20%, by month`."""
-        text = f"{self.garment} {'changes by' if self.way == 'change' else self.way} {self.threshold * 100:g}"
-        text += " points" if self.way == "change" else "%"
-        text += f", by {self.period}" if self.period else ""
-        text += "".join(f", {name} {value}" for name, value in self.tags)
-        text += f", from {self.least:,} outfits" if self.least != LEAST_OUTFITS else ""
-        return text + (", by the value alone" if self.by_value else "")
-
-    @property
-    def view(self) -> View:
-        """The filters of the rule."""
-        names = dict.fromkeys(name for name, _ in self.tags)
-        tags = tuple((name, tuple(value for key, value in self.tags if key == name)) for name in names)
-        return View(tags=tags)
-
-    def to_json(self) -> dict[str, Any]:
-        """The rule for a file."""
-        return asdict(self) | {"tags": [list(pair) for pair in self.tags]}
-
-    @classmethod
-    def from_json(cls, value: Any) -> Rule:
-        """The rule of a file.
-
-        Raises:
-            ValueError: If it is none.
-        """
-        try:
-            tags = tuple((str(name), str(text)) for name, text in value["tags"])
-            rule = cls(**{**value, "tags": tags})
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError("it is no rule") from error
-        if fault := _fault(rule):
-            raise ValueError(fault)
-        return rule
 
 
 @dataclass(frozen=True)
@@ -232,8 +162,8 @@ def add_rule(archive: Archive, rule: Rule, by: str = "") -> list[Standing]:
     Raises:
         ArchiveError: If the rule cannot be used, is there already, or the archive cannot be read or written.
     """
-    if fault := _fault(rule):
-        raise ArchiveError(f"Nothing was set. {fault}")
+    if wrong := fault(rule):
+        raise ArchiveError(f"Nothing was set. {wrong}")
     versions = archive.versions()
     if not versions:
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
@@ -244,13 +174,37 @@ def add_rule(archive: Archive, rule: Rule, by: str = "") -> list[Standing]:
             raise ArchiveError(f"There is an alert {rule.words} already. Nothing was set.")
         if len(state.rules) >= _MOST_RULES:
             raise ArchiveError(f"There are {_MOST_RULES} alerts, the most there can be. Delete one first.")
-        found = {version: _look(archive, version, [rule])[0] for version in versions}
-        state.rules.append(rule)
-        state.seen[rule.words] = {
-            version.label: _memory(standing) for version, standing in found.items() if not standing.lacking
-        }
-        _write(archive.place, state, Entry("set alert", by, {"alert": rule.words}))
-    return list(found.values())
+        return [found[0] for found in _set(archive, versions, state, [rule])]
+
+
+def copy_rules(source: Place, target: Archive, by: str = "") -> list[Rule]:
+    """Sets the rules of an archive for another as well, whose own stay; what is met already is not raised.
+
+    Neither the alerts that were raised nor the webhook are copied: an address gets only what the owner of an archive
+    sends there.
+
+    Args:
+        source: Place of the archive that has the rules.
+        target: The other archive.
+        by: Who does it, also for the log.
+
+    Returns:
+        The rules that are new there.
+
+    Raises:
+        ArchiveError: If one of the archives cannot be read, or the other not be written.
+    """
+    rules = list_rules(source)
+    if not rules:
+        return []
+    with _turn(target.place):
+        state = _read(target.place)
+        there = {rule.words for rule in state.rules}
+        new = [replace(rule, by=by, at=_now()) for rule in rules if rule.words not in there]
+        new = new[: max(0, _MOST_RULES - len(there))]
+        if new:
+            _set(target, target.versions(), state, new)
+    return new
 
 
 def delete_rule(place: Place, words: str, by: str = "") -> Rule:
@@ -292,7 +246,10 @@ def standings(archive: Archive, version: Version) -> list[Standing]:
 
 
 def check_alerts(
-    archive: Archive, versions: Sequence[Version] | None = None, send: Callable[..., str] = deliver
+    archive: Archive,
+    versions: Sequence[Version] | None = None,
+    send: Callable[..., str] = deliver,
+    older: Sequence[Version] = (),
 ) -> list[Alert]:
     """Checks the rules, raises those that are newly met, and sends what is to be sent.
 
@@ -300,6 +257,7 @@ def check_alerts(
         archive: The archive.
         versions: Versions of the rows; all of them if left out.
         send: Function that sends a payload to a webhook, and gives why it could not; empty if it could.
+        older: Versions whose rows have become rows of `versions`: what was met by them is not raised again.
 
     Returns:
         The alerts that were raised now.
@@ -318,7 +276,8 @@ def check_alerts(
         for version in archive.versions() if versions is None else versions:
             for standing in _look(archive, version, state.rules) if state.rules else ():
                 known = state.seen.setdefault(standing.rule.words, {})
-                memory, is_new = _judge(standing, known.get(version.label))
+                before = (known[each.label] for each in (version, *older) if each.label in known)
+                memory, is_new = _judge(standing, next(before, None))
                 if memory:
                     known[version.label] = memory
                 if is_new:
@@ -340,6 +299,41 @@ def check_alerts(
         failed = [each for each in outcome.values() if each.sent != "sent"]
         _write(place, state, *(Entry("alert not sent", "", {"alert": each.rule, "why": each.sent}) for each in failed))
     return raised
+
+
+def alert_sentences(
+    archive: Archive, versions: Sequence[Version] | None = None, older: Sequence[Version] = ()
+) -> list[str]:
+    """Checks the alerts after a change, which is done, whatever fails here.
+
+    Args:
+        archive: The archive.
+        versions: Versions of the rows that changed; all of them if left out.
+        older: Versions whose rows have become rows of `versions`.
+
+    Returns:
+        A sentence on each alert that was raised, or on why they were not checked.
+    """
+    try:
+        raised = check_alerts(archive, versions, older=older)
+        return [f"Alert: {alert.rule}. {alert.sentence}." for alert in raised]
+    except Exception as error:
+        reason = first_line(error)
+        with suppress(ArchiveError):
+            note(archive.place, Entry("alerts not checked", "", {"why": reason}))
+        return [f"The alerts were not checked: {reason}. The change itself is done."]
+
+
+def _set(archive: Archive, versions: Sequence[Version], state: _State, rules: Sequence[Rule]) -> list[list[Standing]]:
+    """Adds rules to a state and writes it; gives how they stand in each version, which is not raised."""
+    found = {version: _look(archive, version, rules) for version in versions}
+    for place, rule in enumerate(rules):
+        state.rules.append(rule)
+        state.seen[rule.words] = {
+            version.label: _memory(each[place]) for version, each in found.items() if not each[place].lacking
+        }
+    _write(archive.place, state, *(Entry("set alert", rule.by, {"alert": rule.words}) for rule in rules))
+    return list(found.values())
 
 
 # --- Looking ----------------------------------------------------------------------------------------------------------
@@ -492,22 +486,6 @@ def _known(archive: Archive, versions: Sequence[Version], garment: str) -> str:
             if garment.casefold() in names:
                 return names[garment.casefold()]
     raise ArchiveError(f"{garment[:40]!r} is no garment of this archive. Choose one of {', '.join(names.values())}.")
-
-
-def _fault(rule: Rule) -> str:
-    """What is wrong with a rule, as a sentence; empty if nothing is."""
-    number = isinstance(rule.threshold, int | float) and not isinstance(rule.threshold, bool)
-    if rule.way not in ("above", "below", "change") or not isinstance(rule.garment, str):
-        return "An alert is on a share above, below, or on a change."
-    if not number or not 0 < rule.threshold < 1:
-        return "The threshold of an alert lies between 0 and 100 percent."
-    if rule.period is not None and rule.period not in PERIODS:
-        return f"The period of an alert is one of {', '.join(PERIODS)}."
-    if rule.way == "change" and rule.period is None:
-        return "An alert on a change needs a period, such as a month, to compare with the one before."
-    if not isinstance(rule.least, int) or not 1 <= rule.least <= 1_000_000_000:
-        return "The fewest outfits of an alert are 1 or more."
-    return ""
 
 
 # --- The file ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Care of archives: photos deleted, archives merged, split, renamed and deleted, parts joined, the last change undone.
+"""Care of archives: photos deleted, archives split, renamed and deleted, parts joined, the last change undone.
 
 Each function takes the lock of the archive, and is done as a whole or not at all, also if the process is killed
 (`segmodels.archive.changes`). What is done is in the archive's log, without names of photos.
@@ -51,17 +51,17 @@ from segmodels.archive.thumbnails import (
     is_photo_id,
     remove_thumbnails,
 )
-from segmodels.archive.views import copy_views
 
 __all__ = [
     "Deleted",
     "Matches",
     "NoPhotoError",
+    "add_rows",
     "compact",
     "delete_archive",
     "delete_photos",
     "find_photos",
-    "merge",
+    "must_exist",
     "rename",
     "split",
     "tag_values",
@@ -131,7 +131,7 @@ def find_photos(archive: Archive, selection: Selection, names: int = 5) -> Match
     first: dict[str, str] = {}
     rows = 0
     for part in visible_parts(archive.place) if not selection.is_empty else ():
-        table = read_columns(archive.place, part, COLUMNS)
+        table = read_columns(archive.place, part, selection.columns)
         found = table.filter(pa.array(chosen(table, selection)))
         rows += found.num_rows
         ids.update(found["photo_id"].to_pylist())
@@ -141,7 +141,14 @@ def find_photos(archive: Archive, selection: Selection, names: int = 5) -> Match
     return Matches(len(ids), rows, [first[key] or "" for key in keys], keys)
 
 
-def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = False, by: str = "") -> Deleted:
+def delete_photos(
+    archive: Archive,
+    selection: Selection,
+    *,
+    for_good: bool = False,
+    by: str = "",
+    progress: Callable[[float], None] | None = None,
+) -> Deleted:
     """Deletes the rows of photos, of all models: garments, class maps, tags, dates and fingerprints.
 
     They can be brought back with `undo` until the next change, but for their thumbnails, which go at once. If they are
@@ -154,6 +161,7 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
         selection: Which photos.
         for_good: Whether this is a privacy request.
         by: Who does it, for the log.
+        progress: Function that is called with the share of the parts that are written anew, 0 to 1.
 
     Raises:
         NoPhotoError: If no photo meets the conditions.
@@ -168,11 +176,12 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
     _must_be_there(archive)
     ids: set[str] = set()
     names: set[str] = set()
+    kept: dict[str, np.ndarray] = {}
     rows = parts = 0
     with _alone(archive) if for_good else nullcontext(), changing(place), rewriting(place) as rewrite:
         copies = kept_parts(place) if for_good else []
         for part in [*visible_parts(place), *copies]:
-            table = _to_choose_from(place, part, for_good=for_good)
+            table = _to_choose_from(place, part, selection, for_good=for_good)
             if table is None:
                 continue
             gone = chosen(table, selection)
@@ -183,7 +192,8 @@ def delete_photos(archive: Archive, selection: Selection, *, for_good: bool = Fa
             names.update(name for name in here["file_name"].to_pylist() if name)
             rows, parts = rows + here.num_rows, parts + 1
             if part not in copies:
-                rewrite.keep(part, np.flatnonzero(~gone).tolist())
+                kept[part] = ~gone
+        rewrite.keep(kept, progress)
         strays = stray_thumbnails(place) if for_good else []
         lines = _forget(place, selection, names) if for_good else 0
         if not (ids or lines or any(_photo_of(name) in selection.ids for name in strays)):
@@ -226,7 +236,7 @@ def delete_archive(archive: Archive) -> int:
             archive does not count any more, and what is left goes with the next attempt. Files in its folder that are
             not its own stay; `changes.foreign_files` names them.
     """
-    _must_exist(archive)
+    must_exist(archive)
     with _alone(archive), changing(archive.place):
         rows = sum(map(partial(_rows, archive.place), visible_parts(archive.place)))
         _remove(archive.place)
@@ -249,7 +259,7 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
         ArchiveError: If there is no archive, something is in the new place, photos are being added to the archive, or
             it cannot be written.
     """
-    _must_exist(archive)
+    must_exist(archive)
     entry = Entry("rename", by, {"from": archive.place.name, "to": target.place.name}).dated()
     with _alone(archive), changing(archive.place):
         if _was_copied(archive.place, target):
@@ -263,32 +273,6 @@ def rename(archive: Archive, target: Archive, by: str = "") -> None:
             _copy(archive, target, entry)
             _remove(archive.place)
     archive.place.remove_folder()
-
-
-def merge(archive: Archive, other: Archive, by: str = "") -> int:
-    """Adds the rows of another archive, which stays as it is; a photo that is there already keeps its tags and date.
-
-    Saved views of the other are added where their names are free; its alerts and its webhook are not.
-
-    Args:
-        archive: Archive that gets the rows; it need not be there yet.
-        other: Archive that has them.
-        by: Who does it, for the log.
-
-    Returns:
-        Number of rows that were added.
-
-    Raises:
-        ArchiveError: If the other archive is empty or the same one, or one of them cannot be read or written; then
-            nothing has changed.
-    """
-    if _same(archive, other):
-        raise ArchiveError("An archive cannot be merged with itself. Choose another one.")
-    _must_exist(other)
-    added = _add(archive, other, _all, Entry("merge", by, {"from": other.place.name}))
-    with changing(archive.place):
-        copy_views(other.place, archive.place)
-    return added
 
 
 def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: str = "") -> dict[str, int]:
@@ -321,7 +305,7 @@ def split(archive: Archive, tag: str, target_of: Callable[[str], Archive], by: s
             raise ArchiveError(f"{targets[value].place.name} exists already. Rename or delete it. Nothing was changed.")
     for value in missing:
         selection = Selection(tags=[(tag, value)])
-        _add(targets[value], archive, partial(chosen, selection=selection), entries[value])
+        add_rows(targets[value], archive, entries[value], partial(chosen, selection=selection))
     return values
 
 
@@ -351,7 +335,7 @@ def compact(archive: Archive, by: str = "") -> tuple[int, int]:
         ArchiveError: If a part cannot be read or written; then nothing has changed.
     """
     place = archive.place
-    _must_exist(archive)
+    must_exist(archive)
     with changing(place), rewriting(place) as rewrite:
         before = visible_parts(place)
         for version in archive.versions():
@@ -382,8 +366,23 @@ def undo(archive: Archive, by: str = "") -> Entry:
     return undone
 
 
-def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarray], entry: Entry) -> int:
-    """Adds rows of an archive to another, without those that it has, all at once."""
+def add_rows(
+    target: Archive, source: Archive, entry: Entry, choose: Callable[[pa.Table], np.ndarray] | None = None
+) -> int:
+    """Adds rows of an archive to another, without those that it has, all at once.
+
+    Args:
+        target: Archive that gets the rows.
+        source: Archive that has them.
+        entry: Entry for the log, to which their number is added.
+        choose: Function that gives which rows of a part are wanted, bool `(rows,)`; all if left out.
+
+    Returns:
+        Number of rows that were added.
+
+    Raises:
+        ArchiveError: If one of the archives cannot be read or written; then nothing has changed.
+    """
     added = 0
     for version in source.versions():
         target.keep_taxonomy(version, source.taxonomy(version))
@@ -394,7 +393,8 @@ def _add(target: Archive, source: Archive, choose: Callable[[pa.Table], np.ndarr
             for part in _parts(source, version):
                 table = read_columns(source.place, part, COLUMNS)
                 ids = _ids(table)
-                wanted = choose(table) & ~pc.is_in(ids, pa.chunked_array(known, ids.type)).to_numpy(False)
+                wanted = choose(table) if choose else np.ones(len(ids), bool)
+                wanted &= ~pc.is_in(ids, pa.chunked_array(known, ids.type)).to_numpy(False)
                 wanted[np.setdiff1d(np.arange(len(ids)), _first(ids))] = False
                 if wanted.any():
                     known.append(new := ids.filter(pa.array(wanted)))
@@ -427,7 +427,7 @@ def _copy(source: Archive, target: Archive, entry: Entry) -> None:
     for name in source.place.files(without=THUMBNAILS):
         if name in _MOVED or name in lists or name.startswith(("log/", f"{VIEWS}/")):
             target.place.write(name, source.place.read(name))
-    _add(target, source, _all, entry)
+    add_rows(target, source, entry)
 
 
 def _move(old: Place, new: Place) -> bool:
@@ -492,14 +492,14 @@ def _one_name(location: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", location).casefold())
 
 
-def _to_choose_from(place: Place, part: str, *, for_good: bool) -> pa.Table | None:
+def _to_choose_from(place: Place, part: str, selection: Selection, *, for_good: bool) -> pa.Table | None:
     """The rows of a part or a copy of one for `chosen`; None for a damaged copy, which goes in any case.
 
     Raises:
         ArchiveError: If it cannot be read.
     """
     try:
-        return read_columns(place, part, COLUMNS)
+        return read_columns(place, part, selection.columns)
     except ArchiveError as error:
         if not (for_good and _is_damage(error)):
             raise
@@ -532,20 +532,10 @@ def _remove_thumbnails(place: Place, ids: Collection[str]) -> int:
     return remove_thumbnails(place, sorted(filter(is_photo_id, ids))) if has_thumbnails(place) else 0
 
 
-def _all(table: pa.Table) -> np.ndarray:
-    return np.ones(table.num_rows, bool)
-
-
 def _remove(place: Place) -> None:
     remove_everything(place)
     for lock in (".alerts", ".ingest", ".lock"):  # while they are held: whoever waits for them makes new ones
         place.remove(lock)
-
-
-def _same(one: Archive, other: Archive) -> bool:
-    if one.place.local and other.place.local:
-        return one.place.local.resolve() == other.place.local.resolve()
-    return one.place.location.rstrip("/") == other.place.location.rstrip("/")
 
 
 def _rows(place: Place, part: str) -> int:
@@ -566,7 +556,12 @@ def _must_be_there(archive: Archive) -> None:
         raise ArchiveError(f"{archive.place.location} holds no archive yet. Check the path.")
 
 
-def _must_exist(archive: Archive) -> None:
+def must_exist(archive: Archive) -> None:
+    """Makes sure that there is an archive.
+
+    Raises:
+        ArchiveError: If there is none.
+    """
     if not _exists(archive):
         if is_removed(archive.place):  # by a process that was killed
             with archive.place.lock():

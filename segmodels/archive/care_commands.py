@@ -12,6 +12,7 @@ from typing import Any
 from segmodels.archive import care
 from segmodels.archive.changes import foreign_files, read_log
 from segmodels.archive.check import check, mend
+from segmodels.archive.merging import merge
 from segmodels.archive.selection import Selection, parse_day, parse_tag
 from segmodels.archive.store import Archive, ArchiveError
 from segmodels.archive.tagging import retag
@@ -99,8 +100,7 @@ def run_command(parsed: argparse.Namespace, archive: Archive) -> int:
         care.rename(archive, target, user())
         print(f"The archive is now {target.place.location}.")
     elif command == "merge":
-        added = care.merge(archive, Archive(parsed.other), user())
-        print(f"{added:,} rows added. {parsed.other} stays as it is.")
+        print(f"{merge(archive, Archive(parsed.other), user())} {parsed.other} stays as it is.")
     elif command == "split":
         _split(parsed, archive)
     elif command == "retag":
@@ -148,7 +148,14 @@ def _delete_photos(parsed: argparse.Namespace, archive: Archive) -> int:
     )
     if not _confirmed(parsed.confirm, "DELETE", f"delete them {what}"):
         return 2
-    deleted = care.delete_photos(archive, selection, for_good=parsed.for_good, by=user())
+    watched = sys.stderr.isatty()
+
+    def progress(share: float) -> None:
+        if watched:
+            end = "\n" if share == 1 else ""
+            print(f"\r{share:4.0%} of the parts that hold them are written anew", end=end, file=sys.stderr, flush=True)
+
+    deleted = care.delete_photos(archive, selection, for_good=parsed.for_good, by=user(), progress=progress)
     print(deleted)
     if deleted.receipt:
         if parsed.receipt:

@@ -14,14 +14,17 @@ began. Readers need no lock: they look at `last-change.json` before and after th
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from segmodels.archive.parts import as_parquet, read_columns, read_part
@@ -60,6 +63,7 @@ __all__ = [
 JOURNAL = "last-change.json"
 _LOG = "log"
 _UNDO = ".undo"
+_AT_ONCE = 4  # parts that are written anew at the same time; each takes a few hundred megabytes
 _ATTEMPTS = 50  # at a list of parts while others change them
 _LOCKS = (".lock", ".ingest", ".alerts", ".locks/")
 _ANYBODYS = (f"{THUMBNAILS}/", f"{_LOG}/", ".locks/")  # folders into which those write who do not hold the lock
@@ -265,12 +269,7 @@ class Rewrite:
         Raises:
             ArchiveError: If it cannot be written.
         """
-        if not self._added:
-            self._put(replace(self._before, preparing=self._id))
-        name = new_part(folder, self._id)
-        while name in self._added:
-            name = new_part(folder, self._id)
-        self._added.append(name)
+        name = self._announce(folder)
         self._place.write(name, as_parquet(content) if isinstance(content, pa.Table) else content)
         return name
 
@@ -283,15 +282,27 @@ class Rewrite:
         self.write(part.rpartition("/")[0], table)
         self.hide(part)
 
-    def keep(self, part: str, rows: Sequence[int]) -> None:
-        """Keeps some rows of a part, by their numbers, and drops the others.
+    def keep(self, rows: Mapping[str, np.ndarray], progress: Callable[[float], None] | None = None) -> None:
+        """Keeps some rows of parts and drops the others; up to four parts are written at the same time.
+
+        Args:
+            rows: Which rows stay, bool `(rows,)`, by name of the part.
+            progress: Function that is called with the share of the parts that are done, 0 to 1.
 
         Raises:
-            ArchiveError: If it cannot be read or written.
+            ArchiveError: If one cannot be read or written.
         """
-        if rows:
-            self.write(part.rpartition("/")[0], read_part(self._place, part).take(pa.array(rows, pa.int64())))
-        self.hide(part)
+        new = {part: self._announce(part.rpartition("/")[0]) for part, stay in rows.items() if stay.any()}
+
+        def rewrite(part: str) -> None:
+            table = read_part(self._place, part).filter(pa.array(rows[part]))
+            self._place.write(new[part], as_parquet(table))
+
+        with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+            for done, _ in enumerate(pool.map(rewrite, new), start=1):
+                if progress:
+                    progress(done / len(new))
+        self._hidden.extend(rows)
 
     def hide(self, part: str) -> None:
         """Takes a part out of what counts."""
@@ -322,6 +333,16 @@ class Rewrite:
         self.committed = True
         with suppress(ArchiveError):  # the change counts; the next who takes the lock finishes it
             settle(self._place)
+
+    def _announce(self, folder: str) -> str:
+        """A name for a new part, which does not count: the file says so from before the first one is written."""
+        if not self._added:
+            self._put(replace(self._before, preparing=self._id))
+        name = new_part(folder, self._id)
+        while name in self._added:
+            name = new_part(folder, self._id)
+        self._added.append(name)
+        return name
 
     def _put(self, journal: _Journal) -> None:
         self._place.confirm()

@@ -25,7 +25,7 @@ from segmodels.photo import PhotoError
 if TYPE_CHECKING:
     from segmodels.archive.ingest import Engine, Outcome
 
-__all__ = ["Fetcher", "Limits", "feed_photos", "fetch_feed", "fetching", "photo_at"]
+__all__ = ["Fetcher", "Limits", "feed_name", "feed_photos", "fetch_feed", "fetching", "photo_at"]
 
 _BATCH = 16  # photos that are fetched while as many are analysed, so that no thread of the network waits for a host
 _GIVEN_UP = 10  # addresses that fail one after the other at a host before the rest of it is not tried
@@ -149,24 +149,28 @@ class Fetcher:
             raise FetchError("The ingest was stopped. Run the same command to continue.")
 
 
-def fetch_feed(address: str, *, anywhere: bool = False) -> bytes:
+def fetch_feed(
+    address: str, *, anywhere: bool = False, max_bytes: int | None = None, seconds: float | None = None
+) -> bytes:
     """The file of a feed; all pages of a shop's `products.json`, as one.
 
     Args:
         address: Address of the feed.
         anywhere: Whether private addresses and ports other than the usual ones are opened as well.
+        max_bytes: Most bytes of all pages; 200 MB of each page if left out.
+        seconds: Most seconds that all pages may take; 120 for each page if left out.
 
     Raises:
         ArchiveError: If it cannot be had.
     """
-    ask = partial(fetch, max_bytes=_FEED_BYTES, seconds=_FEED_SECONDS, anywhere=anywhere, accept="*/*")
-    parts = urlsplit(address)
+    ask = _Pages(anywhere, max_bytes, seconds)
     try:
+        parts = urlsplit(address)
         if not parts.path.endswith("/products.json") or parts.query:
-            return ask(address).data
+            return ask(address)
         products: list[object] = []
         for page in range(1, _MOST_PAGES + 1):
-            data = ask(parts._replace(query=urlencode({"limit": _PAGE, "page": page})).geturl()).data
+            data = ask(parts._replace(query=urlencode({"limit": _PAGE, "page": page})).geturl())
             found = json.loads(data)["products"]
             products += found
             if len(found) < _PAGE:
@@ -175,6 +179,31 @@ def fetch_feed(address: str, *, anywhere: bool = False) -> bytes:
     except (ValueError, KeyError, TypeError) as error:
         reason = str(error) if isinstance(error, FetchError) else "it holds no list of products."
         raise ArchiveError(f"The feed {address} cannot be read: {reason}") from None
+
+
+def feed_name(address: str) -> str:
+    """Name of the file at an address, for messages, and the feed's kind by its ending."""
+    return address.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+class _Pages:
+    """Fetches the pages of a feed, all of them within a number of bytes and seconds."""
+
+    def __init__(self, anywhere: bool, max_bytes: int | None, seconds: float | None) -> None:
+        self._anywhere = anywhere
+        self._bytes = max_bytes
+        self._until = None if seconds is None else time.monotonic() + seconds
+        self._seconds = seconds
+
+    def __call__(self, address: str) -> bytes:
+        wait = _FEED_SECONDS if self._until is None else min(_FEED_SECONDS, self._until - time.monotonic())
+        if wait <= 0:
+            raise FetchError(f"its pages take longer than {self._seconds:g} seconds.")
+        most = _FEED_BYTES if self._bytes is None else self._bytes
+        data = fetch(address, max_bytes=most, seconds=wait, anywhere=self._anywhere, accept="*/*").data
+        if self._bytes is not None:
+            self._bytes -= len(data)
+        return data
 
 
 def feed_photos(feed: Feed, fetcher: Fetcher, *, as_outfits: bool = False) -> Found:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 
-from segmodels.archive.alerts import check_alerts
+from segmodels.archive.alerts import alert_sentences
 from segmodels.archive.changes import Entry, note, sweep_thumbnails
 from segmodels.archive.dates import implausible
 from segmodels.archive.duplicates import near_duplicates
@@ -201,7 +201,7 @@ def ingest(
         note(archive.place, run.entry(by, "ingest"))
     with suppress(ArchiveError):  # what a killed ingest or a deletion meanwhile left; it goes the next time
         sweep_thumbnails(archive.place)
-    run.report.notes += _alerted(archive, version)
+    run.report.notes += alert_sentences(archive, [version])
     return run.report
 
 
@@ -242,17 +242,6 @@ def analyse_here(
                 yield from waiting.popleft().result()
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _alerted(archive: Archive, version: Version) -> list[str]:
-    """Checks the alerts; gives a sentence on each that was raised. The photos are in, whatever fails here."""
-    try:
-        return [f"Alert: {alert.rule}. {alert.sentence}." for alert in check_alerts(archive, [version])]
-    except Exception as error:
-        reason = first_line(error)
-        with suppress(ArchiveError):
-            note(archive.place, Entry("alerts not checked", "", {"why": reason}))
-        return [f"The alerts were not checked: {reason}. The photos are in the archive."]
 
 
 def prepared(

@@ -17,6 +17,7 @@ from segmodels.sentences import first_line
 __all__ = [
     "EARLIEST",
     "LATEST",
+    "REPEATED",
     "Look",
     "as_parquet",
     "as_rows",
@@ -29,6 +30,18 @@ __all__ = [
 
 EARLIEST, LATEST = datetime(1700, 1, 1), datetime(2200, 1, 1)
 """Dates that every page can draw: pandas counts nanoseconds from 1677 to 2262."""
+
+REPEATED = (
+    *("tags.key_value.key", "tags.key_value.value"),
+    *("width", "height", "model", "revision", "taxonomy", "analysed_at"),
+    "people.list.element.box.list.element",
+    *("garments.list.element.class", "garments.list.element.person", "garments.list.element.box.list.element"),
+    *(f"garments.list.element.colours.list.element.{name}" for name in ("hex", "name")),
+    "outfits.list.element",
+    *("kinds.list.element.name", "kinds.list.element.probabilities.key_value.key"),
+    *("date_precision", "calibration_revision", "kinds_revision"),
+)
+"""Leaves of `SCHEMA` whose values repeat: they are written with a dictionary, which costs time and space for others."""
 
 
 @contextmanager
@@ -85,7 +98,7 @@ def as_rows(table: pa.Table, names: Sequence[str] = SCHEMA.names) -> pa.Table:
 def as_parquet(table: pa.Table) -> pa.Buffer:
     """The file of a part."""
     out = pa.BufferOutputStream()
-    pq.write_table(table, out, compression="zstd", write_page_checksum=True)
+    pq.write_table(table, out, compression="zstd", use_dictionary=list(REPEATED), write_page_checksum=True)
     return out.getvalue()
 
 

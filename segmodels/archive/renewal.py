@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from segmodels.archive.alerts import alert_sentences
 from segmodels.archive.changes import Entry, note
 from segmodels.archive.ingest import PART_PHOTOS, Engine, Progress
 from segmodels.archive.rows import Row, as_table
@@ -44,6 +45,7 @@ class Renewal:
         reasons: Number of rows that were not up to date, by reason.
         unknown: Number of rows that were taken to be up to date, though they do not say which calibration and kinds
             made them.
+        notes: Sentences on alerts that were raised.
     """
 
     renewed: int = 0
@@ -52,6 +54,7 @@ class Renewal:
     rejected: list[Rejected] = field(default_factory=list)
     reasons: Mapping[str, int] = field(default_factory=dict)
     unknown: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         stay = "1 row stays" if self.without_photo == 1 else f"{self.without_photo:,} rows stay"
@@ -61,14 +64,14 @@ class Renewal:
         return f"{rows} brought up to date, {self.current:,} already were{left}."
 
     def explanations(self) -> list[str]:
-        """Why rows were not up to date, a line each, and how many cannot be told."""
+        """Why rows were not up to date, a line each, how many cannot be told, and the alerts that were raised."""
         lines = [f"{number:,} {reason}." for reason, number in self.reasons.items()]
         if self.unknown:
             lines.append(
                 f"{self.unknown:,} taken to be up to date were written before rows recorded their calibration and "
                 "kinds; --all analyses them again."
             )
-        return lines
+        return lines + self.notes
 
 
 class _AllBut(Container[str]):
@@ -96,7 +99,8 @@ def renew(
     """Analyses photos again whose rows are of another revision of the model, of its calibration or of its kinds.
 
     A new row takes the place of the old one in one step; a photo that was deleted meanwhile does not come back. If the
-    process is killed, calling it again continues.
+    process is killed, calling it again continues. Alerts are checked at the end; what was met by the older rows is not
+    raised again.
 
     Args:
         found: Photos, among which those of the archive are looked for.
@@ -165,7 +169,12 @@ def renew(
                     "current": len(current),
                 }
                 note(archive.place, Entry("re-analyse", by, details | {"rejected": len(run.rejected)}))
-        return Renewal(run.renewed, len(current), len(run.left), run.rejected, dict(reasons), sum(current.values()))
+        notes = (
+            alert_sentences(archive, [version], [each for each in versions if each != version]) if run.renewed else []
+        )
+        return Renewal(
+            run.renewed, len(current), len(run.left), run.rejected, dict(reasons), sum(current.values()), notes
+        )
 
 
 def fitted_of(calibration: Calibration | None, kinds: Kinds | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from segmodels.archive.place import ArchiveError
 __all__ = ["COLUMNS", "Selection", "are_called", "chosen", "parse_day", "parse_tag"]
 
 COLUMNS = ("photo_id", "file_name", "taken_at", "tags")
-"""Columns that `chosen` reads."""
+"""Columns that `chosen` reads for any selection."""
 
 _UNUSUAL = r"^\s|\s$|\\|^[A-Za-z]:|^\.?/|://"  # what `plain_name` changes in a name besides its case
 
@@ -46,6 +46,14 @@ class Selection:
         return not (self.ids or self.files or self.tags or self.since or self.until)
 
     @property
+    def columns(self) -> list[str]:
+        """Columns that `chosen` reads for it, with the id and the name of a photo."""
+        wanted = (
+            ("photo_id", "file_name") + ("tags",) * bool(self.tags) + ("taken_at",) * bool(self.since or self.until)
+        )
+        return list(wanted)
+
+    @property
     def patterns(self) -> list[str]:
         """Those of `files` that are patterns."""
         return [each for each in self.files if set("*?").intersection(each)]
@@ -55,7 +63,7 @@ def chosen(table: pa.Table, selection: Selection) -> np.ndarray:
     """Which rows a selection chooses, bool `(rows,)`.
 
     Args:
-        table: Rows with the columns `COLUMNS`.
+        table: Rows with the columns of `selection.columns`, or of `COLUMNS`.
         selection: The conditions.
     """
     found = np.full(table.num_rows, not selection.is_empty)
@@ -66,12 +74,11 @@ def chosen(table: pa.Table, selection: Selection) -> np.ndarray:
     for name in dict.fromkeys(name for name, _ in selection.tags):
         values = [value for key, value in selection.tags if key == name]
         found &= _is_in(pc.map_lookup(table["tags"], pa.scalar(name), "first"), values)
-    days = table["taken_at"]
     if selection.since:
-        found &= _as_bool(pc.greater_equal(days, _midnight(selection.since)))
+        found &= _as_bool(pc.greater_equal(table["taken_at"], _midnight(selection.since)))
     if selection.until:
         last = pa.scalar(datetime.combine(selection.until, time.max), pa.timestamp("us"))
-        found &= _as_bool(pc.less_equal(days, last))
+        found &= _as_bool(pc.less_equal(table["taken_at"], last))
     return found
 
 

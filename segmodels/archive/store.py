@@ -478,12 +478,14 @@ class Writer:
     def _remove(self, rewrite: Rewrite, ids: Collection[str], folder: str) -> set[str]:
         """Removes the rows of photos from the parts of a folder; gives the ids that were there."""
         found: set[str] = set()
+        kept: dict[str, np.ndarray] = {}
         for part in visible_parts(self._place, folder):
             keys = self._ids(part)
-            kept = [index for index, key in enumerate(keys) if key not in ids]
-            if len(kept) < len(keys):
+            gone = np.fromiter((key in ids for key in keys), bool, len(keys))
+            if gone.any():
                 found.update(key for key in keys if key in ids)
-                rewrite.keep(part, kept)
+                kept[part] = ~gone
+        rewrite.keep(kept)
         return found
 
     def retag(self, changes: Mapping[str, Change]) -> int:
@@ -542,13 +544,15 @@ class Writer:
         ids = {part: self._ids(part) for part in parts}
         if len(self.known) == sum(map(len, ids.values())):
             return
-        kept: set[str] = set()
+        known: set[str] = set()
+        kept: dict[str, np.ndarray] = {}
+        for part in reversed(parts):  # the newest first
+            fresh = {key: index for index, key in enumerate(ids[part]) if key not in known}
+            known.update(fresh)
+            if len(fresh) < len(ids[part]):
+                kept[part] = np.isin(np.arange(len(ids[part])), list(fresh.values()))
         with rewriting(self._place) as rewrite:
-            for part in reversed(parts):  # the newest first
-                fresh = {key: index for index, key in enumerate(ids[part]) if key not in kept}
-                kept.update(fresh)
-                if len(fresh) < len(ids[part]):
-                    rewrite.keep(part, list(fresh.values()))
+            rewrite.keep(kept)
             rewrite.commit()
 
     @contextmanager
@@ -594,13 +598,13 @@ def retag_part(rewrite: Rewrite, place: Place, part: str, changes: Mapping[str, 
             changed.add(ids[row])
     if changed:
         table = read_part(place, part)
-        new = table.take(pa.array(rows))
-        for name in names:
-            field = SCHEMA.field(name)
-            new = new.set_column(SCHEMA.get_field_index(name), field, pa.array(columns[name], field.type))
         order = np.arange(table.num_rows)
         order[rows] = table.num_rows + np.arange(len(rows))
-        rewrite.replace(part, pa.concat_tables([table, new]).take(pa.array(order)))
+        for name in names:
+            field = SCHEMA.field(name)
+            both = pa.chunked_array([*table[name].chunks, pa.array(columns[name], field.type)], field.type)
+            table = table.set_column(SCHEMA.get_field_index(name), field, both.take(pa.array(order)))
+        rewrite.replace(part, table)
     return changed
 
 

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from segmodels.archive import alerts, views
+from segmodels.archive.alert_rules import LEAST_OUTFITS, Rule, Way
 from segmodels.archive.calibration import opened_facts
 from segmodels.archive.care_commands import user
 from segmodels.archive.facts import PERIODS
@@ -49,7 +50,7 @@ def add_commands(commands: Any) -> None:
     rules.add_argument("--by", choices=PERIODS, metavar="PERIOD", help="the latest month, season, ... instead of all")
     rules.add_argument("--tag", action="append", default=[], metavar="TAG=VALUE", help="only these photos; repeatable")
     rules.add_argument(
-        "--least", type=int, default=alerts.LEAST_OUTFITS, metavar="N", help="fewest outfits; default %(default)s"
+        "--least", type=int, default=LEAST_OUTFITS, metavar="N", help="fewest outfits; default %(default)s"
     )
     rules.add_argument(
         "--by-value", action="store_true", help="compare the share itself, not its 95%% interval, which noise passes"
@@ -208,19 +209,19 @@ def _list(archive: Archive, *, as_json: bool) -> int:
     return 0
 
 
-def _rule(parsed: argparse.Namespace) -> alerts.Rule:
+def _rule(parsed: argparse.Namespace) -> Rule:
     """The rule of the options.
 
     Raises:
         ArchiveError: If one is missing.
     """
-    ways: dict[alerts.Way, float | None] = {"above": parsed.above, "below": parsed.below, "change": parsed.change}
+    ways: dict[Way, float | None] = {"above": parsed.above, "below": parsed.below, "change": parsed.change}
     given = [(way, number) for way, number in ways.items() if number is not None]
     if not parsed.garment or not given:
         raise ArchiveError("Give a garment and a share, such as --garment Coat --above 20.")
     way, number = given[0]
     tags = tuple(map(parse_tag, parsed.tag))
-    return alerts.Rule(
+    return Rule(
         parsed.garment,
         way,
         number / 100,

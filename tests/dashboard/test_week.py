@@ -1,13 +1,13 @@
-"""A team's week in the app, from a ZIP of photos over a moodboard and slides to an alert that the next photos raise."""
+"""A team's week in the app, from a product feed over a moodboard and slides to an alert that the next feed raises."""
 
 import io
 import json
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from photo_server import PhotoServer, running_photos
 from PIL import Image
 from playwright.sync_api import Page, expect
 from pptx import Presentation
@@ -29,7 +29,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(serve: Callable[..., str], cache: Path, more_models: Path) -> str:
-    return serve(APP, {"GARMENTSCOPE_CACHE": str(cache), "GARMENTSCOPE_MODELS": str(more_models)})
+    own = {"GARMENTSCOPE_CACHE": str(cache), "GARMENTSCOPE_MODELS": str(more_models)}
+    return serve(APP, own | {"GARMENTSCOPE_PRIVATE_FEEDS": "yes"})  # the shop is on this machine
+
+
+@pytest.fixture
+def shop() -> Iterator[PhotoServer]:
+    with running_photos() as found:
+        yield found
 
 
 def picture(number: int) -> bytes:
@@ -42,15 +49,20 @@ def picture(number: int) -> bytes:
     return out.getvalue()
 
 
-def zipped(photos: dict[str, tuple[str, str]], first: int) -> bytes:
-    """A ZIP of photos with their table: day and market by name."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as file:
-        for number, name in enumerate(photos):
-            file.writestr(name, picture(first + number))
-        lines = [f"{name},{day},{market}" for name, (day, market) in photos.items()]
-        file.writestr("looks.csv", "\n".join(["file_name,taken_at,market", *lines]))
-    return out.getvalue()
+def publish(shop: PhotoServer, photos: dict[str, tuple[str, str]]) -> None:
+    """Lets a shop have these photos, with day and market by name, in its products.json."""
+    products = []
+    for name, (day, market) in photos.items():
+        shop.files.setdefault(f"/looks/{name}", picture(len(shop.files)))
+        products.append(
+            {
+                "handle": name.partition(".")[0],
+                "published_at": f"{day}T08:00:00+02:00",
+                "tags": [f"market:{market}"],
+                "images": [{"src": f"{shop.address}/looks/{name}"}],
+            }
+        )
+    shop.files["/products.json?limit=250&page=1"] = json.dumps({"products": products}).encode()
 
 
 def spring() -> dict[str, tuple[str, str]]:
@@ -82,12 +94,15 @@ def choose(page: Page, label: str, value: str) -> None:
         expect(box).to_have_value(value)
 
 
-def add(page: Page, name: str, data: bytes, into: str = "") -> None:
-    """Adds a ZIP on the Archive page."""
-    upload(page, "Photos or ZIP files", name, data)
-    expect(page.get_by_text("1 file uploaded.")).to_be_visible()
+def add(page: Page, shop: PhotoServer, into: str = "") -> None:
+    """Adds the photos of a shop's feed on the Archive page."""
+    box = page.get_by_label("Or the address of a product feed")
+    box.fill(f"{shop.address}/products.json")
+    box.press("Enter")
+    expect(page.get_by_text("Shopify products.json")).to_be_visible()
     if into:
         choose(page, "Archive (choose one", into)
+    settle(page)
     page.get_by_role("button", name="Add photos").click()
 
 
@@ -107,10 +122,11 @@ def taken(page: Page, button: str) -> bytes:
     return Path(waiting.value.path()).read_bytes()
 
 
-def test_a_week_of_a_team(page: Page, address: str, cache: Path) -> None:
+def test_a_week_of_a_team(page: Page, address: str, cache: Path, shop: PhotoServer) -> None:
     archive = Archive(cache / "archives" / "Spring")
     page.goto(f"{address}/archive")
-    add(page, "spring.zip", zipped(spring(), 0), "Spring")
+    publish(shop, spring())
+    add(page, shop, "Spring")
     expect(page.get_by_text("48 photos added to Spring.")).to_be_visible()
 
     care(page, "Set tags from a CSV")
@@ -167,9 +183,12 @@ def test_a_week_of_a_team(page: Page, address: str, cache: Path) -> None:
     assert len(json.loads(taken(page, "receipt.json"))["sha256"]) == 1
 
     page.goto(f"{address}/archive")
-    week = {f"coat7{number:02}.jpg": (f"2026-07-{number + 1:02}", "North") for number in range(30)}
-    add(page, "july.zip", zipped(week, 100))
-    expect(page.get_by_text("30 photos added to Spring.")).to_be_visible()
+    july = {f"coat7{number:02}.jpg": (f"2026-07-{number + 1:02}", "North") for number in range(30)}
+    left = {name: row for name, row in spring().items() if name not in ("coat30.jpg", "shirt10.jpg")}
+    publish(shop, left | july)
+    add(page, shop)
+    expect(page.get_by_text("30 photos added to Spring. 46 photos were there already.")).to_be_visible()
+    assert {count for path, count in shop.asked.items() if "/looks/" in path} == {1}, "no photo is fetched twice"
     entry = page.get_by_text("Alert").filter(has_text="Coat above 55%. Coat: 68.8%")
     expect(entry.first).to_be_visible()
 

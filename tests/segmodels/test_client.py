@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -70,14 +72,20 @@ def test_problems_and_answers_that_are_none() -> None:
 
 def test_it_waits_for_a_job(slept: list[float]) -> None:
     phases = iter(["waiting", "running", "done"])
+    asked: list[dict[str, Any]] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         assert request.url.path in ("/api/v1/archives/my spring/photos", "/api/v1/jobs/7")
+        if request.headers.get("content-type") == "application/json":
+            asked.append(json.loads(request.content))
         return httpx2.Response(200, json={"id": "7", "phase": next(phases)})
 
     with answered(answer) as client:
         assert client.add_photos("my spring", [b"photo"])["phase"] == "done"
-    assert slept == [0.5, 0.5]
+        assert slept == [0.5, 0.5]
+        phases = iter(["done"])
+        assert client.add_feed("my spring", "https://shop.example/products.json")["phase"] == "done"
+    assert asked[-1] == {"feed": "https://shop.example/products.json", "one_row_a_product": False}
 
 
 def test_it_needs_no_torch() -> None:

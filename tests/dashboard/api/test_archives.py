@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from photo_server import running_photos
 from starlette.testclient import TestClient
 
 from dashboard.api import archives
@@ -22,7 +23,8 @@ from dashboard.trends.moves import GARMENTS, line_section, things
 from dashboard.trends.section import Question, Section
 from dashboard.trends.together import matrix_section
 from dashboard.trends.worn import share_section
-from segmodels.archive.alerts import Rule, add_rule
+from segmodels.archive.alert_rules import Rule
+from segmodels.archive.alerts import add_rule
 from segmodels.archive.facts import Facts, View
 from segmodels.archive.rows import photo_id
 from segmodels.archive.store import Archive, ArchiveError
@@ -207,6 +209,57 @@ def test_photos_go_in_and_out(client: TestClient, photo: Make) -> None:
     assert "no such photo" in refusal(client.delete(f"/archives/spring/photos/{photo_id(photo(0))}"), 404, "not-found")
 
 
+def test_the_photos_of_a_feed_are_fetched(client: TestClient, photo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_photos() as shop:
+        shop.files = {f"/{number}.png": photo(number) for number in range(3)}
+        addresses = [f"{shop.address}/{number}.png" for number in range(4)]
+        products = [
+            {"handle": handle, "vendor": "Ada", "images": [{"src": each} for each in images]}
+            for handle, images in (("one", addresses[:2]), ("two", addresses[2:]))
+        ]
+        page = json.dumps({"products": products}).encode()
+        shop.files["/products.json?limit=250&page=1"] = page
+        order = {"feed": f"{shop.address}/products.json", "model": "tiny"}
+        refused = refusal(client.post("/archives/drop/photos", json=order), 422, "unreachable-feed")
+        assert "names port" in refused and not shop.asked, "private addresses are refused"
+        monkeypatch.setenv("GARMENTSCOPE_PRIVATE_FEEDS", "yes")
+        job = ended(client, client.post("/archives/drop/photos", json=order))
+        assert (job["added"], job["rejected_count"], job["message"]) == (3, 1, "3 photos added to drop.")
+        assert job["rejected"][0]["file"] == addresses[3] and "404" in job["rejected"][0]["reason"]
+        (contents,) = client.get("/archives/drop").json()["contents"]
+        assert contents["tags"] == {"product": {"one": 2, "two": 1}, "vendor": {"Ada": 3}}
+        again = ended(client, client.post("/archives/drop/photos", json=order))
+        assert again["known"] == 3 and all(shop.asked[f"/{number}.png"] == 1 for number in range(3))
+        form = {"model": "tiny", "one_row_a_product": "true"}
+        sent = client.post("/archives/looks/photos", files={"files": ("products.json", page)}, data=form)
+        assert ended(client, sent)["message"].startswith("2 photos added to looks. 1 photo is part of the outfit")
+
+
+def test_a_feed_that_cannot_be_used(open_api: Callable[[Limits], TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_PRIVATE_FEEDS", "yes")
+    client = open_api(Limits(upload_mb=1))
+    with running_photos() as shop:
+        shop.files = {"/large.csv": bytes(2 * 1024**2), "/looks.csv": b"file_name,market\na.jpg,Rome\n"}
+
+        def said(kind: str, archive: str = "drop", **order: object) -> str:
+            answer = client.post(f"/archives/{archive}/photos", json={"model": "tiny", **order})
+            return refusal(answer, {"conflict": 409}.get(kind, 422), kind)
+
+        assert "2.0 MB, more than the 1 MB allowed" in said("unreachable-feed", feed=f"{shop.address}/large.csv")
+        assert "404" in said("unreachable-feed", feed=f"{shop.address}/none.csv")
+        assert "no column of addresses" in said("invalid-request", feed=f"{shop.address}/looks.csv")
+        assert "file:" not in said("unreachable-feed", feed="ftp://example.org/feed.csv")
+        assert 'Send {"feed": "https://..."}' in said("invalid-request")
+        assert "Extra inputs" in said("invalid-request", feed=shop.address, url="x")
+        asked = shop.asked.total()
+        assert "comes with the app" in said("conflict", "ccp", feed=f"{shop.address}/looks.csv")
+        assert shop.asked.total() == asked, "nothing is fetched for an archive that cannot be changed"
+        feed = {"files": ("feed.xml", b"<rss/>")}
+        files = [("files", feed["files"]), ("files", ("a.png", b"x"))]
+        both = client.post("/archives/drop/photos", files=files, data={"model": "tiny"})
+        assert "Send it alone" in refusal(both, 422, "invalid-request")
+
+
 def test_an_archive_has_a_size(open_api: Callable[[Limits], TestClient], photo: Make) -> None:
     client = open_api(Limits(archive=2))
     assert ended(client, add(client, ("a.png", photo(0)), ("b.png", photo(1))))["added"] == 2
@@ -220,7 +273,7 @@ def test_an_archive_has_a_size(open_api: Callable[[Limits], TestClient], photo: 
 def test_what_cannot_be_added(client: TestClient, photo: Make) -> None:
     assert "comes with the app" in refusal(add(client, ("a.png", photo(0)), name="ccp"), 409, "conflict")
     assert "cannot be called" in refusal(add(client, ("a.png", photo(0)), name="a:b"), 422, "invalid-request")
-    assert "as files" in refusal(client.post("/archives/spring/photos", json={}), 415, "unsupported-media-type")
+    assert "as files" in refusal(client.post("/archives/spring/photos", content=b"x"), 415, "unsupported-media-type")
     assert "no photo" in refusal(
         client.post(
             "/archives/spring/photos", files={"files": ("looks.csv", b"file_name\na\n")}, data={"model": "tiny"}

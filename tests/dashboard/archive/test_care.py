@@ -99,7 +99,7 @@ def test_an_archive_is_split_merged_renamed_checked_and_deleted(
     north = Archive(street.place.beside("street North"))
     assert ids(north) == ["a", "b"] and ids(Archive(street.place.beside("street South"))) == ["c"]
     page = press(cared("Merge with another archive"), "Merge")  # the first of the others is chosen
-    assert "0 rows of street North were added" in said(page)
+    assert "From street North: 0 rows were added." in said(page)
     assert "2 parts became 1." in said(press(cared("Join small parts"), "Join parts"))
     assert "1 part with 3 rows: all can be read." in said(press(cared("Check for damage"), "Check"))
     assert "compact by this machine" in said(cared("Log"))

@@ -439,6 +439,16 @@ def test_a_feed_is_shown_as_understood_and_its_photos_are_fetched(
         first, second, third = (f"{shop.address}/{number}.jpg" for number in (1, 2, 3))
         table = f"sku,image_url,market\n7,{first} {second},Milan\n8,{third},Rome\n"
         page = opened()
+        page.text_input(key="archive-address-0").set_value(f"{shop.address}/feed.csv")
+        run(page)
+        assert "answers with 404 Not Found." in said(page)
+        shop.files["/feed.csv"] = table.encode()
+        press(page, "Add photos")  # tries again
+        assert "Table of addresses: 3 pictures of 2 products." in said(page) and shop.asked == {"/feed.csv": 2}
+        page.text_input(key="archive-address-0").set_value("")
+        run(page)
+        assert "Table of addresses" not in said(page)
+        shop.asked.clear()
         page.file_uploader[0].upload("feed.csv", table.encode(), "text/csv")
         run(page)
         assert "Table of addresses: 3 pictures of 2 products. Its first rows as read" in said(page)

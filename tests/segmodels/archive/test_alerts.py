@@ -16,9 +16,11 @@ from archive_rows import VERSION, made
 
 from segmodels.archive import alerts, webhook
 from segmodels.archive.__main__ import main
-from segmodels.archive.alerts import Rule, add_rule, check_alerts, delete_rule, list_alerts, list_rules, standings
+from segmodels.archive.alert_rules import Rule
+from segmodels.archive.alerts import add_rule, check_alerts, delete_rule, list_alerts, list_rules, standings
 from segmodels.archive.changes import foreign_files, read_log
 from segmodels.archive.ingest import Outcome, ingest
+from segmodels.archive.merging import Merged, merge
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.rows import as_table
 from segmodels.archive.sources import Found, Source
@@ -121,6 +123,31 @@ def test_a_damaged_file_stops_no_ingest(archive: Archive) -> None:
     report = ingest(found, archive, VERSION, engine, by="ada")
     assert any("alerts were not checked" in each and "damaged" in each for each in report.notes)
     assert read_log(archive.place)[0].what == "alerts not checked"
+
+
+def test_a_merge_checks_the_alerts_and_brings_rules_but_no_address(tmp_path: Path, archive: Archive) -> None:
+    other = Archive(tmp_path / "other")
+    grow(other, 100, 60, 0)
+    for rule in (Rule("Coat", "above", 0.3), Rule("Coat", "above", 0.2), Rule("Coat", "below", 0.1)):
+        add_rule(other, rule, "bea")
+    add_rule(archive, Rule("Coat", "above", 0.2), "ada")
+    set_webhook(other.place, Webhook("https://example.org/hook"))
+    merged = merge(archive, other, "cem")
+    assert merged.rows == 60 and list(merged.alerts) == ["Coat above 30%", "Coat below 10%"]
+    said = str(merged)
+    assert "60 rows were added. Alert: Coat above 20%. Coat: 64.0%" in said, "its own alert is raised"
+    assert '2 alerts came along: "Coat above 30%", "Coat below 10%". They are sent nowhere. The address' in said
+    assert "example.org" not in said and read_webhook(archive.place) is None
+    assert [alert.rule for alert in list_alerts(archive.place)] == ["Coat above 20%"], "30 % was met already"
+    assert {rule.words: rule.by for rule in list_rules(archive.place)}["Coat above 30%"] == "cem"
+    assert check_alerts(archive) == [] and merge(archive, other) == Merged(0, 0, [], [])
+    new = Archive(tmp_path / "new")
+    set_webhook(archive.place, Webhook("https://example.com/hook"))
+    assert len(merge(new, archive).alerts) == 3 and len(list_rules(new.place)) == 3
+    archive.place.write("alerts.json", b"no JSON")
+    grow(other, 300, 1, 0)
+    broken = merge(archive, other)
+    assert broken.rows == 1 and "alerts were not checked" in str(broken) and "not all views and alerts" in str(broken)
 
 
 # --- The receiver -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from segmodels.archive import check as checking
 from segmodels.archive import place as places
 from segmodels.archive.changes import JOURNAL, foreign_files, is_settled, last_undoable, read_log, visible_parts
 from segmodels.archive.check import check, mend
+from segmodels.archive.merging import merge
 from segmodels.archive.parts import read_columns
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.selection import Selection, are_called
@@ -184,7 +185,7 @@ def test_an_undo_that_is_killed_at_any_write_is_whole_or_can_be_done_again(
 
 
 def _merge(archive: Archive, other: Archive) -> None:
-    care.merge(archive, other)
+    merge(archive, other)
 
 
 MADE: dict[str, Callable[[Archive, Archive], object]] = {
@@ -353,6 +354,33 @@ def test_what_is_deleted_for_good_is_in_no_file_any_more(tmp_path: Path) -> None
         care.delete_photos(archive, Selection(files=["person-photo.jpg"]), for_good=True)
 
 
+def test_parts_that_are_written_at_the_same_time_keep_their_order_or_none_counts(
+    open_at: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = open_at("wide")
+    for number in range(9):
+        archive.writer(VERSION).append(made(f"{number}a", f"{number}b"))
+    before, write = state(archive), Place.write
+
+    def fail(place: Place, name: str, content: bytes) -> None:
+        if name.endswith(".parquet"):
+            new.append(name)
+            if len(new) > 2:
+                raise ArchiveError("No space is left.")
+        write(place, name, content)
+
+    new: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "write", fail)
+        with pytest.raises(ArchiveError, match="No space"):
+            care.delete_photos(archive, Selection(files=["?a.jpg"]))
+    assert len(new) > 2 and state(archive) == before and not leftovers(archive)
+    shares: list[float] = []
+    care.delete_photos(archive, Selection(files=["?a.jpg"]), progress=shares.append)
+    assert shares == [pytest.approx((number + 1) / 9) for number in range(9)]
+    assert list(state(archive)) == [f"{number}b" for number in range(9)]
+
+
 def test_the_next_change_ends_the_undo_of_the_one_before(open_at: Callable[..., Archive]) -> None:
     archive = open_at("next")
     fill(archive)
@@ -371,13 +399,13 @@ def test_a_merge_keeps_what_is_there_and_can_be_undone(open_at: Callable[..., Ar
     archive, other = open_at("one"), open_at("two")
     fill(archive)
     other.writer(VERSION).append(made("a", "e", "f", tags={"market": "East"}))
-    assert care.merge(archive, other) == 2
+    assert merge(archive, other).rows == 2
     assert state(archive) == WHOLE | {"e": {"market": "East"}, "f": {"market": "East"}}
     assert sorted(state(other)) == ["a", "e", "f"]
     care.undo(archive)
     assert state(archive) == WHOLE
     with pytest.raises(ArchiveError, match="cannot be merged with itself"):
-        care.merge(archive, open_at("one"))
+        merge(archive, open_at("one"))
 
 
 def test_a_merge_that_adds_nothing_leaves_the_undo_of_the_change_before(open_at: Callable[..., Archive]) -> None:
@@ -385,7 +413,7 @@ def test_a_merge_that_adds_nothing_leaves_the_undo_of_the_change_before(open_at:
     fill(archive)
     other.writer(VERSION).append(made("b"))
     care.delete_photos(archive, Selection(ids=["a"]))
-    assert care.merge(archive, other) == 0
+    assert merge(archive, other).rows == 0
     care.undo(archive)
     assert state(archive) == WHOLE
 

@@ -184,6 +184,10 @@ def test_all_pages_of_a_shop_are_read(shop: PhotoServer) -> None:
         ArchiveError, match=r"The feed http.*nothing\.xml cannot be read: .* answers with 404 Not Found"
     ):
         fetch_feed(f"{shop.address}/nothing.xml", anywhere=True)
+    with pytest.raises(ArchiveError, match="its pages take longer than 0 seconds"):
+        fetch_feed(f"{shop.address}/products.json", anywhere=True, seconds=0)
+    with pytest.raises(ArchiveError, match="more than the 0 MB allowed"):
+        fetch_feed(f"{shop.address}/products.json", anywhere=True, max_bytes=10_000)
 
 
 def test_the_command_takes_a_feed(

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Container, Generator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from archive_rows import VERSION, made, parts_of
 
 from segmodels.archive.__main__ import main
+from segmodels.archive.alert_rules import Rule
+from segmodels.archive.alerts import add_rule, list_alerts
 from segmodels.archive.care import delete_photos
 from segmodels.archive.ingest import Outcome
 from segmodels.archive.renewal import Renewal, renew
@@ -19,6 +22,7 @@ from segmodels.archive.store import Archive, ArchiveError, Version
 from segmodels.taxonomy import OUTFIT_15
 
 NEWER = Version(VERSION.taxonomy, VERSION.model, "def456")
+NEWEST = Version(VERSION.taxonomy, VERSION.model, "fed654")
 SKIRT = [{"name": "skirt", "probabilities": [("dress", 0.1), ("skirt", 0.9)]}]
 KINDS = {"kinds": "k1"}
 OLDER, LACKED = "had another revision of the weights", "lacked kinds"
@@ -85,6 +89,23 @@ def test_rows_of_an_older_revision_move_with_their_tags_and_dates_and_others_sta
         "2 rows brought up to date, 0 already were; 1 row stays as before, because its photo is not in the folder or "
         "cannot be read."
     )
+
+
+def test_alerts_are_checked_and_what_older_rows_met_is_not_raised_again(archive: Archive) -> None:
+    filled(archive)
+    for rule in (
+        Rule("Coat", "below", 0.5, least=1, by_value=True),
+        Rule("Coat", "above", 0.5, least=1, by_value=True),
+    ):
+        add_rule(archive, rule)
+    assert renew(found("a", "b", "c"), archive, NEWER, engine([]), OUTFIT_15).notes == [], "still below"
+
+    def coats(sources: Sequence[Source], known: Container[str]) -> Generator[Outcome, None, None]:
+        for outcome in engine([], NEWEST)(sources, known):
+            yield replace(outcome, row={**(outcome.row or {}), "outfits": [1 << OUTFIT_15["Coat"].id]})
+
+    (note,) = renew(found("a", "b", "c"), archive, NEWEST, coats, OUTFIT_15).explanations()[1:]
+    assert note.startswith("Alert: Coat above 50%") and [alert.sentence for alert in list_alerts(archive.place)]
 
 
 def test_a_date_names_what_it_named(archive: Archive) -> None:

@@ -17,7 +17,7 @@ from archive_rows import VERSION, append_many, made, parts_of, rows_of
 from pyarrow import fs
 
 from segmodels.archive import store
-from segmodels.archive.parts import as_parquet
+from segmodels.archive.parts import REPEATED, as_parquet
 from segmodels.archive.place import _with_patience
 from segmodels.archive.rows import SCHEMA
 from segmodels.archive.store import Archive, ArchiveError, Change, Version
@@ -47,6 +47,12 @@ def test_what_is_appended_is_read_with_every_column(anywhere: Archive) -> None:
     assert dict(rows["tags"][0]) == {"market": "North", "season": "spring"}
     assert list(rows["people"][0][0]["box"]) == [0, 0, 40, 60]
     assert anywhere.versions() == [VERSION]
+
+
+def test_columns_whose_values_repeat_are_written_with_a_dictionary_and_no_others() -> None:
+    file = pq.ParquetFile(pa.BufferReader(as_parquet(made("a", tags={"market": "North"}))))
+    columns = [file.metadata.row_group(0).column(number) for number in range(file.metadata.num_columns)]
+    assert {each.path_in_schema for each in columns if each.has_dictionary_page} == set(REPEATED)
 
 
 def test_the_same_photo_again_adds_nothing(anywhere: Archive) -> None:

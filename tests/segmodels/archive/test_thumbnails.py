@@ -9,9 +9,10 @@ from archive_rows import VERSION, made
 from PIL import Image
 
 from segmodels.archive.__main__ import main
-from segmodels.archive.care import delete_archive, delete_photos, merge, undo
+from segmodels.archive.care import delete_archive, delete_photos, undo
 from segmodels.archive.check import check, mend
 from segmodels.archive.ingest import Outcome
+from segmodels.archive.merging import merge
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.selection import Selection
 from segmodels.archive.sources import Source, from_uploads
@@ -94,7 +95,7 @@ def test_care_of_an_archive_takes_its_thumbnails_along(tmp_path: Path) -> None:
             write_thumbnails(archive.place, keys[number], shots[number])
             archive.writer(VERSION).append(made(keys[number]))
     kept = read_thumbnail(one.place, keys[1], SMALL)
-    assert merge(one, two) == 1 and thumbnails_of(one.place) == set(keys)
+    assert merge(one, two).rows == 1 and thumbnails_of(one.place) == set(keys)
     assert read_thumbnail(one.place, keys[1], SMALL) == kept
     assert one.versions() == [VERSION]
     deleted = delete_photos(one, Selection(ids=keys[:1]))

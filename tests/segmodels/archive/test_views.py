@@ -15,6 +15,7 @@ from segmodels.archive.__main__ import main
 from segmodels.archive.calibration import opened_facts
 from segmodels.archive.changes import foreign_files, read_log
 from segmodels.archive.facts import View
+from segmodels.archive.merging import merge
 from segmodels.archive.place import ArchiveError
 from segmodels.archive.selection import Selection
 from segmodels.archive.store import Archive
@@ -95,7 +96,7 @@ def test_two_save_at_once_and_views_go_with_the_archive(tmp_path: Path) -> None:
         other.writer(VERSION).append(made("c"))
         save_view(other.place, SavedView("a", {"tab": ["With what"]}))
         save_view(other.place, SavedView("e", LINK))
-        care.merge(archive, other)
+        assert merge(archive, other).views == 1
         assert [view.name for view in list_views(archive.place)] == list("abcde")
         assert find_view(archive.place, "a").link == LINK, "its own stay"
         moved = Archive(tmp_path / "moved")
