@@ -27,6 +27,7 @@ from dashboard.shared.choice import choose
 from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import literal
+from dashboard.shared.upload_memory import forget_uploads
 from dashboard.shared.visitor import is_trusted, log_name, principal, visitor, without_folders
 from dashboard.trends.state import TrendsState
 from segmodels.archive.decoding import encoding_name
@@ -427,6 +428,7 @@ def _add(
     state.job, state.target, state.model, state.retagged = begun, target.name, model, None
     state.found, state.fetched, state.address = None, None, ""
     state.intake += 1
+    forget_uploads(state.arrived)  # they are on disk now
     return ""
 
 

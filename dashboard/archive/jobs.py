@@ -7,14 +7,13 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from dashboard.archive import spool
 from dashboard.archive.shelf import Shelved
+from dashboard.archive.spool import Kept
 from dashboard.shared import background, networks
 from segmodels.archive.ingest import Engine, Progress, Report, analyse_here, ingest, prepared, version_of
 from segmodels.archive.metadata import Metadata
@@ -76,7 +75,7 @@ class Job(background.Task):
         self.target = target
         self.owner = owner
         self.model = model
-        self.lock: FileLock | None = None  # of the photos on disk
+        self.kept: Kept | None = None  # the photos on disk
         self._paused = False
         self.progress: Progress | None = None
         self.report: Report | None = None
@@ -86,7 +85,7 @@ class Job(background.Task):
 
     def again(self) -> Job:
         """A new job for the photos of a repeatable one, not started yet; those that are in the archive are skipped."""
-        return Job(
+        job = Job(
             self.target,
             self._found,
             self._metadata,
@@ -94,25 +93,34 @@ class Job(background.Task):
             self._pool,
             self.owner,
             self.model,
+            self.id if self.kept else "",
             thumbnails=self._thumbnails,
             blur=self._blur,
         )
+        job.kept = self.kept
+        return job
 
     def save(self) -> None:
-        """Writes the photos to disk, from where another run of the server goes on if this one ends before the job does.
+        """Writes the photos to disk, from where they are read from now on, so that what was uploaded may be forgotten.
+
+        If the server ends before the job does, another run of it goes on.
 
         Raises:
             ArchiveError: If they cannot be written.
         """
+        if self.kept:
+            self.kept.go_on()
+            return
         about = {"archive": self.target.name, "location": self.target.location, "origin": self.target.origin}
         about |= {"model": self.model, "owner": self.owner}
         try:
             kept = {"thumbnails": self._thumbnails, "blur": self._blur}
-            self.lock = spool.save(self.id, self._found, self._metadata, kept, **about)
+            self.kept = spool.save(self.id, self._found, self._metadata, kept, **about)
         except OSError as error:
             raise ArchiveError(
                 f"The photos cannot be kept until they are added: {error.strerror}. Free some space."
             ) from error
+        self._found = self.kept.found
 
     def pause(self) -> None:
         """Stops as `stop` does, for another run of the server to go on."""
@@ -122,16 +130,21 @@ class Job(background.Task):
     def forget_photos(self) -> None:
         """Gives up the photos, so that there is no `again`."""
         self._found, self._metadata = Found([], []), None
+        if self.kept:
+            self.kept.remove()
+            self.kept = None
 
     def work(self) -> None:
         """Waits for its turn, loads the network and ingests."""
         try:
             self._work()
         finally:
-            if self.lock and not self._paused:
-                spool.remove(self.id, self.lock)
-            if not self.is_repeatable:
+            if self.kept and self._paused:
+                self.kept.leave()
+            elif not self.is_repeatable:
                 self.forget_photos()
+            elif self.kept:
+                self.kept.end()
 
     def _work(self) -> None:
         while not _turn.acquire(timeout=0.1):
@@ -181,11 +194,9 @@ def begin(job: Job) -> None:
     busy = f"Photos are being added to {job.target.name} already. Wait until that is done, or stop it."
     if any(each.key == job.key for each in running()):
         raise ArchiveError(busy)
-    if job.lock is None and job.model:
+    if job.model:
         job.save()
     if background.begin(job) is not job:
-        if job.lock:
-            spool.remove(job.id, job.lock)
         raise ArchiveError(busy)
 
 
@@ -195,14 +206,17 @@ def resume() -> None:
         target = Shelved(each.archive, each.location, each.origin)  # type: ignore[arg-type]
         load = partial(networks.segmenter, each.model)
         job = Job(
-            *(target, each.found, each.metadata, load, networks.flow, each.owner, each.model, each.id),
+            *(target, each.kept.found, each.metadata, load, networks.flow, each.owner, each.model, each.id),
             thumbnails=each.thumbnails,
             blur=each.blur,
-            is_repeatable=False,  # the photos are on disk until it ends
+            is_repeatable=False,  # nobody's page has it
         )
-        job.lock = each.lock
-        with suppress(ArchiveError):  # somebody began another one for the archive, and this one waits on disk
+        job.kept = each.kept
+        try:
             begin(job)
+        except ArchiveError:  # somebody began another one for the archive, and this one waits on disk
+            each.kept.leave()
+        else:
             resumed[job.id] = job
 
 

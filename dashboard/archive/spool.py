@@ -1,9 +1,9 @@
 """Photos of jobs that are not done, on disk, so that a server that starts again goes on with them.
 
 Each job has a folder in `jobs` of the cache: `photos`, one behind the other, and `job.json`. Of photos that are to be
-fetched their addresses are kept. The folder is there from when the
-job is accepted until it ends. Its lock says that a server that runs has the job; the system releases it when that
-ends.
+fetched their addresses are kept. The folder is there from when the job is accepted until nobody can go on with it: a
+job that was stopped or has failed is marked by a file `ended`, and its folder goes with the page that could continue
+it. Its lock says that a server that runs has the job; the system releases it when that ends.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,9 +28,10 @@ from segmodels.files import write_whole
 from segmodels.photo import PhotoError
 from segmodels.settings import read_settings
 
-__all__ = ["Spooled", "left_over", "remove", "save"]
+__all__ = ["Kept", "Spooled", "left_over", "save"]
 
 _LOGGER = logging.getLogger("garmentscope.jobs")
+_ENDED = "ended"
 _ATTEMPTS = 3  # starts of a server after which a job is given up: it may be what ends the server
 _metadata: TypeAdapter[Metadata | None] = TypeAdapter(Metadata | None)
 
@@ -47,9 +49,8 @@ class Spooled:
         owner: Identifier of whoever began it.
         thumbnails: Whether thumbnails are kept.
         blur: Whether heads are blurred in them.
-        found: The photos.
         metadata: Dates and tags.
-        lock: Lock of the job, which is held.
+        kept: The photos.
     """
 
     id: str
@@ -60,14 +61,50 @@ class Spooled:
     owner: str
     thumbnails: bool
     blur: bool
-    found: Found
     metadata: Metadata | None
-    lock: FileLock
+    kept: Kept
+
+
+class Kept:
+    """Photos of a job on disk, which go once nothing refers to this object any more, or `remove` is called.
+
+    Args:
+        folder: Folder of the job.
+        lock: Its lock, which is held.
+        found: The photos, which are read from the folder.
+    """
+
+    def __init__(self, folder: Path, lock: FileLock, found: Found) -> None:
+        self.found = found
+        self._folder, self._lock = folder, lock
+        self._removal = weakref.finalize(self, _remove, folder, lock)
+        self._removal.atexit = False  # else a server that stops could not leave them to the next one
+
+    def go_on(self) -> None:
+        """A job works on them again; if the server ends meanwhile, the next one goes on."""
+        self._mark.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """The job has stopped or failed: whoever began it may go on, but not another server."""
+        self._mark.touch()
+
+    def leave(self) -> None:
+        """Leaves them to the server that comes next."""
+        if self._removal.detach():
+            self._lock.release(force=True)
+
+    def remove(self) -> None:
+        """Removes them from the disk."""
+        self._removal()
+
+    @property
+    def _mark(self) -> Path:
+        return self._folder / _ENDED
 
 
 def save(
     job_id: str, found: Found, metadata: Metadata | None, kept: Mapping[str, bool] | None = None, **about: str
-) -> FileLock:
+) -> Kept:
     """Writes a job to disk.
 
     Args:
@@ -78,7 +115,7 @@ def save(
         **about: `archive`, `location`, `origin`, `model` and `owner`, as in `Spooled`.
 
     Returns:
-        Lock of the job, which is held.
+        The photos as they are on disk; those that cannot be read are rejected.
 
     Raises:
         OSError: If it cannot be written.
@@ -109,9 +146,9 @@ def save(
         }
         write_whole(folder / "job.json", json.dumps(values))
     except BaseException:
-        remove(job_id, lock)
+        _remove(folder, lock)
         raise
-    return lock
+    return Kept(folder, lock, Found(_sources(folder, sizes), rejected, [], list(found.notes)))
 
 
 def left_over() -> Iterator[Spooled]:
@@ -122,18 +159,22 @@ def left_over() -> Iterator[Spooled]:
             lock.acquire(blocking=False)
         except (Timeout, OSError):
             continue
+        if (folder / _ENDED).exists():
+            _remove(folder, lock)
+            continue
         try:
-            yield _read(folder, lock)
+            spooled = _read(folder, lock)
         except (OSError, ValueError, KeyError, TypeError) as error:
             _LOGGER.error("The job %s cannot be continued and is removed: %s", folder.name, error)
-            remove(folder.name, lock)
+            _remove(folder, lock)
+        else:
+            yield spooled
 
 
-def remove(job_id: str, lock: FileLock) -> None:
-    """Removes a job's photos from the disk."""
-    shutil.rmtree(_folder() / job_id, ignore_errors=True)
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
     lock.release(force=True)
-    shutil.rmtree(_folder() / job_id, ignore_errors=True)  # the lock's file, where an open one stays
+    shutil.rmtree(folder, ignore_errors=True)  # the lock's file, where an open one stays
 
 
 def _read(folder: Path, lock: FileLock) -> Spooled:
@@ -141,14 +182,8 @@ def _read(folder: Path, lock: FileLock) -> Spooled:
     if (attempts := int(values["attempts"]) + 1) > _ATTEMPTS:
         raise ValueError(f"the server ended {_ATTEMPTS} times while it ran")
     write_whole(folder / "job.json", json.dumps({**values, "attempts": attempts}))
-    sources, offset, fetcher = [], 0, Fetcher(anywhere=read_settings().private_feeds)
-    for name, size, product in values["photos"]:
-        if size is None:
-            sources.append(photo_at(str(name), fetcher, str(product)))
-            continue
-        sources.append(Source(str(name), partial(_photo, folder / "photos", offset, int(size))))
-        offset += int(size)
-    if (folder / "photos").stat().st_size != offset:
+    sources = _sources(folder, values["photos"])
+    if (folder / "photos").stat().st_size != sum(size or 0 for _, size, _ in values["photos"]):
         raise ValueError("photos are missing")
     found = Found(sources, [Rejected(name, reason) for name, reason in values["rejected"]], [], list(values["notes"]))
     return Spooled(
@@ -156,10 +191,21 @@ def _read(folder: Path, lock: FileLock) -> Spooled:
         **{key: str(values[key]) for key in ("archive", "location", "origin", "model", "owner")},
         thumbnails=bool(values.get("thumbnails")),
         blur=bool(values.get("blur")),
-        found=found,
         metadata=_metadata.validate_python(values["metadata"]),
-        lock=lock,
+        kept=Kept(folder, lock, found),
     )
+
+
+def _sources(folder: Path, photos: Iterable[tuple[str, int | None, str]]) -> list[Source]:
+    """The photos of a folder by name, bytes (None if it is to be fetched) and product, in the order of the file."""
+    sources, offset, fetcher = [], 0, Fetcher(anywhere=read_settings().private_feeds)
+    for name, size, product in photos:
+        if size is None:
+            sources.append(photo_at(str(name), fetcher, str(product)))
+            continue
+        sources.append(Source(str(name), partial(_photo, folder / "photos", offset, int(size))))
+        offset += int(size)
+    return sources
 
 
 def _photo(file: Path, offset: int, size: int) -> bytes:

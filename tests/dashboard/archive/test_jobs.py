@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -169,8 +171,7 @@ def test_a_paused_job_waits_on_disk_and_another_run_goes_on(
     assert list(jobs.spool.left_over()) == [], "a server that runs has it"
     threading.Timer(0.2, opened.set).start()
     jobs.pause(WAIT)
-    assert job.phase == "stopped" and job.lock is not None
-    job.lock.release()  # as the system does when the process ends
+    assert job.phase == "stopped"
     jobs.resume()
     resumed = jobs.resumed[job.id]
     resumed.wait(WAIT)
@@ -181,19 +182,59 @@ def test_a_paused_job_waits_on_disk_and_another_run_goes_on(
     assert [dict(tags) for tags in rows.sort_values("file_name")["tags"]] == [{"market": "North"}, {}, {}]
 
 
+def test_what_was_uploaded_is_read_from_disk_until_nobody_can_go_on(
+    target: Shelved, photo: Photo, segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
+    reads: list[int] = []
+
+    def uploaded(number: int) -> bytes:
+        reads.append(number)
+        return photo(number)
+
+    def damaged() -> Segmenter:
+        raise CheckpointError("tiny has no weights. Pull it again.")
+
+    found = Found([Source(f"{number}.jpg", partial(uploaded, number)) for number in range(3)], [])
+    job = done(Job(target, found, None, damaged, model="tiny"))
+    folder = tmp_path / "jobs" / job.id
+    assert job.phase == "failed" and (folder / "ended").exists(), "no other server goes on with it"
+    rest = job.again()
+    rest._load = lambda: segmenter
+    assert done(rest).phase == "done" and len(rows_of(Archive(target.location))) == 3
+    assert reads == [0, 1, 2] and not folder.exists(), "each upload is read once"
+    left = done(Job(target, found, None, damaged, model="tiny"))
+    folder = tmp_path / "jobs" / left.id
+    assert folder.exists() and running() == []
+    del left
+    gc.collect()
+    assert not folder.exists(), "nobody can go on with it"
+
+
+def test_an_ended_job_goes_when_another_server_starts(
+    photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
+    about = {"archive": "spring", "location": str(tmp_path), "origin": "own", "model": "tiny", "owner": ""}
+    kept = spool.save("b" * 32, from_uploads([("a.jpg", photo(1))]), None, **about)
+    kept.end()
+    kept.leave()
+    assert list(spool.left_over()) == [] and not any((tmp_path / "jobs").iterdir())
+
+
 def test_a_job_that_ends_the_server_again_and_again_is_given_up(
     target: Shelved, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
     found = from_uploads([("a.jpg", photo(1))])
     about = {"archive": "spring", "location": target.location, "origin": "own", "model": "tiny", "owner": ""}
-    jobs.spool.save("once", found, None, **about).release()
+    jobs.spool.save("once", found, None, **about).leave()
     for _ in range(3):
         (left,) = jobs.spool.left_over()
-        assert [each.read() for each in left.found.sources] == [photo(1)]
-        left.lock.release()
+        assert [each.read() for each in left.kept.found.sources] == [photo(1)]
+        left.kept.leave()
     assert list(jobs.spool.left_over()) == [] and not (tmp_path / "jobs" / "once").exists()
-    jobs.spool.save("torn", found, None, **about).release()
+    jobs.spool.save("torn", found, None, **about).leave()
     (tmp_path / "jobs" / "torn" / "photos").write_bytes(b"")
     assert list(jobs.spool.left_over()) == []
 
@@ -265,9 +306,10 @@ def test_photos_to_be_fetched_wait_on_disk_as_addresses(tmp_path: Path, monkeypa
     monkeypatch.setenv("GARMENTSCOPE_CACHE", str(tmp_path))
     sources = [photo_at("https://c.example/1.jpg", Fetcher(), "dress"), Source("a.jpg", lambda: b"file")]
     about = {"archive": "spring", "location": str(tmp_path), "origin": "own", "model": "tiny", "owner": ""}
-    spool.save("a" * 32, Found(sources, []), None, **about).release(force=True)  # as if the server had ended
+    spool.save("a" * 32, Found(sources, []), None, **about).leave()  # as if the server had ended
     (left,) = spool.left_over()
-    address, file = left.found.sources
+    address, file = left.kept.found.sources
     assert (address.name, address.product, bool(address.fetcher)) == ("https://c.example/1.jpg", "dress", True)
     assert (file.read(), file.fetcher) == (b"file", None)
-    spool.remove(left.id, left.lock)
+    left.kept.remove()
+    assert list(spool.left_over()) == [] and not any((tmp_path / "jobs").iterdir())

@@ -10,7 +10,7 @@ import pytest
 from streamlit.proto.Common_pb2 import FileURLs
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
 
-from dashboard.shared.upload_copies import share_bytes
+from dashboard.shared.upload_memory import share_bytes
 
 
 @pytest.fixture
