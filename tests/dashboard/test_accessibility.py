@@ -44,5 +44,16 @@ def test_no_page_has_a_serious_fault(page: Page, address: str, theme: str) -> No
             assert page.evaluate(HEIGHT) <= 4000, f"{name} is too long for a phone"
             assert page.evaluate("document.documentElement.scrollWidth") == 390
             assert page.evaluate(SMALL) == [], f"targets on {name}"
+            if name == PAGES[-1]:
+                _choose_in_the_drawer(page, "Models")
             page.set_viewport_size(DESK)
     assert not found, "\n".join(f"{name}: {fault}" for name, faults in found.items() for fault in faults)
+
+
+def _choose_in_the_drawer(page: Page, name: str) -> None:
+    """The drawer opens over the page, and closes once a page was chosen in it."""
+    drawer = page.get_by_test_id("stSidebarCollapseButton")
+    page.get_by_test_id("stExpandSidebarButton").click()
+    expect(drawer).to_be_in_viewport()
+    page.get_by_role("link", name=name, exact=True).click()
+    expect(drawer).not_to_be_in_viewport()

@@ -236,7 +236,7 @@ def test_scores_on_the_photos_that_most_were_measured_on(tmp_path: Path) -> None
         read_model("four", write_model(tmp_path / "four", {"evaluations": [evaluation(judged(3))]})),
     ]
     chosen = {name: str(measurement.photos) for name, measurement in scores_to_show(models).items()}
-    assert chosen == {"one": LABEL, "two": LABEL, "three": "ccp, three.txt (3 photos)", "four": LABEL}
+    assert chosen == {"one": LABEL, "two": LABEL, "three": "Clothing Co-Parsing, three.txt (3 photos)", "four": LABEL}
 
 
 def test_what_others_wrote_is_no_html(sheet: Make) -> None:
@@ -277,8 +277,8 @@ def test_how_a_model_counts(sheet: Make, tmp_path: Path) -> None:
     entry = CatalogEntry("fpn", "embedded", found.folder, "")
     counts = describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts
     assert counts == (
-        "Calibrated counts: on ccp, others.txt (90 photos), the share of a garment is 1.9 points off on average, "
-        "without the calibration 8.4."
+        "Calibrated counts: on Clothing Co-Parsing, others.txt (90 photos), the share of a garment is 1.9 points off "
+        "on average, without the calibration 8.4."
     )
     (found.folder / "calibration.json").write_text("{")
     assert "is damaged" in describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts
