@@ -63,7 +63,7 @@ OF_SOURCE = (
     "*Classes in one photo* counts the photos that show two classes together.",
     "*Photos* shows each photo with its mask, all or those that show a class.",
 )
-PAGE = 14  # photos of the browser at a time
+PAGE = 12  # photos of the browser at a time
 FAULTS = 100  # sentences on what is wrong, at most
 PAIRED = 16  # classes in the figure of two classes in one photo, at most
 CHOSEN_CHARACTERS = 24  # of a photo's id on its button
@@ -195,7 +195,7 @@ def _four_numbers(statistics: Statistics) -> None:
                 "mean; with accessories, without hair and skin" if labels else "mean",
             ),
         ):
-            with st.container(width=220, gap=None):
+            with st.container(gap=None):
                 st.metric(label, value)
                 st.caption(note)
 
@@ -452,7 +452,7 @@ def _photos(album: Album) -> None:
 
 def _cell(album: Album, photo_id: str, masked: bool, ids: Sequence[str]) -> None:
     """A small picture with the button that opens it, or why there is none."""
-    with st.container(width=160, gap="xxsmall"):
+    with st.container(gap="xxsmall"):
         try:
             picture = album.thumbnail(photo_id, masked)
         except FolderError as error:

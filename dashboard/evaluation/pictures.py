@@ -283,7 +283,7 @@ def cards_html(cards: Sequence[Card]) -> str:
 def _card_html(card: Card) -> str:
     title = html.escape(card.title)
     pictures = "".join(_picture_html(title, html.escape(label), data) for label, data in card.pictures.items())
-    return f"<figure><figcaption><b>{title}</b> {html.escape(card.note)}</figcaption>{pictures}</figure>"
+    return f"<figure><figcaption><b>{title}</b> <span>{html.escape(card.note)}</span></figcaption>{pictures}</figure>"
 
 
 def _picture_html(title: str, label: str, data: bytes | None) -> str:

@@ -60,7 +60,7 @@ def on_hub(revision: str = COMMIT, problem: str = "") -> HubCheckpoint:
 
 def test_an_embedded_checkpoint(sheet: Make) -> None:
     found = sheet(crop="person")
-    assert found.place == "Embedded: ships with the app" and found.address == ""
+    assert found.place == "Ships with the app" and found.address == ""
     assert found.architecture == "Architecture fpn" and found.paper.startswith("Lin et al.")
     assert found.facts == {"Parameters": "0.001 M", "Size": "2 kB", "Input": "480 x 240, cropped to each person"}
     assert list(found.scores) == ["Mean IoU", "Mean F1", "Accuracy"] and found.measured == f"On {LABEL}"
@@ -243,7 +243,7 @@ def test_what_others_wrote_is_no_html(sheet: Make) -> None:
     found = sheet("folder", architecture="<script>x</script>", arguments={"<b>": "<i>"})
     text = sheet_html(found, in_use=True)
     assert "<script>" not in text and "<b>" not in text and "&lt;script&gt;" in text
-    assert "Segment uses it" in text and "Segment uses it" not in sheet_html(found, in_use=False)
+    assert "In use" in text and "In use" not in sheet_html(found, in_use=False)
 
 
 def test_a_model_card_without_front_matter_and_pictures(tmp_path: Path) -> None:
