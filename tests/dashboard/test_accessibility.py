@@ -25,19 +25,24 @@ def address(serve) -> str:  # type: ignore[no-untyped-def]
     return str(serve(APP))
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_serious_fault(page: Page, address: str, theme: str) -> None:
-    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-    rules = {} if theme == "light" else {"runOnly": ["color-contrast", "link-in-text-block"]}  # the rest is the same
+def test_no_page_has_a_serious_fault(page: Page, address: str) -> None:
     found = {}
     for name in PAGES:
+        page.emulate_media(color_scheme="light")
         page.goto(f"{address}/{'' if name == 'segment' else name}")
         expect(page.get_by_role("heading", level=1).first).to_be_visible()
         settle(page)
         page.evaluate(AXE)
-        if faults := page.evaluate(FAULTS, rules):
+        faults = page.evaluate(FAULTS, {})
+        page.emulate_media(color_scheme="dark")
+        page.keyboard.press("r")  # the app learns of the theme with its next run
+        settle(page)
+        if name == "dataset":
+            expect(page.locator(".ytick text").first).to_have_css("fill", "rgb(237, 235, 230)")
+        faults += page.evaluate(FAULTS, {"runOnly": ["color-contrast", "link-in-text-block"]})  # the rest is the same
+        if faults:
             found[name] = faults
-        if theme == "light" and name not in ("segment", "compare"):
+        if name not in ("segment", "compare"):
             page.set_viewport_size(PHONE)
             settle(page)
             expect(page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
