@@ -360,7 +360,8 @@ def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
         "## Training",
         "",
         f"Data set {_title(training.get('dataset'))}, {_epoch(training)}: boxes around its masks, on photos and on "
-        "scenes made of them (zoomed out, mosaics, people on other backgrounds, no people). The recipe is in `config.json`.",
+        "scenes made of them (zoomed out, mosaics, people on other backgrounds, no people). The recipe is in "
+        "`config.json`.",
         "",
     ]
     for evaluation in results.evaluations:
