@@ -35,6 +35,7 @@ def test_no_page_has_a_serious_fault(page: Page, address: str) -> None:
         page.evaluate(AXE)
         faults = page.evaluate(FAULTS, {})
         page.emulate_media(color_scheme="dark")
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", "rgb(18, 19, 20)")
         page.keyboard.press("r")  # the app learns of the theme with its next run
         settle(page)
         if name == "dataset":
