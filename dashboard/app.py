@@ -10,9 +10,11 @@ import segmodels  # noqa: F401  # sets how threads wait, before a page loads PyT
 from dashboard.account.sign_in import show_sign_in
 from dashboard.account.tokens import may_make_tokens
 from dashboard.components.history import watch_history
+from dashboard.shared.upload_copies import share_bytes
 
 HERE = Path(__file__).parent
 
+share_bytes()
 st.set_page_config(page_title="Garmentscope", layout="wide")
 st.html(HERE / "style.css")
 watch_history()

@@ -40,7 +40,7 @@ class Visitor:
 
     def __init__(self, port: int, connection: websockets.ClientConnection) -> None:
         self._port, self._connection = port, connection
-        self._uploader = self._session = ""
+        self._uploader = self._session = self._page = ""
         self._buttons: dict[str, str] = {}
 
     async def open(self, page: str = "") -> None:
@@ -92,6 +92,7 @@ class Visitor:
 
     async def _run(self, upload: UploadedFileInfo, pressed: str = "") -> None:
         message = BackMsg()
+        message.rerun_script.page_script_hash = self._page  # else the first page runs
         states = message.rerun_script.widget_states.widgets
         states.add(id=self._uploader).file_uploader_state_value.uploaded_file_info.append(upload)
         if pressed:
@@ -120,6 +121,8 @@ class Visitor:
             raise RuntimeError(f"The page failed: {message.delta.new_element.exception.message}")
         if message.HasField("new_session"):
             self._session = message.new_session.initialize.session_id
+        if message.HasField("navigation"):
+            self._page = message.navigation.page_script_hash
         uploader = message.delta.new_element.file_uploader
         if uploader.label.startswith(("Outfit photos", "Photos or ZIP")):  # there are others, for folders and tables
             self._uploader = uploader.id

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
 
 import torch
 from torch import nn
 
-__all__ = ["check_batch", "drop_unused", "dry_run"]
+__all__ = ["check_batch", "drop_unused", "dry_run", "without_unused"]
+
+Arguments = ParamSpec("Arguments")
 
 
 def dry_run(network: nn.Module, photos: tuple[int, int, int, int]) -> tuple[dict[str, torch.Tensor], Any]:
@@ -30,7 +34,23 @@ def dry_run(network: nn.Module, photos: tuple[int, int, int, int]) -> tuple[dict
         return parameters, torch.func.functional_call(network, parameters | buffers, values)
 
 
-def drop_unused(network: nn.Module) -> nn.Module:
+def without_unused(build: Callable[Arguments, nn.Module]) -> Callable[Arguments, nn.Module]:
+    """Lets a function that builds networks drop what is unused, which is looked for once for the same arguments."""
+    known: dict[str, set[str]] = {}
+
+    @wraps(build)
+    def build_and_drop(*args: Arguments.args, **kwargs: Arguments.kwargs) -> nn.Module:
+        network = build(*args, **kwargs)
+        arguments = repr((args, sorted(kwargs.items())))
+        if arguments not in known:
+            known[arguments] = _used(network)
+        _drop(network, "", known[arguments])
+        return network
+
+    return build_and_drop
+
+
+def drop_unused(network: nn.Module) -> None:
     """Removes, in place, the modules whose parameters get no gradient from the logits.
 
     Libraries build encoders whole even where a decoder takes only the first maps. What is left over makes checkpoints
@@ -39,6 +59,11 @@ def drop_unused(network: nn.Module) -> nn.Module:
     Args:
         network: Network that maps `(2, 3, 64, 64)` to logits.
     """
+    _drop(network, "", _used(network))
+
+
+def _used(network: nn.Module) -> set[str]:
+    """Names of the parameters that get a gradient from the logits."""
     parameters, logits = dry_run(network, (2, 3, 64, 64))
     seen, ahead = set(), [logits.grad_fn]
     while ahead:
@@ -47,9 +72,7 @@ def drop_unused(network: nn.Module) -> nn.Module:
             seen.add(node)
             ahead += [before for before, _ in node.next_functions]
     reached = {id(node.variable) for node in seen if hasattr(node, "variable")}
-    used = {name for name, parameter in parameters.items() if id(parameter) in reached}
-    _drop(network, "", used)
-    return network
+    return {name for name, parameter in parameters.items() if id(parameter) in reached}
 
 
 def _drop(module: nn.Module, prefix: str, used: set[str]) -> None:

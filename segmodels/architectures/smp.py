@@ -10,7 +10,7 @@ from segmentation_models_pytorch.decoders.linknet.decoder import LinknetDecoder
 from torch import nn
 
 from segmodels.architectures.channels import scale_channels
-from segmodels.architectures.dry_run import drop_unused
+from segmodels.architectures.dry_run import without_unused
 from segmodels.architectures.padding import PadToStride
 
 __all__ = ["LITE0", "LITE2", "densenet", "fpn", "linknet", "pspnet", "unet"]
@@ -26,6 +26,7 @@ LITE2 = "tu-tf_efficientnet_lite2"
 """smp's name of EfficientNet-Lite2, deeper and wider: 77.5 % against 74.8 % on ImageNet (its authors' page)."""
 
 
+@without_unused
 def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256, segmentation_channels: int = 128) -> nn.Module:
     """Feature Pyramid Network (Lin et al. 2017) for segmentation, the best of the four in Inácio et al., §III-A.
 
@@ -47,9 +48,10 @@ def fpn(classes: int, encoder: str = LITE0, pyramid_channels: int = 256, segment
         decoder_segmentation_channels=segmentation_channels,
     )
     network.decoder.merge = _Sum()
-    return _padded(network, stride=32)
+    return PadToStride(network, stride=32)
 
 
+@without_unused
 def unet(classes: int, encoder: str = LITE0, decoder_width: float = 1.0) -> nn.Module:
     """U-Net (Ronneberger et al. 2015) around a classifier's encoder, as in Inácio et al., §IV-B.
 
@@ -63,9 +65,10 @@ def unet(classes: int, encoder: str = LITE0, decoder_width: float = 1.0) -> nn.M
     """
     channels = scale_channels((256, 128, 64, 32, 16), decoder_width)
     network = smp.Unet(encoder, encoder_weights=None, classes=classes, decoder_channels=channels)
-    return _padded(network, stride=32)
+    return PadToStride(network, stride=32)
 
 
+@without_unused
 def linknet(classes: int, encoder: str = LITE0, wide: bool = False) -> nn.Module:
     """LinkNet (Chaurasia & Culurciello 2017), which adds the encoder's maps where U-Net concatenates them.
 
@@ -82,9 +85,10 @@ def linknet(classes: int, encoder: str = LITE0, wide: bool = False) -> nn.Module
     network = smp.Linknet(encoder, encoder_weights=None, classes=classes)
     if wide:
         network.decoder = _Widened(network.encoder.out_channels, (3, 64, 64, 128, 256, 512))
-    return _padded(network, stride=32)
+    return PadToStride(network, stride=32)
 
 
+@without_unused
 def pspnet(classes: int, encoder: str = LITE0, dilated: bool = False) -> nn.Module:
     """Pyramid Scene Parsing Network (Zhao et al. 2017), one of the four in Inácio et al., §IV-B.
 
@@ -97,7 +101,7 @@ def pspnet(classes: int, encoder: str = LITE0, dilated: bool = False) -> nn.Modu
         dilated: Whether the whole encoder is kept, whose deeper maps stay at stride 8 by dilation, as in the paper.
     """
     whole = {"encoder_depth": 5, "output_stride": 8} if dilated else {}
-    return _padded(smp.PSPNet(encoder, encoder_weights=None, classes=classes, **whole), stride=8)
+    return PadToStride(smp.PSPNet(encoder, encoder_weights=None, classes=classes, **whole), stride=8)
 
 
 def densenet(classes: int, encoder: str = "densenet121", decoder_width: float = 1.0) -> nn.Module:
@@ -151,7 +155,3 @@ class _Sum(nn.Module):
         for other in others:
             total = total + other
         return total.to(first.dtype)
-
-
-def _padded(network: nn.Module, stride: int) -> nn.Module:
-    return PadToStride(drop_unused(network), stride)

@@ -12,13 +12,14 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
-from segmodels.architectures.dry_run import drop_unused, dry_run
+from segmodels.architectures.dry_run import dry_run, without_unused
 from segmodels.architectures.padding import PadToStride
 from segmodels.architectures.smp import LITE0
 
 __all__ = ["atrous", "fcn"]
 
 
+@without_unused
 def fcn(classes: int, encoder: str = LITE0, stride: int = 32) -> nn.Module:
     """Fully Convolutional Network (Long et al. 2015), as in Castro & Ramirez, §7.5.
 
@@ -40,11 +41,12 @@ def fcn(classes: int, encoder: str = LITE0, stride: int = 32) -> nn.Module:
     features = get_encoder(encoder, weights=None)
     head = FCNHead(features.out_channels[-1], classes)
     if stride == 32:
-        return _up_sampled(features, head, stride=32)
+        return PadToStride(_UpSampled(features, head), 32)
     finer = features.out_channels[-2:-3:-1] if stride == 16 else features.out_channels[-2:-4:-1]
-    return PadToStride(drop_unused(_Skipping(features, head, finer, classes)), 32)
+    return PadToStride(_Skipping(features, head, finer, classes), 32)
 
 
+@without_unused
 def atrous(classes: int, encoder: str = LITE0) -> nn.Module:
     """DeepLabv3 (Chen et al. 2017) with atrous rates 12, 24 and 36, as in Castro & Ramirez, §7.4.
 
@@ -69,11 +71,7 @@ def atrous(classes: int, encoder: str = LITE0) -> nn.Module:
     _, maps = dry_run(features, (2, 3, 64, 64))
     if maps[-1].shape[-2:] != (8, 8):
         raise ValueError(f"{encoder} cannot be dilated to stride 8.")
-    return _up_sampled(features, DeepLabHead(features.out_channels[-1], classes), stride=8)
-
-
-def _up_sampled(encoder: nn.Module, head: nn.Module, stride: int) -> nn.Module:
-    return PadToStride(drop_unused(_UpSampled(encoder, head)), stride)
+    return PadToStride(_UpSampled(features, DeepLabHead(features.out_channels[-1], classes)), 8)
 
 
 class _UpSampled(nn.Module):

@@ -339,14 +339,13 @@ def load_checkpoint(
     else:
         try:
             with torch.device("meta"):  # whatever the config asks for, only what the file holds takes memory
-                shapes = _shapes(_build(config))
-            _check_weights(folder, shapes)
-            network = _build(config)
+                network = _build(config)
         except ValueError as error:
-            if isinstance(error, CheckpointError):
-                raise
             raise CheckpointError(f"{folder / 'config.json'}: {error}") from None
         weights = load_weights(folder, network)
+        if _holds_meta(network):  # what no file holds: tables that an encoder computes when it is built
+            network = _build(config)
+            load_weights(folder, network)
     return Checkpoint(
         name=name or name_of(folder),
         config=config,
@@ -398,8 +397,18 @@ def _build(config: CheckpointConfig) -> nn.Module:
     return nn.ModuleList(networks) if config.ensemble else networks[0]
 
 
+def _holds_meta(network: nn.Module) -> bool:
+    """Whether a tensor of the network is on the meta device, where it has no values."""
+    held = (each for module in network.modules() for each in vars(module).values() if isinstance(each, torch.Tensor))
+    return any(tensor.is_meta for tensor in (*network.buffers(), *held))
+
+
 def load_weights(folder: Path, network: nn.Module) -> str:
     """Loads `model.safetensors` into a network, in place.
+
+    Args:
+        folder: Folder of the checkpoint.
+        network: Network of the same tensors. Those on the meta device are replaced, others are overwritten.
 
     Returns:
         Identifier of the weights: the first 12 hex digits of the file's SHA-256.
@@ -408,7 +417,8 @@ def load_weights(folder: Path, network: nn.Module) -> str:
         CheckpointError: If the file is missing or damaged, or does not hold exactly the network's tensors.
     """
     weights = _check_weights(folder, _shapes(network))
-    network.load_state_dict(_read_weights(weights, network), strict=True)
+    on_meta = any(tensor.is_meta for tensor in network.state_dict().values())
+    network.load_state_dict(_read_weights(weights, network), strict=True, assign=on_meta)
     return _digest([weights])
 
 
@@ -606,7 +616,7 @@ def _read_weights(path: Path, network: nn.Module) -> dict[str, torch.Tensor]:
             f"{path}: {other[0]} holds {kind}, as of a quantised network, and the architecture has "
             f"{str(wanted[other[0]]).removeprefix('torch.')}. Save it as fp16 or fp32."
         )
-    tensors = {name: stored[name].to(dtype) for name, dtype in wanted.items()}
+    tensors = {name: stored[name].to(dtype, copy=True) for name, dtype in wanted.items()}  # the file may be replaced
     if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise CheckpointError(
             f"{path}: {broken[0]} has values that are not numbers, as after a fit that diverged. Take another epoch."

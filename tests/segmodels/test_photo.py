@@ -567,7 +567,7 @@ def test_whatever_a_decoder_raises(error: type[Exception], monkeypatch: pytest.M
         patch.setattr(Image, "open", fail)
         assert "is damaged" in refusal(encode(flat("red"), "PNG"))
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_to_rgb", fail)
+        patch.setattr(module, "to_srgb", fail)
         assert "stores its colours" in refusal(encode(flat("red"), "PNG"))
 
 

@@ -357,9 +357,11 @@ def half_done(page: AppTest, here: threading.Event, monkeypatch: pytest.MonkeyPa
 
 def test_cancel_keeps_what_is_done(page: AppTest, half_done: HalfDone) -> None:
     queue, asked, gate = half_done
-    gate.set()
-    assert not queue._state.turns
+    run = state(page).run
+    assert run and not queue._state.turns
     button(page, "Cancel").click().run()
+    run.wait(60)
+    gate.set()
     assert not page.exception
     assert [model for _, model in state(page).findings] == ["tiny"] and asked == ["tiny", "blank"]
     assert "blank has not run on this photo yet. Press Compare." in said(page)
