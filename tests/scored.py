@@ -18,7 +18,7 @@ from segmodels.taxonomy import OUTFIT_15, taxonomy_entries
 WIDTH, HEIGHT = 40, 60
 IDS = tuple(f"{number:04}" for number in range(1, 9))
 PHOTOS = EvaluatedPhotos(dataset="ccp", split="ids", ids_file="eight.txt", number=len(IDS))
-LABEL = "ccp, eight.txt (8 photos)"
+LABEL = "Clothing Co-Parsing, eight.txt (8 photos)"
 HOW = "One matrix of pixels over all photos."
 
 

@@ -23,7 +23,10 @@ def show_sign_in() -> bool:
             st.error(literal(f"{name} may not use this server. Ask the administrator, or use another account."))
             st.button("Sign out", on_click=st.logout)
             return False
-        st.markdown("This server is for people who have an account. Your photos and archives are private.")
+        st.markdown(
+            "Garmentscope finds every garment in outfit photos and counts them over whole archives. This server is for "
+            "people who have an account. Your photos and archives are private."
+        )
         for name in sign_in.providers():
             label = f"Sign in with {name.capitalize()}" if name else "Sign in"
             st.button(label, type="primary", on_click=partial(st.login, name or None), key=f"sign-in-{name}")

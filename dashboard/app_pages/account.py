@@ -58,7 +58,7 @@ def page() -> None:
 def _new() -> None:
     """The token that was just made, shown once."""
     if state.made:
-        st.success("This is your token. It is not shown again.")
+        st.success("Copy your token now. It is not shown again.")
         st.code(state.made, language=None, wrap_lines=True)
         st.button("Done", on_click=_forget)
 

@@ -60,7 +60,7 @@ GUIDE = (
     "Add photos, or a ZIP of them: each person becomes an outfit with garments and colours, to be counted in *Trends*.",
     "Add a CSV with dates and tags (market, season, brand) to compare groups and see what rises and falls. Without "
     "photos, it updates those that are in the archive. With addresses of photos (a product feed of Shopify or Google "
-    "Merchant Center, or any CSV with a column of addresses), it brings the photos too.",
+    "Merchant Center, or any CSV with a column of addresses), it fetches the photos too.",
     "Leave the page while photos are added: it goes on.",
     "*rejected.csv* lists files that could not be used; *unmatched.csv* lists rows without a photo and photos without "
     "a row, *unmatched-1.csv* and so on those of earlier CSVs.",
@@ -216,8 +216,8 @@ def _form(archives: Sequence[Shelved]) -> None:
         st.caption(text if count < MANY_FILES else f"{text} So many are quicker to send as one ZIP.")
     st.caption(
         "The CSV needs a column `file_name`. A column `taken_at` holds dates; every other column becomes a tag, such "
-        "as market or season. It may also be in the ZIP. Alone, it updates photos that are in the archive already, or "
-        "brings those whose addresses it has, as a feed in XML or JSON does."
+        "as market or season. It may also be in the ZIP. Without photos, it updates those that are in the archive, or "
+        "adds the photos whose web addresses it lists, as a product feed (XML or JSON) does."
     )
     metadata = None
     if files or state.fetched:
@@ -238,7 +238,7 @@ def _form(archives: Sequence[Shelved]) -> None:
     if not csv_alone:
         st.caption(
             "Each photo at 256 and 1,024 pixels, without its metadata, so that Trends can show the photos behind a "
-            "number. Whoever sees the archive can see them. They go when their photo is deleted from the archive."
+            "number. Whoever sees the archive can see them. They are deleted with their photo."
         )
     blur = thumbnails and st.checkbox("Blur heads in thumbnails", key="archive-blur")
     if blur:

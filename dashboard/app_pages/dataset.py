@@ -46,6 +46,7 @@ from dashboard.shared.guide import show_guide
 from dashboard.shared.page_state import page_state
 from dashboard.shared.text import join_names, literal
 from segmodels.datasets import dataset_name
+from segmodels.evaluation.results import DATASET_TITLES
 from segmodels.sentences import listed
 from segmodels.settings import read_settings
 
@@ -62,8 +63,7 @@ OF_SOURCE = (
     "*Classes in one photo* counts the photos that show two classes together.",
     "*Photos* shows each photo with its mask, all or those that show a class.",
 )
-CCP_NAME = "Clothing Co-Parsing"
-PAGE = 14  # photos of the browser at a time
+PAGE = 12  # photos of the browser at a time
 FAULTS = 100  # sentences on what is wrong, at most
 PAIRED = 16  # classes in the figure of two classes in one photo, at most
 CHOSEN_CHARACTERS = 24  # of a photo's id on its button
@@ -93,7 +93,7 @@ def page() -> None:
             state.source,
             _take,
             key="dataset-source",
-            format_func=lambda each: each or CCP_NAME,
+            format_func=lambda each: each or DATASET_TITLES["ccp"],
             label_visibility="collapsed",
             width=420,
         )
@@ -195,7 +195,7 @@ def _four_numbers(statistics: Statistics) -> None:
                 "mean; with accessories, without hair and skin" if labels else "mean",
             ),
         ):
-            with st.container(width=220, gap=None):
+            with st.container(gap=None):
                 st.metric(label, value)
                 st.caption(note)
 
@@ -265,7 +265,7 @@ def _shares(statistics: Statistics, key: str, measure: Measure, level: Level, ba
 
 def _title(key: str) -> str:
     """Name of the data set that a key of charts stands for, for the title of a picture."""
-    return "Clothing Co-Parsing" if key == "ccp" else "Data set"
+    return DATASET_TITLES.get(key, "Data set")
 
 
 def _garments(statistics: Statistics, key: str, level: Level) -> None:
@@ -452,7 +452,7 @@ def _photos(album: Album) -> None:
 
 def _cell(album: Album, photo_id: str, masked: bool, ids: Sequence[str]) -> None:
     """A small picture with the button that opens it, or why there is none."""
-    with st.container(width=160, gap="xxsmall"):
+    with st.container(gap="xxsmall"):
         try:
             picture = album.thumbnail(photo_id, masked)
         except FolderError as error:

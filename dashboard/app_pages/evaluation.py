@@ -73,6 +73,7 @@ from dashboard.shared.tables import headings
 from dashboard.shared.text import literal
 from segmodels.evaluation.bootstrap import SCORES
 from segmodels.evaluation.evidence import Evidence
+from segmodels.evaluation.results import DATASET_TITLES
 from segmodels.inference.kinds import KindJudgement, KindsConfig
 from segmodels.settings import read_settings
 from segmodels.taxonomy import Taxonomy
@@ -165,7 +166,8 @@ def _linked_set(sets: Sequence[PhotoSet]) -> str:
     if state.photo_set is None:
         linked, _ = parse_link(st.query_params.get("models", ""), [name for each in sets for name in each.models])
         likely = max(sets, key=lambda each: sum(name in each.models for name in linked))
-        named = st.query_params.get("on", likely.label)
+        name, comma, part = st.query_params.get("on", likely.label).partition(", ")
+        named = DATASET_TITLES.get(name, name) + comma + part  # older links have the short name
         if named not in labels:
             state.sentences.append(f"No model was measured on {named[:80]}; scores on other photos are shown.")
         state.photo_set = named if named in labels else labels[0]

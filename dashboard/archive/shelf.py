@@ -18,6 +18,7 @@ from segmodels.archive.changes import last_undoable, visible_parts
 from segmodels.archive.lists import list_names
 from segmodels.archive.place import ArchiveError, Place
 from segmodels.archive.store import Archive, Reader, Version
+from segmodels.evaluation.results import DATASET_TITLES
 from segmodels.files import DEVICE
 from segmodels.settings import read_settings
 
@@ -48,7 +49,6 @@ TRAINED_ON = "trained_on"
 MADE_UP = "Made-up sample"
 """Name and title of the archive of made-up photos on the page *Trends*."""
 
-_TITLES = {"ccp": "Clothing Co-Parsing"}  # titles of archives that come with the app
 _VALUES = 6  # values of a tag that are counted one by one
 _LONGEST_NAME = 60
 _OWNER = ".owner"  # file with the identifier of the visitor who made an archive
@@ -78,7 +78,7 @@ class Shelved:
     @property
     def title(self) -> str:
         """Title of the archive on a page."""
-        return _TITLES.get(Path(self.location).name, self.name) if self.origin == "shipped" else self.name
+        return DATASET_TITLES.get(Path(self.location).name, self.name) if self.origin == "shipped" else self.name
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def choose_target(name: str, environment: Mapping[str, str] = os.environ, shippe
             if each.origin == "shipped":
                 raise ArchiveError(f"{name} comes with the app and cannot be changed. Choose another name.")
             return each
-    if name in (MADE_UP, *_TITLES.values()):
+    if name in (MADE_UP, DATASET_TITLES["ccp"]):
         raise ArchiveError(f"{name} comes with the app and cannot be changed. Choose another name.")
     if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise ArchiveError(

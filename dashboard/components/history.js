@@ -10,4 +10,9 @@ export default function mount() {
     if (completed) window.history.replaceState(state, unused, url);
     else push(state, unused, url);
   };
+  // On a phone the drawer of pages closes once one was chosen; Streamlit leaves it open over that page.
+  document.addEventListener("click", ({ target }) => {
+    const drawer = target.closest?.('[data-testid="stSidebar"]');
+    if (drawer && target.closest("a")) drawer.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+  });
 }

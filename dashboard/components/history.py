@@ -1,4 +1,4 @@
-"""What the browser's Back and Forward do on a page that keeps its view in the address."""
+"""What Back and Forward do on a page that keeps its view in the address; and the drawer of pages on a phone."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from dashboard.compare.ground_truth import MaskError, read_mask
 from segmodels.datasets import DATASETS, Dataset, DatasetError, dataset_name, open_dataset
 from segmodels.errors import GarmentscopeError
 from segmodels.evaluation.evidence import CLASS_MAP_SIDE
+from segmodels.evaluation.results import DATASET_TITLES
 from segmodels.photo import PhotoError, open_photo
 from segmodels.settings import Settings
 from segmodels.taxonomy import Taxonomy
@@ -90,11 +91,12 @@ def data_folder(dataset: str, folder: str) -> Path:
             f"Photos of {dataset[:40]} are not found from here, so only the prediction is shown. "
             "Name the data set in GARMENTSCOPE_DATASETS to see them."
         )
+    title = DATASET_TITLES.get(dataset, dataset)
     if not folder:
-        raise PictureError(f"Set GARMENTSCOPE_DATA to the folder of {dataset} to see the photo and the ground truth.")
+        raise PictureError(f"Set GARMENTSCOPE_DATA to the folder of {title} to see the photo and the ground truth.")
     root = Path(folder)
     if dataset == "ccp" and not all((root / part).is_dir() for part in ("photos", "annotations/pixel-level")):
-        raise PictureError(f"The folder in GARMENTSCOPE_DATA is not ccp: it needs {_LAYOUT}.")
+        raise PictureError(f"The folder in GARMENTSCOPE_DATA is not {title}: it needs {_LAYOUT}.")
     return root
 
 
@@ -281,7 +283,7 @@ def cards_html(cards: Sequence[Card]) -> str:
 def _card_html(card: Card) -> str:
     title = html.escape(card.title)
     pictures = "".join(_picture_html(title, html.escape(label), data) for label, data in card.pictures.items())
-    return f"<figure><figcaption><b>{title}</b> {html.escape(card.note)}</figcaption>{pictures}</figure>"
+    return f"<figure><figcaption><b>{title}</b> <span>{html.escape(card.note)}</span></figcaption>{pictures}</figure>"
 
 
 def _picture_html(title: str, label: str, data: bytes | None) -> str:

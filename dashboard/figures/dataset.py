@@ -66,7 +66,7 @@ def shares_figure(shares: Sequence[Share], measure: Measure, taxonomy: Taxonomy,
             "%{customdata[2]:,d} pixels<extra></extra>",
         )
     )
-    title = "Number of photos" if by_photos else "Share of pixels, %"
+    title = "Number of photos" if by_photos else "Share of pixels"
     figure.update_xaxes(title={"text": title}, range=[0, max(values) * _ROOM], tickformat=form, showgrid=True, nticks=6)
     names = [each.count.name for each in shares]
     figure.update_yaxes(autorange="reversed", tickvals=names, ticktext=[_shortened(name) for name in names])

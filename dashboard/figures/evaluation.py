@@ -288,7 +288,7 @@ def class_figure(
             hovertemplate="%{y}, Inácio et al., FPN<br>"
             f"{_MEASURES[measure]} %{{x:.3f}}, on the same photos of CCP and CFPD<extra></extra>",
         )
-    thickness = 15 if few else 10
+    thickness = 13 if few else 10
     legend = -(-(len(standings) + printed) // 2) * 20 + 8 if len(standings) + printed > 1 else 0
     figure.update_xaxes(range=[0, 1.08 if few else 1.0], title=_MEASURES[measure], showgrid=True, tickformat=".1f",
                         tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])  # fmt: skip

@@ -183,7 +183,7 @@ def sheet_html(sheet: Sheet, in_use: bool) -> str:
         sheet: Content of the card.
         in_use: Whether the Segment page uses it.
     """
-    used = ' <span class="used">Segment uses it</span>' if in_use else ""
+    used = ' <span class="used">In use</span>' if in_use else ""
     lines = [
         f'<p class="where">{html.escape(sheet.place)}{used}</p>',
         f"<h3>{html.escape(sheet.name)}</h3>",
@@ -255,7 +255,7 @@ def _counts(model: Model | None) -> str:
 
 def _place(offer: Offer) -> str:
     return {
-        "embedded": "Embedded: ships with the app",
+        "embedded": "Ships with the app",
         "folder": "Local folder",
         "hub": "Pulled from the Hub",
         "not pulled": "On the Hub, not pulled yet",

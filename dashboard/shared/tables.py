@@ -12,7 +12,13 @@ from segmodels.csv_text import for_excel, harmless
 
 __all__ = ["as_csv", "as_excel_csv", "as_parquet", "heading", "headings"]
 
-_WORDS = {"low": "95% from", "high": "95% to", "f1": "F1", "npmi": "NPMI", "n": "n", "p": "p", "q": "q"}
+_WORDS = {
+    **{"low": "95% from", "high": "95% to", "f1": "F1", "npmi": "NPMI", "n": "n", "p": "p", "q": "q"},
+    **{"other_low": "Other 95% from", "other_high": "Other 95% to"},
+    **{"change_low": "Change 95% from", "change_high": "Change 95% to"},
+    **{"growth": "Odds ratio per year", "reverse": "Reverse confidence", "of": "Of outfits"},
+    "what": "Observed or forecast",
+}
 
 
 def heading(name: str) -> str:

@@ -186,7 +186,8 @@ def lift_finding(table: pd.DataFrame, pair: str, first: str, last: str) -> str:
         last: Name of the last period with one.
     """
     known = table.dropna(subset=["lift"]).sort_values("start")["lift"]
-    return f"{pair}: {known.iloc[0]:.1f} times as often as by chance in {first}, {known.iloc[-1]:.1f} times in {last}"
+    before = f"{known.iloc[0]:.1f} times as often as expected by chance in {first}"
+    return f"{pair}: {before}, {known.iloc[-1]:.1f} times in {last}"
 
 
 def palette_finding(table: pd.DataFrame) -> str:

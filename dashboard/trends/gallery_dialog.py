@@ -83,7 +83,7 @@ def show_gallery(question: Question, behind: Behind, source: Source, state: Tren
     with st.container(horizontal=True, key="trends-gallery"):
         for shown, person in zip(draw(rows, _SHOWN), rows["person"], strict=True):
             lacking += not shown.is_photo
-            with st.container():
+            with st.container(gap="xxsmall"):
                 if shown.picture:
                     st.image(shown.picture, width="stretch")
                 st.checkbox(

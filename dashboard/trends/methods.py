@@ -41,7 +41,8 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "trends-forecast": (
         COUNTING,
         "**Forecast.** A local-level model on the log odds of the share, with yearly seasonality where it was seen "
-        "often enough. The back-test leaves out the last periods, forecasts them, and compares with what was there.",
+        "often enough. The back-test leaves out the last periods, forecasts them, and compares the forecast with what "
+        "was observed.",
     ),
     "trends-matrix": (COUNTING, _LIFT, _CORRECTED),
     "trends-rules": (COUNTING, _LIFT, _CORRECTED),

@@ -220,7 +220,9 @@ def forecast_section(question: Question, *, period: Period = "month", garment: s
         f"repeating {repeated} would be {100 * ahead.naive_error:.1f}{warning}.{question.southern(period)} "
         f"{question.counted}"
     )
-    table = pd.concat([past.assign(what="seen"), ahead.table.assign(name=garment, what="forecast")], ignore_index=True)
+    table = pd.concat(
+        [past.assign(what="observed"), ahead.table.assign(name=garment, what="forecast")], ignore_index=True
+    )
     named = [question.named(start, period) for start in table["start"]]
     coming = ahead.table.assign(
         hover=[

@@ -240,7 +240,7 @@ def swatches_html(swatches: Mapping[str, str]) -> str:
 
 def number(value: float) -> str:
     """A count: whole, or an expected one without decimals, below 10 with one."""
-    return f"{value:,.1f}" if isinstance(value, float) and value < 9.95 else f"{value:,.0f}"
+    return f"{value:,.1f}" if isinstance(value, float) and 0 < value < 9.95 else f"{value:,.0f}"
 
 
 def outfits_in_words(value: float, kind: str = "") -> str:

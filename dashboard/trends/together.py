@@ -228,7 +228,7 @@ def companion_section(question: Question, *, garment: str = "") -> Section:
     figure = interval_figure(
         shown, question.theme, axis=f"Share with {garment} minus share without (points)", factor=False, tick="+.0%"
     )
-    words = "; ".join(f"{row['name']} {100 * row['value']:+.0f} points" for row in records(shown))
+    words = "; ".join(f"{row['name']} {round(100 * row['value']):+d} points" for row in records(shown))
     return Section(
         "trends-companions",
         f"Worn with {garment}, compared with outfits without",

@@ -14,6 +14,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
+from dashboard.shared.tables import heading
 from dashboard.trends.contents import Contents
 from dashboard.trends.methods import method
 
@@ -85,12 +86,13 @@ def _write_table(book: xlsxwriter.Workbook, sheet: Worksheet, table: pd.DataFram
     bold = book.add_format({"bold": True, "bottom": 1})
     formats = {code: book.add_format({"num_format": code}) for code in {*_FORMATS.values(), _COUNT, _EXPECTED, _DATE}}
     for place, name in enumerate(map(str, table.columns)):
-        sheet.write_string(0, place, name, bold)
+        title = heading(name)
+        sheet.write_string(0, place, title, bold)
         column = table[name]
         look = formats.get(_number_format(table, name))
         for row, value in enumerate(column.tolist(), 1):
             _write_cell(sheet, row, place, value, look)
-        longest = max([len(name) + 2, *(len(value) for value in column if isinstance(value, str))])
+        longest = max([len(title) + 2, *(len(value) for value in column if isinstance(value, str))])
         sheet.set_column(place, place, min(40, max(10, longest)))
     sheet.freeze_panes(1, 0)
     if len(table):

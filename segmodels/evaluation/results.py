@@ -23,6 +23,7 @@ from segmodels.taxonomy import TAXONOMIES, Taxonomy
 
 __all__ = [
     "CONDITION_MEASURES",
+    "DATASET_TITLES",
     "VERSION",
     "ClassScores",
     "ConditionScore",
@@ -60,6 +61,17 @@ _UNUSABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)  # 
 _MOST = 1_000_000_000  # photos, folds
 _MOST_NAMED = 80  # characters of a text from a file that a sentence repeats
 
+DATASET_TITLES: Mapping[str, str] = {
+    "ccp": "Clothing Co-Parsing",
+    "cfpd": "Colorful Fashion Parsing Data",
+    "ccp_cfpd": "Clothing Co-Parsing with Colorful Fashion Parsing Data",
+    "imaterialist": "iMaterialist 2019",
+    "fashionpedia": "Fashionpedia",
+    "flatlay": "flat-lays",
+    "wild": "photos of other kinds",
+}
+"""What people read in place of the name of a data set that has a reader of its own."""
+
 Entry = TypeVar("Entry")
 
 
@@ -96,10 +108,11 @@ class EvaluatedPhotos:
         return self._counted(names.get(self.split, self.split))
 
     def __str__(self) -> str:
+        dataset = DATASET_TITLES.get(self.dataset, self.dataset)
         if self.split == "all":
-            return self._counted(self.dataset)
+            return self._counted(dataset)
         how = ", each judged by a network that left it out" if self.split == "folds" else ""
-        return f"{self.dataset}, {self.part}{how}"
+        return f"{dataset}, {self.part}{how}"
 
     def _counted(self, name: str) -> str:
         return name if self.number is None else f"{name} ({self.number} photos)"

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from segmodels.checkpoints.checkpoint import Checkpoint, CheckpointConfig, Member
 from segmodels.evaluation.papers import ARCHITECTURE_PAPERS
-from segmodels.evaluation.results import ConditionScore, DetectorResults, Evaluation, Results, Scores
+from segmodels.evaluation.results import DATASET_TITLES, ConditionScore, DetectorResults, Evaluation, Results, Scores
 from segmodels.inference.detector import DetectorConfig
 from segmodels.inference.kinds import KindJudgement, KindsConfig
 from segmodels.inference.presence import LIKELY, Calibration, PresenceJudgement
@@ -130,13 +130,17 @@ def _training(training: Mapping[str, Any]) -> list[str]:
     return [
         "## Training",
         "",
-        f"Data set {training.get('dataset')}, {_epoch(training)}.{_steps(training)}{_members(training)} "
+        f"Data set {_title(training.get('dataset'))}, {_epoch(training)}.{_steps(training)}{_members(training)} "
         "The recipe is in `config.json`.",
         "",
         f"The data: {_DATA_SETS.get(str(training.get('dataset')), 'photos and masks of whoever trained it')}. None of "
         "its photos is included.",
         "",
     ]
+
+
+def _title(dataset: Any) -> str:
+    return DATASET_TITLES.get(str(dataset), str(dataset))
 
 
 def _limits(training: Mapping[str, Any]) -> list[str]:
@@ -355,8 +359,9 @@ def detector_card(config: DetectorConfig, results: DetectorResults) -> str:
         "",
         "## Training",
         "",
-        f"Data set {training.get('dataset')}, {_epoch(training)}: boxes around its masks, on photos and on scenes made "
-        "of them (zoomed out, mosaics, people on other backgrounds, no people). The recipe is in `config.json`.",
+        f"Data set {_title(training.get('dataset'))}, {_epoch(training)}: boxes around its masks, on photos and on "
+        "scenes made of them (zoomed out, mosaics, people on other backgrounds, no people). The recipe is in "
+        "`config.json`.",
         "",
     ]
     for evaluation in results.evaluations:

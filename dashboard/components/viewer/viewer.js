@@ -544,8 +544,8 @@ class Stage {
     this.box.setAttribute("aria-label", `Photo ${name} with the classes found in it${except}`);
   }
 
-  /** Photo and overlay as shown, at the picture's own size. */
-  async export() {
+  /** Photo and overlay as shown, at the picture's own size, on a canvas. */
+  export() {
     const { width, height, photo } = this.picture;
     const { classes, settings } = this.viewer;
     const { clientWidth, clientHeight } = this.viewer.front.box; // a wipe hides the other boxes
@@ -558,7 +558,7 @@ class Stage {
     const context = canvas.getContext("2d");
     context.drawImage(photo, 0, 0);
     context.drawImage(layer, 0, 0);
-    return canvas.convertToBlob({ type: "image/png" });
+    return canvas;
   }
 
   // Zoom buttons and wipe divider
@@ -1082,7 +1082,7 @@ class Viewer {
   showAlso(chips, canExport) {
     const click = () => this.download();
     const label = chips.length ? el("span", { class: "quiet" }, "Also in the photo") : "";
-    const download = el("button", { type: "button", class: "download", click }, "Overlay as shown (PNG)");
+    const download = el("button", { type: "button", class: "download", click }, `Overlay${this.stages.length > 1 ? "s" : ""} as shown (PNG)`);
     this.also.replaceChildren(el("div", { class: "chips" }, label, ...chips), canExport ? download : "");
   }
 
@@ -1351,14 +1351,32 @@ class Viewer {
 
   async download() {
     const stages = this.stages.filter((stage) => stage.picture);
-    for (const stage of stages) {
-      const stem = stage.data.name.replace(/\.[^.]+$/, "");
-      const which = stages.length > 1 ? `-${stage.data.title.replace(/[^\p{L}\p{N}]+/gu, "-")}` : "";
-      const url = URL.createObjectURL(await stage.export());
-      el("a", { href: url, download: `${stem}${which}-overlay.png` }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 10_000);
-    }
+    const several = stages.length > 1;
+    const canvas = several ? sideBySide(stages) : stages[0].export();
+    const url = URL.createObjectURL(await canvas.convertToBlob({ type: "image/png" }));
+    const stem = stages[0].data.name.replace(/\.[^.]+$/, "");
+    el("a", { href: url, download: `${stem}-overlay${several ? "s" : ""}.png` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
+}
+
+/** The overlays of several models on one canvas, each under its name. */
+function sideBySide(stages) {
+  const canvases = stages.map((stage) => stage.export());
+  const [{ width, height }] = canvases;
+  const gap = Math.round(height / 40);
+  const canvas = hiddenCanvas(canvases.length * (width + gap) + gap, height + 4 * gap);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#ffffff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillStyle = "#1b1b1d";
+  context.font = `${Math.round(gap * 1.4)}px ${getComputedStyle(stages[0].box).fontFamily}`;
+  canvases.forEach((each, place) => {
+    const left = gap + place * (width + gap);
+    context.fillText(stages[place].data.title, left, 2 * gap, width);
+    context.drawImage(each, left, 3 * gap);
+  });
+  return canvas;
 }
 
 // ---------------------------------------------------------------- mounting

@@ -393,6 +393,18 @@ def test_the_overlay_downloads_as_shown_at_the_size_sent(open_page: Open, tmp_pa
     assert_near(shown[100, 200], blend(PHOTO_RED, "Coat", 1))
     assert_near(shown[300, 200], PHOTO_BLUE)
 
+    page = open_page("two")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Overlays as shown (PNG)").click()
+    assert download.value.suggested_filename == "look-overlays.png"
+    download.value.save_as(tmp_path / "overlays.png")
+    with Image.open(tmp_path / "overlays.png") as image:
+        shown, gap = np.asarray(image.convert("RGB"), float), 600 // 40
+    assert shown.shape == (600 + 4 * gap, 2 * 400 + 3 * gap, 3), "side by side, each under its name"
+    assert_near(shown[3 * gap + 150, gap + 120], blend(PHOTO_RED, "Coat", 0.55))
+    assert_near(shown[3 * gap + 150, 2 * gap + 400 + 380], blend(PHOTO_RED, "Coat", 0.55))
+    assert shown[: 3 * gap, : gap + 200].min() < 100 and shown[: 3 * gap, 2 * gap + 400 :].min() < 100
+
 
 def test_every_png_filter_is_undone_exactly(open_page: Open, tmp_path: Path):
     page = open_page("noise")

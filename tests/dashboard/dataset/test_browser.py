@@ -53,17 +53,18 @@ def test_the_flow_is_a_picture_and_on_a_phone_a_table(page: Page) -> None:
 
 def test_photos_are_browsed_by_page_by_class_and_one_by_one(page: Page) -> None:
     grid = page.locator(".st-key-dataset-grid")
-    expect(grid.get_by_role("img")).to_have_count(14)
+    expect(grid.get_by_role("img")).to_have_count(12)
     expect(page.locator(".js-plotly-plot .main-svg").last).to_be_attached()
     page.get_by_role("link", name="Browse photos").click()
     expect(page.get_by_role("heading", name="Photos", exact=True)).to_be_in_viewport()
     page.get_by_role("button", name="Page 2", exact=True).click()
-    expect(grid.get_by_role("img")).to_have_count(2)
+    expect(grid.get_by_role("img")).to_have_count(4)
     expect(grid.get_by_role("button", name="0015")).to_be_visible()
 
     page.get_by_role("combobox").click()
     page.keyboard.type("blazer")
     page.get_by_role("option", name="Coat: blazer").click()
+    expect(grid.get_by_role("button", name="0004")).to_be_visible()
     expect(grid.get_by_role("img")).to_have_count(4)
     grid.get_by_role("button", name="0016").click()
 

@@ -91,7 +91,7 @@ def test_the_leaderboard_sorts_and_says_where_a_number_comes_from(page: Page) ->
     expect(page.locator("table.leaderboard tbody th").first).to_have_text("sharp")
     cells.first.click()
     expect(page.locator(".leaderboard-note")).to_contain_text("sharp, Mean IoU")
-    expect(page.locator(".leaderboard-note")).to_contain_text("Measured on ccp, eight.txt (8 photos)")
+    expect(page.locator(".leaderboard-note")).to_contain_text("Measured on Clothing Co-Parsing, eight.txt (8 photos)")
 
     page.set_viewport_size(PHONE)
     expect(cells).to_have_count(2)

@@ -50,7 +50,7 @@ def test_those_of_the_same_photos_in_the_pages_order(model: Model) -> None:
     ]
     table = conditions_table([model], LABEL)
     assert table["photos"].tolist() == ["Whole outfit", "Bust", "Other kinds of photo", "Bust, grey"]
-    assert table["measured_on"].tolist()[2] == "wild (38 photos)"
+    assert table["measured_on"].tolist()[2] == "photos of other kinds (38 photos)"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_row_for_each_kind_and_way(tmp_path: Path) -> None:
     assert table["how"].tolist() == ["held out", "cross-validated"] and table["share_error"].tolist() == [0.02, 0.01]
     assert (
         table["share_error_raw"].tolist() == [0.08, 0.08]
-        and table["measured_on"].iloc[0] == "ccp, part test (90 photos)"
+        and table["measured_on"].iloc[0] == "Clothing Co-Parsing, part test (90 photos)"
     )
 
 
@@ -94,5 +94,8 @@ def test_the_page_says_how_far_counts_are_off(tmp_path: Path, monkeypatch: pytes
     page = opened(AppTest.from_file(str(PAGE), default_timeout=60), models="mine")
     said = " ".join(each.value for each in page.caption).replace("\\", "")
     assert "Counts of garments" in [each.label for each in page.expander]
-    assert "2.0 points off on average, with raw counts 8.0." in said and "ccp, part test (90 photos)" in said
+    assert (
+        "2.0 points off on average, with raw counts 8.0." in said
+        and "Clothing Co-Parsing, part test (90 photos)" in said
+    )
     assert not page.exception

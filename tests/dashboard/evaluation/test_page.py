@@ -91,7 +91,9 @@ def test_a_model_has_one_ink_on_the_whole_page(page: AppTest, monkeypatch: pytes
 def test_a_link_to_models_opens_on_the_photos_that_they_have(page: AppTest) -> None:
     page.query_params["models"] = "fpn"
     opened(page)
-    assert box(page, "Measured on").value == "ccp, ccp_test.txt (101 photos)" and page.multiselect[0].value == ["fpn"]
+    assert box(page, "Measured on").value == "Clothing Co-Parsing, ccp_test.txt (101 photos)" and page.multiselect[
+        0
+    ].value == ["fpn"]
 
 
 def test_a_link_to_photos_that_no_model_has(page: AppTest) -> None:
@@ -101,16 +103,16 @@ def test_a_link_to_photos_that_no_model_has(page: AppTest) -> None:
 
 def test_other_photos_are_another_ranking(page: AppTest) -> None:
     opened(page, models="sharp,fpn")
-    box(page, "Measured on").select("ccp, ccp_test.txt (101 photos)").run()
+    box(page, "Measured on").select("Clothing Co-Parsing, ccp_test.txt (101 photos)").run()
     assert not page.exception
-    assert "1 model measured on ccp, ccp_test.txt (101 photos)." in said(page)
+    assert "1 model measured on Clothing Co-Parsing, ccp_test.txt (101 photos)." in said(page)
     assert "sharp was not measured on these photos" in said(page)
-    assert page.query_params["on"].startswith("ccp, ccp_test")
+    assert page.query_params["on"].startswith("Clothing Co-Parsing, ccp_test")
 
 
 def test_other_photos_show_the_best_there_where_no_chosen_model_was_measured(page: AppTest) -> None:
     opened(page, models="sharp,blunt")
-    box(page, "Measured on").select("ccp, ccp_test.txt (101 photos)").run()
+    box(page, "Measured on").select("Clothing Co-Parsing, ccp_test.txt (101 photos)").run()
     assert page.multiselect[0].value == ["fpn"] and "not measured" not in said(page).replace("Not measured there", "")
     page.multiselect[0].set_value(["sharp"]).run()  # one's own choice stays
     assert page.multiselect[0].value == ["sharp"] and "sharp was not measured on these photos" in said(page)
@@ -162,7 +164,7 @@ def test_without_evidence_the_numbers_stand_and_the_photos_are_missed(page: AppT
 def test_without_the_folder_the_predictions_are_shown(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GARMENTSCOPE_DATA")
     opened(page, models="sharp")
-    assert "Set GARMENTSCOPE_DATA to the folder of ccp" in said(page)
+    assert "Set GARMENTSCOPE_DATA to the folder of Clothing Co-Parsing" in said(page)
     assert "Prediction of photo 0008" in cards(page)[0] and "Truth of photo" not in cards(page)[0]
 
 

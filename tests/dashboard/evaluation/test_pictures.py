@@ -72,9 +72,9 @@ def test_what_cannot_be_read_is_a_sentence(photo_folder: Path, photo_id: str, se
 
 
 def test_without_the_folder_it_is_said_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match="Set GARMENTSCOPE_DATA to the folder of ccp"):
+    with pytest.raises(PictureError, match="Set GARMENTSCOPE_DATA to the folder of Clothing Co-Parsing"):
         data_folder("ccp", "")
-    with pytest.raises(PictureError, match="is not ccp"):
+    with pytest.raises(PictureError, match="is not Clothing Co-Parsing"):
         data_folder("ccp", str(tmp_path))
     with pytest.raises(PictureError, match="Photos of shoes are not found from here, so only the prediction is shown"):
         data_folder("shoes", str(tmp_path))

@@ -166,7 +166,7 @@ def test_no_photo_is_shown_for_a_number_that_it_is_no_part_of(tmp_path: Path) ->
     assert len(found) == 8 and not sentence
     for wrong in (others, rows[:7], []):
         found, sentence = evidence_of_measurement(model, measurement, wrong)
-        assert not found and "belongs to other photos than ccp, eight.txt" in sentence
+        assert not found and "belongs to other photos than Clothing Co-Parsing, eight.txt" in sentence
 
 
 def test_without_ids_the_photos_of_a_run_are_found_among_others(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_pixels_stand_as_shares_in_the_colours_of_their_classes(theme: Theme) ->
     assert list(bars.text) == ["60.0%", "<0.1%"]
     assert list(bars.marker.color) == [OUTFIT_15["Hat"].colour, OUTFIT_15["Coat"].colour]
     assert list(bars.customdata[1]) == [" (Coat)", 2, 100, 0.0001]
-    assert figure.layout.xaxis.title.text == "Share of pixels, %" and figure.layout.xaxis.range[0] == 0
+    assert figure.layout.xaxis.title.text == "Share of pixels" and figure.layout.xaxis.range[0] == 0
     assert figure.layout.template.layout.paper_bgcolor == colours(theme)["ground"]
 
 

@@ -102,7 +102,7 @@ def test_only_what_is_embedded(hub: HubServer, opened: Callable[[], AppTest]) ->
     page = opened()
     assert page.title[0].value == "Models" and not page.error and not hub.requests
     assert "1 model is installed and works offline. To pull more here, set `GARMENTSCOPE_HUB` to an owner" in said(page)
-    assert list(cards(page)) == ["fpn"] and "Segment uses it" in cards(page)["fpn"]
+    assert list(cards(page)) == ["fpn"] and "In use" in cards(page)["fpn"]
     assert labels(page) == ["Use", "Model card"] and filled(page) == ["models-use-fpn"]
 
 

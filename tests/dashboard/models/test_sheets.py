@@ -60,7 +60,7 @@ def on_hub(revision: str = COMMIT, problem: str = "") -> HubCheckpoint:
 
 def test_an_embedded_checkpoint(sheet: Make) -> None:
     found = sheet(crop="person")
-    assert found.place == "Embedded: ships with the app" and found.address == ""
+    assert found.place == "Ships with the app" and found.address == ""
     assert found.architecture == "Architecture fpn" and found.paper.startswith("Lin et al.")
     assert found.facts == {"Parameters": "0.001 M", "Size": "2 kB", "Input": "480 x 240, cropped to each person"}
     assert list(found.scores) == ["Mean IoU", "Mean F1", "Accuracy"] and found.measured == f"On {LABEL}"
@@ -236,14 +236,14 @@ def test_scores_on_the_photos_that_most_were_measured_on(tmp_path: Path) -> None
         read_model("four", write_model(tmp_path / "four", {"evaluations": [evaluation(judged(3))]})),
     ]
     chosen = {name: str(measurement.photos) for name, measurement in scores_to_show(models).items()}
-    assert chosen == {"one": LABEL, "two": LABEL, "three": "ccp, three.txt (3 photos)", "four": LABEL}
+    assert chosen == {"one": LABEL, "two": LABEL, "three": "Clothing Co-Parsing, three.txt (3 photos)", "four": LABEL}
 
 
 def test_what_others_wrote_is_no_html(sheet: Make) -> None:
     found = sheet("folder", architecture="<script>x</script>", arguments={"<b>": "<i>"})
     text = sheet_html(found, in_use=True)
     assert "<script>" not in text and "<b>" not in text and "&lt;script&gt;" in text
-    assert "Segment uses it" in text and "Segment uses it" not in sheet_html(found, in_use=False)
+    assert "In use" in text and "In use" not in sheet_html(found, in_use=False)
 
 
 def test_a_model_card_without_front_matter_and_pictures(tmp_path: Path) -> None:
@@ -277,8 +277,8 @@ def test_how_a_model_counts(sheet: Make, tmp_path: Path) -> None:
     entry = CatalogEntry("fpn", "embedded", found.folder, "")
     counts = describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts
     assert counts == (
-        "Calibrated counts: on ccp, others.txt (90 photos), the share of a garment is 1.9 points off on average, "
-        "without the calibration 8.4."
+        "Calibrated counts: on Clothing Co-Parsing, others.txt (90 photos), the share of a garment is 1.9 points off "
+        "on average, without the calibration 8.4."
     )
     (found.folder / "calibration.json").write_text("{")
     assert "is damaged" in describe(Offer("fpn", entry), read_model("fpn", found.folder)).counts

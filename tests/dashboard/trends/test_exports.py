@@ -19,6 +19,7 @@ from pptx.util import Inches
 from trend_sections import EVERY_RULE, SECTIONS
 
 from dashboard.evaluation.pictures import Card
+from dashboard.shared.tables import heading
 from dashboard.trends.coloured import colour_section
 from dashboard.trends.contents import Contents, collect
 from dashboard.trends.deck import TemplateError
@@ -92,7 +93,7 @@ def test_a_sheet_for_each_table_with_its_numbers(contents: Contents) -> None:
     assert list(sheets)[:3] == ["About", "What is worn", "What is worn 2"]
     for rows, section in zip(list(sheets.values())[1:], contents.sections, strict=True):
         table = section.numbers
-        assert [text for text, _ in rows[0] if text] == list(table.columns)
+        assert [text for text, _ in rows[0] if text] == [heading(name) for name in table.columns]
         assert len(rows) == len(table) + 1
         for row, values in zip(rows[1:], table.itertuples(index=False), strict=True):
             for (text, look), name, value in zip(row, table.columns, values, strict=False):

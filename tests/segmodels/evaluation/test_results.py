@@ -10,9 +10,11 @@ import pytest
 
 from segmodels.checkpoints.catalog import EMBEDDED
 from segmodels.checkpoints.checkpoint import read_metrics, read_results
+from segmodels.datasets import DATASETS
 from segmodels.evaluation.metrics import ConfusionMatrix
 from segmodels.evaluation.results import (
     CONDITION_MEASURES,
+    DATASET_TITLES,
     VERSION,
     ConditionScore,
     CrossValidation,
@@ -105,7 +107,14 @@ def test_a_detectors_file_of_version_1_that_shipped() -> None:
 )
 def test_the_sentence_on_photos_in_version_1(sentence: str, photos: EvaluatedPhotos) -> None:
     assert EvaluatedPhotos(**upgrade({"photos": sentence})["photos"]) == photos
-    assert str(photos) == sentence.replace(", all", "")
+    title = DATASET_TITLES.get(photos.dataset, photos.dataset)
+    assert str(photos) == title + sentence.replace(", all", "").removeprefix(photos.dataset)
+
+
+def test_what_a_data_set_is_called() -> None:
+    assert set(DATASETS) <= set(DATASET_TITLES)
+    assert str(FOLD) == "Clothing Co-Parsing, fold 0 (158 photos)"
+    assert str(EvaluatedPhotos(dataset="mine", number=3)) == "mine (3 photos)"
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_a_checkpoint_keeps_its_calibration_and_its_card_says_so(tmp_path: Path)
     (scores,) = calibration.fitted_on
     assert "## Counts" in card
     assert (
-        f"| ccp, fold 0 (60 photos) | full | cross-validated | {scores.raw.share_error:.3f} → "
+        f"| Clothing Co-Parsing, fold 0 (60 photos) | full | cross-validated | {scores.raw.share_error:.3f} → "
         f"{scores.calibrated.share_error:.3f} |"
     ) in card
 

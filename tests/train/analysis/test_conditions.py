@@ -81,7 +81,7 @@ def test_all_framings_go_into_one_file_and_into_the_checkpoint(checkpoint: Path,
     assert [(each.kind, each.name) for each in kept] == [
         ("whole" if name == "full" else "framing", name) for name in FRAMINGS
     ]
-    assert all(str(each.photos) == "ccp, ids.txt (2 photos)" for each in kept)
+    assert all(str(each.photos) == "Clothing Co-Parsing, ids.txt (2 photos)" for each in kept)
     assert [each.score for each in kept] == [scores["score"] for scores in found.values()]
     card = (checkpoint / "README.md").read_text()
     assert "| close-up | " in card and "| full | " in card
@@ -121,7 +121,7 @@ def test_flat_lays_without_ids_are_those_of_the_test_part(checkpoint: Path, lyin
     scores = json.loads((tmp_path / "out.json").read_text())
     assert scores["photos"] == 1 and scores["score"] == scores["mean_over_classes"]
     (kept,) = read_results(checkpoint).conditions
-    assert (kept.kind, str(kept.photos)) == ("flatlay", "flatlay, part test (1 photos)")
+    assert (kept.kind, str(kept.photos)) == ("flatlay", "flat-lays, part test (1 photos)")
     (tmp_path / "two.txt").write_text("a\nb\n")
     assert run(checkpoint, "flatlay", lying, tmp_path / "out.json", "--ids", tmp_path / "two.txt") == 0
     assert json.loads((tmp_path / "out.json").read_text())["photos"] == 2
@@ -150,7 +150,7 @@ def test_photos_of_other_kinds(checkpoint: Path, tmp_path: Path, capsys: pytest.
     assert scores["photos"] == 1 and scores["hits"] + scores["missed"] == 1
     assert capsys.readouterr().out.startswith("micro F1 ")
     (kept,) = read_results(checkpoint).conditions
-    assert (kept.kind, str(kept.photos)) == ("wild", "wild (1 photos)")
+    assert (kept.kind, str(kept.photos)) == ("wild", "photos of other kinds (1 photos)")
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,7 @@ def test_keep_writes_metrics_and_card(checkpoint: Path, root: Path, tmp_path: Pa
     assert np.array_equal(total(evidence, taxonomy).counts, np.array(entry.scores.confusion_matrix))
     card = (checkpoint / "README.md").read_text()
     assert "\n# Garmentscope fpn\n" in card
-    assert "## Scores on ccp, two.txt (2 photos)" in card and "epoch 7, chosen on fold 0" in card
+    assert "## Scores on Clothing Co-Parsing, two.txt (2 photos)" in card and "epoch 7, chosen on fold 0" in card
     assert f"| mean | {entry.scores.mean_iou:.3f} |" in card
     rows = [line for line in card.splitlines() if line.startswith("| ")]
     assert len(rows) == 1 + 15 + 1 + 1 + 15, "scores, then where the pixels went"

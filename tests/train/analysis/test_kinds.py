@@ -141,7 +141,7 @@ def test_kinds_that_lie_apart_are_told_apart_and_others_do_not_ship() -> None:
     assert found is not None and found["skirt"] > 0.95
     (far,) = judge(kinds, samples(60, seed=3), PHOTOS)
     assert far.how == "held out" and far.accuracy.value > 0.95 and far.matrix[0][0] > 25
-    assert "Dress, ccp, tags (60 photos), full, held out: 60 garments" in judgement_line(far)
+    assert "Dress, Clothing Co-Parsing, tags (60 photos), full, held out: 60 garments" in judgement_line(far)
 
 
 def test_the_probabilities_are_calibrated() -> None:

@@ -255,7 +255,7 @@ def test_the_commands_judge_a_detector(
     assert scores["photos"]["scenes"] == scores["photos"]["people"] == 2
     assert scores["several_people"]["people"] >= 4 and scores["nobody"]["people"] == 0
     assert json.loads((detector / "metrics.json").read_text())["evaluations"][0]["scores"] == scores
-    assert "## Scores on ccp, ids.txt (2 photos)" in (detector / "README.md").read_text()
+    assert "## Scores on Clothing Co-Parsing, ids.txt (2 photos)" in (detector / "README.md").read_text()
     assert scores == evaluate_person(load_detector(str(detector)), dataset, ["0001", "0002"])
     assert scores["bust"]["people"] == 2
     lying = made_flatlays(tmp_path / "lying")

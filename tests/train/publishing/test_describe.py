@@ -68,7 +68,7 @@ def test_the_numbers_of_a_checkpoint_are_kept_without_its_weights(root: Path, tm
     assert not (out / "model.safetensors").exists()
     assert read_results(out) == read_results(trained) and read_config(out).training["epoch"] == 2
     assert [row.photo_id for row in read_evidence(out / EVIDENCE_FILE)[0]] == ["0001", "0002"]
-    assert "## Scores on ccp, two.txt (2 photos)" in (out / "README.md").read_text("utf-8")
+    assert "## Scores on Clothing Co-Parsing, two.txt (2 photos)" in (out / "README.md").read_text("utf-8")
 
 
 def test_a_checkpoint_that_is_older_than_a_key_of_the_recipe(root: Path, tmp_path: Path, trained: Path) -> None:

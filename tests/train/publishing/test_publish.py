@@ -110,7 +110,10 @@ def test_evidence_and_card_travel(hub: HubServer, checkpoint: Path, dataset: Dat
     assert (folder / EVIDENCE_FILE).read_bytes() == (checkpoint / EVIDENCE_FILE).read_bytes()
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: garmentscope\n") and "\n# Garmentscope tiny\n" in card
-    assert f'load_segmenter("hf://{REPOSITORY}")' in card and "## Scores on ccp, two.txt (2 photos)" in card
+    assert (
+        f'load_segmenter("hf://{REPOSITORY}")' in card
+        and "## Scores on Clothing Co-Parsing, two.txt (2 photos)" in card
+    )
     score = judgement.scores["mean_iou"]
     assert hub.repositories[REPOSITORY].commits[-1][1] == f"tiny: epoch 7 on ccp, mean IoU {score:.3f}"
 
@@ -304,7 +307,7 @@ def test_every_architecture_that_was_fitted(
     assert set(hub.repositories) == {"atelier/garmentscope-unet_classic"}
     assert "There is no checkpoint folder" in capsys.readouterr().err
     judged = read_results(tmp_path / "unet_classic" / "checkpoint").evaluations
-    assert [str(each.photos) for each in judged] == ["ccp, fold 0 (2 photos)"]
+    assert [str(each.photos) for each in judged] == ["Clothing Co-Parsing, fold 0 (2 photos)"]
 
 
 @pytest.mark.usefixtures("logged_in", "folds")
