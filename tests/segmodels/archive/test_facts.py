@@ -254,7 +254,7 @@ def test_the_oldest_views_make_room(archive: Archive, monkeypatch: pytest.Monkey
         assert kept() == 12
         facts.size(View(colours=("blue",)))
         assert kept() == 12, "the oldest is gone"
-        monkeypatch.setattr("segmodels.archive.facts._KEPT_OUTFITS", facts.size(View()).outfits + 1)
+        monkeypatch.setattr("segmodels.archive.view_tables._KEPT_OUTFITS", facts.size(View()).outfits + 1)
         assert [facts.size(view).outfits for view in views] == pytest.approx(sizes)
         assert kept() == 1
 
