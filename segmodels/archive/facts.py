@@ -34,8 +34,8 @@ from segmodels.archive.division import divide, kinds_there
 from segmodels.archive.duplicates import load_duplicates
 from segmodels.archive.outfit_tables import MOST_PEOPLE, OutfitTables, text
 from segmodels.archive.periods import PERIODS, Hemispheres, Period
+from segmodels.archive.reader import Reader
 from segmodels.archive.shows import Show
-from segmodels.archive.store import Reader
 from segmodels.archive.view_tables import ViewTables
 from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy

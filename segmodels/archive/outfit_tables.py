@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from segmodels.archive.dates import PRECISIONS
 from segmodels.archive.division import Division
 from segmodels.archive.periods import CALENDAR
+from segmodels.archive.reader import Reader
 from segmodels.archive.shows import TAG, Show
-from segmodels.archive.store import Reader
 from segmodels.colour import FINE_COLOURS
 from segmodels.taxonomy import Taxonomy
 

@@ -9,7 +9,7 @@ from segmodels.archive.chances import Chances
 from segmodels.archive.conditions import View
 from segmodels.archive.division import Division
 from segmodels.archive.outfit_tables import colour_ids
-from segmodels.archive.store import Reader
+from segmodels.archive.reader import Reader
 from segmodels.taxonomy import Taxonomy
 
 __all__ = ["ViewTables"]
