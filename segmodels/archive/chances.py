@@ -101,14 +101,23 @@ class Chances:
             return f"CASE WHEN g.colour IN ({colour_ids(view.colours)}) THEN g.presence ELSE weight * g.presence END"
         return "g.presence"
 
-    def coloured(self, names: Sequence[str], colours: Sequence[str], *, fine: bool = False) -> str:
-        """Condition: an outfit has a garment of one of the colours, and of one of the names if any are given."""
-        condition = f"g.colour IN ({colour_ids(colours, fine=fine)})"
+    def coloured(
+        self, names: Sequence[str], colours: Sequence[str], also: Sequence[str] = (), *, fine: bool = False
+    ) -> str:
+        """Condition: an outfit has a garment of one of the colours, and of one of the names if any are given.
+
+        Args:
+            names: Names of garments.
+            colours: Basic or fine names of colours.
+            also: More conditions on the garment `g`.
+            fine: Whether a name that is both basic and fine is the fine colour alone.
+        """
+        conditions = [f"g.colour IN ({colour_ids(colours, fine=fine)})", *also]
         if names:
-            condition += f" AND g.class IN ({', '.join(str(self._taxonomy[name].id) for name in names)})"
-        return f"len([1 FOR g IN worn IF {condition}]) > 0"
+            conditions.append(f"g.class IN ({', '.join(str(self._taxonomy[name].id) for name in names)})")
+        return f"len([1 FOR g IN worn IF {' AND '.join(conditions)}]) > 0"
 
 
 def weight_of(view: View) -> str:
-    """Probability that an outfit in the table of a view fits it."""
+    """Probability that an outfit of a view fits it."""
     return "weight" if view.counting == "expected" and (view.garments or view.colours) else "1"

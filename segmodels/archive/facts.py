@@ -36,7 +36,7 @@ from segmodels.archive.outfit_tables import MOST_PEOPLE, OutfitTables, text
 from segmodels.archive.periods import PERIODS, Hemispheres, Period
 from segmodels.archive.reader import Reader
 from segmodels.archive.shows import Show
-from segmodels.archive.view_tables import ViewTables
+from segmodels.archive.view_queries import ViewQueries
 from segmodels.inference.presence import LIKELY
 from segmodels.taxonomy import Taxonomy
 
@@ -102,7 +102,7 @@ class Facts:
         self.has_presence = filled.lacking < filled.outfits
         """Whether any outfit has a presence, so that there are expected counts."""
         self._chances = Chances(self.taxonomy, self.division, self._correlations)
-        self._tables = ViewTables(reader, self.taxonomy, self.division, self._chances, list(self.tags), filled.outfits)
+        self._views = ViewQueries(reader, self.taxonomy, self.division, self._chances, list(self.tags))
 
     def class_of(self, name: str) -> str:
         """Class of a garment of `taxonomy`: its own name, unless it is a kind."""
@@ -181,7 +181,8 @@ class Facts:
         block = _BLOCK_OF_KINDS if self.division else _BLOCK
 
         def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for batch in self._reader.batches(sql.format(v=self._tables.table(view)), block):
+            source, parameters = self._views.source(view)
+            for batch in self._reader.batches(sql.format(v=source), block, parameters):
                 columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
                 values = np.stack(columns, dtype=np.int64 if raw else np.float32, casting="unsafe")
                 yield values[0], values[1:]
@@ -479,10 +480,11 @@ class Facts:
     def _ask(
         self, view: View, sql: str, parameters: Mapping[str, object] | None = None, **parts: object
     ) -> pd.DataFrame:
-        """Runs a query in which `{v}` is the table of the view: see `ViewTables`."""
+        """Runs a query in which `{v}` are the outfits of the view: see `ViewQueries.source`."""
         view = self._resolved(view)
         with self._lock:
-            return self._reader.query(sql.format(v=self._tables.table(view), **parts), parameters or {})
+            source, own = self._views.source(view)
+            return self._reader.query(sql.format(v=source, **parts), {**(parameters or {}), **own})
 
 
 def _divided(period: Period) -> str:

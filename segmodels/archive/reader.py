@@ -97,15 +97,16 @@ class Reader:
                 self.refresh()
         raise ArchiveError(f"{self._place.location} changes faster than it can be read. Try again.")
 
-    def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, sql: str, rows: int, parameters: Mapping[str, Any] | None = None) -> Iterator[pa.RecordBatch]:
         """Runs a query over tables made from `photos`, and gives the result a few rows at a time.
 
         Args:
             sql: Query in DuckDB's dialect.
             rows: Number of rows in a batch, at most.
+            parameters: Values for `$name` in the query.
         """
         with self._connection.cursor() as cursor:  # its own: a connection refuses queries while a result is read
-            yield from cursor.sql(sql).to_arrow_reader(rows)
+            yield from cursor.sql(sql, params=parameters or None).to_arrow_reader(rows)
 
     def _connect(self) -> None:
         if not self._parts:
