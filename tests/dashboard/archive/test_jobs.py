@@ -172,13 +172,23 @@ def test_a_paused_job_waits_on_disk_and_another_run_goes_on(
     assert job.phase == "stopped" and job.lock is not None
     job.lock.release()  # as the system does when the process ends
     jobs.resume()
-    resumed = jobs.resumed[job.id]
+    resumed = jobs.remembered[job.id]
     resumed.wait(WAIT)
     assert not resumed.is_repeatable
     assert resumed.phase == "done" and resumed.owner == "ann" and not (tmp_path / "jobs" / job.id).exists()
     rows = rows_of(Archive(target.location))
     assert sorted(rows["file_name"]) == ["0.jpg", "1.jpg", "2.jpg"]
     assert [dict(tags) for tags in rows.sort_values("file_name")["tags"]] == [{"market": "North"}, {}, {}]
+
+
+def test_the_oldest_jobs_that_ended_are_forgotten(target: Shelved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "remembered", {})
+    monkeypatch.setattr(jobs, "_MOST_REMEMBERED", 3)
+    made = [Job(target, from_uploads([]), None, lambda: pytest.fail("no network is needed")) for _ in range(5)]
+    for number, job in enumerate(made):
+        job.phase = "running" if number == 0 else "done"
+        jobs.remember(job)
+    assert list(jobs.remembered.values()) == [made[0], *made[3:]], "the first is not done yet"
 
 
 def test_a_job_that_ends_the_server_again_and_again_is_given_up(
