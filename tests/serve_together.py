@@ -23,7 +23,7 @@ from pathlib import Path
 
 import httpx2
 from bench_api import REPOSITORY, photo_of
-from bench_pages import AT_REST, QUIET, SHOWN
+from bench_pages import AT_REST, QUIET
 from chromium import ARGUMENTS, candidates
 from playwright.async_api import Browser, BrowserType, Page, async_playwright
 from playwright.async_api import Error as PlaywrightError
@@ -32,6 +32,7 @@ from visitors import memory, served
 PATIENCE = 120.0
 LIMITS = "photos=64,minute=1000000,megapixels=1000000"
 SCRIPT = "dashboard/server.py"
+CHART = ".js-plotly-plot .main-svg:visible"
 TABS = ("What is worn", "How it moves", "With what", "In which colours")
 
 
@@ -164,7 +165,7 @@ async def _read_trends(page: Page, port: int) -> None:
         await page.get_by_role("tab", name=tab, exact=True).click()
         await page.evaluate("window.lastBusy = undefined")
         until = time.perf_counter() + PATIENCE
-        while not (await page.evaluate(AT_REST, QUIET) and await page.evaluate(SHOWN)):
+        while not (await page.evaluate(AT_REST, QUIET) and await page.locator(CHART).count()):
             assert time.perf_counter() < until, f"{tab} shows no chart"
             await asyncio.sleep(0.1)
         assert not await page.get_by_test_id("stException").count(), f"{tab} shows an error"
