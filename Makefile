@@ -11,7 +11,7 @@ CODE := segmodels train dashboard tests
 PROCESSES ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check format audit wheel annotation-tools exports bench gpu kills fuzz fuzz-api load errors weights architectures archive examples truth lock clean
+.PHONY: help app test check format audit wheel annotation-tools exports bench gpu kills fuzz fuzz-api together load errors weights architectures archive examples truth lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -96,6 +96,9 @@ fuzz: $(READY) ## try hostile files and links at every door for ten minutes: mak
 
 fuzz-api: $(READY) ## let schemathesis try the HTTP API by its description: make fuzz-api SECONDS=120
 	PYTHONPATH=. $(BIN)/python tests/fuzz_api.py --seconds $(SECONDS)
+
+together: $(READY) ## 32 callers of the API and five browsers on the pages for a minute: nobody may fail
+	PYTHONPATH=. $(BIN)/python tests/serve_together.py
 
 SMALL_PHOTOS ?= 10000
 load: $(READY) ## 120 large photos in sessions, a ZIP of 1 GB, 10,000 small photos: does memory come back, does it stay flat

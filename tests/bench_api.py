@@ -89,14 +89,14 @@ def run():
             network(batch)
 
 if WHOLE:
-    from bench_api import _photo
+    from bench_api import photo_of
     from segmodels.photo import decode_photo
 
-    data = _photo()
+    data = photo_of()
 
     def run():
         for _ in range({BATCH}):
-            segmenter.segment(decode_photo(data, name="look.jpg")).to_json("look.jpg")
+            segmenter.segment(decodephoto_of(data, name="look.jpg")).to_json("look.jpg")
 
 run()
 started, photos, used = time.perf_counter(), 0, time.process_time()
@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--visitors", type=int, default=5, help="of the pages, beside the most callers")
     parser.add_argument("--only", choices=["ours", "visitors"], help="a part of it")
     arguments = parser.parse_args()
-    photo = _photo()
+    photo = photo_of()
     bare = _bare(arguments.seconds)
     print(f"bare network, batches of {BATCH}: {bare}", flush=True)
     print(f"segment, one photo after another: {_bare(arguments.seconds, whole=True)}", flush=True)
@@ -190,7 +190,7 @@ def _beside_visitors(callers: int, count: int, seconds: float, photo: bytes, bar
         try:
             async with visitor(port) as opened:
                 while time.perf_counter() < deadline:
-                    waits.append(await opened.ask(_photo(len(waits) + 1)))
+                    waits.append(await opened.ask(photo_of(len(waits) + 1)))
         except (OSError, RuntimeError, TimeoutError) as error:
             errors.append(f"{type(error).__name__}: {error}")
 
@@ -262,7 +262,7 @@ def _bare(seconds: float, *, whole: bool = False) -> Bare:
     return Bare(pace, processor)
 
 
-def _photo(number: int = 0) -> bytes:
+def photo_of(number: int = 0) -> bytes:
     """The portrait; every number gives another file."""
     out = io.BytesIO()
     photo = cv2.copyMakeBorder(astronaut(), 157, 156, 19, 19, cv2.BORDER_REPLICATE)

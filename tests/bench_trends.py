@@ -181,6 +181,7 @@ def _queries(garments: Mapping[str, str]) -> dict[str, Ask]:
 def _filters(garments: Mapping[str, str]) -> dict[str, Ask]:
     """A filter that nobody asked for before: its table is made."""
     day, shoes, coat = timedelta(1), garments["Footwear"], garments["Coat"]
+    hues = ("blue", "red", "green", "brown", "gray", "pink")  # what is found of colours is kept whatever the dates
 
     def everything(turn: int) -> View:
         return View(
@@ -188,15 +189,15 @@ def _filters(garments: Mapping[str, str]) -> dict[str, Ask]:
             date(2024, 9, 1),
             (("market", ("North",)), ("season", ("winter", "summer"))),
             (shoes,),
-            ("black", "blue", "white"),
+            ("black", "white", hues[turn]),
         )
 
     views: dict[str, Callable[[int], View]] = {
         "dates": lambda turn: View(first=date(2022, 6, 1) + turn * day),
         "a tag": lambda turn: View(date(2021, 1, 1) + turn * day, tags=(("market", ("North",)),)),
         "garments": lambda turn: View(date(2021, 1, 1) + turn * day, garments=(shoes, "Bag")),
-        "colours": lambda turn: View(date(2021, 1, 1) + turn * day, colours=("blue", "white")),
-        "colours of a garment": lambda turn: View(date(2021, 1, 1) + turn * day, garments=(shoes,), colours=("blue",)),
+        "colours": lambda turn: View(colours=("white", hues[turn])),
+        "colours of a garment": lambda turn: View(garments=(shoes,), colours=(hues[turn],)),
         "share, raw": lambda turn: View(min_share=0.05 + turn / 1000, counting="raw"),
         "confidence, raw": lambda turn: View(min_confidence=0.7 + turn / 1000, counting="raw"),
         "share, of a garment, raw": lambda turn: View(min_share=0.06 + turn / 1000, garments=(shoes,), counting="raw"),

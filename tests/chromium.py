@@ -30,7 +30,7 @@ def launch(chromium: BrowserType) -> Browser:
         NoChromiumError: If none starts.
     """
     tried = []
-    for place, path in _candidates():
+    for place, path in candidates():
         try:
             return chromium.launch(executable_path=path, args=ARGUMENTS)
         except PlaywrightError as error:
@@ -41,7 +41,7 @@ def launch(chromium: BrowserType) -> Browser:
     )
 
 
-def _candidates() -> list[tuple[str, str | None]]:
+def candidates() -> list[tuple[str, str | None]]:
     """What each place is called, and its path; None is Playwright's own download."""
     candidates: list[tuple[str, str | None]] = []
     if chosen := os.environ.get("GARMENTSCOPE_CHROMIUM"):

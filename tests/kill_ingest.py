@@ -22,11 +22,11 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 from tiny_model import save_tiny
 
 from segmodels.archive import ingest as ingesting
-from segmodels.archive import store
 from segmodels.archive.metadata import parse_metadata
 from segmodels.archive.rows import photo_id
 from segmodels.archive.sources import find_sources
@@ -120,10 +120,10 @@ def _be_killed(said: Connection, source: str, place: str, model: str, engine: st
     """The process that is killed: says how many rows are in a part, and how many photos are new."""
     ingesting.PART_PHOTOS = 2
     ingesting._COMPACT_PARTS = 3
-    store._SMALL_PARTS = 2
+    Writer.compact.__defaults__ = (2,)  # small parts are enough to be merged
     append = Writer.append
 
-    def say(writer: Writer, rows: store.pa.Table) -> int:
+    def say(writer: Writer, rows: pa.Table) -> int:
         added = append(writer, rows)
         said.send(("written", added))
         return added

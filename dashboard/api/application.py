@@ -7,12 +7,14 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from dashboard.api import archive_photos, archives, jobs, label_studio, segment, team
 from dashboard.api.admission import Admission
@@ -33,6 +35,7 @@ from segmodels.photo import MAX_BYTES
 
 __all__ = ["Health", "create_api", "health", "models", "problem"]
 
+_ROUTERS = (segment.router, archives.router, archive_photos.router, team.router, jobs.router, label_studio.router)
 _LOGGER = logging.getLogger("garmentscope.api")
 _MB = 1024**2
 _SMALL = _MB  # bytes of a body of routes that take no photo
@@ -85,7 +88,7 @@ def create_api(limits: Limits | None = None) -> FastAPI:
     api.state.limits = limits
     api.state.admission = Admission(networks.flow, limits.waiting, limits.photos, limits.minute, limits.megapixels)
     api.state.jobs = Jobs()
-    for each in (segment.router, archives.router, archive_photos.router, team.router, jobs.router, label_studio.router):
+    for each in _ROUTERS:
         api.include_router(each)
     api.add_api_route(
         "/models",
@@ -181,7 +184,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     if error.status_code < 400:  # a redirect
         return Response(status_code=error.status_code, headers=error.headers)
     detail = "There is nothing at this address." if kind == "not-found" else ""
-    return ProblemError(kind, detail, (), error.headers).response()
+    headers = dict(error.headers or {})
+    if kind == "wrong-method":  # the framework names the methods of one route, and an address may have several
+        routes = [each for router in _ROUTERS for each in router.routes if isinstance(each, APIRoute)]
+        there = [each.methods or set() for each in routes if each.matches(request.scope)[0] is not Match.NONE]
+        headers |= {"Allow": ", ".join(sorted(set().union(*there)))} if there else {}
+    return ProblemError(kind, detail, (), headers).response()
 
 
 def _describe(api: FastAPI, *, with_tokens: bool) -> None:

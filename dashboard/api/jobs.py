@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
@@ -22,7 +20,6 @@ __all__ = ["JobStatus", "Jobs", "Refused", "job", "router", "stop_job"]
 
 router = APIRouter(tags=["jobs"])
 
-_KEPT = 200  # finished jobs that are remembered
 _MOST_LIVE = 8  # jobs under way, whose photos are all in memory
 _SHOWN = 100  # rejected files that are named
 
@@ -52,11 +49,7 @@ class JobStatus(BaseModel):
 
 
 class Jobs:
-    """The jobs that callers have begun, by id; ids cannot be guessed."""
-
-    def __init__(self) -> None:
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._lock = threading.Lock()
+    """The jobs of callers, and those that a server before this one left over; their ids cannot be guessed."""
 
     def check(self) -> None:
         """Refuses further jobs where too many are under way.
@@ -64,7 +57,7 @@ class Jobs:
         Raises:
             ProblemError: If there are too many.
         """
-        if sum(job.live for job in list(self._jobs.values())) >= _MOST_LIVE:
+        if sum(job.live for job in list(archive_jobs.remembered.values())) >= _MOST_LIVE:
             raise ProblemError(
                 "too-many-requests", "Too many photos are being added. Try again in 60 s.", (), {"Retry-After": "60"}
             )
@@ -83,12 +76,7 @@ class Jobs:
             archive_jobs.begin(job)
         except ArchiveError as error:
             raise ProblemError("conflict", str(error)) from None
-        with self._lock:
-            for each in [each for each, other in self._jobs.items() if not other.live][
-                : max(0, len(self._jobs) - _KEPT)
-            ]:
-                del self._jobs[each]
-            self._jobs[job.id] = job
+        archive_jobs.remember(job)
         return job.id
 
     def find(self, job_id: str, who: Principal) -> Job:
@@ -101,7 +89,7 @@ class Jobs:
         Raises:
             ProblemError: If there is none.
         """
-        job = self._jobs.get(job_id) or archive_jobs.resumed.get(job_id)
+        job = archive_jobs.remembered.get(job_id)
         if job is None or (who.person and not who.is_keeper and not who.owns(job.owner)):
             raise ProblemError("not-found", "There is no such job, or it ended long ago.")
         return job

@@ -25,10 +25,13 @@ from segmodels.sentences import first_line
 if TYPE_CHECKING:
     from segmodels.inference.segmenter import Segmenter
 
-__all__ = ["Job", "begin", "pause", "resume", "resumed", "running"]
+__all__ = ["Job", "begin", "pause", "remember", "remembered", "resume", "running"]
 
-resumed: dict[str, Job] = {}
-"""The jobs that this run of the server took over from another one, by id."""
+remembered: dict[str, Job] = {}
+"""The jobs that can be asked for by their id: those of the API, and those taken over from another run of the server."""
+
+_MOST_REMEMBERED = 200  # with more of them, the oldest that have ended are forgotten
+_remembering = threading.Lock()
 
 _turn = threading.Lock()  # two ingests at once would each be half as fast
 
@@ -200,6 +203,15 @@ def begin(job: Job) -> None:
         raise ArchiveError(busy)
 
 
+def remember(job: Job) -> None:
+    """Lets a job be asked for by its id."""
+    with _remembering:
+        ended = [key for key, each in remembered.items() if not each.live]
+        for key in ended[: max(0, len(remembered) - _MOST_REMEMBERED + 1)]:
+            del remembered[key]
+        remembered[job.id] = job
+
+
 def resume() -> None:
     """Goes on with the jobs that another run of the server left over."""
     for each in spool.left_over():
@@ -217,7 +229,7 @@ def resume() -> None:
         except ArchiveError:  # somebody began another one for the archive, and this one waits on disk
             each.kept.leave()
         else:
-            resumed[job.id] = job
+            remember(job)
 
 
 def pause(seconds: float) -> None:

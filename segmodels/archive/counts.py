@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, permutations
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,9 @@ __all__ = ["Counting", "Counts", "add_up"]
 
 Counting = Literal["expected", "raw"]
 """Expected counts are sums of the probability that a garment is worn; raw counts are of every garment found."""
+
+
+_FEW = 2048  # outfits whose products of three stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -142,16 +145,19 @@ def _add_up_kinds(
             for place, (x, y) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
                 more[spans[x], spans[y]] += (share[spans[x]] * less[place]) @ share[spans[y]].T
         if triples:
-            for i in range(k - 2):
-                later = presence[i + 1 :]
-                three[i, i + 1 :, i + 1 :] += (weighted[i] * later) @ later.T
+            for few in range(0, len(weight), _FEW):
+                part, factors = presence[:, few : few + _FEW], weighted[:, few : few + _FEW]
+                for early, middle in combinations(spans[:-1], 2):  # with all classes after both
+                    later = part[middle.stop :]
+                    products = factors[early][:, None] * part[middle]
+                    sums = products.reshape(-1, later.shape[1]) @ later.T
+                    three[early, middle, middle.stop :] += sums.reshape(*products.shape[:2], -1)
     each = np.minimum(each, size)
     both = np.where(together, apart + more + more.T, 0)
     np.fill_diagonal(both, each)
     of_three = None
     if triples:
-        once = np.where(np.triu(np.ones((k, k), bool), 1), three, 0)  # each triple once; then in all six orders
-        every = np.sum([once.transpose(order) for order in permutations(range(3))], axis=0)
+        every = np.sum([three.transpose(order) for order in permutations(range(3))], axis=0)  # each stands there once
         of_three = _within_pairs(every * _ratios(apart, both), both, each)
     if not whole_numbers:
         return Counts(tuple(names), size, each, both, of_three, tuple(classes))

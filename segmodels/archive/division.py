@@ -15,7 +15,7 @@ from segmodels.archive.place import ArchiveError
 from segmodels.taxonomy import GarmentClass, Taxonomy
 
 if TYPE_CHECKING:
-    from segmodels.archive.store import Reader
+    from segmodels.archive.reader import Reader
 
 __all__ = ["MOST_PARTS", "Division", "divide", "has_kinds", "kinds_there"]
 

@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.color import rgb2lab
 
-from segmodels.archive.store import Reader
+from segmodels.archive.reader import Reader
 
 __all__ = ["MOST_BITS", "load_duplicates", "near_duplicates"]
 

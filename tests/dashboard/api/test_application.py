@@ -58,6 +58,8 @@ def test_every_answer_has_an_id_and_plain_headers(client: TestClient) -> None:
     assert client.get("/health", headers={"X-Request-ID": "a b"}).headers["x-request-id"] != "a b"
     assert client.get("/nothing").json()["type"] == "/api/v1/problems/not-found"
     assert client.put("/segment").headers["allow"] == "POST"
+    assert client.options("/archives/ccp/photos").headers["allow"] == "GET, POST", "both routes at the address"
+    assert client.put("/jobs/1").headers["allow"] == "DELETE, GET"
 
 
 def test_a_page_of_another_site_changes_nothing(client: TestClient) -> None:

@@ -173,7 +173,7 @@ def test_a_paused_job_waits_on_disk_and_another_run_goes_on(
     jobs.pause(WAIT)
     assert job.phase == "stopped"
     jobs.resume()
-    resumed = jobs.resumed[job.id]
+    resumed = jobs.remembered[job.id]
     resumed.wait(WAIT)
     assert not resumed.is_repeatable
     assert resumed.phase == "done" and resumed.owner == "ann" and not (tmp_path / "jobs" / job.id).exists()
@@ -220,6 +220,16 @@ def test_an_ended_job_goes_when_another_server_starts(
     kept.end()
     kept.leave()
     assert list(spool.left_over()) == [] and not any((tmp_path / "jobs").iterdir())
+
+
+def test_the_oldest_jobs_that_ended_are_forgotten(target: Shelved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "remembered", {})
+    monkeypatch.setattr(jobs, "_MOST_REMEMBERED", 3)
+    made = [Job(target, from_uploads([]), None, lambda: pytest.fail("no network is needed")) for _ in range(5)]
+    for number, job in enumerate(made):
+        job.phase = "running" if number == 0 else "done"
+        jobs.remember(job)
+    assert list(jobs.remembered.values()) == [made[0], *made[3:]], "the first is not done yet"
 
 
 def test_a_job_that_ends_the_server_again_and_again_is_given_up(

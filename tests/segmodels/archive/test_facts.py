@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import prod
 from pathlib import Path
@@ -249,12 +249,16 @@ def test_the_oldest_views_make_room(archive: Archive, monkeypatch: pytest.Monkey
             tables = "SELECT count(*) AS n FROM duckdb_tables() WHERE starts_with(table_name, 'view_')"
             return int(reader.query(tables)["n"].iloc[0])
 
-        views = [View(garments=(name,)) for name in WORN]
+        views = [View(garments=(name,), colours=("blue",)) for name in WORN]
         sizes = [facts.size(view).outfits for view in views]
         assert kept() == 12
+        facts.size(replace(views[-1], first=date(2023, 1, 1)))
+        assert facts.size(View(garments=("Coat",), first=date(2023, 1, 1))).outfits and kept() == 12, (
+            "nothing is copied"
+        )
         facts.size(View(colours=("blue",)))
         assert kept() == 12, "the oldest is gone"
-        monkeypatch.setattr("segmodels.archive.facts._KEPT_OUTFITS", facts.size(View()).outfits + 1)
+        monkeypatch.setattr("segmodels.archive.view_queries._MOST_KEPT_ROWS", 0)
         assert [facts.size(view).outfits for view in views] == pytest.approx(sizes)
         assert kept() == 1
 

@@ -16,6 +16,7 @@ import pytest
 from archive_rows import VERSION, append_many, made, parts_of, rows_of
 from pyarrow import fs
 
+from segmodels.archive import reader as reading
 from segmodels.archive import store
 from segmodels.archive.parts import REPEATED, as_parquet
 from segmodels.archive.place import _with_patience
@@ -100,7 +101,7 @@ def test_small_parts_become_one_and_the_rows_stay(anywhere: Archive) -> None:
 
 
 def test_a_full_part_is_left_alone(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segmodels.archive.store._FULL_PART", 3)
+    monkeypatch.setattr("segmodels.archive.writer._FULL_PART", 3)
     writer = archive.writer(VERSION)
     writer.append(made("a", "b", "c"))
     full = parts_of(archive)
@@ -340,14 +341,14 @@ def test_a_damaged_part_among_others_is_named_and_left_out(archive: Archive, whe
 def test_what_passes_is_not_called_damage(archive: Archive, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     archive.writer(VERSION).append(made("one"))
     archive.writer(VERSION).append(made("two"))
-    whole, fails = store.pq.ParquetFile, [True]
+    whole, fails = reading.pq.ParquetFile, [True]
 
     def read(stream: object) -> object:
         if fails and fails.pop():
             raise error
         return whole(stream)
 
-    monkeypatch.setattr(store.pq, "ParquetFile", read)
+    monkeypatch.setattr(reading.pq, "ParquetFile", read)
     with archive.reader() as reader:
         (sentence,) = reader.left_out
         assert "cannot be read now" in sentence and sentence.endswith("Try again.") and "damaged" not in sentence
