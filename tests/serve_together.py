@@ -160,7 +160,7 @@ async def _segment(page: Page, port: int, name: str, photo: bytes) -> None:
 
 async def _read_trends(page: Page, port: int) -> None:
     """Opens each tab, and waits until its chart is there."""
-    await page.goto(f"http://127.0.0.1:{port}/trends")
+    await page.goto(f"http://127.0.0.1:{port}/trends?archive=Made-up+sample")  # the one that has dates
     for tab in TABS:
         await page.get_by_role("tab", name=tab, exact=True).click()
         await page.evaluate("window.lastBusy = undefined")
