@@ -18,7 +18,7 @@ __all__ = ["forget_uploads", "share_bytes"]
 
 
 def share_bytes() -> None:
-    """From now on, copies of an uploaded file share its bytes until one of them is written to."""
+    """Lets copies of an uploaded file share its bytes until one of them is written to, from now on."""
     copyreg.pickle(UploadedFile, _parts)  # `deepcopy` asks there as well
 
 

@@ -198,7 +198,7 @@ class _Pages:
     def __call__(self, address: str) -> bytes:
         wait = _FEED_SECONDS if self._until is None else min(_FEED_SECONDS, self._until - time.monotonic())
         if wait <= 0:
-            raise FetchError(f"its pages take longer than {self._seconds:g} seconds.")
+            raise FetchError(f"its pages take longer than {self._seconds:g} seconds. Save it, and add it as a file.")
         most = _FEED_BYTES if self._bytes is None else self._bytes
         data = fetch(address, max_bytes=most, seconds=wait, anywhere=self._anywhere, accept="*/*").data
         if self._bytes is not None:
