@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import statistics
 import sys
 import time
@@ -148,10 +149,11 @@ async def _segment(page: Page, port: int, name: str, photo: bytes) -> None:
     await page.goto(f"http://127.0.0.1:{port}/")
     dropped = {"name": name, "mimeType": "image/jpeg", "buffer": photo}
     await page.locator("input[type=file]").first.set_input_files(dropped)  # type: ignore[arg-type]
+    await page.wait_for_url(re.compile(r"visit="))  # the page has taken it; nobody takes a list before
     listing, until = {"photo": ""}, time.perf_counter() + PATIENCE
     while listing["photo"] != name:  # until then the page has the list of its example
-        assert time.perf_counter() < until, f"{name} was not shown"
         await asyncio.sleep(1)
+        await _rest(page, until, f"{name} was not shown")
         async with page.expect_download() as waiting:
             await page.get_by_role("button", name="JSON", exact=True).click()
         listing = json.loads(Path(await (await waiting.value).path()).read_bytes())
@@ -163,12 +165,20 @@ async def _read_trends(page: Page, port: int) -> None:
     await page.goto(f"http://127.0.0.1:{port}/trends?archive=Made-up+sample")  # the one that has dates
     for tab in TABS:
         await page.get_by_role("tab", name=tab, exact=True).click()
-        await page.evaluate("window.lastBusy = undefined")
         until = time.perf_counter() + PATIENCE
-        while not (await page.evaluate(AT_REST, QUIET) and await page.locator(CHART).count()):
-            assert time.perf_counter() < until, f"{tab} shows no chart"
-            await asyncio.sleep(0.1)
+        while not await page.locator(CHART).count():
+            await _rest(page, until, f"{tab} shows no chart")
+        await _rest(page, until, f"{tab} does not come to rest")
         assert not await page.get_by_test_id("stException").count(), f"{tab} shows an error"
+
+
+async def _rest(page: Page, until: float, fault: str) -> None:
+    """Waits until no script of a page has run for a moment."""
+    await page.evaluate("window.lastBusy = undefined")
+    while not await page.evaluate(AT_REST, QUIET):
+        assert time.perf_counter() < until, fault
+        await asyncio.sleep(0.1)
+    assert time.perf_counter() < until, fault
 
 
 if __name__ == "__main__":
