@@ -16,6 +16,7 @@ from segmodels.taxonomy import OUTFIT_15
 
 MOST_BYTES, MOST_BYTES_OF_ALL = 25_000_000, 120_000_000
 SPLITS = Path(__file__).parents[3] / "train" / "splits"
+RIVALS = ("unet",)  # by own/rivals; the others of the nine are by own/compare as yet
 JUDGED = sorted(folder.parent.name for folder in EMBEDDED.glob(f"*/{EVIDENCE_FILE}"))
 
 
@@ -69,9 +70,15 @@ def test_the_comparison_is_on_photos_that_none_of_it_was_trained_on() -> None:
         training = read_config(EMBEDDED / name).training
         for network in (training, *training.get("members", [])):
             assert network["recipe"]["fold"] == 0 and network["epoch"] >= 1
-        assert (training["recipe"]["pseudo"] == "") == (name not in ("fpn", "fpn_pair", "fpn_portrait")), (
-            "which learn from tags too"
-        )
+        tagged = name in ("fpn", "fpn_pair", "fpn_portrait", *RIVALS)
+        assert bool(training["recipe"]["pseudo"]) == tagged, "which learn from tags too"
+
+
+def test_rivals_are_trained_alike() -> None:
+    recipes = [read_config(EMBEDDED / name).training["recipe"] for name in RIVALS]
+    for recipe in recipes:
+        alike = ("height", "width", "samples", "epochs", "flatlay_share", "learning_rate", "fold")
+        assert [recipe[key] for key in alike] == [320, 208, 1000, 30, 0.18, 0.001, 0]
 
 
 def test_the_default_is_six_points_better_than_the_frozen_run() -> None:
