@@ -100,8 +100,8 @@ async def _visits(port: int, pid: int, portrait: Image.Image, photos: int) -> bo
 
 
 def _large(portrait: Image.Image, number: int) -> bytes:
-    """A JPEG of its own for each number."""
-    portrait.paste((number % 256, number // 256, 90), (0, 0, 64, 64))
+    """A JPEG of its own for each number; neighbouring colours could become the same bytes."""
+    portrait.paste((number * 37 % 256, number * 101 % 256, number // 8 % 256), (0, 0, 64, 64))
     out = io.BytesIO()
     portrait.save(out, "JPEG", quality=90)
     return out.getvalue()
