@@ -46,7 +46,6 @@ FOLD = EvaluatedPhotos(dataset="ccp", split="fold", fold=0, number=158)
 DIGESTS = {
     "atrous": "34071be366b5a276",
     "densenet": "6ac67169cd2bd8ab",
-    "fcn": "5b661696bc52a0f0",
     "fpn_compare": "e142a0878155c663",
     "fpn_inacio": "70ffd05c9a6eebba",
     "fpn_lite0": "bf99cb7c81d07f03",
@@ -56,7 +55,6 @@ DIGESTS = {
     "linknet": "8e5d5318348b1c5e",
     "pspnet": "efab513ed99cc0f7",
     "segnet": "d6ad4247e6daea6e",
-    "unet": "1c17250e255e9608",
     "unet_classic": "ea41c7368b2b8841",
 }
 """SHA-256 of all scores, classes and matrices of each checkpoint that ships, from its file of version 1."""
