@@ -135,7 +135,7 @@ def declared_size(stream: BinaryIO, kind: str) -> tuple[int, int] | None:
 
     Args:
         stream: The open file.
-        kind: Which of `FORMATS` it is.
+        kind: Kind of the file, a key of `FORMATS`.
 
     Returns:
         Width and height in pixels; None where the header does not tell, as in a TIFF.
@@ -203,7 +203,7 @@ def is_cut_off(stream: BinaryIO, kind: str, complaint: str) -> bool:
 
     Args:
         stream: The open file.
-        kind: Which of `FORMATS` it is.
+        kind: Kind of the file, a key of `FORMATS`.
         complaint: What the decoder said.
     """
     size = stream.seek(0, os.SEEK_END)

@@ -13,6 +13,7 @@ import logging
 import shutil
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,7 +71,7 @@ class Kept:
 
     Args:
         folder: Folder of the job.
-        lock: Its lock, which is held.
+        lock: Lock of the folder, which is held.
         found: The photos, which are read from the folder.
     """
 
@@ -86,7 +87,8 @@ class Kept:
 
     def end(self) -> None:
         """The job has stopped or failed: whoever began it may go on, but not another server."""
-        self._mark.touch()
+        with suppress(OSError):  # on a full disk another server may go on, which adds no photo twice
+            self._mark.touch()
 
     def leave(self) -> None:
         """Leaves them to the server that comes next."""

@@ -286,7 +286,7 @@ class Rewrite:
         """Keeps some rows of parts and drops the others; up to four parts are written at the same time.
 
         Args:
-            rows: Which rows stay, bool `(rows,)`, by name of the part.
+            rows: Rows that stay, as bool `(rows,)`, by name of the part.
             progress: Function that is called with the share of the parts that are done, 0 to 1.
 
         Raises:
