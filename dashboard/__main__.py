@@ -150,10 +150,12 @@ def _problem() -> str:
         return problem
     from dashboard.api.limits import LimitsError, read_limits
     from dashboard.shared import sign_in
+    from dashboard.shared.keeping import KeepingError, kept_minutes
 
     try:
         read_limits()
-    except LimitsError as error:
+        kept_minutes()
+    except (LimitsError, KeepingError) as error:
         return str(error)
     return sign_in.problem()
 

@@ -86,6 +86,11 @@ class Settings:
         "none",
     )
 
+    keep: str = _variable(
+        "Minutes after a visitor's last click for which the server keeps photos and results in its memory, 1 to 10080.",
+        "`120`",
+    )
+
     slides: Path | None = _variable(
         "PowerPoint file (`.pptx`) with the team's layouts, on which Trends makes its slides.", "a plain presentation"
     )
@@ -204,6 +209,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         photos=folders("PHOTOS"),
         cache=folder(text("CACHE")) if text("CACHE") else _cache_folder(environment.get("XDG_CACHE_HOME", "")),
         southern=tuple(pair(entry) for entry in text("SOUTHERN").split(",") if entry.strip()),
+        keep=text("KEEP"),
         slides=folder(text("SLIDES")) if text("SLIDES") else None,
         api=text("API"),
         tokens=folder(text("TOKENS")) if text("TOKENS") else None,

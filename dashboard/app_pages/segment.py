@@ -33,7 +33,7 @@ from dashboard.shared.by_link import fetch_photo
 from dashboard.shared.choice import choose
 from dashboard.shared.examples import examples, show_examples
 from dashboard.shared.guide import show_guide
-from dashboard.shared.keeping import KEPT_SECONDS, keep, show_privacy
+from dashboard.shared.keeping import keep, kept_for, show_privacy
 from dashboard.shared.page_state import page_state
 from dashboard.shared.palette_menu import show_palettes
 from dashboard.shared.photo_file import PhotoFile, file_digest
@@ -114,7 +114,7 @@ def _welcome() -> tuple[list[PhotoFile], str, DeltaGenerator]:
             more, address = more_ways(f"segment-{state.intake}")
     st.markdown(
         "See each garment outlined, named and measured. Your photos are not stored: the server forgets them "
-        f"{KEPT_SECONDS / 3600:.0f} hours after your last click or when you close this page, whichever is later."
+        f"{kept_for()} after your last click or when you close this page, whichever is later."
     )
     place = st.container()
     uploads = upload_photos(f"upload-{state.intake}") + more

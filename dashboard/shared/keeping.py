@@ -3,7 +3,7 @@
 Streamlit forgets a session when its page is loaded again, or a phone has slept for some minutes. So a page with photos
 puts its state into a store of the server under an id that nobody can guess, and writes the id into its address. The
 same visitor gets the same state at that address. Another one gets a copy of his own, or nothing where visitors sign
-in, so that neither sees or forgets what the other does next. A state leaves the store `KEPT_SECONDS` after the last
+in, so that neither sees or forgets what the other does next. A state leaves the store `kept_minutes` after the last
 look at it, when the store is full and it is the one not looked at for longest, when the server ends, or when the
 visitor says so. A page that is open keeps its own.
 """
@@ -24,22 +24,23 @@ import streamlit as st
 from dashboard.shared import sign_in
 from dashboard.shared.background import Task
 from dashboard.shared.visitor import visitor
+from segmodels.errors import GarmentscopeError
+from segmodels.settings import read_settings
 
 __all__ = [
-    "KEPT_SECONDS",
     "LINK",
     "Keepable",
+    "KeepingError",
     "SessionStore",
     "forget",
     "keep",
     "kept",
+    "kept_for",
+    "kept_minutes",
     "privacy_text",
     "show_privacy",
     "tidy",
 ]
-
-KEPT_SECONDS = 2 * 3600.0
-"""Seconds after the last look at which a state goes."""
 
 MOST_BYTES = 2 * 1024**3
 """Most bytes of all states together."""
@@ -48,6 +49,11 @@ LINK = "visit"
 """Name of the id in the address of a page."""
 
 _ID = "garmentscope-visit"  # place of the id in the session
+_MINUTES, _MOST_MINUTES = 120, 7 * 24 * 60
+
+
+class KeepingError(GarmentscopeError, ValueError):
+    """A `GARMENTSCOPE_KEEP` that cannot be used; the message is for whoever starts the server."""
 
 
 class Keepable(Protocol):
@@ -75,6 +81,30 @@ class _Visit:
         return sum(state.size for state in list(self.states.values()))
 
 
+def kept_minutes() -> int:
+    """Minutes after the last look at which a state goes.
+
+    Raises:
+        KeepingError: If the environment's number cannot be used.
+    """
+    text = read_settings().keep
+    if not text:
+        return _MINUTES
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= _MOST_MINUTES):
+        raise KeepingError(
+            f'GARMENTSCOPE_KEEP is "{text[:20]}". Give the minutes for which photos are kept, a whole number from 1 to '
+            f"{_MOST_MINUTES}, or leave it out for {_MINUTES}."
+        )
+    return int(text)
+
+
+def kept_for() -> str:
+    """How long a state is kept, such as `2 hours` or `1 minute`."""
+    minutes = kept_minutes()
+    number, unit = (minutes, "minute") if minutes % 60 else (minutes // 60, "hour")
+    return f"{number} {unit}{'s' * (number > 1)}"
+
+
 class SessionStore:
     """States by id of the visit.
 
@@ -86,7 +116,7 @@ class SessionStore:
 
     def __init__(
         self,
-        seconds: float = KEPT_SECONDS,
+        seconds: float = _MINUTES * 60.0,
         most_bytes: int = MOST_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -156,7 +186,7 @@ class SessionStore:
 
 @cache  # not Streamlit's: visitors may clear that
 def _store() -> SessionStore:
-    return SessionStore()
+    return SessionStore(kept_minutes() * 60.0)
 
 
 def kept(kind: type[State]) -> State | None:
@@ -230,7 +260,7 @@ def privacy_text() -> str:
     """Where a visitor's photos are, for how long, and who can see them."""
     return (
         "Your photos and results are in this server's memory, and a ZIP that you ask for is in a temporary file. They "
-        f"are forgotten {KEPT_SECONDS / 3600:.0f} hours after your last click or when you close this page, whichever "
+        f"are forgotten {kept_for()} after your last click or when you close this page, whichever "
         "is later. Until then, the address of this page opens them again"
         + (", for you alone." if sign_in.is_needed() else "; anyone else who has it gets a copy.")
     )

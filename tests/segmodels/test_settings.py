@@ -48,8 +48,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_is_set(home: Path) -> None:
     defaults = Settings(
-        *("", "", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), None, "", None),
-        *((), (), False, (), "", None, "", "", "", False, False),
+        *("", "", (), "", "", None, (), (), (), home / ".cache" / "garmentscope", (), "", None, ""),
+        *(None, (), (), False, (), "", None, "", "", "", False, False),
     )
     assert read_settings({}) == read_settings() == defaults
     assert read_settings({f"{PREFIX}{each.name.upper()}": "" for each in fields(Settings)}) == defaults
@@ -70,6 +70,7 @@ def test_everything_is_set(home: Path) -> None:
             "GARMENTSCOPE_PHOTOS": between.join(["~/photos", "/photos"]),
             "GARMENTSCOPE_CACHE": "~/cache",
             "GARMENTSCOPE_SOUTHERN": "market=AU, shop = Rio = 2 ,,Chile",
+            "GARMENTSCOPE_KEEP": " 30 ",
             "GARMENTSCOPE_SLIDES": "~/team.pptx",
             "GARMENTSCOPE_SHARED": "Yes",
             "GARMENTSCOPE_PRIVATE_FEEDS": "1",
@@ -101,6 +102,7 @@ def test_everything_is_set(home: Path) -> None:
         archive=(str(home / "looks"), "s3://bucket/looks", "/looks"),
         photos=(home / "photos", Path("/photos")),
         cache=home / "cache",
+        keep="30",
         slides=home / "team.pptx",
         southern=(("market", "AU"), ("shop", "Rio = 2"), ("Chile", "")),
         shared=True,

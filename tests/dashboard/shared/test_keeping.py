@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from dashboard.shared import keeping
-from dashboard.shared.keeping import LINK, SessionStore
+from dashboard.shared.keeping import LINK, KeepingError, SessionStore, kept_for, kept_minutes
 
 
 @dataclass
@@ -43,6 +43,30 @@ def test_a_visit_goes_some_time_after_the_last_look() -> None:
     assert store.find("a", Photos) is photos
     clock.now = 190.5
     assert store.find("a", Photos) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes", "words"),
+    [
+        ("", 120, "2 hours"),
+        ("1", 1, "1 minute"),
+        (" 90", 90, "90 minutes"),
+        ("60", 60, "1 hour"),
+        ("10080", 10080, "168 hours"),
+    ],
+)
+def test_how_long_is_for_whoever_keeps_the_server_to_say(
+    text: str, minutes: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_KEEP", text)
+    assert kept_minutes() == minutes and kept_for() == words
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2h", "1.5", "10081", "٣", "9" * 5000])
+def test_what_is_no_number_of_minutes_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GARMENTSCOPE_KEEP", text)
+    with pytest.raises(KeepingError, match=r"GARMENTSCOPE_KEEP is .* a whole number from 1 to 10080"):
+        kept_minutes()
 
 
 def test_the_one_not_looked_at_for_longest_goes_when_the_shelf_is_full() -> None:
