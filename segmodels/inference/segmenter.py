@@ -26,7 +26,7 @@ from segmodels.inference.detector import FoundPerson, PersonDetector, load_detec
 from segmodels.inference.kinds import Kinds
 from segmodels.inference.memory import map_in_parts, run_in_parts
 from segmodels.inference.photo_size import blend, drop_specks, merge, open_maps
-from segmodels.inference.presence import features
+from segmodels.inference.presence import doubts, features
 from segmodels.inference.regions import Region, from_left_to_right, is_unsure_or_large, people_to_segment
 from segmodels.inference.segmentation import Garment, Person, Segmentation, measure
 from segmodels.photo import Photo, decode_photo
@@ -177,6 +177,13 @@ class Segmenter:
         """
         started = time.perf_counter()
         people = from_left_to_right(regions)
+        calibration, kinds = self.checkpoint.calibration, self.checkpoint.kinds
+        cells = [self._cells(region) for region in people] if calibration or kinds else []
+        presence: list[dict[str, float]] = []
+        if calibration:
+            for region, each in zip(people, cells, strict=True):
+                presence.append(calibration.presence(self._features(region, each), self.taxonomy))
+                region.probability = self._weighed(region, doubts(presence[-1], each, self.taxonomy))
         class_map, confidence, owners = merge(regions, photo.shape[0], photo.shape[1])
         if len(regions) > 1:
             owners = np.array([people.index(region) for region in regions], np.uint8)[owners]
@@ -188,16 +195,9 @@ class Segmenter:
             if region.person
         ]
         measured, garments = measure(photo, self.taxonomy, class_map, confidence, found, owners)
-        cells = (
-            [self._cells(region) for region in people] if self.checkpoint.calibration or self.checkpoint.kinds else []
-        )
-        if calibration := self.checkpoint.calibration:
-            presence = [
-                calibration.presence(self._features(region, each), self.taxonomy)
-                for region, each in zip(people, cells, strict=True)
-            ]
+        if presence:
             measured = tuple(replace(person, presence=each) for person, each in zip(measured, presence, strict=True))
-        if kinds := self.checkpoint.kinds:
+        if kinds:
             pooled = self._kind_features(people, cells, garments)
             garments = tuple(_with_kind(garment, kinds, each) for garment, each in zip(garments, pooled, strict=True))
         return Segmentation(
@@ -228,6 +228,12 @@ class Segmenter:
             cells[:, outside] = 0
             cells[0, outside] = 1
         return cells
+
+    def _weighed(self, region: Region, factors: np.ndarray) -> torch.Tensor:
+        """Probabilities of a region after each class has been multiplied by its factor, float32 `(C,)`."""
+        assert region.probability is not None
+        weighed = region.probability * torch.from_numpy(factors).to(self.device)[:, None, None]
+        return weighed.div_(weighed.sum(dim=0))
 
     def _features(self, region: Region, cells: np.ndarray) -> np.ndarray:
         """Features of a region for its presence, from its cells."""

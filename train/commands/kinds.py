@@ -62,7 +62,7 @@ def add_kinds(commands: Subparsers) -> None:
 
 def _kinds(arguments: argparse.Namespace) -> int:
     arguments.checkpoint = own_folder(arguments.checkpoint)
-    segmenter = open_segmenter(arguments.checkpoint, arguments, with_kinds=False)
+    segmenter = open_segmenter(arguments.checkpoint, arguments, with_calibration=False, with_kinds=False)
     config, network = segmenter.checkpoint.config, segmenter.networks[0]
     if config.scales != [1.0] or config.mirror or config.ensemble or not has_feature_maps(network):
         raise DatasetError(

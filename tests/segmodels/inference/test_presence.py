@@ -18,6 +18,7 @@ from segmodels.inference.presence import (
     PresenceJudgement,
     PresenceScores,
     ReliabilityBin,
+    doubts,
     feature_names,
     features,
     read_calibration,
@@ -38,6 +39,17 @@ def calibration(**weights: tuple[float, ...]) -> Calibration:
             name: ClassCalibration(intercept=-2.0, weights=weights.get(name, rest), share_error=0.01) for name in NAMES
         },
     )
+
+
+def test_doubts_fall_with_the_square_below_a_half_and_leave_the_body_alone() -> None:
+    presence = dict.fromkeys(NAMES, 1.0) | {"Coat": 0.5, "Dress": 0.25, "Hat": 0.05, "Pants": 0.1}
+    cells = np.zeros((15, 4, 5))
+    cells[OUTFIT_15["Skin"].id] = 0.9
+    cells[OUTFIT_15["Dress"].id, 0, 0] = cells[OUTFIT_15["Pants"].id, 1, :2] = 0.95
+    expected = np.ones(15, np.float32)
+    expected[OUTFIT_15["Dress"].id], expected[OUTFIT_15["Hat"].id] = 0.25, 0.01  # pants are most of what is worn
+    factors = doubts(presence, cells, OUTFIT_15)
+    assert factors.dtype == np.float32 and factors == pytest.approx(expected)
 
 
 def test_features_by_hand() -> None:

@@ -694,6 +694,39 @@ def test_the_features_for_a_calibration_are_those_of_the_people(
     assert segmentation.people[0].box[0] < segmentation.people[1].box[0]
 
 
+class Torn(nn.Module):
+    """Gives a dress in the upper three quarters, and below it 0.7 for a coat and 0.3 for pants."""
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        logits = torch.full((len(photos), len(OUTFIT_15), *photos.shape[2:]), -1e4)
+        logits[:, OUTFIT_15["Dress"].id] = 0
+        below = logits[:, :, 3 * photos.shape[2] // 4 :]
+        below[:, OUTFIT_15["Dress"].id], below[:, COAT], below[:, PANTS] = -1e4, np.log(0.7), np.log(0.3)
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("coat", "named", "confidence"),
+    [(0.5, "Coat", 0.7), (0.4, "Coat", 0.7 * 0.64 / (0.7 * 0.64 + 0.3)), (0.25, "Pants", 0.3 / (0.7 * 0.25 + 0.3))],
+)
+def test_a_class_that_the_person_hardly_shows_gives_way(
+    checkpoint_of: MakeCheckpoint, coat: float, named: str, confidence: float
+) -> None:
+    none = (0.0,) * len(feature_names(OUTFIT_15))
+    odds = {"Coat": float(np.log(coat / (1 - coat))), "Dress": -5.0}
+    classes = {
+        garment.name: ClassCalibration(intercept=odds.get(garment.name, 2.0), weights=none, share_error=0.0)
+        for garment in OUTFIT_15.worn
+    }
+    calibration = Calibration(taxonomy="OUTFIT_15", classes=classes)
+    segmenter = Segmenter(replace(checkpoint_of(Torn()), calibration=calibration), CPU)
+    result = segmenter.segment(photo_with(120, 80))
+    found = {garment.name: garment.confidence for garment in result.garments}
+    assert set(found) == {"Dress", named}, "what covers most of a person stays"
+    assert found[named] == pytest.approx(confidence, abs=0.02)  # the border between the halves is less sure
+    assert result.people[0].presence is not None and result.people[0].presence["Coat"] == pytest.approx(coat)
+
+
 # --- Kinds ------------------------------------------------------------------------------------------------------------
 
 
