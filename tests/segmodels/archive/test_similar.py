@@ -148,14 +148,19 @@ def test_features_of_two_fits_are_never_compared_and_rows_without_any_do_not_com
     archive.place.write(
         f"{VERSION.folder}/old.parquet", as_parquet(old.drop_columns(["embeddings", "embedding_revision"]))
     )
+    other = replace(VERSION, revision="def456")
+    archive.writer(other).append(as_table([each | {"revision": "def456"} for each in mixed("near")]))
     looks = read_looks(archive, VERSION)
     found = by_name(looks, "asked")
+    assert len(found) == 5, "none of other weights"
     assert found["other-fit"] == found["old"] == pytest.approx(FEATURES * np.mean([0, 0.0732, 0.5]), abs=1e-3)
     assert found["near"] < found["old"] < found["far"]
     assert looks.caution(looks.find("asked")).startswith("Features of 2 outfits are estimated")
     assert set(by_name(looks, "old").values()) == {0.0}, "as before there were features"
     assert looks.likeness(looks.find("old")) == "garments, kinds and colours"
     assert "re-analyse" in looks.caution(looks.find("old"))
+    assert writer.compact(2) == 1
+    assert by_name(read_looks(archive, VERSION), "asked") == found
 
 
 def test_nothing_of_an_embedding_stays_when_its_photo_is_deleted(archive: Archive) -> None:
