@@ -121,7 +121,8 @@ def test_from_pictures_to_counts_by_kind(
     assert archive_main(arguments) == 0
     with archive.reader() as reader:
         made_by = reader.query(
-            "SELECT DISTINCT kinds_revision AS kinds, embedding_revision AS embedding, calibration_revision AS none FROM photos"
+            "SELECT DISTINCT kinds_revision AS kinds, embedding_revision AS embedding, "
+            "calibration_revision AS none FROM photos"
         )
         assert made_by["kinds"].tolist() == [kinds.revision] and made_by["none"].isna().all()
         assert made_by["embedding"].tolist() == [embedding.revision]
