@@ -27,7 +27,7 @@ import numpy as np
 from segmodels import load_segmenter
 from segmodels.archive.ingest import version_of
 from segmodels.archive.rows import Row, as_table, photo_id, row_of
-from segmodels.archive.similar import FEATURES, Looks, _weighted, read_looks
+from segmodels.archive.similar import FEATURES, Looks, read_looks
 from segmodels.archive.store import Archive
 from segmodels.datasets.ccp import read_ccp
 from segmodels.datasets.flatlay import read_flatlays
@@ -90,7 +90,7 @@ def judge_framings(segmenter: Segmenter, root: Path, size: int, queries: int) ->
         for at, way in enumerate(WAYS):
             low, high = bootstrap(hits[:, at].astype(float) - hits[:, 0])
             print(
-                f"    {way}: {hits[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against none), "
+                f"    {way}: {hits[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against the first), "
                 f"{(places[:, at] == 1).mean():6.1%}, {np.median(places[:, at]):.0f}"
             )
 
@@ -116,7 +116,7 @@ def judge_flatlays(segmenter: Segmenter, root: Path) -> None:
     print(f"{len(values)} flat-lays ask among those of other senders: same label among the first {FIRST}")
     for at, way in enumerate(WAYS):
         low, high = bootstrap(values[:, at] - values[:, 0])
-        print(f"  {way}: {values[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against none)")
+        print(f"  {way}: {values[:, at].mean():6.1%} ({low:+.1%} to {high:+.1%} against the first)")
     print(f"  by chance: {values[:, -1].mean():.1%}")
 
 
@@ -154,10 +154,9 @@ def compared(segmenter: Segmenter, found: Found) -> tuple[Looks, np.ndarray]:
 def mixtures(looks: Looks, features: np.ndarray, query: int) -> list[np.ndarray]:
     """Distances of all outfits from one, for each of `WAYS`."""
     plain = looks._plain(query)
-    apart = (1 - (features * features[query]).sum(2)) / 2  # (outfits, classes)
-    both = np.minimum(looks.presence, looks.presence[query])
-    own = _weighted(apart, both)
-    own = np.where(np.isnan(own), plain, own)
+    cosine = np.nan_to_num((features * features[query]).sum(2))  # (outfits, classes); of what is lacking, 0
+    asked = looks.presence[query] * np.isfinite(features[query]).all(1)
+    own = (1 - (np.minimum(looks.presence, asked) * cosine).sum(1) / max(asked.sum(), 1e-6)) / 2
     return [plain, looks.distances(query), (1 - FEATURES) * plain + FEATURES * own]
 
 

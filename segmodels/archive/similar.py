@@ -7,13 +7,14 @@ The distance of two outfits, 0 to 1, is a weighted mean of four, each 0 to 1:
 - kinds: of the classes that both have, the mean total variation of the probabilities of the kinds;
 - colours: of the classes that both have, the mean distance of the main colours in CIELAB (CIE76), `FAR` and more
   counting as 1;
-- features: of the classes that both have, the mean of half of one less the cosine of their embeddings
-  (`segmodels.inference.embedding`), where both have embeddings of one revision.
+- features: of the classes that the outfit asked for has, the mean of half of one less the cosine of the embeddings
+  (`segmodels.inference.embedding`), where both outfits have embeddings of one revision. A garment that the other lacks
+  counts as neither alike nor unlike, 0.5; without that, outfits with the same shoes alone would come first.
 
-The means over classes are weighted by the smaller of the two presences. A distance that cannot be had, as that of
-colours in black and white, is left out of the mean; where two outfits have no class in common it is 1. That of features
-is estimated where it cannot be had for one of the outfits but can for others, so that neither come first: it is what
-outfits as far away by the other three have on average (a line by least squares).
+The means over classes are weighted by the smaller of the two presences, and what the other lacks by the rest. A
+distance that cannot be had, as that of colours in black and white, is left out of the mean; where two outfits have no
+class in common it is 1. That of features is estimated where it cannot be had for one of the outfits but can for others,
+so that neither come first: it is what outfits as far away by the other three have on average (a line by least squares).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ __all__ = ["COLOURS", "FAR", "FEATURES", "GARMENTS", "KINDS", "Looks", "read_loo
 GARMENTS, KINDS, COLOURS = 0.4, 0.2, 0.4
 """Weights of these three among each other."""
 
-FEATURES = 0.6
+FEATURES = 0.5
 """Weight of the distance of features, against that of the other three together."""
 
 FAR = 50.0
@@ -147,14 +148,14 @@ class Looks:
         own = self.presence[outfit]
         asked = self.embeddings[outfit].astype(np.float32)
         classes = np.flatnonzero((own >= _PRESENT) & asked.any(axis=1))
-        apart = np.full((len(self.presence), len(classes)), np.nan, np.float32)
-        for place, each in enumerate(classes):
+        cosine = np.zeros(len(self.presence), np.float32)  # weighted by presence; of what is lacking, 0
+        for each in classes:
             found = self.embeddings[:, each].astype(np.float32)
             length = np.sqrt(np.einsum("od,od->o", found, found)) * np.linalg.norm(asked[each])
-            near = np.divide(found @ asked[each], length, out=apart[:, place], where=length > 0)
-            apart[:, place] = (1 - near) / 2
-        apart[~self.with_features(outfit)] = np.nan
-        return _weighted(apart, np.minimum(self.presence[:, classes], own[classes]))
+            near = np.divide(found @ asked[each], length, out=np.zeros_like(length), where=length > 0)
+            cosine += np.minimum(self.presence[:, each], own[each]) * near
+        comparable = self.with_features(outfit) & bool(len(classes))
+        return np.where(comparable, (1 - cosine / max(float(own[classes].sum()), 1e-6)) / 2, np.nan)
 
     def _plain(self, outfit: int) -> np.ndarray:
         """Distance of each outfit from one by garments, kinds and colours, float32 `(outfits,)`."""

@@ -141,6 +141,17 @@ def test_features_count_among_outfits_of_one_fit(archive: Archive) -> None:
     assert looks.likeness(0).endswith("and features of the network") and looks.caution(0) == ""
 
 
+def test_a_garment_that_is_lacking_is_neither_alike_nor_unlike(archive: Archive) -> None:
+    shoes = row("shoes", {"Footwear": ("#c00000", {})}) | with_embeddings((127, 0))
+    archive.writer(VERSION).append(as_table([*mixed("asked", "near"), shoes]))
+    found = by_name(read_looks(archive, VERSION), "asked")
+    assert found["shoes"] == pytest.approx(
+        (1 - FEATURES) * GARMENTS / (GARMENTS + COLOURS) / 2 + FEATURES / 4, abs=1e-3
+    )
+    assert found["near"] < found["shoes"], "whose features are those of the shoes asked for"
+    assert by_name(read_looks(archive, VERSION), "shoes")["asked"] < found["shoes"], "which has all that is asked for"
+
+
 def test_features_of_two_fits_are_never_compared_and_rows_without_any_do_not_come_first(archive: Archive) -> None:
     writer = archive.writer(VERSION)
     writer.append(as_table(mixed("asked", "near", "far", "other-fit")))
